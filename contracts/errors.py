@@ -1,0 +1,150 @@
+"""What can go wrong while serving. Each error has a status and is answered as RFC 9457 problem details.
+
+ServingError                500
+├── MalformedRequest        400  the body is not JSON text
+├── Unauthorized            401  no key, or one that is not known
+├── UnknownModel            404  no such model
+├── TooLarge                413  more than any tier of the model takes
+├── InvalidInput            422  JSON, but not a request of ours
+├── ModelFailed             502  the tier answered, wrongly or not in our words
+├── TierUnavailable         503  the tier cannot be reached now; try again
+└── DeadlineExceeded        504  the tier did not answer in time
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+PROBLEM_JSON = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistake:
+    """One wrong place in a request: a JSON pointer (RFC 6901) and what is wrong there."""
+
+    pointer: str
+    detail: str
+
+
+class ServingError(Exception):
+    """Something went wrong that the caller cannot repair; the base of all others."""
+
+    status = 500
+    code = "internal-error"
+    title = "Internal error"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        mistakes: Iterable[Mistake] = (),
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.mistakes = tuple(mistakes)
+        self.retry_after_s = retry_after_s
+
+
+class MalformedRequest(ServingError):
+    """The body is not JSON text in UTF-8."""
+
+    status = 400
+    code = "malformed-request"
+    title = "Malformed request"
+
+
+class Unauthorized(ServingError):
+    """No key came with the request, or one that is not known."""
+
+    status = 401
+    code = "unauthorized"
+    title = "Unauthorized"
+
+
+class UnknownModel(ServingError):
+    """No model of that name is deployed."""
+
+    status = 404
+    code = "unknown-model"
+    title = "Unknown model"
+
+
+class TooLarge(ServingError):
+    """The request asks for more than any tier of the model takes."""
+
+    status = 413
+    code = "too-large"
+    title = "Too large"
+
+
+class InvalidInput(ServingError):
+    """The body is JSON but not a request of ours."""
+
+    status = 422
+    code = "invalid-input"
+    title = "Invalid input"
+
+
+class ModelFailed(ServingError):
+    """The tier crashed, or answered in words that are not ours."""
+
+    status = 502
+    code = "model-failed"
+    title = "Model failed"
+
+
+class TierUnavailable(ServingError):
+    """The tier cannot be reached now; the same request may succeed later."""
+
+    status = 503
+    code = "tier-unavailable"
+    title = "Tier unavailable"
+
+
+class DeadlineExceeded(ServingError):
+    """The tier did not answer in time."""
+
+    status = 504
+    code = "deadline-exceeded"
+    title = "Deadline exceeded"
+
+
+ERRORS: dict[str, type[ServingError]] = {
+    error.code: error
+    for error in (
+        ServingError,
+        MalformedRequest,
+        Unauthorized,
+        UnknownModel,
+        TooLarge,
+        InvalidInput,
+        ModelFailed,
+        TierUnavailable,
+        DeadlineExceeded,
+    )
+}
+
+
+def problem(error: ServingError) -> dict[str, Any]:
+    """The error as an RFC 9457 problem document; `errors` lists each wrong place, where there are some."""
+    document: dict[str, Any] = {
+        "type": f"urn:turnout:problem:{error.code}",
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+    }
+    if error.mistakes:
+        document["errors"] = [{"pointer": m.pointer, "detail": m.detail} for m in error.mistakes]
+    return document
+
+
+def from_problem(document: Mapping[str, Any]) -> ServingError:
+    """The error that a tier sent as a problem document; ModelFailed when it is none of ours."""
+    kind = ERRORS.get(str(document.get("type", "")).removeprefix("urn:turnout:problem:"), ModelFailed)
+    mistakes = [
+        Mistake(pointer=str(m.get("pointer", "")), detail=str(m.get("detail", "")))
+        for m in document.get("errors", ())
+        if isinstance(m, Mapping)
+    ]
+    return kind(str(document.get("detail", "the tier gave no reason")), mistakes=mistakes)

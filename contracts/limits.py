@@ -1,0 +1,31 @@
+"""Limits that AWS sets, each with its source; ours are derived from them."""
+
+# API Gateway HTTP API quotas: payload 10 MB, integration timeout 30 s, neither can be raised.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
+GATEWAY_BODY_BYTES = 10 * 1024 * 1024
+GATEWAY_TIMEOUT_S = 30
+
+# Lambda: 6 MB each way for synchronous invocations, memory 128 to 10,240 MB, one vCPU per 1,769 MB.
+# https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+LAMBDA_PAYLOAD_BYTES = 6 * 1024 * 1024
+LAMBDA_MEMORY_MB = (128, 10_240)
+LAMBDA_MB_PER_VCPU = 1_769
+
+# SageMaker real-time endpoints take a body of at most 6 MB (`BodyBlob` in the service model).
+SAGEMAKER_PAYLOAD_BYTES = 6 * 1024 * 1024
+# Endpoint and inference component names.
+SAGEMAKER_NAME_CHARS = 63
+
+# Timeouts nest, so that the one who asks is always there to hear the answer:
+# tier (at most MAX_TIER_TIMEOUT_S) < what the router waits for it < the router itself < the gateway.
+MAX_TIER_TIMEOUT_S = 25
+BACKEND_SLACK_S = 1
+ROUTER_TIMEOUT_S = 28
+
+# A JSON number made from a float32 is at most 22 characters, and two go to the separator.
+FLOAT_JSON_BYTES = 24
+
+
+def vectors_per_answer(dimensions: int) -> int:
+    """How many vectors of that many floats are sure to fit one Lambda answer as JSON."""
+    return (LAMBDA_PAYLOAD_BYTES - 1024) // (dimensions * FLOAT_JSON_BYTES + 128)

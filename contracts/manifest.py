@@ -1,0 +1,132 @@
+"""What a sealed artefact is: a folder whose manifest names every file in it by its SHA-256.
+
+The digest covers the manifest itself, and through it every sealed byte. It is checked when a model is loaded.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+from contracts.tasks import Task, Tier
+
+MANIFEST = "manifest.json"
+SCHEMA = 1
+VERSION_CHARS = 12
+
+
+class BrokenArtefact(Exception):
+    """A sealed folder does not hold what its manifest says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SealedFile:
+    """One file of an artefact; `path` is relative to its folder."""
+
+    path: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Everything the code that serves an artefact has to know about it.
+
+    `digest` is the SHA-256 of the canonical manifest without itself. `build_key` is the digest of what went
+    into the build (spec, source, tool versions): it says whether a build is current, not what came out.
+    """
+
+    model: str
+    task: Task
+    tier: Tier
+    precision: str
+    recipe: str
+    max_tokens: int
+    labels: tuple[str, ...] = ()
+    dimensions: int = 0
+    pooling: str = ""
+    normalize: bool = False
+    pad_token_id: int = 0
+    pad_type_id: int = 0
+    source_digest: str = ""
+    build_key: str = ""
+    toolchain: Mapping[str, str]
+    files: tuple[SealedFile, ...] = ()
+    digest: str = ""
+    schema: int = SCHEMA
+
+    @property
+    def version(self) -> str:
+        """The digest, short: what answers and registry rows call the artefact's version."""
+        return self.digest[:VERSION_CHARS]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all sealed files."""
+        return sum(file.size for file in self.files)
+
+    def sealed(self) -> Self:
+        return replace(self, digest=_digest(self))
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Raises BrokenArtefact for a text that is no manifest of this schema."""
+        try:
+            document = json.loads(text)
+            if document.get("schema") != SCHEMA:
+                raise BrokenArtefact(
+                    f"manifest schema {document.get('schema')!r} is not {SCHEMA}; build the model again"
+                )
+            document["files"] = tuple(SealedFile(**file) for file in document["files"])
+            document["labels"] = tuple(document["labels"])
+            document["task"], document["tier"] = Task(document["task"]), Tier(document["tier"])
+            return cls(**document)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise BrokenArtefact(f"{MANIFEST} is not a manifest: {error}") from error
+
+
+def _digest(manifest: Manifest) -> str:
+    document: dict[str, Any] = asdict(replace(manifest, digest=""))
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sealed_files(folder: Path, paths: Iterable[str]) -> tuple[SealedFile, ...]:
+    """What a manifest says of the files at `paths` in `folder`, sorted by path."""
+    return tuple(
+        SealedFile(path=path, sha256=file_sha256(folder / path), size=(folder / path).stat().st_size)
+        for path in sorted(paths)
+    )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The folder's manifest, its own digest checked but not its files'; raises BrokenArtefact."""
+    try:
+        manifest = Manifest.from_json((folder / MANIFEST).read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BrokenArtefact(f"{folder} holds no readable {MANIFEST}; build the model again") from error
+    if _digest(manifest) != manifest.digest:
+        raise BrokenArtefact(f"{folder / MANIFEST} was changed after it was sealed; build the model again")
+    return manifest
+
+
+def verify(folder: Path) -> Manifest:
+    """The folder's manifest, after every sealed file was found whole; raises BrokenArtefact."""
+    manifest = read_manifest(folder)
+    for file in manifest.files:
+        path = folder / file.path
+        if not path.is_file():
+            raise BrokenArtefact(f"{path} is missing; build the model again")
+        if path.stat().st_size != file.size or file_sha256(path) != file.sha256:
+            raise BrokenArtefact(f"{path} is not the file that was sealed; build the model again")
+    return manifest

@@ -1,0 +1,204 @@
+"""`models.toml`, read strictly: every mistake in the file is found at once and named with its key and its fix."""
+
+import difflib
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from contracts.limits import LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S
+from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
+from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
+from contracts.tasks import Task
+
+GATE_KEYS = {
+    Task.TEXT_CLASSIFICATION: ("min_accuracy_ratio", "min_agreement"),
+    Task.FEATURE_EXTRACTION: ("min_cosine_mean", "min_cosine_p5"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfigMistake:
+    """One mistake: where it is, what is wrong, what to write instead."""
+
+    key: str
+    problem: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.problem}; {self.fix}"
+
+
+class ConfigError(Exception):
+    """`models.toml` cannot be used; `mistakes` has all of its mistakes."""
+
+    def __init__(self, path: Path, mistakes: list[ConfigMistake]) -> None:
+        self.path, self.mistakes = path, tuple(mistakes)
+        noun = "mistake" if len(mistakes) == 1 else "mistakes"
+        lines = [f"{path}: {len(mistakes)} {noun}", *(f"  {mistake}" for mistake in mistakes)]
+        super().__init__("\n".join(lines))
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of value: what it is called in a message, and how it is told and taken."""
+
+    name: str
+    accepts: Callable[[Any], bool]
+    take: Callable[[Any], Any] = staticmethod(lambda value: value)
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _between(low: int, high: int) -> _Kind:
+    return _Kind(
+        f"a whole number from {low} to {high}", lambda v: _is_int(v) and low <= v <= high
+    )
+
+
+def _one_of(*choices: str) -> _Kind:
+    return _Kind("one of " + ", ".join(f'"{c}"' for c in choices), lambda v: v in choices)
+
+
+def _name(max_chars: int) -> _Kind:
+    return _Kind(
+        f"lower-case letters, digits and single hyphens, a letter first, at most {max_chars}",
+        lambda v: isinstance(v, str) and is_name(v, max_chars),
+    )
+
+
+SHARE = _Kind("a number from 0 to 1", lambda v: (_is_int(v) or isinstance(v, float)) and 0 <= v <= 1)
+PATH = _Kind("a path, as text", lambda v: isinstance(v, str) and bool(v.strip()), Path)
+TABLE = _Kind("a table", lambda v: isinstance(v, dict))
+INSTANCE = _Kind(
+    'a SageMaker instance type such as "ml.g6.xlarge"',
+    lambda v: isinstance(v, str) and v.startswith("ml.") and v.count(".") == 2,
+)
+REGION = _Kind(
+    'an AWS region such as "us-east-1"', lambda v: isinstance(v, str) and v.count("-") >= 2
+)
+TASK = _Kind(
+    "one of " + ", ".join(f'"{t}"' for t in Task), lambda v: isinstance(v, str) and v in set(Task), Task
+)
+POSITIVE = _between(1, 10_000_000)
+
+CPU_KEYS = {
+    "memory_mb": _between(*LAMBDA_MEMORY_MB),
+    "timeout_s": _between(1, MAX_TIER_TIMEOUT_S),
+    "max_inputs": POSITIVE,
+    "max_chars": POSITIVE,
+    "max_tokens": _between(2, 1_000_000),
+    "quantize": _one_of("int8", "none"),
+}
+GPU_KEYS = {
+    "instance": INSTANCE,
+    "source": PATH,
+    "timeout_s": _between(1, MAX_TIER_TIMEOUT_S),
+    "max_inputs": POSITIVE,
+    "max_chars": POSITIVE,
+    "max_tokens": _between(2, 1_000_000),
+    "memory_mb": _between(128, 2_000_000),
+}
+MODEL_KEYS = {"source": PATH, "task": TASK, "eval": PATH, "cpu": TABLE, "gpu": TABLE, "gate": TABLE}
+DEPLOYMENT_KEYS = {"name": _name(MAX_DEPLOYMENT_CHARS), "region": REGION, "throttle": TABLE}
+THROTTLE_KEYS = {"rate": _between(1, 10_000), "burst": _between(1, 5_000)}
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Takes tables apart and collects what is wrong with them."""
+
+    mistakes: list[ConfigMistake] = field(default_factory=list)
+
+    def wrong(self, key: str, problem: str, fix: str) -> None:
+        self.mistakes.append(ConfigMistake(key=key, problem=problem, fix=fix))
+
+    def take(
+        self, at: str, table: Mapping[str, Any], kinds: Mapping[str, _Kind], *required: str
+    ) -> dict[str, Any]:
+        """The known, valid keys of a table; everything else becomes a mistake."""
+        taken: dict[str, Any] = {}
+        for key, value in table.items():
+            here = f"{at}.{key}" if at else key
+            if key not in kinds:
+                self.wrong(here, "unknown key", _nearest(key, kinds))
+            elif not kinds[key].accepts(value):
+                self.wrong(here, f"{value!r} does not fit", f"write {kinds[key].name}")
+            else:
+                taken[key] = kinds[key].take(value)
+        for key in required:
+            if key not in table:
+                self.wrong(f"{at}.{key}", "is missing", f"add {key} = {kinds[key].name}")
+        return taken
+
+    def model(self, name: str, table: Any, base: Path) -> ModelSpec | None:
+        at = f"models.{name}"
+        before = len(self.mistakes)
+        if not (kind := _name(MAX_MODEL_CHARS)).accepts(name):
+            self.wrong(at, f"{name!r} cannot be part of a URL and of AWS names", f"use {kind.name}")
+        if not isinstance(table, dict):
+            self.wrong(at, "is not a table", f"write [{at}]")
+            return None
+        taken = self.take(at, table, MODEL_KEYS, "source", "task", "eval")
+        if "cpu" not in table and "gpu" not in table:
+            self.wrong(at, "no tier", 'add cpu = {} or gpu = { instance = "ml.g6.xlarge" }')
+        cpu = self.take(f"{at}.cpu", taken["cpu"], CPU_KEYS) if "cpu" in taken else None
+        gpu = self.take(f"{at}.gpu", taken["gpu"], GPU_KEYS, "instance") if "gpu" in taken else None
+        gate = self.gate(f"{at}.gate", taken.get("gate", {}), taken.get("task"))
+        if len(self.mistakes) > before:
+            return None
+        if gpu and "source" in gpu:
+            gpu["source"] = base / gpu["source"]
+        return ModelSpec(
+            name=name,
+            source=base / taken["source"],
+            task=taken["task"],
+            eval=base / taken["eval"],
+            cpu=None if cpu is None else CpuSpec(**cpu),
+            gpu=None if gpu is None else GpuSpec(**gpu),
+            gate=gate,
+        )
+
+    def gate(self, at: str, table: dict[str, Any], task: Task | None) -> Gate:
+        keys = GATE_KEYS[task] if task else [key for keys in GATE_KEYS.values() for key in keys]
+        return Gate(**self.take(at, table, dict.fromkeys(keys, SHARE)))
+
+
+def _nearest(key: str, kinds: Mapping[str, _Kind]) -> str:
+    near = difflib.get_close_matches(key, kinds, n=1)
+    return f"did you mean {near[0]}?" if near else "the keys here are " + ", ".join(kinds)
+
+
+def read_models_toml(path: Path) -> Deployment:
+    """The deployment a file describes, its paths made relative to the file; raises ConfigError."""
+    reader = _Reader()
+    document = _parse(path)
+    tables = reader.take("", document, {"deployment": TABLE, "models": TABLE})
+    top = reader.take("deployment", tables.get("deployment", {}), DEPLOYMENT_KEYS)
+    throttle = reader.take("deployment.throttle", top.pop("throttle", {}), THROTTLE_KEYS)
+    named = tables.get("models", {})
+    if not named and "models" not in document:
+        reader.wrong("models", "no model", "add a table [models.my-model]")
+    models = [reader.model(name, table, path.parent) for name, table in named.items()]
+    if reader.mistakes:
+        raise ConfigError(path, reader.mistakes)
+    return Deployment(
+        **top, throttle=Throttle(**throttle), models=tuple(model for model in models if model)
+    )
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        fix = "create it, or name another with --config"
+        raise ConfigError(path, [ConfigMistake(key="file", problem="not found", fix=fix)]) from error
+    except (UnicodeDecodeError, OSError) as error:
+        fix = "save it as UTF-8 text"
+        raise ConfigError(path, [ConfigMistake(key="file", problem=str(error), fix=fix)]) from error
+    except tomllib.TOMLDecodeError as error:
+        mistake = ConfigMistake(key="file", problem=f"not TOML: {error}", fix="correct that line")
+        raise ConfigError(path, [mistake]) from error

@@ -1,0 +1,37 @@
+"""Names of deployed things, computed from what the user wrote, so that stacks need no exports between them.
+
+Budget: 16 characters of deployment, 32 of model, 3 of tier and 2 hyphens are 53, within SageMaker's 63.
+SageMaker writes names in ARNs in lower case, so only `[a-z0-9-]` is allowed throughout.
+"""
+
+import re
+
+from contracts.tasks import Tier
+
+MAX_DEPLOYMENT_CHARS = 16
+MAX_MODEL_CHARS = 32
+ALIAS = "live"
+_NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
+
+
+def is_name(text: str, max_chars: int) -> bool:
+    return len(text) <= max_chars and bool(_NAME.fullmatch(text)) and "--" not in text
+
+
+def model_stack(deployment: str, model: str, tier: Tier) -> str:
+    """A model tier's stack, function, endpoint and inference component all have this name."""
+    return f"{deployment}-{model}-{tier}"
+
+
+def router_stack(deployment: str) -> str:
+    """The router's stack and function."""
+    return f"{deployment}-router"
+
+
+def registry_table(deployment: str) -> str:
+    return f"{deployment}-registry"
+
+
+def registrar_function(deployment: str) -> str:
+    """The function behind the custom resource that writes registry rows."""
+    return f"{deployment}-registrar"

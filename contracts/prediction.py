@@ -1,0 +1,134 @@
+"""What is asked and what is answered, the same on every tier.
+
+A tier is sent `{"inputs": [...], "parameters": {...}}` and answers `{"outputs": [...], "version": "...",
+"elapsed_ms": 1.2}` or `{"problem": {...}}`; the router takes the same request, with a `tier` besides, and
+adds `model`, `tier` and `reason` to the answer.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from contracts.errors import InvalidInput, MalformedRequest, Mistake, ModelFailed, from_problem
+from contracts.tasks import Tier
+
+KEYS = ("inputs", "parameters", "tier")
+MAX_MISTAKES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PredictRequest:
+    """Texts to answer for; `tier` pins one tier, otherwise the router chooses."""
+
+    inputs: tuple[str, ...]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    tier: Tier | None = None
+
+    @property
+    def chars(self) -> int:
+        return sum(map(len, self.inputs))
+
+    def to_wire(self) -> dict[str, Any]:
+        """What is sent to a tier."""
+        return {"inputs": list(self.inputs), "parameters": dict(self.parameters)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TierAnswer:
+    """What a tier answers: one output per input, in order."""
+
+    outputs: tuple[dict[str, Any], ...]
+    version: str
+    elapsed_ms: float
+
+    def to_wire(self) -> dict[str, Any]:
+        return {
+            "outputs": list(self.outputs),
+            "version": self.version,
+            "elapsed_ms": self.elapsed_ms,
+        }
+
+    @classmethod
+    def from_wire(cls, document: object) -> "TierAnswer":
+        """Raises the error a tier sent as `problem`, ModelFailed for anything that is not an answer."""
+        match document:
+            case {"problem": Mapping() as problem}:
+                raise from_problem(problem)
+            case {"outputs": list(outputs), "version": str(version), "elapsed_ms": float() | int() as ms}:
+                return cls(outputs=tuple(outputs), version=version, elapsed_ms=float(ms))
+        raise ModelFailed("the tier did not answer in the words of the contract")
+
+
+def read_json(body: bytes) -> object:
+    """The value of a JSON text; raises MalformedRequest and says where it stops being one."""
+    try:
+        return json.loads(body.decode("utf-8"), parse_constant=_not_json)
+    except UnicodeDecodeError as error:
+        raise MalformedRequest(f"the body is not UTF-8 text: byte {error.start} is invalid") from error
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise MalformedRequest(f"the body is not JSON: {error.msg} at {where}") from error
+    except RecursionError as error:
+        raise MalformedRequest("the body is not a request: it is nested too deeply") from error
+
+
+def _not_json(word: str) -> object:
+    raise MalformedRequest(f"the body is not JSON: {word} is not a JSON number")
+
+
+def parse_request(document: object) -> PredictRequest:
+    """The request a JSON document holds; raises InvalidInput that lists every mistake, 20 at most."""
+    if not isinstance(document, dict):
+        raise InvalidInput('the request is not a JSON object; send {"inputs": ["some text"]}')
+    mistakes = [
+        Mistake(pointer=f"/{key}", detail=f"unknown key; the keys are {', '.join(KEYS)}")
+        for key in document
+        if key not in KEYS
+    ]
+    mistakes += _inputs_mistakes(document)
+    if not isinstance(document.get("parameters", {}), dict):
+        mistakes.append(Mistake(pointer="/parameters", detail="must be an object"))
+    tier = document.get("tier")
+    if tier is not None and not (isinstance(tier, str) and tier in set(Tier)):
+        choices = " or ".join(f'"{t}"' for t in Tier)
+        mistakes.append(Mistake(pointer="/tier", detail=f"must be {choices}"))
+    if mistakes:
+        first = mistakes[0]
+        more = f", and {len(mistakes) - 1} more mistakes" if len(mistakes) > 1 else ""
+        raise InvalidInput(f"{first.pointer}: {first.detail}{more}", mistakes=mistakes[:MAX_MISTAKES])
+    inputs = document["inputs"]
+    return PredictRequest(
+        inputs=(inputs,) if isinstance(inputs, str) else tuple(inputs),
+        parameters=document.get("parameters", {}),
+        tier=Tier(tier) if tier is not None else None,
+    )
+
+
+def _inputs_mistakes(document: dict[str, Any]) -> list[Mistake]:
+    if "inputs" not in document:
+        return [Mistake(pointer="/inputs", detail="is missing; give a text or a list of texts")]
+    inputs = document["inputs"]
+    if isinstance(inputs, str):
+        inputs = [inputs]
+    if not isinstance(inputs, list):
+        return [Mistake(pointer="/inputs", detail="must be a text or a list of texts")]
+    if not inputs:
+        return [Mistake(pointer="/inputs", detail="is empty; give at least one text")]
+    return [
+        Mistake(pointer=f"/inputs/{i}", detail=detail)
+        for i, text in enumerate(inputs)
+        if (detail := _text_mistake(text))
+    ]
+
+
+def _text_mistake(text: object) -> str | None:
+    if not isinstance(text, str):
+        return "must be a text"
+    if not text.strip():
+        return "is an empty text"
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "holds half a surrogate pair, which no UTF-8 text can"
+    return None

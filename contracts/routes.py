@@ -1,0 +1,90 @@
+"""What the router knows from the day it is deployed: its models, their targets and the hashes of its keys."""
+
+import hashlib
+import json
+import secrets
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from contracts.tasks import Task, Tier
+
+ROUTES = "routes.json"
+KEY_PREFIX = "to-"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One deployed copy of a model and what it takes.
+
+    `address` is the function with its alias for a cpu tier, and for a gpu tier the name that endpoint and
+    inference component share. `version` is what was deployed beside this table; an answer names its own.
+    """
+
+    tier: Tier
+    address: str
+    version: str
+    precision: str
+    max_inputs: int
+    max_chars: int
+    max_tokens: int
+    timeout_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """One model: its targets by tier. `dimensions` bounds the size of an answer of vectors."""
+
+    model: str
+    task: Task
+    targets: Mapping[Tier, Target]
+    labels: tuple[str, ...] = ()
+    dimensions: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Routes:
+    """The whole table, as it lies in the router's image."""
+
+    deployment: str
+    registry: str
+    models: Mapping[str, Route] = field(default_factory=dict)
+    key_hashes: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        document: dict[str, Any] = json.loads(text)
+        document["models"] = {name: _route(route) for name, route in document["models"].items()}
+        return cls(**document)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        return cls.from_json(path.read_text("utf-8"))
+
+
+def _route(document: dict[str, Any]) -> Route:
+    targets = {
+        Tier(tier): Target(**{**target, "tier": Tier(tier)})
+        for tier, target in document["targets"].items()
+    }
+    return Route(
+        model=document["model"],
+        task=Task(document["task"]),
+        targets=targets,
+        labels=tuple(document["labels"]),
+        dimensions=document["dimensions"],
+    )
+
+
+def new_key() -> str:
+    """A bearer key of 256 random bits."""
+    return KEY_PREFIX + secrets.token_urlsafe(32)
+
+
+def key_hash(key: str) -> str:
+    """SHA-256 in hexadecimal. A key of 256 random bits cannot be guessed, so it needs no slow hash."""
+    return hashlib.sha256(key.encode()).hexdigest()

@@ -1,0 +1,77 @@
+"""What the user wants served: `models.toml` as values."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from contracts.tasks import Task, Tier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpuSpec:
+    """A Lambda container of a quantized model."""
+
+    memory_mb: int = 1769
+    timeout_s: int = 20
+    max_inputs: int = 64
+    max_chars: int = 50_000
+    max_tokens: int | None = None
+    quantize: str = "int8"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuSpec:
+    """A SageMaker GPU endpoint of the model in full precision."""
+
+    instance: str
+    source: Path | None = None
+    timeout_s: int = 25
+    max_inputs: int = 512
+    max_chars: int = 1_000_000
+    max_tokens: int | None = None
+    memory_mb: int = 4096
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """What an artefact must reach against the original, on the labelled rows, to be shipped."""
+
+    min_accuracy_ratio: float = 0.99
+    min_agreement: float = 0.98
+    min_cosine_mean: float = 0.99
+    min_cosine_p5: float = 0.985
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """One table of `models.toml`; a tier's table is present or the tier is not deployed."""
+
+    name: str
+    source: Path
+    task: Task
+    eval: Path
+    cpu: CpuSpec | None = None
+    gpu: GpuSpec | None = None
+    gate: Gate = field(default_factory=Gate)
+
+    @property
+    def tiers(self) -> dict[Tier, CpuSpec | GpuSpec]:
+        specs: dict[Tier, CpuSpec | GpuSpec | None] = {Tier.CPU: self.cpu, Tier.GPU: self.gpu}
+        return {tier: spec for tier, spec in specs.items() if spec}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throttle:
+    """The API stage's limits: requests per second, and how many may come at once."""
+
+    rate: int = 50
+    burst: int = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """All of `models.toml`: what is deployed together, under one name, behind one URL."""
+
+    name: str = "turnout"
+    region: str = "us-east-1"
+    throttle: Throttle = field(default_factory=Throttle)
+    models: tuple[ModelSpec, ...] = ()
