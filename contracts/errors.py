@@ -141,7 +141,9 @@ def problem(error: ServingError) -> dict[str, Any]:
 
 def from_problem(document: Mapping[str, Any]) -> ServingError:
     """The error that a tier sent as a problem document; ModelFailed when it is none of ours."""
-    kind = ERRORS.get(str(document.get("type", "")).removeprefix("urn:turnout:problem:"), ModelFailed)
+    kind = ERRORS.get(
+        str(document.get("type", "")).removeprefix("urn:turnout:problem:"), ModelFailed
+    )
     mistakes = [
         Mistake(pointer=str(m.get("pointer", "")), detail=str(m.get("detail", "")))
         for m in document.get("errors", ())

@@ -104,7 +104,9 @@ def file_sha256(path: Path) -> str:
 def sealed_files(folder: Path, paths: Iterable[str]) -> tuple[SealedFile, ...]:
     """What a manifest says of the files at `paths` in `folder`, sorted by path."""
     return tuple(
-        SealedFile(path=path, sha256=file_sha256(folder / path), size=(folder / path).stat().st_size)
+        SealedFile(
+            path=path, sha256=file_sha256(folder / path), size=(folder / path).stat().st_size
+        )
         for path in sorted(paths)
     )
 
@@ -114,9 +116,13 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         manifest = Manifest.from_json((folder / MANIFEST).read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise BrokenArtefact(f"{folder} holds no readable {MANIFEST}; build the model again") from error
+        raise BrokenArtefact(
+            f"{folder} holds no readable {MANIFEST}; build the model again"
+        ) from error
     if _digest(manifest) != manifest.digest:
-        raise BrokenArtefact(f"{folder / MANIFEST} was changed after it was sealed; build the model again")
+        raise BrokenArtefact(
+            f"{folder / MANIFEST} was changed after it was sealed; build the model again"
+        )
     return manifest
 
 

@@ -54,9 +54,7 @@ def _is_int(value: Any) -> bool:
 
 
 def _between(low: int, high: int) -> _Kind:
-    return _Kind(
-        f"a whole number from {low} to {high}", lambda v: _is_int(v) and low <= v <= high
-    )
+    return _Kind(f"a whole number from {low} to {high}", lambda v: _is_int(v) and low <= v <= high)
 
 
 def _one_of(*choices: str) -> _Kind:
@@ -70,7 +68,9 @@ def _name(max_chars: int) -> _Kind:
     )
 
 
-SHARE = _Kind("a number from 0 to 1", lambda v: (_is_int(v) or isinstance(v, float)) and 0 <= v <= 1)
+SHARE = _Kind(
+    "a number from 0 to 1", lambda v: (_is_int(v) or isinstance(v, float)) and 0 <= v <= 1
+)
 PATH = _Kind("a path, as text", lambda v: isinstance(v, str) and bool(v.strip()), Path)
 TABLE = _Kind("a table", lambda v: isinstance(v, dict))
 INSTANCE = _Kind(
@@ -81,7 +81,9 @@ REGION = _Kind(
     'an AWS region such as "us-east-1"', lambda v: isinstance(v, str) and v.count("-") >= 2
 )
 TASK = _Kind(
-    "one of " + ", ".join(f'"{t}"' for t in Task), lambda v: isinstance(v, str) and v in set(Task), Task
+    "one of " + ", ".join(f'"{t}"' for t in Task),
+    lambda v: isinstance(v, str) and v in set(Task),
+    Task,
 )
 POSITIVE = _between(1, 10_000_000)
 
@@ -195,7 +197,9 @@ def _parse(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError as error:
         fix = "create it, or name another with --config"
-        raise ConfigError(path, [ConfigMistake(key="file", problem="not found", fix=fix)]) from error
+        raise ConfigError(
+            path, [ConfigMistake(key="file", problem="not found", fix=fix)]
+        ) from error
     except (UnicodeDecodeError, OSError) as error:
         fix = "save it as UTF-8 text"
         raise ConfigError(path, [ConfigMistake(key="file", problem=str(error), fix=fix)]) from error

@@ -55,7 +55,11 @@ class TierAnswer:
         match document:
             case {"problem": Mapping() as problem}:
                 raise from_problem(problem)
-            case {"outputs": list(outputs), "version": str(version), "elapsed_ms": float() | int() as ms}:
+            case {
+                "outputs": list(outputs),
+                "version": str(version),
+                "elapsed_ms": float() | int() as ms,
+            }:
                 return cls(outputs=tuple(outputs), version=version, elapsed_ms=float(ms))
         raise ModelFailed("the tier did not answer in the words of the contract")
 
@@ -65,7 +69,9 @@ def read_json(body: bytes) -> object:
     try:
         return json.loads(body.decode("utf-8"), parse_constant=_not_json)
     except UnicodeDecodeError as error:
-        raise MalformedRequest(f"the body is not UTF-8 text: byte {error.start} is invalid") from error
+        raise MalformedRequest(
+            f"the body is not UTF-8 text: byte {error.start} is invalid"
+        ) from error
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise MalformedRequest(f"the body is not JSON: {error.msg} at {where}") from error
@@ -96,7 +102,9 @@ def parse_request(document: object) -> PredictRequest:
     if mistakes:
         first = mistakes[0]
         more = f", and {len(mistakes) - 1} more mistakes" if len(mistakes) > 1 else ""
-        raise InvalidInput(f"{first.pointer}: {first.detail}{more}", mistakes=mistakes[:MAX_MISTAKES])
+        raise InvalidInput(
+            f"{first.pointer}: {first.detail}{more}", mistakes=mistakes[:MAX_MISTAKES]
+        )
     inputs = document["inputs"]
     return PredictRequest(
         inputs=(inputs,) if isinstance(inputs, str) else tuple(inputs),

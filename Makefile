@@ -1,0 +1,58 @@
+# One command sets up and runs the example, one sets up and passes the tests; both skip what is current.
+PYTHON ?= python3
+BIN := .venv/bin
+JSON ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup models demo up test check format lock clean
+
+help:  ## Say what there is to make
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+setup: .venv/ready node_modules/ready  ## Install the pinned Python and Node packages
+
+# torch comes through pip, which takes the CPU build where the configured index or folder offers one; uv
+# installs the rest, several times faster.
+.venv/ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
+	@echo "installing Python packages into .venv (a minute or two the first time) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check $(shell grep -E '^(torch|uv)==' requirements.txt)
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+node_modules/ready: package.json package-lock.json
+	@echo "installing the CDK command line into node_modules ..."
+	@npm ci --silent
+	@touch $@
+
+models: setup
+	@$(BIN)/python -m examples.weights
+	@$(BIN)/python -m examples.train
+	@$(BIN)/turnout build
+
+demo: models  ## Build the example models, deploy them to a local cloud, call them over HTTPS [JSON=report.json]
+	@$(BIN)/python -m examples.demo $(if $(JSON),--json $(JSON))
+
+up: models  ## The same local cloud, kept running until Ctrl-C
+	@$(BIN)/turnout up
+
+check: setup  ## Format, lint, types, import rules
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+test: check models  ## Everything above and every test
+	@$(BIN)/python -m pytest
+
+format: setup
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+lock:  ## Pin what .venv holds in requirements.txt
+	@$(BIN)/uv pip freeze --python $(BIN)/python --exclude-editable | sed 's/+cpu$$//' > requirements.txt
+
+clean:  ## Remove everything that make has made
+	@rm -rf .venv node_modules .turnout models.out cdk.out examples/*/model

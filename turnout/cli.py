@@ -1,0 +1,183 @@
+"""The command line: `turnout build | plan | up | call | keys`."""
+
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from contracts.manifest import BrokenArtefact
+from contracts.models_toml import ConfigError, read_models_toml
+from contracts.tasks import Tier
+from turnout.keys import KeysError, add_key, read_keys, remove_key
+
+HELP = """Put a fine-tuned language model behind one HTTPS endpoint.
+
+models.toml says what is served. `turnout build` turns each source folder into sealed artefacts that are proven to
+answer like the original; `turnout plan` says what a deployment comes to; `turnout up` deploys all of it into a
+local cloud; `cdk deploy --all` deploys the same stacks to AWS.
+"""
+
+app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+keys_app = typer.Typer(
+    help="Make and remove the bearer keys that the router accepts.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(keys_app, name="keys")
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The file that says what is served.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="The folder of built artefacts.")]
+KeysFile = Annotated[Path, typer.Option("--keys", help="The file of key hashes; safe to commit.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON on standard output.")
+]
+CONFIG, OUT, KEYS = Path("models.toml"), Path("models.out"), Path("keys.toml")
+
+log = Console(stderr=True, highlight=False)
+out = Console(highlight=False)
+
+
+def emit(as_json: bool, document: object, show: Callable[[], None]) -> None:
+    """A command's result: as JSON for programs, or drawn for people."""
+    if as_json:
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+    else:
+        show()
+
+
+@app.command("build")
+def build_command(
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Models to build; all when none is named.")
+    ] = None,
+    config: Config = CONFIG,
+    out_dir: Out = OUT,
+    as_json: AsJson = False,
+) -> None:
+    """Turn each model's source into sealed artefacts, and prove that they answer like the original.
+
+    What is current is skipped. An artefact that fails its gate is not written, and the figures say why.
+    """
+    from turnout import building
+
+    built = building.build(read_models_toml(config), out_dir, models or None, log)
+    emit(as_json, built, lambda: building.show(built, out))
+
+
+@app.command("plan")
+def plan_command(config: Config = CONFIG, out_dir: Out = OUT, as_json: AsJson = False) -> None:
+    """Say what would be built and deployed, and what it costs while idle. Touches nothing."""
+    from turnout import planning
+
+    plan = planning.plan(read_models_toml(config), out_dir)
+    emit(as_json, plan, lambda: planning.show(plan, out))
+
+
+@app.command("up")
+def up_command(
+    config: Config = CONFIG,
+    out_dir: Out = OUT,
+    port: Annotated[
+        int, typer.Option(help="HTTPS port on loopback; 0 takes a free one.", min=0, max=65535)
+    ] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Run the whole product on this machine: a local cloud, the real `cdk deploy`, an HTTPS endpoint.
+
+    Stays until Ctrl-C and leaves nothing behind. `turnout call` in another terminal finds it by itself.
+    """
+    from turnout import running
+
+    files = running.Files(config=config, out=out_dir)
+    running.up(read_models_toml(config), files, port, log, partial(emit, as_json))
+
+
+@app.command("call")
+def call_command(
+    model: Annotated[str, typer.Argument(help="The model's name, as in models.toml.")],
+    texts: Annotated[list[str], typer.Argument(help="One or more texts.")],
+    tier: Annotated[
+        Tier | None, typer.Option(help="Pin a tier; otherwise the router chooses.")
+    ] = None,
+    top_k: Annotated[
+        int | None, typer.Option(help="How many labels to answer with.", min=1)
+    ] = None,
+    url: Annotated[str | None, typer.Option(envvar="TURNOUT_URL", help="The endpoint.")] = None,
+    key: Annotated[
+        str | None, typer.Option(envvar="TURNOUT_KEY", help="A key of `turnout keys`.")
+    ] = None,
+    ca_file: Annotated[
+        str | None, typer.Option("--cacert", help="Certificate authority of the endpoint.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask the endpoint: the one that `turnout up` runs, or any with --url and --key."""
+    from turnout import calling
+
+    document: dict[str, Any] = {"inputs": texts}
+    if tier:
+        document["tier"] = tier
+    if top_k:
+        document["parameters"] = {"top_k": top_k}
+    reply = calling.call(calling.find_endpoint(url, key, ca_file), model, document)
+    emit(as_json, reply.body, lambda: calling.show(reply, texts, out))
+    if reply.status != 200:
+        raise typer.Exit(1)
+
+
+@keys_app.command("add")
+def keys_add(
+    name: Annotated[str, typer.Argument(help="Whose key it is, such as ci or mobile-app.")],
+    keys: KeysFile = KEYS,
+    as_json: AsJson = False,
+) -> None:
+    """Make a key and print it, once; only its hash is stored, and deployed by the next `cdk deploy`."""
+    key = add_key(keys, name)
+    log.print(f"{name}: its hash is in {keys}; the key itself is shown now and never again")
+    emit(as_json, {"name": name, "key": key}, lambda: out.print(key, soft_wrap=True))
+
+
+@keys_app.command("remove")
+def keys_remove(
+    name: Annotated[str, typer.Argument(help="The key's name.")],
+    keys: KeysFile = KEYS,
+    as_json: AsJson = False,
+) -> None:
+    """Forget a key; the router refuses it from the next `cdk deploy` on."""
+    remove_key(keys, name)
+    emit(as_json, {"removed": name}, lambda: out.print(f"{name} is removed from {keys}"))
+
+
+@keys_app.command("list")
+def keys_list(keys: KeysFile = KEYS, as_json: AsJson = False) -> None:
+    """Name the keys that the next deployment accepts."""
+    found = read_keys(keys)
+    empty = f"{keys} has no key, so the router would refuse every request; make one with `turnout keys add NAME`"
+    emit(as_json, found, lambda: out.print("\n".join(found) or empty, soft_wrap=True))
+
+
+def main() -> None:
+    """Run the command line; an error we foresaw is told in plain words and exits with 1."""
+    try:
+        app()
+    except (ConfigError, KeysError, BrokenArtefact, *_foreseen()) as error:
+        log.print(f"[bold red]error[/] {type(error).__name__}", highlight=False)
+        log.print(str(error), markup=False, soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        log.print("interrupted; nothing half-made was left behind")
+        sys.exit(130)
+
+
+def _foreseen() -> tuple[type[Exception], ...]:
+    """The error trees of what has been imported by now; importing the rest only to catch it would be slow."""
+    trees = (("build.errors", "BuildError"), ("turnout.laptop", "DeployFailed"), ("turnout.calling", "CallError"),
+             ("local.errors", "LocalError"), ("stacks.errors", "StackError"))  # fmt: skip
+    return tuple(
+        getattr(sys.modules[module], name) for module, name in trees if module in sys.modules
+    )

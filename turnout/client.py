@@ -1,0 +1,81 @@
+"""A caller of the endpoint: what `turnout call` and the demo send, with the standard library alone."""
+
+import json
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where to call and with which key; `ca_file` is the authority of a local cloud's certificate."""
+
+    url: str
+    key: str
+    ca_file: str | None = None
+
+    def save(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
+        path.chmod(0o600)
+
+    @classmethod
+    def load(cls, path: Path) -> Self:
+        return cls(**json.loads(path.read_text("utf-8")))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One HTTP answer; `ms` is the time from sending to the last byte, as the caller saw it."""
+
+    status: int
+    body: Any
+    ms: float
+    headers: Mapping[str, str]
+
+
+def request(endpoint: Endpoint, method: str, path: str, document: object = None) -> Reply:
+    """Send one request and read its answer, whatever its status; raises OSError when nobody answers."""
+    body = None if document is None else json.dumps(document).encode()
+    headers = {"Authorization": f"Bearer {endpoint.key}", "Content-Type": "application/json"}
+    url = endpoint.url.rstrip("/") + path
+    message = urllib.request.Request(url, data=body, headers=headers, method=method)
+    start = time.perf_counter()
+    try:
+        with urllib.request.urlopen(message, timeout=35, context=_tls(endpoint)) as answer:
+            status, raw, found = answer.status, answer.read(), dict(answer.headers)
+    except urllib.error.HTTPError as error:
+        status, raw, found = error.code, error.read(), dict(error.headers)
+    ms = (time.perf_counter() - start) * 1e3
+    return Reply(status=status, body=_decode(raw), ms=ms, headers=found)
+
+
+def predict(endpoint: Endpoint, model: str, document: Mapping[str, Any]) -> Reply:
+    return request(endpoint, "POST", f"/v1/models/{model}/predict", document)
+
+
+def curl(endpoint: Endpoint, model: str, text: str) -> str:
+    """The same request as a line for the shell."""
+    ca = f" --cacert {endpoint.ca_file}" if endpoint.ca_file else ""
+    body = json.dumps({"inputs": [text]}).replace("'", "'\\''")
+    return (
+        f"curl{ca} {endpoint.url.rstrip('/')}/v1/models/{model}/predict"
+        f" -H 'Authorization: Bearer {endpoint.key}' -d '{body}'"
+    )
+
+
+def _tls(endpoint: Endpoint) -> ssl.SSLContext | None:
+    if not endpoint.url.startswith("https:"):
+        return None
+    return ssl.create_default_context(cafile=endpoint.ca_file)
+
+
+def _decode(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return raw.decode("utf-8", "replace")

@@ -1,0 +1,141 @@
+"""The whole product on one machine: a local cloud, and the real `cdk deploy` of the real stacks into it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from contracts.names import router_stack
+from contracts.routes import key_hash, new_key
+from contracts.specs import Deployment
+from local.cloud import ACCOUNT, Cloud
+from turnout.client import Endpoint
+from turnout.keys import write_keys
+from turnout.progress import Say
+
+ROOT = Path(__file__).resolve().parent.parent
+STATE = ".turnout/local"
+ENDPOINT = "endpoint.json"
+
+
+class DeployFailed(Exception):
+    """The CDK command line did not succeed; the message ends with the last of what it said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Files:
+    """What is deployed: the models file and the folder of sealed artefacts."""
+
+    config: Path
+    out: Path
+
+
+class Laptop:
+    """A local cloud with one deployment in it; a context manager that stops all it started."""
+
+    def __init__(
+        self, deployment: Deployment, files: Files, *, state: Path, https_port: int = 0
+    ) -> None:
+        self.deployment, self.files = deployment, files
+        self.state = state.resolve()
+        self.say: Say = lambda line: None
+        self.cloud = Cloud(
+            self.state / "cloud", https_port=https_port, report=lambda line: self.say(line)
+        )
+        self.keys = self.state / "keys.toml"
+
+    def __enter__(self) -> Self:
+        self.state.mkdir(parents=True, exist_ok=True)
+        self.cloud.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        (self.state / ENDPOINT).unlink(missing_ok=True)
+        self.cloud.stop()
+
+    def deploy(self) -> Endpoint:
+        """Bootstrap and deploy every stack with a key of its own; raises DeployFailed."""
+        key = new_key()
+        write_keys(self.keys, {"laptop": key_hash(key)})
+        self.cdk("bootstrap", f"aws://{ACCOUNT}/{self.deployment.region}")
+        outputs = self.state / "outputs.json"
+        self.cdk("deploy", "--all", "--require-approval", "never", "--outputs-file", str(outputs))
+        stack = json.loads(outputs.read_text("utf-8"))[router_stack(self.deployment.name)]
+        endpoint = Endpoint(url=stack["Url"], key=key, ca_file=str(self.cloud.ca_file))
+        endpoint.save(self.state / ENDPOINT)
+        return endpoint
+
+    def destroy(self) -> None:
+        """Remove every stack; raises DeployFailed."""
+        self.cdk("destroy", "--all", "--force")
+
+    def cdk(self, *words: str) -> None:
+        """Run the project's own CDK command line against the local cloud; raises DeployFailed."""
+        self.say(f"cdk {' '.join(words[:2])}")
+        command = [
+            str(ROOT / "node_modules/.bin/cdk"),
+            *words,
+            "--output",
+            str(self.state / "cdk.out"),
+        ]
+        log = self.state / f"cdk-{words[0]}.log"
+        with log.open("w", encoding="utf-8") as file:
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            with _ended(process):
+                for line in process.stdout or ():
+                    file.write(line)
+                    if line.strip():
+                        self.say(line.strip())
+        if process.returncode:
+            tail = "".join(log.read_text("utf-8").splitlines(keepends=True)[-25:])
+            raise DeployFailed(
+                f"`cdk {words[0]}` failed; all it said is in {log}; the end of it:\n{tail}"
+            )
+
+    def environment(self) -> Mapping[str, str]:
+        """What the CDK command line and the app it runs are told, and nothing of the user's own AWS settings."""
+        kept = ("LANG", "LC_ALL", "NODE_EXTRA_CA_CERTS", "TMPDIR")
+        return {
+            **{name: os.environ[name] for name in kept if name in os.environ},
+            **self.cloud.env(),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+            "CDK_DEFAULT_REGION": self.deployment.region,
+            "TURNOUT_CONFIG": str(self.files.config.resolve()),
+            "TURNOUT_OUT": str(self.files.out.resolve()),
+            "TURNOUT_KEYS": str(self.keys),
+        }
+
+
+@contextmanager
+def _ended(process: "subprocess.Popen[str]") -> Iterator[None]:
+    """Wait for the process, and take it down first when we are interrupted."""
+    try:
+        yield
+        process.wait()
+    except BaseException:
+        process.terminate()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        raise

@@ -1,0 +1,65 @@
+"""`turnout up`: the local cloud with everything deployed, until Ctrl-C."""
+
+import signal
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+import build
+from contracts.specs import Deployment
+from turnout.client import Endpoint, curl
+from turnout.laptop import ROOT, STATE, DeployFailed, Files, Laptop
+from turnout.progress import told
+
+Emit = Callable[[dict[str, Any], Callable[[], None]], None]
+
+
+def require_built(deployment: Deployment, out: Path) -> None:
+    """Raises DeployFailed when an artefact is missing or stale."""
+    stale = [
+        f"{step.model} {step.tier}" for step in build.plan(deployment, out) if not step.current
+    ]
+    if stale:
+        raise DeployFailed(
+            f"not built, or not from what lies there now: {', '.join(stale)}; run `turnout build`"
+        )
+
+
+def up(deployment: Deployment, files: Files, port: int, log: Console, emit: Emit) -> None:
+    """Start, deploy, say where it is, and stay until SIGINT or SIGTERM; then stop all of it."""
+    require_built(deployment, files.out)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with Laptop(deployment, files, state=ROOT / STATE, https_port=port) as laptop:
+            with told(log, "deploying to a local cloud") as laptop.say:
+                endpoint = laptop.deploy()
+            emit(describe(endpoint, deployment), lambda: show(endpoint, deployment, log))
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        log.print("stopped; nothing was left running")
+
+
+def describe(endpoint: Endpoint, deployment: Deployment) -> dict[str, Any]:
+    """What a program needs to call the endpoint."""
+    return {
+        "url": endpoint.url,
+        "key": endpoint.key,
+        "cacert": endpoint.ca_file,
+        "docs": endpoint.url.rstrip("/") + "/docs",
+        "models": [model.name for model in deployment.models],
+    }
+
+
+def show(endpoint: Endpoint, deployment: Deployment, log: Console) -> None:
+    """The same for a person, with a line to paste."""
+    url = endpoint.url.rstrip("/")
+    log.print(f"\n[bold]up[/] at {url}   API docs: {url}/docs\n")
+    log.print(
+        curl(endpoint, deployment.models[0].name, "where is my parcel?"),
+        soft_wrap=True,
+        markup=False,
+    )
+    log.print("\nIn another terminal: turnout call MODEL TEXT …   Ctrl-C stops everything.")
