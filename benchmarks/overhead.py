@@ -1,0 +1,147 @@
+"""What our code adds to a bare `session.run`: the CPU handler, and the router's own share.
+
+Contenders take turns, text by text, in one process: `session.run` on tokens made beforehand; the CPU function's
+handler on the same text; the router, from gateway event to gateway answer, over a backend that answers at once.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.record import ROOT, Row, spread, write
+from contracts.models_toml import read_models_toml
+from contracts.prediction import PredictRequest, TierAnswer
+from contracts.routes import Route, Routes, Target, key_hash
+from contracts.tasks import Task, Tier
+
+MODEL = "support-intent"
+KEY = "benchmark"
+Call = Callable[[str], object]
+
+
+class Instant:
+    """A backend that answers at once, so that what is left is the router's own."""
+
+    def predict(self, target: Target, request: PredictRequest) -> TierAnswer:
+        output = {"label": "refund-status", "score": 0.98, "tokens": 9, "truncated": False}
+        return TierAnswer(outputs=(output,) * len(request.inputs), version="0" * 12, elapsed_ms=1.0)
+
+
+class NoRegistry:
+    """A registry that is never asked: predictions do not read it."""
+
+    def releases(self, model: str) -> Sequence[Mapping[str, Any]]:
+        raise NotImplementedError(model)
+
+
+def router_call() -> Call:
+    from mangum import Mangum
+
+    from functions.router.app import create_app
+
+    target = Target(
+        tier=Tier.CPU,
+        address="instant",
+        version="0" * 12,
+        precision="int8",
+        max_inputs=64,
+        max_chars=50_000,
+        max_tokens=128,
+        timeout_s=20,
+    )
+    route = Route(model=MODEL, task=Task.TEXT_CLASSIFICATION, targets={Tier.CPU: target})
+    routes = Routes(
+        deployment="benchmark",
+        registry="none",
+        models={MODEL: route},
+        key_hashes={"benchmark": key_hash(KEY)},
+    )
+    app = create_app(routes, {Tier.CPU: Instant()}, NoRegistry(), ROOT / "node_modules/swagger-ui-dist")
+    handler = Mangum(app, lifespan="off")
+    event = json.loads((ROOT / "tests/events/predict.json").read_text("utf-8"))
+    event["headers"]["authorization"] = f"Bearer {KEY}"
+
+    def call(text: str) -> object:
+        answer = handler({**event, "body": json.dumps({"inputs": [text]}), "isBase64Encoded": False}, None)
+        if answer["statusCode"] != 200:
+            raise SystemExit(f"the router answered {answer}")
+        return answer
+
+    return call
+
+
+def contenders(folder: Path) -> tuple[dict[str, Call], Callable[[str], object]]:
+    """The timed calls by name, and what is to be done with a text before the clock starts."""
+    os.environ["TURNOUT_MODEL_DIR"] = str(folder)
+    import onnxruntime
+
+    from functions.cpu.handler import handler
+    from functions.inference.session import options
+    from tokenizers import Tokenizer
+
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options(threads=1))
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_padding()
+    names = {node.name for node in session.get_inputs()}
+    feeds: dict[str, dict[str, Any]] = {}
+
+    def prepare(text: str) -> None:
+        encoding = tokenizer.encode(text)
+        columns = {
+            "input_ids": encoding.ids,
+            "attention_mask": encoding.attention_mask,
+            "token_type_ids": encoding.type_ids,
+        }
+        feeds[text] = {n: np.array([v], np.int64) for n, v in columns.items() if n in names}
+
+    calls: dict[str, Call] = {
+        "session.run": lambda text: session.run(None, feeds[text]),
+        "cpu handler": lambda text: handler({"inputs": [text], "parameters": {}}, None),
+        "router": router_call(),
+    }
+    return calls, prepare
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3, help="how often all texts are asked")
+    parser.add_argument("--data", type=Path, help="a folder with eval.jsonl; the example's otherwise")
+    words = parser.parse_args()
+    asyncio.set_event_loop(asyncio.new_event_loop())
+    deployment = read_models_toml(ROOT / "models.toml")
+    folder = ROOT / "models.out" / MODEL / "cpu"
+    spec = next(model for model in deployment.models if model.name == MODEL)
+    source = words.data / "eval.jsonl" if words.data else spec.eval
+    texts = [json.loads(line)["text"] for line in source.read_text("utf-8").splitlines()]
+    calls, prepare = contenders(folder)
+    samples: dict[str, list[float]] = {name: [] for name in calls}
+    extra: list[float] = []
+    for text in texts:
+        prepare(text)
+    for text in texts[:50]:
+        for call in calls.values():
+            call(text)
+    for _ in range(words.rounds):
+        for text in texts:
+            took = {}
+            for name, call in calls.items():
+                start = time.perf_counter()
+                call(text)
+                took[name] = (time.perf_counter() - start) * 1e3
+                samples[name].append(took[name])
+            extra.append(took["cpu handler"] - took["session.run"])
+    rows: list[Row] = [{"what": f"{name}, ms", **spread(values)} for name, values in samples.items()]
+    rows.append({"what": "handler over session.run, paired, ms", **spread(extra)})
+    path = write("overhead", rows, texts=len(texts), rounds=words.rounds)
+    print(path.read_text("utf-8"))
+
+
+if __name__ == "__main__":
+    main()

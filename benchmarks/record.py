@@ -1,0 +1,67 @@
+"""How a result is kept: what was measured, on which machine, when, from which commit."""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = Path(__file__).resolve().parent / "results"
+
+Row = dict[str, str | int | float]
+
+
+def machine() -> dict[str, Any]:
+    """The processor by name, its cores, the memory, the system."""
+    cpuinfo = Path("/proc/cpuinfo").read_text("utf-8") if Path("/proc/cpuinfo").exists() else ""
+    names = [line.split(":", 1)[1].strip() for line in cpuinfo.splitlines() if "model name" in line]
+    pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {
+        "cpu": names[0] if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "memory_gib": round(pages / 2**30, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+    }
+
+
+def commit() -> str:
+    """The commit measured, marked when the tree had changes."""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or "unknown"
+
+
+def write(name: str, rows: Sequence[Row], **facts: Any) -> Path:
+    """Write `results/<name>.json` and give its path back."""
+    document = {
+        "name": name,
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": commit(),
+        "machine": machine(),
+        **facts,
+        "rows": list(rows),
+    }
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return path
+
+
+def spread(samples: Sequence[float]) -> dict[str, float]:
+    """Median, 90th and 99th percentile of a sample, rounded to 3 digits after the point."""
+    cuts = statistics.quantiles(samples, n=100, method="inclusive")
+    return {
+        "p50": round(statistics.median(samples), 3),
+        "p90": round(cuts[89], 3),
+        "p99": round(cuts[98], 3),
+    }

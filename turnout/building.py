@@ -1,0 +1,71 @@
+"""`turnout build`: progress on a terminal, and a table of what was proven."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import build as builder
+from contracts.specs import Deployment
+
+
+class Bars:
+    """One bar per artefact; its text is the stage at work."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.progress = progress
+        self.tasks: dict[str, TaskID] = {}
+
+    def stage(self, name: str, stage: str, done: float) -> None:
+        """`done` is the share of the whole artefact that is behind us."""
+        task = self.tasks.get(name)
+        if task is None:
+            task = self.tasks[name] = self.progress.add_task(name, total=1.0, stage=stage)
+        self.progress.update(task, completed=done, stage=stage)
+
+
+def build(
+    deployment: Deployment, out: Path, models: Sequence[str] | None, log: Console
+) -> list[dict[str, Any]]:
+    """Build what is not current; one document of evidence per artefact, in the order of the file."""
+    steps = builder.plan(deployment, out, models)
+    columns = (
+        SpinnerColumn(finished_text="[green]✓[/]"),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("[dim]{task.fields[stage]}[/]"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=log, disable=not log.is_terminal) as progress:
+        builder.run(steps, out, Bars(progress))
+    return [{**_evidence(out, step.model, step.tier), "skipped": step.current} for step in steps]
+
+
+def _evidence(out: Path, model: str, tier: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(
+        (out / model / "evidence" / f"{tier}.json").read_text("utf-8")
+    )
+    return document
+
+
+def show(built: list[dict[str, Any]], console: Console) -> None:
+    table = Table("model", "tier", "version", "recipe", "proof", "MB", "", box=None, pad_edge=False)
+    for one in built:
+        size = f"{one['bytes_original'] / 1e6:.1f} → {one['bytes_built'] / 1e6:.1f}"
+        note = "current" if one["skipped"] else f"built in {sum(one['seconds'].values()):.0f} s"
+        table.add_row(one["model"], one["tier"], one["version"], one["recipe"], proof(one), size, note)
+    console.print(table)
+
+
+def proof(one: dict[str, Any]) -> str:
+    """The gate's figures in few words."""
+    if "cosine_mean" in one:
+        return f"cosine {one['cosine_mean']:.4f} mean, {one['cosine_p5']:.4f} 5th percentile"
+    return (
+        f"accuracy {one['accuracy_original']:.1%} → {one['accuracy_built']:.1%}, "
+        f"same label {one['agreement']:.1%}"
+    )
