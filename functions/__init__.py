@@ -1,0 +1,1 @@
+"""What runs in AWS, one folder per image."""

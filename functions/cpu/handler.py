@@ -1,0 +1,36 @@
+"""The Lambda handler: wire request in, wire answer out. The model is loaded once, when the function starts."""
+
+import json
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+# The runtime of the pinned version sends nothing; a later one is told not to before it is imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+from contracts.errors import ServingError, problem
+from contracts.prediction import parse_request
+from functions.inference.engine import DEFAULT_MAX_INPUTS, Engine
+from functions.inference.session import threads_of
+
+ENGINE = Engine.load(
+    Path(os.environ.get("TURNOUT_MODEL_DIR", "/var/task/model")),
+    max_inputs=int(os.environ.get("TURNOUT_MAX_INPUTS", DEFAULT_MAX_INPUTS)),
+    threads=threads_of(int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"))),
+)
+
+
+def handler(event: object, context: object) -> dict[str, Any]:
+    """`{"outputs": ...}` or `{"problem": ...}`; never raises, so that no stack trace leaves the function."""
+    try:
+        return ENGINE.predict(parse_request(event)).to_wire()
+    except ServingError as error:
+        return {"problem": problem(error)}
+    except Exception as error:
+        request_id = getattr(context, "aws_request_id", "")
+        trace = traceback.format_exc()
+        line = {"level": "ERROR", "request_id": request_id, "error": repr(error), "trace": trace}
+        sys.stderr.write(json.dumps(line) + "\n")
+        return {"problem": problem(ServingError("the function failed; its log says why"))}

@@ -1,0 +1,1 @@
+"""The SageMaker container of a full-precision model."""

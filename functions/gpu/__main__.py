@@ -1,0 +1,33 @@
+"""`python -m functions.gpu`: the container's server; reads the environment, and nothing else does."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import uvicorn
+
+from functions.gpu.app import create_app
+from functions.inference.engine import DEFAULT_MAX_INPUTS, Engine
+
+
+def main() -> None:
+    device = os.environ.get("TURNOUT_DEVICE", "cuda")
+    folder = Path(os.environ.get("TURNOUT_MODEL_DIR", "/opt/turnout/model"))
+    max_inputs = int(os.environ.get("TURNOUT_MAX_INPUTS", DEFAULT_MAX_INPUTS))
+    threads = os.cpu_count() or 1
+
+    def load() -> Engine:
+        return Engine.load(folder, max_inputs=max_inputs, threads=threads, device=device)
+
+    uvicorn.run(
+        create_app(load, device),
+        host=os.environ.get("TURNOUT_HOST", "0.0.0.0"),
+        port=int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080")),
+        log_level="warning",
+        # SageMaker kills a container 30 s after it was asked to stop.
+        timeout_graceful_shutdown=25,
+    )
+
+
+main()

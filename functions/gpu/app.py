@@ -1,0 +1,122 @@
+"""SageMaker's container contract: `GET /ping` and `POST /invocations`.
+
+https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from contracts.errors import PROBLEM_JSON, ServingError, TierUnavailable, TooLarge, problem
+from contracts.limits import SAGEMAKER_PAYLOAD_BYTES
+from contracts.prediction import parse_request, read_json
+from functions.inference.engine import Engine
+
+log = logging.getLogger("turnout.gpu")
+
+# Requests that may wait for the one that runs; more than these would outlive their caller's timeout.
+MAX_WAITING = 64
+
+
+class Server:
+    """Loads the engine beside the event loop, then runs one prediction at a time, others waiting."""
+
+    def __init__(self, load: Callable[[], Engine], device: str) -> None:
+        self.load, self.device = load, device
+        self.engine: Engine | None = None
+        self.why_not = "the model is being loaded"
+        self.waiting = 0
+        self.worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
+
+    def start(self) -> None:
+        engine = self.load()
+        first = engine.providers[0]
+        if self.device == "cuda" and first != "CUDAExecutionProvider":
+            # ONNX Runtime falls back to the CPU without a word; a GPU instance must not serve that way.
+            self.why_not = (
+                f"this is a GPU instance, but the session's first provider is {first}, not CUDA"
+            )
+            log.error(self.why_not)
+            return
+        self.engine = engine
+
+    @asynccontextmanager
+    async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        loading = asyncio.get_running_loop().run_in_executor(self.worker, self._start_or_say_why)
+        yield
+        loading.cancel()
+        self.worker.shutdown(wait=False, cancel_futures=True)
+
+    def _start_or_say_why(self) -> None:
+        try:
+            self.start()
+        except Exception as error:
+            self.why_not = f"the model cannot be loaded: {error}"
+            log.exception("the model cannot be loaded")
+
+    def ready(self) -> Engine:
+        if self.engine is None:
+            raise TierUnavailable(self.why_not)
+        return self.engine
+
+    async def ping(self, request: Request) -> Response:
+        try:
+            self.ready()
+        except TierUnavailable as error:
+            return answer(error)
+        return Response(status_code=200)
+
+    async def invocations(self, request: Request) -> Response:
+        try:
+            engine = self.ready()
+            asked = parse_request(read_json(await body_of(request)))
+            if self.waiting >= MAX_WAITING:
+                raise TierUnavailable(
+                    f"{MAX_WAITING} requests are waiting already", retry_after_s=1
+                )
+            self.waiting += 1
+            try:
+                loop = asyncio.get_running_loop()
+                predicted = await loop.run_in_executor(self.worker, engine.predict, asked)
+            finally:
+                self.waiting -= 1
+        except ServingError as error:
+            return answer(error)
+        except Exception:
+            log.exception("a prediction failed")
+            return answer(ServingError("the container failed; its log says why"))
+        return Response(json.dumps(predicted.to_wire()), media_type="application/json")
+
+
+async def body_of(request: Request) -> bytes:
+    """The whole body; raises TooLarge as soon as it is more than SageMaker would pass on."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > SAGEMAKER_PAYLOAD_BYTES:
+            raise TooLarge("the body is over 6 MB")
+    return bytes(body)
+
+
+def answer(error: ServingError) -> Response:
+    headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
+    text = json.dumps(problem(error))
+    return Response(text, status_code=error.status, media_type=PROBLEM_JSON, headers=headers)
+
+
+def create_app(load: Callable[[], Engine], device: str) -> Starlette:
+    """The application; `load` opens the engine, `device` is what it has to run on: "cpu" or "cuda"."""
+    server = Server(load, device)
+    routes = [
+        Route("/ping", server.ping, methods=["GET"]),
+        Route("/invocations", server.invocations, methods=["POST"]),
+    ]
+    return Starlette(routes=routes, lifespan=server.lifespan)

@@ -1,0 +1,1 @@
+"""Artefact in, answers out: what the CPU function and the GPU container share."""

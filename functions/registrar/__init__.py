@@ -1,0 +1,1 @@
+"""The custom resource that writes the registry."""

@@ -1,0 +1,1 @@
+"""The one HTTPS face: checks the key, chooses the tier, asks it, answers."""

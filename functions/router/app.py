@@ -1,0 +1,161 @@
+"""The HTTP application. It knows nothing of what stands in front of it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from contracts.errors import PROBLEM_JSON, ServingError, TooLarge, UnknownModel
+from contracts.limits import GATEWAY_BODY_BYTES
+from contracts.prediction import parse_request, read_json
+from contracts.routes import Route, Routes
+from contracts.tasks import Tier
+from functions.router import docs, schema
+from functions.router.backends import Backend
+from functions.router.catalog import describe
+from functions.router.edge import Edge, problem_response
+from functions.router.keys import authorize
+from functions.router.registry import Registry
+from functions.router.rules import decide
+
+
+class Router:
+    """The endpoints, over one deployment's routes."""
+
+    def __init__(
+        self, routes: Routes, backends: Mapping[Tier, Backend], registry: Registry
+    ) -> None:
+        self.routes, self.backends, self.registry = routes, backends, registry
+
+    def route(self, request: Request, model: str) -> Route:
+        """The model's route, for a caller with a key; raises Unauthorized or UnknownModel."""
+        self.authorize(request)
+        if model not in self.routes.models:
+            known = ", ".join(self.routes.models) or "none"
+            raise UnknownModel(f"no model named {model[:64]!r} is deployed; there is {known}")
+        return self.routes.models[model]
+
+    def authorize(self, request: Request) -> None:
+        authorize(request.headers.get("authorization"), self.routes.key_hashes.values())
+
+    async def predict(self, model: str, request: Request) -> Response:
+        """Answer for one text or a list of texts."""
+        route = self.route(request, model)
+        asked = parse_request(read_json(await body_of(request)))
+        plan = decide(asked, route)
+        target = plan.primary
+        facts: dict[str, Any] = request.scope["turnout"]
+        facts |= {
+            "model": model,
+            "tier": target.tier,
+            "reason": plan.reason,
+            "inputs": len(asked.inputs),
+        }
+        backend = self.backends[target.tier]
+        answer = await run_in_threadpool(backend.predict, target, asked)
+        named = {
+            "model": model,
+            "version": answer.version,
+            "tier": target.tier,
+            "reason": plan.reason,
+        }
+        return JSONResponse({**named, "outputs": answer.outputs, "elapsed_ms": answer.elapsed_ms})
+
+    async def models(self, request: Request) -> Response:
+        """List the models of this deployment."""
+        self.authorize(request)
+        data = [describe(route, self.registry) for route in self.routes.models.values()]
+        return JSONResponse({"object": "list", "data": data})
+
+    async def model(self, model: str, request: Request) -> Response:
+        """Describe one model, its tiers, and what of it is deployed."""
+        return JSONResponse(describe(self.route(request, model), self.registry))
+
+    async def health(self) -> Response:
+        """Say that the router runs; asks no tier."""
+        return JSONResponse({"status": "ok"})
+
+
+async def body_of(request: Request) -> bytes:
+    """The whole body; raises TooLarge as soon as it is more than a gateway would pass on."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > GATEWAY_BODY_BYTES:
+            raise TooLarge("the body is over 10 MB")
+    return bytes(body)
+
+
+def create_app(
+    routes: Routes, backends: Mapping[Tier, Backend], registry: Registry, assets: Path
+) -> FastAPI:
+    """The application over the tiers' backends; `assets` is the folder of the documentation page."""
+    router = Router(routes, backends, registry)
+    app = FastAPI(
+        title=schema.TITLE,
+        description=schema.DESCRIPTION,
+        version="1",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        routes=docs.routes(assets),
+    )
+    add_endpoints(app, router)
+    app.add_exception_handler(ServingError, _serving_error)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_middleware(Edge)
+    document: dict[str, Any] = {}
+
+    async def openapi() -> Response:
+        if not document:
+            document.update(schema.completed(app.openapi()))
+        return JSONResponse(document)
+
+    app.add_api_route("/openapi.json", openapi, include_in_schema=False)
+    return app
+
+
+def add_endpoints(app: FastAPI, router: Router) -> None:
+    """The API's routes with what the documentation says of them."""
+    app.add_api_route(
+        "/v1/models/{model}/predict",
+        router.predict,
+        methods=["POST"],
+        responses=schema.responses("The answer", schema.ANSWER, *schema.TITLES),
+        openapi_extra={**schema.request_body(), **schema.security()},
+    )
+    app.add_api_route(
+        "/v1/models",
+        router.models,
+        responses=schema.responses("The models", schema.MODELS, 401),
+        openapi_extra=schema.security(),
+    )
+    app.add_api_route(
+        "/v1/models/{model}",
+        router.model,
+        responses=schema.responses("The model", schema.MODEL, 401, 404),
+        openapi_extra=schema.security(),
+    )
+    app.add_api_route("/health", router.health)
+
+
+async def _serving_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ServingError)
+    request.scope["turnout"]["problem"] = error.code
+    return problem_response(error)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """Unknown paths and wrong methods, in the words of every other problem."""
+    assert isinstance(error, HTTPException)
+    body = {
+        "type": "about:blank",
+        "title": error.detail,
+        "status": error.status_code,
+        "detail": f"{request.method} {request.url.path} is not part of this API; GET /docs shows what is",
+    }
+    return JSONResponse(body, error.status_code, headers=error.headers, media_type=PROBLEM_JSON)

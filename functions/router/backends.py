@@ -1,0 +1,165 @@
+"""How a tier is asked: one attempt, with a timeout within the router's own, every failure named."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
+
+from contracts.errors import (
+    DeadlineExceeded,
+    ModelFailed,
+    ServingError,
+    TierUnavailable,
+    TooLarge,
+    from_problem,
+)
+from contracts.limits import BACKEND_SLACK_S
+from contracts.prediction import PredictRequest, TierAnswer
+from contracts.routes import Target
+
+Client = Any
+MakeClient = Callable[[str, Config], Client]
+CONNECT_TIMEOUT_S = 2
+RETRY_AFTER_S = 5
+
+# Error codes of Lambda and SageMaker that a later attempt may not meet again.
+PASSING = (
+    "CodeArtifactUserPendingException",
+    "EC2ThrottledException",
+    "InternalDependencyException",
+    "InternalFailure",
+    "ModelNotReadyException",
+    "ProvisionedConcurrencyConfigNotFoundException",
+    "ResourceConflictException",
+    "ResourceNotReadyException",
+    "ServiceException",
+    "ServiceUnavailable",
+    "SnapStartNotReadyException",
+    "ThrottlingException",
+    "TooManyRequestsException",
+)
+
+
+class Backend(Protocol):
+    """One way to ask a tier; raises ServingError."""
+
+    def predict(self, target: Target, request: PredictRequest) -> TierAnswer: ...
+
+
+class Clients:
+    """Boto3 clients, one per service and timeout, made when first needed and kept."""
+
+    def __init__(self, service: str, make: MakeClient) -> None:
+        self.service, self.make = service, make
+        self.made: dict[int, Client] = {}
+
+    def waiting(self, timeout_s: int) -> Client:
+        """A client that waits that long, a little longer than the tier has, and never tries twice."""
+        if timeout_s not in self.made:
+            config = Config(
+                connect_timeout=CONNECT_TIMEOUT_S,
+                read_timeout=timeout_s + BACKEND_SLACK_S,
+                retries={"total_max_attempts": 1, "mode": "standard"},
+            )
+            self.made[timeout_s] = self.make(self.service, config)
+        return self.made[timeout_s]
+
+
+class LambdaBackend:
+    """Invokes the function that the target's address names."""
+
+    def __init__(self, make: MakeClient) -> None:
+        self.clients = Clients("lambda", make)
+
+    def predict(self, target: Target, request: PredictRequest) -> TierAnswer:
+        client = self.clients.waiting(target.timeout_s)
+        payload = json.dumps(request.to_wire()).encode()
+        reply = _asked(target, lambda: client.invoke(FunctionName=target.address, Payload=payload))
+        body = _asked(target, lambda: reply["Payload"].read())
+        document = _document(body)
+        if reply.get("FunctionError"):
+            raise _function_error(document)
+        return TierAnswer.from_wire(document)
+
+
+class SageMakerBackend:
+    """Invokes the inference component that the target's address names, on the endpoint of the same name."""
+
+    def __init__(self, make: MakeClient) -> None:
+        self.clients = Clients("sagemaker-runtime", make)
+
+    def predict(self, target: Target, request: PredictRequest) -> TierAnswer:
+        client = self.clients.waiting(target.timeout_s)
+        payload = json.dumps(request.to_wire()).encode()
+        reply = _asked(
+            target,
+            lambda: client.invoke_endpoint(
+                EndpointName=target.address,
+                InferenceComponentName=target.address,
+                ContentType="application/json",
+                Accept="application/json",
+                Body=payload,
+            ),
+        )
+        return TierAnswer.from_wire(_document(_asked(target, lambda: reply["Body"].read())))
+
+
+def _asked(target: Target, ask: Callable[[], Any]) -> Any:
+    """What `ask` gives back; every failure of the way there as an error of ours."""
+    try:
+        return ask()
+    except ClientError as error:
+        raise _client_error(target, error) from error
+    except ReadTimeoutError as error:
+        raise DeadlineExceeded(
+            f"the {target.tier} tier did not answer in {target.timeout_s} s"
+        ) from error
+    except BotoCoreError as error:
+        detail = f"the {target.tier} tier cannot be reached"
+        raise TierUnavailable(detail, retry_after_s=RETRY_AFTER_S) from error
+
+
+def _client_error(target: Target, error: ClientError) -> ServingError:
+    code = error.response.get("Error", {}).get("Code", "")
+    message = error.response.get("Error", {}).get("Message", "")
+    if code == "ModelError":
+        return _model_error(error.response)
+    if code == "RequestTooLargeException":
+        return TooLarge(f"the request is over the 6 MB that the {target.tier} tier takes")
+    if code == "ResourceNotFoundException" or "Could not find" in message or "not found" in message:
+        detail = f"the {target.tier} tier is not deployed yet"
+    elif code in PASSING or "no capacity" in message:
+        detail = f"the {target.tier} tier is busy or waking up"
+    else:
+        return ModelFailed(f"the {target.tier} tier refused to be asked ({code or 'no code'})")
+    return TierUnavailable(detail, retry_after_s=RETRY_AFTER_S)
+
+
+def _model_error(response: Any) -> ServingError:
+    """A container's own answer: our problem document, or something that is none of ours."""
+    document = _document(str(response.get("OriginalMessage", "")).encode())
+    if isinstance(document, dict) and str(document.get("type", "")).startswith("urn:turnout:"):
+        return from_problem(document)
+    status = response.get("OriginalStatusCode", "no")
+    return ModelFailed(f"the gpu tier's container failed (status {status})")
+
+
+def _function_error(document: object) -> ServingError:
+    """A function that did not come to answer; its own words stay in its log."""
+    kind, message = "", ""
+    if isinstance(document, dict):
+        kind, message = str(document.get("errorType", "")), str(document.get("errorMessage", ""))
+    if kind == "Sandbox.Timedout" or "Task timed out" in message:
+        return DeadlineExceeded("the cpu tier ran out of its time")
+    if kind == "Function.ResponseSizeTooLarge":
+        return TooLarge("the answer would pass the 6 MB of one answer; send fewer inputs")
+    return ModelFailed("the cpu tier's function crashed; its log says why")
+
+
+def _document(body: bytes) -> object:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return None

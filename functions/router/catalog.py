@@ -1,0 +1,47 @@
+"""The models as a list, in the shape OpenAI's clients read, extended with tiers and what is deployed."""
+
+import logging
+from typing import Any
+
+from contracts.routes import Route, Target
+from functions.router.registry import Registry, Row
+
+log = logging.getLogger("turnout.router")
+
+
+def describe(route: Route, registry: Registry) -> dict[str, Any]:
+    """One model. When the registry cannot be read, `deployed` is null and the rest still stands."""
+    rows = _rows(route.model, registry)
+    tiers = [_tier(target, rows) for target in route.targets.values()]
+    return {
+        "id": route.model,
+        "object": "model",
+        "created": max((tier["deployed_at"] or 0 for tier in tiers), default=0),
+        "owned_by": "turnout",
+        "task": route.task,
+        "labels": list(route.labels),
+        "dimensions": route.dimensions or None,
+        "tiers": tiers,
+    }
+
+
+def _tier(target: Target, rows: list[Row] | None) -> dict[str, Any]:
+    row = next((r for r in rows or () if r["release"] == f"{target.tier}#{target.version}"), None)
+    return {
+        "tier": target.tier,
+        "version": target.version,
+        "precision": target.precision,
+        "max_inputs": target.max_inputs,
+        "max_chars": target.max_chars,
+        "max_tokens": target.max_tokens,
+        "deployed": None if rows is None else row is not None,
+        "deployed_at": int(row["deployed_at"]) if row else None,
+    }
+
+
+def _rows(model: str, registry: Registry) -> list[Row] | None:
+    try:
+        return registry.releases(model)
+    except Exception:
+        log.exception("the registry cannot be read")
+        return None

@@ -1,0 +1,58 @@
+"""What stands around every request: an id, one line of log, and an answer even where our code fails."""
+
+import json
+import logging
+import time
+import uuid
+from typing import Any
+
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from contracts.errors import PROBLEM_JSON, ServingError, problem
+
+log = logging.getLogger("turnout.access")
+failures = logging.getLogger("turnout.router")
+
+
+class Edge:
+    """ASGI middleware. Endpoints leave what the log should say of them in `scope["turnout"]`."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start = time.perf_counter()
+        request_id = uuid.uuid4().hex
+        facts: dict[str, Any] = {"method": scope["method"], "path": scope["path"]}
+        scope["turnout"] = facts
+
+        async def named(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                facts["status"] = message["status"]
+                message["headers"].append((b"x-request-id", request_id.encode()))
+            await send(message)
+
+        try:
+            await self.app(scope, receive, named)
+        except Exception:
+            failures.exception("request %s failed", request_id)
+            if "status" not in facts:
+                await problem_response(ServingError(f"request {request_id} failed"))(
+                    scope, receive, named
+                )
+        ms = round((time.perf_counter() - start) * 1e3, 2)
+        log.info(json.dumps({"request_id": request_id, **facts, "ms": ms}))
+
+
+def problem_response(error: ServingError, headers: dict[str, str] | None = None) -> JSONResponse:
+    """The error as the client sees it."""
+    headers = dict(headers or {})
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.retry_after_s:
+        headers["Retry-After"] = str(error.retry_after_s)
+    return JSONResponse(problem(error), error.status, headers=headers, media_type=PROBLEM_JSON)

@@ -1,0 +1,53 @@
+"""The Lambda handler: the application behind an HTTP API. Reads the environment, and nothing else does."""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from botocore.config import Config
+from mangum import Mangum
+
+from contracts.routes import Routes
+from contracts.tasks import Tier
+from functions.router.app import create_app
+from functions.router.backends import LambdaBackend, SageMakerBackend
+from functions.router.registry import DynamoRegistry
+
+# One line of JSON per request; Lambda's own handler would put its words around it.
+_out = logging.StreamHandler(sys.stdout)
+_out.setFormatter(logging.Formatter("%(message)s"))
+for _name in ("turnout.access", "turnout.router"):
+    logging.getLogger(_name).addHandler(_out)
+    logging.getLogger(_name).setLevel(logging.INFO)
+    logging.getLogger(_name).propagate = False
+
+
+def client(service: str, config: Config) -> Any:
+    """A boto3 client; boto3 is imported with the first one, not at start."""
+    import boto3
+
+    return boto3.client(service, config=config)
+
+
+def main() -> Mangum:
+    routes = Routes.read(Path(os.environ.get("TURNOUT_ROUTES", "/var/task/routes.json")))
+
+    def table() -> Any:
+        import boto3
+
+        config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
+        return boto3.resource("dynamodb", config=config).Table(routes.registry)
+
+    app = create_app(
+        routes,
+        {Tier.CPU: LambdaBackend(client), Tier.GPU: SageMakerBackend(client)},
+        DynamoRegistry(table),
+        Path(os.environ.get("TURNOUT_DOCS", "/var/task/docs")),
+    )
+    # With a lifespan, Mangum would start and stop the application around every request.
+    return Mangum(app, lifespan="off")
+
+
+handler = main()

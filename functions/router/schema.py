@@ -1,0 +1,159 @@
+"""The API in OpenAPI's words: what a request, an answer and a problem look like, with examples."""
+
+from typing import Any
+
+from contracts.errors import PROBLEM_JSON
+
+Schema = dict[str, Any]
+
+TITLE = "Turnout"
+DESCRIPTION = """Language models on two tiers: quantized on CPU, in full precision on GPU. The router chooses per
+request; every answer names the `tier` that gave it and the `reason`, the rule that chose it."""
+
+OUTPUT: Schema = {
+    "type": "object",
+    "description": "`label` and `score` for text-classification, `embedding` for feature-extraction.",
+    "required": ["tokens", "truncated"],
+    "properties": {
+        "label": {"type": "string"},
+        "score": {"type": "number", "minimum": 0, "maximum": 1},
+        "top": {
+            "type": "array",
+            "description": "The likeliest labels, when `top_k` was asked for.",
+            "items": {
+                "type": "object",
+                "properties": {"label": {"type": "string"}, "score": {"type": "number"}},
+            },
+        },
+        "embedding": {"type": "array", "items": {"type": "number"}},
+        "tokens": {"type": "integer", "description": "Tokens the model has read."},
+        "truncated": {
+            "type": "boolean",
+            "description": "The text was longer than the model reads.",
+        },
+    },
+}
+
+REQUEST: Schema = {
+    "type": "object",
+    "required": ["inputs"],
+    "additionalProperties": False,
+    "properties": {
+        "inputs": {
+            "description": "A text or a list of texts.",
+            "oneOf": [
+                {"type": "string"},
+                {"type": "array", "minItems": 1, "items": {"type": "string"}},
+            ],
+        },
+        "parameters": {
+            "type": "object",
+            "description": "`top_k` for text-classification: how many labels to answer with.",
+        },
+        "tier": {
+            "enum": ["cpu", "gpu"],
+            "description": "Pin a tier instead of letting the rules choose.",
+        },
+    },
+    "example": {"inputs": ["where on earth is my parcel"], "parameters": {"top_k": 2}},
+}
+
+ANSWER: Schema = {
+    "type": "object",
+    "required": ["model", "version", "tier", "reason", "outputs", "elapsed_ms"],
+    "properties": {
+        "model": {"type": "string"},
+        "version": {"type": "string", "description": "The artefact's digest, short."},
+        "tier": {"enum": ["cpu", "gpu"]},
+        "reason": {"enum": ["pinned", "fits_cpu", "fits_gpu"]},
+        "outputs": {"type": "array", "items": OUTPUT, "description": "One per input, in order."},
+        "elapsed_ms": {"type": "number", "description": "Inference alone, on the tier."},
+    },
+}
+
+PROBLEM: Schema = {
+    "type": "object",
+    "description": "Problem details, RFC 9457.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+            },
+        },
+    },
+}
+
+MODEL: Schema = {
+    "type": "object",
+    "required": ["id", "object", "created", "owned_by", "task", "tiers"],
+    "properties": {
+        "id": {"type": "string"},
+        "object": {"const": "model"},
+        "created": {
+            "type": "integer",
+            "description": "When it was deployed, in seconds since 1970.",
+        },
+        "owned_by": {"type": "string"},
+        "task": {"type": "string"},
+        "labels": {"type": "array", "items": {"type": "string"}},
+        "dimensions": {"type": ["integer", "null"]},
+        "tiers": {"type": "array", "items": {"type": "object"}},
+    },
+}
+
+MODELS: Schema = {
+    "type": "object",
+    "properties": {"object": {"const": "list"}, "data": {"type": "array", "items": MODEL}},
+}
+
+TITLES = {
+    400: "The body is not JSON",
+    401: "No key, or an unknown one",
+    404: "No such model",
+    413: "More than any tier takes",
+    422: "Not a request of ours",
+    502: "The tier failed",
+    503: "The tier cannot be reached now",
+    504: "The tier ran out of time",
+}
+
+
+def responses(ok: str, schema: Schema, *errors: int) -> dict[int | str, Schema]:
+    """What a route answers: its own schema, and problem documents for the errors named."""
+    problems: dict[int | str, Schema] = {
+        status: {"description": TITLES[status], "content": {PROBLEM_JSON: {"schema": PROBLEM}}}
+        for status in errors
+    }
+    return {
+        200: {"description": ok, "content": {"application/json": {"schema": schema}}},
+        **problems,
+    }
+
+
+def security() -> Schema:
+    return {"security": [{"key": []}]}
+
+
+def request_body() -> Schema:
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": REQUEST}}}}
+
+
+def completed(document: Schema) -> Schema:
+    """FastAPI's document with our bearer key, and without the validation error it would never answer."""
+    components = document.setdefault("components", {})
+    components["securitySchemes"] = {
+        "key": {"type": "http", "scheme": "bearer", "description": "A key of `turnout keys add`."}
+    }
+    components.pop("schemas", None)
+    for path in document["paths"].values():
+        for operation in path.values():
+            if "HTTPValidationError" in str(operation["responses"].get("422", "")):
+                del operation["responses"]["422"]
+    return document
