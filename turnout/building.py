@@ -57,7 +57,9 @@ def show(built: list[dict[str, Any]], console: Console) -> None:
     for one in built:
         size = f"{one['bytes_original'] / 1e6:.1f} → {one['bytes_built'] / 1e6:.1f}"
         note = "current" if one["skipped"] else f"built in {sum(one['seconds'].values()):.0f} s"
-        table.add_row(one["model"], one["tier"], one["version"], one["recipe"], proof(one), size, note)
+        table.add_row(
+            one["model"], one["tier"], one["version"], one["recipe"], proof(one), size, note
+        )
     console.print(table)
 
 

@@ -22,7 +22,13 @@ answer like the original; `turnout plan` says what a deployment comes to; `turno
 local cloud; `cdk deploy --all` deploys the same stacks to AWS.
 """
 
-app = typer.Typer(help=HELP, no_args_is_help=True, rich_markup_mode=None, add_completion=False)
+app = typer.Typer(
+    help=HELP,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
 keys_app = typer.Typer(
     help="Make and remove the bearer keys that the router accepts.",
     no_args_is_help=True,

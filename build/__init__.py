@@ -1,0 +1,21 @@
+"""Model folder in, sealed artefact out.
+
+`plan` says what would be done and why, and writes nothing; `run` does it. An artefact becomes visible by one
+rename, after the code that will serve it has shown that it answers like the original.
+"""
+
+from pathlib import Path
+
+from build.plan import Step, plan
+from build.progress import Progress, Silent
+
+__all__ = ["Progress", "Silent", "Step", "plan", "run"]
+
+
+def run(steps: tuple[Step, ...], out: Path, progress: Progress | None = None) -> None:
+    """Build every step that is not current; raises BuildError. Imports torch, so it takes its seconds."""
+    if all(step.current for step in steps):
+        return
+    from build.pipeline import build_all
+
+    build_all(steps, out, progress or Silent())

@@ -1,0 +1,32 @@
+"""What can go wrong in a build. Each message ends with what to do next.
+
+BuildError
+├── SourceError    a source folder or its labelled rows cannot be used; lists every mistake found
+├── ExportFailed   the model could not be turned into ONNX
+└── GateFailed     no candidate answers enough like the original
+"""
+
+from collections.abc import Sequence
+
+
+class BuildError(Exception):
+    """A build cannot go on; the base of all others."""
+
+
+class SourceError(BuildError):
+    """Source folders or labelled rows cannot be used."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        self.mistakes = tuple(mistakes)
+        noun = "mistake" if len(self.mistakes) == 1 else "mistakes"
+        super().__init__(
+            "\n".join([f"{len(self.mistakes)} {noun} in what is to be built:", *mistakes])
+        )
+
+
+class ExportFailed(BuildError):
+    """The model could not be turned into ONNX."""
+
+
+class GateFailed(BuildError):
+    """No candidate answers enough like the original; an older artefact stays as it was."""

@@ -1,0 +1,34 @@
+"""Hugging Face folder to ONNX, by optimum's exporter. Nothing else knows of optimum, so another can take its place."""
+
+from pathlib import Path
+
+from build.errors import ExportFailed
+from build.quiet import quiet
+from build.source import Source
+
+# The oldest operator set that has all the operators the optimiser looks for.
+OPSET = 18
+
+
+def export(source: Source, destination: Path) -> Path:
+    """The model as ONNX at `destination/model.onnx`, in full precision; raises ExportFailed."""
+    with quiet():
+        from optimum.exporters.onnx import main_export
+
+        try:
+            main_export(
+                str(source.folder),
+                output=str(destination),
+                task=str(source.task),
+                opset=OPSET,
+                device="cpu",
+                do_validation=False,
+                library_name="transformers",
+                local_files_only=True,
+            )
+        except Exception as error:
+            raise ExportFailed(
+                f"{source.folder} cannot be exported ({type(error).__name__}: {error}); "
+                "check that transformers loads it, and that its architecture is one optimum exports"
+            ) from error
+    return destination / "model.onnx"

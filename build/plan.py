@@ -1,0 +1,123 @@
+"""What would be built, and why. Reads and hashes, writes nothing."""
+
+import hashlib
+import importlib.metadata
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from build.errors import SourceError
+from build.rows import Row, read_rows
+from build.source import Source, inspect
+from contracts.manifest import BrokenArtefact, file_sha256, verify
+from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec
+from contracts.tasks import Task, Tier
+
+# Raised whenever our own code would build other bytes from the same inputs.
+REVISION = 1
+TOOLS = ("onnx", "onnxruntime", "optimum", "optimum-onnx", "tokenizers", "torch", "transformers")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One artefact to be: a model on a tier. `why` says what makes it necessary; empty when it is current."""
+
+    model: str
+    tier: Tier
+    task: Task
+    source: Source
+    rows: tuple[Row, ...]
+    quantize: bool
+    gate: Gate
+    build_key: str
+    why: str
+
+    @property
+    def current(self) -> bool:
+        return not self.why
+
+    @property
+    def name(self) -> str:
+        return f"{self.model} {self.tier}"
+
+
+def toolchain() -> dict[str, str]:
+    """Versions of what decides the bytes of an artefact; a local build mark such as +cpu is left out."""
+    return {tool: importlib.metadata.version(tool).split("+")[0] for tool in TOOLS}
+
+
+def plan(
+    deployment: Deployment, out: Path, models: Sequence[str] | None = None
+) -> tuple[Step, ...]:
+    """The steps of the models named, all when none is; raises SourceError with every mistake found."""
+    known = [spec.name for spec in deployment.models]
+    mistakes = [
+        f"no model named {name} in the file; it has {', '.join(known)}"
+        for name in models or ()
+        if name not in known
+    ]
+    steps: list[Step] = []
+    for spec in deployment.models:
+        if models and spec.name not in models:
+            continue
+        for tier, tier_spec in spec.tiers.items():
+            step, found = _step(spec, tier, tier_spec, out)
+            steps += [step] if step else []
+            mistakes += [mistake for mistake in found if mistake not in mistakes]
+    if mistakes:
+        raise SourceError(mistakes)
+    return tuple(steps)
+
+
+def _step(
+    spec: ModelSpec, tier: Tier, tier_spec: CpuSpec | GpuSpec, out: Path
+) -> tuple[Step | None, list[str]]:
+    folder = spec.source
+    if isinstance(tier_spec, GpuSpec) and tier_spec.source:
+        folder = tier_spec.source
+    source, mistakes = inspect(folder, spec.task, tier_spec.max_tokens)
+    rows, wrong = read_rows(spec.eval, source.labels if source else ())
+    mistakes = [f"{spec.name}: {mistake}" for mistake in [*mistakes, *wrong]]
+    if source is None or mistakes:
+        return None, mistakes
+    quantize = isinstance(tier_spec, CpuSpec) and tier_spec.quantize == "int8"
+    inputs = {
+        "revision": REVISION,
+        "task": spec.task,
+        "tier": tier,
+        "quantize": quantize,
+        "max_tokens": source.max_tokens,
+        "gate": asdict(spec.gate),
+        "source": source.digest,
+        "eval": file_sha256(spec.eval),
+        "toolchain": toolchain(),
+    }
+    build_key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    step = Step(
+        model=spec.name,
+        tier=tier,
+        task=spec.task,
+        source=source,
+        rows=rows,
+        quantize=quantize,
+        gate=spec.gate,
+        build_key=build_key,
+        why=_why(out / spec.name / tier, build_key),
+    )
+    return step, []
+
+
+def _why(folder: Path, build_key: str) -> str:
+    """What makes a build necessary; empty when the artefact there is whole and made from the same."""
+    if not folder.exists():
+        return "not built yet"
+    try:
+        manifest = verify(folder)
+    except BrokenArtefact as error:
+        return f"damaged: {error}"
+    if manifest.build_key != build_key:
+        return "source, rows, settings or tools have changed"
+    if not (folder.parent / "evidence" / f"{folder.name}.json").is_file():
+        return "its evidence is missing"
+    return ""
