@@ -4,6 +4,8 @@
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 GATEWAY_BODY_BYTES = 10 * 1024 * 1024
 GATEWAY_TIMEOUT_S = 30
+# What we ask for: the CDK takes no more, and it is one second that the gateway has left to answer in.
+INTEGRATION_TIMEOUT_S = 29
 
 # Lambda: 6 MB each way for synchronous invocations, memory 128 to 10,240 MB, one vCPU per 1,769 MB.
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html

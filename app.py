@@ -1,0 +1,36 @@
+"""The CDK app: reads what was written and built, and synthesises the stacks. `cdk deploy --all` runs it."""
+
+import os
+import sys
+from pathlib import Path
+
+from contracts.models_toml import ConfigError, read_models_toml
+from stacks.assembly import Inputs, make_app
+from stacks.errors import StackError
+from turnout.keys import KeysError, read_keys
+
+ROOT = Path(__file__).resolve().parent
+
+
+def main() -> None:
+    try:
+        inputs = Inputs(
+            deployment=read_models_toml(
+                Path(os.environ.get("TURNOUT_CONFIG", ROOT / "models.toml"))
+            ),
+            out=Path(os.environ.get("TURNOUT_OUT", ROOT / "models.out")),
+            key_hashes=read_keys(Path(os.environ.get("TURNOUT_KEYS", ROOT / "keys.toml"))),
+            staging=Path(os.environ.get("TURNOUT_STAGING", ROOT / ".turnout/staging")),
+            account=os.environ.get("CDK_DEFAULT_ACCOUNT"),
+        )
+        app = make_app(inputs)
+    except (ConfigError, KeysError, StackError) as error:
+        sys.exit(f"error: {error}")
+    if not inputs.key_hashes:
+        sys.stderr.write(
+            "note: no key is deployed, so every request is refused; `turnout keys add NAME`\n"
+        )
+    app.synth()
+
+
+main()

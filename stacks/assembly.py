@@ -1,0 +1,103 @@
+"""All stacks of a deployment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+from cdk_nag import AwsSolutionsChecks
+
+from contracts.names import model_stack, router_stack
+from contracts.specs import CpuSpec, Deployment, GpuSpec
+from contracts.tasks import Tier
+from stacks.costs import UnknownInstance, find_instance
+from stacks.cpu import CpuModelStack
+from stacks.errors import StackError
+from stacks.gpu import GpuModelStack
+from stacks.images import regions
+from stacks.router import RouterStack
+from stacks.routing import Artefacts, make_routes, read_artefacts
+from stacks.staging import Staging
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What a deployment is made of: the file, the sealed artefacts, the hashes of keys, a folder to stage in."""
+
+    deployment: Deployment
+    out: Path
+    key_hashes: Mapping[str, str]
+    staging: Path
+    account: str | None = None
+
+
+def make_app(inputs: Inputs, **options: Any) -> cdk.App:
+    """The CDK app with every stack, checked by cdk-nag at synthesis; raises StackError."""
+    artefacts, mistakes = read_artefacts(inputs.deployment, inputs.out)
+    mistakes += check(inputs.deployment)
+    if mistakes:
+        raise StackError(mistakes)
+    app = cdk.App(**options)
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    add_stacks(app, inputs, artefacts)
+    cdk.Tags.of(app).add("turnout", inputs.deployment.name)
+    return app
+
+
+def check(deployment: Deployment) -> list[str]:
+    """What AWS would refuse, found before anything is asked of it."""
+    mistakes = []
+    if deployment.region not in regions():
+        mistakes.append(
+            f"deployment.region: {deployment.region} is not one that the image table covers: {', '.join(regions())}"
+        )
+    for model in deployment.models:
+        if model.gpu:
+            try:
+                find_instance(model.gpu.instance)
+            except UnknownInstance as error:
+                mistakes.append(f"models.{model.name}.gpu.instance: {error}")
+    return mistakes
+
+
+def add_stacks(app: cdk.App, inputs: Inputs, artefacts: Artefacts) -> None:
+    deployment, staging = inputs.deployment, Staging(folder=inputs.staging)
+    env = cdk.Environment(account=inputs.account, region=deployment.region)
+    routes = make_routes(deployment, artefacts, inputs.key_hashes)
+    name = router_stack(deployment.name)
+    router = RouterStack(
+        app,
+        name,
+        deployment=deployment,
+        context=staging.router(name, routes.to_json()),
+        registrar=staging.registrar(f"{name}-registrar"),
+        env=env,
+        description="Turnout: the API, the router and the registry",
+    )
+    for model in deployment.models:
+        for tier, spec in model.tiers.items():
+            name = model_stack(deployment.name, model.name, tier)
+            stack = add_model_stack(
+                app,
+                name,
+                spec,
+                deployment=deployment.name,
+                manifest=artefacts[model.name, tier],
+                context=_context(staging, name, inputs.out / model.name, tier),
+                env=env,
+                description=f"Turnout: {model.name} on its {tier} tier",
+            )
+            # The router first, always: what cannot be had here must not keep the product down.
+            stack.add_dependency(router)
+
+
+def add_model_stack(app: cdk.App, name: str, spec: CpuSpec | GpuSpec, **options: Any) -> cdk.Stack:
+    if isinstance(spec, CpuSpec):
+        return CpuModelStack(app, name, spec=spec, **options)
+    return GpuModelStack(app, name, spec=spec, **options)
+
+
+def _context(staging: Staging, name: str, model: Path, tier: Tier) -> Path:
+    stage = staging.cpu if tier is Tier.CPU else staging.gpu
+    return stage(name, model / tier)

@@ -1,0 +1,51 @@
+"""What instances cost, from a dated table; AWS has no price source that can be read offline."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+HOURS_PER_MONTH = 730
+PRICES = Path(__file__).with_name("prices.json")
+
+
+class UnknownInstance(Exception):
+    """The price table does not have the instance type."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One SageMaker GPU instance type, with its on-demand price in us-east-1."""
+
+    usd_per_hour: float
+    vcpus: int
+    memory_gib: int
+    gpu: str
+    gpu_memory_gib: int
+
+
+@cache
+def instances() -> dict[str, Instance]:
+    """The types that can be deployed, by name."""
+    table = json.loads(PRICES.read_text("utf-8"))["instances"]
+    return {name: Instance(**row) for name, row in table.items()}
+
+
+@cache
+def as_of() -> str:
+    """The day the prices were read."""
+    return str(json.loads(PRICES.read_text("utf-8"))["as_of"])
+
+
+def find_instance(name: str) -> Instance:
+    """Raises UnknownInstance, which names the ones there are."""
+    if name not in instances():
+        raise UnknownInstance(
+            f"{name} is not in the table of GPU instances; choose one of {', '.join(instances())}"
+        )
+    return instances()[name]
+
+
+def idle_gpu_cost(instance: str) -> float:
+    """US dollars a month for one instance that runs all the time, called or not."""
+    return find_instance(instance).usd_per_hour * HOURS_PER_MONTH

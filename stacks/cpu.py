@@ -1,0 +1,40 @@
+"""A model's CPU tier: a Lambda function of the quantized model."""
+
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+from constructs import Construct
+
+from contracts.manifest import Manifest
+from contracts.names import ALIAS
+from contracts.specs import CpuSpec
+from stacks.function import ImageFunction
+from stacks.release import add_release
+
+
+class CpuModelStack(cdk.Stack):
+    """The function, and the row that says it is deployed."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        deployment: str,
+        spec: CpuSpec,
+        manifest: Manifest,
+        context: Path,
+        **options: Any,
+    ) -> None:
+        super().__init__(scope, name, stack_name=name, **options)
+        model = ImageFunction(
+            self,
+            "Model",
+            function_name=name,
+            context=context,
+            memory_mb=spec.memory_mb,
+            timeout_s=spec.timeout_s,
+            environment={"TURNOUT_MAX_INPUTS": str(spec.max_inputs)},
+        )
+        add_release(self, deployment, manifest, f"{name}:{ALIAS}", model.alias)

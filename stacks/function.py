@@ -1,0 +1,65 @@
+"""A Lambda function as all of ours are: its own role, its own log that expires, an alias that callers name."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import aws_cdk as cdk
+from aws_cdk import aws_ecr_assets as assets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from contracts.names import ALIAS
+
+RETENTION = logs.RetentionDays.ONE_MONTH
+
+
+def add_log(scope: Construct, name: str = "Log") -> logs.LogGroup:
+    """A log group that goes with its stack."""
+    return logs.LogGroup(scope, name, retention=RETENTION, removal_policy=cdk.RemovalPolicy.DESTROY)
+
+
+def add_role(scope: Construct, log: logs.LogGroup, name: str = "Role") -> iam.Role:
+    """A role that may write that log, and nothing else."""
+    role = iam.Role(scope, name, assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+    log.grant_write(role)
+    return role
+
+
+class ImageFunction(Construct):
+    """A function from a staged image. `alias` is what may be invoked."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        function_name: str,
+        context: Path,
+        memory_mb: int,
+        timeout_s: int,
+        environment: Mapping[str, str],
+    ) -> None:
+        super().__init__(scope, name)
+        log = add_log(self)
+        self.role = add_role(self, log)
+        self.function = lambda_.DockerImageFunction(
+            self,
+            "Function",
+            function_name=function_name,
+            code=lambda_.DockerImageCode.from_image_asset(
+                str(context), platform=assets.Platform.LINUX_AMD64
+            ),
+            architecture=lambda_.Architecture.X86_64,
+            memory_size=memory_mb,
+            timeout=cdk.Duration.seconds(timeout_s),
+            environment=dict(environment),
+            role=self.role,
+            log_group=log,
+        )
+        # The function must not start before it may write its log.
+        self.function.node.add_dependency(self.role)
+        self.alias = lambda_.Alias(
+            self, "Live", alias_name=ALIAS, version=self.function.current_version
+        )

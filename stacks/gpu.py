@@ -1,0 +1,147 @@
+"""A model's GPU tier: a SageMaker endpoint with one inference component, because only these can be put to sleep."""
+
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+from aws_cdk import aws_ecr_assets as assets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from aws_cdk import aws_sagemaker as sagemaker
+from constructs import Construct
+
+from contracts.manifest import Manifest
+from contracts.specs import GpuSpec
+from stacks.function import RETENTION
+from stacks.release import add_release
+
+VARIANT = "main"
+# Driver 580: the container's onnxruntime-gpu is built for CUDA 13, and no older image of SageMaker's runs that.
+INFERENCE_AMI = "al2023-ami-sagemaker-inference-gpu-4-1"
+STARTUP_S = 900
+
+
+class GpuModelStack(cdk.Stack):
+    """Model, endpoint and inference component. Model and configuration have no names: they are create-only."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        deployment: str,
+        spec: GpuSpec,
+        manifest: Manifest,
+        context: Path,
+        **options: Any,
+    ) -> None:
+        super().__init__(scope, name, stack_name=name, **options)
+        self.name, self.spec = name, spec
+        image = assets.DockerImageAsset(
+            self, "Image", directory=str(context), platform=assets.Platform.LINUX_AMD64
+        )
+        role = self.add_role(image, self.add_logs())
+        model = self.add_model(image, role)
+        endpoint = self.add_endpoint(role)
+        component = self.add_component(model, endpoint)
+        add_release(self, deployment, manifest, name, component)
+
+    def add_logs(self) -> list[logs.LogGroup]:
+        """SageMaker's own log groups, made first: those it makes itself never expire and outlive the stack."""
+        return [
+            logs.LogGroup(
+                self,
+                f"{kind}Log",
+                log_group_name=f"/aws/sagemaker/{kind}/{self.name}",
+                retention=RETENTION,
+                removal_policy=cdk.RemovalPolicy.DESTROY,
+            )
+            for kind in ("Endpoints", "InferenceComponents")
+        ]
+
+    def add_role(self, image: assets.DockerImageAsset, groups: list[logs.LogGroup]) -> iam.Role:
+        """May pull this image and write these logs."""
+        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
+        image.repository.grant_pull(role)
+        for group in groups:
+            group.grant_write(role)
+        cdk.Validations.of(role).acknowledge(
+            cdk.Acknowledgment(
+                id="AwsSolutions-IAM5[Resource::*]",
+                reason="ecr:GetAuthorizationToken has no resource to be narrowed to",
+            )
+        )
+        return role
+
+    def add_model(self, image: assets.DockerImageAsset, role: iam.Role) -> sagemaker.CfnModel:
+        model = sagemaker.CfnModel(
+            self,
+            "Model",
+            execution_role_arn=role.role_arn,
+            primary_container=sagemaker.CfnModel.ContainerDefinitionProperty(
+                image=image.image_uri,
+                environment={
+                    "TURNOUT_DEVICE": "cuda",
+                    "TURNOUT_MAX_INPUTS": str(self.spec.max_inputs),
+                },
+            ),
+        )
+        # A role alone is not enough: SageMaker checks at once what its policies allow.
+        model.node.add_dependency(role)
+        return model
+
+    def add_endpoint(self, role: iam.Role) -> sagemaker.CfnEndpoint:
+        config = sagemaker.CfnEndpointConfig(
+            self,
+            "EndpointConfig",
+            execution_role_arn=role.role_arn,
+            production_variants=[
+                sagemaker.CfnEndpointConfig.ProductionVariantProperty(
+                    variant_name=VARIANT,
+                    instance_type=self.spec.instance,
+                    initial_instance_count=1,
+                    inference_ami_version=INFERENCE_AMI,
+                    container_startup_health_check_timeout_in_seconds=STARTUP_S,
+                    managed_instance_scaling=sagemaker.CfnEndpointConfig.ManagedInstanceScalingProperty(
+                        status="ENABLED", min_instance_count=1, max_instance_count=1
+                    ),
+                    routing_config=sagemaker.CfnEndpointConfig.RoutingConfigProperty(
+                        routing_strategy="LEAST_OUTSTANDING_REQUESTS"
+                    ),
+                )
+            ],
+        )
+        config.node.add_dependency(role)
+        endpoint = sagemaker.CfnEndpoint(
+            self,
+            "Endpoint",
+            endpoint_name=self.name,
+            endpoint_config_name=config.attr_endpoint_config_name,
+        )
+        endpoint.node.add_dependency(role)
+        return endpoint
+
+    def add_component(
+        self, model: sagemaker.CfnModel, endpoint: sagemaker.CfnEndpoint
+    ) -> sagemaker.CfnInferenceComponent:
+        component = sagemaker.CfnInferenceComponent
+        requirements = component.InferenceComponentComputeResourceRequirementsProperty(
+            number_of_accelerator_devices_required=1, min_memory_required_in_mb=self.spec.memory_mb
+        )
+        placed = component(
+            self,
+            "InferenceComponent",
+            inference_component_name=self.name,
+            endpoint_name=endpoint.attr_endpoint_name,
+            variant_name=VARIANT,
+            specification=component.InferenceComponentSpecificationProperty(
+                model_name=model.attr_model_name,
+                compute_resource_requirements=requirements,
+                startup_parameters=component.InferenceComponentStartupParametersProperty(
+                    container_startup_health_check_timeout_in_seconds=STARTUP_S
+                ),
+            ),
+            runtime_config=component.InferenceComponentRuntimeConfigProperty(copy_count=1),
+        )
+        placed.node.add_dependency(endpoint)
+        return placed

@@ -1,0 +1,25 @@
+"""Container images by region, from a pinned table that `scripts/pin_images.py` makes from SageMaker's own data."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+IMAGES = Path(__file__).with_name("images.json")
+LLM_SERVER = "vllm-server"
+
+
+@cache
+def _table() -> dict[str, Any]:
+    table: dict[str, Any] = json.loads(IMAGES.read_text("utf-8"))
+    return table
+
+
+def regions() -> tuple[str, ...]:
+    """Regions that AWS publishes its GPU inference containers in; only these can be deployed to."""
+    return tuple(_table()[LLM_SERVER])
+
+
+def base_images() -> dict[str, str]:
+    """The public base of each of our images, by function."""
+    return dict(_table()["bases"])

@@ -1,0 +1,40 @@
+"""The row that a deployment writes about itself."""
+
+import aws_cdk as cdk
+from constructs import Construct, IDependable
+
+from contracts.manifest import Manifest
+from contracts.names import registrar_function, registry_table
+
+
+def add_release(
+    scope: Construct, deployment: str, manifest: Manifest, address: str, after: IDependable
+) -> cdk.CustomResource:
+    """Register the version once what serves it stands; the old version's row goes after that."""
+    stack = cdk.Stack.of(scope)
+    token = stack.format_arn(
+        service="lambda",
+        resource="function",
+        resource_name=registrar_function(deployment),
+        arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+    )
+    release = cdk.CustomResource(
+        scope,
+        "Release",
+        resource_type="Custom::TurnoutRelease",
+        service_token=token,
+        service_timeout=cdk.Duration.minutes(2),
+        properties={
+            "Table": registry_table(deployment),
+            "Model": manifest.model,
+            "Tier": manifest.tier,
+            "Version": manifest.version,
+            "Digest": manifest.digest,
+            "Precision": manifest.precision,
+            "Task": manifest.task,
+            "Address": address,
+            "Size": manifest.size,
+        },
+    )
+    release.node.add_dependency(after)
+    return release

@@ -1,0 +1,159 @@
+"""The product's face: an HTTP API, the router behind it, and the registry."""
+
+from pathlib import Path
+from typing import Any
+
+import aws_cdk as cdk
+import jsii
+from aws_cdk import aws_apigatewayv2 as gateway
+from aws_cdk import aws_apigatewayv2_integrations as integrations
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from contracts.limits import INTEGRATION_TIMEOUT_S, ROUTER_TIMEOUT_S
+from contracts.names import ALIAS, model_stack, registrar_function, registry_table
+from contracts.specs import Deployment
+from contracts.tasks import Tier
+from stacks.function import ImageFunction, add_log, add_role
+
+MEMORY_MB = 1024
+
+
+@jsii.implements(gateway.IAccessLogSettings)
+class AccessLog:
+    """Where the stage writes one line per request, in the gateway's own format."""
+
+    def __init__(self, log: logs.ILogGroup) -> None:
+        self._destination = gateway.LogGroupLogDestination(log)
+
+    @property
+    def destination(self) -> gateway.IAccessLogDestination:
+        return self._destination
+
+    @property
+    def format(self) -> None:
+        return None
+
+
+class RouterStack(cdk.Stack):
+    """Stands alone: no model has to be there for it to be deployed."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        deployment: Deployment,
+        context: Path,
+        registrar: Path,
+        **options: Any,
+    ) -> None:
+        super().__init__(scope, name, stack_name=name, **options)
+        self.deployment = deployment
+        router = ImageFunction(
+            self,
+            "Router",
+            function_name=name,
+            context=context,
+            memory_mb=MEMORY_MB,
+            timeout_s=ROUTER_TIMEOUT_S,
+            environment={},
+        )
+        registry = self.add_registry()
+        self.add_registrar(registry, registrar)
+        self.allow_tiers(router)
+        registry.grant(router.role, "dynamodb:Query")
+        api = self.add_api(router.alias)
+        cdk.CfnOutput(self, "Url", value=api.api_endpoint, description="Where to send requests")
+
+    def add_registry(self) -> dynamodb.Table:
+        return dynamodb.Table(
+            self,
+            "Registry",
+            table_name=registry_table(self.deployment.name),
+            partition_key=dynamodb.Attribute(name="model", type=dynamodb.AttributeType.STRING),
+            sort_key=dynamodb.Attribute(name="release", type=dynamodb.AttributeType.STRING),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            removal_policy=cdk.RemovalPolicy.DESTROY,
+        )
+
+    def add_registrar(self, registry: dynamodb.Table, code: Path) -> None:
+        """The function behind every stack's release row; found by its name, so nothing is exported."""
+        log = add_log(self, "RegistrarLog")
+        role = add_role(self, log, "RegistrarRole")
+        registry.grant(role, "dynamodb:PutItem", "dynamodb:DeleteItem")
+        function = lambda_.Function(
+            self,
+            "Registrar",
+            function_name=registrar_function(self.deployment.name),
+            runtime=lambda_.Runtime.PYTHON_3_14,
+            handler="registrar.handler",
+            code=lambda_.Code.from_asset(str(code)),
+            memory_size=256,
+            timeout=cdk.Duration.seconds(60),
+            role=role,
+            log_group=log,
+        )
+        function.node.add_dependency(role)
+
+    def allow_tiers(self, router: ImageFunction) -> None:
+        """The router may ask the tiers of this deployment, each by its full name."""
+        for model in self.deployment.models:
+            for tier in model.tiers:
+                name = model_stack(self.deployment.name, model.name, tier)
+                action = "lambda:InvokeFunction" if tier is Tier.CPU else "sagemaker:InvokeEndpoint"
+                router.function.add_to_role_policy(
+                    iam.PolicyStatement(actions=[action], resources=self._arns(tier, name))
+                )
+
+    def _arns(self, tier: Tier, name: str) -> list[str]:
+        if tier is Tier.CPU:
+            function = self.format_arn(
+                service="lambda",
+                resource="function",
+                resource_name=f"{name}:{ALIAS}",
+                arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+            )
+            return [function]
+        return [
+            self.format_arn(service="sagemaker", resource=resource, resource_name=name)
+            for resource in ("endpoint", "inference-component")
+        ]
+
+    def add_api(self, router: lambda_.IFunction) -> gateway.HttpApi:
+        """Everything goes to the router, which answers unknown paths in the words of its other problems."""
+        api = gateway.HttpApi(
+            self,
+            "Api",
+            api_name=self.stack_name,
+            create_default_stage=False,
+            default_integration=integrations.HttpLambdaIntegration(
+                "Router", router, timeout=cdk.Duration.seconds(INTEGRATION_TIMEOUT_S)
+            ),
+        )
+        log = add_log(self, "AccessLog")
+        gateway.HttpStage(
+            self,
+            "Stage",
+            http_api=api,
+            stage_name="$default",
+            auto_deploy=True,
+            throttle=gateway.ThrottleSettings(
+                rate_limit=self.deployment.throttle.rate,
+                burst_limit=self.deployment.throttle.burst,
+            ),
+            access_log_settings=AccessLog(log),
+        )
+        cdk.Validations.of(api).acknowledge(
+            cdk.Acknowledgment(
+                id="AwsSolutions-APIG4",
+                reason="the router checks a bearer key on every route but the health check and the documentation",
+            )
+        )
+        return api

@@ -1,0 +1,75 @@
+"""The router's table, from what the user wrote and what was built."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from contracts.manifest import BrokenArtefact, Manifest, verify
+from contracts.names import ALIAS, model_stack, registry_table
+from contracts.routes import Route, Routes, Target
+from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
+from contracts.tasks import Tier
+
+Artefacts = Mapping[tuple[str, Tier], Manifest]
+
+
+def read_artefacts(deployment: Deployment, out: Path) -> tuple[Artefacts, list[str]]:
+    """The manifests of all that is deployed, every sealed byte checked, and what is wrong with them."""
+    found: dict[tuple[str, Tier], Manifest] = {}
+    mistakes: list[str] = []
+    for model in deployment.models:
+        for tier in model.tiers:
+            folder = out / model.name / tier
+            if not folder.exists():
+                mistakes.append(
+                    f"{model.name} has no artefact for its {tier} tier in {out}; run `turnout build`"
+                )
+                continue
+            try:
+                found[model.name, tier] = verify(folder)
+            except BrokenArtefact as error:
+                mistakes.append(str(error))
+    return found, mistakes
+
+
+def make_routes(
+    deployment: Deployment, artefacts: Artefacts, key_hashes: Mapping[str, str]
+) -> Routes:
+    return Routes(
+        deployment=deployment.name,
+        registry=registry_table(deployment.name),
+        models={
+            model.name: _route(deployment.name, model, artefacts) for model in deployment.models
+        },
+        key_hashes=key_hashes,
+    )
+
+
+def _route(deployment: str, model: ModelSpec, artefacts: Artefacts) -> Route:
+    targets = {
+        tier: _target(deployment, model.name, tier, spec, artefacts[model.name, tier])
+        for tier, spec in model.tiers.items()
+    }
+    manifest = artefacts[model.name, next(iter(targets))]
+    return Route(
+        model=model.name,
+        task=model.task,
+        targets=targets,
+        labels=manifest.labels,
+        dimensions=manifest.dimensions,
+    )
+
+
+def _target(
+    deployment: str, model: str, tier: Tier, spec: CpuSpec | GpuSpec, manifest: Manifest
+) -> Target:
+    name = model_stack(deployment, model, tier)
+    return Target(
+        tier=tier,
+        address=f"{name}:{ALIAS}" if tier is Tier.CPU else name,
+        version=manifest.version,
+        precision=manifest.precision,
+        max_inputs=spec.max_inputs,
+        max_chars=spec.max_chars,
+        max_tokens=manifest.max_tokens,
+        timeout_s=spec.timeout_s,
+    )

@@ -1,0 +1,90 @@
+"""Docker build contexts, put together file by file, so that an image holds nothing it was not meant to."""
+
+import os
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staging:
+    """Where contexts are put. The same sources always give the same context, so that assets keep their hashes."""
+
+    folder: Path
+
+    def cpu(self, name: str, artefact: Path) -> Path:
+        files = {
+            **_packages("inference", "cpu"),
+            **_own("cpu", "requirements.txt"),
+            **_under("model", artefact),
+        }
+        return self._stage(name, files)
+
+    def gpu(self, name: str, artefact: Path) -> Path:
+        locks = ("requirements.txt", "requirements-cpu.txt")
+        files = {
+            **_packages("inference", "gpu"),
+            **_own("gpu", *locks),
+            **_under("model", artefact),
+        }
+        return self._stage(name, files)
+
+    def router(self, name: str, routes: str) -> Path:
+        assets = ROOT / "node_modules/swagger-ui-dist"
+        files = {
+            **_packages("router"),
+            **_own("router", "requirements.txt"),
+            **{f"docs/{asset}": assets / asset for asset in DOCS},
+        }
+        return self._stage(name, files, {"routes.json": routes})
+
+    def registrar(self, name: str) -> Path:
+        source = ROOT / "functions/registrar"
+        files = {file: source / file for file in ("registrar.py", "requirements.txt")}
+        return self._stage(name, files)
+
+    def _stage(
+        self, name: str, files: Mapping[str, Path], texts: Mapping[str, str] | None = None
+    ) -> Path:
+        context = self.folder.resolve() / name
+        shutil.rmtree(context, ignore_errors=True)
+        for path, source in files.items():
+            target = context / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _link(source, target)
+        for path, text in (texts or {}).items():
+            (context / path).write_text(text, "utf-8")
+        return context
+
+
+def _link(source: Path, target: Path) -> None:
+    """A model is large and staged at every synthesis: link it where the file system can."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+def _packages(*names: str) -> dict[str, Path]:
+    """The contracts and the named packages of functions, their Python files alone."""
+    found = {"functions/__init__.py": ROOT / "functions/__init__.py"}
+    for package in ("contracts", *(f"functions/{name}" for name in names)):
+        found |= _python(ROOT / package, package)
+    return found
+
+
+def _python(folder: Path, prefix: str) -> dict[str, Path]:
+    return {f"{prefix}/{path.name}": path for path in sorted(folder.glob("*.py"))}
+
+
+def _own(name: str, *files: str) -> dict[str, Path]:
+    return {file: ROOT / "functions" / name / file for file in ("Dockerfile", *files)}
+
+
+def _under(prefix: str, folder: Path) -> dict[str, Path]:
+    paths: Iterable[Path] = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {f"{prefix}/{path.relative_to(folder)}": path for path in paths}
