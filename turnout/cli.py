@@ -98,8 +98,9 @@ def up_command(
     Stays until Ctrl-C and leaves nothing behind. `turnout call` in another terminal finds it by itself.
     """
     from turnout import running
+    from turnout.laptop import Files
 
-    files = running.Files(config=config, out=out_dir)
+    files = Files(config=config, out=out_dir)
     running.up(read_models_toml(config), files, port, log, partial(emit, as_json))
 
 
@@ -171,7 +172,9 @@ def main() -> None:
     """Run the command line; an error we foresaw is told in plain words and exits with 1."""
     try:
         app()
-    except (ConfigError, KeysError, BrokenArtefact, *_foreseen()) as error:
+    except Exception as error:
+        if not isinstance(error, (ConfigError, KeysError, BrokenArtefact, *_foreseen())):
+            raise
         log.print(f"[bold red]error[/] {type(error).__name__}", highlight=False)
         log.print(str(error), markup=False, soft_wrap=True)
         sys.exit(1)
@@ -182,8 +185,13 @@ def main() -> None:
 
 def _foreseen() -> tuple[type[Exception], ...]:
     """The error trees of what has been imported by now; importing the rest only to catch it would be slow."""
-    trees = (("build.errors", "BuildError"), ("turnout.laptop", "DeployFailed"), ("turnout.calling", "CallError"),
-             ("local.errors", "LocalError"), ("stacks.errors", "StackError"))  # fmt: skip
+    trees = (
+        ("build.errors", "BuildError"),
+        ("local.errors", "LocalError"),
+        ("stacks.costs", "UnknownInstance"),
+        ("turnout.calling", "CallError"),
+        ("turnout.laptop", "DeployFailed"),
+    )
     return tuple(
         getattr(sys.modules[module], name) for module, name in trees if module in sys.modules
     )

@@ -68,7 +68,8 @@ class Laptop:
         """Bootstrap and deploy every stack with a key of its own; raises DeployFailed."""
         key = new_key()
         write_keys(self.keys, {"laptop": key_hash(key)})
-        self.cdk("bootstrap", f"aws://{ACCOUNT}/{self.deployment.region}")
+        # Away from cdk.json, the command line does not synthesise an app that it would not look at.
+        self.cdk("bootstrap", f"aws://{ACCOUNT}/{self.deployment.region}", folder=self.state)
         outputs = self.state / "outputs.json"
         self.cdk("deploy", "--all", "--require-approval", "never", "--outputs-file", str(outputs))
         stack = json.loads(outputs.read_text("utf-8"))[router_stack(self.deployment.name)]
@@ -80,7 +81,7 @@ class Laptop:
         """Remove every stack; raises DeployFailed."""
         self.cdk("destroy", "--all", "--force")
 
-    def cdk(self, *words: str) -> None:
+    def cdk(self, *words: str, folder: Path = ROOT) -> None:
         """Run the project's own CDK command line against the local cloud; raises DeployFailed."""
         self.say(f"cdk {' '.join(words[:2])}")
         command = [
@@ -93,7 +94,7 @@ class Laptop:
         with log.open("w", encoding="utf-8") as file:
             process = subprocess.Popen(
                 command,
-                cwd=ROOT,
+                cwd=folder,
                 env=self.environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,

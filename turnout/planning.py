@@ -17,7 +17,7 @@ from stacks.costs import idle_gpu_cost
 def plan(deployment: Deployment, out: Path) -> dict[str, Any]:
     """The plan as a document; writes nothing."""
     steps = {(step.model, step.tier): step for step in build.plan(deployment, out)}
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "model": model.name,
             "tier": tier,
@@ -34,7 +34,7 @@ def plan(deployment: Deployment, out: Path) -> dict[str, Any]:
         "region": deployment.region,
         "router": router_stack(deployment.name),
         "tiers": rows,
-        "idle_usd_per_month": round(sum(row["idle_usd_per_month"] for row in rows), 2),
+        "idle_usd_per_month": round(sum(float(row["idle_usd_per_month"]) for row in rows), 2),
     }
 
 

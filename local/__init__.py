@@ -1,0 +1,1 @@
+"""The same system on one machine: moto answers the control plane, our hosts run the functions."""

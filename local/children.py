@@ -1,0 +1,117 @@
+"""Child processes that never outlive us, and what memory they use."""
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+# The kernel's signal comes when the thread that started a child ends, and request threads come and go:
+# this one stays as long as the process.
+_starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """A process as the memory report lists it. PSS shares out pages that several processes map."""
+
+    name: str
+    pid: int
+    pss_mb: float
+
+
+def start(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    folder: Path,
+    output: IO[bytes],
+    data_limit_mb: int | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own, which the kernel ends when ours ends, however that comes.
+
+    The clean environment is all it gets. `data_limit_mb` is a backstop against runaway allocation.
+    """
+    parent = os.getpid()
+
+    def prepare() -> None:
+        if _libc is not None:
+            _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:
+            os._exit(1)
+        if data_limit_mb:
+            limit = data_limit_mb * 2**20
+            resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+    def popen() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
+            env=dict(environment),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=prepare,
+        )
+
+    return _starter.submit(popen).result()
+
+
+def end(process: subprocess.Popen[bytes], *, grace_s: float = 0.0) -> None:
+    """Ask the process to stop, then make it, with all that it has started."""
+    if process.poll() is None and grace_s:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=grace_s)
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def rss_mb(pid: int) -> float:
+    """Resident memory of a process; 0 when it is gone."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        pages = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+    return 0.0
+
+
+def pss_mb(pid: int) -> float:
+    """Proportional memory of a process; 0 when it cannot be read."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) / 1024
+    return 0.0
+
+
+class Watch:
+    """Kills a process that uses more memory than it has, as Lambda does. `exceeded` says that it did."""
+
+    def __init__(
+        self, process: subprocess.Popen[bytes], limit_mb: int, period_s: float = 0.05
+    ) -> None:
+        self.process, self.limit_mb, self.period_s = process, limit_mb, period_s
+        self.exceeded = False
+        threading.Thread(target=self._run, daemon=True, name="memory").start()
+
+    def _run(self) -> None:
+        while self.process.poll() is None:
+            if rss_mb(self.process.pid) > self.limit_mb:
+                self.exceeded = True
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(self.process.pid, signal.SIGKILL)
+                return
+            time.sleep(self.period_s)

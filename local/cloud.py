@@ -1,0 +1,260 @@
+"""One local cloud: moto's server, the hosts of functions and containers, and the HTTPS front, in one process."""
+
+import contextlib
+import io
+import json
+import logging
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import trustme
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from contracts.limits import GATEWAY_TIMEOUT_S
+from local import children, docker
+from local.containers import Fleet, Reply
+from local.control.custom import ANSWERS
+from local.control.extension import extend
+from local.control.plane import ACCOUNT, Invocation, Plane, plane, use
+from local.errors import LocalError
+from local.functions import Pool, refused
+from local.gateway import Front, Gateway
+
+__all__ = ["ACCOUNT", "Cloud"]
+
+ROOT = Path(__file__).resolve().parent.parent
+REGION = "us-east-1"
+VENVS = ROOT / ".turnout/venvs"
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class Cloud:
+    """Starts with `start`, ends with `stop`; everything it starts ends with it, and with this process.
+
+    `state` holds images, logs and certificates, and belongs to one running cloud at a time.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        *,
+        region: str = REGION,
+        https_port: int = 0,
+        gateway_timeout_s: float = GATEWAY_TIMEOUT_S,
+        venvs: Path = VENVS,
+        report: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.state, self.region, self.https_port = state.resolve(), region, https_port
+        self.gateway_timeout_s = gateway_timeout_s
+        self.venvs, self.report = venvs, report
+        self.endpoint_url = self.url = ""
+        self.ca_file = self.state / "ca.pem"
+        self.undo = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Ready when it returns; raises LocalError when a port or the folder cannot be had."""
+        with contextlib.ExitStack() as undo:
+            self._take_state(undo)
+            self.functions = Pool(self.state, self.venvs, base=self.credentials, report=self.report)
+            undo.callback(self.functions.close)
+            self.containers = Fleet(self.state, self.venvs, report=self.report)
+            undo.callback(self.containers.close)
+            self._start_control(undo)
+            self._start_front(undo)
+            self._write_docker()
+            self.undo = undo.pop_all()
+
+    def stop(self) -> None:
+        """End everything; a second call does nothing."""
+        self.undo.close()
+
+    def _take_state(self, undo: contextlib.ExitStack) -> None:
+        """Empty what an earlier cloud left; its processes ended with it."""
+        owner = self.state / "pid"
+        if owner.exists() and (running := owner.read_text("ascii").strip()) and _runs(running):
+            raise LocalError(f"a local cloud runs already as process {running}; stop it first")
+        for name in ("images", "code", "logs", "home"):
+            shutil.rmtree(self.state / name, ignore_errors=True)
+            (self.state / name).mkdir(parents=True)
+        owner.write_text(str(os.getpid()), "ascii")
+        undo.callback(owner.unlink, missing_ok=True)
+
+    def _start_control(self, undo: contextlib.ExitStack) -> None:
+        os.environ.setdefault("MOTO_ACCOUNT_ID", ACCOUNT)
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        extend()
+        server = make_server(
+            "127.0.0.1", 0, _application(self), threaded=True, request_handler=_Quiet
+        )
+        server.daemon_threads = True  # type: ignore[attr-defined]
+        # "localhost" is the one host name by which moto takes a bucket from the path.
+        self.endpoint_url = f"http://localhost:{server.server_port}"
+        undo.callback(_reset)
+        use(
+            Plane(
+                endpoint_url=self.endpoint_url,
+                api_endpoint=lambda api_id: self.url,
+                functions=self.functions,
+                containers=self.containers,
+            )
+        )
+        threading.Thread(target=server.serve_forever, daemon=True, name="control").start()
+        undo.callback(_stop, server)
+
+    def _start_front(self, undo: contextlib.ExitStack) -> None:
+        authority = trustme.CA(organization_name="Turnout local cloud")
+        authority.cert_pem.write_to_path(str(self.ca_file))
+        certificate = self.state / "front.pem"
+        issued = authority.issue_cert("localhost", "127.0.0.1")
+        issued.private_key_and_cert_chain_pem.write_to_path(str(certificate))
+        certificate.chmod(0o600)
+        gateway = Gateway(self._invoke, timeout_s=self.gateway_timeout_s)
+        front = Front(gateway, port=self.https_port, certificate=certificate)
+        undo.callback(front.stop)
+        try:
+            self.url = f"https://localhost:{front.start()}"
+        except OSError as error:
+            raise LocalError(str(error)) from error
+
+    def _invoke(self, arn: str, payload: bytes) -> Invocation:
+        from moto.awslambda.models import lambda_backends
+
+        headers: dict[str, str] = {}
+        backend = lambda_backends[ACCOUNT][arn.split(":")[3]]
+        body = backend.invoke(arn, None, payload, {}, headers)
+        failed = "x-amz-function-error" in headers
+        return Invocation(payload=body or b"", error=failed, log="")
+
+    def credentials(self) -> dict[str, str]:
+        """What lets an AWS client reach this cloud, and no other."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint_url,
+            "AWS_REGION": self.region,
+            "AWS_DEFAULT_REGION": self.region,
+            "AWS_ACCESS_KEY_ID": "local",
+            "AWS_SECRET_ACCESS_KEY": "local",
+            "AWS_SESSION_TOKEN": "local",
+            "AWS_EC2_METADATA_DISABLED": "true",
+        }
+
+    def env(self) -> dict[str, str]:
+        """The environment of the CDK command line, which reaches nothing but this cloud."""
+        return {
+            **self.credentials(),
+            "HOME": str(self.state / "home"),
+            "CDK_DOCKER": str(self.state / "docker"),
+            "CDK_DEFAULT_ACCOUNT": ACCOUNT,
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+            "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "18,20",
+            "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "true",
+            "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED": "true",
+        }
+
+    def processes(self) -> list[children.Memory]:
+        """This process and every child, with its memory."""
+        found = [
+            ("local cloud", os.getpid()),
+            *self.functions.processes(),
+            *self.containers.processes(),
+        ]
+        return [
+            children.Memory(name=name, pid=pid, pss_mb=round(children.pss_mb(pid), 1))
+            for name, pid in found
+        ]
+
+    def _write_docker(self) -> None:
+        """The executable that the CDK calls instead of Docker."""
+        script = self.state / "docker"
+        images = self.state / "images"
+        script.write_text(
+            f"#!/bin/sh\nexport PYTHONPATH='{ROOT}' {docker.STORE}='{images}'\n"
+            f"exec '{sys.executable}' -m local.docker \"$@\"\n",
+            "utf-8",
+        )
+        script.chmod(0o755)
+
+
+def _runs(pid: str) -> bool:
+    return pid.isdigit() and int(pid) != os.getpid() and Path(f"/proc/{pid}").exists()
+
+
+def _stop(server: BaseWSGIServer) -> None:
+    server.shutdown()
+    server.server_close()
+
+
+def _reset() -> None:
+    """Forget every resource: the next cloud of this process starts empty."""
+    from moto.moto_api._internal.models import moto_api_backend
+
+    from local.control import sagemaker
+
+    moto_api_backend.reset()
+    sagemaker.COMPONENTS.clear()
+    use(None)
+
+
+class _Quiet(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        return
+
+
+def _application(cloud: Cloud) -> Wsgi:
+    """moto, with the data planes it has not got in front of it."""
+    from moto.server import DomainDispatcherApplication, create_backend_app
+
+    moto: Wsgi = DomainDispatcherApplication(create_backend_app)
+
+    def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        if path.startswith(ANSWERS) and method == "PUT":
+            plane().answers[path.removeprefix(ANSWERS)] = json.loads(_body(environ))
+            return _reply(start, Reply(status=200, headers={}, body=b""))
+        if path.startswith("/endpoints/") and path.endswith("/invocations"):
+            component = environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_COMPONENT", "")
+            kind = environ.get("CONTENT_TYPE") or "application/octet-stream"
+            return _reply(start, cloud.containers.invoke(component, _body(environ), kind))
+        if "/functions/" in path and path.endswith("/invocations"):
+            body = _body(environ)
+            if too_large := refused(body):
+                headers = {"x-amzn-ErrorType": "RequestTooLargeException"}
+                return _reply(start, Reply(status=413, headers=headers, body=too_large))
+            environ["wsgi.input"] = io.BytesIO(body)
+        return moto(environ, start)
+
+    return application
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    return body
+
+
+def _reply(start: Callable[..., Any], reply: Reply) -> list[bytes]:
+    headers = {
+        "Content-Type": "application/json",
+        **reply.headers,
+        "Content-Length": str(len(reply.body)),
+    }
+    start(f"{reply.status} {'OK' if reply.status == 200 else 'Error'}", list(headers.items()))
+    return [reply.body]

@@ -1,0 +1,210 @@
+"""SageMaker containers: each inference component is a process of its image's own server, on a loopback port."""
+
+import contextlib
+import http.client
+import json
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts.limits import SAGEMAKER_PAYLOAD_BYTES
+from local import children
+from local.environments import python_for
+from local.errors import LocalError
+from local.images import Image
+
+# SageMaker gives a container 60 s for an answer.
+ANSWER_S = 60
+GRACE_S = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """An answer of the runtime API: status, headers, body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(slots=True, kw_only=True)
+class Container:
+    """One running server."""
+
+    name: str
+    port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+    restart: Callable[[], "Container"]
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def ping(self) -> int:
+        """The status of `GET /ping`; 0 when nobody answers."""
+        with (
+            contextlib.suppress(OSError, http.client.HTTPException),
+            self._connection(2) as connection,
+        ):
+            connection.request("GET", "/ping")
+            return connection.getresponse().status
+        return 0
+
+    def invoke(self, body: bytes, content_type: str) -> Reply:
+        with self._connection(ANSWER_S) as connection:
+            connection.request("POST", "/invocations", body, {"Content-Type": content_type})
+            answer = connection.getresponse()
+            return Reply(
+                status=answer.status, headers=dict(answer.getheaders()), body=answer.read()
+            )
+
+    @contextlib.contextmanager
+    def _connection(self, timeout_s: float) -> Iterator[http.client.HTTPConnection]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+    def tail(self) -> str:
+        return self.log.read_text("utf-8", "replace")[-2000:].strip()
+
+
+class Fleet:
+    """All containers of one cloud, by inference component."""
+
+    def __init__(self, state: Path, venvs: Path, *, report: Callable[[str], None]) -> None:
+        self.images, self.logs = state / "images", state / "logs"
+        self.venvs, self.report = venvs, report
+        self.lock = threading.Lock()
+        self.containers: dict[str, Container] = {}
+        for folder in (self.images, self.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def start(
+        self, component: str, image_uri: str, environment: dict[str, str], wait_s: int
+    ) -> None:
+        """Start a component's container and wait until it is ready; raises LocalError with the end of its log."""
+
+        def run() -> Container:
+            return self._run(component, image_uri, environment)
+
+        self.report(f"starting the container of {component}")
+        container = run()
+        with self.lock:
+            self.containers[component] = container
+        deadline = time.monotonic() + wait_s
+        while container.ping() != 200:
+            if not container.alive or time.monotonic() > deadline:
+                self.stop(component)
+                state = "did not become ready" if container.alive else "ended"
+                raise LocalError(
+                    f"the container of {component} {state}; the end of its log:\n{container.tail()}"
+                )
+            time.sleep(0.1)
+
+    def _run(self, component: str, image_uri: str, environment: dict[str, str]) -> Container:
+        image = Image.load(self.images, image_uri.rpartition(":")[2])
+        python = python_for(image.folder, self.venvs, self.report)
+        command = [*image.entrypoint, *image.command]
+        if command[:1] == ["python"]:
+            command[0] = str(python)
+        port = _free_port()
+        log = self.logs / f"{component}.log"
+        variables = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": str(image.folder),
+            **image.environment,
+            **environment,
+            "SAGEMAKER_BIND_TO_PORT": str(port),
+            "TURNOUT_HOST": "127.0.0.1",
+            "TURNOUT_MODEL_DIR": str(image.folder / "model"),
+            # There is no GPU here: the same container computes on the CPU, in the same precision.
+            "TURNOUT_DEVICE": "cpu",
+        }
+        with log.open("ab") as output:
+            process = children.start(
+                [*command, "serve"], environment=variables, folder=image.folder, output=output
+            )
+        return Container(
+            name=component,
+            port=port,
+            process=process,
+            log=log,
+            restart=lambda: self._run(component, image_uri, environment),
+        )
+
+    def stop(self, component: str) -> None:
+        with self.lock:
+            container = self.containers.pop(component, None)
+        if container:
+            children.end(container.process, grace_s=GRACE_S)
+
+    def close(self) -> None:
+        for component in list(self.containers):
+            self.stop(component)
+
+    def processes(self) -> list[tuple[str, int]]:
+        with self.lock:
+            return [
+                (f"sagemaker {c.name}", c.process.pid) for c in self.containers.values() if c.alive
+            ]
+
+    def invoke(self, component: str, body: bytes, content_type: str) -> Reply:
+        """What `InvokeEndpoint` answers, errors in the runtime API's own words."""
+        if len(body) > SAGEMAKER_PAYLOAD_BYTES:
+            return _error(
+                413, "ValidationError", f"the body is over {SAGEMAKER_PAYLOAD_BYTES} bytes"
+            )
+        container = self.containers.get(component)
+        if container is None:
+            return _error(400, "ValidationError", f"Inference component {component} not found.")
+        if not container.alive:
+            self._revive(component, container)
+            return _error(503, "ServiceUnavailable", "the container has ended and is started again")
+        try:
+            reply = container.invoke(body, content_type)
+        except TimeoutError:
+            return _model_error(504, f"no answer in {ANSWER_S} seconds")
+        except (OSError, http.client.HTTPException):
+            return _model_error(500, "the container closed the connection")
+        if reply.status != 200:
+            return _model_error(reply.status, reply.body.decode("utf-8", "replace"))
+        headers = {
+            "Content-Type": reply.headers.get("content-type", "application/json"),
+            "x-Amzn-Invoked-Production-Variant": "main",
+        }
+        return Reply(status=200, headers=headers, body=reply.body)
+
+    def _revive(self, component: str, dead: Container) -> None:
+        with self.lock:
+            if self.containers.get(component) is dead:
+                self.containers[component] = dead.restart()
+
+
+def _error(status: int, kind: str, message: str, **more: Any) -> Reply:
+    headers = {"Content-Type": "application/json", "x-amzn-ErrorType": kind}
+    body = json.dumps({"message": message, "Message": message, **more}).encode()
+    return Reply(status=status, headers=headers, body=body)
+
+
+def _model_error(status: int, message: str) -> Reply:
+    """What the container answered, wrapped as SageMaker does.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+    """
+    told = f'Received client error ({status}) from main with message "{message}"'
+    return _error(424, "ModelError", told, OriginalStatusCode=status, OriginalMessage=message)
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])

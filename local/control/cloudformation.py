@@ -1,0 +1,135 @@
+"""moto's CloudFormation API, mended where the CDK command line meets it."""
+
+from typing import Any
+
+from moto.cloudformation import models, parsing, responses, utils
+from moto.cloudformation.exceptions import ValidationError
+
+from local.control import engine
+from local.control.custom import CustomResource
+from local.control.resources import modelled
+from local.control.types import EMPTY, TYPES
+
+Response = responses.CloudFormationResponse
+
+
+class ChangeSetNotFound(ValidationError):  # type: ignore[misc]
+    """The code by which the CDK knows that there is none, rather than that something is wrong."""
+
+    code = "ChangeSetNotFound"
+
+
+def extend() -> None:
+    _know_our_types()
+    _read_templates_by_path()
+    _keep_change_sets_apart()
+    _use_previous_values()
+    _delete_in_order()
+
+
+def _know_our_types() -> None:
+    """moto finds models among the subclasses of its base class; unknown types are refused."""
+    ours = {kind.name: modelled(kind) for kind in TYPES}
+    find = parsing.resource_class_from_type
+    name_property = parsing.resource_name_property_from_type
+    named = {kind.name: kind.name_property for kind in TYPES}
+
+    def resource_class(kind: str) -> Any:
+        if kind in ours:
+            return ours[kind]
+        if kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource":
+            return CustomResource
+        if kind in EMPTY:
+            return None
+        if kind not in parsing.get_model_map():
+            engine.refuse(kind)
+        return find(kind)
+
+    def resource_name_property(kind: str) -> Any:
+        return (named[kind] or None) if kind in named else name_property(kind)
+
+    parsing.resource_class_from_type = resource_class
+    parsing.resource_name_property_from_type = resource_name_property
+
+
+def _read_templates_by_path() -> None:
+    """The template's URL names a bucket by path, which moto sees only for the host `localhost`."""
+    read = utils.get_stack_from_s3_url
+
+    def by_path(url: str, account_id: str, partition: str) -> Any:
+        return read(url.replace("//127.0.0.1", "//localhost"), account_id, partition)
+
+    utils.get_stack_from_s3_url = responses.get_stack_from_s3_url = by_path
+
+
+def _find(response: Any) -> str | None:
+    """The id of the change set a request names, among those of the stack it names."""
+    name, stack = response._get_param("ChangeSetName"), response._get_param("StackName")
+    for identity, change_set in response.cloudformation_backend.change_sets.items():
+        ours = stack in (None, change_set.stack.name, change_set.stack.stack_id)
+        if name == identity or (name == change_set.change_set_name and ours):
+            return str(identity)
+    return None
+
+
+def _keep_change_sets_apart() -> None:
+    """Every stack's change set has the same name in the CDK; moto looks them up by name alone."""
+
+    def describe(self: Any) -> Any:
+        identity = _find(self)
+        if identity is None:
+            raise ChangeSetNotFound(
+                message=f"ChangeSet [{self._get_param('ChangeSetName')}] does not exist"
+            )
+        return responses.ActionResult(self.cloudformation_backend.change_sets[identity])
+
+    def delete(self: Any) -> Any:
+        self.cloudformation_backend.change_sets.pop(_find(self), None)
+        return responses.EmptyResult()
+
+    def execute(self: Any) -> Any:
+        identity = _find(self)
+        if identity is None:
+            raise ChangeSetNotFound(
+                message=f"ChangeSet [{self._get_param('ChangeSetName')}] does not exist"
+            )
+        engine.execute(self.cloudformation_backend.change_sets[identity])
+        return responses.EmptyResult()
+
+    Response.describe_change_set = describe
+    Response.delete_change_set = delete
+    Response.execute_change_set = execute
+
+
+def _use_previous_values() -> None:
+    """`UsePreviousValue` takes the stack's own value, and is dropped where there is none."""
+    get_param = Response._get_param
+
+    def with_previous(self: Any, name: str, *rest: Any, **options: Any) -> Any:
+        value = get_param(self, name, *rest, **options)
+        if name != "Parameters" or not isinstance(value, list):
+            return value
+        try:
+            stack = self.cloudformation_backend.get_stack(get_param(self, "StackName"))
+            previous = stack.parameters or {}
+        except ValidationError:
+            previous = {}
+        return [found for item in value if (found := _valued(item, previous))]
+
+    Response._get_param = with_previous
+
+
+def _valued(parameter: dict[str, Any], previous: dict[str, Any]) -> dict[str, Any] | None:
+    if str(parameter.get("UsePreviousValue", "")).lower() != "true":
+        return parameter
+    key = parameter["ParameterKey"]
+    return {"ParameterKey": key, "ParameterValue": previous[key]} if key in previous else None
+
+
+def _delete_in_order() -> None:
+    def delete_stack(self: Any, name_or_stack_id: str) -> None:
+        for stack in list(self.stacks.values()):
+            if name_or_stack_id in (stack.name, stack.stack_id):
+                engine.delete(self, stack)
+
+    models.CloudFormationBackend.delete_stack = delete_stack

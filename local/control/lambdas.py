@@ -1,0 +1,136 @@
+"""moto's Lambda, mended: properties that CloudFormation drops, versions, aliases, and who runs the code."""
+
+import base64
+import json
+import threading
+from typing import Any
+
+from moto.awslambda import models
+
+from local.control.plane import plane
+
+# Properties that moto's CloudFormation does not pass on to its own CreateFunction.
+PASSED_ON = ("PackageType", "ImageConfig", "Architectures", "LoggingConfig", "EphemeralStorage")
+
+
+def extend() -> None:
+    _pass_properties_on()
+    _make_versions_whole()
+    _run_our_way()
+
+
+def _pass_properties_on() -> None:
+    create = models.LambdaFunction.create_from_cloudformation_json.__func__
+    create_function = models.LambdaBackend.create_function
+
+    def from_cloudformation(
+        cls: Any,
+        /,
+        resource_name: str,
+        cloudformation_json: Any,
+        account_id: str,
+        region_name: str,
+        **kw: Any,
+    ) -> Any:
+        properties = cloudformation_json["Properties"]
+
+        def with_properties(self: Any, spec: dict[str, Any]) -> Any:
+            spec.update({key: properties[key] for key in PASSED_ON if key in properties})
+            if isinstance(properties.get("Tags"), list):
+                spec["Tags"] = {tag["Key"]: tag["Value"] for tag in properties["Tags"]}
+            return create_function(self, {k: v for k, v in spec.items() if v is not None})
+
+        models.LambdaBackend.create_function = with_properties
+        try:
+            return create(cls, resource_name, cloudformation_json, account_id, region_name, **kw)
+        finally:
+            models.LambdaBackend.create_function = create_function
+
+    def delete(self: Any, account_id: str, region: str) -> None:
+        plane().functions.forget(self.function_arn)
+        models.lambda_backends[account_id][region].delete_function(self.function_name)
+
+    models.LambdaFunction.create_from_cloudformation_json = classmethod(from_cloudformation)
+    models.LambdaFunction.delete = delete
+
+
+def _make_versions_whole() -> None:
+    """A version is cut from the function as it is now; `Version` and `Ref` say which."""
+
+    def create(
+        cls: Any,
+        /,
+        resource_name: str,
+        cloudformation_json: Any,
+        account_id: str,
+        region_name: str,
+        **_: Any,
+    ) -> Any:
+        backend = models.lambda_backends[account_id][region_name]
+        published = backend.publish_version(cloudformation_json["Properties"]["FunctionName"])
+        version = models.LambdaVersion({"Version": published.version})
+        version.physical_resource_id = published.function_arn
+        return version
+
+    models.LambdaVersion.create_from_cloudformation_json = classmethod(create)
+    models.LambdaVersion.has_cfn_attr = classmethod(lambda cls, a: a in ("Version", "FunctionArn"))
+    models.LambdaVersion.get_cfn_attribute = lambda self, attribute: (
+        str(self.version) if attribute == "Version" else self.physical_resource_id
+    )
+    # Versions go with their function.
+    models.LambdaVersion.delete = lambda self, account_id, region: None
+
+
+def _run_our_way() -> None:
+    def invoke(self: Any, body: Any, request_headers: Any, response_headers: Any) -> Any:
+        payload = body if isinstance(body, bytes) else (body or "{}").encode()
+        kind = request_headers.get("X-Amz-Invocation-Type")
+        if kind == "DryRun":
+            return b""
+        if kind == "Event":
+            threading.Thread(
+                target=plane().functions.invoke, args=(self, payload), daemon=True
+            ).start()
+            return b""
+        done = plane().functions.invoke(self, payload)
+        if done.error:
+            response_headers["x-amz-function-error"] = "Unhandled"
+        response_headers["x-amz-log-result"] = base64.b64encode(done.log[-4096:].encode()).decode()
+        response_headers["x-amz-executed-version"] = str(self.version)
+        return done.payload
+
+    invoke_by_name = models.LambdaBackend.invoke
+
+    def by_qualifier(
+        self: Any,
+        function_name: str,
+        qualifier: Any,
+        body: Any,
+        headers: Any,
+        response_headers: Any,
+    ) -> Any:
+        name, given = split(function_name)
+        version = (
+            self.get_alias(given or qualifier, name).function_version
+            if _is_alias(given or qualifier)
+            else (given or qualifier)
+        )
+        return invoke_by_name(self, name, version, body, headers, response_headers)
+
+    models.LambdaFunction.invoke = invoke
+    models.LambdaBackend.invoke = by_qualifier
+
+
+def split(function: str) -> tuple[str, str | None]:
+    """Name and qualifier of `name`, `name:qualifier` or an ARN of either."""
+    name, _, qualifier = function.split(":function:")[-1].partition(":")
+    return name, qualifier or None
+
+
+def _is_alias(qualifier: str | None) -> bool:
+    return bool(qualifier) and qualifier != "$LATEST" and not str(qualifier).isdigit()
+
+
+def error(kind: str, message: str) -> bytes:
+    """What Lambda answers for a function that did not come to answer."""
+    return json.dumps({"errorType": kind, "errorMessage": message}).encode()

@@ -1,0 +1,57 @@
+"""What the control plane starts and stops: the hosts of functions and containers, behind one seam."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+ACCOUNT = "123456789012"
+
+
+class Functions(Protocol):
+    """Runs functions; `function` is moto's own record of one version."""
+
+    def invoke(self, function: Any, payload: bytes) -> "Invocation": ...
+
+    def forget(self, function_arn: str) -> None: ...
+
+
+class Containers(Protocol):
+    """Runs the containers of inference components."""
+
+    def start(
+        self, component: str, image_uri: str, environment: dict[str, str], wait_s: int
+    ) -> None: ...
+
+    def stop(self, component: str) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Invocation:
+    """What a function answered: a payload, whether it is an error, and the end of its log."""
+
+    payload: bytes
+    error: bool
+    log: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Plane:
+    """One running cloud's data plane. moto's state is global, so there is one per process."""
+
+    endpoint_url: str
+    api_endpoint: Callable[[str], str]
+    functions: Functions
+    containers: Containers
+    answers: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+_current: list[Plane] = []
+
+
+def use(plane: Plane | None) -> None:
+    """Make this the plane that new resources belong to."""
+    _current[:] = [plane] if plane else []
+
+
+def plane() -> Plane:
+    return _current[0]

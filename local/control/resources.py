@@ -1,0 +1,212 @@
+"""A resource type as one line: the service call that makes it, its reference, its attributes, how it goes."""
+
+import functools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Self
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+from moto.core.common_models import CloudFormationModel
+
+from local.control.plane import plane
+
+Properties = dict[str, Any]
+GONE = ("notfound", "not found", "could not find", "invalid api identifier", "does not exist")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """A resource that stands: what it was made from, what the service said, its logical place."""
+
+    properties: Properties
+    response: Mapping[str, Any]
+    name: str
+    account: str
+    region: str
+
+
+Read = Callable[[Made], Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Type:
+    """One CloudFormation type over one service's API.
+
+    `create`, `update` and `delete` name boto3 operations. Without `update`, a change is a replacement.
+    `key` gives the arguments that name the resource to `update` and `delete`.
+    """
+
+    name: str
+    service: str
+    create: str
+    ref: Read
+    key: Callable[[Made], Properties]
+    delete: str
+    update: str | None = None
+    attributes: Mapping[str, Read] = field(default_factory=dict)
+    name_property: str = ""
+    prepare: Callable[[Properties], Properties] = lambda properties: properties
+    after: Callable[[Made], None] = lambda made: None
+    before_delete: Callable[[Made], None] = lambda made: None
+
+
+@functools.cache
+def client(service: str, region: str, endpoint_url: str) -> Any:
+    return boto3.client(
+        service,
+        region_name=region,
+        endpoint_url=endpoint_url,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+        config=Config(retries={"total_max_attempts": 1}, read_timeout=120),
+    )
+
+
+def call(service: str, operation: str, region: str, properties: Properties) -> dict[str, Any]:
+    """Call moto's API with CloudFormation properties, put into the shape the service wants."""
+    api = client(service, region, plane().endpoint_url)
+    model = api.meta.service_model.operation_model(api.meta.method_to_api_mapping[operation])
+    answer: dict[str, Any] = getattr(api, operation)(**shaped(model.input_shape, properties))
+    return answer
+
+
+def _structure(shape: Any, value: Any) -> Any:
+    members = {name.lower(): (name, member) for name, member in shape.members.items()}
+    return {
+        members[key.lower()][0]: shaped(members[key.lower()][1], item)
+        for key, item in value.items()
+        if key.lower() in members
+    }
+
+
+def _map(shape: Any, value: Any) -> Any:
+    pairs = {x["Key"]: x["Value"] for x in value} if isinstance(value, list) else value
+    return {key: shaped(shape.value, item) for key, item in pairs.items()}
+
+
+def _list(shape: Any, value: Any) -> Any:
+    return [shaped(shape.member, item) for item in (value if isinstance(value, list) else [value])]
+
+
+def _boolean(shape: Any, value: Any) -> bool:
+    return value if isinstance(value, bool) else str(value).lower() == "true"
+
+
+def _string(shape: Any, value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+SHAPES: dict[str, Callable[[Any, Any], Any]] = {
+    "structure": _structure,
+    "map": _map,
+    "list": _list,
+    "boolean": _boolean,
+    "string": _string,
+    "integer": lambda shape, value: int(value),
+    "long": lambda shape, value: int(value),
+    "float": lambda shape, value: float(value),
+    "double": lambda shape, value: float(value),
+}
+
+
+def shaped(shape: Any, value: Any) -> Any:
+    """A CloudFormation value as the service's shape: names matched without case, unknown members left out."""
+    convert = SHAPES.get(shape.type_name)
+    return convert(shape, value) if convert else value
+
+
+class Resource:
+    """How moto's CloudFormation makes, changes and removes a resource; each type is a subclass."""
+
+    kind: ClassVar[Type]
+
+    def __init__(self, made: Made) -> None:
+        self.made = made
+        self.physical_resource_id = self.kind.ref(made)
+
+    @classmethod
+    def cloudformation_name_type(cls) -> str:
+        return cls.kind.name_property
+
+    @classmethod
+    def cloudformation_type(cls) -> str:
+        return cls.kind.name
+
+    @classmethod
+    def has_cfn_attr(cls, attr: str) -> bool:
+        return attr in cls.kind.attributes
+
+    def get_cfn_attribute(self, attribute_name: str) -> Any:
+        return self.kind.attributes[attribute_name](self.made)
+
+    def is_created(self) -> bool:
+        return True
+
+    @classmethod
+    def create_from_cloudformation_json(
+        cls,
+        resource_name: str,
+        cloudformation_json: Any,
+        account_id: str,
+        region_name: str,
+        **_: Any,
+    ) -> Self:
+        kind = cls.kind
+        prepared = _prepared(kind, cloudformation_json, resource_name)
+        response = call(kind.service, kind.create, region_name, prepared)
+        return cls._made(prepared, response, resource_name, account_id, region_name)
+
+    @classmethod
+    def update_from_cloudformation_json(
+        cls,
+        original_resource: "Resource",
+        new_resource_name: str,
+        cloudformation_json: Any,
+        account_id: str,
+        region_name: str,
+    ) -> Self:
+        kind, old = cls.kind, original_resource.made
+        if kind.update is None:
+            original_resource.delete(account_id, region_name)
+            return cls.create_from_cloudformation_json(
+                old.name, cloudformation_json, account_id, region_name
+            )
+        prepared = _prepared(kind, cloudformation_json, old.name)
+        call(kind.service, kind.update, region_name, {**prepared, **kind.key(old)})
+        return cls._made(prepared, old.response, old.name, account_id, region_name)
+
+    @classmethod
+    def _made(
+        cls, prepared: Properties, response: Mapping[str, Any], name: str, account: str, region: str
+    ) -> Self:
+        made = Made(
+            properties=prepared, response=response, name=name, account=account, region=region
+        )
+        cls.kind.after(made)
+        return cls(made)
+
+    def delete(self, account_id: str, region_name: str) -> None:
+        kind = self.kind
+        kind.before_delete(self.made)
+        try:
+            call(kind.service, kind.delete, region_name, kind.key(self.made))
+        except ClientError as error:
+            # What it belonged to went first, and took it along.
+            if not any(word in str(error).lower() for word in GONE):
+                raise
+
+
+def modelled(kind: Type) -> type[Resource]:
+    """The class of one resource type."""
+    return type(kind.name.replace("::", ""), (Resource, CloudFormationModel), {"kind": kind})
+
+
+def _prepared(kind: Type, described: Any, name: str) -> Properties:
+    """The properties as the service is asked with them, with a name where the type has one."""
+    properties = dict(described.get("Properties") or {})
+    if kind.name_property and not properties.get(kind.name_property):
+        properties[kind.name_property] = name
+    return kind.prepare(properties)

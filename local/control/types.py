@@ -1,0 +1,132 @@
+"""The resource types of ours that moto's CloudFormation lacks, each over a service API that moto has."""
+
+from typing import Any
+
+from local.control.plane import plane
+from local.control.resources import Made, Properties, Type
+
+
+def _response(key: str) -> Any:
+    return lambda made: made.response[key]
+
+
+def _property(key: str) -> Any:
+    return lambda made: made.properties[key]
+
+
+def _keys(*names: str) -> Any:
+    return lambda made: {name: made.properties[name] for name in names}
+
+
+def _function_name(properties: Properties) -> Properties:
+    """Templates name a function by name or by ARN; aliases belong to the name."""
+    name = properties["FunctionName"].split(":function:")[-1].split(":")[0]
+    return {**properties, "FunctionName": name}
+
+
+def _api_child(kind: str, id_name: str) -> Type:
+    return Type(
+        name=f"AWS::ApiGatewayV2::{kind}",
+        service="apigatewayv2",
+        create=f"create_{kind.lower()}",
+        update=f"update_{kind.lower()}",
+        delete=f"delete_{kind.lower()}",
+        ref=_response(id_name),
+        key=lambda made: {"ApiId": made.properties["ApiId"], id_name: made.response[id_name]},
+        attributes={id_name: _response(id_name)},
+    )
+
+
+def _start_component(made: Made) -> None:
+    """Start the container, and be done only when it answers."""
+    specification = made.properties["Specification"]
+    from local.control.sagemaker import container_of
+
+    image, environment = container_of(specification, made.account, made.region)
+    startup = specification.get("StartupParameters", {})
+    wait_s = int(startup.get("ContainerStartupHealthCheckTimeoutInSeconds", 600))
+    name = made.properties["InferenceComponentName"]
+    plane().containers.start(name, image, environment, wait_s)
+
+
+TYPES: tuple[Type, ...] = (
+    Type(
+        name="AWS::Lambda::Alias",
+        service="lambda",
+        create="create_alias",
+        update="update_alias",
+        delete="delete_alias",
+        prepare=_function_name,
+        ref=_response("AliasArn"),
+        key=_keys("FunctionName", "Name"),
+        attributes={"AliasArn": _response("AliasArn")},
+    ),
+    Type(
+        name="AWS::ApiGatewayV2::Api",
+        service="apigatewayv2",
+        create="create_api",
+        update="update_api",
+        delete="delete_api",
+        ref=_response("ApiId"),
+        key=lambda made: {"ApiId": made.response["ApiId"]},
+        attributes={
+            "ApiId": _response("ApiId"),
+            "ApiEndpoint": lambda made: plane().api_endpoint(made.response["ApiId"]),
+        },
+    ),
+    _api_child("Integration", "IntegrationId"),
+    _api_child("Route", "RouteId"),
+    Type(
+        name="AWS::ApiGatewayV2::Stage",
+        service="apigatewayv2",
+        create="create_stage",
+        update="update_stage",
+        delete="delete_stage",
+        ref=_property("StageName"),
+        key=_keys("ApiId", "StageName"),
+    ),
+    Type(
+        name="AWS::SageMaker::InferenceComponent",
+        service="sagemaker",
+        create="create_inference_component",
+        delete="delete_inference_component",
+        name_property="InferenceComponentName",
+        ref=_response("InferenceComponentArn"),
+        key=_keys("InferenceComponentName"),
+        attributes={
+            "InferenceComponentArn": _response("InferenceComponentArn"),
+            "InferenceComponentStatus": lambda made: "InService",
+        },
+        after=_start_component,
+        before_delete=lambda made: plane().containers.stop(
+            made.properties["InferenceComponentName"]
+        ),
+    ),
+    Type(
+        name="AWS::S3::BucketPolicy",
+        service="s3",
+        create="put_bucket_policy",
+        update="put_bucket_policy",
+        delete="delete_bucket_policy",
+        prepare=lambda p: {"Bucket": p["Bucket"], "Policy": p["PolicyDocument"]},
+        ref=_property("Bucket"),
+        key=_keys("Bucket"),
+    ),
+)
+
+# Types that the CDK adds and that stand for nothing.
+EMPTY = ("AWS::CDK::Metadata",)
+
+# What is kept as it was written but has no effect here; the documentation lists it from this table.
+INERT: dict[str, str] = {
+    "IAM roles and policies": "recorded and never enforced: a missing permission shows on AWS alone",
+    "S3 bucket policies": "recorded; statements with conditions are not evaluated",
+    "Lambda architecture": "functions run on this machine's processor",
+    "Lambda permissions": "recorded: the gateway may invoke every function",
+    "Log retention": "recorded: logs are files that go with the local cloud",
+    "Access logs of the API stage": "recorded: the router's own log has a line per request",
+    "SageMaker instance types and counts": "recorded: a container runs once, on this machine, without a GPU",
+    "SageMaker InferenceAmiVersion": "recorded: there is no driver here to match",
+    "SageMaker memory and accelerator requirements": "recorded: containers are not limited",
+    "Dockerfile RUN": "never executed: dependencies come from the image's lock; that an image builds is not shown",
+}

@@ -1,0 +1,81 @@
+"""Python environments that hold one function's locked dependencies and nothing else."""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from local.errors import LocalError
+
+# The first that an image brings is installed: a laptop without a GPU has a lock of its own.
+LOCKS = ("requirements-cpu.txt", "requirements.txt")
+
+
+def lock_of(root: Path) -> Path:
+    """The lock file of an image or of a function's folder; raises LocalError."""
+    for name in LOCKS:
+        if (root / name).is_file():
+            return root / name
+    raise LocalError(
+        f"{root} brings no {LOCKS[-1]}, so its dependencies are not known; copy one into the image"
+    )
+
+
+def python_for(root: Path, cache: Path, report: Callable[[str], None]) -> Path:
+    """The interpreter of an environment with exactly the locked packages, made when it is not there yet."""
+    lock = lock_of(root)
+    key = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:16]
+    python = cache.resolve() / key / "bin/python"
+    cache.mkdir(parents=True, exist_ok=True)
+    with _locked(cache / f".{key}.lock"):
+        if not python.exists():
+            report(f"installing {lock.parent.name}/{lock.name}")
+            _make(cache.resolve() / key, lock)
+    return python
+
+
+def _make(target: Path, lock: Path) -> None:
+    # Scripts name the environment they stand in, so it is made in its place and removed when that fails.
+    shutil.rmtree(target, ignore_errors=True)
+    half = Path(tempfile.mkdtemp(prefix=".half-", dir=target.parent))
+    try:
+        python = getattr(sys, "_base_executable", sys.executable)
+        _uv("venv", "--quiet", "--python", python, "--relocatable", "--allow-existing", str(half))
+        install = (
+            "pip",
+            "install",
+            "--quiet",
+            "--no-deps",
+            "--require-hashes",
+            "--compile-bytecode",
+        )
+        _uv(*install, "--python", str(half / "bin/python"), "--requirements", str(lock))
+        os.rename(half, target)
+    except BaseException:
+        shutil.rmtree(half, ignore_errors=True)
+        raise
+
+
+def _uv(*words: str) -> None:
+    uv = shutil.which(
+        "uv", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    )
+    if uv is None:
+        raise LocalError("uv is not installed beside this Python; run `make setup`")
+    done = subprocess.run([uv, *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise LocalError(f"uv {words[0]} failed:\n{done.stderr.strip()[-2000:]}")
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time makes an environment; the others wait and find it made."""
+    with path.open("w", encoding="utf-8") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

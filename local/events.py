@@ -1,0 +1,152 @@
+"""HTTP requests as API Gateway's events of format 2.0, and functions' answers as HTTP.
+
+https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
+"""
+
+import base64
+import json
+import re
+import time
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import parse_qsl
+
+from local.control.plane import ACCOUNT
+
+Headers = Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """One request as it came; header names in lower case."""
+
+    method: str
+    path: str
+    query: str
+    headers: Headers
+    body: bytes
+    client: str
+    host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAnswer:
+    """One answer as it goes."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
+
+def gateway_says(status: int, message: str) -> HttpAnswer:
+    """The gateway's own answer, which is not a problem document."""
+    body = json.dumps({"message": message}).encode()
+    return HttpAnswer(status=status, headers=[("content-type", "application/json")], body=body)
+
+
+def find_route(keys: Iterable[str], method: str, path: str) -> tuple[str, dict[str, str]] | None:
+    """The most specific route key and its path parameters: exact, then {name}, then {name+}, then $default."""
+    best: tuple[int, str, dict[str, str]] | None = None
+    for key in keys:
+        score, parameters = _matched(key, method, path)
+        if score and (best is None or score > best[0]):
+            best = score, key, parameters
+    return (best[1], best[2]) if best else None
+
+
+def _matched(key: str, method: str, path: str) -> tuple[int, dict[str, str]]:
+    if key == "$default":
+        return 1, {}
+    allowed, _, pattern = key.partition(" ")
+    if allowed not in (method, "ANY"):
+        return 0, {}
+    escaped = re.escape(pattern)
+    escaped = re.sub(r"\\{(\w+)\\\+\\}", r"(?P<\1>.+)", escaped)
+    escaped = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", escaped)
+    found = re.fullmatch(escaped, path)
+    if not found:
+        return 0, {}
+    kind = 2 if "+}" in pattern else 3 if "{" in pattern else 4
+    return kind * 2 + (allowed != "ANY"), found.groupdict()
+
+
+def event(
+    request: HttpRequest, *, route_key: str, parameters: Mapping[str, str], api_id: str
+) -> dict[str, Any]:
+    """The event a function is invoked with."""
+    headers = _joined(request.headers)
+    cookies = headers.pop("cookie", "")
+    now = time.time()
+    document: dict[str, Any] = {
+        "version": "2.0",
+        "routeKey": route_key,
+        "rawPath": request.path,
+        "rawQueryString": request.query,
+        "headers": headers,
+        "requestContext": {
+            "accountId": ACCOUNT,
+            "apiId": api_id,
+            "domainName": request.host,
+            "domainPrefix": api_id,
+            "http": {
+                "method": request.method,
+                "path": request.path,
+                "protocol": "HTTP/1.1",
+                "sourceIp": request.client,
+                "userAgent": headers.get("user-agent", ""),
+            },
+            "requestId": uuid.uuid4().hex,
+            "routeKey": route_key,
+            "stage": "$default",
+            "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
+            "timeEpoch": int(now * 1000),
+        },
+        "isBase64Encoded": False,
+    }
+    if cookies:
+        document["cookies"] = cookies.split("; ")
+    if query := _joined(parse_qsl(request.query, keep_blank_values=True)):
+        document["queryStringParameters"] = query
+    if parameters:
+        document["pathParameters"] = dict(parameters)
+    if request.body:
+        document["body"], document["isBase64Encoded"] = _text(request.body)
+    return document
+
+
+def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Repeated names with their values joined by commas."""
+    joined: dict[str, str] = {}
+    for name, value in pairs:
+        joined[name] = f"{joined[name]},{value}" if name in joined else value
+    return joined
+
+
+def _text(body: bytes) -> tuple[str, bool]:
+    try:
+        return body.decode("utf-8"), False
+    except UnicodeDecodeError:
+        return base64.b64encode(body).decode("ascii"), True
+
+
+def answer(payload: bytes) -> HttpAnswer:
+    """A function's result as HTTP; one without a status code is a body that went well."""
+    try:
+        result = json.loads(payload)
+    except ValueError:
+        return gateway_says(500, "Internal Server Error")
+    if not (isinstance(result, dict) and "statusCode" in result):
+        whole = result if isinstance(result, str) else json.dumps(result)
+        return HttpAnswer(
+            status=200, headers=[("content-type", "application/json")], body=whole.encode()
+        )
+    raw = result.get("body") or ""
+    text = raw if isinstance(raw, str) else json.dumps(raw)
+    body = base64.b64decode(text) if result.get("isBase64Encoded") else text.encode()
+    headers = [
+        (str(name).lower(), str(value)) for name, value in (result.get("headers") or {}).items()
+    ]
+    headers += [("set-cookie", str(cookie)) for cookie in result.get("cookies") or ()]
+    return HttpAnswer(status=int(result["statusCode"]), headers=headers, body=body)

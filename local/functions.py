@@ -1,0 +1,247 @@
+"""Lambda functions: each concurrent environment is a process of its own, under AWS's own runtime client."""
+
+import io
+import json
+import queue
+import tempfile
+import threading
+import time
+import uuid
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from contracts.limits import LAMBDA_PAYLOAD_BYTES
+from local import children
+from local.control.lambdas import error
+from local.control.plane import Invocation
+from local.environments import python_for
+from local.images import Image
+from local.runtime_api import RuntimeApi, Work
+
+TASK_ROOT = "/var/task"
+# As many environments of one function as run at once; Lambda itself starts with ten in a new account.
+MAX_CONCURRENCY = 10
+# Address space that is mapped but never used is not memory; twice the limit stops what the watch is too slow for.
+DATA_LIMIT_FACTOR = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Code:
+    """Where a function's code lies, and how it starts."""
+
+    root: Path
+    handler: str
+    environment: Mapping[str, str]
+
+
+class Environment:
+    """One process that serves one invocation at a time."""
+
+    def __init__(
+        self, function: Any, code: Code, python: Path, environment: Mapping[str, str], log: Path
+    ) -> None:
+        self.function, self.log = function, log
+        self.busy = threading.Lock()
+        self.api = RuntimeApi()
+        self.memory_mb = int(function.memory_size)
+        self.output = log.open("ab")
+        self.process = children.start(
+            [str(python), "-m", "awslambdaric", code.handler],
+            environment={**environment, "AWS_LAMBDA_RUNTIME_API": self.api.address},
+            folder=code.root,
+            output=self.output,
+            data_limit_mb=self.memory_mb * DATA_LIMIT_FACTOR,
+        )
+        self.watch = children.Watch(self.process, self.memory_mb)
+
+    @property
+    def alive(self) -> bool:
+        return self.process.poll() is None
+
+    def invoke(self, payload: bytes, timeout_s: float) -> tuple[bytes, bool]:
+        """The answer and whether it is an error; a process that hangs or dies is not used again."""
+        request_id = str(uuid.uuid4())
+        deadline = time.time() + timeout_s
+        work = Work(
+            request_id=request_id,
+            payload=payload,
+            deadline_ms=int(deadline * 1000),
+            arn=str(self.function.function_arn),
+        )
+        self.api.work.put(work)
+        while True:
+            try:
+                answer = self.api.answers.get(timeout=0.05)
+            except queue.Empty:
+                if not self.alive:
+                    return self._died(request_id), True
+                if time.time() > deadline:
+                    self.close()
+                    message = f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds"
+                    return error("Sandbox.Timedout", message), True
+                continue
+            if not answer.request_id:
+                self.close()
+                return answer.payload, True
+            if answer.request_id == request_id:
+                return answer.payload, answer.error
+
+    def _died(self, request_id: str) -> bytes:
+        code = self.process.wait()
+        why = "signal: killed" if self.watch.exceeded or code == -9 else f"exit status {code}"
+        self.close()
+        return error(
+            "Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited with error: {why}"
+        )
+
+    def tail(self) -> str:
+        with self.log.open("rb") as file:
+            file.seek(max(0, self.log.stat().st_size - 4096))
+            return file.read().decode("utf-8", "replace")
+
+    def close(self) -> None:
+        children.end(self.process)
+        self.api.close()
+        self.output.close()
+
+
+class Pool:
+    """All functions of one cloud, by the ARN of their versions."""
+
+    def __init__(
+        self,
+        state: Path,
+        venvs: Path,
+        *,
+        base: Callable[[], Mapping[str, str]],
+        report: Callable[[str], None],
+    ) -> None:
+        self.images, self.code, self.logs = state / "images", state / "code", state / "logs"
+        self.venvs, self.base, self.report = venvs, base, report
+        self.lock = threading.Lock()
+        self.environments: dict[str, list[Environment]] = {}
+        self.codes: dict[str, tuple[Code, Path]] = {}
+        for folder in (self.images, self.code, self.logs):
+            folder.mkdir(parents=True, exist_ok=True)
+
+    def invoke(self, function: Any, payload: bytes) -> Invocation:
+        """Run one version of a function. Never raises for what the function does."""
+        environment = self._free(function)
+        if environment is None:
+            body = error(
+                "TooManyRequestsException", f"more than {MAX_CONCURRENCY} requests run at once"
+            )
+            return Invocation(payload=body, error=True, log="")
+        try:
+            body, failed = environment.invoke(payload, float(function.timeout or 3))
+        finally:
+            environment.busy.release()
+        if not failed and len(body) > LAMBDA_PAYLOAD_BYTES:
+            message = f"Response payload size exceeded maximum allowed payload size ({LAMBDA_PAYLOAD_BYTES} bytes)."
+            body, failed = error("Function.ResponseSizeTooLarge", message), True
+        return Invocation(payload=body, error=failed, log=environment.tail())
+
+    def forget(self, function_arn: str) -> None:
+        """End every environment of a function and of its versions."""
+        with self.lock:
+            gone = [
+                arn
+                for arn in self.environments
+                if arn == function_arn or arn.startswith(f"{function_arn}:")
+            ]
+            ended = [environment for arn in gone for environment in self.environments.pop(arn)]
+        for environment in ended:
+            environment.close()
+
+    def close(self) -> None:
+        with self.lock:
+            ended = [environment for pool in self.environments.values() for environment in pool]
+            self.environments.clear()
+        for environment in ended:
+            environment.close()
+
+    def processes(self) -> list[tuple[str, int]]:
+        with self.lock:
+            return [
+                (f"lambda {environment.function.function_name}", environment.process.pid)
+                for pool in self.environments.values()
+                for environment in pool
+                if environment.alive
+            ]
+
+    def _free(self, function: Any) -> Environment | None:
+        """An idle environment of this version, or a new one, taken; None when all it may have are at work."""
+        code, python = self._placed(function)
+        with self.lock:
+            key = str(function.function_arn)
+            pool = [e for e in self.environments.get(key, []) if e.alive]
+            self.environments[key] = pool
+            for environment in pool:
+                if environment.busy.acquire(blocking=False):
+                    return environment
+            if len(pool) >= MAX_CONCURRENCY:
+                return None
+            log = self.logs / f"{function.function_name}.log"
+            environment = Environment(function, code, python, self._variables(function, code), log)
+            environment.busy.acquire()
+            pool.append(environment)
+            return environment
+
+    def _placed(self, function: Any) -> tuple[Code, Path]:
+        key = str(function.code.get("ImageUri") or function.code_sha_256)
+        if key not in self.codes:
+            code = self._image(function) if "ImageUri" in function.code else self._zip(function)
+            self.codes[key] = code, python_for(code.root, self.venvs, self.report)
+        return self.codes[key]
+
+    def _image(self, function: Any) -> Code:
+        image = Image.load(self.images, function.code["ImageUri"].rpartition(":")[2])
+        here = {
+            name: value.replace(TASK_ROOT, str(image.path(TASK_ROOT)))
+            for name, value in image.environment.items()
+        }
+        return Code(root=image.folder, handler=image.command[0], environment=here)
+
+    def _zip(self, function: Any) -> Code:
+        root = Path(tempfile.mkdtemp(prefix=f"{function.function_name}-", dir=self.code))
+        with zipfile.ZipFile(io.BytesIO(function.code_bytes)) as archive:
+            archive.extractall(root)
+        return Code(root=root, handler=function.handler, environment={})
+
+    def _variables(self, function: Any, code: Code) -> dict[str, str]:
+        """What Lambda sets, what the image sets, what the function's configuration sets; nothing of ours.
+
+        The task root is a folder here, so paths that default to it are said.
+        """
+        root = str(code.root)
+        return {
+            **self.base(),
+            "PATH": "/usr/local/bin:/usr/bin:/bin",
+            "LANG": "C.UTF-8",
+            "TZ": ":UTC",
+            "PYTHONPATH": root,
+            "LAMBDA_TASK_ROOT": root,
+            "_HANDLER": code.handler,
+            "AWS_EXECUTION_ENV": "AWS_Lambda_python",
+            "AWS_LAMBDA_FUNCTION_NAME": str(function.function_name),
+            "AWS_LAMBDA_FUNCTION_VERSION": str(function.version),
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
+            "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.function_name}",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "local",
+            "TURNOUT_MODEL_DIR": f"{root}/model",
+            "TURNOUT_ROUTES": f"{root}/routes.json",
+            "TURNOUT_DOCS": f"{root}/docs",
+            **code.environment,
+            **{str(k): str(v) for k, v in (function.environment_vars or {}).items()},
+        }
+
+
+def refused(payload: bytes) -> bytes | None:
+    """The body of Lambda's own answer to a request that is too large; None for one that is not."""
+    if len(payload) <= LAMBDA_PAYLOAD_BYTES:
+        return None
+    message = f"{len(payload)} byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)"
+    return json.dumps({"Type": "User", "message": message}).encode()

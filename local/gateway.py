@@ -1,0 +1,182 @@
+"""The HTTP API's front: TLS on loopback, the deployed routes, the gateway's own limits and error bodies."""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from moto.apigatewayv2.models import apigatewayv2_backends
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from contracts.limits import GATEWAY_BODY_BYTES, GATEWAY_TIMEOUT_S, LAMBDA_PAYLOAD_BYTES
+from local.control.plane import ACCOUNT, Invocation
+from local.events import HttpAnswer, HttpRequest, answer, event, find_route, gateway_says
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+ARN = re.compile(r"arn:aws:lambda:[^/]+")
+Invoke = Callable[[str, bytes], Invocation]
+
+
+@dataclass(slots=True)
+class Bucket:
+    """A token bucket, as API Gateway throttles: `burst` tokens, refilled at `rate` a second."""
+
+    rate: float
+    burst: float
+    tokens: float = field(init=False)
+    at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.tokens, self.at = self.burst, time.monotonic()
+
+    def take(self) -> bool:
+        now = time.monotonic()
+        self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate)
+        self.at = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+class Gateway:
+    """Answers for every API in moto's records; `invoke` runs a function by its ARN."""
+
+    def __init__(self, invoke: Invoke, *, timeout_s: float = GATEWAY_TIMEOUT_S) -> None:
+        self.invoke, self.timeout_s = invoke, timeout_s
+        self.buckets: dict[tuple[str, float, float], Bucket] = {}
+        self.lock = threading.Lock()
+        self.app = Starlette(routes=[Route("/{path:path}", self.receive, methods=METHODS)])
+
+    async def receive(self, request: Request) -> Response:
+        api = _api(request.headers.get("host", ""))
+        if api is None:
+            return _response(gateway_says(404, "Not Found"))
+        if not self._within_throttle(api):
+            return _response(gateway_says(429, "Too Many Requests"))
+        body = bytearray()
+        try:
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > GATEWAY_BODY_BYTES:
+                    return _response(gateway_says(413, "Request Entity Too Large"))
+        except ClientDisconnect:
+            return Response(status_code=499)
+        asked = HttpRequest(
+            method=request.method,
+            path=request.scope["raw_path"].decode("latin-1"),
+            query=request.scope["query_string"].decode("latin-1"),
+            headers=[
+                (k.decode("latin-1"), v.decode("latin-1")) for k, v in request.scope["headers"]
+            ],
+            body=bytes(body),
+            client=request.client.host if request.client else "",
+            host=request.headers.get("host", ""),
+        )
+        return _response(await run_in_threadpool(self.answer, api, asked))
+
+    def answer(self, api: Any, request: HttpRequest) -> HttpAnswer:
+        """Route, invoke, and wait no longer than the gateway does."""
+        routes = {route.route_key: route for route in api.routes.values()}
+        found = find_route(routes, request.method, request.path)
+        if found is None:
+            return gateway_says(404, "Not Found")
+        key, parameters = found
+        integration = api.integrations[routes[key].target.rpartition("/")[2]]
+        arn = ARN.search(integration.integration_uri)
+        if arn is None:
+            return gateway_says(500, "Internal Server Error")
+        asked = event(request, route_key=key, parameters=parameters, api_id=api.api_id)
+        payload = json.dumps(asked).encode()
+        if len(payload) > LAMBDA_PAYLOAD_BYTES:
+            return gateway_says(413, "Request Entity Too Large")
+        return self._invoked(arn[0], payload, integration)
+
+    def _invoked(self, arn: str, payload: bytes, integration: Any) -> HttpAnswer:
+        done: list[Invocation] = []
+        worker = threading.Thread(
+            target=lambda: done.append(self.invoke(arn, payload)), daemon=True
+        )
+        worker.start()
+        asked_ms = int(integration.timeout_in_millis or GATEWAY_TIMEOUT_S * 1000)
+        worker.join(min(self.timeout_s, asked_ms / 1000))
+        if worker.is_alive():
+            return gateway_says(503, "Service Unavailable")
+        if not done or done[0].error:
+            return gateway_says(500, "Internal Server Error")
+        return answer(done[0].payload)
+
+    def _within_throttle(self, api: Any) -> bool:
+        for stage in api.stages.values():
+            limits = stage.default_route_settings or {}
+            rate, burst = limits.get("throttlingRateLimit"), limits.get("throttlingBurstLimit")
+            if rate and burst:
+                key = api.api_id, float(rate), float(burst)
+                with self.lock:
+                    return self.buckets.setdefault(key, Bucket(key[1], key[2])).take()
+        return True
+
+
+def _api(host: str) -> Any:
+    """The API a host names, or the only one there is."""
+    apis = [
+        api for backend in apigatewayv2_backends[ACCOUNT].values() for api in backend.apis.values()
+    ]
+    named = [api for api in apis if host.startswith(f"{api.api_id}.")]
+    if named:
+        return named[0]
+    return apis[0] if len(apis) == 1 else None
+
+
+def _response(found: HttpAnswer) -> Response:
+    response = Response(found.body, status_code=found.status)
+    kept = [
+        (n.encode("latin-1"), v.encode("latin-1"))
+        for n, v in found.headers
+        if n != "content-length"
+    ]
+    length = (b"content-length", str(len(found.body)).encode())
+    response.raw_headers = [*kept, length]
+    return response
+
+
+class Front:
+    """The gateway's HTTPS server, in a thread."""
+
+    def __init__(self, gateway: Gateway, *, port: int, certificate: Path) -> None:
+        config = uvicorn.Config(
+            gateway.app,
+            host="127.0.0.1",
+            port=port,
+            ssl_certfile=str(certificate),
+            ssl_keyfile=str(certificate),
+            log_level="warning",
+            lifespan="off",
+            timeout_graceful_shutdown=1,
+        )
+        self.server = uvicorn.Server(config)
+        self.thread = threading.Thread(target=self.server.run, daemon=True, name="https")
+
+    def start(self) -> int:
+        """Serve; gives the port back. Raises OSError when it cannot be had."""
+        self.thread.start()
+        while not self.server.started:
+            if not self.thread.is_alive():
+                raise OSError(
+                    f"port {self.server.config.port} cannot be opened; it is in use or not allowed"
+                )
+            time.sleep(0.01)
+        return int(self.server.servers[0].sockets[0].getsockname()[1])
+
+    def stop(self) -> None:
+        self.server.should_exit = True
+        self.thread.join(timeout=5)

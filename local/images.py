@@ -1,0 +1,126 @@
+"""Images as folders: what a Dockerfile copies and sets, without what it runs."""
+
+import json
+import os
+import shlex
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from local.errors import LocalError
+
+# Instructions that change nothing a laptop needs to know; RUN is never executed.
+SKIPPED = ("ARG", "EXPOSE", "FROM", "LABEL", "RUN", "USER")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """A file tree under `root`, and how a container of it starts."""
+
+    root: str
+    workdir: str = "/"
+    entrypoint: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+    platform: str = ""
+
+    def path(self, inside: str) -> Path:
+        """Where a path of the image lies on this machine."""
+        return Path(self.root) / inside.lstrip("/")
+
+    @property
+    def folder(self) -> Path:
+        return self.path(self.workdir)
+
+    def save(self, store: Path, tag: str) -> None:
+        file = store / f"{tag}.json"
+        half = file.with_suffix(".half")
+        half.write_text(json.dumps(asdict(self), indent=2), "utf-8")
+        os.replace(half, file)
+
+    @classmethod
+    def load(cls, store: Path, tag: str) -> Self:
+        """Raises LocalError for a tag that was never built here."""
+        try:
+            document: dict[str, Any] = json.loads((store / f"{tag}.json").read_text("utf-8"))
+        except FileNotFoundError as error:
+            raise LocalError(
+                f"no image {tag[:12]} was built in this local cloud; deploy it again"
+            ) from error
+        document["entrypoint"] = tuple(document["entrypoint"])
+        document["command"] = tuple(document["command"])
+        return cls(**document)
+
+
+def instructions(text: str) -> list[tuple[str, str]]:
+    """The instructions of a Dockerfile: comments left out, continued lines joined."""
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    joined = "\n".join(lines).replace("\\\n", " ")
+    words = (line.strip().partition(" ") for line in joined.splitlines() if line.strip())
+    return [(word.upper(), rest.strip()) for word, _, rest in words]
+
+
+def build(context: Path, dockerfile: Path, root: Path, platform: str) -> Image:
+    """Interpret a Dockerfile into the folder `root`; raises LocalError for an instruction not known here."""
+    image = Image(root=str(root), platform=platform)
+    root.mkdir(parents=True, exist_ok=True)
+    environment: dict[str, str] = {}
+    start: dict[str, tuple[str, ...]] = {"ENTRYPOINT": (), "CMD": ()}
+    workdir = "/"
+    for word, rest in instructions(dockerfile.read_text("utf-8")):
+        if word == "COPY":
+            _copy(context, image.path(workdir), image, rest)
+        elif word == "ENV":
+            name, _, value = rest.partition("=")
+            environment[name.strip()] = value.strip().strip('"')
+        elif word == "WORKDIR":
+            workdir = rest
+            image.path(workdir).mkdir(parents=True, exist_ok=True)
+        elif word in start:
+            start[word] = _exec_form(word, rest)
+        elif word not in SKIPPED:
+            raise LocalError(
+                f"{dockerfile}: {word} is not known to the local cloud; it knows COPY, ENV, WORKDIR, …"
+            )
+    return Image(
+        root=str(root),
+        workdir=workdir,
+        entrypoint=start["ENTRYPOINT"],
+        command=start["CMD"],
+        environment=environment,
+        platform=platform,
+    )
+
+
+def _exec_form(word: str, rest: str) -> tuple[str, ...]:
+    try:
+        return tuple(json.loads(rest))
+    except ValueError as error:
+        raise LocalError(
+            f'{word} {rest}: write it in exec form, such as {word} ["python", "-m", "x"]'
+        ) from error
+
+
+def _copy(context: Path, workdir: Path, image: Image, rest: str) -> None:
+    *sources, target = [word for word in shlex.split(rest) if not word.startswith("--")]
+    into = image.path(target) if target.startswith("/") else workdir / target
+    for name in sources:
+        source = context / name
+        if source.is_dir():
+            shutil.copytree(source, into, dirs_exist_ok=True, copy_function=_link)
+        elif target.endswith("/") or len(sources) > 1:
+            into.mkdir(parents=True, exist_ok=True)
+            _link(str(source), str(into / source.name))
+        else:
+            into.parent.mkdir(parents=True, exist_ok=True)
+            _link(str(source), str(into))
+
+
+def _link(source: str, target: str) -> str:
+    """A model lies once on the disk, however many images hold it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+    return target
