@@ -30,5 +30,6 @@ def write_golden(path: Path, source: Source, rows: Sequence[Row], original: Answ
 def _output(source: Source, answer: Any) -> dict[str, Any]:
     if not source.labels:
         return {"embedding": [round(float(x), 6) for x in answer]}
-    scores = softmax(answer[np.newaxis])[0]
-    return {"label": source.labels[int(scores.argmax())], "score": round(float(scores.max()), 6)}
+    scores = softmax(answer.tolist())
+    best = max(scores)
+    return {"label": source.labels[scores.index(best)], "score": round(best, 6)}

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 PROBLEM_JSON = "application/problem+json"
+POINTER_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +25,18 @@ class Mistake:
 
     pointer: str
     detail: str
+
+
+def pointer(*keys: str) -> str:
+    """The JSON pointer to what those keys lead to, fit to be sent back whatever a caller chose as a key.
+
+    Keys are escaped as RFC 6901 has it; half surrogates, which no UTF-8 text can hold, are spelled out,
+    and what is longer than any key of ours is cut.
+    """
+    path = "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
+    if len(path) > POINTER_CHARS:
+        path = path[:POINTER_CHARS] + "…"
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class ServingError(Exception):

@@ -24,8 +24,8 @@ MAX_TIER_TIMEOUT_S = 25
 BACKEND_SLACK_S = 1
 ROUTER_TIMEOUT_S = 28
 
-# A JSON number made from a float32 is at most 22 characters, and two go to the separator.
-FLOAT_JSON_BYTES = 24
+# A JSON number made from a float32 is at most 23 characters, and two go to the separator.
+FLOAT_JSON_BYTES = 25
 
 
 def vectors_per_answer(dimensions: int) -> int:

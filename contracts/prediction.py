@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from contracts.errors import InvalidInput, MalformedRequest, Mistake, ModelFailed, from_problem
+from contracts.errors import (
+    InvalidInput,
+    MalformedRequest,
+    Mistake,
+    ModelFailed,
+    from_problem,
+    pointer,
+)
 from contracts.tasks import Tier
 
 KEYS = ("inputs", "parameters", "tier")
@@ -88,7 +95,7 @@ def parse_request(document: object) -> PredictRequest:
     if not isinstance(document, dict):
         raise InvalidInput('the request is not a JSON object; send {"inputs": ["some text"]}')
     mistakes = [
-        Mistake(pointer=f"/{key}", detail=f"unknown key; the keys are {', '.join(KEYS)}")
+        Mistake(pointer=pointer(key), detail=f"unknown key; the keys are {', '.join(KEYS)}")
         for key in document
         if key not in KEYS
     ]

@@ -9,6 +9,8 @@ from typing import Any
 
 # The runtime of the pinned version sends nothing; a later one is told not to before it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# A function has few processors, and the model needs them: a pool of threads for tokens alone is waste.
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from contracts.errors import ServingError, problem
 from contracts.prediction import parse_request
@@ -29,8 +31,16 @@ def handler(event: object, context: object) -> dict[str, Any]:
     except ServingError as error:
         return {"problem": problem(error)}
     except Exception as error:
-        request_id = getattr(context, "aws_request_id", "")
-        trace = traceback.format_exc()
-        line = {"level": "ERROR", "request_id": request_id, "error": repr(error), "trace": trace}
-        sys.stderr.write(json.dumps(line) + "\n")
+        log(error, context)
         return {"problem": problem(ServingError("the function failed; its log says why"))}
+
+
+def log(error: Exception, context: object) -> None:
+    """One line of JSON. Where it went wrong, but not the exception's own words: they may quote an input."""
+    line = {
+        "level": "ERROR",
+        "request_id": getattr(context, "aws_request_id", ""),
+        "error": type(error).__name__,
+        "trace": "".join(traceback.format_tb(error.__traceback__)),
+    }
+    sys.stderr.write(json.dumps(line) + "\n")

@@ -1,24 +1,23 @@
 """A loaded artefact that answers requests."""
 
+import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
 import onnxruntime as ort
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from contracts.errors import ModelFailed, TooLarge
-from contracts.limits import vectors_per_answer
-from contracts.manifest import Manifest, read_manifest, verify
+from contracts.manifest import BrokenArtefact, Manifest, read_manifest, verify
 from contracts.prediction import PredictRequest, TierAnswer
-from contracts.tasks import Task
 from functions.inference.session import open_session
-from functions.inference.tasks import READ, Rows, check_parameters
-from functions.inference.tokens import batches, encode, feed, open_tokenizer
+from functions.inference.tasks import MOST, READ, Rows, check_parameters
+from functions.inference.tokens import INPUTS, batches, encode, feed, open_tokenizer
 
 DEFAULT_MAX_INPUTS = 64
+MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,12 +45,14 @@ class Engine:
         `device` is "cpu" or "cuda"; whether CUDA is really used, `providers` tells.
         """
         manifest = verify(folder) if check else read_manifest(folder)
-        session = open_session(folder / "model.onnx", threads=threads, device=device)
+        _check_sealed(manifest)
+        session = open_session(folder / MODEL, threads=threads, device=device)
+        _check_rows(session, manifest)
         return cls(
             manifest=manifest,
-            tokenizer=open_tokenizer(folder / "tokenizer.json", manifest.max_tokens),
+            tokenizer=open_tokenizer(folder / TOKENIZER, manifest.max_tokens),
             session=session,
-            input_names=tuple(node.name for node in session.get_inputs()),
+            input_names=_input_names(session),
             max_inputs=max_inputs,
         )
 
@@ -62,8 +63,8 @@ class Engine:
     def predict(self, request: PredictRequest) -> TierAnswer:
         """Answer every input, in order; raises TooLarge, InvalidInput or ModelFailed."""
         start = time.perf_counter()
-        self._check_size(len(request.inputs))
         check_parameters(self.manifest, request.parameters)
+        self._check_size(request)
         outputs = self._outputs(request)
         return TierAnswer(
             outputs=tuple(outputs),
@@ -71,18 +72,17 @@ class Engine:
             elapsed_ms=round((time.perf_counter() - start) * 1e3, 3),
         )
 
-    def _check_size(self, inputs: int) -> None:
+    def _check_size(self, request: PredictRequest) -> None:
+        inputs = len(request.inputs)
         if inputs > self.max_inputs:
             raise TooLarge(
                 f"{inputs} inputs are more than the {self.max_inputs} this tier takes at once"
             )
-        if self.manifest.task is Task.FEATURE_EXTRACTION:
-            most = vectors_per_answer(self.manifest.dimensions)
-            if inputs > most:
-                raise TooLarge(
-                    f"{inputs} vectors of {self.manifest.dimensions} floats would pass the 6 MB of one answer; "
-                    f"send at most {most} inputs at once"
-                )
+        most = MOST[self.manifest.task](self.manifest, request.parameters)
+        if inputs > most:
+            raise TooLarge(
+                f"{inputs} outputs would pass the 6 MB of one answer; send at most {most} inputs at once"
+            )
 
     def _outputs(self, request: PredictRequest) -> list[dict[str, Any]]:
         encodings = encode(self.tokenizer, request.inputs)
@@ -91,13 +91,42 @@ class Engine:
         for batch in batches(encodings, together=self.manifest.precision != "int8"):
             rows = self._run([encodings[i] for i in batch])
             for i, output in zip(batch, read(rows, self.manifest, request.parameters), strict=True):
-                output["tokens"] = len(encodings[i].ids)
+                output["tokens"] = len(encodings[i])
                 output["truncated"] = bool(encodings[i].overflowing)
                 outputs[i] = output
         return outputs
 
-    def _run(self, encodings: list[Any]) -> Rows:
-        rows: Rows = self.session.run(None, feed(encodings, self.input_names, self.manifest))[0]
-        if not np.isfinite(rows).all():
+    def _run(self, encodings: list[Encoding]) -> Rows:
+        answer = self.session.run(None, feed(encodings, self.input_names, self.manifest))[0]
+        rows: Rows = answer.tolist()
+        # The sum of finite numbers is finite, and seen sooner than each of them.
+        if not all(math.isfinite(sum(row)) for row in rows):
             raise ModelFailed("the model answered with numbers that are not finite")
         return rows
+
+
+def _check_sealed(manifest: Manifest) -> None:
+    missing = {MODEL, TOKENIZER} - {file.path for file in manifest.files}
+    if missing:
+        names = " and ".join(sorted(missing))
+        raise BrokenArtefact(f"the manifest does not seal {names}; build the model again")
+
+
+def _check_rows(session: ort.InferenceSession, manifest: Manifest) -> None:
+    """The graph has to answer [batch, labels] or [batch, dimensions]; a size it leaves open is not checked."""
+    shape = session.get_outputs()[0].shape
+    width = len(manifest.labels) or manifest.dimensions
+    if len(shape) != 2 or (isinstance(shape[1], int) and shape[1] != width):
+        raise BrokenArtefact(
+            f"{MODEL} answers {shape}, not [batch, {width}] as its manifest has it; build the model again"
+        )
+
+
+def _input_names(session: ort.InferenceSession) -> tuple[str, ...]:
+    names = tuple(node.name for node in session.get_inputs())
+    unknown = [name for name in names if name not in INPUTS]
+    if unknown:
+        raise BrokenArtefact(
+            f"{MODEL} asks for {', '.join(unknown)}; what it can be given is {', '.join(INPUTS)}"
+        )
+    return names

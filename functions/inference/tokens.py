@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +11,8 @@ from contracts.manifest import Manifest
 
 # Padded tokens in one batch of a full-precision model; bounds the memory of a forward pass.
 BATCH_TOKENS = 4096
+# What a graph may ask for, and what an encoding calls it.
+INPUTS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
 
 
 def open_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
@@ -22,10 +23,8 @@ def open_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
 
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Encoding]:
-    """One encoding per text; for a single text without the cost of a thread pool."""
-    if len(texts) == 1:
-        return [tokenizer.encode(texts[0])]
-    encodings: list[Encoding] = tokenizer.encode_batch(list(texts))
+    """One encoding per text; "fast" leaves out where in the text each token stood."""
+    encodings: list[Encoding] = tokenizer.encode_batch_fast(list(texts))
     return encodings
 
 
@@ -39,34 +38,31 @@ def batches(encodings: Sequence[Encoding], *, together: bool) -> Iterator[list[i
         yield from ([i] for i in range(len(encodings)))
         return
     batch: list[int] = []
-    for i in sorted(range(len(encodings)), key=lambda i: len(encodings[i].ids)):
-        if batch and (len(batch) + 1) * len(encodings[i].ids) > BATCH_TOKENS:
+    lengths = [len(encoding) for encoding in encodings]
+    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batch and (len(batch) + 1) * lengths[i] > BATCH_TOKENS:
             yield batch
             batch = []
         batch.append(i)
-    yield batch
+    if batch:
+        yield batch
 
 
 def feed(
     encodings: Sequence[Encoding], names: Sequence[str], manifest: Manifest
 ) -> dict[str, NDArray[np.int64]]:
-    """The session's inputs, each [batch, longest] int64, padded on the right."""
-    longest = max(len(encoding.ids) for encoding in encodings)
-    columns: dict[str, Any] = {
-        "input_ids": ("ids", manifest.pad_token_id),
-        "attention_mask": ("attention_mask", 0),
-        "token_type_ids": ("type_ids", manifest.pad_type_id),
+    """The session's inputs, each [batch, longest], padded on the right; made as one array, which is quicker."""
+    longest = max(len(encoding) for encoding in encodings)
+    padding = {
+        "input_ids": manifest.pad_token_id,
+        "attention_mask": 0,
+        "token_type_ids": manifest.pad_type_id,
     }
-    return {name: _column(encodings, longest, *columns[name]) for name in names}
-
-
-def _column(
-    encodings: Sequence[Encoding], longest: int, attribute: str, padding: int
-) -> NDArray[np.int64]:
-    if len(encodings) == 1:
-        return np.array([getattr(encodings[0], attribute)], np.int64)
-    column = np.full((len(encodings), longest), padding, np.int64)
-    for row, encoding in zip(column, encodings, strict=True):
-        values = getattr(encoding, attribute)
-        row[: len(values)] = values
-    return column
+    flat: list[int] = []
+    for name in names:
+        for encoding in encodings:
+            values = getattr(encoding, INPUTS[name])
+            flat += values
+            flat += [padding[name]] * (longest - len(values))
+    table = np.array(flat, np.int64).reshape(len(names), len(encodings), longest)
+    return dict(zip(names, table, strict=True))
