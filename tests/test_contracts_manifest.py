@@ -1,0 +1,147 @@
+"""Sealed folders: what was sealed is what is loaded, or nothing is."""
+
+from pathlib import Path
+
+import pytest
+
+from contracts.limits import SAGEMAKER_NAME_CHARS
+from contracts.manifest import (
+    MANIFEST,
+    BrokenArtefact,
+    Manifest,
+    read_manifest,
+    sealed_files,
+    verify,
+)
+from contracts.names import (
+    MAX_DEPLOYMENT_CHARS,
+    MAX_MODEL_CHARS,
+    is_name,
+    model_stack,
+    registrar_function,
+    registry_table,
+    router_stack,
+)
+from contracts.routes import Route, Routes, Target, key_hash, new_key
+from contracts.tasks import Task, Tier
+
+
+@pytest.fixture
+def artefact(tmp_path: Path) -> Path:
+    (tmp_path / "model.onnx").write_bytes(b"weights" * 1000)
+    (tmp_path / "tokenizer.json").write_text("{}", "utf-8")
+    manifest = Manifest(
+        model="m",
+        task=Task.TEXT_CLASSIFICATION,
+        tier=Tier.CPU,
+        precision="int8",
+        recipe="int8",
+        max_tokens=128,
+        labels=("nein", "ja", "früh"),
+        toolchain={"onnx": "1"},
+        files=sealed_files(tmp_path, ["tokenizer.json", "model.onnx"]),
+    ).sealed()
+    (tmp_path / MANIFEST).write_text(manifest.to_json(), "utf-8")
+    return tmp_path
+
+
+def test_a_whole_folder_is_verified(artefact: Path) -> None:
+    manifest = verify(artefact)
+    assert manifest == read_manifest(artefact)
+    assert manifest.version == manifest.digest[:12]
+    assert manifest.size == 7002
+    assert manifest.labels == ("nein", "ja", "früh")
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
+def test_one_flipped_bit_is_noticed(artefact: Path, name: str) -> None:
+    flip(artefact / name)
+    with pytest.raises(BrokenArtefact, match=f"{name} is not the file that was sealed"):
+        verify(artefact)
+
+
+def test_a_cut_file_and_a_missing_one_are_noticed(artefact: Path) -> None:
+    (artefact / "model.onnx").write_bytes(b"weights")
+    with pytest.raises(BrokenArtefact, match="not the file that was sealed"):
+        verify(artefact)
+    (artefact / "model.onnx").unlink()
+    with pytest.raises(BrokenArtefact, match="is missing"):
+        verify(artefact)
+
+
+def test_a_changed_manifest_is_noticed(artefact: Path) -> None:
+    path = artefact / MANIFEST
+    path.write_text(
+        path.read_text("utf-8").replace('"max_tokens": 128', '"max_tokens": 256'), "utf-8"
+    )
+    with pytest.raises(BrokenArtefact, match="was changed after it was sealed"):
+        read_manifest(artefact)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"schema": 1}', '{"schema": 99}', '{"schema": 1, "files": 3}']
+)
+def test_what_is_no_manifest_is_refused(artefact: Path, text: str) -> None:
+    (artefact / MANIFEST).write_text(text, "utf-8")
+    with pytest.raises(BrokenArtefact):
+        verify(artefact)
+
+
+def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BrokenArtefact, match="holds no readable"):
+        verify(tmp_path)
+
+
+def test_routes_survive_their_file(tmp_path: Path) -> None:
+    target = Target(
+        tier=Tier.CPU,
+        address="d-m-cpu:live",
+        version="0123456789ab",
+        precision="int8",
+        max_inputs=3,
+        max_chars=9,
+        max_tokens=128,
+        timeout_s=20,
+    )
+    route = Route(
+        model="m", task=Task.FEATURE_EXTRACTION, targets={Tier.CPU: target}, dimensions=384
+    )
+    routes = Routes(deployment="d", registry="t", models={"m": route}, key_hashes={"k": "h"})
+    path = tmp_path / "routes.json"
+    path.write_text(routes.to_json(), "utf-8")
+    assert Routes.read(path) == routes
+
+
+def test_keys_differ_and_hash_to_what_sha256_says() -> None:
+    assert new_key() != new_key()
+    assert key_hash("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize(
+    ("name", "allowed"),
+    [
+        ("a", True),
+        ("a1-b2", True),
+        ("1a", False),
+        ("a-", False),
+        ("a--b", False),
+        ("A", False),
+        ("", False),
+    ],
+)
+def test_names_are_what_aws_takes_everywhere(name: str, allowed: bool) -> None:
+    assert is_name(name, 16) is allowed
+
+
+def test_the_longest_names_are_within_the_budget() -> None:
+    deployment, model = "d" * MAX_DEPLOYMENT_CHARS, "m" * MAX_MODEL_CHARS
+    assert len(model_stack(deployment, model, Tier.CPU)) <= SAGEMAKER_NAME_CHARS
+    assert router_stack("x") == "x-router"
+    assert registry_table("x") == "x-registry"
+    assert registrar_function("x") == "x-registrar"

@@ -1,0 +1,157 @@
+"""Requests and answers, as they come over the wire."""
+
+import json
+from typing import Any
+
+import pytest
+
+from contracts.errors import (
+    ERRORS,
+    InvalidInput,
+    MalformedRequest,
+    Mistake,
+    ModelFailed,
+    ServingError,
+    TooLarge,
+    from_problem,
+    problem,
+)
+from contracts.limits import LAMBDA_PAYLOAD_BYTES, vectors_per_answer
+from contracts.prediction import PredictRequest, TierAnswer, parse_request, read_json
+from contracts.tasks import Tier
+
+
+def test_a_text_alone_is_a_list_of_one() -> None:
+    assert parse_request({"inputs": "hi"}) == PredictRequest(inputs=("hi",))
+
+
+def test_parameters_and_tier_are_taken() -> None:
+    request = parse_request({"inputs": ["a", "bc"], "parameters": {"top_k": 2}, "tier": "gpu"})
+    assert request == PredictRequest(inputs=("a", "bc"), parameters={"top_k": 2}, tier=Tier.GPU)
+    assert request.chars == 3
+    assert request.to_wire() == {"inputs": ["a", "bc"], "parameters": {"top_k": 2}}
+
+
+@pytest.mark.parametrize(
+    ("document", "mistakes"),
+    [
+        ({}, [("/inputs", "is missing; give a text or a list of texts")]),
+        ({"inputs": []}, [("/inputs", "is empty; give at least one text")]),
+        ({"inputs": 3}, [("/inputs", "must be a text or a list of texts")]),
+        (
+            {"inputs": ["ok", 3, " "]},
+            [("/inputs/1", "must be a text"), ("/inputs/2", "is an empty text")],
+        ),
+        (
+            {"inputs": "\ud800"},
+            [("/inputs/0", "holds half a surrogate pair, which no UTF-8 text can")],
+        ),
+        ({"inputs": "a", "tier": "tpu"}, [("/tier", 'must be "cpu" or "gpu"')]),
+        ({"inputs": "a", "tier": ["cpu"]}, [("/tier", 'must be "cpu" or "gpu"')]),
+        ({"inputs": "a", "parameters": [1]}, [("/parameters", "must be an object")]),
+        (
+            {"input": "a", "tier": 1},
+            [
+                ("/input", "unknown key; the keys are inputs, parameters, tier"),
+                ("/inputs", "is missing; give a text or a list of texts"),
+                ("/tier", 'must be "cpu" or "gpu"'),
+            ],
+        ),
+    ],
+)
+def test_every_mistake_of_a_request_is_listed(
+    document: Any, mistakes: list[tuple[str, str]]
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_request(document)
+    assert [(m.pointer, m.detail) for m in caught.value.mistakes] == mistakes
+
+
+@pytest.mark.parametrize("document", [None, [], "text", 3])
+def test_what_is_no_object_is_no_request(document: Any) -> None:
+    with pytest.raises(InvalidInput, match="not a JSON object"):
+        parse_request(document)
+
+
+def test_no_more_than_twenty_mistakes_are_listed() -> None:
+    with pytest.raises(InvalidInput, match="and 99 more mistakes") as caught:
+        parse_request({"inputs": [1] * 100})
+    assert len(caught.value.mistakes) == 20
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (
+            b"{",
+            "the body is not JSON: Expecting property name enclosed in double quotes at line 1, column 2",
+        ),
+        (b"", "the body is not JSON: Expecting value at line 1, column 1"),
+        (b'{"inputs": "\xff"}', "the body is not UTF-8 text: byte 12 is invalid"),
+        (b'{"inputs": NaN}', "the body is not JSON: NaN is not a JSON number"),
+        (b"[" * 100_000, "the body is not a request: it is nested too deeply"),
+    ],
+    ids=["cut", "empty", "latin", "nan", "deep"],
+)
+def test_a_body_that_is_not_json_says_where(body: bytes, message: str) -> None:
+    with pytest.raises(MalformedRequest) as caught:
+        read_json(body)
+    assert caught.value.detail == message
+
+
+def test_an_answer_survives_the_wire() -> None:
+    answer = TierAnswer(outputs=({"label": "a"},), version="1", elapsed_ms=2.0)
+    assert TierAnswer.from_wire(json.loads(json.dumps(answer.to_wire()))) == answer
+
+
+@pytest.mark.parametrize("document", [None, [], {}, {"outputs": 3}, {"outputs": [], "version": 1}])
+def test_an_answer_in_other_words_is_a_failure_of_the_model(document: Any) -> None:
+    with pytest.raises(ModelFailed, match="words of the contract"):
+        TierAnswer.from_wire(document)
+
+
+def test_a_problem_survives_the_wire() -> None:
+    error = InvalidInput("two things", mistakes=[Mistake(pointer="/a", detail="wrong")])
+    with pytest.raises(InvalidInput) as caught:
+        TierAnswer.from_wire({"problem": problem(error)})
+    assert problem(caught.value) == problem(error)
+
+
+def test_a_foreign_problem_becomes_a_failure_of_the_model() -> None:
+    error = from_problem({"type": "https://example.com/other", "errors": ["not ours"]})
+    assert type(error) is ModelFailed
+    assert error.detail == "the tier gave no reason"
+
+
+def test_every_error_has_a_code_and_a_status_of_its_kind() -> None:
+    assert {code: kind.status for code, kind in ERRORS.items()} == {
+        "internal-error": 500,
+        "malformed-request": 400,
+        "unauthorized": 401,
+        "unknown-model": 404,
+        "too-large": 413,
+        "invalid-input": 422,
+        "model-failed": 502,
+        "tier-unavailable": 503,
+        "deadline-exceeded": 504,
+    }
+    assert all(issubclass(kind, ServingError) for kind in ERRORS.values())
+    assert problem(TooLarge("x")) == {
+        "type": "urn:turnout:problem:too-large",
+        "title": "Too large",
+        "status": 413,
+        "detail": "x",
+    }
+
+
+def test_the_largest_batch_of_vectors_fits_one_answer_even_at_its_widest() -> None:
+    most = vectors_per_answer(384)
+    widest = [-1.2345678911234567e-05] * 384
+    answer = TierAnswer(
+        outputs=({"embedding": widest, "tokens": 512, "truncated": False},) * most,
+        version="0" * 12,
+        elapsed_ms=1234.567,
+    )
+    size = len(json.dumps(answer.to_wire()))
+    assert size < LAMBDA_PAYLOAD_BYTES
+    assert 782 > most > 600
