@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +37,7 @@ class Instant:
 class NoRegistry:
     """A registry that is never asked: predictions do not read it."""
 
-    def releases(self, model: str) -> Sequence[Mapping[str, Any]]:
+    def releases(self, model: str) -> list[dict[str, Any]]:
         raise NotImplementedError(model)
 
 
@@ -64,7 +64,7 @@ def router_call() -> Call:
         key_hashes={"benchmark": key_hash(KEY)},
     )
     app = create_app(routes, {Tier.CPU: Instant()}, NoRegistry(), ROOT / "node_modules/swagger-ui-dist")
-    handler = Mangum(app, lifespan="off")
+    handler: Any = Mangum(app, lifespan="off")
     event = json.loads((ROOT / "tests/events/predict.json").read_text("utf-8"))
     event["headers"]["authorization"] = f"Bearer {KEY}"
 

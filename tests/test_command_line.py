@@ -1,0 +1,188 @@
+"""The command line: what it prints, how it fails."""
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from turnout.calling import describe, find_endpoint, shorten
+from turnout.cli import app
+from turnout.client import Endpoint, curl, predict
+from turnout.laptop import ROOT
+
+run = CliRunner().invoke
+
+
+def turnout(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "turnout", *words]
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(ROOT)}
+    )
+
+
+@pytest.mark.parametrize("command", ["build", "plan", "up", "call", "keys"])
+def test_help_teaches_every_command(command: str) -> None:
+    told = run(app, [command, "--help"])
+    assert told.exit_code == 0
+    assert command in told.output
+    assert command in run(app, ["--help"]).output
+
+
+@pytest.mark.parametrize("command", ["build", "plan", "up", "call"])
+def test_every_command_takes_json(command: str) -> None:
+    assert "--json" in run(app, [command, "--help"]).output
+
+
+def test_importing_the_command_line_loads_nothing_heavy() -> None:
+    heavy = "{'torch', 'aws_cdk', 'moto', 'onnxruntime', 'transformers', 'fastapi', 'boto3'}"
+    code = f"import sys, turnout.cli; sys.exit(str(sorted({heavy} & set(sys.modules))))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.stderr.strip() == "[]"
+
+
+def test_keys_are_made_shown_once_and_removed(tmp_path: Path) -> None:
+    file = str(tmp_path / "keys.toml")
+    made = run(app, ["keys", "add", "ci", "--keys", file, "--json"])
+    key = json.loads(made.stdout)["key"]
+    assert key not in Path(file).read_text("utf-8")
+    assert list(json.loads(run(app, ["keys", "list", "--keys", file, "--json"]).stdout)) == ["ci"]
+    assert run(app, ["keys", "remove", "ci", "--keys", file]).exit_code == 0
+    assert "refuse every request" in run(app, ["keys", "list", "--keys", file]).stdout
+
+
+def test_a_file_full_of_mistakes_is_told_without_a_stack_trace(tmp_path: Path) -> None:
+    (tmp_path / "models.toml").write_text('[models.a]\ntask = "x"\nsourc = 3\n', "utf-8")
+    done = turnout("plan", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "models.toml: 5 mistakes" in done.stderr
+    assert "models.a.sourc: unknown key; did you mean source?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_source_says_what_to_do(tmp_path: Path) -> None:
+    text = '[models.a]\nsource = "m"\ntask = "feature-extraction"\neval = "e.jsonl"\ncpu = {}\n'
+    (tmp_path / "models.toml").write_text(text, "utf-8")
+    done = turnout("build", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "m: not a folder; put a Hugging Face model there" in done.stderr
+    assert "e.jsonl: not found" in done.stderr
+    assert not (tmp_path / "models.out").exists()
+
+
+def test_calling_when_nothing_runs_says_how_to_start_it(tmp_path: Path) -> None:
+    done = turnout("call", "m", "text", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "start one with `turnout up`" in done.stderr
+
+
+def test_an_endpoint_is_named_whole_or_not_at_all() -> None:
+    with pytest.raises(Exception, match="give --key"):
+        find_endpoint("https://x", None, None)
+    assert find_endpoint("https://x", "k", None) == Endpoint(url="https://x", key="k")
+
+
+class Echo(BaseHTTPRequestHandler):
+    """Answers with what it was asked, or with a problem for the model `bad`."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if "/bad/" in self.path:
+            self.answer(
+                422,
+                {
+                    "title": "Invalid input",
+                    "detail": "no",
+                    "errors": [{"pointer": "/a", "detail": "b"}],
+                },
+            )
+        else:
+            output = {"label": "refund", "score": 0.5, "tokens": 3, "truncated": True}
+            outputs = [output for _ in body["inputs"]]
+            self.answer(
+                200, {"outputs": outputs, "tier": "cpu", "reason": "fits_cpu", "asked": body}
+            )
+
+    def answer(self, status: int, document: Any) -> None:
+        text = json.dumps(document).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        return
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Echo) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_call_shows_the_answer_with_its_tier_and_reason(server: str) -> None:
+    told = run(app, ["call", "m", "one", "two", "--tier", "gpu", "--url", server, "--key", "k"])
+    assert told.exit_code == 0
+    assert told.stdout.count("refund 0.50 (truncated)") == 2
+    assert "fits_cpu" in told.stdout
+
+
+def test_call_sends_what_was_asked_for(server: str) -> None:
+    words = [
+        "call",
+        "m",
+        "one",
+        "--top-k",
+        "2",
+        "--tier",
+        "cpu",
+        "--url",
+        server,
+        "--key",
+        "k",
+        "--json",
+    ]
+    asked = json.loads(run(app, words).stdout)["asked"]
+    assert asked == {"inputs": ["one"], "tier": "cpu", "parameters": {"top_k": 2}}
+
+
+def test_call_shows_a_problem_and_exits_with_one(server: str) -> None:
+    told = run(app, ["call", "bad", "one", "--url", server, "--key", "k"])
+    assert told.exit_code == 1
+    assert told.stdout == "422 Invalid input: no\n  /a: b\n"
+
+
+def test_a_port_where_nobody_listens_is_told() -> None:
+    done = turnout("call", "m", "text", "--url", "http://127.0.0.1:9", "--key", "k")
+    assert done.returncode == 1
+    assert "does not answer" in done.stderr
+
+
+def test_a_reply_keeps_its_status_and_time(server: str) -> None:
+    reply = predict(Endpoint(url=server, key="k"), "m", {"inputs": ["x"]})
+    assert (reply.status, reply.ms > 0) == (200, True)
+
+
+def test_the_curl_line_quotes_what_a_shell_would_take() -> None:
+    line = curl(Endpoint(url="https://x/", key="k", ca_file="/ca.pem"), "m", "it's")
+    assert line == (
+        "curl --cacert /ca.pem https://x/v1/models/m/predict -H 'Authorization: Bearer k'"
+        " -d '{\"inputs\": [\"it'\\''s\"]}'"
+    )
+
+
+def test_outputs_are_told_in_few_words() -> None:
+    vector = {"embedding": [0.1, -0.2, 0.3], "tokens": 3, "truncated": False}
+    assert describe(vector) == "[+0.100, -0.200, … 3 floats]"
+    assert shorten("a" * 50, 10) == "aaaaaaaaa…"
