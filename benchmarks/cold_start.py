@@ -68,7 +68,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     rounds = parser.parse_args().rounds
     folder = ROOT / "models.out" / MODEL / "cpu"
-    golden = [json.loads(line) for line in (folder / "golden.jsonl").read_text("utf-8").splitlines()]
+    golden = [
+        json.loads(line) for line in (folder / "golden.jsonl").read_text("utf-8").splitlines()
+    ]
     text, label = golden[0]["text"], golden[0]["output"]["label"]
     python = python_for(ROOT / "functions/cpu", ROOT / ".turnout/venvs", report=print)
     contenders = {"minimal script": MINIMAL, "cpu function": OURS}

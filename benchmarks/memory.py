@@ -1,7 +1,7 @@
 """How much memory the CPU function, the build and the local cloud use.
 
-The function answers every evaluation row of the sentence encoder in its own environment, and its peak resident memory is
-read when it is done. The local cloud is deployed with the example models, asked on every tier, and read process by
+The function answers every evaluation row of the sentence encoder in its own environment, and its peak resident memory
+is read when it is done. The local cloud is deployed with the example models, asked on every tier, and read process by
 process as PSS, which shares out pages that several processes map. The build's peak is what the build wrote down.
 """
 
@@ -59,7 +59,10 @@ def cloud() -> list[tuple[str, float]]:
     """Every process of the local cloud with both example models deployed and asked."""
     deployment = read_models_toml(ROOT / "models.toml")
     files = Files(config=ROOT / "models.toml", out=OUT)
-    with tempfile.TemporaryDirectory() as folder, Laptop(deployment, files, state=Path(folder)) as laptop:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Laptop(deployment, files, state=Path(folder)) as laptop,
+    ):
         endpoint = laptop.deploy()
         for model in deployment.models:
             for tier in model.tiers:
@@ -74,7 +77,9 @@ def main() -> None:
     rows: list[Row] = [
         {"what": f"CPU function, {MODEL} INT8, peak RSS", "MB": round(function_peak_mb())},
         {"what": "build of the example models, peak RSS", "MB": build_peak_mb()},
-        *({"what": f"local cloud: {name}, PSS", "MB": round(size)} for name, size in processes),
+    ]
+    rows += [{"what": f"local cloud: {name}, PSS", "MB": round(size)} for name, size in processes]
+    rows += [
         {"what": "local cloud, all of it, PSS", "MB": round(sum(size for _, size in processes))},
     ]
     print(write("memory", rows).read_text("utf-8"))

@@ -63,13 +63,17 @@ def router_call() -> Call:
         models={MODEL: route},
         key_hashes={"benchmark": key_hash(KEY)},
     )
-    app = create_app(routes, {Tier.CPU: Instant()}, NoRegistry(), ROOT / "node_modules/swagger-ui-dist")
+    app = create_app(
+        routes, {Tier.CPU: Instant()}, NoRegistry(), ROOT / "node_modules/swagger-ui-dist"
+    )
     handler: Any = Mangum(app, lifespan="off")
     event = json.loads((ROOT / "tests/events/predict.json").read_text("utf-8"))
     event["headers"]["authorization"] = f"Bearer {KEY}"
 
     def call(text: str) -> object:
-        answer = handler({**event, "body": json.dumps({"inputs": [text]}), "isBase64Encoded": False}, None)
+        answer = handler(
+            {**event, "body": json.dumps({"inputs": [text]}), "isBase64Encoded": False}, None
+        )
         if answer["statusCode"] != 200:
             raise SystemExit(f"the router answered {answer}")
         return answer
@@ -81,10 +85,10 @@ def contenders(folder: Path) -> tuple[dict[str, Call], Callable[[str], object]]:
     """The timed calls by name, and what is to be done with a text before the clock starts."""
     os.environ["TURNOUT_MODEL_DIR"] = str(folder)
     import onnxruntime
+    from tokenizers import Tokenizer
 
     from functions.cpu.handler import handler
     from functions.inference.session import options
-    from tokenizers import Tokenizer
 
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options(threads=1))
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -112,7 +116,9 @@ def contenders(folder: Path) -> tuple[dict[str, Call], Callable[[str], object]]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="how often all texts are asked")
-    parser.add_argument("--data", type=Path, help="a folder with eval.jsonl; the example's otherwise")
+    parser.add_argument(
+        "--data", type=Path, help="a folder with eval.jsonl; the example's otherwise"
+    )
     words = parser.parse_args()
     asyncio.set_event_loop(asyncio.new_event_loop())
     deployment = read_models_toml(ROOT / "models.toml")
@@ -137,7 +143,9 @@ def main() -> None:
                 took[name] = (time.perf_counter() - start) * 1e3
                 samples[name].append(took[name])
             extra.append(took["cpu handler"] - took["session.run"])
-    rows: list[Row] = [{"what": f"{name}, ms", **spread(values)} for name, values in samples.items()]
+    rows: list[Row] = [
+        {"what": f"{name}, ms", **spread(values)} for name, values in samples.items()
+    ]
     rows.append({"what": "handler over session.run, paired, ms", **spread(extra)})
     path = write("overhead", rows, texts=len(texts), rounds=words.rounds)
     print(path.read_text("utf-8"))

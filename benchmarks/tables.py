@@ -19,7 +19,9 @@ def table(result: dict[str, Any]) -> str:
     columns = list(result["rows"][0])
     lines = [
         "| " + " | ".join(columns) + " |",
-        "|" + "|".join("---:" if _is_number(result["rows"][0][c]) else "---" for c in columns) + "|",
+        "|"
+        + "|".join("---:" if _is_number(result["rows"][0][c]) else "---" for c in columns)
+        + "|",
         *("| " + " | ".join(str(row[c]) for c in columns) + " |" for row in result["rows"]),
     ]
     where = result["machine"]

@@ -18,4 +18,5 @@ def accuracy(train: Sequence[Row], test: Sequence[Row]) -> float:
     model = make_pipeline(features, LogisticRegression(C=10, max_iter=2000))
     model.fit([row.text for row in train], [row.label for row in train])
     found = model.predict([row.text for row in test])
-    return sum(a == row.label for a, row in zip(found, test, strict=True)) / len(test)
+    right = sum(bool(a == row.label) for a, row in zip(found, test, strict=True))
+    return right / len(test)

@@ -78,7 +78,8 @@ def train(rows: Sequence[Row], labels: Sequence[str]) -> tuple[Any, Any]:
     work = (b for _ in range(EPOCHS) for b in batches(rows, tokenizer, chance))
     for batch in track(work, total=steps, description="training"):
         loss = loss_of(
-            model(**encode(batch, tokenizer)).logits, torch.tensor([ids[row.label] for row in batch])
+            model(**encode(batch, tokenizer)).logits,
+            torch.tensor([ids[row.label] for row in batch]),
         )
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -118,7 +119,9 @@ def is_current() -> bool:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m examples.train", description=__doc__)
-    parser.add_argument("--holdout", action="store_true", help="score on held-out training rows, save nothing")
+    parser.add_argument(
+        "--holdout", action="store_true", help="score on held-out training rows, save nothing"
+    )
     holdout = parser.parse_args().holdout
     logging.set_verbosity_error()
     logging.disable_progress_bar()

