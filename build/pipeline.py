@@ -6,6 +6,7 @@ half, so the second tier costs seconds.
 """
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +27,7 @@ from build.quantize import FLOAT, RECIPES, Recipe, quantize
 from contracts.manifest import MANIFEST, Manifest, sealed_files
 from contracts.prediction import PredictRequest
 from functions.inference.engine import Engine
+from functions.inference.tokens import encode, open_tokenizer
 
 FILES = ("golden.jsonl", "model.onnx", "tokenizer.json")
 
@@ -140,8 +142,9 @@ def try_recipe(work: Workspace, recipe: Recipe) -> Candidate:
     step, source = work.step, work.step.source
     folder = work.folder / f"{step.tier}-{len(work.tried)}"
     folder.mkdir()
-    quantize(recipe, work.optimised, folder / "model.onnx")
-    (folder / "tokenizer.json").write_bytes((source.folder / "tokenizer.json").read_bytes())
+    shutil.copyfile(source.folder / "tokenizer.json", folder / "tokenizer.json")
+    tokenizer = open_tokenizer(folder / "tokenizer.json", source.max_tokens)
+    quantize(recipe, work.optimised, folder / "model.onnx", encode(tokenizer, work.texts))
     write_golden(folder / "golden.jsonl", source, step.rows, work.original)
     manifest = seal(folder, step, recipe, dimensions=work.original.shape[1])
     engine = Engine.load(folder, max_inputs=len(step.rows))

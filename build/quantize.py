@@ -1,12 +1,16 @@
-"""Recipes of quantization, from the smallest artefact to the gentlest; the first that passes the gate ships."""
+"""Recipes of quantization, from the smallest and fastest artefact to the gentlest; the first to pass the gate ships."""
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import onnx
+from tokenizers import Encoding
 
+from build.blocks import in_blocks
 from build.quiet import quiet
+from build.smooth import smooth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,49 +19,54 @@ class Recipe:
 
     Weights keep 7 of their 8 bits (`reduce_range`): on x86 processors without VNNI, products of 8-bit weights
     and activations saturate 16-bit sums, and the same model would answer differently from host to host.
-    `float_after` names operators whose outputs have outliers: a MatMul fed by one of them stays in float.
+    `smoothed` names operators whose inputs are evened out first; `blocks` puts what is left of MatMul in blocks.
     """
 
     name: str
     operators: tuple[str, ...]
-    float_after: tuple[str, ...] = ()
+    smoothed: tuple[str, ...] = ()
+    blocks: bool = False
 
 
-GELU = ("BiasGelu", "FastGelu", "Gelu")
-INT8 = ("MatMul", "Attention", "EmbedLayerNormalization", "Gather")
+PRODUCTS = ("MatMul", "Attention")
+TABLES = ("EmbedLayerNormalization", "Gather")
 
 RECIPES = (
-    Recipe(name="int8", operators=INT8),
-    Recipe(name="int8, float after GELU", operators=INT8, float_after=GELU),
-    Recipe(name="int8 embeddings", operators=("EmbedLayerNormalization", "Gather")),
+    Recipe(name="int8", operators=(*PRODUCTS, *TABLES)),
+    Recipe(name="int8 smoothed", operators=(*PRODUCTS, *TABLES), smoothed=PRODUCTS),
+    Recipe(
+        name="int8 in blocks",
+        operators=("Attention", *TABLES),
+        smoothed=("Attention",),
+        blocks=True,
+    ),
+    Recipe(name="int8 embeddings", operators=TABLES),
 )
 FLOAT = Recipe(name="fp32", operators=())
 
 
-def quantize(recipe: Recipe, model: Path, destination: Path) -> Path:
-    """Write the model by the recipe to `destination`."""
+def quantize(recipe: Recipe, model: Path, destination: Path, encodings: Sequence[Encoding]) -> Path:
+    """Write the model by the recipe to `destination`; `encodings` are texts it may be calibrated on."""
     if not recipe.operators:
         shutil.copyfile(model, destination)
         return destination
+    if recipe.smoothed:
+        model = smooth(model, model.with_name("smoothed.onnx"), recipe.smoothed, encodings)
+    _dynamic(model, destination, recipe.operators)
+    return in_blocks(destination, destination) if recipe.blocks else destination
+
+
+def _dynamic(model: Path, destination: Path, operators: Sequence[str]) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with quiet():
         quantize_dynamic(
             model,
             destination,
-            op_types_to_quantize=list(recipe.operators),
+            op_types_to_quantize=list(operators),
             per_channel=True,
             reduce_range=True,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=_fed_by(model, recipe.float_after),
             # The optimiser leaves no shapes behind, so the type of a weight's neighbours is said here.
             extra_options={"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
         )
-    return destination
-
-
-def _fed_by(model: Path, operators: tuple[str, ...]) -> list[str]:
-    """Names of the MatMul nodes that read what one of the operators wrote."""
-    graph = onnx.load(model).graph
-    written = {output for node in graph.node if node.op_type in operators for output in node.output}
-    return [n.name for n in graph.node if n.op_type == "MatMul" and written.intersection(n.input)]

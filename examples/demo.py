@@ -93,7 +93,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m examples.demo", description=__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     target = parser.parse_args().json
-    log, console = Console(stderr=True, highlight=False), Console(highlight=False)
+    log = Console(stderr=True, highlight=False)
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
     files = Files(config=ROOT / "models.toml", out=ROOT / "models.out")
     deployment = read_models_toml(files.config)
     require_built(deployment, files.out)

@@ -108,7 +108,7 @@ def test_each_tier_answers_its_golden_rows_like_the_original(endpoint: Endpoint,
 def test_the_classifier_understands_what_no_training_row_says(endpoint: Endpoint) -> None:
     asked = {
         "they billed my visa two times": "charged-twice",
-        "i would like to close my account for good": "delete-account",
+        "let me speak to a real person please": "talk-to-human",
         "my coupon code is not accepted": "promo-code",
         "can you send me the invoice as pdf": "invoice-request",
     }

@@ -53,7 +53,11 @@ def _evidence(out: Path, model: str, tier: str) -> dict[str, Any]:
 
 
 def show(built: list[dict[str, Any]], console: Console) -> None:
-    table = Table("model", "tier", "version", "recipe", "proof", "MB", "", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for name in ("model", "tier", "version", "recipe"):
+        table.add_column(name, no_wrap=True)
+    for name in ("proof", "MB", ""):
+        table.add_column(name)
     for one in built:
         size = f"{one['bytes_original'] / 1e6:.1f} → {one['bytes_built'] / 1e6:.1f}"
         note = "current" if one["skipped"] else f"built in {sum(one['seconds'].values()):.0f} s"

@@ -45,7 +45,8 @@ AsJson = Annotated[
 CONFIG, OUT, KEYS = Path("models.toml"), Path("models.out"), Path("keys.toml")
 
 log = Console(stderr=True, highlight=False)
-out = Console(highlight=False)
+# A pipe has no width; the tables of this program are whole at this one.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 def emit(as_json: bool, document: object, show: Callable[[], None]) -> None:

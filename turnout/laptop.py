@@ -119,6 +119,8 @@ class Laptop:
             **{name: os.environ[name] for name in kept if name in os.environ},
             **self.cloud.env(),
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")]),
+            # Outside the HOME that is emptied each time: unpacking the CDK takes longer than synthesising.
+            "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(ROOT / ".turnout/jsii"),
             "CDK_DEFAULT_REGION": self.deployment.region,
             "TURNOUT_CONFIG": str(self.files.config.resolve()),
             "TURNOUT_OUT": str(self.files.out.resolve()),
