@@ -131,14 +131,14 @@ class Laptop:
 @contextmanager
 def _ended(process: "subprocess.Popen[str]") -> Iterator[None]:
     """Wait for the process, and take it down first when we are interrupted."""
-    try:
-        yield
-        process.wait()
-    except BaseException:
-        process.terminate()
+    with process:  # closes its pipe
         try:
-            process.wait(timeout=5)
-        except subprocess.TimeoutExpired:
-            process.kill()
+            yield
             process.wait()
-        raise
+        except BaseException:
+            process.terminate()
+            try:
+                process.wait(timeout=5)
+            except subprocess.TimeoutExpired:
+                process.kill()
+            raise
