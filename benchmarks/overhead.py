@@ -42,9 +42,8 @@ class NoRegistry:
 
 
 def router_call() -> Call:
-    from mangum import Mangum
-
     from functions.router.app import create_app
+    from functions.router.gateway import behind_gateway
 
     target = Target(
         tier=Tier.CPU,
@@ -66,7 +65,7 @@ def router_call() -> Call:
     app = create_app(
         routes, {Tier.CPU: Instant()}, NoRegistry(), ROOT / "node_modules/swagger-ui-dist"
     )
-    handler: Any = Mangum(app, lifespan="off")
+    handler: Any = behind_gateway(app)
     event = json.loads((ROOT / "tests/events/predict.json").read_text("utf-8"))
     event["headers"]["authorization"] = f"Bearer {KEY}"
 

@@ -177,8 +177,7 @@ class Pool:
         code, python = self._placed(function)
         with self.lock:
             key = str(function.function_arn)
-            pool = [e for e in self.environments.get(key, []) if e.alive]
-            self.environments[key] = pool
+            pool = self._living(key)
             for environment in pool:
                 if environment.busy.acquire(blocking=False):
                     return environment
@@ -189,6 +188,15 @@ class Pool:
             environment.busy.acquire()
             pool.append(environment)
             return environment
+
+    def _living(self, key: str) -> list[Environment]:
+        """The environments of a version, those that have ended put away."""
+        known = self.environments.get(key, [])
+        for environment in known:
+            if not environment.alive:
+                environment.close()
+        self.environments[key] = [environment for environment in known if environment.alive]
+        return self.environments[key]
 
     def _placed(self, function: Any) -> tuple[Code, Path]:
         key = str(function.code.get("ImageUri") or function.code_sha_256)

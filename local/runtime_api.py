@@ -52,6 +52,9 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     api: "RuntimeApi"
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A function that was killed has closed its connection; whoever waits for it finds that out."""
+
 
 class Handler(BaseHTTPRequestHandler):
     server: _Server

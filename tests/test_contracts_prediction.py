@@ -14,6 +14,7 @@ from contracts.errors import (
     ServingError,
     TooLarge,
     from_problem,
+    pointer,
     problem,
 )
 from contracts.limits import LAMBDA_PAYLOAD_BYTES, vectors_per_answer
@@ -155,3 +156,7 @@ def test_the_largest_batch_of_vectors_fits_one_answer_even_at_its_widest() -> No
     size = len(json.dumps(answer.to_wire()))
     assert size < LAMBDA_PAYLOAD_BYTES
     assert 782 > most > 600
+
+
+def test_a_pointer_is_cut_before_it_is_longer_than_any_key_of_ours() -> None:
+    assert pointer("parameters", "k" * 500) == "/parameters/" + "k" * 188 + "…"

@@ -71,7 +71,8 @@ class Laptop:
         # Away from cdk.json, the command line does not synthesise an app that it would not look at.
         self.cdk("bootstrap", f"aws://{ACCOUNT}/{self.deployment.region}", folder=self.state)
         outputs = self.state / "outputs.json"
-        self.cdk("deploy", "--all", "--require-approval", "never", "--outputs-file", str(outputs))
+        never = ("--require-approval", "never", "--concurrency", "4")
+        self.cdk("deploy", "--all", *never, "--outputs-file", str(outputs))
         stack = json.loads(outputs.read_text("utf-8"))[router_stack(self.deployment.name)]
         endpoint = Endpoint(url=stack["Url"], key=key, ca_file=str(self.cloud.ca_file))
         endpoint.save(self.state / ENDPOINT)

@@ -13,6 +13,7 @@ from contracts.routes import Routes
 from contracts.tasks import Tier
 from functions.router.app import create_app
 from functions.router.backends import LambdaBackend, SageMakerBackend
+from functions.router.gateway import behind_gateway
 from functions.router.registry import DynamoRegistry
 
 # One line of JSON per request; Lambda's own handler would put its words around it.
@@ -46,8 +47,7 @@ def main() -> Mangum:
         DynamoRegistry(table),
         Path(os.environ.get("TURNOUT_DOCS", "/var/task/docs")),
     )
-    # With a lifespan, Mangum would start and stop the application around every request.
-    return Mangum(app, lifespan="off")
+    return behind_gateway(app)
 
 
 handler = main()
