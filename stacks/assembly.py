@@ -89,7 +89,7 @@ def add_stacks(app: cdk.App, inputs: Inputs, artefacts: Artefacts) -> None:
                 description=f"Turnout: {model.name} on its {tier} tier",
             )
             # The router first, always: what cannot be had here must not keep the product down.
-            stack.add_dependency(router)
+            stack.add_stack_dependency(router)
 
 
 def add_model_stack(app: cdk.App, name: str, spec: CpuSpec | GpuSpec, **options: Any) -> cdk.Stack:

@@ -35,6 +35,7 @@ MAX_TOKENS = 16
 class Tiny:
     """What the artefact is; the defaults make a classifier."""
 
+    model: str = "tiny"
     task: Task = Task.TEXT_CLASSIFICATION
     tier: Tier = Tier.CPU
     precision: str = "fp32"
@@ -71,7 +72,7 @@ def artefact(folder: Path, tiny: Tiny | None = None) -> Path:
 def seal(folder: Path, tiny: Tiny) -> Path:
     """Write the manifest over what the folder holds now."""
     manifest = Manifest(
-        model="tiny",
+        model=tiny.model,
         task=tiny.task,
         tier=tiny.tier,
         precision=tiny.precision,
