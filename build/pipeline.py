@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 
-from build.errors import GateFailed
+import numpy as np
+
+from build.errors import GateFailed, SourceError
 from build.evidence import evidence
 from build.export import export
 from build.gate import MEASURES, Answers, Figures, figures_of
@@ -74,7 +76,15 @@ def optimise_stage(work: Workspace) -> Workspace:
 
 
 def original_stage(work: Workspace) -> Workspace:
-    return replace(work, original=answers(work.step.source, work.texts))
+    found = answers(work.step.source, work.texts)
+    if not np.isfinite(found).all():
+        raise SourceError(
+            [
+                f"{work.step.name}: the original answers with numbers that are not finite; "
+                "look for NaN in its weights and save it again"
+            ]
+        )
+    return replace(work, original=found)
 
 
 def choose_stage(work: Workspace) -> Workspace:

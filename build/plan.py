@@ -118,6 +118,15 @@ def _why(folder: Path, build_key: str) -> str:
         return f"damaged: {error}"
     if manifest.build_key != build_key:
         return "source, rows, settings or tools have changed"
-    if not (folder.parent / "evidence" / f"{folder.name}.json").is_file():
+    if _proven(folder) != manifest.version:
         return "its evidence is missing"
     return ""
+
+
+def _proven(folder: Path) -> object:
+    """The version that the evidence beside an artefact speaks of."""
+    try:
+        text = (folder.parent / "evidence" / f"{folder.name}.json").read_text("utf-8")
+        return json.loads(text)["version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

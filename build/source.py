@@ -115,6 +115,7 @@ def _read(folder: Path, task: Task, max_tokens: int | None) -> Source:
             f"its architecture is {architecture}, but {task} needs one that ends in "
             f"{ARCHITECTURES[task]}; correct `task`, or fine-tune a head for it"
         )
+    _check_vocabulary(folder, config)
     pooling, normalize = _pooling(folder) if task is Task.FEATURE_EXTRACTION else ("", False)
     return Source(
         folder=folder,
@@ -130,6 +131,20 @@ def _read(folder: Path, task: Task, max_tokens: int | None) -> Source:
         normalize=normalize,
         pad_token_id=int(config.get("pad_token_id") or 0),
     )
+
+
+def _check_vocabulary(folder: Path, config: dict[str, Any]) -> None:
+    """Every token has a row in the embedding; a tokenizer of another model mostly has more."""
+    tokenizer = _json(folder / "tokenizer.json")
+    vocabulary = (tokenizer.get("model") or {}).get("vocab") or {}
+    added = [int(token["id"]) for token in tokenizer.get("added_tokens") or ()]
+    ids = vocabulary.values() if isinstance(vocabulary, dict) else range(len(vocabulary))
+    most, rows = max([*ids, *added], default=-1) + 1, int(config.get("vocab_size", 0))
+    if rows and most > rows:
+        raise _Unusable(
+            f"tokenizer.json makes ids up to {most - 1}, but the embedding has {rows} rows; "
+            "save the tokenizer that belongs to the model"
+        )
 
 
 def _labels(config: dict[str, Any]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """The command line: `turnout build | plan | up | call | keys`."""
 
 import json
+import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -43,6 +44,9 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON on standard output.")
 ]
 CONFIG, OUT, KEYS = Path("models.toml"), Path("models.out"), Path("keys.toml")
+
+# How Typer exits when it is interrupted.
+INTERRUPTED = 130
 
 log = Console(stderr=True, highlight=False)
 # A pipe has no width; the tables of this program are whole at this one.
@@ -171,6 +175,8 @@ def keys_list(keys: KeysFile = KEYS, as_json: AsJson = False) -> None:
 
 def main() -> None:
     """Run the command line; an error we foresaw is told in plain words and exits with 1."""
+    # Being asked to end is being interrupted: whatever was begun is taken back.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         app()
     except Exception as error:
@@ -179,9 +185,10 @@ def main() -> None:
         log.print(f"[bold red]error[/] {type(error).__name__}", highlight=False)
         log.print(str(error), markup=False, soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        log.print("interrupted; nothing half-made was left behind")
-        sys.exit(130)
+    except SystemExit as ended:
+        if ended.code == INTERRUPTED:
+            log.print("interrupted; nothing half-made was left behind")
+        raise
 
 
 def _foreseen() -> tuple[type[Exception], ...]:

@@ -1,6 +1,5 @@
 """`turnout up`: the local cloud with everything deployed, until Ctrl-C."""
 
-import signal
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +30,6 @@ def require_built(deployment: Deployment, out: Path) -> None:
 def up(deployment: Deployment, files: Files, port: int, log: Console, emit: Emit) -> None:
     """Start, deploy, say where it is, and stay until SIGINT or SIGTERM; then stop all of it."""
     require_built(deployment, files.out)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with Laptop(deployment, files, state=ROOT / STATE, https_port=port) as laptop:
             with told(log, "deploying to a local cloud") as laptop.say:
