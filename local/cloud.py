@@ -1,6 +1,7 @@
 """One local cloud: moto's server, the hosts of functions and containers, and the HTTPS front, in one process."""
 
 import contextlib
+import fcntl
 import io
 import json
 import logging
@@ -88,14 +89,22 @@ class Cloud:
 
     def _take_state(self, undo: contextlib.ExitStack) -> None:
         """Empty what an earlier cloud left; its processes ended with it."""
-        owner = self.state / "pid"
-        if owner.exists() and (running := owner.read_text("ascii").strip()) and _runs(running):
-            raise LocalError(f"a local cloud runs already as process {running}; stop it first")
+        self.state.mkdir(parents=True, exist_ok=True)
+        lock = undo.enter_context((self.state / "lock").open("a+", encoding="ascii"))
+        try:
+            # The kernel lets go of it when this process ends, however that comes.
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise LocalError(
+                f"a local cloud runs already as process {lock.read()}; stop it first"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
         for name in ("images", "code", "logs", "home"):
             shutil.rmtree(self.state / name, ignore_errors=True)
             (self.state / name).mkdir(parents=True)
-        owner.write_text(str(os.getpid()), "ascii")
-        undo.callback(owner.unlink, missing_ok=True)
 
     def _start_control(self, undo: contextlib.ExitStack) -> None:
         os.environ.setdefault("MOTO_ACCOUNT_ID", ACCOUNT)
@@ -190,10 +199,6 @@ class Cloud:
             "utf-8",
         )
         script.chmod(0o755)
-
-
-def _runs(pid: str) -> bool:
-    return pid.isdigit() and int(pid) != os.getpid() and Path(f"/proc/{pid}").exists()
 
 
 def _stop(server: BaseWSGIServer) -> None:

@@ -199,7 +199,8 @@ class Pool:
         return self.environments[key]
 
     def _placed(self, function: Any) -> tuple[Code, Path]:
-        key = str(function.code.get("ImageUri") or function.code_sha_256)
+        # The same code may be several functions, each with a handler of its own.
+        key = f"{function.code.get('ImageUri') or function.code_sha_256} {function.handler}"
         if key not in self.codes:
             code = self._image(function) if "ImageUri" in function.code else self._zip(function)
             self.codes[key] = code, python_for(code.root, self.venvs, self.report)
