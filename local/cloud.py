@@ -137,11 +137,11 @@ class Cloud:
         certificate.chmod(0o600)
         gateway = Gateway(self._invoke, timeout_s=self.gateway_timeout_s)
         front = Front(gateway, port=self.https_port, certificate=certificate)
-        undo.callback(front.stop)
         try:
             self.url = f"https://localhost:{front.start()}"
         except OSError as error:
             raise LocalError(str(error)) from error
+        undo.callback(front.stop)
 
     def _invoke(self, arn: str, payload: bytes) -> Invocation:
         from moto.awslambda.models import lambda_backends

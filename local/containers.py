@@ -102,8 +102,8 @@ class Fleet:
         deadline = time.monotonic() + wait_s
         while container.ping() != 200:
             if not container.alive or time.monotonic() > deadline:
-                self.stop(component)
                 state = "did not become ready" if container.alive else "ended"
+                self.stop(component)
                 raise LocalError(
                     f"the container of {component} {state}; the end of its log:\n{container.tail()}"
                 )

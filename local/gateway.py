@@ -2,6 +2,7 @@
 
 import json
 import re
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -155,28 +156,32 @@ class Front:
     def __init__(self, gateway: Gateway, *, port: int, certificate: Path) -> None:
         config = uvicorn.Config(
             gateway.app,
-            host="127.0.0.1",
-            port=port,
             ssl_certfile=str(certificate),
             ssl_keyfile=str(certificate),
             log_level="warning",
             lifespan="off",
             timeout_graceful_shutdown=1,
         )
-        self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, daemon=True, name="https")
+        self.port, self.server = port, uvicorn.Server(config)
 
     def start(self) -> int:
-        """Serve; gives the port back. Raises OSError when it cannot be had."""
+        """Serve on loopback; gives the port back. Raises OSError when it cannot be had."""
+        self.socket = socket.socket()
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self.socket.bind(("127.0.0.1", self.port))
+        except OSError as error:
+            self.socket.close()
+            raise OSError(f"port {self.port} cannot be opened: {error.strerror}") from error
+        self.thread = threading.Thread(
+            target=self.server.run, args=([self.socket],), daemon=True, name="https"
+        )
         self.thread.start()
         while not self.server.started:
-            if not self.thread.is_alive():
-                raise OSError(
-                    f"port {self.server.config.port} cannot be opened; it is in use or not allowed"
-                )
             time.sleep(0.01)
-        return int(self.server.servers[0].sockets[0].getsockname()[1])
+        return int(self.socket.getsockname()[1])
 
     def stop(self) -> None:
         self.server.should_exit = True
         self.thread.join(timeout=5)
+        self.socket.close()

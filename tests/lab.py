@@ -4,7 +4,9 @@ import io
 import json
 import time
 import zipfile
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import boto3
@@ -94,6 +96,7 @@ class Lab:
 
     cloud: Cloud
     made: dict[str, Any] = field(default_factory=dict)
+    numbers: Iterator[int] = field(default_factory=count)
 
     def client(self, service: str) -> Any:
         if service not in self.made:
@@ -155,13 +158,14 @@ class Lab:
         if outputs:
             template["Outputs"] = {name: {"Value": value} for name, value in outputs.items()}
         kind = "UPDATE" if self.status(stack) else "CREATE"
+        change = f"change-{next(self.numbers)}"
         api.create_change_set(
             StackName=stack,
-            ChangeSetName="change",
+            ChangeSetName=change,
             ChangeSetType=kind,
             TemplateBody=json.dumps(template),
         )
-        api.execute_change_set(StackName=stack, ChangeSetName="change")
+        api.execute_change_set(StackName=stack, ChangeSetName=change)
         return self.settled(stack)
 
     def delete(self, stack: str) -> str:

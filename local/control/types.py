@@ -80,7 +80,6 @@ TYPES: tuple[Type, ...] = (
         name="AWS::ApiGatewayV2::Stage",
         service="apigatewayv2",
         create="create_stage",
-        update="update_stage",
         delete="delete_stage",
         ref=_property("StageName"),
         key=_keys("ApiId", "StageName"),
