@@ -52,6 +52,7 @@ def write(name: str, rows: Sequence[Row], **facts: Any) -> Path:
         **facts,
         "rows": list(rows),
     }
+    RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
     return path
