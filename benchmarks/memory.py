@@ -20,13 +20,14 @@ from turnout.laptop import Files, Laptop
 MODEL = "sentence-embedding"
 OUT = ROOT / "models.out"
 
-CHILD = """
-import json, resource, sys
+CHILD = r"""
+import json, re, sys
 from functions.cpu.handler import handler
 for line in open(sys.argv[1], encoding="utf-8"):
     answer = handler({"inputs": [json.loads(line)["text"]], "parameters": {}}, None)
     assert "outputs" in answer, answer
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+# Not getrusage: its peak counts what the process that started this one held.
+print(int(re.search(r"VmHWM:\s+(\d+)", open("/proc/self/status").read())[1]) / 1024)
 """
 
 

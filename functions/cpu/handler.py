@@ -3,9 +3,9 @@
 import json
 import os
 import sys
-import traceback
+import threading
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # The runtime of the pinned version sends nothing; a later one is told not to before it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -13,15 +13,40 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from contracts.errors import ServingError, problem
+from contracts.manifest import Manifest, verify
 from contracts.prediction import parse_request
-from functions.inference.engine import DEFAULT_MAX_INPUTS, Engine
-from functions.inference.session import threads_of
 
-ENGINE = Engine.load(
-    Path(os.environ.get("TURNOUT_MODEL_DIR", "/var/task/model")),
-    max_inputs=int(os.environ.get("TURNOUT_MAX_INPUTS", DEFAULT_MAX_INPUTS)),
-    threads=threads_of(int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"))),
-)
+if TYPE_CHECKING:
+    from functions.inference.engine import Engine
+
+
+def load(folder: Path) -> "Engine":
+    """The engine. Its files are checked beside the imports, and opened only once they were found whole."""
+    found: list[Manifest | Exception] = []
+
+    def check() -> None:
+        try:
+            found.append(verify(folder))
+        except Exception as error:
+            found.append(error)
+
+    checking = threading.Thread(target=check)
+    checking.start()
+    from functions.inference.engine import DEFAULT_MAX_INPUTS, Engine
+    from functions.inference.session import threads_of
+
+    checking.join()
+    if isinstance(found[0], Exception):
+        raise found[0]
+    return Engine.open(
+        folder,
+        found[0],
+        max_inputs=int(os.environ.get("TURNOUT_MAX_INPUTS", DEFAULT_MAX_INPUTS)),
+        threads=threads_of(int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"))),
+    )
+
+
+ENGINE = load(Path(os.environ.get("TURNOUT_MODEL_DIR", "/var/task/model")))
 
 
 def handler(event: object, context: object) -> dict[str, Any]:
@@ -37,6 +62,8 @@ def handler(event: object, context: object) -> dict[str, Any]:
 
 def log(error: Exception, context: object) -> None:
     """One line of JSON. Where it went wrong, but not the exception's own words: they may quote an input."""
+    import traceback
+
     line = {
         "level": "ERROR",
         "request_id": getattr(context, "aws_request_id", ""),

@@ -10,7 +10,7 @@ import onnxruntime as ort
 from tokenizers import Encoding, Tokenizer
 
 from contracts.errors import ModelFailed, TooLarge
-from contracts.manifest import BrokenArtefact, Manifest, read_manifest, verify
+from contracts.manifest import BrokenArtefact, Manifest, verify
 from contracts.prediction import PredictRequest, TierAnswer
 from functions.inference.session import open_session
 from functions.inference.tasks import MOST, READ, Rows, check_parameters
@@ -31,20 +31,24 @@ class Engine:
     max_inputs: int
 
     @classmethod
-    def load(
+    def load(cls, folder: Path, **options: Any) -> Self:
+        """Open the sealed folder, after every byte of it was checked; raises BrokenArtefact."""
+        return cls.open(folder, verify(folder), **options)
+
+    @classmethod
+    def open(
         cls,
         folder: Path,
+        manifest: Manifest,
         *,
         max_inputs: int = DEFAULT_MAX_INPUTS,
         threads: int = 1,
         device: str = "cpu",
-        check: bool = True,
     ) -> Self:
-        """Open the sealed folder, after every byte of it was checked; raises BrokenArtefact.
+        """Open a folder that `verify` found to be what the manifest says; raises BrokenArtefact.
 
         `device` is "cpu" or "cuda"; whether CUDA is really used, `providers` tells.
         """
-        manifest = verify(folder) if check else read_manifest(folder)
         _check_sealed(manifest)
         session = open_session(folder / MODEL, threads=threads, device=device)
         _check_rows(session, manifest)

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 from tokenizers import Encoding, Tokenizer
 
 from contracts.manifest import Manifest
+
+if TYPE_CHECKING:  # what it takes to import is for annotations alone
+    from numpy.typing import NDArray
 
 # Padded tokens in one batch of a full-precision model; bounds the memory of a forward pass.
 BATCH_TOKENS = 4096
@@ -50,7 +53,7 @@ def batches(encodings: Sequence[Encoding], *, together: bool) -> Iterator[list[i
 
 def feed(
     encodings: Sequence[Encoding], names: Sequence[str], manifest: Manifest
-) -> dict[str, NDArray[np.int64]]:
+) -> "dict[str, NDArray[np.int64]]":
     """The session's inputs, each [batch, longest], padded on the right; made as one array, which is quicker."""
     longest = max(len(encoding) for encoding in encodings)
     padding = {
