@@ -27,7 +27,7 @@ node_modules/ready: package.json package-lock.json
 	@npm ci --silent
 	@touch $@
 
-models: setup
+models: setup  ## Get weights, train the example, build what models.toml says
 	@$(BIN)/python -m examples.weights
 	@$(BIN)/python -m examples.train
 	@$(BIN)/turnout build
@@ -45,7 +45,7 @@ check: setup  ## Format, lint, types, import rules
 	@$(BIN)/lint-imports
 
 test: check models  ## Everything above and every test
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --cov --cov-report=term
 
 format: setup
 	@$(BIN)/ruff format .

@@ -30,16 +30,20 @@ def machine() -> dict[str, Any]:
     }
 
 
+# What a benchmark itself changes.
+WRITTEN = (":!benchmarks/results", ":!README.md", ":!docs")
+
+
 def commit() -> str:
-    """The commit measured, marked when the tree had changes."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or "unknown"
+    """The commit measured, marked when anything but results has changed since."""
+    head = _git("rev-parse", "--short=12", "HEAD")
+    changed = _git("status", "--porcelain", "--", ".", *WRITTEN)
+    return f"{head or 'unknown'}{'-dirty' if changed else ''}"
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
 
 
 def write(name: str, rows: Sequence[Row], **facts: Any) -> Path:

@@ -15,6 +15,7 @@ from functions.router.registry import Registry
 from turnout.laptop import ROOT
 
 KEY = "test-key"
+PREDICT = "/v1/models/support-intent/predict"
 ASSETS = ROOT / "node_modules/swagger-ui-dist"
 EVENT: dict[str, Any] = json.loads(
     Path(__file__).with_name("events").joinpath("predict.json").read_text("utf-8")
@@ -122,3 +123,13 @@ def event(
         "body": body,
         "isBase64Encoded": base64,
     }
+
+
+def problem(response: dict[str, Any]) -> tuple[int, str, str]:
+    """The status, kind and detail of a problem document; fails for any other answer."""
+    body = json.loads(response["body"])
+    assert response["headers"]["content-type"] == "application/problem+json"
+    assert response["isBase64Encoded"] is False
+    assert body["status"] == response["statusCode"]
+    assert "Traceback" not in response["body"]
+    return response["statusCode"], body["type"].removeprefix("urn:turnout:problem:"), body["detail"]

@@ -125,22 +125,28 @@ def add_endpoints(app: FastAPI, router: Router) -> None:
         "/v1/models/{model}/predict",
         router.predict,
         methods=["POST"],
+        tags=["models"],
+        summary="Answer for texts",
         responses=schema.responses("The answer", schema.ANSWER, *schema.TITLES),
         openapi_extra={**schema.request_body(), **schema.security()},
     )
     app.add_api_route(
         "/v1/models",
         router.models,
+        tags=["models"],
+        summary="List the models",
         responses=schema.responses("The models", schema.MODELS, 401),
         openapi_extra=schema.security(),
     )
     app.add_api_route(
         "/v1/models/{model}",
         router.model,
+        tags=["models"],
+        summary="Describe a model",
         responses=schema.responses("The model", schema.MODEL, 401, 404),
         openapi_extra=schema.security(),
     )
-    app.add_api_route("/health", router.health)
+    app.add_api_route("/health", router.health, tags=["service"], summary="Say that it runs")
 
 
 async def _serving_error(request: Request, error: Exception) -> Response:
