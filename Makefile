@@ -17,7 +17,7 @@ setup: .venv/ready node_modules/ready  ## Install the pinned Python and Node pac
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	@echo "installing Python packages into .venv (a minute or two the first time) ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check $(shell grep -E '^(torch|uv)==' requirements.txt)
+	@$(BIN)/pip install --quiet --quiet --disable-pip-version-check $(shell grep -E '^(torch|uv)==' requirements.txt)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@

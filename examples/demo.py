@@ -18,6 +18,7 @@ from contracts.models_toml import read_models_toml
 from turnout.calling import describe, shorten
 from turnout.client import Endpoint, Reply, curl, predict
 from turnout.laptop import ROOT, STATE, Files, Laptop
+from turnout.plainly import plainly
 from turnout.progress import told
 from turnout.running import require_built
 
@@ -120,4 +121,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    plainly(main, Console(stderr=True, highlight=False))

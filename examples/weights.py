@@ -47,6 +47,7 @@ def fetch(target: Path) -> None:
             "pip",
             "download",
             "--quiet",
+            "--quiet",
             "--no-deps",
             "--require-hashes",
         ]

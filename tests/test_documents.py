@@ -1,12 +1,17 @@
 """README and docs say what is so: their files, commands and tables are checked against the project."""
 
+import json
 import re
 import subprocess
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 
 from benchmarks.tables import DOCUMENTS, filled
+from contracts import models_toml
+from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
+from functions.router import schema
 from local.control.types import INERT
 from turnout.laptop import ROOT
 
@@ -61,6 +66,42 @@ def test_what_is_only_recorded_locally_is_documented() -> None:
     text = (ROOT / "docs/local-cloud.md").read_text("utf-8")
     for what, why in INERT.items():
         assert f"| {what} | {why} |" in text
+
+
+SETTINGS: dict[str, tuple[dict[str, object], type]] = {
+    "`[models.NAME]`": ({**models_toml.MODEL_KEYS}, ModelSpec),
+    "`cpu`": ({**models_toml.CPU_KEYS}, CpuSpec),
+    "`gpu`": ({**models_toml.GPU_KEYS}, GpuSpec),
+    "`gate`": (dict.fromkeys(field.name for field in fields(Gate)), Gate),
+    "`[deployment]`": ({**models_toml.DEPLOYMENT_KEYS}, Deployment),
+    "`deployment.throttle`": ({**models_toml.THROTTLE_KEYS}, Throttle),
+}
+
+
+@pytest.mark.parametrize("heading", SETTINGS)
+def test_every_setting_is_documented_with_its_default(heading: str) -> None:
+    text = (ROOT / "docs/models-toml.md").read_text("utf-8")
+    section = text.split(f"## {heading}\n")[1].split("\n## ")[0]
+    documented = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \|", section, re.MULTILINE))
+    keys, spec = SETTINGS[heading]
+    assert list(documented) == list(keys)
+    for field in fields(spec):
+        if field.name in documented and isinstance(field.default, int | float | str):
+            assert documented[field.name] == json.dumps(field.default)
+        if field.name in documented and field.default is field.default_factory is MISSING:
+            assert documented[field.name] == "required"
+
+
+def test_the_table_in_the_readme_is_the_one_that_is_built() -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    assert block in (ROOT / "models.toml").read_text("utf-8")
+
+
+def test_the_answer_in_the_readme_has_what_an_answer_has() -> None:
+    (block,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
+    shown = json.loads(block)
+    assert set(shown) == set(schema.ANSWER["properties"])
+    assert set(shown["outputs"][0]) == {"label", "score", "tokens", "truncated"}
 
 
 def test_no_file_names_a_registry_host_or_a_machines_path() -> None:

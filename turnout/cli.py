@@ -1,7 +1,6 @@
 """The command line: `turnout build | plan | up | call | keys`."""
 
 import json
-import signal
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -11,10 +10,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from contracts.manifest import BrokenArtefact
-from contracts.models_toml import ConfigError, read_models_toml
+from contracts.models_toml import read_models_toml
 from contracts.tasks import Tier
-from turnout.keys import KeysError, add_key, read_keys, remove_key
+from turnout.keys import add_key, read_keys, remove_key
+from turnout.plainly import plainly
 
 HELP = """Put a fine-tuned language model behind one HTTPS endpoint.
 
@@ -44,9 +43,6 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON on standard output.")
 ]
 CONFIG, OUT, KEYS = Path("models.toml"), Path("models.out"), Path("keys.toml")
-
-# How Typer exits when it is interrupted.
-INTERRUPTED = 130
 
 log = Console(stderr=True, highlight=False)
 # A pipe has no width; the tables of this program are whole at this one.
@@ -174,32 +170,5 @@ def keys_list(keys: KeysFile = KEYS, as_json: AsJson = False) -> None:
 
 
 def main() -> None:
-    """Run the command line; an error we foresaw is told in plain words and exits with 1."""
-    # Being asked to end is being interrupted: whatever was begun is taken back.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        app()
-    except Exception as error:
-        if not isinstance(error, (ConfigError, KeysError, BrokenArtefact, *_foreseen())):
-            raise
-        log.print(f"[bold red]error[/] {type(error).__name__}", highlight=False)
-        log.print(str(error), markup=False, soft_wrap=True)
-        sys.exit(1)
-    except SystemExit as ended:
-        if ended.code == INTERRUPTED:
-            log.print("interrupted; nothing half-made was left behind")
-        raise
-
-
-def _foreseen() -> tuple[type[Exception], ...]:
-    """The error trees of what has been imported by now; importing the rest only to catch it would be slow."""
-    trees = (
-        ("build.errors", "BuildError"),
-        ("local.errors", "LocalError"),
-        ("stacks.costs", "UnknownInstance"),
-        ("turnout.calling", "CallError"),
-        ("turnout.laptop", "DeployFailed"),
-    )
-    return tuple(
-        getattr(sys.modules[module], name) for module, name in trees if module in sys.modules
-    )
+    """The console script."""
+    plainly(app, log)
