@@ -23,6 +23,7 @@ from turnout.progress import told
 from turnout.running import require_built
 
 INTENTS, VECTORS = "support-intent", "sentence-embedding"
+LABEL_FIGURES = ("accuracy_original", "accuracy_built", "agreement")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +87,9 @@ def show(rows: list[dict[str, Any]], console: Console) -> None:
 
 
 def evidence(out: Path) -> list[dict[str, Any]]:
-    """What the build measured, one entry per model and tier."""
-    return [json.loads(path.read_text("utf-8")) for path in sorted(out.glob("*/evidence/*.json"))]
+    """What the build measured, one entry per model and tier; null where a figure is not the task's."""
+    paths = sorted(out.glob("*/evidence/*.json"))
+    return [dict.fromkeys(LABEL_FIGURES) | json.loads(path.read_text("utf-8")) for path in paths]
 
 
 def main() -> None:

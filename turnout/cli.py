@@ -92,6 +92,9 @@ def up_command(
     port: Annotated[
         int, typer.Option(help="HTTPS port on loopback; 0 takes a free one.", min=0, max=65535)
     ] = 0,
+    state: Annotated[
+        Path | None, typer.Option(help="The local cloud's own folder; one for each that runs.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the whole product on this machine: a local cloud, the real `cdk deploy`, an HTTPS endpoint.
@@ -99,10 +102,11 @@ def up_command(
     Stays until Ctrl-C and leaves nothing behind. `turnout call` in another terminal finds it by itself.
     """
     from turnout import running
-    from turnout.laptop import Files
+    from turnout.laptop import ROOT, STATE, Files, Laptop
 
     files = Files(config=config, out=out_dir)
-    running.up(read_models_toml(config), files, port, log, partial(emit, as_json))
+    laptop = Laptop(read_models_toml(config), files, state=state or ROOT / STATE, https_port=port)
+    running.up(laptop, log, partial(emit, as_json))
 
 
 @app.command("call")

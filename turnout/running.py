@@ -10,7 +10,7 @@ from rich.console import Console
 import build
 from contracts.specs import Deployment
 from turnout.client import Endpoint, curl
-from turnout.laptop import ROOT, STATE, DeployFailed, Files, Laptop
+from turnout.laptop import DeployFailed, Laptop
 from turnout.progress import told
 
 Emit = Callable[[dict[str, Any], Callable[[], None]], None]
@@ -27,11 +27,12 @@ def require_built(deployment: Deployment, out: Path) -> None:
         )
 
 
-def up(deployment: Deployment, files: Files, port: int, log: Console, emit: Emit) -> None:
+def up(laptop: Laptop, log: Console, emit: Emit) -> None:
     """Start, deploy, say where it is, and stay until SIGINT or SIGTERM; then stop all of it."""
-    require_built(deployment, files.out)
+    deployment = laptop.deployment
+    require_built(deployment, laptop.files.out)
     try:
-        with Laptop(deployment, files, state=ROOT / STATE, https_port=port) as laptop:
+        with laptop:
             with told(log, "deploying to a local cloud") as laptop.say:
                 endpoint = laptop.deploy()
             emit(describe(endpoint, deployment), lambda: show(endpoint, deployment, log))
