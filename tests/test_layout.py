@@ -1,6 +1,7 @@
 """Names and folders that tools like to misread."""
 
 import subprocess
+import sys
 from pathlib import Path
 
 import build
@@ -31,10 +32,12 @@ def test_no_module_is_longer_than_300_lines() -> None:
         ["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
     lengths = {name: len((ROOT / name).read_text("utf-8").splitlines()) for name in tracked}
-    assert {
-        name: n for name, n in lengths.items() if n > 300 and not name.startswith("tests/")
-    } == {}
+    assert {name: n for name, n in lengths.items() if n > 300} == {}
 
 
 def test_the_imports_obey_the_design() -> None:
-    subprocess.run(["lint-imports", "--no-cache"], cwd=ROOT, check=True, capture_output=True)
+    tool = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run(
+        [tool, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
