@@ -166,7 +166,8 @@ class Front:
 
     def start(self) -> int:
         """Serve on loopback; gives the port back. Raises OSError when it cannot be had."""
-        self.socket = socket.socket()
+        # Named in full: asyncio switches Nagle's delays off only for sockets that say they are TCP.
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             self.socket.bind(("127.0.0.1", self.port))
