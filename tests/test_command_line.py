@@ -105,6 +105,8 @@ class Echo(BaseHTTPRequestHandler):
                     "errors": [{"pointer": "/a", "detail": "b"}],
                 },
             )
+        elif "other" in self.path:
+            self.answer(200, ["another service"])
         else:
             output = {"label": "refund", "score": 0.5, "tokens": 3, "truncated": True}
             outputs = [output for _ in body["inputs"]]
@@ -163,10 +165,35 @@ def test_call_shows_a_problem_and_exits_with_one(server: str) -> None:
     assert told.stdout == "422 Invalid input: no\n  /a: b\n"
 
 
-def test_a_port_where_nobody_listens_is_told() -> None:
-    done = turnout("call", "m", "text", "--url", "http://127.0.0.1:9", "--key", "k")
+@pytest.mark.parametrize(
+    ("url", "model", "told"),
+    [
+        ("http://127.0.0.1:9", "m", "http://127.0.0.1:9 does not answer: "),
+        ("127.0.0.1", "m", "127.0.0.1 is not a URL: "),
+        ("SERVER", "other", "SERVER answers, but it is no endpoint of Turnout; check the URL"),
+    ],
+    ids=["nobody", "no url", "another service"],
+)
+def test_an_endpoint_that_cannot_be_called_is_told_plainly(
+    server: str, url: str, model: str, told: str
+) -> None:
+    done = turnout("call", model, "text", "--url", url.replace("SERVER", server), "--key", "k")
     assert done.returncode == 1
-    assert "does not answer" in done.stderr
+    assert told.replace("SERVER", server) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_models_name_is_quoted_in_the_url(server: str) -> None:
+    told = run(app, ["call", "no such/../model", "one", "--url", server, "--key", "k"])
+    assert told.exit_code == 0
+
+
+def test_an_endpoints_key_is_its_owners_alone_to_read(tmp_path: Path) -> None:
+    path = tmp_path / "endpoint.json"
+    path.write_text("older", "utf-8")
+    endpoint = Endpoint(url="https://x", key="k")
+    endpoint.save(path)
+    assert (path.stat().st_mode & 0o777, Endpoint.load(path)) == (0o600, endpoint)
 
 
 def test_a_reply_keeps_its_status_and_time(server: str) -> None:

@@ -1,6 +1,7 @@
 """`turnout call`: one request to the endpoint, and its answer as a table."""
 
 from collections.abc import Mapping, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,16 @@ def find_endpoint(url: str | None, key: str | None, ca_file: str | None) -> Endp
 
 
 def call(endpoint: Endpoint, model: str, document: Mapping[str, Any]) -> Reply:
-    """Raises CallError when nobody answers."""
+    """Raises CallError when nobody answers, or somebody else does."""
     try:
-        return predict(endpoint, model, document)
-    except OSError as error:
+        reply = predict(endpoint, model, document)
+    except (OSError, HTTPException) as error:
         raise CallError(f"{endpoint.url} does not answer: {error}") from error
+    except ValueError as error:
+        raise CallError(f"{endpoint.url} is not a URL: {error}; write https://…") from error
+    if reply.status == 200 and not (isinstance(reply.body, dict) and "outputs" in reply.body):
+        raise CallError(f"{endpoint.url} answers, but it is no endpoint of Turnout; check the URL")
+    return reply
 
 
 def show(reply: Reply, texts: Sequence[str], console: Console) -> None:

@@ -1,6 +1,7 @@
 """A caller of the endpoint: what `turnout call` and the demo send, with the standard library alone."""
 
 import json
+import os
 import ssl
 import time
 import urllib.error
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,8 +22,10 @@ class Endpoint:
     ca_file: str | None = None
 
     def save(self, path: Path) -> None:
-        path.write_text(json.dumps(asdict(self), indent=2) + "\n", "utf-8")
-        path.chmod(0o600)
+        """Readable by its owner alone from the first byte on: it holds the key."""
+        path.unlink(missing_ok=True)
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -55,7 +59,7 @@ def request(endpoint: Endpoint, method: str, path: str, document: object = None)
 
 
 def predict(endpoint: Endpoint, model: str, document: Mapping[str, Any]) -> Reply:
-    return request(endpoint, "POST", f"/v1/models/{model}/predict", document)
+    return request(endpoint, "POST", f"/v1/models/{quote(model, safe='')}/predict", document)
 
 
 def curl(endpoint: Endpoint, model: str, text: str) -> str:

@@ -1,0 +1,33 @@
+"""What the build proved of the example models: each artefact against its original, on the example's labelled rows.
+
+The figures are the evidence that `turnout build` wrote; `make models` makes it.
+"""
+
+import json
+
+from benchmarks.record import ROOT, Row, write
+from turnout.building import proof
+
+OUT = ROOT / "models.out"
+
+
+def main() -> None:
+    found = [json.loads(path.read_text("utf-8")) for path in sorted(OUT.glob("*/evidence/*.json"))]
+    rows: list[Row] = [
+        {
+            "model": one["model"],
+            "tier": one["tier"],
+            "recipe": one["recipe"],
+            "rows": one["rows"],
+            "against the original": proof(one),
+            "MB before": round(one["bytes_original"] / 1e6, 1),
+            "MB after": round(one["bytes_built"] / 1e6, 1),
+            "seconds": round(sum(one["seconds"].values())),
+        }
+        for one in found
+    ]
+    print(write("proof", rows).read_text("utf-8"))
+
+
+if __name__ == "__main__":
+    main()
