@@ -1,28 +1,29 @@
 """The whole journey: the real `cdk deploy` of the example models into the local cloud, and real requests to it."""
 
-import http.client
 import json
 import os
 import re
 import signal
-import ssl
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import boto3
 import pytest
 
 from contracts.manifest import read_manifest
 from contracts.models_toml import read_models_toml
-from turnout.client import Endpoint, Reply, curl, predict, request
+from contracts.names import model_stack
+from contracts.tasks import Tier
+from tests.journey import INTENTS, assert_problem, raw
+from turnout.client import Endpoint, curl, predict, request
 from turnout.laptop import ROOT, Files, Laptop
 
 pytestmark = pytest.mark.slow
-INTENTS, VECTORS = "support-intent", "sentence-embedding"
+VECTORS = "sentence-embedding"
 OUT = ROOT / "models.out"
 
 
@@ -37,36 +38,6 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
 @pytest.fixture(scope="module")
 def endpoint(laptop: Laptop) -> Endpoint:
     return laptop.deploy()
-
-
-def raw(endpoint: Endpoint, body: bytes, path: str = f"/v1/models/{INTENTS}/predict") -> Reply:
-    """Send bytes as they are; what is too large is answered before all of it was read."""
-    url = urlsplit(endpoint.url)
-    context = ssl.create_default_context(cafile=endpoint.ca_file)
-    connection = http.client.HTTPSConnection(
-        str(url.hostname), url.port, context=context, timeout=60
-    )
-    headers = {"Authorization": f"Bearer {endpoint.key}", "Content-Type": "application/json"}
-    try:
-        connection.request("POST", path, body, headers)
-        answer = connection.getresponse()
-        text = answer.read()
-        found = {name.lower(): value for name, value in answer.getheaders()}
-        return Reply(status=answer.status, body=json.loads(text), ms=0, headers=found)
-    finally:
-        connection.close()
-
-
-def assert_problem(reply: Reply, status: int, kind: str) -> None:
-    """A problem document of ours, which says nothing of our code."""
-    assert (reply.status, reply.body["type"]) == (status, f"urn:turnout:problem:{kind}")
-    assert {name.lower(): value for name, value in reply.headers.items()}["content-type"] == (
-        "application/problem+json"
-    )
-    assert reply.body["status"] == status
-    assert reply.body["detail"]
-    assert "Traceback" not in json.dumps(reply.body)
-    assert ".py" not in json.dumps(reply.body)
 
 
 @pytest.mark.parametrize(
@@ -236,6 +207,33 @@ def test_a_function_that_was_killed_is_started_again(laptop: Laptop, endpoint: E
         os.kill(pid, signal.SIGKILL)
     while killed & {process.pid for process in laptop.cloud.processes()}:
         time.sleep(0.01)
+    assert predict(endpoint, INTENTS, {"inputs": "hello"}).status == 200
+
+
+def stopped(laptop: Laptop, endpoint: Endpoint) -> int:
+    """The process of the one warm function of the classifier, stopped as if it hung."""
+    assert predict(endpoint, INTENTS, {"inputs": "hello"}).status == 200
+    name = f"lambda {model_stack(laptop.deployment.name, INTENTS, Tier.CPU)}"
+    (pid,) = [process.pid for process in laptop.cloud.processes() if process.name == name]
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
+def test_a_function_that_dies_while_it_answers_is_a_failure_of_its_tier(
+    laptop: Laptop, endpoint: Endpoint
+) -> None:
+    pid = stopped(laptop, endpoint)
+    threading.Timer(0.5, os.kill, (pid, signal.SIGKILL)).start()
+    assert_problem(predict(endpoint, INTENTS, {"inputs": "hello"}), 502, "model-failed")
+
+
+def test_a_function_that_hangs_is_given_up_on_after_its_own_timeout(
+    laptop: Laptop, endpoint: Endpoint
+) -> None:
+    stopped(laptop, endpoint)
+    reply = predict(endpoint, INTENTS, {"inputs": "hello"})
+    assert_problem(reply, 504, "deadline-exceeded")
+    assert reply.body["detail"] == "the cpu tier ran out of its time"
     assert predict(endpoint, INTENTS, {"inputs": "hello"}).status == 200
 
 
