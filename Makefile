@@ -15,7 +15,7 @@ setup: .venv/ready node_modules/ready  ## Install the pinned Python and Node pac
 # installs the rest, several times faster.
 .venv/ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
-	@echo "installing Python packages into .venv (a minute or two the first time) ..."
+	@echo "installing Python packages into .venv (a minute or two; more where torch comes with CUDA: see README.md) ..."
 	@$(PYTHON) -m venv .venv
 	@$(BIN)/pip install --quiet --quiet --disable-pip-version-check $(shell grep -E '^(torch|uv)==' requirements.txt)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.txt
@@ -23,6 +23,7 @@ setup: .venv/ready node_modules/ready  ## Install the pinned Python and Node pac
 	@touch $@
 
 node_modules/ready: package.json package-lock.json
+	@node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' || { echo "Node 20 or newer, with npm, is needed"; exit 1; }
 	@echo "installing the CDK command line into node_modules ..."
 	@npm ci --silent
 	@touch $@
