@@ -1,6 +1,8 @@
 """The stacks of a small deployment, synthesised once for all the tests that look at them."""
 
+import atexit
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -100,5 +102,6 @@ def read(folder: Path) -> Synthesised:
 def shop() -> Synthesised:
     """The deployment's stacks; made once, because starting the CDK takes seconds."""
     folder = Path(tempfile.mkdtemp(prefix="turnout-tests-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
     build(folder / "models.out")
     return synthesise(inputs(folder), folder / "cdk.out")
