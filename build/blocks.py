@@ -33,7 +33,7 @@ def in_blocks(model: Path, destination: Path) -> Path:
 
 def _replace(graph: Any, node: Any, matrix: NDArray[np.float32]) -> None:
     packed, scales = pack(matrix)
-    names = [f"{node.name}_packed", f"{node.name}_scales"]
+    names = [f"{node.output[0]}_packed", f"{node.output[0]}_scales"]
     graph.initializer.append(numpy_helper.from_array(packed, names[0]))
     graph.initializer.append(numpy_helper.from_array(scales, names[1]))
     new = helper.make_node(

@@ -34,7 +34,7 @@ def smooth(
     proto = onnx.load(model)
     weights = {tensor.name: tensor for tensor in proto.graph.initializer}
     nodes = products(proto.graph, operators)
-    found = _peaks(model, sorted({node.input[0] for node in nodes}), encodings)
+    found = _peaks(proto, destination, sorted({node.input[0] for node in nodes}), encodings)
     for node in nodes:
         matrix = numpy_helper.to_array(weights[node.input[1]])
         _divide(proto.graph, node, matrix, _scales(found[node.input[0]], matrix))
@@ -49,15 +49,16 @@ def products(graph: Any, operators: Sequence[str]) -> list[Any]:
     return [n for n in graph.node if n.op_type in operators and n.input[1] in matrices]
 
 
-def _peaks(model: Path, names: Sequence[str], encodings: Sequence[Encoding]) -> dict[str, Vector]:
+def _peaks(
+    proto: Any, place: Path, names: Sequence[str], encodings: Sequence[Encoding]
+) -> dict[str, Vector]:
     """The largest magnitude of each channel of the named tensors, over an even sample of the texts."""
-    proto = onnx.load(model)
-    proto.graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
-    )
-    opened = model.with_name("calibration.onnx")
-    onnx.save(proto, opened)
-    session = open_session(opened, threads=1, device="cpu")
+    outputs = proto.graph.output
+    own = len(outputs)
+    outputs.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
+    onnx.save(proto, place)
+    del outputs[own:]
+    session = open_session(place, threads=1, device="cpu")
     wanted = [node.name for node in session.get_inputs()]
     peaks: dict[str, Vector] = {}
     for encoding in encodings[:: -(-len(encodings) // CALIBRATION_ROWS)]:
@@ -79,7 +80,7 @@ def _scales(peak: Vector, matrix: Vector) -> Vector:
 
 def _divide(graph: Any, node: Any, matrix: Vector, scales: Vector) -> None:
     """Divide what the node reads by the scales, and multiply its weights' rows by them."""
-    name = f"{node.name}_smooth"
+    name = f"{node.output[0]}_smooth"  # nodes may have no name, outputs always do
     graph.initializer.append(numpy_helper.from_array(1 / scales, f"{name}_scales"))
     graph.initializer.append(numpy_helper.from_array(matrix * scales[:, None], f"{name}_weight"))
     divided = helper.make_node("Mul", [node.input[0], f"{name}_scales"], [name], name=f"{name}_Mul")

@@ -89,7 +89,7 @@ def test_a_product_in_blocks_is_the_product(tmp_path: Path) -> None:
     random = np.random.default_rng(1)
     matrix = random.normal(size=(2 * BLOCK + 16, 24)).astype(np.float32)
     graph = helper.make_graph(
-        [helper.make_node("MatMul", ["x", "w"], ["y"], name="product")],
+        [helper.make_node("MatMul", ["x", "w"], ["y"])],
         "product",
         [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", matrix.shape[0]])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", matrix.shape[1]])],
