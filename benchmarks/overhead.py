@@ -5,7 +5,6 @@ handler on the same text; the router, from gateway event to gateway answer, over
 """
 
 import argparse
-import asyncio
 import json
 import os
 import time
@@ -119,7 +118,6 @@ def main() -> None:
         "--data", type=Path, help="a folder with eval.jsonl; the example's otherwise"
     )
     words = parser.parse_args()
-    asyncio.set_event_loop(asyncio.new_event_loop())
     deployment = read_models_toml(ROOT / "models.toml")
     folder = ROOT / "models.out" / MODEL / "cpu"
     spec = next(model for model in deployment.models if model.name == MODEL)

@@ -2,12 +2,15 @@
 
 import asyncio
 import logging
+import threading
 from typing import Any
 
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.router.edge import Edge
+from functions.router.gateway import behind_gateway
+from tests.serving import event
 
 
 def sent(app: ASGIApp, kind: str = "http") -> list[Message]:
@@ -54,3 +57,21 @@ def test_a_failure_within_the_answer_starts_no_second_one(caplog: pytest.LogCapt
 
 def test_what_is_not_http_is_passed_on() -> None:
     assert sent(another_protocol, "websocket") == [{"type": "websocket.accept"}]
+
+
+def test_a_thread_without_an_event_loop_is_given_one() -> None:
+    """As on Python 3.14, where asking for one that is not there fails."""
+    answers: list[Any] = []
+
+    async def fine(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    def run() -> None:
+        answers.append(behind_gateway(fine)(event("GET", "/x"), None))  # type: ignore[arg-type]
+        asyncio.get_event_loop().close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert answers[0]["statusCode"] == 204

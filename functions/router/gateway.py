@@ -1,5 +1,8 @@
 """The application as API Gateway calls it."""
 
+import asyncio
+import warnings
+
 from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 from mangum.types import ASGI
@@ -9,4 +12,15 @@ from contracts.errors import PROBLEM_JSON
 
 def behind_gateway(app: ASGI) -> Mangum:
     """A Lambda handler. With a lifespan, Mangum would start and stop the application around every request."""
+    _provide_event_loop()
     return Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, PROBLEM_JSON])
+
+
+def _provide_event_loop() -> None:
+    """Mangum asks for the thread's event loop: Python 3.12 warns where there is none, 3.14 fails."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        try:
+            asyncio.get_event_loop()
+        except RuntimeError:
+            asyncio.set_event_loop(asyncio.new_event_loop())
