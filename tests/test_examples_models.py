@@ -1,7 +1,6 @@
 """The example's models, as `make models` leaves them: proven, small, and better than a bag of words."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 
 from contracts.manifest import verify
 from examples.rows import HERE
+from tests.processes import descendants, ended
 from turnout.laptop import ROOT
 
 pytestmark = pytest.mark.slow
@@ -51,15 +51,6 @@ def test_the_classifier_clearly_beats_a_bag_of_words() -> None:
     assert report["accuracy"] >= 0.78
 
 
-def descendants(pid: int) -> set[int]:
-    """Every process that it started, and that those started."""
-    found: set[int] = set()
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text("ascii").split()):
-            found |= {child} | descendants(child)
-    return found
-
-
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=lambda s: s.name)
 def test_a_local_cloud_that_is_ended_while_it_deploys_leaves_nothing(
     tmp_path: Path, how: signal.Signals
@@ -80,8 +71,5 @@ def test_a_local_cloud_that_is_ended_while_it_deploys_leaves_nothing(
         said = process.stderr.read() if process.stderr else ""
     assert started
     assert said.splitlines()[-1] == "stopped; nothing was left running"
-    assert (process.returncode, [pid for pid in started if os.path.exists(f"/proc/{pid}")]) == (
-        0,
-        [],
-    )
+    assert (process.returncode, ended(started)) == (0, True)
     assert not (tmp_path / "state/endpoint.json").exists()

@@ -16,6 +16,7 @@ from local.containers import Fleet
 from local.errors import LocalError
 from local.images import Image, build
 from tests.lab import LOCK
+from tests.processes import ended
 from turnout.laptop import ROOT
 
 # A container by SageMaker's contract, with a way to make it misbehave.
@@ -163,16 +164,6 @@ def test_a_container_that_does_not_come_up_fails_with_its_log(
     assert str(caught.value).startswith(message)
 
 
-def alive(pid: int) -> bool:
-    """Whether it runs; one that has ended and was not waited for does not."""
-    try:
-        return (
-            Path(f"/proc/{pid}/stat").read_text("ascii").rpartition(")")[2].split()[0] not in "ZX"
-        )
-    except FileNotFoundError:
-        return False
-
-
 def test_children_end_with_their_parent_even_when_it_is_killed(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from local import children\n"
@@ -186,12 +177,9 @@ def test_children_end_with_their_parent_even_when_it_is_killed(tmp_path: Path) -
     with parent:
         assert parent.stdout is not None
         child = int(parent.stdout.readline())
-        assert alive(child)
+        assert not ended({child}, wait_s=0)
         parent.send_signal(signal.SIGKILL)
-    deadline = time.monotonic() + 10
-    while alive(child):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    assert ended({child})
 
 
 def test_two_clouds_cannot_share_a_folder_and_the_second_says_whose_it_is(tmp_path: Path) -> None:

@@ -2,18 +2,18 @@
 
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self
 
 from contracts.names import router_stack
 from contracts.routes import key_hash, new_key
 from contracts.specs import Deployment
+from local import children
 from local.cloud import ACCOUNT, Cloud
 from turnout.client import Endpoint
 from turnout.keys import write_keys
@@ -22,6 +22,8 @@ from turnout.progress import Say
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ".turnout/local"
 ENDPOINT = "endpoint.json"
+# What an interrupted command has to put things in order, before it is made to stop.
+GRACE_S = 5.0
 
 
 class DeployFailed(Exception):
@@ -93,25 +95,17 @@ class Laptop:
         ]
         log = self.state / f"cdk-{words[0]}.log"
         with log.open("w", encoding="utf-8") as file:
-            process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env=self.environment(),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-            with _ended(process):
-                for line in process.stdout or ():
-                    file.write(line)
-                    if line.strip():
-                        self.say(line.strip())
-        if process.returncode:
+            code = run(command, folder, self.environment(), partial(self._said, file))
+        if code:
             tail = "".join(log.read_text("utf-8").splitlines(keepends=True)[-25:])
             raise DeployFailed(
                 f"`cdk {words[0]}` failed; all it said is in {log}; the end of it:\n{tail}"
             )
+
+    def _said(self, log: IO[str], line: str) -> None:
+        log.write(line)
+        if line.strip():
+            self.say(line.strip())
 
     def environment(self) -> Mapping[str, str]:
         """What the CDK command line and the app it runs are told, and nothing of the user's own AWS settings."""
@@ -129,17 +123,16 @@ class Laptop:
         }
 
 
-@contextmanager
-def _ended(process: "subprocess.Popen[str]") -> Iterator[None]:
-    """Wait for the process, and take it down first when we are interrupted."""
-    with process:  # closes its pipe
+def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], say: Say) -> int:
+    """Run a command, tell every line it prints, give its exit status; it ends when we are interrupted."""
+    reading, writing = os.pipe()
+    with open(reading, encoding="utf-8", errors="replace") as lines:
+        with open(writing, "wb") as output:
+            process = children.start(command, environment=environment, folder=folder, output=output)
         try:
-            yield
-            process.wait()
+            for line in lines:
+                say(line)
+            return process.wait()
         except BaseException:
-            process.terminate()
-            try:
-                process.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                process.kill()
+            children.end(process, grace_s=GRACE_S)
             raise
