@@ -6,7 +6,7 @@ The digest covers the manifest itself, and through it every sealed byte. It is c
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -36,6 +36,7 @@ class Manifest:
 
     `digest` is the SHA-256 of the canonical manifest without itself. `build_key` is the digest of what went
     into the build (spec, source, tool versions): it says whether a build is current, not what came out.
+    `details` is what the family of the model has to know besides, in JSON values.
     """
 
     model: str
@@ -50,6 +51,7 @@ class Manifest:
     normalize: bool = False
     pad_token_id: int = 0
     pad_type_id: int = 0
+    details: Mapping[str, Any] = field(default_factory=dict)
     source_digest: str = ""
     build_key: str = ""
     toolchain: Mapping[str, str]

@@ -22,13 +22,15 @@ from contracts.tasks import Tier
 
 KEYS = ("inputs", "parameters", "tier")
 MAX_MISTAKES = 20
+# A text, or an object of texts where a task takes more than one: `{"question": ..., "context": ...}`.
+Input = str | Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictRequest:
     """Texts to answer for; `tier` pins one tier, otherwise the router chooses."""
 
-    inputs: tuple[str, ...]
+    inputs: tuple[Input, ...]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tier: Tier | None = None
 

@@ -4,10 +4,19 @@ from enum import StrEnum
 
 
 class Task(StrEnum):
-    """Tasks that can be served, by their Hugging Face names."""
+    """Tasks that can be served, by their Hugging Face names where they have one."""
 
     TEXT_CLASSIFICATION = "text-classification"
+    TOKEN_CLASSIFICATION = "token-classification"
+    ZERO_SHOT_CLASSIFICATION = "zero-shot-classification"
+    TEXT_RANKING = "text-ranking"
     FEATURE_EXTRACTION = "feature-extraction"
+    FILL_MASK = "fill-mask"
+    QUESTION_ANSWERING = "question-answering"
+    TEXT_GENERATION = "text-generation"
+    TEXT2TEXT_GENERATION = "text2text-generation"
+    LANGUAGE_MODEL_SCORING = "language-model-scoring"
+    WORD_VECTORS = "word-vectors"
 
 
 class Tier(StrEnum):
