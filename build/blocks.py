@@ -4,38 +4,33 @@ ONNX Runtime's MatMulNBits (its contrib operators, `bits` = 8, `accuracy_level` 
 range per tensor, and slower. Weights are [columns, blocks, block] bytes around 128, scales [columns, blocks].
 """
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from build.smooth import drop_unused, products
+from build.graphs import Floats, add_constant, constants, drop_unused, replace_node
 
 BLOCK = 32
 INT8_ACTIVATIONS = 4
 
 
-def in_blocks(model: Path, destination: Path) -> Path:
-    """Write the model with each product of a constant matrix computed in blocks."""
-    proto = onnx.load(model)
-    graph = proto.graph
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    for node in products(graph, ("MatMul",)):
-        matrix = numpy_helper.to_array(weights[node.input[1]])
-        _replace(graph, node, matrix)
+def in_blocks(graph: Any, nodes: Sequence[Any]) -> None:
+    """Have each of those products of a constant matrix computed in blocks, in place."""
+    weights = constants(graph)
+    for node in nodes:
+        _replace(graph, node, numpy_helper.to_array(weights[node.input[1]]))
     drop_unused(graph)
-    onnx.save(proto, destination)
-    return destination
 
 
-def _replace(graph: Any, node: Any, matrix: NDArray[np.float32]) -> None:
+def _replace(graph: Any, node: Any, matrix: Floats) -> None:
     packed, scales = pack(matrix)
-    names = [f"{node.output[0]}_packed", f"{node.output[0]}_scales"]
-    graph.initializer.append(numpy_helper.from_array(packed, names[0]))
-    graph.initializer.append(numpy_helper.from_array(scales, names[1]))
+    names = [
+        add_constant(graph, f"{node.output[0]}_packed", packed),
+        add_constant(graph, f"{node.output[0]}_scales", scales),
+    ]
     new = helper.make_node(
         "MatMulNBits",
         [node.input[0], *names],
@@ -48,18 +43,20 @@ def _replace(graph: Any, node: Any, matrix: NDArray[np.float32]) -> None:
         block_size=BLOCK,
         accuracy_level=INT8_ACTIVATIONS,
     )
-    place = list(graph.node).index(node)
-    graph.node.remove(node)
-    graph.node.insert(place, new)
+    replace_node(graph, node, [new])
 
 
-def pack(matrix: NDArray[np.float32]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+def pack(matrix: Floats) -> tuple[NDArray[np.uint8], Floats]:
     """The bytes [columns, blocks, BLOCK] and scales [columns, blocks] of a matrix [rows, columns]."""
     rows, columns = matrix.shape
     blocks = -(-rows // BLOCK)
     whole = np.zeros((columns, blocks * BLOCK), np.float32)
     whole[:, :rows] = matrix.T
-    cut = whole.reshape(columns, blocks, BLOCK)
-    scales = np.maximum(np.abs(cut).max(axis=2), np.finfo(np.float32).tiny) / 127
-    packed = np.clip(np.rint(cut / scales[:, :, None]) + 128, 0, 255).astype(np.uint8)
+    return quantize_blocks(whole.reshape(columns, blocks, BLOCK))
+
+
+def quantize_blocks(cut: Floats) -> tuple[NDArray[np.uint8], Floats]:
+    """Bytes around 128 with the scale of each block, which is the last axis."""
+    scales = np.maximum(np.abs(cut).max(axis=-1), np.finfo(np.float32).tiny) / 127
+    packed = np.clip(np.rint(cut / scales[..., None]) + 128, 0, 255).astype(np.uint8)
     return packed, scales.astype(np.float32)

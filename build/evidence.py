@@ -7,19 +7,37 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from contracts.manifest import Manifest
+from build.changes import flips, per_class
+from build.choose import Candidate, pareto
+from build.gate import SEED, figures_of
+from build.metrics import Outputs
+from build.plan import Step
+
+
+def provenance(step: Step, chosen: Candidate) -> dict[str, Any]:
+    """Where an artefact comes from and what was proven of it: the same from the same inputs on the same processor."""
+    source = step.source
+    return {
+        "kind": source.kind,
+        "licence": source.licence,
+        "rows": len(step.rows),
+        "rows_digest": step.rows_digest,
+        "gate": figures_of(chosen.figures),
+        "objective": step.objective,
+        "machine": processor(),
+        "seeds": {"bootstrap": SEED},
+    }
 
 
 def evidence(
-    manifest: Manifest,
-    *,
-    rows: int,
-    bytes_original: int,
-    figures: Mapping[str, float],
-    tried: Sequence[Mapping[str, Any]],
+    step: Step,
+    chosen: Candidate,
+    candidates: Sequence[Candidate],
+    original: Sequence[Outputs],
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
-    """The figures of one artefact, with the machine and the day they were taken on."""
+    """The figures of one artefact and of all that were measured beside it, with the machine and the day."""
+    manifest = chosen.manifest
     return {
         "model": manifest.model,
         "tier": manifest.tier,
@@ -28,16 +46,41 @@ def evidence(
         "task": manifest.task,
         "precision": manifest.precision,
         "recipe": manifest.recipe,
-        "rows": rows,
-        **figures,
-        "bytes_original": bytes_original,
+        "objective": step.objective,
+        "source": step.source.kind,
+        "licence": step.source.licence,
+        "rows": len(step.rows),
+        **figures_of(chosen.figures),
+        "bytes_original": step.source.weight_bytes,
         "bytes_built": manifest.size,
-        "tried": list(tried),
+        "expected_ms": chosen.expected_ms,
+        "candidates": [
+            _candidate(c, best, chosen)
+            for c, best in zip(candidates, pareto(candidates), strict=True)
+        ],
+        "per_class": per_class(step, original, chosen.outputs),
+        "flips": flips(step, original, chosen.outputs),
         "seconds": dict(seconds),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         "machine": processor(),
         "date": datetime.now(UTC).date().isoformat(),
         "toolchain": dict(manifest.toolchain),
+    }
+
+
+def _candidate(candidate: Candidate, best: bool, chosen: Candidate) -> dict[str, Any]:
+    return {
+        "recipe": candidate.recipe.name,
+        "precision": candidate.manifest.precision,
+        **figures_of(candidate.figures),
+        "failures": list(candidate.failures),
+        "bytes": candidate.manifest.size,
+        "expected_ms": candidate.expected_ms,
+        "ms": {str(tokens): ms for tokens, ms in candidate.timing.ms.items()},
+        "load_ms": candidate.timing.load_ms,
+        "peak_mb": candidate.timing.peak_mb,
+        "pareto": best,
+        "chosen": candidate.recipe.name == chosen.recipe.name,
     }
 
 

@@ -5,7 +5,13 @@ from pathlib import Path
 from build.errors import ExportFailed
 from build.quiet import quiet
 from build.source import Source
+from contracts.tasks import Task
 
+# What optimum calls the graph that a task needs, where it is not the task's own name.
+GRAPHS = {
+    Task.ZERO_SHOT_CLASSIFICATION: "text-classification",
+    Task.TEXT_RANKING: "text-classification",
+}
 # The oldest operator set that has all the operators the optimiser looks for.
 OPSET = 18
 
@@ -19,7 +25,7 @@ def export(source: Source, destination: Path) -> Path:
             main_export(
                 str(source.folder),
                 output=str(destination),
-                task=str(source.task),
+                task=GRAPHS.get(source.task, str(source.task)),
                 opset=OPSET,
                 device="cpu",
                 do_validation=False,

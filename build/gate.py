@@ -1,40 +1,58 @@
 """How near a candidate comes to the original, and whether that is near enough."""
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from build.metrics import METRICS, MULTI_LABEL, Floats, Metric, Outputs
 from build.rows import Row
 from contracts.specs import Gate
 from contracts.tasks import Task
 
-Answers = NDArray[np.float32]
+RESAMPLES, SEED = 2000, 0
+Z95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LabelFigures:
-    """A classifier against its original, on labelled rows. `agreement` is the share of equal labels."""
+class AnswerFigures:
+    """A candidate against its original by the task's metric, on rows with right answers.
 
-    accuracy_original: float
-    accuracy_built: float
+    `reference` says whose those are: the rows' labels, or the original's own answers. `difference_low` to
+    `difference_high` is the 95 % interval of built minus original over resampled rows (paired bootstrap), `agreement`
+    the share of rows answered alike, with its 95 % interval by Wilson.
+    """
+
+    metric: str
+    reference: str
+    metric_original: float
+    metric_built: float
+    difference_low: float
+    difference_high: float
     agreement: float
+    agreement_low: float
+    agreement_high: float
 
     def failures(self, gate: Gate) -> list[str]:
-        least = self.accuracy_original * gate.min_accuracy_ratio
+        least = self.metric_original * gate.min_accuracy_ratio
         failures = []
-        if self.accuracy_built < least:
+        if self.metric_built < least:
             failures.append(
-                f"accuracy {self.accuracy_built:.4f} is below {least:.4f} "
-                f"(min_accuracy_ratio {gate.min_accuracy_ratio:g} of the original's {self.accuracy_original:.4f})"
+                f"{self.metric} {self.metric_built:.4f} is below {least:.4f} "
+                f"(min_accuracy_ratio {gate.min_accuracy_ratio:g} of the original's {self.metric_original:.4f})"
             )
         if self.agreement < gate.min_agreement:
             failures.append(
-                f"same label on {self.agreement:.4f}, below min_agreement {gate.min_agreement:g}"
+                f"same answer on {self.agreement:.4f}, below min_agreement {gate.min_agreement:g}"
             )
         return failures
+
+    @property
+    def loss(self) -> float:
+        """What is lost against the original, for ordering candidates: 0 is nothing."""
+        return 1 - self.agreement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,35 +74,80 @@ class VectorFigures:
             if value < least
         ]
 
+    @property
+    def loss(self) -> float:
+        """What is lost against the original, for ordering candidates: 0 is nothing."""
+        return 1 - self.cosine_mean
 
-Figures = LabelFigures | VectorFigures
-Outputs = Sequence[dict[str, Any]]
-Measure = Callable[[Outputs, Answers, Sequence[Row], tuple[str, ...]], Figures]
+
+Figures = AnswerFigures | VectorFigures
+Answered = Sequence[Outputs]
 
 
-def _labels(
-    built: Outputs, original: Answers, rows: Sequence[Row], labels: tuple[str, ...]
-) -> Figures:
-    right = [row.label for row in rows]
-    theirs = [labels[i] for i in original.argmax(axis=1)]
-    ours = [output["label"] for output in built]
-    return LabelFigures(
-        accuracy_original=_share(theirs, right),
-        accuracy_built=_share(ours, right),
-        agreement=_share(ours, theirs),
+def measure(task: Task, built: Answered, original: Answered, rows: Sequence[Row]) -> Figures:
+    """Outputs of the candidate and of the original, row by row -> figures."""
+    if task is Task.FEATURE_EXTRACTION:
+        return _vectors(built, original)
+    return _answers(metric_of(task, original), built, original, rows)
+
+
+def metric_of(task: Task, original: Answered) -> Metric:
+    """The task's metric; a classifier whose outputs have `labels` gives any number of them."""
+    if task is Task.TEXT_CLASSIFICATION and "labels" in original[0][0]:
+        return MULTI_LABEL
+    return METRICS[task]
+
+
+def _answers(
+    metric: Metric, built: Answered, original: Answered, rows: Sequence[Row]
+) -> AnswerFigures:
+    theirs, ours = [metric.answer(o) for o in original], [metric.answer(o) for o in built]
+    labelled = rows[0].answer is not None
+    right = [row.answer for row in rows] if labelled else [metric.right(a) for a in theirs]
+    before, after = _counts(metric, theirs, right), _counts(metric, ours, right)
+    low, high = _bootstrap(metric, before, after)
+    agreed = sum(a == b for a, b in zip(ours, theirs, strict=True))
+    agreement_low, agreement_high = wilson(agreed, len(rows))
+    return AnswerFigures(
+        metric=metric.name,
+        reference="labels" if labelled else "original",
+        metric_original=float(metric.value(before.sum(axis=0))),
+        metric_built=float(metric.value(after.sum(axis=0))),
+        difference_low=low,
+        difference_high=high,
+        agreement=agreed / len(rows),
+        agreement_low=agreement_low,
+        agreement_high=agreement_high,
     )
 
 
-def _share(one: Sequence[str], other: Sequence[str]) -> float:
-    return sum(a == b for a, b in zip(one, other, strict=True)) / len(one)
+def _counts(metric: Metric, answers: Sequence[Any], right: Sequence[Any]) -> Floats:
+    return np.array([metric.counts(a, r) for a, r in zip(answers, right, strict=True)], np.float64)
 
 
-def _vectors(
-    built: Outputs, original: Answers, rows: Sequence[Row], labels: tuple[str, ...]
-) -> Figures:
-    ours = np.array([output["embedding"] for output in built])
-    norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(original, axis=1)
-    cosine = (ours * original).sum(axis=1) / np.maximum(norms, 1e-12)
+def _bootstrap(metric: Metric, before: Floats, after: Floats) -> tuple[float, float]:
+    """95 % of the differences of the metric on rows drawn with replacement, the same for both (Efron 1979)."""
+    generator = np.random.default_rng(SEED)
+    rows = len(before)
+    drawn = generator.multinomial(rows, np.full(rows, 1 / rows), RESAMPLES).astype(np.float64)
+    differences = metric.value(drawn @ after) - metric.value(drawn @ before)
+    low, high = np.percentile(differences, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def wilson(hits: int, rows: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927), which stays within 0 and 1 however near the share is to them."""
+    share, spread = hits / rows, Z95**2 / rows
+    centre = share + spread / 2
+    half = Z95 * math.sqrt(share * (1 - share) / rows + spread / (4 * rows))
+    return max(0.0, (centre - half) / (1 + spread)), min(1.0, (centre + half) / (1 + spread))
+
+
+def _vectors(built: Answered, original: Answered) -> VectorFigures:
+    ours = np.array([row[0]["embedding"] for row in built])
+    theirs = np.array([row[0]["embedding"] for row in original])
+    norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+    cosine = (ours * theirs).sum(axis=1) / np.maximum(norms, 1e-12)
     return VectorFigures(
         cosine_mean=float(cosine.mean()),
         cosine_p5=float(np.percentile(cosine, 5)),
@@ -92,11 +155,8 @@ def _vectors(
     )
 
 
-MEASURES: dict[Task, Measure] = {
-    Task.TEXT_CLASSIFICATION: _labels,
-    Task.FEATURE_EXTRACTION: _vectors,
-}
-
-
-def figures_of(figures: Figures) -> dict[str, float]:
-    return {key: round(value, 6) for key, value in asdict(figures).items()}
+def figures_of(figures: Figures) -> dict[str, Any]:
+    return {
+        key: round(value, 6) if isinstance(value, float) else value
+        for key, value in asdict(figures).items()
+    }

@@ -1,57 +1,118 @@
-"""The original's answers, by transformers and torch: what every candidate is measured against."""
+"""The original, by transformers and torch: what every candidate is measured against.
 
-from collections.abc import Iterator, Sequence
+It answers through the same readers as the artefact that will be served, so that only the numbers can differ; that
+the readers themselves answer as transformers does is what their tests show.
+"""
+
+import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from build.errors import SourceError
 from build.quiet import quiet
 from build.source import Source
-from contracts.tasks import Task
+from contracts.manifest import Manifest
+from contracts.prediction import PredictRequest
+from contracts.tasks import Task, Tier
+from functions.inference.encoder import TOKENIZER, Encoder
+from functions.inference.tasks import reader_of
+from functions.inference.tokens import INPUTS, Feeds, encode, open_tokenizer
 
-BATCH = 16
+AUTO = {
+    Task.TEXT_CLASSIFICATION: "AutoModelForSequenceClassification",
+    Task.ZERO_SHOT_CLASSIFICATION: "AutoModelForSequenceClassification",
+    Task.TEXT_RANKING: "AutoModelForSequenceClassification",
+    Task.TOKEN_CLASSIFICATION: "AutoModelForTokenClassification",
+    Task.QUESTION_ANSWERING: "AutoModelForQuestionAnswering",
+    Task.FILL_MASK: "AutoModelForMaskedLM",
+    Task.FEATURE_EXTRACTION: "AutoModel",
+}
+TOKENS_COMPARED = 64
 
 
-def answers(source: Source, texts: Sequence[str]) -> NDArray[np.float32]:
-    """[texts, labels] logits, or [texts, dimensions] pooled vectors, in the order of the texts."""
-    import torch
-    from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer
+def open_original(source: Source) -> Encoder:
+    """The original behind the interface of an artefact; raises SourceError where its tokenizers disagree."""
+    import transformers
 
-    classes = {
-        Task.TEXT_CLASSIFICATION: AutoModelForSequenceClassification,
-        Task.FEATURE_EXTRACTION: AutoModel,
-    }
-    with quiet(), torch.no_grad():
-        tokenizer = AutoTokenizer.from_pretrained(source.folder, local_files_only=True)
+    with quiet():
         model = (
-            classes[source.task]
+            getattr(transformers, AUTO[source.task])
             .from_pretrained(source.folder, local_files_only=True)
             .eval()
             .float()
         )
-        rows: list[Any] = [None] * len(texts)
-        for batch in _batches(texts):
-            encoded = tokenizer(
-                [texts[i] for i in batch],
-                padding=True,
-                truncation=True,
-                max_length=source.max_tokens,
-                return_tensors="pt",
-            )
-            output = model(**encoded)
-            found = (
-                output.logits if source.labels else _pool(source, output, encoded["attention_mask"])
-            )
-            for i, row in zip(batch, found.numpy(), strict=True):
-                rows[i] = row
-    return np.stack(rows).astype(np.float32)
+    known = inspect.signature(model.forward).parameters
+    manifest = Manifest(
+        model="original",
+        task=source.task,
+        tier=Tier.GPU,
+        precision="fp32",
+        recipe="original",
+        max_tokens=source.max_tokens,
+        labels=source.labels,
+        pad_token_id=source.pad_token_id,
+        details=source.details,
+        toolchain={},
+    )
+    return Encoder.over(
+        lambda feeds: _forward(model, source, feeds),
+        source.folder,
+        manifest,
+        input_names=tuple(name for name in INPUTS if name in known),
+    )
 
 
-def _batches(texts: Sequence[str]) -> Iterator[list[int]]:
-    """Indices of texts of like length, so that little is computed on padding."""
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))
-    yield from (order[i : i + BATCH] for i in range(0, len(order), BATCH))
+def answers(
+    source: Source, requests: Sequence[PredictRequest]
+) -> tuple[tuple[dict[str, Any], ...], ...]:
+    """The original's outputs for each request; raises ModelFailed for numbers that are not finite."""
+    original = open_original(source)
+    _check_tokens(source, original, requests)
+    with quiet():
+        return tuple(tuple(original.outputs(request)) for request in requests)
+
+
+def feeds_of(source: Source, requests: Sequence[PredictRequest]) -> list[Feeds]:
+    """What each text that the requests make feeds the model, one text at a time."""
+    reader = reader_of(source.task)
+    tokenizer = open_tokenizer(
+        source.folder / TOKENIZER,
+        source.max_tokens,
+        truncation=reader.truncation,
+        windows=reader.windows,
+    )
+    texts = [
+        text
+        for request in requests
+        for value in request.inputs
+        for text in reader.texts(value, request.parameters)
+    ]
+    return [
+        {name: np.array([getattr(encoding, INPUTS[name])], np.int64) for name in INPUTS}
+        for encoding in encode(tokenizer, texts)
+    ]
+
+
+def _forward(model: Any, source: Source, feeds: Feeds) -> NDArray[np.float32]:
+    """One pass, with the head that the built graph has at its end."""
+    import torch
+
+    with torch.inference_mode():
+        tensors = {name: torch.from_numpy(np.array(array)) for name, array in feeds.items()}
+        output = model(**tensors)
+        if source.task is Task.FEATURE_EXTRACTION:
+            found = _pool(source, output, tensors["attention_mask"])
+        elif source.task is Task.QUESTION_ANSWERING:
+            found = torch.stack([output.start_logits, output.end_logits], dim=-1)
+        elif source.task is Task.FILL_MASK:
+            found = output.logits[tensors["input_ids"] == source.details["mask_id"]]
+        else:
+            found = output.logits
+    numbers: NDArray[np.float32] = found.numpy().astype(np.float32)
+    return numbers
 
 
 def _pool(source: Source, output: Any, mask: Any) -> Any:
@@ -64,3 +125,23 @@ def _pool(source: Source, output: Any, mask: Any) -> Any:
         weights = mask.unsqueeze(-1).float()
         pooled = (hidden * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
     return torch.nn.functional.normalize(pooled, dim=-1) if source.normalize else pooled
+
+
+def _check_tokens(source: Source, original: Encoder, requests: Sequence[PredictRequest]) -> None:
+    """tokenizer.json, which is what is served, makes the same tokens as the class that transformers would load."""
+    from transformers import AutoTokenizer
+
+    with quiet():
+        theirs = AutoTokenizer.from_pretrained(source.folder, local_files_only=True)
+    for request in requests[:TOKENS_COMPARED]:
+        texts = original.reader.texts(request.inputs[0], request.parameters)
+        text = texts[0] if isinstance(texts[0], str) else texts[0][0]
+        one = theirs(text, truncation=True, max_length=source.max_tokens)["input_ids"]
+        other = original.tokenizer.encode(text).ids
+        if one != other:
+            raise SourceError(
+                [
+                    f"{source.folder}: tokenizer.json makes other tokens of {text[:40]!r} than what "
+                    "tokenizer_config.json describes; save the tokenizer again from the one you trained with"
+                ]
+            )

@@ -1,118 +1,201 @@
 """The build itself. Stages take a workspace and give back a fuller one.
 
-For each source once: export, optimise, ask the original. Then for each tier: try recipes in order, each sealed and
-asked by the code that will serve it; the first that passes the gate is published. Tiers of one source share the first
-half, so the second tier costs seconds.
+For each source once: export, fuse, ask the original. Then for each tier: make every candidate, seal it and ask it by
+the code that will serve it, time all of them side by side, and publish the cheapest that passes the gate. Tiers of one
+source share the first half. What is made is kept in a cache, so that an interrupted build goes on where it was.
 """
 
-import json
-import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
+from build import choose, lengths
+from build.attempt import ask, calibration, seal, write_manifest
+from build.cache import FOLDER, Cache
+from build.choose import Candidate
 from build.errors import GateFailed, SourceError
-from build.evidence import evidence
+from build.evidence import evidence, processor, provenance
 from build.export import export
-from build.gate import MEASURES, Answers, Figures, figures_of
-from build.golden import write_golden
-from build.optimise import optimise
-from build.original import answers
+from build.gate import measure
+from build.metrics import Outputs
+from build.optimise import fuse, plain
+from build.original import answers, feeds_of
 from build.plan import Step, toolchain
 from build.progress import Progress
-from build.publish import publish, work_folder, write_whole
-from build.quantize import FLOAT, RECIPES, Recipe, quantize
-from contracts.manifest import MANIFEST, Manifest, sealed_files
-from contracts.prediction import PredictRequest
-from functions.inference.engine import Engine
-from functions.inference.tokens import encode, open_tokenizer
-
-FILES = ("golden.jsonl", "model.onnx", "tokenizer.json")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A sealed folder made by a recipe, and how near it comes to the original."""
-
-    folder: Path
-    recipe: Recipe
-    manifest: Manifest
-    figures: Figures
-    failures: tuple[str, ...]
+from build.publish import publish, work_folder, write_json
+from build.quantize import FLOAT, INT8, Recipe, make
+from build.timing import Timing, time_all
+from contracts.errors import ModelFailed
+from contracts.tasks import Tier
+from functions.inference.session import threads_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """What a build has so far. `seconds` is what each stage took."""
+    """What a build has so far. `seconds` is what each stage took; `tell` is told what is at work within one."""
 
     folder: Path
     step: Step
-    exported: Path | None = None
-    optimised: Path | None = None
-    original: Answers | None = None
-    tried: tuple[Candidate, ...] = ()
+    cache: Cache
+    plain: Path | None = None
+    fused: Path | None = None
+    original: tuple[Outputs, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    chosen: Candidate | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    tell: Callable[[str], None] = lambda text: None
 
     @property
-    def texts(self) -> tuple[str, ...]:
-        return tuple(row.text for row in self.step.rows)
+    def made_from(self) -> dict[str, Any]:
+        """What decides the bytes of the graphs."""
+        source = self.step.source
+        return {
+            "source": source.digest,
+            "task": source.task,
+            "max_tokens": source.max_tokens,
+            "toolchain": toolchain(),
+            "revision": self.step.revision,
+        }
 
 
 Stage = Callable[[Workspace], Workspace]
 
 
 def export_stage(work: Workspace) -> Workspace:
-    return replace(work, exported=export(work.step.source, work.folder / "exported"))
+    source = work.step.source
+
+    def make_plain(path: Path) -> None:
+        plain(source, export(source, work.folder / "exported"), path)
+
+    return replace(work, plain=work.cache.file(make_plain, "plain.onnx", **work.made_from))
 
 
-def optimise_stage(work: Workspace) -> Workspace:
-    assert work.exported
-    done = optimise(work.step.source, work.exported, work.folder / "optimised.onnx")
-    return replace(work, optimised=done)
+def fuse_stage(work: Workspace) -> Workspace:
+    source, exported = work.step.source, work.plain
+    assert exported
+    made = work.cache.file(
+        lambda path: fuse(source, exported, path), "fused.onnx", **work.made_from
+    )
+    return replace(work, fused=made)
 
 
 def original_stage(work: Workspace) -> Workspace:
-    found = answers(work.step.source, work.texts)
-    if not np.isfinite(found).all():
-        raise SourceError(
-            [
-                f"{work.step.name}: the original answers with numbers that are not finite; "
-                "look for NaN in its weights and save it again"
-            ]
-        )
-    return replace(work, original=found)
+    step = work.step
+
+    def asked() -> Any:
+        try:
+            return answers(step.source, [row.request for row in step.rows])
+        except ModelFailed as error:
+            raise SourceError(
+                [
+                    f"{step.name}: the original answers with numbers that are not finite; "
+                    "look for NaN in its weights and save it again"
+                ]
+            ) from error
+
+    found = work.cache.value(asked, "original", rows=step.rows_digest, **work.made_from)
+    return replace(work, original=tuple(tuple(outputs) for outputs in found))
+
+
+def candidates_stage(work: Workspace) -> Workspace:
+    """Make and ask each candidate; a recipe that changes nothing of this model is left out."""
+    step = work.step
+    recipes = FLOAT[1:] if step.tier is Tier.GPU else (*FLOAT, *(INT8 if step.quantize else ()))
+    feeds = calibration(feeds_of(step.source, [row.request for row in step.rows]))
+    made: dict[str, Recipe] = {}
+    for recipe in recipes:
+        work.tell(recipe.name)
+        candidate = _attempt(work, recipe, feeds)
+        model = next(f.sha256 for f in candidate.manifest.files if f.path == "model.onnx")
+        if model not in made:
+            made[model] = recipe
+            work = replace(work, candidates=(*work.candidates, candidate))
+    return work
+
+
+def _attempt(work: Workspace, recipe: Recipe, feeds: Sequence[Any]) -> Candidate:
+    step, (plain_graph, fused_graph) = work.step, (work.plain, work.fused)
+    assert plain_graph
+    assert fused_graph
+    made_from = {"recipe": asdict(recipe), **work.made_from}
+    if recipe.calibrated:
+        made_from["rows"] = step.rows_digest
+    model = work.cache.file(
+        lambda path: make(recipe, plain_graph, fused_graph, path, feeds), "model.onnx", **made_from
+    )
+    folder = work.folder / f"{step.tier}-{len(work.candidates)}-{len(recipe.name)}"
+    manifest = seal(folder, step, recipe, model, work.original)
+    built = work.cache.value(
+        lambda: ask(folder, step.rows),
+        "answers",
+        asked=step.rows_digest,
+        on=processor(),
+        **made_from,
+    )
+    figures = measure(step.task, built, work.original, step.rows)
+    return Candidate(
+        folder=folder,
+        recipe=recipe,
+        manifest=manifest,
+        outputs=tuple(tuple(outputs) for outputs in built),
+        figures=figures,
+        failures=tuple(figures.failures(step.gate)),
+    )
+
+
+def timing_stage(work: Workspace) -> Workspace:
+    """Time all candidates of a CPU tier side by side, on as many threads as its memory comes with."""
+    step = work.step
+    if step.tier is Tier.GPU:  # this machine says nothing of that one
+        return work
+    tokens = [sum(output["tokens"] for output in outputs) for outputs in work.original]
+    asked = lengths.requests(
+        step.task, step.rows, tokens, step.source.folder / "tokenizer.json", step.source.max_tokens
+    )
+    shares = choose.shares(tokens, list(asked))
+    folders = [candidate.folder for candidate in work.candidates]
+    timings: list[Timing] = time_all(folders, asked, threads_of(step.memory_mb))
+    return replace(
+        work,
+        candidates=tuple(
+            replace(c, timing=t, expected_ms=choose.expected_ms(t, shares))
+            for c, t in zip(work.candidates, timings, strict=True)
+        ),
+    )
 
 
 def choose_stage(work: Workspace) -> Workspace:
-    """Try recipes until one passes the gate; raises GateFailed with what each of them came to."""
-    for recipe in RECIPES if work.step.quantize else (FLOAT,):
-        candidate = try_recipe(work, recipe)
-        work = replace(work, tried=(*work.tried, candidate))
-        if not candidate.failures:
-            return work
-    lines = [f"  {c.recipe.name}: {'; '.join(c.failures)}" for c in work.tried]
-    raise GateFailed(
-        "\n".join(
-            [
-                f"{work.step.name}: no candidate answers enough like the original on {len(work.texts)} rows:",
-                *lines,
-                'keep more of it in float with quantize = "none", loosen `gate` if you can accept these figures, '
-                "or look at the rows",
-            ]
+    """Pick the best that passes the gate; raises GateFailed with what each of them came to."""
+    step = work.step
+    ordered = choose.order(work.candidates, step.objective)
+    if not ordered:
+        lines = [f"  {c.recipe.name}: {'; '.join(c.failures)}" for c in work.candidates]
+        raise GateFailed(
+            "\n".join(
+                [
+                    f"{step.name}: no candidate answers enough like the original on {len(step.rows)} rows:",
+                    *lines,
+                    "loosen `gate` if you can accept these figures, or look at the rows",
+                ]
+            )
         )
-    )
+    return replace(work, chosen=ordered[0])
 
 
 SOURCE_STAGES: tuple[tuple[str, Stage], ...] = (
     ("exporting to ONNX", export_stage),
-    ("fusing the graph", optimise_stage),
+    ("fusing the graph", fuse_stage),
     ("asking the original", original_stage),
 )
-TIER_STAGES: tuple[tuple[str, Stage], ...] = (("quantizing and proving", choose_stage),)
+TIER_STAGES: tuple[tuple[str, Stage], ...] = (
+    ("making candidates", candidates_stage),
+    ("timing candidates", timing_stage),
+    ("choosing", choose_stage),
+)
 STAGES = len(SOURCE_STAGES) + len(TIER_STAGES)
 
 
@@ -121,94 +204,47 @@ def build_all(steps: Sequence[Step], out: Path, progress: Progress) -> None:
     for step in steps:
         progress.stage(step.name, "current" if step.current else "waiting", float(step.current))
     todo = [step for step in steps if not step.current]
-    for _, group in groupby(todo, key=lambda step: (step.model, step.source)):
-        tiers = list(group)
-        with work_folder(out) as folder:
-            work = Workspace(folder=folder, step=tiers[0])
-            work = run(work, SOURCE_STAGES, progress, done=0)
-            for step in tiers:
-                tier = replace(work, step=step)
-                tier = run(tier, TIER_STAGES, progress, done=len(SOURCE_STAGES))
-                finish(tier, out)
-                progress.stage(step.name, "proven and sealed", 1.0)
+    for model, of_model in groupby(todo, key=lambda step: step.model):
+        cache = Cache(out / FOLDER / model)
+        for _, group in groupby(of_model, key=lambda step: step.source):
+            tiers = list(group)
+            with work_folder(out) as folder:
+                work = Workspace(folder=folder, step=tiers[0], cache=cache)
+                work = run(work, SOURCE_STAGES, progress, done=0)
+                for step in tiers:
+                    tier = replace(work, step=step)
+                    tier = run(tier, TIER_STAGES, progress, done=len(SOURCE_STAGES))
+                    finish(tier, out)
+                    progress.stage(step.name, "proven and sealed", 1.0)
+        cache.prune()
 
 
 def run(
     work: Workspace, stages: Sequence[tuple[str, Stage]], progress: Progress, *, done: int
 ) -> Workspace:
     for number, (name, stage) in enumerate(stages, start=done):
-        progress.stage(work.step.name, name, number / STAGES)
+        share = number / STAGES
+        progress.stage(work.step.name, name, share)
+
         start = time.perf_counter()
-        work = stage(work)
+        work = stage(replace(work, tell=partial(_tell, progress, work.step.name, name, share)))
         took = round(time.perf_counter() - start, 2)
         work = replace(work, seconds={**work.seconds, name: took})
     return work
 
 
-def try_recipe(work: Workspace, recipe: Recipe) -> Candidate:
-    """Make, seal, load and ask one candidate."""
-    assert work.optimised
-    assert work.original is not None
-    step, source = work.step, work.step.source
-    folder = work.folder / f"{step.tier}-{len(work.tried)}"
-    folder.mkdir()
-    shutil.copyfile(source.folder / "tokenizer.json", folder / "tokenizer.json")
-    tokenizer = open_tokenizer(folder / "tokenizer.json", source.max_tokens)
-    quantize(recipe, work.optimised, folder / "model.onnx", encode(tokenizer, work.texts))
-    write_golden(folder / "golden.jsonl", source, step.rows, work.original)
-    manifest = seal(folder, step, recipe, dimensions=work.original.shape[1])
-    engine = Engine.load(folder, max_inputs=len(step.rows))
-    # The limit on vectors in one answer is for callers over the network; rows are asked one request each.
-    outputs = [engine.predict(PredictRequest(inputs=(text,))).outputs[0] for text in work.texts]
-    figures = MEASURES[step.task](outputs, work.original, step.rows, source.labels)
-    return Candidate(
-        folder=folder,
-        recipe=recipe,
-        manifest=manifest,
-        figures=figures,
-        failures=tuple(figures.failures(step.gate)),
-    )
-
-
-def seal(folder: Path, step: Step, recipe: Recipe, *, dimensions: int) -> Manifest:
-    """Write the folder's manifest over all of its files."""
-    source = step.source
-    manifest = Manifest(
-        model=step.model,
-        task=step.task,
-        tier=step.tier,
-        precision="int8" if recipe.operators else "fp32",
-        recipe=recipe.name,
-        max_tokens=source.max_tokens,
-        labels=source.labels,
-        dimensions=0 if source.labels else dimensions,
-        pooling=source.pooling,
-        normalize=source.normalize,
-        pad_token_id=source.pad_token_id,
-        source_digest=source.digest,
-        build_key=step.build_key,
-        toolchain=toolchain(),
-        files=sealed_files(folder, FILES),
-    ).sealed()
-    (folder / MANIFEST).write_text(manifest.to_json(), "utf-8")
-    return manifest
+def _tell(progress: Progress, of: str, stage: str, share: float, text: str) -> None:
+    progress.stage(of, f"{stage}: {text}", share)
 
 
 def finish(work: Workspace, out: Path) -> None:
     """Make the chosen candidate visible, then write down what was measured."""
-    chosen = work.tried[-1]
-    place = out / work.step.model
-    document = evidence(
-        chosen.manifest,
-        rows=len(work.texts),
-        bytes_original=work.step.source.weight_bytes,
-        figures=figures_of(chosen.figures),
-        tried=[
-            {"recipe": c.recipe.name, **figures_of(c.figures), "failures": list(c.failures)}
-            for c in work.tried
-        ],
-        seconds=work.seconds,
+    chosen, place = work.chosen, out / work.step.model
+    assert chosen
+    manifest = write_manifest(
+        chosen.folder, chosen.manifest, provenance=provenance(work.step, chosen)
     )
+    chosen = replace(chosen, manifest=manifest)
+    document = evidence(work.step, chosen, work.candidates, work.original, work.seconds)
     publish(chosen.folder, place / work.step.tier)
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    write_whole(place / "evidence" / f"{work.step.tier}.json", text)
+    write_json(place / "evidence" / f"{work.step.tier}.json", document)

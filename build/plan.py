@@ -15,7 +15,7 @@ from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec
 from contracts.tasks import Task, Tier
 
 # Raised whenever our own code would build other bytes from the same inputs.
-REVISION = 1
+REVISION = 2
 TOOLS = ("onnx", "onnxruntime", "optimum", "optimum-onnx", "tokenizers", "torch", "transformers")
 
 
@@ -29,7 +29,11 @@ class Step:
     source: Source
     rows: tuple[Row, ...]
     quantize: bool
+    objective: str
+    memory_mb: int
     gate: Gate
+    rows_digest: str
+    revision: int
     build_key: str
     why: str
 
@@ -77,20 +81,23 @@ def _step(
     if isinstance(tier_spec, GpuSpec) and tier_spec.source:
         folder = tier_spec.source
     source, mistakes = inspect(folder, spec.task, tier_spec.max_tokens)
-    rows, wrong = read_rows(spec.eval, source.labels if source else ())
+    rows, wrong = read_rows(spec.eval, spec.task, source.labels if source else None)
     mistakes = [f"{spec.name}: {mistake}" for mistake in [*mistakes, *wrong]]
     if source is None or mistakes:
         return None, mistakes
     quantize = isinstance(tier_spec, CpuSpec) and tier_spec.quantize == "int8"
+    objective = tier_spec.objective if isinstance(tier_spec, CpuSpec) else "latency"
+    rows_digest = file_sha256(spec.eval)
     inputs = {
         "revision": REVISION,
         "task": spec.task,
         "tier": tier,
         "quantize": quantize,
+        "objective": objective,
         "max_tokens": source.max_tokens,
         "gate": asdict(spec.gate),
         "source": source.digest,
-        "eval": file_sha256(spec.eval),
+        "eval": rows_digest,
         "toolchain": toolchain(),
     }
     build_key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
@@ -101,7 +108,11 @@ def _step(
         source=source,
         rows=rows,
         quantize=quantize,
+        objective=objective,
+        memory_mb=tier_spec.memory_mb,
         gate=spec.gate,
+        rows_digest=rows_digest,
+        revision=REVISION,
         build_key=build_key,
         why=_why(out / spec.name / tier, build_key),
     )

@@ -1,6 +1,7 @@
 """A work folder that nobody sees, and the one rename that makes an artefact visible."""
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
@@ -43,6 +44,10 @@ def publish(folder: Path, target: Path) -> None:
             os.rename(old, target)
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def write_json(path: Path, document: object) -> None:
+    write_whole(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_whole(path: Path, text: str) -> None:

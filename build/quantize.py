@@ -1,72 +1,114 @@
-"""Recipes of quantization, from the smallest and fastest artefact to the gentlest; the first to pass the gate ships."""
+"""Recipes: what is tried of a model, each by other means. Every one is made and measured; `build.choose` picks."""
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx
-from tokenizers import Encoding
 
 from build.blocks import in_blocks
+from build.graphs import PRODUCTS, drop_unused, products
 from build.quiet import quiet
+from build.sensitive import most_sensitive
 from build.smooth import smooth
+from build.static import fix_ranges
+from build.tables import shrink_tables
+from functions.inference.tokens import Feeds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Dynamic INT8: weights ahead of time, per channel; activations by the range of each request.
+    """One way to make a candidate from the plain or the fused graph.
 
-    Weights keep 7 of their 8 bits (`reduce_range`): on x86 processors without VNNI, products of 8-bit weights
-    and activations saturate 16-bit sums, and the same model would answer differently from host to host.
-    `smoothed` names operators whose inputs are evened out first; `blocks` puts what is left of MatMul in blocks.
+    INT8 weights are per channel and keep 7 of their 8 bits (`reduce_range`): on x86 processors without VNNI, products
+    of 8-bit weights and activations saturate 16-bit sums, and one model would answer differently from host to host.
+    `ranges` are those of activations: of each request (dynamic), or fixed on the user's rows (static). `smoothed` evens
+    activations out first; `blocks` is how many of the most sensitive products are computed in blocks, -1 is all.
     """
 
     name: str
-    operators: tuple[str, ...]
-    smoothed: tuple[str, ...] = ()
-    blocks: bool = False
+    fused: bool = True
+    products: bool = False
+    tables: bool = False
+    per_channel: bool = True
+    reduce_range: bool = True
+    ranges: str = "dynamic"
+    smoothed: bool = False
+    blocks: int = 0
+
+    @property
+    def precision(self) -> str:
+        return "int8" if self.products or self.tables or self.blocks else "fp32"
+
+    @property
+    def batches(self) -> bool:
+        """Whether an answer stays the same beside others: not where ranges are those of the whole batch."""
+        return not self.products or self.ranges == "static"
+
+    @property
+    def calibrated(self) -> bool:
+        return self.smoothed or self.blocks > 0 or self.ranges == "static"
 
 
-PRODUCTS = ("MatMul", "Attention")
-TABLES = ("EmbedLayerNormalization", "Gather")
-
-RECIPES = (
-    Recipe(name="int8", operators=(*PRODUCTS, *TABLES)),
-    Recipe(name="int8 smoothed", operators=(*PRODUCTS, *TABLES), smoothed=PRODUCTS),
+FLOAT = (Recipe(name="fp32", fused=False), Recipe(name="fp32 fused"))
+INT8 = (
+    Recipe(name="int8 per tensor", products=True, per_channel=False, reduce_range=False),
+    Recipe(name="int8 full range", products=True, tables=True, reduce_range=False),
+    Recipe(name="int8", products=True, tables=True),
+    Recipe(name="int8 smoothed", products=True, tables=True, smoothed=True),
     Recipe(
-        name="int8 in blocks",
-        operators=("Attention", *TABLES),
-        smoothed=("Attention",),
-        blocks=True,
+        name="int8 smoothed, static", products=True, tables=True, smoothed=True, ranges="static"
     ),
-    Recipe(name="int8 embeddings", operators=TABLES),
+    Recipe(name="int8 smoothed, 4 in blocks", products=True, tables=True, smoothed=True, blocks=4),
+    Recipe(name="int8 smoothed, 8 in blocks", products=True, tables=True, smoothed=True, blocks=8),
+    Recipe(name="int8 in blocks", products=True, tables=True, smoothed=True, blocks=-1),
+    Recipe(name="int8 tables", tables=True),
 )
-FLOAT = Recipe(name="fp32", operators=())
 
 
-def quantize(recipe: Recipe, model: Path, destination: Path, encodings: Sequence[Encoding]) -> Path:
-    """Write the model by the recipe to `destination`; `encodings` are texts it may be calibrated on."""
-    if not recipe.operators:
-        shutil.copyfile(model, destination)
-        return destination
+def make(
+    recipe: Recipe, plain: Path, fused: Path, destination: Path, feeds: Sequence[Feeds]
+) -> Path:
+    """Write the candidate to `destination`; `feeds` are rows of the user's it is calibrated on."""
+    model = onnx.load(fused if recipe.fused else plain)
+    place = destination.with_name(f"{destination.stem}-observed.onnx")
+    if recipe.tables:
+        shrink_tables(model.graph)
     if recipe.smoothed:
-        model = smooth(model, model.with_name("smoothed.onnx"), recipe.smoothed, encodings)
-    _dynamic(model, destination, recipe.operators)
-    return in_blocks(destination, destination) if recipe.blocks else destination
+        smooth(model, feeds, place)
+    if recipe.blocks:
+        in_blocks(model.graph, _blocked(recipe, model, feeds, place))
+    if recipe.products:
+        model = _dynamic(recipe, model, destination)
+    if recipe.ranges == "static":
+        fix_ranges(model, feeds, place)
+    drop_unused(model.graph)
+    onnx.save(model, destination)
+    return destination
 
 
-def _dynamic(model: Path, destination: Path, operators: Sequence[str]) -> None:
+def _blocked(recipe: Recipe, model: Any, feeds: Sequence[Feeds], place: Path) -> list[Any]:
+    """The products that are computed in blocks: all, or the most sensitive."""
+    nodes = products(model.graph, ("MatMul",))
+    if recipe.blocks < 0:
+        return nodes
+    picked = set(most_sensitive(model, feeds, place)[: recipe.blocks])
+    return [node for node in nodes if node.output[0] in picked]
+
+
+def _dynamic(recipe: Recipe, model: Any, destination: Path) -> Any:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     with quiet():
         quantize_dynamic(
             model,
             destination,
-            op_types_to_quantize=list(operators),
-            per_channel=True,
-            reduce_range=True,
+            op_types_to_quantize=list(PRODUCTS),
+            per_channel=recipe.per_channel,
+            reduce_range=recipe.reduce_range,
             weight_type=QuantType.QInt8,
             # The optimiser leaves no shapes behind, so the type of a weight's neighbours is said here.
             extra_options={"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
         )
+    return onnx.load(destination)

@@ -1,25 +1,36 @@
-"""The labelled rows a model is proven on: JSON lines with `text`, and `label` for a classifier."""
+"""The labelled rows a model is proven on: JSON lines, in the form of the task."""
 
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from contracts.prediction import PredictRequest
+from contracts.tasks import Task
 
 MAX_MISTAKES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One text with its right answer, which is empty where the task needs none."""
+    """One request with its right answer, in the form `build.metrics` compares; None where it has none."""
 
-    text: str
-    label: str = ""
+    request: PredictRequest
+    answer: Any = None
 
 
-def read_rows(path: Path, labels: tuple[str, ...]) -> tuple[tuple[Row, ...], list[str]]:
-    """The rows, and what is wrong with the file, line by line. `labels` is empty when none are needed."""
+Labels = Sequence[str] | None
+
+
+class _Wrong(Exception):
+    """One thing that is wrong with a row."""
+
+
+def read_rows(path: Path, task: Task, labels: Labels) -> tuple[tuple[Row, ...], list[str]]:
+    """The rows, and what is wrong with the file, line by line. `labels` is what the model knows; None where that is not known."""
     if not path.is_file():
-        return (), [f"{path}: not found; give labelled rows as JSON lines under `eval`"]
+        return (), [f"{path}: not found; give rows as JSON lines under `eval`"]
     try:
         lines = path.read_text("utf-8").splitlines()
     except UnicodeDecodeError as error:
@@ -29,15 +40,11 @@ def read_rows(path: Path, labels: tuple[str, ...]) -> tuple[tuple[Row, ...], lis
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
-        row, mistake = _row(line, labels)
-        if row:
-            rows.append(row)
-        else:
-            mistakes.append(f"{path}:{number}: {mistake}")
-    if not rows and not mistakes:
-        mistakes = [
-            f'{path}: has no rows; write one JSON object a line, such as {{"text": "...", "label": "..."}}'
-        ]
+        try:
+            rows.append(FORMS.get(task, _plain)(_object(line), labels))
+        except _Wrong as wrong:
+            mistakes.append(f"{path}:{number}: {wrong}")
+    mistakes += _whole(path, rows, task) if not mistakes else []
     if len(mistakes) > MAX_MISTAKES:
         mistakes[MAX_MISTAKES:] = [
             f"{path}: and {len(mistakes) - MAX_MISTAKES} more lines like these"
@@ -45,22 +52,156 @@ def read_rows(path: Path, labels: tuple[str, ...]) -> tuple[tuple[Row, ...], lis
     return tuple(rows), mistakes
 
 
-def _row(line: str, labels: tuple[str, ...]) -> tuple[Row | None, str]:
+def _whole(path: Path, rows: Sequence[Row], task: Task) -> list[str]:
+    """What is wrong with the file as a whole."""
+    if not rows:
+        example = EXAMPLES.get(task, EXAMPLES[Task.FEATURE_EXTRACTION])
+        return [f"{path}: has no rows; write one JSON object a line, such as {example}"]
+    labelled = sum(row.answer is not None for row in rows)
+    if 0 < labelled < len(rows):
+        return [
+            f"{path}: {labelled} of {len(rows)} rows have a right answer; give it to all of them, or to "
+            "none and the original's own answers are the reference"
+        ]
+    return []
+
+
+def _object(line: str) -> dict[str, Any]:
     try:
-        value: Any = json.loads(line)
+        value = json.loads(line)
     except ValueError as error:
-        return None, f"not JSON ({error}); write one JSON object a line"
-    if (
-        not isinstance(value, dict)
-        or not isinstance(value.get("text"), str)
-        or not value["text"].strip()
-    ):
-        return None, 'no "text"; every row needs one that is not empty'
-    if not labels:
-        return Row(text=value["text"]), ""
-    label = value.get("label")
+        raise _Wrong(f"not JSON ({error}); write one JSON object a line") from error
+    if not isinstance(value, dict):
+        raise _Wrong("not a JSON object; write one a line")
+    return value
+
+
+def _text(row: dict[str, Any], key: str = "text") -> str:
+    value = row.get(key)
+    if not isinstance(value, str) or not value.strip():
+        raise _Wrong(f'no "{key}"; every row needs one that is not empty')
+    return value
+
+
+def _known(label: object, labels: Labels) -> str:
     if not isinstance(label, str):
-        return None, 'no "label"; a classifier is proven on labelled rows'
-    if label not in labels:
-        return None, f"the model does not know the label {label!r}; it knows {', '.join(labels)}"
-    return Row(text=value["text"], label=label), ""
+        raise _Wrong(f'"label" is {label!r}, not a text')
+    if labels is not None and label not in labels:
+        raise _Wrong(f"the model does not know the label {label!r}; it knows {', '.join(labels)}")
+    return label
+
+
+def _list_of(value: object, kind: type, what: str) -> list[Any]:
+    if not isinstance(value, list) or not value or not all(isinstance(v, kind) for v in value):
+        raise _Wrong(f"{what} is not a list of them, or empty")
+    return value
+
+
+def _request(*inputs: Any, **parameters: Any) -> PredictRequest:
+    return PredictRequest(inputs=inputs, parameters=parameters)
+
+
+def _classified(row: dict[str, Any], labels: Labels) -> Row:
+    value: Any = _text(row)
+    if "text_pair" in row:
+        value = {"text": value, "text_pair": _text(row, "text_pair")}
+    if "labels" in row:
+        if not isinstance(row["labels"], list):
+            raise _Wrong('"labels" is not a list')
+        answer: Any = frozenset(_known(label, labels) for label in row["labels"])
+    else:
+        answer = _known(row["label"], labels) if "label" in row else None
+    return Row(request=_request(value), answer=answer)
+
+
+def _tagged(row: dict[str, Any], labels: Labels) -> Row:
+    """Entities by their place in `text`, or as CoNLL has them: `tokens` with a tag each."""
+    if "tokens" in row:
+        return _conll(row, labels)
+    text = _text(row)
+    if "entities" not in row:
+        return Row(request=_request(text))
+    names = None if labels is None else sorted({_bare(label) for label in labels})
+    found = set()
+    for entity in row["entities"] if isinstance(row["entities"], list) else [None]:
+        match entity:
+            case {"start": int(start), "end": int(end), "label": str(label)}:
+                if not 0 <= start < end <= len(text):
+                    raise _Wrong(f"an entity stands at {start} to {end}, outside of its text")
+                found.add((start, end, _known(label, names)))
+            case _:
+                raise _Wrong('an entity has to have "start", "end" and "label"')
+    return Row(request=_request(text), answer=frozenset(found))
+
+
+def _bare(tag: str) -> str:
+    return tag.removeprefix("B-").removeprefix("I-")
+
+
+def _conll(row: dict[str, Any], labels: Labels) -> Row:
+    tokens = _list_of(row["tokens"], str, '"tokens"')
+    text = " ".join(tokens)
+    if "tags" not in row:
+        return Row(request=_request(text))
+    tags = _list_of(row["tags"], str, '"tags"')
+    if len(tags) != len(tokens):
+        raise _Wrong(f"{len(tokens)} tokens, but {len(tags)} tags")
+    found: list[tuple[int, int, str]] = []
+    place, before = 0, "O"
+    for token, tag in zip(tokens, tags, strict=True):
+        label, end = _known(tag, labels)[2:], place + len(token)
+        if tag.startswith("I-") and before[2:] == label:
+            found[-1] = (found[-1][0], end, label)
+        elif tag != "O":
+            found.append((place, end, label))
+        place, before = end + 1, tag
+    return Row(request=_request(text), answer=frozenset(found))
+
+
+def _plain(row: dict[str, Any], labels: Labels) -> Row:
+    return Row(request=_request(_text(row)))
+
+
+def _filled(row: dict[str, Any], labels: Labels) -> Row:
+    return Row(request=_request(_text(row)), answer=_text(row, "label") if "label" in row else None)
+
+
+def _answered(row: dict[str, Any], labels: Labels) -> Row:
+    value = {"question": _text(row, "question"), "context": _text(row, "context")}
+    answers = _list_of(row["answers"], str, '"answers"') if "answers" in row else None
+    return Row(request=_request(value), answer=tuple(answers) if answers else None)
+
+
+def _ranked(row: dict[str, Any], labels: Labels) -> Row:
+    texts = _list_of(row.get("texts"), str, '"texts"')
+    label = row.get("label")
+    if label is not None and not (isinstance(label, int) and 0 <= label < len(texts)):
+        raise _Wrong(f'"label" has to be the place of the best text, from 0 to {len(texts) - 1}')
+    return Row(request=_request(*texts, query=_text(row, "query")), answer=label)
+
+
+def _candidates(row: dict[str, Any], labels: Labels) -> Row:
+    names = _list_of(row.get("candidate_labels"), str, '"candidate_labels"')
+    template = {k: row[k] for k in ("hypothesis_template",) if k in row}
+    answer = _known(row["label"], names) if "label" in row else None
+    return Row(request=_request(_text(row), candidate_labels=names, **template), answer=answer)
+
+
+FORMS: dict[Task, Callable[[dict[str, Any], Labels], Row]] = {
+    Task.TEXT_CLASSIFICATION: _classified,
+    Task.TOKEN_CLASSIFICATION: _tagged,
+    Task.ZERO_SHOT_CLASSIFICATION: _candidates,
+    Task.TEXT_RANKING: _ranked,
+    Task.FEATURE_EXTRACTION: _plain,
+    Task.FILL_MASK: _filled,
+    Task.QUESTION_ANSWERING: _answered,
+}
+EXAMPLES: dict[Task, str] = {
+    Task.TEXT_CLASSIFICATION: '{"text": "...", "label": "..."}',
+    Task.TOKEN_CLASSIFICATION: '{"text": "...", "entities": [{"start": 0, "end": 5, "label": "PER"}]}',
+    Task.ZERO_SHOT_CLASSIFICATION: '{"text": "...", "candidate_labels": ["...", "..."], "label": "..."}',
+    Task.TEXT_RANKING: '{"query": "...", "texts": ["...", "..."], "label": 0}',
+    Task.FEATURE_EXTRACTION: '{"text": "..."}',
+    Task.FILL_MASK: '{"text": "... [MASK] ...", "label": "..."}',
+    Task.QUESTION_ANSWERING: '{"question": "...", "context": "...", "answers": ["..."]}',
+}

@@ -36,7 +36,9 @@ class Manifest:
 
     `digest` is the SHA-256 of the canonical manifest without itself. `build_key` is the digest of what went
     into the build (spec, source, tool versions): it says whether a build is current, not what came out.
-    `details` is what the family of the model has to know besides, in JSON values.
+    `batches` says that texts may run together: no answer depends on its neighbours.
+    `details` is what the family of the model has to know besides, `provenance` where it comes from and what was
+    proven of it, both in JSON values.
     """
 
     model: str
@@ -51,7 +53,9 @@ class Manifest:
     normalize: bool = False
     pad_token_id: int = 0
     pad_type_id: int = 0
+    batches: bool = True
     details: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
     source_digest: str = ""
     build_key: str = ""
     toolchain: Mapping[str, str]

@@ -12,10 +12,8 @@ from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
 from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
 from contracts.tasks import Task
 
-GATE_KEYS = {
-    Task.TEXT_CLASSIFICATION: ("min_accuracy_ratio", "min_agreement"),
-    Task.FEATURE_EXTRACTION: ("min_cosine_mean", "min_cosine_p5"),
-}
+ANSWERS, VECTORS = ("min_accuracy_ratio", "min_agreement"), ("min_cosine_mean", "min_cosine_p5")
+GATE_KEYS = {task: VECTORS if task is Task.FEATURE_EXTRACTION else ANSWERS for task in Task}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +92,7 @@ CPU_KEYS = {
     "max_chars": POSITIVE,
     "max_tokens": _between(2, 1_000_000),
     "quantize": _one_of("int8", "none"),
+    "objective": _one_of("latency", "size", "accuracy"),
 }
 GPU_KEYS = {
     "instance": INSTANCE,
@@ -165,7 +164,7 @@ class _Reader:
         )
 
     def gate(self, at: str, table: dict[str, Any], task: Task | None) -> Gate:
-        keys = GATE_KEYS[task] if task else [key for keys in GATE_KEYS.values() for key in keys]
+        keys = GATE_KEYS[task] if task else (*ANSWERS, *VECTORS)
         return Gate(**self.take(at, table, dict.fromkeys(keys, SHARE)))
 
 

@@ -1,8 +1,8 @@
-"""What is asked and what is answered, the same on every tier.
+"""What is asked and what is answered, the same on every tier and for every task.
 
-A tier is sent `{"inputs": [...], "parameters": {...}}` and answers `{"outputs": [...], "version": "...",
-"elapsed_ms": 1.2}` or `{"problem": {...}}`; the router takes the same request, with a `tier` besides, and
-adds `model`, `tier` and `reason` to the answer.
+An input is a text, or an object of texts where a task takes more than one. A tier is sent `{"inputs": [...],
+"parameters": {...}}` and answers `{"outputs": [...], "version": "...", "elapsed_ms": 1.2}` or `{"problem": {...}}`; the
+router takes the same request, with a `tier` besides, and adds `model`, `tier` and `reason` to the answer.
 """
 
 import json
@@ -36,11 +36,23 @@ class PredictRequest:
 
     @property
     def chars(self) -> int:
-        return sum(map(len, self.inputs))
+        return sum(map(chars_of, self.inputs))
 
     def to_wire(self) -> dict[str, Any]:
         """What is sent to a tier."""
         return {"inputs": list(self.inputs), "parameters": dict(self.parameters)}
+
+
+def chars_of(value: object) -> int:
+    """The characters of an input: of the text, or of all texts in the object."""
+    match value:
+        case str():
+            return len(value)
+        case Mapping():
+            return sum(map(chars_of, value.values()))
+        case list() | tuple():
+            return sum(map(chars_of, value))
+    return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +128,7 @@ def parse_request(document: object) -> PredictRequest:
         )
     inputs = document["inputs"]
     return PredictRequest(
-        inputs=(inputs,) if isinstance(inputs, str) else tuple(inputs),
+        inputs=tuple(inputs) if isinstance(inputs, list) else (inputs,),
         parameters=document.get("parameters", {}),
         tier=Tier(tier) if tier is not None else None,
     )
@@ -125,18 +137,32 @@ def parse_request(document: object) -> PredictRequest:
 def _inputs_mistakes(document: dict[str, Any]) -> list[Mistake]:
     if "inputs" not in document:
         return [Mistake(pointer="/inputs", detail="is missing; give a text or a list of texts")]
-    inputs = document["inputs"]
-    if isinstance(inputs, str):
-        inputs = [inputs]
+    inputs = _listed(document["inputs"])
     if not isinstance(inputs, list):
         return [Mistake(pointer="/inputs", detail="must be a text or a list of texts")]
     if not inputs:
         return [Mistake(pointer="/inputs", detail="is empty; give at least one text")]
-    return [
-        Mistake(pointer=f"/inputs/{i}", detail=detail)
-        for i, text in enumerate(inputs)
-        if (detail := _text_mistake(text))
-    ]
+    return [mistake for i, value in enumerate(inputs) for mistake in _input_mistakes(str(i), value)]
+
+
+def _listed(inputs: object) -> object:
+    """One input alone is a list of one."""
+    return [inputs] if isinstance(inputs, str | dict) else inputs
+
+
+def _input_mistakes(at: str, value: object) -> list[Mistake]:
+    if not isinstance(value, dict):
+        detail = _text_mistake(value)
+        return [Mistake(pointer=pointer("inputs", at), detail=detail)] if detail else []
+    if not value:
+        return [Mistake(pointer=pointer("inputs", at), detail="is an empty object")]
+    mistakes = []
+    for key, part in value.items():
+        texts = part if isinstance(part, list) else [part]
+        details = [detail for text in texts if (detail := _text_mistake(text))]
+        if details:
+            mistakes.append(Mistake(pointer=pointer("inputs", at, key), detail=details[0]))
+    return mistakes
 
 
 def _text_mistake(text: object) -> str | None:

@@ -16,6 +16,7 @@ class CpuSpec:
     max_chars: int = 50_000
     max_tokens: int | None = None
     quantize: str = "int8"
+    objective: str = "latency"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

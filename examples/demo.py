@@ -23,7 +23,7 @@ from turnout.progress import told
 from turnout.running import require_built
 
 INTENTS, VECTORS = "support-intent", "sentence-embedding"
-LABEL_FIGURES = ("accuracy_original", "accuracy_built", "agreement")
+LABEL_FIGURES = ("metric_original", "metric_built", "agreement")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

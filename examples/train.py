@@ -77,17 +77,19 @@ def mean_states(model: Any, tokenizer: Any, rows: Sequence[Row]) -> dict[str, An
     return means
 
 
-def optimizer_for(model: Any) -> tuple[Any, list[Any]]:
+def optimizer_for(model: Any, rate: float) -> tuple[Any, list[Any]]:
     """AdamW for what is trained, and the rates by group; the embeddings stay as they were pretrained."""
     model.base_model.embeddings.requires_grad_(False)
     trained = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
     encoder = [value for name, value in trained if ".encoder." in name]
     head = [value for name, value in trained if ".encoder." not in name]
-    groups = [{"params": encoder, "lr": RATE}, {"params": head, "lr": HEAD_RATE}]
-    return torch.optim.AdamW(groups, weight_decay=0.01, fused=True), [RATE, HEAD_RATE]
+    groups = [{"params": encoder, "lr": rate}, {"params": head, "lr": HEAD_RATE}]
+    return torch.optim.AdamW(groups, weight_decay=0.01, fused=True), [rate, HEAD_RATE]
 
 
-def train(rows: Sequence[Row], labels: Sequence[str]) -> tuple[Any, Any]:
+def train(
+    rows: Sequence[Row], labels: Sequence[str], epochs: int = EPOCHS, rate: float = RATE
+) -> tuple[Any, Any]:
     """The fine-tuned model and its tokenizer."""
     torch.manual_seed(SEED)
     chance = random.Random(SEED)
@@ -97,14 +99,14 @@ def train(rows: Sequence[Row], labels: Sequence[str]) -> tuple[Any, Any]:
         WEIGHTS, num_labels=len(labels), label2id=ids, id2label=dict(enumerate(labels))
     )
     means = mean_states(model.eval(), tokenizer, rows)
-    optimizer, rates = optimizer_for(model)
-    steps = EPOCHS * math.ceil(len(rows) / BATCH)
+    optimizer, rates = optimizer_for(model, rate)
+    steps = epochs * math.ceil(len(rows) / BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=rates, total_steps=steps, pct_start=WARMUP
     )
     loss_of = torch.nn.CrossEntropyLoss()
     model.train()
-    work = (b for _ in range(EPOCHS) for b in batches(rows, tokenizer, chance))
+    work = (b for _ in range(epochs) for b in batches(rows, tokenizer, chance))
     for batch in track(work, total=steps, description="training"):
         answer = model(**encode(batch, tokenizer), output_hidden_states=True)
         first = answer.hidden_states[-1][:, 0]

@@ -78,7 +78,8 @@ def _packages(*names: str) -> dict[str, Path]:
 
 
 def _python(folder: Path, prefix: str) -> dict[str, Path]:
-    return {f"{prefix}/{path.name}": path for path in sorted(folder.glob("*.py"))}
+    paths = sorted(folder.rglob("*.py"))
+    return {f"{prefix}/{path.relative_to(folder).as_posix()}": path for path in paths}
 
 
 def _own(name: str, *files: str) -> dict[str, Path]:

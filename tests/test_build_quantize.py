@@ -8,14 +8,18 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from build import tables
 from build.export import export
-from build.optimise import optimise
-from build.quantize import FLOAT, RECIPES, Recipe, quantize
+from build.optimise import fuse, plain
+from build.original import feeds_of
+from build.quantize import FLOAT, INT8, Recipe, make
+from build.sensitive import most_sensitive
 from build.smooth import smooth
 from build.source import Source, inspect
+from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.session import open_session
-from functions.inference.tokens import INPUTS, encode, open_tokenizer
+from functions.inference.tokens import Feeds
 from tests.tiny_bert import classifier, texts
 
 TEXTS = texts(40)
@@ -31,10 +35,15 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 
 @pytest.fixture(scope="module")
-def optimised(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The fused graph with outliers put into it: two channels of a layer norm's output are 30 times the others."""
-    folder = tmp_path_factory.mktemp("optimised")
-    path = optimise(source, export(source, folder / "exported"), folder / "optimised.onnx")
+def feeds(source: Source) -> list[Feeds]:
+    return feeds_of(source, [PredictRequest(inputs=(text,)) for text in TEXTS])
+
+
+@pytest.fixture(scope="module")
+def graph(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The plain graph with outliers put into it: two channels of a layer norm's output are 30 times the others."""
+    folder = tmp_path_factory.mktemp("graph")
+    path = plain(source, export(source, folder / "exported"), folder / "plain.onnx")
     model = onnx.load(path)
     for tensor in model.graph.initializer:
         if tensor.name.endswith("LayerNorm.weight"):
@@ -45,78 +54,120 @@ def optimised(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def logits(model: Path, source: Source) -> NDArray[np.float32]:
+@pytest.fixture(scope="module")
+def fused(graph: Path, source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fuse(source, graph, tmp_path_factory.mktemp("fused") / "fused.onnx")
+
+
+def kinds(path: Path) -> list[str]:
+    return [node.op_type for node in onnx.load(path).graph.node]
+
+
+def logits(model: Path, feeds: list[Feeds]) -> NDArray[np.float32]:
     session = open_session(model, threads=1, device="cpu")
     names = [node.name for node in session.get_inputs()]
-    tokenizer = open_tokenizer(source.folder / "tokenizer.json", source.max_tokens)
-    rows = [
-        session.run(None, {n: np.array([getattr(e, INPUTS[n])], np.int64) for n in names})[0][0]
-        for e in encode(tokenizer, TEXTS)
-    ]
+    rows = [session.run(None, {name: feed[name] for name in names})[0][0] for feed in feeds]
     return np.array(rows, np.float32)
 
 
-def error(recipe: Recipe, optimised: Path, source: Source, folder: Path) -> float:
-    """The size of what a recipe changes in the logits, over the size of the logits."""
-    tokenizer = open_tokenizer(source.folder / "tokenizer.json", source.max_tokens)
-    made = quantize(recipe, optimised, folder / "made.onnx", encode(tokenizer, TEXTS))
-    exact = logits(optimised, source)
-    return float(np.linalg.norm(logits(made, source) - exact) / np.linalg.norm(exact))
+def error(one: Path, other: Path, feeds: list[Feeds]) -> float:
+    """How far the logits of two graphs are apart, over the size of the first's."""
+    exact = logits(one, feeds)
+    return float(np.linalg.norm(logits(other, feeds) - exact) / np.linalg.norm(exact))
 
 
-def test_the_fused_graph_has_one_operator_for_each_attention(optimised: Path) -> None:
-    kinds = [node.op_type for node in onnx.load(optimised).graph.node]
-    assert kinds.count("Attention") == 2
-    assert kinds.count("SkipLayerNormalization") == 4
-    assert "EmbedLayerNormalization" in kinds
+def named(name: str) -> Recipe:
+    return next(recipe for recipe in INT8 if recipe.name == name)
 
 
-@pytest.mark.parametrize("recipe", RECIPES, ids=lambda recipe: recipe.name)
+def test_the_fused_graph_has_one_operator_for_each_attention(fused: Path) -> None:
+    found = kinds(fused)
+    assert found.count("Attention") == 2
+    assert found.count("SkipLayerNormalization") == 4
+    assert "EmbedLayerNormalization" in found
+
+
+@pytest.mark.parametrize("recipe", INT8[:-1], ids=lambda recipe: recipe.name)
 def test_a_recipe_changes_the_weights_and_little_of_the_answers(
-    recipe: Recipe, optimised: Path, source: Source, tmp_path: Path
+    recipe: Recipe, graph: Path, fused: Path, feeds: list[Feeds], tmp_path: Path
 ) -> None:
-    assert 0 < error(recipe, optimised, source, tmp_path) < 0.35
-    assert (tmp_path / "made.onnx").stat().st_size < optimised.stat().st_size
+    made = make(recipe, graph, fused, tmp_path / "made.onnx", feeds)
+    assert 0 < error(fused, made, feeds) < 0.35
+    assert made.stat().st_size < fused.stat().st_size
+    assert [path.name for path in tmp_path.iterdir()] == ["made.onnx"]
 
 
-def test_full_precision_is_left_as_it_is(optimised: Path, source: Source, tmp_path: Path) -> None:
-    assert (
-        quantize(FLOAT, optimised, tmp_path / "made.onnx", []).read_bytes()
-        == optimised.read_bytes()
-    )
-
-
-def test_recipes_come_nearer_to_the_original_one_after_the_other(
-    optimised: Path, source: Source, tmp_path: Path
+def test_full_precision_stays_what_it_is_fused_or_not(
+    graph: Path, fused: Path, feeds: list[Feeds], tmp_path: Path
 ) -> None:
-    plain, smoothed, blocks, _ = (error(recipe, optimised, source, tmp_path) for recipe in RECIPES)
-    assert blocks < smoothed < plain
+    for recipe, right in zip(FLOAT, (graph, fused), strict=True):
+        made = make(recipe, graph, fused, tmp_path / "made.onnx", [])
+        assert error(right, made, feeds) == 0
+    assert 0 < error(graph, fused, feeds) < 1e-4
+
+
+def test_smoothing_and_blocks_come_nearer_to_the_original(
+    graph: Path, fused: Path, feeds: list[Feeds], tmp_path: Path
+) -> None:
+    errors = [
+        error(fused, make(named(name), graph, fused, tmp_path / "made.onnx", feeds), feeds)
+        for name in ("int8", "int8 smoothed", "int8 in blocks")
+    ]
+    assert max(errors[1:]) < errors[0]
+
+
+def test_fixed_ranges_leave_nothing_to_look_for_at_run_time(
+    graph: Path, fused: Path, feeds: list[Feeds], tmp_path: Path
+) -> None:
+    static = make(named("int8 smoothed, static"), graph, fused, tmp_path / "static.onnx", feeds)
+    assert "DynamicQuantizeLinear" not in kinds(static)
+    assert "QuantizeLinear" in kinds(static)
+    together = {name: np.concatenate([feeds[0][name]] * 3) for name in feeds[0]}
+    session = open_session(static, threads=1, device="cpu")
+    names = [node.name for node in session.get_inputs()]
+    (rows,) = session.run(None, {name: together[name] for name in names})
+    np.testing.assert_allclose(rows, logits(static, feeds[:1])[[0, 0, 0]], atol=1e-5)
 
 
 def test_smoothing_alone_changes_nothing_but_rounding(
-    optimised: Path, source: Source, tmp_path: Path
+    fused: Path, feeds: list[Feeds], tmp_path: Path
 ) -> None:
-    tokenizer = open_tokenizer(source.folder / "tokenizer.json", source.max_tokens)
-    made = smooth(
-        optimised, tmp_path / "smooth.onnx", ("MatMul", "Attention"), encode(tokenizer, TEXTS)
-    )
+    model = onnx.load(fused)
+    before = len(model.graph.node)
+    smooth(model, feeds, tmp_path / "observed.onnx")
+    assert len(model.graph.node) - before == 8  # four products in each of two layers
+    onnx.save(model, tmp_path / "smooth.onnx")
     np.testing.assert_allclose(
-        logits(made, source), logits(optimised, source), rtol=1e-3, atol=1e-3
+        logits(tmp_path / "smooth.onnx", feeds), logits(fused, feeds), rtol=1e-3, atol=1e-3
     )
-    before, after = (onnx.load(path).graph for path in (optimised, made))
-    added = [node.op_type for node in after.node][len(before.node) :]
-    assert len(after.node) - len(before.node) == 8  # four products in each of two layers
-    assert len(added) == 8
-    assert len(after.initializer) == len(before.initializer) + 8
+
+
+def test_the_products_with_outliers_are_the_most_sensitive(
+    fused: Path, feeds: list[Feeds], tmp_path: Path
+) -> None:
+    order = most_sensitive(onnx.load(fused), feeds, tmp_path / "observed.onnx")
+    assert len(order) == 6  # three products besides attention in each of two layers
+    assert "intermediate" in order[0]  # what reads a layer norm's output
+
+
+@pytest.mark.parametrize("of_fused", [True, False])
+def test_a_table_of_rows_with_their_own_scales_is_nearly_the_table(
+    graph: Path, fused: Path, feeds: list[Feeds], tmp_path: Path, of_fused: bool
+) -> None:
+    exact = fused if of_fused else graph
+    model = onnx.load(exact)
+    assert tables.shrink_tables(model.graph) == 0  # too small to be worth it
+    assert tables.shrink_tables(model.graph, least_bytes=1000) >= 1
+    onnx.save(model, tmp_path / "made.onnx")
+    assert "GatherBlockQuantized" in kinds(tmp_path / "made.onnx")
+    assert 0 < error(exact, tmp_path / "made.onnx", feeds) < 0.03
 
 
 def test_a_recipe_gives_the_same_bytes_twice(
-    optimised: Path, source: Source, tmp_path: Path
+    graph: Path, fused: Path, feeds: list[Feeds], tmp_path: Path
 ) -> None:
-    tokenizer = open_tokenizer(source.folder / "tokenizer.json", source.max_tokens)
-    for recipe in RECIPES:
+    for recipe in INT8:
         first, second = (
-            quantize(recipe, optimised, tmp_path / name, encode(tokenizer, TEXTS)).read_bytes()
-            for name in ("1", "2")
+            make(recipe, graph, fused, tmp_path / name, feeds).read_bytes() for name in ("1", "2")
         )
         assert first == second

@@ -69,7 +69,7 @@ TWICE = {"0": "a", "1": "a", "2": "b"}
         (CLASSES, shutil.rmtree, "not a folder; put a Hugging Face model there, or correct `source`"),
         (CLASSES, removed("config.json"), f"no config.json{SAVE}"),
         (CLASSES, removed("tokenizer.json"), f"no tokenizer.json{SAVE}"),
-        (CLASSES, pickled, f"no model.safetensors{SAVE}"),
+        (CLASSES, pickled, "no model.safetensors; pytorch_model.bin is a pickle, which runs code"),
         (CLASSES, cut("model.safetensors", 0), "model.safetensors is cut short; copy it again"),
         (CLASSES, cut("model.safetensors", 4), "model.safetensors is cut short; copy it again"),
         (CLASSES, cut("model.safetensors", 200), "model.safetensors is cut short; copy it again"),
@@ -167,9 +167,8 @@ def test_the_digest_of_a_source_covers_its_files_and_their_names(
             b'{"text": "a"}\n{"text": "a", "label": "great"}',
             [
                 ":2: not JSON (Expecting value: line 1 column 10 (char 9)); write one JSON object a line",
-                ':3: no "text"; every row needs one that is not empty',
+                ":3: not a JSON object; write one a line",
                 ':4: no "text"; every row needs one that is not empty',
-                ':5: no "label"; a classifier is proven on labelled rows',
                 ":6: the model does not know the label 'great'; it knows bad, good, so-so",
             ],
         ),
@@ -181,12 +180,14 @@ def test_every_wrong_line_of_the_rows_is_told(
 ) -> None:
     path = tmp_path / "eval.jsonl"
     path.write_bytes(content)
-    assert read_rows(path, LABELS)[1] == [f"{path}{mistake}" for mistake in mistakes]
+    assert read_rows(path, Task.TEXT_CLASSIFICATION, LABELS)[1] == [
+        f"{path}{mistake}" for mistake in mistakes
+    ]
 
 
 def test_a_thousand_wrong_lines_are_not_told_one_by_one(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "eval.jsonl", [{"label": "good"}] * 1000)
-    rows, mistakes = read_rows(path, LABELS)
+    rows, mistakes = read_rows(path, Task.TEXT_CLASSIFICATION, LABELS)
     assert (rows, len(mistakes)) == ((), MAX_MISTAKES + 1)
     assert mistakes[-1] == f"{path}: and 990 more lines like these"
 
@@ -210,6 +211,6 @@ def test_everything_wrong_with_every_model_is_told_at_once_and_nothing_is_writte
         "no model named third in the file; it has tiny, other",
         f"tiny: {rows}:1: the model does not know the label 'great'; it knows bad, good, so-so",
         f"other: {tmp_path}/nowhere: not a folder; put a Hugging Face model there, or correct `source`",
-        f"other: {tmp_path}/no.jsonl: not found; give labelled rows as JSON lines under `eval`",
+        f"other: {tmp_path}/no.jsonl: not found; give rows as JSON lines under `eval`",
     )
     assert not (tmp_path / "models.out").exists()

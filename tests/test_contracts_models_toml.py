@@ -108,7 +108,9 @@ def test_a_file_full_of_mistakes_lists_them_all(tmp_path: Path) -> None:
         "digits and single hyphens, a letter first, at most 32",
         "  models.Bad_Name.source: '' does not fit; write a path, as text",
         "  models.Bad_Name.task: 'classification' does not fit; write one of \"text-classification\", "
-        '"feature-extraction"',
+        '"token-classification", "zero-shot-classification", "text-ranking", "feature-extraction", '
+        '"fill-mask", "question-answering", "text-generation", "text2text-generation", '
+        '"language-model-scoring", "word-vectors"',
         "  models.Bad_Name.cpu.memory: unknown key; did you mean memory_mb?",
         "  models.Bad_Name.cpu.memory_mb: 99999 does not fit; write a whole number from 128 to 10240",
         "  models.Bad_Name.cpu.timeout_s: True does not fit; write a whole number from 1 to 25",

@@ -105,6 +105,31 @@ def test_an_answer_survives_the_wire() -> None:
     assert TierAnswer.from_wire(json.loads(json.dumps(answer.to_wire()))) == answer
 
 
+def test_an_input_may_be_an_object_of_texts() -> None:
+    pair = {"question": "Who?", "context": "Ada was."}
+    many = {"positive": ["king", "woman"], "negative": ["man"]}
+    assert parse_request({"inputs": pair}).inputs == (pair,)
+    request = parse_request({"inputs": [pair, "text", many]})
+    assert request.to_wire()["inputs"] == [pair, "text", many]
+    assert request.chars == 12 + 4 + 12
+    assert PredictRequest(inputs=({"odd": 3},)).chars == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "pointer", "detail"),
+    [
+        ({}, "/inputs/1", "is an empty object"),
+        ({"question": "Who?", "context": " "}, "/inputs/1/context", "is an empty text"),
+        ({"positive": ["king", 3]}, "/inputs/1/positive", "must be a text"),
+        ({"a/b": None}, "/inputs/1/a~1b", "must be a text"),
+    ],
+)
+def test_a_wrong_part_of_an_object_is_named(value: object, pointer: str, detail: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_request({"inputs": ["fine", value]})
+    assert [(m.pointer, m.detail) for m in caught.value.mistakes] == [(pointer, detail)]
+
+
 @pytest.mark.parametrize("document", [None, [], {}, {"outputs": 3}, {"outputs": [], "version": 1}])
 def test_an_answer_in_other_words_is_a_failure_of_the_model(document: Any) -> None:
     with pytest.raises(ModelFailed, match="words of the contract"):

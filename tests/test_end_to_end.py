@@ -66,13 +66,13 @@ def test_requests_reach_the_tier_that_the_rules_choose(
 def test_each_tier_answers_its_golden_rows_like_the_original(endpoint: Endpoint, tier: str) -> None:
     lines = (OUT / INTENTS / tier / "golden.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
-    reply = predict(endpoint, INTENTS, {"inputs": [row["text"] for row in rows], "tier": tier})
+    reply = predict(endpoint, INTENTS, {"inputs": [row["inputs"][0] for row in rows], "tier": tier})
     pairs = list(zip(rows, reply.body["outputs"], strict=True))
-    same = [row["output"]["label"] == output["label"] for row, output in pairs]
+    same = [row["outputs"][0]["label"] == output["label"] for row, output in pairs]
     assert sum(same) >= 0.95 * len(rows)
     if tier == "gpu":
         assert [output["score"] for _, output in pairs] == pytest.approx(
-            [row["output"]["score"] for row, _ in pairs], abs=1e-4
+            [row["outputs"][0]["score"] for row, _ in pairs], abs=1e-4
         )
 
 

@@ -26,7 +26,7 @@ def evidence(model: str, tier: str) -> dict[str, Any]:
 
 def test_the_quantized_classifier_keeps_its_accuracy_in_a_third_of_the_bytes() -> None:
     found = evidence("support-intent", "cpu")
-    assert found["accuracy_built"] >= 0.99 * found["accuracy_original"]
+    assert found["metric_built"] >= 0.99 * found["metric_original"]
     assert found["agreement"] >= 0.98
     assert found["bytes_built"] <= 0.30 * found["bytes_original"]
     assert found["version"] == verify(OUT / "support-intent/cpu").version
@@ -34,7 +34,7 @@ def test_the_quantized_classifier_keeps_its_accuracy_in_a_third_of_the_bytes() -
 
 def test_the_classifier_in_full_precision_is_the_original() -> None:
     found = evidence("support-intent", "gpu")
-    assert found["accuracy_built"] == found["accuracy_original"]
+    assert found["metric_built"] == found["metric_original"]
     assert (found["agreement"], found["precision"]) == (1, "fp32")
 
 

@@ -53,9 +53,9 @@ def test_answers_keep_the_order_of_the_inputs_whatever_their_length(engine: Engi
     assert list(together) == [ask(engine, text).outputs[0] for text in texts]
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_an_answer_does_not_depend_on_its_neighbours(tmp_path: Path, precision: str) -> None:
-    engine = Engine.load(artefact(tmp_path / "cpu", Tiny(precision=precision)))
+@pytest.mark.parametrize("batches", [True, False])
+def test_an_answer_does_not_depend_on_its_neighbours(tmp_path: Path, batches: bool) -> None:
+    engine = Engine.load(artefact(tmp_path / "cpu", Tiny(batches=batches)))
     alone = ask(engine, "fine").outputs[0]
     assert ask(engine, "lovely " * 14, "fine", "awful").outputs[1] == alone
 
@@ -184,7 +184,7 @@ def test_an_artefact_that_is_not_whole_is_refused(tmp_path: Path) -> None:
 def test_a_graph_that_is_not_what_its_manifest_says_is_refused(tmp_path: Path) -> None:
     folder = artefact(tmp_path / "cpu")
     seal(folder, Tiny(labels=("bad", "good")))
-    with pytest.raises(BrokenArtefact, match=r"model.onnx answers \['b', 3\], not \[batch, 2\]"):
+    with pytest.raises(BrokenArtefact, match=r"model.onnx answers \['b', 3\], not \['batch', 2\]"):
         Engine.load(folder)
 
 

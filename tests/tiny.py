@@ -39,6 +39,7 @@ class Tiny:
     task: Task = Task.TEXT_CLASSIFICATION
     tier: Tier = Tier.CPU
     precision: str = "fp32"
+    batches: bool = True
     words: Mapping[str, Sequence[float]] = field(default_factory=lambda: WORDS)
     labels: tuple[str, ...] = LABELS
     dimensions: int = 0
@@ -77,6 +78,7 @@ def seal(folder: Path, tiny: Tiny) -> Path:
         tier=tiny.tier,
         precision=tiny.precision,
         recipe=tiny.precision,
+        batches=tiny.batches,
         max_tokens=MAX_TOKENS,
         labels=tiny.labels,
         dimensions=tiny.dimensions,

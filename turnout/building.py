@@ -72,6 +72,6 @@ def proof(one: dict[str, Any]) -> str:
     if "cosine_mean" in one:
         return f"cosine {one['cosine_mean']:.4f} mean, {one['cosine_p5']:.4f} 5th percentile"
     return (
-        f"accuracy {one['accuracy_original']:.1%} → {one['accuracy_built']:.1%}, "
-        f"same label {one['agreement']:.1%}"
+        f"{one['metric']} {one['metric_original']:.1%} → {one['metric_built']:.1%}, "
+        f"same answer {one['agreement']:.1%}"
     )

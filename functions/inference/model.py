@@ -22,8 +22,8 @@ class Model(Protocol):
         """What is wrong with the request's parameters and with the form of its inputs."""
         ...
 
-    def most(self, parameters: Parameters) -> int:
-        """How many outputs are sure to fit one answer."""
+    def most(self, parameters: Parameters) -> int | None:
+        """How many outputs are sure to fit one answer; None where only the answer itself tells."""
         ...
 
     def outputs(self, request: PredictRequest) -> Outputs:

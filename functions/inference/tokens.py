@@ -1,40 +1,66 @@
 """Texts to token batches, without a token more than is needed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
+from contracts.errors import InvalidInput
 from contracts.manifest import Manifest
 
 if TYPE_CHECKING:  # what it takes to import is for annotations alone
     from numpy.typing import NDArray
 
+# A session's inputs by name, each [batch, tokens].
+Feeds = Mapping[str, "NDArray[np.int64]"]
+
 # Padded tokens in one batch of a full-precision model; bounds the memory of a forward pass.
 BATCH_TOKENS = 4096
+# Tokens that two windows over one long text share, at most.
+STRIDE = 128
 # What a graph may ask for, and what an encoding calls it.
 INPUTS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
 
 
-def open_tokenizer(path: Path, max_tokens: int) -> Tokenizer:
+def open_tokenizer(
+    path: Path, max_tokens: int, *, truncation: str = "longest_first", windows: bool = False
+) -> Tokenizer:
+    """The tokenizer, cutting by that strategy; with `windows` what was cut off comes as overlapping parts."""
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_padding()
-    tokenizer.enable_truncation(max_length=max_tokens)
+    stride = stride_of(max_tokens) if windows else 0
+    tokenizer.enable_truncation(max_length=max_tokens, stride=stride, strategy=truncation)
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, texts: Sequence[str]) -> list[Encoding]:
-    """One encoding per text; "fast" leaves out where in the text each token stood."""
-    encodings: list[Encoding] = tokenizer.encode_batch_fast(list(texts))
+def stride_of(max_tokens: int) -> int:
+    """Tokens shared by two windows: as many as transformers' question-answering pipeline takes."""
+    return min(max_tokens // 2, STRIDE)
+
+
+def encode(
+    tokenizer: Tokenizer, texts: Sequence[str | tuple[str, str]], *, offsets: bool = False
+) -> list[Encoding]:
+    """One encoding per text or pair; without `offsets` it is not known where in the text each token stood.
+
+    Raises InvalidInput where the part that may not be cut leaves no room for the other.
+    """
+    method = tokenizer.encode_batch if offsets else tokenizer.encode_batch_fast
+    try:
+        encodings: list[Encoding] = method(list(texts))
+    except Exception as error:  # tokenizers raise no narrower kind
+        raise InvalidInput(
+            f"an input cannot be cut to what the model reads ({error}); shorten its first part"
+        ) from error
     return encodings
 
 
 def batches(encodings: Sequence[Encoding], *, together: bool) -> Iterator[list[int]]:
     """Indices of the texts to run at once.
 
-    A dynamically quantized layer takes its range over the whole batch, so an answer would depend on its
+    A dynamically quantized product takes its range over the whole batch, so an answer would depend on its
     neighbours: such models run text by text (`together` is false). Others run in batches of like length.
     """
     if not together:
@@ -51,9 +77,7 @@ def batches(encodings: Sequence[Encoding], *, together: bool) -> Iterator[list[i
         yield batch
 
 
-def feed(
-    encodings: Sequence[Encoding], names: Sequence[str], manifest: Manifest
-) -> "dict[str, NDArray[np.int64]]":
+def feed(encodings: Sequence[Encoding], names: Sequence[str], manifest: Manifest) -> Feeds:
     """The session's inputs, each [batch, longest], padded on the right; made as one array, which is quicker."""
     longest = max(len(encoding) for encoding in encodings)
     padding = {

@@ -1,0 +1,77 @@
+"""What the changes of a graph share: its constants, its products, and what its tensors hold on the user's rows."""
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from functions.inference.session import open_session
+from functions.inference.tokens import Feeds
+
+Floats = NDArray[np.float32]
+PRODUCTS = ("MatMul", "Attention")
+
+
+def constants(graph: Any) -> dict[str, Any]:
+    """The graph's initializers by name."""
+    return {tensor.name: tensor for tensor in graph.initializer}
+
+
+def add_constant(graph: Any, name: str, array: NDArray[Any]) -> str:
+    graph.initializer.append(numpy_helper.from_array(array, name))
+    return name
+
+
+def replace_node(graph: Any, old: Any, new: Sequence[Any]) -> None:
+    """Put the new nodes in the place of the old one."""
+    place = list(graph.node).index(old)
+    graph.node.remove(old)
+    for offset, node in enumerate(new):
+        graph.node.insert(place + offset, node)
+
+
+def products(graph: Any, operators: Sequence[str] = PRODUCTS) -> list[Any]:
+    """The nodes of those operators whose second input is a constant matrix."""
+    matrices = {tensor.name for tensor in graph.initializer if len(tensor.dims) == 2}
+    return [n for n in graph.node if n.op_type in operators and n.input[1] in matrices]
+
+
+def drop_unused(graph: Any) -> None:
+    """Remove the constants that no node reads any more."""
+    read = {name for node in graph.node for name in node.input}
+    kept = [tensor for tensor in graph.initializer if tensor.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
+
+
+def observe(
+    model: Any,
+    names: Sequence[str],
+    feeds: Iterable[Feeds],
+    place: Path,
+    see: Callable[[str, Floats], None],
+) -> None:
+    """Run the model on each of the feeds and show what the named tensors hold, as [tokens, channels].
+
+    `place` is a file for the model with more outputs; it is gone afterwards.
+    """
+    outputs = model.graph.output
+    own = len(outputs)
+    known = {output.name for output in outputs}
+    extra = [name for name in names if name not in known]
+    outputs.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in extra)
+    try:
+        onnx.save(model, place)
+        session = open_session(place, threads=1, device="cpu")
+        wanted = [node.name for node in session.get_inputs()]
+        for feed in feeds:
+            values = session.run(list(names), {name: feed[name] for name in wanted})
+            for name, value in zip(names, values, strict=True):
+                see(name, value.reshape(-1, value.shape[-1]))
+    finally:
+        del outputs[own:]
+        place.unlink(missing_ok=True)

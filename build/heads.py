@@ -1,0 +1,118 @@
+"""What a task needs at the end of its graph, so that a session answers with one tensor and nothing is left to do."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from onnx import TensorProto, helper, numpy_helper
+
+from build.source import Source
+from contracts.tasks import Task
+
+# How exporters call the first product of a masked language model's head; what it reads is the encoder's output.
+MASK_HEADS = ("/cls/", "/lm_head/", "/vocab_transform/", "/generator_predictions/")
+
+
+def add_head(graph: Any, source: Source) -> None:
+    """Put the task's head on an exported graph."""
+    if source.task is Task.FEATURE_EXTRACTION and source.pooling:
+        add_pooling(graph, source.pooling, source.normalize)
+    elif source.task is Task.QUESTION_ANSWERING:
+        add_spans(graph)
+    elif source.task is Task.FILL_MASK:
+        add_masks(graph, source.details["mask_id"])
+
+
+def add_spans(graph: Any) -> None:
+    """Make [batch, tokens, 2] of the logits of starts and of ends."""
+    names = [output.name for output in graph.output]
+    graph.initializer.append(numpy_helper.from_array(np.array([-1], np.int64), "span_axis"))
+    nodes = [
+        *(helper.make_node("Unsqueeze", [n, "span_axis"], [f"span_{n}"]) for n in names),
+        helper.make_node("Concat", [f"span_{n}" for n in names], ["spans"], axis=-1),
+    ]
+    _append(graph, nodes, "span", "spans", ["batch", "tokens", 2])
+
+
+def add_masks(graph: Any, mask_id: int) -> None:
+    """Make [masks, vocabulary]: the head is computed for the places of the mask token and nowhere else."""
+    inner = next((n for n in graph.node if n.name.startswith(MASK_HEADS)), None)
+    hidden = inner.input[0] if inner else graph.output[0].name
+    graph.initializer.append(numpy_helper.from_array(np.array(mask_id, np.int64), "mask_id"))
+    nodes = [
+        helper.make_node("Equal", ["input_ids", "mask_id"], ["mask_is"]),
+        helper.make_node("NonZero", ["mask_is"], ["mask_columns"]),
+        helper.make_node("Transpose", ["mask_columns"], ["mask_places"], perm=[1, 0]),
+        helper.make_node("GatherND", [hidden, "mask_places"], ["mask_picked"]),
+    ]
+    width = graph.output[0].type.tensor_type.shape.dim[-1].dim_value
+    shape: list[str | int] = ["masks", width or "vocabulary"]
+    if inner is None:
+        _append(graph, nodes, "mask", "mask_picked", shape)
+        return
+    for node in graph.node:
+        if node.name.startswith(MASK_HEADS):
+            node.input[:] = ["mask_picked" if n == hidden else n for n in node.input]
+    name = graph.output[0].name
+    place = list(graph.node).index(inner)
+    _named(nodes, "mask")
+    for offset, node in enumerate(nodes):
+        graph.node.insert(place + offset, node)
+    del graph.value_info[:]
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+
+
+def _append(
+    graph: Any, nodes: list[Any], prefix: str, output: str, shape: Sequence[str | int]
+) -> None:
+    """Put the nodes at the graph's end; what the last of them makes is the only output."""
+    _named(nodes, prefix)
+    graph.node.extend(nodes)
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(output, TensorProto.FLOAT, list(shape)))
+
+
+def _named(nodes: Sequence[Any], prefix: str) -> None:
+    for number, node in enumerate(nodes):
+        node.name = f"{prefix}_{number}_{node.op_type}"
+
+
+def add_pooling(graph: Any, pooling: str, normalize: bool) -> None:
+    """Make [batch, dimensions] out of [batch, tokens, dimensions], as sentence-transformers does."""
+    hidden = graph.output[0].name
+    width = graph.output[0].type.tensor_type.shape.dim[-1]
+    nodes = _mean(hidden) if pooling == "mean" else _first(hidden)
+    graph.initializer.extend(
+        [
+            helper.make_tensor("pool_axis_1", TensorProto.INT64, [1], [1]),
+            helper.make_tensor("pool_axis_last", TensorProto.INT64, [1], [-1]),
+            helper.make_tensor("pool_zero", TensorProto.INT64, [], [0]),
+            helper.make_tensor("pool_tiny", TensorProto.FLOAT, [], [1e-9]),
+        ]
+    )
+    if normalize:
+        nodes += [
+            helper.make_node("ReduceL2", ["pooled", "pool_axis_last"], ["pool_norm"], keepdims=1),
+            helper.make_node("Max", ["pool_norm", "pool_tiny"], ["pool_safe_norm"]),
+            helper.make_node("Div", ["pooled", "pool_safe_norm"], ["embedding"]),
+        ]
+    else:
+        nodes.append(helper.make_node("Identity", ["pooled"], ["embedding"]))
+    _append(graph, nodes, "pool", "embedding", ["batch", width.dim_value or "dimensions"])
+
+
+def _mean(hidden: str) -> list[Any]:
+    return [
+        helper.make_node("Cast", ["attention_mask"], ["pool_mask"], to=TensorProto.FLOAT),
+        helper.make_node("Unsqueeze", ["pool_mask", "pool_axis_last"], ["pool_mask_3d"]),
+        helper.make_node("Mul", [hidden, "pool_mask_3d"], ["pool_masked"]),
+        helper.make_node("ReduceSum", ["pool_masked", "pool_axis_1"], ["pool_sum"], keepdims=0),
+        helper.make_node("ReduceSum", ["pool_mask", "pool_axis_1"], ["pool_count"], keepdims=1),
+        helper.make_node("Max", ["pool_count", "pool_tiny"], ["pool_safe_count"]),
+        helper.make_node("Div", ["pool_sum", "pool_safe_count"], ["pooled"]),
+    ]
+
+
+def _first(hidden: str) -> list[Any]:
+    return [helper.make_node("Gather", [hidden, "pool_zero"], ["pooled"], axis=1)]

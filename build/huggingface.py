@@ -1,0 +1,247 @@
+"""A Hugging Face folder: what it holds, what it says of itself, and whether it can be built for a task."""
+
+import json
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+from build.source import Source, Unusable, digest_of
+from contracts.tasks import Task
+
+# What a transformers tokenizer says when it has no limit of its own is a number around 1e30.
+NO_LIMIT = 1_000_000
+ARCHITECTURES = {
+    Task.TEXT_CLASSIFICATION: "ForSequenceClassification",
+    Task.ZERO_SHOT_CLASSIFICATION: "ForSequenceClassification",
+    Task.TEXT_RANKING: "ForSequenceClassification",
+    Task.TOKEN_CLASSIFICATION: "ForTokenClassification",
+    Task.QUESTION_ANSWERING: "ForQuestionAnswering",
+    Task.FILL_MASK: "ForMaskedLM",
+    Task.FEATURE_EXTRACTION: "Model",
+}
+# Architectures whose positions begin behind the padding's.
+SHIFTED = {"roberta", "xlm-roberta", "camembert", "mpnet"}
+POOLING = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+
+
+def missing(folder: Path) -> list[str]:
+    """What has to be in the folder and is not."""
+    mistakes = [
+        f"no {name}; save the model with `save_pretrained` and a fast tokenizer"
+        for name in ("config.json", "tokenizer.json")
+        if not (folder / name).is_file()
+    ]
+    if not (folder / WEIGHTS).is_file() and not (folder / INDEX).is_file():
+        pickle = (
+            "; pytorch_model.bin is a pickle, which runs code when it is loaded, so it is not read"
+        )
+        has = pickle if (folder / "pytorch_model.bin").is_file() else ""
+        mistakes.append(
+            f"no {WEIGHTS}{has}; save the model with `save_pretrained` and a fast tokenizer"
+        )
+    return mistakes
+
+
+def read(folder: Path, task: Task, max_tokens: int | None) -> Source:
+    """The source; raises Unusable."""
+    if task not in ARCHITECTURES:
+        raise Unusable(f"{task} cannot be built from a Hugging Face folder yet; correct `task`")
+    weight_bytes = sum(check_weights(path) for path in _weight_files(folder))
+    config = read_json(folder / "config.json")
+    architecture = str((config.get("architectures") or ["none"])[0])
+    if not architecture.endswith(ARCHITECTURES[task]):
+        raise Unusable(
+            f"its architecture is {architecture}, but {task} needs one that ends in "
+            f"{ARCHITECTURES[task]}; correct `task`, or fine-tune a head for it"
+        )
+    _check_vocabulary(folder, config)
+    embeds = task is Task.FEATURE_EXTRACTION
+    pooling, normalize = _pooling(folder) if embeds else ("", False)
+    has_labels = ARCHITECTURES[task].endswith(("SequenceClassification", "TokenClassification"))
+    labels = _labels(config, 1 if task is Task.TEXT_RANKING else 2) if has_labels else ()
+    return Source(
+        kind="Hugging Face folder",
+        folder=folder,
+        task=task,
+        digest=digest_of(folder),
+        weight_bytes=weight_bytes,
+        model_type=str(config.get("model_type", "")),
+        heads=int(config.get("num_attention_heads", config.get("n_heads", 0))),
+        hidden=int(config.get("hidden_size", config.get("dim", 0))),
+        max_tokens=_max_tokens(folder, config, max_tokens),
+        labels=labels,
+        pooling=pooling,
+        normalize=normalize,
+        pad_token_id=int(config.get("pad_token_id") or 0),
+        licence=_licence(folder),
+        details=_details(folder, config, task, labels),
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (ValueError, OSError) as error:
+        raise Unusable(f"{path.name} cannot be read ({error}); save the model again") from error
+    if not isinstance(document, dict):
+        raise Unusable(f"{path.name} is not a JSON object; save the model again")
+    return document
+
+
+def _optional(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}
+
+
+def _weight_files(folder: Path) -> list[Path]:
+    """One file, or the shards that an index names; none of them outside of the folder."""
+    if (folder / WEIGHTS).is_file():
+        return [folder / WEIGHTS]
+    names = sorted(set(dict(read_json(folder / INDEX).get("weight_map") or {}).values()))
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name:
+            raise Unusable(f"{INDEX} names {name!r}, which is no file of the folder")
+        if not (folder / name).is_file():
+            raise Unusable(f"{INDEX} names {name}, which is not there; copy it again")
+    return [folder / name for name in names]
+
+
+def check_weights(path: Path) -> int:
+    """The file's size, which is what its header says. https://github.com/huggingface/safetensors#format"""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(8)
+        length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
+        if length > size - 8:
+            raise Unusable(f"{path.name} is cut short; copy it again")
+        try:
+            header = json.loads(file.read(length))
+            end = max(
+                (t["data_offsets"][1] for k, t in header.items() if k != "__metadata__"), default=0
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Unusable(f"{path.name} has no readable header; copy it again") from error
+    if 8 + length + end != size:
+        raise Unusable(f"{path.name} is {size} bytes but says {8 + length + end}; copy it again")
+    return size
+
+
+def _check_vocabulary(folder: Path, config: dict[str, Any]) -> None:
+    """Every token has a row in the embedding; a tokenizer of another model mostly has more."""
+    most, rows = max(vocabulary(folder).values(), default=-1) + 1, int(config.get("vocab_size", 0))
+    if rows and most > rows:
+        raise Unusable(
+            f"tokenizer.json makes ids up to {most - 1}, but the embedding has {rows} rows; "
+            "save the tokenizer that belongs to the model"
+        )
+
+
+def vocabulary(folder: Path) -> dict[str, int]:
+    """Every token of tokenizer.json with its id."""
+    tokenizer = read_json(folder / "tokenizer.json")
+    found = (tokenizer.get("model") or {}).get("vocab") or {}
+    if not isinstance(found, dict):  # a unigram model lists its tokens in the order of their ids
+        found = {str(entry[0]): i for i, entry in enumerate(found)}
+    added = {str(t["content"]): int(t["id"]) for t in tokenizer.get("added_tokens") or ()}
+    return {**found, **added}
+
+
+def _labels(config: dict[str, Any], least: int) -> tuple[str, ...]:
+    names = config.get("id2label") or {}
+    labels = tuple(str(names.get(str(i), "")) for i in range(len(names)))
+    if len(labels) < least or not all(labels) or len(set(labels)) < len(labels):
+        raise Unusable("config.json has no complete `id2label`; name every label once, from 0 up")
+    return labels
+
+
+def _max_tokens(folder: Path, config: dict[str, Any], asked: int | None) -> int:
+    positions = config.get("max_position_embeddings")
+    if positions and config.get("model_type") in SHIFTED:
+        positions -= int(config.get("pad_token_id") or 0) + 1
+    limits = (
+        _optional(folder / "sentence_bert_config.json").get("max_seq_length"),
+        _optional(folder / "tokenizer_config.json").get("model_max_length"),
+        positions,
+    )
+    known = [int(limit) for limit in limits if limit and limit < NO_LIMIT]
+    if not known and not asked:
+        raise Unusable("says nowhere how many tokens it reads; give max_tokens in its tier's table")
+    most = min(known, default=asked or 0)
+    if asked and asked > most:
+        raise Unusable(f"reads {most} tokens at most, but max_tokens asks for {asked}; lower it")
+    return asked or most
+
+
+def _pooling(folder: Path) -> tuple[str, bool]:
+    """How sentence-transformers makes one vector of many, by the folder's own `modules.json`."""
+    path = folder / "modules.json"
+    if not path.is_file():
+        raise Unusable(
+            "no modules.json, so how tokens become one vector is not known; save it with sentence-transformers"
+        )
+    modules = json.loads(path.read_text("utf-8"))
+    kinds = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in modules]
+    if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
+        raise Unusable(
+            f"modules.json asks for {', '.join(kinds)}; only Transformer, Pooling and Normalize are known"
+        )
+    asked = read_json(folder / modules[1]["path"] / "config.json")
+    modes = [
+        key for key, value in asked.items() if key.startswith("pooling_mode_") and value is True
+    ]
+    if len(modes) != 1 or modes[0] not in POOLING:
+        raise Unusable(f"pools by {', '.join(modes) or 'nothing'}; only mean and cls are known")
+    return POOLING[modes[0]], kinds[-1] == "Normalize"
+
+
+def _details(
+    folder: Path, config: dict[str, Any], task: Task, labels: tuple[str, ...]
+) -> dict[str, Any]:
+    """What the task's reader has to know besides."""
+    if task is Task.TEXT_CLASSIFICATION:
+        multi = config.get("problem_type") == "multi_label_classification"
+        return {"multi_label": True} if multi else {}
+    if task is Task.TEXT_RANKING and len(labels) != 1:
+        raise Unusable(
+            f"has {len(labels)} labels, but text-ranking needs a cross-encoder with one score"
+        )
+    if task is Task.ZERO_SHOT_CLASSIFICATION:
+        return _entailment(labels)
+    if task is Task.FILL_MASK:
+        return _mask(folder, config)
+    return {}
+
+
+def _entailment(labels: tuple[str, ...]) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        key: i
+        for key in ("entailment", "contradiction")
+        for i, label in enumerate(labels)
+        if label.lower().startswith(key[:6])
+    }
+    if len(found) < 2:
+        raise Unusable(
+            f"zero-shot needs labels named entailment and contradiction; it has {', '.join(labels)}"
+        )
+    return found
+
+
+def _mask(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    token = _optional(folder / "tokenizer_config.json").get("mask_token")
+    if isinstance(token, dict):
+        token = token.get("content")
+    known = vocabulary(folder)
+    if token not in known:
+        raise Unusable("tokenizer_config.json names no mask_token of the vocabulary")
+    return {"mask_token": token, "mask_id": known[token], "vocabulary": int(config["vocab_size"])}
+
+
+def _licence(folder: Path) -> str:
+    """What the model card says of it: the `license` of its YAML header."""
+    card = folder / "README.md"
+    if not card.is_file():
+        return ""
+    header = re.match(r"---\n(.*?)\n---", card.read_text("utf-8", "replace"), re.DOTALL)
+    found = re.search(r"^license:\s*(\S+)", header.group(1), re.MULTILINE) if header else None
+    return found.group(1).strip("\"'") if found else ""

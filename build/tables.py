@@ -1,0 +1,90 @@
+"""8-bit embedding tables whose rows have scales of their own.
+
+One scale for a whole table, which is what quantizing its Gather comes to, changes many answers of an encoder; ONNX
+Runtime's GatherBlockQuantized (its contrib operators, `bits` = 8) reads rows in blocks, each with its own scale.
+"""
+
+from typing import Any
+
+import numpy as np
+from onnx import helper, numpy_helper
+
+from build.blocks import quantize_blocks
+from build.graphs import add_constant, constants, drop_unused, replace_node
+
+# Smaller tables, such as those of positions and types, are not worth it.
+LEAST_BYTES = 1 << 20
+BLOCKS = (128, 64, 32, 16)
+
+
+def shrink_tables(graph: Any, least_bytes: int = LEAST_BYTES) -> int:
+    """Quantize each large embedding table, in place; the number of those found."""
+    for node in [n for n in graph.node if n.op_type == "EmbedLayerNormalization"]:
+        _unfold(graph, node)
+    found = 0
+    weights = constants(graph)
+    for node in [n for n in graph.node if n.op_type == "Gather"]:
+        table = weights.get(node.input[0])
+        if table is not None and len(table.dims) == 2 and _axis(node) == 0:
+            array = numpy_helper.to_array(table)
+            found += array.nbytes >= least_bytes and _replace(graph, node, array)
+    drop_unused(graph)
+    return found
+
+
+def _axis(node: Any) -> int:
+    return next((a.i for a in node.attribute if a.name == "axis"), 0)
+
+
+def _replace(graph: Any, node: Any, table: Any) -> bool:
+    rows, width = table.shape
+    block = next((size for size in BLOCKS if width % size == 0), 0)
+    if table.dtype != np.float32 or not block:
+        return False
+    packed, scales = quantize_blocks(table.reshape(rows, width // block, block))
+    name = node.output[0]
+    inputs = [
+        add_constant(graph, f"{name}_rows", packed.reshape(rows, width)),
+        node.input[1],
+        add_constant(graph, f"{name}_scales", scales),
+    ]
+    new = helper.make_node(
+        "GatherBlockQuantized",
+        inputs,
+        [name],
+        name=node.name or f"{name}_Gather",
+        domain="com.microsoft",
+        bits=8,
+        block_size=block,
+        gather_axis=0,
+        quantize_axis=1,
+    )
+    replace_node(graph, node, [new])
+    return True
+
+
+def _unfold(graph: Any, node: Any) -> None:
+    """EmbedLayerNormalization as the sum of its tables' rows and a layer norm; its mask count as the mask itself."""
+    ids, types, words, positions, segments, gamma, beta, mask = node.input
+    epsilon = next(a.f for a in node.attribute if a.name == "epsilon")
+    name = node.output[0]
+    zero = add_constant(graph, f"{name}_zero", np.array([0], np.int64))
+    one = add_constant(graph, f"{name}_one", np.array([1], np.int64))
+    nodes = [
+        helper.make_node("Gather", [words, ids], [f"{name}_words"]),
+        helper.make_node("Gather", [segments, types], [f"{name}_types"]),
+        helper.make_node("Shape", [ids], [f"{name}_shape"]),
+        helper.make_node("Slice", [f"{name}_shape", one, f"{name}_two", zero], [f"{name}_length"]),
+        helper.make_node("Slice", [positions, zero, f"{name}_length", zero], [f"{name}_places"]),
+        helper.make_node("Add", [f"{name}_words", f"{name}_types"], [f"{name}_sum"]),
+        helper.make_node("Add", [f"{name}_sum", f"{name}_places"], [f"{name}_total"]),
+        helper.make_node(
+            "LayerNormalization", [f"{name}_total", gamma, beta], [name], axis=-1, epsilon=epsilon
+        ),
+    ]
+    add_constant(graph, f"{name}_two", np.array([2], np.int64))
+    for number, new in enumerate(nodes):
+        new.name = f"embed_{number}_{new.op_type}"
+    replace_node(graph, node, nodes)
+    for other in graph.node:
+        other.input[:] = [mask if n == node.output[1] else n for n in other.input]

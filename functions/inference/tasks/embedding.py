@@ -1,0 +1,31 @@
+"""One vector for each text."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tokenizers import Encoding
+
+from contracts.errors import Mistake
+from contracts.limits import vectors_per_answer
+from contracts.manifest import Manifest
+from contracts.prediction import Input, PredictRequest
+from functions.inference.tasks.reading import Context, Output, Reader, only_texts, unknown
+
+
+def read(
+    value: Input, encodings: Sequence[Encoding], numbers: Sequence[Any], context: Context
+) -> Output:
+    """The vector as it is; the graph has pooled and normalised it."""
+    return {"embedding": numbers[0]}
+
+
+def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
+    return [*only_texts(request), *unknown(request.parameters)]
+
+
+READER = Reader(
+    mistakes=mistakes,
+    read=read,
+    most=lambda manifest, parameters: vectors_per_answer(manifest.dimensions),
+    width=lambda manifest: manifest.dimensions,
+)

@@ -1,0 +1,148 @@
+"""Named entities: labels of tokens, put together into spans of the text.
+
+The strategies and their scores are those of transformers' token-classification pipeline. Words are the tokenizer's
+own. A text longer than the model reads is read in overlapping windows, each token where it has most context.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from tokenizers import Encoding
+
+from contracts.errors import Mistake
+from contracts.manifest import Manifest
+from contracts.prediction import Input, PredictRequest
+from functions.inference.tasks.reading import (
+    Context,
+    Output,
+    Reader,
+    one_of,
+    only_texts,
+    unknown,
+)
+
+STRATEGIES = ("first", "average", "max", "simple", "none")
+OUTSIDE = "O"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """One token, or one word: where it stands, the scores of all labels, and the word it belongs to."""
+
+    start: int
+    end: int
+    word: object
+    scores: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """One labelled piece; `begins` is true for a B- tag."""
+
+    label: str
+    begins: bool
+    score: float
+    start: int
+    end: int
+
+
+def read(
+    value: Input, encodings: Sequence[Encoding], numbers: Sequence[Any], context: Context
+) -> Output:
+    """[tokens, labels] logits of each window -> entities with their place in the text, in characters."""
+    text = str(value)
+    strategy = context.parameters.get("aggregation", STRATEGIES[0])
+    tokens = _tokens(encodings, numbers)
+    spans = tokens if strategy in ("simple", "none") else _words(tokens, strategy)
+    pieces = [_entity(span, context.manifest.labels) for span in spans]
+    if strategy != "none":
+        pieces = _grouped(pieces)
+    return {
+        "entities": [
+            {
+                "label": piece.label,
+                "score": piece.score,
+                "start": piece.start,
+                "end": piece.end,
+                "text": text[piece.start : piece.end],
+            }
+            for piece in pieces
+            if piece.label != OUTSIDE
+        ]
+    }
+
+
+def _tokens(encodings: Sequence[Encoding], numbers: Sequence[Any]) -> list[Span]:
+    """Every token of the text once, from the window that shows most of what stands around it."""
+    found: dict[tuple[int, int], tuple[int, Span]] = {}
+    last = len(encodings) - 1
+    for window, (encoding, logits) in enumerate(zip(encodings, numbers, strict=True)):
+        powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        scores = powers / powers.sum(axis=-1, keepdims=True)
+        inner = [i for i, special in enumerate(encoding.special_tokens_mask) if not special]
+        for place, i in enumerate(inner):
+            # Only an edge that was cut takes context away.
+            before = place if window else len(inner)
+            after = len(inner) - 1 - place if window < last else len(inner)
+            start, end = encoding.offsets[i]
+            known = found.get((start, end))
+            if known is None or min(before, after) > known[0]:
+                word = encoding.word_ids[i]
+                found[start, end] = min(before, after), Span(start, end, word, scores[i])
+    return [span for _, span in sorted(found.values(), key=lambda f: (f[1].start, f[1].end))]
+
+
+def _words(tokens: Sequence[Span], strategy: str) -> list[Span]:
+    """Words with the scores of their first token, of the surest, or of all on average."""
+    words = []
+    for word, group in groupby(tokens, key=lambda token: token.word):
+        parts = list(group)
+        if strategy == "first":
+            scores = parts[0].scores
+        elif strategy == "max":
+            scores = max(parts, key=lambda part: float(part.scores.max())).scores
+        else:
+            scores = np.mean([part.scores for part in parts], axis=0)
+        words.append(Span(parts[0].start, parts[-1].end, word, scores))
+    return words
+
+
+def _entity(span: Span, labels: Sequence[str]) -> Entity:
+    best = int(span.scores.argmax())
+    tag = labels[best]
+    label = tag[2:] if tag[:2] in ("B-", "I-") else tag
+    return Entity(label, tag.startswith("B-"), float(span.scores[best]), span.start, span.end)
+
+
+def _grouped(pieces: Sequence[Entity]) -> list[Entity]:
+    """Pieces of one label that follow each other are one entity, unless a B- tag begins another."""
+    groups: list[list[Entity]] = []
+    for piece in pieces:
+        if groups and groups[-1][-1].label == piece.label and not piece.begins:
+            groups[-1].append(piece)
+        else:
+            groups.append([piece])
+    return [
+        Entity(
+            group[0].label,
+            group[0].begins,
+            float(np.mean([piece.score for piece in group])),
+            group[0].start,
+            group[-1].end,
+        )
+        for group in groups
+    ]
+
+
+def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
+    return [
+        *only_texts(request),
+        *unknown(request.parameters, "aggregation"),
+        *one_of(request.parameters, "aggregation", STRATEGIES),
+    ]
+
+
+READER = Reader(mistakes=mistakes, read=read, width=lambda m: len(m.labels), rank=3, windows=True)

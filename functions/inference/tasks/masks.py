@@ -1,0 +1,64 @@
+"""The likeliest tokens in the places of the mask token."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from tokenizers import Encoding
+
+from contracts.errors import Mistake, pointer
+from contracts.manifest import Manifest
+from contracts.prediction import Input, PredictRequest
+from functions.inference.tasks.reading import (
+    Context,
+    Output,
+    Reader,
+    only_texts,
+    unknown,
+    whole_number,
+)
+
+TOP_K = 5
+
+
+def read(
+    value: Input, encodings: Sequence[Encoding], numbers: Sequence[Any], context: Context
+) -> Output:
+    """[masks, vocabulary] logits -> for each mask the `top_k` likeliest tokens; none where the mask was cut off."""
+    top_k = context.parameters.get("top_k", TOP_K)
+    return {"masks": [_mask(logits, top_k, context) for logits in numbers[0]]}
+
+
+def _mask(logits: Any, top_k: int, context: Context) -> Output:
+    powers = np.exp(logits - logits.max())
+    scores = powers / powers.sum()
+    order = np.argsort(-scores, kind="stable")[:top_k]
+    top = [
+        {
+            "token": context.tokenizer.decode([int(i)], skip_special_tokens=False).strip(),
+            "score": float(scores[i]),
+        }
+        for i in order
+    ]
+    return {**top[0], "top": top}
+
+
+def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
+    mask = manifest.details["mask_token"]
+    found = [
+        *only_texts(request),
+        *unknown(request.parameters, "top_k"),
+        *whole_number(request.parameters, "top_k", 1, 100),
+    ]
+    for i, text in enumerate(request.inputs):
+        if isinstance(text, str) and mask not in text:
+            detail = f"has no {mask}; put it where a token is to be found"
+            found.append(Mistake(pointer=pointer("inputs", str(i)), detail=detail))
+    return found
+
+
+READER = Reader(
+    mistakes=mistakes,
+    read=read,
+    width=lambda manifest: int(manifest.details["vocabulary"]),
+)

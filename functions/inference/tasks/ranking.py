@@ -1,0 +1,61 @@
+"""How well each text answers the query that stands in `parameters`: a cross-encoder of one logit."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tokenizers import Encoding
+
+from contracts.errors import Mistake, pointer
+from contracts.manifest import Manifest
+from contracts.prediction import Input, PredictRequest
+from functions.inference.tasks.reading import (
+    ANSWER_BYTES,
+    OUTPUT_BYTES,
+    Context,
+    Output,
+    Parameters,
+    Reader,
+    Text,
+    flag,
+    only_texts,
+    sigmoid,
+    unknown,
+)
+
+
+def texts(value: Input, parameters: Parameters) -> list[Text]:
+    return [(parameters["query"], str(value))]
+
+
+def read(
+    value: Input, encodings: Sequence[Encoding], numbers: Sequence[Any], context: Context
+) -> Output:
+    """The logit's sigmoid, as sentence-transformers has it for one label, or with `raw_scores` the logit."""
+    logit = numbers[0][0]
+    return {"score": logit if context.parameters.get("raw_scores") else sigmoid(logit)}
+
+
+def rank(outputs: list[Output]) -> None:
+    """Number the texts from 1, the best; equal scores keep the order they came in."""
+    order = sorted(range(len(outputs)), key=lambda i: -outputs[i]["score"])
+    for place, i in enumerate(order, start=1):
+        outputs[i]["rank"] = place
+
+
+def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
+    query = request.parameters.get("query")
+    found = [*only_texts(request), *unknown(request.parameters, "query", "raw_scores")]
+    if not isinstance(query, str) or not query.strip():
+        detail = "is needed: the text that the inputs are ranked for"
+        found.append(Mistake(pointer=pointer("parameters", "query"), detail=detail))
+    return [*found, *flag(request.parameters, "raw_scores")]
+
+
+READER = Reader(
+    mistakes=mistakes,
+    texts=texts,
+    read=read,
+    finish=rank,
+    most=lambda manifest, parameters: ANSWER_BYTES // OUTPUT_BYTES,
+    width=lambda manifest: 1,
+)

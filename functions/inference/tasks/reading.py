@@ -1,0 +1,144 @@
+"""What every encoder's task has to say: which texts one input makes, and what the numbers for them mean.
+
+Numbers of a whole text are a plain list: for the few of one request Python outruns numpy, whose every call costs more.
+Numbers of its tokens are an array [tokens, width].
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tokenizers import Encoding, Tokenizer
+
+from contracts.errors import Mistake, pointer
+from contracts.limits import LAMBDA_PAYLOAD_BYTES
+from contracts.manifest import Manifest
+from contracts.prediction import Input, PredictRequest
+
+Parameters = Mapping[str, Any]
+Output = dict[str, Any]
+Text = str | tuple[str, str]
+
+ANSWER_BYTES = LAMBDA_PAYLOAD_BYTES - 1024
+# What an output has besides its scores or floats: keys, token count, the flag, the best label's score.
+OUTPUT_BYTES = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What a reader may look at besides the numbers."""
+
+    manifest: Manifest
+    parameters: Parameters
+    tokenizer: Tokenizer
+
+
+def one_text(value: Input, parameters: Parameters) -> list[Text]:
+    """The input itself; a pair where it is an object of `text` and `text_pair`."""
+    if isinstance(value, str):
+        return [value]
+    return [(value["text"], value["text_pair"])]
+
+
+def unlimited(manifest: Manifest, parameters: Parameters) -> None:
+    """Answers whose size cannot be told beforehand are measured once they are there."""
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """One task of an encoder.
+
+    `mistakes` lists what is wrong with a request, `most` says how many outputs surely fit one answer, `texts`
+    what one input asks the model, `read` what the numbers for those texts answer. `finish` may compare the outputs of a
+    request. The graph answers `rank` axes, the last of them `width` long. What is too long is cut by `truncation`;
+    with `windows`, nothing is cut and the model reads overlapping parts.
+    """
+
+    mistakes: Callable[[PredictRequest, Manifest], list[Mistake]]
+    read: Callable[[Input, Sequence[Encoding], Sequence[Any], Context], Output]
+    width: Callable[[Manifest], int]
+    most: Callable[[Manifest, Parameters], int | None] = unlimited
+    texts: Callable[[Input, Parameters], list[Text]] = one_text
+    finish: Callable[[list[Output]], None] | None = None
+    rank: int = 2
+    truncation: str = "longest_first"
+    windows: bool = False
+
+
+def softmax(logits: Sequence[float]) -> list[float]:
+    """The scores of one row, safe for large logits."""
+    highest = max(logits)
+    powers = [math.exp(logit - highest) for logit in logits]
+    total = math.fsum(powers)
+    return [power / total for power in powers]
+
+
+def sigmoid(logit: float) -> float:
+    """The score of one logit, safe for large ones."""
+    power = math.exp(-abs(logit))
+    return 1 / (1 + power) if logit >= 0 else power / (1 + power)
+
+
+def unknown(parameters: Parameters, *known: str) -> list[Mistake]:
+    detail = f"unknown; this task knows {', '.join(known) or 'no parameters'}"
+    return [
+        Mistake(pointer=pointer("parameters", key), detail=detail)
+        for key in parameters
+        if key not in known
+    ]
+
+
+def whole_number(parameters: Parameters, key: str, low: int, high: int) -> list[Mistake]:
+    """A mistake where the parameter is there and is no whole number in that range."""
+    value = parameters.get(key, low)
+    if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+        return []
+    detail = f"must be a whole number from {low} to {high}"
+    return [Mistake(pointer=pointer("parameters", key), detail=detail)]
+
+
+def share(parameters: Parameters, key: str) -> list[Mistake]:
+    """A mistake where the parameter is there and is no number from 0 to 1."""
+    value = parameters.get(key, 0)
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+        return []
+    return [Mistake(pointer=pointer("parameters", key), detail="must be a number from 0 to 1")]
+
+
+def flag(parameters: Parameters, key: str) -> list[Mistake]:
+    if isinstance(parameters.get(key, False), bool):
+        return []
+    return [Mistake(pointer=pointer("parameters", key), detail="must be true or false")]
+
+
+def one_of(parameters: Parameters, key: str, choices: Sequence[str]) -> list[Mistake]:
+    if parameters.get(key, choices[0]) in choices:
+        return []
+    detail = "must be one of " + ", ".join(choices)
+    return [Mistake(pointer=pointer("parameters", key), detail=detail)]
+
+
+def only_texts(request: PredictRequest) -> list[Mistake]:
+    """A mistake for each input that is an object."""
+    return [
+        Mistake(pointer=pointer("inputs", str(i)), detail="must be a text")
+        for i, value in enumerate(request.inputs)
+        if not isinstance(value, str)
+    ]
+
+
+def objects_of(request: PredictRequest, *keys: str, texts_too: bool = False) -> list[Mistake]:
+    """A mistake for each input that is not an object of exactly those texts (or a text, with `texts_too`)."""
+    mistakes = []
+    form = "{" + ", ".join(f'"{key}": "..."' for key in keys) + "}"
+    for i, value in enumerate(request.inputs):
+        if isinstance(value, str):
+            good = texts_too
+        else:
+            good = set(value) == set(keys) and all(isinstance(v, str) for v in value.values())
+        if not good:
+            detail = f"must be {'a text or ' * texts_too}an object {form}"
+            mistakes.append(Mistake(pointer=pointer("inputs", str(i)), detail=detail))
+    return mistakes
