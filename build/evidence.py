@@ -14,7 +14,9 @@ from build.metrics import Outputs
 from build.plan import Step
 
 
-def provenance(step: Step, chosen: Candidate) -> dict[str, Any]:
+def provenance(
+    step: Step, chosen: Candidate, processors: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
     """Where an artefact comes from and what was proven of it: the same from the same inputs on the same processor."""
     source = step.source
     return {
@@ -25,6 +27,7 @@ def provenance(step: Step, chosen: Candidate) -> dict[str, Any]:
         "gate": figures_of(chosen.figures),
         "objective": step.objective,
         "machine": processor(),
+        "processors": list(processors),
         "seeds": {"bootstrap": SEED},
     }
 
@@ -35,6 +38,7 @@ def evidence(
     candidates: Sequence[Candidate],
     original: Sequence[Outputs],
     seconds: Mapping[str, float],
+    processors: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The figures of one artefact and of all that were measured beside it, with the machine and the day."""
     manifest = chosen.manifest
@@ -58,6 +62,7 @@ def evidence(
             _candidate(c, best, chosen)
             for c, best in zip(candidates, pareto(candidates), strict=True)
         ],
+        "processors": list(processors),
         "per_class": per_class(step, original, chosen.outputs),
         "flips": flips(step, original, chosen.outputs),
         "seconds": dict(seconds),

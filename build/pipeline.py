@@ -17,6 +17,7 @@ from build import choose, lengths
 from build.attempt import ask, calibration, seal, write_manifest
 from build.cache import FOLDER, Cache
 from build.choose import Candidate
+from build.elsewhere import first_that_holds
 from build.errors import GateFailed, SourceError
 from build.evidence import evidence, processor, provenance
 from build.export import export
@@ -25,9 +26,11 @@ from build.metrics import Outputs
 from build.optimise import fuse, plain
 from build.original import answers, feeds_of
 from build.plan import Step, toolchain
+from build.processors import emulated
 from build.progress import Progress
 from build.publish import publish, work_folder, write_json
 from build.quantize import FLOAT, INT8, Recipe, make
+from build.report import write_report
 from build.timing import Timing, time_all
 from contracts.errors import ModelFailed
 from contracts.tasks import Tier
@@ -46,6 +49,7 @@ class Workspace:
     original: tuple[Outputs, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     chosen: Candidate | None = None
+    processors: tuple[dict[str, Any], ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     tell: Callable[[str], None] = lambda text: None
 
@@ -169,10 +173,21 @@ def timing_stage(work: Workspace) -> Workspace:
 
 
 def choose_stage(work: Workspace) -> Workspace:
-    """Pick the best that passes the gate; raises GateFailed with what each of them came to."""
+    """Pick the best that passes the gate, here and on other processors; raises GateFailed with what each came to."""
     step = work.step
+    processor = emulated() if step.portable else None
+    if processor:
+        work.tell(f"asking it under {processor.how}")
     ordered = choose.order(work.candidates, step.objective)
-    if not ordered:
+    chosen, wrong, seen = first_that_holds(step, ordered, work.cache, processor)
+    work = replace(
+        work,
+        processors=tuple(seen),
+        candidates=tuple(
+            replace(c, failures=(*c.failures, *wrong.get(c.folder, ()))) for c in work.candidates
+        ),
+    )
+    if chosen is None:
         lines = [f"  {c.recipe.name}: {'; '.join(c.failures)}" for c in work.candidates]
         raise GateFailed(
             "\n".join(
@@ -183,7 +198,7 @@ def choose_stage(work: Workspace) -> Workspace:
                 ]
             )
         )
-    return replace(work, chosen=ordered[0])
+    return replace(work, chosen=chosen)
 
 
 SOURCE_STAGES: tuple[tuple[str, Stage], ...] = (
@@ -242,9 +257,12 @@ def finish(work: Workspace, out: Path) -> None:
     chosen, place = work.chosen, out / work.step.model
     assert chosen
     manifest = write_manifest(
-        chosen.folder, chosen.manifest, provenance=provenance(work.step, chosen)
+        chosen.folder, chosen.manifest, provenance=provenance(work.step, chosen, work.processors)
     )
     chosen = replace(chosen, manifest=manifest)
-    document = evidence(work.step, chosen, work.candidates, work.original, work.seconds)
+    document = evidence(
+        work.step, chosen, work.candidates, work.original, work.seconds, work.processors
+    )
     publish(chosen.folder, place / work.step.tier)
     write_json(place / "evidence" / f"{work.step.tier}.json", document)
+    write_report(place, work.step.gate)

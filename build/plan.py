@@ -31,6 +31,7 @@ class Step:
     quantize: bool
     objective: str
     memory_mb: int
+    portable: bool
     gate: Gate
     rows_digest: str
     revision: int
@@ -87,6 +88,7 @@ def _step(
         return None, mistakes
     quantize = isinstance(tier_spec, CpuSpec) and tier_spec.quantize == "int8"
     objective = tier_spec.objective if isinstance(tier_spec, CpuSpec) else "latency"
+    portable = isinstance(tier_spec, CpuSpec) and tier_spec.portable
     rows_digest = file_sha256(spec.eval)
     inputs = {
         "revision": REVISION,
@@ -94,6 +96,7 @@ def _step(
         "tier": tier,
         "quantize": quantize,
         "objective": objective,
+        "portable": portable,
         "max_tokens": source.max_tokens,
         "gate": asdict(spec.gate),
         "source": source.digest,
@@ -110,6 +113,7 @@ def _step(
         quantize=quantize,
         objective=objective,
         memory_mb=tier_spec.memory_mb,
+        portable=portable,
         gate=spec.gate,
         rows_digest=rows_digest,
         revision=REVISION,

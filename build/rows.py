@@ -28,7 +28,7 @@ class _Wrong(Exception):
 
 
 def read_rows(path: Path, task: Task, labels: Labels) -> tuple[tuple[Row, ...], list[str]]:
-    """The rows, and what is wrong with the file, line by line. `labels` is what the model knows; None where that is not known."""
+    """The rows, and what is wrong with the file, line by line. `labels` are those the model knows; None: not known."""
     if not path.is_file():
         return (), [f"{path}: not found; give rows as JSON lines under `eval`"]
     try:

@@ -3,18 +3,13 @@
 Machines are shared and their speed drifts, so what counts is the comparison within one build.
 """
 
-import json
-import os
 import statistics
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
 
-from build.errors import BuildError
+from build.workers import Worker
 from contracts.prediction import PredictRequest
 
 LENGTHS = (8, 32, 128, 256)
@@ -33,71 +28,27 @@ class Timing:
 UNTIMED = Timing(ms={}, load_ms=0.0, peak_mb=0.0)
 
 
-class Timed:
-    """A process that has loaded one artefact. It ends with the block, however that ends."""
-
-    def __init__(self, folder: Path, threads: int) -> None:
-        self.folder = folder
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "build.timed", str(folder.resolve()), str(threads)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[1],
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
-        )
-        self.load_ms = 0.0
-        self.peak_mb = 0.0
-        self.ms: dict[int, list[float]] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.process.kill()
-        self.process.communicate()
-
-    def ready(self) -> None:
-        self.load_ms = self._hear()["load_ms"]
-
-    def ask(self, tokens: int, request: PredictRequest, repeats: int) -> None:
-        assert self.process.stdin
-        self.process.stdin.write(json.dumps({**request.to_wire(), "repeats": repeats}) + "\n")
-        self.process.stdin.flush()
-        heard = self._hear()
-        self.ms.setdefault(tokens, []).append(statistics.median(heard["ms"]))
-        self.peak_mb = heard["peak_mb"]
-
-    def _hear(self) -> Any:
-        assert self.process.stdout
-        assert self.process.stderr
-        line = self.process.stdout.readline()
-        if not line:
-            last = self.process.stderr.read().strip().splitlines()[-1:]
-            raise BuildError(
-                f"{self.folder} cannot be timed: its process ended ({''.join(last)}); build again"
-            )
-        return json.loads(line)
-
-    def timing(self) -> Timing:
-        """Medians over the rounds; the first of them, which warms caches, does not count."""
-        ms = {tokens: round(statistics.median(took[1:]), 4) for tokens, took in self.ms.items()}
-        return Timing(ms=ms, load_ms=round(self.load_ms, 1), peak_mb=round(self.peak_mb, 1))
-
-
 def time_all(
     folders: Sequence[Path], requests: Mapping[int, PredictRequest], threads: int
 ) -> list[Timing]:
     """The timing of each artefact, in the order of the folders; `requests` are by their number of tokens."""
+    took: list[dict[int, list[float]]] = [{tokens: [] for tokens in requests} for _ in folders]
+    peaks = [0.0] * len(folders)
     with ExitStack() as stack:
-        processes = []
+        workers, loads = [], []
         for folder in folders:  # one after the other, so that each loads undisturbed
-            process = stack.enter_context(Timed(folder, threads))
-            process.ready()
-            processes.append(process)
+            workers.append(stack.enter_context(Worker(folder, threads)))
+            loads.append(workers[-1].ready())
         for _ in range(ROUNDS + 1):
             for tokens, request in requests.items():
-                for process in processes:
-                    process.ask(tokens, request, REPEATS)
-        return [process.timing() for process in processes]
+                for i, worker in enumerate(workers):
+                    heard = worker.ask(request, repeats=REPEATS)
+                    took[i][tokens].append(statistics.median(heard["ms"]))
+                    peaks[i] = heard["peak_mb"]
+    return [_timing(*one) for one in zip(took, loads, peaks, strict=True)]
+
+
+def _timing(took: Mapping[int, list[float]], load_ms: float, peak_mb: float) -> Timing:
+    """Medians over the rounds; the first of them, which warms caches, does not count."""
+    ms = {tokens: round(statistics.median(rounds[1:]), 4) for tokens, rounds in took.items()}
+    return Timing(ms=ms, load_ms=round(load_ms, 1), peak_mb=round(peak_mb, 1))

@@ -83,6 +83,7 @@ TASK = _Kind(
     lambda v: isinstance(v, str) and v in set(Task),
     Task,
 )
+FLAG = _Kind("true or false", lambda v: isinstance(v, bool))
 POSITIVE = _between(1, 10_000_000)
 
 CPU_KEYS = {
@@ -93,6 +94,7 @@ CPU_KEYS = {
     "max_tokens": _between(2, 1_000_000),
     "quantize": _one_of("int8", "none"),
     "objective": _one_of("latency", "size", "accuracy"),
+    "portable": FLAG,
 }
 GPU_KEYS = {
     "instance": INSTANCE,

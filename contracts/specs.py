@@ -17,6 +17,7 @@ class CpuSpec:
     max_tokens: int | None = None
     quantize: str = "int8"
     objective: str = "latency"
+    portable: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,7 +1,7 @@
-"""One artefact in a process of its own: how long it takes to load, what memory, and how long requests take.
+"""One artefact in a process of its own: asked for its answers, and for how long they take.
 
-`python -m build.timed FOLDER THREADS` loads the artefact, says so in a line of JSON, and then answers each request
-line with how long it took. The parent asks one process at a time.
+`python -m build.worker FOLDER THREADS` loads the artefact, says so in a line of JSON, and then answers each request
+line with outputs and times. The parent may put an emulator before the interpreter.
 """
 
 import json
@@ -14,13 +14,11 @@ from contracts.prediction import PredictRequest
 
 
 def main(folder: Path, threads: int) -> None:
-    start = time.perf_counter()
     from functions.inference.engine import Engine
 
-    imported = time.perf_counter()
+    start = time.perf_counter()
     engine = Engine.load(folder, threads=threads, max_inputs=1_000_000)
-    loaded = time.perf_counter()
-    _say(import_ms=(imported - start) * 1e3, load_ms=(loaded - imported) * 1e3)
+    _say(load_ms=(time.perf_counter() - start) * 1e3)
     for line in sys.stdin:
         asked = json.loads(line)
         request = PredictRequest(
@@ -29,9 +27,9 @@ def main(folder: Path, threads: int) -> None:
         took = []
         for _ in range(asked["repeats"]):
             begin = time.perf_counter()
-            engine.predict(request)
+            answer = engine.predict(request)
             took.append((time.perf_counter() - begin) * 1e3)
-        _say(ms=took, peak_mb=_peak_mb())
+        _say(ms=took, peak_mb=_peak_mb(), outputs=answer.outputs if asked["answer"] else ())
 
 
 def _say(**values: Any) -> None:
@@ -45,7 +43,7 @@ def _peak_mb() -> float:
     if not status.exists():
         return 0.0
     lines = status.read_text("utf-8").splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0.0)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,185 @@
+"""The evidence of one model as a page of its own: no script, nothing loaded from elsewhere."""
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from build.plot import kind, latency_plot, nearness, pareto_plot
+from build.publish import write_whole
+from contracts.specs import Gate
+
+CSS = Path(__file__).with_name("report.css")
+Document = Mapping[str, Any]
+
+
+def report(evidence: Sequence[Document], gate: float) -> str:
+    """The page; `evidence` is of each tier, `gate` the least nearness that they had to reach."""
+    first = evidence[0]
+    sections = "".join(_tier(document, gate) for document in evidence)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{_text(first["model"])}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{CSS.read_text('utf-8')}</style></head><body>"
+        f"<h1>{_text(first['model'])}</h1>"
+        f'<p class="dim">{_text(first["task"])} · from a {_text(first["source"])}'
+        f"{' · licence ' + _text(first['licence']) if first['licence'] else ''} · {_text(first['machine'])} · "
+        f"{_text(first['date'])}</p>{sections}{_tools(first)}</body></html>\n"
+    )
+
+
+def write_report(place: Path, gate: Gate) -> None:
+    """Write a model's page from the evidence of all of its tiers."""
+    found = [
+        json.loads(path.read_text("utf-8")) for path in sorted((place / "evidence").glob("*.json"))
+    ]
+    whole = [document for document in found if "candidates" in document]
+    least = gate.min_cosine_mean if "cosine_mean" in whole[0] else gate.min_agreement
+    write_whole(place / "report.html", report(whole, least))
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))
+
+
+def _tier(document: Document, gate: float) -> str:
+    candidates = document["candidates"]
+    parts = [f"<h2>{_text(document['tier'])}: {_text(document['recipe'])}</h2>", _cards(document)]
+    if "agreement" in document:
+        parts.append(f"<p>{_sentence(document)}</p>")
+    if len(candidates) > 1 and document["expected_ms"]:
+        parts += [
+            "<h2>What was tried</h2>",
+            pareto_plot(candidates, gate),
+            '<p class="dim">Latency of a row like yours against nearness to the original; a circle&#39;s area is '
+            "the size. Dotted: none is better in every way. What ships is the best by "
+            f"{_text(document['objective'])} of those that pass the gate.</p>",
+            _candidates(candidates),
+            "<h2>Latency by length</h2>",
+            latency_plot(candidates),
+        ]
+    if document["processors"]:
+        parts += ["<h2>On other processors</h2>", _processors(document["processors"])]
+    if document["per_class"]:
+        parts += ["<h2>By label</h2>", _classes(document["per_class"])]
+    if document["flips"]:
+        parts += ["<h2>Answers that changed</h2>", _flips(document["flips"])]
+    return "".join(parts)
+
+
+def _cards(document: Document) -> str:
+    before, after = document["bytes_original"] / 1e6, document["bytes_built"] / 1e6
+    cards = [(f"{before:.1f} → {after:.1f} MB", "size"), (_text(document["version"]), "version")]
+    if document["expected_ms"]:
+        cards.insert(0, (f"{document['expected_ms']:.2f} ms", "a row like yours"))
+    if "agreement" in document:
+        metric = f"{document['metric_original']:.1%} → {document['metric_built']:.1%}"
+        cards.insert(0, (metric, f"{document['metric']} on {document['rows']} rows"))
+        cards.insert(1, (f"{document['agreement']:.2%}", "answered as by the original"))
+    else:
+        cards.insert(0, (f"{document['cosine_mean']:.4f}", "mean cosine to the original"))
+        cards.insert(1, (f"{document['cosine_p5']:.4f}", "5th percentile of the cosine"))
+    inner = "".join(
+        f'<div class="card"><b>{big}</b><span>{_text(s)}</span></div>' for big, s in cards
+    )
+    return f'<div class="cards">{inner}</div>'
+
+
+def _sentence(document: Document) -> str:
+    labels = (
+        "measured on your labels"
+        if document["reference"] == "labels"
+        else "your rows have no labels, so the original's own answers are the reference"
+    )
+    return _text(
+        f"The {document['metric']} of what was built minus the original's lies between "
+        f"{document['difference_low']:+.2%} and {document['difference_high']:+.2%} (95 %, paired bootstrap), {labels}. "
+        f"Of all such rows, {document['agreement_low']:.2%} to {document['agreement_high']:.2%} are answered alike "
+        "(95 %, Wilson)."
+    )
+
+
+def _candidates(candidates: Sequence[Document]) -> str:
+    lengths = list(candidates[0]["ms"])
+    head = [
+        "",
+        "recipe",
+        "alike",
+        "metric",
+        "MB",
+        "ms/row",
+        *(f"{t} tokens" for t in lengths),
+        "load ms",
+        "peak MB",
+    ]
+    rows = []
+    for number, c in enumerate(candidates, start=1):
+        why = "".join(f'<div class="why">{_text(f)}</div>' for f in c["failures"])
+        metric = f"{c['metric_built']:.2%}" if "metric_built" in c else f"{c['cosine_p5']:.4f}"
+        cells = [
+            f"{nearness(c):.2%}",
+            metric,
+            f"{c['bytes'] / 1e6:.1f}",
+            f"{c['expected_ms']:.2f}",
+            *(f"{c['ms'][t]:.2f}" for t in lengths),
+            f"{c['load_ms']:.0f}",
+            f"{c['peak_mb']:.0f}",
+        ]
+        mark = " ✓" if c["chosen"] else ""
+        rows.append(
+            f'<tr class="{kind(c)}"><td class="n">{number}</td><td>{_text(c["recipe"])}{mark}{why}</td>'
+            + "".join(f'<td class="n">{cell}</td>' for cell in cells)
+            + "</tr>"
+        )
+    return _table(head, rows, texts=2)
+
+
+def _processors(processors: Sequence[Document]) -> str:
+    rows = [
+        f"<tr><td>{_text(p['name'])}</td><td>{_text(p['how'])}</td><td class='n'>{p['rows']}</td>"
+        f"<td class='n'>{p['same']:.2%}</td><td>{_text(p['verdict'])}</td></tr>"
+        for p in processors
+    ]
+    return _table(["processor", "how", "rows", "same as here", ""], rows, texts=2)
+
+
+def _classes(table: Sequence[Document]) -> str:
+    rows = []
+    for entry in sorted(table, key=lambda e: e["built"] - e["original"]):
+        change = entry["built"] - entry["original"]
+        mark = "up" if change > 0 else "down" if change < 0 else ""
+        rows.append(
+            f"<tr><td>{_text(entry['label'])}</td><td class='n'>{entry['rows']}</td>"
+            f"<td class='n'>{entry['original']:.1%}</td><td class='n'>{entry['built']:.1%}</td>"
+            f"<td class='n {mark}'>{change:+.1%}</td></tr>"
+        )
+    return _table(["label", "rows", "original right", "built right", "change"], rows, texts=1)
+
+
+def _flips(flips: Sequence[Document]) -> str:
+    rows = []
+    for flip in flips:
+        asked = flip["request"]["inputs"][0]
+        text = asked if isinstance(asked, str) else json.dumps(asked, ensure_ascii=False)
+        verdict = {flip["right"] == flip["built"]: "up", flip["right"] == flip["original"]: "down"}
+        mark = verdict.get(True, "") if flip["right"] is not None else ""
+        rows.append(
+            f"<tr><td>{_text(text[:300])}</td><td>{_text(flip['right'] if flip['right'] is not None else '–')}</td>"
+            f"<td>{_text(flip['original'])}</td><td class='{mark}'>{_text(flip['built'])}</td></tr>"
+        )
+    return _table(["input", "right", "original", "built"], rows, texts=4)
+
+
+def _table(head: Sequence[str], rows: Sequence[str], *, texts: int) -> str:
+    """A table whose first columns are texts and whose others are numbers."""
+    names = "".join(
+        f"<th{'' if i < texts else ' class=n'}>{_text(name)}</th>" for i, name in enumerate(head)
+    )
+    return f'<div class="wide"><table><tr>{names}</tr>{"".join(rows)}</table></div>'
+
+
+def _tools(document: Document) -> str:
+    tools = ", ".join(f"{name} {version}" for name, version in document["toolchain"].items())
+    seconds = ", ".join(f"{name} {took:g} s" for name, took in document["seconds"].items())
+    return f'<h2>How</h2><p class="dim">{_text(seconds)}.</p><p class="dim">{_text(tools)}.</p>'
