@@ -4,6 +4,7 @@
 rename, after the code that will serve it has shown that it answers like the original.
 """
 
+import os
 from pathlib import Path
 
 from build.plan import Step, plan
@@ -16,6 +17,9 @@ def run(steps: tuple[Step, ...], out: Path, progress: Progress | None = None) ->
     """Build every step that is not current; raises BuildError. Imports torch, so it takes its seconds."""
     if all(step.current for step in steps):
         return
+    # Threads that wait without spinning leave the machine to the others on it; read once, when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
     from build.pipeline import build_all
 
     build_all(steps, out, progress or Silent())

@@ -32,7 +32,7 @@ def seal(
     """Make a folder of what an artefact consists of, and write its manifest over all of it."""
     folder.mkdir()
     source = step.source
-    shutil.copyfile(source.folder / "tokenizer.json", folder / "tokenizer.json")
+    shutil.copyfile(source.tokenizer, folder / "tokenizer.json")
     shutil.copyfile(model, folder / "model.onnx")
     write_golden(folder / "golden.jsonl", step.rows, original)
     manifest = Manifest(

@@ -1,10 +1,11 @@
-"""Hugging Face folder to ONNX, by optimum's exporter. Nothing else knows of optimum, so another can take its place."""
+"""A source to ONNX; a Hugging Face folder by optimum, which nothing else knows of, so another can take its place."""
 
 from pathlib import Path
 
+from build import onnxsource, torchscript
 from build.errors import ExportFailed
 from build.quiet import quiet
-from build.source import Source
+from build.source import HUGGING_FACE, ONNX, TORCHSCRIPT, Source
 from contracts.tasks import Task
 
 # What optimum calls the graph that a task needs, where it is not the task's own name.
@@ -17,6 +18,16 @@ OPSET = 18
 
 
 def export(source: Source, destination: Path) -> Path:
+    """The model as ONNX at `destination/model.onnx`, whatever it was saved as; raises ExportFailed."""
+    exporters = {
+        HUGGING_FACE: _by_optimum,
+        ONNX: onnxsource.export,
+        TORCHSCRIPT: torchscript.export,
+    }
+    return exporters[source.kind](source, destination)
+
+
+def _by_optimum(source: Source, destination: Path) -> Path:
     """The model as ONNX at `destination/model.onnx`, in full precision; raises ExportFailed."""
     with quiet():
         from optimum.exporters.onnx import main_export

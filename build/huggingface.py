@@ -6,7 +6,8 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from build.source import Source, Unusable, digest_of
+from build.source import HUGGING_FACE, Source, Unusable, digest_of
+from contracts.specs import Hints
 from contracts.tasks import Task
 
 # What a transformers tokenizer says when it has no limit of its own is a number around 1e30.
@@ -26,7 +27,7 @@ POOLING = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 
 
-def missing(folder: Path) -> list[str]:
+def _missing(folder: Path) -> list[str]:
     """What has to be in the folder and is not."""
     mistakes = [
         f"no {name}; save the model with `save_pretrained` and a fast tokenizer"
@@ -44,8 +45,10 @@ def missing(folder: Path) -> list[str]:
     return mistakes
 
 
-def read(folder: Path, task: Task, max_tokens: int | None) -> Source:
-    """The source; raises Unusable."""
+def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
+    """The source; raises Unusable with everything that is missing, or the first thing that is wrong."""
+    if mistakes := _missing(folder):
+        raise Unusable(*mistakes)
     if task not in ARCHITECTURES:
         raise Unusable(f"{task} cannot be built from a Hugging Face folder yet; correct `task`")
     weight_bytes = sum(check_weights(path) for path in _weight_files(folder))
@@ -58,25 +61,26 @@ def read(folder: Path, task: Task, max_tokens: int | None) -> Source:
         )
     _check_vocabulary(folder, config)
     embeds = task is Task.FEATURE_EXTRACTION
-    pooling, normalize = _pooling(folder) if embeds else ("", False)
+    pooling, normalize = read_pooling(folder) if embeds else ("", False)
     has_labels = ARCHITECTURES[task].endswith(("SequenceClassification", "TokenClassification"))
-    labels = _labels(config, 1 if task is Task.TEXT_RANKING else 2) if has_labels else ()
+    labels = read_labels(config, 1 if task is Task.TEXT_RANKING else 2) if has_labels else ()
     return Source(
-        kind="Hugging Face folder",
+        kind=HUGGING_FACE,
         folder=folder,
         task=task,
         digest=digest_of(folder),
+        tokenizer=folder / "tokenizer.json",
         weight_bytes=weight_bytes,
         model_type=str(config.get("model_type", "")),
         heads=int(config.get("num_attention_heads", config.get("n_heads", 0))),
         hidden=int(config.get("hidden_size", config.get("dim", 0))),
-        max_tokens=_max_tokens(folder, config, max_tokens),
+        max_tokens=read_max_tokens(folder, config, max_tokens),
         labels=labels,
         pooling=pooling,
         normalize=normalize,
         pad_token_id=int(config.get("pad_token_id") or 0),
-        licence=_licence(folder),
-        details=_details(folder, config, task, labels),
+        licence=read_licence(folder),
+        details=read_details(folder, config, task, labels),
     )
 
 
@@ -90,7 +94,7 @@ def read_json(path: Path) -> dict[str, Any]:
     return document
 
 
-def _optional(path: Path) -> dict[str, Any]:
+def optional_json(path: Path) -> dict[str, Any]:
     return read_json(path) if path.is_file() else {}
 
 
@@ -147,7 +151,7 @@ def vocabulary(folder: Path) -> dict[str, int]:
     return {**found, **added}
 
 
-def _labels(config: dict[str, Any], least: int) -> tuple[str, ...]:
+def read_labels(config: dict[str, Any], least: int) -> tuple[str, ...]:
     names = config.get("id2label") or {}
     labels = tuple(str(names.get(str(i), "")) for i in range(len(names)))
     if len(labels) < least or not all(labels) or len(set(labels)) < len(labels):
@@ -155,13 +159,13 @@ def _labels(config: dict[str, Any], least: int) -> tuple[str, ...]:
     return labels
 
 
-def _max_tokens(folder: Path, config: dict[str, Any], asked: int | None) -> int:
+def read_max_tokens(folder: Path, config: dict[str, Any], asked: int | None) -> int:
     positions = config.get("max_position_embeddings")
     if positions and config.get("model_type") in SHIFTED:
         positions -= int(config.get("pad_token_id") or 0) + 1
     limits = (
-        _optional(folder / "sentence_bert_config.json").get("max_seq_length"),
-        _optional(folder / "tokenizer_config.json").get("model_max_length"),
+        optional_json(folder / "sentence_bert_config.json").get("max_seq_length"),
+        optional_json(folder / "tokenizer_config.json").get("model_max_length"),
         positions,
     )
     known = [int(limit) for limit in limits if limit and limit < NO_LIMIT]
@@ -173,7 +177,7 @@ def _max_tokens(folder: Path, config: dict[str, Any], asked: int | None) -> int:
     return asked or most
 
 
-def _pooling(folder: Path) -> tuple[str, bool]:
+def read_pooling(folder: Path) -> tuple[str, bool]:
     """How sentence-transformers makes one vector of many, by the folder's own `modules.json`."""
     path = folder / "modules.json"
     if not path.is_file():
@@ -195,7 +199,7 @@ def _pooling(folder: Path) -> tuple[str, bool]:
     return POOLING[modes[0]], kinds[-1] == "Normalize"
 
 
-def _details(
+def read_details(
     folder: Path, config: dict[str, Any], task: Task, labels: tuple[str, ...]
 ) -> dict[str, Any]:
     """What the task's reader has to know besides."""
@@ -228,7 +232,7 @@ def _entailment(labels: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _mask(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
-    token = _optional(folder / "tokenizer_config.json").get("mask_token")
+    token = optional_json(folder / "tokenizer_config.json").get("mask_token")
     if isinstance(token, dict):
         token = token.get("content")
     known = vocabulary(folder)
@@ -237,7 +241,7 @@ def _mask(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     return {"mask_token": token, "mask_id": known[token], "vocabulary": int(config["vocab_size"])}
 
 
-def _licence(folder: Path) -> str:
+def read_licence(folder: Path) -> str:
     """What the model card says of it: the `license` of its YAML header."""
     card = folder / "README.md"
     if not card.is_file():

@@ -1,23 +1,27 @@
-"""The original, by transformers and torch: what every candidate is measured against.
+"""The original, by transformers and torch, or the graph that was given: what every candidate is measured against.
 
 It answers through the same readers as the artefact that will be served, so that only the numbers can differ; that
 the readers themselves answer as transformers does is what their tests show.
 """
 
 import inspect
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from build import torchscript
 from build.errors import SourceError
 from build.quiet import quiet
-from build.source import Source
+from build.source import HUGGING_FACE, ONNX, TORCHSCRIPT, Source
 from contracts.manifest import Manifest
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier
-from functions.inference.encoder import TOKENIZER, Encoder
+from functions.inference.encoder import Encoder, Forward
+from functions.inference.session import open_session
 from functions.inference.tasks import reader_of
 from functions.inference.tokens import INPUTS, Feeds, encode, open_tokenizer
 
@@ -33,8 +37,27 @@ AUTO = {
 TOKENS_COMPARED = 64
 
 
-def open_original(source: Source) -> Encoder:
-    """The original behind the interface of an artefact; raises SourceError where its tokenizers disagree."""
+def open_original(source: Source, graph: Path) -> Encoder:
+    """The original behind the interface of an artefact; `graph` is the plain one, the original of an ONNX source."""
+    makers = {HUGGING_FACE: _transformers, ONNX: _session, TORCHSCRIPT: _script}
+    forward, names = makers[source.kind](source, graph)
+    manifest = Manifest(
+        model="original",
+        task=source.task,
+        tier=Tier.GPU,
+        precision="fp32",
+        recipe="original",
+        max_tokens=source.max_tokens,
+        labels=source.labels,
+        pad_token_id=source.pad_token_id,
+        batches=not source.quantized,
+        details=source.details,
+        toolchain={},
+    )
+    return Encoder.over(forward, source.tokenizer, manifest, input_names=names)
+
+
+def _transformers(source: Source, graph: Path) -> tuple[Forward, tuple[str, ...]]:
     import transformers
 
     with quiet():
@@ -45,32 +68,40 @@ def open_original(source: Source) -> Encoder:
             .float()
         )
     known = inspect.signature(model.forward).parameters
-    manifest = Manifest(
-        model="original",
-        task=source.task,
-        tier=Tier.GPU,
-        precision="fp32",
-        recipe="original",
-        max_tokens=source.max_tokens,
-        labels=source.labels,
-        pad_token_id=source.pad_token_id,
-        details=source.details,
-        toolchain={},
-    )
-    return Encoder.over(
-        lambda feeds: _forward(model, source, feeds),
-        source.folder,
-        manifest,
-        input_names=tuple(name for name in INPUTS if name in known),
-    )
+    names = tuple(name for name in INPUTS if name in known)
+    return (lambda feeds: _forward(model, source, feeds)), names
+
+
+def _session(source: Source, graph: Path) -> tuple[Forward, tuple[str, ...]]:
+    session = open_session(graph, threads=os.cpu_count() or 1, device="cpu")
+    names = tuple(node.name for node in session.get_inputs())
+    return (lambda feeds: session.run(None, feeds)[0]), names
+
+
+def _script(source: Source, graph: Path) -> tuple[Forward, tuple[str, ...]]:
+    import torch
+
+    assert source.file
+    module = torchscript.load(source.file)
+    count = 2 if source.task is Task.QUESTION_ANSWERING else 1
+
+    def forward(feeds: Feeds) -> NDArray[np.float32]:
+        with torch.inference_mode():
+            asked = [torch.from_numpy(np.array(feeds[name])) for name in source.inputs]
+            found = torchscript.first_tensors(module(*asked), count)
+        numbers: NDArray[np.float32] = (found[0] if count == 1 else torch.stack(found, -1)).numpy()
+        return numbers
+
+    return forward, source.inputs
 
 
 def answers(
-    source: Source, requests: Sequence[PredictRequest]
+    source: Source, requests: Sequence[PredictRequest], graph: Path = Path()
 ) -> tuple[tuple[dict[str, Any], ...], ...]:
     """The original's outputs for each request; raises ModelFailed for numbers that are not finite."""
-    original = open_original(source)
-    _check_tokens(source, original, requests)
+    original = open_original(source, graph)
+    if source.kind == HUGGING_FACE:
+        _check_tokens(source, original, requests)
     with quiet():
         return tuple(tuple(original.outputs(request)) for request in requests)
 
@@ -79,7 +110,7 @@ def feeds_of(source: Source, requests: Sequence[PredictRequest]) -> list[Feeds]:
     """What each text that the requests make feeds the model, one text at a time."""
     reader = reader_of(source.task)
     tokenizer = open_tokenizer(
-        source.folder / TOKENIZER,
+        source.tokenizer,
         source.max_tokens,
         truncation=reader.truncation,
         windows=reader.windows,

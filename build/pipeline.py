@@ -92,7 +92,7 @@ def original_stage(work: Workspace) -> Workspace:
 
     def asked() -> Any:
         try:
-            return answers(step.source, [row.request for row in step.rows])
+            return answers(step.source, [row.request for row in step.rows], work.plain or Path())
         except ModelFailed as error:
             raise SourceError(
                 [
@@ -108,7 +108,7 @@ def original_stage(work: Workspace) -> Workspace:
 def candidates_stage(work: Workspace) -> Workspace:
     """Make and ask each candidate; a recipe that changes nothing of this model is left out."""
     step = work.step
-    recipes = FLOAT[1:] if step.tier is Tier.GPU else (*FLOAT, *(INT8 if step.quantize else ()))
+    recipes = recipes_for(step)
     feeds = calibration(feeds_of(step.source, [row.request for row in step.rows]))
     made: dict[str, Recipe] = {}
     for recipe in recipes:
@@ -119,6 +119,15 @@ def candidates_stage(work: Workspace) -> Workspace:
             made[model] = recipe
             work = replace(work, candidates=(*work.candidates, candidate))
     return work
+
+
+def recipes_for(step: Step) -> Sequence[Recipe]:
+    """What is tried: of a graph that is quantized already, only itself."""
+    if step.source.quantized:
+        return (replace(FLOAT[0], name="as it was", given=True),)
+    if step.tier is Tier.GPU:
+        return FLOAT[1:]
+    return (*FLOAT, *(INT8 if step.quantize else ()))
 
 
 def _attempt(work: Workspace, recipe: Recipe, feeds: Sequence[Any]) -> Candidate:
@@ -158,7 +167,7 @@ def timing_stage(work: Workspace) -> Workspace:
         return work
     tokens = [sum(output["tokens"] for output in outputs) for outputs in work.original]
     asked = lengths.requests(
-        step.task, step.rows, tokens, step.source.folder / "tokenizer.json", step.source.max_tokens
+        step.task, step.rows, tokens, step.source.tokenizer, step.source.max_tokens
     )
     shares = choose.shares(tokens, list(asked))
     folders = [candidate.folder for candidate in work.candidates]

@@ -81,7 +81,7 @@ def _step(
     folder = spec.source
     if isinstance(tier_spec, GpuSpec) and tier_spec.source:
         folder = tier_spec.source
-    source, mistakes = inspect(folder, spec.task, tier_spec.max_tokens)
+    source, mistakes = inspect(folder, spec.task, tier_spec.max_tokens, spec.hints)
     rows, wrong = read_rows(spec.eval, spec.task, source.labels if source else None)
     mistakes = [f"{spec.name}: {mistake}" for mistake in [*mistakes, *wrong]]
     if source is None or mistakes:
@@ -100,6 +100,7 @@ def _step(
         "max_tokens": source.max_tokens,
         "gate": asdict(spec.gate),
         "source": source.digest,
+        "labels": source.labels,
         "eval": rows_digest,
         "toolchain": toolchain(),
     }

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 340, 64, 44, 20, 20
+STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 Scale = Callable[[float], float]
 Candidate = Mapping[str, Any]
 
@@ -111,12 +112,14 @@ def _axis_x(x: Scale, values: Sequence[float], name: str) -> list[str]:
 
 
 def _axis_y(y: Scale, lowest: float) -> list[str]:
-    step = max((1 - lowest) / 4, 0.0005)
+    step = next(s for s in STEPS if (1 - lowest) / s <= 5)
     parts = []
-    for i in range(5):
+    for i in range(6):
         value = 1 - i * step
+        if value < lowest - step / 2:
+            break
         parts.append(
             f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
-            f'<text class="tick" x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.2%}</text>'
+            f'<text class="tick" x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.1%}</text>'
         )
     return parts

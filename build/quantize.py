@@ -25,6 +25,7 @@ class Recipe:
     of 8-bit weights and activations saturate 16-bit sums, and one model would answer differently from host to host.
     `ranges` are those of activations: of each request (dynamic), or fixed on the user's rows (static). `smoothed` evens
     activations out first; `blocks` is how many of the most sensitive products are computed in blocks, -1 is all.
+    `given` is a graph that was quantized before it came here.
     """
 
     name: str
@@ -36,15 +37,16 @@ class Recipe:
     ranges: str = "dynamic"
     smoothed: bool = False
     blocks: int = 0
+    given: bool = False
 
     @property
     def precision(self) -> str:
-        return "int8" if self.products or self.tables or self.blocks else "fp32"
+        return "int8" if self.products or self.tables or self.blocks or self.given else "fp32"
 
     @property
     def batches(self) -> bool:
         """Whether an answer stays the same beside others: not where ranges are those of the whole batch."""
-        return not self.products or self.ranges == "static"
+        return not self.given and (not self.products or self.ranges == "static")
 
     @property
     def calibrated(self) -> bool:

@@ -146,15 +146,20 @@ def _processors(processors: Sequence[Document]) -> str:
 
 def _classes(table: Sequence[Document]) -> str:
     rows = []
-    for entry in sorted(table, key=lambda e: e["built"] - e["original"]):
+    changed = [e for e in table if e["built"] != e["original"]]
+    for entry in sorted(changed, key=lambda e: e["built"] - e["original"]):
         change = entry["built"] - entry["original"]
-        mark = "up" if change > 0 else "down" if change < 0 else ""
+        mark = "up" if change > 0 else "down"
         rows.append(
             f"<tr><td>{_text(entry['label'])}</td><td class='n'>{entry['rows']}</td>"
             f"<td class='n'>{entry['original']:.1%}</td><td class='n'>{entry['built']:.1%}</td>"
             f"<td class='n {mark}'>{change:+.1%}</td></tr>"
         )
-    return _table(["label", "rows", "original right", "built right", "change"], rows, texts=1)
+    same = (
+        f"<p>{len(table) - len(changed)} of {len(table)} labels are right as often as before.</p>"
+    )
+    head = ["label", "rows", "original right", "built right", "change"]
+    return same + (_table(head, rows, texts=1) if rows else "")
 
 
 def _flips(flips: Sequence[Document]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from contracts.limits import LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S
 from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
-from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
+from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, Hints, ModelSpec, Throttle
 from contracts.tasks import Task
 
 ANSWERS, VECTORS = ("min_accuracy_ratio", "min_agreement"), ("min_cosine_mean", "min_cosine_p5")
@@ -83,6 +83,11 @@ TASK = _Kind(
     lambda v: isinstance(v, str) and v in set(Task),
     Task,
 )
+NAMES = _Kind(
+    "a list of texts",
+    lambda v: isinstance(v, list) and bool(v) and all(isinstance(n, str) and n for n in v),
+    tuple,
+)
 FLAG = _Kind("true or false", lambda v: isinstance(v, bool))
 POSITIVE = _between(1, 10_000_000)
 
@@ -105,7 +110,17 @@ GPU_KEYS = {
     "max_tokens": _between(2, 1_000_000),
     "memory_mb": _between(128, 2_000_000),
 }
-MODEL_KEYS = {"source": PATH, "task": TASK, "eval": PATH, "cpu": TABLE, "gpu": TABLE, "gate": TABLE}
+MODEL_KEYS = {
+    "source": PATH,
+    "task": TASK,
+    "eval": PATH,
+    "tokenizer": PATH,
+    "labels": NAMES,
+    "inputs": NAMES,
+    "cpu": TABLE,
+    "gpu": TABLE,
+    "gate": TABLE,
+}
 DEPLOYMENT_KEYS = {"name": _name(MAX_DEPLOYMENT_CHARS), "region": REGION, "throttle": TABLE}
 THROTTLE_KEYS = {"rate": _between(1, 10_000), "burst": _between(1, 5_000)}
 
@@ -163,6 +178,11 @@ class _Reader:
             cpu=None if cpu is None else CpuSpec(**cpu),
             gpu=None if gpu is None else GpuSpec(**gpu),
             gate=gate,
+            hints=Hints(
+                tokenizer=base / taken["tokenizer"] if "tokenizer" in taken else None,
+                labels=taken.get("labels", ()),
+                inputs=taken.get("inputs", ()),
+            ),
         )
 
     def gate(self, at: str, table: dict[str, Any], task: Task | None) -> Gate:

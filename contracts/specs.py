@@ -44,6 +44,15 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hints:
+    """What a bare graph does not say of itself: its tokenizer, its labels, and what its inputs are in order."""
+
+    tokenizer: Path | None = None
+    labels: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     """One table of `models.toml`; a tier's table is present or the tier is not deployed."""
 
@@ -54,6 +63,7 @@ class ModelSpec:
     cpu: CpuSpec | None = None
     gpu: GpuSpec | None = None
     gate: Gate = field(default_factory=Gate)
+    hints: Hints = field(default_factory=Hints)
 
     @property
     def tiers(self) -> dict[Tier, CpuSpec | GpuSpec]:

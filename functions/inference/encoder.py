@@ -48,7 +48,7 @@ class Encoder:
         output = [session.get_outputs()[0].name]
         return cls.over(
             lambda feeds: session.run(output, feeds)[0],
-            folder,
+            folder / TOKENIZER,
             manifest,
             input_names=names,
             providers=tuple(session.get_providers()),
@@ -58,16 +58,16 @@ class Encoder:
     def over(
         cls,
         forward: Forward,
-        folder: Path,
+        tokenizer_json: Path,
         manifest: Manifest,
         *,
         input_names: tuple[str, ...],
         providers: tuple[str, ...] = (),
     ) -> Self:
-        """The same over any forward pass, with the folder's tokenizer."""
+        """The same over any forward pass, with the tokenizer of that file."""
         reader = reader_of(manifest.task)
         tokenizer = open_tokenizer(
-            folder / TOKENIZER,
+            tokenizer_json,
             manifest.max_tokens,
             truncation=reader.truncation,
             windows=reader.windows,

@@ -1,0 +1,199 @@
+"""An ONNX graph as a source: a file, or a folder with one; fp32 or already quantized.
+
+The graph itself is the original that candidates are measured against.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, helper
+
+from build.errors import ExportFailed
+from build.huggingface import (
+    optional_json,
+    read_details,
+    read_labels,
+    read_licence,
+    read_max_tokens,
+    read_pooling,
+)
+from build.source import ONNX, Source, Unusable, digest_of
+from contracts.specs import Hints
+from contracts.tasks import Task
+from functions.inference.tokens import INPUTS
+
+OLDEST_OPSET, OPSET = 13, 18
+QUANTIZED = {"DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "QAttention"}
+OUTPUTS = {Task.QUESTION_ANSWERING: 2}
+LABELLED = {
+    Task.TEXT_CLASSIFICATION: 2,
+    Task.TOKEN_CLASSIFICATION: 2,
+    Task.ZERO_SHOT_CLASSIFICATION: 2,
+    Task.TEXT_RANKING: 1,
+}
+
+
+def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
+    """The source; raises Unusable."""
+    path = _graph_of(source) if source.is_dir() else source
+    folder = path.parent
+    tokenizer = hints.tokenizer or folder / "tokenizer.json"
+    if not tokenizer.is_file():
+        raise Unusable(
+            f"no {tokenizer.name} beside it; name the one that belongs to it as `tokenizer`"
+        )
+    graph = read_graph(path).graph
+    names = [node.name for node in graph.input]
+    _check_inputs(names, hints.inputs)
+    config = optional_json(folder / "config.json")
+    labels = hints.labels
+    if task in LABELLED and not labels:
+        labels = _labels_of(config, task)
+    pooling, normalize = ("", False)
+    if task is Task.FEATURE_EXTRACTION and _rank(graph) == 3:
+        pooling, normalize = read_pooling(folder)
+    return Source(
+        kind=ONNX,
+        folder=folder,
+        task=task,
+        digest=digest_of(folder, tokenizer),
+        tokenizer=tokenizer,
+        file=path,
+        inputs=hints.inputs or tuple(names),
+        weight_bytes=sum(p.stat().st_size for p in (path, *external_files(path))),
+        model_type=str(config.get("model_type", "")),
+        heads=int(config.get("num_attention_heads", 0)),
+        hidden=int(config.get("hidden_size", 0)),
+        max_tokens=read_max_tokens(folder, config, max_tokens),
+        labels=labels,
+        pooling=pooling,
+        normalize=normalize,
+        pad_token_id=int(config.get("pad_token_id") or 0),
+        licence=read_licence(folder),
+        details=read_details(folder, config, task, labels),
+        quantized=any(node.op_type in QUANTIZED for node in graph.node),
+    )
+
+
+def _graph_of(folder: Path) -> Path:
+    found = sorted(folder.glob("*.onnx"))
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise Unusable(f"holds {names}; name the one to build as `source`")
+    return found[0]
+
+
+def read_graph(path: Path) -> Any:
+    """The graph without its external data, after each reference to it was found whole and within the folder."""
+    if not path.stat().st_size:
+        raise Unusable(f"{path.name} is empty; copy it again")
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except (DecodeError, ValueError) as error:
+        raise Unusable(
+            f"{path.name} is not an ONNX file, or cut short ({error}); copy it again"
+        ) from error
+    if not model.graph.node:
+        raise Unusable(f"{path.name} is not an ONNX file, or has no nodes; copy it again")
+    for tensor in model.graph.initializer:
+        if tensor.data_location == TensorProto.EXTERNAL:
+            _check_external(path, tensor)
+    return model
+
+
+def _check_external(path: Path, tensor: Any) -> None:
+    """A location is a path within the graph's folder, whatever links lead there, and the data are all there."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    inside = path.parent.resolve()
+    target = (inside / location).resolve()
+    if not location or Path(location).is_absolute() or not target.is_relative_to(inside):
+        raise Unusable(
+            f"{path.name} keeps {tensor.name} at {location!r}, outside of its folder; this is not read"
+        )
+    if not target.is_file():
+        raise Unusable(
+            f"{path.name} keeps {tensor.name} in {location}, which is not there; copy it too"
+        )
+    end = int(entries.get("offset", 0)) + int(entries.get("length", 0))
+    if end > target.stat().st_size:
+        raise Unusable(f"{location} is shorter than {path.name} says; copy it again")
+
+
+def external_files(path: Path) -> list[Path]:
+    """The files that hold a graph's tensors besides it."""
+    graph = onnx.load(path, load_external_data=False).graph
+    names = {
+        entry.value
+        for tensor in graph.initializer
+        if tensor.data_location == TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return [path.parent / name for name in sorted(names)]
+
+
+def _check_inputs(names: Sequence[str], said: Sequence[str]) -> None:
+    meant = said or names
+    if len(meant) != len(names) or not set(meant) <= set(INPUTS) or len(set(meant)) < len(meant):
+        raise Unusable(
+            f"its inputs are {', '.join(names)}; say what they are, in this order, as `inputs`, "
+            f"each one of {', '.join(INPUTS)}"
+        )
+
+
+def _labels_of(config: dict[str, Any], task: Task) -> tuple[str, ...]:
+    if not config.get("id2label"):
+        raise Unusable(
+            "no config.json with `id2label` beside it; give `labels`, in the order of its outputs"
+        )
+    return read_labels(config, LABELLED[task])
+
+
+def _rank(graph: Any) -> int:
+    return len(graph.output[0].type.tensor_type.shape.dim)
+
+
+def export(source: Source, destination: Path) -> Path:
+    """The graph as one file, its inputs named and typed as they will be fed; raises ExportFailed."""
+    assert source.file
+    destination.mkdir(parents=True)
+    model = onnx.load(source.file)
+    version = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    if version < OLDEST_OPSET:
+        try:
+            model = onnx.version_converter.convert_version(model, OPSET)
+        except Exception as error:
+            raise ExportFailed(
+                f"{source.file} has operator set {version} and cannot be brought to {OPSET} ({error}); export it again"
+            ) from error
+    _rename_inputs(model.graph, source.inputs)
+    _widen_inputs(model.graph)
+    kept = OUTPUTS.get(source.task, 1)
+    del model.graph.output[kept:]
+    onnx.save(model, destination / "model.onnx")
+    return destination / "model.onnx"
+
+
+def _rename_inputs(graph: Any, names: Sequence[str]) -> None:
+    new = {node.name: name for node, name in zip(graph.input, names, strict=True)}
+    for node in graph.input:
+        node.name = new[node.name]
+    for node in graph.node:
+        node.input[:] = [new.get(name, name) for name in node.input]
+
+
+def _widen_inputs(graph: Any) -> None:
+    """Tokens come as 64-bit numbers; a graph that wants fewer bits casts them."""
+    for node in graph.input:
+        kind = node.type.tensor_type.elem_type
+        if kind == TensorProto.INT64:
+            continue
+        name = f"{node.name}_cast"
+        for other in graph.node:
+            other.input[:] = [name if n == node.name else n for n in other.input]
+        graph.node.insert(0, helper.make_node("Cast", [node.name], [name], name=name, to=kind))
+        node.type.tensor_type.elem_type = TensorProto.INT64

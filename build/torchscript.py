@@ -1,0 +1,122 @@
+"""A TorchScript file as a source. A bare graph says nothing of its tokenizer and labels: its table in the file does."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from build.errors import ExportFailed
+from build.quiet import quiet
+from build.source import TORCHSCRIPT, Source, Unusable, digest_of
+from contracts.specs import Hints
+from contracts.tasks import Task
+from functions.inference.tokens import INPUTS
+
+OPSET = 18
+# Tasks that need to be told no more than a bare graph's keys can say.
+TASKS = {
+    Task.TEXT_CLASSIFICATION: "labels",
+    Task.TOKEN_CLASSIFICATION: "labels",
+    Task.TEXT_RANKING: "",
+    Task.QUESTION_ANSWERING: "",
+    Task.FEATURE_EXTRACTION: "",
+}
+
+
+def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
+    """The source; raises Unusable with everything that is missing."""
+    if task not in TASKS:
+        raise Unusable(
+            f"{task} cannot be built from TorchScript; save the model as a Hugging Face folder"
+        )
+    mistakes = []
+    if hints.tokenizer is None or not hints.tokenizer.is_file():
+        mistakes.append("a bare graph has no tokenizer; name a tokenizer.json as `tokenizer`")
+    if TASKS[task] == "labels" and not hints.labels:
+        mistakes.append("a bare graph has no labels; give `labels`, in the order of its outputs")
+    if max_tokens is None:
+        mistakes.append(
+            "a bare graph does not say how many tokens it reads; give max_tokens in its tier's table"
+        )
+    inputs: tuple[str, ...] = ()
+    try:
+        inputs = hints.inputs or _inputs(load(path))
+        if not set(inputs) <= set(INPUTS):
+            mistakes.append(
+                f"its inputs are {', '.join(inputs)}; say what they are, in this order, as `inputs`, "
+                f"each one of {', '.join(INPUTS)}"
+            )
+    except Unusable as error:
+        mistakes.extend(error.args)
+    if mistakes:
+        raise Unusable(*mistakes)
+    assert hints.tokenizer
+    assert max_tokens
+    return Source(
+        kind=TORCHSCRIPT,
+        folder=path.parent,
+        task=task,
+        digest=digest_of(path.parent / "nothing", path, hints.tokenizer),
+        tokenizer=hints.tokenizer,
+        file=path,
+        inputs=inputs,
+        weight_bytes=path.stat().st_size,
+        max_tokens=max_tokens,
+        labels=hints.labels or (("score",) if task is Task.TEXT_RANKING else ()),
+    )
+
+
+def load(path: Path) -> Any:
+    """The module; raises Unusable. TorchScript is a program of its own and unpickles nothing of ours."""
+    import torch
+
+    try:
+        with quiet():
+            return torch.jit.load(path, map_location="cpu").eval()
+    except (RuntimeError, ValueError, EOFError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise Unusable(f"not a TorchScript file, or cut short ({first}); save it again") from error
+
+
+def _inputs(module: Any) -> tuple[str, ...]:
+    """The names of what it is called with, as they were when it was traced."""
+    names = [value.debugName() for value in list(module.graph.inputs())[1:]]
+    return tuple(re.sub(r"\.\d+$", "", name) for name in names)
+
+
+def first_tensors(output: Any, count: int) -> list[Any]:
+    """The tensors of what a module answers, which may be one, a tuple or a dict of them."""
+    if isinstance(output, dict):
+        output = tuple(output.values())
+    return list(output[:count]) if isinstance(output, list | tuple) else [output]
+
+
+def export(source: Source, destination: Path) -> Path:
+    """The module as ONNX, by torch's TorchScript exporter; raises ExportFailed."""
+    import torch
+
+    assert source.file
+    module = load(source.file)
+    destination.mkdir(parents=True)
+    example = tuple(torch.ones((2, 8), dtype=torch.int64) for _ in source.inputs)
+    axes = {name: {0: "batch", 1: "tokens"} for name in source.inputs}
+    outputs = (
+        ["start_logits", "end_logits"] if source.task is Task.QUESTION_ANSWERING else ["output"]
+    )
+    try:
+        with quiet():
+            torch.onnx.export(
+                module,
+                example,
+                str(destination / "model.onnx"),
+                input_names=list(source.inputs),
+                output_names=outputs,
+                dynamic_axes={**axes, **{name: {0: "batch"} for name in outputs}},
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    except Exception as error:
+        raise ExportFailed(
+            f"{source.file} cannot be exported ({type(error).__name__}: {error}); "
+            "save the model as a Hugging Face folder or export it to ONNX where it was trained"
+        ) from error
+    return destination / "model.onnx"
