@@ -1,16 +1,26 @@
 """Model folder in, sealed artefact out.
 
-`plan` says what would be done and why, and writes nothing; `run` does it. An artefact becomes visible by one
-rename, after the code that will serve it has shown that it answers like the original.
+`fetch` brings sources that lie elsewhere. `plan` says what would be done and why, and writes nothing; `run` does it. An
+artefact becomes visible by one rename, after the code that will serve it has shown that it answers like the original.
 """
 
 import os
 from pathlib import Path
 
+from build import remote
 from build.plan import Step, plan
 from build.progress import Progress, Silent
+from contracts.specs import Deployment
 
-__all__ = ["Progress", "Silent", "Step", "plan", "run"]
+__all__ = ["Progress", "Silent", "Step", "fetch", "plan", "run"]
+
+
+def fetch(deployment: Deployment, out: Path) -> None:
+    """Bring sources that lie elsewhere to this machine and pin them; raises SourceError."""
+    for spec in deployment.models:
+        for source in (spec.source, spec.gpu.source if spec.gpu else None):
+            if isinstance(source, str):
+                remote.fetch(source, out)
 
 
 def run(steps: tuple[Step, ...], out: Path, progress: Progress | None = None) -> None:

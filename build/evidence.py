@@ -21,6 +21,7 @@ def provenance(
     source = step.source
     return {
         "kind": source.kind,
+        "origin": step.origin,
         "licence": source.licence,
         "rows": len(step.rows),
         "rows_digest": step.rows_digest,

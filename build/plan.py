@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from build.errors import SourceError
+from build.remote import located
 from build.rows import Row, read_rows
 from build.source import Source, inspect
 from contracts.manifest import BrokenArtefact, file_sha256, verify
@@ -32,6 +33,7 @@ class Step:
     objective: str
     memory_mb: int
     portable: bool
+    origin: str
     gate: Gate
     rows_digest: str
     revision: int
@@ -81,7 +83,10 @@ def _step(
     folder = spec.source
     if isinstance(tier_spec, GpuSpec) and tier_spec.source:
         folder = tier_spec.source
-    source, mistakes = inspect(folder, spec.task, tier_spec.max_tokens, spec.hints)
+    here, origin, lacking = located(folder, out)
+    if here is None:
+        return None, [f"{spec.name}: {lacking}"]
+    source, mistakes = inspect(here, spec.task, tier_spec.max_tokens, spec.hints)
     rows, wrong = read_rows(spec.eval, spec.task, source.labels if source else None)
     mistakes = [f"{spec.name}: {mistake}" for mistake in [*mistakes, *wrong]]
     if source is None or mistakes:
@@ -101,6 +106,7 @@ def _step(
         "gate": asdict(spec.gate),
         "source": source.digest,
         "labels": source.labels,
+        "origin": origin,
         "eval": rows_digest,
         "toolchain": toolchain(),
     }
@@ -115,6 +121,7 @@ def _step(
         objective=objective,
         memory_mb=tier_spec.memory_mb,
         portable=portable,
+        origin=origin,
         gate=spec.gate,
         rows_digest=rows_digest,
         revision=REVISION,

@@ -70,6 +70,12 @@ SHARE = _Kind(
     "a number from 0 to 1", lambda v: (_is_int(v) or isinstance(v, float)) and 0 <= v <= 1
 )
 PATH = _Kind("a path, as text", lambda v: isinstance(v, str) and bool(v.strip()), Path)
+REMOTE = ("hf://", "s3://")
+SOURCE = _Kind(
+    "a path, hf://org/name@revision or s3://bucket/prefix",
+    PATH.accepts,
+    lambda v: v if v.startswith(REMOTE) else Path(v),
+)
 TABLE = _Kind("a table", lambda v: isinstance(v, dict))
 INSTANCE = _Kind(
     'a SageMaker instance type such as "ml.g6.xlarge"',
@@ -103,7 +109,7 @@ CPU_KEYS = {
 }
 GPU_KEYS = {
     "instance": INSTANCE,
-    "source": PATH,
+    "source": SOURCE,
     "timeout_s": _between(1, MAX_TIER_TIMEOUT_S),
     "max_inputs": POSITIVE,
     "max_chars": POSITIVE,
@@ -111,7 +117,7 @@ GPU_KEYS = {
     "memory_mb": _between(128, 2_000_000),
 }
 MODEL_KEYS = {
-    "source": PATH,
+    "source": SOURCE,
     "task": TASK,
     "eval": PATH,
     "tokenizer": PATH,
@@ -169,10 +175,10 @@ class _Reader:
         if len(self.mistakes) > before:
             return None
         if gpu and "source" in gpu:
-            gpu["source"] = base / gpu["source"]
+            gpu["source"] = _from(base, gpu["source"])
         return ModelSpec(
             name=name,
-            source=base / taken["source"],
+            source=_from(base, taken["source"]),
             task=taken["task"],
             eval=base / taken["eval"],
             cpu=None if cpu is None else CpuSpec(**cpu),
@@ -188,6 +194,11 @@ class _Reader:
     def gate(self, at: str, table: dict[str, Any], task: Task | None) -> Gate:
         keys = GATE_KEYS[task] if task else (*ANSWERS, *VECTORS)
         return Gate(**self.take(at, table, dict.fromkeys(keys, SHARE)))
+
+
+def _from(base: Path, source: Path | str) -> Path | str:
+    """A path as seen from the file's folder; what lies elsewhere stays what it is."""
+    return base / source if isinstance(source, Path) else source
 
 
 def _nearest(key: str, kinds: Mapping[str, _Kind]) -> str:

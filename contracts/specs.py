@@ -25,7 +25,7 @@ class GpuSpec:
     """A SageMaker GPU endpoint of the model in full precision."""
 
     instance: str
-    source: Path | None = None
+    source: Path | str | None = None
     timeout_s: int = 25
     max_inputs: int = 512
     max_chars: int = 1_000_000
@@ -54,10 +54,13 @@ class Hints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
-    """One table of `models.toml`; a tier's table is present or the tier is not deployed."""
+    """One table of `models.toml`; a tier's table is present or the tier is not deployed.
+
+    A source is a path here, or as text where it lies elsewhere: hf://org/name@revision, s3://bucket/prefix.
+    """
 
     name: str
-    source: Path
+    source: Path | str
     task: Task
     eval: Path
     cpu: CpuSpec | None = None

@@ -47,7 +47,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ).eval()
     example = torch.ones((2, 8), dtype=torch.int64)
     with quiet(), torch.no_grad():
-        torch.jit.trace(model, (example, example, example), check_trace=False).save(folder / "bert.pt")
+        torch.jit.trace(model, (example, example, example), check_trace=False).save(
+            folder / "bert.pt"
+        )
     write_rows(folder / "rows.jsonl", [{"text": text} for text in TEXTS])
     return folder
 

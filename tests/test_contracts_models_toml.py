@@ -106,7 +106,7 @@ def test_a_file_full_of_mistakes_lists_them_all(tmp_path: Path) -> None:
         "  deployment.throttle.brust: unknown key; did you mean burst?",
         "  models.Bad_Name: 'Bad_Name' cannot be part of a URL and of AWS names; use lower-case letters, "
         "digits and single hyphens, a letter first, at most 32",
-        "  models.Bad_Name.source: '' does not fit; write a path, as text",
+        "  models.Bad_Name.source: '' does not fit; write a path, hf://org/name@revision or s3://bucket/prefix",
         "  models.Bad_Name.task: 'classification' does not fit; write one of \"text-classification\", "
         '"token-classification", "zero-shot-classification", "text-ranking", "feature-extraction", '
         '"fill-mask", "question-answering", "text-generation", "text2text-generation", '
@@ -115,7 +115,7 @@ def test_a_file_full_of_mistakes_lists_them_all(tmp_path: Path) -> None:
         "  models.Bad_Name.cpu.memory_mb: 99999 does not fit; write a whole number from 128 to 10240",
         "  models.Bad_Name.cpu.timeout_s: True does not fit; write a whole number from 1 to 25",
         '  models.Bad_Name.cpu.quantize: \'int4\' does not fit; write one of "int8", "none"',
-        "  models.b.source: is missing; add source = a path, as text",
+        "  models.b.source: is missing; add source = a path, hf://org/name@revision or s3://bucket/prefix",
         "  models.b.eval: is missing; add eval = a path, as text",
         "  models.b.gpu.instance: 'g5.xlarge' does not fit; write a SageMaker instance type such as "
         '"ml.g6.xlarge"',

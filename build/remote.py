@@ -1,0 +1,86 @@
+"""Sources that lie elsewhere: `hf://org/name@revision` and `s3://bucket/prefix`, brought here once and pinned.
+
+What is fetched lies in `.sources` beside the artefacts, in a folder named by what was there: the commit of a Hugging
+Face repository, the digest of an S3 listing. `index.json` says which folder a source was pinned to; without it, it is
+fetched anew.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from build.errors import SourceError
+from build.publish import write_json
+
+FOLDER, INDEX = ".sources", "index.json"
+HF = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+?)/?")
+# Files that a model is made of. Pickles are not among them: they run code when they are loaded.
+WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx_data", "README.md")
+ROOT = Path(__file__).parents[1]
+
+
+def located(source: Path | str, out: Path) -> tuple[Path | None, str, str]:
+    """Where a source lies here, what it was pinned to, and what is wrong; reads the index alone."""
+    if isinstance(source, Path):
+        return source, "", ""
+    pinned = _index(out).get(source)
+    if pinned is None or not (out / FOLDER / pinned["folder"]).is_dir():
+        return None, "", f"{source}: not fetched yet; `turnout build` does it"
+    return out / FOLDER / pinned["folder"], pinned["origin"], ""
+
+
+def fetch(source: str, out: Path, environment: Mapping[str, str] = os.environ) -> None:
+    """Bring a source here and pin it, unless it is here already; raises SourceError.
+
+    Endpoints and credentials are those of the environment: HF_ENDPOINT, HF_TOKEN, and all that boto3 reads.
+    """
+    if located(source, out)[0] is not None:
+        return
+    for pattern, how in ((HF, "hf"), (S3, "s3")):
+        if match := pattern.fullmatch(source):
+            _fetch(source, how, [part or "main" for part in match.groups()], out, environment)
+            return
+    raise SourceError(
+        [f"{source}: not understood; write hf://org/name@revision or s3://bucket/prefix"]
+    )
+
+
+def _fetch(
+    source: str, how: str, parts: list[str], out: Path, environment: Mapping[str, str]
+) -> None:
+    """In a process of its own, which no setting of a library that was imported before can keep from the network."""
+    half = out / FOLDER / f".half-{os.getpid()}"
+    shutil.rmtree(half, ignore_errors=True)
+    half.mkdir(parents=True)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "build.fetched", how, *parts, str(half.resolve())],
+            cwd=ROOT,
+            env={k: v for k, v in environment.items() if not k.endswith("_OFFLINE")},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+            raise SourceError([f"{source}: cannot be fetched: {last}"])
+        said = json.loads(done.stdout.strip().splitlines()[-1])
+        folder = out / FOLDER / said["folder"]
+        shutil.rmtree(folder, ignore_errors=True)
+        half.rename(folder)
+        pinned = {"folder": said["folder"], "origin": said["origin"]}
+        write_json(out / FOLDER / INDEX, {**_index(out), source: pinned})
+    finally:
+        shutil.rmtree(half, ignore_errors=True)
+
+
+def _index(out: Path) -> dict[str, dict[str, str]]:
+    path = out / FOLDER / INDEX
+    found: dict[str, dict[str, str]] = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    return found

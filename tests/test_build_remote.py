@@ -1,0 +1,175 @@
+"""Sources on a Hugging Face hub and in S3: servers on loopback speak the protocols, the real clients ask them."""
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+import build
+from build import remote
+from build.errors import SourceError
+from contracts.manifest import verify
+from tests.tiny_bert import CPU, classifier, deployment, texts, write_rows
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+AWS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = classifier(tmp_path_factory.mktemp("model") / "bert")
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n", "utf-8")
+    (folder / "training_args.bin").write_bytes(b"\x80\x04 a pickle")
+    return folder
+
+
+@contextmanager
+def hub(folder: Path, asked: list[str]) -> Iterator[dict[str, str]]:
+    """A hub with one repository, `org/bert`: revisions, file list, files. Gives the environment to ask it."""
+    names = [path.name for path in folder.iterdir()]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            if self.path.startswith("/api/models/org/bert/revision/"):
+                files = [{"rfilename": name} for name in names]
+                self.say(json.dumps({"id": "org/bert", "sha": COMMIT, "siblings": files}).encode())
+            elif self.path.startswith(f"/org/bert/resolve/{COMMIT}/"):
+                self.say((folder / self.path.rsplit("/", 1)[1]).read_bytes())
+            else:
+                self.send_response(404)
+                self.send_header("X-Error-Code", "RepoNotFound")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        do_HEAD = do_GET
+
+        def say(self, body: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("ETag", hashlib.sha256(body).hexdigest())
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield {**os.environ, "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[dict[str, str]]:
+    """An S3 on loopback; the environment to ask it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    yield {**os.environ, **AWS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+    server.stop()
+
+
+def put(environment: dict[str, str], key: str, body: bytes) -> None:
+    client = boto3.client(
+        "s3",
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+        region_name="us-east-1",
+    )
+    client.create_bucket(Bucket="models")
+    client.put_object(Bucket="models", Key=key, Body=body)
+
+
+def test_a_repository_is_fetched_once_pinned_and_built(model: Path, tmp_path: Path) -> None:
+    asked: list[str] = []
+    out = tmp_path / "out"
+    source = "hf://org/bert@main"
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in texts(12)])
+    with hub(model, asked) as environment:
+        remote.fetch(source, out, environment)
+        before = len(asked)
+        remote.fetch(source, out, environment)
+        assert len(asked) == before
+    folder, origin, _ = remote.located(source, out)
+    assert folder is not None
+    assert origin == f"hf://org/bert@{COMMIT}"
+    assert (folder / "model.safetensors").read_bytes() == (model / "model.safetensors").read_bytes()
+    assert not (folder / "training_args.bin").exists()
+    asked_for = deployment(folder, rows, cpu=CPU, gpu=None)
+    spec = asked_for.models[0]
+    there = type(asked_for)(
+        models=(type(spec)(name="tiny", source=source, task=spec.task, eval=rows, cpu=CPU),)
+    )
+    build.run(build.plan(there, out), out)
+    found = verify(out / "tiny/cpu").provenance
+    assert (found["origin"], found["licence"]) == (origin, "apache-2.0")
+
+
+def test_a_repository_that_is_not_there_leaves_nothing(model: Path, tmp_path: Path) -> None:
+    with hub(model, []) as environment, pytest.raises(SourceError) as caught:
+        remote.fetch("hf://org/other", tmp_path, environment)
+    assert "hf://org/other: cannot be fetched: RepositoryNotFoundError" in str(caught.value)
+    assert list((tmp_path / remote.FOLDER).iterdir()) == []
+
+
+def test_a_prefix_is_fetched_and_pinned_by_what_lies_there(
+    model: Path, s3: dict[str, str], tmp_path: Path
+) -> None:
+    for path in model.iterdir():
+        put(s3, f"bert/v1/{path.name}", path.read_bytes())
+    remote.fetch("s3://models/bert/v1", tmp_path, s3)
+    folder, origin, _ = remote.located("s3://models/bert/v1", tmp_path)
+    assert folder is not None
+    assert folder.name == f"s3--models--{origin.rsplit('#', 1)[1]}"
+    assert sorted(p.name for p in folder.iterdir()) == sorted(
+        p.name for p in model.iterdir() if p.suffix != ".bin"
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "source", "mistake"),
+    [
+        (
+            "bad/../../config.json",
+            "s3://models/bad",
+            "leads out of its folder; this is not fetched",
+        ),
+        ("none/weights.pkl", "s3://models/none/", "no file of a model lies under none/"),
+        ("x/config.json", "s3://nobucket/x", "NoSuchBucket"),
+    ],
+)
+def test_what_cannot_be_fetched_from_s3_is_said_and_leaves_nothing(
+    s3: dict[str, str], tmp_path: Path, key: str, source: str, mistake: str
+) -> None:
+    put(s3, key, b"{}")
+    with pytest.raises(SourceError) as caught:
+        remote.fetch(source, tmp_path, s3)
+    assert str(caught.value).splitlines()[1].startswith(f"{source}: cannot be fetched: ")
+    assert mistake in str(caught.value)
+    assert list((tmp_path / remote.FOLDER).iterdir()) == []
+
+
+def test_a_plan_says_what_was_not_fetched_and_asks_nobody(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": "film"}])
+    spec = deployment(tmp_path, rows, cpu=CPU, gpu=None).models[0]
+    there = type(spec)(name="tiny", source="hf://org/bert", task=spec.task, eval=rows, cpu=CPU)
+    with pytest.raises(SourceError, match="tiny: hf://org/bert: not fetched yet; `turnout build`"):
+        build.plan(type(deployment(tmp_path, rows))(models=(there,)), tmp_path)
+    with pytest.raises(SourceError, match="not understood; write hf://org/name@revision"):
+        remote.fetch("s3://Models", tmp_path)
