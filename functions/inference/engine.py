@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -10,6 +11,7 @@ from contracts.errors import InvalidInput, TooLarge
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from contracts.manifest import BrokenArtefact, Manifest, verify
 from contracts.prediction import MAX_MISTAKES, PredictRequest, TierAnswer
+from contracts.tasks import Task
 from functions.inference.model import Model
 
 DEFAULT_MAX_INPUTS = 64
@@ -88,10 +90,23 @@ def _check_answer(outputs: list[dict[str, Any]]) -> None:
 
 def _open_model(folder: Path, manifest: Manifest, *, threads: int, device: str) -> Model:
     """The family that the task belongs to, and no other, is imported."""
-    from functions.inference.encoder import MODEL, TOKENIZER, Encoder
+    family: Callable[..., Model]
+    needed: tuple[str, ...]
+    match manifest.task:
+        case Task.TEXT_GENERATION:
+            from functions.inference.generation import Generator
 
-    _check_sealed(manifest, MODEL, TOKENIZER)
-    return Encoder.open(folder, manifest, threads=threads, device=device)
+            family, needed = Generator.open, ("model.onnx", "tokenizer.json")
+        case Task.TEXT2TEXT_GENERATION:
+            from functions.inference.seq2seq import Seq2Seq
+
+            family, needed = Seq2Seq.open, ("encoder.onnx", "decoder.onnx", "tokenizer.json")
+        case _:
+            from functions.inference.encoder import Encoder
+
+            family, needed = Encoder.open, ("model.onnx", "tokenizer.json")
+    _check_sealed(manifest, *needed)
+    return family(folder, manifest, threads=threads, device=device)
 
 
 def _check_sealed(manifest: Manifest, *needed: str) -> None:

@@ -1,0 +1,188 @@
+"""Models that write, from a Hugging Face folder to graphs with a cache: what `Generator` and `Seq2Seq` open.
+
+A causal model becomes `model.onnx`; one with an encoder becomes `encoder.onnx`, which ends in the keys and values that
+the decoder's layers look at, and `decoder.onnx`. A prompt is read with a cache of length zero, so no graph is there
+twice. Logits are those of the last position alone.
+"""
+
+import json
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+from build.errors import ExportFailed
+from build.export import OPSET
+from build.quiet import quiet
+from build.shapes import drop_unused, settle_shapes
+
+LOGITS, HIDDEN = "logits", "encoder_hidden_states"
+# The most tokens of an answer where nobody says otherwise.
+NEW_TOKENS = 512
+# A change of a graph, in place, before ONNX Runtime optimises it.
+Change = Callable[[Any], None]
+
+
+def prepare_causal(folder: Path, destination: Path) -> None:
+    """`destination/model.onnx`; raises ExportFailed."""
+    with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
+        exported = _export(folder, "text-generation-with-past", Path(scratch))
+        model = onnx.load(exported / "model.onnx")
+        last_logits(model.graph)
+        settle_shapes(model, exported / "settle.onnx")
+        _save(model, destination / "model.onnx")
+
+
+def prepare_seq2seq(folder: Path, destination: Path) -> None:
+    """`destination/encoder.onnx` and `decoder.onnx`; raises ExportFailed."""
+    with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
+        exported = _export(folder, "text2text-generation-with-past", Path(scratch))
+        encoder = onnx.load(exported / "encoder_model.onnx")
+        _end_in_keys(encoder.graph, onnx.load(exported / "decoder_model.onnx").graph)
+        _save(encoder, destination / "encoder.onnx")
+        decoder = onnx.load(exported / "decoder_with_past_model.onnx")
+        last_logits(decoder.graph)
+        settle_shapes(decoder, exported / "settle.onnx")
+        _save(decoder, destination / "decoder.onnx")
+
+
+def finish(prepared: Path, destination: Path, change: Change | None) -> None:
+    """Change every prepared graph, and have ONNX Runtime fuse what it knows: loading does no such work."""
+    for path in sorted(prepared.glob("*.onnx")):
+        model = onnx.load(path)
+        if change:
+            change(model.graph)
+        _optimise(model, destination / path.name)
+
+
+def details(folder: Path, context: int) -> dict[str, Any]:
+    """What a manifest has to say of a model that writes: `functions.inference.generation.Facts`.
+
+    `context` is how many tokens it reads at most; of these, half may be its own.
+    """
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    path = folder / "generation_config.json"
+    said = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    ends = said.get("eos_token_id", config.get("eos_token_id"))
+    ends = ends if isinstance(ends, list) else [] if ends is None else [ends]
+    start = "decoder_start_token_id" if config.get("is_encoder_decoder") else "bos_token_id"
+    starts = (said.get(start), config.get(start), *ends, 0)
+    return {
+        "context": context,
+        "start_token_id": next(token for token in starts if token is not None),
+        "eos_token_ids": ends,
+        "max_new_tokens": min(NEW_TOKENS, context // 2),
+    }
+
+
+def _export(folder: Path, task: str, scratch: Path) -> Path:
+    with quiet():
+        from optimum.exporters.onnx import main_export
+
+        try:
+            main_export(
+                str(folder),
+                output=str(scratch),
+                task=task,
+                opset=OPSET,
+                device="cpu",
+                do_validation=False,
+                no_post_process=True,  # it would put both decoders into one graph, under an `If`
+                library_name="transformers",
+                local_files_only=True,
+            )
+        except Exception as error:
+            raise ExportFailed(
+                f"{folder} cannot be exported ({type(error).__name__}: {error}); "
+                "check that transformers loads it, and that its architecture is one optimum exports"
+            ) from error
+    return scratch
+
+
+def last_logits(graph: Any) -> None:
+    """Logits [batch, vocabulary] of the last position, by a product that reads the embedding where the two are tied."""
+    makers = {output: node for node in graph.node for output in node.output}
+    constants = {tensor.name: tensor for tensor in graph.initializer}
+    head = makers[LOGITS]
+    if head.op_type != "MatMul" or head.input[1] not in constants:
+        raise ExportFailed(f"the logits come from {head.op_type}, not from a product with a matrix")
+    matrix = numpy_helper.to_array(constants[head.input[1]]).T
+    table = next((t.name for t in graph.initializer if _is(t, matrix)), None)
+    if table is None:
+        table = f"{head.input[1]}_rows"
+        graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(matrix), table))
+    graph.initializer.append(numpy_helper.from_array(np.array(-1, np.int64), "last_position"))
+    hidden = head.input[0]
+    graph.node.remove(head)
+    graph.node.extend(
+        [
+            helper.make_node("Gather", [hidden, "last_position"], ["last"], name="last", axis=1),
+            helper.make_node("Gemm", ["last", table], [LOGITS], name=LOGITS, transB=1),
+        ]
+    )
+    (logits,) = [output for output in graph.output if output.name == LOGITS]
+    shape = ["batch_size", len(matrix)]
+    logits.CopyFrom(helper.make_tensor_value_info(LOGITS, onnx.TensorProto.FLOAT, shape))
+    drop_unused(graph)
+
+
+def _is(tensor: Any, matrix: Any) -> bool:
+    if tuple(tensor.dims) != matrix.shape:
+        return False
+    return np.array_equal(numpy_helper.to_array(tensor), matrix)
+
+
+def _end_in_keys(encoder: Any, decoder: Any) -> None:
+    """Put what the decoder computes of the encoder's answer alone at the end of the encoder."""
+    makers = {output: node for node in decoder.node for output in node.output}
+    constants = {tensor.name: tensor for tensor in decoder.initializer}
+    hidden = encoder.output[0].name
+    del encoder.output[:]
+    for value in [output for output in decoder.output if ".encoder." in output.name]:
+        transpose = makers[value.name]
+        reshape = makers[transpose.input[0]]
+        product = makers[reshape.input[0]]
+        kinds = (transpose.op_type, reshape.op_type, product.op_type, product.input[0])
+        if kinds != ("Transpose", "Reshape", "MatMul", HIDDEN):
+            raise ExportFailed(f"{value.name} is not a projection of what the encoder answers")
+        name = value.name.replace("present.", "past_key_values.")
+        dims = value.type.tensor_type.shape.dim
+        shape = np.array([0, -1, dims[1].dim_value, dims[3].dim_value], np.int64)
+        weight = numpy_helper.to_array(constants[product.input[1]])
+        encoder.initializer.append(numpy_helper.from_array(weight, f"{name}_weight"))
+        encoder.initializer.append(numpy_helper.from_array(shape, f"{name}_shape"))
+        steps = (
+            ("MatMul", [hidden, f"{name}_weight"], f"{name}_flat"),
+            ("Reshape", [f"{name}_flat", f"{name}_shape"], f"{name}_heads"),
+            ("Transpose", [f"{name}_heads"], name),
+        )
+        for kind, inputs, output in steps:
+            more = {"perm": [0, 2, 1, 3]} if kind == "Transpose" else {}
+            encoder.node.append(helper.make_node(kind, inputs, [output], name=output, **more))
+        value.name = name
+        encoder.output.append(value)
+
+
+def _save(model: Any, destination: Path) -> None:
+    if not any(entry.domain == "com.microsoft" for entry in model.opset_import):
+        model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
+    del model.metadata_props[:]
+    model.producer_name, model.producer_version, model.doc_string = "turnout", "", ""
+    onnx.save(model, destination)
+
+
+def _optimise(model: Any, destination: Path) -> None:
+    import onnxruntime as ort
+
+    with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
+        plain = Path(scratch) / "plain.onnx"
+        onnx.save(model, plain)
+        options = ort.SessionOptions()
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        options.optimized_model_filepath = str(destination)
+        options.log_severity_level = 3
+        ort.InferenceSession(str(plain), options, providers=["CPUExecutionProvider"])

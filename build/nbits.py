@@ -1,0 +1,131 @@
+"""Weights of a model that writes in 8 or 4 bits, in blocks with a scale each; what is computed with them stays exact.
+
+Products become ONNX Runtime's MatMulNBits, embeddings its GatherBlockQuantized. Where both read one table, as in models
+with tied embeddings, they read the same bytes. That table and the head keep 8 bits: every token passes through them.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import helper, numpy_helper
+
+from build.blocks import BLOCK, INT8_ACTIVATIONS, pack
+from build.decoders import LOGITS
+from build.graphs import add_constant, replace_node
+from build.shapes import drop_unused
+
+Packed = tuple[NDArray[np.uint8], NDArray[np.float32]]
+
+
+def weights_only(bits: int) -> Callable[[Any], None]:
+    """The change that puts the constant matrices of a graph into that many bits: 8 or 4."""
+    return partial(_quantize, pack={8: pack, 4: pack4}[bits], bits=bits)
+
+
+def pack4(matrix: NDArray[np.float32]) -> Packed:
+    """Two weights a byte [columns, blocks, BLOCK / 2], the first one low, and scales [columns, blocks].
+
+    The largest of a block, with its sign, becomes -8: all 16 steps are used, as llama.cpp's Q4_0 does it.
+    """
+    rows, columns = matrix.shape
+    blocks = -(-rows // BLOCK)
+    whole = np.zeros((columns, blocks * BLOCK), np.float32)
+    whole[:, :rows] = matrix.T
+    cut = whole.reshape(columns, blocks, BLOCK)
+    largest = np.take_along_axis(cut, np.abs(cut).argmax(axis=2)[:, :, None], axis=2)[:, :, 0]
+    scales = largest / -8
+    scales[scales == 0] = np.finfo(np.float32).tiny
+    steps = np.clip(np.rint(cut / scales[:, :, None]) + 8, 0, 15).astype(np.uint8)
+    return steps[:, :, ::2] | steps[:, :, 1::2] << 4, scales.astype(np.float32)
+
+
+def _quantize(graph: Any, *, pack: Callable[[NDArray[np.float32]], Packed], bits: int) -> None:
+    constants = {
+        tensor.name: numpy_helper.to_array(tensor)
+        for tensor in graph.initializer
+        if len(tensor.dims) == 2
+    }
+    head = {node.input[1] for node in graph.node if node.name == LOGITS}
+    for node in list(graph.node):
+        if node.op_type == "Gather" and node.input[0] in constants:
+            _replace_gather(graph, node, constants[node.input[0]])
+        elif node.op_type in ("MatMul", "Gemm") and node.input[1] in constants:
+            matrix = constants[node.input[1]]
+            matrix = matrix.T if _attribute(node, "transB") else matrix
+            if node.input[1] in head:
+                _replace_product(graph, node, matrix, *_table(graph, node.input[1], matrix.T), 8)
+            else:
+                names = _add(graph, node.output[0], *pack(matrix))
+                _replace_product(graph, node, matrix, *names, bits)
+    drop_unused(graph)
+
+
+def _replace_product(
+    graph: Any, node: Any, matrix: NDArray[np.float32], packed: str, scales: str, bits: int
+) -> None:
+    bias = ["", "", node.input[2]] if len(node.input) > 2 else []
+    new = helper.make_node(
+        "MatMulNBits",
+        [node.input[0], packed, scales, *bias],
+        list(node.output),
+        name=node.name,
+        domain="com.microsoft",
+        K=matrix.shape[0],
+        N=matrix.shape[1],
+        bits=bits,
+        block_size=BLOCK,
+        accuracy_level=INT8_ACTIVATIONS,
+    )
+    replace_node(graph, node, [new])
+
+
+def _replace_gather(graph: Any, node: Any, table: NDArray[np.float32]) -> None:
+    """Rows of the packed table, unpacked; tables whose rows are no whole blocks stay as they are."""
+    if _attribute(node, "axis") or table.shape[1] % BLOCK:
+        return
+    packed, _ = _table(graph, node.input[0], table)
+    blocks = f"{node.output[0]}_blocks"
+    shape, scales = f"{node.output[0]}_shape", f"{node.input[0]}_row_scales"
+    if not any(tensor.name == scales for tensor in graph.initializer):
+        found = pack(table.T)[1][:, :, None]
+        graph.initializer.append(numpy_helper.from_array(found, scales))
+    width = np.array([0, 0, table.shape[1]], np.int64)
+    graph.initializer.append(numpy_helper.from_array(width, shape))
+    new = helper.make_node(
+        "GatherBlockQuantized",
+        [packed, node.input[1], scales],
+        [blocks],
+        name=node.name,
+        domain="com.microsoft",
+        bits=8,
+        block_size=BLOCK,
+        gather_axis=0,
+        quantize_axis=2,
+    )
+    replace_node(
+        graph, node, [new, helper.make_node("Reshape", [blocks, shape], list(node.output))]
+    )
+
+
+def _table(graph: Any, name: str, rows: NDArray[np.float32]) -> tuple[str, str]:
+    """The names of the table's bytes and scales, packed once for all that read it."""
+    names = (f"{name}_packed", f"{name}_scales")
+    if not any(tensor.name == names[0] for tensor in graph.initializer):
+        return _add(graph, name, *pack(rows.T))
+    return names
+
+
+def _add(
+    graph: Any, name: str, packed: NDArray[np.uint8], scales: NDArray[np.float32]
+) -> tuple[str, str]:
+    return (
+        add_constant(graph, f"{name}_packed", packed),
+        add_constant(graph, f"{name}_scales", scales),
+    )
+
+
+def _attribute(node: Any, name: str) -> int:
+    return next((int(a.i) for a in node.attribute if a.name == name), 0)

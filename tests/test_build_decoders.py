@@ -1,0 +1,81 @@
+"""Graphs with a cache: their shapes are settled, their tables shared, their weights packed."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from build.blocks import pack
+from build.decoders import details, prepare_causal
+from build.errors import ExportFailed
+from build.nbits import pack4, weights_only
+from tests.tiny_bert import classifier
+from tests.tiny_decoders import CONTEXT, built, gpt2, llama, t5
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+def test_a_product_in_blocks_is_the_product_with_the_unpacked_weights(bits: int) -> None:
+    random = np.random.default_rng(bits)
+    matrix = random.normal(size=(64, 24)).astype(np.float32)
+    matrix[:, 3] = 0
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], name="product")],
+        "product",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 24])],
+        [numpy_helper.from_array(matrix, "w")],
+    )
+    weights_only(bits)(graph)
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    x = random.normal(size=(5, 64)).astype(np.float32)
+    packed, scales = (pack4 if bits == 4 else pack)(matrix)
+    steps = np.stack([packed & 15, packed >> 4], -1) if bits == 4 else packed
+    middle = 1 << (bits - 1)
+    weights = (steps.reshape(24, 2, 32) - np.float32(middle)) * scales[:, :, None]
+    np.testing.assert_allclose(weights.reshape(24, 64).T, matrix, atol={8: 0.02, 4: 0.35}[bits])
+    wanted = x @ weights.reshape(24, 64).T
+    np.testing.assert_allclose(session.run(None, {"x": x})[0], wanted, atol=0.3)
+
+
+def test_tied_embeddings_are_stored_once(tmp_path: Path) -> None:
+    source = llama(tmp_path / "llama")
+    for bits in (None, 8, 4):
+        change = weights_only(bits) if bits else None
+        folder = built(source, tmp_path / f"{bits}", change)
+        graph = onnx.load(folder / "model.onnx").graph
+        assert len(_tables(graph)) == 1
+
+
+def _tables(graph: Any) -> list[str]:
+    """The constants with as many values as the embedding."""
+    (ids,) = (output for output in graph.output if output.name == "logits")
+    words = ids.type.tensor_type.shape.dim[1].dim_value
+    sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in graph.initializer}
+    return [name for name, size in sizes.items() if size == words * 32]
+
+
+@pytest.mark.parametrize("make", [gpt2, llama, t5])
+def test_little_is_computed_about_shapes(tmp_path: Path, make: Any) -> None:
+    folder = built(make(tmp_path / make.__name__), tmp_path / "cpu")
+    name = "decoder.onnx" if make is t5 else "model.onnx"
+    kinds = [node.op_type for node in onnx.load(folder / name).graph.node]
+    assert kinds.count("Shape") <= 12
+    assert len(kinds) < 200
+
+
+def test_the_facts_come_from_the_folder(tmp_path: Path) -> None:
+    facts = {"context": CONTEXT, "eos_token_ids": [1], "max_new_tokens": 24, "start_token_id": 1}
+    assert details(llama(tmp_path / "llama"), CONTEXT) == facts
+    assert details(t5(tmp_path / "t5"), CONTEXT) == facts
+
+
+def test_a_model_that_does_not_write_cannot_be_exported(tmp_path: Path) -> None:
+    source = classifier(tmp_path / "bert")
+    with pytest.raises(ExportFailed, match="cannot be exported"):
+        prepare_causal(source, tmp_path / "cpu")
