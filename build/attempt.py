@@ -1,5 +1,6 @@
 """One candidate: made by its recipe, sealed, loaded and asked by the code that will serve it."""
 
+import hashlib
 import os
 import shutil
 from collections.abc import Sequence
@@ -8,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from build.answer import answer, path_of
 from build.golden import write_golden
 from build.metrics import Outputs
 from build.plan import Step, toolchain
@@ -15,26 +17,18 @@ from build.quantize import Recipe
 from build.rows import Row
 from contracts.manifest import MANIFEST, Manifest, sealed_files
 from functions.inference.engine import Engine
-from functions.inference.tokens import Feeds
 
-FILES = ("golden.jsonl", "model.onnx", "tokenizer.json")
-# Rows a candidate is calibrated on: an even sample. Ranges settle after a few dozen texts.
-CALIBRATION_ROWS = 128
+GOLDEN = "golden.jsonl"
 
 
 def seal(
-    folder: Path,
-    step: Step,
-    recipe: Recipe,
-    model: Path,
-    original: Sequence[Outputs],
+    folder: Path, step: Step, recipe: Recipe, parts: Path, original: Sequence[Outputs]
 ) -> Manifest:
-    """Make a folder of what an artefact consists of, and write its manifest over all of it."""
-    folder.mkdir()
+    """Make a folder of the parts of an artefact and its golden rows, and write its manifest over all of it."""
+    shutil.copytree(parts, folder)
     source = step.source
-    shutil.copyfile(source.tokenizer, folder / "tokenizer.json")
-    shutil.copyfile(model, folder / "model.onnx")
-    write_golden(folder / "golden.jsonl", step.rows, original)
+    write_golden(folder / GOLDEN, step.rows, original)
+    files = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
     manifest = Manifest(
         model=step.model,
         task=step.task,
@@ -52,7 +46,7 @@ def seal(
         source_digest=source.digest,
         build_key=step.build_key,
         toolchain=toolchain(),
-        files=sealed_files(folder, FILES),
+        files=sealed_files(folder, files),
     )
     return write_manifest(folder, manifest)
 
@@ -64,13 +58,18 @@ def write_manifest(folder: Path, manifest: Manifest, **changes: Any) -> Manifest
     return sealed
 
 
-def ask(folder: Path, rows: Sequence[Row]) -> list[Outputs]:
+def digest_of_parts(manifest: Manifest) -> str:
+    """What the files that answer come to: the same for two recipes that make the same of a model."""
+    parts = [file.sha256 for file in manifest.files if file.path != GOLDEN]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def ask(folder: Path, rows: Sequence[Row], original: Sequence[Outputs]) -> list[Outputs]:
     """The artefact's outputs, row by row; as many rows at once as there are processors, each on one thread."""
     engine = Engine.load(folder, max_inputs=max(len(row.request.inputs) for row in rows))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(lambda row: engine.predict(row.request).outputs, rows))
-
-
-def calibration(feeds: Sequence[Feeds]) -> list[Feeds]:
-    """An even sample of what the rows feed the model."""
-    return list(feeds[:: -(-len(feeds) // CALIBRATION_ROWS)])
+        return list(
+            pool.map(
+                lambda row, theirs: answer(engine, row.request, path_of(theirs)), rows, original
+            )
+        )

@@ -30,6 +30,11 @@ class Candidate:
     timing: Timing = UNTIMED
     expected_ms: float = 0.0
 
+    @property
+    def loss(self) -> float:
+        """What is lost against the original: 0 is nothing."""
+        return 1 - self.figures.nearness
+
 
 def expected_ms(timing: Timing, shares: Mapping[int, float]) -> float:
     """The mean latency over the user's rows; `shares` of them are nearest to each of the lengths measured."""
@@ -50,13 +55,13 @@ def order(candidates: Sequence[Candidate], objective: str) -> list[Candidate]:
     """
     left = [candidate for candidate in candidates if not candidate.failures]
     if objective == "size":
-        return sorted(left, key=lambda c: (c.manifest.size, c.figures.loss))
+        return sorted(left, key=lambda c: (c.manifest.size, c.loss))
     if objective == "accuracy":
-        return sorted(left, key=lambda c: (c.figures.loss, c.expected_ms))
+        return sorted(left, key=lambda c: (c.loss, c.expected_ms))
     ordered = []
     while left:
         limit = min(c.expected_ms for c in left) * EQUAL
-        best = min((c for c in left if c.expected_ms <= limit), key=lambda c: c.figures.loss)
+        best = min((c for c in left if c.expected_ms <= limit), key=lambda c: c.loss)
         left.remove(best)
         ordered.append(best)
     return ordered
@@ -64,7 +69,7 @@ def order(candidates: Sequence[Candidate], objective: str) -> list[Candidate]:
 
 def pareto(candidates: Sequence[Candidate]) -> list[bool]:
     """For each candidate, whether none is at least as good in latency, size and loss, and better in one of them."""
-    costs = [(c.expected_ms, c.manifest.size, c.figures.loss) for c in candidates]
+    costs = [(c.expected_ms, c.manifest.size, c.loss) for c in candidates]
     return [not any(_dominates(other, own) for other in costs) for own in costs]
 
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from build.attempt import digest_of_parts
 from build.cache import Cache
 from build.choose import Candidate
-from build.gate import AnswerFigures, measure
+from build.gate import measure
 from build.plan import Step
 from build.processors import INSTALL, Processor, ask_on, native, sample
 from build.quantize import Recipe
@@ -43,7 +44,8 @@ def check(
             }
         )
         wrong = f"not checked on processors without VNNI, where its sums may saturate; {INSTALL}"
-        return ([wrong] if risky(candidate.recipe) else []), seen
+        unasked = candidate.recipe.given and not step.portable
+        return ([wrong] if risky(candidate.recipe) and not unasked else []), seen
     found = _compare(step, candidate, cache, processor)
     seen.append(found)
     if found["verdict"] == "holds":
@@ -56,21 +58,17 @@ def _compare(
 ) -> dict[str, Any]:
     rows = sample(step.rows)
     here = sample(candidate.outputs)
-    model = next(f.sha256 for f in candidate.manifest.files if f.path == "model.onnx")
     there = cache.value(
-        lambda: ask_on(processor, candidate.folder, rows),
+        lambda: ask_on(processor, candidate.folder, rows, here),
         "elsewhere",
-        model=model,
+        parts=digest_of_parts(candidate.manifest),
         how=processor.how,
         rows=step.rows_digest,
         toolchain=dict(candidate.manifest.toolchain),
     )
     figures = measure(step.task, there, here, rows)
-    answered = isinstance(figures, AnswerFigures)
-    same = figures.agreement if isinstance(figures, AnswerFigures) else figures.cosine_mean
-    least = step.gate.min_agreement if answered else step.gate.min_cosine_mean
-    what = "same answer as here" if answered else "mean cosine to the vectors here"
-    verdict = "holds" if same >= least else f"{what} {same:.4f}, below {least:g}"
+    same, least = figures.nearness, figures.least(step.gate)
+    verdict = "holds" if same >= least else f"{figures.what} {same:.4f}, below {least:g}"
     return {
         "name": processor.name,
         "how": processor.how,

@@ -50,9 +50,18 @@ class AnswerFigures:
         return failures
 
     @property
-    def loss(self) -> float:
-        """What is lost against the original, for ordering candidates: 0 is nothing."""
-        return 1 - self.agreement
+    def what(self) -> str:
+        return "same answer as here"
+
+    @property
+    def nearness(self) -> float:
+        """How near it comes to the original: 1 is the same."""
+        return self.agreement
+
+    @staticmethod
+    def least(gate: Gate) -> float:
+        """The nearness that the gate asks for."""
+        return gate.min_agreement
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,9 +84,18 @@ class VectorFigures:
         ]
 
     @property
-    def loss(self) -> float:
-        """What is lost against the original, for ordering candidates: 0 is nothing."""
-        return 1 - self.cosine_mean
+    def what(self) -> str:
+        return "mean cosine to the vectors here"
+
+    @property
+    def nearness(self) -> float:
+        """How near it comes to the original: 1 is the same."""
+        return self.cosine_mean
+
+    @staticmethod
+    def least(gate: Gate) -> float:
+        """The nearness that the gate asks for."""
+        return gate.min_cosine_mean
 
 
 Figures = AnswerFigures | VectorFigures
@@ -106,7 +124,7 @@ def _answers(
     right = [row.answer for row in rows] if labelled else [metric.right(a) for a in theirs]
     before, after = _counts(metric, theirs, right), _counts(metric, ours, right)
     low, high = _bootstrap(metric, before, after)
-    agreed = sum(a == b for a, b in zip(ours, theirs, strict=True))
+    agreed = sum(metric.same(a, b) for a, b in zip(ours, theirs, strict=True))
     agreement_low, agreement_high = wilson(agreed, len(rows))
     return AnswerFigures(
         metric=metric.name,
@@ -135,7 +153,7 @@ def _bootstrap(metric: Metric, before: Floats, after: Floats) -> tuple[float, fl
     return float(low), float(high)
 
 
-def wilson(hits: int, rows: int) -> tuple[float, float]:
+def wilson(hits: float, rows: int) -> tuple[float, float]:
     """95 % interval of a share (Wilson 1927), which stays within 0 and 1 however near the share is to them."""
     share, spread = hits / rows, Z95**2 / rows
     centre = share + spread / 2

@@ -13,13 +13,15 @@ from contracts.tasks import Task
 # What a transformers tokenizer says when it has no limit of its own is a number around 1e30.
 NO_LIMIT = 1_000_000
 ARCHITECTURES = {
-    Task.TEXT_CLASSIFICATION: "ForSequenceClassification",
-    Task.ZERO_SHOT_CLASSIFICATION: "ForSequenceClassification",
-    Task.TEXT_RANKING: "ForSequenceClassification",
-    Task.TOKEN_CLASSIFICATION: "ForTokenClassification",
-    Task.QUESTION_ANSWERING: "ForQuestionAnswering",
-    Task.FILL_MASK: "ForMaskedLM",
-    Task.FEATURE_EXTRACTION: "Model",
+    Task.TEXT_CLASSIFICATION: ("ForSequenceClassification",),
+    Task.ZERO_SHOT_CLASSIFICATION: ("ForSequenceClassification",),
+    Task.TEXT_RANKING: ("ForSequenceClassification",),
+    Task.TOKEN_CLASSIFICATION: ("ForTokenClassification",),
+    Task.QUESTION_ANSWERING: ("ForQuestionAnswering",),
+    Task.FILL_MASK: ("ForMaskedLM",),
+    Task.FEATURE_EXTRACTION: ("Model",),
+    Task.TEXT_GENERATION: ("ForCausalLM", "LMHeadModel"),
+    Task.TEXT2TEXT_GENERATION: ("ForConditionalGeneration",),
 }
 # Architectures whose positions begin behind the padding's.
 SHIFTED = {"roberta", "xlm-roberta", "camembert", "mpnet"}
@@ -57,12 +59,15 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
     if not architecture.endswith(ARCHITECTURES[task]):
         raise Unusable(
             f"its architecture is {architecture}, but {task} needs one that ends in "
-            f"{ARCHITECTURES[task]}; correct `task`, or fine-tune a head for it"
+            f"{' or '.join(ARCHITECTURES[task])}; correct `task`, or fine-tune a head for it"
         )
     _check_vocabulary(folder, config)
+    limit = read_max_tokens(folder, config, max_tokens)
     embeds = task is Task.FEATURE_EXTRACTION
     pooling, normalize = read_pooling(folder) if embeds else ("", False)
-    has_labels = ARCHITECTURES[task].endswith(("SequenceClassification", "TokenClassification"))
+    has_labels = ARCHITECTURES[task][0].endswith("eClassification") or (
+        task is Task.TOKEN_CLASSIFICATION
+    )
     labels = read_labels(config, 1 if task is Task.TEXT_RANKING else 2) if has_labels else ()
     return Source(
         kind=HUGGING_FACE,
@@ -74,13 +79,13 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         model_type=str(config.get("model_type", "")),
         heads=int(config.get("num_attention_heads", config.get("n_heads", 0))),
         hidden=int(config.get("hidden_size", config.get("dim", 0))),
-        max_tokens=read_max_tokens(folder, config, max_tokens),
+        max_tokens=limit,
         labels=labels,
         pooling=pooling,
         normalize=normalize,
         pad_token_id=int(config.get("pad_token_id") or 0),
         licence=read_licence(folder),
-        details=read_details(folder, config, task, labels),
+        details=read_details(folder, config, task, labels) or _writing(folder, task, limit),
     )
 
 
@@ -160,7 +165,7 @@ def read_labels(config: dict[str, Any], least: int) -> tuple[str, ...]:
 
 
 def read_max_tokens(folder: Path, config: dict[str, Any], asked: int | None) -> int:
-    positions = config.get("max_position_embeddings")
+    positions = config.get("max_position_embeddings", config.get("n_positions"))
     if positions and config.get("model_type") in SHIFTED:
         positions -= int(config.get("pad_token_id") or 0) + 1
     limits = (
@@ -215,6 +220,15 @@ def read_details(
     if task is Task.FILL_MASK:
         return _mask(folder, config)
     return {}
+
+
+def _writing(folder: Path, task: Task, limit: int) -> dict[str, Any]:
+    """What a model that writes has to know besides."""
+    if task not in (Task.TEXT_GENERATION, Task.TEXT2TEXT_GENERATION):
+        return {}
+    from build.decoders import details
+
+    return details(folder, limit)
 
 
 def _entailment(labels: tuple[str, ...]) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from build.rows import Row
+from build.family import Answered, Rows, as_they_are
+from build.source import Source
 from build.timing import LENGTHS
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
@@ -13,23 +14,18 @@ from functions.inference.tokens import open_tokenizer
 
 # Tasks whose input is one text that may be of any length.
 ONE_TEXT = {Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION, Task.FEATURE_EXTRACTION}
-QUANTILES = (0.1, 0.5, 0.9)
 
 
-def requests(
-    task: Task, rows: Sequence[Row], tokens: Sequence[int], tokenizer_json: Path, most: int
-) -> dict[int, PredictRequest]:
+def requests(source: Source, rows: Rows, original: Answered) -> dict[int, PredictRequest]:
     """Requests by their number of tokens.
 
     Where an input is one text, rows are put together and cut to each of LENGTHS that the model reads; otherwise rows
-    stand for themselves: a short one, one in the middle and a long one. `tokens` are the rows' own.
+    stand for themselves.
     """
     texts = [row.request.inputs[0] for row in rows]
-    if task in ONE_TEXT and all(isinstance(text, str) for text in texts):
-        return _of_lengths([str(text) for text in texts], tokenizer_json, most)
-    ordered = sorted(range(len(rows)), key=tokens.__getitem__)
-    picked = [ordered[round(q * (len(rows) - 1))] for q in QUANTILES]
-    return {tokens[i]: rows[i].request for i in picked}
+    if source.task in ONE_TEXT and all(isinstance(text, str) for text in texts):
+        return _of_lengths([str(text) for text in texts], source.tokenizer, source.max_tokens)
+    return as_they_are(source, rows, original)
 
 
 def _of_lengths(texts: Sequence[str], path: Path, most: int) -> dict[int, PredictRequest]:

@@ -1,8 +1,8 @@
 """The build itself. Stages take a workspace and give back a fuller one.
 
-For each source once: export, fuse, ask the original. Then for each tier: make every candidate, seal it and ask it by
-the code that will serve it, time all of them side by side, and publish the cheapest that passes the gate. Tiers of one
-source share the first half. What is made is kept in a cache, so that an interrupted build goes on where it was.
+For each source once: export, optimise, ask the original. Then for each tier: make every candidate, seal it and ask it
+by the code that will serve it, time all of them side by side, and publish the cheapest that passes the gate. Tiers of
+one source share the first half. What is made is kept in a cache, so that an interrupted build goes on where it was.
 """
 
 import time
@@ -13,23 +13,22 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from build import choose, lengths
-from build.attempt import ask, calibration, seal, write_manifest
+from build import choose
+from build.attempt import ask, digest_of_parts, seal, write_manifest
 from build.cache import FOLDER, Cache
 from build.choose import Candidate
 from build.elsewhere import first_that_holds
 from build.errors import GateFailed, SourceError
 from build.evidence import evidence, processor, provenance
-from build.export import export
+from build.families import family_of
+from build.family import Family
 from build.gate import measure
 from build.metrics import Outputs
-from build.optimise import fuse, plain
-from build.original import answers, feeds_of
 from build.plan import Step, toolchain
 from build.processors import emulated
 from build.progress import Progress
 from build.publish import publish, work_folder, write_json
-from build.quantize import FLOAT, INT8, Recipe, make
+from build.quantize import Recipe
 from build.report import write_report
 from build.timing import Timing, time_all
 from contracts.errors import ModelFailed
@@ -44,14 +43,17 @@ class Workspace:
     folder: Path
     step: Step
     cache: Cache
-    plain: Path | None = None
-    fused: Path | None = None
+    prepared: Path = Path()
     original: tuple[Outputs, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     chosen: Candidate | None = None
     processors: tuple[dict[str, Any], ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     tell: Callable[[str], None] = lambda text: None
+
+    @property
+    def family(self) -> Family:
+        return family_of(self.step.source)
 
     @property
     def made_from(self) -> dict[str, Any]:
@@ -70,21 +72,11 @@ Stage = Callable[[Workspace], Workspace]
 
 
 def export_stage(work: Workspace) -> Workspace:
-    source = work.step.source
+    def prepare(folder: Path) -> None:
+        folder.mkdir()
+        work.family.prepare(work.step.source, folder, work.tell)
 
-    def make_plain(path: Path) -> None:
-        plain(source, export(source, work.folder / "exported"), path)
-
-    return replace(work, plain=work.cache.file(make_plain, "plain.onnx", **work.made_from))
-
-
-def fuse_stage(work: Workspace) -> Workspace:
-    source, exported = work.step.source, work.plain
-    assert exported
-    made = work.cache.file(
-        lambda path: fuse(source, exported, path), "fused.onnx", **work.made_from
-    )
-    return replace(work, fused=made)
+    return replace(work, prepared=work.cache.file(prepare, "prepared", **work.made_from))
 
 
 def original_stage(work: Workspace) -> Workspace:
@@ -92,7 +84,7 @@ def original_stage(work: Workspace) -> Workspace:
 
     def asked() -> Any:
         try:
-            return answers(step.source, [row.request for row in step.rows], work.plain or Path())
+            return work.family.original(step.source, step.rows, work.prepared)
         except ModelFailed as error:
             raise SourceError(
                 [
@@ -108,42 +100,32 @@ def original_stage(work: Workspace) -> Workspace:
 def candidates_stage(work: Workspace) -> Workspace:
     """Make and ask each candidate; a recipe that changes nothing of this model is left out."""
     step = work.step
-    recipes = recipes_for(step)
-    feeds = calibration(feeds_of(step.source, [row.request for row in step.rows]))
-    made: dict[str, Recipe] = {}
-    for recipe in recipes:
+    made: set[str] = set()
+    for recipe in work.family.recipes(step.source, step.tier, step.quantize):
         work.tell(recipe.name)
-        candidate = _attempt(work, recipe, feeds)
-        model = next(f.sha256 for f in candidate.manifest.files if f.path == "model.onnx")
-        if model not in made:
-            made[model] = recipe
+        candidate = _attempt(work, recipe)
+        digest = digest_of_parts(candidate.manifest)
+        if digest not in made:
+            made.add(digest)
             work = replace(work, candidates=(*work.candidates, candidate))
     return work
 
 
-def recipes_for(step: Step) -> Sequence[Recipe]:
-    """What is tried: of a graph that is quantized already, only itself."""
-    if step.source.quantized:
-        return (replace(FLOAT[0], name="as it was", given=True),)
-    if step.tier is Tier.GPU:
-        return FLOAT[1:]
-    return (*FLOAT, *(INT8 if step.quantize else ()))
-
-
-def _attempt(work: Workspace, recipe: Recipe, feeds: Sequence[Any]) -> Candidate:
-    step, (plain_graph, fused_graph) = work.step, (work.plain, work.fused)
-    assert plain_graph
-    assert fused_graph
+def _attempt(work: Workspace, recipe: Recipe) -> Candidate:
+    step = work.step
     made_from = {"recipe": asdict(recipe), **work.made_from}
     if recipe.calibrated:
         made_from["rows"] = step.rows_digest
-    model = work.cache.file(
-        lambda path: make(recipe, plain_graph, fused_graph, path, feeds), "model.onnx", **made_from
-    )
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        work.family.make(recipe, step.source, work.prepared, step.rows, folder)
+
+    parts = work.cache.file(make, "candidate", **made_from)
     folder = work.folder / f"{step.tier}-{len(work.candidates)}-{len(recipe.name)}"
-    manifest = seal(folder, step, recipe, model, work.original)
+    manifest = seal(folder, step, recipe, parts, work.original)
     built = work.cache.value(
-        lambda: ask(folder, step.rows),
+        lambda: ask(folder, step.rows, work.original),
         "answers",
         asked=step.rows_digest,
         on=processor(),
@@ -166,9 +148,7 @@ def timing_stage(work: Workspace) -> Workspace:
     if step.tier is Tier.GPU:  # this machine says nothing of that one
         return work
     tokens = [sum(output["tokens"] for output in outputs) for outputs in work.original]
-    asked = lengths.requests(
-        step.task, step.rows, tokens, step.source.tokenizer, step.source.max_tokens
-    )
+    asked = work.family.requests(step.source, step.rows, work.original)
     shares = choose.shares(tokens, list(asked))
     folders = [candidate.folder for candidate in work.candidates]
     timings: list[Timing] = time_all(folders, asked, threads_of(step.memory_mb))
@@ -212,7 +192,6 @@ def choose_stage(work: Workspace) -> Workspace:
 
 SOURCE_STAGES: tuple[tuple[str, Stage], ...] = (
     ("exporting to ONNX", export_stage),
-    ("fusing the graph", fuse_stage),
     ("asking the original", original_stage),
 )
 TIER_STAGES: tuple[tuple[str, Stage], ...] = (

@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from build.answer import path_of
 from build.metrics import Outputs
 from build.rows import Row
 from build.workers import Worker
+from contracts.prediction import PredictRequest
 
 # Rows that are asked under emulation, where one takes about half a second.
 ROWS = 60
@@ -69,16 +71,24 @@ def sample(rows: Sequence[Any]) -> Sequence[Any]:
     return rows[:: -(-len(rows) // ROWS)]
 
 
-def ask_on(processor: Processor, folder: Path, rows: Sequence[Row]) -> list[Outputs]:
+def ask_on(
+    processor: Processor, folder: Path, rows: Sequence[Row], original: Sequence[Outputs]
+) -> list[Outputs]:
     """The artefact's outputs there, row by row; raises BuildError where its process ends."""
     count = min(os.cpu_count() or 1, len(rows))
-    parts = [rows[i::count] for i in range(count)]
+    asked = [(row.request, path_of(theirs)) for row, theirs in zip(rows, original, strict=True)]
+    parts = [asked[i::count] for i in range(count)]
     with ThreadPoolExecutor(count) as pool:
         found = list(pool.map(lambda part: _ask(processor, folder, part), parts))
     return [found[i % count][i // count] for i in range(len(rows))]
 
 
-def _ask(processor: Processor, folder: Path, rows: Sequence[Row]) -> list[Outputs]:
+Asked = tuple[PredictRequest, Sequence[int] | None]
+
+
+def _ask(processor: Processor, folder: Path, asked: Sequence[Asked]) -> list[Outputs]:
     with Worker(folder, under=processor.under) as worker:
         worker.ready()
-        return [worker.ask(row.request, answer=True)["outputs"] for row in rows]
+        return [
+            worker.ask(request, answer=True, along=along)["outputs"] for request, along in asked
+        ]

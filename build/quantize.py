@@ -25,7 +25,7 @@ class Recipe:
     of 8-bit weights and activations saturate 16-bit sums, and one model would answer differently from host to host.
     `ranges` are those of activations: of each request (dynamic), or fixed on the user's rows (static). `smoothed` evens
     activations out first; `blocks` is how many of the most sensitive products are computed in blocks, -1 is all.
-    `given` is a graph that was quantized before it came here.
+    `given` is a graph that was quantized before it came here, `bits` are those of the weights of a model that writes.
     """
 
     name: str
@@ -38,9 +38,12 @@ class Recipe:
     smoothed: bool = False
     blocks: int = 0
     given: bool = False
+    bits: int = 0
 
     @property
     def precision(self) -> str:
+        if self.bits:
+            return f"int{self.bits}"
         return "int8" if self.products or self.tables or self.blocks or self.given else "fp32"
 
     @property

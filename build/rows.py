@@ -10,6 +10,8 @@ from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 
 MAX_MISTAKES = 10
+# What a model that writes is asked for on each row.
+NEW_TOKENS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +164,11 @@ def _plain(row: dict[str, Any], labels: Labels) -> Row:
     return Row(request=_request(_text(row)))
 
 
+def _prompted(row: dict[str, Any], labels: Labels) -> Row:
+    answer = _text(row, "target") if "target" in row else None
+    return Row(request=_request(_text(row), max_new_tokens=NEW_TOKENS), answer=answer)
+
+
 def _filled(row: dict[str, Any], labels: Labels) -> Row:
     return Row(request=_request(_text(row)), answer=_text(row, "label") if "label" in row else None)
 
@@ -195,6 +202,8 @@ FORMS: dict[Task, Callable[[dict[str, Any], Labels], Row]] = {
     Task.FEATURE_EXTRACTION: _plain,
     Task.FILL_MASK: _filled,
     Task.QUESTION_ANSWERING: _answered,
+    Task.TEXT_GENERATION: _prompted,
+    Task.TEXT2TEXT_GENERATION: _prompted,
 }
 EXAMPLES: dict[Task, str] = {
     Task.TEXT_CLASSIFICATION: '{"text": "...", "label": "..."}',
@@ -203,5 +212,7 @@ EXAMPLES: dict[Task, str] = {
     Task.TEXT_RANKING: '{"query": "...", "texts": ["...", "..."], "label": 0}',
     Task.FEATURE_EXTRACTION: '{"text": "..."}',
     Task.FILL_MASK: '{"text": "... [MASK] ...", "label": "..."}',
+    Task.TEXT_GENERATION: '{"text": "..."} or {"text": "...", "target": "what follows"}',
+    Task.TEXT2TEXT_GENERATION: '{"text": "..."} or {"text": "...", "target": "the right answer"}',
     Task.QUESTION_ANSWERING: '{"question": "...", "context": "...", "answers": ["..."]}',
 }

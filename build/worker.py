@@ -14,6 +14,7 @@ from contracts.prediction import PredictRequest
 
 
 def main(folder: Path, threads: int) -> None:
+    from build.answer import answer
     from functions.inference.engine import Engine
 
     start = time.perf_counter()
@@ -27,9 +28,9 @@ def main(folder: Path, threads: int) -> None:
         took = []
         for _ in range(asked["repeats"]):
             begin = time.perf_counter()
-            answer = engine.predict(request)
+            outputs = answer(engine, request, asked.get("along"))
             took.append((time.perf_counter() - begin) * 1e3)
-        _say(ms=took, peak_mb=_peak_mb(), outputs=answer.outputs if asked["answer"] else ())
+        _say(ms=took, peak_mb=_peak_mb(), outputs=outputs if asked["answer"] else ())
 
 
 def _say(**values: Any) -> None:

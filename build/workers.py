@@ -41,11 +41,18 @@ class Worker:
         return float(self._hear()["load_ms"])
 
     def ask(
-        self, request: PredictRequest, *, repeats: int = 1, answer: bool = False
+        self,
+        request: PredictRequest,
+        *,
+        repeats: int = 1,
+        answer: bool = False,
+        along: Sequence[int] | None = None,
     ) -> dict[str, Any]:
-        """`ms` of each repetition, `peak_mb` so far, and `outputs` where `answer` asks for them."""
+        """`ms` of each repetition, `peak_mb` so far, and `outputs` where `answer` asks for them (see build.answer)."""
         assert self.process.stdin
-        line = json.dumps({**request.to_wire(), "repeats": repeats, "answer": answer})
+        line = json.dumps(
+            {**request.to_wire(), "repeats": repeats, "answer": answer, "along": along}
+        )
         try:
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()

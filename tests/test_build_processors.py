@@ -15,6 +15,7 @@ from build.choose import Candidate
 from build.elsewhere import check, first_that_holds, risky
 from build.errors import BuildError
 from build.gate import AnswerFigures
+from build.metrics import Outputs
 from build.plan import Step
 from build.processors import Processor, ask_on, emulated, native
 from build.quantize import FLOAT, INT8, Recipe
@@ -82,7 +83,8 @@ def test_the_emulated_processor_has_avx2_and_nothing_later() -> None:
 def test_a_model_answers_under_emulation_as_it_does_here(folder: Path) -> None:
     processor = emulated()
     assert processor is not None
-    there, here = ask_on(processor, folder, ROWS), ask_on(HERE, folder, ROWS)
+    plain: list[Outputs] = [[{}]] * len(ROWS)
+    there, here = ask_on(processor, folder, ROWS, plain), ask_on(HERE, folder, ROWS, plain)
     assert [o[0]["label"] for o in there] == [o[0]["label"] for o in here]
     assert [o[0]["score"] for o in there] == pytest.approx([o[0]["score"] for o in here], abs=1e-6)
     assert "with" in native()
@@ -91,7 +93,7 @@ def test_a_model_answers_under_emulation_as_it_does_here(folder: Path) -> None:
 def test_an_emulator_that_cannot_run_it_is_an_error_that_names_the_artefact(folder: Path) -> None:
     broken = Processor(name="broken", how="false", under=("false",))
     with pytest.raises(BuildError, match="cpu cannot be asked: its process ended with 1"):
-        ask_on(broken, folder, ROWS)
+        ask_on(broken, folder, ROWS, [[{}]] * len(ROWS))
 
 
 def test_a_candidate_that_answers_otherwise_elsewhere_gives_way_to_the_next(

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
+from build import encoders
 from build.attempt import seal
-from build.export import export
-from build.optimise import fuse, plain
 from build.original import answers
 from build.plan import plan
 from build.quantize import FLOAT
@@ -34,10 +33,13 @@ def served(folder: Path, task: Task, rows: Sequence[Row]) -> Engine:
     """The fp32 artefact of a source folder, fused, as a build seals it."""
     write_rows(folder / "rows.jsonl", rows)
     (step, _) = plan(deployment(folder, folder / "rows.jsonl", task), folder / "out")
-    graph = plain(step.source, export(step.source, folder / "exported"), folder / "plain.onnx")
-    model = fuse(step.source, graph, folder / "fused.onnx")
-    original = answers(step.source, [row.request for row in step.rows])
-    seal(folder / "artefact", step, FLOAT[1], model, original)
+    prepared, parts = folder / "prepared", folder / "parts"
+    for made in (prepared, parts):
+        made.mkdir()
+    encoders.prepare(step.source, prepared, lambda text: None)
+    encoders.make(FLOAT[1], step.source, prepared, step.rows, parts)
+    original = encoders.original(step.source, step.rows, prepared)
+    seal(folder / "artefact", step, FLOAT[1], parts, original)
     engine = Engine.load(folder / "artefact")
     assert_same([engine.predict(row.request).outputs for row in step.rows], original)
     return engine

@@ -1,0 +1,142 @@
+"""Models that write, causal or with an encoder: prepared with a cache, their weights in 8 or 4 bits."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from build.answer import ALONG, IDS
+from build.decoders import finish, prepare_causal, prepare_seq2seq
+from build.family import Family, Rows
+from build.metrics import Outputs
+from build.nbits import weights_only
+from build.quantize import Recipe
+from build.quiet import quiet
+from build.source import Source
+from contracts.errors import ModelFailed
+from contracts.tasks import Task, Tier
+from functions.inference.generation import plain_tokenizer, prompt_of
+
+FULL = Recipe(name="fp32")
+SMALLER = (Recipe(name="int8 weights", bits=8), Recipe(name="int4 weights", bits=4))
+
+
+def prepare(
+    export: Callable[[Path, Path], None], source: Source, folder: Path, tell: Callable[[str], None]
+) -> None:
+    export(source.folder, folder)
+
+
+def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:
+    return (FULL, *SMALLER) if tier is Tier.CPU and quantize else (FULL,)
+
+
+def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Path) -> None:
+    finish(prepared, folder, weights_only(recipe.bits) if recipe.bits else None)
+    shutil.copyfile(source.tokenizer, folder / "tokenizer.json")
+
+
+def original(source: Source, rows: Rows, prepared: Path) -> Sequence[Outputs]:
+    """What transformers writes without sampling, and what it finds likeliest along each row's target, or along that."""
+    import transformers
+
+    auto = {
+        Task.TEXT_GENERATION: transformers.AutoModelForCausalLM,
+        Task.TEXT2TEXT_GENERATION: transformers.AutoModelForSeq2SeqLM,
+    }
+    with quiet():
+        model = auto[source.task].from_pretrained(source.folder, local_files_only=True)
+        model = model.eval().float()
+        ask = {Task.TEXT_GENERATION: _continued, Task.TEXT2TEXT_GENERATION: _translated}
+        return [ask[source.task](model, source, row.request, row.answer) for row in rows]
+
+
+def _continued(model: Any, source: Source, request: Any, target: str | None) -> Outputs:
+    tokenizer = plain_tokenizer(source.tokenizer)
+    facts, text = source.details, str(request.inputs[0])
+    wanted = _ids(tokenizer, target) if target else []
+    count = len(wanted) or request.parameters["max_new_tokens"]
+    prompt, truncated = prompt_of(
+        tokenizer.encode(text), facts["context"] - count, facts["start_token_id"]
+    )
+    written = _greedy(model, [prompt], request.parameters["max_new_tokens"], facts)[len(prompt) :]
+    along = wanted or written
+    ids = written if not wanted else _likeliest(model, [[*prompt, *along]], len(along))
+    return [_output(tokenizer, written, along, ids, len(prompt), truncated)]
+
+
+def _translated(model: Any, source: Source, request: Any, target: str | None) -> Outputs:
+    tokenizer = plain_tokenizer(source.tokenizer)
+    facts = source.details
+    tokenizer.enable_truncation(facts["context"])
+    encoding = tokenizer.encode(str(request.inputs[0]))
+    start = facts["start_token_id"]
+    prompt = encoding.ids or [start]
+    wanted = tokenizer.encode(target).ids if target else []
+    written = _greedy(model, [prompt], request.parameters["max_new_tokens"], facts)[1:]
+    along = wanted or written
+    ids = written
+    if wanted:
+        ids = _likeliest(model, [prompt], len(along), decoder_input_ids=[[start, *along]])
+    truncated = bool(encoding.overflowing)
+    return [_output(tokenizer, written, along, ids, len(encoding.ids), truncated)]
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    """A continuation's tokens, without what is put in front of a text."""
+    found: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    return found
+
+
+def _output(
+    tokenizer: Any,
+    written: Sequence[int],
+    along: Sequence[int],
+    ids: Sequence[int],
+    tokens: int,
+    truncated: bool,
+) -> dict[str, Any]:
+    return {
+        "generated_text": tokenizer.decode(list(written), skip_special_tokens=True),
+        ALONG: list(along),
+        IDS: list(ids),
+        "tokens": tokens,
+        "truncated": truncated,
+    }
+
+
+def _greedy(model: Any, prompt: list[list[int]], count: int, facts: Mapping[str, Any]) -> list[int]:
+    import torch
+
+    with torch.inference_mode():
+        tokens = torch.tensor(prompt)
+        ids = model.generate(
+            tokens,
+            attention_mask=torch.ones_like(tokens),
+            do_sample=False,
+            num_beams=1,
+            max_new_tokens=count,
+            eos_token_id=facts["eos_token_ids"] or None,
+        )
+    return [int(token) for token in ids[0].tolist()]
+
+
+def _likeliest(model: Any, tokens: list[list[int]], count: int, **more: Any) -> list[int]:
+    """The token found likeliest before each of the last `count` of what is read."""
+    import torch
+
+    with torch.inference_mode():
+        others = {name: torch.tensor(value) for name, value in more.items()}
+        logits = model(torch.tensor(tokens), **others).logits[0]
+    if not torch.isfinite(logits).all():
+        raise ModelFailed("the model answered with numbers that are not finite")
+    return [int(token) for token in logits.argmax(-1)[-count - 1 : -1].tolist()]
+
+
+CAUSAL = Family(
+    prepare=partial(prepare, prepare_causal), original=original, recipes=recipes, make=make
+)
+SEQ2SEQ = Family(
+    prepare=partial(prepare, prepare_seq2seq), original=original, recipes=recipes, make=make
+)
