@@ -159,6 +159,28 @@ def test_call_sends_what_was_asked_for(server: str) -> None:
     assert asked == {"inputs": ["one"], "tier": "cpu", "parameters": {"top_k": 2}}
 
 
+def test_call_takes_any_parameters_and_inputs_that_are_objects(server: str) -> None:
+    where = ["--url", server, "--key", "k", "--json"]
+    words = ["call", "m", '{"question": "q", "context": "c"}', "--objects", "-p", '{"top_k": 3}']
+    asked = json.loads(run(app, [*words, *where]).stdout)["asked"]
+    right = {"inputs": [{"question": "q", "context": "c"}], "parameters": {"top_k": 3}}
+    assert asked == right
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["text", "-p", "{"], "--parameters is not JSON"),
+        (["text", "-p", "[1]"], "--parameters is not a JSON object: [1]"),
+        (["text", "--objects"], "an input is not JSON"),
+    ],
+)
+def test_what_is_no_json_object_is_told_and_not_sent(words: list[str], told: str) -> None:
+    done = turnout("call", "m", *words, "--url", "http://127.0.0.1:9", "--key", "k")
+    assert (done.returncode, told in done.stderr) == (1, True)
+    assert "Traceback" not in done.stderr
+
+
 def test_call_shows_a_problem_and_exits_with_one(server: str) -> None:
     told = run(app, ["call", "bad", "one", "--url", server, "--key", "k"])
     assert told.exit_code == 1
@@ -209,7 +231,27 @@ def test_the_curl_line_quotes_what_a_shell_would_take() -> None:
     )
 
 
-def test_outputs_are_told_in_few_words() -> None:
-    vector = {"embedding": [0.1, -0.2, 0.3], "tokens": 3, "truncated": False}
-    assert describe(vector) == "[+0.100, -0.200, … 3 floats]"
+@pytest.mark.parametrize(
+    ("output", "told"),
+    [
+        ({"embedding": [0.1, -0.2, 0.3]}, "[+0.100, -0.200, … 3 floats]"),
+        ({"label": "a", "score": 0.5}, "a 0.50"),
+        ({"label": "a", "score": 0.5, "labels": [{"label": "a", "score": 0.5}]}, "a 0.50"),
+        ({"label": "a", "score": 0.1, "labels": []}, "none"),
+        ({"entities": [{"text": "Ada", "label": "PER"}]}, "Ada (PER)"),
+        ({"entities": []}, "none"),
+        ({"masks": [{"token": "cat", "score": 0.25}]}, "cat 0.25"),
+        ({"answer": "at noon", "score": 0.9, "start": 3, "end": 10}, "'at noon' 0.90"),
+        ({"score": 0.125, "rank": 2}, "rank 2, 0.125"),
+        ({"generated_text": "on it", "finish_reason": "length"}, "'on it' (length)"),
+        ({"log_probability": -3.0, "perplexity": 2.718}, "perplexity 2.72"),
+        ({"embedding": [1.0, 0.0], "nearest": [{"word": "cat", "score": 0.5}]}, "cat 0.50"),
+    ],
+)
+def test_outputs_are_told_in_few_words(output: dict[str, Any], told: str) -> None:
+    assert describe({**output, "tokens": 3, "truncated": False}) == told
+    assert describe({**output, "tokens": 3, "truncated": True}) == f"{told} (truncated)"
+
+
+def test_long_texts_are_shortened() -> None:
     assert shorten("a" * 50, 10) == "aaaaaaaaa…"

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from contracts.tasks import Tier
+from contracts.tasks import Task, Tier
 from tests.serving import ASSETS, Ask, Told, router
 
 
@@ -61,9 +61,11 @@ def test_the_description_has_every_path_and_every_error(ask: Ask) -> None:
     )
 
 
-def test_the_example_of_the_description_is_a_request_that_is_answered(ask: Ask) -> None:
+def test_the_examples_of_the_description_are_requests_that_are_answered(ask: Ask) -> None:
     document = json.loads(ask("GET", "/openapi.json", key=None)["body"])
     content = document["paths"]["/v1/models/{model}/predict"]["post"]["requestBody"]["content"]
-    example = content["application/json"]["schema"]["example"]
-    answer = ask("POST", "/v1/models/support-intent/predict", json.dumps(example))
-    assert answer["statusCode"] == 200
+    examples = content["application/json"]["examples"]
+    assert set(examples) <= set(Task)
+    for example in examples.values():
+        answer = ask("POST", "/v1/models/support-intent/predict", json.dumps(example["value"]))
+        assert answer["statusCode"] == 200

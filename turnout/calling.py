@@ -1,11 +1,13 @@
 """`turnout call`: one request to the endpoint, and its answer as a table."""
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from turnout.client import Endpoint, Reply, predict
@@ -46,6 +48,26 @@ def call(endpoint: Endpoint, model: str, document: Mapping[str, Any]) -> Reply:
     return reply
 
 
+def inputs_of(texts: Sequence[str], *, objects: bool) -> list[Any]:
+    """The inputs as they are sent; with `objects` each is a JSON object. Raises CallError."""
+    return [_object(text, "an input") for text in texts] if objects else list(texts)
+
+
+def parameters_of(text: str | None) -> dict[str, Any]:
+    """Parameters that were given as a JSON object; raises CallError."""
+    return _object(text, "--parameters") if text else {}
+
+
+def _object(text: str, what: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise CallError(f"{what} is not JSON ({error}): {shorten(text)}") from error
+    if not isinstance(value, dict):
+        raise CallError(f"{what} is not a JSON object: {shorten(text)}")
+    return value
+
+
 def show(reply: Reply, texts: Sequence[str], console: Console) -> None:
     body = reply.body
     if reply.status != 200:
@@ -57,8 +79,9 @@ def show(reply: Reply, texts: Sequence[str], console: Console) -> None:
         return
     table = Table("input", "answer", "tier", "reason", "ms", box=None, pad_edge=False)
     for text, output in zip(texts, body["outputs"], strict=True):
+        answer = escape(describe(output))
         table.add_row(
-            shorten(text), describe(output), body["tier"], body["reason"], f"{reply.ms:.0f}"
+            escape(shorten(text)), answer, body["tier"], body["reason"], f"{reply.ms:.0f}"
         )
     console.print(table)
 
@@ -71,10 +94,40 @@ def shorten(text: str, width: int = 48) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
+def _vector(output: Mapping[str, Any]) -> str:
+    vector = output["embedding"]
+    return f"[{vector[0]:+.3f}, {vector[1]:+.3f}, … {len(vector)} floats]"
+
+
+def _listed(key: str, name: str) -> Callable[[Mapping[str, Any]], str]:
+    """The entries of a list in the output, each by its name and score."""
+
+    def told(output: Mapping[str, Any]) -> str:
+        return ", ".join(f"{e[name]} {e['score']:.2f}" for e in output[key]) or "none"
+
+    return told
+
+
+# How an output is told in few words, by what it has; the first that fits.
+TOLD: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
+    ("nearest", _listed("nearest", "word")),
+    ("embedding", _vector),
+    (
+        "entities",
+        lambda o: ", ".join(f"{e['text']} ({e['label']})" for e in o["entities"]) or "none",
+    ),
+    ("masks", _listed("masks", "token")),
+    ("generated_text", lambda o: f"{shorten(o['generated_text'], 96)!r} ({o['finish_reason']})"),
+    ("perplexity", lambda o: f"perplexity {o['perplexity']:.2f}"),
+    ("answer", lambda o: f"{o['answer']!r} {o['score']:.2f}"),
+    ("labels", _listed("labels", "label")),
+    ("label", lambda o: f"{o['label']} {o['score']:.2f}"),
+    ("rank", lambda o: f"rank {o['rank']}, {o['score']:.3f}"),
+)
+
+
 def describe(output: Mapping[str, Any]) -> str:
-    """One output in few words: its label with the score, or how a vector begins."""
+    """One output in few words: its label with the score, how a vector begins, what was written."""
     cut = " (truncated)" if output.get("truncated") else ""
-    if "embedding" in output:
-        vector = output["embedding"]
-        return f"[{vector[0]:+.3f}, {vector[1]:+.3f}, … {len(vector)} floats]{cut}"
-    return f"{output['label']} {output['score']:.2f}{cut}"
+    told = next((tell for key, tell in TOLD if output.get(key) is not None), None)
+    return f"{told(output) if told else dict(output)}{cut}"

@@ -112,13 +112,23 @@ def up_command(
 @app.command("call")
 def call_command(
     model: Annotated[str, typer.Argument(help="The model's name, as in models.toml.")],
-    texts: Annotated[list[str], typer.Argument(help="One or more texts.")],
+    texts: Annotated[list[str], typer.Argument(help="One or more texts, or with --objects JSON.")],
     tier: Annotated[
         Tier | None, typer.Option(help="Pin a tier; otherwise the router chooses.")
     ] = None,
     top_k: Annotated[
         int | None, typer.Option(help="How many labels to answer with.", min=1)
     ] = None,
+    parameters: Annotated[
+        str | None,
+        typer.Option("--parameters", "-p", help="The task's parameters, such as '{\"top_k\": 2}'."),
+    ] = None,
+    objects: Annotated[
+        bool,
+        typer.Option(
+            "--objects", help='Inputs are objects: \'{"question": "…", "context": "…"}\'.'
+        ),
+    ] = False,
     url: Annotated[str | None, typer.Option(envvar="TURNOUT_URL", help="The endpoint.")] = None,
     key: Annotated[
         str | None, typer.Option(envvar="TURNOUT_KEY", help="A key of `turnout keys`.")
@@ -131,11 +141,10 @@ def call_command(
     """Ask the endpoint: the one that `turnout up` runs, or any with --url and --key."""
     from turnout import calling
 
-    document: dict[str, Any] = {"inputs": texts}
-    if tier:
-        document["tier"] = tier
-    if top_k:
-        document["parameters"] = {"top_k": top_k}
+    wanted = calling.parameters_of(parameters) | ({"top_k": top_k} if top_k else {})
+    document: dict[str, Any] = {"inputs": calling.inputs_of(texts, objects=objects)}
+    document |= {"parameters": wanted} if wanted else {}
+    document |= {"tier": tier} if tier else {}
     reply = calling.call(calling.find_endpoint(url, key, ca_file), model, document)
     emit(as_json, reply.body, lambda: calling.show(reply, texts, out))
     if reply.status != 200:

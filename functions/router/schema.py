@@ -10,22 +10,49 @@ TITLE = "Turnout"
 DESCRIPTION = """Language models on two tiers: quantized on CPU, in full precision on GPU. The router chooses per
 request; every answer names the `tier` that gave it and the `reason`, the rule that chose it."""
 
+LABELS: Schema = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"label": {"type": "string"}, "score": {"type": "number"}},
+    },
+}
+# What an output may have besides; which of them it has, its model's task says.
 OUTPUT: Schema = {
     "type": "object",
-    "description": "`label` and `score` for text-classification, `embedding` for feature-extraction.",
+    "description": "What the task of the model answers to one input.",
     "required": ["tokens", "truncated"],
     "properties": {
-        "label": {"type": "string"},
-        "score": {"type": "number", "minimum": 0, "maximum": 1},
-        "top": {
+        "label": {"type": "string", "description": "The likeliest label."},
+        "score": {"type": "number"},
+        "top": {"type": "array", "description": "The likeliest, when `top_k` was asked for."},
+        "labels": {**LABELS, "description": "All that reach `threshold`, of a multi-label model."},
+        "entities": {
             "type": "array",
-            "description": "The likeliest labels, when `top_k` was asked for.",
+            "description": "Entities with their place in the text, in characters.",
             "items": {
                 "type": "object",
-                "properties": {"label": {"type": "string"}, "score": {"type": "number"}},
+                "properties": {
+                    "label": {"type": "string"},
+                    "text": {"type": "string"},
+                    "start": {"type": "integer"},
+                    "end": {"type": "integer"},
+                    "score": {"type": "number"},
+                },
             },
         },
         "embedding": {"type": "array", "items": {"type": "number"}},
+        "rank": {"type": "integer", "description": "1 is the text that answers the query best."},
+        "masks": {"type": "array", "description": "The likeliest tokens for each mask."},
+        "answer": {"type": "string", "description": "The part of the context that answers."},
+        "start": {"type": "integer"},
+        "end": {"type": "integer"},
+        "generated_text": {"type": "string"},
+        "generated_tokens": {"type": "integer"},
+        "finish_reason": {"enum": ["eos_token", "stop_sequence", "length"]},
+        "log_probability": {"type": "number", "description": "Of the whole text, in nats."},
+        "perplexity": {"type": "number"},
+        "nearest": {"type": "array", "description": "The nearest words, with their cosine."},
         "tokens": {"type": "integer", "description": "Tokens the model has read."},
         "truncated": {
             "type": "boolean",
@@ -34,28 +61,60 @@ OUTPUT: Schema = {
     },
 }
 
+INPUT: Schema = {
+    "oneOf": [
+        {"type": "string"},
+        {
+            "type": "object",
+            "description": "Where a task takes more than one text: `question` and `context`, `text` and `text_pair`, "
+            "`positive` and `negative`.",
+            "additionalProperties": {
+                "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
+            },
+        },
+    ]
+}
 REQUEST: Schema = {
     "type": "object",
     "required": ["inputs"],
     "additionalProperties": False,
     "properties": {
         "inputs": {
-            "description": "A text or a list of texts.",
-            "oneOf": [
-                {"type": "string"},
-                {"type": "array", "minItems": 1, "items": {"type": "string"}},
-            ],
+            "description": "An input, or a list of them.",
+            "oneOf": [*INPUT["oneOf"], {"type": "array", "minItems": 1, "items": INPUT}],
         },
         "parameters": {
             "type": "object",
-            "description": "`top_k` for text-classification: how many labels to answer with.",
+            "description": "Depends on the task: `top_k`, `candidate_labels`, `query`, `max_new_tokens` and so on. "
+            "An unknown one is refused, and the problem names those that are known.",
         },
         "tier": {
             "enum": ["cpu", "gpu"],
             "description": "Pin a tier instead of letting the rules choose.",
         },
     },
-    "example": {"inputs": ["where on earth is my parcel"], "parameters": {"top_k": 2}},
+}
+EXAMPLES: dict[str, Schema] = {
+    "text-classification": {
+        "inputs": ["where on earth is my parcel"],
+        "parameters": {"top_k": 2},
+    },
+    "zero-shot-classification": {
+        "inputs": ["my card was charged twice"],
+        "parameters": {"candidate_labels": ["billing", "delivery"]},
+    },
+    "question-answering": {
+        "inputs": [{"question": "Who rang?", "context": "Ada rang at noon."}],
+        "parameters": {},
+    },
+    "text-ranking": {
+        "inputs": ["It ships on Monday.", "We are closed."],
+        "parameters": {"query": "When does it ship?"},
+    },
+    "text-generation": {
+        "inputs": ["The train"],
+        "parameters": {"max_new_tokens": 32, "stop": ["."]},
+    },
 }
 
 ANSWER: Schema = {
@@ -142,7 +201,9 @@ def security() -> Schema:
 
 
 def request_body() -> Schema:
-    return {"requestBody": {"required": True, "content": {"application/json": {"schema": REQUEST}}}}
+    examples = {task: {"value": example} for task, example in EXAMPLES.items()}
+    content = {"application/json": {"schema": REQUEST, "examples": examples}}
+    return {"requestBody": {"required": True, "content": content}}
 
 
 def completed(document: Schema) -> Schema:
