@@ -22,6 +22,7 @@ def plan(deployment: Deployment, out: Path) -> dict[str, Any]:
             "model": model.name,
             "tier": tier,
             "stack": model_stack(deployment.name, model.name, tier),
+            "source": steps[model.name, tier].source.kind,
             "build": "current" if steps[model.name, tier].current else steps[model.name, tier].why,
             "runs_on": runs_on(spec),
             "idle_usd_per_month": round(idle(spec), 2),
@@ -50,10 +51,12 @@ def idle(spec: CpuSpec | GpuSpec) -> float:
 
 
 def show(plan: dict[str, Any], console: Console) -> None:
-    table = Table("model", "tier", "build", "runs on", "stack", "idle", box=None, pad_edge=False)
+    names = ("model", "tier", "source", "build", "runs on", "stack", "idle")
+    table = Table(*names, box=None, pad_edge=False)
     for row in plan["tiers"]:
         cost = f"${row['idle_usd_per_month']:,.0f} a month"
-        table.add_row(row["model"], row["tier"], row["build"], row["runs_on"], row["stack"], cost)
+        told = (row[key] for key in ("model", "tier", "source", "build", "runs_on", "stack"))
+        table.add_row(*told, cost)
     console.print(table)
     console.print(f"\nrouter: stack {plan['router']} in {plan['region']}, HTTP API, $0 while idle")
     for row in plan["tiers"]:
