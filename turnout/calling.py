@@ -110,6 +110,7 @@ def _listed(key: str, name: str) -> Callable[[Mapping[str, Any]], str]:
 
 # How an output is told in few words, by what it has; the first that fits.
 TOLD: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
+    ("unknown", lambda o: f"not known: {', '.join(o['unknown'])}"),
     ("nearest", _listed("nearest", "word")),
     ("embedding", _vector),
     (
@@ -127,7 +128,7 @@ TOLD: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
 
 
 def describe(output: Mapping[str, Any]) -> str:
-    """One output in few words: its label with the score, how a vector begins, what was written."""
+    """One output in few words: its label with the score, words that are near, how a vector begins, what was written."""
     cut = " (truncated)" if output.get("truncated") else ""
     told = next((tell for key, tell in TOLD if output.get(key) is not None), None)
     return f"{told(output) if told else dict(output)}{cut}"
