@@ -101,6 +101,10 @@ def _open_model(folder: Path, manifest: Manifest, *, threads: int, device: str) 
             from functions.inference.seq2seq import Seq2Seq
 
             family, needed = Seq2Seq.open, ("encoder.onnx", "decoder.onnx", "tokenizer.json")
+        case Task.LANGUAGE_MODEL_SCORING:
+            from functions.inference.scoring import Scorer
+
+            family, needed = Scorer.open, ("model.onnx", "tokenizer.json")
         case _:
             from functions.inference.encoder import Encoder
 
