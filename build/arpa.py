@@ -1,8 +1,8 @@
 """ARPA files, the text form of n-gram language models with backoff, read strictly and line by line.
 
 After `\\data\\` come the numbers of n-grams of each order, then each order's section: a base-10 log-probability, the
-n-gram's words, and the weight of backing off from it. `\\end\\` closes the file. An n-gram is told by the n-gram that it
-continues and its last word, so that both fit one number.
+n-gram's words, and the weight of backing off from it. `\\end\\` closes the file. An n-gram is told by the n-gram that
+it continues and by its last word, so that both fit one number.
 """
 
 import gzip
@@ -181,6 +181,7 @@ def _section(reader: _Reader, n: int, words: dict[str, int], below: list[Order])
     ids, lines = array("q"), array("q")
     log10, backoff = array("d"), array("d")
     highest = n == len(reader.counts)
+    whole = True
     for number, parts in reader.section(n):
         values = _values(reader, parts, n, highest)
         found = _numbers(reader, parts[1 : n + 1], words, n) if values else None
@@ -189,6 +190,10 @@ def _section(reader: _Reader, n: int, words: dict[str, int], below: list[Order])
             lines.append(number)
             log10.append(values[0])
             backoff.append(values[1])
+        else:
+            whole = False
+    if not whole:  # what continues an n-gram that could not be read is no mistake of its own
+        reader.check()
     if n == 1:
         _check_marks(reader, words)
         keys = np.arange(len(words), dtype=np.int64)
@@ -199,13 +204,15 @@ def _section(reader: _Reader, n: int, words: dict[str, int], below: list[Order])
     return Order(keys=keys, log10=np.array(log10), backoff=np.array(backoff))
 
 
-def _values(
-    reader: _Reader, parts: list[str], n: int, highest: bool
-) -> tuple[float, float] | None:
+def _values(reader: _Reader, parts: list[str], n: int, highest: bool) -> tuple[float, float] | None:
     """The log-probability and the backoff of an n-gram; None where they were wrong."""
     most = n + 1 if highest else n + 2
     if not n + 1 <= len(parts) <= most:
-        form = "a log-probability" + f" and {n} words" + ("" if highest else ", then a backoff or nothing")
+        form = (
+            "a log-probability"
+            + f" and {n} words"
+            + ("" if highest else ", then a backoff or nothing")
+        )
         reader.wrong(f"{len(parts)} fields, where a {n}-gram has {form}")
         return None
     try:
@@ -239,7 +246,9 @@ def _numbers(reader: _Reader, parts: list[str], words: dict[str, int], n: int) -
 def _check_marks(reader: _Reader, words: Mapping[str, int]) -> None:
     for mark in (START, END):
         if mark not in words:
-            reader.wrong(f"no {mark} among the 1-grams that end here; models of whole texts have it")
+            reader.wrong(
+                f"no {mark} among the 1-grams that end here; models of whole texts have it"
+            )
     if not set(UNKNOWN) & set(words):
         reader.wrong(
             "no <unk> among the 1-grams that end here, so words that the model does not know have no probability; "
@@ -266,7 +275,6 @@ def _keys(
     twice = (np.diff(keys[ordered]) == 0) & (place[ordered][1:] >= 0)
     for i in ordered[1:][twice][:MOST_MISTAKES]:
         reader.wrong("the same n-gram as in a line before", int(lines[i]))
-    reader.check()
     return keys
 
 

@@ -2,13 +2,13 @@
 
 With h the words before w, a model has either a log-probability of hw, or that of w after h without its first word,
 plus the weight of backing off from h, which is 0 where h is not known (Katz 1987). The graph goes through the orders
-from 1 up; for every token it finds the place of the n-gram that ends there in the table of its order, from the place of
-the n-gram that ends one token before in the table of the order below, and the token itself. Those two are one number, so
-a key is exact: no n-gram is ever taken for another.
+from 1 up. For every token it finds the place of the n-gram that ends there in the table of its order, from the place
+of the n-gram that ends one token before in the table of the order below, and the token itself. Those two make one
+number, so a key is exact: no n-gram is ever taken for another, stored or not.
 
-A table is sorted by its hashed keys, and `starts` says where each bucket begins. The hash is a product with an odd number
-modulo a power of two, which is a bijection: its high bits are the bucket, and its low bits alone, the `rests`, tell the
-keys of a bucket apart. What lies behind a bucket's end is not looked at. See Knuth, The Art of Computer Programming, 6.4.
+A table is sorted by its hashed keys, and `starts` says where each bucket begins. The hash is a product with an odd
+number modulo a power of two, which is a bijection (Knuth, The Art of Computer Programming, 6.4): its high bits are the
+bucket, and its low bits alone, the `rests`, tell the keys of a bucket apart. Nothing behind a bucket's end counts.
 """
 
 from dataclasses import dataclass
@@ -20,6 +20,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from build.arpa import END, START, UNKNOWN, Ngrams, Order
 from build.errors import ExportFailed
+from build.graphs import add_constant, constants, replace_node
+from build.shapes import drop_unused
 
 OPSET = 18
 # Entries of a bucket on average, where the rests need no more bits for it than numbers of 16.
@@ -31,6 +33,7 @@ MOST_BITS, MULTIPLIER_BITS = 52, 31
 # What one ONNX file can hold is 2 GiB.
 MOST_BYTES = (1 << 31) - (1 << 24)
 NATS = np.log(10)
+SCORE, WEIGHT = "score_", "weight_"
 Integers = NDArray[np.int64]
 
 
@@ -88,15 +91,15 @@ def _rest_bits(count: int, bits: int) -> int:
     return min(SMALL_BITS, bits) if fits else max(wanted, 0)
 
 
-def graph_of(model: Ngrams, codes: bool) -> Any:
-    """The ONNX model; with `codes`, values are bytes into a table of 256 for each order (see `coded`)."""
-    graph = _Graph(codes)
+def graph_of(model: Ngrams) -> Any:
+    """The ONNX model: `input_ids` [1, tokens] -> `log_probabilities` [1, tokens - 1], in nats."""
+    graph = _Graph()
     words = len(model.words)
     graph.constant("one", np.array([1], np.int64))
     graph.constant("words", np.array(words, np.int64))
     graph.add("Reshape", ["input_ids", graph.constant("flat", np.array([-1], np.int64))], "tokens")
     place, missing = "tokens", words
-    score, weight = graph.values(1, model.orders[0], place, missing)
+    score, weight = graph.values(1, model.orders[0], place)
     moved = np.arange(words, dtype=np.int64)
     for n, order in enumerate(model.orders[1:], start=2):
         keys = moved[order.keys // words] * words + order.keys % words
@@ -108,7 +111,7 @@ def graph_of(model: Ngrams, codes: bool) -> Any:
         place, missing = graph.look_up(n, table, key), len(keys)
         known = graph.add("Less", [place, graph.constant(f"count_{n}", np.array(missing))])
         backed = graph.add("Add", [graph.before(weight, 0.0, n), score])
-        own, weight = graph.values(n, _sorted(order, table.order), place, missing)
+        own, weight = graph.values(n, _sorted(order, table.order), place)
         score = graph.add("Where", [known, own, backed])
     return graph.finish(score)
 
@@ -120,8 +123,7 @@ def _sorted(order: Order, by: Integers) -> Order:
 class _Graph:
     """Nodes and constants while they are put together."""
 
-    def __init__(self, codes: bool) -> None:
-        self.codes = codes
+    def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: dict[str, NDArray[Any]] = {}
 
@@ -173,24 +175,15 @@ class _Graph:
         found = self.add("Cast", [self.add("Gather", [table, places])], to=TensorProto.INT64)
         return self.add("Unsqueeze", [found, "one"])
 
-    def values(self, n: int, order: Order, place: str, missing: int) -> tuple[str, str]:
+    def values(self, n: int, order: Order, place: str) -> tuple[str, str]:
         """Log-probability and weight of backing off, in nats, of what stands at the places; 0 where nothing does."""
-        score = self._value(f"score_{n}", order.log10 * NATS, place)
-        return score, self._value(f"weight_{n}", order.backoff * NATS, place)
+        return self._value(f"{SCORE}{n}", order.log10, place), self._value(
+            f"{WEIGHT}{n}", order.backoff, place
+        )
 
-    def _value(self, name: str, values: NDArray[np.float64], place: str) -> str:
-        padded = np.append(values, 0.0)  # the last place stands for what is not there
-        if not padded.any():
-            return self.add("Mul", [self.add("Cast", [place], to=TensorProto.FLOAT), self.zero()])
-        if not self.codes:
-            return self.add("Gather", [self.constant(name, padded.astype(np.float32)), place])
-        book, codes = coded(padded)
-        places = self.add("Gather", [self.constant(f"{name}_codes", codes), place])
-        whole = self.add("Cast", [places], to=TensorProto.INT32)
-        return self.add("Gather", [self.constant(f"{name}_book", book), whole])
-
-    def zero(self) -> str:
-        return self.constant("nought", np.array(0, np.float32))
+    def _value(self, name: str, log10: NDArray[np.float64], place: str) -> str:
+        nats = np.append(log10, 0.0) * NATS  # the last place stands for what is not there
+        return self.add("Gather", [self.constant(name, nats.astype(np.float32)), place])
 
     def finish(self, score: str) -> Any:
         """The model, which answers for every token but the first; raises ExportFailed where it is too large."""
@@ -201,9 +194,7 @@ class _Graph:
             )
         after = self.constant("after", np.array([(1 << 63) - 1], np.int64))
         scored = self.add("Slice", [score, "one", after])
-        self.add(
-            "Unsqueeze", [scored, self.constant("zero", np.array([0]))], "log_probabilities"
-        )
+        self.add("Unsqueeze", [scored, self.constant("zero", np.array([0]))], "log_probabilities")
         shape = [("input_ids", TensorProto.INT64, ["batch", "tokens"])]
         graph = helper.make_graph(
             self.nodes,
@@ -213,23 +204,44 @@ class _Graph:
             [numpy_helper.from_array(array, name) for name, array in self.constants.items()],
         )
         opsets = [helper.make_opsetid("", OPSET)]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=10, producer_name="turnout")
+        drop_unused(graph)  # the weights of the highest order
+        return helper.make_model(
+            graph, opset_imports=opsets, ir_version=10, producer_name="turnout"
+        )
 
 
-def coded(values: NDArray[np.float64]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+def in_codes(graph: Any) -> None:
+    """Put the values of such a graph into bytes, in place: codes for 256 values in each order."""
+    for node in [n for n in graph.node if n.input[0].startswith((SCORE, WEIGHT))]:
+        table = constants(graph)[node.input[0]]
+        book, codes = coded(numpy_helper.to_array(table))
+        name, (values, place) = node.output[0], node.input
+        inputs = [add_constant(graph, f"{values}_codes", codes), place]
+        nodes = [
+            helper.make_node("Gather", inputs, [f"{name}_byte"]),
+            helper.make_node("Cast", [f"{name}_byte"], [f"{name}_code"], to=TensorProto.INT32),
+            helper.make_node(
+                "Gather", [add_constant(graph, f"{values}_book", book), f"{name}_code"], [name]
+            ),
+        ]
+        replace_node(graph, node, nodes)
+    drop_unused(graph)
+
+
+def coded(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """256 values and which of them stands for each: the values themselves where they are so few, or else the means of
-    256 parts of equal size, as KenLM bins them (Heafield 2011). Zero, which most weights are, keeps a code of its own.
+    255 parts of equal size, as KenLM bins them (Heafield 2011), and 0, which most weights are.
     """
     different = np.unique(values)
     if len(different) > 256:
         parts = np.array_split(np.sort(values[values != 0]), 255)
-        different = np.unique([0.0, *(part.mean() for part in parts if len(part))])
+        different = np.unique([0.0, *(part.mean(dtype=np.float64) for part in parts)])
     middles = (different[1:] + different[:-1]) / 2
     codes = np.searchsorted(middles, values, side="right")
     return different.astype(np.float32), codes.astype(np.uint8)
 
 
-def tokenizer_of(words: tuple[str, ...], start: str = START, end: str = END) -> Any:
+def tokenizer_of(words: tuple[str, ...]) -> Any:
     """What makes of a text the model's words, split at blanks as ARPA tools do, between the marks of start and end."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
@@ -238,6 +250,6 @@ def tokenizer_of(words: tuple[str, ...], start: str = START, end: str = END) -> 
     tokenizer = Tokenizer(models.WordLevel(numbers, unk_token=unknown))
     tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{start} $A {end}", special_tokens=[(start, numbers[start]), (end, numbers[end])]
+        single=f"{START} $A {END}", special_tokens=[(mark, numbers[mark]) for mark in (START, END)]
     )
     return tokenizer

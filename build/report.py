@@ -88,7 +88,9 @@ def _cards(document: Document) -> str:
     elif "ratio" in document:
         metric = f"{document['perplexity_original']:.2f} → {document['perplexity_built']:.2f}"
         cards.insert(0, (metric, f"perplexity of {document['tokens']} tokens"))
-        cards.insert(1, (f"{document['difference_p95']:.4f}", "nats, 95 % of tokens differ by less"))
+        cards.insert(
+            1, (f"{document['difference_p95']:.4f}", "nats, 95 % of tokens differ by less")
+        )
     else:
         cards.insert(0, (f"{document['cosine_mean']:.4f}", "mean cosine to the original"))
         cards.insert(1, (f"{document['cosine_p5']:.4f}", "5th percentile of the cosine"))

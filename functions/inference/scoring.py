@@ -122,13 +122,15 @@ def parts(tokens: int, most: int) -> Iterator[tuple[int, int]]:
 def feeds(ids: Sequence[int], names: Sequence[str]) -> Feeds:
     """The session's inputs, each [1, tokens]; nothing is padded."""
     tokens: NDArray[np.int64] = np.array([ids], np.int64)
-    made = {
-        "input_ids": lambda: tokens,
-        "attention_mask": lambda: np.ones_like(tokens),
-        "token_type_ids": lambda: np.zeros_like(tokens),
-        POSITIONS: lambda: np.arange(len(ids), dtype=np.int64)[None],
-    }
-    return {name: made[name]() for name in names}
+    return {name: _input(name, tokens) for name in names}
+
+
+def _input(name: str, tokens: "NDArray[np.int64]") -> "NDArray[np.int64]":
+    if name == POSITIONS:
+        return np.arange(tokens.shape[1], dtype=np.int64)[None]
+    if name == "attention_mask":
+        return np.ones_like(tokens)
+    return tokens if name == "input_ids" else np.zeros_like(tokens)
 
 
 def perplexity(total: float, tokens: int) -> float | None:
