@@ -74,7 +74,7 @@ def test_windows_lines_and_fields_apart_by_tabs_are_read_as_well(tmp_path: Path)
         ("-0.2\t<s> the train", "-0.2\t<s> the train\t-1", [
             "line 24: 5 fields, where a 3-gram has a log-probability and 3 words"
         ]),
-        ("-0.8\ttrain late", "-0.8\tthe train", ["line 19: the same n-gram as in a line before"]),
+        ("-0.6\tlate </s>", "-0.6\tthe train", ["line 20: the same n-gram as in a line before"]),
         ("-0.9\ttrain", "-0.9\tthe", ["line 13: the word 'the' stands twice"]),
         ("-2.0\t<unk>", "-2.0\tunk", [
             "line 16: no <unk> among the 1-grams that end here, so words that the model does not know have no "
@@ -183,7 +183,7 @@ def test_the_graph_answers_as_pocketsphinx_does(tmp_path: Path) -> None:
     """Its numbers are whole logarithms to the base 1.0001, each of them rounded."""
     pocketsphinx = pytest.importorskip("pocketsphinx")
     path = tmp_path / "drawn.arpa"
-    names = drawn(path, 3, 20, 0.3)
+    names = drawn(path, 3, 20, 0.5, closed=True)
     base = pocketsphinx.LogMath(1.0001)
     theirs = pocketsphinx.NGramModel(pocketsphinx.Config(), base, str(path))
     model = arpa.read(path)

@@ -45,18 +45,25 @@ def little(path: Path, text: str = LITTLE) -> Path:
     return path
 
 
-def drawn(path: Path, order: int, words: int, density: float) -> list[str]:
-    """Write a model whose every n-gram continues one of the order below; its words, without the marks."""
+def drawn(
+    path: Path, order: int, words: int, density: float, *, closed: bool = False
+) -> list[str]:
+    """Write a model whose every n-gram continues one of the order below; its words, without the marks.
+
+    In a `closed` one every n-gram's last words are an n-gram as well, which pruning may take from a model.
+    """
     chance = random.Random(order)
     names = [f"w{i}" for i in range(words)]
     levels: list[list[Words]] = [[(word,) for word in (*MARKS, *names)]]
     for _ in range(order - 1):
+        known = set(levels[-1])
         levels.append(
             [
                 (*gram, word)
                 for gram in levels[-1]
                 for word in ("</s>", *names)
                 if gram[-1] != "</s>" and chance.random() < density
+                if not closed or (*gram[1:], word) in known
             ]
         )
     path.write_text(text_of(levels, chance), "utf-8")
