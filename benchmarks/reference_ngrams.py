@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import build
 from benchmarks.record import Row, write
+from build.arpa import read_words
 from contracts.prediction import PredictRequest
 from contracts.specs import CpuSpec, Deployment, ModelSpec
 from contracts.tasks import Task
@@ -27,6 +28,7 @@ from functions.inference.engine import Engine
 HEADER = b"Trie Language Model"
 BINS, UNKNOWN = 1 << 16, -7.0
 SENTENCES, WORDS = 600, (3, 40)
+MARKS = {",", "'", '"', ";", ":", "(", ")", "–", "—", "@-@"}
 # Its numbers are whole logarithms to this base.
 BASE = 1.0001
 
@@ -89,7 +91,9 @@ def unpack(path: Path, destination: Path) -> None:
         for n, (ids, prob, weight) in enumerate(tables, start=1):
             file.write(f"\n\\{n}-grams:\n")
             file.writelines([f"{UNKNOWN}\t<unk>\n"] if n == 1 else [])
-            file.writelines(_lines(names, ids, prob * scale, weight if weight is None else weight * scale))
+            file.writelines(
+                _lines(names, ids, prob * scale, weight if weight is None else weight * scale)
+            )
         file.write("\n\\end\\\n")
 
 
@@ -99,14 +103,21 @@ def _lines(names: Sequence[str], ids: Any, probs: Any, weights: Any) -> Iterator
         yield f"{min(probs[i], 0.0):.6f}\t{' '.join(names[k] for k in row)}{weight}\n"
 
 
-def sentences(folder: Path) -> list[str]:
+def sentences(folder: Path, words: set[str]) -> list[str]:
+    """Sentences of words that the model knows, without punctuation, which it does not have."""
     text = (folder / "test.txt").read_text("utf-8").lower().replace("\n", " ")
-    found = [" ".join(part.split()) for part in text.split(" . ")]
-    fitting = [s for s in found if WORDS[0] <= len(s.split()) <= WORDS[1]]
+    found = [[word for word in part.split() if word not in MARKS] for part in text.split(" . ")]
+    fitting = [
+        " ".join(part)
+        for part in found
+        if WORDS[0] <= len(part) <= WORDS[1] and words.issuperset(part)
+    ]
     return fitting[:: max(1, len(fitting) // SENTENCES)][:SENTENCES]
 
 
-def built(source: Path, texts: Sequence[str], out: Path, **table: Any) -> tuple[Engine, dict[str, Any]]:
+def built(
+    source: Path, texts: Sequence[str], out: Path, **table: Any
+) -> tuple[Engine, dict[str, Any]]:
     """The model as `turnout build` makes it for a CPU, and its evidence."""
     rows = out.with_suffix(".jsonl")
     rows.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), "utf-8")
@@ -128,10 +139,10 @@ def main() -> None:
     packed = Path(pocketsphinx.__file__).parent / "model/en-us/en-us.lm.bin"
     base = pocketsphinx.LogMath(BASE)
     theirs = pocketsphinx.NGramModel(pocketsphinx.Config(), base, str(packed))
-    texts = sentences(options.data)
     with tempfile.TemporaryDirectory() as scratch:
         arpa = Path(scratch) / "en-us.arpa"
         unpack(packed, arpa)
+        texts = sentences(options.data, set(read_words(arpa)[0]) - {"<unk>"})
         start = time.perf_counter()
         engine, evidence = built(
             arpa, texts, Path(scratch) / "out", cpu=CpuSpec(objective=options.objective)

@@ -33,6 +33,8 @@ MOST_BITS, MULTIPLIER_BITS = 52, 31
 # What one ONNX file can hold is 2 GiB.
 MOST_BYTES = (1 << 31) - (1 << 24)
 NATS = np.log(10)
+# How many values a byte tells apart; how often the length of an interval is halved until it is found.
+CODES, HALVINGS = 256, 40
 SCORE, WEIGHT = "score_", "weight_"
 Integers = NDArray[np.int64]
 
@@ -229,16 +231,43 @@ def in_codes(graph: Any) -> None:
 
 
 def coded(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """256 values and which of them stands for each: the values themselves where they are so few, or else the means of
-    255 parts of equal size, as KenLM bins them (Heafield 2011), and 0, which most weights are.
+    """256 values and which of them stands for each: the values themselves where they are so few.
+
+    Otherwise they are 0, which most weights are, and the means within 255 intervals, the shortest of equal length that
+    cover all others. So no value is far from its own, however rare it is; parts of equal size, as KenLM has them,
+    would put the probability of words that are not known among those of rare words.
     """
     different = np.unique(values)
-    if len(different) > 256:
-        parts = np.array_split(np.sort(values[values != 0]), 255)
-        different = np.unique([0.0, *(part.mean(dtype=np.float64) for part in parts)])
+    if len(different) > CODES:
+        ordered = np.sort(values[values != 0]).astype(np.float64)
+        ends = _cover(np.unique(ordered), CODES - 1)
+        parts = np.split(ordered, np.searchsorted(ordered, ends[1:]))
+        different = np.unique(np.append([part.mean() for part in parts], 0.0))
     middles = (different[1:] + different[:-1]) / 2
     codes = np.searchsorted(middles, values, side="right")
     return different.astype(np.float32), codes.astype(np.uint8)
+
+
+def _cover(ordered: NDArray[np.float64], most: int) -> list[float]:
+    """Where the fewest intervals of the shortest length begin that cover the values with no more than `most`."""
+    low, high = 0.0, float(ordered[-1] - ordered[0]) / most
+    found = _begins(ordered, high)
+    for _ in range(HALVINGS):
+        length = (low + high) / 2
+        begins = _begins(ordered, length)
+        if len(begins) <= most:
+            high, found = length, begins
+        else:
+            low = length
+    return found
+
+
+def _begins(ordered: NDArray[np.float64], length: float) -> list[float]:
+    begins, place = [], 0
+    while place < len(ordered):
+        begins.append(float(ordered[place]))
+        place = int(np.searchsorted(ordered, ordered[place] + length, side="right"))
+    return begins
 
 
 def tokenizer_of(words: tuple[str, ...]) -> Any:

@@ -181,7 +181,8 @@ def test_the_graph_is_the_recursion_for_any_order(
 
 def test_the_graph_answers_as_pocketsphinx_does(tmp_path: Path) -> None:
     """Its numbers are whole logarithms to the base 1.0001, each of them rounded."""
-    pocketsphinx = pytest.importorskip("pocketsphinx")
+    import pocketsphinx
+
     path = tmp_path / "drawn.arpa"
     names = drawn(path, 3, 20, 0.5, closed=True)
     base = pocketsphinx.LogMath(1.0001)
@@ -223,7 +224,11 @@ def test_few_values_keep_their_own_codes_and_many_share_256(tmp_path: Path) -> N
     book, codes = coded(many)
     assert (len(book), str(codes.dtype)) == (256, "uint8")
     assert (book[codes][-9:] == 0).all()
-    assert np.abs(book[codes] - many).mean() < 0.02
+    assert np.abs(book[codes] - many).max() < (many.max() - many.min()) / 255
+    far = np.append(many, np.float32(-228))  # the probability of <s>, which nothing but <s> has
+    book, codes = coded(far)
+    assert book[codes][-1] == far[-1]
+    assert np.abs(book[codes] - far).max() < (many.max() - many.min()) / 250
     path = tmp_path / "drawn.arpa"
     drawn(path, 3, 30, 0.3)
     model = graph_of(arpa.read(path))
@@ -231,4 +236,4 @@ def test_few_values_keep_their_own_codes_and_many_share_256(tmp_path: Path) -> N
     size = model.ByteSize()
     in_codes(model.graph)
     assert model.ByteSize() < size
-    assert scored(session_of(model), ids) == pytest.approx(scored(whole, ids).tolist(), abs=0.1)
+    assert scored(session_of(model), ids) == pytest.approx(scored(whole, ids).tolist(), abs=0.03)

@@ -45,9 +45,7 @@ def little(path: Path, text: str = LITTLE) -> Path:
     return path
 
 
-def drawn(
-    path: Path, order: int, words: int, density: float, *, closed: bool = False
-) -> list[str]:
+def drawn(path: Path, order: int, words: int, density: float, *, closed: bool = False) -> list[str]:
     """Write a model whose every n-gram continues one of the order below; its words, without the marks.
 
     In a `closed` one every n-gram's last words are an n-gram as well, which pruning may take from a model.

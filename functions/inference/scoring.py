@@ -141,15 +141,14 @@ def perplexity(total: float, tokens: int) -> float | None:
 def _per_token(encoding: Encoding, scores: Sequence[float]) -> list[dict[str, Any]]:
     """Each scored token with its place in the text; what a tokenizer adds stands where the text before it ends."""
     told = []
-    place = encoding.offsets[0][1] if scores else 0
-    for i, score in enumerate(scores, start=1):
-        start, end = encoding.offsets[i]
-        if encoding.special_tokens_mask[i]:
+    # Each of an encoding's lists is made anew whenever it is asked for.
+    rows = list(zip(encoding.tokens, encoding.offsets, encoding.special_tokens_mask, strict=True))
+    place = rows[0][1][1] if rows else 0
+    for (token, (start, end), added), score in zip(rows[1:], scores, strict=True):
+        if added:
             start = end = place
         place = end
-        told.append(
-            {"token": encoding.tokens[i], "start": start, "end": end, "log_probability": score}
-        )
+        told.append({"token": token, "start": start, "end": end, "log_probability": score})
     return told
 
 
