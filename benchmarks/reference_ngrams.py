@@ -77,8 +77,8 @@ def unpack(path: Path, destination: Path) -> None:
     place += size
     third, third_probs = last.take(bits), last.take(16)
     words = data[place + 4 :].split(b"\0")[:one]
-    ends = np.repeat(np.arange(one), np.diff(singles["next"].astype(np.int64)))
-    middles = np.repeat(np.arange(two), np.diff(following))
+    ends = np.repeat(np.arange(one), _steps(singles["next"]))
+    middles = np.repeat(np.arange(two), _steps(following))
     scale = np.log10(BASE)
     tables = (
         (np.arange(one)[:, None], singles["prob"][:one], singles["weight"][:one]),
@@ -95,6 +95,11 @@ def unpack(path: Path, destination: Path) -> None:
                 _lines(names, ids, prob * scale, weight if weight is None else weight * scale)
             )
         file.write("\n\\end\\\n")
+
+
+def _steps(places: Any) -> NDArray[np.int64]:
+    whole = np.asarray(places, np.int64)
+    return whole[1:] - whole[:-1]
 
 
 def _lines(names: Sequence[str], ids: Any, probs: Any, weights: Any) -> Iterator[str]:
@@ -129,12 +134,30 @@ def built(
     return Engine.load(out / "reference/cpu"), evidence
 
 
+def candidates(evidence: dict[str, Any]) -> list[Row]:
+    """All that was measured of each candidate."""
+    return [
+        {
+            "candidate": c["recipe"],
+            "MB": round(c["bytes"] / 1e6, 2),
+            "perplexity": round(c["perplexity_built"], 4),
+            "ratio": c["ratio"],
+            "largest difference, nats": c["difference_max"],
+            "ms per row": c["expected_ms"],
+            "load ms": c["load_ms"],
+            "peak MB": c["peak_mb"],
+            "ships": c["chosen"],
+        }
+        for c in evidence["candidates"]
+    ]
+
+
 def main() -> None:
     import pocketsphinx
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--objective", default="size")
+    parser.add_argument("--objective", default="accuracy")
     options = parser.parse_args()
     packed = Path(pocketsphinx.__file__).parent / "model/en-us/en-us.lm.bin"
     base = pocketsphinx.LogMath(BASE)
@@ -160,20 +183,7 @@ def main() -> None:
                     apart.append(abs(score - entry["log_probability"]))
             tokens += len(told)
         size = arpa.stat().st_size
-    rows: list[Row] = [
-        {
-            "candidate": c["recipe"],
-            "MB": round(c["bytes"] / 1e6, 1),
-            "perplexity": round(c["perplexity_built"], 3),
-            "ratio": c["ratio"],
-            "largest difference, nats": c["difference_max"],
-            "ms per row": c["expected_ms"],
-            "load ms": c["load_ms"],
-            "peak MB": c["peak_mb"],
-            "ships": c["chosen"],
-        }
-        for c in evidence["candidates"]
-    ]
+    rows = candidates(evidence)
     facts = {
         "build_s": round(took, 1),
         "bytes_arpa": size,

@@ -186,10 +186,13 @@ def export(source: Source, destination: Path) -> Path:
 
 def _rename_inputs(graph: Any, names: Sequence[str]) -> None:
     new = {node.name: name for node, name in zip(graph.input, names, strict=True)}
+    made = {name for node in graph.node for name in node.output}
+    new |= {name: f"{name}_within" for name in made & set(names)}  # names that are taken already
     for node in graph.input:
         node.name = new[node.name]
     for node in graph.node:
         node.input[:] = [new.get(name, name) for name in node.input]
+        node.output[:] = [new.get(name, name) for name in node.output]
 
 
 def _widen_inputs(graph: Any) -> None:

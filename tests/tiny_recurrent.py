@@ -4,6 +4,8 @@ import string
 from pathlib import Path
 from typing import Any
 
+from build.quiet import quiet
+
 CHARACTERS = ("<s>", "<unk>", *string.ascii_lowercase, " ", ".")
 TEXTS = (
     "the train is late again.",
@@ -41,7 +43,7 @@ def recurrent(kind: str = "LSTM", *, state: bool = True) -> Any:
 def torchscript(path: Path, module: Any) -> Path:
     import torch
 
-    with torch.no_grad():
+    with torch.no_grad(), quiet():
         traced = torch.jit.trace(module, torch.ones((1, 5), dtype=torch.int64), check_trace=False)
     traced.save(str(path))
     return path
