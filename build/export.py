@@ -12,6 +12,7 @@ from contracts.tasks import Task
 GRAPHS = {
     Task.ZERO_SHOT_CLASSIFICATION: "text-classification",
     Task.TEXT_RANKING: "text-classification",
+    Task.LANGUAGE_MODEL_SCORING: "text-generation",
 }
 # The oldest operator set that has all the operators the optimiser looks for.
 OPSET = 18

@@ -1,6 +1,6 @@
 """Which family a source belongs to: its task says."""
 
-from build import encoders, wordvectors, writers
+from build import encoders, scorers, wordvectors, writers
 from build.family import Family
 from build.source import Source
 from contracts.tasks import Task
@@ -9,6 +9,7 @@ FAMILIES = {
     Task.TEXT_GENERATION: writers.CAUSAL,
     Task.TEXT2TEXT_GENERATION: writers.SEQ2SEQ,
     Task.WORD_VECTORS: wordvectors.FAMILY,
+    Task.LANGUAGE_MODEL_SCORING: scorers.FAMILY,
 }
 
 

@@ -21,6 +21,8 @@ def add_head(graph: Any, source: Source) -> None:
         add_spans(graph)
     elif source.task is Task.FILL_MASK:
         add_masks(graph, source.details["mask_id"])
+    elif source.task is Task.LANGUAGE_MODEL_SCORING:
+        add_scores(graph)
 
 
 def add_spans(graph: Any) -> None:
@@ -61,6 +63,22 @@ def add_masks(graph: Any, mask_id: int) -> None:
     del graph.value_info[:]
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+
+
+def add_scores(graph: Any) -> None:
+    """Make [batch, tokens - 1]: the log-probability of each token but the first, after those before it."""
+    logits = graph.output[0].name
+    for name, value in (("score_one", 1), ("score_end", (1 << 63) - 1), ("score_last", -1)):
+        graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), name))
+    following = ["input_ids", "score_one", "score_end", "score_one"]
+    nodes = [
+        helper.make_node("LogSoftmax", [logits], ["score_all"], axis=-1),
+        helper.make_node("Slice", following, ["score_next"]),
+        helper.make_node("Unsqueeze", ["score_next", "score_last"], ["score_places"]),
+        helper.make_node("GatherElements", ["score_all", "score_places"], ["score_3d"], axis=2),
+        helper.make_node("Squeeze", ["score_3d", "score_last"], ["log_probabilities"]),
+    ]
+    _append(graph, nodes, "score", "log_probabilities", ["batch", "scored"])
 
 
 def _append(

@@ -22,6 +22,7 @@ ARCHITECTURES = {
     Task.FEATURE_EXTRACTION: ("Model",),
     Task.TEXT_GENERATION: ("ForCausalLM", "LMHeadModel"),
     Task.TEXT2TEXT_GENERATION: ("ForConditionalGeneration",),
+    Task.LANGUAGE_MODEL_SCORING: ("ForCausalLM", "LMHeadModel"),
 }
 # Architectures whose positions begin behind the padding's.
 SHIFTED = {"roberta", "xlm-roberta", "camembert", "mpnet"}

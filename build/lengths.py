@@ -13,7 +13,12 @@ from contracts.tasks import Task
 from functions.inference.tokens import open_tokenizer
 
 # Tasks whose input is one text that may be of any length.
-ONE_TEXT = {Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION, Task.FEATURE_EXTRACTION}
+ONE_TEXT = {
+    Task.TEXT_CLASSIFICATION,
+    Task.TOKEN_CLASSIFICATION,
+    Task.FEATURE_EXTRACTION,
+    Task.LANGUAGE_MODEL_SCORING,
+}
 
 
 def requests(source: Source, rows: Rows, original: Answered) -> dict[int, PredictRequest]:

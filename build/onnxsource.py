@@ -25,6 +25,7 @@ from contracts.specs import Hints
 from contracts.tasks import Task
 from functions.inference.tokens import INPUTS
 
+POSITIONS = "position_ids"
 OLDEST_OPSET, OPSET = 13, 18
 QUANTIZED = {"DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "QAttention"}
 OUTPUTS = {Task.QUESTION_ANSWERING: 2}
@@ -47,7 +48,12 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         )
     graph = read_graph(path).graph
     names = [node.name for node in graph.input]
-    _check_inputs(names, hints.inputs)
+    scores = task is Task.LANGUAGE_MODEL_SCORING
+    _check_inputs(names, hints.inputs, (*INPUTS, POSITIONS) if scores else tuple(INPUTS))
+    if scores and _rank(graph) not in (0, 3):
+        raise Unusable(
+            f"its first output has {_rank(graph)} axes; to score texts it has to be logits [batch, tokens, vocabulary]"
+        )
     config = optional_json(folder / "config.json")
     labels = hints.labels
     if task in LABELLED and not labels:
@@ -136,12 +142,12 @@ def external_files(path: Path) -> list[Path]:
     return [path.parent / name for name in sorted(names)]
 
 
-def _check_inputs(names: Sequence[str], said: Sequence[str]) -> None:
+def _check_inputs(names: Sequence[str], said: Sequence[str], known: Sequence[str]) -> None:
     meant = said or names
-    if len(meant) != len(names) or not set(meant) <= set(INPUTS) or len(set(meant)) < len(meant):
+    if len(meant) != len(names) or not set(meant) <= set(known) or len(set(meant)) < len(meant):
         raise Unusable(
             f"its inputs are {', '.join(names)}; say what they are, in this order, as `inputs`, "
-            f"each one of {', '.join(INPUTS)}"
+            f"each one of {', '.join(known)}"
         )
 
 
@@ -180,10 +186,13 @@ def export(source: Source, destination: Path) -> Path:
 
 def _rename_inputs(graph: Any, names: Sequence[str]) -> None:
     new = {node.name: name for node, name in zip(graph.input, names, strict=True)}
+    made = {name for node in graph.node for name in node.output}
+    new |= {name: f"{name}_within" for name in made & set(names)}  # names that are taken already
     for node in graph.input:
         node.name = new[node.name]
     for node in graph.node:
         node.input[:] = [new.get(name, name) for name in node.input]
+        node.output[:] = [new.get(name, name) for name in node.output]
 
 
 def _widen_inputs(graph: Any) -> None:

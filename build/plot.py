@@ -12,7 +12,9 @@ Candidate = Mapping[str, Any]
 
 
 def nearness(candidate: Candidate) -> float:
-    """The share of rows answered as by the original, or the mean cosine to its vectors."""
+    """The share of rows answered as by the original, the mean cosine to its vectors, or the ratio of perplexities."""
+    if "ratio" in candidate:
+        return min(float(candidate["ratio"]), 1 / float(candidate["ratio"]))
     return float(candidate.get("agreement", candidate.get("cosine_mean", 0)))
 
 

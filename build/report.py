@@ -35,8 +35,14 @@ def write_report(place: Path, gate: Gate) -> None:
         json.loads(path.read_text("utf-8")) for path in sorted((place / "evidence").glob("*.json"))
     ]
     whole = [document for document in found if "candidates" in document]
-    least = gate.min_cosine_mean if "cosine_mean" in whole[0] else gate.min_agreement
-    write_whole(place / "report.html", report(whole, least))
+    write_whole(place / "report.html", report(whole, _least(whole[0], gate)))
+
+
+def _least(document: Document, gate: Gate) -> float:
+    """The nearness that the gate asks for."""
+    if "ratio" in document:
+        return 1 / gate.max_perplexity_ratio
+    return gate.min_cosine_mean if "cosine_mean" in document else gate.min_agreement
 
 
 def _text(value: object) -> str:
@@ -50,6 +56,8 @@ def _tier(document: Document, gate: float) -> str:
         parts.append(f"<p>{_sentence(document)}</p>")
     if document.get("pairs"):
         parts.append(f"<p>{_judged(document)}</p>")
+    if "ratio" in document:
+        parts.append(f"<p>{_perplexities(document)}</p>")
     if len(candidates) > 1 and document["expected_ms"]:
         parts += [
             "<h2>What was tried</h2>",
@@ -79,6 +87,12 @@ def _cards(document: Document) -> str:
         metric = f"{document['metric_original']:.1%} → {document['metric_built']:.1%}"
         cards.insert(0, (metric, f"{document['metric']} on {document['rows']} rows"))
         cards.insert(1, (f"{document['agreement']:.2%}", "answered as by the original"))
+    elif "ratio" in document:
+        metric = f"{document['perplexity_original']:.2f} → {document['perplexity_built']:.2f}"
+        cards.insert(0, (metric, f"perplexity of {document['tokens']} tokens"))
+        cards.insert(
+            1, (f"{document['difference_p95']:.4f}", "nats, 95 % of tokens differ by less")
+        )
     else:
         cards.insert(0, (f"{document['cosine_mean']:.4f}", "mean cosine to the original"))
         cards.insert(1, (f"{document['cosine_p5']:.4f}", "5th percentile of the cosine"))
@@ -113,6 +127,23 @@ def _judged(document: Document) -> str:
     )
 
 
+def _perplexities(document: Document) -> str:
+    return _text(
+        f"The perplexity of what was built over the original's is {document['ratio']:.4f}, and lies between "
+        f"{document['ratio_low']:.4f} and {document['ratio_high']:.4f} (95 %, paired bootstrap over rows). No token's "
+        f"log-probability differs by more than {document['difference_max']:.4f} nats."
+    )
+
+
+def _metric(candidate: Document) -> str:
+    """The figure besides nearness: the metric, the perplexity, or the 5th percentile of the cosine."""
+    if "metric_built" in candidate:
+        return f"{candidate['metric_built']:.2%}"
+    if "ratio" in candidate:
+        return f"{candidate['perplexity_built']:.2f}"
+    return f"{candidate['cosine_p5']:.4f}"
+
+
 def _candidates(candidates: Sequence[Document]) -> str:
     lengths = list(candidates[0]["ms"])
     head = [
@@ -129,10 +160,9 @@ def _candidates(candidates: Sequence[Document]) -> str:
     rows = []
     for number, c in enumerate(candidates, start=1):
         why = "".join(f'<div class="why">{_text(f)}</div>' for f in c["failures"])
-        metric = f"{c['metric_built']:.2%}" if "metric_built" in c else f"{c['cosine_p5']:.4f}"
         cells = [
             f"{nearness(c):.2%}",
-            metric,
+            _metric(c),
             f"{c['bytes'] / 1e6:.1f}",
             f"{c['expected_ms']:.2f}",
             *(f"{c['ms'][t]:.2f}" for t in lengths),

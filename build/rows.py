@@ -182,6 +182,10 @@ def _prompted(row: dict[str, Any], labels: Labels) -> Row:
     return Row(request=_request(_text(row), max_new_tokens=NEW_TOKENS), answer=answer)
 
 
+def _scored(row: dict[str, Any], labels: Labels) -> Row:
+    return Row(request=_request(_text(row), per_token=True))
+
+
 def _filled(row: dict[str, Any], labels: Labels) -> Row:
     return Row(request=_request(_text(row)), answer=_text(row, "label") if "label" in row else None)
 
@@ -218,6 +222,7 @@ FORMS: dict[Task, Callable[[dict[str, Any], Labels], Row]] = {
     Task.TEXT_GENERATION: _prompted,
     Task.TEXT2TEXT_GENERATION: _prompted,
     Task.WORD_VECTORS: _word,
+    Task.LANGUAGE_MODEL_SCORING: _scored,
 }
 EXAMPLES: dict[Task, str] = {
     Task.TEXT_CLASSIFICATION: '{"text": "...", "label": "..."}',

@@ -11,7 +11,18 @@ from contracts.specs import Hints
 from contracts.tasks import Task
 
 # Files that a model is made of, by the end of their names; what else lies in a folder changes nothing.
-PARTS = {".json", ".safetensors", ".bin", ".txt", ".model", ".onnx", ".data", ".onnx_data", ".pt"}
+PARTS = {
+    ".json",
+    ".safetensors",
+    ".bin",
+    ".txt",
+    ".model",
+    ".onnx",
+    ".data",
+    ".onnx_data",
+    ".pt",
+    ".arpa",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +55,10 @@ class Source:
 
 
 HUGGING_FACE, ONNX, TORCHSCRIPT = "Hugging Face folder", "ONNX graph", "TorchScript file"
-LOOKED_FOR = "looked for a Hugging Face folder, .onnx, and TorchScript as .pt or .ts"
+ARPA = "ARPA file"
+LOOKED_FOR = (
+    "looked for a Hugging Face folder, .onnx, TorchScript as .pt or .ts, and .arpa or .arpa.gz"
+)
 UNKNOWN_FILE = {
     ".tflite": "a TFLite file, which cannot be built yet; build the model that it was made from",
     ".gguf": "a GGUF file, which cannot be built yet; save it with transformers' `gguf_file` as a folder",
@@ -73,17 +87,24 @@ def inspect(
 
 def _reader(source: Path, task: Task) -> Callable[[Path, Task, int | None, Hints], Source]:
     """What reads a source of its kind; raises Unusable where that cannot be told or cannot be built."""
-    from build import huggingface, onnxsource, torchscript, vectorfiles
+    from build import arpasource, huggingface, onnxsource, torchscript, vectorfiles
 
     if task is Task.WORD_VECTORS:  # whatever such a file is called, its content tells
         return vectorfiles.read
     if source.is_file():
-        readers = {".onnx": onnxsource.read, ".pt": torchscript.read, ".ts": torchscript.read}
-        if source.suffix not in readers:
+        readers = {
+            ".onnx": onnxsource.read,
+            ".pt": torchscript.read,
+            ".ts": torchscript.read,
+            ".arpa": arpasource.read,
+            ".arpa.gz": arpasource.read,
+        }
+        reader = next((read for end, read in readers.items() if source.name.endswith(end)), None)
+        if reader is None:
             raise Unusable(
                 UNKNOWN_FILE.get(source.suffix, "not a model file that can be built; " + LOOKED_FOR)
             )
-        return readers[source.suffix]
+        return reader
     if not source.is_dir():
         raise Unusable("not a folder; put a Hugging Face model there, or correct `source`")
     if (source / "saved_model.pb").is_file():

@@ -1,6 +1,8 @@
 """A TorchScript file as a source. A bare graph says nothing of its tokenizer and labels: its table in the file does."""
 
 import re
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ TASKS = {
     Task.TEXT_RANKING: "",
     Task.QUESTION_ANSWERING: "",
     Task.FEATURE_EXTRACTION: "",
+    Task.LANGUAGE_MODEL_SCORING: "",
 }
 
 
@@ -69,12 +72,27 @@ def load(path: Path) -> Any:
     """The module; raises Unusable. TorchScript is a program of its own and unpickles nothing of ours."""
     import torch
 
+    if _is_pickle(path):
+        raise Unusable(
+            "a pickle, as torch.save writes it: it runs code when it is loaded, and a state_dict lacks the model's "
+            "own; load it where the model is defined and save torch.jit.trace(model, example)"
+        )
+
     try:
         with quiet():
             return torch.jit.load(path, map_location="cpu").eval()
     except (RuntimeError, ValueError, EOFError) as error:
         first = str(error).strip().splitlines()[0]
         raise Unusable(f"not a TorchScript file, or cut short ({first}); save it again") from error
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether torch.save wrote the file, as an archive without a program or, long ago, as a bare pickle."""
+    if not zipfile.is_zipfile(path):
+        return path.read_bytes()[:1] == b"\x80"
+    with zipfile.ZipFile(path) as archive:
+        names = {Path(name).name for name in archive.namelist()}
+    return "data.pkl" in names and "constants.pkl" not in names
 
 
 def _inputs(module: Any) -> tuple[str, ...]:
@@ -97,8 +115,9 @@ def export(source: Source, destination: Path) -> Path:
     assert source.file
     module = load(source.file)
     destination.mkdir(parents=True)
-    example = tuple(torch.ones((2, 8), dtype=torch.int64) for _ in source.inputs)
-    axes = {name: {0: "batch", 1: "tokens"} for name in source.inputs}
+    scores = source.task is Task.LANGUAGE_MODEL_SCORING
+    # Texts are scored one by one, and the state that a recurrent network begins with has the size of the batch.
+    example = tuple(torch.ones((1 if scores else 2, 8), dtype=torch.int64) for _ in source.inputs)
     outputs = (
         ["start_logits", "end_logits"] if source.task is Task.QUESTION_ANSWERING else ["output"]
     )
@@ -110,7 +129,7 @@ def export(source: Source, destination: Path) -> Path:
                 str(destination / "model.onnx"),
                 input_names=list(source.inputs),
                 output_names=outputs,
-                dynamic_axes={**axes, **{name: {0: "batch"} for name in outputs}},
+                dynamic_axes=_axes(source.inputs, outputs, scores),
                 opset_version=OPSET,
                 dynamo=False,
             )
@@ -120,3 +139,13 @@ def export(source: Source, destination: Path) -> Path:
             "save the model as a Hugging Face folder or export it to ONNX where it was trained"
         ) from error
     return destination / "model.onnx"
+
+
+def _axes(inputs: Sequence[str], outputs: Sequence[str], scores: bool) -> dict[str, dict[int, str]]:
+    """The axes that are open: of the batch, unless it is one text, and of the tokens."""
+    batch = {} if scores else {0: "batch"}
+    tokens = {1: "tokens"}
+    return {
+        **{name: batch | tokens for name in inputs},
+        **{name: batch | (tokens if scores else {}) for name in outputs},
+    }

@@ -13,8 +13,13 @@ from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, Hints, ModelSpec
 from contracts.tasks import Task
 
 ANSWERS, VECTORS = ("min_accuracy_ratio", "min_agreement"), ("min_cosine_mean", "min_cosine_p5")
-EMBEDDING = (Task.FEATURE_EXTRACTION, Task.WORD_VECTORS)
-GATE_KEYS = {task: VECTORS if task in EMBEDDING else ANSWERS for task in Task}
+SCORES = ("max_perplexity_ratio",)
+GATE_KEYS = {
+    **dict.fromkeys(Task, ANSWERS),
+    Task.FEATURE_EXTRACTION: VECTORS,
+    Task.WORD_VECTORS: VECTORS,
+    Task.LANGUAGE_MODEL_SCORING: SCORES,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,9 @@ def _name(max_chars: int) -> _Kind:
 
 SHARE = _Kind(
     "a number from 0 to 1", lambda v: (_is_int(v) or isinstance(v, float)) and 0 <= v <= 1
+)
+RATIO = _Kind(
+    "a number from 1 to 2", lambda v: (_is_int(v) or isinstance(v, float)) and 1 <= v <= 2
 )
 PATH = _Kind("a path, as text", lambda v: isinstance(v, str) and bool(v.strip()), Path)
 REMOTE = ("hf://", "s3://")
@@ -193,8 +201,8 @@ class _Reader:
         )
 
     def gate(self, at: str, table: dict[str, Any], task: Task | None) -> Gate:
-        keys = GATE_KEYS[task] if task else (*ANSWERS, *VECTORS)
-        return Gate(**self.take(at, table, dict.fromkeys(keys, SHARE)))
+        keys = GATE_KEYS[task] if task else (*ANSWERS, *VECTORS, *SCORES)
+        return Gate(**self.take(at, table, {k: RATIO if k in SCORES else SHARE for k in keys}))
 
 
 def _from(base: Path, source: Path | str) -> Path | str:

@@ -105,6 +105,10 @@ def _open_model(folder: Path, manifest: Manifest, *, threads: int, device: str) 
             from functions.inference.words import FACTS, MODEL, TABLE, WORDS, WordVectors
 
             family, needed = WordVectors.open, (MODEL, TABLE, WORDS, FACTS)
+        case Task.LANGUAGE_MODEL_SCORING:
+            from functions.inference.scoring import Scorer
+
+            family, needed = Scorer.open, ("model.onnx", "tokenizer.json")
         case _:
             from functions.inference.encoder import Encoder
 
