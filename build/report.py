@@ -61,6 +61,7 @@ def _tier(document: Document, gate: float) -> str:
         ]
     if document["processors"]:
         parts += ["<h2>On other processors</h2>", _processors(document["processors"])]
+        parts += [f"<p>{_passed(document, one)}</p>" for one in document.get("passed_over", ())]
     if document["per_class"]:
         parts += ["<h2>By label</h2>", _classes(document["per_class"])]
     if document["flips"]:
@@ -142,6 +143,10 @@ def _processors(processors: Sequence[Document]) -> str:
         for p in processors
     ]
     return _table(["processor", "how", "rows", "same as here", ""], rows, texts=2)
+
+
+def _passed(document: Document, one: Document) -> str:
+    return _text(f"{document['recipe']} ships rather than {one['recipe']}: {one['why']}.")
 
 
 def _classes(table: Sequence[Document]) -> str:
