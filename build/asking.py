@@ -24,6 +24,8 @@ MOST, FEWEST, FEWEST_WRITTEN = 60, 50, 8
 BUDGET = 1e11
 # Tokens that a model that writes is led along, at most, and characters that make about one token.
 STEPS, CHARACTERS = 32, 4
+# Rows that make a second process worth its start, which takes an emulator some five seconds.
+WORTH = 8
 
 T = TypeVar("T")
 Asked = tuple[PredictRequest, Sequence[int] | None]
@@ -65,7 +67,7 @@ def ask_on(
 
     `answered` is what it has answered here, whose tokens a model that writes is led along.
     """
-    workers = min(os.cpu_count() or 1, len(rows))
+    workers = min(os.cpu_count() or 1, -(-len(rows) // WORTH))
     asked = [(row.request, path_of(outputs)) for row, outputs in zip(rows, answered, strict=True)]
     parts = [asked[i::workers] for i in range(workers)]
     done = count(1)

@@ -15,7 +15,7 @@ from pathlib import Path
 from build.processors import ARM64, GRAVITON2, INSTALL, NOTE, Processor, known, versions
 
 WANTED = ("python3-minimal", "libpython3-stdlib", "libstdc++6")
-UNUSED = ("usr/share", "usr/sbin", "var", "bin", "sbin", "usr/lib/python3*/ensurepip")
+UNUSED = ("usr/share", "usr/sbin", "var", "bin", "sbin", "usr/lib/*/gconv")
 # As Linux tells them of a Graviton2: ONNX Runtime's look at the processor fails on the files of an x86-64 machine.
 CPUINFO = """processor\t: 0
 BogoMIPS\t: 243.75
@@ -84,8 +84,8 @@ def make(half: Path) -> None:
     (half / NOTE).write_text(json.dumps(note, indent=2) + "\n", "utf-8")
     shutil.rmtree(ARM64, ignore_errors=True)
     ARM64.mkdir()
-    for path in (root, packages, half / NOTE):
-        path.rename(ARM64 / path.name)
+    for made in (root, packages, half / NOTE):
+        made.rename(ARM64 / made.name)
 
 
 def unpack(apt: Path, root: Path) -> None:

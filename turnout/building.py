@@ -69,7 +69,10 @@ def show(built: list[dict[str, Any]], console: Console) -> None:
     for one in built:
         for note in notes(one):
             console.print(
-                f"{one['model']} {one['tier']}: {note}", highlight=False, markup=False, soft_wrap=True
+                f"{one['model']} {one['tier']}: {note}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
             )
 
 
