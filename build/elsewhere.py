@@ -95,7 +95,7 @@ def _see(
 ) -> dict[str, Any]:
     if processor.lacking:
         return _entry(processor.name, f"not asked: {processor.lacking}", 0, 0.0, NOT_CHECKED)
-    size = affordable(candidate.manifest.size, step.rows, candidate.outputs)
+    size = affordable(processor, candidate.manifest.size, step.rows, candidate.outputs)
     rows = sample(step.rows, size)
     here = [shorter(outputs) for outputs in sample(candidate.outputs, size)]
     tell(f"{candidate.recipe.name} under {processor.how}")

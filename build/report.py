@@ -137,11 +137,13 @@ def _candidates(candidates: Sequence[Document]) -> str:
 
 
 def _processors(processors: Sequence[Document]) -> str:
-    rows = [
-        f"<tr><td>{_text(p['name'])}</td><td>{_text(p['how'])}</td><td class='n'>{p['rows']}</td>"
-        f"<td class='n'>{p['same']:.2%}</td><td>{_text(p['verdict'])}</td></tr>"
-        for p in processors
-    ]
+    rows = []
+    for one in processors:
+        same = f"{one['same']:.2%}" if one["rows"] else "–"
+        rows.append(
+            f"<tr><td>{_text(one['name'])}</td><td>{_text(one['how'])}</td><td class='n'>{one['rows']}</td>"
+            f"<td class='n'>{same}</td><td>{_text(one['verdict'])}</td></tr>"
+        )
     return _table(["processor", "how", "rows", "same as here", ""], rows, texts=2)
 
 

@@ -14,10 +14,12 @@ import pytest
 import build
 from build.answer import ALONG, IDS
 from build.asking import (
+    ALONE,
     BUDGET,
     FEWEST,
     FEWEST_WRITTEN,
     MOST,
+    MOST_INFORMED,
     STEPS,
     affordable,
     ask_on,
@@ -33,6 +35,7 @@ from build.metrics import Outputs
 from build.plan import Step
 from build.processors import NOTE, PACKAGES, Processor, known, native, unasked, versions
 from build.quantize import FLOAT, INT8, Recipe
+from build.report import report
 from build.rows import Row
 from build.workers import ROOT
 from contracts.manifest import read_manifest
@@ -238,10 +241,11 @@ def test_the_larger_a_model_the_fewer_rows_and_never_too_few() -> None:
     rows = [Row(request=PredictRequest(inputs=("word " * 80,)))] * 100
     read: list[Outputs] = [[{"label": "fine"}]] * 100
     written: list[Outputs] = [[{ALONG: list(range(200)), IDS: list(range(200))}]] * 100
-    assert affordable(1, rows, read) == MOST
-    assert affordable(10**9, rows, read) == FEWEST
-    assert affordable(10**9, rows, written) == FEWEST_WRITTEN
-    assert affordable(40_000_000, rows, written) == int(BUDGET / 40e6 / (100 + STEPS))
+    assert affordable(HERE, 1, rows, read) == MOST
+    assert affordable(replace(HERE, decides=False), 1, rows, read) == MOST_INFORMED
+    assert affordable(HERE, 10**9, rows, read) == FEWEST
+    assert affordable(HERE, 10**9, rows, written) == FEWEST_WRITTEN
+    assert affordable(HERE, 40_000_000, rows, written) == int(BUDGET / 40e6 / (100 + ALONE * STEPS))
 
 
 def test_a_model_that_writes_is_led_along_the_first_tokens_alone() -> None:
@@ -262,3 +266,22 @@ def test_the_table_says_what_was_passed_over_and_where_answers_differ() -> None:
         f"int8 ships rather than int8 full range: on {AVX2}: same answer as here 0.97",
         f"on {GRAVITON2}: same answer as here 0.9000, below 0.98",
     ]
+
+
+def test_the_page_says_why_something_else_ships(tmp_path: Path) -> None:
+    """With what was not asked marked as such, rather than as wholly different."""
+    seen = [
+        {"name": AVX2, "how": "emulated", "rows": 60, "same": 0.95, "verdict": "below 0.98"},
+        {"name": GRAVITON2, "how": "not asked", "rows": 0, "same": 0.0, "verdict": NOT_CHECKED},
+    ]
+    home, out = tmp_path / "home", tmp_path / "out"
+    home.mkdir()
+    rows = write_rows(home / "rows.jsonl", [{"text": text} for text in texts(4)])
+    asked = deployment(classifier(home / "model"), rows, cpu=None)
+    build.run(build.plan(asked, out), out)
+    document = json.loads((out / "tiny/evidence/gpu.json").read_text("utf-8"))
+    over = [{"recipe": "int8 full range", "why": "on <that>: same answer as here 0.95"}]
+    page = report([{**document, "processors": seen, "passed_over": over}], 0.98)
+    assert "fp32 fused ships rather than int8 full range: on &lt;that&gt;: same answer" in page
+    assert "<td class='n'>95.00%</td>" in page
+    assert f"<td class='n'>0</td><td class='n'>–</td><td>{NOT_CHECKED}</td>" in page
