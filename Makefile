@@ -4,10 +4,10 @@ BIN := .venv/bin
 JSON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models demo up test check format lock clean
+.PHONY: help setup models processors demo up test check format lock clean
 
 help:  ## Say what there is to make
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
 setup: .venv/ready node_modules/ready  ## Install the pinned Python and Node packages
 
@@ -32,6 +32,9 @@ models: setup  ## Get weights, train the example, build what models.toml says
 	@$(BIN)/python -m examples.weights
 	@$(BIN)/python -m examples.train
 	@$(BIN)/turnout build
+
+processors: setup  ## Make the arm64 system in which builds ask their models on an emulated Graviton2
+	@$(BIN)/python -m scripts.emulate_arm64
 
 demo: models  ## Build the example models, deploy them to a local cloud, call them over HTTPS [JSON=report.json]
 	@$(BIN)/python -m examples.demo $(if $(JSON),--json $(JSON))

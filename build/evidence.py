@@ -40,8 +40,12 @@ def evidence(
     original: Sequence[Outputs],
     seconds: Mapping[str, float],
     processors: Sequence[Mapping[str, Any]] = (),
+    passed_over: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The figures of one artefact and of all that were measured beside it, with the machine and the day."""
+    """The figures of one artefact and of all that were measured beside it, with the machine and the day.
+
+    `passed_over` are recipes that came before what ships, and why another processor ruled them out.
+    """
     manifest = chosen.manifest
     return {
         "model": manifest.model,
@@ -64,6 +68,7 @@ def evidence(
             for c, best in zip(candidates, pareto(candidates), strict=True)
         ],
         "processors": list(processors),
+        "passed_over": list(passed_over),
         "per_class": per_class(step, original, chosen.outputs),
         "flips": flips(step, original, chosen.outputs),
         "seconds": dict(seconds),

@@ -25,7 +25,7 @@ from build.family import Family
 from build.gate import measure
 from build.metrics import Outputs
 from build.plan import Step, toolchain
-from build.processors import emulated
+from build.processors import known, unasked
 from build.progress import Progress
 from build.publish import publish, work_folder, write_json
 from build.quantize import Recipe
@@ -48,6 +48,7 @@ class Workspace:
     candidates: tuple[Candidate, ...] = ()
     chosen: Candidate | None = None
     processors: tuple[dict[str, Any], ...] = ()
+    passed_over: tuple[dict[str, str], ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     tell: Callable[[str], None] = lambda text: None
 
@@ -164,19 +165,23 @@ def timing_stage(work: Workspace) -> Workspace:
 def choose_stage(work: Workspace) -> Workspace:
     """Pick the best that passes the gate, here and on other processors; raises GateFailed with what each came to."""
     step = work.step
-    processor = emulated() if step.portable else None
-    if processor:
-        work.tell(f"asking it under {processor.how}")
+    processors = known() if step.portable else unasked(known(), "`portable` is false")
     ordered = choose.order(work.candidates, step.objective)
-    chosen, wrong, seen = first_that_holds(step, ordered, work.cache, processor)
+    found = first_that_holds(step, ordered, work.cache, processors, work.tell)
+    wrong = found.wrong
     work = replace(
         work,
-        processors=tuple(seen),
+        chosen=found.chosen,
+        processors=found.seen,
+        passed_over=tuple(
+            {"recipe": c.recipe.name, "why": wrong[c.folder]} for c in ordered if c.folder in wrong
+        ),
         candidates=tuple(
-            replace(c, failures=(*c.failures, *wrong.get(c.folder, ()))) for c in work.candidates
+            replace(c, failures=(*c.failures, wrong[c.folder])) if c.folder in wrong else c
+            for c in work.candidates
         ),
     )
-    if chosen is None:
+    if found.chosen is None:
         lines = [f"  {c.recipe.name}: {'; '.join(c.failures)}" for c in work.candidates]
         raise GateFailed(
             "\n".join(
@@ -187,7 +192,7 @@ def choose_stage(work: Workspace) -> Workspace:
                 ]
             )
         )
-    return replace(work, chosen=chosen)
+    return work
 
 
 SOURCE_STAGES: tuple[tuple[str, Stage], ...] = (
@@ -249,7 +254,13 @@ def finish(work: Workspace, out: Path) -> None:
     )
     chosen = replace(chosen, manifest=manifest)
     document = evidence(
-        work.step, chosen, work.candidates, work.original, work.seconds, work.processors
+        work.step,
+        chosen,
+        work.candidates,
+        work.original,
+        work.seconds,
+        work.processors,
+        work.passed_over,
     )
     publish(chosen.folder, place / work.step.tier)
     write_json(place / "evidence" / f"{work.step.tier}.json", document)

@@ -71,6 +71,7 @@ def _tier(document: Document, gate: float) -> str:
         ]
     if document["processors"]:
         parts += ["<h2>On other processors</h2>", _processors(document["processors"])]
+        parts += [f"<p>{_passed(document, one)}</p>" for one in document.get("passed_over", ())]
     if document["per_class"]:
         parts += ["<h2>By label</h2>", _classes(document["per_class"])]
     if document["flips"]:
@@ -179,12 +180,18 @@ def _candidates(candidates: Sequence[Document]) -> str:
 
 
 def _processors(processors: Sequence[Document]) -> str:
-    rows = [
-        f"<tr><td>{_text(p['name'])}</td><td>{_text(p['how'])}</td><td class='n'>{p['rows']}</td>"
-        f"<td class='n'>{p['same']:.2%}</td><td>{_text(p['verdict'])}</td></tr>"
-        for p in processors
-    ]
+    rows = []
+    for one in processors:
+        same = f"{one['same']:.2%}" if one["rows"] else "–"
+        rows.append(
+            f"<tr><td>{_text(one['name'])}</td><td>{_text(one['how'])}</td><td class='n'>{one['rows']}</td>"
+            f"<td class='n'>{same}</td><td>{_text(one['verdict'])}</td></tr>"
+        )
     return _table(["processor", "how", "rows", "same as here", ""], rows, texts=2)
+
+
+def _passed(document: Document, one: Document) -> str:
+    return _text(f"{document['recipe']} ships rather than {one['recipe']}: {one['why']}.")
 
 
 def _classes(table: Sequence[Document]) -> str:

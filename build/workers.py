@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,18 +15,26 @@ ROOT = Path(__file__).parents[1]
 
 
 class Worker:
-    """One artefact in a process of its own; `under` is what runs the interpreter, such as an emulator."""
+    """One artefact in a process of its own; `under` is what runs `python`, such as an emulator."""
 
-    def __init__(self, folder: Path, threads: int = 1, under: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        threads: int = 1,
+        *,
+        under: Sequence[str] = (),
+        python: str = sys.executable,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.process = subprocess.Popen(
-            [*under, sys.executable, "-m", "build.worker", str(folder.resolve()), str(threads)],
+            [*under, python, "-m", "build.worker", str(folder.resolve()), str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
         )
 
     def __enter__(self) -> Self:

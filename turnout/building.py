@@ -66,6 +66,29 @@ def show(built: list[dict[str, Any]], console: Console) -> None:
             one["model"], one["tier"], one["version"], one["recipe"], proof(one), size, note
         )
     console.print(table)
+    for one in built:
+        for note in notes(one):
+            console.print(
+                f"{one['model']} {one['tier']}: {note}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
+            )
+
+
+def notes(one: dict[str, Any]) -> list[str]:
+    """Why something else ships than what is best here, and where what ships answers otherwise."""
+    passed = [
+        f"{one['recipe']} ships rather than {over['recipe']}: {over['why']}"
+        for over in one.get("passed_over", ())
+    ]
+    fine = ("holds", "measured here", "not checked")
+    other = [
+        f"on {seen['name']}: {seen['verdict']}"
+        for seen in one.get("processors", ())
+        if seen["verdict"] not in fine
+    ]
+    return passed + other
 
 
 def proof(one: dict[str, Any]) -> str:

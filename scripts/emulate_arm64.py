@@ -1,0 +1,128 @@
+"""Make a small arm64 system in `.turnout/processors/arm64`, in which a build asks its artefacts on Lambda's Graviton2.
+
+It holds Debian's Python, what that needs, and the worker's packages in the versions of this environment. Nothing is
+installed on this machine and nobody has to be root; QEMU's user mode has to be there.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from build.processors import ARM64, GRAVITON2, INSTALL, NOTE, Processor, known, versions
+
+WANTED = ("python3-minimal", "libpython3-stdlib", "libstdc++6")
+UNUSED = ("usr/share", "usr/sbin", "var", "bin", "sbin", "usr/lib/*/gconv")
+# As Linux tells them of a Graviton2: ONNX Runtime's look at the processor fails on the files of an x86-64 machine.
+CPUINFO = """processor\t: 0
+BogoMIPS\t: 243.75
+Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp ssbs
+CPU implementer\t: 0x41
+CPU architecture: 8
+CPU variant\t: 0x3
+CPU part\t: 0xd0c
+CPU revision\t: 1
+"""
+FILES = {
+    "proc/cpuinfo": CPUINFO,
+    "sys/devices/system/cpu/possible": "0\n",
+    "sys/devices/system/cpu/present": "0\n",
+}
+# Fails where ONNX Runtime cannot start, and where it would not find the instructions of a Graviton2.
+PROOF = (
+    "import json, numpy, onnxruntime, tokenizers;"
+    "assert 'ASIMDDP' in numpy.show_config(mode='dicts')['SIMD Extensions']['found']"
+)
+
+
+def main() -> None:
+    processor = ready()
+    if not processor:
+        lacking = missing()
+        if lacking:
+            sys.exit(f"arm64 cannot be emulated here: {lacking}")
+        ARM64.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".half-", dir=ARM64.parent) as half:
+            make(Path(half))
+        processor = ready()
+    print(f"{ARM64}: {processor.how}" if processor else "the system made is not what was asked for")
+    sys.exit(0 if processor else 1)
+
+
+def ready() -> Processor | None:
+    return next((p for p in known() if GRAVITON2 in p.how and not p.lacking), None)
+
+
+def missing() -> str:
+    """What this machine lacks; empty where it has all."""
+    qemu = shutil.which("qemu-aarch64")
+    if not qemu:
+        return INSTALL
+    cores = subprocess.run([qemu, "-cpu", "help"], capture_output=True, text=True, check=False)
+    if GRAVITON2 not in cores.stdout:
+        return f"{qemu} knows no {GRAVITON2}; QEMU 7.0 or newer does"
+    tools = [tool for tool in ("apt-get", "dpkg") if not shutil.which(tool)]
+    return f"Debian's {' and '.join(tools)}" if tools else ""
+
+
+def make(half: Path) -> None:
+    root, packages = half / "root", half / "packages"
+    root.mkdir()
+    unpack(half / "apt", root)
+    python = next(path for path in sorted(root.glob("usr/bin/python3.*")) if path.is_file())
+    install(packages, python.name.removeprefix("python"))
+    for path, text in FILES.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, "utf-8")
+    environment = {**os.environ, "PYTHONPATH": str(packages)}
+    asked = ["qemu-aarch64", "-cpu", GRAVITON2, "-L", str(root), str(python), "-c", PROOF]
+    subprocess.run(asked, check=True, env=environment, cwd=half)
+    note = {"python": str(python.relative_to(root)), **versions()}
+    (half / NOTE).write_text(json.dumps(note, indent=2) + "\n", "utf-8")
+    shutil.rmtree(ARM64, ignore_errors=True)
+    ARM64.mkdir()
+    for made in (root, packages, half / NOTE):
+        made.rename(ARM64 / made.name)
+
+
+def unpack(apt: Path, root: Path) -> None:
+    """Debian's arm64 packages by this machine's own sources, with lists and a status of their own."""
+    for folder in ("lists/partial", "cache/archives/partial"):
+        (apt / folder).mkdir(parents=True)
+    (apt / "status").touch()
+    settings = {
+        "Dir::State": apt,
+        "Dir::State::status": apt / "status",
+        "Dir::State::lists": apt / "lists",
+        "Dir::Cache": apt / "cache",
+        "APT::Architecture": "arm64",
+        "APT::Architectures": "arm64",
+        "APT::Sandbox::User": "",
+        "APT::Install-Recommends": "false",
+    }
+    command = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in settings.items())]
+    subprocess.run([*command, "update"], check=True)
+    subprocess.run([*command, "install", "--yes", "--download-only", *WANTED], check=True)
+    for archive in sorted(apt.glob("cache/archives/*.deb")):
+        subprocess.run(["dpkg", "-x", archive, root], check=True)
+    shutil.rmtree(apt)
+    for pattern in UNUSED:
+        for path in root.glob(pattern):
+            shutil.rmtree(path)
+    if not (root / "lib").exists():  # where everything is below usr, base-files would bring this
+        (root / "lib").symlink_to("usr/lib")
+
+
+def install(packages: Path, python: str) -> None:
+    wanted = [f"{name}=={version}" for name, version in versions().items()]
+    platform = ["--python-platform", "aarch64-manylinux_2_28", "--python-version", python]
+    command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps"]
+    command += ["--only-binary", ":all:", *platform, "--target", str(packages), *wanted]
+    subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    main()
