@@ -11,7 +11,10 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper
 
+from build import tails
+from build.bare import check_inputs, fixed_length, limit_of, pad_id, sizes
 from build.errors import ExportFailed
+from build.graphs import every_node
 from build.huggingface import (
     optional_json,
     read_details,
@@ -23,7 +26,6 @@ from build.huggingface import (
 from build.source import ONNX, Source, Unusable, digest_of
 from contracts.specs import Hints
 from contracts.tasks import Task
-from functions.inference.tokens import INPUTS
 
 OLDEST_OPSET, OPSET = 13, 18
 QUANTIZED = {"DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "QAttention"}
@@ -47,8 +49,10 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         )
     graph = read_graph(path).graph
     names = [node.name for node in graph.input]
-    _check_inputs(names, hints.inputs)
+    check_inputs(names, hints.inputs)
+    one_text, length = sizes([_shape(node) for node in graph.input])
     config = optional_json(folder / "config.json")
+    end = tails.meant(task, tails.end_of(graph))
     labels = hints.labels
     if task in LABELLED and not labels:
         labels = _labels_of(config, task)
@@ -67,13 +71,19 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         model_type=str(config.get("model_type", "")),
         heads=int(config.get("num_attention_heads", 0)),
         hidden=int(config.get("hidden_size", 0)),
-        max_tokens=read_max_tokens(folder, config, max_tokens),
+        max_tokens=read_max_tokens(folder, config, limit_of(max_tokens, length)),
         labels=labels,
         pooling=pooling,
         normalize=normalize,
-        pad_token_id=int(config.get("pad_token_id") or 0),
+        pad_token_id=int(config.get("pad_token_id") or pad_id(tokenizer)),
         licence=read_licence(folder),
-        details=read_details(folder, config, task, labels),
+        details={
+            **read_details(folder, config, task, labels),
+            **fixed_length(tokenizer, length),
+            **tails.details_of(task, end, _width(graph)),
+        },
+        end=end,
+        one_text=one_text,
         quantized=any(node.op_type in QUANTIZED for node in graph.node),
     )
 
@@ -136,15 +146,6 @@ def external_files(path: Path) -> list[Path]:
     return [path.parent / name for name in sorted(names)]
 
 
-def _check_inputs(names: Sequence[str], said: Sequence[str]) -> None:
-    meant = said or names
-    if len(meant) != len(names) or not set(meant) <= set(INPUTS) or len(set(meant)) < len(meant):
-        raise Unusable(
-            f"its inputs are {', '.join(names)}; say what they are, in this order, as `inputs`, "
-            f"each one of {', '.join(INPUTS)}"
-        )
-
-
 def _labels_of(config: dict[str, Any], task: Task) -> tuple[str, ...]:
     if not config.get("id2label"):
         raise Unusable(
@@ -153,8 +154,17 @@ def _labels_of(config: dict[str, Any], task: Task) -> tuple[str, ...]:
     return read_labels(config, LABELLED[task])
 
 
+def _shape(value: Any) -> tuple[int, ...]:
+    """An input's or output's sizes, 0 for those that are open."""
+    return tuple(max(0, dim.dim_value) for dim in value.type.tensor_type.shape.dim)
+
+
 def _rank(graph: Any) -> int:
-    return len(graph.output[0].type.tensor_type.shape.dim)
+    return len(_shape(graph.output[0]))
+
+
+def _width(graph: Any) -> int:
+    return (_shape(graph.output[0]) or (0,))[-1]
 
 
 def export(source: Source, destination: Path) -> Path:
@@ -170,19 +180,24 @@ def export(source: Source, destination: Path) -> Path:
             raise ExportFailed(
                 f"{source.file} has operator set {version} and cannot be brought to {OPSET} ({error}); export it again"
             ) from error
-    _rename_inputs(model.graph, source.inputs)
-    _widen_inputs(model.graph)
-    kept = OUTPUTS.get(source.task, 1)
-    del model.graph.output[kept:]
+    finish(model, source)
     onnx.save(model, destination / "model.onnx")
     return destination / "model.onnx"
+
+
+def finish(model: Any, source: Source) -> None:
+    """Name and type the graph's inputs as they will be fed, and leave the outputs that its task is read from."""
+    _rename_inputs(model.graph, source.inputs)
+    _widen_inputs(model.graph)
+    del model.graph.output[OUTPUTS.get(source.task, 1) :]
+    tails.to_logits(model.graph, source)
 
 
 def _rename_inputs(graph: Any, names: Sequence[str]) -> None:
     new = {node.name: name for node, name in zip(graph.input, names, strict=True)}
     for node in graph.input:
         node.name = new[node.name]
-    for node in graph.node:
+    for node in every_node(graph):
         node.input[:] = [new.get(name, name) for name in node.input]
 
 
@@ -193,7 +208,7 @@ def _widen_inputs(graph: Any) -> None:
         if kind == TensorProto.INT64:
             continue
         name = f"{node.name}_cast"
-        for other in graph.node:
+        for other in every_node(graph):
             other.input[:] = [name if n == node.name else n for n in other.input]
         graph.node.insert(0, helper.make_node("Cast", [node.name], [name], name=name, to=kind))
         node.type.tensor_type.elem_type = TensorProto.INT64

@@ -63,7 +63,9 @@ class Workspace:
             "source": source.digest,
             "task": source.task,
             "max_tokens": source.max_tokens,
-            "toolchain": toolchain(),
+            "labels": source.labels,
+            "inputs": source.inputs,
+            "toolchain": toolchain(source),
             "revision": self.step.revision,
         }
 

@@ -19,7 +19,9 @@ class Source:
     """A source that was found usable. `digest` covers every file a model is made of.
 
     `kind` says what it was saved as, `details` what the code that serves it has to know besides (see Manifest). A bare
-    graph has a `file`, and `inputs` say what it takes, in order; `quantized` that it is so already.
+    graph has a `file`, and `inputs` say what it takes, in order; `quantized` that it is so already. `end` is how it
+    makes probabilities of logits, where it does; `one_text` says that it takes one text at a time; `tools` are the
+    versions of what else made the graph.
     """
 
     kind: str
@@ -41,12 +43,29 @@ class Source:
     file: Path | None = None
     inputs: tuple[str, ...] = ()
     quantized: bool = False
+    end: str = ""
+    one_text: bool = False
+    tools: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def batches(self) -> bool:
+        """Whether texts may run together: not where padding would be read as a part of them."""
+        masked = not self.inputs or "attention_mask" in self.inputs or "length" in self.details
+        return masked and not self.one_text and not self.quantized
 
 
 HUGGING_FACE, ONNX, TORCHSCRIPT = "Hugging Face folder", "ONNX graph", "TorchScript file"
-LOOKED_FOR = "looked for a Hugging Face folder, .onnx, and TorchScript as .pt or .ts"
+SAVED_MODEL, TFLITE = "TensorFlow SavedModel", "TFLite file"
+LOOKED_FOR = "looked for a Hugging Face folder, .onnx, TorchScript as .pt or .ts, a SavedModel folder, .tflite"
+KERAS = (
+    "a Keras file, which may hold code that runs when it is loaded; save the model as a SavedModel folder with "
+    "`model.export(folder)`"
+)
 UNKNOWN_FILE = {
-    ".tflite": "a TFLite file, which cannot be built yet; build the model that it was made from",
+    ".keras": KERAS,
+    ".h5": KERAS,
+    ".hdf5": KERAS,
+    ".pb": "a TensorFlow graph alone; name the SavedModel folder that it belongs to, or make one",
     ".gguf": "a GGUF file, which cannot be built yet; save it with transformers' `gguf_file` as a folder",
     ".bin": "a pickle, which runs code when it is loaded; save the model as safetensors",
     ".pkl": "a pickle, which runs code when it is loaded; save the model as safetensors",
@@ -70,10 +89,15 @@ def inspect(
 
 def _reader(source: Path) -> Callable[[Path, Task, int | None, Hints], Source]:
     """What reads a source of its kind; raises Unusable where that cannot be told or cannot be built."""
-    from build import huggingface, onnxsource, torchscript
+    from build import huggingface, onnxsource, tfsource, torchscript
 
     if source.is_file():
-        readers = {".onnx": onnxsource.read, ".pt": torchscript.read, ".ts": torchscript.read}
+        readers = {
+            ".onnx": onnxsource.read,
+            ".pt": torchscript.read,
+            ".ts": torchscript.read,
+            ".tflite": tfsource.read,
+        }
         if source.suffix not in readers:
             raise Unusable(
                 UNKNOWN_FILE.get(source.suffix, "not a model file that can be built; " + LOOKED_FOR)
@@ -82,9 +106,7 @@ def _reader(source: Path) -> Callable[[Path, Task, int | None, Hints], Source]:
     if not source.is_dir():
         raise Unusable("not a folder; put a Hugging Face model there, or correct `source`")
     if (source / "saved_model.pb").is_file():
-        raise Unusable(
-            "a TensorFlow SavedModel, which cannot be built yet; convert it to ONNX with tf2onnx"
-        )
+        return tfsource.read
     graphs, weights = list(source.glob("*.onnx")), list(source.glob("*.safetensors"))
     if graphs and weights:
         raise Unusable(
