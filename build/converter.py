@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from build.errors import BuildError, ExportFailed
 from build.signature import Signature
-from build.source import Unusable
 from functions.inference.tokens import Feeds
 
 PLACE = "TURNOUT_CONVERTERS"
@@ -33,12 +32,12 @@ def home(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def versions(place: Path) -> dict[str, str]:
-    """What the environment holds of what decides the bytes of a graph; raises Unusable where it is not there."""
+    """What the environment holds of what decides the bytes of a graph; nothing where it is not whole."""
     found = {}
     for name, distribution in PACKAGES.items():
         folders = sorted(place.glob(f"lib/python*/site-packages/{distribution}-*.dist-info"))
         if not folders or not (place / "bin/python").exists():
-            raise Unusable(f"needs TensorFlow, which is not in {place}; run `make converters`")
+            return {}
         found[name] = folders[-1].name.removesuffix(".dist-info").split("-")[1]
     return found
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from build.signature import Signature, Tensor
 from build.source import Unusable
-from build.wire import Cut, number_of, part, parts, table, text
+from build.wire import number_of, part, parts, table, text
 
 FILE = "saved_model.pb"
 KINDS = {1: "float32", 2: "float64", 3: "int32", 7: "string", 9: "int64", 10: "bool", 19: "float16"}
@@ -46,7 +46,7 @@ def read_signature(folder: Path) -> Signature:
     """The signature it is served by; raises Unusable."""
     try:
         return _signature(_graph(memoryview((folder / FILE).read_bytes())))
-    except Cut as error:
+    except (ValueError, LookupError) as error:
         raise Unusable(
             f"{FILE} is not a SavedModel, or cut short ({error}); copy it again"
         ) from error

@@ -74,10 +74,9 @@ class _Table:
 
     def tables(self, field: int) -> list[Self]:
         start, count = self._vector(field)
-        places = [start + 4 * i for i in range(count)]
         return [
             type(self)(self.data, place + struct.unpack_from("<I", self.data, place)[0])
-            for place in places
+            for place in range(start, start + 4 * count, 4)
         ]
 
 
@@ -88,7 +87,7 @@ def read_signature(path: Path) -> Signature:
         raise Unusable(f"{path.name} is not a TFLite file; copy it again")
     try:
         return _signature(_Table.root(data))
-    except (struct.error, IndexError, MemoryError, OverflowError) as error:
+    except (struct.error, LookupError, MemoryError, OverflowError) as error:
         raise Unusable(f"{path.name} is cut short ({error}); copy it again") from error
 
 
@@ -130,6 +129,6 @@ def _tensor(table: _Table) -> Tensor:
 
 def _end(tensor: int, made: dict[int, tuple[int, int]]) -> str:
     operator, source = made.get(tensor, (-1, -1))
-    while operator == DEQUANTIZE:
+    if operator == DEQUANTIZE:
         operator, source = made.get(source, (-1, -1))
     return ENDS.get(operator, "")

@@ -4,6 +4,7 @@ What they take and answer is read here; TensorFlow, in an environment of its own
 A SavedModel is a program, but nothing in it is unpickled, and what reaches beyond its tensors is refused.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,38 +12,48 @@ import onnx
 
 from build import converter, onnxsource, savedmodel, tails, tflite
 from build.bare import check_inputs, check_task, fixed_length, lacking, limit_of, pad_id, sizes
+from build.gemm import split_products
 from build.signature import Signature, Tensor
 from build.source import SAVED_MODEL, TFLITE, Source, Unusable, digest_of
 from contracts.specs import Hints
 from contracts.tasks import Task
 from functions.inference.tokens import Feeds
 
+INSTALL = "run `make converters`"
 WHOLE = {"int32", "int64"}
 RANKS = {Task.TOKEN_CLASSIFICATION: 3}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Facts:
+    """What the file says: its inputs by our names, how many texts and tokens they take, and what is answered."""
+
+    inputs: tuple[str, ...]
+    one_text: bool
+    length: int
+    width: int
+    end: str
 
 
 def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
     """The source; raises Unusable with everything that is missing."""
     kind = SAVED_MODEL if source.is_dir() else TFLITE
     check_task(task, kind)
-    tools = converter.versions(converter.home())
-    signature = signature_of(source)
-    alone, length = _check_inputs(signature)
-    width = _check_outputs(signature, task, hints.labels)
-    inputs = hints.inputs or _named(signature)
+    place = converter.home()
+    tools = converter.versions(place)
+    mistakes = [] if tools else [f"a {kind} needs TensorFlow, which {place} lacks; {INSTALL}"]
+    try:
+        facts = _facts(signature_of(source), task, hints)
+        limit = limit_of(max_tokens, facts.length)
+    except Unusable as error:
+        raise Unusable(*mistakes, *error.args) from error
     folder = source if source.is_dir() else source.parent
     tokenizer = hints.tokenizer or folder / "tokenizer.json"
-    limit = limit_of(max_tokens, length)
-    mistakes = lacking(task, tokenizer, hints, limit)
-    try:
-        check_inputs([t.name for t in signature.inputs] if hints.inputs else inputs, hints.inputs)
-    except Unusable as error:
-        mistakes.extend(error.args)
+    mistakes += lacking(task, tokenizer, hints, limit)
     if mistakes:
         raise Unusable(*mistakes)
     assert limit
     files = [path for path in sorted(source.rglob("*")) if path.is_file()] or [source]
-    end = tails.meant(task, signature.ends[picked(signature, task)[0]])
     return Source(
         kind=kind,
         folder=folder,
@@ -50,16 +61,35 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         digest=digest_of(folder / "nothing", *files, tokenizer),
         tokenizer=tokenizer,
         file=source,
-        inputs=inputs,
+        inputs=facts.inputs,
         weight_bytes=sum(path.stat().st_size for path in files),
         max_tokens=limit,
         labels=hints.labels or (("score",) if task is Task.TEXT_RANKING else ()),
         pad_token_id=pad_id(tokenizer),
-        details={**fixed_length(tokenizer, length), **tails.details_of(task, end, width)},
-        end=end,
-        # Ranges of quantized weights' products are those of all texts that run at once.
-        one_text=alone or signature.quantized,
+        details={
+            **fixed_length(tokenizer, facts.length),
+            **tails.details_of(task, facts.end, facts.width),
+        },
+        end=facts.end,
+        one_text=facts.one_text,
         tools=tools,
+    )
+
+
+def _facts(signature: Signature, task: Task, hints: Hints) -> _Facts:
+    one_text, length = _check_inputs(signature)
+    width = _check_outputs(signature, task, hints.labels)
+    names = tuple(tensor.name for tensor in signature.inputs)
+    if len(names) == 1:  # the only one can be nothing else than the tokens, however it is called
+        names = ("input_ids",)
+    check_inputs(names, hints.inputs)
+    return _Facts(
+        inputs=hints.inputs or names,
+        # Ranges of quantized weights' products are those of all texts that run at once.
+        one_text=one_text or signature.quantized,
+        length=length,
+        width=width,
+        end=tails.meant(task, signature.ends[picked(signature, task)[0]]),
     )
 
 
@@ -87,12 +117,6 @@ def _check_inputs(signature: Signature) -> tuple[bool, int]:
                 f"its input {tensor.name} is {tensor.kind}, but tokens are int32 or int64"
             )
     return sizes([tensor.shape for tensor in signature.inputs if tensor.shape is not None])
-
-
-def _named(signature: Signature) -> tuple[str, ...]:
-    """What the inputs are: the only one can be nothing else than the tokens, however it is called."""
-    names = tuple(tensor.name for tensor in signature.inputs)
-    return names if len(names) > 1 else ("input_ids",)
 
 
 def picked(signature: Signature, task: Task) -> tuple[int, ...]:
@@ -143,6 +167,7 @@ def export(source: Source, destination: Path) -> Path:
     converter.convert(source.file, signature, picked(signature, source.task), path)
     model: Any = onnx.load(path)
     onnxsource.finish(model, source)
+    split_products(model.graph)
     onnx.save(model, path)
     return path
 

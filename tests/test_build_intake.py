@@ -221,7 +221,9 @@ def test_external_data_are_read_from_the_folder_and_nowhere_else(
         ("model.onnx", b"\x00\x01 no graph", "model.onnx is not an ONNX file"),
         ("model.pt", b"PK not really", "a bare graph has no tokenizer"),
         ("model.gguf", b"GGUF", "a GGUF file, which cannot be built yet"),
-        ("model.tflite", b"TFL3", "a TFLite file, which cannot be built yet"),
+        ("model.keras", b"PK", "a Keras file, which may hold code that runs when it is loaded"),
+        ("model.h5", b"\x89HDF", "a Keras file, which may hold code that runs when it is loaded"),
+        ("frozen.pb", b"\n", "a TensorFlow graph alone; name the SavedModel folder"),
         ("model.bin", b"\x80\x04", "a pickle, which runs code when it is loaded"),
         (
             "model.zip",
@@ -266,11 +268,6 @@ def test_a_folder_of_two_kinds_is_refused(home: Path, tmp_path: Path) -> None:
     assert mistakes_of(tmp_path / "two") == [
         "holds a.onnx, b.onnx; name the one to build as `source`"
     ]
-    (tmp_path / "tf").mkdir()
-    (tmp_path / "tf/saved_model.pb").write_bytes(b"")
-    assert mistakes_of(tmp_path / "tf")[0].startswith(
-        "a TensorFlow SavedModel, which cannot be built"
-    )
 
 
 def test_labels_of_an_onnx_graph_may_stand_in_models_toml(home: Path, tmp_path: Path) -> None:
