@@ -62,15 +62,21 @@ def scores(found: Sequence[dict[str, Any]], labels: Sequence[str]) -> Any:
 
 @pytest.mark.converters
 @pytest.mark.parametrize(
-    ("name", "labels", "details"),
+    ("name", "labels", "details", "near"),
     [
-        ("lstm", LABELS, {}),
-        ("mean.tflite", ("no", "yes"), {"length": 16}),
-        ("both.tflite", LABELS, {"length": 16}),
+        ("lstm", LABELS, {}, 1e-4),
+        ("mean.tflite", ("no", "yes"), {"length": 16}, 1e-4),
+        # Its interpreter rounds activations of each product to 8 bits, which the float graph does not.
+        ("both.tflite", LABELS, {"length": 16}, 0.03),
     ],
 )
 def test_what_is_built_answers_as_tensorflow_does(
-    home: Path, tmp_path: Path, name: str, labels: tuple[str, ...], details: dict[str, Any]
+    home: Path,
+    tmp_path: Path,
+    name: str,
+    labels: tuple[str, ...],
+    details: dict[str, Any],
+    near: float,
 ) -> None:
     right = np.load(home / f"{Path(name).stem}.npy")
     if right.shape[1] == 1:
@@ -90,7 +96,7 @@ def test_what_is_built_answers_as_tensorflow_does(
             assert manifest.precision == "int8"
             assert (found[:, 0] == best[:, 0]).mean() >= 0.975
         else:
-            np.testing.assert_allclose(found, best, atol=1e-4)
+            np.testing.assert_allclose(found, best, atol=near)
     golden = (tmp_path / "tiny/cpu/golden.jsonl").read_text("utf-8").splitlines()
     original = {line["inputs"][0]: line["outputs"][0] for line in map(json.loads, golden)}
     np.testing.assert_allclose(

@@ -14,7 +14,6 @@ from build.errors import ExportFailed, SourceError
 from build.export import export
 from build.signature import Signature, Tensor
 from build.source import SAVED_MODEL, TFLITE, Unusable, inspect
-from contracts.prediction import PredictRequest
 from contracts.specs import Hints
 from contracts.tasks import Task
 from tests import tiny_bert
@@ -22,7 +21,6 @@ from tests.tiny_bert import LABELS, deployment, texts, write_rows
 from tests.tiny_saved import FLOAT32, INT32, INT64, SCORES, STRING, lite, saved_model
 
 TEXTS = texts(40)
-REQUESTS = [PredictRequest(inputs=(text,)) for text in TEXTS]
 CLASSES = Task.TEXT_CLASSIFICATION
 
 
