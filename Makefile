@@ -4,7 +4,7 @@ BIN := .venv/bin
 JSON ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup models processors demo up test check format lock clean
+.PHONY: help setup converters models processors demo up test check format lock clean
 
 help:  ## Say what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -28,6 +28,14 @@ node_modules/ready: package.json package-lock.json
 	@npm ci --silent
 	@touch $@
 
+converters: .turnout/converters/ready  ## Install TensorFlow, apart from the rest, for SavedModels and TFLite files
+
+.turnout/converters/ready: build/converters.txt | setup
+	@echo "installing TensorFlow into .turnout/converters (1.5 GB, under a minute) ..."
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .turnout/converters
+	@$(BIN)/uv pip install --quiet --python .turnout/converters/bin/python --require-hashes --requirements build/converters.txt
+	@touch $@
+
 models: setup  ## Get weights, train the example, build what models.toml says
 	@$(BIN)/python -m examples.weights
 	@$(BIN)/python -m examples.train
@@ -48,15 +56,16 @@ check: setup  ## Format, lint, types, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-test: check models  ## Everything above and every test
+test: check models converters  ## Everything above and every test
 	@$(BIN)/python -m pytest --cov --cov-report=term
 
 format: setup
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock:  ## Pin what .venv holds in requirements.txt
+lock:  ## Pin what .venv holds in requirements.txt, and what the converters need in build/converters.txt
 	@$(BIN)/uv pip freeze --python $(BIN)/python --exclude-editable | sed 's/+cpu$$//' > requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group converters --output-file build/converters.txt
 
 clean:  ## Remove everything that make has made
 	@rm -rf .venv node_modules .turnout models.out cdk.out examples/*/model

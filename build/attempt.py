@@ -41,11 +41,11 @@ def seal(
         pooling=source.pooling,
         normalize=source.normalize,
         pad_token_id=source.pad_token_id,
-        batches=recipe.batches,
+        batches=recipe.batches and source.batches,
         details=source.details,
         source_digest=source.digest,
         build_key=step.build_key,
-        toolchain=toolchain(),
+        toolchain=toolchain(source),
         files=sealed_files(folder, files),
     )
     return write_manifest(folder, manifest)

@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
-from build import onnxsource, torchscript
+from build import onnxsource, tfsource, torchscript
 from build.errors import ExportFailed
 from build.quiet import quiet
-from build.source import HUGGING_FACE, ONNX, TORCHSCRIPT, Source
+from build.source import HUGGING_FACE, ONNX, SAVED_MODEL, TFLITE, TORCHSCRIPT, Source
 from contracts.tasks import Task
 
 # What optimum calls the graph that a task needs, where it is not the task's own name.
@@ -24,6 +24,8 @@ def export(source: Source, destination: Path) -> Path:
         HUGGING_FACE: _by_optimum,
         ONNX: onnxsource.export,
         TORCHSCRIPT: torchscript.export,
+        SAVED_MODEL: tfsource.export,
+        TFLITE: tfsource.export,
     }
     return exporters[source.kind](source, destination)
 

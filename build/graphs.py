@@ -1,6 +1,6 @@
 """What the changes of a graph share: its constants, its products, and what its tensors hold on the user's rows."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,9 +40,17 @@ def products(graph: Any, operators: Sequence[str] = PRODUCTS) -> list[Any]:
     return [n for n in graph.node if n.op_type in operators and n.input[1] in matrices]
 
 
+def every_node(graph: Any) -> Iterator[Any]:
+    """The nodes of a graph and of those within it, such as the bodies of loops."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            yield from every_node(attribute.g)
+
+
 def drop_unused(graph: Any) -> None:
     """Remove the constants that no node reads any more."""
-    read = {name for node in graph.node for name in node.input}
+    read = {name for node in every_node(graph) for name in node.input}
     kept = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.initializer[:]
     graph.initializer.extend(kept)
@@ -59,6 +67,8 @@ def observe(
 
     `place` is a file for the model with more outputs; it is gone afterwards.
     """
+    if not names:  # a session that is asked for nothing answers everything
+        return
     outputs = model.graph.output
     own = len(outputs)
     known = {output.name for output in outputs}

@@ -147,9 +147,9 @@ def _check_vocabulary(folder: Path, config: dict[str, Any]) -> None:
         )
 
 
-def vocabulary(folder: Path) -> dict[str, int]:
+def vocabulary(folder: Path, name: str = "tokenizer.json") -> dict[str, int]:
     """Every token of tokenizer.json with its id."""
-    tokenizer = read_json(folder / "tokenizer.json")
+    tokenizer = read_json(folder / name)
     found = (tokenizer.get("model") or {}).get("vocab") or {}
     if not isinstance(found, dict):  # a unigram model lists its tokens in the order of their ids
         found = {str(entry[0]): i for i, entry in enumerate(found)}

@@ -11,7 +11,10 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper
 
+from build import tails
+from build.bare import check_inputs, fixed_length, limit_of, pad_id, sizes
 from build.errors import ExportFailed
+from build.graphs import every_node
 from build.huggingface import (
     optional_json,
     read_details,
@@ -49,12 +52,14 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
     graph = read_graph(path).graph
     names = [node.name for node in graph.input]
     scores = task is Task.LANGUAGE_MODEL_SCORING
-    _check_inputs(names, hints.inputs, (*INPUTS, POSITIONS) if scores else tuple(INPUTS))
+    check_inputs(names, hints.inputs, (*INPUTS, POSITIONS) if scores else tuple(INPUTS))
     if scores and _rank(graph) not in (0, 3):
         raise Unusable(
             f"its first output has {_rank(graph)} axes; to score texts it has to be logits [batch, tokens, vocabulary]"
         )
+    one_text, length = sizes([_shape(node) for node in graph.input])
     config = optional_json(folder / "config.json")
+    end = tails.meant(task, tails.end_of(graph))
     labels = hints.labels
     if task in LABELLED and not labels:
         labels = _labels_of(config, task)
@@ -73,13 +78,19 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         model_type=str(config.get("model_type", "")),
         heads=int(config.get("num_attention_heads", 0)),
         hidden=int(config.get("hidden_size", 0)),
-        max_tokens=read_max_tokens(folder, config, max_tokens),
+        max_tokens=read_max_tokens(folder, config, limit_of(max_tokens, length)),
         labels=labels,
         pooling=pooling,
         normalize=normalize,
-        pad_token_id=int(config.get("pad_token_id") or 0),
+        pad_token_id=int(config.get("pad_token_id") or pad_id(tokenizer)),
         licence=read_licence(folder),
-        details=read_details(folder, config, task, labels),
+        details={
+            **read_details(folder, config, task, labels),
+            **fixed_length(tokenizer, length),
+            **tails.details_of(task, end, _width(graph)),
+        },
+        end=end,
+        one_text=one_text,
         quantized=any(node.op_type in QUANTIZED for node in graph.node),
     )
 
@@ -104,10 +115,18 @@ def read_graph(path: Path) -> Any:
         ) from error
     if not model.graph.node:
         raise Unusable(f"{path.name} is not an ONNX file, or has no nodes; copy it again")
-    for tensor in model.graph.initializer:
+    for tensor in _tensors(model.graph):
         if tensor.data_location == TensorProto.EXTERNAL:
             _check_external(path, tensor)
     return model
+
+
+def _tensors(graph: Any) -> list[Any]:
+    """All constants, those within nodes and within the graphs of `If` and `Loop` as well."""
+    attributes = [a for node in graph.node for a in node.attribute]
+    inner = [a.g for a in attributes if a.HasField("g")] + [g for a in attributes for g in a.graphs]
+    own = [a.t for a in attributes if a.HasField("t")] + [t for a in attributes for t in a.tensors]
+    return [*graph.initializer, *own, *(tensor for g in inner for tensor in _tensors(g))]
 
 
 def _check_external(path: Path, tensor: Any) -> None:
@@ -134,21 +153,12 @@ def external_files(path: Path) -> list[Path]:
     graph = onnx.load(path, load_external_data=False).graph
     names = {
         entry.value
-        for tensor in graph.initializer
+        for tensor in _tensors(graph)
         if tensor.data_location == TensorProto.EXTERNAL
         for entry in tensor.external_data
         if entry.key == "location"
     }
     return [path.parent / name for name in sorted(names)]
-
-
-def _check_inputs(names: Sequence[str], said: Sequence[str], known: Sequence[str]) -> None:
-    meant = said or names
-    if len(meant) != len(names) or not set(meant) <= set(known) or len(set(meant)) < len(meant):
-        raise Unusable(
-            f"its inputs are {', '.join(names)}; say what they are, in this order, as `inputs`, "
-            f"each one of {', '.join(known)}"
-        )
 
 
 def _labels_of(config: dict[str, Any], task: Task) -> tuple[str, ...]:
@@ -159,8 +169,17 @@ def _labels_of(config: dict[str, Any], task: Task) -> tuple[str, ...]:
     return read_labels(config, LABELLED[task])
 
 
+def _shape(value: Any) -> tuple[int, ...]:
+    """An input's or output's sizes, 0 for those that are open."""
+    return tuple(max(0, dim.dim_value) for dim in value.type.tensor_type.shape.dim)
+
+
 def _rank(graph: Any) -> int:
-    return len(graph.output[0].type.tensor_type.shape.dim)
+    return len(_shape(graph.output[0]))
+
+
+def _width(graph: Any) -> int:
+    return (_shape(graph.output[0]) or (0,))[-1]
 
 
 def export(source: Source, destination: Path) -> Path:
@@ -176,12 +195,17 @@ def export(source: Source, destination: Path) -> Path:
             raise ExportFailed(
                 f"{source.file} has operator set {version} and cannot be brought to {OPSET} ({error}); export it again"
             ) from error
-    _rename_inputs(model.graph, source.inputs)
-    _widen_inputs(model.graph)
-    kept = OUTPUTS.get(source.task, 1)
-    del model.graph.output[kept:]
+    finish(model, source)
     onnx.save(model, destination / "model.onnx")
     return destination / "model.onnx"
+
+
+def finish(model: Any, source: Source) -> None:
+    """Name and type the graph's inputs as they will be fed, and leave the outputs that its task is read from."""
+    _rename_inputs(model.graph, source.inputs)
+    _widen_inputs(model.graph)
+    del model.graph.output[OUTPUTS.get(source.task, 1) :]
+    tails.to_logits(model.graph, source)
 
 
 def _rename_inputs(graph: Any, names: Sequence[str]) -> None:
@@ -190,7 +214,7 @@ def _rename_inputs(graph: Any, names: Sequence[str]) -> None:
     new |= {name: f"{name}_within" for name in made & set(names)}  # names that are taken already
     for node in graph.input:
         node.name = new[node.name]
-    for node in graph.node:
+    for node in every_node(graph):
         node.input[:] = [new.get(name, name) for name in node.input]
         node.output[:] = [new.get(name, name) for name in node.output]
 
@@ -202,7 +226,7 @@ def _widen_inputs(graph: Any) -> None:
         if kind == TensorProto.INT64:
             continue
         name = f"{node.name}_cast"
-        for other in graph.node:
+        for other in every_node(graph):
             other.input[:] = [name if n == node.name else n for n in other.input]
         graph.node.insert(0, helper.make_node("Cast", [node.name], [name], name=name, to=kind))
         node.type.tensor_type.elem_type = TensorProto.INT64

@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from build import torchscript
+from build import tails, tfsource, torchscript
 from build.errors import SourceError
 from build.quiet import quiet
-from build.source import HUGGING_FACE, ONNX, TORCHSCRIPT, Source
+from build.source import HUGGING_FACE, ONNX, SAVED_MODEL, TFLITE, TORCHSCRIPT, Source
 from contracts.manifest import Manifest
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier
 from functions.inference.encoder import Encoder, Forward
 from functions.inference.session import open_session
 from functions.inference.tasks import reader_of
-from functions.inference.tokens import INPUTS, Feeds, encode, open_tokenizer
+from functions.inference.tokens import INPUTS, Feeds, encode, feed, open_tokenizer
 
 AUTO = {
     Task.TEXT_CLASSIFICATION: "AutoModelForSequenceClassification",
@@ -41,7 +41,15 @@ def open_original(source: Source, graph: Path) -> Encoder:
     """The original behind the interface of an artefact; `graph` is the plain one, the original of an ONNX source."""
     makers = {HUGGING_FACE: _transformers, ONNX: _session, TORCHSCRIPT: _script}
     forward, names = makers[source.kind](source, graph)
-    manifest = Manifest(
+    return _over(forward, source, names)
+
+
+def _over(forward: Forward, source: Source, names: tuple[str, ...]) -> Encoder:
+    return Encoder.over(forward, source.tokenizer, _manifest(source), input_names=names)
+
+
+def _manifest(source: Source) -> Manifest:
+    return Manifest(
         model="original",
         task=source.task,
         tier=Tier.GPU,
@@ -50,11 +58,10 @@ def open_original(source: Source, graph: Path) -> Encoder:
         max_tokens=source.max_tokens,
         labels=source.labels,
         pad_token_id=source.pad_token_id,
-        batches=not source.quantized,
+        batches=source.batches,
         details=source.details,
         toolchain={},
     )
-    return Encoder.over(forward, source.tokenizer, manifest, input_names=names)
 
 
 def _transformers(source: Source, graph: Path) -> tuple[Forward, tuple[str, ...]]:
@@ -95,11 +102,41 @@ def _script(source: Source, graph: Path) -> tuple[Forward, tuple[str, ...]]:
     return forward, source.inputs
 
 
+def _at_once(source: Source, requests: Sequence[PredictRequest]) -> Forward:
+    """What TensorFlow answers to all that the requests feed it, in their order.
+
+    Its process takes seconds to start, so it is told everything at once: first it is only listened to what is asked.
+    """
+    reader = reader_of(source.task)
+    width = reader.width(_manifest(source))
+    asked: list[Feeds] = []
+
+    def listen(feeds: Feeds) -> NDArray[np.float32]:
+        asked.append(feeds)
+        shape = feeds["input_ids"].shape[: reader.rank - 1]
+        return np.zeros((*shape, width), np.float32)
+
+    listening = _over(listen, source, source.inputs)
+    for request in requests:
+        listening.outputs(request)
+    found = iter(tfsource.answers(source, asked))
+
+    def forward(feeds: Feeds) -> NDArray[np.float32]:
+        parts = next(found)
+        numbers: NDArray[np.float32] = parts[0] if len(parts) == 1 else np.stack(parts, axis=-1)
+        return tails.as_logits(numbers, source)
+
+    return forward
+
+
 def answers(
     source: Source, requests: Sequence[PredictRequest], graph: Path = Path()
 ) -> tuple[tuple[dict[str, Any], ...], ...]:
     """The original's outputs for each request; raises ModelFailed for numbers that are not finite."""
-    original = open_original(source, graph)
+    if source.kind in (SAVED_MODEL, TFLITE):
+        original = _over(_at_once(source, requests), source, source.inputs)
+    else:
+        original = open_original(source, graph)
     if source.kind == HUGGING_FACE:
         _check_tokens(source, original, requests)
     with quiet():
@@ -121,10 +158,8 @@ def feeds_of(source: Source, requests: Sequence[PredictRequest]) -> list[Feeds]:
         for value in request.inputs
         for text in reader.texts(value, request.parameters)
     ]
-    return [
-        {name: np.array([getattr(encoding, INPUTS[name])], np.int64) for name in INPUTS}
-        for encoding in encode(tokenizer, texts)
-    ]
+    manifest = _manifest(source)
+    return [feed([encoding], tuple(INPUTS), manifest) for encoding in encode(tokenizer, texts)]
 
 
 def _forward(model: Any, source: Source, feeds: Feeds) -> NDArray[np.float32]:

@@ -5,6 +5,7 @@ by the code that will serve it, time all of them side by side, and publish the c
 one source share the first half. What is made is kept in a cache, so that an interrupted build goes on where it was.
 """
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -64,7 +65,9 @@ class Workspace:
             "source": source.digest,
             "task": source.task,
             "max_tokens": source.max_tokens,
-            "toolchain": toolchain(),
+            "labels": source.labels,
+            "inputs": source.inputs,
+            "toolchain": toolchain(source),
             "revision": self.step.revision,
         }
 
@@ -123,7 +126,7 @@ def _attempt(work: Workspace, recipe: Recipe) -> Candidate:
         work.family.make(recipe, step.source, work.prepared, step.rows, folder)
 
     parts = work.cache.file(make, "candidate", **made_from)
-    folder = work.folder / f"{step.tier}-{len(work.candidates)}-{len(recipe.name)}"
+    folder = work.folder / f"{step.tier}-{re.sub(r'[^a-z0-9]+', '-', recipe.name)}"
     manifest = seal(folder, step, recipe, parts, work.original)
     built = work.cache.value(
         lambda: ask(folder, step.rows, work.original),

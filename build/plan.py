@@ -16,7 +16,7 @@ from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec
 from contracts.tasks import Task, Tier
 
 # Raised whenever our own code would build other bytes from the same inputs.
-REVISION = 2
+REVISION = 3
 TOOLS = ("onnx", "onnxruntime", "optimum", "optimum-onnx", "tokenizers", "torch", "transformers")
 
 
@@ -49,9 +49,10 @@ class Step:
         return f"{self.model} {self.tier}"
 
 
-def toolchain() -> dict[str, str]:
+def toolchain(source: Source) -> dict[str, str]:
     """Versions of what decides the bytes of an artefact; a local build mark such as +cpu is left out."""
-    return {tool: importlib.metadata.version(tool).split("+")[0] for tool in TOOLS}
+    ours = {tool: importlib.metadata.version(tool).split("+")[0] for tool in TOOLS}
+    return {**ours, **source.tools}
 
 
 def plan(
@@ -106,9 +107,10 @@ def _step(
         "gate": asdict(spec.gate),
         "source": source.digest,
         "labels": source.labels,
+        "inputs": source.inputs,
         "origin": origin,
         "eval": rows_digest,
-        "toolchain": toolchain(),
+        "toolchain": toolchain(source),
     }
     build_key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
     step = Step(

@@ -30,6 +30,9 @@ WANTED = (
     "*.onnx",
     "*.onnx_data",
     "README.md",
+    "*.tflite",
+    "saved_model.pb",
+    "variables.*",
 )
 ROOT = Path(__file__).parents[1]
 

@@ -1,6 +1,7 @@
 """What is to be built: a source that was found usable, whatever it was saved as."""
 
 import hashlib
+import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +31,9 @@ class Source:
     """A source that was found usable. `digest` covers every file a model is made of.
 
     `kind` says what it was saved as, `details` what the code that serves it has to know besides (see Manifest). A bare
-    graph has a `file`, and `inputs` say what it takes, in order; `quantized` that it is so already.
+    graph has a `file`, and `inputs` say what it takes, in order; `quantized` that it is so already. `end` is how it
+    makes probabilities of logits, where it does; `one_text` says that it takes one text at a time; `tools` are the
+    versions of what else made the graph.
     """
 
     kind: str
@@ -52,15 +55,33 @@ class Source:
     file: Path | None = None
     inputs: tuple[str, ...] = ()
     quantized: bool = False
+    end: str = ""
+    one_text: bool = False
+    tools: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def batches(self) -> bool:
+        """Whether texts may run together: not where padding would be read as a part of them."""
+        masked = not self.inputs or "attention_mask" in self.inputs or "length" in self.details
+        return masked and not self.one_text and not self.quantized
 
 
 HUGGING_FACE, ONNX, TORCHSCRIPT = "Hugging Face folder", "ONNX graph", "TorchScript file"
 ARPA = "ARPA file"
+SAVED_MODEL, TFLITE = "TensorFlow SavedModel", "TFLite file"
 LOOKED_FOR = (
-    "looked for a Hugging Face folder, .onnx, TorchScript as .pt or .ts, and .arpa or .arpa.gz"
+    "looked for a Hugging Face folder, .onnx, TorchScript as .pt or .ts, a SavedModel folder, .tflite, "
+    "and .arpa or .arpa.gz"
+)
+KERAS = (
+    "a Keras file, which may hold code that runs when it is loaded; save the model as a SavedModel folder with "
+    "`model.export(folder)`"
 )
 UNKNOWN_FILE = {
-    ".tflite": "a TFLite file, which cannot be built yet; build the model that it was made from",
+    ".keras": KERAS,
+    ".h5": KERAS,
+    ".hdf5": KERAS,
+    ".pb": "a TensorFlow graph alone; name the SavedModel folder that it belongs to, or make one",
     ".gguf": "a GGUF file, which cannot be built yet; save it with transformers' `gguf_file` as a folder",
     ".bin": "a pickle, which runs code when it is loaded; save the model as safetensors",
     ".pkl": "a pickle, which runs code when it is loaded; save the model as safetensors",
@@ -85,38 +106,44 @@ def inspect(
         return None, [f"{source}: {mistake}" for mistake in error.args]
 
 
-def _reader(source: Path, task: Task) -> Callable[[Path, Task, int | None, Hints], Source]:
-    """What reads a source of its kind; raises Unusable where that cannot be told or cannot be built."""
-    from build import arpasource, huggingface, onnxsource, torchscript, vectorfiles
+Reader = Callable[[Path, Task, int | None, Hints], Source]
+# What reads a file, by the end of its name: a module of ours, imported only then.
+READERS = {
+    ".onnx": "onnxsource",
+    ".pt": "torchscript",
+    ".ts": "torchscript",
+    ".tflite": "tfsource",
+    ".arpa": "arpasource",
+    ".arpa.gz": "arpasource",
+}
 
+
+def _read_by(module: str) -> Reader:
+    reader: Reader = importlib.import_module(f"build.{module}").read
+    return reader
+
+
+def _reader(source: Path, task: Task) -> Reader:
+    """What reads a source of its kind; raises Unusable where that cannot be told or cannot be built."""
     if task is Task.WORD_VECTORS:  # whatever such a file is called, its content tells
-        return vectorfiles.read
+        return _read_by("vectorfiles")
     if source.is_file():
-        readers = {
-            ".onnx": onnxsource.read,
-            ".pt": torchscript.read,
-            ".ts": torchscript.read,
-            ".arpa": arpasource.read,
-            ".arpa.gz": arpasource.read,
-        }
-        reader = next((read for end, read in readers.items() if source.name.endswith(end)), None)
-        if reader is None:
+        module = next((m for end, m in READERS.items() if source.name.endswith(end)), None)
+        if module is None:
             raise Unusable(
                 UNKNOWN_FILE.get(source.suffix, "not a model file that can be built; " + LOOKED_FOR)
             )
-        return reader
+        return _read_by(module)
     if not source.is_dir():
         raise Unusable("not a folder; put a Hugging Face model there, or correct `source`")
     if (source / "saved_model.pb").is_file():
-        raise Unusable(
-            "a TensorFlow SavedModel, which cannot be built yet; convert it to ONNX with tf2onnx"
-        )
+        return _read_by("tfsource")
     graphs, weights = list(source.glob("*.onnx")), list(source.glob("*.safetensors"))
     if graphs and weights:
         raise Unusable(
             f"holds {graphs[0].name} and {weights[0].name}; name the .onnx file as `source`, or move one away"
         )
-    return onnxsource.read if graphs else huggingface.read
+    return _read_by("onnxsource" if graphs else "huggingface")
 
 
 def digest_of(folder: Path, *others: Path) -> str:

@@ -6,48 +6,24 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from build.bare import check_inputs, check_task, lacking
 from build.errors import ExportFailed
 from build.quiet import quiet
 from build.source import TORCHSCRIPT, Source, Unusable, digest_of
 from contracts.specs import Hints
 from contracts.tasks import Task
-from functions.inference.tokens import INPUTS
 
 OPSET = 18
-# Tasks that need to be told no more than a bare graph's keys can say.
-TASKS = {
-    Task.TEXT_CLASSIFICATION: "labels",
-    Task.TOKEN_CLASSIFICATION: "labels",
-    Task.TEXT_RANKING: "",
-    Task.QUESTION_ANSWERING: "",
-    Task.FEATURE_EXTRACTION: "",
-    Task.LANGUAGE_MODEL_SCORING: "",
-}
 
 
 def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
     """The source; raises Unusable with everything that is missing."""
-    if task not in TASKS:
-        raise Unusable(
-            f"{task} cannot be built from TorchScript; save the model as a Hugging Face folder"
-        )
-    mistakes = []
-    if hints.tokenizer is None or not hints.tokenizer.is_file():
-        mistakes.append("a bare graph has no tokenizer; name a tokenizer.json as `tokenizer`")
-    if TASKS[task] == "labels" and not hints.labels:
-        mistakes.append("a bare graph has no labels; give `labels`, in the order of its outputs")
-    if max_tokens is None:
-        mistakes.append(
-            "a bare graph does not say how many tokens it reads; give max_tokens in its tier's table"
-        )
+    check_task(task, "TorchScript")
+    mistakes = lacking(task, hints.tokenizer, hints, max_tokens)
     inputs: tuple[str, ...] = ()
     try:
         inputs = hints.inputs or _inputs(load(path))
-        if not set(inputs) <= set(INPUTS):
-            mistakes.append(
-                f"its inputs are {', '.join(inputs)}; say what they are, in this order, as `inputs`, "
-                f"each one of {', '.join(INPUTS)}"
-            )
+        check_inputs(inputs, ())
     except Unusable as error:
         mistakes.extend(error.args)
     if mistakes:

@@ -217,6 +217,26 @@ def test_external_data_are_read_from_the_folder_and_nowhere_else(
     assert found.endswith(mistake)
 
 
+def test_external_data_of_a_node_or_an_inner_graph_are_checked_as_well(tmp_path: Path) -> None:
+    path = external(tmp_path / "graph", "../secret.bin")
+    model = onnx.load(path, load_external_data=False)
+    (tensor,) = model.graph.initializer
+    inner = helper.make_graph(
+        [helper.make_node("Identity", ["w"], ["v"])], "inner", [], [], [tensor]
+    )
+    for node in (
+        helper.make_node("Constant", [], ["w"], value=tensor),
+        helper.make_node("If", ["c"], ["w"], then_branch=inner, else_branch=inner),
+    ):
+        changed = onnx.ModelProto()
+        changed.CopyFrom(model)
+        del changed.graph.initializer[:]
+        changed.graph.node.insert(0, node)
+        path.write_bytes(changed.SerializeToString())
+        (found,) = mistakes_of(path, labels=LABELS)
+        assert found.endswith("outside of its folder; this is not read")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "mistake"),
     [
@@ -224,7 +244,9 @@ def test_external_data_are_read_from_the_folder_and_nowhere_else(
         ("model.onnx", b"\x00\x01 no graph", "model.onnx is not an ONNX file"),
         ("model.pt", b"PK not really", "a bare graph has no tokenizer"),
         ("model.gguf", b"GGUF", "a GGUF file, which cannot be built yet"),
-        ("model.tflite", b"TFL3", "a TFLite file, which cannot be built yet"),
+        ("model.keras", b"PK", "a Keras file, which may hold code that runs when it is loaded"),
+        ("model.h5", b"\x89HDF", "a Keras file, which may hold code that runs when it is loaded"),
+        ("frozen.pb", b"\n", "a TensorFlow graph alone; name the SavedModel folder"),
         ("model.bin", b"\x80\x04", "a pickle, which runs code when it is loaded"),
         (
             "model.zip",
@@ -269,11 +291,6 @@ def test_a_folder_of_two_kinds_is_refused(home: Path, tmp_path: Path) -> None:
     assert mistakes_of(tmp_path / "two") == [
         "holds a.onnx, b.onnx; name the one to build as `source`"
     ]
-    (tmp_path / "tf").mkdir()
-    (tmp_path / "tf/saved_model.pb").write_bytes(b"")
-    assert mistakes_of(tmp_path / "tf")[0].startswith(
-        "a TensorFlow SavedModel, which cannot be built"
-    )
 
 
 def test_labels_of_an_onnx_graph_may_stand_in_models_toml(home: Path, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def classifier(folder: Path) -> Path:
     )
     model.eval()
     folder.mkdir(parents=True)
-    tokenizer = _tokenizer(folder)
+    tokenizer = write_tokenizer(folder)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.dim() > 1:  # weights as small as BERT starts with tell no two texts apart
@@ -52,7 +52,7 @@ def encoder(folder: Path) -> Path:
 
     torch.manual_seed(4)
     folder.mkdir(parents=True)
-    _tokenizer(folder)
+    write_tokenizer(folder)
     BertModel(_config()).save_pretrained(folder)
     kinds = ("Transformer", "Pooling", "Normalize")
     modules = [
@@ -86,7 +86,7 @@ def headed(folder: Path, architecture: str, *, labels: Sequence[str] = (), **con
         ids = {label: i for i, label in enumerate(labels)}
         names = {"num_labels": len(labels), "id2label": dict(enumerate(labels)), "label2id": ids}
     folder.mkdir(parents=True)
-    _tokenizer(folder)
+    write_tokenizer(folder)
     model = getattr(transformers, architecture)(_config(**names, **config))
     with torch.no_grad():
         for parameter in model.parameters():
@@ -136,7 +136,7 @@ def _config(**more: Any) -> Any:
     )
 
 
-def _tokenizer(folder: Path) -> Any:
+def write_tokenizer(folder: Path) -> Any:
     from transformers import BertTokenizerFast
 
     vocabulary = folder / "vocab.txt"

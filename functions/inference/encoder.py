@@ -133,7 +133,11 @@ class Encoder:
             # The sum of finite numbers is finite, and seen sooner than each of them.
             _check_finite(all(math.isfinite(sum(row)) for row in rows))
             return rows
-        trimmed = [row[: len(e)] for row, e in zip(answer, encodings, strict=True)]
+        left = "pad_left" in self.manifest.details
+        trimmed = [
+            row[-len(e) :] if left else row[: len(e)]
+            for row, e in zip(answer, encodings, strict=True)
+        ]
         _check_finite(all(np.isfinite(row).all() for row in trimmed))
         return trimmed
 

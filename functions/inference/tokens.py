@@ -27,11 +27,17 @@ INPUTS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_id
 def open_tokenizer(
     path: Path, max_tokens: int, *, truncation: str = "longest_first", windows: bool = False
 ) -> Tokenizer:
-    """The tokenizer, cutting by that strategy; with `windows` what was cut off comes as overlapping parts."""
+    """The tokenizer, cutting by that strategy; with `windows` what was cut off comes as overlapping parts.
+
+    The side that is cut off is the one that its file says, where it speaks of truncation.
+    """
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_padding()
     stride = stride_of(max_tokens) if windows else 0
-    tokenizer.enable_truncation(max_length=max_tokens, stride=stride, strategy=truncation)
+    side = "right" if windows else (tokenizer.truncation or {}).get("direction", "right")
+    tokenizer.enable_truncation(
+        max_length=max_tokens, stride=stride, strategy=truncation, direction=side
+    )
     return tokenizer
 
 
@@ -78,8 +84,13 @@ def batches(encodings: Sequence[Encoding], *, together: bool) -> Iterator[list[i
 
 
 def feed(encodings: Sequence[Encoding], names: Sequence[str], manifest: Manifest) -> Feeds:
-    """The session's inputs, each [batch, longest], padded on the right; made as one array, which is quicker."""
-    longest = max(len(encoding) for encoding in encodings)
+    """The session's inputs, each [batch, longest], padded on the right; made as one array, which is quicker.
+
+    A graph of a fixed length gets that, padded on the left where the manifest's details say so.
+    """
+    details = manifest.details
+    longest = details.get("length") or max(len(encoding) for encoding in encodings)
+    left = "pad_left" in details
     padding = {
         "input_ids": manifest.pad_token_id,
         "attention_mask": 0,
@@ -89,7 +100,8 @@ def feed(encodings: Sequence[Encoding], names: Sequence[str], manifest: Manifest
     for name in names:
         for encoding in encodings:
             values = getattr(encoding, INPUTS[name])
-            flat += values
-            flat += [padding[name]] * (longest - len(values))
+            filler = [padding[name]] * (longest - len(values))
+            flat += filler if left else values
+            flat += values if left else filler
     table = np.array(flat, np.int64).reshape(len(names), len(encodings), longest)
     return dict(zip(names, table, strict=True))
