@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from build import choose
-from build.attempt import ask, digest_of_parts, seal, write_manifest
+from build.attempt import ask, digest_of_parts, seal, seal_golden, write_manifest
 from build.cache import FOLDER, Cache
 from build.choose import Candidate
 from build.elsewhere import first_that_holds
@@ -131,6 +131,7 @@ def _attempt(work: Workspace, recipe: Recipe) -> Candidate:
         on=processor(),
         **made_from,
     )
+    manifest = seal_golden(folder, manifest, step.rows, work.original, built)
     figures = measure(step.task, built, work.original, step.rows)
     return Candidate(
         folder=folder,

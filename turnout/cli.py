@@ -1,4 +1,4 @@
-"""The command line: `turnout build | plan | up | call | keys`."""
+"""The command line: `turnout build | plan | verify | inspect | up | call | keys`."""
 
 import json
 import sys
@@ -74,6 +74,26 @@ def build_command(
 
     built = building.build(read_models_toml(config), out_dir, models or None, log)
     emit(as_json, built, lambda: building.show(built, out))
+
+
+@app.command("verify")
+def verify_command(
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Models to verify; all that are built by default.")
+    ] = None,
+    out_dir: Out = OUT,
+    as_json: AsJson = False,
+) -> None:
+    """Check every byte of what was built, and that it still answers as it did then.
+
+    Each artefact is asked its golden rows by the code that serves it. Exits with 1 where something differs.
+    """
+    from turnout import verifying
+
+    found = verifying.verify(out_dir, models or None, log)
+    emit(as_json, found, lambda: verifying.show(found, out))
+    if not found["holds"]:
+        raise typer.Exit(1)
 
 
 @app.command("plan")

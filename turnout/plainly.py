@@ -18,6 +18,7 @@ FORESEEN = (
     ("turnout.calling", "CallError"),
     ("turnout.keys", "KeysError"),
     ("turnout.laptop", "DeployFailed"),
+    ("turnout.verifying", "NothingToVerify"),
 )
 
 
