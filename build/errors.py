@@ -3,7 +3,8 @@
 BuildError
 ├── SourceError    a source folder or its labelled rows cannot be used; lists every mistake found
 ├── ExportFailed   the model could not be turned into ONNX
-└── GateFailed     no candidate answers enough like the original
+├── GateFailed     no candidate answers enough like the original
+└── EdgeDiffers    the edge copy does not answer like the artefact that it is of
 """
 
 from collections.abc import Sequence
@@ -30,3 +31,7 @@ class ExportFailed(BuildError):
 
 class GateFailed(BuildError):
     """No candidate answers enough like the original; an older artefact stays as it was."""
+
+
+class EdgeDiffers(BuildError):
+    """The edge copy does not answer like its artefact; an older copy stays as it was."""

@@ -17,6 +17,7 @@ from build import choose
 from build.attempt import ask, digest_of_parts, seal, seal_golden, write_manifest
 from build.cache import FOLDER, Cache
 from build.choose import Candidate
+from build.edge import copy_edge
 from build.elsewhere import first_that_holds
 from build.errors import GateFailed, SourceError
 from build.evidence import evidence, processor, provenance
@@ -207,7 +208,12 @@ def build_all(steps: Sequence[Step], out: Path, progress: Progress) -> None:
     """Build what is not current, source by source; raises BuildError. Earlier artefacts stay on failure."""
     for step in steps:
         progress.stage(step.name, "current" if step.current else "waiting", float(step.current))
-    todo = [step for step in steps if not step.current]
+    lacking = [step for step in steps if not step.current]
+    for step in lacking:
+        if step.sealed:
+            _copy(step, out, progress)
+            progress.stage(step.name, "proven and sealed", 1.0)
+    todo = [step for step in lacking if not step.sealed]
     for model, of_model in groupby(todo, key=lambda step: step.model):
         cache = Cache(out / FOLDER / model)
         for _, group in groupby(of_model, key=lambda step: step.source):
@@ -219,8 +225,17 @@ def build_all(steps: Sequence[Step], out: Path, progress: Progress) -> None:
                     tier = replace(work, step=step)
                     tier = run(tier, TIER_STAGES, progress, done=len(SOURCE_STAGES))
                     finish(tier, out)
+                    if step.edge:
+                        _copy(step, out, progress)
                     progress.stage(step.name, "proven and sealed", 1.0)
         cache.prune()
+
+
+def _copy(step: Step, out: Path, progress: Progress) -> None:
+    """Make the edge copy of what is sealed."""
+    progress.stage(step.name, "proving the edge copy", 0.95)
+    with work_folder(out) as folder:
+        copy_edge(out / step.model / step.tier, folder)
 
 
 def run(

@@ -10,8 +10,9 @@ from pathlib import Path
 from build.errors import SourceError
 from build.remote import located
 from build.rows import Row, read_rows
+from build.runner import FOLDER, lacking
 from build.source import Source, inspect
-from contracts.manifest import BrokenArtefact, file_sha256, verify
+from contracts.manifest import BrokenArtefact, file_sha256, read_manifest, verify
 from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec
 from contracts.tasks import Task, Tier
 
@@ -22,7 +23,10 @@ TOOLS = ("onnx", "onnxruntime", "optimum", "optimum-onnx", "tokenizers", "torch"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One artefact to be: a model on a tier. `why` says what makes it necessary; empty when it is current."""
+    """One artefact to be: a model on a tier. `why` says what makes it necessary; empty when it is current.
+
+    `edge` asks for a copy that runs by itself; where only that is to be made, the artefact is `sealed` already.
+    """
 
     model: str
     tier: Tier
@@ -33,12 +37,14 @@ class Step:
     objective: str
     memory_mb: int
     portable: bool
+    edge: bool
     origin: str
     gate: Gate
     rows_digest: str
     revision: int
     build_key: str
     why: str
+    sealed: bool = False
 
     @property
     def current(self) -> bool:
@@ -111,6 +117,9 @@ def _step(
         "toolchain": toolchain(),
     }
     build_key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    edge = spec.edge and tier is Tier.CPU
+    why = _why(out / spec.name / tier, build_key)
+    copied = _why_copy(out / spec.name, tier) if edge and not why else ""
     step = Step(
         model=spec.name,
         tier=tier,
@@ -121,12 +130,14 @@ def _step(
         objective=objective,
         memory_mb=tier_spec.memory_mb,
         portable=portable,
+        edge=edge,
         origin=origin,
         gate=spec.gate,
         rows_digest=rows_digest,
         revision=REVISION,
         build_key=build_key,
-        why=_why(out / spec.name / tier, build_key),
+        why=why or copied,
+        sealed=not why,
     )
     return step, []
 
@@ -144,6 +155,11 @@ def _why(folder: Path, build_key: str) -> str:
     if _proven(folder) != manifest.version:
         return "its evidence is missing"
     return ""
+
+
+def _why_copy(place: Path, tier: Tier) -> str:
+    """What makes it necessary to make the edge copy of a sound artefact again."""
+    return lacking(place / FOLDER, read_manifest(place / tier))
 
 
 def _proven(folder: Path) -> object:

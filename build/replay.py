@@ -64,15 +64,15 @@ def replay(name: str, folder: Path) -> Replay:
     ]
     differing = [
         _difference(row, now)
-        for row, now, (same, apart) in zip(golden, found, compared, strict=True)
-        if not same or apart > APART
+        for row, now, (same, far) in zip(golden, found, compared, strict=True)
+        if not same or far > APART
     ]
     return Replay(
         name=name,
         version=manifest.version,
         rows=len(golden),
         same=len(golden) - len(differing),
-        apart=max(apart for _, apart in compared),
+        apart=max(far for _, far in compared),
         now=_nearness(manifest.task, found, original, rows),
         then=_nearness(manifest.task, [row.built for row in golden], original, rows),
         differing=tuple(differing),
@@ -88,14 +88,14 @@ def compare(task: Task, one: Outputs, other: Outputs) -> tuple[bool, float]:
 
     Without a metric, all but the floats has to be equal.
     """
-    apart, equal = _apart(one, other)
+    far, equal = apart(one, other)
     if task not in METRICS:
-        return equal, apart
+        return equal, far
     metric = metric_of(task, [other])
-    return metric.same(metric.answer(one), metric.answer(other)) == 1, apart
+    return metric.same(metric.answer(one), metric.answer(other)) == 1, far
 
 
-def _apart(one: Any, other: Any) -> tuple[float, bool]:
+def apart(one: Any, other: Any) -> tuple[float, bool]:
     """How far the farthest floats at the same places are apart, and whether all else is equal."""
     if isinstance(one, dict) and isinstance(other, dict):
         if one.keys() != other.keys():
@@ -112,8 +112,8 @@ def _apart(one: Any, other: Any) -> tuple[float, bool]:
 
 
 def _farthest(pairs: Sequence[tuple[Any, Any]]) -> tuple[float, bool]:
-    found = [_apart(one, other) for one, other in pairs]
-    return max((apart for apart, _ in found), default=0.0), all(equal for _, equal in found)
+    found = [apart(one, other) for one, other in pairs]
+    return max((far for far, _ in found), default=0.0), all(equal for _, equal in found)
 
 
 def _nearness(
