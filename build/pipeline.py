@@ -25,7 +25,8 @@ from build.families import family_of
 from build.family import Family
 from build.gate import measure
 from build.metrics import Outputs
-from build.plan import Step, toolchain
+from build.plan import Step
+from build.prepared import prepared
 from build.processors import emulated
 from build.progress import Progress
 from build.publish import publish, work_folder, write_json
@@ -56,28 +57,12 @@ class Workspace:
     def family(self) -> Family:
         return family_of(self.step.source)
 
-    @property
-    def made_from(self) -> dict[str, Any]:
-        """What decides the bytes of the graphs."""
-        source = self.step.source
-        return {
-            "source": source.digest,
-            "task": source.task,
-            "max_tokens": source.max_tokens,
-            "toolchain": toolchain(),
-            "revision": self.step.revision,
-        }
-
 
 Stage = Callable[[Workspace], Workspace]
 
 
 def export_stage(work: Workspace) -> Workspace:
-    def prepare(folder: Path) -> None:
-        folder.mkdir()
-        work.family.prepare(work.step.source, folder, work.tell)
-
-    return replace(work, prepared=work.cache.file(prepare, "prepared", **work.made_from))
+    return replace(work, prepared=prepared(work.step, work.cache, work.tell))
 
 
 def original_stage(work: Workspace) -> Workspace:
@@ -94,7 +79,7 @@ def original_stage(work: Workspace) -> Workspace:
                 ]
             ) from error
 
-    found = work.cache.value(asked, "original", rows=step.rows_digest, **work.made_from)
+    found = work.cache.value(asked, "original", rows=step.rows_digest, **work.step.made_from)
     return replace(work, original=tuple(tuple(outputs) for outputs in found))
 
 
@@ -114,7 +99,7 @@ def candidates_stage(work: Workspace) -> Workspace:
 
 def _attempt(work: Workspace, recipe: Recipe) -> Candidate:
     step = work.step
-    made_from = {"recipe": asdict(recipe), **work.made_from}
+    made_from = {"recipe": asdict(recipe), **work.step.made_from}
     if recipe.calibrated:
         made_from["rows"] = step.rows_digest
 

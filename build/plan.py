@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from build.errors import SourceError
 from build.remote import located
@@ -53,6 +54,17 @@ class Step:
     @property
     def name(self) -> str:
         return f"{self.model} {self.tier}"
+
+    @property
+    def made_from(self) -> dict[str, Any]:
+        """What decides the bytes of the graphs."""
+        return {
+            "source": self.source.digest,
+            "task": self.source.task,
+            "max_tokens": self.source.max_tokens,
+            "toolchain": toolchain(),
+            "revision": self.revision,
+        }
 
 
 def toolchain() -> dict[str, str]:

@@ -96,6 +96,41 @@ def verify_command(
         raise typer.Exit(1)
 
 
+@app.command("inspect")
+def inspect_command(
+    model: Annotated[str, typer.Argument(help="The model's name, as in models.toml.")],
+    tier: Annotated[Tier, typer.Option(help="Which of its artefacts.")] = Tier.CPU,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Print how far each layer is from the original's.")
+    ] = False,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Write event files for TensorBoard to a new folder.")
+    ] = None,
+    port: Annotated[
+        int, typer.Option(help="Port on loopback; 0 takes a free one.", min=0, max=65535)
+    ] = 0,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    config: Config = CONFIG,
+    out_dir: Out = OUT,
+    as_json: AsJson = False,
+) -> None:
+    """Look at what was built beside what it was built from: both graphs in Netron, until Ctrl-C.
+
+    With --layers or --tensorboard it prints or writes that, and ends.
+    """
+    from turnout import inspecting
+
+    of = inspecting.subject(read_models_toml(config), out_dir, model, tier, log)
+    if layers:
+        found = inspecting.layers(of, log)
+        emit(as_json, found, lambda: inspecting.show_layers(found, out))
+    if tensorboard:
+        written = inspecting.tensorboard(of, out_dir, tensorboard, log)
+        emit(as_json, written, lambda: inspecting.show_written(written, out))
+    if not layers and not tensorboard:
+        inspecting.netron(of, port, browser, partial(emit, as_json), log)
+
+
 @app.command("plan")
 def plan_command(config: Config = CONFIG, out_dir: Out = OUT, as_json: AsJson = False) -> None:
     """Say what would be built and deployed, and what it costs while idle. Touches nothing."""
