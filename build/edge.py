@@ -10,9 +10,10 @@ from typing import Any
 from build.errors import EdgeDiffers
 from build.golden import Golden, read_golden
 from build.publish import publish
-from build.replay import APART, apart
-from build.runner import FOLDER, SCRIPT, write_copy
-from contracts.manifest import Manifest, verify
+from build.replay import APART, Replay, apart
+from build.runner import FOLDER, SCRIPT, lacking, write_copy
+from contracts.manifest import BrokenArtefact, Manifest, verify
+from contracts.tasks import Tier
 from functions.inference.engine import Engine
 
 # What the served code tells besides an answer, and the script does not.
@@ -29,8 +30,24 @@ def copy_edge(artefact: Path, work: Path) -> None:
     publish(folder, artefact.parent / FOLDER)
 
 
-def prove(folder: Path, artefact: Path, manifest: Manifest) -> None:
-    """Ask the copy in the folder the golden rows; raises EdgeDiffers where it does not answer as the artefact."""
+def replay_copy(name: str, place: Path) -> Replay:
+    """Whether the copy beside a CPU artefact is whole, and answers the golden rows as that does now."""
+    artefact, folder = place / Tier.CPU, place / FOLDER
+    try:
+        manifest = verify(artefact)
+        if why := lacking(folder, manifest):
+            return Replay(name=name, broken=f"{folder}: {why}; build the model again")
+        rows = prove(folder, artefact, manifest)
+    except (BrokenArtefact, EdgeDiffers) as error:
+        return Replay(name=name, broken=str(error))
+    return Replay(name=name, version=manifest.version, rows=rows, same=rows)
+
+
+def prove(folder: Path, artefact: Path, manifest: Manifest) -> int:
+    """Ask the copy in the folder the golden rows, and give their number.
+
+    Raises EdgeDiffers where it does not answer as the artefact.
+    """
     golden = read_golden(artefact)
     engine = Engine.open(artefact, manifest, max_inputs=max(len(g.request.inputs) for g in golden))
     right = [list(engine.predict(row.request).outputs) for row in golden]
@@ -45,6 +62,7 @@ def prove(folder: Path, artefact: Path, manifest: Manifest) -> None:
             f"than the artefact, such as {json.dumps(wrong[0].request.to_wire(), ensure_ascii=False)}; "
             "take `edge` out of its table, the artefact itself is proven"
         )
+    return len(golden)
 
 
 def run(folder: Path, golden: Sequence[Golden]) -> list[Any]:

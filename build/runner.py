@@ -59,13 +59,17 @@ def script(manifest: Manifest) -> str:
 
 
 def readme(manifest: Manifest) -> str:
+    """README.txt for an artefact."""
+    known = manifest.provenance.get("licence")
+    licence = f", licence {known}" if known else ""
     tools = " ".join(
         f"{tool}=={manifest.toolchain[tool]}"
         for tool in ("onnxruntime", "tokenizers")
         if tool in manifest.toolchain
     )
     return (
-        f"{manifest.model} {manifest.version}, {manifest.recipe}: copy this folder to where Python 3.11 or newer is,\n"
+        f"{manifest.model} {manifest.version}, {manifest.recipe}{licence}.\n"
+        "Copy this folder to where Python 3.11 or newer is,\n"
         f"then: pip install {tools} numpy\n"
         f"      python {SCRIPT} {_usage(manifest)}\n"
         f"      python {SCRIPT} --json < requests.jsonl   (a line each: "

@@ -10,7 +10,7 @@ from build.graphs import Floats
 from build.smooth import SCALES, SMOOTHED
 
 # What quantization puts behind the name of what a product makes, before it is scaled and a bias is added.
-SUFFIXES = ("_output_quantized", "_MatMul")
+SUFFIXES = ("_output_quantized", "_MatMul", "_blocks")
 Arrays = Mapping[str, Any]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
 import build
 from build.edge import prove, same
@@ -29,6 +30,7 @@ from tests.tiny_bert import LABELS, deployment, headed, texts, write_rows
 from tests.tiny_bert import classifier as tiny_classifier
 from tests.tiny_bert import encoder as tiny_encoder
 from tests.tiny_decoders import PROMPTS, gpt2, llama, t5
+from turnout.cli import app
 
 TEXTS = texts(12)
 LONG = " ".join(TEXTS)
@@ -98,7 +100,7 @@ def test_the_folder_holds_the_sealed_graph_and_what_runs_it_and_nothing_else(
     assert version in (edge / "run.py").read_text("utf-8")
     told = (edge / "README.txt").read_text("utf-8")
     assert "pip install onnxruntime==1.28.0 tokenizers==0.22.2 numpy" in told
-    assert "copy this folder" in told
+    assert "Copy this folder" in told
 
 
 def test_it_runs_wherever_it_is_copied_and_answers_as_the_artefact(
@@ -165,6 +167,23 @@ def test_a_copy_that_answers_otherwise_is_not_published(classifier: Path, tmp_pa
     ):
         prove(folder, out / "tiny/cpu", manifest)
     assert lacking(folder, manifest) == "its edge copy is not of this artefact"
+
+
+def test_a_copy_is_verified_with_the_artefact_it_is_of(classifier: Path, tmp_path: Path) -> None:
+    out = shutil.copytree(classifier, tmp_path / "out")
+    done = CliRunner().invoke(app, ["verify", "--out", str(out), "--json"])
+    cpu, edge = json.loads(done.stdout)["artefacts"]
+    assert done.exit_code == 0
+    assert (cpu["name"], edge["name"], edge["same"]) == ("tiny cpu", "tiny edge", 32)
+    assert edge["version"] == cpu["version"]
+    (out / "tiny/edge/model.onnx").write_bytes(b"")
+    done = CliRunner().invoke(app, ["verify", "--out", str(out)])
+    assert done.exit_code == 1
+    assert "its edge copy is not of this artefact; build the model again" in done.stdout
+    shutil.rmtree(out / "tiny/cpu")
+    done = CliRunner().invoke(app, ["verify", "--out", str(out)])
+    assert done.exit_code == 1
+    assert "holds no readable manifest.json" in done.stdout
 
 
 def test_a_script_that_fails_says_how_and_leaves_the_older_copy(

@@ -11,6 +11,8 @@ from rich.table import Table
 from contracts.tasks import Tier
 
 SHOWN = 3
+# The folder of a copy that runs by itself, beside those of the tiers.
+EDGE = "edge"
 
 
 class NothingToVerify(Exception):
@@ -18,11 +20,11 @@ class NothingToVerify(Exception):
 
 
 def artefacts(out: Path, models: Sequence[str] | None) -> dict[str, Path]:
-    """The folders of built tiers by their names; raises NothingToVerify."""
+    """The folders of built tiers and edge copies by their names; raises NothingToVerify."""
     found = {
         f"{place.name} {tier}": place / tier
         for place in (sorted(out.iterdir()) if out.is_dir() else ())
-        for tier in Tier
+        for tier in (*Tier, EDGE)
         if (place / tier).is_dir() and not place.name.startswith(".")
     }
     built = dict.fromkeys(folder.parent.name for folder in found.values())
@@ -38,13 +40,15 @@ def artefacts(out: Path, models: Sequence[str] | None) -> dict[str, Path]:
 def verify(out: Path, models: Sequence[str] | None, log: Console) -> dict[str, Any]:
     """What was found of each artefact, as a document; `holds` says whether all is well."""
     folders = artefacts(out, models)
+    from build.edge import replay_copy
     from build.replay import replay
 
     with log.status("asking the golden rows again") as status:
         found = []
         for name, folder in folders.items():
             status.update(f"asking the golden rows of {name}")
-            found.append(replay(name, folder))
+            copied = folder.name == EDGE
+            found.append(replay_copy(name, folder.parent) if copied else replay(name, folder))
     return {
         "holds": all(one.holds for one in found),
         "artefacts": [{**asdict(one), "holds": one.holds} for one in found],
@@ -66,7 +70,8 @@ def show(document: dict[str, Any], console: Console) -> None:
             f"{one[when]['nearness']:.2%}" for when in ("then", "now") if one[when]
         )
         rows = f"{one['same']} of {one['rows']} rows"
-        table.add_row(one["name"], one["version"], mark, rows, f"{one['apart']:.1e}", nearness)
+        far = f"{one['apart']:.1e}" if one["ran_on"] else "run by itself"
+        table.add_row(one["name"], one["version"], mark, rows, far, nearness)
     console.print(table)
     for one in document["artefacts"]:
         _more(one, console)
@@ -80,6 +85,7 @@ def _more(one: dict[str, Any], console: Console) -> None:
 
     if one["broken"]:
         say(f"\n{one['name']}: {one['broken']}")
+    if not one["ran_on"]:
         return
     ran = f"{one['ran_on']}, ONNX Runtime {one['ran_with']}"
     built = f"{one['built_on']}, ONNX Runtime {one['built_with']}"
