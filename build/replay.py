@@ -67,6 +67,9 @@ def replay(name: str, folder: Path) -> Replay:
         found = [rounded(outputs) for outputs in ask(folder, rows, original)]
     except (BrokenArtefact, ServingError) as error:
         return Replay(name=name, broken=str(error))
+    except Exception as error:  # ONNX Runtime's kinds of error have no base of their own
+        said = str(error).splitlines()[0]
+        return Replay(name=name, broken=f"{folder} cannot be asked: {type(error).__name__}: {said}")
     where = Replay(
         name=name,
         version=manifest.version,
@@ -87,7 +90,7 @@ def replay(name: str, folder: Path) -> Replay:
     return replace(
         where,
         same=len(golden) - len(differing),
-        apart=max(far for _, far in compared),
+        apart=max((far for _, far in compared if math.isfinite(far)), default=0.0),
         now=_nearness(manifest.task, found, original, rows),
         then=_nearness(manifest.task, [row.built for row in golden], original, rows),
         differing=tuple(differing),

@@ -116,11 +116,12 @@ def _constants(manifest: Manifest) -> dict[str, Any]:
             "ENDS": list(details["eos_token_ids"]),
             "NEW_TOKENS": min(64, details["max_new_tokens"]),
         }
-    known: dict[str, Any] = {
-        "MAX_TOKENS": manifest.max_tokens,
-        "STRIDE": stride_of(manifest.max_tokens) if manifest.task in WINDOWS else 0,
-        "CUT": CUTS.get(manifest.task, "longest_first"),
-    }
+    cut: dict[str, Any] = {"max_length": manifest.max_tokens}
+    if manifest.task in WINDOWS:
+        cut["stride"] = stride_of(manifest.max_tokens)
+    if manifest.task in CUTS:
+        cut["strategy"] = CUTS[manifest.task]
+    known: dict[str, Any] = {"CUT": cut}
     if manifest.task in (Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION):
         known["LABELS"] = list(manifest.labels)
     if manifest.task is Task.ZERO_SHOT_CLASSIFICATION:

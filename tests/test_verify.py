@@ -153,6 +153,14 @@ def test_a_file_that_is_gone_is_named(out: Path) -> None:
     assert "tokenizer.json is missing; build the model again" in told(out)
 
 
+def test_a_graph_that_cannot_be_loaded_is_broken_and_not_a_stack_trace(out: Path) -> None:
+    folder = out / "tiny/cpu"
+    (folder / "model.onnx").write_bytes(b"no graph")
+    code, document = verify(seal(folder, Tiny()).parents[1])
+    assert code == 1
+    assert "tiny/cpu cannot be asked: InvalidProtobuf" in document["artefacts"][0]["broken"]
+
+
 def test_a_model_that_now_fails_is_broken_and_not_a_stack_trace(out: Path) -> None:
     folder = out / "tiny/cpu"
     rows = [json.loads(line) for line in (folder / "golden.jsonl").read_text("utf-8").splitlines()]
