@@ -10,25 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from build.answer import answer, path_of
-from build.golden import write_golden
+from build.golden import GOLDEN, write_golden
 from build.metrics import Outputs
 from build.plan import Step, toolchain
 from build.quantize import Recipe
 from build.rows import Row
-from contracts.manifest import MANIFEST, Manifest, sealed_files
+from contracts.manifest import MANIFEST, Manifest, SealedFile, sealed_files
 from functions.inference.engine import Engine
-
-GOLDEN = "golden.jsonl"
 
 
 def seal(
     folder: Path, step: Step, recipe: Recipe, parts: Path, original: Sequence[Outputs]
 ) -> Manifest:
-    """Make a folder of the parts of an artefact and its golden rows, and write its manifest over all of it."""
+    """Make a folder of the parts of an artefact, and write its manifest over all of it: it can be asked then."""
     shutil.copytree(parts, folder)
     source = step.source
-    write_golden(folder / GOLDEN, step.rows, original)
-    files = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
     manifest = Manifest(
         model=step.model,
         task=step.task,
@@ -46,9 +42,27 @@ def seal(
         source_digest=source.digest,
         build_key=step.build_key,
         toolchain=toolchain(source),
-        files=sealed_files(folder, files),
+        files=_files(folder),
     )
     return write_manifest(folder, manifest)
+
+
+def seal_golden(
+    folder: Path,
+    manifest: Manifest,
+    rows: Sequence[Row],
+    original: Sequence[Outputs],
+    built: Sequence[Outputs],
+) -> Manifest:
+    """Seal the folder again with its golden rows, which say what it has answered."""
+    write_golden(folder / GOLDEN, rows, original, built)
+    return write_manifest(folder, manifest, files=_files(folder))
+
+
+def _files(folder: Path) -> tuple[SealedFile, ...]:
+    """All that an artefact's folder holds, but for the manifest itself."""
+    paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    return sealed_files(folder, [str(path) for path in paths if str(path) != MANIFEST])
 
 
 def write_manifest(folder: Path, manifest: Manifest, **changes: Any) -> Manifest:

@@ -3,7 +3,9 @@
 BuildError
 ├── SourceError    a source folder or its labelled rows cannot be used; lists every mistake found
 ├── ExportFailed   the model could not be turned into ONNX
-└── GateFailed     no candidate answers enough like the original
+├── GateFailed     no candidate answers enough like the original
+├── EdgeDiffers    the edge copy does not answer like the artefact that it is of
+└── NotFed         the layers of a model cannot be looked into
 """
 
 from collections.abc import Sequence
@@ -30,3 +32,11 @@ class ExportFailed(BuildError):
 
 class GateFailed(BuildError):
     """No candidate answers enough like the original; an older artefact stays as it was."""
+
+
+class EdgeDiffers(BuildError):
+    """The edge copy does not answer like its artefact; an older copy stays as it was."""
+
+
+class NotFed(BuildError):
+    """The golden rows of a model cannot be fed to its graphs one by one."""

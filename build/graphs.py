@@ -1,6 +1,7 @@
 """What the changes of a graph share: its constants, its products, and what its tensors hold on the user's rows."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,17 @@ def observe(
     """
     if not names:  # a session that is asked for nothing answers everything
         return
+    with watched(model, names, place) as look:
+        for feed in feeds:
+            for name, value in zip(names, look(feed), strict=True):
+                see(name, value.reshape(-1, value.shape[-1]))
+
+
+@contextmanager
+def watched(
+    model: Any, names: Sequence[str], place: Path
+) -> Iterator[Callable[[Mapping[str, Any]], list[Floats]]]:
+    """A function that runs the model on a feed and gives what the named tensors hold, until the block ends."""
     outputs = model.graph.output
     own = len(outputs)
     known = {output.name for output in outputs}
@@ -78,10 +90,7 @@ def observe(
         onnx.save(model, place)
         session = open_session(place, threads=1, device="cpu")
         wanted = [node.name for node in session.get_inputs()]
-        for feed in feeds:
-            values = session.run(list(names), {name: feed[name] for name in wanted})
-            for name, value in zip(names, values, strict=True):
-                see(name, value.reshape(-1, value.shape[-1]))
+        yield lambda feed: session.run(list(names), {name: feed[name] for name in wanted})
     finally:
         del outputs[own:]
         place.unlink(missing_ok=True)

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from build import choose
-from build.attempt import ask, digest_of_parts, seal, write_manifest
+from build.attempt import ask, digest_of_parts, seal, seal_golden, write_manifest
 from build.cache import FOLDER, Cache
 from build.choose import Candidate
+from build.edge import copy_edge
 from build.elsewhere import first_that_holds
 from build.errors import GateFailed, SourceError
 from build.evidence import evidence, processor, provenance
@@ -25,7 +26,8 @@ from build.families import family_of
 from build.family import Family
 from build.gate import measure
 from build.metrics import Outputs
-from build.plan import Step, toolchain
+from build.plan import Step
+from build.prepared import prepared
 from build.processors import known, unasked
 from build.progress import Progress
 from build.publish import publish, work_folder, write_json
@@ -57,30 +59,12 @@ class Workspace:
     def family(self) -> Family:
         return family_of(self.step.source)
 
-    @property
-    def made_from(self) -> dict[str, Any]:
-        """What decides the bytes of the graphs."""
-        source = self.step.source
-        return {
-            "source": source.digest,
-            "task": source.task,
-            "max_tokens": source.max_tokens,
-            "labels": source.labels,
-            "inputs": source.inputs,
-            "toolchain": toolchain(source),
-            "revision": self.step.revision,
-        }
-
 
 Stage = Callable[[Workspace], Workspace]
 
 
 def export_stage(work: Workspace) -> Workspace:
-    def prepare(folder: Path) -> None:
-        folder.mkdir()
-        work.family.prepare(work.step.source, folder, work.tell)
-
-    return replace(work, prepared=work.cache.file(prepare, "prepared", **work.made_from))
+    return replace(work, prepared=prepared(work.step, work.cache, work.tell))
 
 
 def original_stage(work: Workspace) -> Workspace:
@@ -97,7 +81,7 @@ def original_stage(work: Workspace) -> Workspace:
                 ]
             ) from error
 
-    found = work.cache.value(asked, "original", rows=step.rows_digest, **work.made_from)
+    found = work.cache.value(asked, "original", rows=step.rows_digest, **work.step.made_from)
     return replace(work, original=tuple(tuple(outputs) for outputs in found))
 
 
@@ -117,7 +101,7 @@ def candidates_stage(work: Workspace) -> Workspace:
 
 def _attempt(work: Workspace, recipe: Recipe) -> Candidate:
     step = work.step
-    made_from = {"recipe": asdict(recipe), **work.made_from}
+    made_from = {"recipe": asdict(recipe), **work.step.made_from}
     if recipe.calibrated:
         made_from["rows"] = step.rows_digest
 
@@ -135,6 +119,7 @@ def _attempt(work: Workspace, recipe: Recipe) -> Candidate:
         on=processor(),
         **made_from,
     )
+    manifest = seal_golden(folder, manifest, step.rows, work.original, built)
     figures = measure(step.task, built, work.original, step.rows)
     return Candidate(
         folder=folder,
@@ -214,7 +199,12 @@ def build_all(steps: Sequence[Step], out: Path, progress: Progress) -> None:
     """Build what is not current, source by source; raises BuildError. Earlier artefacts stay on failure."""
     for step in steps:
         progress.stage(step.name, "current" if step.current else "waiting", float(step.current))
-    todo = [step for step in steps if not step.current]
+    lacking = [step for step in steps if not step.current]
+    for step in lacking:
+        if step.sealed:
+            _copy(step, out, progress)
+            progress.stage(step.name, "proven and sealed", 1.0)
+    todo = [step for step in lacking if not step.sealed]
     for model, of_model in groupby(todo, key=lambda step: step.model):
         cache = Cache(out / FOLDER / model)
         for _, group in groupby(of_model, key=lambda step: step.source):
@@ -226,8 +216,17 @@ def build_all(steps: Sequence[Step], out: Path, progress: Progress) -> None:
                     tier = replace(work, step=step)
                     tier = run(tier, TIER_STAGES, progress, done=len(SOURCE_STAGES))
                     finish(tier, out)
+                    if step.edge:
+                        _copy(step, out, progress)
                     progress.stage(step.name, "proven and sealed", 1.0)
         cache.prune()
+
+
+def _copy(step: Step, out: Path, progress: Progress) -> None:
+    """Make the edge copy of what is sealed."""
+    progress.stage(step.name, "proving the edge copy", 0.95)
+    with work_folder(out) as folder:
+        copy_edge(out / step.model / step.tier, folder)
 
 
 def run(

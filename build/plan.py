@@ -6,12 +6,14 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from build.errors import SourceError
 from build.remote import located
 from build.rows import Row, read_rows
+from build.runner import FOLDER, lacking
 from build.source import Source, inspect
-from contracts.manifest import BrokenArtefact, file_sha256, verify
+from contracts.manifest import BrokenArtefact, file_sha256, read_manifest, verify
 from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec
 from contracts.tasks import Task, Tier
 
@@ -22,7 +24,10 @@ TOOLS = ("onnx", "onnxruntime", "optimum", "optimum-onnx", "tokenizers", "torch"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One artefact to be: a model on a tier. `why` says what makes it necessary; empty when it is current."""
+    """One artefact to be: a model on a tier. `why` says what makes it necessary; empty when it is current.
+
+    `edge` asks for a copy that runs by itself; where only that is to be made, the artefact is `sealed` already.
+    """
 
     model: str
     tier: Tier
@@ -33,12 +38,14 @@ class Step:
     objective: str
     memory_mb: int
     portable: bool
+    edge: bool
     origin: str
     gate: Gate
     rows_digest: str
     revision: int
     build_key: str
     why: str
+    sealed: bool = False
 
     @property
     def current(self) -> bool:
@@ -47,6 +54,19 @@ class Step:
     @property
     def name(self) -> str:
         return f"{self.model} {self.tier}"
+
+    @property
+    def made_from(self) -> dict[str, Any]:
+        """What decides the bytes of the graphs."""
+        return {
+            "source": self.source.digest,
+            "task": self.source.task,
+            "max_tokens": self.source.max_tokens,
+            "labels": source.labels,
+            "inputs": source.inputs,
+            "toolchain": toolchain(source),
+            "revision": self.revision,
+        }
 
 
 def toolchain(source: Source) -> dict[str, str]:
@@ -113,6 +133,9 @@ def _step(
         "toolchain": toolchain(source),
     }
     build_key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
+    edge = spec.edge and tier is Tier.CPU
+    why = _why(out / spec.name / tier, build_key)
+    copied = _why_copy(out / spec.name, tier) if edge and not why else ""
     step = Step(
         model=spec.name,
         tier=tier,
@@ -123,12 +146,14 @@ def _step(
         objective=objective,
         memory_mb=tier_spec.memory_mb,
         portable=portable,
+        edge=edge,
         origin=origin,
         gate=spec.gate,
         rows_digest=rows_digest,
         revision=REVISION,
         build_key=build_key,
-        why=_why(out / spec.name / tier, build_key),
+        why=why or copied,
+        sealed=not why,
     )
     return step, []
 
@@ -146,6 +171,11 @@ def _why(folder: Path, build_key: str) -> str:
     if _proven(folder) != manifest.version:
         return "its evidence is missing"
     return ""
+
+
+def _why_copy(place: Path, tier: Tier) -> str:
+    """What makes it necessary to make the edge copy of a sound artefact again."""
+    return lacking(place / FOLDER, read_manifest(place / tier))
 
 
 def _proven(folder: Path) -> object:

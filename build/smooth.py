@@ -18,6 +18,8 @@ from functions.inference.tokens import Feeds
 # a: 0.65 to 0.8 did best on MiniLM, by the error of the logits; the paper has 0.5 for larger models.
 STRENGTH = 0.75
 SMALLEST = 1e-5
+# How what is added is called: after what the product makes.
+SMOOTHED, SCALES = "_smooth", "_scales"
 
 
 def smooth(model: Any, feeds: Sequence[Feeds], place: Path) -> None:
@@ -49,9 +51,11 @@ def _scales(peak: Floats, matrix: Floats) -> Floats:
 
 def _divide(graph: Any, node: Any, matrix: Floats, scales: Floats) -> None:
     """Divide what the node reads by the scales, and multiply its weights' rows by them."""
-    name = f"{node.output[0]}_smooth"  # nodes may have no name, outputs always do
-    add_constant(graph, f"{name}_scales", 1 / scales)
+    name = f"{node.output[0]}{SMOOTHED}"  # nodes may have no name, outputs always do
+    add_constant(graph, f"{name}{SCALES}", 1 / scales)
     add_constant(graph, f"{name}_weight", matrix * scales[:, None])
-    divided = helper.make_node("Mul", [node.input[0], f"{name}_scales"], [name], name=f"{name}_Mul")
+    divided = helper.make_node(
+        "Mul", [node.input[0], f"{name}{SCALES}"], [name], name=f"{name}_Mul"
+    )
     node.input[0], node.input[1] = name, f"{name}_weight"
     graph.node.insert(list(graph.node).index(node), divided)

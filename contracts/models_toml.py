@@ -10,7 +10,7 @@ from typing import Any
 from contracts.limits import LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S
 from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
 from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, Hints, ModelSpec, Throttle
-from contracts.tasks import Task
+from contracts.tasks import EDGE_TASKS, Task
 
 ANSWERS, VECTORS = ("min_accuracy_ratio", "min_agreement"), ("min_cosine_mean", "min_cosine_p5")
 SCORES = ("max_perplexity_ratio",)
@@ -135,6 +135,7 @@ MODEL_KEYS = {
     "cpu": TABLE,
     "gpu": TABLE,
     "gate": TABLE,
+    "edge": FLAG,
 }
 DEPLOYMENT_KEYS = {"name": _name(MAX_DEPLOYMENT_CHARS), "region": REGION, "throttle": TABLE}
 THROTTLE_KEYS = {"rate": _between(1, 10_000), "burst": _between(1, 5_000)}
@@ -181,6 +182,8 @@ class _Reader:
         cpu = self.take(f"{at}.cpu", taken["cpu"], CPU_KEYS) if "cpu" in taken else None
         gpu = self.take(f"{at}.gpu", taken["gpu"], GPU_KEYS, "instance") if "gpu" in taken else None
         gate = self.gate(f"{at}.gate", taken.get("gate", {}), taken.get("task"))
+        if taken.get("edge"):
+            self.edge(f"{at}.edge", taken.get("task"), cpu)
         if len(self.mistakes) > before:
             return None
         if gpu and "source" in gpu:
@@ -193,6 +196,7 @@ class _Reader:
             cpu=None if cpu is None else CpuSpec(**cpu),
             gpu=None if gpu is None else GpuSpec(**gpu),
             gate=gate,
+            edge=taken.get("edge", False),
             hints=Hints(
                 tokenizer=base / taken["tokenizer"] if "tokenizer" in taken else None,
                 labels=taken.get("labels", ()),
@@ -203,6 +207,16 @@ class _Reader:
     def gate(self, at: str, table: dict[str, Any], task: Task | None) -> Gate:
         keys = GATE_KEYS[task] if task else (*ANSWERS, *VECTORS, *SCORES)
         return Gate(**self.take(at, table, {k: RATIO if k in SCORES else SHARE for k in keys}))
+
+    def edge(self, at: str, task: Task | None, cpu: dict[str, Any] | None) -> None:
+        if cpu is None:
+            self.wrong(at, "there is no CPU tier to copy", "add cpu = {} or remove it")
+        if task and task not in EDGE_TASKS:
+            self.wrong(
+                at,
+                f"there is no script that runs {task} by itself",
+                "remove it; tasks that have one are " + ", ".join(sorted(EDGE_TASKS)),
+            )
 
 
 def _from(base: Path, source: Path | str) -> Path | str:

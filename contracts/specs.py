@@ -67,6 +67,7 @@ class ModelSpec:
     cpu: CpuSpec | None = None
     gpu: GpuSpec | None = None
     gate: Gate = field(default_factory=Gate)
+    edge: bool = False
     hints: Hints = field(default_factory=Hints)
 
     @property

@@ -27,7 +27,7 @@ def turnout(*words: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("command", ["build", "plan", "up", "call", "keys"])
+@pytest.mark.parametrize("command", ["build", "verify", "inspect", "plan", "up", "call", "keys"])
 def test_help_teaches_every_command(command: str) -> None:
     told = run(app, [command, "--help"])
     assert told.exit_code == 0
@@ -35,7 +35,7 @@ def test_help_teaches_every_command(command: str) -> None:
     assert command in run(app, ["--help"]).output
 
 
-@pytest.mark.parametrize("command", ["build", "plan", "up", "call"])
+@pytest.mark.parametrize("command", ["build", "verify", "inspect", "plan", "up", "call"])
 def test_every_command_takes_json(command: str) -> None:
     assert "--json" in run(app, [command, "--help"]).output
 

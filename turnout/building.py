@@ -43,7 +43,10 @@ def build(
     )
     with Progress(*columns, console=log, disable=not log.is_terminal) as progress:
         builder.run(steps, out, Bars(progress))
-    return [{**_evidence(out, step.model, step.tier), "skipped": step.current} for step in steps]
+    return [
+        {**_evidence(out, step.model, step.tier), "skipped": step.sealed, "edge": step.edge}
+        for step in steps
+    ]
 
 
 def _evidence(out: Path, model: str, tier: str) -> dict[str, Any]:
@@ -62,6 +65,7 @@ def show(built: list[dict[str, Any]], console: Console) -> None:
     for one in built:
         size = f"{one['bytes_original'] / 1e6:.1f} → {one['bytes_built'] / 1e6:.1f}"
         note = "current" if one["skipped"] else f"built in {sum(one['seconds'].values()):.0f} s"
+        note += ", with an edge copy" if one["edge"] else ""
         table.add_row(
             one["model"], one["tier"], one["version"], one["recipe"], proof(one), size, note
         )

@@ -1,4 +1,4 @@
-"""The command line: `turnout build | plan | up | call | keys`."""
+"""The command line: `turnout build | plan | verify | inspect | up | call | keys`."""
 
 import json
 import sys
@@ -74,6 +74,61 @@ def build_command(
 
     built = building.build(read_models_toml(config), out_dir, models or None, log)
     emit(as_json, built, lambda: building.show(built, out))
+
+
+@app.command("verify")
+def verify_command(
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Models to verify; all that are built by default.")
+    ] = None,
+    out_dir: Out = OUT,
+    as_json: AsJson = False,
+) -> None:
+    """Check every byte of what was built, and that it still answers as it did then.
+
+    Each artefact is asked its golden rows by the code that serves it. Exits with 1 where something differs.
+    """
+    from turnout import verifying
+
+    found = verifying.verify(out_dir, models or None, log)
+    emit(as_json, found, lambda: verifying.show(found, out))
+    if not found["holds"]:
+        raise typer.Exit(1)
+
+
+@app.command("inspect")
+def inspect_command(
+    model: Annotated[str, typer.Argument(help="The model's name, as in models.toml.")],
+    tier: Annotated[Tier, typer.Option(help="Which of its artefacts.")] = Tier.CPU,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Print how far each layer is from the original's.")
+    ] = False,
+    tensorboard: Annotated[
+        Path | None, typer.Option(help="Write event files for TensorBoard to a new folder.")
+    ] = None,
+    port: Annotated[
+        int, typer.Option(help="Port on loopback; 0 takes a free one.", min=0, max=65535)
+    ] = 0,
+    browser: Annotated[bool, typer.Option(help="Open a browser.")] = True,
+    config: Config = CONFIG,
+    out_dir: Out = OUT,
+    as_json: AsJson = False,
+) -> None:
+    """Look at what was built beside what it was built from: both graphs in Netron, until Ctrl-C.
+
+    With --layers or --tensorboard it prints or writes that, and ends.
+    """
+    from turnout import inspecting
+
+    of = inspecting.subject(read_models_toml(config), out_dir, model, tier, log)
+    if layers:
+        found = inspecting.layers(of, log)
+        emit(as_json, found, lambda: inspecting.show_layers(found, out))
+    if tensorboard:
+        written = inspecting.tensorboard(of, out_dir, tensorboard, log)
+        emit(as_json, written, lambda: inspecting.show_written(written, out))
+    if not layers and not tensorboard:
+        inspecting.netron(of, port, browser, partial(emit, as_json), log)
 
 
 @app.command("plan")

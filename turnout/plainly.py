@@ -16,8 +16,11 @@ FORESEEN = (
     ("local.errors", "LocalError"),
     ("stacks.costs", "UnknownInstance"),
     ("turnout.calling", "CallError"),
+    ("turnout.inspecting", "CannotInspect"),
     ("turnout.keys", "KeysError"),
     ("turnout.laptop", "DeployFailed"),
+    ("turnout.verifying", "NothingToVerify"),
+    ("turnout.viewer", "NoNetron"),
 )
 
 

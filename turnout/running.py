@@ -18,9 +18,7 @@ Emit = Callable[[dict[str, Any], Callable[[], None]], None]
 
 def require_built(deployment: Deployment, out: Path) -> None:
     """Raises DeployFailed when an artefact is missing or stale."""
-    stale = [
-        f"{step.model} {step.tier}" for step in build.plan(deployment, out) if not step.current
-    ]
+    stale = [f"{step.model} {step.tier}" for step in build.plan(deployment, out) if not step.sealed]
     if stale:
         raise DeployFailed(
             f"not built, or not from what lies there now: {', '.join(stale)}; run `turnout build`"

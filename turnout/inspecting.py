@@ -1,0 +1,147 @@
+"""`turnout inspect`: the original's graph and the one that was built, to be looked at side by side."""
+
+import importlib.util
+import json
+import threading
+import webbrowser
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+import build
+from contracts.manifest import verify
+from contracts.specs import Deployment
+from contracts.tasks import Tier
+from turnout.progress import told
+
+SHOWN = 20
+Emit = Callable[[dict[str, Any], Callable[[], None]], None]
+
+
+class CannotInspect(Exception):
+    """There is nothing to look at, or no means to do so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """An artefact and the graphs of its original, with what else was found of it."""
+
+    step: build.Step
+    folder: Path
+    pairs: tuple[Any, ...]
+
+    @property
+    def name(self) -> str:
+        return self.step.name
+
+
+def subject(deployment: Deployment, out: Path, model: str, tier: Tier, log: Console) -> Subject:
+    """The graphs of both, the original's made again where no build has left them; raises CannotInspect."""
+    steps = [step for step in build.plan(deployment, out, [model]) if step.tier is tier]
+    if not steps:
+        raise CannotInspect(f"{model} has no {tier} tier; name another with --tier")
+    (step,) = steps
+    folder = out / model / tier
+    if not folder.is_dir():
+        raise CannotInspect(f"{step.name} is not built; run `turnout build {model}`")
+    if verify(folder).source_digest != step.source.digest:
+        raise CannotInspect(
+            f"{step.name} was built from other files than those of its source now; run `turnout build {model}`"
+        )
+    from build.cache import FOLDER, Cache
+    from build.prepared import pairs, prepared
+
+    with told(log, "looking for the original's graph") as say:
+        originals = prepared(step, Cache(out / FOLDER / model), say)
+    found = pairs(originals, folder)
+    if not found:
+        raise CannotInspect(
+            f"{step.name} has no graph that could be looked at: a model for {step.task} is served from tables"
+        )
+    return Subject(step=step, folder=folder, pairs=found)
+
+
+def layers(of: Subject, log: Console) -> dict[str, Any]:
+    """How far each layer is from the original's, as a document, the worst first."""
+    from build.golden import read_golden
+    from build.layers import compare
+
+    with told(log, "running both on the golden rows"):
+        found = compare(of.pairs, of.step.source, read_golden(of.folder))
+    return {"model": of.step.model, "tier": of.step.tier, **asdict(found)}
+
+
+def show_layers(document: dict[str, Any], console: Console) -> None:
+    found = document["layers"]
+    if not found:
+        console.print("no layer of the original is found by its name in what was built")
+        return
+    table = Table(box=None, pad_edge=False)
+    for name in ("SQNR, dB", "cosine"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("operator", "graph", "tensor"):
+        table.add_column(name, overflow="fold")
+    for layer in found[:SHOWN]:
+        ratio = "the same" if layer["sqnr_db"] is None else f"{layer['sqnr_db']:.1f}"
+        cosine = f"{layer['cosine']:.5f}"
+        table.add_row(ratio, cosine, layer["operator"], layer["graph"], layer["tensor"])
+    console.print(table)
+    console.print(
+        f"\nthe worst {min(SHOWN, len(found))} of {len(found)} layers on {document['rows']} golden rows; "
+        f"{document['unmatched']} of the original's are not found by their name in what was built",
+        soft_wrap=True,
+    )
+
+
+def tensorboard(of: Subject, out: Path, folder: Path, log: Console) -> dict[str, Any]:
+    """Write event files to a new folder; raises CannotInspect."""
+    if importlib.util.find_spec("tensorboardX") is None:
+        raise CannotInspect(
+            "event files are written by tensorboardX, which is not installed; install it with "
+            "`pip install 'tensorboardX>=2.6,<3'`"
+        )
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise CannotInspect(f"{folder} is there already and not empty; name a new folder")
+    from build.board import write_board
+
+    path = out / of.step.model / "evidence" / f"{of.step.tier}.json"
+    evidence = json.loads(path.read_text("utf-8")) if path.is_file() else None
+    with told(log, "writing event files"):
+        written = write_board(folder, of.pairs, evidence)
+    return {"folder": str(folder), **written}
+
+
+def show_written(document: dict[str, Any], console: Console) -> None:
+    console.print(
+        f"{document['graphs']} graphs, {document['histograms']} histograms of weights and the figures of "
+        f"{document['candidates']} candidates; look at them with: tensorboard --logdir {document['folder']}",
+        soft_wrap=True,
+    )
+
+
+def netron(of: Subject, port: int, browse: bool, emit: Emit, log: Console) -> None:
+    """Show both graphs until Ctrl-C."""
+    from turnout.viewer import Shown, serving
+
+    def say(url: str) -> None:
+        log.print(
+            f"{of.name}: the original beside what was built, at {url}   Ctrl-C ends it",
+            soft_wrap=True,
+        )
+
+    shown = [
+        Shown(name=pair.name, sides={"original": pair.original, "built": pair.built})
+        for pair in of.pairs
+    ]
+    try:
+        with serving(of.name, shown, port) as url:
+            emit({"url": url}, lambda: say(url))
+            if browse:
+                webbrowser.open(url)
+            threading.Event().wait()
+    except KeyboardInterrupt:
+        return

@@ -1,0 +1,96 @@
+"""`turnout verify`: every sealed byte checked, and the golden rows asked again."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from contracts.tasks import Tier
+
+SHOWN = 3
+# The folder of a copy that runs by itself, beside those of the tiers.
+EDGE = "edge"
+
+
+class NothingToVerify(Exception):
+    """No artefact is where one was looked for."""
+
+
+def artefacts(out: Path, models: Sequence[str] | None) -> dict[str, Path]:
+    """The folders of built tiers and edge copies by their names; raises NothingToVerify."""
+    found = {
+        f"{place.name} {tier}": place / tier
+        for place in (sorted(out.iterdir()) if out.is_dir() else ())
+        for tier in (*Tier, EDGE)
+        if (place / tier).is_dir() and not place.name.startswith(".")
+    }
+    built = dict.fromkeys(folder.parent.name for folder in found.values())
+    if not found:
+        raise NothingToVerify(f"{out}: nothing is built; run `turnout build`")
+    if unknown := [model for model in models or () if model not in built]:
+        raise NothingToVerify(
+            f"{out}: {', '.join(unknown)} not built; what is there is {', '.join(built)}"
+        )
+    return {n: f for n, f in found.items() if not models or f.parent.name in models}
+
+
+def verify(out: Path, models: Sequence[str] | None, log: Console) -> dict[str, Any]:
+    """What was found of each artefact, as a document; `holds` says whether all is well."""
+    folders = artefacts(out, models)
+    from build.edge import replay_copy
+    from build.replay import replay
+
+    with log.status("asking the golden rows again") as status:
+        found = []
+        for name, folder in folders.items():
+            status.update(f"asking the golden rows of {name}")
+            copied = folder.name == EDGE
+            found.append(replay_copy(name, folder.parent) if copied else replay(name, folder))
+    return {
+        "holds": all(one.holds for one in found),
+        "artefacts": [{**asdict(one), "holds": one.holds} for one in found],
+    }
+
+
+def show(document: dict[str, Any], console: Console) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name in ("artefact", "version", ""):
+        table.add_column(name, no_wrap=True)
+    for name in ("same as when built", "farthest", "like the original, then → now"):
+        table.add_column(name)
+    for one in document["artefacts"]:
+        mark = "[green]holds[/]" if one["holds"] else "[bold red]differs[/]"
+        if one["broken"]:
+            table.add_row(one["name"], one["version"], "[bold red]broken[/]", "", "", "")
+            continue
+        nearness = " → ".join(
+            f"{one[when]['nearness']:.2%}" for when in ("then", "now") if one[when]
+        )
+        rows = f"{one['same']} of {one['rows']} rows"
+        far = f"{one['apart']:.1e}" if one["ran_on"] else "run by itself"
+        table.add_row(one["name"], one["version"], mark, rows, far, nearness)
+    console.print(table)
+    for one in document["artefacts"]:
+        _more(one, console)
+
+
+def _more(one: dict[str, Any], console: Console) -> None:
+    """Where it was built and asked, and what is wrong with it."""
+
+    def say(text: str) -> None:
+        console.print(text, markup=False, soft_wrap=True)
+
+    if one["broken"]:
+        say(f"\n{one['name']}: {one['broken']}")
+    if not one["ran_on"]:
+        return
+    ran = f"{one['ran_on']}, ONNX Runtime {one['ran_with']}"
+    built = f"{one['built_on']}, ONNX Runtime {one['built_with']}"
+    say(f"\n{one['name']}: asked on {ran}; built on {'the same' if ran == built else built}")
+    for row in one["differing"][:SHOWN]:
+        say(f"  asked {row['request']}\n    built {row['built']}\n    now   {row['now']}")
+    if len(one["differing"]) > SHOWN:
+        say(f"  and {len(one['differing']) - SHOWN} more; --json shows all of them")
