@@ -75,8 +75,13 @@ def details(folder: Path, context: int) -> dict[str, Any]:
         "context": context,
         "start_token_id": next(token for token in starts if token is not None),
         "eos_token_ids": ends,
-        "max_new_tokens": min(NEW_TOKENS, context // 2),
+        "max_new_tokens": new_tokens(context),
     }
+
+
+def new_tokens(context: int) -> int:
+    """The most tokens of an answer: half of the context at most, so that a prompt has room."""
+    return min(NEW_TOKENS, context // 2)
 
 
 def _export(folder: Path, task: str, scratch: Path) -> Path:

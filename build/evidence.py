@@ -53,6 +53,7 @@ def evidence(
         "recipe": manifest.recipe,
         "objective": step.objective,
         "source": step.source.kind,
+        "stored": step.source.stored,
         "licence": step.source.licence,
         "rows": len(step.rows),
         **figures_of(chosen.figures),

@@ -24,6 +24,7 @@ def report(evidence: Sequence[Document], gate: float) -> str:
         f"<style>{CSS.read_text('utf-8')}</style></head><body>"
         f"<h1>{_text(first['model'])}</h1>"
         f'<p class="dim">{_text(first["task"])} · from a {_text(first["source"])}'
+        f"{' (' + _text(first['stored']) + ')' if first.get('stored') else ''}"
         f"{' · licence ' + _text(first['licence']) if first['licence'] else ''} · {_text(first['machine'])} · "
         f"{_text(first['date'])}</p>{sections}{_tools(first)}</body></html>\n"
     )

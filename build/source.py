@@ -19,7 +19,8 @@ class Source:
     """A source that was found usable. `digest` covers every file a model is made of.
 
     `kind` says what it was saved as, `details` what the code that serves it has to know besides (see Manifest). A bare
-    graph has a `file`, and `inputs` say what it takes, in order; `quantized` that it is so already.
+    graph has a `file`, and `inputs` say what it takes, in order; `quantized` that it is so already. `stored` says in
+    which types the weights are, where those are not floats.
     """
 
     kind: str
@@ -38,16 +39,17 @@ class Source:
     pad_token_id: int = 0
     licence: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+    stored: str = ""
     file: Path | None = None
     inputs: tuple[str, ...] = ()
     quantized: bool = False
 
 
 HUGGING_FACE, ONNX, TORCHSCRIPT = "Hugging Face folder", "ONNX graph", "TorchScript file"
-LOOKED_FOR = "looked for a Hugging Face folder, .onnx, and TorchScript as .pt or .ts"
+GGUF = "GGUF file"
+LOOKED_FOR = "looked for a Hugging Face folder, .onnx, .gguf, and TorchScript as .pt or .ts"
 UNKNOWN_FILE = {
     ".tflite": "a TFLite file, which cannot be built yet; build the model that it was made from",
-    ".gguf": "a GGUF file, which cannot be built yet; save it with transformers' `gguf_file` as a folder",
     ".bin": "a pickle, which runs code when it is loaded; save the model as safetensors",
     ".pkl": "a pickle, which runs code when it is loaded; save the model as safetensors",
     ".safetensors": "weights alone; name the folder that has their config.json and tokenizer.json as well",
@@ -70,10 +72,15 @@ def inspect(
 
 def _reader(source: Path) -> Callable[[Path, Task, int | None, Hints], Source]:
     """What reads a source of its kind; raises Unusable where that cannot be told or cannot be built."""
-    from build import huggingface, onnxsource, torchscript
+    from build import gguf, huggingface, onnxsource, torchscript
 
     if source.is_file():
-        readers = {".onnx": onnxsource.read, ".pt": torchscript.read, ".ts": torchscript.read}
+        readers = {
+            ".onnx": onnxsource.read,
+            ".pt": torchscript.read,
+            ".ts": torchscript.read,
+            ".gguf": gguf.read,
+        }
         if source.suffix not in readers:
             raise Unusable(
                 UNKNOWN_FILE.get(source.suffix, "not a model file that can be built; " + LOOKED_FOR)
