@@ -2,12 +2,13 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from build.answer import ALONG, IDS
-from build.decoders import finish, prepare_causal, prepare_seq2seq
+from build.decoders import finish, in_place_of, prepare_causal, prepare_seq2seq
 from build.family import Family, Rows
 from build.gguf import unpack
 from build.metrics import Outputs
@@ -26,14 +27,17 @@ SMALLER = (Recipe(name="int8 weights", bits=8), Recipe(name="int4 weights", bits
 
 
 def prepare(
-    export: Callable[[Path, Path], None], source: Source, folder: Path, tell: Callable[[str], None]
+    export: Callable[[Path, Path, int], None],
+    source: Source,
+    folder: Path,
+    tell: Callable[[str], None],
 ) -> None:
     if source.kind == GGUF:
         assert source.file
         tell("taking the weights out of their blocks")
         unpack(source.file, folder / UNPACKED)
         tell("exporting")
-    export(folder_of(source, folder), folder)
+    export(folder_of(source, folder), folder, source.max_tokens)
 
 
 def folder_of(source: Source, prepared: Path) -> Path:
@@ -42,11 +46,16 @@ def folder_of(source: Source, prepared: Path) -> Path:
 
 
 def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:
-    return (FULL, *SMALLER) if tier is Tier.CPU and quantize else (FULL,)
+    """On a CPU attention is computed in place, where it can be; CUDA has no such operator in full precision."""
+    if tier is Tier.GPU:
+        return (replace(FULL, fused=False),)
+    return (FULL, *SMALLER) if quantize else (FULL,)
 
 
 def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Path) -> None:
-    finish(prepared, folder, weights_only(recipe.bits) if recipe.bits else None)
+    fused = in_place_of(prepared) if recipe.fused else None
+    smaller = weights_only(recipe.bits) if recipe.bits else None
+    finish(prepared, folder, *(change for change in (fused, smaller) if change))
     shutil.copyfile(folder_of(source, prepared) / "tokenizer.json", folder / "tokenizer.json")
 
 

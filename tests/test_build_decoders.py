@@ -57,7 +57,7 @@ def _tables(graph: Any) -> list[str]:
     (ids,) = (output for output in graph.output if output.name == "logits")
     words = ids.type.tensor_type.shape.dim[1].dim_value
     sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in graph.initializer}
-    return [name for name, size in sizes.items() if size == words * 32]
+    return [name for name, size in sizes.items() if size == words * 64]
 
 
 @pytest.mark.parametrize("make", [gpt2, llama, t5])
@@ -69,6 +69,16 @@ def test_little_is_computed_about_shapes(tmp_path: Path, make: Any) -> None:
     assert len(kinds) < 200
 
 
+@pytest.mark.parametrize("make", [gpt2, llama])
+def test_attention_is_one_operator_a_layer_and_copies_no_cache(tmp_path: Path, make: Any) -> None:
+    folder = built(make(tmp_path / make.__name__), tmp_path / "cpu")
+    graph = onnx.load(folder / "model.onnx").graph
+    kinds = [node.op_type for node in graph.node]
+    assert kinds.count("GroupQueryAttention") == 2
+    assert not {"Concat", "Expand", "Softmax", "Shape"} & set(kinds)
+    assert "attention_mask" not in {value.name for value in graph.input}
+
+
 def test_the_facts_come_from_the_folder(tmp_path: Path) -> None:
     facts = {"context": CONTEXT, "eos_token_ids": [1], "max_new_tokens": 24, "start_token_id": 1}
     assert details(llama(tmp_path / "llama"), CONTEXT) == facts
@@ -78,4 +88,4 @@ def test_the_facts_come_from_the_folder(tmp_path: Path) -> None:
 def test_a_model_that_does_not_write_cannot_be_exported(tmp_path: Path) -> None:
     source = classifier(tmp_path / "bert")
     with pytest.raises(ExportFailed, match="cannot be exported"):
-        prepare_causal(source, tmp_path / "cpu")
+        prepare_causal(source, tmp_path / "cpu", CONTEXT)

@@ -65,8 +65,9 @@ def test_what_is_unpacked_is_the_model_that_was_packed(
     after = load_file(tmp_path / "unpacked/model.safetensors")
     assert before.keys() == after.keys()
     for name, tensor in before.items():
-        # A block's largest takes 127 steps, so nothing is off by more than half of one.
-        np.testing.assert_allclose(after[name], tensor, atol=np.abs(tensor).max() / 250)
+        # A block's largest takes 127 steps, so nothing is off by more than half of one,
+        # and what a scale in half precision adds.
+        np.testing.assert_allclose(after[name], tensor, atol=np.abs(tensor).max() / 230)
 
 
 def test_its_tokenizer_makes_the_tokens_of_the_one_it_was_written_from(

@@ -220,7 +220,7 @@ def test_external_data_are_read_from_the_folder_and_nowhere_else(
         ("model.onnx", b"", "model.onnx is empty; copy it again"),
         ("model.onnx", b"\x00\x01 no graph", "model.onnx is not an ONNX file"),
         ("model.pt", b"PK not really", "a bare graph has no tokenizer"),
-        ("model.gguf", b"GGUF", "has no readable header"),
+        ("model.gguf", b"GGUF", "text-classification cannot be built from GGUF"),
         ("model.tflite", b"TFL3", "a TFLite file, which cannot be built yet"),
         ("model.bin", b"\x80\x04", "a pickle, which runs code when it is loaded"),
         (
