@@ -40,8 +40,12 @@ def evidence(
     original: Sequence[Outputs],
     seconds: Mapping[str, float],
     processors: Sequence[Mapping[str, Any]] = (),
+    unit: str = "row",
 ) -> dict[str, Any]:
-    """The figures of one artefact and of all that were measured beside it, with the machine and the day."""
+    """The figures of one artefact and of all that were measured beside it, with the machine and the day.
+
+    `unit` is what its times are the times of.
+    """
     manifest = chosen.manifest
     return {
         "model": manifest.model,
@@ -60,6 +64,7 @@ def evidence(
         "bytes_original": step.source.weight_bytes,
         "bytes_built": manifest.size,
         "expected_ms": chosen.expected_ms,
+        "unit": unit,
         "candidates": [
             _candidate(c, best, chosen)
             for c, best in zip(candidates, pareto(candidates), strict=True)

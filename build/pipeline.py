@@ -249,7 +249,13 @@ def finish(work: Workspace, out: Path) -> None:
     )
     chosen = replace(chosen, manifest=manifest)
     document = evidence(
-        work.step, chosen, work.candidates, work.original, work.seconds, work.processors
+        work.step,
+        chosen,
+        work.candidates,
+        work.original,
+        work.seconds,
+        work.processors,
+        work.family.unit,
     )
     publish(chosen.folder, place / work.step.tier)
     write_json(place / "evidence" / f"{work.step.tier}.json", document)

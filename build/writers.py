@@ -159,8 +159,16 @@ def _likeliest(model: Any, tokens: list[list[int]], count: int, **more: Any) -> 
 
 
 CAUSAL = Family(
-    prepare=partial(prepare, prepare_causal), original=original, recipes=recipes, make=make
+    prepare=partial(prepare, prepare_causal),
+    original=original,
+    recipes=recipes,
+    make=make,
+    unit="new token",
 )
 SEQ2SEQ = Family(
-    prepare=partial(prepare, prepare_seq2seq), original=original, recipes=recipes, make=make
+    prepare=partial(prepare, prepare_seq2seq),
+    original=original,
+    recipes=recipes,
+    make=make,
+    unit="new token",
 )

@@ -1,6 +1,8 @@
 """A causal model writes what transformers writes, one token at a time, and stops where it is told."""
 
 import re
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from contracts.manifest import BrokenArtefact
 from contracts.prediction import PredictRequest
 from functions.inference.decoder import Cache, Decoder, Reads
 from functions.inference.generation import Generator
-from tests.tiny_decoders import CAUSAL, CONTEXT, PROMPTS, ask, built, opened, original
+from tests.tiny_decoders import CAUSAL, CONTEXT, PROMPTS, Recorder, ask, built, opened, original
 
 LONG = "The night train is late again. " * 20
 SAMPLED = {"do_sample": True, "temperature": 1.5, "top_k": 50, "top_p": 0.95}
@@ -164,6 +166,28 @@ def test_a_long_prompt_loses_its_beginning_and_says_so(generator: Generator) -> 
 def test_the_whole_context_can_be_used(generator: Generator) -> None:
     output = ask(generator, LONG, max_new_tokens=CONTEXT // 2).output
     assert output["tokens"] + output["generated_tokens"] == CONTEXT
+
+
+def test_a_text_that_runs_out_of_time_is_what_there_is_of_it(generator: Generator) -> None:
+    whole = ask(generator, "The train", max_new_tokens=20).output["generated_text"]
+
+    class Slow(Recorder):
+        def read(self, tokens: Sequence[int], cache: Cache) -> Any:
+            time.sleep(0.02)
+            return super().read(tokens, cache)
+
+    slow = replace(generator, decoder=Slow(generator.decoder))
+    request = PredictRequest(
+        inputs=("The train", "and"),
+        parameters={"max_new_tokens": 20},
+        deadline=time.monotonic() + 0.1,
+    )
+    first, second = slow.outputs(request)
+    assert 0 < first["generated_tokens"] < 20
+    assert first["finish_reason"] == "time"
+    assert whole.startswith(first["generated_text"])
+    assert (second["generated_text"], second["generated_tokens"]) == ("", 0)
+    assert second["finish_reason"] == "time"
 
 
 def test_the_full_text_is_the_input_and_what_follows(generator: Generator) -> None:
