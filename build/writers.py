@@ -23,7 +23,12 @@ from functions.inference.generation import plain_tokenizer, prompt_of
 
 UNPACKED = "original"
 FULL = Recipe(name="fp32")
-SMALLER = (Recipe(name="int8 weights", bits=8), Recipe(name="int4 weights", bits=4))
+SMALLER = (
+    Recipe(name="int8 weights", bits=8),
+    Recipe(name="int4 weights", bits=4),
+    Recipe(name="int4 weights, offsets", bits=4, offsets=True),
+    Recipe(name="int4 weights, offsets, narrow in 8", bits=4, offsets=True, narrow=8),
+)
 
 
 def prepare(
@@ -54,7 +59,9 @@ def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:
 
 def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Path) -> None:
     fused = in_place_of(prepared) if recipe.fused else None
-    smaller = weights_only(recipe.bits) if recipe.bits else None
+    smaller = None
+    if recipe.bits:
+        smaller = weights_only(recipe.bits, offsets=recipe.offsets, narrow=recipe.narrow)
     finish(prepared, folder, *(change for change in (fused, smaller) if change))
     shutil.copyfile(folder_of(source, prepared) / "tokenizer.json", folder / "tokenizer.json")
 

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from build.blocks import pack
 from build.decoders import details, prepare_causal
 from build.errors import ExportFailed
-from build.nbits import pack4, weights_only
+from build.nbits import pack4, pack4_offset, weights_only
 from tests.tiny_bert import classifier
 from tests.tiny_decoders import CONTEXT, built, gpt2, llama, t5
 
@@ -41,6 +41,38 @@ def test_a_product_in_blocks_is_the_product_with_the_unpacked_weights(bits: int)
     np.testing.assert_allclose(weights.reshape(24, 64).T, matrix, atol={8: 0.02, 4: 0.35}[bits])
     wanted = x @ weights.reshape(24, 64).T
     np.testing.assert_allclose(session.run(None, {"x": x})[0], wanted, atol=0.3)
+
+
+def test_weights_that_have_an_offset_in_each_block_are_kept_to_the_last_digit() -> None:
+    random = np.random.default_rng(1)
+    steps = random.integers(0, 16, (24, 2, 32))
+    steps[:, :, :2] = (0, 15)  # a block has its least and its largest
+    scales, low = random.uniform(0.1, 1, (2, 24, 2, 1)).astype(np.float32)
+    blocks = (steps * scales - low).astype(np.float32)
+    matrix = np.ascontiguousarray(blocks.reshape(24, 64).T)
+    packed, found, middle = pack4_offset(matrix)
+    np.testing.assert_array_equal(
+        np.stack([packed & 15, packed >> 4], -1).reshape(24, 2, 32), steps
+    )
+    np.testing.assert_allclose(found, scales[:, :, 0], rtol=1e-5)
+    x = random.integers(-127, 128, (1, 5, 64)).astype(np.float32)
+    x[:, :, ::32] = 127  # what is read is kept as well, so that only the weights could differ
+    product = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], name="product")],
+        "product",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, "n", 64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, "n", 24])],
+        [numpy_helper.from_array(matrix, "w")],
+    )
+    weights_only(4, offsets=True)(product)
+    np.testing.assert_allclose(_run(product, x), x @ matrix, atol=2e-2)
+
+
+def _run(graph: Any, x: Any) -> Any:
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": x})[0]
 
 
 def test_tied_embeddings_are_stored_once(tmp_path: Path) -> None:
