@@ -2,7 +2,8 @@
 
 A causal model becomes `model.onnx`; one with an encoder becomes `encoder.onnx`, which ends in the keys and values that
 the decoder's layers look at, and `decoder.onnx`. A prompt is read with a cache of length zero, so no graph is there
-twice. Logits are those of the last position alone.
+twice. Logits are those of the last position alone. Where a causal model's attention is of a form that is known, the
+tables it is turned by lie beside it, in `in-place.npz`: candidates for a processor then write into their cache.
 """
 
 import json
@@ -15,6 +16,7 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
+from build import inplace
 from build.errors import ExportFailed
 from build.export import OPSET
 from build.quiet import quiet
@@ -23,21 +25,48 @@ from build.shapes import drop_unused, settle_shapes
 LOGITS, HIDDEN = "logits", "encoder_hidden_states"
 # The most tokens of an answer where nobody says otherwise.
 NEW_TOKENS = 512
+TABLES = "in-place.npz"
 # A change of a graph, in place, before ONNX Runtime optimises it.
 Change = Callable[[Any], None]
 
 
-def prepare_causal(folder: Path, destination: Path) -> None:
-    """`destination/model.onnx`; raises ExportFailed."""
+def prepare_causal(folder: Path, destination: Path, context: int) -> None:
+    """`destination/model.onnx`, and what `in_place` needs where that is of use; raises ExportFailed."""
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
         exported = _export(folder, "text-generation-with-past", Path(scratch))
         model = onnx.load(exported / "model.onnx")
         last_logits(model.graph)
         settle_shapes(model, exported / "settle.onnx")
         _save(model, destination / "model.onnx")
+        _try_in_place(model, destination, context)
 
 
-def prepare_seq2seq(folder: Path, destination: Path) -> None:
+def _try_in_place(model: Any, prepared: Path, context: int) -> None:
+    """Keep the tables if the graph with its attention in place answers as it did."""
+    place = prepared / "tried.onnx"
+    try:
+        tables = inplace.tables_of(model, context)
+        inplace.in_place(model.graph, tables)
+        _save(model, place)
+        if inplace.answers_alike(prepared / "model.onnx", place):
+            named: dict[str, Any] = {name.replace("/", "|"): t for name, t in tables.items()}
+            np.savez(prepared / TABLES, **named)
+    except inplace.Unmatched:
+        pass  # it is served as it was exported
+    finally:
+        place.unlink(missing_ok=True)
+
+
+def in_place_of(prepared: Path) -> Change | None:
+    """The change that has attention computed in place, where that was found to answer alike."""
+    if not (prepared / TABLES).exists():
+        return None
+    with np.load(prepared / TABLES) as tables:
+        found = {name.replace("|", "/"): tables[name] for name in tables.files}
+    return lambda graph: inplace.in_place(graph, found)
+
+
+def prepare_seq2seq(folder: Path, destination: Path, context: int) -> None:
     """`destination/encoder.onnx` and `decoder.onnx`; raises ExportFailed."""
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
         exported = _export(folder, "text2text-generation-with-past", Path(scratch))
@@ -50,11 +79,11 @@ def prepare_seq2seq(folder: Path, destination: Path) -> None:
         _save(decoder, destination / "decoder.onnx")
 
 
-def finish(prepared: Path, destination: Path, change: Change | None) -> None:
+def finish(prepared: Path, destination: Path, *changes: Change) -> None:
     """Change every prepared graph, and have ONNX Runtime fuse what it knows: loading does no such work."""
     for path in sorted(prepared.glob("*.onnx")):
         model = onnx.load(path)
-        if change:
+        for change in changes:
             change(model.graph)
         _optimise(model, destination / path.name)
 
@@ -75,8 +104,13 @@ def details(folder: Path, context: int) -> dict[str, Any]:
         "context": context,
         "start_token_id": next(token for token in starts if token is not None),
         "eos_token_ids": ends,
-        "max_new_tokens": min(NEW_TOKENS, context // 2),
+        "max_new_tokens": new_tokens(context),
     }
+
+
+def new_tokens(context: int) -> int:
+    """The most tokens of an answer: half of the context at most, so that a prompt has room."""
+    return min(NEW_TOKENS, context // 2)
 
 
 def _export(folder: Path, task: str, scratch: Path) -> Path:

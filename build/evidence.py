@@ -41,10 +41,12 @@ def evidence(
     seconds: Mapping[str, float],
     processors: Sequence[Mapping[str, Any]] = (),
     passed_over: Sequence[Mapping[str, Any]] = (),
+    unit: str = "row",
 ) -> dict[str, Any]:
     """The figures of one artefact and of all that were measured beside it, with the machine and the day.
 
-    `passed_over` are recipes that came before what ships, and why another processor ruled them out.
+    `passed_over` are recipes that came before what ships, and why another processor ruled them out; `unit` is what its
+    times are the times of.
     """
     manifest = chosen.manifest
     return {
@@ -57,12 +59,14 @@ def evidence(
         "recipe": manifest.recipe,
         "objective": step.objective,
         "source": step.source.kind,
+        "stored": step.source.stored,
         "licence": step.source.licence,
         "rows": len(step.rows),
         **figures_of(chosen.figures),
         "bytes_original": step.source.weight_bytes,
         "bytes_built": manifest.size,
         "expected_ms": chosen.expected_ms,
+        "unit": unit,
         "candidates": [
             _candidate(c, best, chosen)
             for c, best in zip(candidates, pareto(candidates), strict=True)

@@ -31,7 +31,8 @@ class Family:
     `prepare` writes what every candidate is made from to a new folder, in full precision, and tells what it is at.
     `original` is what the original answers to each row, given that folder. `recipes` are what is tried on a tier;
     whether the user wants less than full precision is the last argument. `make` writes the files of one candidate to a
-    new folder: all that its engine opens. `requests` are what candidates are timed with, by their number of tokens.
+    new folder: all that its engine opens. `requests` are what candidates are timed with, by their number of tokens;
+    `unit` is what a time is the time of.
     """
 
     prepare: Callable[[Source, Path, Callable[[str], None]], None]
@@ -39,3 +40,4 @@ class Family:
     recipes: Callable[[Source, Tier, bool], Sequence[Recipe]]
     make: Callable[[Recipe, Source, Path, Rows, Path], None]
     requests: Callable[[Source, Rows, Answered], dict[int, PredictRequest]] = as_they_are
+    unit: str = "row"

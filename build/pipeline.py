@@ -263,6 +263,7 @@ def finish(work: Workspace, out: Path) -> None:
         work.seconds,
         work.processors,
         work.passed_over,
+        work.family.unit,
     )
     publish(chosen.folder, place / work.step.tier)
     write_json(place / "evidence" / f"{work.step.tier}.json", document)

@@ -62,9 +62,9 @@ class Step:
             "source": self.source.digest,
             "task": self.source.task,
             "max_tokens": self.source.max_tokens,
-            "labels": source.labels,
-            "inputs": source.inputs,
-            "toolchain": toolchain(source),
+            "labels": self.source.labels,
+            "inputs": self.source.inputs,
+            "toolchain": toolchain(self.source),
             "revision": self.revision,
         }
 

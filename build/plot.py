@@ -18,13 +18,13 @@ def nearness(candidate: Candidate) -> float:
     return float(candidate.get("agreement", candidate.get("cosine_mean", 0)))
 
 
-def pareto_plot(candidates: Sequence[Candidate], limit: float) -> str:
+def pareto_plot(candidates: Sequence[Candidate], limit: float, unit: str) -> str:
     """Latency against nearness; a circle's area is the artefact's size, its number its row in the table below."""
     x = _logarithmic([c["expected_ms"] for c in candidates], LEFT, WIDTH - RIGHT)
     lowest = min([*map(nearness, candidates), limit])
     y = _linear(lowest - (1 - lowest) * 0.12 - 1e-4, 1 + (1 - lowest) * 0.08, HEIGHT - BOTTOM, TOP)
     biggest = max(c["bytes"] for c in candidates)
-    parts = [*_axis_x(x, [c["expected_ms"] for c in candidates], "expected ms per row")]
+    parts = [*_axis_x(x, [c["expected_ms"] for c in candidates], f"expected ms per {unit}")]
     parts += _axis_y(y, lowest)
     parts.append(
         f'<line class="gate" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(limit):.1f}" y2="{y(limit):.1f}"/>'

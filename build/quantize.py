@@ -25,7 +25,8 @@ class Recipe:
     of 8-bit weights and activations saturate 16-bit sums, and one model would answer differently from host to host.
     `ranges` are those of activations: of each request (dynamic), or fixed on the user's rows (static). `smoothed` evens
     activations out first; `blocks` is how many of the most sensitive products are computed in blocks, -1 is all.
-    `given` is a graph that was quantized before it came here, `bits` are those of the weights of a model that writes.
+    `given` is a graph that was quantized before it came here, `bits` are those of the weights of a model that writes,
+    `offsets` and `narrow` as `build.nbits` has them.
     """
 
     name: str
@@ -39,6 +40,8 @@ class Recipe:
     blocks: int = 0
     given: bool = False
     bits: int = 0
+    offsets: bool = False
+    narrow: int = 0
 
     @property
     def precision(self) -> str:

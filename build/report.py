@@ -24,6 +24,7 @@ def report(evidence: Sequence[Document], gate: float) -> str:
         f"<style>{CSS.read_text('utf-8')}</style></head><body>"
         f"<h1>{_text(first['model'])}</h1>"
         f'<p class="dim">{_text(first["task"])} · from a {_text(first["source"])}'
+        f"{' (' + _text(first['stored']) + ')' if first.get('stored') else ''}"
         f"{' · licence ' + _text(first['licence']) if first['licence'] else ''} · {_text(first['machine'])} · "
         f"{_text(first['date'])}</p>{sections}{_tools(first)}</body></html>\n"
     )
@@ -50,7 +51,7 @@ def _text(value: object) -> str:
 
 
 def _tier(document: Document, gate: float) -> str:
-    candidates = document["candidates"]
+    candidates, unit = document["candidates"], _unit(document)
     parts = [f"<h2>{_text(document['tier'])}: {_text(document['recipe'])}</h2>", _cards(document)]
     if "agreement" in document:
         parts.append(f"<p>{_sentence(document)}</p>")
@@ -61,11 +62,11 @@ def _tier(document: Document, gate: float) -> str:
     if len(candidates) > 1 and document["expected_ms"]:
         parts += [
             "<h2>What was tried</h2>",
-            pareto_plot(candidates, gate),
-            '<p class="dim">Latency of a row like yours against nearness to the original; a circle&#39;s area is '
-            "the size. Dotted: none is better in every way. What ships is the best by "
+            pareto_plot(candidates, gate, unit),
+            f'<p class="dim">Latency of a {unit}, on rows like yours, against nearness to the original; a '
+            "circle&#39;s area is the size. Dotted: none is better in every way. What ships is the best by "
             f"{_text(document['objective'])} of those that pass the gate.</p>",
-            _candidates(candidates),
+            _candidates(candidates, unit),
             "<h2>Latency by length</h2>",
             latency_plot(candidates),
         ]
@@ -79,11 +80,18 @@ def _tier(document: Document, gate: float) -> str:
     return "".join(parts)
 
 
+def _unit(document: Document) -> str:
+    """What a time is the time of."""
+    return _text(document.get("unit", "row"))
+
+
 def _cards(document: Document) -> str:
     before, after = document["bytes_original"] / 1e6, document["bytes_built"] / 1e6
     cards = [(f"{before:.1f} → {after:.1f} MB", "size"), (_text(document["version"]), "version")]
     if document["expected_ms"]:
-        cards.insert(0, (f"{document['expected_ms']:.2f} ms", "a row like yours"))
+        cards.insert(
+            0, (f"{document['expected_ms']:.2f} ms", f"a {_unit(document)}, on rows like yours")
+        )
     if "agreement" in document:
         metric = f"{document['metric_original']:.1%} → {document['metric_built']:.1%}"
         cards.insert(0, (metric, f"{document['metric']} on {document['rows']} rows"))
@@ -145,7 +153,7 @@ def _metric(candidate: Document) -> str:
     return f"{candidate['cosine_p5']:.4f}"
 
 
-def _candidates(candidates: Sequence[Document]) -> str:
+def _candidates(candidates: Sequence[Document], unit: str) -> str:
     lengths = list(candidates[0]["ms"])
     head = [
         "",
@@ -153,7 +161,7 @@ def _candidates(candidates: Sequence[Document]) -> str:
         "alike",
         "metric",
         "MB",
-        "ms/row",
+        f"ms/{unit}",
         *(f"{t} tokens" for t in lengths),
         "load ms",
         "peak MB",

@@ -79,7 +79,7 @@ def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Pat
         onnx.save(model, folder / "model.onnx")
         return
     change = _dynamic if recipe.products else weights_only(recipe.bits) if recipe.bits else None
-    finish(prepared, folder, change)
+    finish(prepared, folder, *([change] if change else []))
     (folder / PLAIN).rename(folder / "model.onnx")
 
 

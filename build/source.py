@@ -33,7 +33,7 @@ class Source:
     `kind` says what it was saved as, `details` what the code that serves it has to know besides (see Manifest). A bare
     graph has a `file`, and `inputs` say what it takes, in order; `quantized` that it is so already. `end` is how it
     makes probabilities of logits, where it does; `one_text` says that it takes one text at a time; `tools` are the
-    versions of what else made the graph.
+    versions of what else made the graph; `stored` says in which types the weights are, where those are not floats.
     """
 
     kind: str
@@ -52,6 +52,7 @@ class Source:
     pad_token_id: int = 0
     licence: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
+    stored: str = ""
     file: Path | None = None
     inputs: tuple[str, ...] = ()
     quantized: bool = False
@@ -67,11 +68,11 @@ class Source:
 
 
 HUGGING_FACE, ONNX, TORCHSCRIPT = "Hugging Face folder", "ONNX graph", "TorchScript file"
-ARPA = "ARPA file"
+ARPA, GGUF = "ARPA file", "GGUF file"
 SAVED_MODEL, TFLITE = "TensorFlow SavedModel", "TFLite file"
 LOOKED_FOR = (
     "looked for a Hugging Face folder, .onnx, TorchScript as .pt or .ts, a SavedModel folder, .tflite, "
-    "and .arpa or .arpa.gz"
+    ".gguf, and .arpa or .arpa.gz"
 )
 KERAS = (
     "a Keras file, which may hold code that runs when it is loaded; save the model as a SavedModel folder with "
@@ -82,7 +83,6 @@ UNKNOWN_FILE = {
     ".h5": KERAS,
     ".hdf5": KERAS,
     ".pb": "a TensorFlow graph alone; name the SavedModel folder that it belongs to, or make one",
-    ".gguf": "a GGUF file, which cannot be built yet; save it with transformers' `gguf_file` as a folder",
     ".bin": "a pickle, which runs code when it is loaded; save the model as safetensors",
     ".pkl": "a pickle, which runs code when it is loaded; save the model as safetensors",
     **dict.fromkeys(
@@ -113,6 +113,7 @@ READERS = {
     ".pt": "torchscript",
     ".ts": "torchscript",
     ".tflite": "tfsource",
+    ".gguf": "gguf",
     ".arpa": "arpasource",
     ".arpa.gz": "arpasource",
 }

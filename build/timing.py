@@ -18,7 +18,10 @@ ROUNDS, REPEATS = 5, 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Milliseconds by the number of tokens of a request (medians over rounds), to load, and the peak memory in MB."""
+    """Milliseconds by the number of tokens of a request (medians over rounds), to load, and the peak memory in MB.
+
+    Of a model that writes they are those of a new token, the reading of the prompt shared among all of them.
+    """
 
     ms: Mapping[int, float]
     load_ms: float
@@ -43,7 +46,7 @@ def time_all(
             for tokens, request in requests.items():
                 for i, worker in enumerate(workers):
                     heard = worker.ask(request, repeats=REPEATS)
-                    took[i][tokens].append(statistics.median(heard["ms"]))
+                    took[i][tokens].append(statistics.median(heard["ms"]) / heard["units"])
                     peaks[i] = heard["peak_mb"]
     return [_timing(*one) for one in zip(took, loads, peaks, strict=True)]
 

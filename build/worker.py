@@ -30,7 +30,13 @@ def main(folder: Path, threads: int) -> None:
             begin = time.perf_counter()
             outputs = answer(engine, request, asked.get("along"))
             took.append((time.perf_counter() - begin) * 1e3)
-        _say(ms=took, peak_mb=_peak_mb(), outputs=outputs if asked["answer"] else ())
+        written = sum(output.get("generated_tokens", 0) for output in outputs)
+        _say(
+            ms=took,
+            units=written or 1,
+            peak_mb=_peak_mb(),
+            outputs=outputs if asked["answer"] else (),
+        )
 
 
 def _say(**values: Any) -> None:

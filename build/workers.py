@@ -56,7 +56,10 @@ class Worker:
         answer: bool = False,
         along: Sequence[int] | None = None,
     ) -> dict[str, Any]:
-        """`ms` of each repetition, `peak_mb` so far, and `outputs` where `answer` asks for them (see build.answer)."""
+        """`ms` of each repetition, the `units` that one of them wrote, `peak_mb` so far, and `outputs`.
+
+        Those are told where `answer` asks for them (see build.answer).
+        """
         assert self.process.stdin
         line = json.dumps(
             {**request.to_wire(), "repeats": repeats, "answer": answer, "along": along}

@@ -2,39 +2,68 @@
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from build.answer import ALONG, IDS
-from build.decoders import finish, prepare_causal, prepare_seq2seq
+from build.decoders import finish, in_place_of, prepare_causal, prepare_seq2seq
 from build.family import Family, Rows
+from build.gguf import unpack
 from build.metrics import Outputs
 from build.nbits import weights_only
 from build.quantize import Recipe
 from build.quiet import quiet
-from build.source import Source
+from build.rows import Row
+from build.source import GGUF, Source
 from contracts.errors import ModelFailed
 from contracts.tasks import Task, Tier
 from functions.inference.generation import plain_tokenizer, prompt_of
 
+UNPACKED = "original"
 FULL = Recipe(name="fp32")
-SMALLER = (Recipe(name="int8 weights", bits=8), Recipe(name="int4 weights", bits=4))
+SMALLER = (
+    Recipe(name="int8 weights", bits=8),
+    Recipe(name="int4 weights", bits=4),
+    Recipe(name="int4 weights, offsets", bits=4, offsets=True),
+    Recipe(name="int4 weights, offsets, narrow in 8", bits=4, offsets=True, narrow=8),
+)
 
 
 def prepare(
-    export: Callable[[Path, Path], None], source: Source, folder: Path, tell: Callable[[str], None]
+    export: Callable[[Path, Path, int], None],
+    source: Source,
+    folder: Path,
+    tell: Callable[[str], None],
 ) -> None:
-    export(source.folder, folder)
+    if source.kind == GGUF:
+        assert source.file
+        tell("taking the weights out of their blocks")
+        unpack(source.file, folder / UNPACKED)
+        tell("exporting")
+    export(folder_of(source, folder), folder, source.max_tokens)
+
+
+def folder_of(source: Source, prepared: Path) -> Path:
+    """The Hugging Face folder of the original, which of a GGUF file is among what is prepared."""
+    return prepared / UNPACKED if source.kind == GGUF else source.folder
 
 
 def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:
-    return (FULL, *SMALLER) if tier is Tier.CPU and quantize else (FULL,)
+    """On a CPU attention is computed in place, where it can be; CUDA has no such operator in full precision."""
+    if tier is Tier.GPU:
+        return (replace(FULL, fused=False),)
+    return (FULL, *SMALLER) if quantize else (FULL,)
 
 
 def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Path) -> None:
-    finish(prepared, folder, weights_only(recipe.bits) if recipe.bits else None)
-    shutil.copyfile(source.tokenizer, folder / "tokenizer.json")
+    fused = in_place_of(prepared) if recipe.fused else None
+    smaller = None
+    if recipe.bits:
+        smaller = weights_only(recipe.bits, offsets=recipe.offsets, narrow=recipe.narrow)
+    finish(prepared, folder, *(change for change in (fused, smaller) if change))
+    shutil.copyfile(folder_of(source, prepared) / "tokenizer.json", folder / "tokenizer.json")
 
 
 def original(source: Source, rows: Rows, prepared: Path) -> Sequence[Outputs]:
@@ -45,15 +74,17 @@ def original(source: Source, rows: Rows, prepared: Path) -> Sequence[Outputs]:
         Task.TEXT_GENERATION: transformers.AutoModelForCausalLM,
         Task.TEXT2TEXT_GENERATION: transformers.AutoModelForSeq2SeqLM,
     }
+    folder = folder_of(source, prepared)
+    tokenizer = plain_tokenizer(folder / "tokenizer.json")
     with quiet():
-        model = auto[source.task].from_pretrained(source.folder, local_files_only=True)
+        model = auto[source.task].from_pretrained(folder, local_files_only=True)
         model = model.eval().float()
         ask = {Task.TEXT_GENERATION: _continued, Task.TEXT2TEXT_GENERATION: _translated}
-        return [ask[source.task](model, source, row.request, row.answer) for row in rows]
+        return [ask[source.task](model, tokenizer, source, row) for row in rows]
 
 
-def _continued(model: Any, source: Source, request: Any, target: str | None) -> Outputs:
-    tokenizer = plain_tokenizer(source.tokenizer)
+def _continued(model: Any, tokenizer: Any, source: Source, row: Row) -> Outputs:
+    request, target = row.request, row.answer
     facts, text = source.details, str(request.inputs[0])
     wanted = _ids(tokenizer, target) if target else []
     count = len(wanted) or request.parameters["max_new_tokens"]
@@ -66,8 +97,8 @@ def _continued(model: Any, source: Source, request: Any, target: str | None) -> 
     return [_output(tokenizer, written, along, ids, len(prompt), truncated)]
 
 
-def _translated(model: Any, source: Source, request: Any, target: str | None) -> Outputs:
-    tokenizer = plain_tokenizer(source.tokenizer)
+def _translated(model: Any, tokenizer: Any, source: Source, row: Row) -> Outputs:
+    request, target = row.request, row.answer
     facts = source.details
     tokenizer.enable_truncation(facts["context"])
     encoding = tokenizer.encode(str(request.inputs[0]))
@@ -135,8 +166,16 @@ def _likeliest(model: Any, tokens: list[list[int]], count: int, **more: Any) -> 
 
 
 CAUSAL = Family(
-    prepare=partial(prepare, prepare_causal), original=original, recipes=recipes, make=make
+    prepare=partial(prepare, prepare_causal),
+    original=original,
+    recipes=recipes,
+    make=make,
+    unit="new token",
 )
 SEQ2SEQ = Family(
-    prepare=partial(prepare, prepare_seq2seq), original=original, recipes=recipes, make=make
+    prepare=partial(prepare, prepare_seq2seq),
+    original=original,
+    recipes=recipes,
+    make=make,
+    unit="new token",
 )

@@ -6,6 +6,7 @@ router takes the same request, with a `tier` besides, and adds `model`, `tier` a
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,11 +29,16 @@ Input = str | Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictRequest:
-    """Texts to answer for; `tier` pins one tier, otherwise the router chooses."""
+    """Texts to answer for; `tier` pins one tier, otherwise the router chooses.
+
+    `deadline` is when an answer is of no use any more, by the clock of `time.monotonic`. It is set where the request is
+    answered, and not sent.
+    """
 
     inputs: tuple[Input, ...]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tier: Tier | None = None
+    deadline: float = math.inf
 
     @property
     def chars(self) -> int:

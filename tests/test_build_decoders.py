@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from build.blocks import pack
 from build.decoders import details, prepare_causal
 from build.errors import ExportFailed
-from build.nbits import pack4, weights_only
+from build.nbits import pack4, pack4_offset, weights_only
 from tests.tiny_bert import classifier
 from tests.tiny_decoders import CONTEXT, built, gpt2, llama, t5
 
@@ -43,6 +43,38 @@ def test_a_product_in_blocks_is_the_product_with_the_unpacked_weights(bits: int)
     np.testing.assert_allclose(session.run(None, {"x": x})[0], wanted, atol=0.3)
 
 
+def test_weights_that_have_an_offset_in_each_block_are_kept_to_the_last_digit() -> None:
+    random = np.random.default_rng(1)
+    steps = random.integers(0, 16, (24, 2, 32))
+    steps[:, :, :2] = (0, 15)  # a block has its least and its largest
+    scales, low = random.uniform(0.1, 1, (2, 24, 2, 1)).astype(np.float32)
+    blocks = (steps * scales - low).astype(np.float32)
+    matrix = np.ascontiguousarray(blocks.reshape(24, 64).T)
+    packed, found, middle = pack4_offset(matrix)
+    np.testing.assert_array_equal(
+        np.stack([packed & 15, packed >> 4], -1).reshape(24, 2, 32), steps
+    )
+    np.testing.assert_allclose(found, scales[:, :, 0], rtol=1e-5)
+    x = random.integers(-127, 128, (1, 5, 64)).astype(np.float32)
+    x[:, :, ::32] = 127  # what is read is kept as well, so that only the weights could differ
+    product = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], name="product")],
+        "product",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, "n", 64])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, "n", 24])],
+        [numpy_helper.from_array(matrix, "w")],
+    )
+    weights_only(4, offsets=True)(product)
+    np.testing.assert_allclose(_run(product, x), x @ matrix, atol=2e-2)
+
+
+def _run(graph: Any, x: Any) -> Any:
+    opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run(None, {"x": x})[0]
+
+
 def test_tied_embeddings_are_stored_once(tmp_path: Path) -> None:
     source = llama(tmp_path / "llama")
     for bits in (None, 8, 4):
@@ -57,7 +89,7 @@ def _tables(graph: Any) -> list[str]:
     (ids,) = (output for output in graph.output if output.name == "logits")
     words = ids.type.tensor_type.shape.dim[1].dim_value
     sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in graph.initializer}
-    return [name for name, size in sizes.items() if size == words * 32]
+    return [name for name, size in sizes.items() if size == words * 64]
 
 
 @pytest.mark.parametrize("make", [gpt2, llama, t5])
@@ -69,6 +101,16 @@ def test_little_is_computed_about_shapes(tmp_path: Path, make: Any) -> None:
     assert len(kinds) < 200
 
 
+@pytest.mark.parametrize("make", [gpt2, llama])
+def test_attention_is_one_operator_a_layer_and_copies_no_cache(tmp_path: Path, make: Any) -> None:
+    folder = built(make(tmp_path / make.__name__), tmp_path / "cpu")
+    graph = onnx.load(folder / "model.onnx").graph
+    kinds = [node.op_type for node in graph.node]
+    assert kinds.count("GroupQueryAttention") == 2
+    assert not {"Concat", "Expand", "Softmax", "Shape"} & set(kinds)
+    assert "attention_mask" not in {value.name for value in graph.input}
+
+
 def test_the_facts_come_from_the_folder(tmp_path: Path) -> None:
     facts = {"context": CONTEXT, "eos_token_ids": [1], "max_new_tokens": 24, "start_token_id": 1}
     assert details(llama(tmp_path / "llama"), CONTEXT) == facts
@@ -78,4 +120,4 @@ def test_the_facts_come_from_the_folder(tmp_path: Path) -> None:
 def test_a_model_that_does_not_write_cannot_be_exported(tmp_path: Path) -> None:
     source = classifier(tmp_path / "bert")
     with pytest.raises(ExportFailed, match="cannot be exported"):
-        prepare_causal(source, tmp_path / "cpu")
+        prepare_causal(source, tmp_path / "cpu", CONTEXT)

@@ -243,7 +243,7 @@ def test_external_data_of_a_node_or_an_inner_graph_are_checked_as_well(tmp_path:
         ("model.onnx", b"", "model.onnx is empty; copy it again"),
         ("model.onnx", b"\x00\x01 no graph", "model.onnx is not an ONNX file"),
         ("model.pt", b"PK not really", "a bare graph has no tokenizer"),
-        ("model.gguf", b"GGUF", "a GGUF file, which cannot be built yet"),
+        ("model.gguf", b"GGUF", "text-classification cannot be built from GGUF"),
         ("model.keras", b"PK", "a Keras file, which may hold code that runs when it is loaded"),
         ("model.h5", b"\x89HDF", "a Keras file, which may hold code that runs when it is loaded"),
         ("frozen.pb", b"\n", "a TensorFlow graph alone; name the SavedModel folder"),

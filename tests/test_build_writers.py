@@ -53,8 +53,16 @@ def test_a_model_that_writes_is_built_and_writes_as_transformers_does(
         # What ends in half a character is told up to there.
         assert answer.outputs[0]["generated_text"].rstrip("\ufffd") == wanted.rstrip("\ufffd")
     document = json.loads((out / "tiny/evidence/cpu.json").read_text("utf-8"))
-    assert [c["recipe"] for c in document["candidates"]] == ["fp32", "int8 weights", "int4 weights"]
+    assert [c["recipe"] for c in document["candidates"]] == [
+        "fp32",
+        "int8 weights",
+        "int4 weights",
+        "int4 weights, offsets",
+        "int4 weights, offsets, narrow in 8",
+    ]
     assert document["candidates"][0]["agreement"] == 1
+    assert document["unit"] == "new token"
+    assert "ms/new token" in (out / "tiny/report.html").read_text("utf-8")
     assert (document["metric"], document["reference"]) == ("next token", "original")
 
 

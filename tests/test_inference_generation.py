@@ -1,6 +1,8 @@
 """A causal model writes what transformers writes, one token at a time, and stops where it is told."""
 
 import re
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +14,9 @@ from build.nbits import weights_only
 from contracts.errors import ModelFailed
 from contracts.manifest import BrokenArtefact
 from contracts.prediction import PredictRequest
-from functions.inference.decoder import Cache, Reads
+from functions.inference.decoder import Cache, Decoder, Reads
 from functions.inference.generation import Generator
-from tests.tiny_decoders import CAUSAL, CONTEXT, PROMPTS, ask, built, opened, original
+from tests.tiny_decoders import CAUSAL, CONTEXT, PROMPTS, Recorder, ask, built, opened, original
 
 LONG = "The night train is late again. " * 20
 SAMPLED = {"do_sample": True, "temperature": 1.5, "top_k": 50, "top_p": 0.95}
@@ -64,6 +66,44 @@ def test_the_cache_changes_no_logits(generator: Generator) -> None:
         stepped, cache = generator.decoder.read(ids[end - 1 : end], cache)
         whole, _ = generator.decoder.read(ids[:end], generator.decoder.empty({}))
         np.testing.assert_allclose(stepped, whole, atol=1e-4)
+
+
+def test_what_was_read_is_neither_copied_nor_moved(generator: Generator) -> None:
+    assert isinstance(generator.decoder, Decoder)
+    assert generator.decoder.in_place
+    cache = generator.decoder.empty({})
+    _, first = generator.decoder.read([3, 4, 5], cache)
+    before = {name: value.data_ptr() for name, value in first.values.items()}
+    held = {name: value.numpy()[:, :, :3].copy() for name, value in first.values.items()}
+    _, second = generator.decoder.read([6], first)
+    assert {name: value.data_ptr() for name, value in second.values.items()} == before
+    for name, value in second.values.items():
+        np.testing.assert_array_equal(value.numpy()[:, :, :3], held[name])
+        assert value.numpy()[:, :, 3].any()
+        assert not value.numpy()[:, :, 4:].any()
+
+
+def test_a_cache_that_is_full_grows_with_what_is_in_it(generator: Generator) -> None:
+    assert isinstance(generator.decoder, Decoder)
+    narrow = replace(generator.decoder, room=4)
+    ids = generator.tokenizer.encode(PROMPTS[-1]).ids
+    wide, tight = generator.decoder.empty({}), narrow.empty({})
+    rooms = []
+    for token in ids:
+        wanted, wide = generator.decoder.read([token], wide)
+        found, tight = narrow.read([token], tight)
+        np.testing.assert_array_equal(found, wanted)
+        rooms.append(next(iter(tight.values.values())).shape()[2])
+    assert rooms[:9] == [4, 4, 4, 4, 8, 8, 8, 8, 16]
+
+
+def test_a_graph_as_it_was_exported_writes_the_same(
+    generator: Generator, source: Path, tmp_path: Path
+) -> None:
+    plain = opened(source, built(source, tmp_path / "gpu", fused=False))
+    assert not plain.decoder.in_place
+    for prompt in PROMPTS[:3]:
+        assert ask(plain, prompt).output == ask(generator, prompt).output
 
 
 def test_a_seed_gives_the_same_text_again_and_another_one_another(generator: Generator) -> None:
@@ -126,6 +166,28 @@ def test_a_long_prompt_loses_its_beginning_and_says_so(generator: Generator) -> 
 def test_the_whole_context_can_be_used(generator: Generator) -> None:
     output = ask(generator, LONG, max_new_tokens=CONTEXT // 2).output
     assert output["tokens"] + output["generated_tokens"] == CONTEXT
+
+
+def test_a_text_that_runs_out_of_time_is_what_there_is_of_it(generator: Generator) -> None:
+    whole = ask(generator, "The train", max_new_tokens=20).output["generated_text"]
+
+    class Slow(Recorder):
+        def read(self, tokens: Sequence[int], cache: Cache) -> Any:
+            time.sleep(0.02)
+            return super().read(tokens, cache)
+
+    slow = replace(generator, decoder=Slow(generator.decoder))
+    request = PredictRequest(
+        inputs=("The train", "and"),
+        parameters={"max_new_tokens": 20},
+        deadline=time.monotonic() + 0.1,
+    )
+    first, second = slow.outputs(request)
+    assert 0 < first["generated_tokens"] < 20
+    assert first["finish_reason"] == "time"
+    assert whole.startswith(first["generated_text"])
+    assert (second["generated_text"], second["generated_tokens"]) == ("", 0)
+    assert second["finish_reason"] == "time"
 
 
 def test_the_full_text_is_the_input_and_what_follows(generator: Generator) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from build.decoders import details, finish, prepare_causal, prepare_seq2seq
+from build.decoders import details, finish, in_place_of, prepare_causal, prepare_seq2seq
 from contracts.manifest import Manifest
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier
@@ -53,8 +53,8 @@ def llama(folder: Path) -> Path:
     words = _tokenizer(folder, f"{END} $A")
     config = LlamaConfig(
         vocab_size=words,
-        hidden_size=32,
-        intermediate_size=64,
+        hidden_size=64,
+        intermediate_size=96,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
@@ -139,13 +139,16 @@ def ask(model: Generator | Seq2Seq, text: str, **parameters: Any) -> Written:
     return Written(output, recorder.reads)
 
 
-def built(source: Path, folder: Path, change: Callable[[Any], None] | None = None) -> Path:
+def built(
+    source: Path, folder: Path, change: Callable[[Any], None] | None = None, *, fused: bool = True
+) -> Path:
     folder.mkdir(parents=True)
     prepared = folder / "prepared"
     prepared.mkdir()
     prepare = prepare_seq2seq if source.name == "t5" else prepare_causal
-    prepare(source, prepared)
-    finish(prepared, folder, change)
+    prepare(source, prepared, CONTEXT)
+    found = in_place_of(prepared) if fused else None
+    finish(prepared, folder, *(each for each in (found, change) if each))
     shutil.rmtree(prepared)
     shutil.copyfile(source / "tokenizer.json", folder / "tokenizer.json")
     return folder

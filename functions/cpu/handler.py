@@ -1,9 +1,12 @@
 """The Lambda handler: wire request in, wire answer out. The model is loaded once, when the function starts."""
 
 import json
+import math
 import os
 import sys
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,18 +49,27 @@ def load(folder: Path) -> "Engine":
     )
 
 
+# What sending an answer may take of a request's time.
+SPARE_S = 0.5
 ENGINE = load(Path(os.environ.get("TURNOUT_MODEL_DIR", "/var/task/model")))
 
 
 def handler(event: object, context: object) -> dict[str, Any]:
     """`{"outputs": ...}` or `{"problem": ...}`; never raises, so that no stack trace leaves the function."""
     try:
-        return ENGINE.predict(parse_request(event)).to_wire()
+        request = replace(parse_request(event), deadline=deadline(context))
+        return ENGINE.predict(request).to_wire()
     except ServingError as error:
         return {"problem": problem(error)}
     except Exception as error:
         log(error, context)
         return {"problem": problem(ServingError("the function failed; its log says why"))}
+
+
+def deadline(context: object) -> float:
+    """When a text that is being written has to be sent, so that what there is of it arrives."""
+    left = getattr(context, "get_remaining_time_in_millis", None)
+    return time.monotonic() + left() / 1e3 - SPARE_S if left else math.inf
 
 
 def log(error: Exception, context: object) -> None:

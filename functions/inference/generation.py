@@ -1,5 +1,6 @@
 """Models that continue a text: the prompt is read once, and each new token alone."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from functions.inference.wishes import FULL_TEXT, PARAMETERS, Wishes, mistakes, 
 from functions.inference.wording import Wording
 
 MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
-END, STOP, LENGTH = "eos_token", "stop_sequence", "length"
+END, STOP, LENGTH, TIME = "eos_token", "stop_sequence", "length", "time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,14 +86,15 @@ class Generator:
     def outputs(self, request: PredictRequest) -> Outputs:
         """One text after the other: none depends on its neighbours."""
         wanted = wishes(request.parameters, self.facts.new_tokens)
-        return [self._output(str(text), wanted) for text in request.inputs]
+        return [self._output(str(text), wanted, request.deadline) for text in request.inputs]
 
-    def _output(self, text: str, wanted: Wishes) -> dict[str, Any]:
+    def _output(self, text: str, wanted: Wishes, deadline: float) -> dict[str, Any]:
         prompt, truncated = self.prompt(text, self.facts.context - wanted.max_new_tokens)
         wording = Wording(self.tokenizer, wanted.stop, prompt)
         chooser = Chooser(wanted.sampling, prompt)
         cache = self.decoder.empty({})
-        told = write(self.decoder, prompt, cache, wanted, chooser, wording, self.facts.ends)
+        ends = Ends(tokens=self.facts.ends, most=wanted.max_new_tokens, deadline=deadline)
+        told = write(self.decoder, prompt, cache, chooser, wording, ends)
         return {
             "generated_text": text + wording.text if wanted.full_text else wording.text,
             **told,
@@ -130,25 +132,35 @@ def follow(decoder: Reads, tokens: Sequence[int], cache: Cache, along: Sequence[
     return ids
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ends:
+    """What ends a text besides a stop string: tokens, their number, and the time by `time.monotonic`."""
+
+    tokens: frozenset[int]
+    most: int
+    deadline: float
+
+
 def write(
     decoder: Reads,
     tokens: Sequence[int],
     cache: Cache,
-    wanted: Wishes,
     chooser: Chooser,
     wording: Wording,
-    ends: frozenset[int],
+    ends: Ends,
 ) -> dict[str, Any]:
-    """Read the tokens, then write until an end token, a stop string, or enough; how it ended, and after how many."""
-    for count in range(1, wanted.max_new_tokens + 1):
+    """Read the tokens, then write until something ends the text; how it ended, and after how many."""
+    for count in range(1, ends.most + 1):
+        if time.monotonic() > ends.deadline:
+            return {"finish_reason": TIME, "generated_tokens": count - 1}
         logits, cache = decoder.read(tokens, cache)
         token = chooser.choose(logits)
-        if token in ends:
+        if token in ends.tokens:
             return {"finish_reason": END, "generated_tokens": count}
         if wording.add(token):
             return {"finish_reason": STOP, "generated_tokens": count}
         tokens = [token]
-    return {"finish_reason": LENGTH, "generated_tokens": wanted.max_new_tokens}
+    return {"finish_reason": LENGTH, "generated_tokens": ends.most}
 
 
 def plain_tokenizer(path: Path) -> Tokenizer:

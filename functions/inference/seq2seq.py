@@ -19,6 +19,7 @@ from contracts.prediction import PredictRequest
 from functions.inference.decoder import Decoder, Reads
 from functions.inference.generation import (
     TOKENIZER,
+    Ends,
     Facts,
     follow,
     not_texts,
@@ -82,15 +83,16 @@ class Seq2Seq:
     def outputs(self, request: PredictRequest) -> Outputs:
         """One text after the other: none depends on its neighbours."""
         wanted = wishes(request.parameters, self.facts.new_tokens)
-        return [self._output(str(text), wanted) for text in request.inputs]
+        return [self._output(str(text), wanted, request.deadline) for text in request.inputs]
 
-    def _output(self, text: str, wanted: Wishes) -> dict[str, Any]:
+    def _output(self, text: str, wanted: Wishes, deadline: float) -> dict[str, Any]:
         encoding = self.tokenizer.encode(text)
         start = [self.facts.start]
         wording = Wording(self.tokenizer, wanted.stop, start)
         chooser = Chooser(wanted.sampling, start)
         cache = self.decoder.empty(self.look(encoding.ids or start))
-        told = write(self.decoder, start, cache, wanted, chooser, wording, self.facts.ends)
+        ends = Ends(tokens=self.facts.ends, most=wanted.max_new_tokens, deadline=deadline)
+        told = write(self.decoder, start, cache, chooser, wording, ends)
         return {
             "generated_text": wording.text,
             **told,

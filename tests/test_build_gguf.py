@@ -1,0 +1,214 @@
+"""GGUF files as sources: refused before a weight is read where anything is wrong, and else built as what they hold."""
+
+import json
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+import build
+from build.errors import ExportFailed
+from build.gguf import ARCHITECTURES, CUTS, tokenizer_of, unpack
+from build.ggufheader import read_header
+from build.source import Source, inspect
+from contracts.manifest import verify
+from contracts.prediction import PredictRequest
+from contracts.specs import Gate
+from contracts.tasks import Task
+from functions.inference.engine import Engine
+from tests.tiny_bert import deployment, write_rows
+from tests.tiny_decoders import CONTEXT, LINES, PROMPTS, llama, original
+from tests.tiny_gguf import write_gguf
+
+GATE = Gate(min_accuracy_ratio=0.5, min_agreement=0.5)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return llama(tmp_path_factory.mktemp("source") / "llama")
+
+
+@pytest.fixture(scope="module")
+def file(folder: Path) -> Path:
+    return write_gguf(folder, folder.parent / "tiny.gguf")
+
+
+def inspected(path: Path, task: Task = Task.TEXT_GENERATION) -> tuple[Source | None, list[str]]:
+    return inspect(path, task, None)
+
+
+def test_a_file_says_what_it_holds(file: Path) -> None:
+    source, mistakes = inspected(file)
+    assert mistakes == []
+    assert source
+    assert (source.kind, source.stored) == ("GGUF file", "Q8_0, with F32")
+    assert (source.licence, source.max_tokens) == ("apache-2.0", CONTEXT)
+    assert source.details == {
+        "context": CONTEXT,
+        "eos_token_ids": [1],
+        "max_new_tokens": CONTEXT // 2,
+        "start_token_id": 1,
+    }
+
+
+def test_what_is_unpacked_is_the_model_that_was_packed(
+    folder: Path, file: Path, tmp_path: Path
+) -> None:
+    from safetensors.numpy import load_file
+
+    unpack(file, tmp_path / "unpacked")
+    before = load_file(folder / "model.safetensors")
+    after = load_file(tmp_path / "unpacked/model.safetensors")
+    assert before.keys() == after.keys()
+    for name, tensor in before.items():
+        # A block's largest takes 127 steps, so nothing is off by more than half of one,
+        # and what a scale in half precision adds.
+        np.testing.assert_allclose(after[name], tensor, atol=np.abs(tensor).max() / 230)
+
+
+def test_its_tokenizer_makes_the_tokens_of_the_one_it_was_written_from(
+    folder: Path, file: Path
+) -> None:
+    theirs = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    ours = tokenizer_of(read_header(file), file)
+    for text in (*PROMPTS, *LINES, "</s> 12 345", "  two  spaces\n\n\tand\r\n a tab", ""):
+        assert ours.encode(text).ids == theirs.encode(text).ids
+        ids = theirs.encode(text).ids
+        assert ours.decode(ids) == theirs.decode(ids)
+
+
+def test_no_token_is_put_in_front_where_the_file_asks_for_none(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = write_gguf(folder, tmp_path / "m.gguf", {"tokenizer.ggml.add_bos_token": None})
+    assert tokenizer_of(read_header(path), path).encode("x").ids[0] != 1
+
+
+@pytest.mark.parametrize(
+    ("cut", "pieces"),
+    [
+        ("gpt-2", ["ab", "Ġ1234", "'s", "Ċ"]),
+        ("smollm", ["ab", "Ġ", "1", "2", "3", "4", "'s", "Ċ"]),
+        ("qwen2", ["ab", "Ġ", "1", "2", "3", "4", "'s", "Ċ"]),
+        ("llama-bpe", ["ab", "Ġ", "123", "4", "'s", "Ċ"]),
+    ],
+)
+def test_a_text_is_cut_as_the_file_says(
+    folder: Path, tmp_path: Path, cut: str, pieces: list[str]
+) -> None:
+    path = write_gguf(folder, tmp_path / "m.gguf", {"tokenizer.ggml.pre": cut})
+    steps = tokenizer_of(read_header(path), path).pre_tokenizer
+    assert [piece for piece, _ in steps.pre_tokenize_str("ab 1234's\n")] == pieces
+    assert cut in CUTS
+
+
+def test_a_file_is_built_and_writes_as_transformers_does(file: Path, tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in PROMPTS])
+    out = tmp_path / "models.out"
+    build.run(build.plan(deployment(file, rows, Task.TEXT_GENERATION, gate=GATE), out), out)
+    unpack(file, tmp_path / "llama")
+    engine = Engine.load(out / "tiny/gpu")
+    tokenizer = tokenizer_of(read_header(file), file)
+    save(tokenizer, tmp_path / "llama")
+    for text in PROMPTS:
+        answer = engine.predict(PredictRequest(inputs=(text,), parameters={"max_new_tokens": 16}))
+        wanted = tokenizer.decode(original(tmp_path / "llama", text, 16))
+        assert answer.outputs[0]["generated_text"].rstrip("\ufffd") == wanted.rstrip("\ufffd")
+    document = json.loads((out / "tiny/evidence/cpu.json").read_text("utf-8"))
+    assert (document["source"], document["stored"]) == ("GGUF file", "Q8_0, with F32")
+    assert document["candidates"][0]["agreement"] == 1
+    assert verify(out / "tiny/cpu").provenance["licence"] == "apache-2.0"
+    assert {f.path for f in verify(out / "tiny/cpu").files} == {
+        "golden.jsonl",
+        "model.onnx",
+        "tokenizer.json",
+    }
+    assert "(Q8_0, with F32)" in (out / "tiny/report.html").read_text("utf-8")
+
+
+def save(tokenizer: Tokenizer, folder: Path) -> None:
+    from transformers import PreTrainedTokenizerFast
+
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
+
+
+Spoil = Callable[[bytes], bytes]
+
+
+def number(at: int, form: str, value: Any) -> Spoil:
+    """Another number at that place."""
+    packed = struct.pack(f"<{form}", value)
+    return lambda data: data[:at] + packed + data[at + len(packed) :]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "mistake"),
+    [
+        (lambda data: b"", "does not begin with GGUF"),
+        (lambda data: b"GGML" + data[4:], "does not begin with GGUF"),
+        (lambda data: data[:20], "has no readable header"),
+        (lambda data: data[:400], "has no readable header"),
+        (lambda data: data[:-64], "it is cut short, copy it again"),
+        (number(4, "I", 1), "is GGUF of version 1; 2 and 3 are read"),
+        (number(4, "I", 3 << 24), "is GGUF of version 50331648"),
+        (number(8, "Q", 1 << 60), "has no readable header"),
+        (number(16, "Q", 1 << 60), "has no readable header"),
+        (number(24, "Q", 1 << 60), "has no readable header"),
+    ],
+    ids=["empty", "other", "cut in counts", "cut in keys", "cut in weights"]
+    + ["old", "big-endian", "tensors", "keys", "text"],
+)
+def test_a_damaged_file_is_refused(file: Path, tmp_path: Path, spoil: Spoil, mistake: str) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(spoil(file.read_bytes()))
+    source, (found,) = inspected(path)
+    assert source is None
+    assert mistake in found
+
+
+@pytest.mark.parametrize(
+    ("changes", "mistake"),
+    [
+        ({"general.architecture": "mamba"}, "its architecture is mamba; llama, "),
+        ({"llama.context_length": None}, "says nowhere how many tokens it reads"),
+        ({"llama.rope.scaling.type": "yarn"}, "stretches its positions"),
+        ({"tokenizer.ggml.model": "t5"}, "its tokenizer is t5; gpt2 and llama are known"),
+        ({"tokenizer.ggml.pre": "tekken"}, "its tokenizer cuts texts as tekken does; known are "),
+        ({"tokenizer.ggml.tokens": None}, "has no tokens or no embedding of them"),
+        ({"tokenizer.ggml.tokens": ["a", "a"]}, "names a token twice"),
+        ({"tokenizer.ggml.tokens": [*map(str, range(999))]}, "999 tokens, but the embedding has "),
+        ({"split.count": 3}, "is one part of several"),
+    ],
+    ids=str,
+)
+def test_a_file_that_would_be_read_wrongly_is_refused(
+    folder: Path, tmp_path: Path, changes: dict[str, Any], mistake: str
+) -> None:
+    path = write_gguf(folder, tmp_path / "m.gguf", changes)
+    source, mistakes = inspected(path)
+    assert source is None
+    assert any(mistake in found for found in mistakes)
+
+
+def test_a_tensor_that_has_no_place_in_the_model_stops_the_build(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = write_gguf(folder, tmp_path / "m.gguf", {"llama.block_count": 1})
+    with pytest.raises(ExportFailed, match="has 20 tensors, but transformers finds a place for 11"):
+        unpack(path, tmp_path / "unpacked")
+
+
+def test_a_task_that_no_causal_model_has_is_refused(file: Path) -> None:
+    source, (mistake,) = inspected(file, Task.FILL_MASK)
+    assert source is None
+    assert "fill-mask cannot be built from GGUF" in mistake
+
+
+def test_transformers_reads_every_architecture_that_is_taken() -> None:
+    from transformers.modeling_gguf_pytorch_utils import GGUF_SUPPORTED_ARCHITECTURES
+
+    assert set(ARCHITECTURES) <= set(GGUF_SUPPORTED_ARCHITECTURES)
