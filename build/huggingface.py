@@ -19,7 +19,7 @@ ARCHITECTURES = {
     Task.TOKEN_CLASSIFICATION: ("ForTokenClassification",),
     Task.QUESTION_ANSWERING: ("ForQuestionAnswering",),
     Task.FILL_MASK: ("ForMaskedLM",),
-    Task.FEATURE_EXTRACTION: ("Model",),
+    Task.FEATURE_EXTRACTION: ("",),  # a head that was trained on it besides is left out
     Task.TEXT_GENERATION: ("ForCausalLM", "LMHeadModel"),
     Task.TEXT2TEXT_GENERATION: ("ForConditionalGeneration",),
 }
