@@ -1,8 +1,9 @@
 """Attention as one operator, in graphs whose attention ONNX Runtime's optimiser does not know.
 
 The optimiser looks for the whole of BERT's self-attention, projections included, and passes over one with relative
-positions (MPNet), rotated ones (ModernBERT, RoFormer) or weights shared by all layers (ALBERT). What these have in common
-is softmax(Q K^T * scale + biases) V: exactly what ONNX's own `Attention` computes (operator set 23), biases as its mask.
+positions (MPNet), rotated ones (ModernBERT, RoFormer) or weights shared by all layers (ALBERT). What these have in
+common is softmax(Q K^T * scale + biases) V, which is what ONNX's own `Attention` computes (operator set 23), the
+biases as its mask. torch's newer exporter writes that operator too, but only for models whose code calls torch's.
 """
 
 from collections.abc import Mapping
@@ -15,7 +16,12 @@ from onnx import helper, numpy_helper
 from build.graphs import add_constant, constants, drop_unread, drop_unused
 
 OPSET = 23
-HEADS_FIRST = [0, 2, 1, 3]  # [batch, tokens, heads, width] to [batch, heads, tokens, width], and back
+HEADS_FIRST = [
+    0,
+    2,
+    1,
+    3,
+]  # [batch, tokens, heads, width] to [batch, heads, tokens, width], and back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,17 +119,16 @@ def _scores(seen: _Graph, name: str) -> _Scores | None:
 
 def _product(seen: _Graph, query: str, key: str) -> _Scores | None:
     """Q K^T; torch's scaled_dot_product_attention scales each of the two by the square root of the scale."""
-    nodes = [seen.made.get(query), seen.made.get(key)]
-    if None in nodes:
+    one, other = seen.made.get(query), seen.made.get(key)
+    if one is None or other is None:
         return None
-    scales = [node.input[1] if node.op_type == "Mul" else "" for node in nodes]
-    known = [seen.numbers.get(name) for name in scales]
-    if all(known):
-        return _Scores(
-            query=nodes[0].input[0], key=nodes[1].input[0], scale=float(np.prod(known))
-        )
-    if all(_usual(seen, name) for name in scales):
-        return _Scores(query=nodes[0].input[0], key=nodes[1].input[0], scale=None)
+    if one.op_type == other.op_type == "Mul":
+        scales = (one.input[1], other.input[1])
+        scored = _Scores(query=one.input[0], key=other.input[0], scale=None)
+        if all(name in seen.numbers for name in scales):
+            return replace(scored, scale=seen.numbers[scales[0]] * seen.numbers[scales[1]])
+        if all(_usual(seen, name) for name in scales):
+            return scored
     return _Scores(query=query, key=key)
 
 
@@ -164,9 +169,7 @@ def _replace(
     output = last.output[0]
     last.output[0] = f"{output}_unread"
     name = f"{output}_attention"
-    nodes.append(
-        helper.make_node("Attention", [*inputs, *mask], [output], name=name, **attributes)
-    )
+    nodes.append(helper.make_node("Attention", [*inputs, *mask], [output], name=name, **attributes))
     place = list(graph.node).index(product)
     for offset, node in enumerate(nodes):
         graph.node.insert(place + offset, node)

@@ -13,14 +13,14 @@ from onnx import TensorProto, helper
 
 from build.errors import ExportFailed
 from build.huggingface import (
-    optional_json,
     read_details,
     read_labels,
     read_licence,
     read_max_tokens,
-    read_pooling,
 )
+from build.pooling import read_pooling
 from build.source import ONNX, Source, Unusable, digest_of
+from build.weights import optional_json
 from contracts.specs import Hints
 from contracts.tasks import Task
 from functions.inference.tokens import INPUTS
@@ -52,9 +52,8 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
     labels = hints.labels
     if task in LABELLED and not labels:
         labels = _labels_of(config, task)
-    pooling, normalize = ("", False)
-    if task is Task.FEATURE_EXTRACTION and _rank(graph) == 3:
-        pooling, normalize = read_pooling(folder)
+    pooled = task is Task.FEATURE_EXTRACTION and _rank(graph) == 3
+    pooling = read_pooling(folder) if pooled else None
     return Source(
         kind=ONNX,
         folder=folder,
@@ -69,8 +68,9 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         hidden=int(config.get("hidden_size", 0)),
         max_tokens=read_max_tokens(folder, config, max_tokens),
         labels=labels,
-        pooling=pooling,
-        normalize=normalize,
+        pooling=pooling.modes if pooling else "",
+        dense=pooling.dense if pooling else (),
+        normalize=bool(pooling and pooling.normalize),
         pad_token_id=int(config.get("pad_token_id") or 0),
         licence=read_licence(folder),
         details=read_details(folder, config, task, labels),

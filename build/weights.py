@@ -1,0 +1,148 @@
+"""The weights in a Hugging Face folder: safetensors, or a pickle where the user allows it, and whether they are whole.
+
+A pickle is a program that makes objects when it is run. torch reads one without running what it does not know
+(`weights_only`), so no more than tensors can come of it; `unpickled` saves these as safetensors, and all that follows
+reads those.
+"""
+
+import json
+import re
+import shutil
+import struct
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from build.errors import SourceError
+from build.source import Source, Unusable
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+# What goes along with unpickled weights: settings and tokenizers.
+ALONG = {".json", ".txt", ".model"}
+
+
+def missing(folder: Path, *, pickle: bool) -> list[str]:
+    """What has to be in the folder and is not."""
+    mistakes = [
+        f"no {name}; save the model with `save_pretrained` and a fast tokenizer"
+        for name in ("config.json", "tokenizer.json")
+        if not (folder / name).is_file()
+    ]
+    has_pickle = _has(folder, PICKLE, PICKLE_INDEX)
+    if _has(folder, WEIGHTS, INDEX) or (pickle and has_pickle):
+        return mistakes
+    why = (
+        "; its weights are a pickle, which can run code when it is loaded; `pickle = true` in the model's table "
+        "has the weights read and nothing run"
+        if has_pickle
+        else "; save the model with `save_pretrained` and a fast tokenizer"
+    )
+    return [*mistakes, f"no {WEIGHTS}{why}"]
+
+
+def _has(folder: Path, *names: str) -> bool:
+    return any((folder / name).is_file() for name in names)
+
+
+def weights_of(folder: Path) -> tuple[int, bool]:
+    """How many bytes they are, and whether they are a pickle; raises Unusable where they are not whole."""
+    if _has(folder, WEIGHTS, INDEX):
+        return sum(check_weights(path) for path in _files(folder, WEIGHTS, INDEX)), False
+    return sum(path.stat().st_size for path in _files(folder, PICKLE, PICKLE_INDEX)), True
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (ValueError, OSError) as error:
+        raise Unusable(f"{path.name} cannot be read ({error}); save the model again") from error
+    if not isinstance(document, dict):
+        raise Unusable(f"{path.name} is not a JSON object; save the model again")
+    return document
+
+
+def optional_json(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}
+
+
+def _files(folder: Path, weights: str, index: str) -> list[Path]:
+    """One file, or the shards that an index names; none of them outside of the folder."""
+    if (folder / weights).is_file():
+        return [folder / weights]
+    names = sorted(set(dict(read_json(folder / index).get("weight_map") or {}).values()))
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name:
+            raise Unusable(f"{index} names {name!r}, which is no file of the folder")
+        if not (folder / name).is_file():
+            raise Unusable(f"{index} names {name}, which is not there; copy it again")
+    return [folder / name for name in names]
+
+
+def check_weights(path: Path) -> int:
+    """The file's size, which is what its header says. https://github.com/huggingface/safetensors#format"""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(8)
+        length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
+        if length > size - 8:
+            raise Unusable(f"{path.name} is cut short; copy it again")
+        try:
+            header = json.loads(file.read(length))
+            end = max(
+                (t["data_offsets"][1] for k, t in header.items() if k != "__metadata__"), default=0
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Unusable(f"{path.name} has no readable header; copy it again") from error
+    if 8 + length + end != size:
+        raise Unusable(f"{path.name} is {size} bytes but says {8 + length + end}; copy it again")
+    return size
+
+
+def unpickled(source: Source, destination: Path) -> Source:
+    """The source with its pickles as safetensors, in a new folder; itself where it has none. Raises SourceError."""
+    if not source.pickled:
+        return source
+    for path in sorted(source.folder.rglob("*")):
+        target = destination / path.relative_to(source.folder)
+        if path.is_file() and path.suffix in ALONG:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, target)
+        elif path.is_file() and re.fullmatch(r"pytorch_model.*\.bin", path.name):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _convert(path, target.with_name(_renamed(path.name)))
+    index = destination / PICKLE_INDEX
+    if index.is_file():
+        document = read_json(index)
+        names = {tensor: _renamed(name) for tensor, name in document["weight_map"].items()}
+        (destination / INDEX).write_text(json.dumps({**document, "weight_map": names}), "utf-8")
+        index.unlink()
+    return replace(source, folder=destination, tokenizer=destination / "tokenizer.json")
+
+
+def _renamed(name: str) -> str:
+    return name.replace("pytorch_model", "model").replace(".bin", ".safetensors")
+
+
+def _convert(path: Path, destination: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of many kinds, by what is wrong with the file
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        why = (
+            f"asks for {asked.group(1)}, which is not run" if asked else f"cannot be read ({error})"
+        )
+        raise SourceError([f"{path}: {why}; save the model as safetensors"]) from error
+    if not isinstance(found, dict) or not all(torch.is_tensor(value) for value in found.values()):
+        raise SourceError(
+            [f"{path}: holds more than weights by name; save the model as safetensors"]
+        )
+    # Tied weights share their bytes, which safetensors does not save.
+    save_file(
+        {name: tensor.clone().contiguous() for name, tensor in found.items()},
+        destination,
+        metadata={"format": "pt"},
+    )
