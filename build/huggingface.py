@@ -44,7 +44,7 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
     _check_vocabulary(folder, config)
     limit = read_max_tokens(folder, config, max_tokens)
     embeds = task is Task.FEATURE_EXTRACTION
-    pooling = read_pooling(folder) if embeds else None
+    pooling = read_pooling(folder, pickle=hints.pickle) if embeds else None
     has_labels = ARCHITECTURES[task][0].endswith("eClassification") or (
         task is Task.TOKEN_CLASSIFICATION
     )
@@ -61,7 +61,7 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         hidden=int(config.get("hidden_size", config.get("dim", 0))),
         max_tokens=limit,
         labels=labels,
-        pickled=pickled,
+        pickled=pickled or any(layer.pickled for layer in (pooling.dense if pooling else ())),
         pooling=pooling.modes if pooling else "",
         dense=pooling.dense if pooling else (),
         normalize=bool(pooling and pooling.normalize),

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from build.source import Dense, Pooling, Unusable
-from build.weights import PICKLE, WEIGHTS, check_weights, optional_json, read_json
+from build.weights import lacking, optional_json, read_json, weights_of
 
 # Keys of the older form in the order in which their vectors are joined, and the names of the newer.
 MODES = {
@@ -19,7 +19,7 @@ MODES = {
 ACTIVATIONS = ("Identity", "Tanh", "ReLU", "Sigmoid")
 
 
-def read_pooling(folder: Path) -> Pooling:
+def read_pooling(folder: Path, *, pickle: bool = False) -> Pooling:
     """Raises Unusable for what is not known to be served as sentence-transformers would."""
     path = folder / "modules.json"
     if not path.is_file():
@@ -36,7 +36,7 @@ def read_pooling(folder: Path) -> Pooling:
     _check_texts(folder)
     return Pooling(
         modes=_modes(read_json(_within(folder, modules[1][1]) / "config.json")),
-        dense=tuple(_dense(_within(folder, place)) for kind, place in modules if kind == "Dense"),
+        dense=tuple(_dense(_within(folder, p), pickle) for k, p in modules if k == "Dense"),
         normalize=kinds[-1] == "Normalize",
     )
 
@@ -68,7 +68,7 @@ def _modes(config: dict[str, Any]) -> str:
     return "+".join(modes)
 
 
-def _dense(folder: Path) -> Dense:
+def _dense(folder: Path, pickle: bool) -> Dense:
     config = read_json(folder / "config.json")
     activation = str(config.get("activation_function", "Tanh")).rsplit(".", 1)[-1]
     other = {"module_input_name", "module_output_name"} & {
@@ -79,11 +79,9 @@ def _dense(folder: Path) -> Dense:
             f"{folder.name} is a Dense layer with {activation} and more than is known; known are "
             f"{', '.join(ACTIVATIONS)} over the sentence's vector, without a residual"
         )
-    if (folder / WEIGHTS).is_file():
-        check_weights(folder / WEIGHTS)
-    elif not (folder / PICKLE).is_file():
-        raise Unusable(f"{folder.name} has no {WEIGHTS}; save the model again")
-    return Dense(place=folder.name, activation=activation)
+    if mistake := lacking(folder, pickle=pickle):
+        raise Unusable(f"{folder.name}: {mistake}")
+    return Dense(place=folder.name, activation=activation, pickled=weights_of(folder)[1])
 
 
 def _check_texts(folder: Path) -> None:

@@ -20,6 +20,7 @@ class Dense:
 
     place: str
     activation: str
+    pickled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,8 +18,8 @@ from build.source import Source, Unusable
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
-# What goes along with unpickled weights: settings and tokenizers.
-ALONG = {".json", ".txt", ".model"}
+# What goes along with unpickled weights: settings, tokenizers, and weights that are none.
+ALONG = {".json", ".txt", ".model", ".safetensors"}
 
 
 def missing(folder: Path, *, pickle: bool) -> list[str]:
@@ -29,16 +29,22 @@ def missing(folder: Path, *, pickle: bool) -> list[str]:
         for name in ("config.json", "tokenizer.json")
         if not (folder / name).is_file()
     ]
+    mistake = lacking(folder, pickle=pickle)
+    return [*mistakes, mistake] if mistake else mistakes
+
+
+def lacking(folder: Path, *, pickle: bool) -> str:
+    """What is wrong where there are no weights that may be read; empty where there are."""
     has_pickle = _has(folder, PICKLE, PICKLE_INDEX)
     if _has(folder, WEIGHTS, INDEX) or (pickle and has_pickle):
-        return mistakes
+        return ""
     why = (
         "; its weights are a pickle, which can run code when it is loaded; `pickle = true` in the model's table "
         "has the weights read and nothing run"
         if has_pickle
         else "; save the model with `save_pretrained` and a fast tokenizer"
     )
-    return [*mistakes, f"no {WEIGHTS}{why}"]
+    return f"no {WEIGHTS}{why}"
 
 
 def _has(folder: Path, *names: str) -> bool:
@@ -104,12 +110,14 @@ def unpickled(source: Source, destination: Path) -> Source:
     if not source.pickled:
         return source
     for path in sorted(source.folder.rglob("*")):
+        pickle = re.fullmatch(r"pytorch_model.*\.bin", path.name)
+        if not path.is_file() or not (pickle or path.suffix in ALONG):
+            continue
         target = destination / path.relative_to(source.folder)
-        if path.is_file() and path.suffix in ALONG:
-            target.parent.mkdir(parents=True, exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not pickle:
             shutil.copyfile(path, target)
-        elif path.is_file() and re.fullmatch(r"pytorch_model.*\.bin", path.name):
-            target.parent.mkdir(parents=True, exist_ok=True)
+        elif not path.with_name(_renamed(path.name)).exists():
             _convert(path, target.with_name(_renamed(path.name)))
     index = destination / PICKLE_INDEX
     if index.is_file():
