@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from build.huggingface import read_json, vocabulary
+from build.huggingface import vocabulary
 from build.source import Unusable
+from build.weights import read_json
 from contracts.specs import Hints
 from contracts.tasks import Task
 from functions.inference.tokens import INPUTS

@@ -10,8 +10,8 @@ from typing import Any
 import onnx
 
 from build.layers import nearest
+from build.matrices import weights
 from build.prepared import Pair
-from build.weights import weights
 
 ORIGINAL, BUILT, CANDIDATES = "original", "built", "candidates"
 # What is told of a candidate as one number each, where it was measured.

@@ -9,7 +9,7 @@ from build import lengths
 from build.export import export
 from build.family import Family, Rows
 from build.metrics import Outputs
-from build.optimise import fuse, plain
+from build.optimise import fuse, fused_into, plain
 from build.original import answers, feeds_of
 from build.quantize import FLOAT, INT8, Recipe
 from build.quantize import make as make_graph
@@ -28,7 +28,7 @@ def prepare(source: Source, folder: Path, tell: Callable[[str], None]) -> None:
     plain(source, exported, folder / PLAIN)
     shutil.rmtree(folder / "exported")
     tell("fusing the graph")
-    fuse(source, folder / PLAIN, folder / FUSED)
+    tell(f"fused into {fused_into(fuse(source, folder / PLAIN, folder / FUSED))}")
 
 
 def original(source: Source, rows: Rows, prepared: Path) -> Sequence[Outputs]:

@@ -11,6 +11,7 @@ from build.changes import flips, per_class
 from build.choose import Candidate, pareto
 from build.gate import SEED, figures_of
 from build.metrics import Outputs
+from build.optimise import fused_into
 from build.plan import Step
 
 
@@ -63,6 +64,7 @@ def evidence(
         "licence": step.source.licence,
         "rows": len(step.rows),
         **figures_of(chosen.figures),
+        "fused": _fused(chosen.folder / "model.onnx"),
         "bytes_original": step.source.weight_bytes,
         "bytes_built": manifest.size,
         "expected_ms": chosen.expected_ms,
@@ -81,6 +83,10 @@ def evidence(
         "date": datetime.now(UTC).date().isoformat(),
         "toolchain": dict(manifest.toolchain),
     }
+
+
+def _fused(graph: Path) -> str:
+    return fused_into(graph) if graph.is_file() else ""
 
 
 def _candidate(candidate: Candidate, best: bool, chosen: Candidate) -> dict[str, Any]:

@@ -49,9 +49,26 @@ def every_node(graph: Any) -> Iterator[Any]:
             yield from every_node(attribute.g)
 
 
+def _reads(node: Any) -> set[str]:
+    """The names a node reads, those that graphs within it read from outside among them."""
+    within = [a.g for a in node.attribute if a.HasField("g")]
+    return {*node.input, *(name for g in within for inner in g.node for name in _reads(inner))}
+
+
+def drop_unread(graph: Any) -> None:
+    """Remove the nodes that nothing reads any more."""
+    kept = {output.name for output in graph.output}
+    for node in reversed(list(graph.node)):
+        if kept.isdisjoint(node.output):
+            graph.node.remove(node)
+        else:
+            kept |= _reads(node)
+
+
 def drop_unused(graph: Any) -> None:
     """Remove the constants that no node reads any more."""
-    read = {name for node in every_node(graph) for name in node.input}
+    read = {name for node in graph.node for name in _reads(node)}
+    read |= {output.name for output in graph.output}
     kept = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.initializer[:]
     graph.initializer.extend(kept)

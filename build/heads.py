@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
+from build.pools import add_pooling
 from build.source import Source
 from contracts.tasks import Task
 
@@ -16,7 +17,7 @@ MASK_HEADS = ("/cls/", "/lm_head/", "/vocab_transform/", "/generator_predictions
 def add_head(graph: Any, source: Source) -> None:
     """Put the task's head on an exported graph."""
     if source.task is Task.FEATURE_EXTRACTION and source.pooling:
-        add_pooling(graph, source.pooling, source.normalize)
+        add_pooling(graph, source)
     elif source.task is Task.QUESTION_ANSWERING:
         add_spans(graph)
     elif source.task is Task.FILL_MASK:
@@ -94,43 +95,3 @@ def _append(
 def _named(nodes: Sequence[Any], prefix: str) -> None:
     for number, node in enumerate(nodes):
         node.name = f"{prefix}_{number}_{node.op_type}"
-
-
-def add_pooling(graph: Any, pooling: str, normalize: bool) -> None:
-    """Make [batch, dimensions] out of [batch, tokens, dimensions], as sentence-transformers does."""
-    hidden = graph.output[0].name
-    width = graph.output[0].type.tensor_type.shape.dim[-1]
-    nodes = _mean(hidden) if pooling == "mean" else _first(hidden)
-    graph.initializer.extend(
-        [
-            helper.make_tensor("pool_axis_1", TensorProto.INT64, [1], [1]),
-            helper.make_tensor("pool_axis_last", TensorProto.INT64, [1], [-1]),
-            helper.make_tensor("pool_zero", TensorProto.INT64, [], [0]),
-            helper.make_tensor("pool_tiny", TensorProto.FLOAT, [], [1e-9]),
-        ]
-    )
-    if normalize:
-        nodes += [
-            helper.make_node("ReduceL2", ["pooled", "pool_axis_last"], ["pool_norm"], keepdims=1),
-            helper.make_node("Max", ["pool_norm", "pool_tiny"], ["pool_safe_norm"]),
-            helper.make_node("Div", ["pooled", "pool_safe_norm"], ["embedding"]),
-        ]
-    else:
-        nodes.append(helper.make_node("Identity", ["pooled"], ["embedding"]))
-    _append(graph, nodes, "pool", "embedding", ["batch", width.dim_value or "dimensions"])
-
-
-def _mean(hidden: str) -> list[Any]:
-    return [
-        helper.make_node("Cast", ["attention_mask"], ["pool_mask"], to=TensorProto.FLOAT),
-        helper.make_node("Unsqueeze", ["pool_mask", "pool_axis_last"], ["pool_mask_3d"]),
-        helper.make_node("Mul", [hidden, "pool_mask_3d"], ["pool_masked"]),
-        helper.make_node("ReduceSum", ["pool_masked", "pool_axis_1"], ["pool_sum"], keepdims=0),
-        helper.make_node("ReduceSum", ["pool_mask", "pool_axis_1"], ["pool_count"], keepdims=1),
-        helper.make_node("Max", ["pool_count", "pool_tiny"], ["pool_safe_count"]),
-        helper.make_node("Div", ["pool_sum", "pool_safe_count"], ["pooled"]),
-    ]
-
-
-def _first(hidden: str) -> list[Any]:
-    return [helper.make_node("Gather", [hidden, "pool_zero"], ["pooled"], axis=1)]

@@ -1,12 +1,12 @@
 """A Hugging Face folder: what it holds, what it says of itself, and whether it can be built for a task."""
 
-import json
 import re
-import struct
 from pathlib import Path
 from typing import Any
 
+from build.pooling import read_pooling
 from build.source import HUGGING_FACE, Source, Unusable, digest_of
+from build.weights import missing, optional_json, read_json, weights_of
 from contracts.specs import Hints
 from contracts.tasks import Task
 
@@ -19,42 +19,22 @@ ARCHITECTURES = {
     Task.TOKEN_CLASSIFICATION: ("ForTokenClassification",),
     Task.QUESTION_ANSWERING: ("ForQuestionAnswering",),
     Task.FILL_MASK: ("ForMaskedLM",),
-    Task.FEATURE_EXTRACTION: ("Model",),
+    Task.FEATURE_EXTRACTION: ("",),  # a head that was trained on it besides is left out
     Task.TEXT_GENERATION: ("ForCausalLM", "LMHeadModel"),
     Task.TEXT2TEXT_GENERATION: ("ForConditionalGeneration",),
     Task.LANGUAGE_MODEL_SCORING: ("ForCausalLM", "LMHeadModel"),
 }
 # Architectures whose positions begin behind the padding's.
 SHIFTED = {"roberta", "xlm-roberta", "camembert", "mpnet"}
-POOLING = {"pooling_mode_mean_tokens": "mean", "pooling_mode_cls_token": "cls"}
-WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
-
-
-def _missing(folder: Path) -> list[str]:
-    """What has to be in the folder and is not."""
-    mistakes = [
-        f"no {name}; save the model with `save_pretrained` and a fast tokenizer"
-        for name in ("config.json", "tokenizer.json")
-        if not (folder / name).is_file()
-    ]
-    if not (folder / WEIGHTS).is_file() and not (folder / INDEX).is_file():
-        pickle = (
-            "; pytorch_model.bin is a pickle, which runs code when it is loaded, so it is not read"
-        )
-        has = pickle if (folder / "pytorch_model.bin").is_file() else ""
-        mistakes.append(
-            f"no {WEIGHTS}{has}; save the model with `save_pretrained` and a fast tokenizer"
-        )
-    return mistakes
 
 
 def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
     """The source; raises Unusable with everything that is missing, or the first thing that is wrong."""
-    if mistakes := _missing(folder):
+    if mistakes := missing(folder, pickle=hints.pickle):
         raise Unusable(*mistakes)
     if task not in ARCHITECTURES:
         raise Unusable(f"{task} cannot be built from a Hugging Face folder yet; correct `task`")
-    weight_bytes = sum(check_weights(path) for path in _weight_files(folder))
+    weight_bytes, pickled = weights_of(folder)
     config = read_json(folder / "config.json")
     architecture = str((config.get("architectures") or ["none"])[0])
     if not architecture.endswith(ARCHITECTURES[task]):
@@ -65,7 +45,7 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
     _check_vocabulary(folder, config)
     limit = read_max_tokens(folder, config, max_tokens)
     embeds = task is Task.FEATURE_EXTRACTION
-    pooling, normalize = read_pooling(folder) if embeds else ("", False)
+    pooling = read_pooling(folder, pickle=hints.pickle) if embeds else None
     has_labels = ARCHITECTURES[task][0].endswith("eClassification") or (
         task is Task.TOKEN_CLASSIFICATION
     )
@@ -82,59 +62,14 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         hidden=int(config.get("hidden_size", config.get("dim", 0))),
         max_tokens=limit,
         labels=labels,
-        pooling=pooling,
-        normalize=normalize,
+        pickled=pickled or any(layer.pickled for layer in (pooling.dense if pooling else ())),
+        pooling=pooling.modes if pooling else "",
+        dense=pooling.dense if pooling else (),
+        normalize=bool(pooling and pooling.normalize),
         pad_token_id=int(config.get("pad_token_id") or 0),
         licence=read_licence(folder),
         details=read_details(folder, config, task, labels) or _writing(folder, task, limit),
     )
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text("utf-8"))
-    except (ValueError, OSError) as error:
-        raise Unusable(f"{path.name} cannot be read ({error}); save the model again") from error
-    if not isinstance(document, dict):
-        raise Unusable(f"{path.name} is not a JSON object; save the model again")
-    return document
-
-
-def optional_json(path: Path) -> dict[str, Any]:
-    return read_json(path) if path.is_file() else {}
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    """One file, or the shards that an index names; none of them outside of the folder."""
-    if (folder / WEIGHTS).is_file():
-        return [folder / WEIGHTS]
-    names = sorted(set(dict(read_json(folder / INDEX).get("weight_map") or {}).values()))
-    for name in names:
-        if not isinstance(name, str) or Path(name).name != name:
-            raise Unusable(f"{INDEX} names {name!r}, which is no file of the folder")
-        if not (folder / name).is_file():
-            raise Unusable(f"{INDEX} names {name}, which is not there; copy it again")
-    return [folder / name for name in names]
-
-
-def check_weights(path: Path) -> int:
-    """The file's size, which is what its header says. https://github.com/huggingface/safetensors#format"""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(8)
-        length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
-        if length > size - 8:
-            raise Unusable(f"{path.name} is cut short; copy it again")
-        try:
-            header = json.loads(file.read(length))
-            end = max(
-                (t["data_offsets"][1] for k, t in header.items() if k != "__metadata__"), default=0
-            )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Unusable(f"{path.name} has no readable header; copy it again") from error
-    if 8 + length + end != size:
-        raise Unusable(f"{path.name} is {size} bytes but says {8 + length + end}; copy it again")
-    return size
 
 
 def _check_vocabulary(folder: Path, config: dict[str, Any]) -> None:
@@ -181,28 +116,6 @@ def read_max_tokens(folder: Path, config: dict[str, Any], asked: int | None) -> 
     if asked and asked > most:
         raise Unusable(f"reads {most} tokens at most, but max_tokens asks for {asked}; lower it")
     return asked or most
-
-
-def read_pooling(folder: Path) -> tuple[str, bool]:
-    """How sentence-transformers makes one vector of many, by the folder's own `modules.json`."""
-    path = folder / "modules.json"
-    if not path.is_file():
-        raise Unusable(
-            "no modules.json, so how tokens become one vector is not known; save it with sentence-transformers"
-        )
-    modules = json.loads(path.read_text("utf-8"))
-    kinds = [str(module.get("type", "")).rsplit(".", 1)[-1] for module in modules]
-    if kinds not in (["Transformer", "Pooling"], ["Transformer", "Pooling", "Normalize"]):
-        raise Unusable(
-            f"modules.json asks for {', '.join(kinds)}; only Transformer, Pooling and Normalize are known"
-        )
-    asked = read_json(folder / modules[1]["path"] / "config.json")
-    modes = [
-        key for key, value in asked.items() if key.startswith("pooling_mode_") and value is True
-    ]
-    if len(modes) != 1 or modes[0] not in POOLING:
-        raise Unusable(f"pools by {', '.join(modes) or 'nothing'}; only mean and cls are known")
-    return POOLING[modes[0]], kinds[-1] == "Normalize"
 
 
 def read_details(

@@ -16,14 +16,14 @@ from build.bare import check_inputs, fixed_length, limit_of, pad_id, sizes
 from build.errors import ExportFailed
 from build.graphs import every_node
 from build.huggingface import (
-    optional_json,
     read_details,
     read_labels,
     read_licence,
     read_max_tokens,
-    read_pooling,
 )
+from build.pooling import read_pooling
 from build.source import ONNX, Source, Unusable, digest_of
+from build.weights import optional_json
 from contracts.specs import Hints
 from contracts.tasks import Task
 from functions.inference.tokens import INPUTS
@@ -63,9 +63,8 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
     labels = hints.labels
     if task in LABELLED and not labels:
         labels = _labels_of(config, task)
-    pooling, normalize = ("", False)
-    if task is Task.FEATURE_EXTRACTION and _rank(graph) == 3:
-        pooling, normalize = read_pooling(folder)
+    pooled = task is Task.FEATURE_EXTRACTION and _rank(graph) == 3
+    pooling = read_pooling(folder) if pooled else None
     return Source(
         kind=ONNX,
         folder=folder,
@@ -80,8 +79,9 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         hidden=int(config.get("hidden_size", 0)),
         max_tokens=read_max_tokens(folder, config, limit_of(max_tokens, length)),
         labels=labels,
-        pooling=pooling,
-        normalize=normalize,
+        pooling=pooling.modes if pooling else "",
+        dense=pooling.dense if pooling else (),
+        normalize=bool(pooling and pooling.normalize),
         pad_token_id=int(config.get("pad_token_id") or pad_id(tokenizer)),
         licence=read_licence(folder),
         details={

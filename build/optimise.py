@@ -1,17 +1,28 @@
 """The exported graph with the task's head on it, plain, and fused into operators that ONNX Runtime has kernels for."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import onnx
 from onnx import helper
 
+from build.attention import fuse_attention, raised, written_out
 from build.heads import add_head
 from build.quiet import quiet
 from build.source import Source
+from functions.inference.session import open_session
 
-# Architectures whose attention the optimiser knows by this name.
-FUSED_AS = {"bert": "bert", "distilbert": "bert", "roberta": "bert", "xlm-roberta": "bert"}
+# What of a fused graph is worth telling.
+TOLD = (
+    "Attention",
+    "ONNX Attention",
+    "SkipLayerNormalization",
+    "LayerNormalization",
+    "BiasGelu",
+    "Gelu",
+    "FastGelu",
+)
 
 
 def plain(source: Source, exported: Path, destination: Path) -> Path:
@@ -22,33 +33,63 @@ def plain(source: Source, exported: Path, destination: Path) -> Path:
 
 
 def fuse(source: Source, graph: Path, destination: Path) -> Path:
-    """The plain graph with attention, layer norms and GELU each as one operator, where their patterns match."""
-    return _save(_fused(source, graph), destination)
+    """The plain graph with attention, layer norms and GELU each as one operator, saved with a word of what was found.
+
+    Every architecture is tried as BERT, whose patterns most share. Where attention stays written out, ours takes the
+    place of the optimiser's. A graph that the optimiser leaves broken stays as it was.
+    """
+    model = _by_optimiser(source, graph, attention=True)
+    left = written_out(model.graph)
+    if left:
+        other = _by_optimiser(source, graph, attention=False)
+        fuse_attention(other.graph, source.heads)
+        if written_out(other.graph) < left:
+            model = raised(other)
+    try:
+        _save(model, destination, _told(model.graph))
+        open_session(destination, threads=1, device="cpu")
+    except Exception:  # neither the checker nor ONNX Runtime says which of many kinds it raises
+        _save(onnx.load(graph), destination, "nothing")
+    return destination
 
 
-def _save(model: Any, destination: Path) -> Path:
+def fused_into(graph: Path) -> str:
+    """What a fused graph, or a candidate made from one, says was found in it."""
+    return str(onnx.load(graph, load_external_data=False).doc_string)
+
+
+def _by_optimiser(source: Source, graph: Path, *, attention: bool) -> Any:
+    from onnxruntime.transformers import optimizer
+    from onnxruntime.transformers.fusion_options import FusionOptions
+
+    options = FusionOptions("bert")
+    options.enable_attention = attention
+    with quiet():
+        fused = optimizer.optimize_model(
+            str(graph),
+            model_type="bert",
+            num_heads=source.heads,
+            hidden_size=source.hidden,
+            optimization_options=options,
+            opt_level=1,  # what is constant is computed first: relative positions, say
+        )
+    return fused.model
+
+
+def _told(graph: Any) -> str:
+    counts = Counter(
+        f"ONNX {node.op_type}" if node.op_type == "Attention" and not node.domain else node.op_type
+        for node in graph.node
+    )
+    return ", ".join(f"{counts[name]} {name}" for name in TOLD if counts[name]) or "nothing"
+
+
+def _save(model: Any, destination: Path, what: str = "") -> Path:
     if not any(entry.domain == "com.microsoft" for entry in model.opset_import):
         # The fused operators are ONNX Runtime's own.
         model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
     del model.metadata_props[:]
-    model.producer_name, model.producer_version, model.doc_string = "turnout", "", ""
+    model.producer_name, model.producer_version, model.doc_string = "turnout", "", what
     onnx.checker.check_model(model, full_check=False)
     onnx.save(model, destination)
     return destination
-
-
-def _fused(source: Source, graph: Path) -> Any:
-    """The graph with attention, layer norms and GELU each as one operator, unchanged where none match."""
-    if source.model_type not in FUSED_AS:
-        return onnx.load(graph)
-    from onnxruntime.transformers import optimizer
-
-    with quiet():
-        fused = optimizer.optimize_model(
-            str(graph),
-            model_type=FUSED_AS[source.model_type],
-            num_heads=source.heads,
-            hidden_size=source.hidden,
-            opt_level=0,
-        )
-    return fused.model

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from build import tails, tfsource, torchscript
 from build.errors import SourceError
 from build.quiet import quiet
-from build.source import HUGGING_FACE, ONNX, SAVED_MODEL, TFLITE, TORCHSCRIPT, Source
+from build.source import HUGGING_FACE, ONNX, SAVED_MODEL, TFLITE, TORCHSCRIPT, Dense, Source
+from build.weights import WEIGHTS
 from contracts.manifest import Manifest
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier
@@ -182,15 +183,37 @@ def _forward(model: Any, source: Source, feeds: Feeds) -> NDArray[np.float32]:
 
 
 def _pool(source: Source, output: Any, mask: Any) -> Any:
+    """A vector for each text, by torch alone; texts are padded on the right."""
     import torch
 
-    hidden = output.last_hidden_state
-    if source.pooling == "cls":
-        pooled = hidden[:, 0]
-    else:
-        weights = mask.unsqueeze(-1).float()
-        pooled = (hidden * weights).sum(1) / weights.sum(1).clamp(min=1e-9)
+    hidden, weights = output.last_hidden_state, mask.unsqueeze(-1).float()
+    count, total = weights.sum(1).clamp(min=1e-9), (hidden * weights).sum(1)
+    places = weights.cumsum(1) * weights
+    ways = {
+        "cls": lambda: hidden[:, 0],
+        "max": lambda: hidden.masked_fill(weights == 0, -torch.inf).max(1).values,
+        "mean": lambda: total / count,
+        "mean_sqrt_len_tokens": lambda: total / count.sqrt(),
+        "weightedmean": lambda: (hidden * places).sum(1) / places.sum(1).clamp(min=1e-9),
+        "lasttoken": lambda: hidden[torch.arange(len(hidden)), mask.sum(1) - 1],
+    }
+    pooled = torch.cat([ways[mode]() for mode in source.pooling.split("+")], dim=-1)
+    for dense in source.dense:
+        pooled = _layer(source, dense, pooled)
     return torch.nn.functional.normalize(pooled, dim=-1) if source.normalize else pooled
+
+
+def _layer(source: Source, dense: Dense, vectors: Any) -> Any:
+    import torch
+    from safetensors.torch import load_file
+
+    weights = load_file(source.folder / dense.place / WEIGHTS)
+    bias = weights.get("linear.bias")
+    activation = getattr(torch.nn, dense.activation)()
+    made = torch.nn.functional.linear(
+        vectors, weights["linear.weight"].float(), None if bias is None else bias.float()
+    )
+    return activation(made)
 
 
 def _check_tokens(source: Source, original: Encoder, requests: Sequence[PredictRequest]) -> None:

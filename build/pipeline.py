@@ -34,6 +34,7 @@ from build.publish import publish, work_folder, write_json
 from build.quantize import Recipe
 from build.report import write_report
 from build.timing import Timing, time_all
+from build.weights import unpickled
 from contracts.errors import ModelFailed
 from contracts.tasks import Tier
 from functions.inference.session import threads_of
@@ -208,8 +209,8 @@ def build_all(steps: Sequence[Step], out: Path, progress: Progress) -> None:
     for model, of_model in groupby(todo, key=lambda step: step.model):
         cache = Cache(out / FOLDER / model)
         for _, group in groupby(of_model, key=lambda step: step.source):
-            tiers = list(group)
             with work_folder(out) as folder:
+                tiers = _unpickled(list(group), folder)
                 work = Workspace(folder=folder, step=tiers[0], cache=cache)
                 work = run(work, SOURCE_STAGES, progress, done=0)
                 for step in tiers:
@@ -227,6 +228,12 @@ def _copy(step: Step, out: Path, progress: Progress) -> None:
     progress.stage(step.name, "proving the edge copy", 0.95)
     with work_folder(out) as folder:
         copy_edge(out / step.model / step.tier, folder)
+
+
+def _unpickled(steps: Sequence[Step], folder: Path) -> list[Step]:
+    """The steps of one source, with weights that are safe to load."""
+    source = unpickled(steps[0].source, folder / "source")
+    return [replace(step, source=source) for step in steps]
 
 
 def run(

@@ -105,6 +105,10 @@ def _blocked(recipe: Recipe, model: Any, feeds: Sequence[Feeds], place: Path) ->
     return [node for node in nodes if node.output[0] in picked]
 
 
+def _operators(graph: Any) -> list[str]:
+    return sorted({node.op_type for node in products(graph)}) or list(PRODUCTS)
+
+
 def _dynamic(recipe: Recipe, model: Any, destination: Path) -> Any:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -112,7 +116,8 @@ def _dynamic(recipe: Recipe, model: Any, destination: Path) -> Any:
         quantize_dynamic(
             model,
             destination,
-            op_types_to_quantize=list(PRODUCTS),
+            # ONNX's own Attention has no weights, and would be taken for ONNX Runtime's, which does.
+            op_types_to_quantize=_operators(model.graph),
             per_channel=recipe.per_channel,
             reduce_range=recipe.reduce_range,
             weight_type=QuantType.QInt8,

@@ -27,13 +27,32 @@ PARTS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Dense:
+    """A layer over a text's vector: `place` is its folder within the source's, with the weights."""
+
+    place: str
+    activation: str
+    pickled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pooling:
+    """How a text's vector is made of those of its tokens: by `modes`, joined by a plus, then layers, then length 1."""
+
+    modes: str
+    dense: tuple[Dense, ...] = ()
+    normalize: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
     """A source that was found usable. `digest` covers every file a model is made of.
 
     `kind` says what it was saved as, `details` what the code that serves it has to know besides (see Manifest). A bare
     graph has a `file`, and `inputs` say what it takes, in order; `quantized` that it is so already. `end` is how it
     makes probabilities of logits, where it does; `one_text` says that it takes one text at a time; `tools` are the
-    versions of what else made the graph; `stored` says in which types the weights are, where those are not floats.
+    versions of what else made the graph; `stored` says in which types the weights are, where those are not floats;
+    `pickled` that they have to be taken out of a pickle first.
     """
 
     kind: str
@@ -48,7 +67,9 @@ class Source:
     max_tokens: int
     labels: tuple[str, ...] = ()
     pooling: str = ""
+    dense: tuple[Dense, ...] = ()
     normalize: bool = False
+    pickled: bool = False
     pad_token_id: int = 0
     licence: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)

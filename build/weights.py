@@ -1,112 +1,156 @@
-"""The weights of a graph as numbers, however they are stored: what products multiply by and tables look up."""
+"""The weights in a Hugging Face folder: safetensors, or a pickle where the user allows it, and whether they are whole.
 
-from collections.abc import Callable, Mapping
+A pickle is a program that makes objects when it is run. torch reads one without running what it does not know
+(`weights_only`), so no more than tensors can come of it; `unpickled` saves these as safetensors, and all that follows
+reads those.
+"""
+
+import json
+import re
+import shutil
+import struct
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-from onnx import numpy_helper
+from build.errors import SourceError
+from build.source import Source, Unusable
 
-from build.graphs import Floats
-from build.smooth import SCALES, SMOOTHED
-
-# What quantization puts behind the name of what a product makes, before it is scaled and a bias is added.
-SUFFIXES = ("_output_quantized", "_MatMul", "_blocks")
-Arrays = Mapping[str, Any]
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+# What goes along with unpickled weights: settings, tokenizers, and weights that are none.
+ALONG = {".json", ".txt", ".model", ".safetensors"}
 
 
-def weights(graph: Any) -> dict[str, Floats]:
-    """Matrices [in, out] and tables [rows, width] by the name of what is made with them; smoothing is undone."""
-    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    found = {}
-    for node in graph.node:
-        read = READERS.get(node.op_type)
-        matrix = read(node, arrays) if read else None
-        if matrix is not None and matrix.ndim == 2:
-            name, scale = _name(node), arrays.get(f"{_name(node)}{SMOOTHED}{SCALES}")
-            found[name] = matrix if scale is None else matrix * scale[:, None]
-    return found
+def missing(folder: Path, *, pickle: bool) -> list[str]:
+    """What has to be in the folder and is not."""
+    mistakes = [
+        f"no {name}; save the model with `save_pretrained` and a fast tokenizer"
+        for name in ("config.json", "tokenizer.json")
+        if not (folder / name).is_file()
+    ]
+    mistake = lacking(folder, pickle=pickle)
+    return [*mistakes, mistake] if mistake else mistakes
 
 
-def _name(node: Any) -> str:
-    name: str = node.output[0]
-    if node.op_type == "EmbedLayerNormalization":
-        return f"{name}_words"
-    for suffix in SUFFIXES:
-        name = name.removesuffix(suffix)
-    return name
+def lacking(folder: Path, *, pickle: bool) -> str:
+    """What is wrong where there are no weights that may be read; empty where there are."""
+    has_pickle = _has(folder, PICKLE, PICKLE_INDEX)
+    if _has(folder, WEIGHTS, INDEX) or (pickle and has_pickle):
+        return ""
+    why = (
+        "; its weights are a pickle, which can run code when it is loaded; `pickle = true` in the model's table "
+        "has the weights read and nothing run"
+        if has_pickle
+        else "; save the model with `save_pretrained` and a fast tokenizer"
+    )
+    return f"no {WEIGHTS}{why}"
 
 
-def _constant(place: int) -> Callable[[Any, Arrays], Any]:
-    return lambda node, arrays: _floats(arrays.get(node.input[place]))
+def _has(folder: Path, *names: str) -> bool:
+    return any((folder / name).is_file() for name in names)
 
 
-def _floats(array: Any) -> Any:
-    return array if array is not None and array.dtype == np.float32 else None
+def weights_of(folder: Path) -> tuple[int, bool]:
+    """How many bytes they are, and whether they are a pickle; raises Unusable where they are not whole."""
+    if _has(folder, WEIGHTS, INDEX):
+        return sum(check_weights(path) for path in _files(folder, WEIGHTS, INDEX)), False
+    return sum(path.stat().st_size for path in _files(folder, PICKLE, PICKLE_INDEX)), True
 
 
-def _gemm(node: Any, arrays: Arrays) -> Any:
-    matrix = _floats(arrays.get(node.input[1]))
-    return matrix.T if matrix is not None and _number(node, "transB") else matrix
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (ValueError, OSError) as error:
+        raise Unusable(f"{path.name} cannot be read ({error}); save the model again") from error
+    if not isinstance(document, dict):
+        raise Unusable(f"{path.name} is not a JSON object; save the model again")
+    return document
 
 
-def _integer(node: Any, arrays: Arrays) -> Any:
-    """A product of whole numbers: its scale has the weight's name, as ONNX Runtime's quantizer gives it."""
-    name = node.input[1].removesuffix("_quantized")
-    return _scaled(arrays, node.input[1], f"{name}_scale", f"{name}_zero_point")
+def optional_json(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}
 
 
-def _attention(node: Any, arrays: Arrays) -> Any:
-    zero = node.input[7] if len(node.input) > 7 else ""
-    return _scaled(arrays, node.input[1], node.input[4], zero)
+def _files(folder: Path, weights: str, index: str) -> list[Path]:
+    """One file, or the shards that an index names; none of them outside of the folder."""
+    if (folder / weights).is_file():
+        return [folder / weights]
+    names = sorted(set(dict(read_json(folder / index).get("weight_map") or {}).values()))
+    for name in names:
+        if not isinstance(name, str) or Path(name).name != name:
+            raise Unusable(f"{index} names {name!r}, which is no file of the folder")
+        if not (folder / name).is_file():
+            raise Unusable(f"{index} names {name}, which is not there; copy it again")
+    return [folder / name for name in names]
 
 
-def _scaled(arrays: Arrays, weight: str, scale: str, zero: str) -> Any:
-    if weight not in arrays or scale not in arrays:
-        return None
-    offset = arrays[zero].astype(np.float32) if zero in arrays else np.float32(0)
-    return (arrays[weight].astype(np.float32) - offset) * arrays[scale]
+def check_weights(path: Path) -> int:
+    """The file's size, which is what its header says. https://github.com/huggingface/safetensors#format"""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(8)
+        length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
+        if length > size - 8:
+            raise Unusable(f"{path.name} is cut short; copy it again")
+        try:
+            header = json.loads(file.read(length))
+            end = max(
+                (t["data_offsets"][1] for k, t in header.items() if k != "__metadata__"), default=0
+            )
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Unusable(f"{path.name} has no readable header; copy it again") from error
+    if 8 + length + end != size:
+        raise Unusable(f"{path.name} is {size} bytes but says {8 + length + end}; copy it again")
+    return size
 
 
-def _blocks(node: Any, arrays: Arrays) -> Any:
-    """Columns in blocks around the middle of their range, each block with its scale."""
-    packed, scales = arrays.get(node.input[1]), arrays.get(node.input[2])
-    if packed is None or scales is None:
-        return None
-    rows, columns, bits = (_number(node, name) for name in ("K", "N", "bits"))
-    numbers = _unpacked(packed, bits).reshape(columns, scales.size // columns, -1)
-    matrix = (numbers - 2 ** (bits - 1)) * scales.reshape(columns, -1, 1)
-    return matrix.reshape(columns, -1)[:, :rows].T.astype(np.float32)
+def unpickled(source: Source, destination: Path) -> Source:
+    """The source with its pickles as safetensors, in a new folder; itself where it has none. Raises SourceError."""
+    if not source.pickled:
+        return source
+    for path in sorted(source.folder.rglob("*")):
+        pickle = re.fullmatch(r"pytorch_model.*\.bin", path.name)
+        if not path.is_file() or not (pickle or path.suffix in ALONG):
+            continue
+        target = destination / path.relative_to(source.folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not pickle:
+            shutil.copyfile(path, target)
+        elif not path.with_name(_renamed(path.name)).exists():
+            _convert(path, target.with_name(_renamed(path.name)))
+    index = destination / PICKLE_INDEX
+    if index.is_file():
+        document = read_json(index)
+        names = {tensor: _renamed(name) for tensor, name in document["weight_map"].items()}
+        (destination / INDEX).write_text(json.dumps({**document, "weight_map": names}), "utf-8")
+        index.unlink()
+    return replace(source, folder=destination, tokenizer=destination / "tokenizer.json")
 
 
-def _unpacked(packed: Any, bits: int) -> Any:
-    """The numbers of bytes that hold one or two of them, the lower half first."""
-    numbers = packed.astype(np.float32)
-    if bits == 8:
-        return numbers
-    return np.stack([packed & 15, packed >> 4], axis=-1).astype(np.float32)
+def _renamed(name: str) -> str:
+    return name.replace("pytorch_model", "model").replace(".bin", ".safetensors")
 
 
-def _rows(node: Any, arrays: Arrays) -> Any:
-    packed, scales = arrays.get(node.input[0]), arrays.get(node.input[2])
-    if packed is None or scales is None or packed.dtype != np.uint8:
-        return None
-    numbers = packed.reshape(len(packed), -1).astype(np.float32) - 128
-    per_row = scales.reshape(len(packed), -1)
-    return numbers * np.repeat(per_row, numbers.shape[1] // per_row.shape[1], axis=1)
+def _convert(path: Path, destination: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
 
-
-def _number(node: Any, name: str) -> int:
-    return next((int(a.i) for a in node.attribute if a.name == name), 0)
-
-
-READERS: dict[str, Callable[[Any, Arrays], Any]] = {
-    "Attention": _constant(1),
-    "EmbedLayerNormalization": _constant(2),
-    "Gather": _constant(0),
-    "GatherBlockQuantized": _rows,
-    "Gemm": _gemm,
-    "MatMul": _constant(1),
-    "MatMulInteger": _integer,
-    "MatMulNBits": _blocks,
-    "QAttention": _attention,
-}
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # of many kinds, by what is wrong with the file
+        asked = re.search(r"GLOBAL (\S+)", str(error))
+        why = (
+            f"asks for {asked.group(1)}, which is not run" if asked else f"cannot be read ({error})"
+        )
+        raise SourceError([f"{path}: {why}; save the model as safetensors"]) from error
+    if not isinstance(found, dict) or not all(torch.is_tensor(value) for value in found.values()):
+        raise SourceError(
+            [f"{path}: holds more than weights by name; save the model as safetensors"]
+        )
+    # Tied weights share their bytes, which safetensors does not save.
+    save_file(
+        {name: tensor.clone().contiguous() for name, tensor in found.items()},
+        destination,
+        metadata={"format": "pt"},
+    )

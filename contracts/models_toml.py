@@ -132,6 +132,7 @@ MODEL_KEYS = {
     "tokenizer": PATH,
     "labels": NAMES,
     "inputs": NAMES,
+    "pickle": FLAG,
     "cpu": TABLE,
     "gpu": TABLE,
     "gate": TABLE,
@@ -201,6 +202,7 @@ class _Reader:
                 tokenizer=base / taken["tokenizer"] if "tokenizer" in taken else None,
                 labels=taken.get("labels", ()),
                 inputs=taken.get("inputs", ()),
+                pickle=taken.get("pickle", False),
             ),
         )
 

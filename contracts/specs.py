@@ -46,11 +46,15 @@ class Gate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hints:
-    """What a bare graph does not say of itself: its tokenizer, its labels, and what its inputs are in order."""
+    """What a source does not say of itself: a bare graph's tokenizer, labels, and inputs in their order.
+
+    `pickle` is the user's leave to read weights out of a pickle.
+    """
 
     tokenizer: Path | None = None
     labels: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
+    pickle: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,6 +56,20 @@ def pickled(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
 
+def prompted(folder: Path) -> None:
+    """A folder whose model is asked with a prompt that the caller never writes."""
+    settings = {"prompts": {"query": "query: "}, "default_prompt_name": "query"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(settings), "utf-8")
+
+
+def cased(folder: Path) -> None:
+    """A folder that has sentence-transformers write texts in small letters, where its tokenizer does not."""
+    (folder / "sentence_bert_config.json").write_text('{"do_lower_case": true}', "utf-8")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    tokenizer["normalizer"]["lowercase"] = False
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
+
+
 CLASSES, VECTORS = Task.TEXT_CLASSIFICATION, Task.FEATURE_EXTRACTION
 POOLING = "1_Pooling/config.json"
 SAVE = "; save the model with `save_pretrained` and a fast tokenizer"
@@ -69,7 +83,7 @@ TWICE = {"0": "a", "1": "a", "2": "b"}
         (CLASSES, shutil.rmtree, "not a folder; put a Hugging Face model there, or correct `source`"),
         (CLASSES, removed("config.json"), f"no config.json{SAVE}"),
         (CLASSES, removed("tokenizer.json"), f"no tokenizer.json{SAVE}"),
-        (CLASSES, pickled, "no model.safetensors; pytorch_model.bin is a pickle, which runs code"),
+        (CLASSES, pickled, "no model.safetensors; its weights are a pickle, which can run code"),
         (CLASSES, cut("model.safetensors", 0), "model.safetensors is cut short; copy it again"),
         (CLASSES, cut("model.safetensors", 4), "model.safetensors is cut short; copy it again"),
         (CLASSES, cut("model.safetensors", 200), "model.safetensors is cut short; copy it again"),
@@ -80,8 +94,11 @@ TWICE = {"0": "a", "1": "a", "2": "b"}
         (CLASSES, change("config.json", id2label=TWICE), NAMES),
         (CLASSES, change("config.json", vocab_size=30), "tokenizer.json makes ids up to 39, but the embedding has 30"),
         (VECTORS, removed("modules.json"), "no modules.json, so how tokens become one vector is not known"),
-        (VECTORS, change(POOLING, pooling_mode_mean_tokens=False), "pools by nothing; only mean and cls are known"),
-        (VECTORS, change(POOLING, pooling_mode_max_tokens=True), "pools by pooling_mode_mean_tokens, pooling_mode_max"),
+        (VECTORS, change(POOLING, pooling_mode_mean_tokens=False), "pools by nothing; known are cls, max, mean,"),
+        (VECTORS, change(POOLING, pooling_mode="median"), "pools by median; known are cls, max, mean,"),
+        (VECTORS, cut("modules.json", 30), "modules.json cannot be read"),
+        (VECTORS, prompted, "puts 'query: ' before every text, by its default prompt, which is not done here"),
+        (VECTORS, cased, "writes texts in small letters by `do_lower_case` in sentence_bert_config.json"),
     ],
 )  # fmt: skip
 def test_an_unusable_source_is_named_with_what_to_do(
@@ -98,13 +115,13 @@ def test_a_layer_that_is_not_known_is_named(sources: dict[Task, Path], tmp_path:
     folder = shutil.copytree(sources[Task.FEATURE_EXTRACTION], tmp_path / "source")
     modules = json.loads((folder / "modules.json").read_text("utf-8"))
     modules.insert(
-        2, {"idx": 2, "name": "2", "path": "2_Dense", "type": "sentence_transformers.models.Dense"}
+        2, {"idx": 2, "name": "2", "path": "2_LSTM", "type": "sentence_transformers.models.LSTM"}
     )
     (folder / "modules.json").write_text(json.dumps(modules), "utf-8")
     _, mistakes = inspect(folder, Task.FEATURE_EXTRACTION, None)
     assert mistakes == [
-        f"{folder}: modules.json asks for Transformer, Pooling, Dense, Normalize; "
-        "only Transformer, Pooling and Normalize are known"
+        f"{folder}: modules.json asks for Transformer, Pooling, LSTM, Normalize; "
+        "known are Transformer, Pooling, then any Dense, then Normalize"
     ]
 
 

@@ -26,12 +26,12 @@ from build.errors import NotFed
 from build.golden import read_golden
 from build.graphs import PRODUCTS
 from build.layers import compare, nearest
+from build.matrices import weights
 from build.nbits import weights_only
 from build.original import feeds_of
 from build.prepared import Pair, pairs, prepared
 from build.quantize import INT8, Recipe
 from build.tables import shrink_tables
-from build.weights import weights
 from contracts.models_toml import read_models_toml
 from contracts.tasks import Task
 from functions.inference.session import open_session

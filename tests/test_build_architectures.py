@@ -1,0 +1,71 @@
+"""Encoders of every architecture: exported, fused, sealed, and answering as transformers does, alone and in a batch."""
+
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+from build import encoders
+from build.attempt import seal
+from build.attention import written_out
+from build.optimise import fused_into
+from build.plan import plan
+from build.quantize import FLOAT
+from build.quiet import quiet
+from contracts.prediction import PredictRequest
+from functions.inference.engine import Engine
+from tests.tiny_bert import deployment, texts, write_rows
+from tests.tiny_zoo import ZOO, Architecture, classifier_of
+
+TEXTS = texts(10)
+
+
+def by_transformers(folder: Path) -> list[dict[str, Any]]:
+    """Label and score of each text, one text at a time, so without padding."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    with quiet():
+        model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    with torch.inference_mode():
+        scores = [
+            model(**tokenizer(text, return_tensors="pt")).logits[0].softmax(-1) for text in TEXTS
+        ]
+    names = model.config.id2label
+    return [{"label": names[int(s.argmax())], "score": float(s.max())} for s in scores]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("architecture", ZOO, ids=[one.name for one in ZOO])
+def test_an_architecture_is_fused_and_answers_as_transformers_does(
+    tmp_path: Path, architecture: Architecture
+) -> None:
+    folder = classifier_of(tmp_path / "source", architecture)
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in TEXTS])
+    (step, _) = plan(deployment(folder, rows), tmp_path / "out")
+    prepared, parts = tmp_path / "prepared", tmp_path / "parts"
+    for made in (prepared, parts):
+        made.mkdir()
+    encoders.prepare(step.source, prepared, lambda text: None)
+    encoders.make(FLOAT[1], step.source, prepared, step.rows, parts)
+    found = fused_into(parts / "model.onnx")
+    assert ("Attention" in found) == bool(architecture.attention)
+    assert found.startswith(architecture.attention)
+    assert "Normalization" in found
+    assert written_out(onnx.load(parts / "model.onnx").graph) == 0
+    original = encoders.original(step.source, step.rows, prepared)
+    seal(tmp_path / "artefact", step, FLOAT[1], parts, original)
+    engine = Engine.load(tmp_path / "artefact")
+    right = by_transformers(folder)
+    assert len({one["label"] for one in right}) > 1
+    for size in (1, len(TEXTS)):
+        asked = [tuple(TEXTS[i : i + size]) for i in range(0, len(TEXTS), size)]
+        outputs = [
+            o for inputs in asked for o in engine.predict(PredictRequest(inputs=inputs)).outputs
+        ]
+        assert [o["label"] for o in outputs] == [one["label"] for one in right]
+        assert [o["score"] for o in outputs] == pytest.approx(
+            [one["score"] for one in right], abs=1e-4
+        )
