@@ -23,7 +23,7 @@ from contracts.specs import CpuSpec, Hints
 # What its authors trained it with.
 WINDOW, UNITS, TINY = 40, 128, 1e-7
 MARK, UNKNOWN = "<s>", "<pad>"
-SENTENCES, MOST = 120, 256
+SENTENCES, MOST = 60, 128
 
 
 def network(weights: Path) -> Any:
@@ -135,7 +135,7 @@ def main() -> None:
             script,
             rows,
             Path(scratch) / "out",
-            cpu=CpuSpec(max_tokens=MOST),
+            cpu=CpuSpec(max_tokens=MOST, portable=False),
             hints=Hints(
                 tokenizer=tokenizer(options.weights, Path(scratch) / "tokenizer.json"),
                 inputs=("input_ids",),

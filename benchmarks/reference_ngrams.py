@@ -168,7 +168,10 @@ def main() -> None:
         texts = sentences(options.data, set(read_words(arpa)[0]) - {"<unk>"})
         start = time.perf_counter()
         engine, evidence = built(
-            arpa, texts, Path(scratch) / "out", cpu=CpuSpec(objective=options.objective)
+            arpa,
+            texts,
+            Path(scratch) / "out",
+            cpu=CpuSpec(objective=options.objective, portable=False),
         )
         took = time.perf_counter() - start
         apart, tokens = [], 0

@@ -20,7 +20,6 @@ from contracts.errors import Mistake, ModelFailed, pointer
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from contracts.manifest import BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
-from functions.inference.encoder import Forward
 from functions.inference.generation import MODEL, TOKENIZER, not_texts, plain_tokenizer
 from functions.inference.model import Outputs, Parameters
 from functions.inference.session import open_session
@@ -28,6 +27,8 @@ from functions.inference.tokens import INPUTS, Feeds, encode
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from functions.inference.encoder import Forward
 
 PER_TOKEN, POSITIONS = "per_token", "position_ids"
 KNOWN = (*INPUTS, POSITIONS)
@@ -42,7 +43,7 @@ class Scorer:
     """A tokenizer, and a forward pass that ends in the log-probabilities of what it is fed."""
 
     tokenizer: Tokenizer
-    forward: Forward
+    forward: "Forward"
     input_names: tuple[str, ...]
     max_tokens: int
     providers: tuple[str, ...] = ()
