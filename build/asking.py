@@ -23,11 +23,11 @@ MOST, MOST_INFORMED, FEWEST, FEWEST_WRITTEN = 200, 60, 50, 8
 # Bytes of weights times tokens read: a core of an EPYC of 2024 emulates 1.0e9 to 1.7e9 of them in a second, so this is
 # about a minute on two.
 BUDGET = 1e11
-# Tokens that a model that writes is led along, at most. One read alone takes as long as some four that are read
-# together (SmolLM2-135M there: 0.3e9). So many characters make about one token.
+# Tokens that a model that writes is led along, at most. One read alone takes as long as four that are read together
+# (SmolLM2-135M there: 0.3e9). So many characters make about one token.
 STEPS, ALONE, CHARACTERS = 32, 4, 4
 # Rows that make a second process worth its start, which takes an emulator some five seconds.
-WORTH = 8
+WORTH = 4
 
 T = TypeVar("T")
 Asked = tuple[PredictRequest, Sequence[int] | None]
