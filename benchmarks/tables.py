@@ -27,7 +27,7 @@ def table(result: dict[str, Any]) -> str:
     where = result["machine"]
     source = (
         f"{where['cpu']}, {where['cores']} cores, {result['date']}, commit {result['commit']}; "
-        f"`python -m benchmarks.{result['name']}`"
+        f"`python -m {result.get('command', 'benchmarks.' + result['name'])}`"
     )
     return "\n".join([*lines, "", source, ""])
 

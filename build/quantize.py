@@ -9,6 +9,8 @@ import onnx
 
 from build.blocks import in_blocks
 from build.graphs import PRODUCTS, drop_unused, products
+from build.pairs import widen
+from build.products import join
 from build.quiet import quiet
 from build.sensitive import most_sensitive
 from build.smooth import smooth
@@ -21,8 +23,8 @@ from functions.inference.tokens import Feeds
 class Recipe:
     """One way to make a candidate from the plain or the fused graph.
 
-    INT8 weights are per channel and keep 7 of their 8 bits (`reduce_range`): on x86 processors without VNNI, products
-    of 8-bit weights and activations saturate 16-bit sums, and one model would answer differently from host to host.
+    INT8 weights are per channel and no larger than 16-bit sums bear (`reduce_range`, see build.pairs): on x86
+    processors without VNNI these would saturate, and one model would answer differently from host to host.
     `ranges` are those of activations: of each request (dynamic), or fixed on the user's rows (static). `smoothed` evens
     activations out first; `blocks` is how many of the most sensitive products are computed in blocks, -1 is all.
     `given` is a graph that was quantized before it came here, `bits` are those of the weights of a model that writes,
@@ -91,6 +93,7 @@ def make(
         model = _dynamic(recipe, model, destination)
     if recipe.ranges == "static":
         fix_ranges(model, feeds, place)
+    join(model.graph)
     drop_unused(model.graph)
     onnx.save(model, destination)
     return destination
@@ -112,6 +115,8 @@ def _operators(graph: Any) -> list[str]:
 def _dynamic(recipe: Recipe, model: Any, destination: Path) -> Any:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    full = onnx.GraphProto()
+    full.CopyFrom(model.graph)  # the quantizer changes what it is given
     with quiet():
         quantize_dynamic(
             model,
@@ -124,4 +129,7 @@ def _dynamic(recipe: Recipe, model: Any, destination: Path) -> Any:
             # The optimiser leaves no shapes behind, so the type of a weight's neighbours is said here.
             extra_options={"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
         )
-    return onnx.load(destination)
+    quantized = onnx.load(destination)
+    if recipe.per_channel and recipe.reduce_range:
+        widen(quantized, full)
+    return quantized

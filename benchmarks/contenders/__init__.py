@@ -1,0 +1,108 @@
+"""The ways to run one model that are compared, each in a process of its own (`benchmarks.contenders.worker`).
+
+A contender's module is imported in the contender's own environment, which holds its packages and none of ours: here
+nothing but the standard library and numpy is imported before a contender is opened.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A text, its tokens as the model reads them, and for models that write the tokens that go on from it."""
+
+    text: str
+    ids: tuple[int, ...]
+    along: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, raw: dict[str, Any]) -> Self:
+        return cls(text=raw["text"], ids=tuple(raw["ids"]), along=tuple(raw.get("along", ())))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What a contender is opened with.
+
+    `model` is the Hugging Face folder, `artefact` the sealed folder made of it, `scratch` where graphs made for the
+    contenders lie, `items` a file of JSON lines.
+    """
+
+    model: Path
+    artefact: Path
+    scratch: Path
+    items: Path
+    threads: int
+
+    @classmethod
+    def of(cls, raw: dict[str, Any]) -> Self:
+        paths = {field.name: Path(raw[field.name]) for field in fields(cls) if field.type is Path}
+        return cls(threads=int(raw["threads"]), **paths)
+
+    def raw(self) -> dict[str, Any]:
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, Path) else value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A loaded model: `prepare` is not timed, `run` is, and `read` says what was answered.
+
+    What is answered is the class of a text, or the likeliest token before each of the item's `along`.
+    """
+
+    prepare: Callable[[Item], Any]
+    run: Callable[[Any], Any]
+    read: Callable[[Any], Sequence[int]]
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contender:
+    """`environment` is one of `benchmarks.contenders.environments`, `opens` is module:function."""
+
+    name: str
+    environment: str
+    opens: str
+
+
+OURS = "Turnout"
+PEAK = Contender(name="INT8 peak", environment="project", opens="peak:matrix_product")
+
+ENCODERS = (
+    Contender(name=OURS, environment="project", opens="ours:graph"),
+    Contender(name="Turnout, text to answer", environment="project", opens="ours:request"),
+    Contender(name="torch fp32", environment="project", opens="torch_:full"),
+    Contender(name="torch bf16", environment="project", opens="torch_:half"),
+    Contender(name="ONNX Runtime fp32", environment="project", opens="onnx_runtime:full"),
+    Contender(
+        name="ONNX Runtime INT8, dynamic per tensor",
+        environment="project",
+        opens="onnx_runtime:dynamic",
+    ),
+    Contender(
+        name="the same of the fused graph", environment="project", opens="onnx_runtime:fused"
+    ),
+    Contender(name="OpenVINO fp32", environment="openvino", opens="openvino_:full"),
+    Contender(name="OpenVINO bf16", environment="openvino", opens="openvino_:half"),
+    Contender(name="OpenVINO INT8, NNCF", environment="openvino", opens="openvino_:calibrated"),
+    Contender(name="CTranslate2 INT8", environment="ctranslate2", opens="ctranslate:encoder"),
+    Contender(
+        name="sentence-transformers ONNX fp32", environment="sentence", opens="sentence:full"
+    ),
+    Contender(
+        name="sentence-transformers ONNX INT8", environment="sentence", opens="sentence:small"
+    ),
+)
+
+DECODERS = (
+    Contender(name=OURS, environment="project", opens="ours:writes"),
+    Contender(name="torch fp32", environment="project", opens="torch_:writes"),
+    Contender(name="llama.cpp, GGUF as it came", environment="llama", opens="llama:writes"),
+)

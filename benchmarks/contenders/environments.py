@@ -1,0 +1,73 @@
+"""The environments that contenders live in: what is installed into each, at versions tried together."""
+
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+PROJECT = "project"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """`over` adds the project's own packages behind those installed here, for contenders that need torch."""
+
+    packages: tuple[str, ...]
+    over: bool = False
+    alone: bool = False
+
+
+# The runtimes that `--runtimes` compares besides the one the project pins.
+RUNTIMES = ("1.23.2", "1.28.0", "1.30.0", "1.32.0")
+
+ENVIRONMENTS = {
+    "openvino": Environment(packages=("openvino==2026.4.1", "nncf==3.4.0")),
+    "ctranslate2": Environment(packages=("ctranslate2==4.8.5",), over=True),
+    "sentence": Environment(packages=("sentence-transformers==6.2.0",), over=True, alone=True),
+    "llama": Environment(packages=("llama-cpp-python",)),
+    **{
+        f"onnxruntime-{version}": Environment(
+            packages=(f"onnxruntime=={version}", "numpy==2.4.6", "tokenizers==0.22.2")
+        )
+        for version in RUNTIMES
+    },
+}
+
+
+def python_of(name: str, envs: Path) -> Path:
+    """The interpreter of an environment; the project's own is the one that runs this."""
+    return Path(sys.executable) if name == PROJECT else (envs / name / "bin/python").absolute()
+
+
+def set_up(envs: Path, names: tuple[str, ...], tell: Callable[[str], None]) -> list[str]:
+    """Make each environment that is not there yet; the names of those that could not be made."""
+    failed = []
+    for name in names:
+        mark = envs / name / "ready"
+        if mark.exists():
+            continue
+        tell(f"installing {name}: {' '.join(ENVIRONMENTS[name].packages)}")
+        try:
+            _make(envs / name, ENVIRONMENTS[name])
+        except subprocess.CalledProcessError as error:
+            tell(f"{name} cannot be installed: {error.stderr.strip()[-400:]}")
+            failed.append(name)
+            continue
+        mark.touch()
+    return failed
+
+
+def _make(folder: Path, environment: Environment) -> None:
+    _run(sys.executable, "-m", "venv", str(folder))
+    words = ["--no-deps"] if environment.alone else []
+    pip = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet"]
+    _run(*pip, "--disable-pip-version-check", *words, *environment.packages)
+    if environment.over:
+        own = folder / "lib" / f"python{sysconfig.get_python_version()}" / "site-packages"
+        (own / "project.pth").write_text(sysconfig.get_path("purelib") + "\n", "utf-8")
+
+
+def _run(*words: str) -> None:
+    subprocess.run(words, capture_output=True, text=True, check=True)

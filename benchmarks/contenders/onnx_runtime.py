@@ -1,0 +1,44 @@
+"""ONNX Runtime as one finds it: the exported graph, and what its own quantizer makes of it with default settings."""
+
+from pathlib import Path
+
+import onnxruntime
+
+from benchmarks.contenders import Opened, Setting
+from benchmarks.contenders.tokens import arrays, largest
+
+
+def full(setting: Setting) -> Opened:
+    return _opened(setting.scratch / "plain.onnx", setting.threads)
+
+
+def dynamic(setting: Setting) -> Opened:
+    return _opened(_quantized(setting.scratch / "plain.onnx"), setting.threads)
+
+
+def fused(setting: Setting) -> Opened:
+    """Attention, layer norms and GELU as one operator each before quantization, as its documentation advises."""
+    return _opened(_quantized(setting.scratch / "fused.onnx"), setting.threads)
+
+
+def _quantized(graph: Path) -> Path:
+    from onnxruntime.quantization import quantize_dynamic
+
+    small = graph.with_name(f"{graph.stem}-int8.onnx")
+    if not small.exists():
+        quantize_dynamic(graph, small)
+    return small
+
+
+def _opened(graph: Path, threads: int) -> Opened:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    names = [node.name for node in session.get_inputs()]
+    return Opened(
+        prepare=lambda item: {name: arrays(item)[name] for name in names},
+        run=lambda feeds: session.run(None, feeds)[0],
+        read=largest,
+        version=onnxruntime.__version__,
+    )

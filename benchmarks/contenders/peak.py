@@ -1,0 +1,47 @@
+"""The machine's INT8 peak: one large product of 8-bit integers, which is what the encoders' work comes down to.
+
+ONNX Runtime's MatMulInteger of unsigned activations [M, K] and signed weights [K, N], with 32-bit sums. The weights are
+a constant, packed when the session is opened, and the activations stay in the second cache.
+"""
+
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+from benchmarks.contenders import Opened, Setting
+
+M, K, N = 256, 1536, 1536
+MACS = M * K * N
+
+
+def matrix_product(setting: Setting) -> Opened:
+    """One run is MACS multiplications with their additions."""
+    rng = np.random.default_rng(7)
+    weights = rng.integers(-63, 64, (K, N), dtype=np.int8)
+    node = helper.make_node("MatMulInteger", ["x", "w"], ["y"])
+    graph = helper.make_graph(
+        [node],
+        "peak",
+        [helper.make_tensor_value_info("x", TensorProto.UINT8, [M, K])],
+        [helper.make_tensor_value_info("y", TensorProto.INT32, [M, N])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = setting.threads
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    feeds = {"x": rng.integers(0, 256, (M, K), dtype=np.uint8)}
+    return Opened(
+        prepare=lambda item: feeds,
+        run=lambda feeds: session.run(None, feeds),
+        read=_nothing,
+        version=onnxruntime.__version__,
+    )
+
+
+def _nothing(answer: Any) -> list[int]:
+    return []

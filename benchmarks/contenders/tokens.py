@@ -1,0 +1,22 @@
+"""An item's tokens as the arrays that graphs of encoders are fed."""
+
+from typing import Any
+
+import numpy as np
+
+from benchmarks.contenders import Item
+
+
+def arrays(item: Item) -> dict[str, Any]:
+    """[1, tokens] by the names of BERT's inputs: one text, so no padding and one segment."""
+    ids = np.array([item.ids], np.int64)
+    return {
+        "input_ids": ids,
+        "attention_mask": np.ones_like(ids),
+        "token_type_ids": np.zeros_like(ids),
+    }
+
+
+def largest(logits: Any) -> list[int]:
+    """The class with the largest logit of the one text in a batch [1, classes]."""
+    return [int(np.asarray(logits)[0].argmax())]

@@ -1,0 +1,60 @@
+"""transformers on torch, eager, as its documentation loads a model."""
+
+from typing import Any
+
+import torch
+import transformers
+
+from benchmarks.contenders import Item, Opened, Setting
+from benchmarks.contenders.tokens import arrays, largest
+
+
+def full(setting: Setting) -> Opened:
+    return _classifier(setting, torch.float32)
+
+
+def half(setting: Setting) -> Opened:
+    return _classifier(setting, torch.bfloat16)
+
+
+def _classifier(setting: Setting, dtype: Any) -> Opened:
+    torch.set_num_threads(setting.threads)
+    auto = transformers.AutoModelForSequenceClassification
+    model = auto.from_pretrained(setting.model, dtype=dtype, local_files_only=True).eval()
+
+    def run(feeds: Any) -> Any:
+        with torch.inference_mode():
+            return model(**feeds).logits
+
+    return Opened(
+        prepare=lambda item: {k: torch.from_numpy(v) for k, v in arrays(item).items()},
+        run=run,
+        read=lambda logits: largest(logits.float().numpy()),
+        version=f"torch {torch.__version__}, transformers {transformers.__version__}",
+    )
+
+
+def writes(setting: Setting) -> Opened:
+    """The prompt at once and the rest token by token, over transformers' own cache."""
+    torch.set_num_threads(setting.threads)
+    auto = transformers.AutoModelForCausalLM
+    model = auto.from_pretrained(setting.model, dtype=torch.float32, local_files_only=True).eval()
+
+    def run(item: Item) -> list[int]:
+        cache, found = None, []
+        tokens = list(item.ids)
+        with torch.inference_mode():
+            for token in item.along:
+                told = model(
+                    input_ids=torch.tensor([tokens]), past_key_values=cache, logits_to_keep=1
+                )
+                cache, tokens = told.past_key_values, [token]
+                found.append(int(told.logits[0, -1].argmax()))
+        return found
+
+    return Opened(
+        prepare=lambda item: item,
+        run=run,
+        read=lambda ids: ids,
+        version=f"torch {torch.__version__}, transformers {transformers.__version__}",
+    )

@@ -1,0 +1,61 @@
+"""One contender in its process: `python -m benchmarks.contenders.worker MODULE:FUNCTION SETTING`.
+
+It says in a line of JSON that it is ready, and then answers each line: {"time": [item, ...], "repeats": n} with the
+milliseconds of one pass over the items for each repetition, {"read": [item, ...]} with what it answered to each.
+"""
+
+import importlib
+import json
+import os
+import sys
+import time
+from typing import IO, Any
+
+from benchmarks.contenders import Item, Opened, Setting
+
+
+def main(opens: str, setting: Setting) -> None:
+    say = _own_output()
+    module, function = opens.split(":")
+    opened: Opened = getattr(importlib.import_module(f"benchmarks.contenders.{module}"), function)(
+        setting
+    )
+    items = [Item.of(json.loads(line)) for line in setting.items.read_text("utf-8").splitlines()]
+    _write(say, ready=True, version=opened.version)
+    for line in sys.stdin:
+        asked = json.loads(line)
+        if "time" in asked:
+            _write(say, ms=_timed(opened, [items[i] for i in asked["time"]], asked["repeats"]))
+        else:
+            _write(say, read=[_read(opened, items[i]) for i in asked["read"]])
+
+
+def _timed(opened: Opened, items: list[Item], repeats: int) -> list[float]:
+    prepared = [opened.prepare(item) for item in items]
+    took = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        for one in prepared:
+            opened.run(one)
+        took.append((time.perf_counter() - start) * 1e3)
+    return took
+
+
+def _read(opened: Opened, item: Item) -> list[int]:
+    return [int(value) for value in opened.read(opened.run(opened.prepare(item)))]
+
+
+def _own_output() -> IO[str]:
+    """The standard output, which from now on belongs to this protocol: what libraries print goes to standard error."""
+    own = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    return own
+
+
+def _write(output: IO[str], **values: Any) -> None:
+    output.write(json.dumps(values) + "\n")
+    output.flush()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Setting.of(json.loads(sys.argv[2])))

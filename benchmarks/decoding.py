@@ -1,0 +1,83 @@
+"""The table of models that write: milliseconds a token, by the length of the prompt, 64 tokens written.
+
+Every contender is led along the same tokens, those of the text that follows the prompt, so that none ends sooner than
+another; what it would have written itself at each place says how near it is to the full model.
+"""
+
+import shutil
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contenders import DECODERS, Item, Setting
+from benchmarks.encoding import write_items
+from benchmarks.record import Row, write
+from benchmarks.taking_turns import Measured, cell, run, same, told
+
+PROMPTS = (32, 128)
+WRITTEN = 64
+# Texts that answers are compared on, of each length of prompt.
+COMPARED = 8
+REFERENCE = "torch fp32"
+
+
+def main(asked: Namespace) -> None:
+    if asked.gguf and not (asked.scratch / asked.gguf.name).exists():
+        shutil.copyfile(asked.gguf, asked.scratch / asked.gguf.name)
+    items = work(asked.model)
+    path = asked.scratch / "items.jsonl"
+    write_items(path, items)
+    workloads = {f"{n} tokens read": [i * COMPARED] for i, n in enumerate(PROMPTS)}
+    rows: list[Row] = []
+    facts: list[dict[str, Any]] = []
+    answers: dict[str, list[list[int]]] = {}
+    for threads in asked.threads:
+        setting = Setting(
+            model=asked.model,
+            artefact=asked.artefact,
+            scratch=asked.scratch,
+            items=path,
+            threads=threads,
+        )
+        read = () if answers else range(len(items))
+        measured = run(
+            DECODERS, setting, workloads, envs=asked.envs, rounds=asked.rounds, read=read
+        )
+        answers = answers or dict(measured.answers)
+        rows += [_row(measured, answers, name, list(workloads), threads) for name in answers]
+        facts.append(told(measured, threads))
+    print(write("inference_decoder", rows, command="benchmarks.inference decoder", runs=facts))
+
+
+def work(model: Path) -> list[Item]:
+    """COMPARED prompts of each length, cut from the texts of eval.jsonl one after the other."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+    text = " ".join((model / "text.txt").read_text("utf-8").split())
+    encoding = tokenizer.encode(text)
+    found, place = [], 0
+    for length in PROMPTS:
+        for _ in range(COMPARED):
+            prompt = text[encoding.offsets[place][0] : encoding.offsets[place + length - 1][1]]
+            along = encoding.ids[place + length : place + length + WRITTEN]
+            # A piece of text may be cut into other tokens than it was in its place.
+            ids = tokenizer.encode(prompt).ids
+            found.append(Item(text=prompt, ids=tuple(ids), along=tuple(along)))
+            place += length + WRITTEN
+    return found
+
+
+def _row(
+    measured: Measured,
+    answers: dict[str, list[list[int]]],
+    name: str,
+    workloads: list[str],
+    threads: int,
+) -> Row:
+    agreement = f"{same(answers[name], answers[REFERENCE]):.2%}"
+    cells = {
+        f"{workload}, ms a token": cell(measured.kept, name, workload, per=WRITTEN)
+        for workload in workloads
+    }
+    return {"threads": threads, "what": name, "same token": agreement, **cells}

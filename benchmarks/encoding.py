@@ -1,0 +1,129 @@
+"""The table of encoders: a text classifier at fixed numbers of tokens and on the real lengths of its rows."""
+
+import json
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.contenders import ENCODERS, OURS, Item, Setting
+from benchmarks.contenders.peak import MACS
+from benchmarks.record import Row, write
+from benchmarks.taking_turns import Measured, cell, run, same, told
+from contracts.tasks import Task
+
+LENGTHS = (8, 32, 128, 256)
+REFERENCE = "torch fp32"
+# Rows of SST-2's dev set, which come first; of them every so many, by length, stand for all.
+DEV_ROWS, DEV_SAMPLE = 872, 48
+DEV = "SST-2 dev"
+LIMIT = "limit: INT8 peak"
+
+
+def main(asked: Namespace) -> None:
+    items, workloads = work(asked.model)
+    path = asked.scratch / "items.jsonl"
+    write_items(path, items)
+    export(asked.model, asked.scratch)
+    rows: list[Row] = []
+    facts: list[dict[str, Any]] = []
+    answers: Mapping[str, list[list[int]]] = {}
+    for threads in asked.threads:
+        setting = Setting(
+            model=asked.model,
+            artefact=asked.artefact,
+            scratch=asked.scratch,
+            items=path,
+            threads=threads,
+        )
+        read = () if answers else range(len(items) - len(LENGTHS))
+        measured = run(
+            ENCODERS, setting, workloads, envs=asked.envs, rounds=asked.rounds, read=read
+        )
+        answers = answers or measured.answers
+        rows += _rows(measured, answers, workloads, items, asked.model, threads)
+        facts.append(told(measured, threads))
+    print(write("inference", rows, command="benchmarks.inference encoder", runs=facts))
+
+
+def work(model: Path) -> tuple[list[Item], dict[str, Sequence[int]]]:
+    """The rows and then one text of each of LENGTHS, made of rows; the workloads, items by name."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    lines = (model / "eval.jsonl").read_text("utf-8").splitlines()
+    texts = [json.loads(line)["text"].strip() for line in lines]
+    long = _cut(tokenizer, " ".join(texts[:100]))
+    items = [Item(text=t, ids=tuple(tokenizer.encode(t).ids)) for t in [*texts, *long]]
+    fixed = {f"{n} tokens": [len(texts) + i] for i, n in enumerate(LENGTHS)}
+    dev = sorted(range(min(DEV_ROWS, len(texts))), key=lambda i: len(items[i].ids))
+    return items, {**fixed, DEV: dev[:: max(1, len(dev) // DEV_SAMPLE)]}
+
+
+def _cut(tokenizer: Any, text: str) -> list[str]:
+    """The beginning of the text with so many tokens, for each of LENGTHS; raises SystemExit where it is too short."""
+    ends = [end for _, end in tokenizer.encode(text).offsets][1:-1]
+    if len(ends) < max(LENGTHS):
+        raise SystemExit(f"the first rows of eval.jsonl have {len(ends)} tokens, too few")
+    return [text[: ends[n - 3]] for n in LENGTHS]  # two of them are special
+
+
+def write_items(path: Path, items: Sequence[Item]) -> None:
+    lines = [json.dumps({"text": i.text, "ids": i.ids, "along": i.along}) for i in items]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def export(model: Path, scratch: Path) -> None:
+    """The graphs that other runtimes start from, exported once, and the encoder without its head."""
+    if (scratch / "fused.onnx").exists():
+        return
+    import transformers
+
+    from build.encoders import prepare
+    from build.source import inspect
+
+    source, mistakes = inspect(model, Task.TEXT_CLASSIFICATION, None)
+    if source is None:
+        raise SystemExit("\n".join(mistakes))
+    prepare(source, scratch, print)
+    backbone = transformers.AutoModel.from_pretrained(model, local_files_only=True)
+    backbone.save_pretrained(scratch / "backbone")
+    transformers.AutoTokenizer.from_pretrained(model).save_pretrained(scratch / "backbone")
+
+
+def macs(config: Mapping[str, int], tokens: int) -> int:
+    """Multiplications of a BERT encoder with a pooler on one text, without those of the two-class head."""
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
+    layer = tokens * (4 * hidden * hidden + 2 * hidden * inner) + 2 * tokens * tokens * hidden
+    return config["num_hidden_layers"] * layer + hidden * hidden
+
+
+def _rows(
+    measured: Measured,
+    answers: Mapping[str, list[list[int]]],
+    workloads: Mapping[str, Sequence[int]],
+    items: Sequence[Item],
+    model: Path,
+    threads: int,
+) -> list[Row]:
+    kept = measured.kept
+    rows: list[Row] = []
+    for name in measured.versions:
+        agreement = f"{same(answers[name], answers[REFERENCE]):.2%}" if name in answers else "–"
+        cells = {workload: cell(kept, name, workload) for workload in workloads}
+        rows.append({"threads": threads, "what": name, "same label": agreement, **cells})
+    config = json.loads((model / "config.json").read_text("utf-8"))
+    limits = {
+        workload: sum(macs(config, len(items[i].ids)) for i in chosen) / len(chosen)
+        for workload, chosen in workloads.items()
+    }
+    cells = {w: limit(measured, count / MACS * kept.kernel_ms, w) for w, count in limits.items()}
+    return [*rows, {"threads": threads, "what": LIMIT, "same label": "–", **cells}]
+
+
+def limit(measured: Measured, ms: float, workload: str) -> str:
+    """What the multiplications alone would take, and as a share of what our artefact took."""
+    ours = measured.kept.median(OURS, workload)
+    return f"{ms:.2f}" if ours is None else f"{ms:.2f} ({ms / ours:.2f}×)"

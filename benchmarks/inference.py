@@ -1,0 +1,45 @@
+"""One model through every runtime that serves it on a CPU: how fast, and how often the answer is the full model's.
+
+`setup` installs the contenders; `encoder`, `decoder` and `runtimes` measure and write their results. Each contender has
+a process of its own and they take turns (see `benchmarks.rounds`). Beside them stands the limit: the model's
+multiplications at the INT8 peak that the same machine shows on one large product (`benchmarks.contenders.peak`).
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import decoding, encoding, runtimes
+from benchmarks.contenders.environments import ENVIRONMENTS, set_up
+
+MEASURE = {"encoder": encoding.main, "decoder": decoding.main, "runtimes": runtimes.main}
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.inference", description=__doc__)
+    parser.add_argument("what", choices=("setup", *MEASURE))
+    parser.add_argument("--envs", type=Path, required=True, help="the folder of environments")
+    parser.add_argument("--only", nargs="+", choices=ENVIRONMENTS, help="environments to set up")
+    parser.add_argument("--model", type=Path, help="a Hugging Face folder with eval.jsonl")
+    parser.add_argument("--artefact", type=Path, help="the sealed folder built of it")
+    parser.add_argument("--scratch", type=Path, help="where contenders' graphs are kept")
+    parser.add_argument("--gguf", type=Path, help="the file that llama.cpp reads")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--rounds", type=int, default=20)
+    asked = parser.parse_args(words)
+    if asked.what == "setup":
+        if failed := set_up(asked.envs, tuple(asked.only or ENVIRONMENTS), print):
+            raise SystemExit(f"not installed: {', '.join(failed)}")
+        return
+    needed = [name for name in ("model", "artefact", "scratch") if getattr(asked, name) is None]
+    if needed:
+        parser.error(f"{asked.what} needs {', '.join('--' + name for name in needed)}")
+    # Whatever library asks: nothing is fetched.
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    asked.scratch.mkdir(parents=True, exist_ok=True)
+    MEASURE[asked.what](asked)
+
+
+if __name__ == "__main__":
+    main()

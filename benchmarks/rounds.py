@@ -1,0 +1,97 @@
+"""Rounds in which contenders take turns, and what of them counts on a machine that others use as well.
+
+Before and after each reading a kernel of fixed work is run. Where either of the two is more than 5 % off what the
+kernel takes undisturbed, something else had a part of the machine, and the reading does not count. Undisturbed is the
+kernel's 10th percentile: on a busy machine its median would itself be that of disturbed runs.
+"""
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+DRIFT = 0.05
+# A reading is the median of so many runs in a row that together take about this long.
+READING_MS, MOST_REPEATS = 60.0, 30
+LEAST_KEPT = 3
+
+# One pass over what is asked: milliseconds for each repetition.
+Ask = Callable[[str, str, int], list[float]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Milliseconds of one contender on one workload, with the kernel's just before and just after."""
+
+    contender: str
+    workload: str
+    ms: float
+    before: float
+    after: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Kept:
+    """Milliseconds of the readings that count, and how many were made, by contender and workload."""
+
+    kernel_ms: float
+    ms: dict[tuple[str, str], list[float]] = field(default_factory=dict)
+    made: int = 0
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.ms.values()))
+
+    def median(self, contender: str, workload: str) -> float | None:
+        """None where too few readings count."""
+        values = self.ms.get((contender, workload), [])
+        return statistics.median(values) if len(values) >= LEAST_KEPT else None
+
+
+def measure(
+    contenders: Sequence[str],
+    workloads: Sequence[str],
+    ask: Ask,
+    kernel: Callable[[], float],
+    rounds: int,
+    tell: Callable[[str], None],
+) -> list[Reading]:
+    """Readings of every contender on every workload, round after round, the order turning by one each round."""
+    repeats = _repeats(contenders, workloads, ask)
+    readings = []
+    for number in range(rounds):
+        turn = number % len(contenders)
+        for workload in workloads:
+            before = kernel()
+            for contender in (*contenders[turn:], *contenders[:turn]):
+                ms = statistics.median(ask(contender, workload, repeats[contender, workload]))
+                after = kernel()
+                readings.append(
+                    Reading(
+                        contender=contender, workload=workload, ms=ms, before=before, after=after
+                    )
+                )
+                before = after
+        tell(f"round {number + 1} of {rounds}")
+    return readings
+
+
+def _repeats(
+    contenders: Sequence[str], workloads: Sequence[str], ask: Ask
+) -> Mapping[tuple[str, str], int]:
+    """How often each is run for one reading; finding out warms it up as well."""
+    found = {}
+    for contender in contenders:
+        for workload in workloads:
+            ms = min(ask(contender, workload, 3))
+            found[contender, workload] = max(1, min(MOST_REPEATS, round(READING_MS / ms)))
+    return found
+
+
+def kept(readings: Sequence[Reading]) -> Kept:
+    seen = [r.before for r in readings] + [r.after for r in readings]
+    kernel = statistics.quantiles(seen, n=10, method="inclusive")[0]
+    found = Kept(kernel_ms=kernel, made=len(readings))
+    for reading in readings:
+        if max(abs(reading.before - kernel), abs(reading.after - kernel)) <= DRIFT * kernel:
+            found.ms.setdefault((reading.contender, reading.workload), []).append(reading.ms)
+    return found

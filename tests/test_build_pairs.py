@@ -1,0 +1,95 @@
+"""Weights as large as 16-bit sums bear, and products as single operators."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from build.pairs import largest_pair, quantize
+from build.products import join
+from functions.inference.session import open_session
+
+RANDOM = np.random.default_rng(5)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 7, 64])
+def test_no_pair_of_neighbouring_weights_saturates_a_sum_of_16_bits(rows: int) -> None:
+    integers, scales = quantize(RANDOM.standard_t(3, (rows, 40)).astype(np.float32))
+    assert integers.dtype == np.int8
+    assert 255 * int(largest_pair(integers.astype(np.int64)).max(initial=0)) < 2**15
+    assert scales.shape == (40,)
+
+
+def test_weights_are_at_least_as_fine_as_with_7_bits_and_mostly_finer() -> None:
+    matrix = RANDOM.standard_normal((384, 200)).astype(np.float32)
+    _, scales = quantize(matrix)
+    seven = np.abs(matrix).max(axis=0) / 63.5
+    assert (scales <= seven * 1.0001).all()
+    assert np.median(scales / seven) < 0.8
+
+
+def test_a_column_of_zeros_stays_zero() -> None:
+    integers, scales = quantize(np.zeros((4, 2), np.float32))
+    assert not integers.any()
+    assert (scales > 0).all()
+
+
+@pytest.mark.parametrize("ranges", ["dynamic", "static"])
+@pytest.mark.parametrize("readers", [1, 2])
+def test_a_joined_product_answers_what_its_parts_did(
+    ranges: str, readers: int, tmp_path: Path
+) -> None:
+    model = product(ranges, readers)
+    onnx.save(model, tmp_path / "parts.onnx")
+    assert join(model.graph) == readers
+    onnx.save(model, tmp_path / "joined.onnx")
+    x = {"x": RANDOM.standard_normal((3, 5, 16)).astype(np.float32)}
+    parts, joined = (
+        open_session(tmp_path / name, threads=1, device="cpu").run(None, x)
+        for name in ("parts.onnx", "joined.onnx")
+    )
+    for one, other in zip(parts, joined, strict=True):
+        np.testing.assert_allclose(other, one, rtol=1e-5, atol=1e-6)
+    kinds = {node.op_type for node in model.graph.node}
+    assert kinds.isdisjoint({"MatMulInteger", "Cast", "Mul"})
+
+
+def test_a_product_whose_sums_are_read_elsewhere_is_left_alone() -> None:
+    model = product("dynamic", 1)
+    model.graph.output.append(helper.make_tensor_value_info("sums0", TensorProto.INT32, None))
+    before = model.SerializeToString()
+    assert join(model.graph) == 0
+    assert model.SerializeToString() == before
+
+
+def product(ranges: str, readers: int) -> onnx.ModelProto:
+    """As `quantize_dynamic` leaves it: products of one input, each with weights of its own."""
+    constants = {
+        "step": np.array(0.03, np.float32),
+        "zero": np.array(120, np.uint8),
+    }
+    static = helper.make_node("QuantizeLinear", ["x", "step", "zero"], ["integers"])
+    found = helper.make_node("DynamicQuantizeLinear", ["x"], ["integers", "step", "zero"])
+    nodes = [static if ranges == "static" else found]
+    if ranges == "dynamic":
+        constants = {}
+    for i in range(readers):
+        weights, scales = quantize(RANDOM.standard_normal((16, 8)).astype(np.float32))
+        constants |= {f"w{i}": weights, f"s{i}": scales, f"z{i}": np.zeros(8, np.int8)}
+        nodes += [
+            helper.make_node("MatMulInteger", ["integers", f"w{i}", "zero", f"z{i}"], [f"sums{i}"]),
+            helper.make_node("Cast", [f"sums{i}"], [f"floats{i}"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["step", f"s{i}"], [f"both{i}"]),
+            helper.make_node("Mul", [f"floats{i}", f"both{i}"], [f"y{i}"]),
+        ]
+    graph = helper.make_graph(
+        nodes,
+        "product",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, None)],
+        [helper.make_tensor_value_info(f"y{i}", TensorProto.FLOAT, None) for i in range(readers)],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=9)
