@@ -37,7 +37,7 @@ def seal(
         recipe=recipe.name,
         max_tokens=source.max_tokens,
         labels=source.labels,
-        dimensions=len(original[0][0].get("embedding", ())),
+        dimensions=max(len(outputs[0].get("embedding", ())) for outputs in original),
         pooling=source.pooling,
         normalize=source.normalize,
         pad_token_id=source.pad_token_id,

@@ -38,7 +38,7 @@ def flips(
     step: Step, original: Sequence[Outputs], built: Sequence[Outputs]
 ) -> list[dict[str, Any]]:
     """The rows that are answered otherwise than by the original, as many as a person reads."""
-    if step.task is Task.FEATURE_EXTRACTION:
+    if step.task in (Task.FEATURE_EXTRACTION, Task.WORD_VECTORS):
         return []
     metric = metric_of(step.task, original)
     found = []

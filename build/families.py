@@ -1,6 +1,6 @@
 """Which family a source belongs to: its task says."""
 
-from build import encoders, writers
+from build import encoders, wordvectors, writers
 from build.family import Family
 from build.source import Source
 from contracts.tasks import Task
@@ -8,6 +8,7 @@ from contracts.tasks import Task
 FAMILIES = {
     Task.TEXT_GENERATION: writers.CAUSAL,
     Task.TEXT2TEXT_GENERATION: writers.SEQ2SEQ,
+    Task.WORD_VECTORS: wordvectors.FAMILY,
 }
 
 

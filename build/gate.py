@@ -106,6 +106,10 @@ def measure(task: Task, built: Answered, original: Answered, rows: Sequence[Row]
     """Outputs of the candidate and of the original, row by row -> figures."""
     if task is Task.FEATURE_EXTRACTION:
         return _vectors(built, original)
+    if task is Task.WORD_VECTORS:
+        from build.wordfigures import measure as measure_words  # which rests on this module
+
+        return measure_words(_vectors(built, original), built, original, rows)
     return _answers(metric_of(task, original), built, original, rows)
 
 
@@ -162,8 +166,7 @@ def wilson(hits: float, rows: int) -> tuple[float, float]:
 
 
 def _vectors(built: Answered, original: Answered) -> VectorFigures:
-    ours = np.array([row[0]["embedding"] for row in built])
-    theirs = np.array([row[0]["embedding"] for row in original])
+    ours, theirs = _embeddings(built), _embeddings(original)
     norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
     cosine = (ours * theirs).sum(axis=1) / np.maximum(norms, 1e-12)
     return VectorFigures(
@@ -171,6 +174,11 @@ def _vectors(built: Answered, original: Answered) -> VectorFigures:
         cosine_p5=float(np.percentile(cosine, 5)),
         cosine_min=float(cosine.min()),
     )
+
+
+def _embeddings(answered: Answered) -> Floats:
+    """All vectors of all rows; a word that is not known has none."""
+    return np.array([o["embedding"] for row in answered for o in row if "embedding" in o])
 
 
 def figures_of(figures: Figures) -> dict[str, Any]:

@@ -48,6 +48,8 @@ def _tier(document: Document, gate: float) -> str:
     parts = [f"<h2>{_text(document['tier'])}: {_text(document['recipe'])}</h2>", _cards(document)]
     if "agreement" in document:
         parts.append(f"<p>{_sentence(document)}</p>")
+    if document.get("pairs"):
+        parts.append(f"<p>{_judged(document)}</p>")
     if len(candidates) > 1 and document["expected_ms"]:
         parts += [
             "<h2>What was tried</h2>",
@@ -80,6 +82,8 @@ def _cards(document: Document) -> str:
     else:
         cards.insert(0, (f"{document['cosine_mean']:.4f}", "mean cosine to the original"))
         cards.insert(1, (f"{document['cosine_p5']:.4f}", "5th percentile of the cosine"))
+    if "neighbours" in document:
+        cards.insert(2, (f"{document['neighbours']:.1%}", "of the nearest words are the same"))
     inner = "".join(
         f'<div class="card"><b>{big}</b><span>{_text(s)}</span></div>' for big, s in cards
     )
@@ -97,6 +101,15 @@ def _sentence(document: Document) -> str:
         f"{document['difference_low']:+.2%} and {document['difference_high']:+.2%} (95 %, paired bootstrap), {labels}. "
         f"Of all such rows, {document['agreement_low']:.2%} to {document['agreement_high']:.2%} are answered alike "
         "(95 %, Wilson)."
+    )
+
+
+def _judged(document: Document) -> str:
+    return _text(
+        f"On {document['pairs']} pairs of words, Spearman's rank correlation with the scores in your rows is "
+        f"{document['spearman_original']:.4f} by the original and {document['spearman_built']:.4f} by what was built; "
+        f"the difference lies between {document['difference_low']:+.4f} and {document['difference_high']:+.4f} "
+        "(95 %, paired bootstrap)."
     )
 
 

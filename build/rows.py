@@ -12,6 +12,8 @@ from contracts.tasks import Task
 MAX_MISTAKES = 10
 # What a model that writes is asked for on each row.
 NEW_TOKENS = 16
+# How many of the nearest words are asked for with each word.
+NEAREST = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,6 +166,17 @@ def _plain(row: dict[str, Any], labels: Labels) -> Row:
     return Row(request=_request(_text(row)))
 
 
+def _word(row: dict[str, Any], labels: Labels) -> Row:
+    """A word; or two, and how alike people find them."""
+    word = _text(row)
+    if "other" not in row and "score" not in row:
+        return Row(request=_request(word, nearest=NEAREST))
+    score = row.get("score")
+    if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) < 1e300:
+        raise _Wrong('"score" has to be a number that says how alike "text" and "other" are')
+    return Row(request=_request(word, _text(row, "other"), nearest=NEAREST), answer=float(score))
+
+
 def _prompted(row: dict[str, Any], labels: Labels) -> Row:
     answer = _text(row, "target") if "target" in row else None
     return Row(request=_request(_text(row), max_new_tokens=NEW_TOKENS), answer=answer)
@@ -204,6 +217,7 @@ FORMS: dict[Task, Callable[[dict[str, Any], Labels], Row]] = {
     Task.QUESTION_ANSWERING: _answered,
     Task.TEXT_GENERATION: _prompted,
     Task.TEXT2TEXT_GENERATION: _prompted,
+    Task.WORD_VECTORS: _word,
 }
 EXAMPLES: dict[Task, str] = {
     Task.TEXT_CLASSIFICATION: '{"text": "...", "label": "..."}',
@@ -215,4 +229,5 @@ EXAMPLES: dict[Task, str] = {
     Task.TEXT_GENERATION: '{"text": "..."} or {"text": "...", "target": "what follows"}',
     Task.TEXT2TEXT_GENERATION: '{"text": "..."} or {"text": "...", "target": "the right answer"}',
     Task.QUESTION_ANSWERING: '{"question": "...", "context": "...", "answers": ["..."]}',
+    Task.WORD_VECTORS: '{"text": "king"} or {"text": "king", "other": "queen", "score": 8.6}',
 }

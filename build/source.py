@@ -50,6 +50,9 @@ UNKNOWN_FILE = {
     ".gguf": "a GGUF file, which cannot be built yet; save it with transformers' `gguf_file` as a folder",
     ".bin": "a pickle, which runs code when it is loaded; save the model as safetensors",
     ".pkl": "a pickle, which runs code when it is loaded; save the model as safetensors",
+    **dict.fromkeys(
+        (".vec", ".w2v", ".glove"), "word vectors, which only `task` word-vectors serves"
+    ),
     ".safetensors": "weights alone; name the folder that has their config.json and tokenizer.json as well",
 }
 
@@ -63,15 +66,17 @@ def inspect(
 ) -> tuple[Source | None, list[str]]:
     """The source, or every mistake that was found in it."""
     try:
-        return _reader(source)(source, task, max_tokens, hints or Hints()), []
+        return _reader(source, task)(source, task, max_tokens, hints or Hints()), []
     except Unusable as error:
         return None, [f"{source}: {mistake}" for mistake in error.args]
 
 
-def _reader(source: Path) -> Callable[[Path, Task, int | None, Hints], Source]:
+def _reader(source: Path, task: Task) -> Callable[[Path, Task, int | None, Hints], Source]:
     """What reads a source of its kind; raises Unusable where that cannot be told or cannot be built."""
-    from build import huggingface, onnxsource, torchscript
+    from build import huggingface, onnxsource, torchscript, vectorfiles
 
+    if task is Task.WORD_VECTORS:  # whatever such a file is called, its content tells
+        return vectorfiles.read
     if source.is_file():
         readers = {".onnx": onnxsource.read, ".pt": torchscript.read, ".ts": torchscript.read}
         if source.suffix not in readers:

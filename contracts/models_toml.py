@@ -13,7 +13,8 @@ from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, Hints, ModelSpec
 from contracts.tasks import Task
 
 ANSWERS, VECTORS = ("min_accuracy_ratio", "min_agreement"), ("min_cosine_mean", "min_cosine_p5")
-GATE_KEYS = {task: VECTORS if task is Task.FEATURE_EXTRACTION else ANSWERS for task in Task}
+EMBEDDING = (Task.FEATURE_EXTRACTION, Task.WORD_VECTORS)
+GATE_KEYS = {task: VECTORS if task in EMBEDDING else ANSWERS for task in Task}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -101,6 +101,10 @@ def _open_model(folder: Path, manifest: Manifest, *, threads: int, device: str) 
             from functions.inference.seq2seq import Seq2Seq
 
             family, needed = Seq2Seq.open, ("encoder.onnx", "decoder.onnx", "tokenizer.json")
+        case Task.WORD_VECTORS:
+            from functions.inference.words import FACTS, MODEL, TABLE, WORDS, WordVectors
+
+            family, needed = WordVectors.open, (MODEL, TABLE, WORDS, FACTS)
         case _:
             from functions.inference.encoder import Encoder
 

@@ -1,0 +1,102 @@
+"""Word vectors: read from their file once, then tables of 32 or 8 bits that answer vectors and nearest words.
+
+The original is the file itself, by plain numpy, through the code that serves it.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from build.errors import SourceError
+from build.family import Family, Rows
+from build.metrics import Outputs
+from build.quantize import Recipe
+from build.source import Source, Unusable
+from build.vectorfiles import Floats, Vectors, load
+from build.wordgraph import inverse_norms, write_graph
+from contracts.tasks import Tier
+from functions.inference.words import FACTS, WORDS, Facts, WordVectors
+
+VECTORS = "vectors.npy"
+FULL, SMALLER = Recipe(name="fp32"), Recipe(name="int8 rows", bits=8)
+
+
+def prepare(source: Source, folder: Path, tell: Callable[[str], None]) -> None:
+    """The file's words, and its vectors as one array; raises SourceError with the rows that are wrong."""
+    assert source.file
+    tell("reading the vectors")
+    try:
+        vectors = load(source.file)
+    except Unusable as error:
+        raise SourceError([f"{source.file}: {mistake}" for mistake in error.args]) from error
+    np.save(folder / VECTORS, vectors.table)
+    (folder / WORDS).write_text("\n".join(vectors.words), "utf-8", newline="")
+    (folder / FACTS).write_text(json.dumps(asdict(_facts(vectors))) + "\n", "utf-8")
+
+
+def _facts(vectors: Vectors) -> Facts:
+    return Facts(
+        width=vectors.table.shape[1],
+        lower=all(word == word.lower() for word in vectors.words),
+        shortest=vectors.shortest,
+        longest=vectors.longest,
+        buckets=vectors.buckets,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Array:
+    """The file's vectors as they are: what every candidate is compared with."""
+
+    table: Floats
+    words: int
+    inverse_norms: Floats
+
+    def vectors(self, ids: NDArray[np.int64], weights: Floats) -> Floats:
+        sums: Floats = (self.table[ids] * weights[:, :, None]).sum(axis=1)
+        return sums
+
+    def search(self, queries: Floats, count: int) -> tuple[Floats, NDArray[np.int64]]:
+        scores = (queries @ self.table[: self.words].T) * self.inverse_norms
+        ids = np.argpartition(-scores, count - 1, axis=1)[:, :count]
+        best = np.take_along_axis(scores, ids, axis=1)
+        order = np.argsort(-best, axis=1, kind="stable")
+        return np.take_along_axis(best, order, axis=1), np.take_along_axis(ids, order, axis=1)
+
+
+def open_original(prepared: Path) -> WordVectors:
+    table = np.load(prepared / VECTORS)
+    words = (prepared / WORDS).read_text("utf-8").count("\n") + 1
+    inverse = inverse_norms(table[:words])
+    return WordVectors.over(Array(table=table, words=words, inverse_norms=inverse), prepared)
+
+
+def original(source: Source, rows: Rows, prepared: Path) -> Sequence[Outputs]:
+    """Raises SourceError where the file has none of the rows' words, so that nothing can be compared."""
+    model = open_original(prepared)
+    found = [model.outputs(row.request) for row in rows]
+    if not any(output["found"] for outputs in found for output in outputs):
+        raise SourceError(
+            [f"{source.file}: has none of the words under `eval`; give words that it has"]
+        )
+    return found
+
+
+def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:
+    return (FULL, SMALLER) if tier is Tier.CPU and quantize else (FULL,)
+
+
+def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Path) -> None:
+    table = np.load(prepared / VECTORS, mmap_mode="r")
+    for name in (WORDS, FACTS):
+        shutil.copyfile(prepared / name, folder / name)
+    words = (folder / WORDS).read_text("utf-8").count("\n") + 1
+    write_graph(table, words, recipe.bits, folder)
+
+
+FAMILY = Family(prepare=prepare, original=original, recipes=recipes, make=make)

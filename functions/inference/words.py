@@ -1,0 +1,244 @@
+"""Word vectors: the vector of a word, the words nearest to it, and analogies.
+
+An input is a word, or `{"positive": ["king", "woman"], "negative": ["man"]}`: the mean of unit vectors, those of
+negative words turned round, as word2vec's own tools have it. What is looked up is the word exactly as it is given;
+only where all words of the file are in lower case, a word that is not found is looked up in lower case too, and the
+answer says so by its `word`.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
+
+import numpy as np
+import onnxruntime as ort
+
+from contracts.errors import Mistake, pointer
+from contracts.manifest import Manifest
+from contracts.prediction import Input, PredictRequest
+from functions.inference.model import Outputs, Parameters
+from functions.inference.session import open_session
+from functions.inference.subwords import buckets_of
+from functions.inference.tasks.reading import unknown, whole_number
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float32]
+    Ids = NDArray[np.int64]
+
+MODEL, TABLE, WORDS, FACTS = "model.onnx", "table.bin", "words.txt", "vectors.json"
+NEAREST, MAX_NEAREST = 10, 1000
+SIDES = ("positive", "negative")
+# A word is composed of its n-grams, each of them a row that is read: no real word is longer.
+MAX_WORD_CHARS = 256
+# Scores of one search are kept to this many floats; words are searched for in batches of as many as that allows.
+SCORES = 1 << 22
+
+
+class Table(Protocol):
+    """Rows of vectors, those of words before those of n-grams."""
+
+    def vectors(self, ids: "Ids", weights: "Floats") -> "Floats":
+        """Weighted sums of rows: [n, m] twice -> [n, width]."""
+        ...
+
+    def search(self, queries: "Floats", count: int) -> "tuple[Floats, Ids]":
+        """The words nearest to each query by cosine, the nearest first: [n, count] scores and rows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """A table within an ONNX graph, which searches only where it is asked for more than no words."""
+
+    session: ort.InferenceSession
+    width: int
+
+    def vectors(self, ids: "Ids", weights: "Floats") -> "Floats":
+        found: Floats = self._run(ids, weights, np.zeros((1, self.width), np.float32), 0)[0]
+        return found
+
+    def search(self, queries: "Floats", count: int) -> "tuple[Floats, Ids]":
+        none = np.zeros((1, 1), np.int64)
+        _, scores, ids = self._run(none, none.astype(np.float32), queries, count)
+        return scores, ids
+
+    def _run(self, ids: "Ids", weights: "Floats", queries: "Floats", count: int) -> list[Any]:
+        feeds = {"ids": ids, "weights": weights, "queries": queries, "count": np.array([count])}
+        found: list[Any] = self.session.run(["vectors", "scores", "nearest"], feeds)
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What is known of a file of vectors; without `buckets`, a word that is not in it has no vector."""
+
+    width: int
+    lower: bool = False
+    shortest: int = 0
+    longest: int = 0
+    buckets: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WordVectors:
+    """Words by their row, over a table of their vectors."""
+
+    table: Table
+    facts: Facts
+    words: Sequence[str]
+    rows: Mapping[str, int] = field(repr=False)
+    providers: tuple[str, ...] = ()
+
+    @classmethod
+    def open(cls, folder: Path, manifest: Manifest, *, threads: int, device: str) -> Self:
+        session = open_session(folder / MODEL, threads=threads, device=device)
+        facts = read_facts(folder)
+        return cls.over(
+            Graph(session=session, width=facts.width),
+            folder,
+            providers=tuple(session.get_providers()),
+        )
+
+    @classmethod
+    def over(cls, table: Table, folder: Path, *, providers: tuple[str, ...] = ()) -> Self:
+        """The same over any table of the words in that folder."""
+        words = (folder / WORDS).read_text("utf-8").split("\n")
+        rows = dict(zip(words, range(len(words)), strict=True))
+        return cls(
+            table=table, facts=read_facts(folder), words=words, rows=rows, providers=providers
+        )
+
+    def mistakes(self, request: PredictRequest) -> list[Mistake]:
+        found = unknown(request.parameters, "nearest")
+        found += whole_number({"nearest": 1, **request.parameters}, "nearest", 1, MAX_NEAREST)
+        for i, value in enumerate(request.inputs):
+            if detail := _wrong(value):
+                found.append(Mistake(pointer=pointer("inputs", str(i)), detail=detail))
+        return found
+
+    def most(self, parameters: Parameters) -> int | None:
+        """Words are of any length, so only the answer itself tells its size."""
+        return None
+
+    def outputs(self, request: PredictRequest) -> Outputs:
+        """A vector for each word or analogy, or `found: false` with what is unknown; never a failed request."""
+        asked = [_asked(value) for value in request.inputs]
+        vectors = self._vectors({word for signed in asked for word, _ in signed})
+        outputs = [
+            self._output(value, signed, vectors)
+            for value, signed in zip(request.inputs, asked, strict=True)
+        ]
+        wanted = [
+            (output, signed, request.parameters.get("nearest", NEAREST))
+            for value, signed, output in zip(request.inputs, asked, outputs, strict=True)
+            if output["found"] and ("nearest" in request.parameters or not isinstance(value, str))
+        ]
+        self._add_nearest(wanted)
+        return outputs
+
+    def _output(
+        self, value: Input, signed: "Sequence[Signed]", vectors: "Mapping[str, Floats]"
+    ) -> dict[str, Any]:
+        output: dict[str, Any] = {}
+        missing = [word for word, _ in signed if word not in vectors]
+        output["found"] = not missing
+        if missing:
+            output["unknown"] = list(dict.fromkeys(missing))
+        elif isinstance(value, str):
+            output["embedding"] = vectors[value].tolist()
+            if (word := self._known(value)) not in (value, None):
+                output["word"] = word
+        else:
+            mean = sum(sign * unit(vectors[word]) for word, sign in signed) / len(signed)
+            output["embedding"] = unit(np.asarray(mean, np.float32)).tolist()
+        return {**output, "tokens": len(signed), "truncated": False}
+
+    def _known(self, word: str) -> str | None:
+        """The word as the file has it."""
+        if word in self.rows:
+            return word
+        lower = word.lower()
+        return lower if self.facts.lower and lower in self.rows else None
+
+    def _vectors(self, words: set[str]) -> "dict[str, Floats]":
+        """The vectors of those words that have one."""
+        known = {word: self.rows[name] for word in words if (name := self._known(word)) is not None}
+        found: dict[str, Floats] = {}
+        if known:
+            ids = np.array([*known.values()], np.int64)[:, None]
+            vectors = self.table.vectors(ids, np.ones(ids.shape, np.float32))
+            found.update(zip(known, vectors, strict=True))
+        facts = self.facts
+        if facts.buckets:
+            for word in words - set(known):
+                rows = buckets_of(word, facts.shortest, facts.longest, facts.buckets)
+                if rows:
+                    ids = np.array([rows], np.int64) + len(self.words)
+                    weights = np.full(ids.shape, 1 / len(rows), np.float32)
+                    found[word] = self.table.vectors(ids, weights)[0]
+        return found
+
+    def _add_nearest(self, wanted: "Sequence[Wanted]") -> None:
+        """Put the words nearest to what was found into each output, without those that were asked for."""
+        for batch in _batches(wanted, max(1, SCORES // len(self.words))):
+            own = [{self._known(word) for word, _ in signed} for _, signed, _ in batch]
+            count = max(count + len(known) for (_, _, count), known in zip(batch, own, strict=True))
+            queries = np.array([output["embedding"] for output, _, _ in batch], np.float32)
+            scores, ids = self.table.search(unit(queries), min(count, len(self.words)))
+            for (output, _, wish), known, values, rows in zip(
+                batch, own, scores.tolist(), ids.tolist(), strict=True
+            ):
+                pairs = ((self.words[row], score) for row, score in zip(rows, values, strict=True))
+                output["nearest"] = [
+                    {"word": word, "score": score} for word, score in pairs if word not in known
+                ][:wish]
+
+
+Signed = tuple[str, int]
+Wanted = tuple[dict[str, Any], Sequence[Signed], int]
+
+
+def unit(vectors: "Floats") -> "Floats":
+    """Each of the vectors at length 1; one of zeros stays as it is."""
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    found: Floats = (vectors / np.where(norms > 0, norms, 1)).astype(np.float32)
+    return found
+
+
+def read_facts(folder: Path) -> Facts:
+    return Facts(**json.loads((folder / FACTS).read_text("utf-8")))
+
+
+def _batches(wanted: Sequence[Wanted], size: int) -> Iterator[Sequence[Wanted]]:
+    return (wanted[start : start + size] for start in range(0, len(wanted), size))
+
+
+def _asked(value: Input) -> list[Signed]:
+    """The words of an input, each with its sign."""
+    if isinstance(value, str):
+        return [(value, 1)]
+    return [
+        (word, sign)
+        for side, sign in zip(SIDES, (1, -1), strict=True)
+        for word in _listed(value.get(side, ()))
+    ]
+
+
+def _listed(value: Any) -> Sequence[str]:
+    return [value] if isinstance(value, str) else value
+
+
+def _wrong(value: Input) -> str:
+    """What is wrong with the form of an input, or nothing."""
+    if not isinstance(value, str):
+        if not set(value) <= set(SIDES):
+            return 'must be a word or an object {"positive": ["..."], "negative": ["..."]}'
+        if not _asked(value):
+            return "names no word"
+    if any(len(word) > MAX_WORD_CHARS for word, _ in _asked(value)):
+        return f"has a word of more than {MAX_WORD_CHARS} characters"
+    return ""
