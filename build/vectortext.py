@@ -86,7 +86,7 @@ def load(path: Path, sizes: Sizes) -> Vectors:
     table = np.empty((sizes.words, sizes.width), np.float32)
     lines: dict[str, int] = {}
     mistakes: list[str] = []
-    with opened(path) as file:
+    with opened(path) as file, np.errstate(over="ignore"):  # what overflows is found as not finite
         for number, line in enumerate(islice(file, sizes.start, None), start=1 + sizes.start):
             try:
                 word = _read_row(line, table[len(lines)])

@@ -19,6 +19,7 @@ from build.quantize import Recipe
 from build.source import Source, Unusable
 from build.vectorfiles import Floats, Vectors, load
 from build.wordgraph import inverse_norms, write_graph
+from contracts.prediction import PredictRequest
 from contracts.tasks import Tier
 from functions.inference.words import FACTS, WORDS, Facts, WordVectors
 
@@ -77,14 +78,15 @@ def open_original(prepared: Path) -> WordVectors:
 
 
 def original(source: Source, rows: Rows, prepared: Path) -> Sequence[Outputs]:
-    """Raises SourceError where the file has none of the rows' words, so that nothing can be compared."""
-    model = open_original(prepared)
-    found = [model.outputs(row.request) for row in rows]
-    if not any(output["found"] for outputs in found for output in outputs):
+    """All words at once, each of them once; raises SourceError where the file has none of them."""
+    asked = list(dict.fromkeys(word for row in rows for word in row.request.inputs))
+    request = PredictRequest(inputs=tuple(asked), parameters=rows[0].request.parameters)
+    found = dict(zip(asked, open_original(prepared).outputs(request), strict=True))
+    if not any(output["found"] for output in found.values()):
         raise SourceError(
             [f"{source.file}: has none of the words under `eval`; give words that it has"]
         )
-    return found
+    return [[found[word] for word in row.request.inputs] for row in rows]
 
 
 def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:

@@ -7,7 +7,7 @@ answer says so by its `word`.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
@@ -133,7 +133,11 @@ class WordVectors:
             for value, signed in zip(request.inputs, asked, strict=True)
         ]
         wanted = [
-            (output, signed, request.parameters.get("nearest", NEAREST))
+            _Wanted(
+                output=output,
+                without=frozenset(self._known(word) for word, _ in signed),
+                count=request.parameters.get("nearest", NEAREST),
+            )
             for value, signed, output in zip(request.inputs, asked, outputs, strict=True)
             if output["found"] and ("nearest" in request.parameters or not isinstance(value, str))
         ]
@@ -182,24 +186,40 @@ class WordVectors:
                     found[word] = self.table.vectors(ids, weights)[0]
         return found
 
-    def _add_nearest(self, wanted: "Sequence[Wanted]") -> None:
-        """Put the words nearest to what was found into each output, without those that were asked for."""
-        for batch in _batches(wanted, max(1, SCORES // len(self.words))):
-            own = [{self._known(word) for word, _ in signed} for _, signed, _ in batch]
-            count = max(count + len(known) for (_, _, count), known in zip(batch, own, strict=True))
-            queries = np.array([output["embedding"] for output, _, _ in batch], np.float32)
-            scores, ids = self.table.search(unit(queries), min(count, len(self.words)))
-            for (output, _, wish), known, values, rows in zip(
-                batch, own, scores.tolist(), ids.tolist(), strict=True
-            ):
-                pairs = ((self.words[row], score) for row, score in zip(rows, values, strict=True))
-                output["nearest"] = [
-                    {"word": word, "score": score} for word, score in pairs if word not in known
-                ][:wish]
+    def _add_nearest(self, wanted: "Sequence[_Wanted]") -> None:
+        """Put the words nearest to what was found into each output.
+
+        Those that need as many words are searched for together, so that no answer depends on its neighbours.
+        """
+        size = max(1, SCORES // len(self.words))
+        for need in dict.fromkeys(each.need for each in wanted):
+            group = [each for each in wanted if each.need == need]
+            for start in range(0, len(group), size):
+                self._search(group[start : start + size], min(need, len(self.words)))
+
+    def _search(self, group: "Sequence[_Wanted]", need: int) -> None:
+        queries = np.array([each.output["embedding"] for each in group], np.float32)
+        scores, ids = self.table.search(unit(queries), need)
+        for each, values, rows in zip(group, scores.tolist(), ids.tolist(), strict=True):
+            pairs = zip((self.words[row] for row in rows), values, strict=True)
+            found = [{"word": word, "score": s} for word, s in pairs if word not in each.without]
+            each.output["nearest"] = found[: each.count]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """An output that is to have the nearest words, without those it was made of."""
+
+    output: dict[str, Any]
+    without: frozenset[str | None]
+    count: int
+
+    @property
+    def need(self) -> int:
+        return self.count + len(self.without)
 
 
 Signed = tuple[str, int]
-Wanted = tuple[dict[str, Any], Sequence[Signed], int]
 
 
 def unit(vectors: "Floats") -> "Floats":
@@ -211,10 +231,6 @@ def unit(vectors: "Floats") -> "Floats":
 
 def read_facts(folder: Path) -> Facts:
     return Facts(**json.loads((folder / FACTS).read_text("utf-8")))
-
-
-def _batches(wanted: Sequence[Wanted], size: int) -> Iterator[Sequence[Wanted]]:
-    return (wanted[start : start + size] for start in range(0, len(wanted), size))
 
 
 def _asked(value: Input) -> list[Signed]:
