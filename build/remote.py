@@ -21,7 +21,16 @@ FOLDER, INDEX = ".sources", "index.json"
 HF = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
 S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+?)/?")
 # Files that a model is made of. Pickles are not among them: they run code when they are loaded.
-WANTED = ("*.json", "*.safetensors", "*.txt", "*.model", "*.onnx", "*.onnx_data", "README.md")
+WANTED = (
+    "*.json",
+    "*.safetensors",
+    "*.txt",
+    "*.vec",
+    "*.model",
+    "*.onnx",
+    "*.onnx_data",
+    "README.md",
+)
 ROOT = Path(__file__).parents[1]
 
 

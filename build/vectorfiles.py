@@ -23,6 +23,7 @@ Floats = NDArray[np.float32]
 WORD2VEC_TEXT, WORD2VEC_BINARY = "word2vec text file", "word2vec binary file"
 GLOVE, FASTTEXT = "GloVe text file", "fastText .bin file"
 LOOKED_FOR = "looked for word2vec as text or binary, GloVe as text, fastText as .vec or .bin"
+SUFFIXES = {".vec", ".w2v", ".glove", ".txt", ".bin", ".gz"}
 SIZES = re.compile(rb"(\d{1,12}) (\d{1,12}) *\r?\n")
 # Bytes that no text has; in 64 KB of floats there are always some.
 BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
@@ -63,6 +64,7 @@ class Vectors:
 
 def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
     """The source, as far as can be told without reading every row; raises Unusable."""
+    source = _file_of(source) if source.is_dir() else source
     if not source.is_file():
         raise Unusable(f"not a file of word vectors; {LOOKED_FOR}, by its path in `source`")
     sizes = look(source)
@@ -77,6 +79,15 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         hidden=sizes.width,
         max_tokens=1,
     )
+
+
+def _file_of(folder: Path) -> Path:
+    """The one file of vectors in a folder, such as one that was fetched from elsewhere."""
+    found = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file())
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found) or "no such file"
+        raise Unusable(f"holds {names}; name one file of word vectors as `source`")
+    return found[0]
 
 
 def look(path: Path) -> Sizes:

@@ -28,14 +28,16 @@ class _Wrong(Exception):
 
 def look(path: Path, rows: bytes, said: re.Match[bytes] | None) -> Sizes:
     """The sizes, after the lines were counted; raises Unusable."""
-    lines = _count_lines(path)
+    lines, size = _count_lines(path)
     if said is None:
+        _check_room(lines, _width(rows), size)
         return Sizes(kind=GLOVE, words=lines, width=_width(rows))
     words, width = int(said[1]), int(said[2])
     if lines - 1 != words:
         raise Unusable(
             f"its first line says {words} words, but {lines - 1} rows follow; copy it again, or correct that line"
         )
+    _check_room(words, width, size)
     found = _width(rows)
     if not width or found != width:
         raise Unusable(
@@ -44,8 +46,16 @@ def look(path: Path, rows: bytes, said: re.Match[bytes] | None) -> Sizes:
     return Sizes(kind=WORD2VEC_TEXT, words=words, width=width, start=1)
 
 
-def _count_lines(path: Path) -> int:
-    """Every line counts, also a last one without an end."""
+def _check_room(words: int, width: int, size: int) -> None:
+    """Nothing is set aside for what the file cannot hold: a number is a digit and a space at least."""
+    if size < 2 * words * width:
+        raise Unusable(
+            f"its first row has {width} numbers, but {size} bytes are too few for {words} such rows; correct that row"
+        )
+
+
+def _count_lines(path: Path) -> tuple[int, int]:
+    """The lines, also a last one without an end, and the bytes, unpacked."""
     lines, size, last = 0, 0, b"\n"
     limit = MOST_GROWTH * path.stat().st_size
     try:
@@ -63,7 +73,7 @@ def _count_lines(path: Path) -> int:
                     )
     except BROKEN as error:
         raise Unusable(f"cannot be unpacked ({error}); copy it again") from error
-    return lines + (last != b"\n")
+    return lines + (last != b"\n"), size
 
 
 def _width(rows: bytes) -> int:

@@ -98,7 +98,7 @@ def _full(table: Floats, words: int, stored: _Stored) -> tuple[Nodes, Nodes]:
     """Rows as they are: nodes that read, and nodes that search."""
     place = stored.begin()
     inverse = np.empty(len(table), np.float32)
-    for start, rows in _parts(table):
+    for start, rows in parts(table):
         stored.file.write(rows.tobytes())
         inverse[start : start + len(rows)] = inverse_norms(rows)
     width = table.shape[1]
@@ -123,7 +123,7 @@ def _packed(table: Floats, words: int, stored: _Stored) -> tuple[Nodes, Nodes]:
     scales = np.empty((rows, blocks), np.float32)
     inverse = np.empty(rows, np.float32)
     place = stored.begin()
-    for start, part in _parts(table):
+    for start, part in parts(table):
         here = slice(start, start + len(part))
         whole = np.zeros((len(part), blocks * block), np.float32)
         whole[:, :width] = part
@@ -251,7 +251,7 @@ def _store(stored: _Stored, name: str, array: NDArray[np.float32]) -> None:
     stored.large(name, TensorProto.FLOAT, array.shape, place)
 
 
-def _parts(table: Floats) -> Iterator[tuple[int, Floats]]:
+def parts(table: Floats) -> Iterator[tuple[int, Floats]]:
     return ((start, table[start : start + ROWS]) for start in range(0, len(table), ROWS))
 
 

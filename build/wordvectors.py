@@ -18,7 +18,7 @@ from build.metrics import Outputs
 from build.quantize import Recipe
 from build.source import Source, Unusable
 from build.vectorfiles import Floats, Vectors, load
-from build.wordgraph import inverse_norms, write_graph
+from build.wordgraph import inverse_norms, parts, write_graph
 from contracts.prediction import PredictRequest
 from contracts.tasks import Tier
 from functions.inference.words import FACTS, WORDS, Facts, WordVectors
@@ -71,9 +71,9 @@ class Array:
 
 
 def open_original(prepared: Path) -> WordVectors:
-    table = np.load(prepared / VECTORS)
-    words = (prepared / WORDS).read_text("utf-8").count("\n") + 1
-    inverse = inverse_norms(table[:words])
+    table = np.load(prepared / VECTORS, mmap_mode="r")
+    words = count_words(prepared)
+    inverse = np.concatenate([inverse_norms(part) for _, part in parts(table[:words])])
     return WordVectors.over(Array(table=table, words=words, inverse_norms=inverse), prepared)
 
 
@@ -97,8 +97,11 @@ def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Pat
     table = np.load(prepared / VECTORS, mmap_mode="r")
     for name in (WORDS, FACTS):
         shutil.copyfile(prepared / name, folder / name)
-    words = (folder / WORDS).read_text("utf-8").count("\n") + 1
-    write_graph(table, words, recipe.bits, folder)
+    write_graph(table, count_words(folder), recipe.bits, folder)
+
+
+def count_words(folder: Path) -> int:
+    return (folder / WORDS).read_text("utf-8").count("\n") + 1
 
 
 FAMILY = Family(prepare=prepare, original=original, recipes=recipes, make=make)

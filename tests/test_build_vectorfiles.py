@@ -109,6 +109,7 @@ BINARY, FAST = as_binary(TINY), as_fasttext(TINY, NGRAMS)
         (HEADED.replace(b"6 4", b"7 4"), f"its first line says 7 words, but 6 rows follow{COPY}, or correct that line"),
         (HEADED[: len(HEADED) // 2], f"its first line says 6 words, but 4 rows follow{COPY}, or correct that line"),
         (HEADED.replace(b"6 4", b"6 5"), "its first line says 5 numbers a word, but line 2 has 4; correct that line"),
+        (b"a " + b"1 " * 1000 + b"\nb 1" * 2000, "its first row has 1000 numbers, but 10002 bytes are too few"),
         (HEADED.replace(b"0.2 0.1 0.4", b"0.2 0.1"), f"line 3: 'queen' has 3 numbers, the first row has 4{NUMBERS}"),
         (GLOVES.replace(b"0.2 0.1 0.4", b"0.2 0.1 0.4 9"), "line 2: 'queen 0.8' has more than 4 numbers, the first"),
         (GLOVES.replace(b"-0.4", b"x0.4"), f"line 3: 'man' has b'x0.4' where a number has to be{NUMBERS}"),
@@ -189,5 +190,20 @@ def test_only_its_own_task_takes_a_file_of_word_vectors(tmp_path: Path) -> None:
         path = tmp_path / name
         path.write_bytes(as_binary(TINY))
         assert inspect(path, Task.TEXT_CLASSIFICATION, None) == (None, [f"{path}: {message}"])
-    _, mistakes = inspect(tmp_path, Task.WORD_VECTORS, None)
-    assert mistakes[0].startswith(f"{tmp_path}: not a file of word vectors; looked for word2vec")
+
+
+def test_a_folder_stands_for_the_one_file_in_it(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("not a file of vectors", "utf-8")
+    assert inspect(tmp_path, Task.WORD_VECTORS, None)[1] == [
+        f"{tmp_path}: holds no such file; name one file of word vectors as `source`"
+    ]
+    (tmp_path / "a.bin").write_bytes(as_binary(TINY))
+    source, _ = inspect(tmp_path, Task.WORD_VECTORS, None)
+    assert source
+    assert source.file == tmp_path / "a.bin"
+    (tmp_path / "b.vec").write_bytes(as_text(TINY))
+    assert inspect(tmp_path, Task.WORD_VECTORS, None)[1] == [
+        f"{tmp_path}: holds a.bin, b.vec; name one file of word vectors as `source`"
+    ]
+    _, mistakes = inspect(tmp_path / "nowhere", Task.WORD_VECTORS, None)
+    assert mistakes[0].startswith(f"{tmp_path}/nowhere: not a file of word vectors; looked for")

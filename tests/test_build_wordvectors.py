@@ -21,6 +21,7 @@ from contracts.tasks import Task
 from functions.inference.engine import Engine
 from tests.tiny_bert import deployment, write_rows
 from tests.word_files import TINY, as_text, trained
+from turnout.calling import describe
 
 WORDS = Task.WORD_VECTORS
 
@@ -123,6 +124,12 @@ def test_a_wrong_row_in_the_file_stops_the_build_and_leaves_nothing(tmp_path: Pa
         f"{source}: line 3: 'man' has b'x' where a number has to be; correct it, or leave it out",
     )
     assert not (out / "tiny").exists()
+
+
+def test_the_command_line_says_in_few_words_what_was_found() -> None:
+    near = [{"word": "queen", "score": 0.8}, {"word": "throne", "score": 0.75}]
+    assert describe({"embedding": [1, 2], "nearest": near}) == "queen 0.80, throne 0.75"
+    assert describe({"found": False, "unknown": ["nobody"]}) == "not known: nobody"
 
 
 def test_rows_without_a_word_of_the_file_are_refused(tmp_path: Path) -> None:

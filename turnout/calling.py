@@ -72,8 +72,12 @@ def shorten(text: str, width: int = 48) -> str:
 
 
 def describe(output: Mapping[str, Any]) -> str:
-    """One output in few words: its label with the score, or how a vector begins."""
+    """One output in few words: its label with the score, words that are near or unknown, or how a vector begins."""
     cut = " (truncated)" if output.get("truncated") else ""
+    if "unknown" in output:
+        return f"not known: {', '.join(output['unknown'])}"
+    if "nearest" in output:
+        return ", ".join(f"{entry['word']} {entry['score']:.2f}" for entry in output["nearest"])
     if "embedding" in output:
         vector = output["embedding"]
         return f"[{vector[0]:+.3f}, {vector[1]:+.3f}, … {len(vector)} floats]{cut}"
