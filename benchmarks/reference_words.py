@@ -121,6 +121,7 @@ class Gensim:
             text=True,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
+        self.size = sum(part.stat().st_size for part in path.parent.glob(f"{path.name}*"))
         self.load_ms = float(self._hear()["load_ms"])
 
     def ask(self, words: Sequence[str], nearest: bool) -> dict[str, Any]:
@@ -163,7 +164,7 @@ def timed(folder: Path, ours: Sequence[str], gensim: Gensim) -> list[Row]:
     loads.append(gensim.load_ms)
     asks: list[Ask] = [*map(asker, workers), gensim.ask]
     names = [*(f"ours, {json_of(folder / tier)['recipe']}" for tier in ours), "gensim, float32"]
-    sizes = [*(json_of(folder / tier)["size"] for tier in ours), 0.0]
+    sizes = [*(json_of(folder / tier)["size"] for tier in ours), gensim.size]
     took: list[dict[str, list[float]]] = [{"vector": [], "nearest": []} for _ in asks]
     peaks = [0.0] * len(asks)
     for number in range(ROUNDS + 1):
@@ -233,7 +234,6 @@ def measure(source: Path) -> None:
                 "bytes_original",
             )
         }
-        print(json.dumps(evidence["candidates"], indent=1))
         path = write(
             "reference_words", found, king_man_woman=analogy(artefacts / "cpu"), build=figures
         )
