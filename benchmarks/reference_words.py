@@ -20,12 +20,13 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from benchmarks.record import ROOT, Row, write
 
-ROUNDS, REPEATS = 15, 5
+ROUNDS, REPEATS, LOADS = 15, 5, 5
 WORDS = ("king", "music", "paris", "monday", "physics", "river", "green", "seven")
 
 # What gensim does at each request, in a process of its own; it loads its own format, mapped into memory.
@@ -137,7 +138,10 @@ class Gensim:
         heard: dict[str, Any] = json.loads(self.process.stdout.readline())
         return heard
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
         self.process.kill()
         self.process.communicate()
 
@@ -145,7 +149,7 @@ class Gensim:
 Ask = Callable[[Sequence[str], bool], dict[str, Any]]
 
 
-def timed(folder: Path, ours: Sequence[str], gensim: Gensim) -> list[Row]:
+def timed(folder: Path, ours: Sequence[str], gensim: Path, stack: ExitStack) -> list[Row]:
     """A row for each contender: sizes, time to load, and medians over rounds that are taken in turn."""
     from build.workers import Worker
     from contracts.prediction import PredictRequest
@@ -158,14 +162,20 @@ def timed(folder: Path, ours: Sequence[str], gensim: Gensim) -> list[Row]:
 
         return ask
 
-    workers, loads = [], []
-    for tier in ours:  # one after the other, so that each loads undisturbed
-        workers.append(Worker(folder / tier))
-        loads.append(workers[-1].ready())
-    loads.append(gensim.load_ms)
-    asks: list[Ask] = [*map(asker, workers), gensim.ask]
+    loads: list[list[float]] = [[] for _ in (*ours, gensim)]
+    for _ in range(LOADS):  # one after the other, so that each loads undisturbed
+        for i, tier in enumerate(ours):
+            with Worker(folder / tier) as worker:
+                loads[i].append(worker.ready())
+        with Gensim(gensim) as other:
+            loads[-1].append(other.load_ms)
+    workers = [stack.enter_context(Worker(folder / tier)) for tier in ours]
+    for worker in workers:
+        worker.ready()
+    theirs = stack.enter_context(Gensim(gensim))
+    asks: list[Ask] = [*map(asker, workers), theirs.ask]
     names = [*(f"ours, {json_of(folder / tier)['recipe']}" for tier in ours), "gensim, float32"]
-    sizes = [*(json_of(folder / tier)["size"] for tier in ours), gensim.size]
+    sizes = [*(json_of(folder / tier)["size"] for tier in ours), theirs.size]
     took: list[dict[str, list[float]]] = [{"vector": [], "nearest": []} for _ in asks]
     peaks = [0.0] * len(asks)
     for number in range(ROUNDS + 1):
@@ -175,13 +185,11 @@ def timed(folder: Path, ours: Sequence[str], gensim: Gensim) -> list[Row]:
                 heard = ask([word], what == "nearest")
                 took[i][what].append(statistics.median(heard["ms"]))
                 peaks[i] = heard["peak_mb"]
-    for worker in workers:
-        worker.__exit__()
     return [
         {
             "what": name,
             "MB": round(size / 1e6, 1),
-            "load ms": round(load, 1),
+            "load ms": round(statistics.median(load), 1),
             "ms per vector": round(statistics.median(one["vector"][1:]), 4),
             "ms per 10 nearest": round(statistics.median(one["nearest"][1:]), 2),
             "peak MB": round(peak),
@@ -213,11 +221,9 @@ def measure(source: Path) -> None:
         folder = Path(place)
         evidence = built(source, folder)
         artefacts = folder / "models.out/glove"
-        gensim = Gensim(saved(source, folder / "vectors.kv"))
-        try:
-            found = timed(artefacts, ("cpu", "gpu"), gensim)
-        finally:
-            gensim.close()
+        gensim = saved(source, folder / "vectors.kv")
+        with ExitStack() as stack:
+            found = timed(artefacts, ("cpu", "gpu"), gensim, stack)
         figures = {
             key: evidence[key]
             for key in (
@@ -236,7 +242,11 @@ def measure(source: Path) -> None:
             )
         }
         path = write(
-            "reference_words", found, king_man_woman=analogy(artefacts / "cpu"), build=figures
+            "reference_words",
+            found,
+            king_man_woman=analogy(artefacts / "cpu"),
+            build=figures,
+            load_average=[round(value, 1) for value in os.getloadavg()],
         )
         print(path.relative_to(ROOT), path.read_text("utf-8"), sep="\n")
 
