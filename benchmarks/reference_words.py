@@ -149,6 +149,20 @@ class Gensim:
 Ask = Callable[[Sequence[str], bool], dict[str, Any]]
 
 
+def loading(folder: Path, ours: Sequence[str], gensim: Path) -> list[float]:
+    """Milliseconds that each takes to load: one after the other, so that each is undisturbed, and medians."""
+    from build.workers import Worker
+
+    took: list[list[float]] = [[] for _ in (*ours, gensim)]
+    for _ in range(LOADS):
+        for tier, ms in zip(ours, took, strict=False):
+            with Worker(folder / tier) as worker:
+                ms.append(worker.ready())
+        with Gensim(gensim) as other:
+            took[-1].append(other.load_ms)
+    return [statistics.median(ms) for ms in took]
+
+
 def timed(folder: Path, ours: Sequence[str], gensim: Path, stack: ExitStack) -> list[Row]:
     """A row for each contender: sizes, time to load, and medians over rounds that are taken in turn."""
     from build.workers import Worker
@@ -162,13 +176,7 @@ def timed(folder: Path, ours: Sequence[str], gensim: Path, stack: ExitStack) -> 
 
         return ask
 
-    loads: list[list[float]] = [[] for _ in (*ours, gensim)]
-    for _ in range(LOADS):  # one after the other, so that each loads undisturbed
-        for i, tier in enumerate(ours):
-            with Worker(folder / tier) as worker:
-                loads[i].append(worker.ready())
-        with Gensim(gensim) as other:
-            loads[-1].append(other.load_ms)
+    loads = loading(folder, ours, gensim)
     workers = [stack.enter_context(Worker(folder / tier)) for tier in ours]
     for worker in workers:
         worker.ready()
@@ -189,7 +197,7 @@ def timed(folder: Path, ours: Sequence[str], gensim: Path, stack: ExitStack) -> 
         {
             "what": name,
             "MB": round(size / 1e6, 1),
-            "load ms": round(statistics.median(load), 1),
+            "load ms": round(load, 1),
             "ms per vector": round(statistics.median(one["vector"][1:]), 4),
             "ms per 10 nearest": round(statistics.median(one["nearest"][1:]), 2),
             "peak MB": round(peak),

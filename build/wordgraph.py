@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from build.blocks import INT8_ACTIVATIONS, quantize_blocks
 from build.vectorfiles import Floats
-from functions.inference.words import MODEL, TABLE
+from functions.inference.words import MODEL, TABLE, WIDER
 
 OPSET, IR_VERSION = 18, 10
 # Where a tensor starts in the file, so that it can be mapped.
@@ -27,8 +27,6 @@ PAGE = 4096
 # Rows that are packed at once.
 ROWS = 1 << 14
 BLOCKS = (64, 32)
-# Of so many times the words asked for, the best are found in full precision.
-WIDER = 4
 
 
 def write_graph(table: NDArray[np.float32], words: int, bits: int, folder: Path) -> None:

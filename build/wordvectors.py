@@ -43,7 +43,7 @@ def prepare(source: Source, folder: Path, tell: Callable[[str], None]) -> None:
 def _facts(vectors: Vectors) -> Facts:
     return Facts(
         width=vectors.table.shape[1],
-        lower=all(word == word.lower() for word in vectors.words),
+        lower=not vectors.buckets and all(word == word.lower() for word in vectors.words),
         shortest=vectors.shortest,
         longest=vectors.longest,
         buckets=vectors.buckets,

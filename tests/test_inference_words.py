@@ -156,6 +156,13 @@ def test_a_fasttext_word_too_short_for_any_ngram_is_unknown(tmp_path: Path) -> N
     assert long["embedding"] == pytest.approx([1, 0, 0, 0])
 
 
+def test_a_fasttext_word_in_upper_case_is_made_of_its_own_ngrams(tmp_path: Path) -> None:
+    model = tiny(tmp_path, as_fasttext(TINY, [(1.0, 0.0, 0.0, 0.0)] * 8))
+    (output,) = ask(model, "KING")
+    assert output["embedding"] == pytest.approx([1, 0, 0, 0])
+    assert "word" not in output
+
+
 def test_case_is_as_given_unless_all_words_are_in_lower_case(tmp_path: Path) -> None:
     model = tiny(tmp_path)
     upper, exact = ask(model, "King", "king", nearest=2)
@@ -227,6 +234,7 @@ def test_the_table_lies_in_the_artefact_once(tmp_path: Path) -> None:
         ("king", {"nearest": True}, ("/parameters/nearest", "must be a whole number from 1 to 1000")),
         ({"text": "king"}, {}, ("/inputs/0", 'must be a word or an object {"positive": ["..."], "negative": ["..."]}')),
         ({"positive": []}, {}, ("/inputs/0", "names no word")),
+        ({"positive": ["king"] * 60, "negative": ["man"] * 41}, {}, ("/inputs/0", "names more than 100 words")),
         ("k" * 257, {}, ("/inputs/0", "has a word of more than 256 characters")),
         ({"negative": "k" * 257}, {}, ("/inputs/0", "has a word of more than 256 characters")),
     ],

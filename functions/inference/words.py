@@ -2,8 +2,8 @@
 
 An input is a word, or `{"positive": ["king", "woman"], "negative": ["man"]}`: the mean of unit vectors, those of
 negative words turned round, as word2vec's own tools have it. What is looked up is the word exactly as it is given;
-only where all words of the file are in lower case, a word that is not found is looked up in lower case too, and the
-answer says so by its `word`.
+only where all words of the file are in lower case, and no word can be made of n-grams, one that is not found is looked
+up in lower case too, and the answer says so by its `word`.
 """
 
 import json
@@ -34,8 +34,11 @@ NEAREST, MAX_NEAREST = 10, 1000
 SIDES = ("positive", "negative")
 # A word is composed of its n-grams, each of them a row that is read: no real word is longer.
 MAX_WORD_CHARS = 256
-# Scores of one search are kept to this many floats; words are searched for in batches of as many as that allows.
-SCORES = 1 << 22
+# What one search keeps is at most about so many floats; words are searched for in batches of as many as that allows.
+FLOATS = 1 << 22
+# Of so many times the words asked for, a table of 8 bits reads the rows, to find the best in full precision.
+WIDER = 4
+MAX_WORDS = 100
 
 
 class Table(Protocol):
@@ -74,7 +77,11 @@ class Graph:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
-    """What is known of a file of vectors; without `buckets`, a word that is not in it has no vector."""
+    """What is known of a file of vectors.
+
+    With `buckets`, a word that is not in it is made of its n-grams; otherwise, with `lower`, which says that all of its
+    words are in lower case, it is looked up in lower case.
+    """
 
     width: int
     lower: bool = False
@@ -191,8 +198,8 @@ class WordVectors:
 
         Those that need as many words are searched for together, so that no answer depends on its neighbours.
         """
-        size = max(1, SCORES // len(self.words))
         for need in dict.fromkeys(each.need for each in wanted):
+            size = max(1, FLOATS // max(len(self.words), WIDER * need * self.facts.width))
             group = [each for each in wanted if each.need == need]
             for start in range(0, len(group), size):
                 self._search(group[start : start + size], min(need, len(self.words)))
@@ -255,6 +262,8 @@ def _wrong(value: Input) -> str:
             return 'must be a word or an object {"positive": ["..."], "negative": ["..."]}'
         if not _asked(value):
             return "names no word"
+        if len(_asked(value)) > MAX_WORDS:
+            return f"names more than {MAX_WORDS} words"
     if any(len(word) > MAX_WORD_CHARS for word, _ in _asked(value)):
         return f"has a word of more than {MAX_WORD_CHARS} characters"
     return ""
