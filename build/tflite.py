@@ -26,6 +26,8 @@ KINDS = (
     "int8",
 )
 CUSTOM, DEQUANTIZE = 32, 6
+# What keeps values from one run to the next, which the converter leaves as it is; files that were frozen have none.
+STATE = {142: "VAR_HANDLE", 143: "READ_VARIABLE", 144: "ASSIGN_VARIABLE"}
 ENDS = {25: "softmax", 14: "sigmoid"}
 # How signatures of TensorFlow name the tensors of their inputs.
 PREFIX = "serving_default_"
@@ -107,7 +109,7 @@ def _signature(model: _Table) -> Signature:
         inputs=tuple(tensors[i] for i in graph.numbers(1)),
         outputs=tuple(tensors[i] for i in outputs),
         ends=tuple(_end(i, made) for i in outputs),
-        foreign=tuple(sorted({c.text(1) or "custom" for c in codes if _builtin(c) == CUSTOM})),
+        foreign=tuple(sorted({name for code in codes if (name := _foreign(code))})),
         quantized=any(tensor.kind in ("int8", "uint8") for tensor in tensors),
     )
 
@@ -115,6 +117,12 @@ def _signature(model: _Table) -> Signature:
 def _builtin(code: _Table) -> int:
     """An operator's number; files from before 2020 have it in one byte."""
     return max(code.number(0, "<b"), code.number(3, "<i"))
+
+
+def _foreign(code: _Table) -> str:
+    """An operator that ONNX has not, by its name; "" where it may have it."""
+    number = _builtin(code)
+    return (code.text(1) or "custom") if number == CUSTOM else STATE.get(number, "")
 
 
 def _tensor(table: _Table) -> Tensor:

@@ -163,6 +163,7 @@ def test_a_saved_model_that_cannot_be_built_says_why(
             {"custom": "FlexStringLength", "operator": 32},
             "uses FlexStringLength, which ONNX cannot",
         ),
+        ({"operator": 142}, "uses VAR_HANDLE, which ONNX cannot do; save it with operators on"),
         ({"size": 4}, "answers 4 numbers, but `labels` has 3; name each of its outputs"),
     ],
 )
