@@ -123,7 +123,7 @@ MODES: dict[str, Callable[[str, str], list[Any]]] = {
 def _dense(
     graph: Any, source: Source, dense: Dense, last: str, name: str
 ) -> tuple[list[Any], str, int]:
-    """The layer's nodes, what they make, and how wide that is. A Gemm, which no recipe quantizes."""
+    """The layer's nodes, what they make, and how wide that is."""
     from safetensors.numpy import load_file
 
     weights = load_file(source.folder / dense.place / WEIGHTS)

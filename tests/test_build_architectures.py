@@ -11,7 +11,7 @@ from build.attempt import seal
 from build.attention import written_out
 from build.optimise import fused_into
 from build.plan import plan
-from build.quantize import FLOAT
+from build.quantize import FLOAT, INT8
 from build.quiet import quiet
 from contracts.prediction import PredictRequest
 from functions.inference.engine import Engine
@@ -69,3 +69,18 @@ def test_an_architecture_is_fused_and_answers_as_transformers_does(
         assert [o["score"] for o in outputs] == pytest.approx(
             [one["score"] for one in right], abs=1e-4
         )
+
+
+def test_products_are_quantized_beside_an_attention_that_has_no_weights(tmp_path: Path) -> None:
+    (mpnet,) = [one for one in ZOO if one.name == "MPNet"]
+    folder = classifier_of(tmp_path / "source", mpnet)
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in TEXTS])
+    (step, _) = plan(deployment(folder, rows), tmp_path / "out")
+    for made in ("prepared", "parts"):
+        (tmp_path / made).mkdir()
+    encoders.prepare(step.source, tmp_path / "prepared", lambda text: None)
+    encoders.make(INT8[3], step.source, tmp_path / "prepared", step.rows, tmp_path / "parts")
+    nodes = onnx.load(tmp_path / "parts/model.onnx").graph.node
+    # Per layer: queries, keys, values, what joins them, and the two of the network behind; two of the classifier.
+    assert [node.op_type for node in nodes].count("MatMulInteger") == 2 * 6 + 2
+    assert [node.domain for node in nodes if node.op_type == "Attention"] == ["", ""]
