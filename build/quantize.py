@@ -64,14 +64,19 @@ class Recipe:
 FLOAT = (Recipe(name="fp32", fused=False), Recipe(name="fp32 fused"))
 INT8 = (
     Recipe(name="int8 per tensor", products=True, per_channel=False, reduce_range=False),
-    Recipe(name="int8 full range", products=True, tables=True, reduce_range=False),
     Recipe(name="int8", products=True, tables=True),
     Recipe(name="int8 smoothed", products=True, tables=True, smoothed=True),
-    Recipe(
-        name="int8 smoothed, static", products=True, tables=True, smoothed=True, ranges="static"
+    *(
+        Recipe(
+            name=f"int8 smoothed, static{f', {blocks} in blocks' if blocks else ''}",
+            products=True,
+            tables=True,
+            smoothed=True,
+            ranges="static",
+            blocks=blocks,
+        )
+        for blocks in (0, 4, 8)
     ),
-    Recipe(name="int8 smoothed, 4 in blocks", products=True, tables=True, smoothed=True, blocks=4),
-    Recipe(name="int8 smoothed, 8 in blocks", products=True, tables=True, smoothed=True, blocks=8),
     Recipe(name="int8 in blocks", products=True, tables=True, smoothed=True, blocks=-1),
     Recipe(name="int8 tables", tables=True),
 )
