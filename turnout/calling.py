@@ -120,6 +120,7 @@ TOLD: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
     ("masks", _listed("masks", "token")),
     ("generated_text", lambda o: f"{shorten(o['generated_text'], 96)!r} ({o['finish_reason']})"),
     ("perplexity", lambda o: f"perplexity {o['perplexity']:.2f}"),
+    ("log_probability", lambda o: f"log-probability {o['log_probability']:.2f}"),
     ("answer", lambda o: f"{o['answer']!r} {o['score']:.2f}"),
     ("labels", _listed("labels", "label")),
     ("label", lambda o: f"{o['label']} {o['score']:.2f}"),

@@ -51,7 +51,11 @@ OUTPUT: Schema = {
         "generated_tokens": {"type": "integer"},
         "finish_reason": {"enum": ["eos_token", "stop_sequence", "length"]},
         "log_probability": {"type": "number", "description": "Of the whole text, in nats."},
-        "perplexity": {"type": "number"},
+        "perplexity": {"type": ["number", "null"]},
+        "per_token": {"type": "array", "description": "The same of each token."},
+        "found": {"type": "boolean", "description": "Whether there is a vector for the word."},
+        "unknown": {"type": "array", "description": "Words that there is no vector for."},
+        "word": {"type": "string", "description": "What was looked up in place of the word."},
         "nearest": {"type": "array", "description": "The nearest words, with their cosine."},
         "tokens": {"type": "integer", "description": "Tokens the model has read."},
         "truncated": {
