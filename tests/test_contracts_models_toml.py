@@ -148,3 +148,26 @@ def test_a_missing_or_unreadable_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"# caf\xe9")
     with pytest.raises(ConfigError, match="save it as UTF-8"):
         read_models_toml(tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize(
+    ("lines", "mistakes"),
+    [
+        (['task = "word-vectors"', "cpu = {}"], ["models.m.edge: there is no script that runs word-vectors"]),
+        (['task = "fill-mask"', 'gpu = { instance = "ml.g6.xlarge" }'], ["models.m.edge: there is no CPU tier"]),
+        (['task = "fill-mask"', "cpu = {}"], []),
+    ],
+)  # fmt: skip
+def test_a_copy_that_cannot_be_made_is_a_mistake_in_models_toml(
+    tmp_path: Path, lines: list[str], mistakes: list[str]
+) -> None:
+    path = tmp_path / "models.toml"
+    table = ["[models.m]", 'source = "s"', 'eval = "e"', "edge = true", *lines]
+    path.write_text("\n".join(table), "utf-8")
+    if not mistakes:
+        assert read_models_toml(path).models[0].edge
+        return
+    with pytest.raises(ConfigError) as caught:
+        read_models_toml(path)
+    found = [str(mistake) for mistake in caught.value.mistakes]
+    assert all(one.startswith(start) for one, start in zip(found, mistakes, strict=True))

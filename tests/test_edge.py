@@ -21,7 +21,6 @@ from build.errors import EdgeDiffers
 from build.golden import read_golden
 from build.runner import PARTS, SCRIPTS, lacking, write_copy
 from contracts.manifest import read_manifest
-from contracts.models_toml import ConfigError, read_models_toml
 from contracts.prediction import PredictRequest
 from contracts.specs import CpuSpec, Deployment
 from contracts.tasks import EDGE_TASKS, Task
@@ -279,26 +278,3 @@ def test_every_task_that_may_ask_for_a_copy_has_its_script() -> None:
     assert set(SCRIPTS) == EDGE_TASKS
     used = {part for parts in SCRIPTS.values() for part in parts}
     assert {path.stem for path in PARTS.glob("*.txt")} == used | {"imports", "main", "multi_label"}
-
-
-@pytest.mark.parametrize(
-    ("lines", "mistakes"),
-    [
-        (['task = "word-vectors"', "cpu = {}"], ["models.m.edge: there is no script that runs word-vectors"]),
-        (['task = "fill-mask"', 'gpu = { instance = "ml.g6.xlarge" }'], ["models.m.edge: there is no CPU tier"]),
-        (['task = "fill-mask"', "cpu = {}"], []),
-    ],
-)  # fmt: skip
-def test_a_copy_that_cannot_be_made_is_a_mistake_in_models_toml(
-    tmp_path: Path, lines: list[str], mistakes: list[str]
-) -> None:
-    path = tmp_path / "models.toml"
-    table = ["[models.m]", 'source = "s"', 'eval = "e"', "edge = true", *lines]
-    path.write_text("\n".join(table), "utf-8")
-    if not mistakes:
-        assert read_models_toml(path).models[0].edge
-        return
-    with pytest.raises(ConfigError) as caught:
-        read_models_toml(path)
-    found = [str(mistake) for mistake in caught.value.mistakes]
-    assert all(one.startswith(start) for one, start in zip(found, mistakes, strict=True))
