@@ -36,7 +36,7 @@ def main(asked: Namespace) -> None:
             items=path,
             threads=threads,
         )
-        read = () if answers else range(len(items) - len(LENGTHS))
+        read = () if answers else range(len(items) - len(LENGTHS))[: asked.rows]
         measured = run(
             ENCODERS, setting, workloads, envs=asked.envs, rounds=asked.rounds, read=read
         )

@@ -27,6 +27,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--gguf", type=Path, help="the file that llama.cpp reads")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rows", type=int, help="rows whose answers are compared; all otherwise")
     asked = parser.parse_args(words)
     if asked.what == "setup":
         if failed := set_up(asked.envs, tuple(asked.only or ENVIRONMENTS), print):

@@ -1,0 +1,75 @@
+"""What counts of the rounds that contenders are measured in, and what a table says of it."""
+
+import random
+
+import pytest
+
+from benchmarks.contenders import DECODERS, ENCODERS, OURS, Contender
+from benchmarks.contenders.environments import ENVIRONMENTS, PROJECT
+from benchmarks.encoding import macs
+from benchmarks.record import ROOT
+from benchmarks.rounds import Reading, kept, measure
+from benchmarks.taking_turns import cell, same
+
+
+def reading(ms: float, *, before: float = 10, after: float = 10, contender: str = OURS) -> Reading:
+    return Reading(contender=contender, workload="8 tokens", ms=ms, before=before, after=after)
+
+
+def test_a_reading_beside_a_disturbed_kernel_does_not_count() -> None:
+    quiet = [reading(1.0), reading(1.1), reading(1.2, after=10.4)]
+    found = kept([*quiet, reading(9.0, before=10.6), reading(9.0, after=14)])
+    assert found.ms == {(OURS, "8 tokens"): [1.0, 1.1, 1.2]}
+    assert (found.count, found.made, found.kernel_ms) == (3, 5, 10)
+
+
+def test_on_a_machine_that_is_mostly_busy_the_quiet_readings_are_kept() -> None:
+    busy = [reading(3.0, before=25, after=30) for _ in range(6)]
+    found = kept([*busy, *[reading(1.0) for _ in range(4)]])
+    assert found.median(OURS, "8 tokens") == 1.0
+
+
+def test_fewer_than_three_readings_are_no_figure() -> None:
+    found = kept([reading(1.0), reading(1.0), *[reading(5.0, before=20) for _ in range(3)]])
+    assert found.count == 2
+    assert found.median(OURS, "8 tokens") is None
+    assert cell(found, OURS, "8 tokens") == "–"
+
+
+def test_a_cell_says_how_many_times_ours_a_contender_took() -> None:
+    others = [reading(3.0, contender="another") for _ in range(3)]
+    found = kept([*[reading(2.0) for _ in range(3)], *others])
+    assert cell(found, "another", "8 tokens") == "3.00 (1.50×)"
+    assert cell(found, "another", "8 tokens", per=2) == "1.50 (1.50×)"
+
+
+def test_contenders_take_turns_and_each_is_first_once() -> None:
+    asked: list[str] = []
+
+    def ask(contender: str, workload: str, repeats: int) -> list[float]:
+        asked.append(contender)
+        return [random.Random(len(asked)).uniform(50, 70)] * repeats
+
+    readings = measure(["a", "b", "c"], ["w"], ask, lambda: 10.0, 3, lambda _: None)
+    assert asked[3:] == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
+    assert [one.contender for one in readings] == asked[3:]
+
+
+def test_agreement_is_the_share_of_equal_values() -> None:
+    assert same([[1], [0], [1, 2]], [[1], [1], [1, 3]]) == 0.5
+
+
+def test_multiplications_are_those_of_the_matrix_products() -> None:
+    config = {"hidden_size": 4, "intermediate_size": 8, "num_hidden_layers": 2}
+    projections, inner, attention, pooler = 4 * 4 * 4, 2 * 4 * 8, 2 * 3 * 4, 4 * 4
+    assert macs(config, 3) == 2 * 3 * (projections + inner + attention) + pooler
+
+
+@pytest.mark.parametrize("contender", [*ENCODERS, *DECODERS], ids=lambda one: one.name)
+def test_every_contender_has_an_environment_and_a_function_that_opens_it(
+    contender: Contender,
+) -> None:
+    assert contender.environment in {PROJECT, *ENVIRONMENTS}
+    module, function = contender.opens.split(":")
+    code = (ROOT / f"benchmarks/contenders/{module}.py").read_text("utf-8")
+    assert f"def {function}(setting: Setting) -> Opened:" in code
