@@ -45,8 +45,11 @@ def main() -> None:
         if lacking:
             sys.exit(f"arm64 cannot be emulated here: {lacking}")
         ARM64.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".half-", dir=ARM64.parent) as half:
-            make(Path(half))
+        try:
+            with tempfile.TemporaryDirectory(prefix=".half-", dir=ARM64.parent) as half:
+                make(Path(half))
+        except subprocess.CalledProcessError as error:
+            sys.exit(f"no arm64 system was made: {error.cmd[0]} ended with {error.returncode}")
         processor = ready()
     print(f"{ARM64}: {processor.how}" if processor else "the system made is not what was asked for")
     sys.exit(0 if processor else 1)
