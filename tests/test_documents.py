@@ -51,7 +51,9 @@ def test_every_turnout_command_that_is_named_exists() -> None:
     named = {
         name
         for document in DOCUMENTS
-        for name in re.findall(r"turnout (build|plan|verify|inspect|up|call|keys)\b", document.read_text("utf-8"))
+        for name in re.findall(
+            r"turnout (build|plan|verify|inspect|up|call|keys)\b", document.read_text("utf-8")
+        )
     }
     assert named == {"build", "plan", "verify", "inspect", "up", "call", "keys"}
 

@@ -19,12 +19,12 @@ from build.errors import NotFed
 from build.golden import read_golden
 from build.graphs import PRODUCTS
 from build.layers import compare, nearest
+from build.matrices import weights
 from build.nbits import weights_only
 from build.original import feeds_of
 from build.prepared import pairs, prepared
 from build.quantize import INT8, Recipe
 from build.tables import shrink_tables
-from build.matrices import weights
 from contracts.tasks import Task
 from functions.inference.session import open_session
 from tests.inspected import CPU, GPU, built, inspect, pair_of, step_of
