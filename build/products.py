@@ -55,7 +55,7 @@ def _group(
     quantizer = makers.get(node.input[0])
     cast = _only(readers, node.output[0], "Cast")
     product = _only(readers, cast.output[0], "Mul") if cast is not None else None
-    if quantizer is None or product is None or len(node.input) != 4:
+    if quantizer is None or cast is None or product is None or len(node.input) != 4:
         return None
     other = next((name for name in product.input if name != cast.output[0]), "")
     scales = makers.get(other)
