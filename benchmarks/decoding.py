@@ -38,6 +38,7 @@ def main(asked: Namespace) -> None:
             scratch=asked.scratch,
             items=path,
             threads=threads,
+            clock=asked.clock,
         )
         read = () if answers else range(len(items))
         measured = run(
@@ -45,7 +46,7 @@ def main(asked: Namespace) -> None:
         )
         answers = answers or dict(measured.answers)
         rows += [_row(measured, answers, name, list(workloads), threads) for name in answers]
-        facts.append(told(measured, threads))
+        facts.append(told(measured, setting))
     print(write("inference_decoder", rows, command="benchmarks.inference decoder", runs=facts))
 
 

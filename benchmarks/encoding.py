@@ -35,6 +35,7 @@ def main(asked: Namespace) -> None:
             scratch=asked.scratch,
             items=path,
             threads=threads,
+            clock=asked.clock,
         )
         read = () if answers else range(len(items) - len(LENGTHS))[: asked.rows]
         measured = run(
@@ -42,7 +43,7 @@ def main(asked: Namespace) -> None:
         )
         answers = answers or measured.answers
         rows += _rows(measured, answers, workloads, items, asked.model, threads)
-        facts.append(told(measured, threads))
+        facts.append(told(measured, setting))
     print(write("inference", rows, command="benchmarks.inference encoder", runs=facts))
 
 

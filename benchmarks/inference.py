@@ -27,6 +27,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--gguf", type=Path, help="the file that llama.cpp reads")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--rows", type=int, help="rows whose answers are compared; all otherwise")
     asked = parser.parse_args(words)
     if asked.what == "setup":
@@ -36,6 +37,8 @@ def main(words: Sequence[str] | None = None) -> None:
     needed = [name for name in ("model", "artefact", "scratch") if getattr(asked, name) is None]
     if needed:
         parser.error(f"{asked.what} needs {', '.join('--' + name for name in needed)}")
+    if asked.clock == "cpu" and asked.threads != [1]:
+        parser.error("--clock cpu needs --threads 1: the time of two is not the sum of theirs")
     # Whatever library asks: nothing is fetched.
     os.environ["HF_HUB_OFFLINE"] = "1"
     asked.scratch.mkdir(parents=True, exist_ok=True)

@@ -62,6 +62,7 @@ def main(asked: Namespace) -> None:
             scratch=asked.scratch,
             items=path,
             threads=threads,
+            clock=asked.clock,
         )
         measured = run(contenders, setting, workloads, envs=asked.envs, rounds=asked.rounds)
         for contender in contenders:
@@ -75,7 +76,7 @@ def main(asked: Namespace) -> None:
                     **about[contender.environment],
                 }
             )
-        facts.append(told(measured, threads))
+        facts.append(told(measured, setting))
     print(write("inference_runtimes", rows, command="benchmarks.inference runtimes", runs=facts))
 
 

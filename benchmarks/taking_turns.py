@@ -15,6 +15,10 @@ from benchmarks.rounds import Kept, kept, measure
 KERNEL_RUNS = 3
 
 
+def tell(line: str) -> None:
+    print(line, flush=True)  # a run is long, and its output often a file
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
     """What counts of the rounds, the versions that ran, and why contenders that are missing are."""
@@ -39,7 +43,10 @@ def run(
         opened, versions, missing = _open(contenders, setting, envs, stack)
         kernel = stack.enter_context(Process(PEAK, setting, envs, setting.scratch / "peak.log"))
         kernel.ready()
-        answers = {name: process.read(read) if read else [] for name, process in opened.items()}
+        answers: dict[str, list[list[int]]] = {}
+        for name, process in opened.items() if read else ():
+            tell(f"asking {name} for its answers")
+            answers[name] = process.read(read)
 
         def ask(name: str, workload: str, repeats: int) -> list[float]:
             items = workloads[workload]
@@ -51,7 +58,7 @@ def run(
             ask,
             lambda: statistics.median(kernel.time([0], KERNEL_RUNS)),
             rounds,
-            print,
+            tell,
         )
     return Measured(kept=kept(readings), versions=versions, missing=missing, answers=answers)
 
@@ -68,7 +75,7 @@ def _open(
             process = stack.enter_context(Process(contender, setting, envs, log))
             versions[contender.name] = process.ready()
         except (Failed, FileNotFoundError) as error:
-            print(f"left out: {error}")
+            tell(f"left out: {error}")
             missing[contender.name] = str(error)
             continue
         opened[contender.name] = process
@@ -93,11 +100,12 @@ def same(answers: Sequence[Sequence[int]], reference: Sequence[Sequence[int]]) -
     return sum(one == two for one, two in pairs) / len(pairs)
 
 
-def told(measured: Measured, threads: int) -> dict[str, Any]:
+def told(measured: Measured, setting: Setting) -> dict[str, Any]:
     """What a result keeps of a run besides its table."""
     kept = measured.kept
     return {
-        "threads": threads,
+        "threads": setting.threads,
+        "clock": setting.clock,
         "versions": dict(measured.versions),
         "left_out": dict(measured.missing),
         "readings": kept.made,

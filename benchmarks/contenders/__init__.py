@@ -28,7 +28,8 @@ class Setting:
     """What a contender is opened with.
 
     `model` is the Hugging Face folder, `artefact` the sealed folder made of it, `scratch` where graphs made for the
-    contenders lie, `items` a file of JSON lines.
+    contenders lie, `items` a file of JSON lines. `clock` is "wall", or "cpu": the processor time of the whole process,
+    which for one thread is what the wall clock would show if nobody else used the machine.
     """
 
     model: Path
@@ -36,11 +37,12 @@ class Setting:
     scratch: Path
     items: Path
     threads: int
+    clock: str = "wall"
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> Self:
         paths = {field.name: Path(raw[field.name]) for field in fields(cls) if field.type is Path}
-        return cls(threads=int(raw["threads"]), **paths)
+        return cls(threads=int(raw["threads"]), clock=raw["clock"], **paths)
 
     def raw(self) -> dict[str, Any]:
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}

@@ -26,7 +26,7 @@ def _quantized(graph: Path) -> Path:
 
     small = graph.with_name(f"{graph.stem}-int8.onnx")
     if not small.exists():
-        quantize_dynamic(graph, small)
+        quantize_dynamic(graph, small, extra_options={"DefaultTensorType": 1})
     return small
 
 
