@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 
 from build.blocks import in_blocks
-from build.graphs import PRODUCTS, drop_unused, products
+from build.graphs import drop_unused, products
 from build.pairs import widen
 from build.products import join
 from build.quiet import quiet
@@ -114,7 +114,7 @@ def _blocked(recipe: Recipe, model: Any, feeds: Sequence[Feeds], place: Path) ->
 
 
 def _operators(graph: Any) -> list[str]:
-    return sorted({node.op_type for node in products(graph)}) or list(PRODUCTS)
+    return sorted({"MatMul", *(node.op_type for node in products(graph))})
 
 
 def _dynamic(recipe: Recipe, model: Any, destination: Path) -> Any:

@@ -15,6 +15,7 @@ from build.quantize import FLOAT, INT8
 from build.quiet import quiet
 from contracts.prediction import PredictRequest
 from functions.inference.engine import Engine
+from functions.inference.session import open_session
 from tests.tiny_bert import deployment, texts, write_rows
 from tests.tiny_zoo import ZOO, Architecture, classifier_of
 
@@ -80,6 +81,10 @@ def test_products_are_quantized_beside_an_attention_that_has_no_weights(tmp_path
         (tmp_path / made).mkdir()
     encoders.prepare(step.source, tmp_path / "prepared", lambda text: None)
     encoders.make(INT8[3], step.source, tmp_path / "prepared", step.rows, tmp_path / "parts")
+    (in_blocks,) = [recipe for recipe in INT8 if recipe.blocks < 0]
+    (tmp_path / "blocks").mkdir()
+    encoders.make(in_blocks, step.source, tmp_path / "prepared", step.rows, tmp_path / "blocks")
+    open_session(tmp_path / "blocks/model.onnx", threads=1, device="cpu")
     nodes = onnx.load(tmp_path / "parts/model.onnx").graph.node
     # Per layer: queries, keys, values, what joins them, and the two of the network behind; two of the classifier.
     assert [node.op_type for node in nodes].count("MatMulInteger") == 2 * 6 + 2
