@@ -6,9 +6,10 @@ twice. Logits are those of the last position alone. Where a causal model's atten
 tables it is turned by lie beside it, in `in-place.npz`: candidates for a processor then write into their cache.
 """
 
+import contextlib
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +36,19 @@ def prepare_causal(folder: Path, destination: Path, context: int) -> None:
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
         exported = _export(folder, "text-generation-with-past", Path(scratch))
         model = onnx.load(exported / "model.onnx")
-        last_logits(model.graph)
+        with _naming(folder):
+            last_logits(model.graph)
         settle_shapes(model, exported / "settle.onnx")
         _save(model, destination / "model.onnx")
-        _try_in_place(model, destination, context)
+        if not _looks_back(folder) < context:
+            _try_in_place(model, destination, context)
+
+
+def _looks_back(folder: Path) -> float:
+    """How many tokens every layer sees at least: the operator in place knows no window."""
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    window = config.get("sliding_window") if config.get("use_sliding_window", True) else None
+    return float(window or "inf")
 
 
 def _try_in_place(model: Any, prepared: Path, context: int) -> None:
@@ -71,10 +81,11 @@ def prepare_seq2seq(folder: Path, destination: Path, context: int) -> None:
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
         exported = _export(folder, "text2text-generation-with-past", Path(scratch))
         encoder = onnx.load(exported / "encoder_model.onnx")
-        _end_in_keys(encoder.graph, onnx.load(exported / "decoder_model.onnx").graph)
-        _save(encoder, destination / "encoder.onnx")
         decoder = onnx.load(exported / "decoder_with_past_model.onnx")
-        last_logits(decoder.graph)
+        with _naming(folder):
+            _end_in_keys(encoder.graph, onnx.load(exported / "decoder_model.onnx").graph)
+            last_logits(decoder.graph)
+        _save(encoder, destination / "encoder.onnx")
         settle_shapes(decoder, exported / "settle.onnx")
         _save(decoder, destination / "decoder.onnx")
 
@@ -135,6 +146,19 @@ def _export(folder: Path, task: str, scratch: Path) -> Path:
                 "check that transformers loads it, and that its architecture is one optimum exports"
             ) from error
     return scratch
+
+
+@contextlib.contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """Say which architecture it is that has another form than those that are known."""
+    try:
+        yield
+    except ExportFailed as error:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        raise ExportFailed(
+            f"{folder}: models of the architecture {config.get('model_type', 'that it has')} cannot be built yet: "
+            f"{error}"
+        ) from error
 
 
 def last_logits(graph: Any) -> None:

@@ -24,6 +24,8 @@ Tables = Mapping[str, NDArray[np.float32]]
 # What stands between a cache and the product that reads it, and what scales a query.
 BETWEEN = ("Unsqueeze", "Expand", "Reshape", "Transpose", "Mul", "Div")
 SCALING = ("Mul", "Div")
+# What makes a tensor in which the heads lie beside each other.
+PROJECTIONS = ("MatMul", "Add", "Split", "Slice")
 # The operator turns vectors of whole multiples of so many numbers.
 TURNED = 16
 # How far logits may be from those before, as a share of the largest: the order of sums is another one.
@@ -38,7 +40,7 @@ class Unmatched(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Layer:
-    """Tensors [1, tokens, heads * size] of one layer, and the tensors that turn them, where they are turned."""
+    """Tensors of one layer, their heads beside each other or apart, and what turns them, where they are turned."""
 
     number: int
     query: str
@@ -140,9 +142,10 @@ def _fuse(graph: Any, layer: _Layer, tables: Mapping[str, str]) -> None:
     links = _Links.of(graph)
     for name in presents:
         graph.node.remove(links.makers[name])
+    read = [_together(graph, links, name) for name in (layer.query, layer.key, layer.value)]
     node = helper.make_node(
         "GroupQueryAttention",
-        [layer.query, layer.key, layer.value, f"{PAST}{at}.key", f"{PAST}{at}.value", BEFORE, TOTAL]
+        [*read, f"{PAST}{at}.key", f"{PAST}{at}.value", BEFORE, TOTAL]
         + ([tables[layer.cosine], tables[layer.sine]] if layer.cosine else []),
         [layer.answer.output[0], *presents],
         name=f"attention.{at}",
@@ -154,6 +157,17 @@ def _fuse(graph: Any, layer: _Layer, tables: Mapping[str, str]) -> None:
     place = list(graph.node).index(layer.answer)
     graph.node.remove(layer.answer)
     graph.node.insert(place, node)
+
+
+def _together(graph: Any, links: _Links, name: str) -> str:
+    """The tensor with its heads beside each other."""
+    if _kind(links, name) in PROJECTIONS:
+        return name
+    shape = f"{name}_beside"
+    add_constant(graph, shape, np.array([0, 0, -1], np.int64))
+    place = list(graph.node).index(links.makers[name]) + 1
+    graph.node.insert(place, helper.make_node("Reshape", [name, shape], [f"{name}_flat"]))
+    return f"{name}_flat"
 
 
 def _layers(graph: Any) -> list[_Layer]:
@@ -232,12 +246,12 @@ def _bare(links: _Links, name: str) -> str:
 
 
 def _flat(links: _Links, name: str) -> str:
-    """[1, tokens, heads * size] of what was taken apart into heads."""
-    apart = links.maker(name, "Transpose").input[0]
-    made = links.maker(apart, "Reshape")
-    if _kind(links, made.input[0]) in ("MatMul", "Add", "Split"):
+    """[1, tokens, heads * size] of what was taken apart into heads, or what is still in heads, if that is no view."""
+    apart = str(links.maker(name, "Transpose").input[0])
+    made = links.makers[apart]
+    if made.op_type == "Reshape" and _kind(links, made.input[0]) in PROJECTIONS:
         return str(made.input[0])
-    raise Unmatched(f"{made.input[0]} is no projection")
+    return apart
 
 
 def _width(links: _Links, answer: Any) -> int:

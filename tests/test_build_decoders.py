@@ -10,11 +10,24 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from build.blocks import pack
-from build.decoders import details, prepare_causal
+from build.decoders import details, prepare_causal, prepare_seq2seq
 from build.errors import ExportFailed
 from build.nbits import pack4, pack4_offset, weights_only
 from tests.tiny_bert import classifier
-from tests.tiny_decoders import CONTEXT, built, gpt2, llama, t5
+from tests.tiny_decoders import (
+    CONTEXT,
+    PROMPTS,
+    ask,
+    bart,
+    built,
+    gpt2,
+    llama,
+    mistral,
+    opened,
+    original,
+    qwen3,
+    t5,
+)
 
 
 @pytest.mark.parametrize("bits", [8, 4])
@@ -115,6 +128,23 @@ def test_the_facts_come_from_the_folder(tmp_path: Path) -> None:
     facts = {"context": CONTEXT, "eos_token_ids": [1], "max_new_tokens": 24, "start_token_id": 1}
     assert details(llama(tmp_path / "llama"), CONTEXT) == facts
     assert details(t5(tmp_path / "t5"), CONTEXT) == facts
+
+
+@pytest.mark.parametrize(("make", "fused"), [(qwen3, True), (mistral, False)])
+def test_a_graph_is_changed_only_where_it_would_answer_alike_whatever_is_read(
+    tmp_path: Path, make: Any, fused: bool
+) -> None:
+    source = make(tmp_path / make.__name__)
+    model = opened(source, built(source, tmp_path / "cpu"))
+    assert model.decoder.in_place is fused
+    for prompt in (PROMPTS[0], PROMPTS[-1]):
+        assert ask(model, prompt, max_new_tokens=16).ids == original(source, prompt, 16)[:-1]
+
+
+def test_an_architecture_of_another_form_is_named(tmp_path: Path) -> None:
+    folder = bart(tmp_path / "bart")
+    with pytest.raises(ExportFailed, match="architecture bart cannot be built yet"):
+        prepare_seq2seq(folder, tmp_path / "cpu", CONTEXT)
 
 
 def test_a_model_that_does_not_write_cannot_be_exported(tmp_path: Path) -> None:

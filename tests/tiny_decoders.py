@@ -65,6 +65,35 @@ def llama(folder: Path) -> Path:
     return _save(LlamaForCausalLM, config, folder)
 
 
+def qwen3(folder: Path) -> Path:
+    """Queries and keys are put to one length before they are turned."""
+    from transformers import Qwen3Config, Qwen3ForCausalLM
+
+    words = _tokenizer(folder, "$A")
+    return _save(Qwen3ForCausalLM, Qwen3Config(vocab_size=words, **_small(), **_tokens()), folder)
+
+
+def mistral(folder: Path) -> Path:
+    """A token sees no more than 8 before it."""
+    from transformers import MistralConfig, MistralForCausalLM
+
+    words = _tokenizer(folder, "$A")
+    config = MistralConfig(vocab_size=words, sliding_window=8, **_small(), **_tokens())
+    return _save(MistralForCausalLM, config, folder)
+
+
+def _small() -> dict[str, int]:
+    return {
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "max_position_embeddings": CONTEXT,
+    }
+
+
 def t5(folder: Path) -> Path:
     from transformers import T5Config, T5ForConditionalGeneration
 
@@ -82,6 +111,28 @@ def t5(folder: Path) -> Path:
         **_tokens(),
     )
     return _save(T5ForConditionalGeneration, config, folder)
+
+
+def bart(folder: Path) -> Path:
+    """Its projections have a bias, and its decoder counts positions by itself: not built yet."""
+    from transformers import BartConfig, BartForConditionalGeneration
+
+    words = _tokenizer(folder, f"$A {END}")
+    config = BartConfig(
+        vocab_size=words,
+        d_model=32,
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=4,
+        decoder_attention_heads=4,
+        encoder_ffn_dim=64,
+        decoder_ffn_dim=64,
+        max_position_embeddings=CONTEXT,
+        decoder_start_token_id=1,
+        forced_eos_token_id=None,
+        **_tokens(),
+    )
+    return _save(BartForConditionalGeneration, config, folder)
 
 
 CAUSAL: Mapping[str, Callable[[Path], Path]] = {"gpt2": gpt2, "llama": llama}
