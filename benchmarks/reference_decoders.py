@@ -1,7 +1,7 @@
 """A GGUF file's candidates against transformers, token by token: `python -m benchmarks.reference_decoders FILE WORK`.
 
 The full-precision candidate has to write what transformers writes without sampling, on every prompt. Each candidate
-is led along a text, the mean likelihood of which is its perplexity; and its milliseconds are those of a new token
+is led along a text, the mean likelihood of which is its perplexity; its milliseconds are those of a new token
 behind so many in the cache, on one thread, of the process's own time, since others may be at work. WORK keeps what
 was made.
 """

@@ -21,6 +21,7 @@ from build.decoders import LOGITS
 from build.graphs import add_constant, replace_node
 from build.shapes import drop_unused
 
+FULL = 32
 Packed = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 
@@ -28,7 +29,7 @@ def weights_only(bits: int, *, offsets: bool = False, narrow: int = 0) -> Callab
     """The change that puts the constant matrices of a graph into that many bits: 8 or 4.
 
     With `offsets` blocks of 4 bits have one each. Products with fewer columns than rows, by which much is summed up
-    into little, and those that make values for attention take `narrow` bits, if any are given: 8.
+    into little, and those that make values for attention take `narrow` bits, if any are given: 8, or 32 as they are.
     """
     return partial(_quantize, bits=bits, offsets=offsets, narrow=narrow or bits)
 
@@ -81,6 +82,8 @@ def _quantize(graph: Any, *, bits: int, offsets: bool, narrow: int) -> None:
                 continue
             rows, columns = matrix.shape
             taken = narrow if columns < rows or node.output[0] in values else bits
+            if taken == FULL:
+                continue
             if taken == 4 and offsets and node.op_type == "MatMul" and rows % BLOCK == 0:
                 _replace_with_offsets(graph, node, matrix)
             else:

@@ -25,6 +25,7 @@ UNPACKED = "original"
 FULL = Recipe(name="fp32")
 SMALLER = (
     Recipe(name="int8 weights", bits=8),
+    Recipe(name="int8 weights, narrow as they are", bits=8, narrow=32),
     Recipe(name="int4 weights", bits=4),
     Recipe(name="int4 weights, offsets", bits=4, offsets=True),
     Recipe(name="int4 weights, offsets, narrow in 8", bits=4, offsets=True, narrow=8),

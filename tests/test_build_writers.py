@@ -56,6 +56,7 @@ def test_a_model_that_writes_is_built_and_writes_as_transformers_does(
     assert [c["recipe"] for c in document["candidates"]] == [
         "fp32",
         "int8 weights",
+        "int8 weights, narrow as they are",
         "int4 weights",
         "int4 weights, offsets",
         "int4 weights, offsets, narrow in 8",
