@@ -35,10 +35,10 @@ def add_pooling(graph: Any, source: Source) -> None:
     ]
     for mode in modes:
         nodes += MODES[mode](hidden, f"pooled_{mode}")
-    nodes.append(
-        helper.make_node("Concat", [f"pooled_{mode}" for mode in modes], ["pooled"], axis=-1)
-    )
-    dimensions, last = width * len(modes), "pooled"
+    dimensions, last = width * len(modes), f"pooled_{modes[0]}"
+    if len(modes) > 1:
+        nodes.append(_node("Concat", [f"pooled_{mode}" for mode in modes], "pooled", axis=-1))
+        last = "pooled"
     for number, dense in enumerate(source.dense):
         more, last, dimensions = _dense(graph, source, dense, last, f"dense_{number}")
         nodes += more
@@ -73,7 +73,11 @@ def _greatest(hidden: str, output: str) -> list[Any]:
     return [
         _node("Cast", ["pool_mask_3d"], f"{output}_is", to=TensorProto.BOOL),
         _node("Where", [f"{output}_is", hidden, "pool_least"], f"{output}_masked"),
-        _node("ReduceMax", [f"{output}_masked", "pool_axis_1"], output, keepdims=0),
+        # Not ReduceMax, for the same reason as in `_normalized`.
+        helper.make_node(
+            "TopK", [f"{output}_masked", "pool_axis_1"], [f"{output}_top", f"{output}_at"], axis=1
+        ),
+        _node("Squeeze", [f"{output}_top", "pool_axis_1"], output),
     ]
 
 
@@ -141,8 +145,11 @@ def _dense(
 
 
 def _normalized(last: str) -> list[Any]:
+    """Not by ReduceL2, whose shape ONNX Runtime's optimiser cannot infer: it would then fuse next to nothing."""
     return [
-        _node("ReduceL2", [last, "pool_axis_last"], "pool_norm", keepdims=1),
+        _node("Mul", [last, last], "pool_squares"),
+        _node("ReduceSum", ["pool_squares", "pool_axis_last"], "pool_length", keepdims=1),
+        _node("Sqrt", ["pool_length"], "pool_norm"),
         _node("Max", ["pool_norm", "pool_tiny"], "pool_safe_norm"),
         _node("Div", [last, "pool_safe_norm"], "embedding"),
     ]

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from build.export import export
-from build.optimise import plain
+from build.optimise import fuse, fused_into, plain
 from build.original import answers
 from build.pooling import MODES, read_pooling
 from build.source import Pooling, Source, Unusable, inspect
@@ -128,6 +128,16 @@ def test_tokens_become_one_vector_as_the_folder_says(
     right = np.stack([RIGHT[modes](one) for one in tokens])
     np.testing.assert_allclose(together(source, exported, tmp_path), right, atol=1e-5)
     np.testing.assert_allclose(by_torch(source), right, atol=1e-5)
+
+
+@pytest.mark.parametrize("modes", RIGHT)
+def test_what_is_put_at_a_graph_s_end_keeps_nothing_from_being_fused(
+    folder: Path, exported: Path, tmp_path: Path, modes: str
+) -> None:
+    source = shaped(folder, {"pooling_mode": modes.split("+")}, normalize=True)
+    graph = plain(source, exported, tmp_path / "plain.onnx")
+    found = fused_into(fuse(source, graph, tmp_path / "fused.onnx"))
+    assert found == "2 Attention, 4 SkipLayerNormalization, 2 BiasGelu"
 
 
 @pytest.mark.parametrize(
