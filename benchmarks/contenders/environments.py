@@ -25,7 +25,9 @@ RUNTIMES = ("1.23.2", "1.28.0", "1.30.0", "1.32.0")
 ENVIRONMENTS = {
     "openvino": Environment(packages=("openvino==2026.4.1", "nncf==3.4.0")),
     "ctranslate2": Environment(packages=("ctranslate2==4.8.5",), over=True),
-    "sentence": Environment(packages=("sentence-transformers==5.1.2",), over=True, alone=True),
+    "sentence": Environment(
+        packages=("sentence-transformers==5.1.2", "pillow==12.0.0"), over=True, alone=True
+    ),
     "llama": Environment(packages=("llama-cpp-python",)),
     **{
         f"onnxruntime-{version}": Environment(
