@@ -84,7 +84,7 @@ def _quantize(graph: Any, *, bits: int, offsets: bool, narrow: int) -> None:
             taken = narrow if columns < rows or node.output[0] in values else bits
             if taken == FULL:
                 continue
-            if taken == 4 and offsets and node.op_type == "MatMul" and rows % BLOCK == 0:
+            if taken == 4 and offsets and rows % BLOCK == 0:
                 _replace_with_offsets(graph, node, matrix)
             else:
                 names = _add(graph, node.output[0], *(pack4 if taken == 4 else pack)(matrix))
@@ -109,13 +109,14 @@ def _replace_with_offsets(graph: Any, node: Any, matrix: NDArray[np.float32]) ->
 
 
 def _sums(graph: Any, node: Any, rows: int) -> str:
-    """The sums of the blocks of what a product reads [1, tokens, blocks], made once for all that read it."""
+    """The sums of the blocks of what a product reads, made once for all that read it."""
     name = f"{node.input[0]}_sums"
     if any(name in other.output for other in graph.node):
         return name
     shape, axis = f"{name}_shape", f"{name}_axis"
-    add_constant(graph, shape, np.array([0, 0, rows // BLOCK, BLOCK], np.int64))
-    add_constant(graph, axis, np.array([3], np.int64))
+    lead = [-1] if node.op_type == "Gemm" else [0, 0]  # which reads its tokens as rows
+    add_constant(graph, shape, np.array([*lead, rows // BLOCK, BLOCK], np.int64))
+    add_constant(graph, axis, np.array([-1], np.int64))
     cut = helper.make_node("Reshape", [node.input[0], shape], [f"{name}_cut"], name=f"{name}_cut")
     summed = helper.make_node("ReduceSum", [f"{name}_cut", axis], [name], name=name, keepdims=0)
     place = list(graph.node).index(node)

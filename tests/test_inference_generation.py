@@ -248,15 +248,28 @@ def test_logits_that_are_no_numbers_are_a_failure(generator: Generator) -> None:
         replace(generator, decoder=broken).outputs(PredictRequest(inputs=("x",)))
 
 
-@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize(
+    ("change", "least"),
+    # Random weights make much of little: what is unpacked wrongly has nothing in common with what was packed.
+    [
+        (weights_only(8), 0.99),
+        (weights_only(4), 0.8),
+        (weights_only(4, offsets=True), 0.8),
+        (weights_only(4, offsets=True, narrow=8), 0.8),
+    ],
+    ids=["8", "4", "4 with offsets", "4 and 8"],
+)
 def test_few_bits_write_nearly_the_same(
-    generator: Generator, source: Path, folder: Path, tmp_path: Path, bits: int
+    generator: Generator, source: Path, folder: Path, tmp_path: Path, change: Any, least: float
 ) -> None:
-    small = opened(source, built(source, tmp_path / "cpu", weights_only(bits)))
-    ids = generator.tokenizer.encode(PROMPTS[-1]).ids
-    wanted, _ = generator.decoder.read(ids, generator.decoder.empty({}))
-    found, _ = small.decoder.read(ids, small.decoder.empty({}))
-    assert np.corrcoef(wanted, found)[0, 1] > {8: 0.995, 4: 0.9}[bits]
+    small = opened(source, built(source, tmp_path / "cpu", change))
+    near = []
+    for prompt in PROMPTS:
+        ids = generator.tokenizer.encode(prompt).ids
+        wanted, _ = generator.decoder.read(ids, generator.decoder.empty({}))
+        found, _ = small.decoder.read(ids, small.decoder.empty({}))
+        near.append(np.corrcoef(wanted, found)[0, 1])
+    assert np.mean(near) > least
     size = (tmp_path / "cpu/model.onnx").stat().st_size
     assert size < (folder / "model.onnx").stat().st_size
 
