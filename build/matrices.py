@@ -10,7 +10,7 @@ from build.graphs import Floats
 from build.smooth import SCALES, SMOOTHED
 
 # What quantization puts behind the name of what a product makes, before it is scaled and a bias is added.
-SUFFIXES = ("_output_quantized", "_MatMul", "_blocks")
+SUFFIXES = ("_output_quantized", "_MatMul", "_blocks", "_steps")
 Arrays = Mapping[str, Any]
 
 
@@ -55,9 +55,14 @@ def _integer(node: Any, arrays: Arrays) -> Any:
     return _scaled(arrays, node.input[1], f"{name}_scale", f"{name}_zero_point")
 
 
-def _attention(node: Any, arrays: Arrays) -> Any:
-    zero = node.input[7] if len(node.input) > 7 else ""
-    return _scaled(arrays, node.input[1], node.input[4], zero)
+def _with_scale(scale: int, zero: int) -> Callable[[Any, Arrays], Any]:
+    """A product of whole numbers that has its weight's scale and zero point among its own inputs."""
+
+    def read(node: Any, arrays: Arrays) -> Any:
+        offset = node.input[zero] if len(node.input) > zero else ""
+        return _scaled(arrays, node.input[1], node.input[scale], offset)
+
+    return read
 
 
 def _scaled(arrays: Arrays, weight: str, scale: str, zero: str) -> Any:
@@ -75,6 +80,9 @@ def _blocks(node: Any, arrays: Arrays) -> Any:
     rows, columns, bits = (_number(node, name) for name in ("K", "N", "bits"))
     numbers = _unpacked(packed, bits).reshape(columns, scales.size // columns, -1)
     matrix = (numbers - 2 ** (bits - 1)) * scales.reshape(columns, -1, 1)
+    offsets = arrays.get(f"{_name(node)}_offsets")
+    if offsets is not None:
+        matrix += offsets.T[:, :, None]
     return matrix.reshape(columns, -1)[:, :rows].T.astype(np.float32)
 
 
@@ -108,5 +116,7 @@ READERS: dict[str, Callable[[Any, Arrays], Any]] = {
     "MatMul": _constant(1),
     "MatMulInteger": _integer,
     "MatMulNBits": _blocks,
-    "QAttention": _attention,
+    "DynamicQuantizeMatMul": _with_scale(2, 3),
+    "MatMulIntegerToFloat": _with_scale(3, 5),
+    "QAttention": _with_scale(4, 7),
 }

@@ -17,7 +17,7 @@ from build.errors import ExportFailed
 from build.source import Source, inspect
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
-from contracts.specs import CpuSpec, Hints
+from contracts.specs import CpuSpec, Gate, Hints
 from contracts.tasks import Task
 from functions.inference.engine import Engine
 from tests import tiny_bert
@@ -87,14 +87,16 @@ def test_what_is_built_answers_as_tensorflow_does(
     most = 32 if name == "lstm" else None
     for quantize in ("int8", "none"):
         cpu = CpuSpec(objective="size", portable=False, quantize=quantize, max_tokens=most)
-        asked = deployment(home / name, home / "rows.jsonl", cpu=cpu, gpu=None, hints=hints)
+        gate = Gate(min_agreement=0.94)  # of 40 rows, one is 2.5 %
+        table: dict[str, Any] = {"cpu": cpu, "gpu": None, "hints": hints, "gate": gate}
+        asked = deployment(home / name, home / "rows.jsonl", **table)
         build.run(build.plan(asked, tmp_path), tmp_path)
         manifest = verify(tmp_path / "tiny/cpu")
         found = scores(outputs(tmp_path / "tiny/cpu"), labels)
         assert manifest.details == details
         if quantize == "int8":
             assert manifest.precision == "int8"
-            assert (found[:, 0] == best[:, 0]).mean() >= 0.975
+            assert (found[:, 0] == best[:, 0]).mean() >= 0.95
         else:
             np.testing.assert_allclose(found, best, atol=near)
     golden = (tmp_path / "tiny/cpu/golden.jsonl").read_text("utf-8").splitlines()

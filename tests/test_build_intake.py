@@ -248,11 +248,7 @@ def test_external_data_of_a_node_or_an_inner_graph_are_checked_as_well(tmp_path:
         ("model.h5", b"\x89HDF", "a Keras file, which may hold code that runs when it is loaded"),
         ("frozen.pb", b"\n", "a TensorFlow graph alone; name the SavedModel folder"),
         ("model.bin", b"\x80\x04", "a pickle, which runs code when it is loaded"),
-        (
-            "model.zip",
-            b"PK",
-            "not a model file that can be built; looked for a Hugging Face folder",
-        ),
+        ("model.zip", b"PK", "not a model file that can be built; looked for a Hugging Face"),
     ],
 )
 def test_a_file_that_cannot_be_built_says_what_it_is(
