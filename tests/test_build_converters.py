@@ -87,7 +87,7 @@ def test_what_is_built_answers_as_tensorflow_does(
     most = 32 if name == "lstm" else None
     for quantize in ("int8", "none"):
         cpu = CpuSpec(objective="size", portable=False, quantize=quantize, max_tokens=most)
-        gate = Gate(min_agreement=0.94)  # of 40 rows, one is 2.5 %
+        gate = Gate(min_agreement=0.94, min_accuracy_ratio=0.94)  # of 40 rows, one is 2.5 %
         table: dict[str, Any] = {"cpu": cpu, "gpu": None, "hints": hints, "gate": gate}
         asked = deployment(home / name, home / "rows.jsonl", **table)
         build.run(build.plan(asked, tmp_path), tmp_path)
