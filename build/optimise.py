@@ -39,12 +39,14 @@ def fuse(source: Source, graph: Path, destination: Path) -> Path:
     place of the optimiser's. A graph that the optimiser leaves broken stays as it was.
     """
     model = _by_optimiser(source, graph, attention=True)
-    left = written_out(model.graph)
-    if left:
-        other = _by_optimiser(source, graph, attention=False)
-        fuse_attention(other.graph, source.heads)
-        if written_out(other.graph) < left:
-            model = raised(other)
+    if left := written_out(model.graph):
+        del model  # two of them and what made them are more than a large model leaves room for
+        model = _by_optimiser(source, graph, attention=False)
+        fuse_attention(model.graph, source.heads)
+        if written_out(model.graph) < left:
+            raised(model)
+        else:
+            model = _by_optimiser(source, graph, attention=True)
     try:
         _save(model, destination, _told(model.graph))
         open_session(destination, threads=1, device="cpu")
