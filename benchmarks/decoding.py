@@ -18,13 +18,15 @@ PROMPTS = (32, 128)
 WRITTEN = 64
 # Texts that answers are compared on, of each length of prompt.
 COMPARED = 8
+# What prompts are cut from: more than enough for all of them.
+CHARACTERS = 40_000
 REFERENCE = "torch fp32"
 
 
 def main(asked: Namespace) -> None:
-    if asked.gguf and not (asked.scratch / asked.gguf.name).exists():
+    if not (asked.scratch / asked.gguf.name).exists():
         shutil.copyfile(asked.gguf, asked.scratch / asked.gguf.name)
-    items = work(asked.model)
+    items = work(asked.model, asked.text)
     path = asked.scratch / "items.jsonl"
     write_items(path, items)
     workloads = {f"{n} tokens read": [i * COMPARED] for i, n in enumerate(PROMPTS)}
@@ -50,12 +52,12 @@ def main(asked: Namespace) -> None:
     print(write("inference_decoder", rows, command="benchmarks.inference decoder", runs=facts))
 
 
-def work(model: Path) -> list[Item]:
-    """COMPARED prompts of each length, cut from the texts of eval.jsonl one after the other."""
+def work(model: Path, path: Path) -> list[Item]:
+    """COMPARED prompts of each length, cut from the text of the file one after the other."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
-    text = " ".join((model / "text.txt").read_text("utf-8").split())
+    text = " ".join(path.read_text("utf-8")[:CHARACTERS].split())
     encoding = tokenizer.encode(text)
     found, place = [], 0
     for length in PROMPTS:

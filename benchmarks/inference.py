@@ -24,6 +24,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, help="a Hugging Face folder with eval.jsonl")
     parser.add_argument("--artefact", type=Path, help="the sealed folder built of it")
     parser.add_argument("--scratch", type=Path, help="where contenders' graphs are kept")
+    parser.add_argument("--text", type=Path, help="prose that prompts are cut from")
     parser.add_argument("--gguf", type=Path, help="the file that llama.cpp reads")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=20)
@@ -34,7 +35,8 @@ def main(words: Sequence[str] | None = None) -> None:
         if failed := set_up(asked.envs, tuple(asked.only or ENVIRONMENTS), print):
             raise SystemExit(f"not installed: {', '.join(failed)}")
         return
-    needed = [name for name in ("model", "artefact", "scratch") if getattr(asked, name) is None]
+    paths = ("model", "artefact", "scratch", *(("text", "gguf") if asked.what == "decoder" else ()))
+    needed = [name for name in paths if getattr(asked, name) is None]
     if needed:
         parser.error(f"{asked.what} needs {', '.join('--' + name for name in needed)}")
     if asked.clock == "cpu" and asked.threads != [1]:

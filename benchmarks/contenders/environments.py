@@ -28,7 +28,7 @@ ENVIRONMENTS = {
     "sentence": Environment(
         packages=("sentence-transformers==5.1.2", "pillow==12.0.0"), over=True, alone=True
     ),
-    "llama": Environment(packages=("llama-cpp-python",)),
+    "llama": Environment(packages=("llama-cpp-python==0.3.36",)),
     **{
         f"onnxruntime-{version}": Environment(
             packages=(f"onnxruntime=={version}", "numpy==2.4.6", "tokenizers==0.22.2")
