@@ -49,7 +49,7 @@ OUTPUT: Schema = {
         "end": {"type": "integer"},
         "generated_text": {"type": "string"},
         "generated_tokens": {"type": "integer"},
-        "finish_reason": {"enum": ["eos_token", "stop_sequence", "length"]},
+        "finish_reason": {"enum": ["eos_token", "stop_sequence", "length", "time"]},
         "log_probability": {"type": "number", "description": "Of the whole text, in nats."},
         "perplexity": {"type": ["number", "null"]},
         "per_token": {"type": "array", "description": "The same of each token."},
