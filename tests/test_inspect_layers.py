@@ -171,7 +171,7 @@ def test_tensorboard_is_given_graphs_weights_and_figures(home: Path, tmp_path: P
     assert told["candidates"] == len(evidence["candidates"])
     runs = sorted(path.name for path in (board / "candidates").iterdir())
     assert len(runs) == len(evidence["candidates"])
-    assert "int8_smoothed__8_in_blocks" in runs
+    assert "int8_smoothed__static" in runs
     found = [v for e in events(board / "candidates/fp32") for v in e.summary.value]
     scalars = {v.tag: v.simple_value for v in found}
     first = evidence["candidates"][0]
