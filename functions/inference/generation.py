@@ -8,12 +8,13 @@ from typing import Any, Self
 
 from tokenizers import Encoding, Tokenizer
 
-from contracts.errors import Mistake, pointer
+from contracts.errors import Mistake
 from contracts.manifest import BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
 from functions.inference.decoder import Cache, Decoder, Reads
 from functions.inference.model import Outputs, Parameters
 from functions.inference.sampling import Chooser, check_finite
+from functions.inference.tasks.reading import only_texts
 from functions.inference.wishes import FULL_TEXT, PARAMETERS, Wishes, mistakes, wishes
 from functions.inference.wording import Wording
 
@@ -77,7 +78,7 @@ class Generator:
 
     def mistakes(self, request: PredictRequest) -> list[Mistake]:
         known = (*PARAMETERS, FULL_TEXT)
-        return not_texts(request) + mistakes(request.parameters, self.facts.new_tokens, known)
+        return only_texts(request) + mistakes(request.parameters, self.facts.new_tokens, known)
 
     def most(self, parameters: Parameters) -> int | None:
         """None: how long a text becomes is known once it is written."""
@@ -169,11 +170,3 @@ def plain_tokenizer(path: Path) -> Tokenizer:
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
-
-
-def not_texts(request: PredictRequest) -> list[Mistake]:
-    return [
-        Mistake(pointer=pointer("inputs", str(i)), detail="must be a text")
-        for i, value in enumerate(request.inputs)
-        if not isinstance(value, str)
-    ]

@@ -20,9 +20,10 @@ from contracts.errors import Mistake, ModelFailed, pointer
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from contracts.manifest import BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
-from functions.inference.generation import MODEL, TOKENIZER, not_texts, plain_tokenizer
+from functions.inference.generation import MODEL, TOKENIZER, plain_tokenizer
 from functions.inference.model import Outputs, Parameters
 from functions.inference.session import open_session
+from functions.inference.tasks.reading import only_texts
 from functions.inference.tokens import INPUTS, Feeds, encode
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Scorer:
         )
 
     def mistakes(self, request: PredictRequest) -> list[Mistake]:
-        found = not_texts(request)
+        found = only_texts(request)
         for name, value in request.parameters.items():
             if name != PER_TOKEN:
                 detail = f"unknown; this task knows {PER_TOKEN}"

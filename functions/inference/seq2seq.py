@@ -22,13 +22,13 @@ from functions.inference.generation import (
     Ends,
     Facts,
     follow,
-    not_texts,
     plain_tokenizer,
     write,
 )
 from functions.inference.model import Outputs, Parameters
 from functions.inference.sampling import Chooser
 from functions.inference.session import open_session
+from functions.inference.tasks.reading import only_texts
 from functions.inference.wishes import PARAMETERS, Wishes, mistakes, wishes
 from functions.inference.wording import Wording
 
@@ -74,7 +74,7 @@ class Seq2Seq:
         return tuple(self.encoder.get_providers())
 
     def mistakes(self, request: PredictRequest) -> list[Mistake]:
-        return not_texts(request) + mistakes(request.parameters, self.facts.new_tokens, PARAMETERS)
+        return only_texts(request) + mistakes(request.parameters, self.facts.new_tokens, PARAMETERS)
 
     def most(self, parameters: Parameters) -> int | None:
         """None: how long a text becomes is known once it is written."""
