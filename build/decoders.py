@@ -20,8 +20,9 @@ from onnx import helper, numpy_helper
 from build import inplace
 from build.errors import ExportFailed
 from build.export import OPSET
+from build.graphs import prune
 from build.quiet import quiet
-from build.shapes import drop_unused, settle_shapes
+from build.shapes import settle_shapes
 
 LOGITS, HIDDEN = "logits", "encoder_hidden_states"
 # The most tokens of an answer where nobody says otherwise.
@@ -185,7 +186,7 @@ def last_logits(graph: Any) -> None:
     (logits,) = [output for output in graph.output if output.name == LOGITS]
     shape = ["batch_size", len(matrix)]
     logits.CopyFrom(helper.make_tensor_value_info(LOGITS, onnx.TensorProto.FLOAT, shape))
-    drop_unused(graph)
+    prune(graph)
 
 
 def _is(tensor: Any, matrix: Any) -> bool:

@@ -41,6 +41,11 @@ def products(graph: Any, operators: Sequence[str] = PRODUCTS) -> list[Any]:
     return [n for n in graph.node if n.op_type in operators and n.input[1] in matrices]
 
 
+def int_attribute(node: Any, name: str, default: int = 0) -> int:
+    """A node's attribute that is a whole number."""
+    return next((int(a.i) for a in node.attribute if a.name == name), default)
+
+
 def every_node(graph: Any) -> Iterator[Any]:
     """The nodes of a graph and of those within it, such as the bodies of loops."""
     for node in graph.node:
@@ -58,9 +63,10 @@ def _reads(node: Any) -> set[str]:
 def drop_unread(graph: Any) -> None:
     """Remove the nodes that nothing reads any more."""
     kept = {output.name for output in graph.output}
-    for node in reversed(list(graph.node)):
+    for place in range(len(graph.node) - 1, -1, -1):  # a node stands behind what it reads
+        node = graph.node[place]
         if kept.isdisjoint(node.output):
-            graph.node.remove(node)
+            del graph.node[place]
         else:
             kept |= _reads(node)
 
@@ -72,6 +78,12 @@ def drop_unused(graph: Any) -> None:
     kept = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.initializer[:]
     graph.initializer.extend(kept)
+
+
+def prune(graph: Any) -> None:
+    """Remove the nodes whose answers nobody reads, and then such constants."""
+    drop_unread(graph)
+    drop_unused(graph)
 
 
 def observe(

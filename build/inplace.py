@@ -16,8 +16,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from build.graphs import add_constant
-from build.shapes import drop_unused
+from build.graphs import add_constant, prune
 from functions.inference.decoder import BEFORE, PAST, PRESENT, TOTAL, Decoder
 
 Tables = Mapping[str, NDArray[np.float32]]
@@ -102,7 +101,7 @@ def tables_of(model: Any, context: int) -> dict[str, NDArray[np.float32]]:
     part.graph.output.extend(
         helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
     )
-    drop_unused(part.graph)
+    prune(part.graph)
     positions = np.arange(context, dtype=np.int64)[None]
     if [value.name for value in _read_inputs(part.graph)] != ["position_ids"]:
         raise Unmatched("vectors are turned by more than their positions")
@@ -132,7 +131,7 @@ def in_place(graph: Any, tables: Tables) -> None:
     for value in (*graph.input, *graph.output):
         if value.name.replace(PRESENT, PAST, 1) in caches:
             value.type.tensor_type.shape.dim[2].dim_param = "capacity"
-    drop_unused(graph)
+    prune(graph)
     _keep_inputs(graph)
 
 

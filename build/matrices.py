@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from build.graphs import Floats
+from build.graphs import Floats, int_attribute
 from build.smooth import SCALES, SMOOTHED
 
 # What quantization puts behind the name of what a product makes, before it is scaled and a bias is added.
@@ -46,7 +46,7 @@ def _floats(array: Any) -> Any:
 
 def _gemm(node: Any, arrays: Arrays) -> Any:
     matrix = _floats(arrays.get(node.input[1]))
-    return matrix.T if matrix is not None and _number(node, "transB") else matrix
+    return matrix.T if matrix is not None and int_attribute(node, "transB") else matrix
 
 
 def _integer(node: Any, arrays: Arrays) -> Any:
@@ -77,7 +77,7 @@ def _blocks(node: Any, arrays: Arrays) -> Any:
     packed, scales = arrays.get(node.input[1]), arrays.get(node.input[2])
     if packed is None or scales is None:
         return None
-    rows, columns, bits = (_number(node, name) for name in ("K", "N", "bits"))
+    rows, columns, bits = (int_attribute(node, name) for name in ("K", "N", "bits"))
     numbers = _unpacked(packed, bits).reshape(columns, scales.size // columns, -1)
     matrix = (numbers - 2 ** (bits - 1)) * scales.reshape(columns, -1, 1)
     offsets = arrays.get(f"{_name(node)}_offsets")
@@ -101,10 +101,6 @@ def _rows(node: Any, arrays: Arrays) -> Any:
     numbers = packed.reshape(len(packed), -1).astype(np.float32) - 128
     per_row = scales.reshape(len(packed), -1)
     return numbers * np.repeat(per_row, numbers.shape[1] // per_row.shape[1], axis=1)
-
-
-def _number(node: Any, name: str) -> int:
-    return next((int(a.i) for a in node.attribute if a.name == name), 0)
 
 
 READERS: dict[str, Callable[[Any, Arrays], Any]] = {

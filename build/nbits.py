@@ -18,8 +18,7 @@ from onnx import helper, numpy_helper
 
 from build.blocks import BLOCK, INT8_ACTIVATIONS, pack
 from build.decoders import LOGITS
-from build.graphs import add_constant, replace_node
-from build.shapes import drop_unused
+from build.graphs import add_constant, int_attribute, prune, replace_node
 
 FULL = 32
 Packed = tuple[NDArray[np.uint8], NDArray[np.float32]]
@@ -76,7 +75,7 @@ def _quantize(graph: Any, *, bits: int, offsets: bool, narrow: int) -> None:
             _replace_gather(graph, node, constants[node.input[0]])
         elif node.op_type in ("MatMul", "Gemm") and node.input[1] in constants:
             matrix = constants[node.input[1]]
-            matrix = matrix.T if _attribute(node, "transB") else matrix
+            matrix = matrix.T if int_attribute(node, "transB") else matrix
             if node.input[1] in head:
                 _replace_product(graph, node, matrix, *_table(graph, node.input[1], matrix.T), 8)
                 continue
@@ -89,7 +88,7 @@ def _quantize(graph: Any, *, bits: int, offsets: bool, narrow: int) -> None:
             else:
                 names = _add(graph, node.output[0], *(pack4 if taken == 4 else pack)(matrix))
                 _replace_product(graph, node, matrix, *names, taken)
-    drop_unused(graph)
+    prune(graph)
 
 
 def _replace_with_offsets(graph: Any, node: Any, matrix: NDArray[np.float32]) -> None:
@@ -146,7 +145,7 @@ def _replace_product(
 
 def _replace_gather(graph: Any, node: Any, table: NDArray[np.float32]) -> None:
     """Rows of the packed table, unpacked; tables whose rows are no whole blocks stay as they are."""
-    if _attribute(node, "axis") or table.shape[1] % BLOCK:
+    if int_attribute(node, "axis") or table.shape[1] % BLOCK:
         return
     packed, _ = _table(graph, node.input[0], table)
     blocks = f"{node.output[0]}_blocks"
@@ -187,7 +186,3 @@ def _add(
         add_constant(graph, f"{name}_packed", packed),
         add_constant(graph, f"{name}_scales", scales),
     )
-
-
-def _attribute(node: Any, name: str) -> int:
-    return next((int(a.i) for a in node.attribute if a.name == name), 0)

@@ -20,8 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from build.arpa import END, START, UNKNOWN, Ngrams, Order
 from build.errors import ExportFailed
-from build.graphs import add_constant, constants, replace_node
-from build.shapes import drop_unused
+from build.graphs import add_constant, constants, prune, replace_node
 
 OPSET = 18
 # Entries of a bucket on average, where the rests need no more bits for it than numbers of 16.
@@ -206,7 +205,7 @@ class _Graph:
             [numpy_helper.from_array(array, name) for name, array in self.constants.items()],
         )
         opsets = [helper.make_opsetid("", OPSET)]
-        drop_unused(graph)  # the weights of the highest order
+        prune(graph)  # the weights of the highest order
         return helper.make_model(
             graph, opset_imports=opsets, ir_version=10, producer_name="turnout"
         )
@@ -227,7 +226,7 @@ def in_codes(graph: Any) -> None:
             ),
         ]
         replace_node(graph, node, nodes)
-    drop_unused(graph)
+    prune(graph)
 
 
 def coded(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:

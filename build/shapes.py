@@ -10,7 +10,7 @@ import numpy as np
 import onnx
 from onnx import helper
 
-from build.graphs import add_constant
+from build.graphs import add_constant, prune
 from functions.inference.session import open_session
 
 # Tokens read, tokens in the cache, tokens that an encoder read. Sizes that differ never agree by chance.
@@ -46,7 +46,7 @@ def settle_shapes(model: Any, place: Path) -> None:
         first, *others = found[name]
         if all(np.array_equal(first, other) for other in others):
             _settle(graph, add_constant(graph, f"{name}_settled", np.asarray(first)), name)
-    drop_unused(graph)
+    prune(graph)
 
 
 def _derived(graph: Any, known: set[str]) -> set[str]:
@@ -68,26 +68,6 @@ def _settle(graph: Any, constant: str, name: str) -> None:
         for i, read in enumerate(node.input):
             if read == name:
                 node.input[i] = constant
-
-
-def drop_unused(graph: Any) -> None:
-    """Remove the nodes whose answers nobody reads, and then such constants."""
-    read = {output.name for output in graph.output}
-    kept = []
-    for node in reversed(graph.node):  # a node stands behind what it reads
-        if read & set(node.output):
-            kept.append(node)
-            read |= _reads(node)
-    del graph.node[:]
-    graph.node.extend(reversed(kept))
-    constants = [tensor for tensor in graph.initializer if tensor.name in read]
-    del graph.initializer[:]
-    graph.initializer.extend(constants)
-
-
-def _reads(node: Any) -> set[str]:
-    inner = {name for a in node.attribute for each in a.g.node for name in _reads(each)}
-    return set(node.input) | inner
 
 
 Shapes = list[tuple[int, ...]]

@@ -10,7 +10,7 @@ import numpy as np
 from onnx import helper, numpy_helper
 
 from build.blocks import quantize_blocks
-from build.graphs import add_constant, constants, drop_unused, replace_node
+from build.graphs import add_constant, constants, drop_unused, int_attribute, replace_node
 
 # Smaller tables, such as those of positions and types, are not worth it.
 LEAST_BYTES = 1 << 20
@@ -25,15 +25,11 @@ def shrink_tables(graph: Any, least_bytes: int = LEAST_BYTES) -> int:
     weights = constants(graph)
     for node in [n for n in graph.node if n.op_type == "Gather"]:
         table = weights.get(node.input[0])
-        if table is not None and len(table.dims) == 2 and _axis(node) == 0:
+        if table is not None and len(table.dims) == 2 and int_attribute(node, "axis") == 0:
             array = numpy_helper.to_array(table)
             found += array.nbytes >= least_bytes and _replace(graph, node, array)
     drop_unused(graph)
     return found
-
-
-def _axis(node: Any) -> int:
-    return next((a.i for a in node.attribute if a.name == "axis"), 0)
 
 
 def _replace(graph: Any, node: Any, table: Any) -> bool:

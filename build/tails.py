@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from build.graphs import int_attribute
 from build.source import Source
 from contracts.tasks import Task
 
@@ -88,7 +89,7 @@ def _last(graph: Any) -> Any:
 
 
 def _over_last(graph: Any, node: Any) -> bool:
-    axis = next((a.i for a in node.attribute if a.name == "axis"), -1)
+    axis = int_attribute(node, "axis", -1)
     return bool(axis in (-1, len(graph.output[0].type.tensor_type.shape.dim) - 1))
 
 
