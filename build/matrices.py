@@ -8,6 +8,8 @@ from onnx import numpy_helper
 
 from build.graphs import Floats, int_attribute
 from build.smooth import SCALES, SMOOTHED
+from build.tables import ROWS
+from build.tables import SCALES as TABLE_SCALES
 
 # What quantization puts behind the name of what a product makes, before it is scaled and a bias is added.
 SUFFIXES = ("_output_quantized", "_MatMul", "_blocks", "_steps")
@@ -94,6 +96,14 @@ def _unpacked(packed: Any, bits: int) -> Any:
     return np.stack([packed & 15, packed >> 4], axis=-1).astype(np.float32)
 
 
+def _table(node: Any, arrays: Arrays) -> Any:
+    """Rows as floats, or as whole numbers with a scale each."""
+    table = arrays.get(node.input[0])
+    if table is None or table.dtype != np.int8:
+        return None if node.input[0].endswith(TABLE_SCALES) else _floats(table)
+    return table.astype(np.float32) * arrays[node.input[0].removesuffix(ROWS) + TABLE_SCALES]
+
+
 def _rows(node: Any, arrays: Arrays) -> Any:
     packed, scales = arrays.get(node.input[0]), arrays.get(node.input[2])
     if packed is None or scales is None or packed.dtype != np.uint8:
@@ -106,7 +116,7 @@ def _rows(node: Any, arrays: Arrays) -> Any:
 READERS: dict[str, Callable[[Any, Arrays], Any]] = {
     "Attention": _constant(1),
     "EmbedLayerNormalization": _constant(2),
-    "Gather": _constant(0),
+    "Gather": _table,
     "GatherBlockQuantized": _rows,
     "Gemm": _gemm,
     "MatMul": _constant(1),

