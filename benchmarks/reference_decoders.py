@@ -130,7 +130,7 @@ def main(file: Path, work: Path, text: Path, count: int) -> None:
     theirs = written_by_transformers(work / "prepared" / UNPACKED, prompts)
     decoder = Decoder.open(made[0][1] / "model.onnx", threads=1, device="cpu")
     same = sum(
-        follow(decoder, prompt, decoder.empty({}), written) == written
+        follow(decoder, prompt, decoder.empty({}), written)[0] == written
         for prompt, written in zip(prompts, theirs, strict=True)
     )
     print(f"{made[0][0]} writes as transformers does on {same} of {len(prompts)} prompts")

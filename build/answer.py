@@ -10,7 +10,9 @@ from build.metrics import Outputs
 from contracts.prediction import PredictRequest
 from functions.inference.engine import Engine
 
-ALONG, IDS = "along", "ids"
+ALONG, IDS, LOG_PROBABILITIES = "along", "ids", "log_probabilities"
+# What an answer has one of for each token that the model was led along.
+LED = (ALONG, IDS, LOG_PROBABILITIES)
 
 
 def path_of(original: Outputs) -> Sequence[int] | None:
@@ -22,9 +24,10 @@ def path_of(original: Outputs) -> Sequence[int] | None:
 def answer(
     engine: Engine, request: PredictRequest, along: Sequence[int] | None
 ) -> list[dict[str, Any]]:
-    """The engine's outputs for a row; with `along`, the token that it finds likeliest before each of those."""
+    """The engine's outputs for a row; with `along`, the token that it finds likeliest before each of those, and how
+    likely it finds that one."""
     if along is None:
         return list(engine.predict(request).outputs)
     model: Any = engine.model
-    ids = model.follow(str(request.inputs[0]), along)
-    return [{ALONG: list(along), IDS: ids}]
+    ids, log_probabilities = model.follow(str(request.inputs[0]), along)
+    return [{ALONG: list(along), IDS: ids, LOG_PROBABILITIES: log_probabilities}]

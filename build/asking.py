@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
-from build.answer import ALONG, IDS, path_of
+from build.answer import LED, path_of
 from build.metrics import Outputs
 from build.processors import Processor
 from build.rows import Row
@@ -57,7 +57,7 @@ def shorter(outputs: Outputs) -> Outputs:
     """What a model was led along, cut to its first steps: what comes later changes nothing of them."""
     if path_of(outputs) is None:
         return outputs
-    return [{**outputs[0], **{key: list(outputs[0][key])[:STEPS] for key in (ALONG, IDS)}}]
+    return [{**outputs[0], **{key: list(outputs[0][key])[:STEPS] for key in LED}}]
 
 
 def ask_on(

@@ -19,6 +19,8 @@ FIGURES = (
     "agreement",
     "metric_original",
     "metric_built",
+    "perplexity_original",
+    "perplexity_built",
     "cosine_mean",
     "cosine_p5",
     "cosine_min",

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from build.gate import metric_of
-from build.metrics import ACCURACY, Outputs
+from build.metrics import ACCURACY, WRITES, Outputs
 from build.plan import Step
 from contracts.tasks import Task
 
 FLIPS = 50
-# Tasks whose answers are numbers, which are near or far and never other ones.
-NUMBERS = (Task.FEATURE_EXTRACTION, Task.WORD_VECTORS, Task.LANGUAGE_MODEL_SCORING)
+# Tasks whose answers are told apart by numbers, which are near or far and never other ones.
+NUMBERS = (Task.FEATURE_EXTRACTION, Task.WORD_VECTORS, Task.LANGUAGE_MODEL_SCORING, *WRITES)
 
 
 def per_class(

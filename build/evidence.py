@@ -9,10 +9,11 @@ from typing import Any
 
 from build.changes import flips, per_class
 from build.choose import Candidate, pareto
-from build.gate import SEED, figures_of
+from build.gate import figures_of
 from build.metrics import Outputs
 from build.optimise import fused_into
 from build.plan import Step
+from build.resampling import SEED
 
 
 def provenance(

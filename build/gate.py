@@ -1,19 +1,18 @@
 """How near a candidate comes to the original, and whether that is near enough."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from build.metrics import METRICS, MULTI_LABEL, Floats, Metric, Outputs
+from build import perplexity
+from build.metrics import METRICS, MULTI_LABEL, WRITES, Floats, Metric, Outputs
+from build.perplexity import ScoreFigures, WriterFigures
+from build.resampling import drawn, wilson
 from build.rows import Row
 from contracts.specs import Gate
 from contracts.tasks import Task
-
-RESAMPLES, SEED = 2000, 0
-Z95 = 1.959964
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,49 +97,7 @@ class VectorFigures:
         return gate.min_cosine_mean
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ScoreFigures:
-    """A language model against its original: the perplexity of all rows' tokens together.
-
-    `ratio` is built over original, `ratio_low` to `ratio_high` its 95 % interval over resampled rows (paired
-    bootstrap). Differences are those of one token's log-probability, in nats: 95th percentile and largest.
-    """
-
-    tokens: int
-    perplexity_original: float
-    perplexity_built: float
-    ratio: float
-    ratio_low: float
-    ratio_high: float
-    difference_p95: float
-    difference_max: float
-
-    def failures(self, gate: Gate) -> list[str]:
-        most = gate.max_perplexity_ratio
-        if 1 / most <= self.ratio <= most:
-            return []
-        side = "above" if self.ratio > most else "below 1 over"
-        return [
-            f"perplexity {self.perplexity_built:.4f} is {self.ratio:.4f} of the original's "
-            f"{self.perplexity_original:.4f}, {side} max_perplexity_ratio {most:g}"
-        ]
-
-    @property
-    def what(self) -> str:
-        return "perplexity over that here, or the inverse,"
-
-    @property
-    def nearness(self) -> float:
-        """How near it comes to the original: 1 is the same."""
-        return min(self.ratio, 1 / self.ratio)
-
-    @staticmethod
-    def least(gate: Gate) -> float:
-        """The nearness that the gate asks for."""
-        return 1 / gate.max_perplexity_ratio
-
-
-Figures = AnswerFigures | VectorFigures | ScoreFigures
+Figures = AnswerFigures | VectorFigures | ScoreFigures | WriterFigures
 Answered = Sequence[Outputs]
 
 
@@ -153,7 +110,9 @@ def measure(task: Task, built: Answered, original: Answered, rows: Sequence[Row]
 
         return measure_words(_vectors(built, original), built, original, rows)
     if task is Task.LANGUAGE_MODEL_SCORING:
-        return _scores(built, original)
+        return perplexity.scored(built, original)
+    if task in WRITES:
+        return perplexity.written(built, original, labelled=rows[0].answer is not None)
     return _answers(metric_of(task, original), built, original, rows)
 
 
@@ -172,7 +131,7 @@ def _answers(
     right = [row.answer for row in rows] if labelled else [metric.right(a) for a in theirs]
     before, after = _counts(metric, theirs, right), _counts(metric, ours, right)
     low, high = _bootstrap(metric, before, after)
-    agreed = sum(metric.same(a, b) for a, b in zip(ours, theirs, strict=True))
+    agreed = sum(a == b for a, b in zip(ours, theirs, strict=True))
     agreement_low, agreement_high = wilson(agreed, len(rows))
     return AnswerFigures(
         metric=metric.name,
@@ -191,29 +150,12 @@ def _counts(metric: Metric, answers: Sequence[Any], right: Sequence[Any]) -> Flo
     return np.array([metric.counts(a, r) for a, r in zip(answers, right, strict=True)], np.float64)
 
 
-def _drawn(rows: int) -> Floats:
-    """How often each row is drawn, with replacement, in each resample (Efron 1979)."""
-    generator = np.random.default_rng(SEED)
-    drawn: Floats = generator.multinomial(rows, np.full(rows, 1 / rows), RESAMPLES).astype(
-        np.float64
-    )
-    return drawn
-
-
 def _bootstrap(metric: Metric, before: Floats, after: Floats) -> tuple[float, float]:
     """95 % of the differences of the metric on rows drawn with replacement, the same for both."""
-    drawn = _drawn(len(before))
-    differences = metric.value(drawn @ after) - metric.value(drawn @ before)
+    resampled = drawn(len(before))
+    differences = metric.value(resampled @ after) - metric.value(resampled @ before)
     low, high = np.percentile(differences, [2.5, 97.5])
     return float(low), float(high)
-
-
-def wilson(hits: float, rows: int) -> tuple[float, float]:
-    """95 % interval of a share (Wilson 1927), which stays within 0 and 1 however near the share is to them."""
-    share, spread = hits / rows, Z95**2 / rows
-    centre = share + spread / 2
-    half = Z95 * math.sqrt(share * (1 - share) / rows + spread / (4 * rows))
-    return max(0.0, (centre - half) / (1 + spread)), min(1.0, (centre + half) / (1 + spread))
 
 
 def _vectors(built: Answered, original: Answered) -> VectorFigures:
@@ -230,30 +172,6 @@ def _vectors(built: Answered, original: Answered) -> VectorFigures:
 def _embeddings(answered: Answered) -> Floats:
     """All vectors of all rows; a word that is not known has none."""
     return np.array([o["embedding"] for row in answered for o in row if "embedding" in o])
-
-
-def _scores(built: Answered, original: Answered) -> ScoreFigures:
-    theirs, ours = (
-        [[token["log_probability"] for token in row[0]["per_token"]] for row in answered]
-        for answered in (original, built)
-    )
-    # Per row: tokens, and what the original and the built one lose on them.
-    sums = np.array([(len(a), -sum(a), -sum(b)) for a, b in zip(theirs, ours, strict=True)])
-    tokens, before, after = sums.sum(axis=0)
-    resampled = _drawn(len(sums)) @ sums
-    ratios = np.exp((resampled[:, 2] - resampled[:, 1]) / np.maximum(resampled[:, 0], 1))
-    low, high = np.percentile(ratios, [2.5, 97.5])
-    apart = np.abs(np.concatenate([np.subtract(a, b) for a, b in zip(theirs, ours, strict=True)]))
-    return ScoreFigures(
-        tokens=int(tokens),
-        perplexity_original=float(np.exp(before / tokens)),
-        perplexity_built=float(np.exp(after / tokens)),
-        ratio=float(np.exp((after - before) / tokens)),
-        ratio_low=float(low),
-        ratio_high=float(high),
-        difference_p95=float(np.percentile(apart, 95)),
-        difference_max=float(apart.max()),
-    )
 
 
 def figures_of(figures: Figures) -> dict[str, Any]:

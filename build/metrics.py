@@ -23,8 +23,7 @@ Floats = NDArray[np.float64]
 class Metric:
     """`answer` of a row's outputs; `counts` of an answer against the right one; `value` of sums [..., counts].
 
-    `same` is how much of one answer is the other. `right` makes of an answer of the original a right one, for rows
-    that have none of their own.
+    `right` makes of an answer of the original a right one, for rows that have none of their own.
     """
 
     name: str
@@ -32,7 +31,6 @@ class Metric:
     counts: Callable[[Any, Any], tuple[float, ...]]
     value: Callable[[Floats], Floats]
     right: Callable[[Any], Any] = staticmethod(lambda answer: answer)
-    same: Callable[[Any, Any], float] = staticmethod(lambda one, other: float(one == other))
 
 
 def _share(sums: Floats) -> Floats:
@@ -81,22 +79,6 @@ def _reciprocal(answer: Any, right: Any) -> tuple[float, ...]:
     return 1 / answer[right], 1.0
 
 
-def _written(outputs: Outputs) -> Any:
-    """What was found likeliest along a text, and the text."""
-    return tuple(outputs[0]["ids"]), tuple(outputs[0]["along"])
-
-
-def _hits(answer: Any, right: Any) -> tuple[float, ...]:
-    ids, along = answer
-    return float(sum(a == b for a, b in zip(ids, along, strict=True))), float(len(along))
-
-
-def _alike(one: Any, other: Any) -> float:
-    """The share of places at which both go on with the same token."""
-    pairs = list(zip(one[0], other[0], strict=True))
-    return float(sum(a == b for a, b in pairs)) / max(len(pairs), 1)
-
-
 def _span(outputs: Outputs) -> Any:
     return outputs[0]["answer"]
 
@@ -119,11 +101,9 @@ def _word_f1(one: list[str], other: list[str]) -> float:
 
 ACCURACY = Metric(name="accuracy", answer=_label, counts=_equal, value=_share)
 MULTI_LABEL = Metric(name="micro F1", answer=_labels, counts=_sets, value=_f1)
-# Along a row's target, or along what the original wrote: is each token the one that the model finds likeliest?
-FOLLOWED = Metric(name="next token", answer=_written, counts=_hits, value=_share, same=_alike)
+# Their answers are led along a text, and told apart by perplexity: see build.perplexity.
+WRITES = (Task.TEXT_GENERATION, Task.TEXT2TEXT_GENERATION)
 METRICS: dict[Task, Metric] = {
-    Task.TEXT_GENERATION: FOLLOWED,
-    Task.TEXT2TEXT_GENERATION: FOLLOWED,
     Task.TEXT_CLASSIFICATION: ACCURACY,
     Task.ZERO_SHOT_CLASSIFICATION: ACCURACY,
     Task.TOKEN_CLASSIFICATION: Metric(name="entity F1", answer=_entities, counts=_sets, value=_f1),

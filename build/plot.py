@@ -12,10 +12,12 @@ Candidate = Mapping[str, Any]
 
 
 def nearness(candidate: Candidate) -> float:
-    """The share of rows answered as by the original, the mean cosine to its vectors, or the ratio of perplexities."""
+    """The share of rows or tokens as the original has them, the mean cosine to its vectors, or perplexities' ratio."""
+    if "agreement" in candidate:
+        return float(candidate["agreement"])
     if "ratio" in candidate:
         return min(float(candidate["ratio"]), 1 / float(candidate["ratio"]))
-    return float(candidate.get("agreement", candidate.get("cosine_mean", 0)))
+    return float(candidate.get("cosine_mean", 0))
 
 
 def pareto_plot(candidates: Sequence[Candidate], limit: float, unit: str) -> str:

@@ -10,7 +10,7 @@ from build.attempt import ask
 from build.evidence import processor
 from build.gate import figures_of, measure, metric_of
 from build.golden import Golden, read_golden, rounded
-from build.metrics import METRICS, Outputs
+from build.metrics import METRICS, WRITES, Outputs
 from build.rows import Row
 from contracts.errors import ServingError
 from contracts.manifest import BrokenArtefact, verify
@@ -104,7 +104,7 @@ def _near(task: Task, now: Outputs, row: Golden, far: float, elsewhere: bool) ->
     if task is Task.FEATURE_EXTRACTION and elsewhere:
         cosine = measure(task, [now], [row.built], [Row(request=row.request)])
         return cosine.nearness >= Gate().min_cosine_mean
-    return elsewhere and task in METRICS
+    return elsewhere and task in (*METRICS, *WRITES)
 
 
 def compare(task: Task, one: Outputs, other: Outputs) -> tuple[bool, float]:
@@ -116,7 +116,7 @@ def compare(task: Task, one: Outputs, other: Outputs) -> tuple[bool, float]:
     if task not in METRICS:
         return equal, far
     metric = metric_of(task, [other])
-    return metric.same(metric.answer(one), metric.answer(other)) == 1, far
+    return metric.answer(one) == metric.answer(other), far
 
 
 def apart(one: Any, other: Any) -> tuple[float, bool]:
@@ -144,7 +144,7 @@ def _nearness(
     task: Task, answered: Sequence[Outputs], original: Sequence[Outputs], rows: Sequence[Row]
 ) -> dict[str, Any] | None:
     """The gate's figures against the original; None for a task that it has none for."""
-    if task not in METRICS and task is not Task.FEATURE_EXTRACTION:
+    if task not in (*METRICS, *WRITES, Task.FEATURE_EXTRACTION):
         return None
     figures = measure(task, answered, original, rows)
     return {"nearness": round(figures.nearness, 6), **figures_of(figures)}

@@ -42,7 +42,9 @@ def write_report(place: Path, gate: Gate) -> None:
 def _least(document: Document, gate: Gate) -> float:
     """The nearness that the gate asks for."""
     if "ratio" in document:
-        return 1 / gate.max_perplexity_ratio
+        return (
+            gate.min_token_agreement if "agreement" in document else 1 / gate.max_perplexity_ratio
+        )
     return gate.min_cosine_mean if "cosine_mean" in document else gate.min_agreement
 
 
@@ -53,7 +55,7 @@ def _text(value: object) -> str:
 def _tier(document: Document, gate: float) -> str:
     candidates, unit = document["candidates"], _unit(document)
     parts = [f"<h2>{_text(document['tier'])}: {_text(document['recipe'])}</h2>", _cards(document)]
-    if "agreement" in document:
+    if "metric" in document:
         parts.append(f"<p>{_sentence(document)}</p>")
     if document.get("pairs"):
         parts.append(f"<p>{_judged(document)}</p>")
@@ -92,7 +94,7 @@ def _cards(document: Document) -> str:
         cards.insert(
             0, (f"{document['expected_ms']:.2f} ms", f"a {_unit(document)}, on rows like yours")
         )
-    if "agreement" in document:
+    if "metric" in document:
         metric = f"{document['metric_original']:.1%} → {document['metric_built']:.1%}"
         cards.insert(0, (metric, f"{document['metric']} on {document['rows']} rows"))
         cards.insert(1, (f"{document['agreement']:.2%}", "answered as by the original"))
@@ -102,6 +104,8 @@ def _cards(document: Document) -> str:
         cards.insert(
             1, (f"{document['difference_p95']:.4f}", "nats, 95 % of tokens differ by less")
         )
+        if "agreement" in document:
+            cards.insert(1, (f"{document['agreement']:.2%}", "of next tokens are the original's"))
     else:
         cards.insert(0, (f"{document['cosine_mean']:.4f}", "mean cosine to the original"))
         cards.insert(1, (f"{document['cosine_p5']:.4f}", "5th percentile of the cosine"))

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from build.gate import RESAMPLES, SEED, VectorFigures
+from build.gate import VectorFigures
 from build.metrics import Floats, Outputs
+from build.resampling import RESAMPLES, SEED
 from build.rows import Row
 
 Pairs = list[tuple[float, float, float]]

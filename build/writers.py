@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from build.answer import ALONG, IDS
+from build.answer import ALONG, IDS, LOG_PROBABILITIES
 from build.decoders import finish, in_place_of, prepare_causal, prepare_seq2seq
 from build.family import Family, Rows
 from build.gguf import unpack
@@ -19,7 +19,7 @@ from build.rows import Row
 from build.source import GGUF, Source
 from contracts.errors import ModelFailed
 from contracts.tasks import Task, Tier
-from functions.inference.generation import plain_tokenizer, prompt_of
+from functions.inference.generation import Followed, plain_tokenizer, prompt_of
 
 UNPACKED = "original"
 FULL = Recipe(name="fp32")
@@ -94,8 +94,8 @@ def _continued(model: Any, tokenizer: Any, source: Source, row: Row) -> Outputs:
     )
     written = _greedy(model, [prompt], request.parameters["max_new_tokens"], facts)[len(prompt) :]
     along = wanted or written
-    ids = written if not wanted else _likeliest(model, [[*prompt, *along]], len(along))
-    return [_output(tokenizer, written, along, ids, len(prompt), truncated)]
+    led = _led(model, [[*prompt, *along]], along)
+    return [_output(tokenizer, written, along, led, len(prompt), truncated)]
 
 
 def _translated(model: Any, tokenizer: Any, source: Source, row: Row) -> Outputs:
@@ -108,11 +108,9 @@ def _translated(model: Any, tokenizer: Any, source: Source, row: Row) -> Outputs
     wanted = tokenizer.encode(target).ids if target else []
     written = _greedy(model, [prompt], request.parameters["max_new_tokens"], facts)[1:]
     along = wanted or written
-    ids = written
-    if wanted:
-        ids = _likeliest(model, [prompt], len(along), decoder_input_ids=[[start, *along]])
+    led = _led(model, [prompt], along, decoder_input_ids=[[start, *along]])
     truncated = bool(encoding.overflowing)
-    return [_output(tokenizer, written, along, ids, len(encoding.ids), truncated)]
+    return [_output(tokenizer, written, along, led, len(encoding.ids), truncated)]
 
 
 def _ids(tokenizer: Any, text: str) -> list[int]:
@@ -125,14 +123,15 @@ def _output(
     tokenizer: Any,
     written: Sequence[int],
     along: Sequence[int],
-    ids: Sequence[int],
+    led: Followed,
     tokens: int,
     truncated: bool,
 ) -> dict[str, Any]:
     return {
         "generated_text": tokenizer.decode(list(written), skip_special_tokens=True),
         ALONG: list(along),
-        IDS: list(ids),
+        IDS: led[0],
+        LOG_PROBABILITIES: led[1],
         "tokens": tokens,
         "truncated": truncated,
     }
@@ -154,16 +153,17 @@ def _greedy(model: Any, prompt: list[list[int]], count: int, facts: Mapping[str,
     return [int(token) for token in ids[0].tolist()]
 
 
-def _likeliest(model: Any, tokens: list[list[int]], count: int, **more: Any) -> list[int]:
-    """The token found likeliest before each of the last `count` of what is read."""
+def _led(model: Any, tokens: list[list[int]], along: Sequence[int], **more: Any) -> Followed:
+    """The token found likeliest before each of `along`, which what is read ends with, and how likely that one is."""
     import torch
 
     with torch.inference_mode():
         others = {name: torch.tensor(value) for name, value in more.items()}
-        logits = model(torch.tensor(tokens), **others).logits[0]
+        logits = model(torch.tensor(tokens), **others).logits[0, -len(along) - 1 : -1]
     if not torch.isfinite(logits).all():
         raise ModelFailed("the model answered with numbers that are not finite")
-    return [int(token) for token in logits.argmax(-1)[-count - 1 : -1].tolist()]
+    found = logits.log_softmax(-1).gather(-1, torch.tensor(along)[:, None])[:, 0]
+    return logits.argmax(-1).tolist(), found.tolist()
 
 
 CAUSAL = Family(

@@ -13,9 +13,11 @@ from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, Hints, ModelSpec
 from contracts.tasks import EDGE_TASKS, Task
 
 ANSWERS, VECTORS = ("min_accuracy_ratio", "min_agreement"), ("min_cosine_mean", "min_cosine_p5")
-SCORES = ("max_perplexity_ratio",)
+SCORES, WRITTEN = ("max_perplexity_ratio",), ("max_perplexity_ratio", "min_token_agreement")
 GATE_KEYS = {
     **dict.fromkeys(Task, ANSWERS),
+    Task.TEXT_GENERATION: WRITTEN,
+    Task.TEXT2TEXT_GENERATION: WRITTEN,
     Task.FEATURE_EXTRACTION: VECTORS,
     Task.WORD_VECTORS: VECTORS,
     Task.LANGUAGE_MODEL_SCORING: SCORES,

@@ -42,6 +42,7 @@ class Gate:
     min_cosine_mean: float = 0.99
     min_cosine_p5: float = 0.985
     max_perplexity_ratio: float = 1.01
+    min_token_agreement: float = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

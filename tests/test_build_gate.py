@@ -10,8 +10,9 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from build.blocks import BLOCK, in_blocks, pack
-from build.gate import AnswerFigures, VectorFigures, figures_of, measure, wilson
+from build.gate import AnswerFigures, VectorFigures, figures_of, measure
 from build.graphs import products
+from build.resampling import wilson
 from build.rows import Row
 from contracts.prediction import PredictRequest
 from contracts.specs import Gate

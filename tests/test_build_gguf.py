@@ -24,7 +24,7 @@ from tests.tiny_bert import deployment, write_rows
 from tests.tiny_decoders import CONTEXT, LINES, PROMPTS, llama, original
 from tests.tiny_gguf import write_gguf
 
-GATE = Gate(min_accuracy_ratio=0.5, min_agreement=0.5)
+GATE = Gate(max_perplexity_ratio=2, min_token_agreement=0.5)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from build.gate import ScoreFigures, figures_of, measure
+from build.answer import ALONG, IDS, LOG_PROBABILITIES
+from build.gate import figures_of, measure
+from build.perplexity import ScoreFigures, WriterFigures
 from build.plot import nearness
 from build.rows import read_rows
 from contracts.models_toml import ConfigError, read_models_toml
@@ -74,3 +76,35 @@ def test_the_gate_s_ratio_is_a_number_from_1_to_2(tmp_path: Path) -> None:
         "models.m.gate.max_perplexity_ratio: 0.9 does not fit; write a number from 1 to 2",
         "models.m.gate.min_agreement: unknown key; the keys here are max_perplexity_ratio",
     ]
+
+
+def test_models_that_write_are_compared_by_perplexity_and_by_their_next_tokens(
+    tmp_path: Path,
+) -> None:
+    task = Task.TEXT_GENERATION
+    path = write_rows(
+        tmp_path / "rows.jsonl", [{"text": "a", "target": " b"}, {"text": "c", "target": " d"}]
+    )
+    rows, mistakes = read_rows(path, task, None)
+    assert mistakes == []
+    original, made = (
+        [
+            [{ALONG: [1, 2], IDS: ids, LOG_PROBABILITIES: scores}]
+            for ids, scores in ((first, [-1.0, -2.0]), ([3, 4], second))
+        ]
+        for first, second in (([1, 2], [-3.0, -4.0]), ([1, 9], [-3.0, -4.2]))
+    )
+    figures = measure(task, made, original, rows)
+    assert isinstance(figures, WriterFigures)
+    assert (figures.tokens, figures.agreement, figures.reference) == (4, 0.75, "labels")
+    assert figures.ratio == pytest.approx(math.exp(0.05))
+    assert figures.failures(Gate(max_perplexity_ratio=1.06, min_token_agreement=0.75)) == []
+    assert figures.failures(Gate()) == [
+        "perplexity 12.8071 is 1.0513 of the original's 12.1825, above max_perplexity_ratio 1.01",
+        "same next token in 0.7500 of places, below min_token_agreement 0.95",
+    ]
+    better = measure(task, original, made, rows)
+    assert (
+        better.failures(Gate(min_token_agreement=0.7)) == []
+    )  # to be surer than the original is no fault
+    assert nearness(figures_of(figures)) == figures.nearness == 0.75

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import build
-from build.answer import ALONG, IDS
+from build.answer import LED
 from build.asking import (
     ALONE,
     BUDGET,
@@ -240,7 +240,7 @@ def test_a_sample_is_even_and_as_large_as_it_was_asked_to_be() -> None:
 def test_the_larger_a_model_the_fewer_rows_and_never_too_few() -> None:
     rows = [Row(request=PredictRequest(inputs=("word " * 80,)))] * 100
     read: list[Outputs] = [[{"label": "fine"}]] * 100
-    written: list[Outputs] = [[{ALONG: list(range(200)), IDS: list(range(200))}]] * 100
+    written: list[Outputs] = [[dict.fromkeys(LED, list(range(200)))]] * 100
     assert affordable(HERE, 1, rows, read) == MOST
     assert affordable(replace(HERE, decides=False), 1, rows, read) == MOST_INFORMED
     assert affordable(HERE, 10**9, rows, read) == FEWEST
@@ -249,8 +249,8 @@ def test_the_larger_a_model_the_fewer_rows_and_never_too_few() -> None:
 
 
 def test_a_model_that_writes_is_led_along_the_first_tokens_alone() -> None:
-    outputs = [{ALONG: list(range(50)), IDS: list(range(50)), "tokens": 3}]
-    assert shorter(outputs)[0][ALONG] == shorter(outputs)[0][IDS] == list(range(STEPS))
+    outputs = [{**dict.fromkeys(LED, list(range(50))), "tokens": 3}]
+    assert shorter(outputs) == [{**dict.fromkeys(LED, list(range(STEPS))), "tokens": 3}]
     assert shorter([{"label": "fine"}]) == [{"label": "fine"}]
 
 

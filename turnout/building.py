@@ -100,10 +100,10 @@ def proof(one: dict[str, Any]) -> str:
     if "cosine_mean" in one:
         return f"cosine {one['cosine_mean']:.4f} mean, {one['cosine_p5']:.4f} 5th percentile"
     if "ratio" in one:
-        return (
-            f"perplexity {one['perplexity_original']:.2f} → {one['perplexity_built']:.2f}, "
-            f"ratio {one['ratio_low']:.4f} to {one['ratio_high']:.4f}"
-        )
+        perplexity = f"perplexity {one['perplexity_original']:.2f} → {one['perplexity_built']:.2f}"
+        if "agreement" in one:
+            return f"{perplexity}, same next token {one['agreement']:.1%}"
+        return f"{perplexity}, ratio {one['ratio_low']:.4f} to {one['ratio_high']:.4f}"
     return (
         f"{one['metric']} {one['metric_original']:.1%} → {one['metric_built']:.1%}, "
         f"same answer {one['agreement']:.1%}"

@@ -13,12 +13,13 @@ from contracts.manifest import BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
 from functions.inference.decoder import Cache, Decoder, Reads
 from functions.inference.model import Outputs, Parameters
-from functions.inference.sampling import Chooser, check_finite
+from functions.inference.sampling import Chooser, check_finite, log_sum_exp
 from functions.inference.tasks.reading import only_texts
 from functions.inference.wishes import FULL_TEXT, PARAMETERS, Wishes, mistakes, wishes
 from functions.inference.wording import Wording
 
 MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
+Followed = tuple[list[int], list[float]]
 END, STOP, LENGTH, TIME = "eos_token", "stop_sequence", "length", "time"
 
 
@@ -106,8 +107,8 @@ class Generator:
     def prompt(self, text: str, most: int) -> tuple[list[int], bool]:
         return prompt_of(self.tokenizer.encode(text), most, self.facts.start)
 
-    def follow(self, text: str, along: Sequence[int]) -> list[int]:
-        """The token it finds likeliest before each of `along`, where those go on from the text."""
+    def follow(self, text: str, along: Sequence[int]) -> Followed:
+        """As `follow`, where the tokens go on from the text."""
         prompt, _ = self.prompt(text, self.facts.context - len(along))
         return follow(self.decoder, prompt, self.decoder.empty({}), along)
 
@@ -122,15 +123,18 @@ def prompt_of(encoding: Encoding, most: int, start: int) -> tuple[list[int], boo
     return ids[:lead] + ids[len(ids) - most + lead :], True
 
 
-def follow(decoder: Reads, tokens: Sequence[int], cache: Cache, along: Sequence[int]) -> list[int]:
-    """Read the tokens and then each of `along`; the likeliest token before each of them."""
-    ids = []
+def follow(decoder: Reads, tokens: Sequence[int], cache: Cache, along: Sequence[int]) -> Followed:
+    """Read the tokens and then each of `along`: the likeliest token before each of them, and the natural logarithm of
+    its own probability there.
+    """
+    ids, log_probabilities = [], []
     for token in along:
         logits, cache = decoder.read(tokens, cache)
         check_finite(logits)
         ids.append(int(logits.argmax()))
+        log_probabilities.append(float(logits[token] - log_sum_exp(logits)))
         tokens = [token]
-    return ids
+    return ids, log_probabilities
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

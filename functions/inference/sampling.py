@@ -64,6 +64,12 @@ def check_finite(logits: "NDArray[np.float32]") -> None:
         raise ModelFailed("the model answered with numbers that are not finite")
 
 
+def log_sum_exp(logits: "NDArray[np.float32]") -> float:
+    """The logarithm of what the logits' softmax divides by."""
+    most = float(logits.max())
+    return most + float(np.log(np.exp(logits - most).sum(dtype=np.float64)))
+
+
 def penalise(scores: "Logits", seen: "NDArray[np.bool_]", penalty: float) -> "Logits":
     """What stood before becomes less likely: https://arxiv.org/abs/1909.05858, section 4.1."""
     return np.where(seen, np.where(scores < 0, scores * penalty, scores / penalty), scores)

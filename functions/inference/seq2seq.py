@@ -21,6 +21,7 @@ from functions.inference.generation import (
     TOKENIZER,
     Ends,
     Facts,
+    Followed,
     follow,
     plain_tokenizer,
     write,
@@ -100,8 +101,8 @@ class Seq2Seq:
             "truncated": bool(encoding.overflowing),
         }
 
-    def follow(self, text: str, along: Sequence[int]) -> list[int]:
-        """The token it finds likeliest before each of `along`, where those are an answer to the text."""
+    def follow(self, text: str, along: Sequence[int]) -> Followed:
+        """As `generation.follow`, where the tokens are an answer to the text."""
         start = [self.facts.start]
         cache = self.decoder.empty(self.look(self.tokenizer.encode(text).ids or start))
         return follow(self.decoder, start, cache, along)
