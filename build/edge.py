@@ -69,7 +69,7 @@ def run(folder: Path, golden: Sequence[Golden]) -> list[Any]:
     """What the copy's script answers, asked in a process that sees nothing of ours; raises EdgeDiffers."""
     asked = "".join(json.dumps(row.request.to_wire()) + "\n" for row in golden)
     done = subprocess.run(
-        [sys.executable, "-I", str((folder / SCRIPT).resolve()), "--json"],
+        [sys.executable, "-I", str((folder / SCRIPT).resolve())],
         input=asked,
         capture_output=True,
         text=True,

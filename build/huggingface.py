@@ -24,6 +24,8 @@ ARCHITECTURES = {
     Task.TEXT2TEXT_GENERATION: ("ForConditionalGeneration",),
     Task.LANGUAGE_MODEL_SCORING: ("ForCausalLM", "LMHeadModel"),
 }
+# Rows of an embedding are rounded up to what hardware likes, and some are kept for tokens to come: up to a tenth.
+LEAST_KNOWN = 0.9
 # Architectures whose positions begin behind the padding's.
 SHIFTED = {"roberta", "xlm-roberta", "camembert", "mpnet"}
 
@@ -73,12 +75,17 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
 
 
 def _check_vocabulary(folder: Path, config: dict[str, Any]) -> None:
-    """Every token has a row in the embedding; a tokenizer of another model mostly has more."""
+    """Every token has a row in the embedding, and nearly every row a token; of another model's tokenizer not."""
     most, rows = max(vocabulary(folder).values(), default=-1) + 1, int(config.get("vocab_size", 0))
     if rows and most > rows:
         raise Unusable(
             f"tokenizer.json makes ids up to {most - 1}, but the embedding has {rows} rows; "
             "save the tokenizer that belongs to the model"
+        )
+    if most < rows * LEAST_KNOWN:
+        raise Unusable(
+            f"tokenizer.json makes ids up to {most - 1} only, but the embedding has {rows} rows: it belongs to another "
+            "model; save the model's own, or cut the embedding to the tokens that it has"
         )
 
 

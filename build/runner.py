@@ -18,23 +18,28 @@ PARTS = Path(__file__).with_name("runners")
 # What no script needs: the manifest seals the artefact, the golden rows prove it.
 LEFT_OUT = {"golden.jsonl"}
 READ = ("opened", "encoder")
-WRITTEN = ("opened", "texts", "writing")
+WRITTEN = ("opened", "writing")
 SCRIPTS: Mapping[Task, tuple[str, ...]] = {
-    Task.TEXT_CLASSIFICATION: (*READ, "softmax", "texts", "classification"),
-    Task.TOKEN_CLASSIFICATION: (*READ, "softmax", "texts", "entities"),
-    Task.FEATURE_EXTRACTION: (*READ, "texts", "embedding"),
+    Task.TEXT_CLASSIFICATION: (*READ, "softmax", "classification"),
+    Task.TOKEN_CLASSIFICATION: (*READ, "softmax", "entities"),
+    Task.FEATURE_EXTRACTION: (*READ, "embedding"),
     Task.TEXT_RANKING: (*READ, "ranking"),
-    Task.FILL_MASK: (*READ, "softmax", "texts", "masks"),
+    Task.FILL_MASK: (*READ, "softmax", "masks"),
     Task.QUESTION_ANSWERING: (*READ, "softmax", "answering"),
     Task.ZERO_SHOT_CLASSIFICATION: (*READ, "softmax", "zero_shot"),
     Task.TEXT_GENERATION: (*WRITTEN, "generation"),
     Task.TEXT2TEXT_GENERATION: (*WRITTEN, "seq2seq"),
+    Task.LANGUAGE_MODEL_SCORING: ("opened", "scoring"),
 }
-MULTI_LABEL = (*READ, "texts", "multi_label")
+MULTI_LABEL = (*READ, "multi_label")
 USAGE = {
-    Task.TEXT_RANKING: '"the query" "a text" "another"',
-    Task.ZERO_SHOT_CLASSIFICATION: '"some text" label another-label',
-    Task.QUESTION_ANSWERING: '"the question" "the text that answers it"',
+    Task.TEXT_RANKING: """'{"inputs": ["a text", "another"], "parameters": {"query": "the query"}}'""",
+    Task.ZERO_SHOT_CLASSIFICATION: (
+        """'{"inputs": ["some text"], "parameters": {"candidate_labels": ["one label", "another"]}}'"""
+    ),
+    Task.QUESTION_ANSWERING: (
+        """'{"inputs": [{"question": "the question", "context": "the text that answers it"}]}'"""
+    ),
     Task.FILL_MASK: '"some text with the mask token in it"',
 }
 CUTS = {
@@ -72,7 +77,7 @@ def readme(manifest: Manifest) -> str:
         "Copy this folder to where Python 3.11 or newer is,\n"
         f"then: pip install {tools} numpy\n"
         f"      python {SCRIPT} {_usage(manifest)}\n"
-        f"      python {SCRIPT} --json < requests.jsonl   (a line each: "
+        f"      python {SCRIPT} < requests.jsonl   (texts, or requests, a line each: "
         '{"inputs": [...], "parameters": {...}})\n'
     )
 
@@ -116,6 +121,8 @@ def _constants(manifest: Manifest) -> dict[str, Any]:
             "ENDS": list(details["eos_token_ids"]),
             "NEW_TOKENS": min(64, details["max_new_tokens"]),
         }
+    if manifest.task is Task.LANGUAGE_MODEL_SCORING:
+        return {"MOST": manifest.max_tokens}
     cut: dict[str, Any] = {"max_length": manifest.max_tokens}
     if manifest.task in WINDOWS:
         cut["stride"] = stride_of(manifest.max_tokens)

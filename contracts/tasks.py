@@ -20,7 +20,7 @@ class Task(StrEnum):
 
 
 # Tasks of which a copy can be made that runs by itself (see `edge` in models.toml).
-EDGE_TASKS = frozenset(Task) - {Task.LANGUAGE_MODEL_SCORING, Task.WORD_VECTORS}
+EDGE_TASKS = frozenset(Task) - {Task.WORD_VECTORS}
 
 
 class Tier(StrEnum):

@@ -1,5 +1,6 @@
 """The command line: what it prints, how it fails."""
 
+import io
 import json
 import subprocess
 import sys
@@ -10,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
+from turnout.building import Lines
 from turnout.calling import describe, find_endpoint, shorten
 from turnout.cli import app
 from turnout.client import Endpoint, curl, predict
@@ -255,3 +258,15 @@ def test_outputs_are_told_in_few_words(output: dict[str, Any], told: str) -> Non
 
 def test_long_texts_are_shortened() -> None:
     assert shorten("a" * 50, 10) == "aaaaaaaaa…"
+
+
+def test_a_build_without_a_terminal_says_now_and_then_how_far_it_is() -> None:
+    told = io.StringIO()
+    lines = Lines(Console(file=told))
+    for done in (0.0, 0.1, 0.2):
+        lines.stage("sst2 cpu", "exporting [1 of 2]", done)
+    lines.stage("sst2 cpu", "sealed", 1.0)
+    assert told.getvalue().splitlines() == [
+        "  0% sst2 cpu: exporting [1 of 2]",
+        "100% sst2 cpu: sealed",
+    ]

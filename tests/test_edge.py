@@ -29,6 +29,7 @@ from tests.tiny_bert import LABELS, deployment, headed, texts, write_rows
 from tests.tiny_bert import classifier as tiny_classifier
 from tests.tiny_bert import encoder as tiny_encoder
 from tests.tiny_decoders import PROMPTS, gpt2, llama, t5
+from tests.tiny_ngrams import little
 from turnout.cli import app
 
 TEXTS = texts(12)
@@ -52,7 +53,7 @@ def wanted(source: Path, task: Task, rows: Sequence[Row], **cpu: Any) -> Deploym
 
 
 def run(folder: Path, *words: str, stdin: str = "") -> list[Any]:
-    """What run.py prints, as values; it has nothing of ours to import."""
+    """The outputs that run.py prints; it has nothing of ours to import."""
     done = subprocess.run(
         [sys.executable, "-I", "run.py", *words],
         input=stdin,
@@ -64,7 +65,7 @@ def run(folder: Path, *words: str, stdin: str = "") -> list[Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return [one for line in done.stdout.splitlines() for one in json.loads(line)["outputs"]]
 
 
 def served(out: Path, *inputs: Any, **parameters: Any) -> list[dict[str, Any]]:
@@ -74,8 +75,7 @@ def served(out: Path, *inputs: Any, **parameters: Any) -> list[dict[str, Any]]:
 
 def asked(folder: Path, *inputs: Any, **parameters: Any) -> Any:
     line = json.dumps({"inputs": inputs, "parameters": parameters})
-    (answer,) = run(folder, "--json", stdin=line + "\n")
-    return answer["outputs"]
+    return run(folder, stdin=line + "\n")
 
 
 @pytest.fixture(scope="module")
@@ -225,7 +225,7 @@ def test_answers_in_contexts_longer_than_the_model_reads(tmp_path: Path) -> None
     rows = [{"question": q, "context": c} for q, c in zip(TEXTS, (*TEXTS[1:], LONG), strict=True)]
     edge = built(source, Task.QUESTION_ANSWERING, rows, tmp_path / "out")
     value = {"question": TEXTS[3], "context": LONG}
-    assert same(served(tmp_path / "out", value), run(edge, TEXTS[3], LONG))
+    assert same(served(tmp_path / "out", value), asked(edge, value))
 
 
 def test_texts_are_ranked_for_a_query(tmp_path: Path) -> None:
@@ -233,7 +233,8 @@ def test_texts_are_ranked_for_a_query(tmp_path: Path) -> None:
     rows = [{"query": TEXTS[0], "texts": TEXTS[1:5]}, {"query": TEXTS[6], "texts": TEXTS[7:9]}]
     edge = built(source, Task.TEXT_RANKING, rows, tmp_path / "out")
     assert same(
-        served(tmp_path / "out", *TEXTS, query="great film"), run(edge, "great film", *TEXTS)
+        served(tmp_path / "out", *TEXTS, query="great film"),
+        asked(edge, *TEXTS, query="great film"),
     )
 
 
@@ -243,7 +244,10 @@ def test_candidate_labels_are_scored(tmp_path: Path) -> None:
     rows = [{"text": t, "candidate_labels": names} for t in TEXTS]
     edge = built(source, Task.ZERO_SHOT_CLASSIFICATION, rows, tmp_path / "out")
     out = tmp_path / "out"
-    assert same(served(out, TEXTS[1], candidate_labels=names), run(edge, TEXTS[1], *names))
+    assert same(
+        served(out, TEXTS[1], candidate_labels=names),
+        asked(edge, TEXTS[1], candidate_labels=names),
+    )
     one: Row = {"candidate_labels": ["film"], "hypothesis_template": "the {} is not plain"}
     assert same(served(out, *TEXTS, **one), asked(edge, *TEXTS, **one))
 
@@ -272,6 +276,32 @@ def test_models_that_write_do_so_with_a_cache(make: Callable[[Path], Path], tmp_
     right = served(out, *PROMPTS, long, max_new_tokens=12)
     assert same(right, asked(edge, *PROMPTS, long, max_new_tokens=12))
     assert len({output["generated_text"] for output in right}) > 3
+
+
+@pytest.mark.parametrize("make", [gpt2, llama])
+def test_texts_are_scored_token_by_token(make: Callable[[Path], Path], tmp_path: Path) -> None:
+    source, task = make(tmp_path / make.__name__), Task.LANGUAGE_MODEL_SCORING
+    edge = built(source, task, [{"text": text} for text in PROMPTS], tmp_path / "out")
+    long = " ".join(PROMPTS * 3)
+    for told in (True, False):
+        right = served(tmp_path / "out", *PROMPTS, long, per_token=told)
+        assert same(right, asked(edge, *PROMPTS, long, per_token=told))
+    assert right[-1]["tokens"] > 3 * read_manifest(tmp_path / "out/tiny/cpu").max_tokens / 2
+
+
+def test_texts_are_scored_by_an_n_gram_model(tmp_path: Path) -> None:
+    words = ["b c", "a b c c", "zz b", ""]
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in words[:3]])
+    source, task = little(tmp_path / "little.arpa"), Task.LANGUAGE_MODEL_SCORING
+    spec = deployment(source, rows, task, cpu=PLAIN, gpu=None, edge=True)
+    build.run(build.plan(spec, tmp_path / "out"), tmp_path / "out")
+    right = served(tmp_path / "out", *words, per_token=True)
+    assert same(right, asked(tmp_path / "out/tiny/edge", *words, per_token=True))
+
+
+def test_the_script_of_a_classifier_is_read_in_a_minute(classifier: Path) -> None:
+    lines = (classifier / "tiny/edge/run.py").read_text("utf-8").splitlines()
+    assert len([line for line in lines if line.strip()]) <= 40
 
 
 def test_every_task_that_may_ask_for_a_copy_has_its_script() -> None:

@@ -1,6 +1,7 @@
-"""`turnout build`: progress on a terminal, and a table of what was proven."""
+"""`turnout build`: how far it is, and a table of what was proven."""
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from rich.table import Table
 
 import build as builder
 from contracts.specs import Deployment
+
+# Without a terminal, seconds between two lines about one artefact.
+EVERY_S = 5.0
 
 
 class Bars:
@@ -28,6 +32,22 @@ class Bars:
         self.progress.update(task, completed=done, stage=stage)
 
 
+class Lines:
+    """A line now and then, where there is no terminal to draw on."""
+
+    def __init__(self, log: Console) -> None:
+        self.log = log
+        self.told: dict[str, float] = {}
+
+    def stage(self, name: str, stage: str, done: float) -> None:
+        now = time.monotonic()
+        if now - self.told.get(name, -EVERY_S) < EVERY_S and done < 1:
+            return
+        self.told[name] = now
+        line = f"{done:4.0%} {name}: {stage}"
+        self.log.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 def build(
     deployment: Deployment, out: Path, models: Sequence[str] | None, log: Console
 ) -> list[dict[str, Any]]:
@@ -41,8 +61,11 @@ def build(
         TextColumn("[dim]{task.fields[stage]}[/]"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=log, disable=not log.is_terminal) as progress:
-        builder.run(steps, out, Bars(progress))
+    if log.is_terminal:
+        with Progress(*columns, console=log) as progress:
+            builder.run(steps, out, Bars(progress))
+    else:
+        builder.run(steps, out, Lines(log))
     return [
         {**_evidence(out, step.model, step.tier), "skipped": step.sealed, "edge": step.edge}
         for step in steps
