@@ -93,7 +93,7 @@ TWICE = {"0": "a", "1": "a", "2": "b"}
         (CLASSES, change("config.json", id2label={}), NAMES),
         (CLASSES, change("config.json", id2label=TWICE), NAMES),
         (CLASSES, change("config.json", vocab_size=30), "tokenizer.json makes ids up to 39, but the embedding has 30"),
-        (CLASSES, change("config.json", vocab_size=50), "makes ids up to 39 only, but the embedding has 50 rows: it belongs to another"),
+        (CLASSES, change("config.json", vocab_size=50), "tokenizer.json makes ids up to 39 only, but the embedding"),
         (VECTORS, removed("modules.json"), "no modules.json, so how tokens become one vector is not known"),
         (VECTORS, change(POOLING, pooling_mode_mean_tokens=False), "pools by nothing; known are cls, max, mean,"),
         (VECTORS, change(POOLING, pooling_mode="median"), "pools by median; known are cls, max, mean,"),
