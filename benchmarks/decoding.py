@@ -6,13 +6,13 @@ another; what it would have written itself at each place says how near it is to 
 
 import shutil
 from argparse import Namespace
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import DECODERS, Item, Setting
-from benchmarks.encoding import write_items
+from benchmarks.contenders import DECODERS, Item
 from benchmarks.record import Row, write
-from benchmarks.taking_turns import Measured, cell, run, same, told
+from benchmarks.taking_turns import Measured, by_threads, cell, same, told
 
 PROMPTS = (32, 128)
 WRITTEN = 64
@@ -27,28 +27,14 @@ def main(asked: Namespace) -> None:
     if not (asked.scratch / asked.gguf.name).exists():
         shutil.copyfile(asked.gguf, asked.scratch / asked.gguf.name)
     items = work(asked.model, asked.text)
-    path = asked.scratch / "items.jsonl"
-    write_items(path, items)
     workloads = {f"{n} tokens read": [i * COMPARED] for i, n in enumerate(PROMPTS)}
     rows: list[Row] = []
     facts: list[dict[str, Any]] = []
-    answers: dict[str, list[list[int]]] = {}
-    for threads in asked.threads:
-        setting = Setting(
-            model=asked.model,
-            artefact=asked.artefact,
-            scratch=asked.scratch,
-            items=path,
-            threads=threads,
-            clock=asked.clock,
-        )
-        read = () if answers else range(len(items))
-        measured = run(
-            DECODERS, setting, workloads, envs=asked.envs, rounds=asked.rounds, read=read
-        )
-        answers = answers or dict(measured.answers)
-        rows += [_row(measured, answers, name, list(workloads), threads) for name in answers]
-        facts.append(told(measured, setting))
+    answers: Mapping[str, list[list[int]]] = {}
+    for measured in by_threads(DECODERS, asked, items, workloads, range(len(items))):
+        answers = answers or measured.answers
+        rows += [_row(measured, answers, name, list(workloads)) for name in answers]
+        facts.append(told(measured))
     print(write("inference_decoder", rows, command="benchmarks.inference decoder", runs=facts))
 
 
@@ -73,14 +59,13 @@ def work(model: Path, path: Path) -> list[Item]:
 
 def _row(
     measured: Measured,
-    answers: dict[str, list[list[int]]],
+    answers: Mapping[str, list[list[int]]],
     name: str,
     workloads: list[str],
-    threads: int,
 ) -> Row:
     agreement = f"{same(answers[name], answers[REFERENCE]):.2%}"
     cells = {
         f"{workload}, ms a token": cell(measured.kept, name, workload, per=WRITTEN)
         for workload in workloads
     }
-    return {"threads": threads, "what": name, "same token": agreement, **cells}
+    return {"threads": measured.setting.threads, "what": name, "same token": agreement, **cells}

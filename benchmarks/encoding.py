@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import ENCODERS, OURS, Item, Setting
+from benchmarks.contenders import ENCODERS, OURS, Item
 from benchmarks.contenders.peak import MACS
 from benchmarks.record import Row, write
-from benchmarks.taking_turns import Measured, cell, run, same, told
+from benchmarks.taking_turns import Measured, by_threads, cell, same, told
 from contracts.tasks import Task
 
 LENGTHS = (8, 32, 128, 256)
@@ -22,28 +22,15 @@ LIMIT = "limit: INT8 peak"
 
 def main(asked: Namespace) -> None:
     items, workloads = work(asked.model)
-    path = asked.scratch / "items.jsonl"
-    write_items(path, items)
     export(asked.model, asked.scratch)
     rows: list[Row] = []
     facts: list[dict[str, Any]] = []
     answers: Mapping[str, list[list[int]]] = {}
-    for threads in asked.threads:
-        setting = Setting(
-            model=asked.model,
-            artefact=asked.artefact,
-            scratch=asked.scratch,
-            items=path,
-            threads=threads,
-            clock=asked.clock,
-        )
-        read = () if answers else range(len(items) - len(LENGTHS))[: asked.rows]
-        measured = run(
-            ENCODERS, setting, workloads, envs=asked.envs, rounds=asked.rounds, read=read
-        )
+    read = range(len(items) - len(LENGTHS))[: asked.rows]
+    for measured in by_threads(ENCODERS, asked, items, workloads, read):
         answers = answers or measured.answers
-        rows += _rows(measured, answers, workloads, items, asked.model, threads)
-        facts.append(told(measured, setting))
+        rows += _rows(measured, answers, workloads, items, asked.model)
+        facts.append(told(measured))
     print(write("inference", rows, command="benchmarks.inference encoder", runs=facts))
 
 
@@ -69,11 +56,6 @@ def _cut(tokenizer: Any, text: str) -> list[str]:
     if len(ends) < max(LENGTHS):
         raise SystemExit(f"the first rows of eval.jsonl have {len(ends)} tokens, too few")
     return [text[: ends[n - 3]] for n in LENGTHS]  # two of them are special
-
-
-def write_items(path: Path, items: Sequence[Item]) -> None:
-    lines = [json.dumps({"text": i.text, "ids": i.ids, "along": i.along}) for i in items]
-    path.write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def export(model: Path, scratch: Path) -> None:
@@ -107,9 +89,8 @@ def _rows(
     workloads: Mapping[str, Sequence[int]],
     items: Sequence[Item],
     model: Path,
-    threads: int,
 ) -> list[Row]:
-    kept = measured.kept
+    kept, threads = measured.kept, measured.setting.threads
     rows: list[Row] = []
     for name in measured.versions:
         agreement = f"{same(answers[name], answers[REFERENCE]):.2%}" if name in answers else "–"

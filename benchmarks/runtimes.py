@@ -13,11 +13,11 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import OURS, Contender, Setting
+from benchmarks.contenders import OURS, Contender
 from benchmarks.contenders.environments import RUNTIMES, python_of
-from benchmarks.encoding import LENGTHS, work, write_items
+from benchmarks.encoding import LENGTHS, work
 from benchmarks.record import Row, write
-from benchmarks.taking_turns import cell, run, told
+from benchmarks.taking_turns import by_threads, cell, told
 
 PINNED = "1.28.0"
 ADDRESS = b"events.data.microsoft.com"
@@ -41,8 +41,6 @@ print((time.perf_counter() - start) * 1e3)
 
 def main(asked: Namespace) -> None:
     items, every = work(asked.model)
-    path = asked.scratch / "items.jsonl"
-    write_items(path, items)
     workloads = {name: every[name] for name in (f"{n} tokens" for n in LENGTHS)}
     contenders = [
         Contender(
@@ -55,28 +53,19 @@ def main(asked: Namespace) -> None:
     rows: list[Row] = []
     facts: list[dict[str, Any]] = []
     about = {c.environment: _about(c.environment, asked.envs, asked.artefact) for c in contenders}
-    for threads in asked.threads:
-        setting = Setting(
-            model=asked.model,
-            artefact=asked.artefact,
-            scratch=asked.scratch,
-            items=path,
-            threads=threads,
-            clock=asked.clock,
-        )
-        measured = run(contenders, setting, workloads, envs=asked.envs, rounds=asked.rounds)
+    for measured in by_threads(contenders, asked, items, workloads):
         for contender in contenders:
             version = contender.environment.split("-")[1]
             cells = {w: cell(measured.kept, contender.name, w) for w in workloads}
             rows.append(
                 {
                     "ONNX Runtime": version,
-                    "threads": threads,
+                    "threads": measured.setting.threads,
                     **cells,
                     **about[contender.environment],
                 }
             )
-        facts.append(told(measured, setting))
+        facts.append(told(measured))
     print(write("inference_runtimes", rows, command="benchmarks.inference runtimes", runs=facts))
 
 

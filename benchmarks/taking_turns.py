@@ -1,13 +1,15 @@
 """Contenders opened side by side with the kernel, measured in rounds: what the three tables of inference share."""
 
+import json
 import statistics
-from collections.abc import Mapping, Sequence
+from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import OURS, PEAK, Contender, Setting
+from benchmarks.contenders import OURS, PEAK, Contender, Item, Setting
 from benchmarks.contenders.peak import MACS
 from benchmarks.contenders.process import Failed, Process
 from benchmarks.rounds import Kept, kept, measure
@@ -23,25 +25,48 @@ def tell(line: str) -> None:
 class Measured:
     """What counts of the rounds, the versions that ran, and why contenders that are missing are."""
 
+    setting: Setting
     kept: Kept
     versions: Mapping[str, str]
     missing: Mapping[str, str]
     answers: Mapping[str, list[list[int]]]
 
 
-def run(
+def by_threads(
+    contenders: Sequence[Contender],
+    asked: Namespace,
+    items: Sequence[Item],
+    workloads: Mapping[str, Sequence[int]],
+    read: Sequence[int] = (),
+) -> Iterator[Measured]:
+    """What was measured, for each number of threads; what is answered to the items in `read` is asked once, first."""
+    path = asked.scratch / "items.jsonl"
+    lines = [json.dumps({"text": i.text, "ids": i.ids, "along": i.along}) for i in items]
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    for number, threads in enumerate(asked.threads):
+        setting = Setting(
+            model=asked.model,
+            artefact=asked.artefact,
+            scratch=asked.scratch,
+            items=path,
+            threads=threads,
+            clock=asked.clock,
+        )
+        yield _measured(contenders, setting, asked, workloads, () if number else read)
+
+
+def _measured(
     contenders: Sequence[Contender],
     setting: Setting,
+    asked: Namespace,
     workloads: Mapping[str, Sequence[int]],
-    *,
-    envs: Path,
-    rounds: int,
-    read: Sequence[int] = (),
+    read: Sequence[int],
 ) -> Measured:
-    """Measure the contenders on workloads, which are items by name; `read` are the items they are to answer."""
     with ExitStack() as stack:
-        opened, versions, missing = _open(contenders, setting, envs, stack)
-        kernel = stack.enter_context(Process(PEAK, setting, envs, setting.scratch / "peak.log"))
+        opened, versions, missing = _open(contenders, setting, asked.envs, stack)
+        kernel = stack.enter_context(
+            Process(PEAK, setting, asked.envs, setting.scratch / "peak.log")
+        )
         kernel.ready()
         answers: dict[str, list[list[int]]] = {}
         for name, process in opened.items() if read else ():
@@ -57,10 +82,16 @@ def run(
             list(workloads),
             ask,
             lambda: statistics.median(kernel.time([0], KERNEL_RUNS)),
-            rounds,
+            asked.rounds,
             tell,
         )
-    return Measured(kept=kept(readings), versions=versions, missing=missing, answers=answers)
+    return Measured(
+        setting=setting,
+        kept=kept(readings),
+        versions=versions,
+        missing=missing,
+        answers=answers,
+    )
 
 
 def _open(
@@ -100,12 +131,12 @@ def same(answers: Sequence[Sequence[int]], reference: Sequence[Sequence[int]]) -
     return sum(one == two for one, two in pairs) / len(pairs)
 
 
-def told(measured: Measured, setting: Setting) -> dict[str, Any]:
+def told(measured: Measured) -> dict[str, Any]:
     """What a result keeps of a run besides its table."""
     kept = measured.kept
     return {
-        "threads": setting.threads,
-        "clock": setting.clock,
+        "threads": measured.setting.threads,
+        "clock": measured.setting.clock,
         "versions": dict(measured.versions),
         "left_out": dict(measured.missing),
         "readings": kept.made,
