@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from benchmarks.record import Row, write
 from build.family import Family
+from build.gguf import UNPACKED
 from build.quiet import quiet
 from build.source import Source, inspect
-from build.writers import CAUSAL, UNPACKED
+from build.writers import CAUSAL
 from contracts.tasks import Task, Tier
 from functions.inference.decoder import Decoder
 from functions.inference.generation import follow, plain_tokenizer

@@ -1,6 +1,7 @@
 """Tables in README and docs, made from `results/*.json`; a test checks that they are current.
 
-`python -m benchmarks.tables` rewrites what stands between `<!-- table: NAME -->` and `<!-- end -->`.
+`python -m benchmarks.tables` rewrites what stands between `<!-- table: NAME -->` and `<!-- end -->`; of
+`<!-- table: NAME COLUMN=VALUE -->`, the rows with that value alone, without its column.
 """
 
 import json
@@ -10,7 +11,9 @@ from typing import Any
 
 from benchmarks.record import RESULTS, ROOT
 
-MARK = re.compile(r"(<!-- table: ([a-z_]+) -->\n).*?(<!-- end -->)", re.DOTALL)
+MARK = re.compile(
+    r"(<!-- table: ([a-z_]+)(?: (\w+)=(\w+))? -->\n).*?(<!-- end -->)", re.DOTALL
+)
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
 
@@ -41,7 +44,13 @@ def filled(text: str) -> str:
 
     def fill(match: re.Match[str]) -> str:
         result = json.loads((RESULTS / f"{match[2]}.json").read_text("utf-8"))
-        return f"{match[1]}{table(result)}{match[3]}"
+        if column := match[3]:
+            result["rows"] = [
+                {name: value for name, value in row.items() if name != column}
+                for row in result["rows"]
+                if str(row[column]) == match[4]
+            ]
+        return f"{match[1]}{table(result)}{match[5]}"
 
     return MARK.sub(fill, text)
 

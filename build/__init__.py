@@ -20,7 +20,7 @@ def fetch(deployment: Deployment, out: Path) -> None:
     for spec in deployment.models:
         for source in (spec.source, spec.gpu.source if spec.gpu else None):
             if isinstance(source, str):
-                remote.fetch(source, out)
+                remote.fetch(source, out, pickle=spec.hints.pickle)
 
 
 def run(steps: tuple[Step, ...], out: Path, progress: Progress | None = None) -> None:

@@ -15,10 +15,13 @@ from build.errors import ExportFailed
 from build.ggufheader import Header, read_header
 from build.quiet import quiet
 from build.source import GGUF, Source, Unusable, digest_of
+from build.weights import check_number
 from contracts.specs import Hints
 from contracts.tasks import Task
 
-TASKS = (Task.TEXT_GENERATION,)
+TASKS = (Task.TEXT_GENERATION, Task.LANGUAGE_MODEL_SCORING)
+# Where among what is prepared the Hugging Face folder lies that a file is unpacked to.
+UNPACKED = "original"
 # Architectures that transformers reads, optimum exports, and whose every tensor and key is understood.
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "gpt2")
 # How a text is cut before words are looked for, by the name that llama.cpp gives it: single digits first or not, and
@@ -58,6 +61,7 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source
         mistakes.append("says nowhere how many tokens it reads; convert it again with llama.cpp")
     if mistakes:
         raise Unusable(*mistakes)
+    check_number(sum(map(math.prod, header.shapes.values())))
     return Source(
         kind=GGUF,
         folder=path.parent,
@@ -72,7 +76,7 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source
         hidden=int(header.of_model("embedding_length", 0)),
         max_tokens=max_tokens or context,
         licence=str(header.keys.get("general.license", "")),
-        details=_details(header, max_tokens or context),
+        details=_details(header, max_tokens or context) if task is Task.TEXT_GENERATION else {},
     )
 
 
@@ -125,6 +129,11 @@ def _details(header: Header, context: int) -> dict[str, Any]:
         "eos_token_ids": found,
         "max_new_tokens": new_tokens(context),
     }
+
+
+def folder_of(source: Source, prepared: Path) -> Path:
+    """The Hugging Face folder of the original, which of a GGUF file is among what is prepared."""
+    return prepared / UNPACKED if source.kind == GGUF else source.folder
 
 
 def unpack(path: Path, folder: Path) -> None:

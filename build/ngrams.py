@@ -21,6 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from build.arpa import END, START, UNKNOWN, Ngrams, Order
 from build.errors import ExportFailed
 from build.graphs import add_constant, constants, prune, replace_node
+from build.weights import MOST_BYTES
 
 OPSET = 18
 # Entries of a bucket on average, where the rests need no more bits for it than numbers of 16.
@@ -29,8 +30,6 @@ LOAD, SMALL_BITS = 4, 16
 TRIES, SEED = 8, 0
 # A product of a key and a multiplier stays below 2**63.
 MOST_BITS, MULTIPLIER_BITS = 52, 31
-# What one ONNX file can hold is 2 GiB.
-MOST_BYTES = (1 << 31) - (1 << 24)
 NATS = np.log(10)
 # How many values a byte tells apart; how often the length of an interval is halved until it is found.
 CODES, HALVINGS = 256, 40

@@ -4,7 +4,7 @@ import hashlib
 import importlib.metadata
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,8 @@ class Step:
     gate: Gate
     rows_digest: str
     revision: int
-    build_key: str
-    why: str
+    build_key: str = ""
+    why: str = ""
     sealed: bool = False
 
     @property
@@ -66,6 +66,20 @@ class Step:
             "inputs": self.source.inputs,
             "toolchain": toolchain(self.source),
             "revision": self.revision,
+        }
+
+    @property
+    def decided_by(self) -> dict[str, Any]:
+        """What decides which artefact is built: an artefact made from the same is current."""
+        return {
+            **self.made_from,
+            "tier": self.tier,
+            "quantize": self.quantize,
+            "objective": self.objective,
+            "portable": self.portable,
+            "gate": asdict(self.gate),
+            "origin": self.origin,
+            "eval": self.rows_digest,
         }
 
 
@@ -104,7 +118,7 @@ def _step(
     folder = spec.source
     if isinstance(tier_spec, GpuSpec) and tier_spec.source:
         folder = tier_spec.source
-    here, origin, lacking = located(folder, out)
+    here, origin, lacking = located(folder, out, pickle=spec.hints.pickle)
     if here is None:
         return None, [f"{spec.name}: {lacking}"]
     source, mistakes = inspect(here, spec.task, tier_spec.max_tokens, spec.hints)
@@ -112,50 +126,32 @@ def _step(
     mistakes = [f"{spec.name}: {mistake}" for mistake in [*mistakes, *wrong]]
     if source is None or mistakes:
         return None, mistakes
-    quantize = isinstance(tier_spec, CpuSpec) and tier_spec.quantize == "int8"
-    objective = tier_spec.objective if isinstance(tier_spec, CpuSpec) else "latency"
-    portable = isinstance(tier_spec, CpuSpec) and tier_spec.portable
-    rows_digest = file_sha256(spec.eval)
-    inputs = {
-        "revision": REVISION,
-        "task": spec.task,
-        "tier": tier,
-        "quantize": quantize,
-        "objective": objective,
-        "portable": portable,
-        "max_tokens": source.max_tokens,
-        "gate": asdict(spec.gate),
-        "source": source.digest,
-        "labels": source.labels,
-        "inputs": source.inputs,
-        "origin": origin,
-        "eval": rows_digest,
-        "toolchain": toolchain(source),
-    }
-    build_key = hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()
-    edge = spec.edge and tier is Tier.CPU
-    why = _why(out / spec.name / tier, build_key)
-    copied = _why_copy(out / spec.name, tier) if edge and not why else ""
+    on_cpu = tier_spec if isinstance(tier_spec, CpuSpec) else None
     step = Step(
         model=spec.name,
         tier=tier,
         task=spec.task,
         source=source,
         rows=rows,
-        quantize=quantize,
-        objective=objective,
+        quantize=on_cpu is not None and on_cpu.quantize == "int8",
+        objective=on_cpu.objective if on_cpu else "latency",
         memory_mb=tier_spec.memory_mb,
-        portable=portable,
-        edge=edge,
+        portable=on_cpu is not None and on_cpu.portable,
+        edge=spec.edge and on_cpu is not None,
         origin=origin,
         gate=spec.gate,
-        rows_digest=rows_digest,
+        rows_digest=file_sha256(spec.eval),
         revision=REVISION,
-        build_key=build_key,
-        why=why or copied,
-        sealed=not why,
     )
-    return step, []
+    return _explained(step, out), []
+
+
+def _explained(step: Step, out: Path) -> Step:
+    """The step with its build key, and with what makes it necessary."""
+    build_key = hashlib.sha256(json.dumps(step.decided_by, sort_keys=True).encode()).hexdigest()
+    why = _why(out / step.model / step.tier, build_key)
+    copied = _why_copy(out / step.model, step.tier) if step.edge and not why else ""
+    return replace(step, build_key=build_key, why=why or copied, sealed=not why)
 
 
 def _why(folder: Path, build_key: str) -> str:

@@ -1,5 +1,7 @@
 """Sources that lie elsewhere: `hf://org/name@revision` and `s3://bucket/prefix`, brought here once and pinned.
 
+Either may go on to one file, `hf://org/name/file.gguf@revision`, which is brought here alone.
+
 What is fetched lies in `.sources` beside the artefacts, in a folder named by what was there: the commit of a Hugging
 Face repository, the digest of an S3 listing. `index.json` says which folder a source was pinned to; without it, it is
 fetched anew.
@@ -18,9 +20,9 @@ from build.errors import SourceError
 from build.publish import write_json
 
 FOLDER, INDEX = ".sources", "index.json"
-HF = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+HF = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:/([\w./-]+))?(?:@([\w./-]+))?")
 S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+?)/?")
-# Files that a model is made of. Pickles are not among them: they run code when they are loaded.
+# Files that a model is made of. Pickles are among them only where the user allows them: they can run code.
 WANTED = (
     "*.json",
     "*.safetensors",
@@ -34,45 +36,61 @@ WANTED = (
     "saved_model.pb",
     "variables.*",
 )
+PICKLES = ("*pytorch_model*.bin",)
 ROOT = Path(__file__).parents[1]
 
 
-def located(source: Path | str, out: Path) -> tuple[Path | None, str, str]:
+def located(source: Path | str, out: Path, *, pickle: bool = False) -> tuple[Path | None, str, str]:
     """Where a source lies here, what it was pinned to, and what is wrong; reads the index alone."""
     if isinstance(source, Path):
         return source, "", ""
-    pinned = _index(out).get(source)
+    pinned = _index(out).get(_key(source, pickle))
     if pinned is None or not (out / FOLDER / pinned["folder"]).is_dir():
         return None, "", f"{source}: not fetched yet; `turnout build` does it"
-    return out / FOLDER / pinned["folder"], pinned["origin"], ""
+    return out / FOLDER / pinned["folder"] / pinned.get("file", ""), pinned["origin"], ""
 
 
-def fetch(source: str, out: Path, environment: Mapping[str, str] = os.environ) -> None:
+def fetch(
+    source: str, out: Path, environment: Mapping[str, str] = os.environ, *, pickle: bool = False
+) -> None:
     """Bring a source here and pin it, unless it is here already; raises SourceError.
 
-    Endpoints and credentials are those of the environment: HF_ENDPOINT, HF_TOKEN, and all that boto3 reads.
+    Endpoints and credentials are those of the environment: HF_ENDPOINT, HF_TOKEN, and all that boto3 reads. With
+    `pickle`, weights that are pickles come too where there are no others.
     """
-    if located(source, out)[0] is not None:
+    if located(source, out, pickle=pickle)[0] is not None:
         return
     for pattern, how in ((HF, "hf"), (S3, "s3")):
-        if match := pattern.fullmatch(source):
-            _fetch(source, how, [part or "main" for part in match.groups()], out, environment)
+        match = pattern.fullmatch(source)
+        if match and ".." not in source.split("/"):
+            said = _fetch(
+                source, [how, *(part or "" for part in match.groups())], out, environment, pickle
+            )
+            write_json(out / FOLDER / INDEX, {**_index(out), _key(source, pickle): said})
             return
     raise SourceError(
-        [f"{source}: not understood; write hf://org/name@revision or s3://bucket/prefix"]
+        [
+            f"{source}: not understood; write hf://org/name@revision or s3://bucket/prefix, "
+            "which may go on to one file"
+        ]
     )
 
 
+def _key(source: str, pickle: bool) -> str:
+    return f"{source} with pickles" if pickle else source
+
+
 def _fetch(
-    source: str, how: str, parts: list[str], out: Path, environment: Mapping[str, str]
-) -> None:
+    source: str, parts: list[str], out: Path, environment: Mapping[str, str], pickle: bool
+) -> dict[str, str]:
     """In a process of its own, which no setting of a library that was imported before can keep from the network."""
     half = out / FOLDER / f".half-{os.getpid()}"
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
+    asked = {"parts": parts, "folder": str(half.resolve()), "pickle": pickle}
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "build.fetched", how, *parts, str(half.resolve())],
+            [sys.executable, "-m", "build.fetched", json.dumps(asked)],
             cwd=ROOT,
             env={k: v for k, v in environment.items() if not k.endswith("_OFFLINE")},
             capture_output=True,
@@ -82,12 +100,11 @@ def _fetch(
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
             raise SourceError([f"{source}: cannot be fetched: {last}"])
-        said = json.loads(done.stdout.strip().splitlines()[-1])
+        said: dict[str, str] = json.loads(done.stdout.strip().splitlines()[-1])
         folder = out / FOLDER / said["folder"]
         shutil.rmtree(folder, ignore_errors=True)
         half.rename(folder)
-        pinned = {"folder": said["folder"], "origin": said["origin"]}
-        write_json(out / FOLDER / INDEX, {**_index(out), source: pinned})
+        return said
     finally:
         shutil.rmtree(half, ignore_errors=True)
 

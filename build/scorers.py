@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ from build.decoders import finish
 from build.errors import SourceError
 from build.export import OPSET, export
 from build.family import Answered, Family, Rows, as_they_are
+from build.gguf import UNPACKED, folder_of, unpack
 from build.metrics import Outputs
 from build.nbits import weights_only
 from build.ngrams import in_codes
 from build.optimise import plain
 from build.quantize import Recipe
 from build.quiet import quiet
-from build.source import ARPA, HUGGING_FACE, ONNX, TORCHSCRIPT, Source
+from build.source import ARPA, GGUF, HUGGING_FACE, ONNX, TORCHSCRIPT, Source
 from build.tables import shrink_tables
 from contracts.prediction import PredictRequest
 from contracts.tasks import Tier
@@ -56,10 +58,24 @@ def prepare(source: Source, folder: Path, tell: Callable[[str], None]) -> None:
         assert source.file
         arpasource.prepare(source.file, folder / PLAIN, folder / TOKENIZER)
         return
+    if source.kind == GGUF:
+        assert source.file
+        tell("taking the weights out of their blocks")
+        unpack(source.file, folder / UNPACKED)
+        tell("exporting")
+    source = unpacked(source, folder)
     exported = export(source, folder / "exported")
     plain(source, exported, folder / PLAIN)
     shutil.rmtree(folder / "exported")
     shutil.copyfile(source.tokenizer, folder / TOKENIZER)
+
+
+def unpacked(source: Source, prepared: Path) -> Source:
+    """The source itself, or of a GGUF file the Hugging Face folder that it was unpacked to."""
+    if source.kind != GGUF:
+        return source
+    folder = folder_of(source, prepared)
+    return replace(source, kind=HUGGING_FACE, folder=folder, tokenizer=folder / TOKENIZER)
 
 
 def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:
@@ -105,8 +121,8 @@ def _dynamic(graph: Any) -> None:
 
 
 def requests(source: Source, rows: Rows, original: Answered) -> dict[int, PredictRequest]:
-    """By length, of rows put together; of n-grams, whose tokenizer is not there before they are built, rows alone."""
-    make = as_they_are if source.kind == ARPA else lengths.requests
+    """By length, of rows put together; where the tokenizer is not there before the model is built, rows alone."""
+    make = as_they_are if source.kind in (ARPA, GGUF) else lengths.requests
     return make(source, rows, original)
 
 
@@ -131,6 +147,7 @@ def forward_of(source: Source, prepared: Path, texts: Sequence[Sequence[int]]) -
     if source.kind == ARPA:
         return _recursion(source, prepared, texts)
     makers = {HUGGING_FACE: _transformers, ONNX: _session, TORCHSCRIPT: _script}
+    source = unpacked(source, prepared)
     logits_of = makers[source.kind](source)
     return lambda feeds: _log_probabilities(source, logits_of(feeds), feeds["input_ids"])
 

@@ -6,6 +6,7 @@ reads those.
 """
 
 import json
+import math
 import re
 import shutil
 import struct
@@ -18,6 +19,8 @@ from build.source import Source, Unusable
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+# One ONNX file holds 2 GiB, the graph itself among them.
+MOST_BYTES = (1 << 31) - (1 << 24)
 # What goes along with unpickled weights: settings, tokenizers, and weights that are none.
 ALONG = {".json", ".txt", ".model", ".safetensors"}
 
@@ -52,9 +55,11 @@ def _has(folder: Path, *names: str) -> bool:
 
 
 def weights_of(folder: Path) -> tuple[int, bool]:
-    """How many bytes they are, and whether they are a pickle; raises Unusable where they are not whole."""
+    """How many bytes they are, and whether they are a pickle; raises Unusable where they are not whole or too many."""
     if _has(folder, WEIGHTS, INDEX):
-        return sum(check_weights(path) for path in _files(folder, WEIGHTS, INDEX)), False
+        found = [check_weights(path) for path in _files(folder, WEIGHTS, INDEX)]
+        check_number(sum(numbers for _, numbers in found))
+        return sum(size for size, _ in found), False
     return sum(path.stat().st_size for path in _files(folder, PICKLE, PICKLE_INDEX)), True
 
 
@@ -85,8 +90,20 @@ def _files(folder: Path, weights: str, index: str) -> list[Path]:
     return [folder / name for name in names]
 
 
-def check_weights(path: Path) -> int:
-    """The file's size, which is what its header says. https://github.com/huggingface/safetensors#format"""
+def check_number(numbers: int) -> None:
+    """Raises Unusable for more weights than one ONNX file holds in full precision."""
+    if 4 * numbers > MOST_BYTES:
+        raise Unusable(
+            f"has {numbers / 1e9:.2f} billion weights, which are {4 * numbers / 1e9:.1f} GB in full precision, and one "
+            "ONNX file holds 2 GB; take a smaller model of its family"
+        )
+
+
+def check_weights(path: Path) -> tuple[int, int]:
+    """The file's size, which is what its header says, and the number of its weights.
+
+    https://github.com/huggingface/safetensors#format
+    """
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(8)
@@ -95,14 +112,14 @@ def check_weights(path: Path) -> int:
             raise Unusable(f"{path.name} is cut short; copy it again")
         try:
             header = json.loads(file.read(length))
-            end = max(
-                (t["data_offsets"][1] for k, t in header.items() if k != "__metadata__"), default=0
-            )
+            tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
+            end = max((tensor["data_offsets"][1] for tensor in tensors), default=0)
+            numbers = sum(math.prod(tensor["shape"]) for tensor in tensors)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Unusable(f"{path.name} has no readable header; copy it again") from error
     if 8 + length + end != size:
         raise Unusable(f"{path.name} is {size} bytes but says {8 + length + end}; copy it again")
-    return size
+    return size, numbers
 
 
 def unpickled(source: Source, destination: Path) -> Source:

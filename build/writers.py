@@ -10,7 +10,7 @@ from typing import Any
 from build.answer import ALONG, IDS, LOG_PROBABILITIES
 from build.decoders import finish, in_place_of, prepare_causal, prepare_seq2seq
 from build.family import Family, Rows
-from build.gguf import unpack
+from build.gguf import UNPACKED, folder_of, unpack
 from build.metrics import Outputs
 from build.nbits import weights_only
 from build.quantize import Recipe
@@ -21,7 +21,6 @@ from contracts.errors import ModelFailed
 from contracts.tasks import Task, Tier
 from functions.inference.generation import Followed, plain_tokenizer, prompt_of
 
-UNPACKED = "original"
 FULL = Recipe(name="fp32")
 SMALLER = (
     Recipe(name="int8 weights", bits=8),
@@ -44,11 +43,6 @@ def prepare(
         unpack(source.file, folder / UNPACKED)
         tell("exporting")
     export(folder_of(source, folder), folder, source.max_tokens)
-
-
-def folder_of(source: Source, prepared: Path) -> Path:
-    """The Hugging Face folder of the original, which of a GGUF file is among what is prepared."""
-    return prepared / UNPACKED if source.kind == GGUF else source.folder
 
 
 def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:

@@ -17,7 +17,7 @@ from build.ggufheader import read_header
 from build.source import Source, inspect
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
-from contracts.specs import Gate
+from contracts.specs import CpuSpec, Gate
 from contracts.tasks import Task
 from functions.inference.engine import Engine
 from tests.tiny_bert import deployment, write_rows
@@ -128,6 +128,23 @@ def test_a_file_is_built_and_writes_as_transformers_does(file: Path, tmp_path: P
         "tokenizer.json",
     }
     assert "(Q8_0, with F32)" in (out / "tiny/report.html").read_text("utf-8")
+
+
+def test_a_file_scores_texts_as_the_folder_it_unpacks_to(file: Path, tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in PROMPTS])
+    unpack(file, tmp_path / "llama")
+    save(tokenizer_of(read_header(file), file), tmp_path / "llama")
+    plain, answers = CpuSpec(quantize="none", portable=False), []
+    for source in (file, tmp_path / "llama"):
+        out = tmp_path / f"out-{source.name}"
+        spec = deployment(source, rows, Task.LANGUAGE_MODEL_SCORING, cpu=plain, gpu=None)
+        build.run(build.plan(spec, out), out)
+        asked = PredictRequest(inputs=PROMPTS, parameters={"per_token": True})
+        answers.append(Engine.load(out / "tiny/cpu").predict(asked).outputs)
+    for ours, theirs in zip(*answers, strict=True):
+        assert ours["tokens"] > 1
+        assert ours["log_probability"] == pytest.approx(theirs["log_probability"], abs=1e-4)
+        assert [t["token"] for t in ours["per_token"]] == [t["token"] for t in theirs["per_token"]]
 
 
 def save(tokenizer: Tokenizer, folder: Path) -> None:

@@ -121,6 +121,44 @@ def test_a_repository_is_fetched_once_pinned_and_built(model: Path, tmp_path: Pa
     assert (found["origin"], found["licence"]) == (origin, "apache-2.0")
 
 
+def held(folder: Path) -> list[str]:
+    """The files in a folder, without the library's own notes."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def test_one_file_of_a_repository_is_fetched_alone(model: Path, tmp_path: Path) -> None:
+    source = "hf://org/bert/model.safetensors@main"
+    with hub(model, []) as environment:
+        remote.fetch(source, tmp_path, environment)
+        with pytest.raises(SourceError) as caught:
+            remote.fetch("hf://org/bert/other.gguf", tmp_path, environment)
+    assert f"there is no other.gguf in it at {COMMIT}; there are README.md, " in str(caught.value)
+    path, origin, _ = remote.located(source, tmp_path)
+    assert path is not None
+    assert path.read_bytes() == (model / "model.safetensors").read_bytes()
+    assert held(path.parent) == ["model.safetensors"]
+    assert origin == f"hf://org/bert/model.safetensors@{COMMIT}"
+
+
+def test_pickles_are_fetched_only_where_they_are_allowed_and_there_is_nothing_else(
+    model: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "config.json").write_text("{}", "utf-8")
+    (old / "pytorch_model.bin").write_bytes(b"\x80\x04 weights")
+    for number, (folder, pickle, comes) in enumerate(
+        ((old, False, False), (old, True, True), (model, True, False))
+    ):
+        out = tmp_path / str(number)
+        with hub(folder, []) as environment:
+            remote.fetch("hf://org/bert", out, environment, pickle=pickle)
+        found, _, _ = remote.located("hf://org/bert", out, pickle=pickle)
+        assert found is not None
+        assert any(name.endswith(".bin") for name in held(found)) is comes
+        assert remote.located("hf://org/bert", out, pickle=not pickle)[0] is None
+
+
 def test_a_repository_that_is_not_there_leaves_nothing(model: Path, tmp_path: Path) -> None:
     with hub(model, []) as environment, pytest.raises(SourceError) as caught:
         remote.fetch("hf://org/other", tmp_path, environment)
@@ -140,6 +178,17 @@ def test_a_prefix_is_fetched_and_pinned_by_what_lies_there(
     assert sorted(p.name for p in folder.iterdir()) == sorted(
         p.name for p in model.iterdir() if p.suffix != ".bin"
     )
+
+
+def test_one_object_is_fetched_alone(s3: dict[str, str], tmp_path: Path) -> None:
+    for name in ("one.gguf", "one.gguf.old", "two.gguf"):
+        put(s3, f"files/{name}", name.encode())
+    remote.fetch("s3://models/files/one.gguf", tmp_path, s3)
+    path, origin, _ = remote.located("s3://models/files/one.gguf", tmp_path)
+    assert path is not None
+    assert (path.name, path.read_bytes()) == ("one.gguf", b"one.gguf")
+    assert held(path.parent) == ["one.gguf"]
+    assert origin.startswith("s3://models/files/one.gguf#")
 
 
 @pytest.mark.parametrize(
@@ -173,3 +222,5 @@ def test_a_plan_says_what_was_not_fetched_and_asks_nobody(tmp_path: Path) -> Non
         build.plan(type(deployment(tmp_path, rows))(models=(there,)), tmp_path)
     with pytest.raises(SourceError, match="not understood; write hf://org/name@revision"):
         remote.fetch("s3://Models", tmp_path)
+    with pytest.raises(SourceError, match="not understood"):
+        remote.fetch("hf://org/../bert", tmp_path)

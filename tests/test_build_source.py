@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -56,6 +57,16 @@ def pickled(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
 
+def huge(folder: Path) -> None:
+    """A file of 600 million weights, which are 2.4 GB in full precision; nothing of it is on the disk."""
+    numbers = 600_000_000
+    tensor = {"dtype": "I8", "shape": [numbers // 1000, 1000], "data_offsets": [0, numbers]}
+    header = json.dumps({"w": tensor}).encode()
+    with (folder / "model.safetensors").open("wb") as file:
+        file.write(struct.pack("<Q", len(header)) + header)
+        file.truncate(8 + len(header) + numbers)
+
+
 def prompted(folder: Path) -> None:
     """A folder whose model is asked with a prompt that the caller never writes."""
     settings = {"prompts": {"query": "query: "}, "default_prompt_name": "query"}
@@ -88,6 +99,7 @@ TWICE = {"0": "a", "1": "a", "2": "b"}
         (CLASSES, cut("model.safetensors", 4), "model.safetensors is cut short; copy it again"),
         (CLASSES, cut("model.safetensors", 200), "model.safetensors is cut short; copy it again"),
         (CLASSES, cut("model.safetensors", 50_000), "model.safetensors is 50000 bytes but says 87004"),
+        (CLASSES, huge, "has 0.60 billion weights, which are 2.4 GB in full precision, and one ONNX file holds 2 GB"),
         (CLASSES, cut("config.json", 20), "config.json cannot be read"),
         (CLASSES, change("config.json", architectures=["BertModel"]), "its architecture is BertModel, but"),
         (CLASSES, change("config.json", id2label={}), NAMES),
