@@ -141,7 +141,7 @@ def main(file: Path, work: Path, text: Path, count: int) -> None:
         rows.append({"recipe": name, **figures})
         print(rows[-1], flush=True)
     facts = {"stored": source.stored, "prompts": len(prompts), "written alike": same}
-    print(write("decoders", rows, **facts, tokens=len(ids)).read_text("utf-8"))
+    print(write("reference_decoders", rows, **facts, tokens=len(ids)).read_text("utf-8"))
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
 """Rounds in which contenders take turns, and what of them counts on a machine that others use as well.
 
-Before and after each reading a kernel of fixed work is run. Where either of the two is more than 5 % off what the
-kernel takes undisturbed, something else had a part of the machine, and the reading does not count. Undisturbed is the
-kernel's 10th percentile: on a busy machine its median would itself be that of disturbed runs.
+Before and after each reading a kernel of fixed work is run. Where the two are more than 5 % apart, something else took
+or gave back a part of the machine meanwhile, and the reading does not count; nor where they took half as long again as
+undisturbed, which is the kernel's 10th percentile. A reading that counts is told as if the kernel beside it had been
+undisturbed: a machine that was slower throughout was so for both.
 """
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-DRIFT = 0.05
+DRIFT, SLOWEST = 0.05, 1.5
 # A reading is the median of so many runs in a row that together take about this long.
 READING_MS, MOST_REPEATS = 60.0, 30
 LEAST_KEPT = 3
@@ -92,6 +93,8 @@ def kept(readings: Sequence[Reading]) -> Kept:
     kernel = statistics.quantiles(seen, n=10, method="inclusive")[0]
     found = Kept(kernel_ms=kernel, made=len(readings))
     for reading in readings:
-        if max(abs(reading.before - kernel), abs(reading.after - kernel)) <= DRIFT * kernel:
-            found.ms.setdefault((reading.contender, reading.workload), []).append(reading.ms)
+        beside = (reading.before + reading.after) / 2
+        if abs(reading.before - reading.after) <= DRIFT * beside <= DRIFT * SLOWEST * kernel:
+            ms = found.ms.setdefault((reading.contender, reading.workload), [])
+            ms.append(reading.ms * kernel / beside)
     return found

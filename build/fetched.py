@@ -8,6 +8,7 @@ import fnmatch
 import hashlib
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -92,7 +93,7 @@ def _digest(name: str, entry: dict[str, Any]) -> str:
 def main(asked: dict[str, Any]) -> None:
     try:
         how, *parts = asked["parts"]
-        fetchers = {"hf": hugging_face, "s3": s3}
+        fetchers: dict[str, Callable[..., dict[str, str]]] = {"hf": hugging_face, "s3": s3}
         found = fetchers[how](*parts, Path(asked["folder"]), pickle=asked["pickle"])
         sys.stdout.write(json.dumps(found) + "\n")
     except Exception as error:  # whatever it is, a user reads one line of it

@@ -141,8 +141,8 @@ def test_a_file_scores_texts_as_the_folder_it_unpacks_to(file: Path, tmp_path: P
         build.run(build.plan(spec, out), out)
         asked = PredictRequest(inputs=PROMPTS, parameters={"per_token": True})
         answers.append(Engine.load(out / "tiny/cpu").predict(asked).outputs)
+    assert sum(output["tokens"] for output in answers[0]) > 10
     for ours, theirs in zip(*answers, strict=True):
-        assert ours["tokens"] > 1
         assert ours["log_probability"] == pytest.approx(theirs["log_probability"], abs=1e-4)
         assert [t["token"] for t in ours["per_token"]] == [t["token"] for t in theirs["per_token"]]
 
