@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JSON ?=
+# Processes that share the tests, file by file.
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup converters models processors demo up test check format lock clean
@@ -57,7 +59,7 @@ check: setup  ## Format, lint, types, import rules
 	@$(BIN)/lint-imports
 
 test: check models converters  ## Everything above and every test
-	@$(BIN)/python -m pytest --cov --cov-report=term
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --cov --cov-report=term
 
 format: setup
 	@$(BIN)/ruff format .

@@ -23,15 +23,14 @@ LIMIT = "limit: INT8 peak"
 def main(asked: Namespace) -> None:
     items, workloads = work(asked.model)
     export(asked.model, asked.scratch)
-    rows: list[Row] = []
-    facts: list[dict[str, Any]] = []
     answers: Mapping[str, list[list[int]]] = {}
     read = range(len(items) - len(LENGTHS))[: asked.rows]
     for measured in by_threads(ENCODERS, asked, items, workloads, read):
         answers = answers or measured.answers
-        rows += _rows(measured, answers, workloads, items, asked.model)
-        facts.append(told(measured))
-    print(write("inference", rows, command="benchmarks.inference encoder", runs=facts))
+        rows = _rows(measured, answers, workloads, items, asked.model)
+        threads = measured.setting.threads
+        command = f"benchmarks.inference encoder --threads {threads}"
+        print(write(f"inference_{threads}", rows, command=command, run=told(measured)))
 
 
 def work(model: Path) -> tuple[list[Item], dict[str, Sequence[int]]]:
@@ -90,19 +89,19 @@ def _rows(
     items: Sequence[Item],
     model: Path,
 ) -> list[Row]:
-    kept, threads = measured.kept, measured.setting.threads
+    kept = measured.kept
     rows: list[Row] = []
     for name in measured.versions:
         agreement = f"{same(answers[name], answers[REFERENCE]):.2%}" if name in answers else "–"
         cells = {workload: cell(kept, name, workload) for workload in workloads}
-        rows.append({"threads": threads, "what": name, "same label": agreement, **cells})
+        rows.append({"what": name, "same label": agreement, **cells})
     config = json.loads((model / "config.json").read_text("utf-8"))
     limits = {
         workload: sum(macs(config, len(items[i].ids)) for i in chosen) / len(chosen)
         for workload, chosen in workloads.items()
     }
     cells = {w: limit(measured, count / MACS * kept.kernel_ms, w) for w, count in limits.items()}
-    return [*rows, {"threads": threads, "what": LIMIT, "same label": "–", **cells}]
+    return [*rows, {"what": LIMIT, "same label": "–", **cells}]
 
 
 def limit(measured: Measured, ms: float, workload: str) -> str:

@@ -1,7 +1,6 @@
 """Tables in README and docs, made from `results/*.json`; a test checks that they are current.
 
-`python -m benchmarks.tables` rewrites what stands between `<!-- table: NAME -->` and `<!-- end -->`; of
-`<!-- table: NAME COLUMN=VALUE -->`, the rows with that value alone, without its column.
+`python -m benchmarks.tables` rewrites what stands between `<!-- table: NAME -->` and `<!-- end -->`.
 """
 
 import json
@@ -42,13 +41,7 @@ def filled(text: str) -> str:
 
     def fill(match: re.Match[str]) -> str:
         result = json.loads((RESULTS / f"{match[2]}.json").read_text("utf-8"))
-        if column := match[3]:
-            result["rows"] = [
-                {name: value for name, value in row.items() if name != column}
-                for row in result["rows"]
-                if str(row[column]) == match[4]
-            ]
-        return f"{match[1]}{table(result)}{match[5]}"
+        return f"{match[1]}{table(result)}{match[3]}"
 
     return MARK.sub(fill, text)
 
