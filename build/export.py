@@ -4,6 +4,7 @@ from pathlib import Path
 
 from build import onnxsource, tfsource, torchscript
 from build.errors import ExportFailed
+from build.memory import give_back
 from build.quiet import quiet
 from build.source import HUGGING_FACE, ONNX, SAVED_MODEL, TFLITE, TORCHSCRIPT, Source
 from contracts.tasks import Task
@@ -51,4 +52,5 @@ def _by_optimum(source: Source, destination: Path) -> Path:
                 f"{source.folder} cannot be exported ({type(error).__name__}: {error}); "
                 "check that transformers loads it, and that its architecture is one optimum exports"
             ) from error
+    give_back()
     return destination / "model.onnx"

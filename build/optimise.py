@@ -9,6 +9,7 @@ from onnx import helper
 
 from build.attention import fuse_attention, raised, written_out
 from build.heads import add_head
+from build.memory import give_back
 from build.quiet import quiet
 from build.source import Source
 from functions.inference.session import open_session
@@ -74,8 +75,9 @@ def _by_optimiser(source: Source, graph: Path, *, attention: bool) -> Any:
             hidden_size=source.hidden,
             optimization_options=options,
             opt_level=1,  # what is constant is computed first: relative positions, say
-        )
-    return fused.model
+        ).model
+    give_back()
+    return fused
 
 
 def _told(graph: Any) -> str:

@@ -25,6 +25,7 @@ from build.evidence import evidence, processor, provenance
 from build.families import family_of
 from build.family import Family
 from build.gate import measure
+from build.memory import give_back
 from build.metrics import Outputs
 from build.plan import Step
 from build.prepared import prepared
@@ -109,6 +110,7 @@ def _attempt(work: Workspace, recipe: Recipe) -> Candidate:
     def make(folder: Path) -> None:
         folder.mkdir()
         work.family.make(recipe, step.source, work.prepared, step.rows, folder)
+        give_back()
 
     parts = work.cache.file(make, "candidate", **made_from)
     folder = work.folder / f"{step.tier}-{re.sub(r'[^a-z0-9]+', '-', recipe.name)}"
@@ -245,6 +247,7 @@ def run(
 
         start = time.perf_counter()
         work = stage(replace(work, tell=partial(_tell, progress, work.step.name, name, share)))
+        give_back()
         took = round(time.perf_counter() - start, 2)
         work = replace(work, seconds={**work.seconds, name: took})
     return work

@@ -53,7 +53,6 @@ def _text(value: object) -> str:
 
 
 def _tier(document: Document, gate: float) -> str:
-    candidates, unit = document["candidates"], _unit(document)
     parts = [f"<h2>{_text(document['tier'])}: {_text(document['recipe'])}</h2>", _cards(document)]
     if "metric" in document:
         parts.append(f"<p>{_sentence(document)}</p>")
@@ -61,17 +60,8 @@ def _tier(document: Document, gate: float) -> str:
         parts.append(f"<p>{_judged(document)}</p>")
     if "ratio" in document:
         parts.append(f"<p>{_perplexities(document)}</p>")
-    if len(candidates) > 1 and document["expected_ms"]:
-        parts += [
-            "<h2>What was tried</h2>",
-            pareto_plot(candidates, gate, unit),
-            f'<p class="dim">Latency of a {unit}, on rows like yours, against nearness to the original; a '
-            "circle&#39;s area is the size. Dotted: none is better in every way. What ships is the best by "
-            f"{_text(document['objective'])} of those that pass the gate.</p>",
-            _candidates(candidates, unit),
-            "<h2>Latency by length</h2>",
-            latency_plot(candidates),
-        ]
+    if len(document["candidates"]) > 1 and document["expected_ms"]:
+        parts += _tried(document, gate)
     if document["processors"]:
         parts += ["<h2>On other processors</h2>", _processors(document["processors"])]
         parts += [f"<p>{_passed(document, one)}</p>" for one in document.get("passed_over", ())]
@@ -80,6 +70,21 @@ def _tier(document: Document, gate: float) -> str:
     if document["flips"]:
         parts += ["<h2>Answers that changed</h2>", _flips(document["flips"])]
     return "".join(parts)
+
+
+def _tried(document: Document, gate: float) -> list[str]:
+    candidates, unit = document["candidates"], _unit(document)
+    parts = [
+        "<h2>What was tried</h2>",
+        pareto_plot(candidates, gate, unit),
+        f'<p class="dim">Latency of a {unit}, on rows like yours, against nearness to the original; a '
+        "circle&#39;s area is the size. Dotted: none is better in every way. What ships is the best by "
+        f"{_text(document['objective'])} of those that pass the gate.</p>",
+        _candidates(candidates, unit),
+    ]
+    if len(candidates[0]["ms"]) > 1:
+        parts += ["<h2>Latency by length</h2>", latency_plot(candidates)]
+    return parts
 
 
 def _unit(document: Document) -> str:
