@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.record import RESULTS, ROOT
 
-MARK = re.compile(r"(<!-- table: ([a-z_]+)(?: (\w+)=(\w+))? -->\n).*?(<!-- end -->)", re.DOTALL)
+MARK = re.compile(r"(<!-- table: ([a-z_0-9]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
 
