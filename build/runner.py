@@ -17,8 +17,8 @@ FOLDER, SCRIPT, README = "edge", "run.py", "README.txt"
 PARTS = Path(__file__).with_name("runners")
 # What no script needs: the manifest seals the artefact, the golden rows prove it.
 LEFT_OUT = {"golden.jsonl"}
-READ = ("opened", "encoder")
-WRITTEN = ("opened", "writing")
+READ = ("opened", "tokenizer", "encoder")
+WRITTEN = ("opened", "tokenizer", "writing")
 SCRIPTS: Mapping[Task, tuple[str, ...]] = {
     Task.TEXT_CLASSIFICATION: (*READ, "softmax", "classification"),
     Task.TOKEN_CLASSIFICATION: (*READ, "softmax", "entities"),
@@ -29,7 +29,8 @@ SCRIPTS: Mapping[Task, tuple[str, ...]] = {
     Task.ZERO_SHOT_CLASSIFICATION: (*READ, "softmax", "zero_shot"),
     Task.TEXT_GENERATION: (*WRITTEN, "generation"),
     Task.TEXT2TEXT_GENERATION: (*WRITTEN, "seq2seq"),
-    Task.LANGUAGE_MODEL_SCORING: ("opened", "scoring"),
+    Task.LANGUAGE_MODEL_SCORING: ("opened", "tokenizer", "scoring"),
+    Task.WORD_VECTORS: ("opened", "words"),
 }
 MULTI_LABEL = (*READ, "multi_label")
 USAGE = {
@@ -41,6 +42,7 @@ USAGE = {
         """'{"inputs": [{"question": "the question", "context": "the text that answers it"}]}'"""
     ),
     Task.FILL_MASK: '"some text with the mask token in it"',
+    Task.WORD_VECTORS: "king",
 }
 CUTS = {
     Task.ZERO_SHOT_CLASSIFICATION: "only_first",
@@ -60,7 +62,8 @@ def script(manifest: Manifest) -> str:
     )
     constants = "".join(f"{name} = {value!r}\n" for name, value in _constants(manifest).items())
     texts = [(PARTS / f"{part}.txt").read_text("utf-8") for part in ("imports", *parts, "main")]
-    return title + texts[0] + constants + "".join(texts[1:])
+    library = "from tokenizers import Tokenizer\n" if "tokenizer" in parts else ""
+    return f"{title}{texts[0]}{library}\n{constants}{''.join(texts[1:])}"
 
 
 def readme(manifest: Manifest) -> str:
@@ -71,6 +74,7 @@ def readme(manifest: Manifest) -> str:
         f"{tool}=={manifest.toolchain[tool]}"
         for tool in ("onnxruntime", "tokenizers")
         if tool in manifest.toolchain
+        and tool.rstrip("s") in ("onnxruntime", *SCRIPTS[manifest.task])
     )
     return (
         f"{manifest.model} {manifest.version}, {manifest.recipe}{licence}.\n"
@@ -121,6 +125,8 @@ def _constants(manifest: Manifest) -> dict[str, Any]:
             "ENDS": list(details["eos_token_ids"]),
             "NEW_TOKENS": min(64, details["max_new_tokens"]),
         }
+    if manifest.task is Task.WORD_VECTORS:
+        return {}
     if manifest.task is Task.LANGUAGE_MODEL_SCORING:
         return {"MOST": manifest.max_tokens}
     cut: dict[str, Any] = {"max_length": manifest.max_tokens}

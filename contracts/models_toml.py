@@ -10,7 +10,7 @@ from typing import Any
 from contracts.limits import LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S
 from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
 from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, Hints, ModelSpec, Throttle
-from contracts.tasks import EDGE_TASKS, Task
+from contracts.tasks import Task
 
 ANSWERS, VECTORS = ("min_accuracy_ratio", "min_agreement"), ("min_cosine_mean", "min_cosine_p5")
 SCORES, WRITTEN = ("max_perplexity_ratio",), ("max_perplexity_ratio", "min_token_agreement")
@@ -186,7 +186,7 @@ class _Reader:
         gpu = self.take(f"{at}.gpu", taken["gpu"], GPU_KEYS, "instance") if "gpu" in taken else None
         gate = self.gate(f"{at}.gate", taken.get("gate", {}), taken.get("task"))
         if taken.get("edge"):
-            self.edge(f"{at}.edge", taken.get("task"), cpu)
+            self.edge(f"{at}.edge", cpu)
         if len(self.mistakes) > before:
             return None
         if gpu and "source" in gpu:
@@ -209,18 +209,12 @@ class _Reader:
         )
 
     def gate(self, at: str, table: dict[str, Any], task: Task | None) -> Gate:
-        keys = GATE_KEYS[task] if task else (*ANSWERS, *VECTORS, *SCORES)
+        keys = GATE_KEYS[task] if task else (*ANSWERS, *VECTORS, *WRITTEN)
         return Gate(**self.take(at, table, {k: RATIO if k in SCORES else SHARE for k in keys}))
 
-    def edge(self, at: str, task: Task | None, cpu: dict[str, Any] | None) -> None:
+    def edge(self, at: str, cpu: dict[str, Any] | None) -> None:
         if cpu is None:
             self.wrong(at, "there is no CPU tier to copy", "add cpu = {} or remove it")
-        if task and task not in EDGE_TASKS:
-            self.wrong(
-                at,
-                f"there is no script that runs {task} by itself",
-                "remove it; tasks that have one are " + ", ".join(sorted(EDGE_TASKS)),
-            )
 
 
 def _from(base: Path, source: Path | str) -> Path | str:

@@ -19,10 +19,6 @@ class Task(StrEnum):
     WORD_VECTORS = "word-vectors"
 
 
-# Tasks of which a copy can be made that runs by itself (see `edge` in models.toml).
-EDGE_TASKS = frozenset(Task) - {Task.WORD_VECTORS}
-
-
 class Tier(StrEnum):
     """The two kinds of place a model is deployed to."""
 

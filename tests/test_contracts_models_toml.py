@@ -153,7 +153,6 @@ def test_a_missing_or_unreadable_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "mistakes"),
     [
-        (['task = "word-vectors"', "cpu = {}"], ["models.m.edge: there is no script that runs word-vectors"]),
         (['task = "fill-mask"', 'gpu = { instance = "ml.g6.xlarge" }'], ["models.m.edge: there is no CPU tier"]),
         (['task = "fill-mask"', "cpu = {}"], []),
     ],

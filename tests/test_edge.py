@@ -18,13 +18,15 @@ from build.errors import EdgeDiffers
 from build.golden import read_golden
 from build.runner import PARTS, SCRIPTS, lacking, write_copy
 from contracts.manifest import read_manifest
-from contracts.tasks import EDGE_TASKS, Task
+from contracts.specs import Gate
+from contracts.tasks import Task
 from tests.edge_copies import PLAIN, Row, asked, built, run, served, wanted
 from tests.tiny_bert import LABELS, deployment, headed, texts, write_rows
 from tests.tiny_bert import classifier as tiny_classifier
 from tests.tiny_bert import encoder as tiny_encoder
 from tests.tiny_decoders import PROMPTS, gpt2, llama, t5
 from tests.tiny_ngrams import little
+from tests.word_files import TINY, as_text, trained
 from turnout.cli import app
 
 TEXTS = texts(12)
@@ -254,12 +256,38 @@ def test_texts_are_scored_by_an_n_gram_model(tmp_path: Path) -> None:
     assert same(right, asked(tmp_path / "out/tiny/edge", *words, per_token=True))
 
 
+@pytest.mark.parametrize("quantize", ["none", "int8"])
+@pytest.mark.parametrize("name", ["lee_fasttext_new.bin", "glove"])
+def test_words_are_found_added_and_composed(tmp_path: Path, quantize: str, name: str) -> None:
+    source = tmp_path / (name if "." in name else "glove.txt")
+    if "." in name:
+        shutil.copyfile(trained(name), source)
+    else:
+        source.write_bytes(as_text(TINY))
+    known = ["police", "people", "Australian"] if "." in name else list(TINY)[:3]
+    task, out = Task.WORD_VECTORS, tmp_path / "out"
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": word} for word in known])
+    cpu = replace(PLAIN, quantize=quantize, objective="size")
+    gate = Gate(min_cosine_mean=0.5, min_cosine_p5=0.5)
+    spec = deployment(source, rows, task, cpu=cpu, gpu=None, edge=True, gate=gate)
+    build.run(build.plan(spec, out), out)
+    words = (
+        *known,
+        known[0].upper(),
+        "never-seen ü",
+        {"positive": known[:2], "negative": known[2]},
+    )
+    for more in ({}, {"nearest": 3}):
+        assert same(served(out, *words, **more), asked(out / "tiny/edge", *words, **more))
+    assert "tokenizers" not in (out / "tiny/edge/README.txt").read_text("utf-8")
+
+
 def test_the_script_of_a_classifier_is_read_in_a_minute(classifier: Path) -> None:
     lines = (classifier / "tiny/edge/run.py").read_text("utf-8").splitlines()
     assert len([line for line in lines if line.strip()]) <= 40
 
 
-def test_every_task_that_may_ask_for_a_copy_has_its_script() -> None:
-    assert set(SCRIPTS) == EDGE_TASKS
+def test_every_task_has_its_script() -> None:
+    assert set(SCRIPTS) == set(Task)
     used = {part for parts in SCRIPTS.values() for part in parts}
     assert {path.stem for path in PARTS.glob("*.txt")} == used | {"imports", "main", "multi_label"}
