@@ -71,7 +71,7 @@ def main() -> None:
     golden = [
         json.loads(line) for line in (folder / "golden.jsonl").read_text("utf-8").splitlines()
     ]
-    text, label = golden[0]["inputs"][0], golden[0]["outputs"][0]["label"]
+    text, label = golden[0]["inputs"][0], golden[0]["built"][0]["label"]
     python = python_for(ROOT / "functions/cpu", ROOT / ".turnout/venvs", report=print)
     contenders = {"minimal script": MINIMAL, "cpu function": OURS}
     samples: dict[str, list[float]] = {name: [] for name in contenders}
