@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 340, 64, 44, 20, 20
+# How wide a character of a name is on the whole.
+CHARACTER = 6
 STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 Scale = Callable[[float], float]
 Candidate = Mapping[str, Any]
@@ -57,14 +59,12 @@ def latency_plot(candidates: Sequence[Candidate]) -> str:
     """Milliseconds by tokens, both on logarithmic axes."""
     lengths = [int(tokens) for tokens in candidates[0]["ms"]]
     every = [ms for c in candidates for ms in c["ms"].values()]
-    x, y = (
-        _logarithmic(lengths, LEFT, WIDTH - RIGHT - 150),
-        _logarithmic(every, HEIGHT - BOTTOM, TOP),
-    )
+    right = WIDTH - RIGHT - CHARACTER * max(len(c["recipe"]) for c in candidates)
+    x, y = _logarithmic(lengths, LEFT, right - 8), _logarithmic(every, HEIGHT - BOTTOM, TOP)
     parts = [*_axis_x(x, lengths, "tokens")]
     for ms in _ticks(every):
         parts.append(
-            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT - 150}" y1="{y(ms):.1f}" y2="{y(ms):.1f}"/>'
+            f'<line class="grid" x1="{LEFT}" x2="{right - 8}" y1="{y(ms):.1f}" y2="{y(ms):.1f}"/>'
             f'<text class="tick" x="{LEFT - 8}" y="{y(ms) + 4:.1f}" text-anchor="end">{ms:g} ms</text>'
         )
     ends = sorted(candidates, key=lambda c: -list(c["ms"].values())[-1])
@@ -74,7 +74,7 @@ def latency_plot(candidates: Sequence[Candidate]) -> str:
         place = max(place + 15, y(list(c["ms"].values())[-1]))
         parts.append(
             f'<g class="{kind(c)}"><polyline class="line" points="{points}"/>'
-            f'<text x="{WIDTH - RIGHT - 142}" y="{place + 4:.1f}">{html.escape(c["recipe"])}</text></g>'
+            f'<text x="{right}" y="{place + 4:.1f}">{html.escape(c["recipe"])}</text></g>'
         )
     return _svg(parts, "Latency by length", height=max(HEIGHT, place + 30))
 
