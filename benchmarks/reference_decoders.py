@@ -24,6 +24,7 @@ from build.writers import CAUSAL
 from contracts.tasks import Task, Tier
 from functions.inference.decoder import Decoder
 from functions.inference.generation import follow, plain_tokenizer
+from functions.inference.sampling import log_sum_exp
 
 PROMPTS = (
     "Gravity is",
@@ -91,9 +92,7 @@ def likeliest(decoder: Decoder, ids: Sequence[int]) -> tuple[NDArray[np.int64], 
             logits, cache = decoder.read([token], cache)
             tops.append(int(logits.argmax()))
             if place + 1 < len(window):
-                most = logits.max()
-                whole = most + np.log(np.exp(logits - most).sum())
-                losses.append(float(whole - logits[window[place + 1]]))
+                losses.append(log_sum_exp(logits) - float(logits[window[place + 1]]))
     return np.array(tops), float(np.exp(np.mean(losses)))
 
 

@@ -8,7 +8,6 @@ from typing import Any
 
 from build.plot import kind, latency_plot, nearness, pareto_plot
 from build.publish import write_whole
-from contracts.specs import Gate
 
 CSS = Path(__file__).with_name("report.css")
 Document = Mapping[str, Any]
@@ -30,22 +29,13 @@ def report(evidence: Sequence[Document], gate: float) -> str:
     )
 
 
-def write_report(place: Path, gate: Gate) -> None:
-    """Write a model's page from the evidence of all of its tiers."""
+def write_report(place: Path, least: float) -> None:
+    """Write a model's page from the evidence of all of its tiers; `least` is the nearness that they had to reach."""
     found = [
         json.loads(path.read_text("utf-8")) for path in sorted((place / "evidence").glob("*.json"))
     ]
     whole = [document for document in found if "candidates" in document]
-    write_whole(place / "report.html", report(whole, _least(whole[0], gate)))
-
-
-def _least(document: Document, gate: Gate) -> float:
-    """The nearness that the gate asks for."""
-    if "ratio" in document:
-        return (
-            gate.min_token_agreement if "agreement" in document else 1 / gate.max_perplexity_ratio
-        )
-    return gate.min_cosine_mean if "cosine_mean" in document else gate.min_agreement
+    write_whole(place / "report.html", report(whole, least))
 
 
 def _text(value: object) -> str:
