@@ -35,7 +35,7 @@ def replay_copy(name: str, place: Path) -> Replay:
     artefact, folder = place / Tier.CPU, place / FOLDER
     try:
         manifest = verify(artefact)
-        if why := lacking(folder, manifest):
+        if why := lacking(folder, artefact, manifest):
             return Replay(name=name, broken=f"{folder}: {why}; build the model again")
         rows = prove(folder, artefact, manifest)
     except (BrokenArtefact, EdgeDiffers) as error:

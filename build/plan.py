@@ -171,7 +171,7 @@ def _why(folder: Path, build_key: str) -> str:
 
 def _why_copy(place: Path, tier: Tier) -> str:
     """What makes it necessary to make the edge copy of a sound artefact again."""
-    return lacking(place / FOLDER, read_manifest(place / tier))
+    return lacking(place / FOLDER, place / tier, read_manifest(place / tier))
 
 
 def _proven(folder: Path) -> object:

@@ -1,4 +1,4 @@
-"""The edge copy of a CPU artefact: its graph and tokenizer as they were sealed, and a script that runs them.
+"""The edge copy of a CPU artefact: its graph as it was sealed, its tokenizer set as served, a script that runs them.
 
 The script needs onnxruntime, tokenizers and numpy, and none of our code. It is put together from the parts in
 `runners/`, which do what the served code does of a task with nothing but its usual parameters.
@@ -9,30 +9,43 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import onnx
+
 from contracts.manifest import Manifest, file_sha256
 from contracts.tasks import Task
-from functions.inference.tokens import stride_of
+from functions.inference.generation import plain_tokenizer
+from functions.inference.tasks import reader_of
+from functions.inference.tokens import INPUTS, open_tokenizer
 
 FOLDER, SCRIPT, README = "edge", "run.py", "README.txt"
+MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
+IMPORTS = """import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime as ort
+"""
 PARTS = Path(__file__).with_name("runners")
-# What no script needs: the manifest seals the artefact, the golden rows prove it.
-LEFT_OUT = {"golden.jsonl"}
-READ = ("opened", "tokenizer", "encoder")
-WRITTEN = ("opened", "tokenizer", "writing")
+# What no script needs as it was sealed: the manifest seals the artefact, the golden rows prove it, and the tokenizer's
+# file is given the settings that the served code makes in code.
+LEFT_OUT = {"golden.jsonl", TOKENIZER}
+ENCODES = ("opened", "session", "tokenizer")
+READS = (*ENCODES, "numbers")
 SCRIPTS: Mapping[Task, tuple[str, ...]] = {
-    Task.TEXT_CLASSIFICATION: (*READ, "softmax", "classification"),
-    Task.TOKEN_CLASSIFICATION: (*READ, "softmax", "entities"),
-    Task.FEATURE_EXTRACTION: (*READ, "embedding"),
-    Task.TEXT_RANKING: (*READ, "ranking"),
-    Task.FILL_MASK: (*READ, "softmax", "masks"),
-    Task.QUESTION_ANSWERING: (*READ, "softmax", "answering"),
-    Task.ZERO_SHOT_CLASSIFICATION: (*READ, "softmax", "zero_shot"),
-    Task.TEXT_GENERATION: (*WRITTEN, "generation"),
-    Task.TEXT2TEXT_GENERATION: (*WRITTEN, "seq2seq"),
-    Task.LANGUAGE_MODEL_SCORING: ("opened", "tokenizer", "scoring"),
-    Task.WORD_VECTORS: ("opened", "words"),
+    Task.TEXT_CLASSIFICATION: (*ENCODES, "classification", "each"),
+    Task.TOKEN_CLASSIFICATION: (*READS, "entities", "each"),
+    Task.FEATURE_EXTRACTION: (*ENCODES, "embedding", "each"),
+    Task.TEXT_RANKING: (*READS, "ranking", "together"),
+    Task.FILL_MASK: (*READS, "masks", "each"),
+    Task.QUESTION_ANSWERING: (*READS, "answering", "each"),
+    Task.ZERO_SHOT_CLASSIFICATION: (*READS, "zero_shot", "each"),
+    Task.TEXT_GENERATION: ("opened", "tokenizer", "generation", "writing", "each"),
+    Task.TEXT2TEXT_GENERATION: ("opened", "tokenizer", "seq2seq", "writing", "each"),
+    Task.LANGUAGE_MODEL_SCORING: (*ENCODES, "scoring", "each"),
+    Task.WORD_VECTORS: ("opened", "session", "words", "each"),
 }
-MULTI_LABEL = (*READ, "multi_label")
+MULTI_LABEL = (*ENCODES, "multi_label", "each")
 USAGE = {
     Task.TEXT_RANKING: """'{"inputs": ["a text", "another"], "parameters": {"query": "the query"}}'""",
     Task.ZERO_SHOT_CLASSIFICATION: (
@@ -44,26 +57,47 @@ USAGE = {
     Task.FILL_MASK: '"some text with the mask token in it"',
     Task.WORD_VECTORS: "king",
 }
-CUTS = {
-    Task.ZERO_SHOT_CLASSIFICATION: "only_first",
-    Task.QUESTION_ANSWERING: "only_second",
-}
-WINDOWS = {Task.TOKEN_CLASSIFICATION, Task.QUESTION_ANSWERING}
 
 
-def script(manifest: Manifest) -> str:
+def script(artefact: Path, manifest: Manifest) -> str:
     """run.py for an artefact."""
-    parts = SCRIPTS[manifest.task]
-    if manifest.details.get("multi_label"):
-        parts = MULTI_LABEL
+    parts = MULTI_LABEL if manifest.details.get("multi_label") else SCRIPTS[manifest.task]
     title = (
         f'"""{manifest.model} {manifest.version}: {manifest.task} by ONNX Runtime.\n\n'
         f'python {SCRIPT} {_usage(manifest)}\n"""\n\n'
     )
-    constants = "".join(f"{name} = {value!r}\n" for name, value in _constants(manifest).items())
-    texts = [(PARTS / f"{part}.txt").read_text("utf-8") for part in ("imports", *parts, "main")]
     library = "from tokenizers import Tokenizer\n" if "tokenizer" in parts else ""
-    return f"{title}{texts[0]}{library}\n{constants}{''.join(texts[1:])}"
+    constants = "".join(f"{name} = {value!r}\n" for name, value in _constants(manifest).items())
+    text = f"{title}{IMPORTS}{library}\n{constants}"
+    before = ""
+    for part in parts:
+        piece = (PARTS / f"{part}.txt").read_text("utf-8")
+        text += "\n\n" if "def " in before or piece.startswith("def ") else ""
+        text += piece
+        before = piece
+    return text.replace("FEEDS", _feeds(artefact / MODEL)) if "FEEDS" in text else text
+
+
+def tokenizer(artefact: Path, manifest: Manifest) -> str:
+    """tokenizer.json of the copy: it cuts texts, and pads them where the graph wants that, as the served code does."""
+    path, task = artefact / TOKENIZER, manifest.task
+    if task in (Task.TEXT_GENERATION, Task.LANGUAGE_MODEL_SCORING):
+        return str(plain_tokenizer(path).to_str())
+    if task is Task.TEXT2TEXT_GENERATION:
+        opened = open_tokenizer(path, manifest.details["context"])
+    else:
+        reader = reader_of(task)
+        opened = open_tokenizer(
+            path, manifest.max_tokens, truncation=reader.truncation, windows=reader.windows
+        )
+    if length := manifest.details.get("length"):
+        opened.enable_padding(
+            direction="left" if "pad_left" in manifest.details else "right",
+            pad_id=manifest.pad_token_id,
+            pad_type_id=manifest.pad_type_id,
+            length=length,
+        )
+    return str(opened.to_str())
 
 
 def readme(manifest: Manifest) -> str:
@@ -81,18 +115,18 @@ def readme(manifest: Manifest) -> str:
         "Copy this folder to where Python 3.11 or newer is,\n"
         f"then: pip install {tools} numpy\n"
         f"      python {SCRIPT} {_usage(manifest)}\n"
-        f"      python {SCRIPT} < requests.jsonl   (texts, or requests, a line each: "
+        f"      python {SCRIPT} < requests.jsonl   (a text a line, or a request: "
         '{"inputs": [...], "parameters": {...}})\n'
     )
 
 
-def lacking(place: Path, manifest: Manifest) -> str:
+def lacking(place: Path, artefact: Path, manifest: Manifest) -> str:
     """What makes it necessary to copy the artefact again; empty where that folder is a whole copy of it."""
     if not place.is_dir():
         return "its edge copy is missing"
-    copied = {file.path: file.sha256 for file in _parts(manifest)}
-    texts = {SCRIPT: script(manifest), README: readme(manifest)}
+    copied = {file.path: file.sha256 for file in _copied(manifest)}
     same = all(_digest(place / name) == digest for name, digest in copied.items())
+    texts = _texts(artefact, manifest)
     if same and all(_text(place / name) == text for name, text in texts.items()):
         return ""
     return "its edge copy is not of this artefact"
@@ -101,14 +135,22 @@ def lacking(place: Path, manifest: Manifest) -> str:
 def write_copy(artefact: Path, manifest: Manifest, place: Path) -> None:
     """Fill a new folder with the copy."""
     place.mkdir()
-    for file in _parts(manifest):
+    for file in _copied(manifest):
         shutil.copyfile(artefact / file.path, place / file.path)
-    (place / SCRIPT).write_text(script(manifest), "utf-8")
-    (place / README).write_text(readme(manifest), "utf-8")
+    for name, text in _texts(artefact, manifest).items():
+        (place / name).write_text(text, "utf-8")
 
 
-def _parts(manifest: Manifest) -> list[Any]:
+def _copied(manifest: Manifest) -> list[Any]:
     return [file for file in manifest.files if file.path not in LEFT_OUT]
+
+
+def _texts(artefact: Path, manifest: Manifest) -> dict[str, str]:
+    """What is written for the copy, by file."""
+    texts = {SCRIPT: script(artefact, manifest), README: readme(manifest)}
+    if "tokenizer" in SCRIPTS[manifest.task]:
+        texts[TOKENIZER] = tokenizer(artefact, manifest)
+    return texts
 
 
 def _usage(manifest: Manifest) -> str:
@@ -125,21 +167,20 @@ def _constants(manifest: Manifest) -> dict[str, Any]:
             "ENDS": list(details["eos_token_ids"]),
             "NEW_TOKENS": min(64, details["max_new_tokens"]),
         }
-    if manifest.task is Task.WORD_VECTORS:
-        return {}
     if manifest.task is Task.LANGUAGE_MODEL_SCORING:
         return {"MOST": manifest.max_tokens}
-    cut: dict[str, Any] = {"max_length": manifest.max_tokens}
-    if manifest.task in WINDOWS:
-        cut["stride"] = stride_of(manifest.max_tokens)
-    if manifest.task in CUTS:
-        cut["strategy"] = CUTS[manifest.task]
-    known: dict[str, Any] = {"CUT": cut}
     if manifest.task in (Task.TEXT_CLASSIFICATION, Task.TOKEN_CLASSIFICATION):
-        known["LABELS"] = list(manifest.labels)
+        return {"LABELS": list(manifest.labels)}
     if manifest.task is Task.ZERO_SHOT_CLASSIFICATION:
-        known |= {key.upper(): details[key] for key in ("entailment", "contradiction")}
-    return known
+        return {key.upper(): details[key] for key in ("entailment", "contradiction")}
+    return {}
+
+
+def _feeds(graph: Path) -> str:
+    """The graph's inputs for one encoding, as Python writes them."""
+    model = onnx.load(graph, load_external_data=False)
+    pairs = [f'"{node.name}": [encoding.{INPUTS[node.name]}]' for node in model.graph.input]
+    return f"{{{', '.join(pairs)}}}"
 
 
 def _digest(path: Path) -> str:

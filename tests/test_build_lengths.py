@@ -100,7 +100,7 @@ def asked(folder: Path, *, left: bool = False, fill: bool = True) -> Any:
 def built(folder: Path, out: Path, labels: tuple[str, ...] = LABELS, **cpu: Any) -> Engine:
     rows = write_rows(out / "rows.jsonl", [{"text": text} for text in TEXTS])
     tier = CpuSpec(objective="accuracy", portable=False, quantize="none", **cpu)
-    wanted = deployment(folder, rows, cpu=tier, gpu=None, hints=Hints(labels=labels))
+    wanted = deployment(folder, rows, cpu=tier, gpu=None, hints=Hints(labels=labels), edge=True)
     build.run(build.plan(wanted, out), out)
     verify(out / "tiny/cpu")
     return Engine.load(out / "tiny/cpu")

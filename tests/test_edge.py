@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tokenizers import Tokenizer
 from typer.testing import CliRunner
 
 import build
@@ -50,8 +51,10 @@ def test_the_folder_holds_the_sealed_graph_and_what_runs_it_and_nothing_else(
 ) -> None:
     edge, cpu = classifier / "tiny/edge", classifier / "tiny/cpu"
     assert sorted(os.listdir(edge)) == FILES
-    for name in ("model.onnx", "tokenizer.json"):
-        assert (edge / name).read_bytes() == (cpu / name).read_bytes()
+    assert (edge / "model.onnx").read_bytes() == (cpu / "model.onnx").read_bytes()
+    sealed, copied = (Tokenizer.from_file(str(folder / "tokenizer.json")) for folder in (cpu, edge))
+    assert copied.get_vocab() == sealed.get_vocab()
+    assert copied.truncation["max_length"] == read_manifest(cpu).max_tokens
     version = read_manifest(cpu).version
     assert version in (edge / "run.py").read_text("utf-8")
     told = (edge / "README.txt").read_text("utf-8")
@@ -122,7 +125,7 @@ def test_a_copy_that_answers_otherwise_is_not_published(classifier: Path, tmp_pa
         EdgeDiffers, match=r"answers \d+ of 32 golden rows otherwise than the artefact"
     ):
         prove(folder, out / "tiny/cpu", manifest)
-    assert lacking(folder, manifest) == "its edge copy is not of this artefact"
+    assert lacking(folder, out / "tiny/cpu", manifest) == "its edge copy is not of this artefact"
 
 
 def test_a_copy_is_verified_with_the_artefact_it_is_of(classifier: Path, tmp_path: Path) -> None:
@@ -282,12 +285,14 @@ def test_words_are_found_added_and_composed(tmp_path: Path, quantize: str, name:
     assert "tokenizers" not in (out / "tiny/edge/README.txt").read_text("utf-8")
 
 
-def test_the_script_of_a_classifier_is_read_in_a_minute(classifier: Path) -> None:
-    lines = (classifier / "tiny/edge/run.py").read_text("utf-8").splitlines()
-    assert len([line for line in lines if line.strip()]) <= 40
+def test_the_script_of_a_classifier_has_twenty_lines(classifier: Path) -> None:
+    script = (classifier / "tiny/edge/run.py").read_text("utf-8")
+    said = ast.get_docstring(ast.parse(script), clean=False)
+    code = [line for line in script.replace(f'"""{said}"""', "").splitlines() if line.strip()]
+    assert len(code) == 20
 
 
 def test_every_task_has_its_script() -> None:
     assert set(SCRIPTS) == set(Task)
     used = {part for parts in SCRIPTS.values() for part in parts}
-    assert {path.stem for path in PARTS.glob("*.txt")} == used | {"imports", "main", "multi_label"}
+    assert {path.stem for path in PARTS.glob("*.txt")} == used | {"multi_label"}
