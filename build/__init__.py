@@ -8,6 +8,8 @@ import os
 from pathlib import Path
 
 from build import remote
+from build.errors import SourceError
+from build.memory import short_of
 from build.plan import Step, plan
 from build.progress import Progress, Silent
 from contracts.specs import Deployment
@@ -27,6 +29,9 @@ def run(steps: tuple[Step, ...], out: Path, progress: Progress | None = None) ->
     """Build every step that is not current; raises BuildError. Imports torch, so it takes its seconds."""
     if all(step.current for step in steps):
         return
+    todo = [step for step in steps if not (step.current or step.sealed)]
+    if short := [f"{step.name}: {why}" for step in todo if (why := short_of(step.source.weights))]:
+        raise SourceError(short)
     # Threads that wait without spinning leave the machine to the others on it; read once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from build.answer import LED, path_of
 from build.metrics import Outputs
 from build.processors import Processor
+from build.progress import Tell, silent
 from build.rows import Row
 from build.workers import Worker
 from contracts.prediction import PredictRequest
@@ -65,7 +66,7 @@ def ask_on(
     folder: Path,
     rows: Sequence[Row],
     answered: Sequence[Outputs],
-    tell: Callable[[str], None] = lambda text: None,
+    tell: Tell = silent,
 ) -> list[Outputs]:
     """The artefact's outputs there, row by row; raises BuildError where its process ends.
 

@@ -13,6 +13,7 @@ from build.answer import answer, path_of
 from build.golden import GOLDEN, write_golden
 from build.metrics import Outputs
 from build.plan import Step, toolchain
+from build.progress import Tell, counted, silent
 from build.quantize import Recipe
 from build.rows import Row
 from contracts.manifest import MANIFEST, Manifest, SealedFile, sealed_files
@@ -78,12 +79,13 @@ def digest_of_parts(manifest: Manifest) -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
-def ask(folder: Path, rows: Sequence[Row], original: Sequence[Outputs]) -> list[Outputs]:
+def ask(
+    folder: Path, rows: Sequence[Row], original: Sequence[Outputs], tell: Tell = silent
+) -> list[Outputs]:
     """The artefact's outputs, row by row; as many rows at once as there are processors, each on one thread."""
     engine = Engine.load(folder, max_inputs=max(len(row.request.inputs) for row in rows))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(
-            pool.map(
-                lambda row, theirs: answer(engine, row.request, path_of(theirs)), rows, original
-            )
+        found = pool.map(
+            lambda row, theirs: answer(engine, row.request, path_of(theirs)), rows, original
         )
+        return [next(found) for _ in counted(rows, tell)]

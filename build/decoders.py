@@ -9,7 +9,7 @@ tables it is turned by lie beside it, in `in-place.npz`: candidates for a proces
 import contextlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from build import inplace
 from build.errors import ExportFailed
 from build.export import OPSET
 from build.graphs import prune
+from build.onnxfile import BESIDE_BYTES, MOST_BYTES, beside_of, save
 from build.quiet import quiet
 from build.shapes import settle_shapes
 
@@ -28,6 +29,8 @@ LOGITS, HIDDEN = "logits", "encoder_hidden_states"
 # The most tokens of an answer where nobody says otherwise.
 NEW_TOKENS = 512
 TABLES = "in-place.npz"
+# The settings of a session for where it writes the constants of the graph it has optimised.
+BESIDE = "session.optimized_model_external_initializers"
 # A change of a graph, in place, before ONNX Runtime optimises it.
 Change = Callable[[Any], None]
 
@@ -66,6 +69,7 @@ def _try_in_place(model: Any, prepared: Path, context: int) -> None:
         pass  # it is served as it was exported
     finally:
         place.unlink(missing_ok=True)
+        beside_of(place).unlink(missing_ok=True)
 
 
 def in_place_of(prepared: Path) -> Change | None:
@@ -91,13 +95,13 @@ def prepare_seq2seq(folder: Path, destination: Path, context: int) -> None:
         _save(decoder, destination / "decoder.onnx")
 
 
-def finish(prepared: Path, destination: Path, *changes: Change) -> None:
-    """Change every prepared graph, and have ONNX Runtime fuse what it knows: loading does no such work."""
+def finish(prepared: Path, destination: Path, *changes: Change, most: int = MOST_BYTES) -> None:
+    """Change every prepared graph, and have ONNX Runtime fuse what it knows: loading does no such work.
+
+    Where its constants are more than `most` bytes, they lie beside a graph.
+    """
     for path in sorted(prepared.glob("*.onnx")):
-        model = onnx.load(path)
-        for change in changes:
-            change(model.graph)
-        _optimise(model, destination / path.name)
+        _optimise(path, changes, destination / path.name, most)
 
 
 def details(folder: Path, context: int) -> dict[str, Any]:
@@ -231,17 +235,28 @@ def _save(model: Any, destination: Path) -> None:
         model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
     del model.metadata_props[:]
     model.producer_name, model.producer_version, model.doc_string = "turnout", "", ""
-    onnx.save(model, destination)
+    save(model, destination)
 
 
-def _optimise(model: Any, destination: Path) -> None:
+def _optimise(path: Path, changes: Sequence[Change], destination: Path, most: int) -> None:
     import onnxruntime as ort
 
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
         plain = Path(scratch) / "plain.onnx"
-        onnx.save(model, plain)
+        _change(path, changes, plain, most)
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         options.optimized_model_filepath = str(destination)
         options.log_severity_level = 3
+        if beside_of(plain).exists():
+            name, least = beside_of(destination).name, str(BESIDE_BYTES)
+            options.add_session_config_entry(f"{BESIDE}_file_name", name)
+            options.add_session_config_entry(f"{BESIDE}_min_size_in_bytes", least)
         ort.InferenceSession(str(plain), options, providers=["CPUExecutionProvider"])
+
+
+def _change(path: Path, changes: Sequence[Change], destination: Path, most: int) -> None:
+    model = onnx.load(path)
+    for change in changes:
+        change(model.graph)
+    save(model, destination, most)

@@ -1,6 +1,6 @@
 """Whether a candidate holds on other processors: asked there, and compared with what it answered here."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,10 +12,10 @@ from build.choose import Candidate
 from build.gate import measure
 from build.plan import Step
 from build.processors import Processor, native
+from build.progress import Tell, silent
 from build.quantize import Recipe
 
 NOT_CHECKED = "not checked"
-Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +28,6 @@ class Found:
     chosen: Candidate | None = None
     seen: tuple[dict[str, Any], ...] = ()
     wrong: Mapping[Path, str] = field(default_factory=dict)
-
-
-def silent(text: str) -> None:
-    """What is told where nobody listens."""
 
 
 def risky(recipe: Recipe) -> bool:

@@ -1,7 +1,7 @@
 """Models that read whole texts at once, from a source of any kind to one graph with the head of its task."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from build.family import Family, Rows
 from build.metrics import Outputs
 from build.optimise import fuse, fused_into, plain
 from build.original import answers, feeds_of
+from build.progress import Tell, silent
 from build.quantize import FLOAT, INT8, Recipe
 from build.quantize import make as make_graph
 from build.source import Source
@@ -22,7 +23,7 @@ PLAIN, FUSED = "plain.onnx", "fused.onnx"
 CALIBRATION_ROWS = 128
 
 
-def prepare(source: Source, folder: Path, tell: Callable[[str], None]) -> None:
+def prepare(source: Source, folder: Path, tell: Tell) -> None:
     """The graph as it was exported, and fused."""
     exported = export(source, folder / "exported")
     plain(source, exported, folder / PLAIN)
@@ -31,8 +32,8 @@ def prepare(source: Source, folder: Path, tell: Callable[[str], None]) -> None:
     tell(f"fused into {fused_into(fuse(source, folder / PLAIN, folder / FUSED))}")
 
 
-def original(source: Source, rows: Rows, prepared: Path) -> Sequence[Outputs]:
-    return answers(source, [row.request for row in rows], prepared / PLAIN)
+def original(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
+    return answers(source, [row.request for row in rows], prepared / PLAIN, tell)
 
 
 def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:

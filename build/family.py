@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from build.metrics import Outputs
+from build.progress import Tell
 from build.quantize import Recipe
 from build.rows import Row
 from build.source import Source
@@ -29,14 +30,14 @@ class Family:
     """Models of one kind.
 
     `prepare` writes what every candidate is made from to a new folder, in full precision, and tells what it is at.
-    `original` is what the original answers to each row, given that folder. `recipes` are what is tried on a tier;
-    whether the user wants less than full precision is the last argument. `make` writes the files of one candidate to a
-    new folder: all that its engine opens. `requests` are what candidates are timed with, by their number of tokens;
-    `unit` is what a time is the time of.
+    `original` is what the original answers to each row, given that folder; it tells as well. `recipes` are what is
+    tried on a tier; whether the user wants less than full precision is the last argument. `make` writes the files of
+    one candidate to a new folder: all that its engine opens. `requests` are what candidates are timed with, by their
+    number of tokens; `unit` is what a time is the time of.
     """
 
-    prepare: Callable[[Source, Path, Callable[[str], None]], None]
-    original: Callable[[Source, Rows, Path], Sequence[Outputs]]
+    prepare: Callable[[Source, Path, Tell], None]
+    original: Callable[[Source, Rows, Path, Tell], Sequence[Outputs]]
     recipes: Callable[[Source, Tier, bool], Sequence[Recipe]]
     make: Callable[[Recipe, Source, Path, Rows, Path], None]
     requests: Callable[[Source, Rows, Answered], dict[int, PredictRequest]] = as_they_are

@@ -15,7 +15,6 @@ from build.errors import ExportFailed
 from build.ggufheader import Header, read_header
 from build.quiet import quiet
 from build.source import GGUF, Source, Unusable, digest_of
-from build.weights import check_number
 from contracts.specs import Hints
 from contracts.tasks import Task
 
@@ -61,7 +60,6 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source
         mistakes.append("says nowhere how many tokens it reads; convert it again with llama.cpp")
     if mistakes:
         raise Unusable(*mistakes)
-    check_number(sum(map(math.prod, header.shapes.values())))
     return Source(
         kind=GGUF,
         folder=path.parent,
@@ -70,6 +68,7 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source
         digest=digest_of(path.parent / "nothing", path),
         tokenizer=path,
         weight_bytes=path.stat().st_size,
+        weights=sum(map(math.prod, header.shapes.values())),
         stored=header.quantization,
         model_type=header.architecture,
         heads=int(header.of_model("attention.head_count", 0)),

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from build.onnxfile import beside_of, save
 from functions.inference.session import open_session
 from functions.inference.tokens import Feeds
 
@@ -86,6 +86,16 @@ def prune(graph: Any) -> None:
     drop_unused(graph)
 
 
+def part_of(model: Any, names: Iterable[str]) -> Any:
+    """A model of its own of what makes the named tensors, with the constants that this reads."""
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names]
+    graph = helper.make_graph(model.graph.node, "part", model.graph.input, outputs)
+    drop_unread(graph)
+    read = {name for node in graph.node for name in _reads(node)}
+    graph.initializer.extend(t for t in model.graph.initializer if t.name in read)
+    return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)
+
+
 def observe(
     model: Any,
     names: Sequence[str],
@@ -116,10 +126,11 @@ def watched(
     extra = [name for name in names if name not in known]
     outputs.extend(helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in extra)
     try:
-        onnx.save(model, place)
+        save(model, place)
         session = open_session(place, threads=1, device="cpu")
         wanted = [node.name for node in session.get_inputs()]
         yield lambda feed: session.run(list(names), {name: feed[name] for name in wanted})
     finally:
         del outputs[own:]
         place.unlink(missing_ok=True)
+        beside_of(place).unlink(missing_ok=True)

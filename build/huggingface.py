@@ -36,7 +36,7 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         raise Unusable(*mistakes)
     if task not in ARCHITECTURES:
         raise Unusable(f"{task} cannot be built from a Hugging Face folder yet; correct `task`")
-    weight_bytes, pickled = weights_of(folder)
+    weight_bytes, weights, pickled = weights_of(folder)
     config = read_json(folder / "config.json")
     architecture = str((config.get("architectures") or ["none"])[0])
     if not architecture.endswith(ARCHITECTURES[task]):
@@ -59,6 +59,7 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         digest=digest_of(folder),
         tokenizer=folder / "tokenizer.json",
         weight_bytes=weight_bytes,
+        weights=weights,
         model_type=str(config.get("model_type", "")),
         heads=int(config.get("num_attention_heads", config.get("n_heads", 0))),
         hidden=int(config.get("hidden_size", config.get("dim", 0))),

@@ -16,7 +16,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from build.graphs import add_constant, prune
+from build.graphs import add_constant, part_of, prune
 from functions.inference.decoder import BEFORE, PAST, PRESENT, TOTAL, Decoder
 
 Tables = Mapping[str, NDArray[np.float32]]
@@ -95,13 +95,7 @@ def tables_of(model: Any, context: int) -> dict[str, NDArray[np.float32]]:
     names = sorted({n for layer in _layers(model.graph) for n in (layer.cosine, layer.sine) if n})
     if not names:
         return {}
-    part = onnx.ModelProto()
-    part.CopyFrom(model)
-    del part.graph.output[:]
-    part.graph.output.extend(
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names
-    )
-    prune(part.graph)
+    part = part_of(model, names)
     positions = np.arange(context, dtype=np.int64)[None]
     if [value.name for value in _read_inputs(part.graph)] != ["position_ids"]:
         raise Unmatched("vectors are turned by more than their positions")

@@ -63,18 +63,14 @@ def pack4_offset(
 
 
 def _quantize(graph: Any, *, bits: int, offsets: bool, narrow: int) -> None:
-    constants = {
-        tensor.name: numpy_helper.to_array(tensor)
-        for tensor in graph.initializer
-        if len(tensor.dims) == 2
-    }
+    constants = {tensor.name: tensor for tensor in graph.initializer if len(tensor.dims) == 2}
     head = {node.input[1] for node in graph.node if node.name == LOGITS}
     values = {node.input[2] for node in graph.node if node.op_type == "GroupQueryAttention"}
     for node in list(graph.node):
         if node.op_type == "Gather" and node.input[0] in constants:
-            _replace_gather(graph, node, constants[node.input[0]])
+            _replace_gather(graph, node, numpy_helper.to_array(constants[node.input[0]]))
         elif node.op_type in ("MatMul", "Gemm") and node.input[1] in constants:
-            matrix = constants[node.input[1]]
+            matrix = numpy_helper.to_array(constants[node.input[1]])
             matrix = matrix.T if int_attribute(node, "transB") else matrix
             if node.input[1] in head:
                 _replace_product(graph, node, matrix, *_table(graph, node.input[1], matrix.T), 8)

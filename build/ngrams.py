@@ -21,7 +21,7 @@ from onnx import TensorProto, helper, numpy_helper
 from build.arpa import END, START, UNKNOWN, Ngrams, Order
 from build.errors import ExportFailed
 from build.graphs import add_constant, constants, prune, replace_node
-from build.weights import MOST_BYTES
+from build.onnxfile import MOST_BYTES
 
 OPSET = 18
 # Entries of a bucket on average, where the rests need no more bits for it than numbers of 16.

@@ -21,6 +21,7 @@ from build.huggingface import (
     read_licence,
     read_max_tokens,
 )
+from build.onnxfile import save
 from build.pooling import read_pooling
 from build.source import ONNX, Source, Unusable, digest_of
 from build.weights import optional_json
@@ -196,7 +197,7 @@ def export(source: Source, destination: Path) -> Path:
                 f"{source.file} has operator set {version} and cannot be brought to {OPSET} ({error}); export it again"
             ) from error
     finish(model, source)
-    onnx.save(model, destination / "model.onnx")
+    save(model, destination / "model.onnx")
     return destination / "model.onnx"
 
 

@@ -10,6 +10,7 @@ from onnx import helper
 from build.attention import fuse_attention, raised, written_out
 from build.heads import add_head
 from build.memory import give_back
+from build.onnxfile import save
 from build.quiet import quiet
 from build.source import Source
 from functions.inference.session import open_session
@@ -94,6 +95,6 @@ def _save(model: Any, destination: Path, what: str = "") -> Path:
         model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
     del model.metadata_props[:]
     model.producer_name, model.producer_version, model.doc_string = "turnout", "", what
-    onnx.checker.check_model(model, full_check=False)
-    onnx.save(model, destination)
+    save(model, destination)
+    onnx.checker.check_model(str(destination), full_check=False)
     return destination

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from build import tails, tfsource, torchscript
 from build.errors import SourceError
+from build.progress import Tell, counted, silent
 from build.quiet import quiet
 from build.source import HUGGING_FACE, ONNX, SAVED_MODEL, TFLITE, TORCHSCRIPT, Dense, Source
 from build.weights import WEIGHTS
@@ -131,7 +132,10 @@ def _at_once(source: Source, requests: Sequence[PredictRequest]) -> Forward:
 
 
 def answers(
-    source: Source, requests: Sequence[PredictRequest], graph: Path = Path()
+    source: Source,
+    requests: Sequence[PredictRequest],
+    graph: Path = Path(),
+    tell: Tell = silent,
 ) -> tuple[tuple[dict[str, Any], ...], ...]:
     """The original's outputs for each request; raises ModelFailed for numbers that are not finite."""
     if source.kind in (SAVED_MODEL, TFLITE):
@@ -141,7 +145,7 @@ def answers(
     if source.kind == HUGGING_FACE:
         _check_tokens(source, original, requests)
     with quiet():
-        return tuple(tuple(original.outputs(request)) for request in requests)
+        return tuple(tuple(original.outputs(one)) for one in counted(requests, tell))
 
 
 def feeds_of(source: Source, requests: Sequence[PredictRequest]) -> list[Feeds]:

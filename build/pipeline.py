@@ -30,7 +30,7 @@ from build.metrics import Outputs
 from build.plan import Step
 from build.prepared import prepared
 from build.processors import known, unasked
-from build.progress import Progress
+from build.progress import Progress, Tell, silent
 from build.publish import publish, work_folder, write_json
 from build.quantize import Recipe
 from build.report import write_report
@@ -55,7 +55,7 @@ class Workspace:
     processors: tuple[dict[str, Any], ...] = ()
     passed_over: tuple[dict[str, str], ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
-    tell: Callable[[str], None] = lambda text: None
+    tell: Tell = silent
 
     @property
     def family(self) -> Family:
@@ -74,7 +74,7 @@ def original_stage(work: Workspace) -> Workspace:
 
     def asked() -> Any:
         try:
-            return work.family.original(step.source, step.rows, work.prepared)
+            return work.family.original(step.source, step.rows, work.prepared, work.tell)
         except ModelFailed as error:
             raise SourceError(
                 [
@@ -115,8 +115,12 @@ def _attempt(work: Workspace, recipe: Recipe) -> Candidate:
     parts = work.cache.file(make, "candidate", **made_from)
     folder = work.folder / f"{step.tier}-{re.sub(r'[^a-z0-9]+', '-', recipe.name)}"
     manifest = seal(folder, step, recipe, parts, work.original)
+
+    def tell(text: str) -> None:
+        work.tell(f"{recipe.name}: {text}")
+
     built = work.cache.value(
-        lambda: ask(folder, step.rows, work.original),
+        lambda: ask(folder, step.rows, work.original, tell),
         "answers",
         asked=step.rows_digest,
         on=processor(),
@@ -143,7 +147,7 @@ def timing_stage(work: Workspace) -> Workspace:
     asked = work.family.requests(step.source, step.rows, work.original)
     shares = choose.shares(tokens, list(asked))
     folders = [candidate.folder for candidate in work.candidates]
-    timings: list[Timing] = time_all(folders, asked, threads_of(step.memory_mb))
+    timings: list[Timing] = time_all(folders, asked, threads_of(step.memory_mb), work.tell)
     return replace(
         work,
         candidates=tuple(

@@ -16,6 +16,7 @@ from build.source import Source, inspect
 from contracts.manifest import BrokenArtefact, file_sha256, read_manifest, verify
 from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec
 from contracts.tasks import Task, Tier
+from functions.inference.session import threads_of
 
 # Raised whenever our own code would build other bytes from the same inputs.
 REVISION = 5
@@ -77,6 +78,7 @@ class Step:
             "quantize": self.quantize,
             "objective": self.objective,
             "portable": self.portable,
+            "threads": threads_of(self.memory_mb) if self.tier is Tier.CPU else 0,
             "gate": asdict(self.gate),
             "origin": self.origin,
             "eval": self.rows_digest,

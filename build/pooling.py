@@ -81,7 +81,7 @@ def _dense(folder: Path, pickle: bool) -> Dense:
         )
     if mistake := lacking(folder, pickle=pickle):
         raise Unusable(f"{folder.name}: {mistake}")
-    return Dense(place=folder.name, activation=activation, pickled=weights_of(folder)[1])
+    return Dense(place=folder.name, activation=activation, pickled=weights_of(folder)[2])
 
 
 def _check_texts(folder: Path) -> None:

@@ -1,6 +1,5 @@
 """What every candidate was made from: the original's graphs in full precision, beside those of an artefact."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ from build.cache import Cache
 from build.encoders import PLAIN
 from build.families import family_of
 from build.plan import Step
+from build.progress import Tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +20,7 @@ class Pair:
     others: tuple[Path, ...] = ()
 
 
-def prepared(step: Step, cache: Cache, tell: Callable[[str], None]) -> Path:
+def prepared(step: Step, cache: Cache, tell: Tell) -> Path:
     """The folder of the original's graphs: as the last build left it, or made again from the same source."""
 
     def prepare(folder: Path) -> None:

@@ -9,6 +9,7 @@ import onnx
 
 from build.blocks import in_blocks
 from build.graphs import drop_unused, products
+from build.onnxfile import save
 from build.pairs import widen
 from build.products import join
 from build.quiet import quiet
@@ -100,7 +101,7 @@ def make(
         fix_ranges(model, feeds, place)
     join(model.graph)
     drop_unused(model.graph)
-    onnx.save(model, destination)
+    save(model, destination)
     return destination
 
 

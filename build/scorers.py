@@ -27,6 +27,7 @@ from build.metrics import Outputs
 from build.nbits import weights_only
 from build.ngrams import in_codes
 from build.optimise import plain
+from build.progress import Tell, counted, silent
 from build.quantize import Recipe
 from build.quiet import quiet
 from build.source import ARPA, GGUF, HUGGING_FACE, ONNX, TORCHSCRIPT, Source
@@ -52,7 +53,7 @@ NEAR_ONE = 1e-3
 Logits = Callable[[Feeds], NDArray[np.floating[Any]]]
 
 
-def prepare(source: Source, folder: Path, tell: Callable[[str], None]) -> None:
+def prepare(source: Source, folder: Path, tell: Tell) -> None:
     """The graph with log-probabilities at its end, and the tokenizer."""
     if source.kind == ARPA:
         assert source.file
@@ -126,7 +127,7 @@ def requests(source: Source, rows: Rows, original: Answered) -> dict[int, Predic
     return make(source, rows, original)
 
 
-def original(source: Source, rows: Rows, prepared: Path) -> Sequence[Outputs]:
+def original(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
     """What the original answers; raises SourceError where it does not answer as a language model does."""
     tokenizer = plain_tokenizer(prepared / TOKENIZER)
     texts = [tokenizer.encode(str(row.request.inputs[0])).ids for row in rows]
@@ -139,7 +140,7 @@ def original(source: Source, rows: Rows, prepared: Path) -> Sequence[Outputs]:
         max_tokens=source.max_tokens,
     )
     with quiet():
-        return [scorer.outputs(row.request) for row in rows]
+        return [scorer.outputs(row.request) for row in counted(rows, tell)]
 
 
 def forward_of(source: Source, prepared: Path, texts: Sequence[Sequence[int]]) -> Forward:

@@ -11,6 +11,7 @@ import onnx
 from onnx import helper
 
 from build.graphs import add_constant, prune
+from build.onnxfile import save
 from functions.inference.session import open_session
 
 # Tokens read, tokens in the cache, tokens that an encoder read. Sizes that differ never agree by chance.
@@ -99,7 +100,7 @@ def _observe(model: Any, names: list[str], place: Path) -> dict[str, list[Any]]:
     present = {output.name for output in outputs}
     outputs.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)
     try:
-        onnx.save(model, place)
+        save(model, place)
     finally:
         del outputs[own:]
     session = open_session(place, threads=1, device="cpu")

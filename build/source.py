@@ -52,7 +52,7 @@ class Source:
     graph has a `file`, and `inputs` say what it takes, in order; `quantized` that it is so already. `end` is how it
     makes probabilities of logits, where it does; `one_text` says that it takes one text at a time; `tools` are the
     versions of what else made the graph; `stored` says in which types the weights are, where those are not floats;
-    `pickled` that they have to be taken out of a pickle first.
+    `weights` how many these are, where the file says so; `pickled` that they have to be taken out of a pickle first.
     """
 
     kind: str
@@ -61,6 +61,7 @@ class Source:
     digest: str
     tokenizer: Path
     weight_bytes: int
+    weights: int = 0
     model_type: str = ""
     heads: int = 0
     hidden: int = 0

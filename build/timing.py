@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from build.progress import Tell, counted, silent
 from build.workers import Worker
 from contracts.prediction import PredictRequest
 
@@ -32,7 +33,10 @@ UNTIMED = Timing(ms={}, load_ms=0.0, peak_mb=0.0)
 
 
 def time_all(
-    folders: Sequence[Path], requests: Mapping[int, PredictRequest], threads: int
+    folders: Sequence[Path],
+    requests: Mapping[int, PredictRequest],
+    threads: int,
+    tell: Tell = silent,
 ) -> list[Timing]:
     """The timing of each artefact, in the order of the folders; `requests` are by their number of tokens."""
     took: list[dict[int, list[float]]] = [{tokens: [] for tokens in requests} for _ in folders]
@@ -42,7 +46,7 @@ def time_all(
         for folder in folders:  # one after the other, so that each loads undisturbed
             workers.append(stack.enter_context(Worker(folder, threads)))
             loads.append(workers[-1].ready())
-        for _ in range(ROUNDS + 1):
+        for _ in counted(range(ROUNDS + 1), tell, "round"):
             for tokens, request in requests.items():
                 for i, worker in enumerate(workers):
                     heard = worker.ask(request, repeats=REPEATS)

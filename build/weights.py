@@ -19,8 +19,6 @@ from build.source import Source, Unusable
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
-# One ONNX file holds 2 GiB, the graph itself among them.
-MOST_BYTES = (1 << 31) - (1 << 24)
 # What goes along with unpickled weights: settings, tokenizers, and weights that are none.
 ALONG = {".json", ".txt", ".model", ".safetensors"}
 
@@ -54,13 +52,12 @@ def _has(folder: Path, *names: str) -> bool:
     return any((folder / name).is_file() for name in names)
 
 
-def weights_of(folder: Path) -> tuple[int, bool]:
-    """How many bytes they are, and whether they are a pickle; raises Unusable where they are not whole or too many."""
+def weights_of(folder: Path) -> tuple[int, int, bool]:
+    """Their bytes, their number and whether they are a pickle, whose number is not known; raises Unusable."""
     if _has(folder, WEIGHTS, INDEX):
         found = [check_weights(path) for path in _files(folder, WEIGHTS, INDEX)]
-        check_number(sum(numbers for _, numbers in found))
-        return sum(size for size, _ in found), False
-    return sum(path.stat().st_size for path in _files(folder, PICKLE, PICKLE_INDEX)), True
+        return sum(size for size, _ in found), sum(numbers for _, numbers in found), False
+    return sum(path.stat().st_size for path in _files(folder, PICKLE, PICKLE_INDEX)), 0, True
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -88,15 +85,6 @@ def _files(folder: Path, weights: str, index: str) -> list[Path]:
         if not (folder / name).is_file():
             raise Unusable(f"{index} names {name}, which is not there; copy it again")
     return [folder / name for name in names]
-
-
-def check_number(numbers: int) -> None:
-    """Raises Unusable for more weights than one ONNX file holds in full precision."""
-    if 4 * numbers > MOST_BYTES:
-        raise Unusable(
-            f"has {numbers / 1e9:.2f} billion weights, which are {4 * numbers / 1e9:.1f} GB in full precision, and one "
-            "ONNX file holds 2 GB; take a smaller model of its family"
-        )
 
 
 def check_weights(path: Path) -> tuple[int, int]:

@@ -5,7 +5,7 @@ The original is the file itself, by plain numpy, through the code that serves it
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from build.errors import SourceError
 from build.family import Family, Rows
 from build.metrics import Outputs
+from build.progress import Tell, silent
 from build.quantize import Recipe
 from build.source import Source, Unusable
 from build.vectorfiles import Floats, Vectors, load
@@ -27,7 +28,7 @@ VECTORS = "vectors.npy"
 FULL, SMALLER = Recipe(name="fp32"), Recipe(name="int8 rows", bits=8)
 
 
-def prepare(source: Source, folder: Path, tell: Callable[[str], None]) -> None:
+def prepare(source: Source, folder: Path, tell: Tell) -> None:
     """The file's words, and its vectors as one array; raises SourceError with the rows that are wrong."""
     assert source.file
     tell("reading the vectors")
@@ -77,7 +78,7 @@ def open_original(prepared: Path) -> WordVectors:
     return WordVectors.over(Array(table=table, words=words, inverse_norms=inverse), prepared)
 
 
-def original(source: Source, rows: Rows, prepared: Path) -> Sequence[Outputs]:
+def original(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
     """All words at once, each of them once; raises SourceError where the file has none of them."""
     asked = list(dict.fromkeys(word for row in rows for word in row.request.inputs))
     request = PredictRequest(inputs=tuple(asked), parameters=rows[0].request.parameters)

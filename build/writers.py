@@ -13,6 +13,7 @@ from build.family import Family, Rows
 from build.gguf import UNPACKED, folder_of, unpack
 from build.metrics import Outputs
 from build.nbits import weights_only
+from build.progress import Tell, counted, silent
 from build.quantize import Recipe
 from build.quiet import quiet
 from build.rows import Row
@@ -35,7 +36,7 @@ def prepare(
     export: Callable[[Path, Path, int], None],
     source: Source,
     folder: Path,
-    tell: Callable[[str], None],
+    tell: Tell,
 ) -> None:
     if source.kind == GGUF:
         assert source.file
@@ -61,7 +62,7 @@ def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Pat
     shutil.copyfile(folder_of(source, prepared) / "tokenizer.json", folder / "tokenizer.json")
 
 
-def original(source: Source, rows: Rows, prepared: Path) -> Sequence[Outputs]:
+def original(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
     """What transformers writes without sampling, and what it finds likeliest along each row's target, or along that."""
     import transformers
 
@@ -75,7 +76,7 @@ def original(source: Source, rows: Rows, prepared: Path) -> Sequence[Outputs]:
         model = auto[source.task].from_pretrained(folder, local_files_only=True)
         model = model.eval().float()
         ask = {Task.TEXT_GENERATION: _continued, Task.TEXT2TEXT_GENERATION: _translated}
-        return [ask[source.task](model, tokenizer, source, row) for row in rows]
+        return [ask[source.task](model, tokenizer, source, row) for row in counted(rows, tell)]
 
 
 def _continued(model: Any, tokenizer: Any, source: Source, row: Row) -> Outputs:

@@ -9,7 +9,16 @@ from typing import Any
 
 from contracts.limits import LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S
 from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
-from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, Hints, ModelSpec, Throttle
+from contracts.specs import (
+    CpuSpec,
+    Deployment,
+    Gate,
+    GpuSpec,
+    Hints,
+    ModelSpec,
+    Objective,
+    Throttle,
+)
 from contracts.tasks import Task
 
 ANSWERS, VECTORS = ("min_accuracy_ratio", "min_agreement"), ("min_cosine_mean", "min_cosine_p5")
@@ -115,7 +124,7 @@ CPU_KEYS = {
     "max_chars": POSITIVE,
     "max_tokens": _between(2, 1_000_000),
     "quantize": _one_of("int8", "none"),
-    "objective": _one_of("latency", "size", "accuracy"),
+    "objective": _one_of(*Objective),
     "portable": FLAG,
 }
 GPU_KEYS = {

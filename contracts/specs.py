@@ -1,9 +1,18 @@
 """What the user wants served: `models.toml` as values."""
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from contracts.tasks import Task, Tier
+
+
+class Objective(StrEnum):
+    """What the candidate that ships is best at, of those that pass the gate."""
+
+    LATENCY = "latency"
+    SIZE = "size"
+    ACCURACY = "accuracy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +25,7 @@ class CpuSpec:
     max_chars: int = 50_000
     max_tokens: int | None = None
     quantize: str = "int8"
-    objective: str = "latency"
+    objective: str = Objective.LATENCY
     portable: bool = True
 
 

@@ -158,10 +158,8 @@ def test_what_changes_an_artefact_makes_a_build_necessary(
 
     stale = "source, rows, settings or tools have changed"
     assert whys() == ["", ""]
-    assert whys(cpu=replace(CPU, memory_mb=3008)) == [
-        "",
-        "",
-    ]  # what only the deployment reads
+    assert whys(cpu=replace(CPU, memory_mb=1024)) == ["", ""]  # as many threads to be fast on
+    assert whys(cpu=replace(CPU, memory_mb=3008)) == [stale, ""]
     assert whys(cpu=replace(CPU, max_tokens=16)) == [stale, ""]
     assert whys(gate=Gate(min_agreement=0.5)) == [stale, stale]
     (out / "tiny/evidence/gpu.json").unlink()

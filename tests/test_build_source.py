@@ -2,14 +2,15 @@
 
 import json
 import shutil
-import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 import build
 from build.errors import SourceError
+from build.memory import short_of
 from build.rows import MAX_MISTAKES, read_rows
 from build.source import digest_of, inspect
 from contracts.specs import CpuSpec, ModelSpec
@@ -57,16 +58,6 @@ def pickled(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
 
-def huge(folder: Path) -> None:
-    """A file of 600 million weights, which are 2.4 GB in full precision; nothing of it is on the disk."""
-    numbers = 600_000_000
-    tensor = {"dtype": "I8", "shape": [numbers // 1000, 1000], "data_offsets": [0, numbers]}
-    header = json.dumps({"w": tensor}).encode()
-    with (folder / "model.safetensors").open("wb") as file:
-        file.write(struct.pack("<Q", len(header)) + header)
-        file.truncate(8 + len(header) + numbers)
-
-
 def prompted(folder: Path) -> None:
     """A folder whose model is asked with a prompt that the caller never writes."""
     settings = {"prompts": {"query": "query: "}, "default_prompt_name": "query"}
@@ -99,7 +90,6 @@ TWICE = {"0": "a", "1": "a", "2": "b"}
         (CLASSES, cut("model.safetensors", 4), "model.safetensors is cut short; copy it again"),
         (CLASSES, cut("model.safetensors", 200), "model.safetensors is cut short; copy it again"),
         (CLASSES, cut("model.safetensors", 50_000), "model.safetensors is 50000 bytes but says 87004"),
-        (CLASSES, huge, "has 0.60 billion weights, which are 2.4 GB in full precision, and one ONNX file holds 2 GB"),
         (CLASSES, cut("config.json", 20), "config.json cannot be read"),
         (CLASSES, change("config.json", architectures=["BertModel"]), "its architecture is BertModel, but"),
         (CLASSES, change("config.json", id2label={}), NAMES),
@@ -122,6 +112,20 @@ def test_an_unusable_source_is_named_with_what_to_do(
     source, mistakes = inspect(folder, task, None)
     assert (source, len(mistakes)) == (None, 1)
     assert mistakes[0].startswith(f"{folder}: {mistake}")
+
+
+def test_more_weights_than_the_machine_has_memory_for_are_planned_and_not_built(
+    sources: dict[Task, Path], tmp_path: Path
+) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": "a good film"}])
+    (step,) = build.plan(deployment(sources[CLASSES], rows, gpu=None), tmp_path / "out")
+    assert 10_000 < step.source.weights < 30_000
+    steps = (replace(step, source=replace(step.source, weights=10**11)),)
+    with pytest.raises(SourceError, match=r"has 100\.00 billion weights, which take some 1600 GB"):
+        build.run(steps, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert short_of(600_000_000, memory=10**10) == ""
+    assert "this machine has 8 GB" in short_of(600_000_000, memory=8 * 10**9)
 
 
 def test_a_layer_that_is_not_known_is_named(sources: dict[Task, Path], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import build
 from build.gate import measure
 from build.perplexity import WriterFigures
+from build.progress import silent
 from build.rows import read_rows
 from build.source import inspect
 from build.writers import CAUSAL, SEQ2SEQ
@@ -83,7 +84,7 @@ def test_rows_with_a_target_are_judged_by_it(make: Callable[[Path], Path], tmp_p
     rows, wrong = read_rows(path, task, None)
     assert wrong == []
     family = SEQ2SEQ if task is Task.TEXT2TEXT_GENERATION else CAUSAL
-    found = family.original(source, rows, tmp_path)
+    found = family.original(source, rows, tmp_path, silent)
     figures = measure(task, found, found, rows)
     assert isinstance(figures, WriterFigures)
     assert (figures.reference, figures.agreement, figures.ratio) == ("labels", 1, 1)

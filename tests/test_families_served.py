@@ -9,6 +9,7 @@ import pytest
 from build.attempt import seal
 from build.families import family_of
 from build.plan import plan
+from build.progress import silent
 from contracts.tasks import Task, Tier
 from tests.handled import FORBIDDEN, run
 from tests.tiny_bert import deployment, write_rows
@@ -54,7 +55,7 @@ def test_a_family_is_served_by_the_function(
     for folder in (prepared, parts):
         folder.mkdir()
     family.prepare(step.source, prepared, lambda told: None)
-    original = family.original(step.source, step.rows, prepared)
+    original = family.original(step.source, step.rows, prepared, silent)
     recipe = family.recipes(step.source, Tier.CPU, False)[0]
     family.make(recipe, step.source, prepared, step.rows, parts)
     seal(tmp_path / "cpu", step, recipe, parts, original)

@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
 import build as builder
-from contracts.specs import Deployment
+from contracts.specs import Deployment, Objective
 
 # Without a terminal, seconds between two lines about one artefact.
 EVERY_S = 5.0
@@ -46,6 +47,17 @@ class Lines:
         self.told[name] = now
         line = f"{done:4.0%} {name}: {stage}"
         self.log.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def aimed(deployment: Deployment, objective: Objective | None) -> Deployment:
+    """The deployment with that objective for every model on a CPU; itself where none is given."""
+    if objective is None:
+        return deployment
+    models = (
+        replace(model, cpu=replace(model.cpu, objective=objective)) if model.cpu else model
+        for model in deployment.models
+    )
+    return replace(deployment, models=tuple(models))
 
 
 def build(

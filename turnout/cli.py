@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from contracts.models_toml import read_models_toml
+from contracts.specs import Objective
 from contracts.tasks import Tier
 from turnout.keys import add_key, read_keys, remove_key
 from turnout.plainly import plainly
@@ -64,6 +65,10 @@ def build_command(
     ] = None,
     config: Config = CONFIG,
     out_dir: Out = OUT,
+    objective: Annotated[
+        Objective | None,
+        typer.Option(help="What ships is best at, rather than what models.toml says."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Turn each model's source into sealed artefacts, and prove that they answer like the original.
@@ -72,7 +77,8 @@ def build_command(
     """
     from turnout import building
 
-    built = building.build(read_models_toml(config), out_dir, models or None, log)
+    wanted = building.aimed(read_models_toml(config), objective)
+    built = building.build(wanted, out_dir, models or None, log)
     emit(as_json, built, lambda: building.show(built, out))
 
 
