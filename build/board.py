@@ -21,6 +21,8 @@ FIGURES = (
     "metric_built",
     "perplexity_original",
     "perplexity_built",
+    "spearman_original",
+    "spearman_built",
     "cosine_mean",
     "cosine_p5",
     "cosine_min",

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from build import perplexity
-from build.metrics import METRICS, MULTI_LABEL, WRITES, Floats, Metric, Outputs
+from build import cosines, perplexity, wordfigures
+from build.cosines import VectorFigures
+from build.metrics import METRICS, MULTI_LABEL, WRITES, Floats, Metric, Outputs, lost
 from build.perplexity import ScoreFigures, WriterFigures
 from build.resampling import drawn, wilson
 from build.rows import Row
@@ -35,13 +36,7 @@ class AnswerFigures:
     agreement_high: float
 
     def failures(self, gate: Gate) -> list[str]:
-        least = self.metric_original * gate.min_accuracy_ratio
-        failures = []
-        if self.metric_built < least:
-            failures.append(
-                f"{self.metric} {self.metric_built:.4f} is below {least:.4f} "
-                f"(min_accuracy_ratio {gate.min_accuracy_ratio:g} of the original's {self.metric_original:.4f})"
-            )
+        failures = lost(self.metric, self.metric_built, self.metric_original, gate)
         if self.agreement < gate.min_agreement:
             failures.append(
                 f"same answer on {self.agreement:.4f}, below min_agreement {gate.min_agreement:g}"
@@ -63,40 +58,6 @@ class AnswerFigures:
         return gate.min_agreement
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VectorFigures:
-    """An encoder against its original: cosine similarity of their vectors, text by text."""
-
-    cosine_mean: float
-    cosine_p5: float
-    cosine_min: float
-
-    def failures(self, gate: Gate) -> list[str]:
-        checks = (
-            ("mean cosine", self.cosine_mean, "min_cosine_mean", gate.min_cosine_mean),
-            ("5th percentile of the cosine", self.cosine_p5, "min_cosine_p5", gate.min_cosine_p5),
-        )
-        return [
-            f"{what} {value:.4f} is below {key} {least:g}"
-            for what, value, key, least in checks
-            if value < least
-        ]
-
-    @property
-    def what(self) -> str:
-        return "mean cosine to the vectors here"
-
-    @property
-    def nearness(self) -> float:
-        """How near it comes to the original: 1 is the same."""
-        return self.cosine_mean
-
-    @staticmethod
-    def least(gate: Gate) -> float:
-        """The nearness that the gate asks for."""
-        return gate.min_cosine_mean
-
-
 Figures = AnswerFigures | VectorFigures | ScoreFigures | WriterFigures
 Answered = Sequence[Outputs]
 
@@ -104,11 +65,9 @@ Answered = Sequence[Outputs]
 def measure(task: Task, built: Answered, original: Answered, rows: Sequence[Row]) -> Figures:
     """Outputs of the candidate and of the original, row by row -> figures."""
     if task is Task.FEATURE_EXTRACTION:
-        return _vectors(built, original)
+        return cosines.compared(built, original, rows)
     if task is Task.WORD_VECTORS:
-        from build.wordfigures import measure as measure_words  # which rests on this module
-
-        return measure_words(_vectors(built, original), built, original, rows)
+        return wordfigures.measure(built, original, rows)
     if task is Task.LANGUAGE_MODEL_SCORING:
         return perplexity.scored(built, original)
     if task in WRITES:
@@ -156,22 +115,6 @@ def _bootstrap(metric: Metric, before: Floats, after: Floats) -> tuple[float, fl
     differences = metric.value(resampled @ after) - metric.value(resampled @ before)
     low, high = np.percentile(differences, [2.5, 97.5])
     return float(low), float(high)
-
-
-def _vectors(built: Answered, original: Answered) -> VectorFigures:
-    ours, theirs = _embeddings(built), _embeddings(original)
-    norms = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
-    cosine = (ours * theirs).sum(axis=1) / np.maximum(norms, 1e-12)
-    return VectorFigures(
-        cosine_mean=float(cosine.mean()),
-        cosine_p5=float(np.percentile(cosine, 5)),
-        cosine_min=float(cosine.min()),
-    )
-
-
-def _embeddings(answered: Answered) -> Floats:
-    """All vectors of all rows; a word that is not known has none."""
-    return np.array([o["embedding"] for row in answered for o in row if "embedding" in o])
 
 
 def figures_of(figures: Figures) -> dict[str, Any]:

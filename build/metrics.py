@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.specs import Gate
 from contracts.tasks import Task
 
 Outputs = Sequence[dict[str, Any]]
@@ -31,6 +32,18 @@ class Metric:
     counts: Callable[[Any, Any], tuple[float, ...]]
     value: Callable[[Floats], Floats]
     right: Callable[[Any], Any] = staticmethod(lambda answer: answer)
+
+
+def lost(name: str, built: float, original: float, gate: Gate) -> list[str]:
+    """What the gate says of a metric that has fallen too far; a correlation may be below 0, and falls farther there."""
+    ratio = gate.min_accuracy_ratio
+    least = original * ratio if original >= 0 else original * (2 - ratio)
+    if built >= least:
+        return []
+    return [
+        f"{name} {built:.4f} is below {least:.4f} "
+        f"(min_accuracy_ratio {ratio:g} of the original's {original:.4f})"
+    ]
 
 
 def _share(sums: Floats) -> Floats:

@@ -19,7 +19,7 @@ from contracts.tasks import Task, Tier
 from functions.inference.session import threads_of
 
 # Raised whenever our own code would build other bytes from the same inputs.
-REVISION = 5
+REVISION = 6
 TOOLS = ("onnx", "onnxruntime", "optimum", "optimum-onnx", "tokenizers", "torch", "transformers")
 
 

@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from build import told
+
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 340, 64, 44, 20, 20
 # How wide a character of a name is on the whole.
 CHARACTER = 6
@@ -41,11 +43,18 @@ def pareto_plot(candidates: Sequence[Candidate], limit: float, unit: str) -> str
     for number, c in order:
         radius = 7 + 15 * math.sqrt(c["bytes"] / biggest)
         parts.append(
-            f'<g class="{kind(c)}"><title>{html.escape(c["recipe"])}</title>'
+            f'<g class="{kind(c)}"><title>{html.escape(_named(c))}</title>'
             f'<circle cx="{x(c["expected_ms"]):.1f}" cy="{y(nearness(c)):.1f}" r="{radius:.1f}"/>'
             f'<text x="{x(c["expected_ms"]):.1f}" y="{y(nearness(c)) + 4:.1f}" text-anchor="middle">{number}</text></g>'
         )
     return _svg(parts, "Candidates by latency and by nearness to the original")
+
+
+def _named(candidate: Candidate) -> str:
+    """What stands beside the pointer: the recipe, and the task's metric where there is one."""
+    if "metric" not in candidate:
+        return str(candidate["recipe"])
+    return f"{candidate['recipe']}, {candidate['metric']} {told.metric(candidate)}"
 
 
 def kind(candidate: Candidate) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from build import told
 from build.plot import kind, latency_plot, nearness, pareto_plot
 from build.publish import write_whole
 
@@ -44,12 +45,7 @@ def _text(value: object) -> str:
 
 def _tier(document: Document, gate: float) -> str:
     parts = [f"<h2>{_text(document['tier'])}: {_text(document['recipe'])}</h2>", _cards(document)]
-    if "metric" in document:
-        parts.append(f"<p>{_sentence(document)}</p>")
-    if document.get("pairs"):
-        parts.append(f"<p>{_judged(document)}</p>")
-    if "ratio" in document:
-        parts.append(f"<p>{_perplexities(document)}</p>")
+    parts += [f"<p>{_text(sentence)}</p>" for sentence in told.sentences(document)]
     if len(document["candidates"]) > 1 and document["expected_ms"]:
         parts += _tried(document, gate)
     if document["processors"]:
@@ -84,81 +80,26 @@ def _unit(document: Document) -> str:
 
 def _cards(document: Document) -> str:
     before, after = document["bytes_original"] / 1e6, document["bytes_built"] / 1e6
-    cards = [(f"{before:.1f} → {after:.1f} MB", "size"), (_text(document["version"]), "version")]
+    cards = [(_text(big), small) for big, small in told.cards(document)]
     if document["expected_ms"]:
-        cards.insert(
-            0, (f"{document['expected_ms']:.2f} ms", f"a {_unit(document)}, on rows like yours")
-        )
-    if "metric" in document:
-        metric = f"{document['metric_original']:.1%} → {document['metric_built']:.1%}"
-        cards.insert(0, (metric, f"{document['metric']} on {document['rows']} rows"))
-        cards.insert(1, (f"{document['agreement']:.2%}", "answered as by the original"))
-    elif "ratio" in document:
-        metric = f"{document['perplexity_original']:.2f} → {document['perplexity_built']:.2f}"
-        cards.insert(0, (metric, f"perplexity of {document['tokens']} tokens"))
-        cards.insert(
-            1, (f"{document['difference_p95']:.4f}", "nats, 95 % of tokens differ by less")
-        )
-        if "agreement" in document:
-            cards.insert(1, (f"{document['agreement']:.2%}", "of next tokens are the original's"))
-    else:
-        cards.insert(0, (f"{document['cosine_mean']:.4f}", "mean cosine to the original"))
-        cards.insert(1, (f"{document['cosine_p5']:.4f}", "5th percentile of the cosine"))
-    if "neighbours" in document:
-        cards.insert(2, (f"{document['neighbours']:.1%}", "of the nearest words are the same"))
+        took = f"{document['expected_ms']:.2f} ms"
+        cards.append((took, f"a {_unit(document)}, on rows like yours"))
+    cards += [(f"{before:.1f} → {after:.1f} MB", "size"), (_text(document["version"]), "version")]
     inner = "".join(
         f'<div class="card"><b>{big}</b><span>{_text(s)}</span></div>' for big, s in cards
     )
     return f'<div class="cards">{inner}</div>'
 
 
-def _sentence(document: Document) -> str:
-    labels = (
-        "measured on your labels"
-        if document["reference"] == "labels"
-        else "your rows have no labels, so the original's own answers are the reference"
-    )
-    return _text(
-        f"The {document['metric']} of what was built minus the original's lies between "
-        f"{document['difference_low']:+.2%} and {document['difference_high']:+.2%} (95 %, paired bootstrap), {labels}. "
-        f"Of all such rows, {document['agreement_low']:.2%} to {document['agreement_high']:.2%} are answered alike "
-        "(95 %, Wilson)."
-    )
-
-
-def _judged(document: Document) -> str:
-    return _text(
-        f"On {document['pairs']} pairs of words, Spearman's rank correlation with the scores in your rows is "
-        f"{document['spearman_original']:.4f} by the original and {document['spearman_built']:.4f} by what was built; "
-        f"the difference lies between {document['difference_low']:+.4f} and {document['difference_high']:+.4f} "
-        "(95 %, paired bootstrap)."
-    )
-
-
-def _perplexities(document: Document) -> str:
-    return _text(
-        f"The perplexity of what was built over the original's is {document['ratio']:.4f}, and lies between "
-        f"{document['ratio_low']:.4f} and {document['ratio_high']:.4f} (95 %, paired bootstrap over rows). No token's "
-        f"log-probability differs by more than {document['difference_max']:.4f} nats."
-    )
-
-
-def _metric(candidate: Document) -> str:
-    """The figure besides nearness: the metric, the perplexity, or the 5th percentile of the cosine."""
-    if "metric_built" in candidate:
-        return f"{candidate['metric_built']:.2%}"
-    if "ratio" in candidate:
-        return f"{candidate['perplexity_built']:.2f}"
-    return f"{candidate['cosine_p5']:.4f}"
-
-
 def _candidates(candidates: Sequence[Document], unit: str) -> str:
     lengths = list(candidates[0]["ms"])
+    of, _ = told.interval(candidates[0])
     head = [
         "",
         "recipe",
         "alike",
         "metric",
+        *([of] if of else []),
         "MB",
         f"ms/{unit}",
         *(f"{t} tokens" for t in lengths),
@@ -170,7 +111,8 @@ def _candidates(candidates: Sequence[Document], unit: str) -> str:
         why = "".join(f'<div class="why">{_text(f)}</div>' for f in c["failures"])
         cells = [
             f"{nearness(c):.2%}",
-            _metric(c),
+            told.metric(c),
+            *([told.interval(c)[1]] if of else []),
             f"{c['bytes'] / 1e6:.1f}",
             f"{c['expected_ms']:.2f}",
             *(f"{c['ms'][t]:.2f}" for t in lengths),

@@ -45,29 +45,42 @@ def read_rows(path: Path, task: Task, labels: Labels) -> tuple[tuple[Row, ...], 
         if not line.strip():
             continue
         try:
-            rows.append(FORMS.get(task, _plain)(_object(line), labels))
+            rows.append(FORMS[task](_object(line), labels))
         except _Wrong as wrong:
             mistakes.append(f"{path}:{number}: {wrong}")
-    mistakes += _whole(path, rows, task) if not mistakes else []
+    whole = _whole(path, rows, task, wrong=len(mistakes))
     if len(mistakes) > MAX_MISTAKES:
         mistakes[MAX_MISTAKES:] = [
             f"{path}: and {len(mistakes) - MAX_MISTAKES} more lines like these"
         ]
-    return tuple(rows), mistakes
+    return tuple(rows), [*mistakes, *whole]
 
 
-def _whole(path: Path, rows: Sequence[Row], task: Task) -> list[str]:
-    """What is wrong with the file as a whole."""
-    if not rows:
-        example = EXAMPLES.get(task, EXAMPLES[Task.FEATURE_EXTRACTION])
-        return [f"{path}: has no rows; write one JSON object a line, such as {example}"]
+def _whole(path: Path, rows: Sequence[Row], task: Task, *, wrong: int) -> list[str]:
+    """What is wrong with the file as a whole, as far as the other lines tell that where some are wrong."""
+    if not rows and not wrong:
+        return [f"{path}: has no rows; write one JSON object a line, such as {EXAMPLES[task]}"]
+    scored = task in (Task.FEATURE_EXTRACTION, Task.WORD_VECTORS)
     labelled = sum(row.answer is not None for row in rows)
     if 0 < labelled < len(rows):
         return [
-            f"{path}: {labelled} of {len(rows)} rows have a right answer; give it to all of them, or to "
+            f"{path}: {labelled} of {len(rows)} {'other ' * bool(wrong)}rows have a "
+            f"{'score' if scored else 'right answer'}; give it to all of them, or to "
             "none and the original's own answers are the reference"
         ]
+    if labelled and not wrong and task is Task.FEATURE_EXTRACTION:
+        return _all_alike(path, rows)
     return []
+
+
+def _all_alike(path: Path, rows: Sequence[Row]) -> list[str]:
+    """A mistake where the scores rank nothing."""
+    if len({row.answer for row in rows}) > 1:
+        return []
+    return [
+        f"{path}: every score is {rows[0].answer:g}, which ranks nothing; give pairs that are more alike and "
+        "less, or leave the scores out"
+    ]
 
 
 def _object(line: str) -> dict[str, Any]:
@@ -162,19 +175,31 @@ def _conll(row: dict[str, Any], labels: Labels) -> Row:
     return Row(request=_request(text), answer=frozenset(found))
 
 
-def _plain(row: dict[str, Any], labels: Labels) -> Row:
-    return Row(request=_request(_text(row)))
-
-
 def _word(row: dict[str, Any], labels: Labels) -> Row:
     """A word; or two, and how alike people find them."""
     word = _text(row)
     if "other" not in row and "score" not in row:
         return Row(request=_request(word, nearest=NEAREST))
+    score = _score(row, "text", "other")
+    return Row(request=_request(word, _text(row, "other"), nearest=NEAREST), answer=score)
+
+
+def _score(row: dict[str, Any], one: str, other: str) -> float:
     score = row.get("score")
     if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) < 1e300:
-        raise _Wrong('"score" has to be a number that says how alike "text" and "other" are')
-    return Row(request=_request(word, _text(row, "other"), nearest=NEAREST), answer=float(score))
+        raise _Wrong(f'"score" has to be a number that says how alike "{one}" and "{other}" are')
+    return float(score)
+
+
+def _likened(row: dict[str, Any], labels: Labels) -> Row:
+    """A text; or two, and how alike people find them: in our words, or in the columns of the STS benchmark."""
+    sts = "sentence1" in row
+    one, other = ("sentence1", "sentence2") if sts else ("text", "text_pair")
+    text = _text(row, one)
+    if other not in row and "score" not in row:
+        return Row(request=_request(text))
+    score = _score(row, one, other)
+    return Row(request=_request(text, _text(row, other)), answer=score)
 
 
 def _prompted(row: dict[str, Any], labels: Labels) -> Row:
@@ -216,7 +241,7 @@ FORMS: dict[Task, Callable[[dict[str, Any], Labels], Row]] = {
     Task.TOKEN_CLASSIFICATION: _tagged,
     Task.ZERO_SHOT_CLASSIFICATION: _candidates,
     Task.TEXT_RANKING: _ranked,
-    Task.FEATURE_EXTRACTION: _plain,
+    Task.FEATURE_EXTRACTION: _likened,
     Task.FILL_MASK: _filled,
     Task.QUESTION_ANSWERING: _answered,
     Task.TEXT_GENERATION: _prompted,
@@ -229,10 +254,11 @@ EXAMPLES: dict[Task, str] = {
     Task.TOKEN_CLASSIFICATION: '{"text": "...", "entities": [{"start": 0, "end": 5, "label": "PER"}]}',
     Task.ZERO_SHOT_CLASSIFICATION: '{"text": "...", "candidate_labels": ["...", "..."], "label": "..."}',
     Task.TEXT_RANKING: '{"query": "...", "texts": ["...", "..."], "label": 0}',
-    Task.FEATURE_EXTRACTION: '{"text": "..."}',
+    Task.FEATURE_EXTRACTION: '{"text": "..."} or {"text": "...", "text_pair": "...", "score": 3.8}',
     Task.FILL_MASK: '{"text": "... [MASK] ...", "label": "..."}',
     Task.TEXT_GENERATION: '{"text": "..."} or {"text": "...", "target": "what follows"}',
     Task.TEXT2TEXT_GENERATION: '{"text": "..."} or {"text": "...", "target": "the right answer"}',
     Task.QUESTION_ANSWERING: '{"question": "...", "context": "...", "answers": ["..."]}',
+    Task.LANGUAGE_MODEL_SCORING: '{"text": "..."}',
     Task.WORD_VECTORS: '{"text": "king"} or {"text": "king", "other": "queen", "score": 8.6}',
 }

@@ -10,7 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from build.blocks import BLOCK, in_blocks, pack
-from build.gate import AnswerFigures, VectorFigures, figures_of, measure
+from build.cosines import VectorFigures
+from build.gate import AnswerFigures, figures_of, measure
 from build.graphs import products
 from build.resampling import wilson
 from build.rows import Row
@@ -33,6 +34,12 @@ def answers(original: float, built: float, agreement: float) -> AnswerFigures:
         agreement=agreement,
         agreement_low=0,
         agreement_high=1,
+    )
+
+
+def vectors(mean: float, p5: float) -> VectorFigures:
+    return VectorFigures(
+        cosine_mean=mean, cosine_low=0, cosine_high=1, cosine_p5=p5, cosine_min=0.1
     )
 
 
@@ -61,9 +68,9 @@ def labels(names: str) -> list[list[dict[str, Any]]]:
                 "same answer on 0.0000, below min_agreement 0.98",
             ],
         ),
-        (VectorFigures(cosine_mean=0.99, cosine_p5=0.985, cosine_min=0.1), []),
+        (vectors(0.99, 0.985), []),
         (
-            VectorFigures(cosine_mean=0.9899, cosine_p5=0.9849, cosine_min=0.9),
+            vectors(0.9899, 0.9849),
             [
                 "mean cosine 0.9899 is below min_cosine_mean 0.99",
                 "5th percentile of the cosine 0.9849 is below min_cosine_p5 0.985",
@@ -139,6 +146,8 @@ def test_vectors_are_measured_by_their_angle_and_not_by_their_length() -> None:
     root = 2**-0.5
     assert figures_of(measure(Task.FEATURE_EXTRACTION, built, original, [ROW] * 3)) == {
         "cosine_mean": round((2 + root) / 3, 6),
+        "cosine_low": round(root, 6),
+        "cosine_high": 1,
         "cosine_p5": round(root + 0.1 * (1 - root), 6),
         "cosine_min": round(root, 6),
     }

@@ -204,6 +204,8 @@ def test_the_digest_of_a_source_covers_its_files_and_their_names(
                 ":3: not a JSON object; write one a line",
                 ':4: no "text"; every row needs one that is not empty',
                 ":6: the model does not know the label 'great'; it knows bad, good, so-so",
+                ": 1 of 2 other rows have a right answer; give it to all of them, or to none and the original's own "
+                "answers are the reference",
             ],
         ),
     ],

@@ -5,7 +5,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from gensim.models import KeyedVectors
 
@@ -13,7 +12,7 @@ import build
 from build.errors import SourceError
 from build.gate import measure
 from build.rows import read_rows
-from build.wordfigures import WordFigures, spearman
+from build.wordfigures import WordFigures
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
 from contracts.specs import Gate
@@ -80,20 +79,6 @@ def test_the_correlation_with_what_people_say_is_gensims(tmp_path: Path) -> None
     assert figures.pairs == 353 - round(353 * unknown / 100)
     assert (figures.difference_low, figures.difference_high) == (0, 0)
     assert figures.found < 1
-
-
-def test_a_resample_weighs_a_row_as_often_as_it_was_drawn() -> None:
-    generator = np.random.default_rng(5)
-    one = generator.integers(0, 5, 30).astype(np.float64)
-    other = one + generator.integers(0, 4, 30)
-    weights = generator.multinomial(30, np.full(30, 1 / 30), 8).astype(np.float64)
-    repeated = [
-        spearman(np.repeat(one, w), np.repeat(other, w), np.ones((1, w.sum())))[0]
-        for w in weights.astype(int)
-    ]
-    assert spearman(one, other, weights) == pytest.approx(np.array(repeated))
-    assert spearman(one, np.ones(30), weights).tolist() == [0] * 8
-    assert spearman(one, -one, np.ones((1, 30)))[0] == pytest.approx(-1)
 
 
 def test_vectors_that_came_out_otherwise_do_not_pass(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ def test_a_file_full_of_mistakes_lists_them_all(tmp_path: Path) -> None:
         [models.b]
         task = "feature-extraction"
         gpu = { instance = "g5.xlarge" }
-        gate = { min_accuracy_ratio = 0.9, min_cosine_mean = 1.5 }
+        gate = { max_perplexity_ratio = 1.1, min_cosine_mean = 1.5 }
         [models.c]
         source = "c"
         task = "feature-extraction"
@@ -119,7 +119,8 @@ def test_a_file_full_of_mistakes_lists_them_all(tmp_path: Path) -> None:
         "  models.b.eval: is missing; add eval = a path, as text",
         "  models.b.gpu.instance: 'g5.xlarge' does not fit; write a SageMaker instance type such as "
         '"ml.g6.xlarge"',
-        "  models.b.gate.min_accuracy_ratio: unknown key; the keys here are min_cosine_mean, min_cosine_p5",
+        "  models.b.gate.max_perplexity_ratio: unknown key; the keys here are min_cosine_mean, min_cosine_p5, "
+        "min_accuracy_ratio",
         "  models.b.gate.min_cosine_mean: 1.5 does not fit; write a number from 0 to 1",
         '  models.c: no tier; add cpu = {} or gpu = { instance = "ml.g6.xlarge" }',
     ]

@@ -133,7 +133,7 @@ def notes(one: dict[str, Any]) -> list[str]:
 def proof(one: dict[str, Any]) -> str:
     """The gate's figures in few words."""
     if "cosine_mean" in one:
-        return f"cosine {one['cosine_mean']:.4f} mean, {one['cosine_p5']:.4f} 5th percentile"
+        return _vectors(one)
     if "ratio" in one:
         perplexity = f"perplexity {one['perplexity_original']:.2f} → {one['perplexity_built']:.2f}"
         if "agreement" in one:
@@ -143,3 +143,14 @@ def proof(one: dict[str, Any]) -> str:
         f"{one['metric']} {one['metric_original']:.1%} → {one['metric_built']:.1%}, "
         f"same answer {one['agreement']:.1%}"
     )
+
+
+def _vectors(one: dict[str, Any]) -> str:
+    cosine = f"cosine {one['cosine_mean']:.4f} mean"
+    if "metric" in one:
+        change = f"{one['metric_original']:.4f} → {one['metric_built']:.4f}"
+        apart = f"{one['difference_low']:+.4f} to {one['difference_high']:+.4f}"
+        return f"{one['metric']} {change} ({apart}), {cosine}"
+    if "cosine_low" in one:  # evidence of an earlier build has no interval
+        cosine += f" ({one['cosine_low']:.4f} to {one['cosine_high']:.4f})"
+    return f"{cosine}, {one['cosine_p5']:.4f} 5th percentile"
