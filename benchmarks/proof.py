@@ -4,11 +4,20 @@ The figures are the evidence that `turnout build` wrote; `make models` makes it.
 """
 
 import json
+from typing import Any
 
 from benchmarks.record import ROOT, Row, write
 from turnout.building import proof
 
 OUT = ROOT / "models.out"
+# The stage that asks what is to ship on emulated processors.
+EMULATED = "choosing"
+
+
+def took(document: dict[str, Any]) -> dict[str, float]:
+    """Seconds by stage."""
+    seconds: dict[str, float] = document["seconds"]
+    return seconds
 
 
 def main() -> None:
@@ -22,7 +31,8 @@ def main() -> None:
             "against the original": proof(one),
             "MB before": round(one["bytes_original"] / 1e6, 1),
             "MB after": round(one["bytes_built"] / 1e6, 1),
-            "seconds": round(sum(one["seconds"].values())),
+            "s to build": round(sum(took(one).values()) - took(one)[EMULATED]),
+            "s on other processors": round(took(one)[EMULATED]),
         }
         for one in found
     ]
