@@ -22,7 +22,7 @@ from build.huggingface import (
     read_max_tokens,
 )
 from build.pooling import read_pooling
-from build.source import ONNX, Source, Unusable, digest_of
+from build.source import ONNX, PARTS, Source, Unusable, digest_of
 from build.weights import optional_json
 from contracts.specs import Hints
 from contracts.tasks import Task
@@ -65,15 +65,17 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         labels = _labels_of(config, task)
     pooled = task is Task.FEATURE_EXTRACTION and _rank(graph) == 3
     pooling = read_pooling(folder) if pooled else None
+    data = external_files(path)
     return Source(
         kind=ONNX,
         folder=folder,
         task=task,
-        digest=digest_of(folder, tokenizer),
+        # Data may be called anything, so they count whether their names are those of a model's parts or not.
+        digest=digest_of(folder, tokenizer, *(p for p in data if p.suffix not in PARTS)),
         tokenizer=tokenizer,
         file=path,
         inputs=hints.inputs or tuple(names),
-        weight_bytes=sum(p.stat().st_size for p in (path, *external_files(path))),
+        weight_bytes=sum(p.stat().st_size for p in (path, *data)),
         model_type=str(config.get("model_type", "")),
         heads=int(config.get("num_attention_heads", 0)),
         hidden=int(config.get("hidden_size", 0)),
