@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from build.errors import ExportFailed
+from build.errors import ExportFailed, SourceError
 from build.ggufheader import Header, read_header
 from build.quiet import quiet
 from build.source import GGUF, Source, Unusable, digest_of
@@ -137,7 +137,7 @@ def folder_of(source: Source, prepared: Path) -> Path:
 
 
 def unpack(path: Path, folder: Path) -> None:
-    """The file as a Hugging Face folder in full precision; raises ExportFailed."""
+    """The file as a Hugging Face folder in full precision; raises ExportFailed, or SourceError for NaN."""
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
     from transformers.modeling_utils import no_init_weights
@@ -167,8 +167,8 @@ def unpack(path: Path, folder: Path) -> None:
 def _check_finite(model: Any, path: Path) -> None:
     for name, parameter in model.named_parameters():
         if not math.isfinite(float(parameter.detach().abs().max())):
-            raise ExportFailed(
-                f"{path}: {name} holds numbers that are not finite; convert it again"
+            raise SourceError(
+                [f"{path}: {name} holds numbers that are not finite; convert it again"]
             )
 
 

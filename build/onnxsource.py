@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from build import tails
 from build.bare import check_inputs, fixed_length, limit_of, pad_id, sizes
 from build.errors import ExportFailed
-from build.graphs import every_node
+from build.graphs import every_constant, every_node
 from build.huggingface import (
     read_details,
     read_labels,
@@ -117,21 +117,13 @@ def read_graph(path: Path) -> Any:
         ) from error
     if not model.graph.node:
         raise Unusable(f"{path.name} is not an ONNX file, or has no nodes; copy it again")
-    for tensor in _tensors(model.graph):
+    for name, tensor in every_constant(model.graph):
         if tensor.data_location == TensorProto.EXTERNAL:
-            _check_external(path, tensor)
+            _check_external(path, name, tensor)
     return model
 
 
-def _tensors(graph: Any) -> list[Any]:
-    """All constants, those within nodes and within the graphs of `If` and `Loop` as well."""
-    attributes = [a for node in graph.node for a in node.attribute]
-    inner = [a.g for a in attributes if a.HasField("g")] + [g for a in attributes for g in a.graphs]
-    own = [a.t for a in attributes if a.HasField("t")] + [t for a in attributes for t in a.tensors]
-    return [*graph.initializer, *own, *(tensor for g in inner for tensor in _tensors(g))]
-
-
-def _check_external(path: Path, tensor: Any) -> None:
+def _check_external(path: Path, name: str, tensor: Any) -> None:
     """A location is a path within the graph's folder, whatever links lead there, and the data are all there."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
@@ -139,12 +131,10 @@ def _check_external(path: Path, tensor: Any) -> None:
     target = (inside / location).resolve()
     if not location or Path(location).is_absolute() or not target.is_relative_to(inside):
         raise Unusable(
-            f"{path.name} keeps {tensor.name} at {location!r}, outside of its folder; this is not read"
+            f"{path.name} keeps {name} at {location!r}, outside of its folder; this is not read"
         )
     if not target.is_file():
-        raise Unusable(
-            f"{path.name} keeps {tensor.name} in {location}, which is not there; copy it too"
-        )
+        raise Unusable(f"{path.name} keeps {name} in {location}, which is not there; copy it too")
     end = int(entries.get("offset", 0)) + int(entries.get("length", 0))
     if end > target.stat().st_size:
         raise Unusable(f"{location} is shorter than {path.name} says; copy it again")
@@ -155,7 +145,7 @@ def external_files(path: Path) -> list[Path]:
     graph = onnx.load(path, load_external_data=False).graph
     names = {
         entry.value
-        for tensor in _tensors(graph)
+        for _, tensor in every_constant(graph)
         if tensor.data_location == TensorProto.EXTERNAL
         for entry in tensor.external_data
         if entry.key == "location"

@@ -8,6 +8,7 @@ import onnx
 from onnx import helper
 
 from build.attention import fuse_attention, raised, written_out
+from build.finite import check_finite
 from build.heads import add_head
 from build.memory import give_back
 from build.quiet import quiet
@@ -27,9 +28,10 @@ TOLD = (
 
 
 def plain(source: Source, exported: Path, destination: Path) -> Path:
-    """The graph as it was exported, with the task's head, saved to `destination`."""
+    """The graph as it was exported, with the task's head, saved to `destination`; raises SourceError for NaN in it."""
     model = onnx.load(exported)
     add_head(model.graph, source)
+    check_finite(model.graph, source.file or source.folder)
     return _save(model, destination)
 
 
