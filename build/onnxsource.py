@@ -12,7 +12,17 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper
 
 from build import tails
-from build.bare import check_inputs, fixed_length, limit_of, pad_id, sizes
+from build.bare import (
+    LABELLED,
+    check_inputs,
+    check_labels,
+    check_rows,
+    fixed_length,
+    limit_of,
+    pad_id,
+    sizes,
+)
+from build.embedding import rows_of
 from build.errors import ExportFailed
 from build.graphs import every_constant, every_node
 from build.huggingface import (
@@ -32,12 +42,6 @@ POSITIONS = "position_ids"
 OLDEST_OPSET, OPSET = 13, 18
 QUANTIZED = {"DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "QAttention"}
 OUTPUTS = {Task.QUESTION_ANSWERING: 2}
-LABELLED = {
-    Task.TEXT_CLASSIFICATION: 2,
-    Task.TOKEN_CLASSIFICATION: 2,
-    Task.ZERO_SHOT_CLASSIFICATION: 2,
-    Task.TEXT_RANKING: 1,
-}
 
 
 def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
@@ -63,6 +67,10 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
     labels = hints.labels
     if task in LABELLED and not labels:
         labels = _labels_of(config, task)
+    check_labels(task, _width(graph), labels, paired=True)
+    meant = hints.inputs or tuple(names)
+    if "input_ids" in meant:
+        check_rows(tokenizer, rows_of(graph, names[meant.index("input_ids")]))
     pooled = task is Task.FEATURE_EXTRACTION and _rank(graph) == 3
     pooling = read_pooling(folder) if pooled else None
     data = external_files(path)
@@ -74,7 +82,7 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         digest=digest_of(folder, tokenizer, *(p for p in data if p.suffix not in PARTS)),
         tokenizer=tokenizer,
         file=path,
-        inputs=hints.inputs or tuple(names),
+        inputs=meant,
         weight_bytes=sum(p.stat().st_size for p in (path, *data)),
         model_type=str(config.get("model_type", "")),
         heads=int(config.get("num_attention_heads", 0)),

@@ -8,6 +8,7 @@ import onnx
 from onnx import helper
 
 from build.attention import fuse_attention, raised, written_out
+from build.embedding import check_tokens
 from build.finite import check_finite
 from build.heads import add_head
 from build.memory import give_back
@@ -28,8 +29,12 @@ TOLD = (
 
 
 def plain(source: Source, exported: Path, destination: Path) -> Path:
-    """The graph as it was exported, with the task's head, saved to `destination`; raises SourceError for NaN in it."""
+    """The graph as it was exported, with the task's head, saved to `destination`.
+
+    Raises SourceError for NaN among its weights, and for tokens that it does not know.
+    """
     model = onnx.load(exported)
+    check_tokens(model.graph, source)
     add_head(model.graph, source)
     check_finite(model.graph, source.file or source.folder)
     return _save(model, destination)
