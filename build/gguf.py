@@ -6,8 +6,10 @@ file says.
 """
 
 import contextlib
+import importlib.metadata
 import io
 import math
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +73,7 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source
         tokenizer=path,
         weight_bytes=path.stat().st_size,
         stored=header.quantization,
+        tools={"gguf": importlib.metadata.version("gguf")},
         model_type=header.architecture,
         heads=int(header.of_model("attention.head_count", 0)),
         hidden=int(header.of_model("embedding_length", 0)),
@@ -227,8 +230,12 @@ def _bytewise(keys: Any) -> Any:
 
 
 def _by_transformers(path: Path) -> Any:
-    """SentencePiece's BPE, whose merges transformers finds again from the scores."""
+    """SentencePiece's BPE, whose merges transformers finds again from the scores.
+
+    In a folder of its own: a tokenizer_config.json beside the file would decide which class reads it.
+    """
     from transformers import AutoTokenizer
 
-    with quiet():
-        return AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name).backend_tokenizer
+    with tempfile.TemporaryDirectory() as alone, quiet():
+        (Path(alone) / path.name).symlink_to(path.resolve())
+        return AutoTokenizer.from_pretrained(alone, gguf_file=path.name).backend_tokenizer
