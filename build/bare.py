@@ -96,16 +96,6 @@ def check_labels(task: Task, width: int, labels: Sequence[str], *, paired: bool 
         )
 
 
-def check_rows(tokenizer: Path, rows: int) -> None:
-    """Every token has a row in the embedding; 0 is any number of rows."""
-    most = max(vocabulary(tokenizer.parent, tokenizer.name).values(), default=-1)
-    if rows and most >= rows:
-        raise Unusable(
-            f"{tokenizer.name} makes ids up to {most}, but the embedding has {rows} rows; "
-            "name the tokenizer.json that belongs to the model as `tokenizer`"
-        )
-
-
 def limit_of(max_tokens: int | None, length: int) -> int | None:
     """The tokens read of each text; None where nobody says it."""
     if length and max_tokens and max_tokens > length:

@@ -60,7 +60,8 @@ def every_constant(graph: Any) -> Iterator[tuple[str, Any]]:
     for node in graph.node:
         for attribute in node.attribute:
             own = [attribute.t] if attribute.HasField("t") else []
-            yield from ((node.output[0], tensor) for tensor in (*own, *attribute.tensors))
+            name = next(iter(node.output), "")
+            yield from ((name, tensor) for tensor in (*own, *attribute.tensors))
             for inner in ([attribute.g] if attribute.HasField("g") else []) + list(
                 attribute.graphs
             ):

@@ -16,13 +16,12 @@ from build.bare import (
     LABELLED,
     check_inputs,
     check_labels,
-    check_rows,
     fixed_length,
     limit_of,
     pad_id,
     sizes,
 )
-from build.embedding import rows_of
+from build.embedding import check_ids
 from build.errors import ExportFailed
 from build.graphs import every_constant, every_node
 from build.huggingface import (
@@ -70,7 +69,7 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
     check_labels(task, _width(graph), labels, paired=True)
     meant = hints.inputs or tuple(names)
     if "input_ids" in meant:
-        check_rows(tokenizer, rows_of(graph, names[meant.index("input_ids")]))
+        check_ids(graph, names[meant.index("input_ids")], tokenizer)
     pooled = task is Task.FEATURE_EXTRACTION and _rank(graph) == 3
     pooling = read_pooling(folder) if pooled else None
     data = external_files(path)

@@ -4,12 +4,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import helper, numpy_helper
 
 import build
-from build.embedding import rows_of
 from build.errors import SourceError
 from build.source import Source, inspect
 from contracts.specs import Hints
@@ -59,11 +59,34 @@ def test_a_tokenizer_of_more_tokens_than_the_embedding_has_rows_is_refused_when_
     assert read(bare(tmp_path / "long", table(ROWS + 5), data=data))
 
 
-def test_the_rows_are_those_that_the_tokens_are_looked_up_in_and_no_others(tmp_path: Path) -> None:
-    graph = onnx.load(bare(tmp_path / "bare") / "model.onnx").graph
-    assert (rows_of(graph, "input_ids"), rows_of(graph, "attention_mask")) == (ROWS, 0)
-    graph.node[1].attribute.append(helper.make_attribute("axis", 1))
-    assert rows_of(graph, "input_ids") == 0
+def test_what_is_looked_up_otherwise_than_by_tokens_says_nothing_of_them(tmp_path: Path) -> None:
+    folder = bare(tmp_path / "bare", table(rows=2))
+    model = onnx.load(folder / "model.onnx")
+    cast, gather, *rest = model.graph.node
+    zero = numpy_helper.from_array(np.array(0, np.int64), "zero")
+    less = helper.make_node("Less", ["input_ids", "zero"], ["below"])
+    cast.input[0] = "below"
+    del model.graph.node[:]
+    model.graph.node.extend([less, cast, gather, *rest])
+    model.graph.initializer.append(zero)
+    onnx.save(model, folder / "model.onnx")
+    assert read(folder)
+    cast.input[0] = "input_ids"
+    model.graph.node[1].CopyFrom(cast)
+    onnx.save(model, folder / "model.onnx")
+    assert "but the embedding has 2 rows" in mistakes_of(folder)[0]
+
+
+@pytest.mark.parametrize(("part", "field"), [("node", "input"), ("initializer", "raw_data")])
+def test_a_node_or_constant_that_is_not_whole_is_refused(
+    tmp_path: Path, part: str, field: str
+) -> None:
+    folder = bare(tmp_path / "bare")
+    model = onnx.load(folder / "model.onnx")
+    for entry in getattr(model.graph, part):
+        entry.ClearField(field)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    assert mistakes_of(folder)[0].startswith("has a node or constant that is not whole")
 
 
 def network(path: Path, rows: int, width: int, *, pooled: bool = True) -> Path:
