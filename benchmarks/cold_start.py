@@ -5,7 +5,6 @@ The minimal script is what anyone would write with numpy, onnxruntime and tokeni
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -13,6 +12,7 @@ import time
 from pathlib import Path
 
 from benchmarks.record import ROOT, Row, write
+from build.golden import read_golden
 from local.environments import python_for
 
 MODEL = "support-intent"
@@ -68,10 +68,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=20)
     rounds = parser.parse_args().rounds
     folder = ROOT / "models.out" / MODEL / "cpu"
-    golden = [
-        json.loads(line) for line in (folder / "golden.jsonl").read_text("utf-8").splitlines()
-    ]
-    text, label = golden[0]["inputs"][0], golden[0]["built"][0]["label"]
+    golden = read_golden(folder)[0]
+    text, label = str(golden.request.inputs[0]), golden.built[0]["label"]
     python = python_for(ROOT / "functions/cpu", ROOT / ".turnout/venvs", report=print)
     contenders = {"minimal script": MINIMAL, "cpu function": OURS}
     samples: dict[str, list[float]] = {name: [] for name in contenders}

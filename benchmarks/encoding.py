@@ -40,8 +40,8 @@ def work(model: Path) -> tuple[list[Item], dict[str, Sequence[int]]]:
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
     tokenizer.no_padding()
     tokenizer.no_truncation()
-    lines = (model / "eval.jsonl").read_text("utf-8").splitlines()
-    texts = [json.loads(line)["text"].strip() for line in lines]
+    lines = (model / "eval.jsonl").read_text("utf-8").split("\n")
+    texts = [json.loads(line)["text"].strip() for line in lines if line]
     long = _cut(tokenizer, " ".join(texts[:100]))
     items = [Item(text=t, ids=tuple(tokenizer.encode(t).ids)) for t in [*texts, *long]]
     fixed = {f"{n} tokens": [len(texts) + i] for i, n in enumerate(LENGTHS)}

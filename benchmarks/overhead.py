@@ -122,7 +122,8 @@ def main() -> None:
     folder = ROOT / "models.out" / MODEL / "cpu"
     spec = next(model for model in deployment.models if model.name == MODEL)
     source = words.data / "eval.jsonl" if words.data else spec.eval
-    texts = [json.loads(line)["text"] for line in source.read_text("utf-8").splitlines()]
+    lines = source.read_text("utf-8").split("\n")
+    texts = [json.loads(line)["text"] for line in lines if line]
     calls, prepare = contenders(folder)
     samples: dict[str, list[float]] = {name: [] for name in calls}
     extra: list[float] = []

@@ -20,6 +20,13 @@ TASKS = {
     Task.FEATURE_EXTRACTION: "",
     Task.LANGUAGE_MODEL_SCORING: "",
 }
+# Tasks whose outputs have names, and how many of them at least.
+LABELLED = {
+    Task.TEXT_CLASSIFICATION: 2,
+    Task.TOKEN_CLASSIFICATION: 2,
+    Task.ZERO_SHOT_CLASSIFICATION: 2,
+    Task.TEXT_RANKING: 1,
+}
 # What the token is called that fills a text up, by those who do not say so under `padding`.
 PADDING = ("[PAD]", "<pad>", "<PAD>")
 
@@ -76,6 +83,17 @@ def sizes(shapes: Sequence[Sequence[int]]) -> tuple[bool, int]:
         few, many = sorted(lengths)[:2]
         raise Unusable(f"its inputs want {few} tokens and {many} tokens; export it for one length")
     return bool(batches), max(lengths, default=0)
+
+
+def check_labels(task: Task, width: int, labels: Sequence[str], *, paired: bool = False) -> None:
+    """Each output has its label; 0 is any number. One may stand for two labels where it is still to be `paired`."""
+    many = len(labels)
+    pair = paired and task is Task.TEXT_CLASSIFICATION and (width, many) == (1, 2)
+    if task in LABELLED and width and many and width != many and not pair:
+        raise Unusable(
+            f"answers {width} number{'s' * (width > 1)}, but there are {many} labels; "
+            "name each of its outputs in `labels`"
+        )
 
 
 def limit_of(max_tokens: int | None, length: int) -> int | None:

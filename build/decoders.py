@@ -20,6 +20,7 @@ from onnx import helper, numpy_helper
 from build import inplace
 from build.errors import ExportFailed
 from build.export import OPSET
+from build.finite import check_finite
 from build.graphs import prune
 from build.onnxfile import BESIDE_BYTES, MOST_BYTES, beside_of, save
 from build.quiet import quiet
@@ -36,10 +37,11 @@ Change = Callable[[Any], None]
 
 
 def prepare_causal(folder: Path, destination: Path, context: int) -> None:
-    """`destination/model.onnx`, and what `in_place` needs where that is of use; raises ExportFailed."""
+    """`destination/model.onnx`, and what `in_place` needs where that is of use; raises ExportFailed or SourceError."""
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
         exported = _export(folder, "text-generation-with-past", Path(scratch))
         model = onnx.load(exported / "model.onnx")
+        check_finite(model.graph, folder)
         with _naming(folder):
             last_logits(model.graph)
         settle_shapes(model, exported / "settle.onnx")
@@ -82,7 +84,7 @@ def in_place_of(prepared: Path) -> Change | None:
 
 
 def prepare_seq2seq(folder: Path, destination: Path, context: int) -> None:
-    """`destination/encoder.onnx` and `decoder.onnx`; raises ExportFailed."""
+    """`destination/encoder.onnx` and `decoder.onnx`; raises ExportFailed or SourceError."""
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
         exported = _export(folder, "text2text-generation-with-past", Path(scratch))
         encoder = onnx.load(exported / "encoder_model.onnx")
@@ -90,6 +92,8 @@ def prepare_seq2seq(folder: Path, destination: Path, context: int) -> None:
         with _naming(folder):
             _end_in_keys(encoder.graph, onnx.load(exported / "decoder_model.onnx").graph)
             last_logits(decoder.graph)
+        for graph in (encoder.graph, decoder.graph):
+            check_finite(graph, folder)
         _save(encoder, destination / "encoder.onnx")
         settle_shapes(decoder, exported / "settle.onnx")
         _save(decoder, destination / "decoder.onnx")

@@ -78,7 +78,7 @@ def run(folder: Path, golden: Sequence[Golden]) -> list[Any]:
         timeout=TIMEOUT_S,
         check=False,
     )
-    lines = done.stdout.splitlines()
+    lines = done.stdout.removesuffix("\n").split("\n") if done.stdout else []
     if done.returncode or len(lines) != len(golden):
         last = "".join(done.stderr.strip().splitlines()[-1:])
         raise EdgeDiffers(

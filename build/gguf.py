@@ -6,12 +6,14 @@ file says.
 """
 
 import contextlib
+import importlib.metadata
 import io
 import math
+import tempfile
 from pathlib import Path
 from typing import Any
 
-from build.errors import ExportFailed
+from build.errors import ExportFailed, SourceError
 from build.ggufheader import Header, read_header
 from build.quiet import quiet
 from build.source import GGUF, Source, Unusable, digest_of
@@ -70,6 +72,7 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source
         weight_bytes=path.stat().st_size,
         weights=sum(map(math.prod, header.shapes.values())),
         stored=header.quantization,
+        tools={"gguf": importlib.metadata.version("gguf")},
         model_type=header.architecture,
         heads=int(header.of_model("attention.head_count", 0)),
         hidden=int(header.of_model("embedding_length", 0)),
@@ -136,7 +139,7 @@ def folder_of(source: Source, prepared: Path) -> Path:
 
 
 def unpack(path: Path, folder: Path) -> None:
-    """The file as a Hugging Face folder in full precision; raises ExportFailed."""
+    """The file as a Hugging Face folder in full precision; raises ExportFailed, or SourceError for NaN."""
     from transformers import AutoConfig, AutoModelForCausalLM
     from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
     from transformers.modeling_utils import no_init_weights
@@ -166,8 +169,8 @@ def unpack(path: Path, folder: Path) -> None:
 def _check_finite(model: Any, path: Path) -> None:
     for name, parameter in model.named_parameters():
         if not math.isfinite(float(parameter.detach().abs().max())):
-            raise ExportFailed(
-                f"{path}: {name} holds numbers that are not finite; convert it again"
+            raise SourceError(
+                [f"{path}: {name} holds numbers that are not finite; convert it again"]
             )
 
 
@@ -226,8 +229,12 @@ def _bytewise(keys: Any) -> Any:
 
 
 def _by_transformers(path: Path) -> Any:
-    """SentencePiece's BPE, whose merges transformers finds again from the scores."""
+    """SentencePiece's BPE, whose merges transformers finds again from the scores.
+
+    In a folder of its own: a tokenizer_config.json beside the file would decide which class reads it.
+    """
     from transformers import AutoTokenizer
 
-    with quiet():
-        return AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name).backend_tokenizer
+    with tempfile.TemporaryDirectory() as alone, quiet():
+        (Path(alone) / path.name).symlink_to(path.resolve())
+        return AutoTokenizer.from_pretrained(alone, gguf_file=path.name).backend_tokenizer

@@ -54,6 +54,20 @@ def every_node(graph: Any) -> Iterator[Any]:
             yield from every_node(attribute.g)
 
 
+def every_constant(graph: Any) -> Iterator[tuple[str, Any]]:
+    """All constants by name: initializers, and those within nodes and within the graphs of `If` and `Loop`."""
+    yield from ((tensor.name, tensor) for tensor in graph.initializer)
+    for node in graph.node:
+        for attribute in node.attribute:
+            own = [attribute.t] if attribute.HasField("t") else []
+            name = next(iter(node.output), "")
+            yield from ((name, tensor) for tensor in (*own, *attribute.tensors))
+            for inner in ([attribute.g] if attribute.HasField("g") else []) + list(
+                attribute.graphs
+            ):
+                yield from every_constant(inner)
+
+
 def _reads(node: Any) -> set[str]:
     """The names a node reads, those that graphs within it read from outside among them."""
     within = [a.g for a in node.attribute if a.HasField("g")]

@@ -12,9 +12,18 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper
 
 from build import tails
-from build.bare import check_inputs, fixed_length, limit_of, pad_id, sizes
+from build.bare import (
+    LABELLED,
+    check_inputs,
+    check_labels,
+    fixed_length,
+    limit_of,
+    pad_id,
+    sizes,
+)
+from build.embedding import check_ids
 from build.errors import ExportFailed
-from build.graphs import every_node
+from build.graphs import every_constant, every_node
 from build.huggingface import (
     read_details,
     read_labels,
@@ -23,7 +32,7 @@ from build.huggingface import (
 )
 from build.onnxfile import save
 from build.pooling import read_pooling
-from build.source import ONNX, Source, Unusable, digest_of
+from build.source import ONNX, PARTS, Source, Unusable, digest_of
 from build.weights import optional_json
 from contracts.specs import Hints
 from contracts.tasks import Task
@@ -33,12 +42,6 @@ POSITIONS = "position_ids"
 OLDEST_OPSET, OPSET = 13, 18
 QUANTIZED = {"DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "QAttention"}
 OUTPUTS = {Task.QUESTION_ANSWERING: 2}
-LABELLED = {
-    Task.TEXT_CLASSIFICATION: 2,
-    Task.TOKEN_CLASSIFICATION: 2,
-    Task.ZERO_SHOT_CLASSIFICATION: 2,
-    Task.TEXT_RANKING: 1,
-}
 
 
 def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
@@ -64,17 +67,23 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
     labels = hints.labels
     if task in LABELLED and not labels:
         labels = _labels_of(config, task)
+    check_labels(task, _width(graph), labels, paired=True)
+    meant = hints.inputs or tuple(names)
+    if "input_ids" in meant:
+        check_ids(graph, names[meant.index("input_ids")], tokenizer)
     pooled = task is Task.FEATURE_EXTRACTION and _rank(graph) == 3
     pooling = read_pooling(folder) if pooled else None
+    data = external_files(path)
     return Source(
         kind=ONNX,
         folder=folder,
         task=task,
-        digest=digest_of(folder, tokenizer),
+        # Data may be called anything, so they count whether their names are those of a model's parts or not.
+        digest=digest_of(folder, tokenizer, *(p for p in data if p.suffix not in PARTS)),
         tokenizer=tokenizer,
         file=path,
-        inputs=hints.inputs or tuple(names),
-        weight_bytes=sum(p.stat().st_size for p in (path, *external_files(path))),
+        inputs=meant,
+        weight_bytes=sum(p.stat().st_size for p in (path, *data)),
         model_type=str(config.get("model_type", "")),
         heads=int(config.get("num_attention_heads", 0)),
         hidden=int(config.get("hidden_size", 0)),
@@ -116,21 +125,13 @@ def read_graph(path: Path) -> Any:
         ) from error
     if not model.graph.node:
         raise Unusable(f"{path.name} is not an ONNX file, or has no nodes; copy it again")
-    for tensor in _tensors(model.graph):
+    for name, tensor in every_constant(model.graph):
         if tensor.data_location == TensorProto.EXTERNAL:
-            _check_external(path, tensor)
+            _check_external(path, name, tensor)
     return model
 
 
-def _tensors(graph: Any) -> list[Any]:
-    """All constants, those within nodes and within the graphs of `If` and `Loop` as well."""
-    attributes = [a for node in graph.node for a in node.attribute]
-    inner = [a.g for a in attributes if a.HasField("g")] + [g for a in attributes for g in a.graphs]
-    own = [a.t for a in attributes if a.HasField("t")] + [t for a in attributes for t in a.tensors]
-    return [*graph.initializer, *own, *(tensor for g in inner for tensor in _tensors(g))]
-
-
-def _check_external(path: Path, tensor: Any) -> None:
+def _check_external(path: Path, name: str, tensor: Any) -> None:
     """A location is a path within the graph's folder, whatever links lead there, and the data are all there."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
@@ -138,12 +139,10 @@ def _check_external(path: Path, tensor: Any) -> None:
     target = (inside / location).resolve()
     if not location or Path(location).is_absolute() or not target.is_relative_to(inside):
         raise Unusable(
-            f"{path.name} keeps {tensor.name} at {location!r}, outside of its folder; this is not read"
+            f"{path.name} keeps {name} at {location!r}, outside of its folder; this is not read"
         )
     if not target.is_file():
-        raise Unusable(
-            f"{path.name} keeps {tensor.name} in {location}, which is not there; copy it too"
-        )
+        raise Unusable(f"{path.name} keeps {name} in {location}, which is not there; copy it too")
     end = int(entries.get("offset", 0)) + int(entries.get("length", 0))
     if end > target.stat().st_size:
         raise Unusable(f"{location} is shorter than {path.name} says; copy it again")
@@ -154,7 +153,7 @@ def external_files(path: Path) -> list[Path]:
     graph = onnx.load(path, load_external_data=False).graph
     names = {
         entry.value
-        for tensor in _tensors(graph)
+        for _, tensor in every_constant(graph)
         if tensor.data_location == TensorProto.EXTERNAL
         for entry in tensor.external_data
         if entry.key == "location"

@@ -8,6 +8,8 @@ import onnx
 from onnx import helper
 
 from build.attention import fuse_attention, raised, written_out
+from build.embedding import check_tokens
+from build.finite import check_finite
 from build.heads import add_head
 from build.memory import give_back
 from build.onnxfile import save
@@ -28,9 +30,14 @@ TOLD = (
 
 
 def plain(source: Source, exported: Path, destination: Path) -> Path:
-    """The graph as it was exported, with the task's head, saved to `destination`."""
+    """The graph as it was exported, with the task's head, saved to `destination`.
+
+    Raises SourceError for NaN among its weights, and for tokens that it does not know.
+    """
     model = onnx.load(exported)
+    check_tokens(model.graph, source)
     add_head(model.graph, source)
+    check_finite(model.graph, source.file or source.folder)
     return _save(model, destination)
 
 

@@ -14,10 +14,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from build import tails, tfsource, torchscript
+from build.bare import check_labels
 from build.errors import SourceError
 from build.progress import Tell, counted, silent
 from build.quiet import quiet
-from build.source import HUGGING_FACE, ONNX, SAVED_MODEL, TFLITE, TORCHSCRIPT, Dense, Source
+from build.source import (
+    HUGGING_FACE,
+    ONNX,
+    SAVED_MODEL,
+    TFLITE,
+    TORCHSCRIPT,
+    Dense,
+    Source,
+    Unusable,
+)
 from build.weights import WEIGHTS
 from contracts.manifest import Manifest
 from contracts.prediction import PredictRequest
@@ -47,7 +57,27 @@ def open_original(source: Source, graph: Path) -> Encoder:
 
 
 def _over(forward: Forward, source: Source, names: tuple[str, ...]) -> Encoder:
-    return Encoder.over(forward, source.tokenizer, _manifest(source), input_names=names)
+    checked = _checked(forward, source) if source.inputs else forward
+    return Encoder.over(checked, source.tokenizer, _manifest(source), input_names=names)
+
+
+def _checked(forward: Forward, source: Source) -> Forward:
+    """The pass of a bare graph, which raises SourceError where it answers otherwise than its task wants."""
+    rank = reader_of(source.task).rank
+
+    def ask(feeds: Feeds) -> NDArray[np.float32]:
+        numbers = forward(feeds)
+        try:
+            if numbers.ndim != rank:
+                raise Unusable(
+                    f"answers {list(numbers.shape)}, but {source.task} needs {rank} axes; correct `task`"
+                )
+            check_labels(source.task, numbers.shape[-1], source.labels)
+        except Unusable as error:
+            raise SourceError([f"{source.file}: {mistake}" for mistake in error.args]) from error
+        return numbers
+
+    return ask
 
 
 def _manifest(source: Source) -> Manifest:

@@ -1,6 +1,7 @@
 """Sources that lie elsewhere: `hf://org/name@revision` and `s3://bucket/prefix`, brought here once and pinned.
 
-Either may go on to one file, `hf://org/name/file.gguf@revision`, which is brought here alone.
+Either may go on to one file, `hf://org/name/file.gguf@revision`, which is brought here alone, or with the data that an
+ONNX graph names.
 
 What is fetched lies in `.sources` beside the artefacts, in a folder named by what was there: the commit of a Hugging
 Face repository, the digest of an S3 listing. `index.json` says which folder a source was pinned to; without it, it is
@@ -22,7 +23,8 @@ from build.publish import write_json
 FOLDER, INDEX = ".sources", "index.json"
 HF = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:/([\w./-]+))?(?:@([\w./-]+))?")
 S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+?)/?")
-# Files that a model is made of. Pickles are among them only where the user allows them: they can run code.
+# Files that a model is made of; what a graph keeps its tensors in comes too, whatever it is called. Pickles are among
+# them only where the user allows them: they can run code.
 WANTED = (
     "*.json",
     "*.safetensors",
@@ -31,6 +33,7 @@ WANTED = (
     "*.model",
     "*.onnx",
     "*.onnx_data",
+    "*.onnx.data",
     "README.md",
     "*.tflite",
     "saved_model.pb",

@@ -36,7 +36,8 @@ def read_rows(path: Path, task: Task, labels: Labels) -> tuple[tuple[Row, ...], 
     if not path.is_file():
         return (), [f"{path}: not found; give rows as JSON lines under `eval`"]
     try:
-        lines = path.read_text("utf-8").splitlines()
+        # Not `splitlines`: JSON leaves characters within texts as they are that Python takes for ends of lines.
+        lines = path.read_text("utf-8").split("\n")
     except UnicodeDecodeError as error:
         return (), [f"{path}: not UTF-8 text at byte {error.start}; save it as UTF-8"]
     rows: list[Row] = []

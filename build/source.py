@@ -128,6 +128,7 @@ def inspect(
         return None, [f"{source}: {mistake}" for mistake in error.args]
 
 
+PICKLES = "pytorch_model*.bin*"
 Reader = Callable[[Path, Task, int | None, Hints], Source]
 # What reads a file, by the end of its name: a module of ours, imported only then.
 READERS = {
@@ -166,7 +167,9 @@ def _reader(source: Path, task: Task) -> Reader:
         raise Unusable(
             f"holds {graphs[0].name} and {weights[0].name}; name the .onnx file as `source`, or move one away"
         )
-    return _read_by("onnxsource" if graphs else "huggingface")
+    if graphs:
+        return _read_by("onnxsource")
+    return _read_by("huggingface" if weights or any(source.glob(PICKLES)) else "unclear")
 
 
 def digest_of(folder: Path, *others: Path) -> str:

@@ -11,7 +11,16 @@ from typing import Any
 import onnx
 
 from build import converter, onnxsource, savedmodel, tails, tflite
-from build.bare import check_inputs, check_task, fixed_length, lacking, limit_of, pad_id, sizes
+from build.bare import (
+    check_inputs,
+    check_labels,
+    check_task,
+    fixed_length,
+    lacking,
+    limit_of,
+    pad_id,
+    sizes,
+)
 from build.gemm import split_products
 from build.signature import Signature, Tensor
 from build.source import SAVED_MODEL, TFLITE, Source, Unusable, digest_of
@@ -149,12 +158,7 @@ def _check_outputs(signature: Signature, task: Task, labels: tuple[str, ...]) ->
         raise Unusable(
             f"answers {list(output.shape)}, but {task} needs {rank} axes; correct `task`"
         )
-    width = output.shape[-1]
-    many = len(labels)
-    if width and many and width != many and (width, many) != (1, 2):
-        raise Unusable(
-            f"answers {width} numbers, but `labels` has {many}; name each of its outputs"
-        )
+    check_labels(task, width := output.shape[-1], labels, paired=True)
     return width
 
 

@@ -14,6 +14,7 @@ from contracts.specs import Hints
 from contracts.tasks import Task
 
 OPSET = 18
+SUFFIXES = {".pt", ".ts"}
 
 
 def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
@@ -62,13 +63,25 @@ def load(path: Path) -> Any:
         raise Unusable(f"not a TorchScript file, or cut short ({first}); save it again") from error
 
 
+def is_script(path: Path) -> bool:
+    """Whether the file is an archive with a program."""
+    return "constants.pkl" in _names(path)
+
+
 def _is_pickle(path: Path) -> bool:
     """Whether torch.save wrote the file, as an archive without a program or, long ago, as a bare pickle."""
     if not zipfile.is_zipfile(path):
-        return path.read_bytes()[:1] == b"\x80"
+        with path.open("rb") as file:
+            return file.read(1) == b"\x80"
+    return "data.pkl" in _names(path) and not is_script(path)
+
+
+def _names(path: Path) -> set[str]:
+    """The names of an archive's files; none where it is no archive."""
+    if not zipfile.is_zipfile(path):
+        return set()
     with zipfile.ZipFile(path) as archive:
-        names = {Path(name).name for name in archive.namelist()}
-    return "data.pkl" in names and "constants.pkl" not in names
+        return {Path(name).name for name in archive.namelist()}
 
 
 def _inputs(module: Any) -> tuple[str, ...]:

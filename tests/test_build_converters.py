@@ -13,7 +13,9 @@ from tokenizers import Tokenizer
 
 import build
 from build import converter, tflite
-from build.errors import ExportFailed
+from build.errors import ExportFailed, SourceError
+from build.export import export
+from build.optimise import plain
 from build.source import Source, inspect
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
@@ -122,3 +124,20 @@ def test_operators_that_onnx_lacks_are_named(home: Path, tmp_path: Path) -> None
     signature = tflite.read_signature(broken)
     with pytest.raises(ExportFailed, match="cannot be converted"):
         converter.convert(broken, signature, (0,), tmp_path / "model.onnx")
+
+
+@pytest.mark.converters
+@pytest.mark.parametrize("name", ["lstm", "mean.tflite", "both.tflite"])
+def test_a_tokenizer_of_more_tokens_than_the_embedding_has_rows_is_refused(
+    home: Path, tmp_path: Path, name: str
+) -> None:
+    longer = Tokenizer.from_file(str(home / "tokenizer.json"))
+    longer.add_tokens(["another"])
+    longer.save(str(tmp_path / "longer.json"))
+    labels = ("no", "yes") if name == "mean.tflite" else LABELS
+    hints = Hints(tokenizer=tmp_path / "longer.json", labels=labels)
+    source, mistakes = inspect(home / name, CLASSES, 16, hints)
+    assert mistakes == []
+    assert source
+    with pytest.raises(SourceError, match="longer.json makes ids up to 40, but the embedding has"):
+        plain(source, export(source, tmp_path / "exported"), tmp_path / "plain.onnx")

@@ -1,5 +1,6 @@
 """GGUF files as sources: refused before a weight is read where anything is wrong, and else built as what they hold."""
 
+import importlib.metadata
 import json
 import struct
 from collections.abc import Callable
@@ -14,6 +15,7 @@ import build
 from build.errors import ExportFailed
 from build.gguf import ARCHITECTURES, CUTS, tokenizer_of, unpack
 from build.ggufheader import read_header
+from build.plan import toolchain
 from build.source import Source, inspect
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
@@ -86,6 +88,36 @@ def test_no_token_is_put_in_front_where_the_file_asks_for_none(
 ) -> None:
     path = write_gguf(folder, tmp_path / "m.gguf", {"tokenizer.ggml.add_bos_token": None})
     assert tokenizer_of(read_header(path), path).encode("x").ids[0] != 1
+
+
+def test_files_beside_it_decide_nothing(folder: Path, tmp_path: Path) -> None:
+    words = [*["<unk>", "<s>", "</s>"], *"abcdefghijklmnopqrstuvwxyz", "▁"]
+    changes = {
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.tokens": words,
+        "tokenizer.ggml.scores": [-float(i) for i in range(len(words))],
+        "tokenizer.ggml.token_type": [2, 3, 3] + [1] * 27,
+        "tokenizer.ggml.merges": None,
+    }
+    path = write_gguf(folder, tmp_path / "m.gguf", changes)
+    before = tokenizer_of(read_header(path), path).to_str()
+    (tmp_path / "tokenizer_config.json").write_text(
+        '{"tokenizer_class": "T5TokenizerFast"}', "utf-8"
+    )
+    assert tokenizer_of(read_header(path), path).to_str() == before
+
+
+def test_the_library_that_takes_weights_out_of_their_blocks_decides_a_build_as_well(
+    file: Path, folder: Path
+) -> None:
+    source, _ = inspected(file)
+    other, _ = inspected(folder)
+    assert source
+    assert other
+    assert toolchain(source) == {
+        **toolchain(other),
+        "gguf": importlib.metadata.version("gguf"),
+    }
 
 
 @pytest.mark.parametrize(

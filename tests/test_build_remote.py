@@ -8,15 +8,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 import boto3
+import onnx
 import pytest
 from moto.server import ThreadedMotoServer
 
 import build
 from build import remote
 from build.errors import SourceError
+from build.source import inspect
 from contracts.manifest import verify
+from contracts.tasks import Task
+from tests.tiny_bare import bare
 from tests.tiny_bert import CPU, classifier, deployment, texts, write_rows
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -43,7 +48,7 @@ def hub(folder: Path, asked: list[str]) -> Iterator[dict[str, str]]:
                 files = [{"rfilename": name} for name in names]
                 self.say(json.dumps({"id": "org/bert", "sha": COMMIT, "siblings": files}).encode())
             elif self.path.startswith(f"/org/bert/resolve/{COMMIT}/"):
-                self.say((folder / self.path.rsplit("/", 1)[1]).read_bytes())
+                self.say((folder / unquote(self.path.rsplit("/", 1)[1])).read_bytes())
             else:
                 self.send_response(404)
                 self.send_header("X-Error-Code", "RepoNotFound")
@@ -138,6 +143,50 @@ def test_one_file_of_a_repository_is_fetched_alone(model: Path, tmp_path: Path) 
     assert path.read_bytes() == (model / "model.safetensors").read_bytes()
     assert held(path.parent) == ["model.safetensors"]
     assert origin == f"hf://org/bert/model.safetensors@{COMMIT}"
+
+
+@pytest.mark.parametrize("data", ["model.onnx.data", "[0] weights"])
+def test_what_a_graph_keeps_its_tensors_in_is_fetched_with_it_whatever_it_is_called(
+    s3: dict[str, str], tmp_path: Path, data: str
+) -> None:
+    model = bare(tmp_path / "model", data=data)
+    (model / "other").write_bytes(b"no part of it")
+    prefix = f"bare/{len(data)}"
+    for path in model.iterdir():
+        put(s3, f"{prefix}/{path.name}", path.read_bytes())
+    sources = {
+        "hf://org/bert": True,
+        "hf://org/bert/model.onnx": False,
+        f"s3://models/{prefix}": True,
+        f"s3://models/{prefix}/model.onnx": False,
+    }
+    with hub(model, []) as environment:
+        for source, whole in sources.items():
+            remote.fetch(source, tmp_path, {**s3, "HF_ENDPOINT": environment["HF_ENDPOINT"]})
+            place, _, _ = remote.located(source, tmp_path)
+            assert place is not None
+            folder = place if whole else place.parent
+            assert ("other" in held(folder), "config.json" in held(folder)) == (False, whole)
+            assert (folder / data).read_bytes() == (model / data).read_bytes()
+
+
+@pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "nowhere"])
+def test_data_that_are_not_in_the_repository_are_left_to_the_plan_to_refuse(
+    tmp_path: Path, location: str
+) -> None:
+    model = bare(tmp_path / "model", data="weights")
+    graph = onnx.load(model / "model.onnx", load_external_data=False)
+    for tensor in graph.graph.initializer:
+        tensor.external_data[0].value = location
+    (model / "model.onnx").write_bytes(graph.SerializeToString())
+    (model / "broken.onnx").write_bytes(b"\x00\x01 no graph")
+    with hub(model, []) as environment:
+        remote.fetch("hf://org/bert", tmp_path, environment)
+    folder, _, _ = remote.located("hf://org/bert", tmp_path)
+    assert folder is not None
+    assert not {"weights", "secret", "passwd"} & {path.name for path in folder.parent.rglob("*")}
+    _, (mistake,) = inspect(folder / "model.onnx", Task.TEXT_CLASSIFICATION, None)
+    assert location in mistake
 
 
 def test_pickles_are_fetched_only_where_they_are_allowed_and_there_is_nothing_else(

@@ -164,7 +164,7 @@ def test_a_saved_model_that_cannot_be_built_says_why(
             "uses FlexStringLength, which ONNX cannot",
         ),
         ({"operator": 142}, "uses VAR_HANDLE, which ONNX cannot do; save it with operators on"),
-        ({"size": 4}, "answers 4 numbers, but `labels` has 3; name each of its outputs"),
+        ({"size": 4}, "answers 4 numbers, but there are 3 labels; name each of its"),
     ],
 )
 def test_a_tflite_file_that_cannot_be_built_says_why(

@@ -1,0 +1,50 @@
+"""Lines of JSON end where a line feed is, and nowhere else: texts may hold all that Python takes for ends of lines."""
+
+from pathlib import Path
+
+import pytest
+
+from build.edge import run
+from build.golden import Golden
+from build.rows import read_rows
+from contracts.prediction import PredictRequest
+from contracts.tasks import Task
+
+ENDS = ("\u2028", "\u2029", "\x85")
+
+
+@pytest.mark.parametrize("end", ENDS, ids=ascii)
+@pytest.mark.parametrize("last", ["", "\n", "\r\n"], ids=ascii)
+def test_rows_may_hold_any_character_that_json_leaves_as_it_is(
+    tmp_path: Path, end: str, last: str
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    lines = [f'{{"text": "one{end}more"}}', '{"text": "two"}']
+    path.write_bytes(((last or "\n").join(lines) + last).encode())
+    rows, mistakes = read_rows(path, Task.FEATURE_EXTRACTION, None)
+    assert mistakes == []
+    assert [row.request.inputs for row in rows] == [(f"one{end}more",), ("two",)]
+
+
+def test_mistakes_are_told_by_the_line_that_an_editor_shows(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a\u2028b"}\n\n{"text": "a\x1eb"}\n[]\n', "utf-8")
+    _, mistakes = read_rows(path, Task.FEATURE_EXTRACTION, None)
+    assert [mistake.removeprefix(f"{path}:").split(" (")[0] for mistake in mistakes] == [
+        "3: not JSON",
+        "4: not a JSON object; write one a line",
+    ]
+
+
+def test_what_an_edge_script_answers_may_hold_them_as_well(tmp_path: Path) -> None:
+    script = """import json, sys
+for line in sys.stdin:
+    print(json.dumps({"outputs": json.loads(line)["inputs"]}, ensure_ascii=False))
+"""
+    (tmp_path / "run.py").write_text(script, "utf-8")
+    texts = [f"one{end}more" for end in ENDS]
+    golden = [
+        Golden(request=PredictRequest(inputs=(text,), parameters={}), original=[], built=[])
+        for text in texts
+    ]
+    assert run(tmp_path, golden) == [[text] for text in texts]
