@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from contracts.manifest import Manifest, file_sha256
 from contracts.tasks import Task
 from functions.inference.generation import plain_tokenizer
@@ -178,6 +176,8 @@ def _constants(manifest: Manifest) -> dict[str, Any]:
 
 def _feeds(graph: Path) -> str:
     """The graph's inputs for one encoding, as Python writes them."""
+    import onnx  # which is not there where candidates are asked on another processor
+
     model = onnx.load(graph, load_external_data=False)
     pairs = [f'"{node.name}": [encoding.{INPUTS[node.name]}]' for node in model.graph.input]
     return f"{{{', '.join(pairs)}}}"
