@@ -66,7 +66,7 @@ def by_torch(logits: Any, ids: list[int]) -> list[float]:
     ]
 
 
-@pytest.mark.parametrize(("kind", "state"), [("LSTM", True), ("GRU", False)])
+@pytest.mark.parametrize(("kind", "state"), [("LSTM", True), ("GRU", False), ("RNN", True)])
 def test_a_recurrent_network_is_built_and_scores_as_torch_does(
     tmp_path: Path, kind: str, state: bool
 ) -> None:
@@ -81,9 +81,10 @@ def test_a_recurrent_network_is_built_and_scores_as_torch_does(
     assert candidates["int8"]["bytes"] < candidates["fp32"]["bytes"]
     graph = onnx.load(tmp_path / "models.out/tiny/gpu/model.onnx").graph
     assert [output.name for output in graph.output] == ["log_probabilities"]
+    assert [node.op_type for node in graph.node].count(kind) == 2  # layers
     small = onnx.load(tmp_path / "models.out/tiny/cpu/model.onnx").graph
     assert evidence["precision"] == "int8"
-    # ONNX Runtime has a kernel for an LSTM in 8 bits and none for a GRU.
+    # ONNX Runtime has a kernel for an LSTM in 8 bits, and none for a GRU or a plain network.
     assert ("DynamicQuantizeLSTM" in {n.op_type for n in small.node}) == (kind == "LSTM")
     engine = Engine.load(tmp_path / "models.out/tiny/gpu")
     for text in (t for t in TEXTS if len(t) < TOKENS):

@@ -1,4 +1,4 @@
-"""Recurrent language models, but tiny: an embedding, an LSTM or a GRU, and a head, with weights from a seed."""
+"""Recurrent language models, but tiny: an embedding, recurrent layers and a head, with weights from a seed."""
 
 import string
 from pathlib import Path
