@@ -5,6 +5,7 @@ BuildError
 ├── ExportFailed   the model could not be turned into ONNX
 ├── GateFailed     no candidate answers enough like the original
 ├── EdgeDiffers    the edge copy does not answer like the artefact that it is of
+├── NoSpace        a disk is full
 └── NotFed         the layers of a model cannot be looked into
 """
 
@@ -36,6 +37,10 @@ class GateFailed(BuildError):
 
 class EdgeDiffers(BuildError):
     """The edge copy does not answer like its artefact; an older copy stays as it was."""
+
+
+class NoSpace(BuildError):
+    """A disk is full; what is published stays as it was, and candidates that were made are kept."""
 
 
 class NotFed(BuildError):

@@ -1,6 +1,7 @@
 """A work folder that nobody sees, and the one rename that makes an artefact visible."""
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -8,7 +9,11 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from build.errors import BuildError, NoSpace
+
 PREFIX = ".work-"
+# Bytes of a disk that are as good as none.
+LITTLE = 1 << 20
 
 
 @contextlib.contextmanager
@@ -19,8 +24,20 @@ def work_folder(out: Path) -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=out))
     try:
         yield folder
+    except Exception as error:
+        if not isinstance(error, BuildError) and _full(folder, error):
+            raise NoSpace(
+                f"no space is left on the disk of {out.resolve()} or of {tempfile.gettempdir()} ({error}); free some, "
+                "or name other places by `--out` and TMPDIR, and build again"
+            ) from error
+        raise
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _full(folder: Path, error: Exception) -> bool:
+    """Whether that is why: what writes the files has errors of its own, and some say no more than that they failed."""
+    return os.strerror(errno.ENOSPC) in str(error) or shutil.disk_usage(folder).free < LITTLE
 
 
 def _sweep(out: Path) -> None:
