@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from build import tails, tfsource, torchscript
 from build.bare import check_labels
 from build.errors import SourceError
+from build.loading import load
 from build.progress import Tell, counted, silent
 from build.quiet import quiet
 from build.source import (
@@ -99,13 +100,10 @@ def _manifest(source: Source) -> Manifest:
 def _transformers(source: Source, graph: Path) -> tuple[Forward, tuple[str, ...]]:
     import transformers
 
-    with quiet():
-        model = (
-            getattr(transformers, AUTO[source.task])
-            .from_pretrained(source.folder, local_files_only=True)
-            .eval()
-            .float()
-        )
+    auto = getattr(transformers, AUTO[source.task])
+    # Tokens are pooled here, whatever the model has for that.
+    unused = ("pooler.",) if source.task is Task.FEATURE_EXTRACTION else ()
+    model = load(auto, source.folder, unused=unused)
     known = inspect.signature(model.forward).parameters
     names = tuple(name for name in INPUTS if name in known)
     return (lambda feeds: _forward(model, source, feeds)), names

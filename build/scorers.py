@@ -23,6 +23,7 @@ from build.errors import SourceError
 from build.export import OPSET, export
 from build.family import Answered, Family, Rows, as_they_are
 from build.gguf import UNPACKED, folder_of, unpack
+from build.loading import load
 from build.metrics import Outputs
 from build.nbits import weights_only
 from build.ngrams import in_codes
@@ -169,11 +170,7 @@ def _transformers(source: Source) -> Logits:
     import torch
     import transformers
 
-    with quiet():
-        model = transformers.AutoModelForCausalLM.from_pretrained(
-            source.folder, local_files_only=True
-        )
-        model = model.eval().float()
+    model = load(transformers.AutoModelForCausalLM, source.folder)
 
     def logits(feeds: Feeds) -> Any:
         with torch.inference_mode():

@@ -11,6 +11,7 @@ from build.answer import ALONG, IDS, LOG_PROBABILITIES
 from build.decoders import finish, in_place_of, prepare_causal, prepare_seq2seq
 from build.family import Family, Rows
 from build.gguf import UNPACKED, folder_of, unpack
+from build.loading import load
 from build.metrics import Outputs
 from build.nbits import weights_only
 from build.progress import Tell, counted, silent
@@ -72,9 +73,8 @@ def original(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) ->
     }
     folder = folder_of(source, prepared)
     tokenizer = plain_tokenizer(folder / "tokenizer.json")
+    model = load(auto[source.task], folder)
     with quiet():
-        model = auto[source.task].from_pretrained(folder, local_files_only=True)
-        model = model.eval().float()
         ask = {Task.TEXT_GENERATION: _continued, Task.TEXT2TEXT_GENERATION: _translated}
         return [ask[source.task](model, tokenizer, source, row) for row in counted(rows, tell)]
 

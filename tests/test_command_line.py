@@ -14,7 +14,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from turnout.building import Lines
+from contracts.specs import Objective
+from tests.tiny_bert import classifier, deployment, write_rows
+from turnout.building import Lines, aimed
 from turnout.calling import describe, find_endpoint, shorten
 from turnout.cli import app
 from turnout.client import Endpoint, curl, predict
@@ -70,6 +72,30 @@ def test_a_file_full_of_mistakes_is_told_without_a_stack_trace(tmp_path: Path) -
     assert "models.toml: 5 mistakes" in done.stderr
     assert "models.a.sourc: unknown key; did you mean source?" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_place_that_cannot_be_written_is_named_without_a_stack_trace(tmp_path: Path) -> None:
+    source = classifier(tmp_path / "source")
+    write_rows(tmp_path / "rows.jsonl", [{"text": "a good film"}, {"text": "a bad plot"}])
+    text = f'[models.a]\nsource = "{source}"\ntask = "text-classification"\neval = "rows.jsonl"\ncpu = {{}}\n'
+    (tmp_path / "models.toml").write_text(text, "utf-8")
+    (tmp_path / "taken").touch()
+    done = turnout("build", "--out", "taken/models.out", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "NotADirectoryError" in done.stderr
+    assert "taken/models.out" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_objective_on_the_command_line_goes_before_the_one_in_the_file(tmp_path: Path) -> None:
+    wanted = deployment(tmp_path / "source", tmp_path / "rows.jsonl")
+    assert aimed(wanted, None) is wanted
+    cpu = aimed(wanted, Objective.SIZE).models[0].cpu
+    assert cpu
+    assert cpu.objective == "size"
+    refused = run(app, ["build", "--objective", "speed"])
+    assert refused.exit_code == 2
+    assert "'latency', 'size', 'accuracy'" in refused.output
 
 
 def test_a_missing_source_says_what_to_do(tmp_path: Path) -> None:

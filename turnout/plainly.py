@@ -3,6 +3,7 @@
 import signal
 import sys
 from collections.abc import Callable
+from typing import NoReturn
 
 from rich.console import Console
 
@@ -34,12 +35,22 @@ def plainly(run: Callable[[], object], log: Console) -> None:
             raise
         log.print("interrupted; nothing half-made was left behind")
         sys.exit(INTERRUPTED)
+    except OSError as error:  # of a file or folder, where it names one
+        if error.filename is None:
+            raise
+        _fail(
+            log, error, f"{error.filename}: {error.strerror}; see that it is there, and whose it is"
+        )
     except Exception as error:
         if not isinstance(error, _foreseen()):
             raise
-        log.print(f"[bold red]error[/] {type(error).__name__}", highlight=False)
-        log.print(str(error), markup=False, soft_wrap=True)
-        sys.exit(1)
+        _fail(log, error, str(error))
+
+
+def _fail(log: Console, error: Exception, told: str) -> NoReturn:
+    log.print(f"[bold red]error[/] {type(error).__name__}", highlight=False)
+    log.print(told, markup=False, soft_wrap=True)
+    sys.exit(1)
 
 
 def _foreseen() -> tuple[type[Exception], ...]:
