@@ -121,8 +121,6 @@ def _operators(graph: Any) -> list[str]:
 def _dynamic(recipe: Recipe, model: Any, destination: Path) -> Any:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    full = onnx.GraphProto()
-    full.CopyFrom(model.graph)  # the quantizer changes what it is given
     with quiet():
         quantize_dynamic(
             model,
@@ -137,5 +135,5 @@ def _dynamic(recipe: Recipe, model: Any, destination: Path) -> Any:
         )
     quantized = onnx.load(destination)
     if recipe.per_channel and recipe.reduce_range:
-        widen(quantized, full)
+        widen(quantized, model.graph)  # of which the quantizer has made a copy
     return quantized
