@@ -5,38 +5,70 @@ ONNX is written as protobuf, which holds 2 GiB: https://onnx.ai/onnx/repo-docs/E
 
 import math
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import onnx
-from onnx import helper
-from onnx.external_data_helper import load_external_data_for_model
+from onnx import helper, numpy_helper
 
 # What is left is for the nodes.
 MOST_BYTES = (1 << 31) - (1 << 24)
 # Constants that are smaller stay in the graph.
 BESIDE_BYTES = 1024
+# Where a constant begins, so that it can be mapped into memory as it lies there.
+PAGE = 4096
 
 
 def save(model: Any, path: Path, most: int = MOST_BYTES) -> None:
     """Write the model to `path`, and its constants to `path`.data where they are more than `most` bytes.
 
-    What was at either place before is gone. The model stays as it was.
+    What was at either place before is gone.
     """
     beside = beside_of(path)
     beside.unlink(missing_ok=True)
-    if constant_bytes(model.graph) <= most:
-        onnx.save(model, path)
-        return
-    onnx.save(
-        model,
-        path,
-        save_as_external_data=True,
-        location=beside.name,
-        size_threshold=BESIDE_BYTES,
-    )
-    load_external_data_for_model(model, str(path.parent))  # it was left without what was written
-    for tensor in model.graph.initializer:
-        tensor.ClearField("data_location")
+    if constant_bytes(model.graph) > most:
+        model = _parted(model, beside)
+    onnx.save(model, path)
+
+
+def _parted(model: Any, beside: Path) -> Any:
+    """The model with its constants written to that file, each at a page's beginning, without a copy of them all."""
+    parted = _without(model, "graph")
+    parted.graph.CopyFrom(_without(model.graph, "initializer"))
+    with beside.open("wb") as file:
+        for tensor in model.graph.initializer:
+            if _bytes_of(tensor) >= BESIDE_BYTES:
+                file.write(b"\0" * (-file.tell() % PAGE))
+                parted.graph.initializer.append(_written(tensor, file, beside.name))
+            else:
+                parted.graph.initializer.append(tensor)
+    return parted
+
+
+def _without(message: Any, left_out: str) -> Any:
+    """A copy of the message but for that field."""
+    found = type(message)()
+    for field, value in message.ListFields():
+        if field.name == left_out:
+            continue
+        if isinstance(value, str | bytes | int | float):
+            setattr(found, field.name, value)
+        elif hasattr(value, "CopyFrom"):
+            getattr(found, field.name).CopyFrom(value)
+        else:
+            getattr(found, field.name).extend(value)
+    return found
+
+
+def _written(tensor: Any, file: BinaryIO, name: str) -> Any:
+    """A reference to the tensor's numbers, which are in the file then."""
+    data = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
+    place = {"location": name, "offset": file.tell(), "length": len(data)}
+    file.write(data)
+    found = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+    found.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in place.items():
+        found.external_data.add(key=key, value=str(value))
+    return found
 
 
 def beside_of(path: Path) -> Path:
@@ -46,7 +78,9 @@ def beside_of(path: Path) -> Path:
 
 def constant_bytes(graph: Any) -> int:
     """How many bytes the graph's constants take."""
-    return sum(
-        math.prod(tensor.dims) * helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
-        for tensor in graph.initializer
-    )
+    return sum(_bytes_of(tensor) for tensor in graph.initializer)
+
+
+def _bytes_of(tensor: Any) -> int:
+    kind = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+    return int(math.prod(tensor.dims)) * int(kind.itemsize)
