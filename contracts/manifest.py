@@ -94,9 +94,9 @@ class Manifest:
             raise BrokenArtefact(f"it does not say {error}") from error
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise BrokenArtefact(f"it is not a manifest: {error}") from error
-        for part in (manifest, *manifest.files):
-            _check_kinds(part)
+        _check_kinds(manifest)
         for file in manifest.files:
+            _check_kinds(file)
             _check_place(file.path)
         return manifest
 
