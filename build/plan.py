@@ -122,7 +122,8 @@ def _step(
         folder = tier_spec.source
     here, origin, lacking = located(folder, out, pickle=spec.hints.pickle)
     if here is None:
-        return None, [f"{spec.name}: {lacking}"]
+        _, wrong = read_rows(spec.eval, spec.task, None)
+        return None, [f"{spec.name}: {mistake}" for mistake in (lacking, *wrong)]
     source, mistakes = inspect(here, spec.task, tier_spec.max_tokens, spec.hints)
     rows, wrong = read_rows(spec.eval, spec.task, source.labels if source else None)
     mistakes = [f"{spec.name}: {mistake}" for mistake in [*mistakes, *wrong]]

@@ -65,7 +65,7 @@ def build(
     deployment: Deployment, out: Path, models: Sequence[str] | None, log: Console
 ) -> list[dict[str, Any]]:
     """Build what is not current; one document of evidence per artefact, in the order of the file."""
-    builder.fetch(deployment, out)
+    builder.fetch(deployment, out, models)
     steps = builder.plan(deployment, out, models)
     columns = (
         SpinnerColumn(finished_text="[green]✓[/]"),
