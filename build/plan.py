@@ -126,7 +126,7 @@ def _step(
         return None, [f"{spec.name}: {mistake}" for mistake in (lacking, *wrong)]
     source, mistakes = inspect(here, spec.task, tier_spec.max_tokens, spec.hints)
     rows, wrong = read_rows(spec.eval, spec.task, source.labels if source else None)
-    mistakes = [f"{spec.name}: {mistake}" for mistake in [*mistakes, *wrong]]
+    mistakes = [f"{spec.name}: {m}" for m in (*_within(out, here), *mistakes, *wrong)]
     if source is None or mistakes:
         return None, mistakes
     on_cpu = tier_spec if isinstance(tier_spec, CpuSpec) else None
@@ -147,6 +147,16 @@ def _step(
         revision=REVISION,
     )
     return _explained(step, out), []
+
+
+def _within(out: Path, source: Path) -> list[str]:
+    """A mistake where what is built would be taken for a part of what it is built from."""
+    if not (source.is_dir() and out.resolve().is_relative_to(source.resolve())):
+        return []
+    return [
+        f"{source}: what is built goes to {out}, which lies in it, so that each build would change its own source; "
+        "name a folder elsewhere with --out"
+    ]
 
 
 def _explained(step: Step, out: Path) -> Step:
