@@ -119,6 +119,7 @@ LABELS = _Kind(
     lambda v: NAMES.accepts(v) and len(set(v)) == len(v),
     tuple,
 )
+LONG_NUMBER = "a number of thousands of digits"
 FLAG = _Kind("true or false", lambda v: isinstance(v, bool))
 POSITIVE = _between(1, 10_000_000)
 
@@ -177,7 +178,7 @@ class _Reader:
             if key not in kinds:
                 self.wrong(here, "unknown key", _nearest(key, kinds))
             elif not kinds[key].accepts(value):
-                self.wrong(here, f"{value!r} does not fit", f"write {kinds[key].name}")
+                self.wrong(here, f"{_told(value)} does not fit", f"write {kinds[key].name}")
             else:
                 taken[key] = kinds[key].take(value)
         for key in required:
@@ -231,6 +232,15 @@ class _Reader:
             self.wrong(at, "there is no CPU tier to copy", "add cpu = {} or remove it")
 
 
+def _told(value: object) -> str:
+    try:
+        return repr(value)
+    except (
+        ValueError
+    ):  # more digits than `sys.get_int_max_str_digits` says, read from hexadecimal ones
+        return LONG_NUMBER
+
+
 def _from(base: Path, source: Path | str) -> Path | str:
     """A path as seen from the file's folder; what lies elsewhere stays what it is."""
     return base / source if isinstance(source, Path) else source
@@ -282,4 +292,4 @@ def _unread(error: Exception) -> tuple[str, str]:
         case RecursionError():
             return "nested too deeply", "write tables of plain values, as the README shows"
     # Python reads whole numbers of no more digits than `sys.get_int_max_str_digits` says.
-    return "a number of thousands of digits", "write a shorter one"
+    return LONG_NUMBER, "write a shorter one"

@@ -134,11 +134,22 @@ def test_a_file_full_of_mistakes_lists_them_all(tmp_path: Path) -> None:
         ("[models]", "models: no model; add a table [models.my-model]"),
         ("a = " + "[" * 100_000, "nested too deeply; write tables of plain values"),
         ("a = " + "9" * 5_000, "a number of thousands of digits; write a shorter one"),
+        ("models = 0x" + "f" * 5_000, "models: a number of thousands of digits does not fit"),
         ("[models]\na = 3", "models.a: is not a table; write [models.a]"),
         ('[models.a]\nsource="x"\n[models.a]\nsource="y"', "not TOML"),
         ("models = 3", "models: 3 does not fit; write a table"),
     ],
-    ids=["cut", "empty", "empty table", "deep", "long number", "no table", "twice", "no tables"],
+    ids=[
+        "cut",
+        "empty",
+        "empty table",
+        "deep",
+        "long number",
+        "hexadecimal",
+        "no table",
+        "twice",
+        "no tables",
+    ],
 )
 def test_what_is_no_models_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
