@@ -5,6 +5,7 @@ artefact becomes visible by one rename, after the code that will serve it has sh
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from build import remote
@@ -12,17 +13,46 @@ from build.errors import SourceError
 from build.memory import short_of
 from build.plan import Step, plan
 from build.progress import Progress, Silent
-from contracts.specs import Deployment
+from build.remote import NOT_FETCHED
+from contracts.specs import Deployment, ModelSpec
 
 __all__ = ["Progress", "Silent", "Step", "fetch", "plan", "run"]
 
 
-def fetch(deployment: Deployment, out: Path) -> None:
-    """Bring sources that lie elsewhere to this machine and pin them; raises SourceError."""
-    for spec in deployment.models:
-        for source in (spec.source, spec.gpu.source if spec.gpu else None):
-            if isinstance(source, str):
-                remote.fetch(source, out, pickle=spec.hints.pickle)
+def fetch(deployment: Deployment, out: Path, models: Sequence[str] | None = None) -> None:
+    """Bring sources that lie elsewhere to this machine and pin them, those of the models named or of all.
+
+    Raises SourceError with all that is wrong with them, and all that `plan` finds wrong besides.
+    """
+    wanted = [spec for spec in deployment.models if not models or spec.name in models]
+    mistakes = list(dict.fromkeys(mistake for spec in wanted for mistake in _fetched(spec, out)))
+    if not mistakes:
+        return
+    try:
+        plan(deployment, out, models)
+    except SourceError as error:
+        known = {
+            *mistakes,
+            *(f"{spec.name}: {s}: {NOT_FETCHED}" for spec in wanted for s in _elsewhere(spec)),
+        }
+        mistakes += [mistake for mistake in error.mistakes if mistake not in known]
+    raise SourceError(mistakes)
+
+
+def _fetched(spec: ModelSpec, out: Path) -> list[str]:
+    """Bring what a model is made from, and tell what is wrong with that."""
+    mistakes: list[str] = []
+    for source in _elsewhere(spec):
+        try:
+            remote.fetch(source, out, pickle=spec.hints.pickle)
+        except SourceError as error:
+            mistakes += [f"{spec.name}: {mistake}" for mistake in error.mistakes]
+    return mistakes
+
+
+def _elsewhere(spec: ModelSpec) -> list[str]:
+    sources = (spec.source, spec.gpu.source if spec.gpu else None)
+    return list(dict.fromkeys(source for source in sources if isinstance(source, str)))
 
 
 def run(steps: tuple[Step, ...], out: Path, progress: Progress | None = None) -> None:

@@ -122,10 +122,11 @@ def _step(
         folder = tier_spec.source
     here, origin, lacking = located(folder, out, pickle=spec.hints.pickle)
     if here is None:
-        return None, [f"{spec.name}: {lacking}"]
+        _, wrong = read_rows(spec.eval, spec.task, None)
+        return None, [f"{spec.name}: {mistake}" for mistake in (lacking, *wrong)]
     source, mistakes = inspect(here, spec.task, tier_spec.max_tokens, spec.hints)
     rows, wrong = read_rows(spec.eval, spec.task, source.labels if source else None)
-    mistakes = [f"{spec.name}: {mistake}" for mistake in [*mistakes, *wrong]]
+    mistakes = [f"{spec.name}: {m}" for m in (*_within(out, here), *mistakes, *wrong)]
     if source is None or mistakes:
         return None, mistakes
     on_cpu = tier_spec if isinstance(tier_spec, CpuSpec) else None
@@ -146,6 +147,16 @@ def _step(
         revision=REVISION,
     )
     return _explained(step, out), []
+
+
+def _within(out: Path, source: Path) -> list[str]:
+    """A mistake where what is built would be taken for a part of what it is built from."""
+    if not (source.is_dir() and out.resolve().is_relative_to(source.resolve())):
+        return []
+    return [
+        f"{source}: what is built goes to {out}, which lies in it, so that each build would change its own source; "
+        "name a folder elsewhere with --out"
+    ]
 
 
 def _explained(step: Step, out: Path) -> Step:

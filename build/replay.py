@@ -68,8 +68,7 @@ def replay(name: str, folder: Path) -> Replay:
     except (BrokenArtefact, ServingError) as error:
         return Replay(name=name, broken=str(error))
     except Exception as error:  # ONNX Runtime's kinds of error have no base of their own
-        said = str(error).splitlines()[0]
-        return Replay(name=name, broken=f"{folder} cannot be asked: {type(error).__name__}: {said}")
+        return Replay(name=name, broken=cannot_be_asked(folder, error))
     where = Replay(
         name=name,
         version=manifest.version,
@@ -95,6 +94,11 @@ def replay(name: str, folder: Path) -> Replay:
         then=_nearness(manifest.task, [row.built for row in golden], original, rows),
         differing=tuple(differing),
     )
+
+
+def cannot_be_asked(folder: Path, error: Exception) -> str:
+    said = "".join(str(error).splitlines()[:1])
+    return f"{folder} cannot be asked: {type(error).__name__}: {said}; build the model again"
 
 
 def _near(task: Task, now: Outputs, row: Golden, far: float, elsewhere: bool) -> bool:

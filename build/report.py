@@ -32,11 +32,18 @@ def report(evidence: Sequence[Document], gate: float) -> str:
 
 def write_report(place: Path, least: float) -> None:
     """Write a model's page from the evidence of all of its tiers; `least` is the nearness that they had to reach."""
-    found = [
-        json.loads(path.read_text("utf-8")) for path in sorted((place / "evidence").glob("*.json"))
-    ]
+    found = [_read(path) for path in sorted((place / "evidence").glob("*.json"))]
     whole = [document for document in found if "candidates" in document]
     write_whole(place / "report.html", report(whole, least))
+
+
+def _read(path: Path) -> Document:
+    """The evidence in a file; nothing where that is cut short, as its own tier is about to be built again."""
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, Mapping) else {}
 
 
 def _text(value: object) -> str:

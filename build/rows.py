@@ -1,11 +1,12 @@
 """The labelled rows a model is proven on: JSON lines, in the form of the task."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
+from build.jsonlines import Wrong, lines_of, object_of
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 
@@ -27,27 +28,19 @@ class Row:
 Labels = Sequence[str] | None
 
 
-class _Wrong(Exception):
-    """One thing that is wrong with a row."""
-
-
 def read_rows(path: Path, task: Task, labels: Labels) -> tuple[tuple[Row, ...], list[str]]:
     """The rows, and what is wrong with the file, line by line. `labels` are those the model knows; None: not known."""
-    if not path.is_file():
-        return (), [f"{path}: not found; give rows as JSON lines under `eval`"]
-    try:
-        # Not `splitlines`: JSON leaves characters within texts as they are that Python takes for ends of lines.
-        lines = path.read_text("utf-8").split("\n")
-    except UnicodeDecodeError as error:
-        return (), [f"{path}: not UTF-8 text at byte {error.start}; save it as UTF-8"]
+    lines, unread = lines_of(path)
+    if unread:
+        return (), [f"{path}: {unread}"]
     rows: list[Row] = []
     mistakes: list[str] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
-            rows.append(FORMS[task](_object(line), labels))
-        except _Wrong as wrong:
+            rows.append(FORMS[task](object_of(line), labels))
+        except Wrong as wrong:
             mistakes.append(f"{path}:{number}: {wrong}")
     whole = _whole(path, rows, task, wrong=len(mistakes))
     if len(mistakes) > MAX_MISTAKES:
@@ -84,34 +77,26 @@ def _all_alike(path: Path, rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def _object(line: str) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except ValueError as error:
-        raise _Wrong(f"not JSON ({error}); write one JSON object a line") from error
-    if not isinstance(value, dict):
-        raise _Wrong("not a JSON object; write one a line")
-    return value
-
-
 def _text(row: dict[str, Any], key: str = "text") -> str:
     value = row.get(key)
-    if not isinstance(value, str) or not value.strip():
-        raise _Wrong(f'no "{key}"; every row needs one that is not empty')
+    if value is not None and not isinstance(value, str):
+        raise Wrong(f'"{key}" is {shorten(repr(value), 60)}; it has to be a text')
+    if value is None or not value.strip():
+        raise Wrong(f'no "{key}"; every row needs one that is not empty')
     return value
 
 
 def _known(label: object, labels: Labels) -> str:
     if not isinstance(label, str):
-        raise _Wrong(f'"label" is {label!r}, not a text')
+        raise Wrong(f'"label" is {label!r}, not a text')
     if labels is not None and label not in labels:
-        raise _Wrong(f"the model does not know the label {label!r}; it knows {', '.join(labels)}")
+        raise Wrong(f"the model does not know the label {label!r}; it knows {', '.join(labels)}")
     return label
 
 
 def _list_of(value: object, kind: type, what: str) -> list[Any]:
     if not isinstance(value, list) or not value or not all(isinstance(v, kind) for v in value):
-        raise _Wrong(f"{what} is not a list of them, or empty")
+        raise Wrong(f"{what} is not a list of them, or empty")
     return value
 
 
@@ -125,7 +110,7 @@ def _classified(row: dict[str, Any], labels: Labels) -> Row:
         value = {"text": value, "text_pair": _text(row, "text_pair")}
     if "labels" in row:
         if not isinstance(row["labels"], list):
-            raise _Wrong('"labels" is not a list')
+            raise Wrong('"labels" is not a list')
         answer: Any = frozenset(_known(label, labels) for label in row["labels"])
     else:
         answer = _known(row["label"], labels) if "label" in row else None
@@ -145,10 +130,10 @@ def _tagged(row: dict[str, Any], labels: Labels) -> Row:
         match entity:
             case {"start": int(start), "end": int(end), "label": str(label)}:
                 if not 0 <= start < end <= len(text):
-                    raise _Wrong(f"an entity stands at {start} to {end}, outside of its text")
+                    raise Wrong(f"an entity stands at {start} to {end}, outside of its text")
                 found.add((start, end, _known(label, names)))
             case _:
-                raise _Wrong('an entity has to have "start", "end" and "label"')
+                raise Wrong('an entity has to have "start", "end" and "label"')
     return Row(request=_request(text), answer=frozenset(found))
 
 
@@ -163,7 +148,7 @@ def _conll(row: dict[str, Any], labels: Labels) -> Row:
         return Row(request=_request(text))
     tags = _list_of(row["tags"], str, '"tags"')
     if len(tags) != len(tokens):
-        raise _Wrong(f"{len(tokens)} tokens, but {len(tags)} tags")
+        raise Wrong(f"{len(tokens)} tokens, but {len(tags)} tags")
     found: list[tuple[int, int, str]] = []
     place, before = 0, "O"
     for token, tag in zip(tokens, tags, strict=True):
@@ -188,7 +173,7 @@ def _word(row: dict[str, Any], labels: Labels) -> Row:
 def _score(row: dict[str, Any], one: str, other: str) -> float:
     score = row.get("score")
     if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) < 1e300:
-        raise _Wrong(f'"score" has to be a number that says how alike "{one}" and "{other}" are')
+        raise Wrong(f'"score" has to be a number that says how alike "{one}" and "{other}" are')
     return float(score)
 
 
@@ -226,7 +211,7 @@ def _ranked(row: dict[str, Any], labels: Labels) -> Row:
     texts = _list_of(row.get("texts"), str, '"texts"')
     label = row.get("label")
     if label is not None and not (isinstance(label, int) and 0 <= label < len(texts)):
-        raise _Wrong(f'"label" has to be the place of the best text, from 0 to {len(texts) - 1}')
+        raise Wrong(f'"label" has to be the place of the best text, from 0 to {len(texts) - 1}')
     return Row(request=_request(*texts, query=_text(row, "query")), answer=label)
 
 

@@ -4,6 +4,7 @@ The script needs onnxruntime, tokenizers and numpy, and none of our code. It is 
 `runners/`, which do what the served code does of a task with nothing but its usual parameters.
 """
 
+import ast
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,7 +60,7 @@ USAGE = {
 
 def script(artefact: Path, manifest: Manifest) -> str:
     """run.py for an artefact."""
-    parts = MULTI_LABEL if manifest.details.get("multi_label") else SCRIPTS[manifest.task]
+    parts = _parts(manifest)
     title = (
         f'"""{manifest.model} {manifest.version}: {manifest.task} by ONNX Runtime.\n\n'
         f'python {SCRIPT} {_usage(manifest)}\n"""\n\n'
@@ -74,6 +75,10 @@ def script(artefact: Path, manifest: Manifest) -> str:
         text += piece
         before = piece
     return text.replace("FEEDS", _feeds(artefact / MODEL)) if "FEEDS" in text else text
+
+
+def _parts(manifest: Manifest) -> tuple[str, ...]:
+    return MULTI_LABEL if manifest.details.get("multi_label") else SCRIPTS[manifest.task]
 
 
 def tokenizer(artefact: Path, manifest: Manifest) -> str:
@@ -113,9 +118,25 @@ def readme(manifest: Manifest) -> str:
         "Copy this folder to where Python 3.11 or newer is,\n"
         f"then: pip install {tools} numpy\n"
         f"      python {SCRIPT} {_usage(manifest)}\n"
-        f"      python {SCRIPT} < requests.jsonl   (a text a line, or a request: "
-        '{"inputs": [...], "parameters": {...}})\n'
+        f"      python {SCRIPT} < requests.jsonl   (a text a line, or a request: {_request(manifest)})\n"
     )
+
+
+def _request(manifest: Manifest) -> str:
+    """What a request may hold: `predict` names the parameters, where it takes any."""
+    known = parameters(manifest)
+    if not known:
+        return '{"inputs": [...]}, without parameters'
+    return f'{{"inputs": [...], "parameters": {{...}}}}, parameters {" and ".join(known)}'
+
+
+def parameters(manifest: Manifest) -> list[str]:
+    """What the script takes besides inputs."""
+    pieces = [(PARTS / f"{part}.txt").read_text("utf-8") for part in _parts(manifest)]
+    tree = ast.parse("\n\n".join(pieces))
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    (predict,) = [function for function in functions if function.name == "predict"]
+    return [argument.arg for argument in predict.args.args[1:]]
 
 
 def lacking(place: Path, artefact: Path, manifest: Manifest) -> str:
@@ -125,7 +146,7 @@ def lacking(place: Path, artefact: Path, manifest: Manifest) -> str:
     copied = {file.path: file.sha256 for file in _copied(manifest)}
     same = all(_digest(place / name) == digest for name, digest in copied.items())
     texts = _texts(artefact, manifest)
-    if same and all(_text(place / name) == text for name, text in texts.items()):
+    if same and all(_bytes(place / name) == text.encode() for name, text in texts.items()):
         return ""
     return "its edge copy is not of this artefact"
 
@@ -163,6 +184,7 @@ def _constants(manifest: Manifest) -> dict[str, Any]:
             "CONTEXT": details["context"],
             "START": details["start_token_id"],
             "ENDS": list(details["eos_token_ids"]),
+            "MOST": details["max_new_tokens"],
             "NEW_TOKENS": min(64, details["max_new_tokens"]),
         }
     if manifest.task is Task.LANGUAGE_MODEL_SCORING:
@@ -187,5 +209,5 @@ def _digest(path: Path) -> str:
     return file_sha256(path) if path.is_file() else ""
 
 
-def _text(path: Path) -> str:
-    return path.read_text("utf-8") if path.is_file() else ""
+def _bytes(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""

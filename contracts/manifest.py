@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from contracts.tasks import Task, Tier
 
@@ -85,15 +85,45 @@ class Manifest:
         try:
             document = json.loads(text)
             if document.get("schema") != SCHEMA:
-                raise BrokenArtefact(
-                    f"manifest schema {document.get('schema')!r} is not {SCHEMA}; build the model again"
-                )
+                raise BrokenArtefact(f"its schema {document.get('schema')!r} is not {SCHEMA}")
             document["files"] = tuple(SealedFile(**file) for file in document["files"])
             document["labels"] = tuple(document["labels"])
             document["task"], document["tier"] = Task(document["task"]), Tier(document["tier"])
-            return cls(**document)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise BrokenArtefact(f"{MANIFEST} is not a manifest: {error}") from error
+            manifest = cls(**document)
+        except KeyError as error:
+            raise BrokenArtefact(f"it does not say {error}") from error
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise BrokenArtefact(f"it is not a manifest: {error}") from error
+        _check_kinds(manifest)
+        for file in manifest.files:
+            _check_kinds(file)
+            _check_place(file.path)
+        return manifest
+
+
+def _check_kinds(part: Manifest | SealedFile) -> None:
+    """Raises BrokenArtefact where a value is of another kind than the code that serves relies on."""
+    for key, kind in get_type_hints(type(part)).items():
+        if not _fits(value := getattr(part, key), kind):
+            raise BrokenArtefact(f"it is not a manifest: {value!r} cannot be its {key}")
+
+
+def _fits(value: object, kind: Any) -> bool:
+    """Whether a value is what a field is annotated to be."""
+    of, parts = get_origin(kind) or kind, get_args(kind)
+    if of is tuple:
+        return isinstance(value, tuple) and all(_fits(one, parts[0]) for one in value)
+    if of is Mapping:
+        return isinstance(value, Mapping) and all(_fits(one, parts[1]) for one in value.values())
+    if of is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    return of is Any or isinstance(value, of)
+
+
+def _check_place(path: str) -> None:
+    """Raises BrokenArtefact for a file that is not within the folder."""
+    if path.startswith("/") or {"", ".", ".."} & set(path.split("/")):
+        raise BrokenArtefact(f"it names the file {path!r}, which is not within its folder")
 
 
 def _digest(manifest: Manifest) -> str:
@@ -121,11 +151,14 @@ def read_manifest(folder: Path) -> Manifest:
     """The folder's manifest, its own digest checked but not its files'; raises BrokenArtefact."""
     try:
         manifest = Manifest.from_json((folder / MANIFEST).read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
+        digest = _digest(manifest)
+    except BrokenArtefact as error:
+        raise BrokenArtefact(f"{folder / MANIFEST}: {error}; build the model again") from error
+    except (OSError, UnicodeError) as error:
         raise BrokenArtefact(
             f"{folder} holds no readable {MANIFEST}; build the model again"
         ) from error
-    if _digest(manifest) != manifest.digest:
+    if digest != manifest.digest:
         raise BrokenArtefact(
             f"{folder / MANIFEST} was changed after it was sealed; build the model again"
         )

@@ -93,7 +93,7 @@ PATH = _Kind("a path, as text", lambda v: isinstance(v, str) and bool(v.strip())
 REMOTE = ("hf://", "s3://")
 SOURCE = _Kind(
     "a path, hf://org/name@revision or s3://bucket/prefix",
-    PATH.accepts,
+    lambda v: PATH.accepts(v) and (v.startswith(REMOTE) or "://" not in v),
     lambda v: v if v.startswith(REMOTE) else Path(v),
 )
 TABLE = _Kind("a table", lambda v: isinstance(v, dict))
@@ -114,6 +114,12 @@ NAMES = _Kind(
     lambda v: isinstance(v, list) and bool(v) and all(isinstance(n, str) and n for n in v),
     tuple,
 )
+LABELS = _Kind(
+    "a list of texts, each of them once",
+    lambda v: NAMES.accepts(v) and len(set(v)) == len(v),
+    tuple,
+)
+LONG_NUMBER = "a number of thousands of digits"
 FLAG = _Kind("true or false", lambda v: isinstance(v, bool))
 POSITIVE = _between(1, 10_000_000)
 
@@ -141,7 +147,7 @@ MODEL_KEYS = {
     "task": TASK,
     "eval": PATH,
     "tokenizer": PATH,
-    "labels": NAMES,
+    "labels": LABELS,
     "inputs": NAMES,
     "pickle": FLAG,
     "cpu": TABLE,
@@ -172,7 +178,7 @@ class _Reader:
             if key not in kinds:
                 self.wrong(here, "unknown key", _nearest(key, kinds))
             elif not kinds[key].accepts(value):
-                self.wrong(here, f"{value!r} does not fit", f"write {kinds[key].name}")
+                self.wrong(here, f"{_told(value)} does not fit", f"write {kinds[key].name}")
             else:
                 taken[key] = kinds[key].take(value)
         for key in required:
@@ -226,6 +232,15 @@ class _Reader:
             self.wrong(at, "there is no CPU tier to copy", "add cpu = {} or remove it")
 
 
+def _told(value: object) -> str:
+    try:
+        return repr(value)
+    except (
+        ValueError
+    ):  # more digits than `sys.get_int_max_str_digits` says, read from hexadecimal ones
+        return LONG_NUMBER
+
+
 def _from(base: Path, source: Path | str) -> Path | str:
     """A path as seen from the file's folder; what lies elsewhere stays what it is."""
     return base / source if isinstance(source, Path) else source
@@ -244,7 +259,7 @@ def read_models_toml(path: Path) -> Deployment:
     top = reader.take("deployment", tables.get("deployment", {}), DEPLOYMENT_KEYS)
     throttle = reader.take("deployment.throttle", top.pop("throttle", {}), THROTTLE_KEYS)
     named = tables.get("models", {})
-    if not named and "models" not in document:
+    if not named and document.get("models", {}) == {}:
         reader.wrong("models", "no model", "add a table [models.my-model]")
     models = [reader.model(name, table, path.parent) for name, table in named.items()]
     if reader.mistakes:
@@ -256,15 +271,25 @@ def read_models_toml(path: Path) -> Deployment:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError as error:
-        fix = "create it, or name another with --config"
-        raise ConfigError(
-            path, [ConfigMistake(key="file", problem="not found", fix=fix)]
-        ) from error
-    except (UnicodeDecodeError, OSError) as error:
-        fix = "save it as UTF-8 text"
-        raise ConfigError(path, [ConfigMistake(key="file", problem=str(error), fix=fix)]) from error
-    except tomllib.TOMLDecodeError as error:
-        mistake = ConfigMistake(key="file", problem=f"not TOML: {error}", fix="correct that line")
+        return tomllib.loads(path.read_text("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
+        problem, fix = _unread(error)
+        mistake = ConfigMistake(key="file", problem=problem, fix=fix)
         raise ConfigError(path, [mistake]) from error
+
+
+def _unread(error: Exception) -> tuple[str, str]:
+    """What is wrong with a file that gives no document, and what to do about it."""
+    match error:
+        case FileNotFoundError():
+            return "not found", "create it, or name another with --config"
+        case OSError():
+            return f"cannot be read: {error.strerror}", "allow that, or name another with --config"
+        case UnicodeDecodeError():
+            return str(error), "save it as UTF-8 text"
+        case tomllib.TOMLDecodeError():
+            return f"not TOML: {error}", "correct that line"
+        case RecursionError():
+            return "nested too deeply", "write tables of plain values, as the README shows"
+    # Python reads whole numbers of no more digits than `sys.get_int_max_str_digits` says.
+    return LONG_NUMBER, "write a shorter one"

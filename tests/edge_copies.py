@@ -34,7 +34,20 @@ def wanted(source: Path, task: Task, rows: Sequence[Row], **cpu: Any) -> Deploym
 
 def run(folder: Path, *words: str, stdin: str = "") -> list[Any]:
     """The outputs that run.py prints; it has nothing of ours to import."""
-    done = subprocess.run(
+    done = _ran(folder, *words, stdin=stdin)
+    assert done.returncode == 0, done.stderr
+    return [one for line in done.stdout.splitlines() for one in json.loads(line)["outputs"]]
+
+
+def refused(folder: Path, *words: str) -> str:
+    """What run.py says of what it does not answer."""
+    done = _ran(folder, *words)
+    assert done.returncode == 1
+    return done.stderr
+
+
+def _ran(folder: Path, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, "-I", "run.py", *words],
         input=stdin,
         cwd=folder,
@@ -44,8 +57,6 @@ def run(folder: Path, *words: str, stdin: str = "") -> list[Any]:
         encoding="utf-8",
         check=False,
     )
-    assert done.returncode == 0, done.stderr
-    return [one for line in done.stdout.splitlines() for one in json.loads(line)["outputs"]]
 
 
 def served(out: Path, *inputs: Any, **parameters: Any) -> list[dict[str, Any]]:

@@ -212,7 +212,7 @@ def test_a_repository_that_is_not_there_leaves_nothing(model: Path, tmp_path: Pa
     with hub(model, []) as environment, pytest.raises(SourceError) as caught:
         remote.fetch("hf://org/other", tmp_path, environment)
     assert "hf://org/other: cannot be fetched: RepositoryNotFoundError" in str(caught.value)
-    assert list((tmp_path / remote.FOLDER).iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_prefix_is_fetched_and_pinned_by_what_lies_there(
@@ -260,7 +260,7 @@ def test_what_cannot_be_fetched_from_s3_is_said_and_leaves_nothing(
         remote.fetch(source, tmp_path, s3)
     assert str(caught.value).splitlines()[1].startswith(f"{source}: cannot be fetched: ")
     assert mistake in str(caught.value)
-    assert list((tmp_path / remote.FOLDER).iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_plan_says_what_was_not_fetched_and_asks_nobody(tmp_path: Path) -> None:

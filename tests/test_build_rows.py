@@ -1,5 +1,7 @@
 """Lines of JSON end where a line feed is, and nowhere else: texts may hold all that Python takes for ends of lines."""
 
+import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ from build.golden import Golden
 from build.rows import read_rows
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
+from tests.tiny_bert import write_rows
 
 ENDS = ("\u2028", "\u2029", "\x85")
 
@@ -34,6 +37,51 @@ def test_mistakes_are_told_by_the_line_that_an_editor_shows(tmp_path: Path) -> N
         "3: not JSON",
         "4: not a JSON object; write one a line",
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "mistake"),
+    [
+        (
+            '{"text": "a\\uD800 b"}',
+            "holds half a surrogate pair, which no UTF-8 text can; remove it",
+        ),
+        ("[" * 100_000, "nested too deeply to be a row; write one JSON object a line"),
+        ('{"text": 5}', '"text" is 5; it has to be a text'),
+        ('{"text": ["a", "b"]}', """"text" is ['a', 'b']; it has to be a text"""),
+        ('{"text": null}', 'no "text"; every row needs one that is not empty'),
+    ],
+    ids=["surrogate", "deep", "number", "list", "null"],
+)
+def test_a_row_that_cannot_be_asked_is_refused_by_its_line(
+    tmp_path: Path, line: str, mistake: str
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a \\ud83d\\ude00"}\n' + line, "utf-8")
+    rows, mistakes = read_rows(path, Task.FEATURE_EXTRACTION, None)
+    assert (len(rows), mistakes) == (1, [f"{path}:2: {mistake}"])
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('\ufeff{"text": "one"}\n', "utf-8")
+    rows, mistakes = read_rows(path, Task.FEATURE_EXTRACTION, None)
+    assert ([row.request.inputs for row in rows], mistakes) == ([("one",)], [])
+
+
+def test_a_file_that_is_one_array_is_told_as_that(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps([{"text": "one"}, {"text": "two"}], indent=1), "utf-8")
+    told = "is one JSON array; write each of its objects on a line of its own, without [ and ]"
+    assert read_rows(path, Task.FEATURE_EXTRACTION, None) == ((), [f"{path}: {told}"])
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_that_may_not_be_read_is_named(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", [{"text": "one"}])
+    path.chmod(0)
+    told = "cannot be read: Permission denied; allow that, or name another under `eval`"
+    assert read_rows(path, Task.FEATURE_EXTRACTION, None) == ((), [f"{path}: {told}"])
 
 
 def test_what_an_edge_script_answers_may_hold_them_as_well(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """Sealed folders: what was sealed is what is loaded, or nothing is."""
 
+import re
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +12,7 @@ from contracts.manifest import (
     MANIFEST,
     BrokenArtefact,
     Manifest,
+    SealedFile,
     read_manifest,
     sealed_files,
     verify,
@@ -53,6 +57,12 @@ def test_a_whole_folder_is_verified(artefact: Path) -> None:
     assert manifest.labels == ("nein", "ja", "früh")
 
 
+def reseal(folder: Path, **changes: Any) -> None:
+    """Write other values into the manifest, and a digest that is right for them."""
+    manifest = replace(read_manifest(folder), **changes)
+    (folder / MANIFEST).write_text(manifest.sealed().to_json(), "utf-8")
+
+
 def flip(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
@@ -85,12 +95,58 @@ def test_a_changed_manifest_is_noticed(artefact: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{}", '{"schema": 1}', '{"schema": 99}', '{"schema": 1, "files": 3}']
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"schema": 1}',
+        '{"schema": 99}',
+        '{"schema": 1, "files": 3}',
+        "[" * 100_000,
+        "9" * 5_000,
+    ],
+    ids=lambda text: str(text)[:20],
 )
 def test_what_is_no_manifest_is_refused(artefact: Path, text: str) -> None:
     (artefact / MANIFEST).write_text(text, "utf-8")
-    with pytest.raises(BrokenArtefact):
+    with pytest.raises(BrokenArtefact) as caught:
         verify(artefact)
+    assert str(caught.value).startswith(f"{artefact / MANIFEST}: ")
+    assert str(caught.value).endswith("; build the model again")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "told"),
+    [
+        ("max_tokens", "128", "it is not a manifest: '128' cannot be its max_tokens"),
+        ("dimensions", True, "it is not a manifest: True cannot be its dimensions"),
+        ("labels", ("ja", 3), "it is not a manifest: ('ja', 3) cannot be its labels"),
+        ("toolchain", {"onnx": 1}, "it is not a manifest: {'onnx': 1} cannot be its toolchain"),
+        ("details", [], "it is not a manifest: [] cannot be its details"),
+        ("model", None, "it is not a manifest: None cannot be its model"),
+    ],
+)
+def test_values_of_another_kind_are_refused_though_they_were_sealed(
+    artefact: Path, key: str, value: object, told: str
+) -> None:
+    reseal(artefact, **{key: value})
+    with pytest.raises(BrokenArtefact, match=re.escape(f"{artefact / MANIFEST}: {told}; build")):
+        read_manifest(artefact)
+
+
+@pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "a/../../b", ".", ""])
+def test_a_file_outside_of_the_folder_is_refused_and_not_read(artefact: Path, path: str) -> None:
+    reseal(artefact, files=(SealedFile(path=path, sha256="0", size=1),))
+    with pytest.raises(BrokenArtefact, match="which is not within its folder; build the model"):
+        verify(artefact)
+
+
+def test_a_text_that_no_utf8_can_hold_is_refused(artefact: Path) -> None:
+    path = artefact / MANIFEST
+    path.write_text(path.read_text("utf-8").replace('"ja"', r'"\ud800"'), "utf-8")
+    with pytest.raises(BrokenArtefact, match="holds no readable"):
+        read_manifest(artefact)
 
 
 def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:

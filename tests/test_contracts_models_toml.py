@@ -131,11 +131,25 @@ def test_a_file_full_of_mistakes_lists_them_all(tmp_path: Path) -> None:
     [
         ("[models.a", "not TOML"),
         ("", "models: no model; add a table [models.my-model]"),
+        ("[models]", "models: no model; add a table [models.my-model]"),
+        ("a = " + "[" * 100_000, "nested too deeply; write tables of plain values"),
+        ("a = " + "9" * 5_000, "a number of thousands of digits; write a shorter one"),
+        ("models = 0x" + "f" * 5_000, "models: a number of thousands of digits does not fit"),
         ("[models]\na = 3", "models.a: is not a table; write [models.a]"),
         ('[models.a]\nsource="x"\n[models.a]\nsource="y"', "not TOML"),
         ("models = 3", "models: 3 does not fit; write a table"),
     ],
-    ids=["cut", "empty", "no table", "twice", "no tables"],
+    ids=[
+        "cut",
+        "empty",
+        "empty table",
+        "deep",
+        "long number",
+        "hexadecimal",
+        "no table",
+        "twice",
+        "no tables",
+    ],
 )
 def test_what_is_no_models_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -149,6 +163,29 @@ def test_a_missing_or_unreadable_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b"# caf\xe9")
     with pytest.raises(ConfigError, match="save it as UTF-8"):
         read_models_toml(tmp_path / "latin.toml")
+
+
+def test_a_folder_is_no_file_and_is_told_as_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory; allow that, or name"):
+        read_models_toml(tmp_path)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    table = '[models.m]\nsource = "s"\ntask = "fill-mask"\neval = "e"\ncpu = {}\n'
+    path = written(tmp_path, f"\ufeff{table}")
+    assert [model.name for model in read_models_toml(path).models] == ["m"]
+
+
+def test_labels_given_twice_and_addresses_of_other_kinds_are_refused(tmp_path: Path) -> None:
+    lines = ['source = "https://a.b/m"', 'task = "fill-mask"', 'eval = "e"', "cpu = {}"]
+    path = written(tmp_path, "\n".join(["[models.m]", *lines, 'labels = ["a", "b", "a"]']))
+    with pytest.raises(ConfigError) as caught:
+        read_models_toml(path)
+    assert [str(mistake) for mistake in caught.value.mistakes] == [
+        "models.m.source: 'https://a.b/m' does not fit; write a path, hf://org/name@revision or "
+        "s3://bucket/prefix",
+        "models.m.labels: ['a', 'b', 'a'] does not fit; write a list of texts, each of them once",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def test_a_copy_that_is_missing_or_changed_is_made_again_without_another_build(
     for change, why in (
         (lambda: shutil.rmtree(edge), "its edge copy is missing"),
         (
-            lambda: (edge / "run.py").write_text("", "utf-8"),
+            lambda: (edge / "run.py").write_bytes(b"\xff\xfe"),
             "its edge copy is not of this artefact",
         ),
         (lambda: (edge / "model.onnx").write_bytes(b""), "its edge copy is not of this artefact"),

@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
 import build as builder
+from contracts.manifest import BrokenArtefact
 from contracts.specs import Deployment, Objective
 
 # Without a terminal, seconds between two lines about one artefact.
@@ -64,7 +65,7 @@ def build(
     deployment: Deployment, out: Path, models: Sequence[str] | None, log: Console
 ) -> list[dict[str, Any]]:
     """Build what is not current; one document of evidence per artefact, in the order of the file."""
-    builder.fetch(deployment, out)
+    builder.fetch(deployment, out, models)
     steps = builder.plan(deployment, out, models)
     columns = (
         SpinnerColumn(finished_text="[green]✓[/]"),
@@ -79,15 +80,23 @@ def build(
     else:
         builder.run(steps, out, Lines(log))
     return [
-        {**_evidence(out, step.model, step.tier), "skipped": step.sealed, "edge": step.edge}
+        evidence(
+            out / step.model / "evidence" / f"{step.tier}.json", skipped=step.sealed, edge=step.edge
+        )
         for step in steps
     ]
 
 
-def _evidence(out: Path, model: str, tier: str) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(
-        (out / model / "evidence" / f"{tier}.json").read_text("utf-8")
-    )
+def evidence(path: Path, **came: bool) -> dict[str, Any]:
+    """What was proven of an artefact, with what came of its step; raises BrokenArtefact where it cannot be shown."""
+    try:
+        document: dict[str, Any] = {**json.loads(path.read_text("utf-8")), **came}
+        cells(document)
+        notes(document)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise BrokenArtefact(
+            f"{path} is not what a build writes there ({type(error).__name__}: {error}); remove it and build again"
+        ) from error
     return document
 
 
@@ -98,12 +107,7 @@ def show(built: list[dict[str, Any]], console: Console) -> None:
     for name in ("proof", "MB", ""):
         table.add_column(name)
     for one in built:
-        size = f"{one['bytes_original'] / 1e6:.1f} → {one['bytes_built'] / 1e6:.1f}"
-        note = "current" if one["skipped"] else f"built in {sum(one['seconds'].values()):.0f} s"
-        note += ", with an edge copy" if one["edge"] else ""
-        table.add_row(
-            one["model"], one["tier"], one["version"], one["recipe"], proof(one), size, note
-        )
+        table.add_row(*cells(one))
     console.print(table)
     for one in built:
         for note in notes(one):
@@ -113,6 +117,14 @@ def show(built: list[dict[str, Any]], console: Console) -> None:
                 markup=False,
                 soft_wrap=True,
             )
+
+
+def cells(one: dict[str, Any]) -> tuple[str, ...]:
+    """The row of the table."""
+    size = f"{one['bytes_original'] / 1e6:.1f} → {one['bytes_built'] / 1e6:.1f}"
+    note = "current" if one["skipped"] else f"built in {sum(one['seconds'].values()):.0f} s"
+    note += ", with an edge copy" if one["edge"] else ""
+    return one["model"], one["tier"], one["version"], one["recipe"], proof(one), size, note
 
 
 def notes(one: dict[str, Any]) -> list[str]:
@@ -127,7 +139,8 @@ def notes(one: dict[str, Any]) -> list[str]:
         for seen in one.get("processors", ())
         if seen["verdict"] not in fine
     ]
-    return passed + other
+    few = ["its gate held for one row, which proves nothing of others; give more under `eval`"]
+    return passed + other + few * (one.get("rows") == 1)
 
 
 def proof(one: dict[str, Any]) -> str:

@@ -1,5 +1,6 @@
 """The command line: `turnout build | plan | verify | inspect | up | call | keys`."""
 
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -53,7 +54,8 @@ out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 def emit(as_json: bool, document: object, show: Callable[[], None]) -> None:
     """A command's result: as JSON for programs, or drawn for people."""
     if as_json:
-        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+        plain = not sys.stdout.encoding.lower().startswith("utf")
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=plain, default=str) + "\n")
     else:
         show()
 
@@ -244,5 +246,7 @@ def keys_list(keys: KeysFile = KEYS, as_json: AsJson = False) -> None:
 
 
 def main() -> None:
-    """The console script."""
+    """The console script. What a terminal has no characters for is replaced there."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")
     plainly(app, log)

@@ -109,10 +109,19 @@ def tensorboard(of: Subject, out: Path, folder: Path, log: Console) -> dict[str,
     from build.board import write_board
 
     path = out / of.step.model / "evidence" / f"{of.step.tier}.json"
-    evidence = json.loads(path.read_text("utf-8")) if path.is_file() else None
+    evidence = evidence_of(path) if path.is_file() else None
     with told(log, "writing event files"):
         written = write_board(folder, of.pairs, evidence)
     return {"folder": str(folder), **written}
+
+
+def evidence_of(path: Path) -> dict[str, Any]:
+    try:
+        return {**json.loads(path.read_text("utf-8"))}
+    except (OSError, ValueError, TypeError) as error:
+        raise CannotInspect(
+            f"{path} is cut short or no evidence of a build; run `turnout build`, which measures it again"
+        ) from error
 
 
 def show_written(document: dict[str, Any], console: Console) -> None:

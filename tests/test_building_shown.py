@@ -1,0 +1,76 @@
+"""What `turnout build` shows of the evidence beside an artefact, and on terminals that lack its characters."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from contracts.manifest import BrokenArtefact
+from turnout.building import cells, evidence, notes
+from turnout.inspecting import CannotInspect, evidence_of
+from turnout.laptop import ROOT
+
+WHOLE: dict[str, Any] = {
+    "model": "tiny",
+    "tier": "cpu",
+    "version": "0123456789ab",
+    "recipe": "int8",
+    "bytes_original": 2_000_000,
+    "bytes_built": 500_000,
+    "seconds": {"export": 2.0},
+    "cosine_mean": 0.99,
+    "cosine_p5": 0.98,
+    "rows": 12,
+}
+CUT = ["", "{", "[]", "3", '{"version": "0123456789ab"}', json.dumps({**WHOLE, "seconds": 3})]
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "evidence/cpu.json"
+    path.parent.mkdir()
+    path.write_text(text, "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("text", CUT)
+def test_evidence_that_cannot_be_shown_is_named_with_what_to_do(tmp_path: Path, text: str) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(BrokenArtefact) as caught:
+        evidence(path, skipped=False, edge=False)
+    assert str(caught.value).startswith(f"{path} is not what a build writes there (")
+    assert str(caught.value).endswith("; remove it and build again")
+
+
+def test_whole_evidence_is_a_row_and_one_row_is_said_to_prove_nothing(tmp_path: Path) -> None:
+    found = evidence(written(tmp_path, json.dumps(WHOLE)), skipped=False, edge=True)
+    assert cells(found)[-2:] == ("2.0 → 0.5", "built in 2 s, with an edge copy")
+    assert notes(found) == []
+    assert notes({**found, "rows": 1}) == [
+        "its gate held for one row, which proves nothing of others; give more under `eval`"
+    ]
+
+
+@pytest.mark.parametrize("text", CUT[:4])
+def test_event_files_are_not_written_from_evidence_that_was_cut_short(
+    tmp_path: Path, text: str
+) -> None:
+    path = written(tmp_path, text)
+    with pytest.raises(CannotInspect, match="is cut short or no evidence of a build; run `turnout"):
+        evidence_of(path)
+
+
+def test_a_terminal_without_the_characters_is_shown_others(tmp_path: Path) -> None:
+    environment = {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
+
+    def told(*words: str) -> str:
+        return subprocess.run(
+            [sys.executable, *words], env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    file = str(tmp_path / "→.toml")
+    assert "/?.toml has no key" in told("-m", "turnout", "keys", "list", "--keys", file)
+    emitted = "from turnout.cli import emit; emit(True, {'a': '→'}, print)"
+    assert json.loads(told("-c", emitted)) == {"a": "→"}
