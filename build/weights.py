@@ -78,10 +78,14 @@ def _files(folder: Path, weights: str, index: str) -> list[Path]:
     """One file, or the shards that an index names; none of them outside of the folder."""
     if (folder / weights).is_file():
         return [folder / weights]
-    names = sorted(set(dict(read_json(folder / index).get("weight_map") or {}).values()))
-    for name in names:
+    places = read_json(folder / index).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise Unusable(f"{index} has no `weight_map` of tensors to files; save the model again")
+    for name in places.values():
         if not isinstance(name, str) or Path(name).name != name:
             raise Unusable(f"{index} names {name!r}, which is no file of the folder")
+    names = sorted(set(places.values()))
+    for name in names:
         if not (folder / name).is_file():
             raise Unusable(f"{index} names {name}, which is not there; copy it again")
     return [folder / name for name in names]

@@ -217,6 +217,50 @@ def test_external_data_are_read_from_the_folder_and_nowhere_else(
     assert found.endswith(mistake)
 
 
+@pytest.mark.parametrize("said", [{"offset": "-16"}, {"offset": "abc"}, {"length": "-1"}])
+def test_places_of_external_data_are_whole_numbers(tmp_path: Path, said: dict[str, str]) -> None:
+    path = external(tmp_path / "graph", "weights.bin")
+    (path.parent / "weights.bin").write_bytes(bytes(64))
+    model = onnx.load(path, load_external_data=False)
+    entries = {e.key: e.value for e in model.graph.initializer[0].external_data} | said
+    del model.graph.initializer[0].external_data[:]
+    for key, value in entries.items():
+        model.graph.initializer[0].external_data.add(key=key, value=value)
+    path.write_bytes(model.SerializeToString())
+    (found,) = mistakes_of(path, labels=LABELS)
+    assert found.endswith("both are whole numbers from 0 up, so export it again")
+
+
+@pytest.mark.parametrize("version", [None, 99])
+def test_a_graph_of_unknown_operators_is_refused(tmp_path: Path, version: int | None) -> None:
+    path = external(tmp_path / "graph", "weights.bin")
+    model = onnx.load(path, load_external_data=False)
+    del model.opset_import[:]
+    if version:
+        model.opset_import.append(helper.make_opsetid("", version))
+    path.write_bytes(model.SerializeToString())
+    (found,) = mistakes_of(path, labels=LABELS)
+    assert f"{f'operator set {version}' if version else 'no operator set'}; 1 to " in found
+
+
+def test_a_graph_that_answers_nothing_is_refused(tmp_path: Path) -> None:
+    path = external(tmp_path / "graph", "weights.bin")
+    model = onnx.load(path, load_external_data=False)
+    del model.graph.output[:]
+    path.write_bytes(model.SerializeToString())
+    (found,) = mistakes_of(path, labels=LABELS)
+    assert found == "model.onnx answers nothing: it has no outputs; export it again"
+
+
+def test_a_script_with_turned_bytes_is_refused(home: Path, tmp_path: Path) -> None:
+    data = bytearray((home / "bert.pt").read_bytes())
+    at = data.rfind(b"PK\x01\x02")
+    data[at : at + 4] = b"XXXX"
+    (tmp_path / "bert.pt").write_bytes(data)
+    (found,) = mistakes_of(tmp_path / "bert.pt")
+    assert found.startswith("cannot be read as a TorchScript file (BadZipFile: ")
+
+
 def test_external_data_of_a_node_or_an_inner_graph_are_checked_as_well(tmp_path: Path) -> None:
     path = external(tmp_path / "graph", "../secret.bin")
     model = onnx.load(path, load_external_data=False)
