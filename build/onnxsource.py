@@ -42,6 +42,8 @@ from functions.inference.tokens import INPUTS
 POSITIONS = "position_ids"
 OLDEST_OPSET, OPSET = 13, 18
 QUANTIZED = {"DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "QAttention"}
+# Operators of ONNX and those that ONNX Runtime has besides.
+DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
 OUTPUTS = {Task.QUESTION_ANSWERING: 2}
 
 
@@ -144,6 +146,13 @@ def _check_operators(path: Path, model: Any) -> None:
             f"{path.name} has {f'operator set {found[0]}' if found else 'no operator set'}; 1 to {newest} are known, "
             f"so export it again for {OPSET}"
         )
+    known = DOMAINS | {function.domain for function in model.functions}
+    for node in every_node(model.graph):
+        if node.domain not in known:
+            raise Unusable(
+                f"{path.name} has the operator {node.domain}.{node.op_type}, which ONNX Runtime lacks; "
+                "export it again with operators of ONNX"
+            )
 
 
 def _check_external(path: Path, name: str, tensor: Any) -> None:

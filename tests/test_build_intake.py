@@ -243,6 +243,15 @@ def test_a_graph_of_unknown_operators_is_refused(tmp_path: Path, version: int | 
     assert f"{f'operator set {version}' if version else 'no operator set'}; 1 to " in found
 
 
+def test_an_operator_that_nobody_has_is_named(tmp_path: Path) -> None:
+    path = external(tmp_path / "graph", "weights.bin")
+    model = onnx.load(path, load_external_data=False)
+    model.graph.node[0].domain = "strange"
+    path.write_bytes(model.SerializeToString())
+    (found,) = mistakes_of(path, labels=LABELS)
+    assert found.startswith("model.onnx has the operator strange.Identity, which ONNX Runtime")
+
+
 def test_a_graph_that_answers_nothing_is_refused(tmp_path: Path) -> None:
     path = external(tmp_path / "graph", "weights.bin")
     model = onnx.load(path, load_external_data=False)
