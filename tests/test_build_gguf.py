@@ -230,7 +230,69 @@ def test_a_damaged_file_is_refused(file: Path, tmp_path: Path, spoil: Spoil, mis
         ({"tokenizer.ggml.tokens": None}, "has no tokens or no embedding of them"),
         ({"tokenizer.ggml.tokens": ["a", "a"]}, "names a token twice"),
         ({"tokenizer.ggml.tokens": [*map(str, range(999))]}, "999 tokens, but the embedding has "),
+        ({"tokenizer.ggml.tokens": [1, 2, 3]}, "has tokens that are no texts"),
         ({"split.count": 3}, "is one part of several"),
+        (
+            {"llama.context_length": "x"},
+            "has 'x' as llama.context_length, where a whole number of at least 0 has",
+        ),
+        (
+            {"llama.context_length": 100_000_000},
+            "says that it reads 100000000 tokens, more than the 1000000 that",
+        ),
+        (
+            {"llama.block_count": 4_000_000_000},
+            "llama.block_count says 4000000000, but by its tensors it is 2",
+        ),
+        ({"llama.block_count": 1}, "llama.block_count says 1, but by its tensors it is 2"),
+        (
+            {"llama.embedding_length": 128},
+            "llama.embedding_length says 128, but by its tensors it is 64",
+        ),
+        (
+            {"llama.embedding_length": None},
+            "has nothing as llama.embedding_length, where a whole number of at",
+        ),
+        (
+            {"llama.feed_forward_length": 4_000_000_000},
+            "llama.feed_forward_length says 4000000000, but by its",
+        ),
+        ({"llama.vocab_size": 7}, "llama.vocab_size says 7, but by its tensors it is "),
+        (
+            {"llama.attention.head_count": 0},
+            "has 0 as llama.attention.head_count, where a whole number of at least 1",
+        ),
+        (
+            {"llama.attention.head_count": 3},
+            "has 3 heads and 2 of keys for queries of 64 numbers, which they do not",
+        ),
+        (
+            {"llama.attention.head_count": 8},
+            "llama.rope.dimension_count says 16, but 8 heads of 64 numbers have 8",
+        ),
+        (
+            {"llama.attention.head_count_kv": 4},
+            "blk.0.attn_k.weight makes 32 numbers, but 4 heads have 64",
+        ),
+        (
+            {"llama.rope.freq_base": "x"},
+            "has 'x' as llama.rope.freq_base, where a number above 0 has to be",
+        ),
+        ({"general.alignment": 0}, "has 0 as general.alignment, where a multiple of 8 has to be"),
+        (
+            {"general.alignment": "x"},
+            "has 'x' as general.alignment, where a multiple of 8 has to be",
+        ),
+        ({"tokenizer.ggml.bos_token_id": 4_000_000}, "has 4000000 as its bos token, of "),
+        ({"tokenizer.ggml.eos_token_id": "x"}, "has 'x' as its eos token, of "),
+        ({"tokenizer.ggml.merges": None}, "has no merges, which tell how its tokens are made"),
+        (
+            {"tokenizer.ggml.merges": ["never seen"]},
+            "merges 'never seen', which are not two of its tokens",
+        ),
+        ({"tokenizer.ggml.merges": [1]}, "merges 1, which are not two of its tokens that make one"),
+        ({"tokenizer.ggml.token_type": [1]}, "tokens as token_type; convert it again"),
+        ({"tokenizer.ggml.model": "llama"}, "tokens as scores; convert it again"),
     ],
     ids=str,
 )
@@ -241,6 +303,16 @@ def test_a_file_that_would_be_read_wrongly_is_refused(
     source, mistakes = inspected(path)
     assert source is None
     assert any(mistake in found for found in mistakes)
+
+
+def test_more_tokens_than_anyone_reads_are_read_where_they_are_asked_for(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = write_gguf(folder, tmp_path / "m.gguf", {"llama.context_length": 100_000_000})
+    source, mistakes = inspect(path, Task.TEXT_GENERATION, 64)
+    assert mistakes == []
+    assert source
+    assert source.max_tokens == 64
 
 
 def test_a_tensor_that_has_no_place_in_the_model_stops_the_build(
