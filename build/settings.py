@@ -8,6 +8,15 @@ from build.source import Unusable
 
 FILE = "config.json"
 SHOWN = 40
+# Where each number stands, by the names that architectures have for it.
+KEYS = {
+    "heads": ("num_attention_heads", "n_heads"),
+    "hidden": ("hidden_size", "dim"),
+    "vocabulary": ("vocab_size",),
+    "positions": ("max_position_embeddings", "n_positions"),
+    "pad": ("pad_token_id",),
+}
+MAY_BE_NULL = {"positions", "pad"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,38 +34,35 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
     """Raises Unusable with every number that is none."""
     found: dict[str, int] = {}
     mistakes: list[str] = []
-    for name, keys in (
-        ("heads", ("num_attention_heads", "n_heads")),
-        ("hidden", ("hidden_size", "dim")),
-        ("vocabulary", ("vocab_size",)),
-        ("positions", ("max_position_embeddings", "n_positions")),
-    ):
+    for name, keys in KEYS.items():
         try:
-            found[name] = whole(config, *keys, least=0)
+            least = None if name == "pad" else 0
+            found[name] = whole(config, *keys, least=least, null=name in MAY_BE_NULL)
         except Unusable as error:
             mistakes.extend(error.args)
-    try:
-        found["pad"] = whole(config, "pad_token_id")
-    except Unusable as error:
-        mistakes.extend(error.args)
     if mistakes:
         raise Unusable(*mistakes)
     return Settings(**found)
 
 
 def whole(
-    document: Mapping[str, Any], *keys: str, least: int | None = None, file: str = FILE
+    document: Mapping[str, Any],
+    *keys: str,
+    least: int | None = None,
+    null: bool = True,
+    file: str = FILE,
 ) -> int:
-    """The number under the first of these keys that is there; 0 where none is or it is null."""
-    key = next((key for key in keys if key in document), keys[0])
-    value = document.get(key)
-    if value is None:
+    """The number under the first of these keys that is there; 0 where none is, or it is null and may be."""
+    key = next((key for key in keys if key in document), "")
+    value: Any = document.get(key)
+    if not key or (value is None and null):
         return 0
     if is_whole(value) and (least is None or value >= least):
         return int(value)
     bound = "" if least is None else f" of at least {least}"
+    shown = "null" if value is None else repr(value)[:SHOWN]
     raise Unusable(
-        f"{file} has {repr(value)[:SHOWN]} as `{key}`, where a whole number{bound} has to be; save the model again"
+        f"{file} has {shown} as `{key}`, where a whole number{bound} has to be; save the model again"
     )
 
 

@@ -123,7 +123,7 @@ def inspect(
     source: Path, task: Task, max_tokens: int | None, hints: Hints | None = None
 ) -> tuple[Source | None, list[str]]:
     """The source, or every mistake that was found in it."""
-    kind = "model"
+    kind = "a model"
     try:
         module = _module(source, task)
         kind = KINDS[module]
@@ -133,12 +133,10 @@ def inspect(
     except BuildError:
         raise
     except MemoryError:
-        return None, [
-            f"{source}: reading it as a {kind} takes more memory than there is; free some"
-        ]
+        return None, [f"{source}: reading it as {kind} takes more memory than there is; free some"]
     except Exception as error:  # whatever a library makes of what is in a file
         return None, [
-            f"{source}: cannot be read as a {kind} ({in_short(error)}); "
+            f"{source}: cannot be read as {kind} ({in_short(error)}); "
             "check that it is whole and save it again"
         ]
 
@@ -157,14 +155,14 @@ READERS = {
 }
 # What a module of ours reads, in words.
 KINDS = {
-    "onnxsource": ONNX,
-    "torchscript": TORCHSCRIPT,
-    "tfsource": "TensorFlow model",
-    "gguf": GGUF,
-    "arpasource": ARPA,
-    "vectorfiles": "file of word vectors",
-    "huggingface": HUGGING_FACE,
-    "unclear": "model",
+    "onnxsource": f"an {ONNX}",
+    "torchscript": f"a {TORCHSCRIPT}",
+    "tfsource": "a TensorFlow model",
+    "gguf": f"a {GGUF}",
+    "arpasource": f"an {ARPA}",
+    "vectorfiles": "a file of word vectors",
+    "huggingface": f"a {HUGGING_FACE}",
+    "unclear": "a model",
 }
 
 

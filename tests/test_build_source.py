@@ -147,6 +147,8 @@ def test_every_number_of_a_configuration_that_is_none_is_told_at_once(
     assert inspect(folder, CLASSES, None)[1] == [
         f"{folder}: config.json has 'abc' as `hidden_size`, where a whole number of at least 0 has to be; "
         "save the model again",
+        f"{folder}: config.json has null as `vocab_size`, where a whole number of at least 0 has to be; "
+        "save the model again",
         f"{folder}: config.json has 'x' as `pad_token_id`, where a whole number has to be; save the model again",
     ]
 
