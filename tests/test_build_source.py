@@ -11,7 +11,7 @@ import pytest
 import build
 from build.errors import SourceError
 from build.memory import short_of
-from build.rows import MAX_MISTAKES, read_rows
+from build.rows import read_rows
 from build.source import digest_of, inspect
 from contracts.specs import CpuSpec, ModelSpec
 from contracts.tasks import Task
@@ -273,13 +273,6 @@ def test_every_wrong_line_of_the_rows_is_told(
     assert read_rows(path, Task.TEXT_CLASSIFICATION, LABELS)[1] == [
         f"{path}{mistake}" for mistake in mistakes
     ]
-
-
-def test_a_thousand_wrong_lines_are_not_told_one_by_one(tmp_path: Path) -> None:
-    path = write_rows(tmp_path / "eval.jsonl", [{"label": "good"}] * 1000)
-    rows, mistakes = read_rows(path, Task.TEXT_CLASSIFICATION, LABELS)
-    assert (rows, len(mistakes)) == ((), MAX_MISTAKES + 1)
-    assert mistakes[-1] == f"{path}: and 990 more lines like these"
 
 
 def test_everything_wrong_with_every_model_is_told_at_once_and_nothing_is_written(
