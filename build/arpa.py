@@ -26,6 +26,10 @@ MOST_MISTAKES = 10
 LONGEST_LINE = 1 << 16
 # A gzipped ARPA file becomes three to ten times as long; what becomes far longer was made to fill a disk or memory.
 MOST_RATIO, FREE_BYTES = 50, 1 << 24
+# Below this a few of them added, in nats and 32 bits, would not be finite.
+LEAST_LOG10 = -1e30
+# What is left for unseen words is shared by their weights; a share 10^10 times as large would leave it nothing.
+MOST_BACKOFF = 10
 NUMBERED = re.compile(r"ngram\s+(\d+)\s*=\s*(\d+)")
 
 
@@ -208,11 +212,7 @@ def _values(reader: _Reader, parts: list[str], n: int, highest: bool) -> tuple[f
     """The log-probability and the backoff of an n-gram; None where they were wrong."""
     most = n + 1 if highest else n + 2
     if not n + 1 <= len(parts) <= most:
-        form = (
-            "a log-probability"
-            + f" and {n} words"
-            + ("" if highest else ", then a backoff or nothing")
-        )
+        form = f"a log-probability and {n} words" + ", then a backoff or nothing" * (not highest)
         reader.wrong(f"{len(parts)} fields, where a {n}-gram has {form}")
         return None
     try:
@@ -221,13 +221,23 @@ def _values(reader: _Reader, parts: list[str], n: int, highest: bool) -> tuple[f
     except ValueError as error:
         reader.wrong(f"{error}")
         return None
-    if not math.isfinite(log10) or not math.isfinite(backoff):
-        reader.wrong("a number that is not finite; write -99 for what cannot be")
-        return None
-    if log10 > 0:
-        reader.wrong(f"log-probability {log10:g} is above 0")
+    if wrong := _out_of_range(log10, backoff):
+        reader.wrong(wrong)
         return None
     return log10, backoff
+
+
+def _out_of_range(log10: float, backoff: float) -> str:
+    """What is wrong with numbers that no probability has; empty where nothing is."""
+    if not math.isfinite(log10) or not math.isfinite(backoff):
+        return "a number that is not finite; write -99 for what cannot be"
+    if min(log10, backoff) < LEAST_LOG10:
+        return f"{min(log10, backoff):g} is not finite in 32 bits; write -99 for what cannot be"
+    if log10 > 0:
+        return f"log-probability {log10:g} is above 0"
+    if backoff > MOST_BACKOFF:
+        return f"backoff {backoff:g} is above {MOST_BACKOFF}, so probabilities would be above 1; train it again"
+    return ""
 
 
 def _numbers(reader: _Reader, parts: list[str], words: dict[str, int], n: int) -> list[int] | None:

@@ -87,7 +87,11 @@ def compared(built: Answered, original: Answered, rows: Sequence[Row]) -> Vector
 
 def vectors(built: Answered, original: Answered) -> VectorFigures:
     """Of all vectors of all rows; a word that is not known has none."""
-    cosine = cosines(_embeddings(built), _embeddings(original))
+    one, other = _embeddings(built), _embeddings(original)
+    same = ~one.any(axis=1) & ~other.any(
+        axis=1
+    )  # two vectors of zeros have no direction to differ in
+    cosine = np.where(same, 1.0, cosines(one, other))
     counts = np.array([sum("embedding" in output for output in row) for row in original])
     row_of = np.repeat(np.arange(len(counts)), counts)
     sums = np.stack([np.bincount(row_of, cosine, len(counts)), counts], axis=1)[counts > 0]

@@ -11,6 +11,9 @@ BuildError
 
 from collections.abc import Sequence
 
+# The most of another library's message that is told.
+LONGEST = 300
+
 
 class BuildError(Exception):
     """A build cannot go on; the base of all others."""
@@ -45,3 +48,9 @@ class NoSpace(BuildError):
 
 class NotFed(BuildError):
     """The golden rows of a model cannot be fed to its graphs one by one."""
+
+
+def in_short(error: BaseException) -> str:
+    """What another library's error is: its type and the first line of what it says."""
+    first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {first[:LONGEST]}" if first else type(error).__name__

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from build.errors import ExportFailed, SourceError
+from build.gguffit import limit_of, unfit
 from build.ggufheader import Header, read_header
 from build.quiet import quiet
 from build.source import GGUF, Source, Unusable, digest_of
@@ -52,14 +53,10 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source
             f"{task} cannot be built from GGUF, which holds a causal model; use one of {', '.join(TASKS)}"
         )
     header = read_header(path)
-    context = int(header.of_model("context_length", 0))
-    mistakes = [*_unknown(header), *_unfit(header)]
-    if max_tokens and max_tokens > context > 0:
-        mistakes.append(
-            f"reads {context} tokens at most, but max_tokens asks for {max_tokens}; lower it"
-        )
-    if not context:
-        mistakes.append("says nowhere how many tokens it reads; convert it again with llama.cpp")
+    limit, mistakes = limit_of(header, max_tokens)
+    mistakes += _unknown(header)
+    if header.architecture in ARCHITECTURES:
+        mistakes += unfit(header)
     if mistakes:
         raise Unusable(*mistakes)
     return Source(
@@ -76,9 +73,9 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source
         model_type=header.architecture,
         heads=int(header.of_model("attention.head_count", 0)),
         hidden=int(header.of_model("embedding_length", 0)),
-        max_tokens=max_tokens or context,
+        max_tokens=limit,
         licence=str(header.keys.get("general.license", "")),
-        details=_details(header, max_tokens or context) if task is Task.TEXT_GENERATION else {},
+        details=_details(header, limit) if task is Task.TEXT_GENERATION else {},
     )
 
 
@@ -104,19 +101,6 @@ def _unknown(header: Header) -> list[str]:
     elif kind == "gpt2" and cut not in CUTS:
         mistakes.append(f"its tokenizer cuts texts as {cut} does; known are {', '.join(CUTS)}")
     return mistakes
-
-
-def _unfit(header: Header) -> list[str]:
-    """What does not fit together."""
-    words = header.keys.get("tokenizer.ggml.tokens")
-    rows = header.shapes.get("token_embd.weight", (0, 0))[-1]
-    if not isinstance(words, list) or not rows:
-        return ["has no tokens or no embedding of them; convert it again with llama.cpp"]
-    if len(words) > rows:
-        return [f"has {len(words)} tokens, but the embedding has {rows} rows; convert it again"]
-    if len(set(words)) < len(words):
-        return ["names a token twice; convert it again with llama.cpp"]
-    return []
 
 
 def _details(header: Header, context: int) -> dict[str, Any]:

@@ -105,10 +105,15 @@ def _read(data: _Bytes, name: str) -> Header:
         raise Unusable(f"is GGUF of version {version}; 2 and 3 are read, so convert it again")
     tensors, count = data.check(data.plain("Q")), data.check(data.plain("Q"))
     keys = {data.text(): data.value(data.plain("I")) for _ in range(count)}
-    if keys.get("split.count", 1) > 1:
+    parts, alignment = keys.get("split.count", 1), keys.get("general.alignment", ALIGNMENT)
+    if not isinstance(alignment, int) or alignment < 8 or alignment % 8:
+        raise Unusable(
+            f"has {alignment!r:.40} as general.alignment, where a multiple of 8 has to be; convert it again"
+        )
+    if parts not in (0, 1):
         raise Unusable("is one part of several; put them together with llama.cpp's gguf-split")
     shapes, types, ends = _tensors(data, tensors)
-    start = data.at + -data.at % int(keys.get("general.alignment", ALIGNMENT))
+    start = data.at + -data.at % alignment
     size, needed = len(data.data), start + max(ends, default=0)
     if size < needed:
         raise Unusable(f"{name} is {size} bytes but says {needed}; it is cut short, copy it again")

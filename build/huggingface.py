@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from build.pooling import read_pooling
+from build.settings import is_whole, read_settings, whole
 from build.source import HUGGING_FACE, Source, Unusable, digest_of
 from build.weights import missing, optional_json, read_json, weights_of
 from contracts.specs import Hints
@@ -38,13 +39,14 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         raise Unusable(f"{task} cannot be built from a Hugging Face folder yet; correct `task`")
     weight_bytes, weights, pickled = weights_of(folder)
     config = read_json(folder / "config.json")
-    architecture = str((config.get("architectures") or ["none"])[0])
+    settings = read_settings(config)
+    architecture = _architecture(config)
     if not architecture.endswith(ARCHITECTURES[task]):
         raise Unusable(
             f"its architecture is {architecture}, but {task} needs one that ends in "
             f"{' or '.join(ARCHITECTURES[task])}; correct `task`, or fine-tune a head for it"
         )
-    _check_vocabulary(folder, config)
+    _check_vocabulary(folder, settings.vocabulary)
     limit = read_max_tokens(folder, config, max_tokens)
     embeds = task is Task.FEATURE_EXTRACTION
     pooling = read_pooling(folder, pickle=hints.pickle) if embeds else None
@@ -61,23 +63,30 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         weight_bytes=weight_bytes,
         weights=weights,
         model_type=str(config.get("model_type", "")),
-        heads=int(config.get("num_attention_heads", config.get("n_heads", 0))),
-        hidden=int(config.get("hidden_size", config.get("dim", 0))),
+        heads=settings.heads,
+        hidden=settings.hidden,
         max_tokens=limit,
         labels=labels,
         pickled=pickled or any(layer.pickled for layer in (pooling.dense if pooling else ())),
         pooling=pooling.modes if pooling else "",
         dense=pooling.dense if pooling else (),
         normalize=bool(pooling and pooling.normalize),
-        pad_token_id=int(config.get("pad_token_id") or 0),
+        pad_token_id=settings.pad,
         licence=read_licence(folder),
         details=read_details(folder, config, task, labels) or _writing(folder, task, limit),
     )
 
 
-def _check_vocabulary(folder: Path, config: dict[str, Any]) -> None:
+def _architecture(config: dict[str, Any]) -> str:
+    named = config.get("architectures") or ["none"]
+    if not isinstance(named, list):
+        raise Unusable("config.json has `architectures` that are no list; save the model again")
+    return str(named[0])
+
+
+def _check_vocabulary(folder: Path, rows: int) -> None:
     """Every token has a row in the embedding, and nearly every row a token; of another model's tokenizer not."""
-    most, rows = max(vocabulary(folder).values(), default=-1) + 1, int(config.get("vocab_size", 0))
+    most = max(vocabulary(folder).values(), default=-1) + 1
     if rows and most > rows:
         raise Unusable(
             f"tokenizer.json makes ids up to {most - 1}, but the embedding has {rows} rows; "
@@ -93,15 +102,29 @@ def _check_vocabulary(folder: Path, config: dict[str, Any]) -> None:
 def vocabulary(folder: Path, name: str = "tokenizer.json") -> dict[str, int]:
     """Every token of tokenizer.json with its id."""
     tokenizer = read_json(folder / name)
-    found = (tokenizer.get("model") or {}).get("vocab") or {}
-    if not isinstance(found, dict):  # a unigram model lists its tokens in the order of their ids
-        found = {str(entry[0]): i for i, entry in enumerate(found)}
-    added = {str(t["content"]): int(t["id"]) for t in tokenizer.get("added_tokens") or ()}
-    return {**found, **added}
+    try:
+        found = (tokenizer.get("model") or {}).get("vocab") or {}
+        if not isinstance(
+            found, dict
+        ):  # a unigram model lists its tokens in the order of their ids
+            found = {str(entry[0]): i for i, entry in enumerate(found)}
+        added = {str(t["content"]): t["id"] for t in tokenizer.get("added_tokens") or ()}
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise Unusable(f"{name} has no readable vocabulary; save the tokenizer again") from error
+    known: dict[str, int] = {**found, **added}
+    wrong = next((token for token, place in known.items() if not is_whole(place)), None)
+    if wrong is not None:
+        raise Unusable(
+            f"{name} has {known[wrong]!r} as the id of {wrong!r}, where a whole number has to be; "
+            "save the tokenizer again"
+        )
+    return known
 
 
 def read_labels(config: dict[str, Any], least: int) -> tuple[str, ...]:
     names = config.get("id2label") or {}
+    if not isinstance(names, dict):
+        names = {}
     labels = tuple(str(names.get(str(i), "")) for i in range(len(names)))
     if len(labels) < least or not all(labels) or len(set(labels)) < len(labels):
         raise Unusable("config.json has no complete `id2label`; name every label once, from 0 up")
@@ -109,21 +132,26 @@ def read_labels(config: dict[str, Any], least: int) -> tuple[str, ...]:
 
 
 def read_max_tokens(folder: Path, config: dict[str, Any], asked: int | None) -> int:
-    positions = config.get("max_position_embeddings", config.get("n_positions"))
+    settings = read_settings(config)
+    positions = settings.positions
     if positions and config.get("model_type") in SHIFTED:
-        positions -= int(config.get("pad_token_id") or 0) + 1
+        positions -= settings.pad + 1
     limits = (
-        optional_json(folder / "sentence_bert_config.json").get("max_seq_length"),
-        optional_json(folder / "tokenizer_config.json").get("model_max_length"),
+        _limit(folder, "sentence_bert_config.json", "max_seq_length"),
+        _limit(folder, "tokenizer_config.json", "model_max_length"),
         positions,
     )
-    known = [int(limit) for limit in limits if limit and limit < NO_LIMIT]
+    known = [limit for limit in limits if limit and limit < NO_LIMIT]
     if not known and not asked:
         raise Unusable("says nowhere how many tokens it reads; give max_tokens in its tier's table")
     most = min(known, default=asked or 0)
     if asked and asked > most:
         raise Unusable(f"reads {most} tokens at most, but max_tokens asks for {asked}; lower it")
     return asked or most
+
+
+def _limit(folder: Path, name: str, key: str) -> int:
+    return whole(optional_json(folder / name), key, least=0, file=name)
 
 
 def read_details(

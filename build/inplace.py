@@ -27,6 +27,8 @@ SCALING = ("Mul", "Div")
 PROJECTIONS = ("MatMul", "Add", "Split", "Slice")
 # The operator turns vectors of whole multiples of so many numbers.
 TURNED = 16
+# Positions that tables are made for at most: half a GB where a head has 128 numbers.
+MOST_CONTEXT = 1 << 18
 # How far logits may be from those before, as a share of the largest: the order of sums is another one.
 NEAR = 2e-4
 # Tokens read one after the other, to see whether a graph still answers as it did.
@@ -95,6 +97,8 @@ def tables_of(model: Any, context: int) -> dict[str, NDArray[np.float32]]:
     names = sorted({n for layer in _layers(model.graph) for n in (layer.cosine, layer.sine) if n})
     if not names:
         return {}
+    if context > MOST_CONTEXT:
+        raise Unmatched(f"tables of {context} positions would take more memory than they save time")
     part = part_of(model, names)
     positions = np.arange(context, dtype=np.int64)[None]
     if [value.name for value in _read_inputs(part.graph)] != ["position_ids"]:

@@ -8,8 +8,9 @@ import ctypes
 import gc
 import os
 
-# A build keeps this many times the weights in full precision in memory at its peak.
-TIMES = 4
+# A build keeps this many times the weights in full precision in memory at its peak: measured with an encoder of 560
+# million and a Llama of 640 million, 6.2 each.
+TIMES = 6.5
 BYTES = 4
 
 

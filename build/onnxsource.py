@@ -32,6 +32,7 @@ from build.huggingface import (
 )
 from build.onnxfile import save
 from build.pooling import read_pooling
+from build.settings import read_settings
 from build.source import ONNX, PARTS, Source, Unusable, digest_of
 from build.weights import optional_json
 from contracts.specs import Hints
@@ -41,6 +42,8 @@ from functions.inference.tokens import INPUTS
 POSITIONS = "position_ids"
 OLDEST_OPSET, OPSET = 13, 18
 QUANTIZED = {"DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "QAttention"}
+# Operators of ONNX and those that ONNX Runtime has besides.
+DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
 OUTPUTS = {Task.QUESTION_ANSWERING: 2}
 
 
@@ -63,6 +66,7 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         )
     one_text, length = sizes([_shape(node) for node in graph.input])
     config = optional_json(folder / "config.json")
+    settings = read_settings(config)
     end = tails.meant(task, tails.end_of(graph))
     labels = hints.labels
     if task in LABELLED and not labels:
@@ -85,14 +89,14 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         inputs=meant,
         weight_bytes=sum(p.stat().st_size for p in (path, *data)),
         model_type=str(config.get("model_type", "")),
-        heads=int(config.get("num_attention_heads", 0)),
-        hidden=int(config.get("hidden_size", 0)),
+        heads=settings.heads,
+        hidden=settings.hidden,
         max_tokens=read_max_tokens(folder, config, limit_of(max_tokens, length)),
         labels=labels,
         pooling=pooling.modes if pooling else "",
         dense=pooling.dense if pooling else (),
         normalize=bool(pooling and pooling.normalize),
-        pad_token_id=int(config.get("pad_token_id") or pad_id(tokenizer)),
+        pad_token_id=settings.pad or pad_id(tokenizer),
         licence=read_licence(folder),
         details={
             **read_details(folder, config, task, labels),
@@ -125,10 +129,30 @@ def read_graph(path: Path) -> Any:
         ) from error
     if not model.graph.node:
         raise Unusable(f"{path.name} is not an ONNX file, or has no nodes; copy it again")
+    if not model.graph.output:
+        raise Unusable(f"{path.name} answers nothing: it has no outputs; export it again")
+    _check_operators(path, model)
     for name, tensor in every_constant(model.graph):
         if tensor.data_location == TensorProto.EXTERNAL:
             _check_external(path, name, tensor)
     return model
+
+
+def _check_operators(path: Path, model: Any) -> None:
+    newest = onnx.defs.onnx_opset_version()
+    found = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    if not found or not 1 <= found[0] <= newest:
+        raise Unusable(
+            f"{path.name} has {f'operator set {found[0]}' if found else 'no operator set'}; 1 to {newest} are known, "
+            f"so export it again for {OPSET}"
+        )
+    known = DOMAINS | {function.domain for function in model.functions}
+    for node in every_node(model.graph):
+        if node.domain not in known:
+            raise Unusable(
+                f"{path.name} has the operator {node.domain}.{node.op_type}, which ONNX Runtime lacks; "
+                "export it again with operators of ONNX"
+            )
 
 
 def _check_external(path: Path, name: str, tensor: Any) -> None:
@@ -143,8 +167,13 @@ def _check_external(path: Path, name: str, tensor: Any) -> None:
         )
     if not target.is_file():
         raise Unusable(f"{path.name} keeps {name} in {location}, which is not there; copy it too")
-    end = int(entries.get("offset", 0)) + int(entries.get("length", 0))
-    if end > target.stat().st_size:
+    start, length = (entries.get(key) or "0" for key in ("offset", "length"))
+    if not (start.isdecimal() and length.isdecimal()):
+        raise Unusable(
+            f"{path.name} keeps {name} at offset {start!r} with length {length!r}; both are whole numbers from 0 up, "
+            "so export it again"
+        )
+    if int(start) + int(length) > target.stat().st_size:
         raise Unusable(f"{location} is shorter than {path.name} says; copy it again")
 
 

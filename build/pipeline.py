@@ -35,6 +35,7 @@ from build.publish import publish, work_folder, write_json
 from build.quantize import Recipe
 from build.report import write_report
 from build.timing import Timing, time_all
+from build.unforeseen import ASKING, named
 from build.weights import unpickled
 from contracts.errors import ModelFailed
 from contracts.tasks import Tier
@@ -73,15 +74,16 @@ def original_stage(work: Workspace) -> Workspace:
     step = work.step
 
     def asked() -> Any:
-        try:
-            return work.family.original(step.source, step.rows, work.prepared, work.tell)
-        except ModelFailed as error:
-            raise SourceError(
-                [
-                    f"{step.name}: the original answers with numbers that are not finite; "
-                    "look for NaN in its weights and save it again"
-                ]
-            ) from error
+        with named(step.source, work.folder, ASKING):
+            try:
+                return work.family.original(step.source, step.rows, work.prepared, work.tell)
+            except ModelFailed as error:
+                raise SourceError(
+                    [
+                        f"{step.name}: the original answers with numbers that are not finite; "
+                        "look for NaN in its weights and save it again"
+                    ]
+                ) from error
 
     found = work.cache.value(asked, "original", rows=step.rows_digest, **work.step.made_from)
     return replace(work, original=tuple(tuple(outputs) for outputs in found))

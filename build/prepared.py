@@ -8,6 +8,7 @@ from build.encoders import PLAIN
 from build.families import family_of
 from build.plan import Step
 from build.progress import Tell
+from build.unforeseen import EXPORTING, named
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,7 +26,8 @@ def prepared(step: Step, cache: Cache, tell: Tell) -> Path:
 
     def prepare(folder: Path) -> None:
         folder.mkdir()
-        family_of(step.source).prepare(step.source, folder, tell)
+        with named(step.source, folder, EXPORTING):
+            family_of(step.source).prepare(step.source, folder, tell)
 
     return cache.file(prepare, "prepared", **step.made_from)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from build.errors import BuildError, in_short
 from contracts.manifest import file_sha256
 from contracts.specs import Hints
 from contracts.tasks import Task
@@ -122,10 +123,22 @@ def inspect(
     source: Path, task: Task, max_tokens: int | None, hints: Hints | None = None
 ) -> tuple[Source | None, list[str]]:
     """The source, or every mistake that was found in it."""
+    kind = "a model"
     try:
-        return _reader(source, task)(source, task, max_tokens, hints or Hints()), []
+        module = _module(source, task)
+        kind = KINDS[module]
+        return _read_by(module)(source, task, max_tokens, hints or Hints()), []
     except Unusable as error:
         return None, [f"{source}: {mistake}" for mistake in error.args]
+    except BuildError:
+        raise
+    except MemoryError:
+        return None, [f"{source}: reading it as {kind} takes more memory than there is; free some"]
+    except Exception as error:  # whatever a library makes of what is in a file
+        return None, [
+            f"{source}: cannot be read as {kind} ({in_short(error)}); "
+            "check that it is whole and save it again"
+        ]
 
 
 PICKLES = "pytorch_model*.bin*"
@@ -140,6 +153,17 @@ READERS = {
     ".arpa": "arpasource",
     ".arpa.gz": "arpasource",
 }
+# What a module of ours reads, in words.
+KINDS = {
+    "onnxsource": f"an {ONNX}",
+    "torchscript": f"a {TORCHSCRIPT}",
+    "tfsource": "a TensorFlow model",
+    "gguf": f"a {GGUF}",
+    "arpasource": f"an {ARPA}",
+    "vectorfiles": "a file of word vectors",
+    "huggingface": f"a {HUGGING_FACE}",
+    "unclear": "a model",
+}
 
 
 def _read_by(module: str) -> Reader:
@@ -147,29 +171,29 @@ def _read_by(module: str) -> Reader:
     return reader
 
 
-def _reader(source: Path, task: Task) -> Reader:
-    """What reads a source of its kind; raises Unusable where that cannot be told or cannot be built."""
+def _module(source: Path, task: Task) -> str:
+    """The module that reads a source of its kind; raises Unusable where that cannot be told or cannot be built."""
     if task is Task.WORD_VECTORS:  # whatever such a file is called, its content tells
-        return _read_by("vectorfiles")
+        return "vectorfiles"
     if source.is_file():
         module = next((m for end, m in READERS.items() if source.name.endswith(end)), None)
         if module is None:
             raise Unusable(
                 UNKNOWN_FILE.get(source.suffix, "not a model file that can be built; " + LOOKED_FOR)
             )
-        return _read_by(module)
+        return module
     if not source.is_dir():
         raise Unusable("not a folder; put a Hugging Face model there, or correct `source`")
     if (source / "saved_model.pb").is_file():
-        return _read_by("tfsource")
+        return "tfsource"
     graphs, weights = list(source.glob("*.onnx")), list(source.glob("*.safetensors"))
     if graphs and weights:
         raise Unusable(
             f"holds {graphs[0].name} and {weights[0].name}; name the .onnx file as `source`, or move one away"
         )
     if graphs:
-        return _read_by("onnxsource")
-    return _read_by("huggingface" if weights or any(source.glob(PICKLES)) else "unclear")
+        return "onnxsource"
+    return "huggingface" if weights or any(source.glob(PICKLES)) else "unclear"
 
 
 def digest_of(folder: Path, *others: Path) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from build.bare import check_inputs, check_task, lacking
-from build.errors import ExportFailed
+from build.errors import ExportFailed, in_short
 from build.quiet import quiet
 from build.source import TORCHSCRIPT, Source, Unusable, digest_of
 from contracts.specs import Hints
@@ -124,7 +124,7 @@ def export(source: Source, destination: Path) -> Path:
             )
     except Exception as error:
         raise ExportFailed(
-            f"{source.file} cannot be exported ({type(error).__name__}: {error}); "
+            f"{source.file} cannot be exported ({in_short(error)}); "
             "save the model as a Hugging Face folder or export it to ONNX where it was trained"
         ) from error
     return destination / "model.onnx"

@@ -3,6 +3,7 @@
 word2vec as text (also fastText's .vec) and binary, GloVe's text, which has no first line of sizes, and fastText's .bin.
 """
 
+import codecs
 import gzip
 import re
 import zlib
@@ -97,6 +98,10 @@ def look(path: Path) -> Sizes:
     if not path.stat().st_size:
         raise Unusable("is empty; copy it again")
     head = _head(path)
+    if head.startswith(codecs.BOM_UTF8):
+        raise Unusable(
+            "begins with a byte order mark, which would be read as a part of its first word; save it as UTF-8 without"
+        )
     if head.startswith(vectorbinary.MAGIC):
         return vectorbinary.look_fasttext(path, head)
     said = SIZES.match(head)

@@ -1,8 +1,6 @@
 """The weights in a Hugging Face folder: safetensors, or a pickle where the user allows it, and whether they are whole.
 
-A pickle is a program that makes objects when it is run. torch reads one without running what it does not know
-(`weights_only`), so no more than tensors can come of it; `unpickled` saves these as safetensors, and all that follows
-reads those.
+`unpickled` saves a pickle's weights as safetensors, and all that follows reads those.
 """
 
 import json
@@ -14,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from build.errors import SourceError
+from build.pickles import convert
 from build.source import Source, Unusable
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -78,10 +76,14 @@ def _files(folder: Path, weights: str, index: str) -> list[Path]:
     """One file, or the shards that an index names; none of them outside of the folder."""
     if (folder / weights).is_file():
         return [folder / weights]
-    names = sorted(set(dict(read_json(folder / index).get("weight_map") or {}).values()))
-    for name in names:
+    places = read_json(folder / index).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise Unusable(f"{index} has no `weight_map` of tensors to files; save the model again")
+    for name in places.values():
         if not isinstance(name, str) or Path(name).name != name:
             raise Unusable(f"{index} names {name!r}, which is no file of the folder")
+    names = sorted(set(places.values()))
+    for name in names:
         if not (folder / name).is_file():
             raise Unusable(f"{index} names {name}, which is not there; copy it again")
     return [folder / name for name in names]
@@ -123,7 +125,7 @@ def unpickled(source: Source, destination: Path) -> Source:
         if not pickle:
             shutil.copyfile(path, target)
         elif not path.with_name(_renamed(path.name)).exists():
-            _convert(path, target.with_name(_renamed(path.name)))
+            convert(path, target.with_name(_renamed(path.name)))
     index = destination / PICKLE_INDEX
     if index.is_file():
         document = read_json(index)
@@ -135,27 +137,3 @@ def unpickled(source: Source, destination: Path) -> Source:
 
 def _renamed(name: str) -> str:
     return name.replace("pytorch_model", "model").replace(".bin", ".safetensors")
-
-
-def _convert(path: Path, destination: Path) -> None:
-    import torch
-    from safetensors.torch import save_file
-
-    try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many kinds, by what is wrong with the file
-        asked = re.search(r"GLOBAL (\S+)", str(error))
-        why = (
-            f"asks for {asked.group(1)}, which is not run" if asked else f"cannot be read ({error})"
-        )
-        raise SourceError([f"{path}: {why}; save the model as safetensors"]) from error
-    if not isinstance(found, dict) or not all(torch.is_tensor(value) for value in found.values()):
-        raise SourceError(
-            [f"{path}: holds more than weights by name; save the model as safetensors"]
-        )
-    # Tied weights share their bytes, which safetensors does not save.
-    save_file(
-        {name: tensor.clone().contiguous() for name, tensor in found.items()},
-        destination,
-        metadata={"format": "pt"},
-    )

@@ -59,6 +59,8 @@ def _side_by_side(
 
 
 def _shared(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
+    if not any(theirs["embedding"]):  # all words are as near to a vector of zeros
+        return 1.0
     wanted = {entry["word"] for entry in theirs["nearest"]}
     found = {entry["word"] for entry in ours["nearest"]}
     return len(wanted & found) / max(len(wanted), 1)

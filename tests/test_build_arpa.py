@@ -66,6 +66,13 @@ def test_windows_lines_and_fields_apart_by_tabs_are_read_as_well(tmp_path: Path)
         ]),
         ("-0.8\ttrain", "0.8\ttrain", ["line 19: log-probability 0.8 is above 0"]),
         ("-0.8\ttrain", "nan\ttrain", ["line 19: a number that is not finite; write -99 for what cannot be"]),
+        ("-0.8\ttrain", "-1e300\ttrain", ["line 19: -1e+300 is not finite in 32 bits; write -99 for what cannot be"]),
+        ("<s> the\t-0.15", "<s> the\t-1e300", [
+            "line 17: -1e+300 is not finite in 32 bits; write -99 for what cannot be"
+        ]),
+        ("<s> the\t-0.15", "<s> the\t50", [
+            "line 17: backoff 50 is above 10, so probabilities would be above 1; train it again"
+        ]),
         ("-0.8\ttrain", "x\ttrain", ["line 19: could not convert string to float: 'x'"]),
         ("train late\n-0.6", "train tard\n-0.6", ["line 19: 'tard' is not among the 1-grams"]),
         ("-0.5\t<s> the\t-0.15", "-0.5\t<s>", [

@@ -153,6 +153,15 @@ def test_the_interval_of_the_mean_cosine_is_over_rows_however_many_texts_they_ha
         assert (found.cosine_low, found.cosine_high) == pytest.approx((0.8814, 0.9186), abs=0.002)
 
 
+def test_two_vectors_of_zeros_are_the_same_and_one_is_another() -> None:
+    zeros, ones = [{"embedding": [0.0, 0.0]}], [{"embedding": [1.0, 1.0]}]
+    rows = [Row(request=PredictRequest(inputs=("a",)))] * 2
+    assert measure(EMBED, [zeros, ones], [zeros, ones], rows).failures(Gate()) == []
+    found = measure(EMBED, [zeros, ones], [ones, ones], rows)
+    assert isinstance(found, VectorFigures)
+    assert found.cosine_min == 0
+
+
 def test_scored_pairs_are_measured_against_people_and_against_the_original() -> None:
     original, built = at(10, 20, 30, 40), at(10, 30, 20, 40)
     found = measure(EMBED, built, original, scored(4, 3, 2, 1))

@@ -2,17 +2,13 @@
 
 import importlib.metadata
 import json
-import struct
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
 import build
-from build.errors import ExportFailed
 from build.gguf import ARCHITECTURES, CUTS, tokenizer_of, unpack
 from build.ggufheader import read_header
 from build.plan import toolchain
@@ -183,78 +179,6 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
     from transformers import PreTrainedTokenizerFast
 
     PreTrainedTokenizerFast(tokenizer_object=tokenizer).save_pretrained(folder)
-
-
-Spoil = Callable[[bytes], bytes]
-
-
-def number(at: int, form: str, value: Any) -> Spoil:
-    """Another number at that place."""
-    packed = struct.pack(f"<{form}", value)
-    return lambda data: data[:at] + packed + data[at + len(packed) :]
-
-
-@pytest.mark.parametrize(
-    ("spoil", "mistake"),
-    [
-        (lambda data: b"", "does not begin with GGUF"),
-        (lambda data: b"GGML" + data[4:], "does not begin with GGUF"),
-        (lambda data: data[:20], "has no readable header"),
-        (lambda data: data[:400], "has no readable header"),
-        (lambda data: data[:-64], "it is cut short, copy it again"),
-        (number(4, "I", 1), "is GGUF of version 1; 2 and 3 are read"),
-        (number(4, "I", 3 << 24), "is GGUF of version 50331648"),
-        (number(8, "Q", 1 << 60), "has no readable header"),
-        (number(16, "Q", 1 << 60), "has no readable header"),
-        (number(24, "Q", 1 << 60), "has no readable header"),
-    ],
-    ids=["empty", "other", "cut in counts", "cut in keys", "cut in weights"]
-    + ["old", "big-endian", "tensors", "keys", "text"],
-)
-def test_a_damaged_file_is_refused(file: Path, tmp_path: Path, spoil: Spoil, mistake: str) -> None:
-    path = tmp_path / "m.gguf"
-    path.write_bytes(spoil(file.read_bytes()))
-    source, (found,) = inspected(path)
-    assert source is None
-    assert mistake in found
-
-
-@pytest.mark.parametrize(
-    ("changes", "mistake"),
-    [
-        ({"general.architecture": "mamba"}, "its architecture is mamba; llama, "),
-        ({"llama.context_length": None}, "says nowhere how many tokens it reads"),
-        ({"llama.rope.scaling.type": "yarn"}, "stretches its positions"),
-        ({"tokenizer.ggml.model": "t5"}, "its tokenizer is t5; gpt2 and llama are known"),
-        ({"tokenizer.ggml.pre": "tekken"}, "its tokenizer cuts texts as tekken does; known are "),
-        ({"tokenizer.ggml.tokens": None}, "has no tokens or no embedding of them"),
-        ({"tokenizer.ggml.tokens": ["a", "a"]}, "names a token twice"),
-        ({"tokenizer.ggml.tokens": [*map(str, range(999))]}, "999 tokens, but the embedding has "),
-        ({"split.count": 3}, "is one part of several"),
-    ],
-    ids=str,
-)
-def test_a_file_that_would_be_read_wrongly_is_refused(
-    folder: Path, tmp_path: Path, changes: dict[str, Any], mistake: str
-) -> None:
-    path = write_gguf(folder, tmp_path / "m.gguf", changes)
-    source, mistakes = inspected(path)
-    assert source is None
-    assert any(mistake in found for found in mistakes)
-
-
-def test_a_tensor_that_has_no_place_in_the_model_stops_the_build(
-    folder: Path, tmp_path: Path
-) -> None:
-    path = write_gguf(folder, tmp_path / "m.gguf", {"llama.block_count": 1})
-    with pytest.raises(ExportFailed, match="has 20 tensors, but transformers finds a place for 11"):
-        unpack(path, tmp_path / "unpacked")
-
-
-def test_a_task_that_no_causal_model_has_is_refused(file: Path) -> None:
-    source, (mistake,) = inspected(file, Task.FILL_MASK)
-    assert source is None
-    assert "fill-mask cannot be built from GGUF" in mistake
 
 
 def test_transformers_reads_every_architecture_that_is_taken() -> None:

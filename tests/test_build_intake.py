@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 import build
 from build.export import export
@@ -177,64 +177,13 @@ def test_inputs_may_have_other_names_and_narrower_types(home: Path, tmp_path: Pa
     assert_same(outputs(source, tmp_path), outputs(read(home / "onnx"), home))
 
 
-def external(folder: Path, location: str, *, length: int = 16) -> Path:
-    """An ONNX file whose one weight lies at a location outside of it."""
-    folder.mkdir()
-    tensor = numpy_helper.from_array(np.zeros(4, np.float32), "w")
-    tensor.ClearField("raw_data")
-    tensor.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", location), ("offset", "0"), ("length", str(length))):
-        tensor.external_data.add(key=key, value=value)
-    inputs = [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["b", "t"])]
-    output = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["b", 3])]
-    node = helper.make_node("Identity", ["w"], ["y"])
-    graph = helper.make_graph([node], "g", inputs, output, [tensor])
-    path = folder / "model.onnx"
-    path.write_bytes(helper.make_model(graph).SerializeToString())
-    (folder / "tokenizer.json").write_text("{}", "utf-8")
-    return path
-
-
-@pytest.mark.parametrize(
-    ("location", "mistake"),
-    [
-        ("../secret.bin", "keeps w at '../secret.bin', outside of its folder; this is not read"),
-        ("/etc/passwd", "keeps w at '/etc/passwd', outside of its folder; this is not read"),
-        ("", "keeps w at '', outside of its folder; this is not read"),
-        ("link.bin", "keeps w at 'link.bin', outside of its folder; this is not read"),
-        ("weights.bin", "keeps w in weights.bin, which is not there; copy it too"),
-        ("short.bin", "copy it again"),
-    ],
-)
-def test_external_data_are_read_from_the_folder_and_nowhere_else(
-    tmp_path: Path, location: str, mistake: str
-) -> None:
-    (tmp_path / "secret.bin").write_bytes(bytes(16))
-    path = external(tmp_path / "graph", location)
-    (path.parent / "link.bin").symlink_to(tmp_path / "secret.bin")
-    (path.parent / "short.bin").write_bytes(bytes(3))
-    (found,) = mistakes_of(path, labels=LABELS)
-    assert found.endswith(mistake)
-
-
-def test_external_data_of_a_node_or_an_inner_graph_are_checked_as_well(tmp_path: Path) -> None:
-    path = external(tmp_path / "graph", "../secret.bin")
-    model = onnx.load(path, load_external_data=False)
-    (tensor,) = model.graph.initializer
-    inner = helper.make_graph(
-        [helper.make_node("Identity", ["w"], ["v"])], "inner", [], [], [tensor]
-    )
-    for node in (
-        helper.make_node("Constant", [], ["w"], value=tensor),
-        helper.make_node("If", ["c"], ["w"], then_branch=inner, else_branch=inner),
-    ):
-        changed = onnx.ModelProto()
-        changed.CopyFrom(model)
-        del changed.graph.initializer[:]
-        changed.graph.node.insert(0, node)
-        path.write_bytes(changed.SerializeToString())
-        (found,) = mistakes_of(path, labels=LABELS)
-        assert found.endswith("outside of its folder; this is not read")
+def test_a_script_with_turned_bytes_is_refused(home: Path, tmp_path: Path) -> None:
+    data = bytearray((home / "bert.pt").read_bytes())
+    at = data.rfind(b"PK\x01\x02")
+    data[at : at + 4] = b"XXXX"
+    (tmp_path / "bert.pt").write_bytes(data)
+    (found,) = mistakes_of(tmp_path / "bert.pt")
+    assert found.startswith("cannot be read as a TorchScript file (BadZipFile: ")
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 """Weights in a pickle: read where the user allows it, never run."""
 
+import functools
 import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,12 @@ def read(folder: Path) -> Source:
     assert mistakes == []
     assert source
     return source
+
+
+@functools.cache
+def shared(torch: Any) -> Any:
+    """One tensor of 4 MB, for many names."""
+    return torch.zeros(1 << 20)
 
 
 class Malicious:
@@ -154,6 +162,39 @@ def test_what_holds_no_weights_is_named(
         torch.save(content, folder / "pytorch_model.bin")
     with pytest.raises(SourceError, match=mistake):
         unpickled(read(folder), tmp_path / "kept")
+
+
+@pytest.mark.parametrize(
+    ("content", "mistake"),
+    [
+        (lambda torch: {3: torch.ones(2)}, "holds more than weights by name, such as 3"),
+        (lambda torch: {"w": torch.ones(2).to_sparse()}, "w is sparse or nested"),
+        (lambda torch: {"w": torch.quantize_per_tensor(torch.ones(2), 1, 0, torch.qint8)}, "w is quantized"),
+        (lambda torch: {"w": torch.ones(1).expand(10**11)}, "w says that it has 100000000000 numbers"),
+        (lambda torch: {"w": torch.ones(2, dtype=torch.complex64)}, "w has complex numbers"),
+        (lambda torch: {str(i): shared(torch) for i in range(600)}, "its weights come to 2516582400 bytes, where "),
+    ],
+    ids=["numbers as names", "sparse", "quantized", "expanded", "complex", "shared a lot"],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore")  # torch warns of what it makes of some of these
+def test_tensors_that_are_not_plain_are_refused_before_they_are_copied(
+    folder: Path, tmp_path: Path, content: Callable[[Any], Any], mistake: str
+) -> None:
+    import torch
+
+    torch.save(content(torch), folder / "pytorch_model.bin")
+    with pytest.raises(SourceError) as caught:
+        unpickled(read(folder), tmp_path / "kept")
+    assert f"pytorch_model.bin: {mistake}" in str(caught.value)
+    assert str(caught.value).endswith("; save the model as safetensors")
+
+
+@pytest.mark.parametrize("content", [b"\x80\x02 not one", b"\x80\x02]\x8e.", b"PK\x03\x04 no", b""])
+def test_nobody_is_told_to_have_a_pickle_run(folder: Path, tmp_path: Path, content: bytes) -> None:
+    (folder / "pytorch_model.bin").write_bytes(content)
+    with pytest.raises(SourceError, match="cannot be read") as caught:
+        unpickled(read(folder), tmp_path / "kept")
+    assert "weights_only" not in str(caught.value)
 
 
 def test_other_weights_in_a_pickle_are_another_source(folder: Path) -> None:

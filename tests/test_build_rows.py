@@ -8,10 +8,14 @@ import pytest
 
 from build.edge import run
 from build.golden import Golden
-from build.rows import read_rows
+from build.rows import MAX_MISTAKES, read_rows
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
+<<<<<<< HEAD
 from tests.tiny_bert import write_rows
+=======
+from tests.tiny_bert import LABELS, write_rows
+>>>>>>> bad-weights
 
 ENDS = ("\u2028", "\u2029", "\x85")
 
@@ -96,3 +100,10 @@ for line in sys.stdin:
         for text in texts
     ]
     assert run(tmp_path, golden) == [[text] for text in texts]
+
+
+def test_a_thousand_wrong_lines_are_not_told_one_by_one(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "eval.jsonl", [{"label": "good"}] * 1000)
+    rows, mistakes = read_rows(path, Task.TEXT_CLASSIFICATION, LABELS)
+    assert (rows, len(mistakes)) == ((), MAX_MISTAKES + 1)
+    assert mistakes[-1] == f"{path}: and 990 more lines like these"

@@ -1,5 +1,6 @@
 """Files of word vectors: told by their content, read as gensim and fastText do, refused where they are wrong."""
 
+import codecs
 import gzip
 from pathlib import Path
 
@@ -119,6 +120,8 @@ BINARY, FAST = as_binary(TINY), as_fasttext(TINY, NGRAMS)
         (GLOVES.replace(b"queen", b"qu\xe9en"), f"line 2: its word b'qu\\xe9en' is not UTF-8{NUMBERS}"),
         (GLOVES.replace(b"queen", b""), f"line 2: has no word{NUMBERS}"),
         (GLOVES + b"\n", f"line 7: '' has 0 numbers, the first row has 4{NUMBERS}"),
+        (codecs.BOM_UTF8 + HEADED, "begins with a byte order mark, which would be read as a part of its first word"),
+        (gzip.compress(codecs.BOM_UTF8 + GLOVES), "begins with a byte order mark, which would be read as a part"),
         (gzip.compress(HEADED)[:-20], "cannot be unpacked ("),
         (gzip.compress(b"a 0.1\n" * 1_000_000), "unpacks to more than 50 times its size; unpack it yourself and look"),
         (gzip.compress(BINARY), "a packed binary file; unpack it with gunzip and name what comes out"),
