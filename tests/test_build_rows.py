@@ -11,11 +11,7 @@ from build.golden import Golden
 from build.rows import MAX_MISTAKES, read_rows
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
-<<<<<<< HEAD
-from tests.tiny_bert import write_rows
-=======
 from tests.tiny_bert import LABELS, write_rows
->>>>>>> bad-weights
 
 ENDS = ("\u2028", "\u2029", "\x85")
 
