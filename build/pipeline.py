@@ -35,7 +35,7 @@ from build.publish import publish, work_folder, write_json
 from build.quantize import Recipe
 from build.report import write_report
 from build.timing import Timing, time_all
-from build.unforeseen import ASKING, named
+from build.unforeseen import ASKING, MAKING, named
 from build.weights import unpickled
 from contracts.errors import ModelFailed
 from contracts.tasks import Tier
@@ -111,7 +111,8 @@ def _attempt(work: Workspace, recipe: Recipe) -> Candidate:
 
     def make(folder: Path) -> None:
         folder.mkdir()
-        work.family.make(recipe, step.source, work.prepared, step.rows, folder)
+        with named(step.source, folder, MAKING):
+            work.family.make(recipe, step.source, work.prepared, step.rows, folder)
         give_back()
 
     parts = work.cache.file(make, "candidate", **made_from)

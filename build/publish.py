@@ -25,7 +25,7 @@ def work_folder(out: Path) -> Iterator[Path]:
     try:
         yield folder
     except Exception as error:
-        if not isinstance(error, BuildError) and _full(folder, error):
+        if not isinstance(error, BuildError) and full(folder, error):
             raise NoSpace(
                 f"no space is left on the disk of {out.resolve()} or of {tempfile.gettempdir()} ({error}); free some, "
                 "or name other places by `--out` and TMPDIR, and build again"
@@ -35,8 +35,8 @@ def work_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _full(folder: Path, error: Exception) -> bool:
-    """Whether that is why: what writes the files has errors of its own, and some say no more than that they failed."""
+def full(folder: Path, error: Exception) -> bool:
+    """Whether a full disk is why: what writes files has errors of its own, and some say only that they failed."""
     return os.strerror(errno.ENOSPC) in str(error) or shutil.disk_usage(folder).free < LITTLE
 
 

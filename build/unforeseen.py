@@ -4,15 +4,12 @@ Libraries have errors of many kinds, and none of them knows the source; ours pas
 """
 
 import contextlib
-import errno
-import os
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from build.errors import BuildError, ExportFailed, SourceError, in_short
-from build.publish import LITTLE
+from build.publish import full
 from build.source import Source, Unusable
 
 # How libraries say that they got no memory, where they do not raise MemoryError.
@@ -31,6 +28,11 @@ class Doing:
 EXPORTING = Doing(
     what="making ONNX graphs of it",
     advice="check that its own library loads it, and that its operators and tensors are whole; save it again",
+    blames_source=False,
+)
+MAKING = Doing(
+    what="making a candidate of it",
+    advice='`quantize = "none"` in its tier\'s table has none made with smaller weights',
     blames_source=False,
 )
 ASKING = Doing(
@@ -52,7 +54,7 @@ def named(source: Source, folder: Path, doing: Doing) -> Iterator[None]:
     except BuildError:
         raise
     except Exception as error:
-        if _full(folder, error):
+        if full(folder, error):
             raise
         why = f"{place}: {_said(error, doing)}"
         raise (SourceError([why]) if doing.blames_source else ExportFailed(why)) from error
@@ -67,7 +69,3 @@ def _said(error: Exception, doing: Doing) -> str:
             "max_tokens in its tier's table"
         )
     return f"{doing.what} failed ({in_short(error)}); {doing.advice}"
-
-
-def _full(folder: Path, error: Exception) -> bool:
-    return os.strerror(errno.ENOSPC) in str(error) or shutil.disk_usage(folder).free < LITTLE
