@@ -18,7 +18,10 @@ def lines_of(path: Path) -> tuple[list[str], str]:
     except UnicodeDecodeError as error:
         return [], f"not UTF-8 text at byte {error.start}; save it as UTF-8"
     except OSError as error:
-        return [], f"cannot be read: {error.strerror}; allow that, or name another under `eval`"
+        return (
+            [],
+            f"cannot be read: {error.strerror}; see that it may be, or name another under `eval`",
+        )
     if _is_array(text):
         return (
             [],

@@ -32,7 +32,8 @@ Row = dict[str, Any]
 def served(folder: Path, task: Task, rows: Sequence[Row]) -> Engine:
     """The fp32 artefact of a source folder, fused, as a build seals it."""
     write_rows(folder / "rows.jsonl", rows)
-    (step, _) = plan(deployment(folder, folder / "rows.jsonl", task), folder / "out")
+    out = folder.with_name(f"{folder.name}-out")
+    (step, _) = plan(deployment(folder, folder / "rows.jsonl", task), out)
     prepared, parts = folder / "prepared", folder / "parts"
     for made in (prepared, parts):
         made.mkdir()
