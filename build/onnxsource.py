@@ -33,13 +33,21 @@ from build.huggingface import (
 from build.onnxfile import save
 from build.pooling import read_pooling
 from build.settings import read_settings
-from build.source import ONNX, PARTS, Source, Unusable, digest_of
+from build.source import ONNX, PARTS, Pooling, Source, Unusable, digest_of
 from build.weights import optional_json
 from contracts.specs import Hints
 from contracts.tasks import Task
 from functions.inference.tokens import INPUTS
 
 POSITIONS = "position_ids"
+# What may lie beside a graph and says something of it.
+DESCRIBING = (
+    "config.json",
+    "tokenizer_config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+)
 OLDEST_OPSET, OPSET = 13, 18
 QUANTIZED = {"DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "QAttention"}
 # Operators of ONNX and those that ONNX Runtime has besides.
@@ -82,8 +90,7 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         kind=ONNX,
         folder=folder,
         task=task,
-        # Data may be called anything, so they count whether their names are those of a model's parts or not.
-        digest=digest_of(folder, tokenizer, *(p for p in data if p.suffix not in PARTS)),
+        digest=_digest(source, path, tokenizer, data, pooling),
         tokenizer=tokenizer,
         file=path,
         inputs=meant,
@@ -107,6 +114,23 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         one_text=one_text,
         quantized=any(node.op_type in QUANTIZED for node in graph.node),
     )
+
+
+def _digest(
+    source: Path, path: Path, tokenizer: Path, data: Sequence[Path], pooling: Pooling | None
+) -> str:
+    """Of the whole folder, or of what belongs to a file, which may lie among things that have nothing to do with it.
+
+    Data may be called anything, so they count whether their names are those of a model's parts or not.
+    """
+    if source.is_dir():
+        return digest_of(source, tokenizer, *(p for p in data if p.suffix not in PARTS))
+    folder = path.parent
+    found = [path, *data, tokenizer, *(folder / name for name in DESCRIBING)]
+    if pooling:
+        found += sorted(folder.glob("*/config.json"))
+        found += [p for dense in pooling.dense for p in sorted((folder / dense.place).iterdir())]
+    return digest_of(folder / "nothing", *(p for p in found if p.is_file()))
 
 
 def _graph_of(folder: Path) -> Path:

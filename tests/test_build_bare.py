@@ -42,6 +42,24 @@ def test_other_weights_are_another_source_whatever_their_file_is_called(
     assert read(folder).digest != before
 
 
+def test_a_file_is_the_same_source_whatever_else_lies_around_it(tmp_path: Path) -> None:
+    folder = bare(tmp_path / "bare", data="weights")
+    path = folder / "model.onnx"
+    before = read(path).digest
+    (folder / "models.out/tiny/cpu").mkdir(parents=True)
+    for name in ("models.out/tiny/cpu/model.onnx", "other.onnx", "package.json"):
+        (folder / name).write_text("{}", "utf-8")
+    assert read(path).digest == before
+    for name in ("tokenizer.json", "weights"):
+        kept = (folder / name).read_bytes()
+        (folder / name).write_bytes(kept + b"\n")
+        assert read(path).digest != before
+        (folder / name).write_bytes(kept)
+    assert read(path).digest == before
+    (folder / "config.json").write_text('{"pad_token_id": 1}', "utf-8")
+    assert read(path).digest != before
+
+
 def mistakes_of(folder: Path, labels: tuple[str, ...] = LABELS) -> list[str]:
     source, mistakes = inspect(folder, CLASSES, None, Hints(labels=labels))
     assert source is None
