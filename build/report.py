@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from build import told
+from build.choose import EQUAL
 from build.plot import kind, latency_plot, nearness, pareto_plot
 from build.publish import write_whole
+from contracts.specs import Objective
 
 CSS = Path(__file__).with_name("report.css")
 Document = Mapping[str, Any]
@@ -72,12 +74,19 @@ def _tried(document: Document, gate: float) -> list[str]:
         pareto_plot(candidates, gate, unit),
         f'<p class="dim">Latency of a {unit}, on rows like yours, against nearness to the original; a '
         "circle&#39;s area is the size. Dotted: none is better in every way. What ships is the best by "
-        f"{_text(document['objective'])} of those that pass the gate.</p>",
+        f"{_text(document['objective'])} of those that pass the gate{_ties(document)}.</p>",
         _candidates(candidates, unit),
     ]
     if len(candidates[0]["ms"]) > 1:
         parts += ["<h2>Latency by length</h2>", latency_plot(candidates)]
     return parts
+
+
+def _ties(document: Document) -> str:
+    """What decides where times are as good as the same."""
+    if document["objective"] != Objective.LATENCY:
+        return ""
+    return f"; of those within {EQUAL - 1:.0%} of the fastest, the nearest to the original"
 
 
 def _unit(document: Document) -> str:
@@ -105,7 +114,7 @@ def _candidates(candidates: Sequence[Document], unit: str) -> str:
         "",
         "recipe",
         "alike",
-        "metric",
+        told.metric_name(candidates[0]),
         *([of] if of else []),
         "MB",
         f"ms/{unit}",

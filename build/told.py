@@ -56,6 +56,13 @@ def metric(candidate: Document) -> str:
     return f"{candidate['cosine_p5']:.4f}"
 
 
+def metric_name(candidate: Document) -> str:
+    """What that figure is."""
+    if "ratio" in candidate:
+        return "perplexity"
+    return str(candidate.get("metric", "cosine, 5th percentile"))
+
+
 def interval(candidate: Document) -> tuple[str, str]:
     """What is told with an interval of each candidate, and that of this one; both empty where nothing is."""
     if "metric_built" in candidate:
