@@ -96,6 +96,11 @@ def check_labels(task: Task, width: int, labels: Sequence[str], *, paired: bool 
         )
 
 
+def check_axes(task: Task, shape: Sequence[int], rank: int) -> None:
+    if len(shape) != rank:
+        raise Unusable(f"answers {list(shape)}, but {task} needs {rank} axes; correct `task`")
+
+
 def limit_of(max_tokens: int | None, length: int) -> int | None:
     """The tokens read of each text; None where nobody says it."""
     if length and max_tokens and max_tokens > length:

@@ -88,9 +88,8 @@ def compared(built: Answered, original: Answered, rows: Sequence[Row]) -> Vector
 def vectors(built: Answered, original: Answered) -> VectorFigures:
     """Of all vectors of all rows; a word that is not known has none."""
     one, other = _embeddings(built), _embeddings(original)
-    same = ~one.any(axis=1) & ~other.any(
-        axis=1
-    )  # two vectors of zeros have no direction to differ in
+    # Two vectors of zeros have no direction to differ in.
+    same = ~one.any(axis=1) & ~other.any(axis=1)
     cosine = np.where(same, 1.0, cosines(one, other))
     counts = np.array([sum("embedding" in output for output in row) for row in original])
     row_of = np.repeat(np.arange(len(counts)), counts)

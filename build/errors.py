@@ -50,6 +50,12 @@ class NotFed(BuildError):
     """The golden rows of a model cannot be fed to its graphs one by one."""
 
 
+def some_of(names: Sequence[str], most: int) -> str:
+    """The first of many names, and how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def in_short(error: BaseException) -> str:
     """What another library's error is: its type and the first line of what it says."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")

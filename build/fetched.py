@@ -15,7 +15,11 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from build.errors import some_of
 from build.remote import PICKLES, WANTED
+
+# Names that are told of a repository's files.
+TOLD = 20
 
 
 def hugging_face(
@@ -32,7 +36,9 @@ def hugging_face(
     assert commit
     wanted = [file] if file else list(WANTED)
     if file and file not in names:
-        raise ValueError(f"there is no {file} in it at {commit}; there are {_told(names)}")
+        raise ValueError(
+            f"there is no {file} in it at {commit}; there are {some_of(sorted(names), TOLD)}"
+        )
     if pickle and not file and not any(name.endswith(".safetensors") for name in names):
         wanted += PICKLES
     bring = partial(snapshot_download, repository, revision=commit, local_dir=folder, max_workers=4)
@@ -46,10 +52,6 @@ def hugging_face(
 
 def _folder(parts: list[str], pickle: bool) -> str:
     return "--".join([part for part in parts if part] + ["pickle"] * pickle)
-
-
-def _told(names: list[str]) -> str:
-    return ", ".join(sorted(names)[:20]) + (f" and {len(names) - 20} more" * (len(names) > 20))
 
 
 def lacking_data(folder: Path) -> list[str]:

@@ -104,9 +104,8 @@ def vocabulary(folder: Path, name: str = "tokenizer.json") -> dict[str, int]:
     tokenizer = read_json(folder / name)
     try:
         found = (tokenizer.get("model") or {}).get("vocab") or {}
-        if not isinstance(
-            found, dict
-        ):  # a unigram model lists its tokens in the order of their ids
+        # A unigram model lists its tokens in the order of their ids.
+        if not isinstance(found, dict):
             found = {str(entry[0]): i for i, entry in enumerate(found)}
         added = {str(t["content"]): t["id"] for t in tokenizer.get("added_tokens") or ()}
     except (AttributeError, IndexError, KeyError, TypeError) as error:

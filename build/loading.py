@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from build.errors import SourceError
+from build.errors import SourceError, some_of
 from build.quiet import quiet
 
 # Names that are told of many.
@@ -27,13 +27,13 @@ def load(auto: Any, folder: Path, *, unused: tuple[str, ...] = ()) -> Any:
     mistakes = []
     if missing:
         mistakes.append(
-            f"{folder}: its weights lack {_told(missing)}, which {type(model).__name__} has; save the model again, or "
-            "correct `architectures` in config.json"
+            f"{folder}: its weights lack {some_of(missing, TOLD)}, which {type(model).__name__} has; save the model "
+            "again, or correct `architectures` in config.json"
         )
     if surplus:
         mistakes.append(
-            f"{folder}: its weights have {_told(surplus)}, which config.json leaves no place for; correct its number "
-            "of layers, or save the model again"
+            f"{folder}: its weights have {some_of(surplus, TOLD)}, which config.json leaves no place for; correct its "
+            "number of layers, or save the model again"
         )
     if mistakes:
         raise SourceError(mistakes)
@@ -42,15 +42,5 @@ def load(auto: Any, folder: Path, *, unused: tuple[str, ...] = ()) -> Any:
 
 def _of_layers(names: list[str], model: Any) -> list[str]:
     """Those that are of layers like the model's own; heads of other tasks may be left."""
-    known = {LAYER.sub(".N.", name) for name in model.state_dict()}
-    return [
-        name
-        for name in names
-        if LAYER.search(name)
-        and any(LAYER.sub(".N.", name).endswith(own) for own in known if ".N." in own)
-    ]
-
-
-def _told(names: list[str]) -> str:
-    more = f" and {len(names) - TOLD} more" if len(names) > TOLD else ""
-    return ", ".join(names[:TOLD]) + more
+    known = tuple({LAYER.sub(".N.", name) for name in model.state_dict() if LAYER.search(name)})
+    return [name for name in names if LAYER.sub(".N.", name).endswith(known)]

@@ -85,7 +85,7 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         check_ids(graph, names[meant.index("input_ids")], tokenizer)
     pooled = task is Task.FEATURE_EXTRACTION and _rank(graph) == 3
     pooling = read_pooling(folder) if pooled else None
-    data = external_files(path)
+    data = _data_of(graph, folder)
     return Source(
         kind=ONNX,
         folder=folder,
@@ -203,7 +203,10 @@ def _check_external(path: Path, name: str, tensor: Any) -> None:
 
 def external_files(path: Path) -> list[Path]:
     """The files that hold a graph's tensors besides it."""
-    graph = onnx.load(path, load_external_data=False).graph
+    return _data_of(onnx.load(path, load_external_data=False).graph, path.parent)
+
+
+def _data_of(graph: Any, folder: Path) -> list[Path]:
     names = {
         entry.value
         for _, tensor in every_constant(graph)
@@ -211,7 +214,7 @@ def external_files(path: Path) -> list[Path]:
         for entry in tensor.external_data
         if entry.key == "location"
     }
-    return [path.parent / name for name in sorted(names)]
+    return [folder / name for name in sorted(names)]
 
 
 def _labels_of(config: dict[str, Any], task: Task) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from build import tails, tfsource, torchscript
-from build.bare import check_labels
+from build.bare import check_axes, check_labels
 from build.errors import SourceError
 from build.loading import load
 from build.progress import Tell, counted, silent
@@ -69,10 +69,7 @@ def _checked(forward: Forward, source: Source) -> Forward:
     def ask(feeds: Feeds) -> NDArray[np.float32]:
         numbers = forward(feeds)
         try:
-            if numbers.ndim != rank:
-                raise Unusable(
-                    f"answers {list(numbers.shape)}, but {source.task} needs {rank} axes; correct `task`"
-                )
+            check_axes(source.task, numbers.shape, rank)
             check_labels(source.task, numbers.shape[-1], source.labels)
         except Unusable as error:
             raise SourceError([f"{source.file}: {mistake}" for mistake in error.args]) from error

@@ -45,7 +45,11 @@ class Processor:
 
 def known(system: Path = ARM64) -> tuple[Processor, ...]:
     """All that an artefact may meet besides this machine's own, those that decide first."""
-    found = [_avx2(), _avx512(), _vnni()]
+    found = [
+        _avx2(),
+        _avx512(", without VNNI", "saturate where those of AVX2 do"),  # Skylake and its like
+        _avx512(" VNNI", "are exact"),  # most of Lambda, and most who build
+    ]
     if platform.machine() != "aarch64":
         found.append(_graviton(system))
     return tuple(one for one in found if not (one.lacking and one.name == native()))
@@ -69,23 +73,13 @@ def _avx2() -> Processor:
     )
 
 
-def _avx512() -> Processor:
-    """Skylake and its like: QEMU translates no AVX-512. ONNX Runtime's sums saturate there just as with AVX2."""
+def _avx512(which: str, sums: str) -> Processor:
+    """With AVX-512, which QEMU does not translate; `sums` is what is known of the 8-bit ones there."""
     return Processor(
-        name="x86-64 with AVX-512, without VNNI",
+        name=f"x86-64 with AVX-512{which}",
         how="not emulated",
         decides=False,
-        lacking="no emulator has AVX-512; its 8-bit sums saturate where those of AVX2 do",
-    )
-
-
-def _vnni() -> Processor:
-    """What most of Lambda has, and most who build; a machine without it says that it could not ask there."""
-    return Processor(
-        name="x86-64 with AVX-512 VNNI",
-        how="not emulated",
-        decides=False,
-        lacking="no emulator has AVX-512; its 8-bit sums are exact",
+        lacking=f"no emulator has AVX-512; its 8-bit sums {sums}",
     )
 
 

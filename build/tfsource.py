@@ -12,6 +12,7 @@ import onnx
 
 from build import converter, onnxsource, savedmodel, tails, tflite
 from build.bare import (
+    check_axes,
     check_inputs,
     check_labels,
     check_task,
@@ -154,10 +155,7 @@ def _check_outputs(signature: Signature, task: Task, labels: tuple[str, ...]) ->
         raise Unusable(f"answers {output.kind}, not float32; save it again with outputs in float32")
     if output.shape is None:
         return 0
-    if len(output.shape) != (rank := RANKS.get(task, 2)):
-        raise Unusable(
-            f"answers {list(output.shape)}, but {task} needs {rank} axes; correct `task`"
-        )
+    check_axes(task, output.shape, RANKS.get(task, 2))
     check_labels(task, width := output.shape[-1], labels, paired=True)
     return width
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from build import huggingface, savedmodel, torchscript
+from build.errors import some_of
 from build.source import LOOKED_FOR, READERS, UNKNOWN_FILE, Source, Unusable
 from contracts.specs import Hints
 from contracts.tasks import Task
@@ -40,8 +41,7 @@ def _found(folder: Path) -> str:
     names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
     if not names:
         return "an empty folder"
-    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
-    return f"holds {', '.join(names[:MOST])}{more}"
+    return f"holds {some_of(names, MOST)}"
 
 
 def _advice(folder: Path, usable: list[str]) -> str:

@@ -235,9 +235,8 @@ class _Reader:
 def _told(value: object) -> str:
     try:
         return repr(value)
-    except (
-        ValueError
-    ):  # more digits than `sys.get_int_max_str_digits` says, read from hexadecimal ones
+    # More digits than `sys.get_int_max_str_digits` says, read from hexadecimal ones.
+    except ValueError:
         return LONG_NUMBER
 
 

@@ -12,7 +12,6 @@ import build
 from build.gguf import ARCHITECTURES, CUTS, tokenizer_of, unpack
 from build.ggufheader import read_header
 from build.plan import toolchain
-from build.source import Source, inspect
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
 from contracts.specs import CpuSpec, Gate
@@ -20,7 +19,7 @@ from contracts.tasks import Task
 from functions.inference.engine import Engine
 from tests.tiny_bert import deployment, write_rows
 from tests.tiny_decoders import CONTEXT, LINES, PROMPTS, llama, original
-from tests.tiny_gguf import write_gguf
+from tests.tiny_gguf import inspected, write_gguf
 
 GATE = Gate(max_perplexity_ratio=2, min_token_agreement=0.5)
 
@@ -33,10 +32,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def file(folder: Path) -> Path:
     return write_gguf(folder, folder.parent / "tiny.gguf")
-
-
-def inspected(path: Path, task: Task = Task.TEXT_GENERATION) -> tuple[Source | None, list[str]]:
-    return inspect(path, task, None)
 
 
 def test_a_file_says_what_it_holds(file: Path) -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from build.errors import ExportFailed
 from build.gguf import unpack
-from build.source import Source, inspect
+from build.source import inspect
 from contracts.tasks import Task
 from tests.tiny_decoders import llama
-from tests.tiny_gguf import write_gguf
+from tests.tiny_gguf import inspected, write_gguf
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +23,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def file(folder: Path) -> Path:
     return write_gguf(folder, folder.parent / "tiny.gguf")
-
-
-def inspected(path: Path, task: Task = Task.TEXT_GENERATION) -> tuple[Source | None, list[str]]:
-    return inspect(path, task, None)
 
 
 Spoil = Callable[[bytes], bytes]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from build.source import Source, inspect
+from contracts.tasks import Task
 from tests.tiny_decoders import CONTEXT, END, PAD
 
 LAYERS, HEADS, KEY_HEADS = 2, 4, 2
@@ -102,3 +104,7 @@ def _ordered(name: str, tensor: NDArray[np.float32]) -> NDArray[np.float32]:
         return tensor
     halves = tensor.reshape(heads, 2, -1, tensor.shape[1])
     return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(tensor.shape))
+
+
+def inspected(path: Path, task: Task = Task.TEXT_GENERATION) -> tuple[Source | None, list[str]]:
+    return inspect(path, task, None)
