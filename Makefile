@@ -32,10 +32,10 @@ node_modules/ready: package.json package-lock.json
 
 converters: .turnout/converters/ready  ## Install TensorFlow, apart from the rest, for SavedModels and TFLite files
 
-.turnout/converters/ready: build/converters.txt | setup
+.turnout/converters/ready: build/sources/tensorflow/requirements.txt | setup
 	@echo "installing TensorFlow into .turnout/converters (1.5 GB, under a minute) ..."
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .turnout/converters
-	@$(BIN)/uv pip install --quiet --python .turnout/converters/bin/python --require-hashes --requirements build/converters.txt
+	@$(BIN)/uv pip install --quiet --python .turnout/converters/bin/python --require-hashes --requirements build/sources/tensorflow/requirements.txt
 	@touch $@
 
 models: setup  ## Get weights, train the example, build what models.toml says
@@ -65,9 +65,9 @@ format: setup
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock:  ## Pin what .venv holds in requirements.txt, and what the converters need in build/converters.txt
+lock:  ## Pin what .venv holds in requirements.txt, and what the converters need in build/sources/tensorflow/requirements.txt
 	@$(BIN)/uv pip freeze --python $(BIN)/python --exclude-editable | sed 's/+cpu$$//' > requirements.txt
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group converters --output-file build/converters.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group converters --output-file build/sources/tensorflow/requirements.txt
 
 clean:  ## Remove everything that make has made
 	@rm -rf .venv node_modules .turnout models.out cdk.out examples/*/model

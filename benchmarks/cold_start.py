@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from benchmarks.record import ROOT, Row, write
-from build.golden import read_golden
+from build.proof.golden import read_golden
 from local.environments import python_for
 
 MODEL = "support-intent"

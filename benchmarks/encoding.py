@@ -63,8 +63,8 @@ def export(model: Path, scratch: Path) -> None:
         return
     import transformers
 
-    from build.encoders import prepare
-    from build.source import inspect
+    from build.families.encoders import prepare
+    from build.sources.readers import inspect
 
     source, mistakes = inspect(model, Task.TEXT_CLASSIFICATION, None)
     if source is None:

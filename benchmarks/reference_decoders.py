@@ -16,11 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.record import Row, write
-from build.family import Family
-from build.gguf import UNPACKED
-from build.quiet import quiet
-from build.source import Source, inspect
-from build.writers import CAUSAL
+from build.families.family import Family
+from build.families.generators import CAUSAL
+from build.sources.gguf.source import UNPACKED
+from build.sources.readers import inspect
+from build.sources.source import Source
+from build.workspace.quiet import quiet
 from contracts.tasks import Task, Tier
 from functions.inference.decoder import Decoder
 from functions.inference.generation import follow, plain_tokenizer

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.record import Row, write
-from build import encoders
-from build.attempt import seal
-from build.plan import Step, plan
-from build.quantize import FLOAT
+from build.families import encoders
+from build.plan import plan
+from build.proof.candidate import seal
+from build.recipes.recipe import FLOAT
+from build.step import Step
 from contracts.models_toml import read_models_toml
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task

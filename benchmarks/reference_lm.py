@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.record import write
 from benchmarks.reference_ngrams import built, candidates
-from build.quiet import quiet
+from build.workspace.quiet import quiet
 from contracts.specs import CpuSpec, Hints
 
 # What its authors trained it with.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 import build
 from benchmarks.record import Row, write
-from build.arpa import read_words
+from build.sources.arpa.parser import read_words
 from contracts.prediction import PredictRequest
 from contracts.specs import CpuSpec, Deployment, ModelSpec
 from contracts.tasks import Task

@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from benchmarks.record import Row, write
-from build.attempt import ask, seal
-from build.gate import measure
-from build.perplexity import WriterFigures
-from build.plan import Step, plan
-from build.progress import silent
-from build.quiet import quiet
-from build.writers import SEQ2SEQ
+from build.evaluation.gate import measure
+from build.evaluation.perplexity import WriterFigures
+from build.families.generators import SEQ2SEQ
+from build.plan import plan
+from build.proof.candidate import ask, seal
+from build.step import Step
+from build.workspace.progress import silent
+from build.workspace.quiet import quiet
 from contracts.specs import CpuSpec, Deployment, ModelSpec
 from contracts.tasks import Task, Tier
 from functions.inference.engine import Engine

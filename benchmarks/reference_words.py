@@ -151,7 +151,7 @@ Ask = Callable[[Sequence[str], bool], dict[str, Any]]
 
 def loading(folder: Path, ours: Sequence[str], gensim: Path) -> list[float]:
     """Milliseconds that each takes to load: one after the other, so that each is undisturbed, and medians."""
-    from build.workers import Worker
+    from build.proof.worker_client import Worker
 
     took: list[list[float]] = [[] for _ in (*ours, gensim)]
     for _ in range(LOADS):
@@ -165,7 +165,7 @@ def loading(folder: Path, ours: Sequence[str], gensim: Path) -> list[float]:
 
 def timed(folder: Path, ours: Sequence[str], gensim: Path, stack: ExitStack) -> list[Row]:
     """A row for each contender: sizes, time to load, and medians over rounds that are taken in turn."""
-    from build.workers import Worker
+    from build.proof.worker_client import Worker
     from contracts.prediction import PredictRequest
 
     def asker(worker: Worker) -> Ask:
@@ -227,7 +227,7 @@ def analogy(folder: Path) -> list[dict[str, Any]]:
 def compile_all(folder: Path) -> None:
     """Have what the contenders import compiled once, so that none of them does it while it is timed."""
     os.environ["PYTHONPYCACHEPREFIX"] = str(folder)
-    modules = "build.worker, build.answer, functions.inference.words, gensim.models"
+    modules = "build.proof.worker, build.evaluation.teacher_forcing, functions.inference.words, gensim.models"
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     subprocess.run([sys.executable, "-c", f"import {modules}"], env=environment, check=True)
 

@@ -8,12 +8,13 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from build import remote
 from build.errors import SourceError
-from build.memory import short_of
-from build.plan import Step, plan
-from build.progress import Progress, Silent
-from build.remote import NOT_FETCHED
+from build.plan import plan
+from build.sources import remote
+from build.sources.remote import NOT_FETCHED
+from build.step import Step
+from build.workspace.memory import short_of
+from build.workspace.progress import Progress, Silent
 from contracts.specs import Deployment, ModelSpec
 
 __all__ = ["Progress", "Silent", "Step", "fetch", "plan", "run"]

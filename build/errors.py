@@ -11,6 +11,9 @@ BuildError
 
 from collections.abc import Sequence
 
+MAX_MISTAKES = 10
+
+
 # The most of another library's message that is told.
 LONGEST = 300
 

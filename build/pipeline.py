@@ -14,29 +14,29 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from build import choose
-from build.attempt import ask, digest_of_parts, seal, seal_golden, write_manifest
-from build.cache import FOLDER, Cache
-from build.choose import Candidate
-from build.edge import copy_edge
-from build.elsewhere import first_that_holds
+from build.edge.copy import copy_edge
 from build.errors import GateFailed, SourceError
-from build.evidence import evidence, processor, provenance
-from build.families import family_of
-from build.family import Family
-from build.gate import measure
-from build.memory import give_back
-from build.metrics import Outputs
-from build.plan import Step
+from build.evaluation.gate import measure
+from build.evaluation.metrics import Outputs
+from build.families.family import Family
+from build.families.registry import family_of
+from build.library_errors import ASKING, MAKING, named
 from build.prepared import prepared
-from build.processors import known, unasked
-from build.progress import Progress, Tell, silent
-from build.publish import publish, work_folder, write_json
-from build.quantize import Recipe
-from build.report import write_report
-from build.timing import Timing, time_all
-from build.unforeseen import ASKING, MAKING, named
-from build.weights import unpickled
+from build.proof import choose
+from build.proof.candidate import ask, digest_of_parts, seal, seal_golden, write_manifest
+from build.proof.choose import Candidate
+from build.proof.evidence import evidence, processor, provenance
+from build.proof.portability import first_that_holds
+from build.proof.processors import known, unasked
+from build.proof.timing import Timing, time_all
+from build.recipes.recipe import Recipe
+from build.report.page import write_report
+from build.sources.huggingface.weights import unpickled
+from build.step import Step
+from build.workspace.cache import FOLDER, Cache
+from build.workspace.memory import give_back
+from build.workspace.progress import Progress, Tell, silent
+from build.workspace.publish import publish, work_folder, write_json
 from contracts.errors import ModelFailed
 from contracts.tasks import Tier
 from functions.inference.session import threads_of

@@ -1,94 +1,20 @@
 """What would be built, and why. Reads and hashes, writes nothing."""
 
 import hashlib
-import importlib.metadata
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from build.edge.script import FOLDER, lacking
 from build.errors import SourceError
-from build.remote import located
-from build.rows import Row, read_rows
-from build.runner import FOLDER, lacking
-from build.source import Source, inspect
+from build.evaluation.rows import read_rows
+from build.sources.readers import inspect
+from build.sources.remote import located
+from build.step import REVISION, Step
 from contracts.manifest import BrokenArtefact, file_sha256, read_manifest, verify
-from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec
-from contracts.tasks import Task, Tier
-from functions.inference.session import threads_of
-
-# Raised whenever our own code would build other bytes from the same inputs.
-REVISION = 6
-TOOLS = ("onnx", "onnxruntime", "optimum", "optimum-onnx", "tokenizers", "torch", "transformers")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One artefact to be: a model on a tier. `why` says what makes it necessary; empty when it is current.
-
-    `edge` asks for a copy that runs by itself; where only that is to be made, the artefact is `sealed` already.
-    """
-
-    model: str
-    tier: Tier
-    task: Task
-    source: Source
-    rows: tuple[Row, ...]
-    quantize: bool
-    objective: str
-    memory_mb: int
-    portable: bool
-    edge: bool
-    origin: str
-    gate: Gate
-    rows_digest: str
-    revision: int
-    build_key: str = ""
-    why: str = ""
-    sealed: bool = False
-
-    @property
-    def current(self) -> bool:
-        return not self.why
-
-    @property
-    def name(self) -> str:
-        return f"{self.model} {self.tier}"
-
-    @property
-    def made_from(self) -> dict[str, Any]:
-        """What decides the bytes of the graphs."""
-        return {
-            "source": self.source.digest,
-            "task": self.source.task,
-            "max_tokens": self.source.max_tokens,
-            "labels": self.source.labels,
-            "inputs": self.source.inputs,
-            "toolchain": toolchain(self.source),
-            "revision": self.revision,
-        }
-
-    @property
-    def decided_by(self) -> dict[str, Any]:
-        """What decides which artefact is built: an artefact made from the same is current."""
-        return {
-            **self.made_from,
-            "tier": self.tier,
-            "quantize": self.quantize,
-            "objective": self.objective,
-            "portable": self.portable,
-            "threads": threads_of(self.memory_mb) if self.tier is Tier.CPU else 0,
-            "gate": asdict(self.gate),
-            "origin": self.origin,
-            "eval": self.rows_digest,
-        }
-
-
-def toolchain(source: Source) -> dict[str, str]:
-    """Versions of what decides the bytes of an artefact; a local build mark such as +cpu is left out."""
-    ours = {tool: importlib.metadata.version(tool).split("+")[0] for tool in TOOLS}
-    return {**ours, **source.tools}
+from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
+from contracts.tasks import Tier
 
 
 def plan(

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from build.cache import Cache
-from build.encoders import PLAIN
-from build.families import family_of
-from build.plan import Step
-from build.progress import Tell
-from build.unforeseen import EXPORTING, named
+from build.families.encoders import PLAIN
+from build.families.registry import family_of
+from build.library_errors import EXPORTING, named
+from build.step import Step
+from build.workspace.cache import Cache
+from build.workspace.progress import Tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

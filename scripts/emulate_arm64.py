@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from build.processors import ARM64, GRAVITON2, INSTALL, NOTE, Processor, known, versions
+from build.proof.processors import ARM64, GRAVITON2, INSTALL, NOTE, Processor, known, versions
 
 WANTED = ("python3-minimal", "libpython3-stdlib", "libstdc++6")
 UNUSED = ("usr/share", "usr/sbin", "var", "bin", "sbin", "usr/lib/*/gconv")

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 import build
-from build.cache import Cache
 from build.pipeline import SOURCE_STAGES, Workspace, candidates_stage, choose_stage, run
-from build.plan import Step
-from build.progress import Silent
+from build.step import Step
+from build.workspace.cache import Cache
+from build.workspace.progress import Silent
 from contracts.specs import Gate, Hints
 from contracts.tasks import Task
 from tests import tiny_bert

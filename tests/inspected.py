@@ -6,8 +6,8 @@ from typing import Any
 from typer.testing import CliRunner
 
 import build
-from build.cache import FOLDER, Cache
 from build.prepared import Pair, pairs, prepared
+from build.workspace.cache import FOLDER, Cache
 from contracts.models_toml import read_models_toml
 from tests.tiny_bert import classifier, texts, write_rows
 from turnout.cli import app

@@ -6,13 +6,13 @@ from typing import Any
 import onnx
 import pytest
 
-from build import encoders
-from build.attempt import seal
-from build.attention import written_out
-from build.optimise import fused_into
+from build.export.attention_fusion import written_out
+from build.export.fuse import fused_into
+from build.families import encoders
 from build.plan import plan
-from build.quantize import FLOAT, INT8
-from build.quiet import quiet
+from build.proof.candidate import seal
+from build.recipes.recipe import FLOAT, INT8
+from build.workspace.quiet import quiet
 from contracts.prediction import PredictRequest
 from functions.inference.engine import Engine
 from functions.inference.session import open_session

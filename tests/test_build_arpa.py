@@ -10,10 +10,12 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from build import arpa
-from build.arpasource import scorer_of
-from build.ngrams import coded, graph_of, hashed, in_codes, tokenizer_of
-from build.source import ARPA, Unusable, inspect
+from build.families.ngram_graph import coded, graph_of, hashed, in_codes, tokenizer_of
+from build.families.ngram_model import scorer_of
+from build.sources.arpa import parser
+from build.sources.formats import ARPA
+from build.sources.readers import inspect
+from build.sources.source import Unusable
 from contracts.tasks import Task
 from tests.tiny_ngrams import LITTLE, by_hand, drawn, little, log10
 
@@ -23,7 +25,7 @@ TEXTS = ("the train late", "late late late", "train", "the unheard train of æ±ä
 
 def mistakes_of(path: Path) -> list[str]:
     with pytest.raises(Unusable) as caught:
-        arpa.read(path)
+        parser.read(path)
     return [str(mistake) for mistake in caught.value.args]
 
 
@@ -39,19 +41,19 @@ def scored(session: onnxruntime.InferenceSession, ids: Iterable[int]) -> Any:
 @pytest.mark.parametrize("name", ["little.arpa", "little.arpa.gz"])
 def test_every_ngram_is_read_packed_or_not(tmp_path: Path, name: str) -> None:
     path = little(tmp_path / name)
-    model = arpa.read(path)
+    model = parser.read(path)
     assert model.words == ("<unk>", "<s>", "</s>", "the", "train", "late")
     assert [len(order.keys) for order in model.orders] == [6, 5, 2]
     plain = little(tmp_path / "plain.arpa")
-    assert {e.words: (e.log10, e.backoff) for e in arpa.entries(path)} == by_hand(plain)
+    assert {e.words: (e.log10, e.backoff) for e in parser.entries(path)} == by_hand(plain)
 
 
 def test_windows_lines_and_fields_apart_by_tabs_are_read_as_well(tmp_path: Path) -> None:
     text = LITTLE.replace("the train", "the\ttrain").replace("\n", "\r\n")
-    model = arpa.read(little(tmp_path / "a.arpa", text))
+    model = parser.read(little(tmp_path / "a.arpa", text))
     assert (
         model.orders[1].keys.tolist()
-        == arpa.read(little(tmp_path / "b.arpa")).orders[1].keys.tolist()
+        == parser.read(little(tmp_path / "b.arpa")).orders[1].keys.tolist()
     )
 
 
@@ -153,7 +155,7 @@ def test_a_source_says_what_it_is_and_for_what_it_can_be_built(tmp_path: Path) -
 
 def test_a_score_is_what_a_person_computes(tmp_path: Path) -> None:
     path = little(tmp_path / "little.arpa")
-    model = arpa.read(path)
+    model = parser.read(path)
     tokenizer = tokenizer_of(model.words)
     encoding = tokenizer.encode("the train late late of")
     assert encoding.tokens == ["<s>", "the", "train", "late", "late", "<unk>", "</s>"]
@@ -172,7 +174,7 @@ def test_the_graph_is_the_recursion_for_any_order(
 ) -> None:
     path = tmp_path / "drawn.arpa"
     names = drawn(path, order, words, density)
-    model, known = arpa.read(path), by_hand(path)
+    model, known = parser.read(path), by_hand(path)
     tokenizer, session = tokenizer_of(model.words), session_of(graph_of(model))
     chance = random.Random(7)
     texts = [[chance.choice([*names, "strange"]) for _ in range(i % 13)] for i in range(150)]
@@ -194,7 +196,7 @@ def test_the_graph_answers_as_pocketsphinx_does(tmp_path: Path) -> None:
     names = drawn(path, 3, 20, 0.5, closed=True)
     base = pocketsphinx.LogMath(1.0001)
     theirs = pocketsphinx.NGramModel(pocketsphinx.Config(), base, str(path))
-    model = arpa.read(path)
+    model = parser.read(path)
     tokenizer, session = tokenizer_of(model.words), session_of(graph_of(model))
     chance = random.Random(3)
     for _ in range(100):
@@ -238,7 +240,7 @@ def test_few_values_keep_their_own_codes_and_many_share_256(tmp_path: Path) -> N
     assert np.abs(book[codes] - far).max() < (many.max() - many.min()) / 250
     path = tmp_path / "drawn.arpa"
     drawn(path, 3, 30, 0.3)
-    model = graph_of(arpa.read(path))
+    model = graph_of(parser.read(path))
     whole, ids = session_of(model), [1, 7, 9, 4, 11, 2]
     size = model.ByteSize()
     in_codes(model.graph)

@@ -11,7 +11,8 @@ from onnx import helper, numpy_helper
 
 import build
 from build.errors import SourceError
-from build.source import Source, inspect
+from build.sources.readers import inspect
+from build.sources.source import Source
 from contracts.specs import Hints
 from contracts.tasks import Task
 from tests import tiny_bert

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from build.cache import Cache
+from build.workspace.cache import Cache
 
 
 def weights(folder: Path) -> None:

@@ -12,11 +12,12 @@ import pytest
 from tokenizers import Tokenizer
 
 import build
-from build import converter, tflite
 from build.errors import ExportFailed, SourceError
-from build.export import export
-from build.optimise import plain
-from build.source import Source, inspect
+from build.export.fuse import plain
+from build.export.to_onnx import export
+from build.sources.readers import inspect
+from build.sources.source import Source
+from build.sources.tensorflow import environment, tflite
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
 from contracts.specs import CpuSpec, Gate, Hints
@@ -34,8 +35,8 @@ CLASSES = Task.TEXT_CLASSIFICATION
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models made by Keras, and what TensorFlow itself answers to the texts."""
-    place = converter.home()
-    assert converter.versions(place), f"nothing in {place}; run `make converters`"
+    place = environment.home()
+    assert environment.versions(place), f"nothing in {place}; run `make converters`"
     folder = tmp_path_factory.mktemp("home")
     tiny_bert.write_tokenizer(folder)
     words = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -123,7 +124,7 @@ def test_operators_that_onnx_lacks_are_named(home: Path, tmp_path: Path) -> None
     broken = lite(tmp_path / "model.tflite", operator=129)
     signature = tflite.read_signature(broken)
     with pytest.raises(ExportFailed, match="cannot be converted"):
-        converter.convert(broken, signature, (0,), tmp_path / "model.onnx")
+        environment.convert(broken, signature, (0,), tmp_path / "model.onnx")
 
 
 @pytest.mark.converters

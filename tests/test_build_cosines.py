@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import build
-from build.correlation import correlations, spearman
-from build.cosines import PairFigures, VectorFigures, cosines
-from build.gate import measure
-from build.original import answers
-from build.report import report
-from build.rows import Row, read_rows
-from build.source import inspect
+from build.evaluation.embedding_similarity import PairFigures, VectorFigures, cosines
+from build.evaluation.gate import measure
+from build.evaluation.rows import Row, read_rows
+from build.evaluation.spearman import correlations, spearman
+from build.families.reference import answers
+from build.report.page import report
+from build.sources.readers import inspect
 from contracts.prediction import PredictRequest
 from contracts.specs import Gate
 from contracts.tasks import Task

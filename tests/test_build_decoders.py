@@ -9,10 +9,11 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from build.blocks import pack
-from build.decoders import details, prepare_causal, prepare_seq2seq
 from build.errors import ExportFailed
-from build.nbits import pack4, pack4_offset, weights_only
+from build.export.generator import prepare_causal, prepare_seq2seq
+from build.recipes.block_int8 import pack
+from build.recipes.weight_only import pack4, pack4_offset, weights_only
+from build.sources.huggingface.generation_config import details
 from tests.tiny_bert import classifier
 from tests.tiny_decoders import (
     CONTEXT,

@@ -11,10 +11,10 @@ from safetensors.numpy import load_file, save_file
 
 import build
 from build.errors import SourceError
-from build.families import family_of
-from build.finite import check_finite
-from build.gguf import unpack
-from build.source import inspect
+from build.families.registry import family_of
+from build.graph.finite import check_finite
+from build.sources.gguf.source import unpack
+from build.sources.readers import inspect
 from contracts.specs import Hints
 from contracts.tasks import Task
 from tests.tiny_bare import bare, table

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from build.source import LOOKED_FOR, inspect
+from build.sources.formats import LOOKED_FOR
+from build.sources.readers import inspect
 from contracts.tasks import Task
 from tests.tiny_recurrent import recurrent, torchscript
 from tests.tiny_saved import saved_model

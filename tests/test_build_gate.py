@@ -9,12 +9,12 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from build.blocks import BLOCK, in_blocks, pack
-from build.cosines import VectorFigures
-from build.gate import AnswerFigures, figures_of, measure
-from build.graphs import products
-from build.resampling import wilson
-from build.rows import Row
+from build.evaluation.bootstrap import wilson
+from build.evaluation.embedding_similarity import VectorFigures
+from build.evaluation.gate import AnswerFigures, figures_of, measure
+from build.evaluation.rows import Row
+from build.graph.edit import products
+from build.recipes.block_int8 import BLOCK, in_blocks, pack
 from contracts.prediction import PredictRequest
 from contracts.specs import Gate
 from contracts.tasks import Task

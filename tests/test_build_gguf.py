@@ -9,9 +9,9 @@ import pytest
 from tokenizers import Tokenizer
 
 import build
-from build.gguf import ARCHITECTURES, CUTS, tokenizer_of, unpack
-from build.ggufheader import read_header
-from build.plan import toolchain
+from build.sources.gguf.header import read_header
+from build.sources.gguf.source import ARCHITECTURES, CUTS, tokenizer_of, unpack
+from build.step import toolchain
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
 from contracts.specs import CpuSpec, Gate

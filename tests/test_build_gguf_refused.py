@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from build.errors import ExportFailed
-from build.gguf import unpack
-from build.source import inspect
+from build.sources.gguf.source import unpack
+from build.sources.readers import inspect
 from contracts.tasks import Task
 from tests.tiny_decoders import llama
 from tests.tiny_gguf import inspected, write_gguf

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from build.source import inspect
+from build.sources.readers import inspect
 from contracts.specs import Hints
 from contracts.tasks import Task
 from tests.tiny_bert import LABELS

@@ -11,11 +11,13 @@ import pytest
 from onnx import TensorProto, helper
 
 import build
-from build.export import export
-from build.optimise import plain
-from build.original import answers
-from build.quiet import quiet
-from build.source import ONNX, TORCHSCRIPT, Source, inspect
+from build.export.fuse import plain
+from build.export.to_onnx import export
+from build.families.reference import answers
+from build.sources.formats import ONNX, TORCHSCRIPT
+from build.sources.readers import inspect
+from build.sources.source import Source
+from build.workspace.quiet import quiet
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
 from contracts.specs import Hints

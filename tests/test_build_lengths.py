@@ -13,10 +13,11 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 
 import build
-from build.graphs import drop_unused, every_node
-from build.onnxsource import finish
-from build.source import Source, inspect
-from build.tails import as_logits, end_of, to_logits
+from build.graph.edit import drop_unused, every_node
+from build.sources.onnx_graph import finish
+from build.sources.probabilities import as_logits, end_of, to_logits
+from build.sources.readers import inspect
+from build.sources.source import Source
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
 from contracts.specs import CpuSpec, Hints

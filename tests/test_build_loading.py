@@ -10,7 +10,7 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 from build.errors import SourceError
-from build.loading import load
+from build.families.transformers_model import load
 from tests.tiny_bert import classifier, encoder, headed
 
 CLASSIFIER = transformers.AutoModelForSequenceClassification

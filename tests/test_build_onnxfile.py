@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.external_data_helper import uses_external_data
 
-from build.attempt import _files, write_manifest
-from build.decoders import finish, in_place_of, prepare_causal
-from build.export import export
-from build.nbits import weights_only
-from build.onnxfile import beside_of, constant_bytes, save
-from build.optimise import fuse, fused_into, plain
-from build.original import feeds_of
-from build.quantize import INT8, make
-from build.source import inspect
+from build.export.fuse import fuse, fused_into, plain
+from build.export.generator import finish, in_place_of, prepare_causal
+from build.export.to_onnx import export
+from build.families.reference import feeds_of
+from build.graph.file import beside_of, constant_bytes, save
+from build.proof.candidate import _files, write_manifest
+from build.recipes.recipe import INT8, make
+from build.recipes.weight_only import weights_only
+from build.sources.readers import inspect
 from contracts.manifest import BrokenArtefact, Manifest, verify
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier

@@ -7,8 +7,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from build.pairs import largest_pair, quantize
-from build.products import join
+from build.recipes.integer_matmul import join
+from build.recipes.saturation import largest_pair, quantize
 from functions.inference.session import open_session
 
 RANDOM = np.random.default_rng(5)

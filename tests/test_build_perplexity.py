@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from build.answer import ALONG, IDS, LOG_PROBABILITIES
-from build.gate import figures_of, measure
-from build.perplexity import ScoreFigures, WriterFigures
-from build.plot import nearness
-from build.rows import read_rows
+from build.evaluation.gate import figures_of, measure
+from build.evaluation.perplexity import ScoreFigures, WriterFigures
+from build.evaluation.rows import read_rows
+from build.evaluation.teacher_forcing import ALONG, IDS, LOG_PROBABILITIES
+from build.report.plots import nearness
 from contracts.models_toml import ConfigError, read_models_toml
 from contracts.specs import Gate
 from contracts.tasks import Task

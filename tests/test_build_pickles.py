@@ -12,9 +12,10 @@ import pytest
 
 import build
 from build.errors import SourceError
-from build.original import answers
-from build.source import Source, inspect
-from build.weights import unpickled
+from build.families.reference import answers
+from build.sources.huggingface.weights import unpickled
+from build.sources.readers import inspect
+from build.sources.source import Source
 from contracts.manifest import verify
 from contracts.models_toml import read_models_toml
 from contracts.prediction import PredictRequest

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from build.export import export
-from build.optimise import fuse, fused_into, plain
-from build.original import answers
-from build.pooling import MODES, read_pooling
-from build.source import Pooling, Source, Unusable, inspect
+from build.export.fuse import fuse, fused_into, plain
+from build.export.to_onnx import export
+from build.families.reference import answers
+from build.sources.huggingface.pooling_config import MODES, read_pooling
+from build.sources.readers import inspect
+from build.sources.source import Pooling, Source, Unusable
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.session import open_session

@@ -12,8 +12,13 @@ from typing import Any
 import pytest
 
 import build
-from build.answer import LED
-from build.asking import (
+from build.errors import BuildError
+from build.evaluation.gate import AnswerFigures
+from build.evaluation.metrics import Outputs
+from build.evaluation.rows import Row
+from build.evaluation.teacher_forcing import LED
+from build.proof.choose import Candidate
+from build.proof.emulation import (
     ALONE,
     BUDGET,
     FEWEST,
@@ -26,18 +31,13 @@ from build.asking import (
     sample,
     shorter,
 )
-from build.cache import Cache
-from build.choose import Candidate
-from build.elsewhere import NOT_CHECKED, check, first_that_holds, risky
-from build.errors import BuildError
-from build.gate import AnswerFigures
-from build.metrics import Outputs
-from build.plan import Step
-from build.processors import NOTE, PACKAGES, Processor, known, native, unasked, versions
-from build.quantize import FLOAT, INT8, Recipe
-from build.report import report
-from build.rows import Row
-from build.workers import ROOT
+from build.proof.portability import NOT_CHECKED, check, first_that_holds, risky
+from build.proof.processors import NOTE, PACKAGES, Processor, known, native, unasked, versions
+from build.proof.worker_client import ROOT
+from build.recipes.recipe import FLOAT, INT8, Recipe
+from build.report.page import report
+from build.step import Step
+from build.workspace.cache import Cache
 from contracts.manifest import read_manifest
 from contracts.prediction import PredictRequest
 from functions.inference.engine import Engine

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from build.errors import NoSpace, SourceError
-from build.publish import publish, work_folder
+from build.workspace.publish import publish, work_folder
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model.onnx")
 

@@ -8,14 +8,15 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from build import tables
-from build.export import export
-from build.optimise import fuse, plain
-from build.original import feeds_of
-from build.quantize import FLOAT, INT8, Recipe, make
-from build.sensitive import most_sensitive
-from build.smooth import smooth
-from build.source import Source, inspect
+from build.export.fuse import fuse, plain
+from build.export.to_onnx import export
+from build.families.reference import feeds_of
+from build.recipes import embedding_tables
+from build.recipes.recipe import FLOAT, INT8, Recipe, make
+from build.recipes.sensitivity import most_sensitive
+from build.recipes.smoothquant import smooth
+from build.sources.readers import inspect
+from build.sources.source import Source
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.session import open_session
@@ -156,8 +157,8 @@ def test_a_table_of_rows_with_their_own_scales_is_nearly_the_table(
 ) -> None:
     exact = fused if of_fused else graph
     model = onnx.load(exact)
-    assert tables.shrink_tables(model.graph) == 0  # too small to be worth it
-    assert tables.shrink_tables(model.graph, least_bytes=1000) >= 1
+    assert embedding_tables.shrink_tables(model.graph) == 0  # too small to be worth it
+    assert embedding_tables.shrink_tables(model.graph, least_bytes=1000) >= 1
     onnx.save(model, tmp_path / "made.onnx")
     types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     tables_read = [node.input[0] for node in model.graph.node if node.op_type == "Gather"]

@@ -16,9 +16,9 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 import build
-from build import remote
 from build.errors import SourceError
-from build.source import inspect
+from build.sources import remote
+from build.sources.readers import inspect
 from contracts.manifest import verify
 from contracts.tasks import Task
 from tests.tiny_bare import bare

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from build.edge import run
-from build.golden import Golden
-from build.rows import MAX_MISTAKES, read_rows
+from build.edge.copy import run
+from build.errors import MAX_MISTAKES
+from build.evaluation.rows import read_rows
+from build.proof.golden import Golden
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from tests.tiny_bert import LABELS, write_rows

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import build
-from build.cache import FOLDER
 from build.errors import GateFailed, SourceError
-from build.original import answers
-from build.source import inspect
+from build.families.reference import answers
+from build.sources.readers import inspect
+from build.workspace.cache import FOLDER
 from contracts.manifest import read_manifest, verify
 from contracts.prediction import PredictRequest
 from contracts.specs import Deployment, Gate

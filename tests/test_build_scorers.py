@@ -11,9 +11,10 @@ import pytest
 
 import build
 from build.errors import SourceError
-from build.export import export
-from build.quiet import quiet
-from build.source import ONNX, inspect
+from build.export.to_onnx import export
+from build.sources.formats import ONNX
+from build.sources.readers import inspect
+from build.workspace.quiet import quiet
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
 from contracts.specs import Gate, GpuSpec, Hints

@@ -10,9 +10,10 @@ import pytest
 
 import build
 from build.errors import SourceError
-from build.memory import short_of
-from build.rows import read_rows
-from build.source import digest_of, inspect
+from build.evaluation.rows import read_rows
+from build.sources.readers import inspect
+from build.sources.source import digest_of
+from build.workspace.memory import short_of
 from contracts.specs import CpuSpec, ModelSpec
 from contracts.tasks import Task
 from tests.tiny_bert import LABELS, classifier, deployment, encoder, write_rows

@@ -9,11 +9,13 @@ import pytest
 from tokenizers import Tokenizer
 
 import build
-from build import converter, savedmodel, tflite
 from build.errors import ExportFailed, SourceError
-from build.export import export
-from build.signature import Signature, Tensor
-from build.source import SAVED_MODEL, TFLITE, Unusable, inspect
+from build.export.to_onnx import export
+from build.sources.formats import SAVED_MODEL, TFLITE
+from build.sources.readers import inspect
+from build.sources.source import Unusable
+from build.sources.tensorflow import environment, savedmodel, tflite
+from build.sources.tensorflow.signature import Signature, Tensor
 from contracts.specs import Hints
 from contracts.tasks import Task
 from tests import tiny_bert
@@ -32,7 +34,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (place / f"lib/python3.11/site-packages/{name}.dist-info").mkdir(parents=True)
     (place / "bin").mkdir()
     (place / "bin/python").touch()
-    monkeypatch.setenv(converter.PLACE, str(place))
+    monkeypatch.setenv(environment.PLACE, str(place))
     return place
 
 
@@ -74,7 +76,7 @@ def test_without_the_converters_a_plan_says_what_to_run(
     tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "nowhere"
-    monkeypatch.setenv(converter.PLACE, str(place))
+    monkeypatch.setenv(environment.PLACE, str(place))
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in TEXTS])
     hints = Hints(tokenizer=tokenizer, labels=LABELS)
     for source, kind in (

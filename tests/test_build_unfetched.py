@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import build
-from build import remote
 from build.errors import SourceError
+from build.sources import remote
 from contracts.specs import Deployment, ModelSpec
 from contracts.tasks import Task
 from tests.tiny_bert import CPU, write_rows

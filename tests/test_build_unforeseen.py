@@ -13,8 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 import build
 from build.errors import BuildError, ExportFailed, GateFailed, SourceError
-from build.source import Source, inspect
-from build.unforeseen import ASKING, EXPORTING, named
+from build.library_errors import ASKING, EXPORTING, named
+from build.sources.readers import inspect
+from build.sources.source import Source
 from contracts.specs import Hints
 from contracts.tasks import Task
 from tests.tiny_bert import CPU, LABELS, classifier, deployment, write_rows

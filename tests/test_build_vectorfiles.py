@@ -9,8 +9,10 @@ import pytest
 from gensim.models import KeyedVectors
 from gensim.models.fasttext import load_facebook_vectors
 
-from build.source import Unusable, inspect
-from build.vectorfiles import FASTTEXT, GLOVE, WORD2VEC_BINARY, WORD2VEC_TEXT, load, look
+from build.sources.readers import inspect
+from build.sources.source import Unusable
+from build.sources.vectors.source import load, look
+from build.sources.vectors.table import FASTTEXT, GLOVE, WORD2VEC_BINARY, WORD2VEC_TEXT
 from contracts.tasks import Task
 from tests.word_files import TINY, as_binary, as_fasttext, as_text, trained
 

@@ -10,9 +10,9 @@ from gensim.models import KeyedVectors
 
 import build
 from build.errors import SourceError
-from build.gate import measure
-from build.rows import read_rows
-from build.wordfigures import WordFigures
+from build.evaluation.gate import measure
+from build.evaluation.rows import read_rows
+from build.evaluation.word_similarity import WordFigures
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
 from contracts.specs import Gate

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 import build
-from build.gate import measure
-from build.perplexity import WriterFigures
-from build.progress import silent
-from build.rows import read_rows
-from build.source import inspect
-from build.writers import CAUSAL, SEQ2SEQ
+from build.evaluation.gate import measure
+from build.evaluation.perplexity import WriterFigures
+from build.evaluation.rows import read_rows
+from build.families.generators import CAUSAL, SEQ2SEQ
+from build.sources.readers import inspect
+from build.workspace.progress import silent
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
 from contracts.specs import Gate

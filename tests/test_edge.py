@@ -13,11 +13,11 @@ from tokenizers import Tokenizer
 from typer.testing import CliRunner
 
 import build
-from build.edge import prove, same
-from build.edge import run as run_copy
+from build.edge.copy import prove, same
+from build.edge.copy import run as run_copy
+from build.edge.script import PARTS, SCRIPTS, lacking, write_copy
 from build.errors import EdgeDiffers
-from build.golden import read_golden
-from build.runner import PARTS, SCRIPTS, lacking, write_copy
+from build.proof.golden import read_golden
 from contracts.manifest import read_manifest
 from contracts.specs import Gate
 from contracts.tasks import Task

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from build.edge import same
-from build.runner import parameters, readme
+from build.edge.copy import same
+from build.edge.script import parameters, readme
 from contracts.manifest import read_manifest
 from contracts.tasks import Task
 from tests.edge_copies import built, refused, run, served

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from build import encoders
-from build.attempt import seal
-from build.original import answers
+from build.families import encoders
+from build.families.reference import answers
 from build.plan import plan
-from build.quantize import FLOAT
+from build.proof.candidate import seal
+from build.recipes.recipe import FLOAT
 from contracts.errors import InvalidInput
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
@@ -218,7 +218,7 @@ def test_any_number_of_labels_and_pairs_of_texts(tmp_path: Path) -> None:
 
 
 def test_a_head_that_does_not_belong_to_the_task_is_refused(tmp_path: Path) -> None:
-    from build.source import inspect
+    from build.sources.readers import inspect
 
     folder = headed(tmp_path / "source", "BertForSequenceClassification", labels=("a", "b"))
     wrong = {
@@ -234,7 +234,7 @@ def test_a_head_that_does_not_belong_to_the_task_is_refused(tmp_path: Path) -> N
 
 def test_a_tokenizer_that_is_not_the_one_described_is_found(tmp_path: Path) -> None:
     from build.errors import SourceError
-    from build.source import inspect
+    from build.sources.readers import inspect
 
     folder = headed(tmp_path / "source", "BertForSequenceClassification", labels=("a", "b"))
     path = folder / "tokenizer.json"

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from build.rows import read_rows
+from build.evaluation.rows import read_rows
 from contracts.manifest import read_manifest, verify
 from contracts.specs import Gate
 from contracts.tasks import Task

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from build.nbits import weights_only
+from build.recipes.weight_only import weights_only
 from contracts.errors import ModelFailed
 from contracts.manifest import BrokenArtefact
 from contracts.prediction import PredictRequest

@@ -9,8 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from build.arpa import read
-from build.ngrams import graph_of, tokenizer_of
+from build.families.ngram_graph import graph_of, tokenizer_of
+from build.sources.arpa.parser import read
 from contracts.errors import InvalidInput, ModelFailed, TooLarge
 from contracts.manifest import MANIFEST, BrokenArtefact, Manifest, sealed_files
 from contracts.prediction import PredictRequest

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from build.nbits import weights_only
+from build.recipes.weight_only import weights_only
 from contracts.manifest import BrokenArtefact
 from contracts.prediction import PredictRequest
 from functions.inference.seq2seq import Seq2Seq

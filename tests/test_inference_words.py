@@ -9,8 +9,8 @@ import pytest
 from gensim.models import KeyedVectors
 from gensim.models.fasttext import load_facebook_vectors
 
-from build.source import inspect
-from build.wordvectors import FULL, SMALLER, make, prepare
+from build.families.word_vectors import FULL, SMALLER, make, prepare
+from build.sources.readers import inspect
 from contracts.manifest import Manifest
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier

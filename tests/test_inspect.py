@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from build.cache import FOLDER
 from build.prepared import Pair, pairs
+from build.workspace.cache import FOLDER
 from tests.inspected import GPU, built, inspect, pair_of
 from turnout.laptop import ROOT
 from turnout.viewer import Shown, serving

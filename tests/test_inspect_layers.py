@@ -13,18 +13,18 @@ import pytest
 from onnx import numpy_helper
 
 import build
-from build import encoders
-from build.cache import FOLDER, Cache
 from build.errors import NotFed
-from build.golden import read_golden
-from build.graphs import PRODUCTS
-from build.layers import compare, nearest
-from build.matrices import weights
-from build.nbits import weights_only
-from build.original import feeds_of
+from build.families import encoders
+from build.families.reference import feeds_of
+from build.graph.edit import PRODUCTS
+from build.inspection.layers import compare, nearest
 from build.prepared import pairs, prepared
-from build.quantize import INT8, Recipe
-from build.tables import shrink_tables
+from build.proof.golden import read_golden
+from build.recipes.dequantize import weights
+from build.recipes.embedding_tables import shrink_tables
+from build.recipes.recipe import INT8, Recipe
+from build.recipes.weight_only import weights_only
+from build.workspace.cache import FOLDER, Cache
 from contracts.tasks import Task
 from functions.inference.session import open_session
 from tests.inspected import CPU, GPU, built, inspect, pair_of, step_of

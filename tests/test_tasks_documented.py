@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from build import rows
+from build.evaluation import rows
 from contracts.manifest import Manifest
 from contracts.prediction import parse_request
 from contracts.tasks import Task, Tier

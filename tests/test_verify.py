@@ -9,10 +9,10 @@ import pytest
 from typer.testing import CliRunner
 
 import build
-from build.attempt import seal_golden, write_manifest
-from build.golden import read_golden
-from build.replay import compare, replay
-from build.rows import Row
+from build.evaluation.rows import Row
+from build.proof.candidate import seal_golden, write_manifest
+from build.proof.golden import read_golden
+from build.proof.replay import compare, replay
 from contracts.manifest import BrokenArtefact, read_manifest
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from build.decoders import details, finish, in_place_of, prepare_causal, prepare_seq2seq
+from build.export.generator import finish, in_place_of, prepare_causal, prepare_seq2seq
+from build.sources.huggingface.generation_config import details
 from contracts.manifest import Manifest
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from build.source import Source, inspect
+from build.sources.readers import inspect
+from build.sources.source import Source
 from contracts.tasks import Task
 from tests.tiny_decoders import CONTEXT, END, PAD
 

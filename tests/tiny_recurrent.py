@@ -4,7 +4,7 @@ import string
 from pathlib import Path
 from typing import Any
 
-from build.quiet import quiet
+from build.workspace.quiet import quiet
 
 CHARACTERS = ("<s>", "<unk>", *string.ascii_lowercase, " ", ".")
 TEXTS = (

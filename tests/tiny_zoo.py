@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from build.quiet import quiet
+from build.workspace.quiet import quiet
 from tests.tiny_bert import LABELS, POSITIONS, SPECIAL, WORDS, texts
 
 SHAPE = {

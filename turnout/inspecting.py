@@ -52,8 +52,8 @@ def subject(deployment: Deployment, out: Path, model: str, tier: Tier, log: Cons
         raise CannotInspect(
             f"{step.name} was built from other files than those of its source now; run `turnout build {model}`"
         )
-    from build.cache import FOLDER, Cache
     from build.prepared import pairs, prepared
+    from build.workspace.cache import FOLDER, Cache
 
     with told(log, "looking for the original's graph") as say:
         originals = prepared(step, Cache(out / FOLDER / model), say)
@@ -67,8 +67,8 @@ def subject(deployment: Deployment, out: Path, model: str, tier: Tier, log: Cons
 
 def layers(of: Subject, log: Console) -> dict[str, Any]:
     """How far each layer is from the original's, as a document, the worst first."""
-    from build.golden import read_golden
-    from build.layers import compare
+    from build.inspection.layers import compare
+    from build.proof.golden import read_golden
 
     with told(log, "running both on the golden rows"):
         found = compare(of.pairs, of.step.source, read_golden(of.folder))
@@ -106,7 +106,7 @@ def tensorboard(of: Subject, out: Path, folder: Path, log: Console) -> dict[str,
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CannotInspect(f"{folder} is there already and not empty; name a new folder")
-    from build.board import write_board
+    from build.inspection.tensorboard import write_board
 
     path = out / of.step.model / "evidence" / f"{of.step.tier}.json"
     evidence = evidence_of(path) if path.is_file() else None

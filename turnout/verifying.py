@@ -40,8 +40,8 @@ def artefacts(out: Path, models: Sequence[str] | None) -> dict[str, Path]:
 def verify(out: Path, models: Sequence[str] | None, log: Console) -> dict[str, Any]:
     """What was found of each artefact, as a document; `holds` says whether all is well."""
     folders = artefacts(out, models)
-    from build.edge import replay_copy
-    from build.replay import replay
+    from build.edge.copy import replay_copy
+    from build.proof.replay import replay
 
     with log.status("asking the golden rows again") as status:
         found = []

@@ -1,0 +1,1 @@
+"""Edge copies: an artefact with a script that runs it anywhere."""

@@ -1,0 +1,1 @@
+"""Labelled rows, metrics and the gate."""

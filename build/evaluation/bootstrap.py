@@ -1,0 +1,27 @@
+"""Intervals of figures that were measured on some rows, and would be others on other rows."""
+
+import math
+
+import numpy as np
+
+from build.evaluation.metrics import Floats
+
+RESAMPLES, SEED = 2000, 0
+Z95 = 1.959964
+
+
+def drawn(rows: int) -> Floats:
+    """How often each row is drawn, with replacement, in each resample (Efron 1979)."""
+    generator = np.random.default_rng(SEED)
+    drawn: Floats = generator.multinomial(rows, np.full(rows, 1 / rows), RESAMPLES).astype(
+        np.float64
+    )
+    return drawn
+
+
+def wilson(hits: float, rows: int) -> tuple[float, float]:
+    """95 % interval of a share (Wilson 1927), which stays within 0 and 1 however near the share is to them."""
+    share, spread = hits / rows, Z95**2 / rows
+    centre = share + spread / 2
+    half = Z95 * math.sqrt(share * (1 - share) / rows + spread / (4 * rows))
+    return max(0.0, (centre - half) / (1 + spread)), min(1.0, (centre + half) / (1 + spread))

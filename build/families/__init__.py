@@ -1,0 +1,1 @@
+"""Kinds of model: how each is prepared, made into candidates and run."""

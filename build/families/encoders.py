@@ -1,0 +1,66 @@
+"""Models that read whole texts at once, from a source of any kind to one graph with the head of its task."""
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from build.evaluation.metrics import Outputs
+from build.export.fuse import fuse, fused_into, plain
+from build.export.to_onnx import export
+from build.families import request_lengths
+from build.families.family import Family, Rows
+from build.families.reference import answers, feeds_of
+from build.recipes.recipe import FLOAT, INT8, Recipe
+from build.recipes.recipe import make as make_graph
+from build.sources.source import Source
+from build.workspace.progress import Tell, silent
+from contracts.tasks import Tier
+from functions.inference.tokens import Feeds
+
+PLAIN, FUSED = "plain.onnx", "fused.onnx"
+# Rows a candidate is calibrated on: an even sample. Ranges settle after a few dozen texts.
+CALIBRATION_ROWS = 128
+
+
+def prepare(source: Source, folder: Path, tell: Tell) -> None:
+    """The graph as it was exported, and fused."""
+    exported = export(source, folder / "exported")
+    plain(source, exported, folder / PLAIN)
+    shutil.rmtree(folder / "exported")
+    tell("fusing the graph")
+    tell(f"fused into {fused_into(fuse(source, folder / PLAIN, folder / FUSED))}")
+
+
+def original(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
+    return answers(source, [row.request for row in rows], prepared / PLAIN, tell)
+
+
+def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:
+    """What is tried: of a graph that is quantized already, only itself."""
+    if source.quantized:
+        return (replace(FLOAT[0], name="as it was", given=True),)
+    if tier is Tier.GPU:
+        return FLOAT[1:]
+    return (*FLOAT, *(INT8 if quantize else ()))
+
+
+def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Path) -> None:
+    feeds = calibration(source, rows) if recipe.calibrated else []
+    make_graph(recipe, prepared / PLAIN, prepared / FUSED, folder / "model.onnx", feeds)
+    shutil.copyfile(source.tokenizer, folder / "tokenizer.json")
+
+
+def calibration(source: Source, rows: Rows) -> list[Feeds]:
+    """What an even sample of the rows feeds the model."""
+    feeds = feeds_of(source, [row.request for row in rows])
+    return feeds[:: -(-len(feeds) // CALIBRATION_ROWS)]
+
+
+FAMILY = Family(
+    prepare=prepare,
+    original=original,
+    recipes=recipes,
+    make=make,
+    requests=request_lengths.requests,
+)

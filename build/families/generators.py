@@ -1,0 +1,178 @@
+"""Models that write, causal or with an encoder: prepared with a cache, their weights in 8 or 4 bits."""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from build.evaluation.metrics import Outputs
+from build.evaluation.rows import Row
+from build.evaluation.teacher_forcing import ALONG, IDS, LOG_PROBABILITIES
+from build.export.generator import finish, in_place_of, prepare_causal, prepare_seq2seq
+from build.families.family import Family, Rows
+from build.families.transformers_model import load
+from build.recipes.recipe import Recipe
+from build.recipes.weight_only import weights_only
+from build.sources.formats import GGUF
+from build.sources.gguf.source import UNPACKED, folder_of, unpack
+from build.sources.source import Source
+from build.workspace.progress import Tell, counted, silent
+from build.workspace.quiet import quiet
+from contracts.errors import ModelFailed
+from contracts.tasks import Task, Tier
+from functions.inference.generation import Followed, plain_tokenizer, prompt_of
+
+FULL = Recipe(name="fp32")
+SMALLER = (
+    Recipe(name="int8 weights", bits=8),
+    Recipe(name="int8 weights, narrow as they are", bits=8, narrow=32),
+    Recipe(name="int4 weights", bits=4),
+    Recipe(name="int4 weights, offsets", bits=4, offsets=True),
+    Recipe(name="int4 weights, offsets, narrow in 8", bits=4, offsets=True, narrow=8),
+)
+
+
+def prepare(
+    export: Callable[[Path, Path, int], None],
+    source: Source,
+    folder: Path,
+    tell: Tell,
+) -> None:
+    if source.kind == GGUF:
+        assert source.file
+        tell("taking the weights out of their blocks")
+        unpack(source.file, folder / UNPACKED)
+        tell("exporting")
+    export(folder_of(source, folder), folder, source.max_tokens)
+
+
+def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:
+    """On a CPU attention is computed in place, where it can be; CUDA has no such operator in full precision."""
+    if tier is Tier.GPU:
+        return (replace(FULL, fused=False),)
+    return (FULL, *SMALLER) if quantize else (FULL,)
+
+
+def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Path) -> None:
+    fused = in_place_of(prepared) if recipe.fused else None
+    smaller = None
+    if recipe.bits:
+        smaller = weights_only(recipe.bits, offsets=recipe.offsets, narrow=recipe.narrow)
+    finish(prepared, folder, *(change for change in (fused, smaller) if change))
+    shutil.copyfile(folder_of(source, prepared) / "tokenizer.json", folder / "tokenizer.json")
+
+
+def original(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
+    """What transformers writes without sampling, and what it finds likeliest along each row's target, or along that."""
+    import transformers
+
+    auto = {
+        Task.TEXT_GENERATION: transformers.AutoModelForCausalLM,
+        Task.TEXT2TEXT_GENERATION: transformers.AutoModelForSeq2SeqLM,
+    }
+    folder = folder_of(source, prepared)
+    tokenizer = plain_tokenizer(folder / "tokenizer.json")
+    model = load(auto[source.task], folder)
+    with quiet():
+        ask = {Task.TEXT_GENERATION: _continued, Task.TEXT2TEXT_GENERATION: _translated}
+        return [ask[source.task](model, tokenizer, source, row) for row in counted(rows, tell)]
+
+
+def _continued(model: Any, tokenizer: Any, source: Source, row: Row) -> Outputs:
+    request, target = row.request, row.answer
+    facts, text = source.details, str(request.inputs[0])
+    wanted = _ids(tokenizer, target) if target else []
+    count = len(wanted) or request.parameters["max_new_tokens"]
+    prompt, truncated = prompt_of(
+        tokenizer.encode(text), facts["context"] - count, facts["start_token_id"]
+    )
+    written = _greedy(model, [prompt], request.parameters["max_new_tokens"], facts)[len(prompt) :]
+    along = wanted or written
+    led = _led(model, [[*prompt, *along]], along)
+    return [_output(tokenizer, written, along, led, len(prompt), truncated)]
+
+
+def _translated(model: Any, tokenizer: Any, source: Source, row: Row) -> Outputs:
+    request, target = row.request, row.answer
+    facts = source.details
+    tokenizer.enable_truncation(facts["context"])
+    encoding = tokenizer.encode(str(request.inputs[0]))
+    start = facts["start_token_id"]
+    prompt = encoding.ids or [start]
+    wanted = tokenizer.encode(target).ids if target else []
+    written = _greedy(model, [prompt], request.parameters["max_new_tokens"], facts)[1:]
+    along = wanted or written
+    led = _led(model, [prompt], along, decoder_input_ids=[[start, *along]])
+    truncated = bool(encoding.overflowing)
+    return [_output(tokenizer, written, along, led, len(encoding.ids), truncated)]
+
+
+def _ids(tokenizer: Any, text: str) -> list[int]:
+    """A continuation's tokens, without what is put in front of a text."""
+    found: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    return found
+
+
+def _output(
+    tokenizer: Any,
+    written: Sequence[int],
+    along: Sequence[int],
+    led: Followed,
+    tokens: int,
+    truncated: bool,
+) -> dict[str, Any]:
+    return {
+        "generated_text": tokenizer.decode(list(written), skip_special_tokens=True),
+        ALONG: list(along),
+        IDS: led[0],
+        LOG_PROBABILITIES: led[1],
+        "tokens": tokens,
+        "truncated": truncated,
+    }
+
+
+def _greedy(model: Any, prompt: list[list[int]], count: int, facts: Mapping[str, Any]) -> list[int]:
+    import torch
+
+    with torch.inference_mode():
+        tokens = torch.tensor(prompt)
+        ids = model.generate(
+            tokens,
+            attention_mask=torch.ones_like(tokens),
+            do_sample=False,
+            num_beams=1,
+            max_new_tokens=count,
+            eos_token_id=facts["eos_token_ids"] or None,
+        )
+    return [int(token) for token in ids[0].tolist()]
+
+
+def _led(model: Any, tokens: list[list[int]], along: Sequence[int], **more: Any) -> Followed:
+    """The token found likeliest before each of `along`, which what is read ends with, and how likely that one is."""
+    import torch
+
+    with torch.inference_mode():
+        others = {name: torch.tensor(value) for name, value in more.items()}
+        logits = model(torch.tensor(tokens), **others).logits[0, -len(along) - 1 : -1]
+    if not torch.isfinite(logits).all():
+        raise ModelFailed("the model answered with numbers that are not finite")
+    found = logits.log_softmax(-1).gather(-1, torch.tensor(along)[:, None])[:, 0]
+    return logits.argmax(-1).tolist(), found.tolist()
+
+
+CAUSAL = Family(
+    prepare=partial(prepare, prepare_causal),
+    original=original,
+    recipes=recipes,
+    make=make,
+    unit="new token",
+)
+SEQ2SEQ = Family(
+    prepare=partial(prepare, prepare_seq2seq),
+    original=original,
+    recipes=recipes,
+    make=make,
+    unit="new token",
+)

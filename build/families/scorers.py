@@ -1,0 +1,239 @@
+"""Models that score texts: n-grams, recurrent networks and causal transformers, without a cache.
+
+Whatever it was, a candidate is one graph from tokens to their log-probabilities: no array as wide as the vocabulary
+leaves it. The original is asked apart from that graph, and its log-probabilities are taken here, in 64-bit numbers.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import helper
+
+from build.errors import SourceError
+from build.evaluation.metrics import Outputs
+from build.export.fuse import plain
+from build.export.generator import finish
+from build.export.to_onnx import export
+from build.families import ngram_model, request_lengths
+from build.families.family import Answered, Family, Rows, as_they_are
+from build.families.ngram_graph import in_codes
+from build.families.transformers_model import load
+from build.graph.edit import OPSET
+from build.recipes.embedding_tables import shrink_tables
+from build.recipes.recipe import Recipe
+from build.recipes.weight_only import weights_only
+from build.sources import torchscript
+from build.sources.formats import ARPA, GGUF, HUGGING_FACE, ONNX, TORCHSCRIPT
+from build.sources.gguf.source import UNPACKED, folder_of, unpack
+from build.sources.source import Source
+from build.workspace.progress import Tell, counted, silent
+from build.workspace.quiet import quiet
+from contracts.prediction import PredictRequest
+from contracts.tasks import Tier
+from functions.inference.encoder import Forward
+from functions.inference.generation import plain_tokenizer
+from functions.inference.scoring import Scorer
+from functions.inference.session import open_session
+from functions.inference.tokens import Feeds
+
+PLAIN, TOKENIZER = "plain.onnx", "tokenizer.json"
+FULL = Recipe(name="fp32")
+GIVEN = Recipe(name="as it was", given=True)
+CODES = Recipe(name="8-bit values", bits=8)
+DYNAMIC = Recipe(name="int8", products=True, tables=True)
+WEIGHTS = Recipe(name="int8 weights", bits=8)
+# Operators whose products are quantized dynamically; a GRU has no such kernel.
+PRODUCTS = ["MatMul", "LSTM"]
+# A row that sums to 1 within this is one of probabilities.
+NEAR_ONE = 1e-3
+Logits = Callable[[Feeds], NDArray[np.floating[Any]]]
+
+
+def prepare(source: Source, folder: Path, tell: Tell) -> None:
+    """The graph with log-probabilities at its end, and the tokenizer."""
+    if source.kind == ARPA:
+        assert source.file
+        ngram_model.prepare(source.file, folder / PLAIN, folder / TOKENIZER)
+        return
+    if source.kind == GGUF:
+        assert source.file
+        tell("taking the weights out of their blocks")
+        unpack(source.file, folder / UNPACKED)
+        tell("exporting")
+    source = unpacked(source, folder)
+    exported = export(source, folder / "exported")
+    plain(source, exported, folder / PLAIN)
+    shutil.rmtree(folder / "exported")
+    shutil.copyfile(source.tokenizer, folder / TOKENIZER)
+
+
+def unpacked(source: Source, prepared: Path) -> Source:
+    """The source itself, or of a GGUF file the Hugging Face folder that it was unpacked to."""
+    if source.kind != GGUF:
+        return source
+    folder = folder_of(source, prepared)
+    return replace(source, kind=HUGGING_FACE, folder=folder, tokenizer=folder / TOKENIZER)
+
+
+def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:
+    if source.quantized:
+        return (GIVEN,)
+    if tier is Tier.GPU or not quantize:
+        return (FULL,)
+    return (FULL, CODES) if source.kind == ARPA else (FULL, DYNAMIC, WEIGHTS)
+
+
+def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Path) -> None:
+    shutil.copyfile(prepared / TOKENIZER, folder / TOKENIZER)
+    if source.kind == ARPA:
+        model = onnx.load(prepared / PLAIN)
+        if recipe.bits:
+            in_codes(model.graph)
+        onnx.save(model, folder / "model.onnx")
+        return
+    change = _dynamic if recipe.products else weights_only(recipe.bits) if recipe.bits else None
+    finish(prepared, folder, *([change] if change else []))
+    (folder / PLAIN).rename(folder / "model.onnx")
+
+
+def _dynamic(graph: Any) -> None:
+    """Products by 8-bit weights per channel, 7 bits of which are used, and embeddings in 8 bits, in place."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    shrink_tables(graph)
+    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    with tempfile.TemporaryDirectory() as scratch, quiet():
+        destination = Path(scratch) / "model.onnx"
+        quantize_dynamic(
+            model,
+            destination,
+            op_types_to_quantize=PRODUCTS,
+            per_channel=True,
+            reduce_range=True,
+            weight_type=QuantType.QInt8,
+            extra_options={"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
+        )
+        graph.CopyFrom(onnx.load(destination).graph)
+
+
+def requests(source: Source, rows: Rows, original: Answered) -> dict[int, PredictRequest]:
+    """By length, of rows put together; where the tokenizer is not there before the model is built, rows alone."""
+    make = as_they_are if source.kind in (ARPA, GGUF) else request_lengths.requests
+    return make(source, rows, original)
+
+
+def original(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
+    """What the original answers; raises SourceError where it does not answer as a language model does."""
+    tokenizer = plain_tokenizer(prepared / TOKENIZER)
+    texts = [tokenizer.encode(str(row.request.inputs[0])).ids for row in rows]
+    if all(len(ids) < 2 for ids in texts):
+        raise SourceError(["no row has two tokens, so there is nothing to score; give longer rows"])
+    scorer = Scorer(
+        tokenizer=tokenizer,
+        forward=forward_of(source, prepared, texts),
+        input_names=source.inputs or ("input_ids", "attention_mask"),
+        max_tokens=source.max_tokens,
+    )
+    with quiet():
+        return [scorer.outputs(row.request) for row in counted(rows, tell)]
+
+
+def forward_of(source: Source, prepared: Path, texts: Sequence[Sequence[int]]) -> Forward:
+    """The original's forward pass, which ends in log-probabilities [1, tokens - 1] as the graph does."""
+    if source.kind == ARPA:
+        return _recursion(source, prepared, texts)
+    makers = {HUGGING_FACE: _transformers, ONNX: _session, TORCHSCRIPT: _script}
+    source = unpacked(source, prepared)
+    logits_of = makers[source.kind](source)
+    return lambda feeds: _log_probabilities(source, logits_of(feeds), feeds["input_ids"])
+
+
+def _recursion(source: Source, prepared: Path, texts: Sequence[Sequence[int]]) -> Forward:
+    assert source.file
+    words = [word for word, _ in sorted(_vocabulary(prepared).items(), key=lambda pair: pair[1])]
+    scores = ngram_model.scorer_of(source.file, [tuple(words[i] for i in ids) for ids in texts])
+    return lambda feeds: np.array([scores(tuple(words[i] for i in feeds["input_ids"][0]))])
+
+
+def _vocabulary(prepared: Path) -> dict[str, int]:
+    found: dict[str, int] = plain_tokenizer(prepared / TOKENIZER).get_vocab()
+    return found
+
+
+def _transformers(source: Source) -> Logits:
+    import torch
+    import transformers
+
+    model = load(transformers.AutoModelForCausalLM, source.folder)
+
+    def logits(feeds: Feeds) -> Any:
+        with torch.inference_mode():
+            return model(**{k: torch.from_numpy(v) for k, v in feeds.items()}).logits.numpy()
+
+    return logits
+
+
+def _session(source: Source) -> Logits:
+    """The graph as it was given, whatever its inputs are called."""
+    assert source.file
+    session = open_session(source.file, threads=os.cpu_count() or 1, device="cpu")
+    nodes, output = session.get_inputs(), session.get_outputs()[0].name
+    kinds = {"tensor(int32)": np.int32, "tensor(int64)": np.int64}
+
+    def logits(feeds: Feeds) -> Any:
+        asked = {
+            node.name: feeds[name].astype(kinds[node.type])
+            for node, name in zip(nodes, source.inputs, strict=True)
+        }
+        return session.run([output], asked)[0]
+
+    return logits
+
+
+def _script(source: Source) -> Logits:
+    import torch
+
+    assert source.file
+    module = torchscript.load(source.file)
+
+    def logits(feeds: Feeds) -> Any:
+        with torch.inference_mode():
+            asked = [torch.from_numpy(feeds[name]) for name in source.inputs]
+            return torchscript.first_tensors(module(*asked), 1)[0].numpy()
+
+    return logits
+
+
+def _log_probabilities(
+    source: Source, logits: NDArray[np.floating[Any]], ids: NDArray[np.int64]
+) -> Any:
+    """Those of each token but the first; raises SourceError for what are no logits."""
+    if logits.ndim != 3 or logits.shape[:2] != ids.shape:
+        raise SourceError(
+            [
+                f"{source.file}: answers {list(logits.shape)} for tokens {list(ids.shape)}, not logits "
+                "[batch, tokens, vocabulary]; turn its axes where it is saved"
+            ]
+        )
+    wide = logits[0, :-1].astype(np.float64)
+    if (wide >= 0).all() and (np.abs(wide.sum(axis=-1) - 1) < NEAR_ONE).all():
+        raise SourceError(
+            [
+                f"{source.file}: answers with probabilities; save it without its softmax, or with log_softmax"
+            ]
+        )
+    highest = wide.max(axis=-1, keepdims=True)
+    totals = np.log(np.exp(wide - highest).sum(axis=-1)) + highest[:, 0]
+    return (wide[np.arange(len(wide)), ids[0, 1:]] - totals)[None]
+
+
+FAMILY = Family(prepare=prepare, original=original, recipes=recipes, make=make, requests=requests)

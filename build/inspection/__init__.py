@@ -1,0 +1,1 @@
+"""Compare an artefact's graph with its original's: `turnout inspect`."""

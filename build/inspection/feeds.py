@@ -1,0 +1,94 @@
+"""What the golden rows feed each graph of an artefact, by the task."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from build.errors import NotFed
+from build.evaluation.teacher_forcing import path_of
+from build.families.reference import AUTO, feeds_of
+from build.prepared import Pair
+from build.proof.golden import Golden
+from build.sources.source import Source
+from contracts.tasks import Task
+from functions.inference.decoder import PAST
+from functions.inference.generation import plain_tokenizer, prompt_of
+from functions.inference.session import open_session
+
+Feed = Mapping[str, Any]
+Rows = Sequence[Golden]
+
+
+def feeds_for(
+    pair: Pair, pairs: Sequence[Pair], source: Source, golden: Rows, graph: Any
+) -> Iterator[Feed]:
+    """One feed for each text of the golden rows; raises NotFed for a task that it knows nothing of."""
+    if source.task in AUTO:
+        return iter(feeds_of(source, [row.request for row in golden]))
+    if source.task is Task.TEXT_GENERATION:
+        return _prompts(source, golden, graph)
+    if source.task is Task.TEXT2TEXT_GENERATION:
+        return _pairs(pair, pairs, source, golden, graph)
+    raise NotFed(
+        f"the layers of a model for {source.task} cannot be compared: its golden rows are not fed to a graph tensor by "
+        "tensor; leave out --layers"
+    )
+
+
+def _prompts(source: Source, golden: Rows, graph: Any) -> Iterator[Feed]:
+    """The prompt and what follows it, read at once with an empty cache."""
+    tokenizer = plain_tokenizer(source.tokenizer)
+    facts = source.details
+    for row in golden:
+        along = list(path_of(row.original) or ())
+        encoding = tokenizer.encode(str(row.request.inputs[0]))
+        ids, _ = prompt_of(encoding, facts["context"] - len(along), facts["start_token_id"])
+        yield {**_read([*ids, *along]), **_empty(graph, ())}
+
+
+def _pairs(
+    pair: Pair, pairs: Sequence[Pair], source: Source, golden: Rows, graph: Any
+) -> Iterator[Feed]:
+    """The text for the encoder; for the decoder what was answered, and what the original's encoder made of it."""
+    tokenizer = plain_tokenizer(source.tokenizer)
+    tokenizer.enable_truncation(source.details["context"])
+    start = source.details["start_token_id"]
+    texts = [tokenizer.encode(str(row.request.inputs[0])).ids or [start] for row in golden]
+    if pair.name == "encoder":
+        yield from map(_read, texts)
+        return
+    (encoder,) = [other.original for other in pairs if other.name == "encoder"]
+    session = open_session(encoder, threads=1, device="cpu")
+    keys = [node.name for node in session.get_outputs()]
+    for row, ids in zip(golden, texts, strict=True):
+        asked = {name: _read(ids)[name] for name in ("input_ids", "attention_mask")}
+        fixed = dict(zip(keys, session.run(None, asked), strict=True))
+        own = _empty(graph, fixed)
+        along = [start, *(path_of(row.original) or ())]
+        yield {
+            **_read(along),
+            **own,
+            **fixed,
+            "encoder_attention_mask": asked["attention_mask"],
+        }
+
+
+def _read(ids: Sequence[int]) -> dict[str, NDArray[np.int64]]:
+    tokens = np.array([ids], np.int64)
+    return {
+        "input_ids": tokens,
+        "attention_mask": np.ones_like(tokens),
+        "position_ids": np.arange(len(ids), dtype=np.int64)[None],
+    }
+
+
+def _empty(graph: Any, given: Collection[str]) -> dict[str, NDArray[np.float32]]:
+    """Keys and values of a text that is not begun, but for those that are given."""
+    found = {}
+    for node in graph.graph.input:
+        if node.name.startswith(PAST) and node.name not in given:
+            dims = node.type.tensor_type.shape.dim
+            found[node.name] = np.zeros((1, dims[1].dim_value, 0, dims[3].dim_value), np.float32)
+    return found

@@ -1,0 +1,1 @@
+"""Make candidates, run and time them, decide which one ships."""

@@ -1,0 +1,91 @@
+"""One candidate: made by its recipe, sealed, loaded and asked by the code that will serve it."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from build.evaluation.metrics import Outputs
+from build.evaluation.rows import Row
+from build.evaluation.teacher_forcing import answer, path_of
+from build.proof.golden import GOLDEN, write_golden
+from build.recipes.recipe import Recipe
+from build.step import Step, toolchain
+from build.workspace.progress import Tell, counted, silent
+from contracts.manifest import MANIFEST, Manifest, SealedFile, sealed_files
+from functions.inference.engine import Engine
+
+
+def seal(
+    folder: Path, step: Step, recipe: Recipe, parts: Path, original: Sequence[Outputs]
+) -> Manifest:
+    """Make a folder of the parts of an artefact, and write its manifest over all of it: it can be asked then."""
+    shutil.copytree(parts, folder)
+    source = step.source
+    manifest = Manifest(
+        model=step.model,
+        task=step.task,
+        tier=step.tier,
+        precision=recipe.precision,
+        recipe=recipe.name,
+        max_tokens=source.max_tokens,
+        labels=source.labels,
+        dimensions=max(len(outputs[0].get("embedding", ())) for outputs in original),
+        pooling=source.pooling,
+        normalize=source.normalize,
+        pad_token_id=source.pad_token_id,
+        batches=recipe.batches and source.batches,
+        details=source.details,
+        source_digest=source.digest,
+        build_key=step.build_key,
+        toolchain=toolchain(source),
+        files=_files(folder),
+    )
+    return write_manifest(folder, manifest)
+
+
+def seal_golden(
+    folder: Path,
+    manifest: Manifest,
+    rows: Sequence[Row],
+    original: Sequence[Outputs],
+    built: Sequence[Outputs],
+) -> Manifest:
+    """Seal the folder again with its golden rows, which say what it has answered."""
+    write_golden(folder / GOLDEN, rows, original, built)
+    return write_manifest(folder, manifest, files=_files(folder))
+
+
+def _files(folder: Path) -> tuple[SealedFile, ...]:
+    """All that an artefact's folder holds, but for the manifest itself."""
+    paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+    return sealed_files(folder, [str(path) for path in paths if str(path) != MANIFEST])
+
+
+def write_manifest(folder: Path, manifest: Manifest, **changes: Any) -> Manifest:
+    """Seal the folder again under the manifest with those changes."""
+    sealed = replace(manifest, **changes).sealed()
+    (folder / MANIFEST).write_text(sealed.to_json(), "utf-8")
+    return sealed
+
+
+def digest_of_parts(manifest: Manifest) -> str:
+    """What the files that answer come to: the same for two recipes that make the same of a model."""
+    parts = [file.sha256 for file in manifest.files if file.path != GOLDEN]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()
+
+
+def ask(
+    folder: Path, rows: Sequence[Row], original: Sequence[Outputs], tell: Tell = silent
+) -> list[Outputs]:
+    """The artefact's outputs, row by row; as many rows at once as there are processors, each on one thread."""
+    engine = Engine.load(folder, max_inputs=max(len(row.request.inputs) for row in rows))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        found = pool.map(
+            lambda row, theirs: answer(engine, row.request, path_of(theirs)), rows, original
+        )
+        return [next(found) for _ in counted(rows, tell)]

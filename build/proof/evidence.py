@@ -1,0 +1,114 @@
+"""What a build measured: kept beside the artefact, not sealed into it, because it differs from run to run."""
+
+import platform
+import resource
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from build.evaluation.bootstrap import SEED
+from build.evaluation.gate import figures_of
+from build.evaluation.metrics import Outputs
+from build.export.fuse import fused_into
+from build.proof.changed_answers import flips, per_class
+from build.proof.choose import Candidate, pareto
+from build.step import Step
+
+
+def provenance(
+    step: Step, chosen: Candidate, processors: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Where an artefact comes from and what was proven of it: the same from the same inputs on the same processor."""
+    source = step.source
+    return {
+        "kind": source.kind,
+        "origin": step.origin,
+        "licence": source.licence,
+        "rows": len(step.rows),
+        "rows_digest": step.rows_digest,
+        "gate": figures_of(chosen.figures),
+        "objective": step.objective,
+        "machine": processor(),
+        "processors": list(processors),
+        "seeds": {"bootstrap": SEED},
+    }
+
+
+def evidence(
+    step: Step,
+    chosen: Candidate,
+    candidates: Sequence[Candidate],
+    original: Sequence[Outputs],
+    seconds: Mapping[str, float],
+    processors: Sequence[Mapping[str, Any]] = (),
+    passed_over: Sequence[Mapping[str, Any]] = (),
+    unit: str = "row",
+) -> dict[str, Any]:
+    """The figures of one artefact and of all that were measured beside it, with the machine and the day.
+
+    `passed_over` are recipes that came before what ships, and why another processor ruled them out; `unit` is what its
+    times are the times of.
+    """
+    manifest = chosen.manifest
+    return {
+        "model": manifest.model,
+        "tier": manifest.tier,
+        "version": manifest.version,
+        "digest": manifest.digest,
+        "task": manifest.task,
+        "precision": manifest.precision,
+        "recipe": manifest.recipe,
+        "objective": step.objective,
+        "source": step.source.kind,
+        "stored": step.source.stored,
+        "licence": step.source.licence,
+        "rows": len(step.rows),
+        **figures_of(chosen.figures),
+        "fused": _fused(chosen.folder / "model.onnx"),
+        "bytes_original": step.source.weight_bytes,
+        "bytes_built": manifest.size,
+        "expected_ms": chosen.expected_ms,
+        "unit": unit,
+        "candidates": [
+            _candidate(c, best, chosen)
+            for c, best in zip(candidates, pareto(candidates), strict=True)
+        ],
+        "processors": list(processors),
+        "passed_over": list(passed_over),
+        "per_class": per_class(step, original, chosen.outputs),
+        "flips": flips(step, original, chosen.outputs),
+        "seconds": dict(seconds),
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        "machine": processor(),
+        "date": datetime.now(UTC).date().isoformat(),
+        "toolchain": dict(manifest.toolchain),
+    }
+
+
+def _fused(graph: Path) -> str:
+    return fused_into(graph) if graph.is_file() else ""
+
+
+def _candidate(candidate: Candidate, best: bool, chosen: Candidate) -> dict[str, Any]:
+    return {
+        "recipe": candidate.recipe.name,
+        "precision": candidate.manifest.precision,
+        **figures_of(candidate.figures),
+        "failures": list(candidate.failures),
+        "bytes": candidate.manifest.size,
+        "expected_ms": candidate.expected_ms,
+        "ms": {str(tokens): ms for tokens, ms in candidate.timing.ms.items()},
+        "load_ms": candidate.timing.load_ms,
+        "peak_mb": candidate.timing.peak_mb,
+        "pareto": best,
+        "chosen": candidate.recipe.name == chosen.recipe.name,
+    }
+
+
+def processor() -> str:
+    """The processor's name, where the system tells it."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,205 @@
+"""The evidence of one model as a page of its own: no script, nothing loaded from elsewhere."""
+
+import html
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from build.proof.choose import EQUAL
+from build.report import figures
+from build.report.plots import kind, latency_plot, nearness, pareto_plot
+from build.workspace.publish import write_whole
+from contracts.specs import Objective
+
+CSS = Path(__file__).with_name("report.css")
+Document = Mapping[str, Any]
+
+
+def report(evidence: Sequence[Document], gate: float) -> str:
+    """The page; `evidence` is of each tier, `gate` the least nearness that they had to reach."""
+    first = evidence[0]
+    sections = "".join(_tier(document, gate) for document in evidence)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{_text(first["model"])}</title>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{CSS.read_text('utf-8')}</style></head><body>"
+        f"<h1>{_text(first['model'])}</h1>"
+        f'<p class="dim">{_text(first["task"])} · from a {_text(first["source"])}'
+        f"{' (' + _text(first['stored']) + ')' if first.get('stored') else ''}"
+        f"{' · licence ' + _text(first['licence']) if first['licence'] else ''} · {_text(first['machine'])} · "
+        f"{_text(first['date'])}</p>{sections}{_tools(first)}</body></html>\n"
+    )
+
+
+def write_report(place: Path, least: float) -> None:
+    """Write a model's page from the evidence of all of its tiers; `least` is the nearness that they had to reach."""
+    found = [_read(path) for path in sorted((place / "evidence").glob("*.json"))]
+    whole = [document for document in found if "candidates" in document]
+    write_whole(place / "report.html", report(whole, least))
+
+
+def _read(path: Path) -> Document:
+    """The evidence in a file; nothing where that is cut short, as its own tier is about to be built again."""
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, Mapping) else {}
+
+
+def _text(value: object) -> str:
+    return html.escape(str(value))
+
+
+def _tier(document: Document, gate: float) -> str:
+    parts = [f"<h2>{_text(document['tier'])}: {_text(document['recipe'])}</h2>", _cards(document)]
+    parts += [f"<p>{_text(sentence)}</p>" for sentence in figures.sentences(document)]
+    if len(document["candidates"]) > 1 and document["expected_ms"]:
+        parts += _tried(document, gate)
+    if document["processors"]:
+        parts += ["<h2>On other processors</h2>", _processors(document["processors"])]
+        parts += [f"<p>{_passed(document, one)}</p>" for one in document.get("passed_over", ())]
+    if document["per_class"]:
+        parts += ["<h2>By label</h2>", _classes(document["per_class"])]
+    if document["flips"]:
+        parts += ["<h2>Answers that changed</h2>", _flips(document["flips"])]
+    return "".join(parts)
+
+
+def _tried(document: Document, gate: float) -> list[str]:
+    candidates, unit = document["candidates"], _unit(document)
+    parts = [
+        "<h2>What was tried</h2>",
+        pareto_plot(candidates, gate, unit),
+        f'<p class="dim">Latency of a {unit}, on rows like yours, against nearness to the original; a '
+        "circle&#39;s area is the size. Dotted: none is better in every way. What ships is the best by "
+        f"{_text(document['objective'])} of those that pass the gate{_ties(document)}.</p>",
+        _candidates(candidates, unit),
+    ]
+    if len(candidates[0]["ms"]) > 1:
+        parts += ["<h2>Latency by length</h2>", latency_plot(candidates)]
+    return parts
+
+
+def _ties(document: Document) -> str:
+    """What decides where times are as good as the same."""
+    if document["objective"] != Objective.LATENCY:
+        return ""
+    return f"; of those within {EQUAL - 1:.0%} of the fastest, the nearest to the original"
+
+
+def _unit(document: Document) -> str:
+    """What a time is the time of."""
+    return _text(document.get("unit", "row"))
+
+
+def _cards(document: Document) -> str:
+    before, after = document["bytes_original"] / 1e6, document["bytes_built"] / 1e6
+    cards = [(_text(big), small) for big, small in figures.cards(document)]
+    if document["expected_ms"]:
+        took = f"{document['expected_ms']:.2f} ms"
+        cards.append((took, f"a {_unit(document)}, on rows like yours"))
+    cards += [(f"{before:.1f} → {after:.1f} MB", "size"), (_text(document["version"]), "version")]
+    inner = "".join(
+        f'<div class="card"><b>{big}</b><span>{_text(s)}</span></div>' for big, s in cards
+    )
+    return f'<div class="cards">{inner}</div>'
+
+
+def _candidates(candidates: Sequence[Document], unit: str) -> str:
+    lengths = list(candidates[0]["ms"])
+    of, _ = figures.interval(candidates[0])
+    head = [
+        "",
+        "recipe",
+        "alike",
+        figures.metric_name(candidates[0]),
+        *([of] if of else []),
+        "MB",
+        f"ms/{unit}",
+        *(f"{t} tokens" for t in lengths),
+        "load ms",
+        "peak MB",
+    ]
+    rows = []
+    for number, c in enumerate(candidates, start=1):
+        why = "".join(f'<div class="why">{_text(f)}</div>' for f in c["failures"])
+        cells = [
+            f"{nearness(c):.2%}",
+            figures.metric(c),
+            *([figures.interval(c)[1]] if of else []),
+            f"{c['bytes'] / 1e6:.1f}",
+            f"{c['expected_ms']:.2f}",
+            *(f"{c['ms'][t]:.2f}" for t in lengths),
+            f"{c['load_ms']:.0f}",
+            f"{c['peak_mb']:.0f}",
+        ]
+        mark = " ✓" if c["chosen"] else ""
+        rows.append(
+            f'<tr class="{kind(c)}"><td class="n">{number}</td><td>{_text(c["recipe"])}{mark}{why}</td>'
+            + "".join(f'<td class="n">{cell}</td>' for cell in cells)
+            + "</tr>"
+        )
+    return _table(head, rows, texts=2)
+
+
+def _processors(processors: Sequence[Document]) -> str:
+    rows = []
+    for one in processors:
+        same = f"{one['same']:.2%}" if one["rows"] else "–"
+        rows.append(
+            f"<tr><td>{_text(one['name'])}</td><td>{_text(one['how'])}</td><td class='n'>{one['rows']}</td>"
+            f"<td class='n'>{same}</td><td>{_text(one['verdict'])}</td></tr>"
+        )
+    return _table(["processor", "how", "rows", "same as here", ""], rows, texts=2)
+
+
+def _passed(document: Document, one: Document) -> str:
+    return _text(f"{document['recipe']} ships rather than {one['recipe']}: {one['why']}.")
+
+
+def _classes(table: Sequence[Document]) -> str:
+    rows = []
+    changed = [e for e in table if e["built"] != e["original"]]
+    for entry in sorted(changed, key=lambda e: e["built"] - e["original"]):
+        change = entry["built"] - entry["original"]
+        mark = "up" if change > 0 else "down"
+        rows.append(
+            f"<tr><td>{_text(entry['label'])}</td><td class='n'>{entry['rows']}</td>"
+            f"<td class='n'>{entry['original']:.1%}</td><td class='n'>{entry['built']:.1%}</td>"
+            f"<td class='n {mark}'>{change:+.1%}</td></tr>"
+        )
+    same = (
+        f"<p>{len(table) - len(changed)} of {len(table)} labels are right as often as before.</p>"
+    )
+    head = ["label", "rows", "original right", "built right", "change"]
+    return same + (_table(head, rows, texts=1) if rows else "")
+
+
+def _flips(flips: Sequence[Document]) -> str:
+    rows = []
+    for flip in flips:
+        asked = flip["request"]["inputs"][0]
+        text = asked if isinstance(asked, str) else json.dumps(asked, ensure_ascii=False)
+        verdict = {flip["right"] == flip["built"]: "up", flip["right"] == flip["original"]: "down"}
+        mark = verdict.get(True, "") if flip["right"] is not None else ""
+        rows.append(
+            f"<tr><td>{_text(text[:300])}</td><td>{_text(flip['right'] if flip['right'] is not None else '–')}</td>"
+            f"<td>{_text(flip['original'])}</td><td class='{mark}'>{_text(flip['built'])}</td></tr>"
+        )
+    return _table(["input", "right", "original", "built"], rows, texts=4)
+
+
+def _table(head: Sequence[str], rows: Sequence[str], *, texts: int) -> str:
+    """A table whose first columns are texts and whose others are numbers."""
+    names = "".join(
+        f"<th{'' if i < texts else ' class=n'}>{_text(name)}</th>" for i, name in enumerate(head)
+    )
+    return f'<div class="wide"><table><tr>{names}</tr>{"".join(rows)}</table></div>'
+
+
+def _tools(document: Document) -> str:
+    tools = ", ".join(f"{name} {version}" for name, version in document["toolchain"].items())
+    seconds = ", ".join(f"{name} {took:g} s" for name, took in document["seconds"].items())
+    return f'<h2>How</h2><p class="dim">{_text(seconds)}.</p><p class="dim">{_text(tools)}.</p>'

@@ -1,0 +1,138 @@
+"""Two drawings for a report, as SVG: candidates by cost and nearness, and latency by length."""
+
+import html
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from build.report import figures
+
+WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 340, 64, 44, 20, 20
+# How wide a character of a name is on the whole.
+CHARACTER = 6
+STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+Scale = Callable[[float], float]
+Candidate = Mapping[str, Any]
+
+
+def nearness(candidate: Candidate) -> float:
+    """The share of rows or tokens as the original has them, the mean cosine to its vectors, or perplexities' ratio."""
+    if "agreement" in candidate:
+        return float(candidate["agreement"])
+    if "ratio" in candidate:
+        return min(float(candidate["ratio"]), 1 / float(candidate["ratio"]))
+    return float(candidate.get("cosine_mean", 0))
+
+
+def pareto_plot(candidates: Sequence[Candidate], limit: float, unit: str) -> str:
+    """Latency against nearness; a circle's area is the artefact's size, its number its row in the table below."""
+    x = _logarithmic([c["expected_ms"] for c in candidates], LEFT, WIDTH - RIGHT)
+    lowest = min([*map(nearness, candidates), limit])
+    y = _linear(lowest - (1 - lowest) * 0.12 - 1e-4, 1 + (1 - lowest) * 0.08, HEIGHT - BOTTOM, TOP)
+    biggest = max(c["bytes"] for c in candidates)
+    parts = [*_axis_x(x, [c["expected_ms"] for c in candidates], f"expected ms per {unit}")]
+    parts += _axis_y(y, lowest)
+    parts.append(
+        f'<line class="gate" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(limit):.1f}" y2="{y(limit):.1f}"/>'
+        f'<text class="note" x="{WIDTH - RIGHT}" y="{y(limit) - 5:.1f}" text-anchor="end">gate {limit:.1%}</text>'
+    )
+    front = sorted((c for c in candidates if c["pareto"]), key=lambda c: c["expected_ms"])
+    points = " ".join(f"{x(c['expected_ms']):.1f},{y(nearness(c)):.1f}" for c in front)
+    parts.append(f'<polyline class="front" points="{points}"/>')
+    order = sorted(enumerate(candidates, start=1), key=lambda pair: -pair[1]["bytes"])
+    for number, c in order:
+        radius = 7 + 15 * math.sqrt(c["bytes"] / biggest)
+        parts.append(
+            f'<g class="{kind(c)}"><title>{html.escape(_named(c))}</title>'
+            f'<circle cx="{x(c["expected_ms"]):.1f}" cy="{y(nearness(c)):.1f}" r="{radius:.1f}"/>'
+            f'<text x="{x(c["expected_ms"]):.1f}" y="{y(nearness(c)) + 4:.1f}" text-anchor="middle">{number}</text></g>'
+        )
+    return _svg(parts, "Candidates by latency and by nearness to the original")
+
+
+def _named(candidate: Candidate) -> str:
+    """What stands beside the pointer: the recipe, and the task's metric where there is one."""
+    if "metric" not in candidate:
+        return str(candidate["recipe"])
+    return f"{candidate['recipe']}, {candidate['metric']} {figures.metric(candidate)}"
+
+
+def kind(candidate: Candidate) -> str:
+    """How a candidate is drawn."""
+    if candidate["chosen"]:
+        return "chosen"
+    return "rejected" if candidate["failures"] else "passed"
+
+
+def latency_plot(candidates: Sequence[Candidate]) -> str:
+    """Milliseconds by tokens, both on logarithmic axes."""
+    lengths = [int(tokens) for tokens in candidates[0]["ms"]]
+    every = [ms for c in candidates for ms in c["ms"].values()]
+    right = WIDTH - RIGHT - CHARACTER * max(len(c["recipe"]) for c in candidates)
+    x, y = _logarithmic(lengths, LEFT, right - 8), _logarithmic(every, HEIGHT - BOTTOM, TOP)
+    parts = [*_axis_x(x, lengths, "tokens")]
+    for ms in _ticks(every):
+        parts.append(
+            f'<line class="grid" x1="{LEFT}" x2="{right - 8}" y1="{y(ms):.1f}" y2="{y(ms):.1f}"/>'
+            f'<text class="tick" x="{LEFT - 8}" y="{y(ms) + 4:.1f}" text-anchor="end">{ms:g} ms</text>'
+        )
+    ends = sorted(candidates, key=lambda c: -list(c["ms"].values())[-1])
+    place = 0.0
+    for c in ends:
+        points = " ".join(f"{x(int(t)):.1f},{y(ms):.1f}" for t, ms in c["ms"].items())
+        place = max(place + 15, y(list(c["ms"].values())[-1]))
+        parts.append(
+            f'<g class="{kind(c)}"><polyline class="line" points="{points}"/>'
+            f'<text x="{right}" y="{place + 4:.1f}">{html.escape(c["recipe"])}</text></g>'
+        )
+    return _svg(parts, "Latency by length", height=max(HEIGHT, place + 30))
+
+
+def _svg(parts: Sequence[str], title: str, height: float = HEIGHT) -> str:
+    inner = "".join(parts)
+    return f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{title}">{inner}</svg>'
+
+
+def _linear(low: float, high: float, start: float, end: float) -> Scale:
+    return lambda value: start + (value - low) / (high - low) * (end - start)
+
+
+def _logarithmic(values: Sequence[float], start: float, end: float) -> Scale:
+    low, high = math.log(min(values) * 0.85), math.log(max(values) * 1.2)
+    return lambda value: start + (math.log(value) - low) / (high - low) * (end - start)
+
+
+def _ticks(values: Sequence[float]) -> list[float]:
+    """1, 2 and 5 times powers of ten within the values."""
+    low, high = min(values) * 0.85, max(values) * 1.2
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [m * 10.0**p for p in powers for m in (1, 2, 5) if low <= m * 10.0**p <= high]
+
+
+def _axis_x(x: Scale, values: Sequence[float], name: str) -> list[str]:
+    bottom = HEIGHT - BOTTOM
+    ticks = list(values) if name == "tokens" else _ticks(values)
+    parts = [
+        f'<line class="grid" x1="{x(v):.1f}" x2="{x(v):.1f}" y1="{TOP}" y2="{bottom}"/>'
+        f'<text class="tick" x="{x(v):.1f}" y="{bottom + 18}" text-anchor="middle">{v:g}</text>'
+        for v in ticks
+    ]
+    middle = (LEFT + WIDTH - RIGHT) / 2
+    parts.append(
+        f'<text class="note" x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">{name}</text>'
+    )
+    return parts
+
+
+def _axis_y(y: Scale, lowest: float) -> list[str]:
+    step = next(s for s in STEPS if (1 - lowest) / s <= 5)
+    parts = []
+    for i in range(6):
+        value = 1 - i * step
+        if value < lowest - step / 2:
+            break
+        parts.append(
+            f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(value):.1f}" y2="{y(value):.1f}"/>'
+            f'<text class="tick" x="{LEFT - 8}" y="{y(value) + 4:.1f}" text-anchor="end">{value:.1%}</text>'
+        )
+    return parts

@@ -1,0 +1,1 @@
+"""n-gram models as ARPA files."""

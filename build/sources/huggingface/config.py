@@ -1,0 +1,73 @@
+"""Numbers in the JSON files of a model: whole where they have to be, or named with what was expected."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from build.sources.source import Unusable
+
+FILE = "config.json"
+SHOWN = 40
+# Where each number stands, by the names that architectures have for it.
+KEYS = {
+    "heads": ("num_attention_heads", "n_heads"),
+    "hidden": ("hidden_size", "dim"),
+    "vocabulary": ("vocab_size",),
+    "positions": ("max_position_embeddings", "n_positions"),
+    "pad": ("pad_token_id",),
+}
+MAY_BE_NULL = {"positions", "pad"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What a build reads of config.json; 0 is what it does not say."""
+
+    heads: int
+    hidden: int
+    vocabulary: int
+    positions: int
+    pad: int
+
+
+def read_settings(config: Mapping[str, Any]) -> Settings:
+    """Raises Unusable with every number that is none."""
+    found: dict[str, int] = {}
+    mistakes: list[str] = []
+    for name, keys in KEYS.items():
+        try:
+            least = None if name == "pad" else 0
+            found[name] = whole(config, *keys, least=least, null=name in MAY_BE_NULL)
+        except Unusable as error:
+            mistakes.extend(error.args)
+    if mistakes:
+        raise Unusable(*mistakes)
+    return Settings(**found)
+
+
+def whole(
+    document: Mapping[str, Any],
+    *keys: str,
+    least: int | None = None,
+    null: bool = True,
+    file: str = FILE,
+) -> int:
+    """The number under the first of these keys that is there; 0 where none is, or it is null and may be."""
+    key = next((key for key in keys if key in document), "")
+    value: Any = document.get(key)
+    if not key or (value is None and null):
+        return 0
+    if is_whole(value) and (least is None or value >= least):
+        return int(value)
+    bound = "" if least is None else f" of at least {least}"
+    shown = "null" if value is None else repr(value)[:SHOWN]
+    raise Unusable(
+        f"{file} has {shown} as `{key}`, where a whole number{bound} has to be; save the model again"
+    )
+
+
+def is_whole(value: object) -> bool:
+    """Whether it is a whole number, which JSON may write as 1e30."""
+    return (isinstance(value, int) and not isinstance(value, bool)) or (
+        isinstance(value, float) and value.is_integer()
+    )

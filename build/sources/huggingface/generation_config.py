@@ -1,0 +1,33 @@
+"""Start and end tokens and length limits of a model that generates text."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+# The most tokens of an answer where nobody says otherwise.
+NEW_TOKENS = 512
+
+
+def details(folder: Path, context: int) -> dict[str, Any]:
+    """What a manifest has to say of a model that writes: `functions.inference.generation.Facts`.
+
+    `context` is how many tokens it reads at most; of these, half may be its own.
+    """
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    path = folder / "generation_config.json"
+    said = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    ends = said.get("eos_token_id", config.get("eos_token_id"))
+    ends = ends if isinstance(ends, list) else [] if ends is None else [ends]
+    start = "decoder_start_token_id" if config.get("is_encoder_decoder") else "bos_token_id"
+    starts = (said.get(start), config.get(start), *ends, 0)
+    return {
+        "context": context,
+        "start_token_id": next(token for token in starts if token is not None),
+        "eos_token_ids": ends,
+        "max_new_tokens": new_tokens(context),
+    }
+
+
+def new_tokens(context: int) -> int:
+    """The most tokens of an answer: half of the context at most, so that a prompt has room."""
+    return min(NEW_TOKENS, context // 2)

@@ -1,0 +1,139 @@
+"""The weights in a Hugging Face folder: safetensors, or a pickle where the user allows it, and whether they are whole.
+
+`unpickled` saves a pickle's weights as safetensors, and all that follows reads those.
+"""
+
+import json
+import math
+import re
+import shutil
+import struct
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from build.sources.huggingface.pickle_weights import convert
+from build.sources.source import Source, Unusable
+
+WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+# What goes along with unpickled weights: settings, tokenizers, and weights that are none.
+ALONG = {".json", ".txt", ".model", ".safetensors"}
+
+
+def missing(folder: Path, *, pickle: bool) -> list[str]:
+    """What has to be in the folder and is not."""
+    mistakes = [
+        f"no {name}; save the model with `save_pretrained` and a fast tokenizer"
+        for name in ("config.json", "tokenizer.json")
+        if not (folder / name).is_file()
+    ]
+    mistake = lacking(folder, pickle=pickle)
+    return [*mistakes, mistake] if mistake else mistakes
+
+
+def lacking(folder: Path, *, pickle: bool) -> str:
+    """What is wrong where there are no weights that may be read; empty where there are."""
+    has_pickle = _has(folder, PICKLE, PICKLE_INDEX)
+    if _has(folder, WEIGHTS, INDEX) or (pickle and has_pickle):
+        return ""
+    why = (
+        "; its weights are a pickle, which can run code when it is loaded; `pickle = true` in the model's table "
+        "has the weights read and nothing run"
+        if has_pickle
+        else "; save the model with `save_pretrained` and a fast tokenizer"
+    )
+    return f"no {WEIGHTS}{why}"
+
+
+def _has(folder: Path, *names: str) -> bool:
+    return any((folder / name).is_file() for name in names)
+
+
+def weights_of(folder: Path) -> tuple[int, int, bool]:
+    """Their bytes, their number and whether they are a pickle, whose number is not known; raises Unusable."""
+    if _has(folder, WEIGHTS, INDEX):
+        found = [check_weights(path) for path in _files(folder, WEIGHTS, INDEX)]
+        return sum(size for size, _ in found), sum(numbers for _, numbers in found), False
+    return sum(path.stat().st_size for path in _files(folder, PICKLE, PICKLE_INDEX)), 0, True
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (ValueError, OSError) as error:
+        raise Unusable(f"{path.name} cannot be read ({error}); save the model again") from error
+    if not isinstance(document, dict):
+        raise Unusable(f"{path.name} is not a JSON object; save the model again")
+    return document
+
+
+def optional_json(path: Path) -> dict[str, Any]:
+    return read_json(path) if path.is_file() else {}
+
+
+def _files(folder: Path, weights: str, index: str) -> list[Path]:
+    """One file, or the shards that an index names; none of them outside of the folder."""
+    if (folder / weights).is_file():
+        return [folder / weights]
+    places = read_json(folder / index).get("weight_map")
+    if not isinstance(places, dict) or not places:
+        raise Unusable(f"{index} has no `weight_map` of tensors to files; save the model again")
+    for name in places.values():
+        if not isinstance(name, str) or Path(name).name != name:
+            raise Unusable(f"{index} names {name!r}, which is no file of the folder")
+    names = sorted(set(places.values()))
+    for name in names:
+        if not (folder / name).is_file():
+            raise Unusable(f"{index} names {name}, which is not there; copy it again")
+    return [folder / name for name in names]
+
+
+def check_weights(path: Path) -> tuple[int, int]:
+    """The file's size, which is what its header says, and the number of its weights.
+
+    https://github.com/huggingface/safetensors#format
+    """
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(8)
+        length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
+        if length > size - 8:
+            raise Unusable(f"{path.name} is cut short; copy it again")
+        try:
+            header = json.loads(file.read(length))
+            tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
+            end = max((tensor["data_offsets"][1] for tensor in tensors), default=0)
+            numbers = sum(math.prod(tensor["shape"]) for tensor in tensors)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Unusable(f"{path.name} has no readable header; copy it again") from error
+    if 8 + length + end != size:
+        raise Unusable(f"{path.name} is {size} bytes but says {8 + length + end}; copy it again")
+    return size, numbers
+
+
+def unpickled(source: Source, destination: Path) -> Source:
+    """The source with its pickles as safetensors, in a new folder; itself where it has none. Raises SourceError."""
+    if not source.pickled:
+        return source
+    for path in sorted(source.folder.rglob("*")):
+        pickle = re.fullmatch(r"pytorch_model.*\.bin", path.name)
+        if not path.is_file() or not (pickle or path.suffix in ALONG):
+            continue
+        target = destination / path.relative_to(source.folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if not pickle:
+            shutil.copyfile(path, target)
+        elif not path.with_name(_renamed(path.name)).exists():
+            convert(path, target.with_name(_renamed(path.name)))
+    index = destination / PICKLE_INDEX
+    if index.is_file():
+        document = read_json(index)
+        names = {tensor: _renamed(name) for tensor, name in document["weight_map"].items()}
+        (destination / INDEX).write_text(json.dumps({**document, "weight_map": names}), "utf-8")
+        index.unlink()
+    return replace(source, folder=destination, tokenizer=destination / "tokenizer.json")
+
+
+def _renamed(name: str) -> str:
+    return name.replace("pytorch_model", "model").replace(".bin", ".safetensors")

@@ -1,0 +1,289 @@
+"""An ONNX graph as a source: a file, or a folder with one; fp32 or already quantized.
+
+The graph itself is the original that candidates are measured against.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, helper
+
+from build.errors import ExportFailed
+from build.graph.edit import every_constant, every_node
+from build.graph.file import save
+from build.sources import probabilities
+from build.sources.bare_graph import (
+    LABELLED,
+    check_inputs,
+    check_labels,
+    fixed_length,
+    limit_of,
+    pad_id,
+    sizes,
+)
+from build.sources.formats import ONNX
+from build.sources.huggingface.config import read_settings
+from build.sources.huggingface.folder import (
+    read_details,
+    read_labels,
+    read_licence,
+    read_max_tokens,
+)
+from build.sources.huggingface.pooling_config import read_pooling
+from build.sources.huggingface.weights import optional_json
+from build.sources.source import PARTS, Pooling, Source, Unusable, digest_of
+from build.sources.token_ids import check_ids
+from contracts.specs import Hints
+from contracts.tasks import Task
+from functions.inference.tokens import INPUTS
+
+POSITIONS = "position_ids"
+# What may lie beside a graph and says something of it.
+DESCRIBING = (
+    "config.json",
+    "tokenizer_config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+)
+OLDEST_OPSET, OPSET = 13, 18
+QUANTIZED = {"DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "QAttention"}
+# Operators of ONNX and those that ONNX Runtime has besides.
+DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
+OUTPUTS = {Task.QUESTION_ANSWERING: 2}
+
+
+def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
+    """The source; raises Unusable."""
+    path = _graph_of(source) if source.is_dir() else source
+    folder = path.parent
+    tokenizer = hints.tokenizer or folder / "tokenizer.json"
+    if not tokenizer.is_file():
+        raise Unusable(
+            f"no {tokenizer.name} beside it; name the one that belongs to it as `tokenizer`"
+        )
+    graph = read_graph(path).graph
+    names = [node.name for node in graph.input]
+    scores = task is Task.LANGUAGE_MODEL_SCORING
+    check_inputs(names, hints.inputs, (*INPUTS, POSITIONS) if scores else tuple(INPUTS))
+    if scores and _rank(graph) not in (0, 3):
+        raise Unusable(
+            f"its first output has {_rank(graph)} axes; to score texts it has to be logits [batch, tokens, vocabulary]"
+        )
+    one_text, length = sizes([_shape(node) for node in graph.input])
+    config = optional_json(folder / "config.json")
+    settings = read_settings(config)
+    end = probabilities.meant(task, probabilities.end_of(graph))
+    labels = hints.labels
+    if task in LABELLED and not labels:
+        labels = _labels_of(config, task)
+    check_labels(task, _width(graph), labels, paired=True)
+    meant = hints.inputs or tuple(names)
+    if "input_ids" in meant:
+        check_ids(graph, names[meant.index("input_ids")], tokenizer)
+    pooled = task is Task.FEATURE_EXTRACTION and _rank(graph) == 3
+    pooling = read_pooling(folder) if pooled else None
+    data = _data_of(graph, folder)
+    return Source(
+        kind=ONNX,
+        folder=folder,
+        task=task,
+        digest=_digest(source, path, tokenizer, data, pooling),
+        tokenizer=tokenizer,
+        file=path,
+        inputs=meant,
+        weight_bytes=sum(p.stat().st_size for p in (path, *data)),
+        model_type=str(config.get("model_type", "")),
+        heads=settings.heads,
+        hidden=settings.hidden,
+        max_tokens=read_max_tokens(folder, config, limit_of(max_tokens, length)),
+        labels=labels,
+        pooling=pooling.modes if pooling else "",
+        dense=pooling.dense if pooling else (),
+        normalize=bool(pooling and pooling.normalize),
+        pad_token_id=settings.pad or pad_id(tokenizer),
+        licence=read_licence(folder),
+        details={
+            **read_details(folder, config, task, labels),
+            **fixed_length(tokenizer, length),
+            **probabilities.details_of(task, end, _width(graph)),
+        },
+        end=end,
+        one_text=one_text,
+        quantized=any(node.op_type in QUANTIZED for node in graph.node),
+    )
+
+
+def _digest(
+    source: Path, path: Path, tokenizer: Path, data: Sequence[Path], pooling: Pooling | None
+) -> str:
+    """Of the whole folder, or of what belongs to a file, which may lie among things that have nothing to do with it.
+
+    Data may be called anything, so they count whether their names are those of a model's parts or not.
+    """
+    if source.is_dir():
+        return digest_of(source, tokenizer, *(p for p in data if p.suffix not in PARTS))
+    folder = path.parent
+    found = [path, *data, tokenizer, *(folder / name for name in DESCRIBING)]
+    if pooling:
+        found += sorted(folder.glob("*/config.json"))
+        found += [p for dense in pooling.dense for p in sorted((folder / dense.place).iterdir())]
+    return digest_of(folder / "nothing", *(p for p in found if p.is_file()))
+
+
+def _graph_of(folder: Path) -> Path:
+    found = sorted(folder.glob("*.onnx"))
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise Unusable(f"holds {names}; name the one to build as `source`")
+    return found[0]
+
+
+def read_graph(path: Path) -> Any:
+    """The graph without its external data, after each reference to it was found whole and within the folder."""
+    if not path.stat().st_size:
+        raise Unusable(f"{path.name} is empty; copy it again")
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except (DecodeError, ValueError) as error:
+        raise Unusable(
+            f"{path.name} is not an ONNX file, or cut short ({error}); copy it again"
+        ) from error
+    if not model.graph.node:
+        raise Unusable(f"{path.name} is not an ONNX file, or has no nodes; copy it again")
+    if not model.graph.output:
+        raise Unusable(f"{path.name} answers nothing: it has no outputs; export it again")
+    _check_operators(path, model)
+    for name, tensor in every_constant(model.graph):
+        if tensor.data_location == TensorProto.EXTERNAL:
+            _check_external(path, name, tensor)
+    return model
+
+
+def _check_operators(path: Path, model: Any) -> None:
+    newest = onnx.defs.onnx_opset_version()
+    found = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
+    if not found or not 1 <= found[0] <= newest:
+        raise Unusable(
+            f"{path.name} has {f'operator set {found[0]}' if found else 'no operator set'}; 1 to {newest} are known, "
+            f"so export it again for {OPSET}"
+        )
+    known = DOMAINS | {function.domain for function in model.functions}
+    for node in every_node(model.graph):
+        if node.domain not in known:
+            raise Unusable(
+                f"{path.name} has the operator {node.domain}.{node.op_type}, which ONNX Runtime lacks; "
+                "export it again with operators of ONNX"
+            )
+
+
+def _check_external(path: Path, name: str, tensor: Any) -> None:
+    """A location is a path within the graph's folder, whatever links lead there, and the data are all there."""
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    inside = path.parent.resolve()
+    target = (inside / location).resolve()
+    if not location or Path(location).is_absolute() or not target.is_relative_to(inside):
+        raise Unusable(
+            f"{path.name} keeps {name} at {location!r}, outside of its folder; this is not read"
+        )
+    if not target.is_file():
+        raise Unusable(f"{path.name} keeps {name} in {location}, which is not there; copy it too")
+    start, length = (entries.get(key) or "0" for key in ("offset", "length"))
+    if not (start.isdecimal() and length.isdecimal()):
+        raise Unusable(
+            f"{path.name} keeps {name} at offset {start!r} with length {length!r}; both are whole numbers from 0 up, "
+            "so export it again"
+        )
+    if int(start) + int(length) > target.stat().st_size:
+        raise Unusable(f"{location} is shorter than {path.name} says; copy it again")
+
+
+def external_files(path: Path) -> list[Path]:
+    """The files that hold a graph's tensors besides it."""
+    return _data_of(onnx.load(path, load_external_data=False).graph, path.parent)
+
+
+def _data_of(graph: Any, folder: Path) -> list[Path]:
+    names = {
+        entry.value
+        for _, tensor in every_constant(graph)
+        if tensor.data_location == TensorProto.EXTERNAL
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return [folder / name for name in sorted(names)]
+
+
+def _labels_of(config: dict[str, Any], task: Task) -> tuple[str, ...]:
+    if not config.get("id2label"):
+        raise Unusable(
+            "no config.json with `id2label` beside it; give `labels`, in the order of its outputs"
+        )
+    return read_labels(config, LABELLED[task])
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    """An input's or output's sizes, 0 for those that are open."""
+    return tuple(max(0, dim.dim_value) for dim in value.type.tensor_type.shape.dim)
+
+
+def _rank(graph: Any) -> int:
+    return len(_shape(graph.output[0]))
+
+
+def _width(graph: Any) -> int:
+    return (_shape(graph.output[0]) or (0,))[-1]
+
+
+def export(source: Source, destination: Path) -> Path:
+    """The graph as one file, its inputs named and typed as they will be fed; raises ExportFailed."""
+    assert source.file
+    destination.mkdir(parents=True)
+    model = onnx.load(source.file)
+    version = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    if version < OLDEST_OPSET:
+        try:
+            model = onnx.version_converter.convert_version(model, OPSET)
+        except Exception as error:
+            raise ExportFailed(
+                f"{source.file} has operator set {version} and cannot be brought to {OPSET} ({error}); export it again"
+            ) from error
+    finish(model, source)
+    save(model, destination / "model.onnx")
+    return destination / "model.onnx"
+
+
+def finish(model: Any, source: Source) -> None:
+    """Name and type the graph's inputs as they will be fed, and leave the outputs that its task is read from."""
+    _rename_inputs(model.graph, source.inputs)
+    _widen_inputs(model.graph)
+    del model.graph.output[OUTPUTS.get(source.task, 1) :]
+    probabilities.to_logits(model.graph, source)
+
+
+def _rename_inputs(graph: Any, names: Sequence[str]) -> None:
+    new = {node.name: name for node, name in zip(graph.input, names, strict=True)}
+    made = {name for node in graph.node for name in node.output}
+    new |= {name: f"{name}_within" for name in made & set(names)}  # names that are taken already
+    for node in graph.input:
+        node.name = new[node.name]
+    for node in every_node(graph):
+        node.input[:] = [new.get(name, name) for name in node.input]
+        node.output[:] = [new.get(name, name) for name in node.output]
+
+
+def _widen_inputs(graph: Any) -> None:
+    """Tokens come as 64-bit numbers; a graph that wants fewer bits casts them."""
+    for node in graph.input:
+        kind = node.type.tensor_type.elem_type
+        if kind == TensorProto.INT64:
+            continue
+        name = f"{node.name}_cast"
+        for other in every_node(graph):
+            other.input[:] = [name if n == node.name else n for n in other.input]
+        graph.node.insert(0, helper.make_node("Cast", [node.name], [name], name=name, to=kind))
+        node.type.tensor_type.elem_type = TensorProto.INT64

@@ -1,0 +1,122 @@
+"""Graphs that answer with probabilities brought to logits, which is what the tasks' readers take.
+
+A final Softmax or Sigmoid is left out; where it cannot be found its inverse is put behind it: the logarithm of
+probabilities is a logit vector whose softmax they are.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from build.graph.edit import int_attribute
+from build.sources.source import Source
+from contracts.tasks import Task
+
+Floats = NDArray[np.float32]
+ENDS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
+# What a task's reader can make probabilities of again.
+MEANT = {
+    Task.TEXT_CLASSIFICATION: ("softmax", "sigmoid"),
+    Task.TOKEN_CLASSIFICATION: ("softmax",),
+    Task.TEXT_RANKING: ("sigmoid",),
+}
+TINY, NEARLY_ONE = np.float32(1e-37), np.float32(1 - 2**-24)
+
+
+def meant(task: Task, end: str) -> str:
+    """The end that makes logits of this task's probabilities; "" where it is part of the answer."""
+    return end if end in MEANT.get(task, ()) else ""
+
+
+def end_of(graph: Any) -> str:
+    """What makes the first output of an ONNX graph: "softmax" over its last axis, "sigmoid", or ""."""
+    node = _last(graph)
+    if node is None or (node.op_type == "Softmax" and not _over_last(graph, node)):
+        return ""
+    return ENDS.get(node.op_type, "")
+
+
+def is_pair(source: Source, width: int) -> bool:
+    """Whether one number stands for two labels: how sure the model is of the second."""
+    return source.task is Task.TEXT_CLASSIFICATION and width == 1 and len(source.labels) == 2
+
+
+def details_of(task: Task, end: str, width: int) -> dict[str, Any]:
+    """Labels that are scored one by one do not exclude each other."""
+    several = task is Task.TEXT_CLASSIFICATION and end == "sigmoid" and width > 1
+    return {"multi_label": True} if several else {}
+
+
+def to_logits(graph: Any, source: Source) -> None:
+    """Change what the first output is, so that it is logits, one for each label."""
+    output = graph.output[0]
+    name = output.name
+    if source.end:
+        if end_of(graph) == source.end:
+            node = _last(graph)
+            node.op_type = "Identity"
+            del node.attribute[:]
+        else:
+            name = _inverted(graph, name, source.end)
+    shape = [d.dim_value or d.dim_param or None for d in output.type.tensor_type.shape.dim]
+    if shape and is_pair(source, shape[-1] if isinstance(shape[-1], int) else 0):
+        name, shape[-1] = _paired(graph, name), 2
+    if name != output.name:
+        output.CopyFrom(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
+
+
+def as_logits(numbers: Floats, source: Source) -> Floats:
+    """The same done to what the original answers."""
+    if source.end:
+        kept = np.clip(numbers, TINY, NEARLY_ONE if source.end == "sigmoid" else None)
+        numbers = np.log(kept)
+        if source.end == "sigmoid":
+            numbers = numbers - np.log1p(-kept)
+    if is_pair(source, numbers.shape[-1]):
+        numbers = np.concatenate([np.zeros_like(numbers), numbers], axis=-1)
+    return numbers
+
+
+def _last(graph: Any) -> Any:
+    """The node that makes the first output, looked for through those that change nothing."""
+    makers = {name: node for node in graph.node for name in node.output}
+    node = makers.get(graph.output[0].name)
+    while node is not None and node.op_type == "Identity":
+        node = makers.get(node.input[0])
+    return node
+
+
+def _over_last(graph: Any, node: Any) -> bool:
+    axis = int_attribute(node, "axis", -1)
+    return bool(axis in (-1, len(graph.output[0].type.tensor_type.shape.dim) - 1))
+
+
+def _inverted(graph: Any, name: str, end: str) -> str:
+    bounds = (TINY, NEARLY_ONE if end == "sigmoid" else np.float32(1))
+    for part, bound in zip(("low", "high"), bounds, strict=True):
+        graph.initializer.append(numpy_helper.from_array(np.array(bound), f"tail_{part}"))
+    nodes = [helper.make_node("Clip", [name, "tail_low", "tail_high"], ["tail_kept"])]
+    nodes.append(helper.make_node("Log", ["tail_kept"], ["tail_log"]))
+    if end == "sigmoid":
+        graph.initializer.append(numpy_helper.from_array(np.array(1, np.float32), "tail_one"))
+        nodes += [
+            helper.make_node("Sub", ["tail_one", "tail_kept"], ["tail_rest"]),
+            helper.make_node("Log", ["tail_rest"], ["tail_rest_log"]),
+            helper.make_node("Sub", ["tail_log", "tail_rest_log"], ["tail_logit"]),
+        ]
+    graph.node.extend(nodes)
+    made: str = nodes[-1].output[0]
+    return made
+
+
+def _paired(graph: Any, name: str) -> str:
+    """The second label's logit beside the first's, which is 0: their softmax is the sigmoid of what they differ by."""
+    graph.node.extend(
+        [
+            helper.make_node("Sub", [name, name], ["tail_zero"]),
+            helper.make_node("Concat", ["tail_zero", name], ["tail_pair"], axis=-1),
+        ]
+    )
+    return "tail_pair"

@@ -1,0 +1,137 @@
+"""The reader of each format. A reader is imported when a source needs it: some import torch or onnx."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from build.errors import BuildError, in_short
+from build.sources.formats import (
+    ARPA,
+    GGUF,
+    HUGGING_FACE,
+    LOOKED_FOR,
+    ONNX,
+    PICKLES,
+    SUFFIXES,
+    TENSORFLOW,
+    TORCHSCRIPT,
+    UNKNOWN_FILE,
+    UNRECOGNISED,
+    WORD_VECTORS,
+)
+from build.sources.source import Source, Unusable
+from contracts.specs import Hints
+from contracts.tasks import Task
+
+Reader = Callable[[Path, Task, int | None, Hints], Source]
+
+
+def inspect(
+    source: Path, task: Task, max_tokens: int | None, hints: Hints | None = None
+) -> tuple[Source | None, list[str]]:
+    """Read a source; return it, or every problem found in it."""
+    format_ = UNRECOGNISED
+    try:
+        format_ = _format(source, task)
+        return READERS[format_]()(source, task, max_tokens, hints or Hints()), []
+    except Unusable as error:
+        return None, [f"{source}: {problem}" for problem in error.args]
+    except BuildError:
+        raise
+    except MemoryError:
+        return None, [
+            f"{source}: reading it as {_named(format_)} takes more memory than there is; free some"
+        ]
+    except Exception as error:  # libraries raise anything on a damaged file
+        return None, [
+            f"{source}: cannot be read as {_named(format_)} ({in_short(error)}); "
+            "check that it is whole and save it again"
+        ]
+
+
+def _named(format_: str) -> str:
+    return f"{'an' if format_[0] in 'AO' else 'a'} {format_}"
+
+
+def _format(source: Path, task: Task) -> str:
+    """Recognise the format of a source; raises Unusable if it is ambiguous or cannot be built."""
+    if task is Task.WORD_VECTORS:  # recognised by content: such files have no agreed names
+        return WORD_VECTORS
+    if source.is_file():
+        found = next((f for end, f in SUFFIXES.items() if source.name.endswith(end)), None)
+        if found is None:
+            raise Unusable(
+                UNKNOWN_FILE.get(source.suffix, "not a model file that can be built; " + LOOKED_FOR)
+            )
+        return found
+    if not source.is_dir():
+        raise Unusable("not a folder; put a Hugging Face model there, or correct `source`")
+    if (source / "saved_model.pb").is_file():
+        return TENSORFLOW
+    graphs, weights = list(source.glob("*.onnx")), list(source.glob("*.safetensors"))
+    if graphs and weights:
+        raise Unusable(
+            f"holds {graphs[0].name} and {weights[0].name}; name the .onnx file as `source`, or move one away"
+        )
+    if graphs:
+        return ONNX
+    return HUGGING_FACE if weights or any(source.glob(PICKLES)) else UNRECOGNISED
+
+
+def _hugging_face() -> Reader:
+    from build.sources.huggingface.folder import read
+
+    return read
+
+
+def _onnx_graph() -> Reader:
+    from build.sources.onnx_graph import read
+
+    return read
+
+
+def _torchscript() -> Reader:
+    from build.sources.torchscript import read
+
+    return read
+
+
+def _tensorflow() -> Reader:
+    from build.sources.tensorflow.source import read
+
+    return read
+
+
+def _gguf() -> Reader:
+    from build.sources.gguf.source import read
+
+    return read
+
+
+def _arpa() -> Reader:
+    from build.sources.arpa.source import read
+
+    return read
+
+
+def _word_vectors() -> Reader:
+    from build.sources.vectors.source import read
+
+    return read
+
+
+def _unrecognised() -> Reader:
+    from build.sources.unrecognised import read
+
+    return read
+
+
+READERS: dict[str, Callable[[], Reader]] = {
+    HUGGING_FACE: _hugging_face,
+    ONNX: _onnx_graph,
+    TORCHSCRIPT: _torchscript,
+    TENSORFLOW: _tensorflow,
+    GGUF: _gguf,
+    ARPA: _arpa,
+    WORD_VECTORS: _word_vectors,
+    UNRECOGNISED: _unrecognised,
+}

@@ -1,0 +1,155 @@
+"""The process that fetches what `build.sources.remote` asks for, told as its one argument in JSON.
+
+Says in a line of JSON where it put the source and what that was pinned to. What goes wrong is the last line of standard
+error.
+"""
+
+import contextlib
+import fnmatch
+import glob
+import hashlib
+import json
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from build.errors import some_of
+from build.sources.remote import PICKLES, WANTED
+
+# Names that are told of a repository's files.
+TOLD = 20
+
+
+def hugging_face(
+    repository: str, file: str, revision: str, folder: Path, *, pickle: bool
+) -> dict[str, str]:
+    """A repository, or one file of it, at the commit that the revision is now.
+
+    Reads HF_ENDPOINT and HF_TOKEN, as the library does. Raises ValueError where there is no such file.
+    """
+    from huggingface_hub import HfApi, snapshot_download
+
+    info = HfApi().model_info(repository, revision=revision or "main")
+    commit, names = info.sha, [sibling.rfilename for sibling in info.siblings or ()]
+    assert commit
+    wanted = [file] if file else list(WANTED)
+    if file and file not in names:
+        raise ValueError(
+            f"there is no {file} in it at {commit}; there are {some_of(sorted(names), TOLD)}"
+        )
+    if pickle and not file and not any(name.endswith(".safetensors") for name in names):
+        wanted += PICKLES
+    bring = partial(snapshot_download, repository, revision=commit, local_dir=folder, max_workers=4)
+    bring(allow_patterns=wanted)
+    if data := [glob.escape(name) for name in lacking_data(folder) if name in names]:
+        bring(allow_patterns=data)
+    parts = ["hf", *repository.split("/"), commit[:12], *file.split("/")]
+    origin = f"hf://{repository}{'/' if file else ''}{file}@{commit}"
+    return {"folder": _folder(parts, pickle), "file": file, "origin": origin}
+
+
+def _folder(parts: list[str], pickle: bool) -> str:
+    return "--".join([part for part in parts if part] + ["pickle"] * pickle)
+
+
+def lacking_data(folder: Path) -> list[str]:
+    """The files that graphs in a folder keep tensors in and that are not there, by their place in it.
+
+    Graphs that cannot be read, and files outside of their folders, are left to `build.sources.onnx_graph` to refuse.
+    """
+    graphs, found = sorted(folder.rglob("*.onnx")), set()
+    if not graphs:
+        return []
+    from google.protobuf.message import DecodeError
+
+    from build.sources.onnx_graph import external_files
+
+    for graph in graphs:
+        with contextlib.suppress(DecodeError, ValueError):
+            for path in (path.resolve() for path in external_files(graph)):
+                if path.is_relative_to(graph.parent.resolve()) and not path.exists():
+                    found.add(path.relative_to(folder.resolve()).as_posix())
+    return sorted(found)
+
+
+def s3(bucket: str, prefix: str, folder: Path, *, pickle: bool) -> dict[str, str]:
+    """All files of a model under a prefix, or the one object of that name.
+
+    Raises ValueError for a key that leads out of the folder, and where there is nothing.
+    """
+    import boto3
+
+    client: Any = boto3.client("s3")
+    one = _objects(client, bucket, prefix, most=1)
+    if [entry["Key"] for entry in one] == [prefix]:
+        file, root = PurePosixPath(prefix).name, prefix[: prefix.rfind("/") + 1]
+        known, wanted = {file: one[0]}, [glob.escape(file)]
+    else:
+        file, root = "", f"{prefix}/"
+        known = _within(_objects(client, bucket, root), root)
+        wanted = [*WANTED, *(PICKLES if pickle else ())]
+    named = [n for n in known if any(fnmatch.fnmatch(PurePosixPath(n).name, w) for w in wanted)]
+    if not named:
+        raise ValueError(f"no file of a model lies under {root}; looked for {', '.join(wanted)}")
+    _download(client, bucket, [known[name] for name in named], root, folder)
+    data = lacking_data(folder)
+    if file:
+        listed = [e for name in data for e in _objects(client, bucket, root + name, most=1)]
+        known |= _within(listed, root)
+    data = [name for name in data if name in known]
+    _download(client, bucket, [known[name] for name in data], root, folder)
+    told = "".join(_digest(name, known[name]) for name in sorted([*named, *data]))
+    key = told if file and not data else hashlib.sha256(told.encode()).hexdigest()[:12]
+    origin = f"s3://{bucket}/{prefix}#{key}"
+    return {"folder": _folder(["s3", bucket, key], pickle), "file": file, "origin": origin}
+
+
+def _objects(client: Any, bucket: str, prefix: str, most: int | None = None) -> list[Any]:
+    """What lies under a prefix, no more than the first `most`."""
+    if most:
+        found = client.list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=most)
+        return list(found.get("Contents", ()))
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    return [entry for page in pages for entry in page.get("Contents", ())]
+
+
+def _within(entries: list[Any], root: str) -> dict[str, Any]:
+    """The objects by their place under the root; raises ValueError for one that is not within it."""
+    found = {}
+    for entry in entries:
+        path = PurePosixPath(entry["Key"].removeprefix(root))
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError(
+                f"the key {entry['Key']!r} leads out of its folder; this is not fetched"
+            )
+        found[str(path)] = entry
+    return found
+
+
+def _download(client: Any, bucket: str, entries: list[Any], root: str, folder: Path) -> None:
+    for entry in entries:
+        target = folder / entry["Key"].removeprefix(root)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        client.download_file(bucket, entry["Key"], str(target))
+
+
+def _digest(name: str, entry: dict[str, Any]) -> str:
+    """What tells an object from others of its name, by what a listing says of it."""
+    return hashlib.sha256(f"{name}\0{entry['ETag']}\0{entry['Size']}\n".encode()).hexdigest()[:12]
+
+
+def main(asked: dict[str, Any]) -> None:
+    try:
+        how, *parts = asked["parts"]
+        fetchers: dict[str, Callable[..., dict[str, str]]] = {"hf": hugging_face, "s3": s3}
+        found = fetchers[how](*parts, Path(asked["folder"]), pickle=asked["pickle"])
+        sys.stdout.write(json.dumps(found) + "\n")
+    except Exception as error:  # whatever it is, a user reads one line of it
+        line = " ".join(str(error).split())
+        sys.exit(f"{type(error).__name__}: {line}")
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,1 @@
+"""TensorFlow SavedModels and TFLite files, converted in an environment of their own."""

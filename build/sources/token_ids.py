@@ -1,0 +1,86 @@
+"""Whether a bare graph knows every token that a tokenizer makes: has a row for it where it looks tokens up."""
+
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from onnx import TensorProto, numpy_helper
+
+from build.errors import SourceError
+from build.graph.edit import every_constant, every_node, int_attribute
+from build.sources.huggingface.tokenizer import vocabulary
+from build.sources.source import Source, Unusable
+
+# Operators that look rows up, with the places of the ids and of the table among what they read.
+LOOKUPS = {"Gather": (1, 0), "GatherBlockQuantized": (1, 0), "EmbedLayerNormalization": (0, 2)}
+# What leaves ids the numbers, and a table the rows, that they are.
+SAME_IDS = {"Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"}
+SAME_ROWS = {"Cast", "Identity", "DequantizeLinear"}
+# What Keras counts ids below zero from the end by, whether a graph has any or not.
+MADE: Mapping[str, Callable[..., Any]] = {
+    "Add": operator.add,
+    "Sub": operator.sub,
+    "Mul": operator.mul,
+    "Less": operator.lt,
+    "Not": operator.not_,
+    "Where": lambda condition, one, other: one if condition else other,
+}
+
+
+def check_ids(graph: Any, name: str, tokenizer: Path) -> None:
+    """Raises Unusable where the tokenizer's last token has no row in a table that the graph's input is looked up in."""
+    most = max(vocabulary(tokenizer.parent, tokenizer.name).values(), default=-1)
+    try:
+        short = [rows for place, rows in _lookups(graph, {name: most}) if place >= rows]
+    except (IndexError, TypeError, ValueError) as error:
+        raise Unusable(
+            f"has a node or constant that is not whole ({error}); export it again"
+        ) from error
+    if short:
+        raise Unusable(
+            f"{tokenizer.name} makes ids up to {most}, but the embedding has {min(short)} rows; "
+            "name the tokenizer.json that belongs to the model as `tokenizer`"
+        )
+
+
+def check_tokens(graph: Any, source: Source) -> None:
+    """The same for an exported graph; raises SourceError."""
+    if "input_ids" not in source.inputs:
+        return
+    try:
+        check_ids(graph, "input_ids", source.tokenizer)
+    except Unusable as error:
+        raise SourceError([f"{source.file}: {mistake}" for mistake in error.args]) from error
+
+
+def _lookups(graph: Any, ids: Mapping[str, Any]) -> Iterator[tuple[Any, int]]:
+    """What each id comes to where a row of a constant table is looked up by it, and how many rows there are."""
+    rows = {name: tensor.dims[0] for name, tensor in every_constant(graph) if len(tensor.dims) > 1}
+    values = {**_scalars(graph), **ids}
+    for node in every_node(graph):
+        if node.op_type in SAME_ROWS and node.input[0] in rows:
+            rows[node.output[0]] = rows[node.input[0]]
+        elif node.op_type in LOOKUPS and not int_attribute(node, "axis"):
+            asked, table = (node.input[place] for place in LOOKUPS[node.op_type])
+            if asked in values and table in rows:
+                yield values[asked], rows[table]
+        elif (value := _value(node, values)) is not None:
+            values[node.output[0]] = value
+
+
+def _scalars(graph: Any) -> dict[str, Any]:
+    """Constants of one number, of those that the file itself has."""
+    return {
+        name: numpy_helper.to_array(tensor).item()
+        for name, tensor in every_constant(graph)
+        if all(size == 1 for size in tensor.dims) and tensor.data_location != TensorProto.EXTERNAL
+    }
+
+
+def _value(node: Any, values: Mapping[str, Any]) -> Any:
+    """What a node makes of numbers that are known; None where that cannot be told."""
+    if node.op_type in SAME_IDS:
+        return values.get(node.input[0])
+    read = [values.get(name) for name in node.input]
+    return None if node.op_type not in MADE or None in read else MADE[node.op_type](*read)

@@ -1,0 +1,141 @@
+"""A TorchScript file as a source. A bare graph says nothing of its tokenizer and labels: its table in the file does."""
+
+import re
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from build.errors import ExportFailed, in_short
+from build.sources.bare_graph import check_inputs, check_task, lacking
+from build.sources.formats import TORCHSCRIPT
+from build.sources.source import Source, Unusable, digest_of
+from build.workspace.quiet import quiet
+from contracts.specs import Hints
+from contracts.tasks import Task
+
+OPSET = 18
+SUFFIXES = {".pt", ".ts"}
+
+
+def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
+    """The source; raises Unusable with everything that is missing."""
+    check_task(task, "TorchScript")
+    mistakes = lacking(task, hints.tokenizer, hints, max_tokens)
+    inputs: tuple[str, ...] = ()
+    try:
+        inputs = hints.inputs or _inputs(load(path))
+        check_inputs(inputs, ())
+    except Unusable as error:
+        mistakes.extend(error.args)
+    if mistakes:
+        raise Unusable(*mistakes)
+    assert hints.tokenizer
+    assert max_tokens
+    return Source(
+        kind=TORCHSCRIPT,
+        folder=path.parent,
+        task=task,
+        digest=digest_of(path.parent / "nothing", path, hints.tokenizer),
+        tokenizer=hints.tokenizer,
+        file=path,
+        inputs=inputs,
+        weight_bytes=path.stat().st_size,
+        max_tokens=max_tokens,
+        labels=hints.labels or (("score",) if task is Task.TEXT_RANKING else ()),
+    )
+
+
+def load(path: Path) -> Any:
+    """The module; raises Unusable. TorchScript is a program of its own and unpickles nothing of ours."""
+    import torch
+
+    if _is_pickle(path):
+        raise Unusable(
+            "a pickle, as torch.save writes it: it runs code when it is loaded, and a state_dict lacks the model's "
+            "own; load it where the model is defined and save torch.jit.trace(model, example)"
+        )
+
+    try:
+        with quiet():
+            return torch.jit.load(path, map_location="cpu").eval()
+    except (RuntimeError, ValueError, EOFError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise Unusable(f"not a TorchScript file, or cut short ({first}); save it again") from error
+
+
+def is_script(path: Path) -> bool:
+    """Whether the file is an archive with a program."""
+    return "constants.pkl" in _names(path)
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether torch.save wrote the file, as an archive without a program or, long ago, as a bare pickle."""
+    if not zipfile.is_zipfile(path):
+        with path.open("rb") as file:
+            return file.read(1) == b"\x80"
+    return "data.pkl" in _names(path) and not is_script(path)
+
+
+def _names(path: Path) -> set[str]:
+    """The names of an archive's files; none where it is no archive."""
+    if not zipfile.is_zipfile(path):
+        return set()
+    with zipfile.ZipFile(path) as archive:
+        return {Path(name).name for name in archive.namelist()}
+
+
+def _inputs(module: Any) -> tuple[str, ...]:
+    """The names of what it is called with, as they were when it was traced."""
+    names = [value.debugName() for value in list(module.graph.inputs())[1:]]
+    return tuple(re.sub(r"\.\d+$", "", name) for name in names)
+
+
+def first_tensors(output: Any, count: int) -> list[Any]:
+    """The tensors of what a module answers, which may be one, a tuple or a dict of them."""
+    if isinstance(output, dict):
+        output = tuple(output.values())
+    return list(output[:count]) if isinstance(output, list | tuple) else [output]
+
+
+def export(source: Source, destination: Path) -> Path:
+    """The module as ONNX, by torch's TorchScript exporter; raises ExportFailed."""
+    import torch
+
+    assert source.file
+    module = load(source.file)
+    destination.mkdir(parents=True)
+    scores = source.task is Task.LANGUAGE_MODEL_SCORING
+    # Texts are scored one by one, and the state that a recurrent network begins with has the size of the batch.
+    example = tuple(torch.ones((1 if scores else 2, 8), dtype=torch.int64) for _ in source.inputs)
+    outputs = (
+        ["start_logits", "end_logits"] if source.task is Task.QUESTION_ANSWERING else ["output"]
+    )
+    try:
+        with quiet():
+            torch.onnx.export(
+                module,
+                example,
+                str(destination / "model.onnx"),
+                input_names=list(source.inputs),
+                output_names=outputs,
+                dynamic_axes=_axes(source.inputs, outputs, scores),
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    except Exception as error:
+        raise ExportFailed(
+            f"{source.file} cannot be exported ({in_short(error)}); "
+            "save the model as a Hugging Face folder or export it to ONNX where it was trained"
+        ) from error
+    return destination / "model.onnx"
+
+
+def _axes(inputs: Sequence[str], outputs: Sequence[str], scores: bool) -> dict[str, dict[int, str]]:
+    """The axes that are open: of the batch, unless it is one text, and of the tokens."""
+    batch = {} if scores else {0: "batch"}
+    tokens = {1: "tokens"}
+    return {
+        **{name: batch | tokens for name in inputs},
+        **{name: batch | (tokens if scores else {}) for name in outputs},
+    }

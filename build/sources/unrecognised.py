@@ -1,0 +1,58 @@
+"""A folder that is no model as a whole: what lies in it, and what of that can be named instead."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from build.errors import some_of
+from build.sources import torchscript
+from build.sources.formats import LOOKED_FOR, SUFFIXES, UNKNOWN_FILE
+from build.sources.huggingface import folder as huggingface_folder
+from build.sources.source import Source, Unusable
+from build.sources.tensorflow import savedmodel
+from contracts.specs import Hints
+from contracts.tasks import Task
+
+# How many names are told.
+MOST = 10
+# What a Hugging Face folder has besides weights.
+DESCRIBED = ("config.json", "tokenizer.json")
+
+
+def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
+    """Raises Unusable with what was looked for, what was found, and what to do."""
+    usable = sorted(_usable(folder))
+    if not usable and any((folder / name).is_file() for name in DESCRIBED):
+        return huggingface_folder.read(folder, task, max_tokens, hints)  # which says what it lacks
+    raise Unusable(f"{_found(folder)}; {LOOKED_FOR}; {_advice(folder, usable)}")
+
+
+def _usable(folder: Path) -> Iterator[str]:
+    """Files and SavedModel folders within that have a reader, by their place."""
+    for path in folder.rglob("*"):
+        place = path.relative_to(folder)
+        if any(part.startswith(".") for part in place.parts) or not path.is_file():
+            continue
+        if path.name == savedmodel.FILE:
+            yield str(place.parent)
+        elif path.suffix in torchscript.SUFFIXES:
+            yield from [str(place)] if torchscript.is_script(path) else []
+        elif path.name.endswith(tuple(SUFFIXES)):
+            yield str(place)
+
+
+def _found(folder: Path) -> str:
+    names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
+    if not names:
+        return "an empty folder"
+    return f"holds {some_of(names, MOST)}"
+
+
+def _advice(folder: Path, usable: list[str]) -> str:
+    if len(usable) == 1:
+        return f"name {usable[0]} in it as `source`"
+    if usable:
+        return "name the one to build as `source`"
+    known = [path for path in folder.iterdir() if path.suffix in UNKNOWN_FILE]
+    if len(known) == 1:
+        return f"{known[0].name} is {UNKNOWN_FILE[known[0].suffix]}"
+    return "put a model there, or correct `source`"

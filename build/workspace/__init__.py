@@ -1,0 +1,1 @@
+"""Folders, cache, progress and memory of a build."""
