@@ -49,7 +49,7 @@ class NoSpace(BuildError):
     """A disk is full; what is published stays as it was, and candidates that were made are kept."""
 
 
-class NotFed(BuildError):
+class LayersNotComparable(BuildError):
     """The golden rows of a model cannot be fed to its graphs one by one."""
 
 
@@ -59,7 +59,7 @@ def some_of(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + more
 
 
-def in_short(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """What another library's error is: its type and the first line of what it says."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {first[:LONGEST]}" if first else type(error).__name__

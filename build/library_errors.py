@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from build.errors import BuildError, ExportFailed, SourceError, in_short
+from build.errors import BuildError, ExportFailed, SourceError, one_line
 from build.sources.source import Source, Unusable
 from build.workspace.publish import full
 
@@ -17,7 +17,7 @@ NO_MEMORY = ("bad_alloc", "bad allocation", "can't allocate memory", "Failed to 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Doing:
+class Stage:
     """A part of a build in words, what to look at where it fails, and whether the source's files are to blame."""
 
     what: str
@@ -25,17 +25,17 @@ class Doing:
     blames_source: bool
 
 
-EXPORTING = Doing(
+EXPORTING = Stage(
     what="making ONNX graphs of it",
     advice="check that its own library loads it, and that its operators and tensors are whole; save it again",
     blames_source=False,
 )
-MAKING = Doing(
+MAKING_CANDIDATE = Stage(
     what="making a candidate of it",
     advice='`quantize = "none"` in its tier\'s table has none made with smaller weights',
     blames_source=False,
 )
-ASKING = Doing(
+RUNNING_REFERENCE = Stage(
     what="asking the original",
     advice="check that its own library answers these rows, and that its tokenizer belongs to it; save it again",
     blames_source=True,
@@ -43,7 +43,7 @@ ASKING = Doing(
 
 
 @contextlib.contextmanager
-def named(source: Source, folder: Path, doing: Doing) -> Iterator[None]:
+def naming_source(source: Source, folder: Path, doing: Stage) -> Iterator[None]:
     """Raises ExportFailed, or SourceError, for what was not foreseen; `folder` is where the build writes.
 
     That its disk is full is left to be told by who knows the disk.
@@ -60,7 +60,7 @@ def named(source: Source, folder: Path, doing: Doing) -> Iterator[None]:
         raise (SourceError([why]) if doing.blames_source else ExportFailed(why)) from error
 
 
-def _said(error: Exception, doing: Doing) -> str:
+def _said(error: Exception, doing: Stage) -> str:
     if isinstance(error, Unusable):
         return "; ".join(map(str, error.args))
     if isinstance(error, MemoryError) or any(said in str(error) for said in NO_MEMORY):
@@ -68,4 +68,4 @@ def _said(error: Exception, doing: Doing) -> str:
             f"{doing.what} takes more memory than there is; free some, take a larger machine, or give a smaller "
             "max_tokens in its tier's table"
         )
-    return f"{doing.what} failed ({in_short(error)}); {doing.advice}"
+    return f"{doing.what} failed ({one_line(error)}); {doing.advice}"

@@ -20,13 +20,13 @@ from build.evaluation.gate import measure
 from build.evaluation.metrics import Outputs
 from build.families.family import Family
 from build.families.registry import family_of
-from build.library_errors import ASKING, MAKING, named
+from build.library_errors import MAKING_CANDIDATE, RUNNING_REFERENCE, naming_source
 from build.prepared import prepared
 from build.proof import choose
-from build.proof.candidate import ask, digest_of_parts, seal, seal_golden, write_manifest
+from build.proof.candidate import digest_of_parts, run_on_rows, seal, seal_golden, write_manifest
 from build.proof.choose import Candidate
 from build.proof.evidence import evidence, processor, provenance
-from build.proof.portability import first_that_holds
+from build.proof.portability import first_portable
 from build.proof.processors import known, unasked
 from build.proof.timing import Timing, time_all
 from build.recipes.recipe import Recipe
@@ -74,7 +74,7 @@ def original_stage(work: Workspace) -> Workspace:
     step = work.step
 
     def asked() -> Any:
-        with named(step.source, work.folder, ASKING):
+        with naming_source(step.source, work.folder, RUNNING_REFERENCE):
             try:
                 return work.family.original(step.source, step.rows, work.prepared, work.tell)
             except ModelFailed as error:
@@ -111,7 +111,7 @@ def _attempt(work: Workspace, recipe: Recipe) -> Candidate:
 
     def make(folder: Path) -> None:
         folder.mkdir()
-        with named(step.source, folder, MAKING):
+        with naming_source(step.source, folder, MAKING_CANDIDATE):
             work.family.make(recipe, step.source, work.prepared, step.rows, folder)
         give_back()
 
@@ -123,7 +123,7 @@ def _attempt(work: Workspace, recipe: Recipe) -> Candidate:
         work.tell(f"{recipe.name}: {text}")
 
     built = work.cache.value(
-        lambda: ask(folder, step.rows, work.original, tell),
+        lambda: run_on_rows(folder, step.rows, work.original, tell),
         "answers",
         asked=step.rows_digest,
         on=processor(),
@@ -165,7 +165,7 @@ def choose_stage(work: Workspace) -> Workspace:
     step = work.step
     processors = known() if step.portable else unasked(known(), "`portable` is false")
     ordered = choose.order(work.candidates, step.objective)
-    found = first_that_holds(step, ordered, work.cache, processors, work.tell)
+    found = first_portable(step, ordered, work.cache, processors, work.tell)
     wrong = found.wrong
     work = replace(
         work,

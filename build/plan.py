@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from build.edge.script import FOLDER, lacking
+from build.edge.script import FOLDER, outdated_reason
 from build.errors import SourceError
 from build.evaluation.rows import read_rows
 from build.sources.readers import inspect
@@ -46,10 +46,10 @@ def _step(
     folder = spec.source
     if isinstance(tier_spec, GpuSpec) and tier_spec.source:
         folder = tier_spec.source
-    here, origin, lacking = located(folder, out, pickle=spec.hints.pickle)
+    here, origin, problem = located(folder, out, pickle=spec.hints.pickle)
     if here is None:
         _, wrong = read_rows(spec.eval, spec.task, None)
-        return None, [f"{spec.name}: {mistake}" for mistake in (lacking, *wrong)]
+        return None, [f"{spec.name}: {mistake}" for mistake in (problem, *wrong)]
     source, mistakes = inspect(here, spec.task, tier_spec.max_tokens, spec.hints)
     rows, wrong = read_rows(spec.eval, spec.task, source.labels if source else None)
     mistakes = [f"{spec.name}: {m}" for m in (*_within(out, here), *mistakes, *wrong)]
@@ -110,7 +110,7 @@ def _why(folder: Path, build_key: str) -> str:
 
 def _why_copy(place: Path, tier: Tier) -> str:
     """What makes it necessary to make the edge copy of a sound artefact again."""
-    return lacking(place / FOLDER, place / tier, read_manifest(place / tier))
+    return outdated_reason(place / FOLDER, place / tier, read_manifest(place / tier))
 
 
 def _proven(folder: Path) -> object:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from build.families.encoders import PLAIN
 from build.families.registry import family_of
-from build.library_errors import EXPORTING, named
+from build.library_errors import EXPORTING, naming_source
 from build.step import Step
 from build.workspace.cache import Cache
 from build.workspace.progress import Tell
@@ -26,7 +26,7 @@ def prepared(step: Step, cache: Cache, tell: Tell) -> Path:
 
     def prepare(folder: Path) -> None:
         folder.mkdir()
-        with named(step.source, folder, EXPORTING):
+        with naming_source(step.source, folder, EXPORTING):
             family_of(step.source).prepare(step.source, folder, tell)
 
     return cache.file(prepare, "prepared", **step.made_from)

@@ -17,9 +17,9 @@ from rich.table import Table
 from contracts.models_toml import read_models_toml
 from turnout.calling import describe, shorten
 from turnout.client import Endpoint, Reply, curl, predict
+from turnout.exit_handling import exit_with_message
 from turnout.laptop import ROOT, STATE, Files, Laptop
-from turnout.plainly import plainly
-from turnout.progress import told
+from turnout.progress import status
 from turnout.running import require_built
 
 INTENTS, VECTORS = "support-intent", "sentence-embedding"
@@ -102,7 +102,7 @@ def main() -> None:
     deployment = read_models_toml(files.config)
     require_built(deployment, files.out)
     with Laptop(deployment, files, state=ROOT / STATE) as laptop:
-        with told(log, "deploying to a local cloud") as laptop.say:
+        with status(log, "deploying to a local cloud") as laptop.say:
             endpoint = laptop.deploy()
             laptop.say("asking")
             rows = [row(ask, reply) for ask, reply in ask_all(endpoint)]
@@ -123,4 +123,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    plainly(main, Console(stderr=True, highlight=False))
+    exit_with_message(main, Console(stderr=True, highlight=False))

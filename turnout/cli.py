@@ -14,8 +14,8 @@ from rich.console import Console
 from contracts.models_toml import read_models_toml
 from contracts.specs import Objective
 from contracts.tasks import Tier
+from turnout.exit_handling import exit_with_message
 from turnout.keys import add_key, read_keys, remove_key
-from turnout.plainly import plainly
 
 HELP = """Put a fine-tuned language model behind one HTTPS endpoint.
 
@@ -249,4 +249,4 @@ def main() -> None:
     """The console script. What a terminal has no characters for is replaced there."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
-    plainly(app, log)
+    exit_with_message(app, log)

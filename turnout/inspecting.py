@@ -16,7 +16,7 @@ import build
 from contracts.manifest import verify
 from contracts.specs import Deployment
 from contracts.tasks import Tier
-from turnout.progress import told
+from turnout.progress import status
 
 SHOWN = 20
 Emit = Callable[[dict[str, Any], Callable[[], None]], None]
@@ -55,7 +55,7 @@ def subject(deployment: Deployment, out: Path, model: str, tier: Tier, log: Cons
     from build.prepared import pairs, prepared
     from build.workspace.cache import FOLDER, Cache
 
-    with told(log, "looking for the original's graph") as say:
+    with status(log, "looking for the original's graph") as say:
         originals = prepared(step, Cache(out / FOLDER / model), say)
     found = pairs(originals, folder)
     if not found:
@@ -70,7 +70,7 @@ def layers(of: Subject, log: Console) -> dict[str, Any]:
     from build.inspection.layers import compare
     from build.proof.golden import read_golden
 
-    with told(log, "running both on the golden rows"):
+    with status(log, "running both on the golden rows"):
         found = compare(of.pairs, of.step.source, read_golden(of.folder))
     return {"model": of.step.model, "tier": of.step.tier, **asdict(found)}
 
@@ -110,7 +110,7 @@ def tensorboard(of: Subject, out: Path, folder: Path, log: Console) -> dict[str,
 
     path = out / of.step.model / "evidence" / f"{of.step.tier}.json"
     evidence = evidence_of(path) if path.is_file() else None
-    with told(log, "writing event files"):
+    with status(log, "writing event files"):
         written = write_board(folder, of.pairs, evidence)
     return {"folder": str(folder), **written}
 

@@ -10,7 +10,7 @@ Say = Callable[[str], None]
 
 
 @contextmanager
-def told(console: Console, what: str) -> Iterator[Say]:
+def status(console: Console, what: str) -> Iterator[Say]:
     """A function that shows the latest step until the block ends."""
     if not console.is_terminal:
         console.print(what, markup=False, soft_wrap=True)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from build.edge.script import FOLDER, SCRIPT, lacking, write_copy
+from build.edge.script import FOLDER, SCRIPT, outdated_reason, write_copy
 from build.errors import EdgeDiffers
 from build.proof.golden import Golden, read_golden
-from build.proof.replay import APART, Replay, apart, cannot_be_asked
+from build.proof.replay import APART, Replay, max_difference, unloadable_reason
 from build.workspace.publish import publish
 from contracts.manifest import BrokenArtefact, Manifest, verify
 from contracts.tasks import Tier
@@ -35,13 +35,13 @@ def replay_copy(name: str, place: Path) -> Replay:
     artefact, folder = place / Tier.CPU, place / FOLDER
     try:
         manifest = verify(artefact)
-        if why := lacking(folder, artefact, manifest):
+        if why := outdated_reason(folder, artefact, manifest):
             return Replay(name=name, broken=f"{folder}: {why}; build the model again")
         rows = prove(folder, artefact, manifest)
     except (BrokenArtefact, EdgeDiffers) as error:
         return Replay(name=name, broken=str(error))
     except Exception as error:  # ONNX Runtime's kinds of error have no base of their own
-        return Replay(name=name, broken=cannot_be_asked(artefact, error))
+        return Replay(name=name, broken=unloadable_reason(artefact, error))
     return Replay(name=name, version=manifest.version, rows=rows, same=rows)
 
 
@@ -93,7 +93,7 @@ def run(folder: Path, golden: Sequence[Golden]) -> list[Any]:
 def same(ours: Sequence[dict[str, Any]], theirs: object) -> bool:
     """Whether the script says all that the served code answers, floats to within a thousandth."""
     answers = [{k: _whole(v) for k, v in output.items() if k not in BESIDES} for output in ours]
-    far, equal = apart(answers, theirs)
+    far, equal = max_difference(answers, theirs)
     return equal and far <= APART
 
 

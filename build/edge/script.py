@@ -13,7 +13,7 @@ from typing import Any
 from contracts.manifest import Manifest, file_sha256
 from contracts.tasks import Task
 from functions.inference.generation import plain_tokenizer
-from functions.inference.tasks import reader_of
+from functions.inference.tasks import head_of
 from functions.inference.tokens import INPUTS, open_tokenizer
 
 FOLDER, SCRIPT, README = "edge", "run.py", "README.txt"
@@ -89,7 +89,7 @@ def tokenizer(artefact: Path, manifest: Manifest) -> str:
     if task is Task.TEXT2TEXT_GENERATION:
         opened = open_tokenizer(path, manifest.details["context"])
     else:
-        reader = reader_of(task)
+        reader = head_of(task)
         opened = open_tokenizer(
             path, manifest.max_tokens, truncation=reader.truncation, windows=reader.windows
         )
@@ -139,7 +139,7 @@ def parameters(manifest: Manifest) -> list[str]:
     return [argument.arg for argument in predict.args.args[1:]]
 
 
-def lacking(place: Path, artefact: Path, manifest: Manifest) -> str:
+def outdated_reason(place: Path, artefact: Path, manifest: Manifest) -> str:
     """What makes it necessary to copy the artefact again; empty where that folder is a whole copy of it."""
     if not place.is_dir():
         return "its edge copy is missing"

@@ -10,13 +10,13 @@ RESAMPLES, SEED = 2000, 0
 Z95 = 1.959964
 
 
-def drawn(rows: int) -> Floats:
+def bootstrap_counts(rows: int) -> Floats:
     """How often each row is drawn, with replacement, in each resample (Efron 1979)."""
     generator = np.random.default_rng(SEED)
-    drawn: Floats = generator.multinomial(rows, np.full(rows, 1 / rows), RESAMPLES).astype(
+    counts: Floats = generator.multinomial(rows, np.full(rows, 1 / rows), RESAMPLES).astype(
         np.float64
     )
-    return drawn
+    return counts
 
 
 def wilson(hits: float, rows: int) -> tuple[float, float]:

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from build.evaluation.bootstrap import drawn
-from build.evaluation.metrics import Floats, Outputs, lost
+from build.evaluation.bootstrap import bootstrap_counts
+from build.evaluation.metrics import Floats, Outputs, below_threshold
 from build.evaluation.rows import Row
 from build.evaluation.spearman import correlations
 from contracts.specs import Gate
@@ -75,7 +75,7 @@ class PairFigures(VectorFigures):
     difference_high: float
 
     def failures(self, gate: Gate) -> list[str]:
-        found = lost(self.metric, self.metric_built, self.metric_original, gate)
+        found = below_threshold(self.metric, self.metric_built, self.metric_original, gate)
         return found + VectorFigures.failures(self, gate)
 
 
@@ -94,7 +94,7 @@ def vectors(built: Answered, original: Answered) -> VectorFigures:
     counts = np.array([sum("embedding" in output for output in row) for row in original])
     row_of = np.repeat(np.arange(len(counts)), counts)
     sums = np.stack([np.bincount(row_of, cosine, len(counts)), counts], axis=1)[counts > 0]
-    resampled = drawn(len(sums)) @ sums
+    resampled = bootstrap_counts(len(sums)) @ sums
     low, high = np.percentile(resampled[:, 0] / resampled[:, 1], [2.5, 97.5])
     return VectorFigures(
         cosine_mean=float(cosine.mean()),
@@ -112,7 +112,7 @@ def cosines(one: Floats, other: Floats) -> Floats:
     return found
 
 
-def within(answered: Answered) -> Floats:
+def pair_cosines(answered: Answered) -> Floats:
     """The cosine of the two vectors of each row: [rows]."""
     one, other = (np.array([outputs[i]["embedding"] for outputs in answered]) for i in (0, 1))
     return cosines(one, other)
@@ -126,7 +126,7 @@ def _judged(
     figures: VectorFigures, built: Answered, original: Answered, rows: Sequence[Row]
 ) -> PairFigures:
     scores = np.array([row.answer for row in rows])
-    found = correlations(scores, within(original), within(built))
+    found = correlations(scores, pair_cosines(original), pair_cosines(built))
     return PairFigures(
         **asdict(figures),
         metric="Spearman correlation",

@@ -7,9 +7,17 @@ from typing import Any
 import numpy as np
 
 from build.evaluation import embedding_similarity, perplexity, word_similarity
-from build.evaluation.bootstrap import drawn, wilson
+from build.evaluation.bootstrap import bootstrap_counts, wilson
 from build.evaluation.embedding_similarity import VectorFigures
-from build.evaluation.metrics import METRICS, MULTI_LABEL, WRITES, Floats, Metric, Outputs, lost
+from build.evaluation.metrics import (
+    METRICS,
+    MULTI_LABEL,
+    WRITES,
+    Floats,
+    Metric,
+    Outputs,
+    below_threshold,
+)
 from build.evaluation.perplexity import ScoreFigures, WriterFigures
 from build.evaluation.rows import Row
 from contracts.specs import Gate
@@ -36,7 +44,7 @@ class AnswerFigures:
     agreement_high: float
 
     def failures(self, gate: Gate) -> list[str]:
-        failures = lost(self.metric, self.metric_built, self.metric_original, gate)
+        failures = below_threshold(self.metric, self.metric_built, self.metric_original, gate)
         if self.agreement < gate.min_agreement:
             failures.append(
                 f"same answer on {self.agreement:.4f}, below min_agreement {gate.min_agreement:g}"
@@ -111,7 +119,7 @@ def _counts(metric: Metric, answers: Sequence[Any], right: Sequence[Any]) -> Flo
 
 def _bootstrap(metric: Metric, before: Floats, after: Floats) -> tuple[float, float]:
     """95 % of the differences of the metric on rows drawn with replacement, the same for both."""
-    resampled = drawn(len(before))
+    resampled = bootstrap_counts(len(before))
     differences = metric.value(resampled @ after) - metric.value(resampled @ before)
     low, high = np.percentile(differences, [2.5, 97.5])
     return float(low), float(high)

@@ -34,7 +34,7 @@ class Metric:
     right: Callable[[Any], Any] = staticmethod(lambda answer: answer)
 
 
-def lost(name: str, built: float, original: float, gate: Gate) -> list[str]:
+def below_threshold(name: str, built: float, original: float, gate: Gate) -> list[str]:
     """What the gate says of a metric that has fallen too far; a correlation may be below 0, and falls farther there."""
     ratio = gate.min_accuracy_ratio
     least = original * ratio if original >= 0 else original * (2 - ratio)

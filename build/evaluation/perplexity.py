@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from build.evaluation.bootstrap import drawn, wilson
+from build.evaluation.bootstrap import bootstrap_counts, wilson
 from build.evaluation.metrics import Outputs
 from build.evaluation.teacher_forcing import IDS, LOG_PROBABILITIES
 from contracts.specs import Gate
@@ -131,7 +131,7 @@ def _scores(ours: PerToken, theirs: PerToken) -> ScoreFigures:
     # Per row: tokens, and what the original and the built one lose on them.
     sums = np.array([(len(a), -sum(a), -sum(b)) for a, b in zip(theirs, ours, strict=True)])
     tokens, before, after = sums.sum(axis=0)
-    resampled = drawn(len(sums)) @ sums
+    resampled = bootstrap_counts(len(sums)) @ sums
     ratios = np.exp((resampled[:, 2] - resampled[:, 1]) / np.maximum(resampled[:, 0], 1))
     low, high = np.percentile(ratios, [2.5, 97.5])
     apart = np.abs(np.concatenate([np.subtract(a, b) for a, b in zip(theirs, ours, strict=True)]))

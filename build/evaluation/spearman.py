@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from build.evaluation.bootstrap import RESAMPLES, drawn
+from build.evaluation.bootstrap import RESAMPLES, bootstrap_counts
 from build.evaluation.metrics import Floats
 
 # Resamples that are ranked together: their weights take memory.
@@ -36,7 +36,7 @@ def correlations(scores: Floats, original: Floats, built: Floats) -> Correlation
         return np.stack([spearman(scores, column, weights) for column in (original, built)])
 
     whole = both(np.ones((1, len(scores))))[:, 0]
-    parts = np.array_split(drawn(len(scores)), RESAMPLES // AT_ONCE)
+    parts = np.array_split(bootstrap_counts(len(scores)), RESAMPLES // AT_ONCE)
     before, after = np.concatenate([both(part) for part in parts], axis=1)
     low, high = np.percentile([before, after, after - before], [2.5, 97.5], axis=1)
     return Correlations(

@@ -12,7 +12,7 @@ from functions.inference.engine import Engine
 
 ALONG, IDS, LOG_PROBABILITIES = "along", "ids", "log_probabilities"
 # What an answer has one of for each token that the model was led along.
-LED = (ALONG, IDS, LOG_PROBABILITIES)
+TEACHER_FORCED = (ALONG, IDS, LOG_PROBABILITIES)
 
 
 def path_of(original: Outputs) -> Sequence[int] | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from build.evaluation.embedding_similarity import VectorFigures, vectors, within
+from build.evaluation.embedding_similarity import VectorFigures, pair_cosines, vectors
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
 from build.evaluation.spearman import correlations
@@ -68,7 +68,7 @@ def _shared(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
 
 def _judged(pairs: Pairs) -> dict[str, Any]:
     scores, theirs, ours = zip(*pairs, strict=True)
-    found = correlations(np.array(scores), within(theirs), within(ours))
+    found = correlations(np.array(scores), pair_cosines(theirs), pair_cosines(ours))
     return {
         "pairs": len(pairs),
         "spearman_original": found.original,

@@ -60,7 +60,7 @@ def fuse_attention(graph: Any, heads: int) -> int:
     return found
 
 
-def written_out(graph: Any) -> int:
+def unfused_attention_count(graph: Any) -> int:
     """How many attentions are left that stand there as products around a softmax."""
     seen = _look(graph)
     softmaxes = [node for node in graph.node if node.op_type == "Softmax"]
@@ -68,7 +68,7 @@ def written_out(graph: Any) -> int:
     return sum(node.op_type == "MatMul" for node in readers)
 
 
-def raised(model: Any) -> Any:
+def at_opset_23(model: Any) -> Any:
     """The model at the operator set that has `Attention`; what it holds besides means the same there."""
     for entry in model.opset_import:
         if entry.domain == "" and entry.version < OPSET:

@@ -7,7 +7,7 @@ from typing import Any
 import onnx
 from onnx import helper
 
-from build.export.attention_fusion import fuse_attention, raised, written_out
+from build.export.attention_fusion import at_opset_23, fuse_attention, unfused_attention_count
 from build.export.task_heads import add_head
 from build.graph.file import save
 from build.graph.finite import check_finite
@@ -48,23 +48,23 @@ def fuse(source: Source, graph: Path, destination: Path) -> Path:
     place of the optimiser's. A graph that the optimiser leaves broken stays as it was.
     """
     model = _by_optimiser(source, graph, attention=True)
-    if left := written_out(model.graph):
+    if left := unfused_attention_count(model.graph):
         del model  # two of them and what made them are more than a large model leaves room for
         model = _by_optimiser(source, graph, attention=False)
         fuse_attention(model.graph, source.heads)
-        if written_out(model.graph) < left:
-            raised(model)
+        if unfused_attention_count(model.graph) < left:
+            at_opset_23(model)
         else:
             model = _by_optimiser(source, graph, attention=True)
     try:
-        _save(model, destination, _told(model.graph))
+        _save(model, destination, _operator_counts(model.graph))
         open_session(destination, threads=1, device="cpu")
     except Exception:  # neither the checker nor ONNX Runtime says which of many kinds it raises
         _save(onnx.load(graph), destination, "nothing")
     return destination
 
 
-def fused_into(graph: Path) -> str:
+def fused_operators(graph: Path) -> str:
     """What a fused graph, or a candidate made from one, says was found in it."""
     return str(onnx.load(graph, load_external_data=False).doc_string)
 
@@ -88,7 +88,7 @@ def _by_optimiser(source: Source, graph: Path, *, attention: bool) -> Any:
     return fused
 
 
-def _told(graph: Any) -> str:
+def _operator_counts(graph: Any) -> str:
     counts = Counter(
         f"ONNX {node.op_type}" if node.op_type == "Attention" and not node.domain else node.op_type
         for node in graph.node

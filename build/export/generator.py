@@ -19,7 +19,7 @@ from onnx import helper, numpy_helper
 
 from build.errors import ExportFailed
 from build.export import kv_cache
-from build.graph.constant_shapes import settle_shapes
+from build.graph.constant_shapes import fold_constant_shapes
 from build.graph.edit import HIDDEN, LOGITS, OPSET, prune
 from build.graph.file import BESIDE_BYTES, MOST_BYTES, beside_of, save
 from build.graph.finite import check_finite
@@ -39,14 +39,14 @@ def prepare_causal(folder: Path, destination: Path, context: int) -> None:
         model = onnx.load(exported / "model.onnx")
         check_finite(model.graph, folder)
         with _naming(folder):
-            last_logits(model.graph)
-        settle_shapes(model, exported / "settle.onnx")
+            last_token_logits(model.graph)
+        fold_constant_shapes(model, exported / "settle.onnx")
         _save(model, destination / "model.onnx")
-        if not _looks_back(folder) < context:
+        if not _sliding_window(folder) < context:
             _try_in_place(model, destination, context)
 
 
-def _looks_back(folder: Path) -> float:
+def _sliding_window(folder: Path) -> float:
     """How many tokens every layer sees at least: the operator in place knows no window."""
     config = json.loads((folder / "config.json").read_text("utf-8"))
     window = config.get("sliding_window") if config.get("use_sliding_window", True) else None
@@ -70,7 +70,7 @@ def _try_in_place(model: Any, prepared: Path, context: int) -> None:
         beside_of(place).unlink(missing_ok=True)
 
 
-def in_place_of(prepared: Path) -> Change | None:
+def kv_cache_fusion(prepared: Path) -> Change | None:
     """The change that has attention computed in place, where that was found to answer alike."""
     if not (prepared / TABLES).exists():
         return None
@@ -87,11 +87,11 @@ def prepare_seq2seq(folder: Path, destination: Path, context: int) -> None:
         decoder = onnx.load(exported / "decoder_with_past_model.onnx")
         with _naming(folder):
             _end_in_keys(encoder.graph, onnx.load(exported / "decoder_model.onnx").graph)
-            last_logits(decoder.graph)
+            last_token_logits(decoder.graph)
         for graph in (encoder.graph, decoder.graph):
             check_finite(graph, folder)
         _save(encoder, destination / "encoder.onnx")
-        settle_shapes(decoder, exported / "settle.onnx")
+        fold_constant_shapes(decoder, exported / "settle.onnx")
         _save(decoder, destination / "decoder.onnx")
 
 
@@ -141,7 +141,7 @@ def _naming(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def last_logits(graph: Any) -> None:
+def last_token_logits(graph: Any) -> None:
     """Logits [batch, vocabulary] of the last position, by a product that reads the embedding where the two are tied."""
     makers = {output: node for node in graph.node for output in node.output}
     constants = {tensor.name: tensor for tensor in graph.initializer}

@@ -26,7 +26,7 @@ SCALING = ("Mul", "Div")
 # What makes a tensor in which the heads lie beside each other.
 PROJECTIONS = ("MatMul", "Add", "Split", "Slice")
 # The operator turns vectors of whole multiples of so many numbers.
-TURNED = 16
+ROTARY_MULTIPLE = 16
 # Positions that tables are made for at most: half a GB where a head has 128 numbers.
 MOST_CONTEXT = 1 << 18
 # How far logits may be from those before, as a share of the largest: the order of sums is another one.
@@ -183,15 +183,15 @@ def _layer(links: _Links, number: int, dims: Any) -> _Layer:
     query = scores.input[0]
     while (node := links.makers[query]).op_type in SCALING and links.constant(node.input[1]):
         query = node.input[0]
-    turned, turned_key = _turned(links, query), _turned(links, keys.input[1])
+    turned, turned_key = _rotary(links, query), _rotary(links, keys.input[1])
     if (turned[1:]) != turned_key[1:]:
         raise Unmatched("queries are turned otherwise than keys")
     size = dims[3].dim_value
     answer = _only(links, _only(links, mixed, "Transpose"), "Reshape")
     flat = [_flat(links, name) for name in (turned[0], turned_key[0], values.input[1])]
     heads = _width(links, answer) // size
-    if turned[1] and size % TURNED:
-        raise Unmatched(f"{size} numbers a head are no multiple of {TURNED}")
+    if turned[1] and size % ROTARY_MULTIPLE:
+        raise Unmatched(f"{size} numbers a head are no multiple of {ROTARY_MULTIPLE}")
     return _Layer(
         number=number,
         query=flat[0],
@@ -214,7 +214,7 @@ def _only(links: _Links, node: Any, kind: str) -> Any:
     return readers[0]
 
 
-def _turned(links: _Links, name: str) -> tuple[str, str, str]:
+def _rotary(links: _Links, name: str) -> tuple[str, str, str]:
     """What was turned, and by which cosines and sines: x * cos + (-second half, first half) * sin; or itself."""
     if links.makers[name].op_type != "Add":
         return name, "", ""

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from build.evaluation.metrics import Outputs
-from build.export.fuse import fuse, fused_into, plain
+from build.export.fuse import fuse, fused_operators, plain
 from build.export.to_onnx import export
 from build.families import request_lengths
 from build.families.family import Family, Rows
@@ -29,10 +29,10 @@ def prepare(source: Source, folder: Path, tell: Tell) -> None:
     plain(source, exported, folder / PLAIN)
     shutil.rmtree(folder / "exported")
     tell("fusing the graph")
-    tell(f"fused into {fused_into(fuse(source, folder / PLAIN, folder / FUSED))}")
+    tell(f"fused into {fused_operators(fuse(source, folder / PLAIN, folder / FUSED))}")
 
 
-def original(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
+def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
     return answers(source, [row.request for row in rows], prepared / PLAIN, tell)
 
 
@@ -59,7 +59,7 @@ def calibration(source: Source, rows: Rows) -> list[Feeds]:
 
 FAMILY = Family(
     prepare=prepare,
-    original=original,
+    original=reference,
     recipes=recipes,
     make=make,
     requests=request_lengths.requests,

@@ -17,7 +17,7 @@ Answered = Sequence[Outputs]
 QUANTILES = (0.1, 0.5, 0.9)
 
 
-def as_they_are(source: Source, rows: Rows, original: Answered) -> dict[int, PredictRequest]:
+def requests_as_given(source: Source, rows: Rows, original: Answered) -> dict[int, PredictRequest]:
     """Requests to time, by their number of tokens: a short row, one in the middle and a long one."""
     tokens = [sum(output["tokens"] for output in outputs) for outputs in original]
     ordered = sorted(range(len(rows)), key=tokens.__getitem__)
@@ -40,5 +40,5 @@ class Family:
     original: Callable[[Source, Rows, Path, Tell], Sequence[Outputs]]
     recipes: Callable[[Source, Tier, bool], Sequence[Recipe]]
     make: Callable[[Recipe, Source, Path, Rows, Path], None]
-    requests: Callable[[Source, Rows, Answered], dict[int, PredictRequest]] = as_they_are
+    requests: Callable[[Source, Rows, Answered], dict[int, PredictRequest]] = requests_as_given
     unit: str = "row"

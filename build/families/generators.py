@@ -10,7 +10,7 @@ from typing import Any
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
 from build.evaluation.teacher_forcing import ALONG, IDS, LOG_PROBABILITIES
-from build.export.generator import finish, in_place_of, prepare_causal, prepare_seq2seq
+from build.export.generator import finish, kv_cache_fusion, prepare_causal, prepare_seq2seq
 from build.families.family import Family, Rows
 from build.families.transformers_model import load
 from build.recipes.recipe import Recipe
@@ -56,7 +56,7 @@ def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:
 
 
 def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Path) -> None:
-    fused = in_place_of(prepared) if recipe.fused else None
+    fused = kv_cache_fusion(prepared) if recipe.fused else None
     smaller = None
     if recipe.bits:
         smaller = weights_only(recipe.bits, offsets=recipe.offsets, narrow=recipe.narrow)
@@ -64,7 +64,7 @@ def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Pat
     shutil.copyfile(folder_of(source, prepared) / "tokenizer.json", folder / "tokenizer.json")
 
 
-def original(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
+def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
     """What transformers writes without sampling, and what it finds likeliest along each row's target, or along that."""
     import transformers
 
@@ -90,7 +90,7 @@ def _continued(model: Any, tokenizer: Any, source: Source, row: Row) -> Outputs:
     )
     written = _greedy(model, [prompt], request.parameters["max_new_tokens"], facts)[len(prompt) :]
     along = wanted or written
-    led = _led(model, [[*prompt, *along]], along)
+    led = _teacher_forced(model, [[*prompt, *along]], along)
     return [_output(tokenizer, written, along, led, len(prompt), truncated)]
 
 
@@ -104,7 +104,7 @@ def _translated(model: Any, tokenizer: Any, source: Source, row: Row) -> Outputs
     wanted = tokenizer.encode(target).ids if target else []
     written = _greedy(model, [prompt], request.parameters["max_new_tokens"], facts)[1:]
     along = wanted or written
-    led = _led(model, [prompt], along, decoder_input_ids=[[start, *along]])
+    led = _teacher_forced(model, [prompt], along, decoder_input_ids=[[start, *along]])
     truncated = bool(encoding.overflowing)
     return [_output(tokenizer, written, along, led, len(encoding.ids), truncated)]
 
@@ -149,7 +149,9 @@ def _greedy(model: Any, prompt: list[list[int]], count: int, facts: Mapping[str,
     return [int(token) for token in ids[0].tolist()]
 
 
-def _led(model: Any, tokens: list[list[int]], along: Sequence[int], **more: Any) -> Followed:
+def _teacher_forced(
+    model: Any, tokens: list[list[int]], along: Sequence[int], **more: Any
+) -> Followed:
     """The token found likeliest before each of `along`, which what is read ends with, and how likely that one is."""
     import torch
 
@@ -164,14 +166,14 @@ def _led(model: Any, tokens: list[list[int]], along: Sequence[int], **more: Any)
 
 CAUSAL = Family(
     prepare=partial(prepare, prepare_causal),
-    original=original,
+    original=reference,
     recipes=recipes,
     make=make,
     unit="new token",
 )
 SEQ2SEQ = Family(
     prepare=partial(prepare, prepare_seq2seq),
-    original=original,
+    original=reference,
     recipes=recipes,
     make=make,
     unit="new token",

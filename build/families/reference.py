@@ -28,7 +28,7 @@ from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier
 from functions.inference.encoder import Encoder, Forward
 from functions.inference.session import open_session
-from functions.inference.tasks import reader_of
+from functions.inference.tasks import head_of
 from functions.inference.tokens import INPUTS, Feeds, encode, feed, open_tokenizer
 
 AUTO = {
@@ -43,7 +43,7 @@ AUTO = {
 TOKENS_COMPARED = 64
 
 
-def open_original(source: Source, graph: Path) -> Encoder:
+def open_reference(source: Source, graph: Path) -> Encoder:
     """The original behind the interface of an artefact; `graph` is the plain one, the original of an ONNX source."""
     makers = {HUGGING_FACE: _transformers, ONNX: _session, TORCHSCRIPT: _script}
     forward, names = makers[source.kind](source, graph)
@@ -57,7 +57,7 @@ def _over(forward: Forward, source: Source, names: tuple[str, ...]) -> Encoder:
 
 def _checked(forward: Forward, source: Source) -> Forward:
     """The pass of a bare graph, which raises SourceError where it answers otherwise than its task wants."""
-    rank = reader_of(source.task).rank
+    rank = head_of(source.task).rank
 
     def ask(feeds: Feeds) -> NDArray[np.float32]:
         numbers = forward(feeds)
@@ -127,7 +127,7 @@ def _at_once(source: Source, requests: Sequence[PredictRequest]) -> Forward:
 
     Its process takes seconds to start, so it is told everything at once: first it is only listened to what is asked.
     """
-    reader = reader_of(source.task)
+    reader = head_of(source.task)
     width = reader.width(_manifest(source))
     asked: list[Feeds] = []
 
@@ -159,7 +159,7 @@ def answers(
     if source.kind in (SAVED_MODEL, TFLITE):
         original = _over(_at_once(source, requests), source, source.inputs)
     else:
-        original = open_original(source, graph)
+        original = open_reference(source, graph)
     if source.kind == HUGGING_FACE:
         _check_tokens(source, original, requests)
     with quiet():
@@ -168,7 +168,7 @@ def answers(
 
 def feeds_of(source: Source, requests: Sequence[PredictRequest]) -> list[Feeds]:
     """What each text that the requests make feeds the model, one text at a time."""
-    reader = reader_of(source.task)
+    reader = head_of(source.task)
     tokenizer = open_tokenizer(
         source.tokenizer,
         source.max_tokens,

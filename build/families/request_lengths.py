@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from build.families.family import Answered, Rows, as_they_are
+from build.families.family import Answered, Rows, requests_as_given
 from build.sources.source import Source
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
@@ -32,7 +32,7 @@ def requests(source: Source, rows: Rows, original: Answered) -> dict[int, Predic
     texts = [row.request.inputs[0] for row in rows]
     if source.task in ONE_TEXT and all(isinstance(text, str) for text in texts):
         return _of_lengths([str(text) for text in texts], source.tokenizer, source.max_tokens)
-    return as_they_are(source, rows, original)
+    return requests_as_given(source, rows, original)
 
 
 def _of_lengths(texts: Sequence[str], path: Path, most: int) -> dict[int, PredictRequest]:

@@ -23,7 +23,7 @@ from build.export.fuse import plain
 from build.export.generator import finish
 from build.export.to_onnx import export
 from build.families import ngram_model, request_lengths
-from build.families.family import Answered, Family, Rows, as_they_are
+from build.families.family import Answered, Family, Rows, requests_as_given
 from build.families.ngram_graph import in_codes
 from build.families.transformers_model import load
 from build.graph.edit import OPSET
@@ -127,11 +127,11 @@ def _dynamic(graph: Any) -> None:
 
 def requests(source: Source, rows: Rows, original: Answered) -> dict[int, PredictRequest]:
     """By length, of rows put together; where the tokenizer is not there before the model is built, rows alone."""
-    make = as_they_are if source.kind in (ARPA, GGUF) else request_lengths.requests
+    make = requests_as_given if source.kind in (ARPA, GGUF) else request_lengths.requests
     return make(source, rows, original)
 
 
-def original(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
+def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
     """What the original answers; raises SourceError where it does not answer as a language model does."""
     tokenizer = plain_tokenizer(prepared / TOKENIZER)
     texts = [tokenizer.encode(str(row.request.inputs[0])).ids for row in rows]
@@ -236,4 +236,4 @@ def _log_probabilities(
     return (wide[np.arange(len(wide)), ids[0, 1:]] - totals)[None]
 
 
-FAMILY = Family(prepare=prepare, original=original, recipes=recipes, make=make, requests=requests)
+FAMILY = Family(prepare=prepare, original=reference, recipes=recipes, make=make, requests=requests)

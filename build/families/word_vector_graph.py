@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from build.recipes.block_int8 import INT8_ACTIVATIONS, quantize_blocks
 from build.sources.vectors.table import Floats
-from functions.inference.words import MODEL, TABLE, WIDER
+from functions.inference.words import MODEL, OVERFETCH, TABLE
 
 OPSET, IR_VERSION = 18, 10
 # Where a tensor starts in the file, so that it can be mapped.
@@ -137,7 +137,7 @@ def _packed(table: Floats, words: int, stored: _Stored) -> tuple[Nodes, Nodes]:
     stored.large("searched_scales", TensorProto.FLOAT, (words, blocks), place)
     _store(stored, "inverse_norms", inverse[:words])
     padded = blocks * block
-    stored.small(wider=[WIDER], most=[words], shape=[0, 0, padded], one=[1], two=[2])
+    stored.small(wider=[OVERFETCH], most=[words], shape=[0, 0, padded], one=[1], two=[2])
     read = [
         _gathered("table ids scales", "blocks", block),
         _node("Reshape", "blocks shape", "rows"),

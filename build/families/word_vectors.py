@@ -72,18 +72,18 @@ class Array:
         return np.take_along_axis(best, order, axis=1), np.take_along_axis(ids, order, axis=1)
 
 
-def open_original(prepared: Path) -> WordVectors:
+def open_reference(prepared: Path) -> WordVectors:
     table = np.load(prepared / VECTORS, mmap_mode="r")
     words = count_words(prepared)
     inverse = np.concatenate([inverse_norms(part) for _, part in parts(table[:words])])
     return WordVectors.over(Array(table=table, words=words, inverse_norms=inverse), prepared)
 
 
-def original(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
+def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
     """All words at once, each of them once; raises SourceError where the file has none of them."""
     asked = list(dict.fromkeys(word for row in rows for word in row.request.inputs))
     request = PredictRequest(inputs=tuple(asked), parameters=rows[0].request.parameters)
-    found = dict(zip(asked, open_original(prepared).outputs(request), strict=True))
+    found = dict(zip(asked, open_reference(prepared).outputs(request), strict=True))
     if not any(output["found"] for output in found.values()):
         raise SourceError(
             [f"{source.file}: has none of the words under `eval`; give words that it has"]
@@ -106,4 +106,4 @@ def count_words(folder: Path) -> int:
     return (folder / WORDS).read_text("utf-8").count("\n") + 1
 
 
-FAMILY = Family(prepare=prepare, original=original, recipes=recipes, make=make)
+FAMILY = Family(prepare=prepare, original=reference, recipes=recipes, make=make)

@@ -18,7 +18,7 @@ from functions.inference.session import open_session
 RUNS = ((7, 0, 5), (1, 3, 11), (1, 13, 2), (5, 17, 19))
 
 
-def settle_shapes(model: Any, place: Path) -> None:
+def fold_constant_shapes(model: Any, place: Path) -> None:
     """Make constants of what a decoder computes from shapes alone, where it is the same in all runs.
 
     A Reshape or Expand gets its shape as a constant even where one size differs. `place` is a file for the model with

@@ -42,7 +42,7 @@ def replace_node(graph: Any, old: Any, new: Sequence[Any]) -> None:
         graph.node.insert(place + offset, node)
 
 
-def products(graph: Any, operators: Sequence[str] = PRODUCTS) -> list[Any]:
+def matmuls(graph: Any, operators: Sequence[str] = PRODUCTS) -> list[Any]:
     """The nodes of those operators whose second input is a constant matrix."""
     matrices = {tensor.name for tensor in graph.initializer if len(tensor.dims) == 2}
     return [n for n in graph.node if n.op_type in operators and n.input[1] in matrices]
@@ -130,14 +130,14 @@ def observe(
     """
     if not names:  # a session that is asked for nothing answers everything
         return
-    with watched(model, names, place) as look:
+    with with_observed_outputs(model, names, place) as look:
         for feed in feeds:
             for name, value in zip(names, look(feed), strict=True):
                 see(name, value.reshape(-1, value.shape[-1]))
 
 
 @contextmanager
-def watched(
+def with_observed_outputs(
     model: Any, names: Sequence[str], place: Path
 ) -> Iterator[Callable[[Mapping[str, Any]], list[Floats]]]:
     """A function that runs the model on a feed and gives what the named tensors hold, until the block ends."""

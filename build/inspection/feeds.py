@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from build.errors import NotFed
+from build.errors import LayersNotComparable
 from build.evaluation.teacher_forcing import path_of
 from build.families.reference import AUTO, feeds_of
 from build.prepared import Pair
@@ -31,7 +31,7 @@ def feeds_for(
         return _prompts(source, golden, graph)
     if source.task is Task.TEXT2TEXT_GENERATION:
         return _pairs(pair, pairs, source, golden, graph)
-    raise NotFed(
+    raise LayersNotComparable(
         f"the layers of a model for {source.task} cannot be compared: its golden rows are not fed to a graph tensor by "
         "tensor; leave out --layers"
     )

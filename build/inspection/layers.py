@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import onnx
 
-from build.graph.edit import Floats, watched
+from build.graph.edit import Floats, with_observed_outputs
 from build.inspection.feeds import feeds_for
 from build.prepared import Pair
 from build.proof.golden import Golden
@@ -135,7 +135,7 @@ def _measure(
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         looks = [
-            stack.enter_context(watched(model, list(names), place / f"{side}.onnx"))
+            stack.enter_context(with_observed_outputs(model, list(names), place / f"{side}.onnx"))
             for side, model in (("original", original), ("built", built))
         ]
         for feed in feeds:

@@ -79,7 +79,7 @@ def digest_of_parts(manifest: Manifest) -> str:
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
-def ask(
+def run_on_rows(
     folder: Path, rows: Sequence[Row], original: Sequence[Outputs], tell: Tell = silent
 ) -> list[Outputs]:
     """The artefact's outputs, row by row; as many rows at once as there are processors, each on one thread."""

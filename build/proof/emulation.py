@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
-from build.evaluation.teacher_forcing import LED, path_of
+from build.evaluation.teacher_forcing import TEACHER_FORCED, path_of
 from build.proof.processors import Processor
 from build.proof.worker_client import Worker
 from build.workspace.progress import Tell, silent
@@ -28,7 +28,7 @@ BUDGET = 1e11
 # (SmolLM2-135M there: 0.3e9). So many characters make about one token.
 STEPS, ALONE, CHARACTERS = 32, 4, 4
 # Rows that make a second process worth its start, which takes an emulator some five seconds.
-WORTH = 4
+MIN_ROWS_PER_PROCESS = 4
 
 T = TypeVar("T")
 Asked = tuple[PredictRequest, Sequence[int] | None]
@@ -40,11 +40,11 @@ def sample(items: Sequence[T], size: int) -> list[T]:
     return [items[i * len(items) // size] for i in range(size)]
 
 
-def affordable(
+def sample_size(
     processor: Processor, size: int, rows: Sequence[Row], outputs: Sequence[Outputs]
 ) -> int:
     """How many rows an artefact of that many bytes is asked."""
-    led = [path_of(shorter(output)) for output in outputs]
+    led = [path_of(truncated(output)) for output in outputs]
     tokens = [
         sum(len(str(text)) for text in row.request.inputs) / CHARACTERS + ALONE * len(path or ())
         for row, path in zip(rows, led, strict=True)
@@ -54,14 +54,14 @@ def affordable(
     return min(max(int(BUDGET / each), fewest), MOST if processor.decides else MOST_INFORMED)
 
 
-def shorter(outputs: Outputs) -> Outputs:
+def truncated(outputs: Outputs) -> Outputs:
     """What a model was led along, cut to its first steps: what comes later changes nothing of them."""
     if path_of(outputs) is None:
         return outputs
-    return [{**outputs[0], **{key: list(outputs[0][key])[:STEPS] for key in LED}}]
+    return [{**outputs[0], **{key: list(outputs[0][key])[:STEPS] for key in TEACHER_FORCED}}]
 
 
-def ask_on(
+def run_under(
     processor: Processor,
     folder: Path,
     rows: Sequence[Row],
@@ -72,7 +72,7 @@ def ask_on(
 
     `answered` is what it has answered here, whose tokens a model that writes is led along.
     """
-    workers = min(os.cpu_count() or 1, -(-len(rows) // WORTH))
+    workers = min(os.cpu_count() or 1, -(-len(rows) // MIN_ROWS_PER_PROCESS))
     asked = [(row.request, path_of(outputs)) for row, outputs in zip(rows, answered, strict=True)]
     parts = [asked[i::workers] for i in range(workers)]
     done = count(1)
@@ -81,11 +81,11 @@ def ask_on(
         tell(f"{next(done)} of {len(rows)} rows under {processor.how}")
 
     with ThreadPoolExecutor(workers) as pool:
-        found = list(pool.map(lambda part: _ask(processor, folder, part, step), parts))
+        found = list(pool.map(lambda part: _run(processor, folder, part, step), parts))
     return [found[i % workers][i // workers] for i in range(len(rows))]
 
 
-def _ask(
+def _run(
     processor: Processor, folder: Path, asked: Sequence[Asked], step: Callable[[], None]
 ) -> list[Outputs]:
     answers: list[Any] = []

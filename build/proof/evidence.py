@@ -10,7 +10,7 @@ from typing import Any
 from build.evaluation.bootstrap import SEED
 from build.evaluation.gate import figures_of
 from build.evaluation.metrics import Outputs
-from build.export.fuse import fused_into
+from build.export.fuse import fused_operators
 from build.proof.changed_answers import flips, per_class
 from build.proof.choose import Candidate, pareto
 from build.step import Step
@@ -87,7 +87,7 @@ def evidence(
 
 
 def _fused(graph: Path) -> str:
-    return fused_into(graph) if graph.is_file() else ""
+    return fused_operators(graph) if graph.is_file() else ""
 
 
 def _candidate(candidate: Candidate, best: bool, chosen: Candidate) -> dict[str, Any]:

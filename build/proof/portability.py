@@ -8,7 +8,7 @@ from typing import Any
 from build.evaluation.gate import measure
 from build.proof.candidate import digest_of_parts
 from build.proof.choose import Candidate
-from build.proof.emulation import affordable, ask_on, sample, shorter
+from build.proof.emulation import run_under, sample, sample_size, truncated
 from build.proof.processors import Processor, native
 from build.recipes.recipe import Recipe
 from build.step import Step
@@ -35,7 +35,7 @@ def risky(recipe: Recipe) -> bool:
     return recipe.given or (recipe.products and not recipe.reduce_range)
 
 
-def first_that_holds(
+def first_portable(
     step: Step,
     ordered: Sequence[Candidate],
     cache: Cache,
@@ -91,12 +91,12 @@ def _see(
 ) -> dict[str, Any]:
     if processor.lacking:
         return _entry(processor.name, f"not asked: {processor.lacking}", 0, 0.0, NOT_CHECKED)
-    size = affordable(processor, candidate.manifest.size, step.rows, candidate.outputs)
+    size = sample_size(processor, candidate.manifest.size, step.rows, candidate.outputs)
     rows = sample(step.rows, size)
-    here = [shorter(outputs) for outputs in sample(candidate.outputs, size)]
+    here = [truncated(outputs) for outputs in sample(candidate.outputs, size)]
     tell(f"{candidate.recipe.name} under {processor.how}")
     there = cache.value(
-        lambda: ask_on(processor, candidate.folder, rows, here, tell),
+        lambda: run_under(processor, candidate.folder, rows, here, tell),
         "elsewhere",
         parts=digest_of_parts(candidate.manifest),
         how=processor.how,

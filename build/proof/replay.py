@@ -9,7 +9,7 @@ from typing import Any
 from build.evaluation.gate import figures_of, measure, metric_of
 from build.evaluation.metrics import METRICS, WRITES, Outputs
 from build.evaluation.rows import Row
-from build.proof.candidate import ask
+from build.proof.candidate import run_on_rows
 from build.proof.evidence import processor
 from build.proof.golden import Golden, read_golden, rounded
 from contracts.errors import ServingError
@@ -64,11 +64,11 @@ def replay(name: str, folder: Path) -> Replay:
         golden = read_golden(folder)
         rows = [Row(request=row.request) for row in golden]
         original = [row.original for row in golden]
-        found = [rounded(outputs) for outputs in ask(folder, rows, original)]
+        found = [rounded(outputs) for outputs in run_on_rows(folder, rows, original)]
     except (BrokenArtefact, ServingError) as error:
         return Replay(name=name, broken=str(error))
     except Exception as error:  # ONNX Runtime's kinds of error have no base of their own
-        return Replay(name=name, broken=cannot_be_asked(folder, error))
+        return Replay(name=name, broken=unloadable_reason(folder, error))
     where = Replay(
         name=name,
         version=manifest.version,
@@ -96,7 +96,7 @@ def replay(name: str, folder: Path) -> Replay:
     )
 
 
-def cannot_be_asked(folder: Path, error: Exception) -> str:
+def unloadable_reason(folder: Path, error: Exception) -> str:
     said = "".join(str(error).splitlines()[:1])
     return f"{folder} cannot be asked: {type(error).__name__}: {said}; build the model again"
 
@@ -116,14 +116,14 @@ def compare(task: Task, one: Outputs, other: Outputs) -> tuple[bool, float]:
 
     Without a metric, all but the floats has to be equal.
     """
-    far, equal = apart(one, other)
+    far, equal = max_difference(one, other)
     if task not in METRICS:
         return equal, far
     metric = metric_of(task, [other])
     return metric.answer(one) == metric.answer(other), far
 
 
-def apart(one: Any, other: Any) -> tuple[float, bool]:
+def max_difference(one: Any, other: Any) -> tuple[float, bool]:
     """How far the farthest floats at the same places are apart, and whether all else is equal."""
     if isinstance(one, dict) and isinstance(other, dict):
         if one.keys() != other.keys():
@@ -140,7 +140,7 @@ def apart(one: Any, other: Any) -> tuple[float, bool]:
 
 
 def _farthest(pairs: Sequence[tuple[Any, Any]]) -> tuple[float, bool]:
-    found = [apart(one, other) for one, other in pairs]
+    found = [max_difference(one, other) for one, other in pairs]
     return max((far for far, _ in found), default=0.0), all(equal for _, equal in found)
 
 

@@ -19,7 +19,7 @@ def main(folder: Path, threads: int) -> None:
 
     start = time.perf_counter()
     engine = Engine.load(folder, threads=threads, max_inputs=1_000_000)
-    _say(load_ms=(time.perf_counter() - start) * 1e3)
+    send(load_ms=(time.perf_counter() - start) * 1e3)
     for line in sys.stdin:
         asked = json.loads(line)
         request = PredictRequest(
@@ -31,7 +31,7 @@ def main(folder: Path, threads: int) -> None:
             outputs = answer(engine, request, asked.get("along"))
             took.append((time.perf_counter() - begin) * 1e3)
         written = sum(output.get("generated_tokens", 0) for output in outputs)
-        _say(
+        send(
             ms=took,
             units=written or 1,
             peak_mb=_peak_mb(),
@@ -39,7 +39,7 @@ def main(folder: Path, threads: int) -> None:
         )
 
 
-def _say(**values: Any) -> None:
+def send(**values: Any) -> None:
     sys.stdout.write(json.dumps(values) + "\n")
     sys.stdout.flush()
 

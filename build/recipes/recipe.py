@@ -7,12 +7,12 @@ from typing import Any
 
 import onnx
 
-from build.graph.edit import drop_unused, products
+from build.graph.edit import drop_unused, matmuls
 from build.graph.file import save
 from build.recipes.block_int8 import in_blocks
 from build.recipes.embedding_tables import shrink_tables
 from build.recipes.integer_matmul import join
-from build.recipes.saturation import widen
+from build.recipes.saturation import requantize
 from build.recipes.sensitivity import most_sensitive
 from build.recipes.smoothquant import smooth
 from build.recipes.static_ranges import fix_ranges
@@ -107,7 +107,7 @@ def make(
 
 def _blocked(recipe: Recipe, model: Any, feeds: Sequence[Feeds], place: Path) -> list[Any]:
     """The products that are computed in blocks: all, or the most sensitive."""
-    nodes = products(model.graph, ("MatMul",))
+    nodes = matmuls(model.graph, ("MatMul",))
     if recipe.blocks < 0:
         return nodes
     picked = set(most_sensitive(model, feeds, place)[: recipe.blocks])
@@ -115,7 +115,7 @@ def _blocked(recipe: Recipe, model: Any, feeds: Sequence[Feeds], place: Path) ->
 
 
 def _operators(graph: Any) -> list[str]:
-    return sorted({"MatMul", *(node.op_type for node in products(graph))})
+    return sorted({"MatMul", *(node.op_type for node in matmuls(graph))})
 
 
 def _dynamic(recipe: Recipe, model: Any, destination: Path) -> Any:
@@ -135,5 +135,5 @@ def _dynamic(recipe: Recipe, model: Any, destination: Path) -> Any:
         )
     quantized = onnx.load(destination)
     if recipe.per_channel and recipe.reduce_range:
-        widen(quantized, model.graph)  # of which the quantizer has made a copy
+        requantize(quantized, model.graph)  # of which the quantizer has made a copy
     return quantized

@@ -12,17 +12,17 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from build.graph.edit import Floats, constants, products
+from build.graph.edit import Floats, constants, matmuls
 
 LARGEST = 127
 # 255 * 128 is below 2**15; what rounding two weights may add is left out.
 PAIR = 127
 
 
-def widen(model: Any, full: Any) -> int:
+def requantize(model: Any, full: Any) -> int:
     """Quantize the model's products anew, from the weights of the graph it was made of; the number of matrices."""
     weights, own = constants(full), constants(model.graph)
-    names = {node.input[1] for node in products(full) if f"{node.input[1]}_quantized" in own}
+    names = {node.input[1] for node in matmuls(full) if f"{node.input[1]}_quantized" in own}
     for name in names:
         packed, scales = own[f"{name}_quantized"], own[f"{name}_scale"]
         integers, steps = quantize(numpy_helper.to_array(weights[name]))

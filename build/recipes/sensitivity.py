@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from build.graph.edit import Floats, constants, observe, products
+from build.graph.edit import Floats, constants, matmuls, observe
 from functions.inference.tokens import Feeds
 
 # Rows of activations that one product is tried on.
@@ -20,7 +20,7 @@ def most_sensitive(model: Any, feeds: Sequence[Feeds], place: Path) -> list[str]
     The error is that of dynamic INT8 with one range for the input and one scale per column of the weights, as a share
     of the product's own size.
     """
-    nodes = products(model.graph, ("MatMul",))
+    nodes = matmuls(model.graph, ("MatMul",))
     seen: dict[str, Floats] = {}
 
     def see(name: str, value: Floats) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from onnx import helper, numpy_helper
 
-from build.graph.edit import Floats, add_constant, constants, drop_unused, observe, products
+from build.graph.edit import Floats, add_constant, constants, drop_unused, matmuls, observe
 from functions.inference.tokens import Feeds
 
 # a: 0.65 to 0.8 did best on MiniLM, by the error of the logits; the paper has 0.5 for larger models.
@@ -25,7 +25,7 @@ SMOOTHED, SCALES = "_smooth", "_scales"
 def smooth(model: Any, feeds: Sequence[Feeds], place: Path) -> None:
     """Even out the inputs of the model's constant matrix products, in place; `feeds` are the user's rows."""
     graph = model.graph
-    nodes = products(graph)
+    nodes = matmuls(graph)
     peaks: dict[str, Floats] = {}
 
     def see(name: str, value: Floats) -> None:

@@ -38,7 +38,7 @@ def check_task(task: Task, kind: str) -> None:
         )
 
 
-def lacking(task: Task, tokenizer: Path | None, hints: Hints, limit: int | None) -> list[str]:
+def missing_hints(task: Task, tokenizer: Path | None, hints: Hints, limit: int | None) -> list[str]:
     """What is said neither by the graph nor by `models.toml`."""
     mistakes = []
     if tokenizer is None or not tokenizer.is_file():

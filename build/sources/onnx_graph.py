@@ -76,7 +76,7 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
     one_text, length = sizes([_shape(node) for node in graph.input])
     config = optional_json(folder / "config.json")
     settings = read_settings(config)
-    end = probabilities.meant(task, probabilities.end_of(graph))
+    end = probabilities.removable_activation(task, probabilities.end_of(graph))
     labels = hints.labels
     if task in LABELLED and not labels:
         labels = _labels_of(config, task)

@@ -25,7 +25,7 @@ MEANT = {
 TINY, NEARLY_ONE = np.float32(1e-37), np.float32(1 - 2**-24)
 
 
-def meant(task: Task, end: str) -> str:
+def removable_activation(task: Task, end: str) -> str:
     """The end that makes logits of this task's probabilities; "" where it is part of the answer."""
     return end if end in MEANT.get(task, ()) else ""
 

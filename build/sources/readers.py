@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from build.errors import BuildError, in_short
+from build.errors import BuildError, one_line
 from build.sources.formats import (
     ARPA,
     GGUF,
@@ -43,7 +43,7 @@ def inspect(
         ]
     except Exception as error:  # libraries raise anything on a damaged file
         return None, [
-            f"{source}: cannot be read as {_named(format_)} ({in_short(error)}); "
+            f"{source}: cannot be read as {_named(format_)} ({one_line(error)}); "
             "check that it is whole and save it again"
         ]
 

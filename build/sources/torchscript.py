@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from build.errors import ExportFailed, in_short
-from build.sources.bare_graph import check_inputs, check_task, lacking
+from build.errors import ExportFailed, one_line
+from build.sources.bare_graph import check_inputs, check_task, missing_hints
 from build.sources.formats import TORCHSCRIPT
 from build.sources.source import Source, Unusable, digest_of
 from build.workspace.quiet import quiet
@@ -21,7 +21,7 @@ SUFFIXES = {".pt", ".ts"}
 def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
     """The source; raises Unusable with everything that is missing."""
     check_task(task, "TorchScript")
-    mistakes = lacking(task, hints.tokenizer, hints, max_tokens)
+    mistakes = missing_hints(task, hints.tokenizer, hints, max_tokens)
     inputs: tuple[str, ...] = ()
     try:
         inputs = hints.inputs or _inputs(load(path))
@@ -125,7 +125,7 @@ def export(source: Source, destination: Path) -> Path:
             )
     except Exception as error:
         raise ExportFailed(
-            f"{source.file} cannot be exported ({in_short(error)}); "
+            f"{source.file} cannot be exported ({one_line(error)}); "
             "save the model as a Hugging Face folder or export it to ONNX where it was trained"
         ) from error
     return destination / "model.onnx"

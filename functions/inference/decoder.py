@@ -42,7 +42,7 @@ class Cache:
     bound: Any = None
 
 
-class Reads(Protocol):
+class DecoderLike(Protocol):
     """What a text is written with: tokens in, the logits of what follows the last of them out."""
 
     def empty(self, fixed: Mapping[str, Any]) -> Cache: ...

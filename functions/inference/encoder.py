@@ -15,8 +15,8 @@ from contracts.manifest import BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
 from functions.inference.model import Outputs, Parameters
 from functions.inference.session import open_session
-from functions.inference.tasks import reader_of
-from functions.inference.tasks.reading import Context, Reader
+from functions.inference.tasks import head_of
+from functions.inference.tasks.reading import Context, TaskHead
 from functions.inference.tokens import INPUTS, Feeds, batches, encode, feed, open_tokenizer
 
 if TYPE_CHECKING:
@@ -35,14 +35,14 @@ class Encoder:
     tokenizer: Tokenizer
     forward: Forward
     input_names: tuple[str, ...]
-    reader: Reader
+    reader: TaskHead
     providers: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, folder: Path, manifest: Manifest, *, threads: int, device: str) -> Self:
         """Raises BrokenArtefact where the graph is not what the manifest says."""
         session = open_session(folder / MODEL, threads=threads, device=device)
-        reader = reader_of(manifest.task)
+        reader = head_of(manifest.task)
         _check_output(session, reader, manifest)
         names = _input_names(session)
         output = [session.get_outputs()[0].name]
@@ -65,7 +65,7 @@ class Encoder:
         providers: tuple[str, ...] = (),
     ) -> Self:
         """The same over any forward pass, with the tokenizer of that file."""
-        reader = reader_of(manifest.task)
+        reader = head_of(manifest.task)
         tokenizer = open_tokenizer(
             tokenizer_json,
             manifest.max_tokens,
@@ -147,7 +147,7 @@ def _check_finite(finite: bool) -> None:
         raise ModelFailed("the model answered with numbers that are not finite")
 
 
-def _check_output(session: ort.InferenceSession, reader: Reader, manifest: Manifest) -> None:
+def _check_output(session: ort.InferenceSession, reader: TaskHead, manifest: Manifest) -> None:
     """The graph has to answer with the task's axes; a size it leaves open is not checked."""
     shape, width = session.get_outputs()[0].shape, reader.width(manifest)
     if len(shape) != reader.rank or (isinstance(shape[-1], int) and shape[-1] != width):

@@ -11,12 +11,18 @@ from tokenizers import Encoding, Tokenizer
 from contracts.errors import Mistake
 from contracts.manifest import BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
-from functions.inference.decoder import Cache, Decoder, Reads
+from functions.inference.decoder import Cache, Decoder, DecoderLike
+from functions.inference.detokenizer import Detokenizer
+from functions.inference.generation_parameters import (
+    FULL_TEXT,
+    PARAMETERS,
+    GenerationParameters,
+    parse,
+    problems,
+)
 from functions.inference.model import Outputs, Parameters
-from functions.inference.sampling import Chooser, check_finite, log_sum_exp
+from functions.inference.sampling import Sampler, check_finite, log_sum_exp
 from functions.inference.tasks.reading import only_texts
-from functions.inference.wishes import FULL_TEXT, PARAMETERS, Wishes, mistakes, wishes
-from functions.inference.wording import Wording
 
 MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
 Followed = tuple[list[int], list[float]]
@@ -58,7 +64,7 @@ class Generator:
 
     facts: Facts
     tokenizer: Tokenizer
-    decoder: Reads
+    decoder: DecoderLike
     providers: tuple[str, ...] = ()
 
     @classmethod
@@ -79,7 +85,7 @@ class Generator:
 
     def mistakes(self, request: PredictRequest) -> list[Mistake]:
         known = (*PARAMETERS, FULL_TEXT)
-        return only_texts(request) + mistakes(request.parameters, self.facts.new_tokens, known)
+        return only_texts(request) + problems(request.parameters, self.facts.new_tokens, known)
 
     def most(self, parameters: Parameters) -> int | None:
         """None: how long a text becomes is known once it is written."""
@@ -87,18 +93,18 @@ class Generator:
 
     def outputs(self, request: PredictRequest) -> Outputs:
         """One text after the other: none depends on its neighbours."""
-        wanted = wishes(request.parameters, self.facts.new_tokens)
+        wanted = parse(request.parameters, self.facts.new_tokens)
         return [self._output(str(text), wanted, request.deadline) for text in request.inputs]
 
-    def _output(self, text: str, wanted: Wishes, deadline: float) -> dict[str, Any]:
+    def _output(self, text: str, wanted: GenerationParameters, deadline: float) -> dict[str, Any]:
         prompt, truncated = self.prompt(text, self.facts.context - wanted.max_new_tokens)
-        wording = Wording(self.tokenizer, wanted.stop, prompt)
-        chooser = Chooser(wanted.sampling, prompt)
+        detokenizer = Detokenizer(self.tokenizer, wanted.stop, prompt)
+        chooser = Sampler(wanted.sampling, prompt)
         cache = self.decoder.empty({})
-        ends = Ends(tokens=self.facts.ends, most=wanted.max_new_tokens, deadline=deadline)
-        told = write(self.decoder, prompt, cache, chooser, wording, ends)
+        ends = StopCriteria(tokens=self.facts.ends, most=wanted.max_new_tokens, deadline=deadline)
+        told = write(self.decoder, prompt, cache, chooser, detokenizer, ends)
         return {
-            "generated_text": text + wording.text if wanted.full_text else wording.text,
+            "generated_text": text + detokenizer.text if wanted.full_text else detokenizer.text,
             **told,
             "tokens": len(prompt),
             "truncated": truncated,
@@ -110,7 +116,7 @@ class Generator:
     def follow(self, text: str, along: Sequence[int]) -> Followed:
         """As `follow`, where the tokens go on from the text."""
         prompt, _ = self.prompt(text, self.facts.context - len(along))
-        return follow(self.decoder, prompt, self.decoder.empty({}), along)
+        return teacher_forced(self.decoder, prompt, self.decoder.empty({}), along)
 
 
 def prompt_of(encoding: Encoding, most: int, start: int) -> tuple[list[int], bool]:
@@ -123,7 +129,9 @@ def prompt_of(encoding: Encoding, most: int, start: int) -> tuple[list[int], boo
     return ids[:lead] + ids[len(ids) - most + lead :], True
 
 
-def follow(decoder: Reads, tokens: Sequence[int], cache: Cache, along: Sequence[int]) -> Followed:
+def teacher_forced(
+    decoder: DecoderLike, tokens: Sequence[int], cache: Cache, along: Sequence[int]
+) -> Followed:
     """Read the tokens and then each of `along`: the likeliest token before each of them, and the natural logarithm of
     its own probability there.
     """
@@ -138,7 +146,7 @@ def follow(decoder: Reads, tokens: Sequence[int], cache: Cache, along: Sequence[
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ends:
+class StopCriteria:
     """What ends a text besides a stop string: tokens, their number, and the time by `time.monotonic`."""
 
     tokens: frozenset[int]
@@ -147,12 +155,12 @@ class Ends:
 
 
 def write(
-    decoder: Reads,
+    decoder: DecoderLike,
     tokens: Sequence[int],
     cache: Cache,
-    chooser: Chooser,
-    wording: Wording,
-    ends: Ends,
+    chooser: Sampler,
+    detokenizer: Detokenizer,
+    ends: StopCriteria,
 ) -> dict[str, Any]:
     """Read the tokens, then write until something ends the text; how it ended, and after how many."""
     for count in range(1, ends.most + 1):
@@ -162,7 +170,7 @@ def write(
         token = chooser.choose(logits)
         if token in ends.tokens:
             return {"finish_reason": END, "generated_tokens": count}
-        if wording.add(token):
+        if detokenizer.add(token):
             return {"finish_reason": STOP, "generated_tokens": count}
         tokens = [token]
     return {"finish_reason": LENGTH, "generated_tokens": ends.most}

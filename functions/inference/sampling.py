@@ -29,7 +29,7 @@ class Sampling:
     seed: int | None = None
 
 
-class Chooser:
+class Sampler:
     """The choices for one text. It remembers which tokens stood before, and where its random numbers are."""
 
     def __init__(self, sampling: Sampling, seen: Iterable[int]) -> None:

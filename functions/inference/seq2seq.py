@@ -16,22 +16,27 @@ from tokenizers import Tokenizer
 from contracts.errors import Mistake
 from contracts.manifest import BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
-from functions.inference.decoder import Decoder, Reads
+from functions.inference.decoder import Decoder, DecoderLike
+from functions.inference.detokenizer import Detokenizer
 from functions.inference.generation import (
     TOKENIZER,
-    Ends,
     Facts,
     Followed,
-    follow,
+    StopCriteria,
     plain_tokenizer,
+    teacher_forced,
     write,
 )
+from functions.inference.generation_parameters import (
+    PARAMETERS,
+    GenerationParameters,
+    parse,
+    problems,
+)
 from functions.inference.model import Outputs, Parameters
-from functions.inference.sampling import Chooser
+from functions.inference.sampling import Sampler
 from functions.inference.session import open_session
 from functions.inference.tasks.reading import only_texts
-from functions.inference.wishes import PARAMETERS, Wishes, mistakes, wishes
-from functions.inference.wording import Wording
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 MASK = "encoder_attention_mask"
@@ -44,7 +49,7 @@ class Seq2Seq:
     facts: Facts
     tokenizer: Tokenizer
     encoder: ort.InferenceSession
-    decoder: Reads
+    decoder: DecoderLike
     device: str
 
     @classmethod
@@ -75,7 +80,7 @@ class Seq2Seq:
         return tuple(self.encoder.get_providers())
 
     def mistakes(self, request: PredictRequest) -> list[Mistake]:
-        return only_texts(request) + mistakes(request.parameters, self.facts.new_tokens, PARAMETERS)
+        return only_texts(request) + problems(request.parameters, self.facts.new_tokens, PARAMETERS)
 
     def most(self, parameters: Parameters) -> int | None:
         """None: how long a text becomes is known once it is written."""
@@ -83,19 +88,19 @@ class Seq2Seq:
 
     def outputs(self, request: PredictRequest) -> Outputs:
         """One text after the other: none depends on its neighbours."""
-        wanted = wishes(request.parameters, self.facts.new_tokens)
+        wanted = parse(request.parameters, self.facts.new_tokens)
         return [self._output(str(text), wanted, request.deadline) for text in request.inputs]
 
-    def _output(self, text: str, wanted: Wishes, deadline: float) -> dict[str, Any]:
+    def _output(self, text: str, wanted: GenerationParameters, deadline: float) -> dict[str, Any]:
         encoding = self.tokenizer.encode(text)
         start = [self.facts.start]
-        wording = Wording(self.tokenizer, wanted.stop, start)
-        chooser = Chooser(wanted.sampling, start)
+        detokenizer = Detokenizer(self.tokenizer, wanted.stop, start)
+        chooser = Sampler(wanted.sampling, start)
         cache = self.decoder.empty(self.look(encoding.ids or start))
-        ends = Ends(tokens=self.facts.ends, most=wanted.max_new_tokens, deadline=deadline)
-        told = write(self.decoder, start, cache, chooser, wording, ends)
+        ends = StopCriteria(tokens=self.facts.ends, most=wanted.max_new_tokens, deadline=deadline)
+        told = write(self.decoder, start, cache, chooser, detokenizer, ends)
         return {
-            "generated_text": wording.text,
+            "generated_text": detokenizer.text,
             **told,
             "tokens": len(encoding.ids),
             "truncated": bool(encoding.overflowing),
@@ -105,7 +110,7 @@ class Seq2Seq:
         """As `generation.follow`, where the tokens are an answer to the text."""
         start = [self.facts.start]
         cache = self.decoder.empty(self.look(self.tokenizer.encode(text).ids or start))
-        return follow(self.decoder, start, cache, along)
+        return teacher_forced(self.decoder, start, cache, along)
 
     def look(self, ids: list[int]) -> dict[str, Any]:
         """What the decoder looks at in a text, where ONNX Runtime put it."""

@@ -37,7 +37,7 @@ MAX_WORD_CHARS = 256
 # What one search keeps is at most about so many floats; words are searched for in batches of as many as that allows.
 FLOATS = 1 << 22
 # Of so many times the words asked for, a table of 8 bits reads the rows, to find the best in full precision.
-WIDER = 4
+OVERFETCH = 4
 MAX_WORDS = 100
 
 
@@ -199,7 +199,7 @@ class WordVectors:
         Those that need as many words are searched for together, so that no answer depends on its neighbours.
         """
         for need in dict.fromkeys(each.need for each in wanted):
-            size = max(1, FLOATS // max(len(self.words), WIDER * need * self.facts.width))
+            size = max(1, FLOATS // max(len(self.words), OVERFETCH * need * self.facts.width))
             group = [each for each in wanted if each.need == need]
             for start in range(0, len(group), size):
                 self._search(group[start : start + size], min(need, len(self.words)))

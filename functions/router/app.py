@@ -17,8 +17,8 @@ from contracts.tasks import Tier
 from functions.router import docs, schema
 from functions.router.backends import Backend
 from functions.router.catalog import describe
-from functions.router.edge import Edge, problem_response
 from functions.router.keys import authorize
+from functions.router.middleware import Edge, problem_response
 from functions.router.registry import Registry
 from functions.router.rules import decide
 

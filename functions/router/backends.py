@@ -25,7 +25,7 @@ CONNECT_TIMEOUT_S = 2
 RETRY_AFTER_S = 5
 
 # Error codes of Lambda and SageMaker that a later attempt may not meet again.
-PASSING = (
+RETRYABLE = (
     "CodeArtifactUserPendingException",
     "EC2ThrottledException",
     "InternalDependencyException",
@@ -130,7 +130,7 @@ def _client_error(target: Target, error: ClientError) -> ServingError:
         return TooLarge(f"the request is over the 6 MB that the {target.tier} tier takes")
     if code == "ResourceNotFoundException" or "Could not find" in message or "not found" in message:
         detail = f"the {target.tier} tier is not deployed yet"
-    elif code in PASSING or "no capacity" in message:
+    elif code in RETRYABLE or "no capacity" in message:
         detail = f"the {target.tier} tier is busy or waking up"
     else:
         return ModelFailed(f"the {target.tier} tier refused to be asked ({code or 'no code'})")

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from build.errors import SourceError, in_short
+from build.errors import SourceError, one_line
 
 # Tied weights share their bytes, and are saved apart: more than this many times the file was made to fill memory.
 MOST_SHARED, FREE_BYTES = 8, 1 << 24
@@ -37,7 +37,7 @@ def convert(path: Path, destination: Path) -> None:
             metadata={"format": "pt"},
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise _refused(path, f"cannot be copied ({in_short(error)})") from error
+        raise _refused(path, f"cannot be copied ({one_line(error)})") from error
 
 
 def _load(path: Path) -> Any:
@@ -58,7 +58,7 @@ def _why(error: Exception) -> str:
         return f"cannot be read ({(found[1] or found[2]).strip()})"
     if "weights_only" in said:
         return f"cannot be read ({type(error).__name__})"
-    return f"cannot be read ({in_short(error)})"
+    return f"cannot be read ({one_line(error)})"
 
 
 def _wrong(name: Any, value: Any) -> str:

@@ -4,7 +4,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from build.sources.huggingface.weights import lacking, optional_json, read_json, weights_of
+from build.sources.huggingface.weights import (
+    incomplete_reason,
+    optional_json,
+    read_json,
+    weights_of,
+)
 from build.sources.source import Dense, Pooling, Unusable
 
 # Keys of the older form in the order in which their vectors are joined, and the names of the newer.
@@ -79,7 +84,7 @@ def _dense(folder: Path, pickle: bool) -> Dense:
             f"{folder.name} is a Dense layer with {activation} and more than is known; known are "
             f"{', '.join(ACTIVATIONS)} over the sentence's vector, without a residual"
         )
-    if mistake := lacking(folder, pickle=pickle):
+    if mistake := incomplete_reason(folder, pickle=pickle):
         raise Unusable(f"{folder.name}: {mistake}")
     return Dense(place=folder.name, activation=activation, pickled=weights_of(folder)[2])
 

@@ -28,11 +28,11 @@ def missing(folder: Path, *, pickle: bool) -> list[str]:
         for name in ("config.json", "tokenizer.json")
         if not (folder / name).is_file()
     ]
-    mistake = lacking(folder, pickle=pickle)
+    mistake = incomplete_reason(folder, pickle=pickle)
     return [*mistakes, mistake] if mistake else mistakes
 
 
-def lacking(folder: Path, *, pickle: bool) -> str:
+def incomplete_reason(folder: Path, *, pickle: bool) -> str:
     """What is wrong where there are no weights that may be read; empty where there are."""
     has_pickle = _has(folder, PICKLE, PICKLE_INDEX)
     if _has(folder, WEIGHTS, INDEX) or (pickle and has_pickle):

@@ -17,8 +17,8 @@ from build.sources.bare_graph import (
     check_labels,
     check_task,
     fixed_length,
-    lacking,
     limit_of,
+    missing_hints,
     pad_id,
     sizes,
 )
@@ -61,7 +61,7 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         raise Unusable(*mistakes, *error.args) from error
     folder = source if source.is_dir() else source.parent
     tokenizer = hints.tokenizer or folder / "tokenizer.json"
-    mistakes += lacking(task, tokenizer, hints, limit)
+    mistakes += missing_hints(task, tokenizer, hints, limit)
     if mistakes:
         raise Unusable(*mistakes)
     assert limit
@@ -101,7 +101,7 @@ def _facts(signature: Signature, task: Task, hints: Hints) -> _Facts:
         one_text=one_text or signature.quantized,
         length=length,
         width=width,
-        end=probabilities.meant(task, signature.ends[picked(signature, task)[0]]),
+        end=probabilities.removable_activation(task, signature.ends[picked(signature, task)[0]]),
     )
 
 

@@ -1,10 +1,10 @@
 """What a model's numbers mean, one module for each task of an encoder."""
 
 from contracts.tasks import Task
-from functions.inference.tasks.reading import Reader
+from functions.inference.tasks.reading import TaskHead
 
 
-def reader_of(task: Task) -> Reader:
+def head_of(task: Task) -> TaskHead:
     """The task's reader; imports no other task. Raises KeyError for a task that is not an encoder's."""
     match task:
         case Task.TEXT_CLASSIFICATION:

@@ -17,7 +17,7 @@ from functions.inference.tasks.reading import (
     Context,
     Output,
     Parameters,
-    Reader,
+    TaskHead,
     Text,
     flag,
     objects_of,
@@ -114,7 +114,7 @@ def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
     ]
 
 
-READER = Reader(
+READER = TaskHead(
     mistakes=mistakes,
     texts=texts,
     read=read,

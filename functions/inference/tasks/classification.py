@@ -16,11 +16,11 @@ from functions.inference.tasks.reading import (
     Context,
     Output,
     Parameters,
-    Reader,
+    TaskHead,
     objects_of,
-    share,
     sigmoid,
     softmax,
+    unit_interval,
     unknown,
     whole_number,
 )
@@ -61,7 +61,7 @@ def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
         *objects_of(request, "text", "text_pair", texts_too=True),
         *unknown(parameters, "top_k", *(["threshold"] if multi else [])),
         *whole_number(parameters, "top_k", 1, len(manifest.labels)),
-        *share(parameters, "threshold"),
+        *unit_interval(parameters, "threshold"),
     ]
 
 
@@ -78,4 +78,4 @@ def _scored_bytes(labels: tuple[str, ...]) -> int:
     return max(len(json.dumps(label)) for label in labels) + 48
 
 
-READER = Reader(mistakes=mistakes, read=read, most=most, width=lambda m: len(m.labels))
+READER = TaskHead(mistakes=mistakes, read=read, most=most, width=lambda m: len(m.labels))

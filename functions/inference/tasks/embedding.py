@@ -9,7 +9,7 @@ from contracts.errors import Mistake
 from contracts.limits import vectors_per_answer
 from contracts.manifest import Manifest
 from contracts.prediction import Input, PredictRequest
-from functions.inference.tasks.reading import Context, Output, Reader, only_texts, unknown
+from functions.inference.tasks.reading import Context, Output, TaskHead, only_texts, unknown
 
 
 def read(
@@ -23,7 +23,7 @@ def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
     return [*only_texts(request), *unknown(request.parameters)]
 
 
-READER = Reader(
+READER = TaskHead(
     mistakes=mistakes,
     read=read,
     most=lambda manifest, parameters: vectors_per_answer(manifest.dimensions),

@@ -18,7 +18,7 @@ from contracts.prediction import Input, PredictRequest
 from functions.inference.tasks.reading import (
     Context,
     Output,
-    Reader,
+    TaskHead,
     one_of,
     only_texts,
     unknown,
@@ -145,4 +145,4 @@ def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
     ]
 
 
-READER = Reader(mistakes=mistakes, read=read, width=lambda m: len(m.labels), rank=3, windows=True)
+READER = TaskHead(mistakes=mistakes, read=read, width=lambda m: len(m.labels), rank=3, windows=True)

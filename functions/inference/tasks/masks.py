@@ -12,7 +12,7 @@ from contracts.prediction import Input, PredictRequest
 from functions.inference.tasks.reading import (
     Context,
     Output,
-    Reader,
+    TaskHead,
     only_texts,
     unknown,
     whole_number,
@@ -57,7 +57,7 @@ def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
     return found
 
 
-READER = Reader(
+READER = TaskHead(
     mistakes=mistakes,
     read=read,
     width=lambda manifest: int(manifest.details["vocabulary"]),

@@ -14,7 +14,7 @@ from functions.inference.tasks.reading import (
     Context,
     Output,
     Parameters,
-    Reader,
+    TaskHead,
     Text,
     flag,
     only_texts,
@@ -51,7 +51,7 @@ def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
     return [*found, *flag(request.parameters, "raw_scores")]
 
 
-READER = Reader(
+READER = TaskHead(
     mistakes=mistakes,
     texts=texts,
     read=read,

@@ -47,7 +47,7 @@ def unlimited(manifest: Manifest, parameters: Parameters) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reader:
+class TaskHead:
     """One task of an encoder.
 
     `mistakes` lists what is wrong with a request, `most` says how many outputs surely fit one answer, `texts`
@@ -99,7 +99,7 @@ def whole_number(parameters: Parameters, key: str, low: int, high: int) -> list[
     return [Mistake(pointer=pointer("parameters", key), detail=detail)]
 
 
-def share(parameters: Parameters, key: str) -> list[Mistake]:
+def unit_interval(parameters: Parameters, key: str) -> list[Mistake]:
     """A mistake where the parameter is there and is no number from 0 to 1."""
     value = parameters.get(key, 0)
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:

@@ -16,7 +16,7 @@ from functions.inference.tasks.reading import (
     Context,
     Output,
     Parameters,
-    Reader,
+    TaskHead,
     Text,
     flag,
     only_texts,
@@ -70,7 +70,7 @@ def _are_labels(names: object) -> bool:
     )
 
 
-READER = Reader(
+READER = TaskHead(
     mistakes=mistakes,
     texts=texts,
     read=read,

@@ -1,0 +1,1 @@
+"""Each family beside the library that its models come from."""

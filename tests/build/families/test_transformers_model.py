@@ -1,0 +1,69 @@
+"""A model is loaded from its files, every weight of it, or refused with what is missing or left over."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import transformers
+from safetensors.torch import load_file, save_file
+
+from build.errors import SourceError
+from build.families.transformers_model import load
+from tests.fixtures.models.tiny_bert import classifier, encoder, headed
+
+CLASSIFIER = transformers.AutoModelForSequenceClassification
+
+
+def without(folder: Path, start: str) -> Path:
+    """The folder with no weights whose names begin so."""
+    path = folder / "model.safetensors"
+    weights = load_file(path)
+    kept = {name: weight for name, weight in weights.items() if not name.startswith(start)}
+    assert len(kept) < len(weights)
+    save_file(kept, path, metadata={"format": "pt"})
+    return folder
+
+
+def shallower(folder: Path) -> Path:
+    """The folder with a config that speaks of one layer fewer."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text("utf-8"))
+    config["num_hidden_layers"] -= 1
+    path.write_text(json.dumps(config), "utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (
+            lambda folder: without(folder, "bert.encoder.layer.1."),
+            r"lack bert\.encoder\.layer\.1\.attention\.output\.LayerNorm\.bias.* and 13 more, which Bert",
+        ),
+        (lambda folder: without(folder, "classifier."), r"lack classifier\.bias, classifier\.weight,"),
+        (lambda folder: without(folder, "bert.pooler."), r"lack bert\.pooler\.dense\.bias, bert"),
+        (shallower, r"have .*encoder\.layer\.1\..* and 13 more, which config\.json leaves no place"),
+    ],
+    ids=["a layer", "the head", "the pooler", "a layer too many"],
+)  # fmt: skip
+def test_weights_that_are_missing_or_left_over_are_named(
+    tmp_path: Path, spoil: Callable[[Path], Path], told: str
+) -> None:
+    folder = spoil(classifier(tmp_path / "source"))
+    with pytest.raises(SourceError, match=told) as found:
+        load(CLASSIFIER, folder)
+    assert re.search("; (save the model again|correct its number of layers)", str(found.value))
+
+
+def test_what_nothing_reads_may_be_missing_and_the_head_of_another_task_be_left(
+    tmp_path: Path,
+) -> None:
+    for folder in (
+        without(encoder(tmp_path / "encoder"), "pooler."),
+        headed(tmp_path / "masked", "BertForMaskedLM"),
+    ):
+        model = load(transformers.AutoModel, folder, unused=("pooler.",))
+        assert not model.training
+        assert {str(weight.dtype) for weight in model.parameters()} == {"torch.float32"}

@@ -1,0 +1,143 @@
+"""Whole builds of word vectors: read, made small, compared with the file itself, sealed and served."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gensim.models import KeyedVectors
+
+import build
+from build.errors import SourceError
+from build.evaluation.gate import measure
+from build.evaluation.rows import read_rows
+from build.evaluation.word_similarity import WordFigures
+from contracts.manifest import verify
+from contracts.prediction import PredictRequest
+from contracts.specs import Gate
+from contracts.tasks import Task
+from functions.inference.engine import Engine
+from tests.fixtures.models.tiny_bert import deployment, write_rows
+from tests.fixtures.models.word_files import TINY, as_text, trained
+from turnout.calling import describe
+
+WORDS = Task.WORD_VECTORS
+
+
+def wordsim(path: Path) -> Path:
+    """WordSim-353 as gensim ships it, in the form of rows."""
+    lines = trained("wordsim353.tsv").read_text("utf-8").splitlines()
+    pairs = [line.split("\t") for line in lines if not line.startswith("#")]
+    documents: list[Any] = [{"text": a, "other": b, "score": float(s)} for a, b, s in pairs]
+    return write_rows(path, documents)
+
+
+def test_a_file_of_vectors_is_built_proven_and_served(tmp_path: Path) -> None:
+    rows, out = wordsim(tmp_path / "rows.jsonl"), tmp_path / "models.out"
+    source = Path(shutil.copyfile(trained("lee_fasttext_new.bin"), tmp_path / "lee.bin"))
+    build.run(build.plan(deployment(source, rows, WORDS), out), out)
+    full, small = (verify(out / "tiny" / tier) for tier in ("gpu", "cpu"))
+    assert (full.recipe, small.recipe) == ("fp32", "int8 rows")
+    assert (small.precision, small.size < full.size, small.dimensions) == ("int8", True, 10)
+    names = {"golden.jsonl", "model.onnx", "table.bin", "vectors.json", "words.txt"}
+    assert {file.path for file in small.files} == names
+    engine = Engine.load(out / "tiny/cpu")
+    asked = {"positive": ["Australian", "people"], "negative": ["unseenly"]}
+    request = PredictRequest(inputs=("police", asked), parameters={"nearest": 4})
+    outputs = engine.predict(request).outputs
+    assert [len(output["nearest"]) for output in outputs] == [4, 4]
+    document = json.loads((out / "tiny/evidence/cpu.json").read_text("utf-8"))
+    assert document["source"] == "fastText .bin file"
+    assert [c["recipe"] for c in document["candidates"]] == ["fp32", "int8 rows"]
+    first = document["candidates"][0]
+    assert (first["cosine_mean"], first["neighbours"]) == pytest.approx((1, 1), abs=1e-3)
+    assert first["spearman_original"] == pytest.approx(first["spearman_built"], abs=1e-6)
+    assert document["pairs"] == 353  # of n-grams, every word has a vector
+    page = (out / "tiny/report.html").read_text("utf-8")
+    assert "of the nearest words are the same" in page
+    assert "On 353 pairs of words" in page
+    assert build.plan(deployment(source, rows, WORDS), out)[0].current
+
+
+def test_the_correlation_with_what_people_say_is_gensims(tmp_path: Path) -> None:
+    path = trained("euclidean_vectors.bin")
+    theirs = KeyedVectors.load_word2vec_format(str(path), binary=True)
+    rows, mistakes = read_rows(wordsim(tmp_path / "rows.jsonl"), WORDS, None)
+    assert mistakes == []
+    asked = [
+        [{"embedding": theirs[w].tolist(), "found": True, "nearest": []} if w in theirs else {"found": False}
+         for w in map(str, row.request.inputs)]
+        for row in rows
+    ]  # fmt: skip
+    figures = measure(WORDS, asked, asked, rows)
+    assert isinstance(figures, WordFigures)
+    (_, right, unknown) = theirs.evaluate_word_pairs(
+        str(trained("wordsim353.tsv")), case_insensitive=False
+    )
+    assert figures.spearman_original == pytest.approx(right.statistic, abs=1e-6)
+    assert figures.pairs == 353 - round(353 * unknown / 100)
+    assert (figures.difference_low, figures.difference_high) == (0, 0)
+    assert figures.found < 1
+
+
+def test_vectors_that_came_out_otherwise_do_not_pass(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "rows.jsonl", [{"text": "a"}, {"text": "b"}])
+    rows = read_rows(path, WORDS, None)[0]
+    right = [[vector([1, 0], "b")], [vector([0, 1], "a")]]
+    wrong = [[vector([1, 1], "b")]] * 2
+    figures = measure(WORDS, wrong, right, rows)
+    assert isinstance(figures, WordFigures)
+    assert figures.cosine_mean == pytest.approx(0.5**0.5)
+    assert (figures.neighbours, figures.pairs) == (0.5, 0)
+    assert len(figures.failures(Gate())) == 2
+
+
+def vector(values: list[float], nearest: str) -> dict[str, Any]:
+    return {"embedding": values, "found": True, "nearest": [{"word": nearest}]}
+
+
+def test_a_wrong_row_in_the_file_stops_the_build_and_leaves_nothing(tmp_path: Path) -> None:
+    source, out = tmp_path / "glove.txt", tmp_path / "models.out"
+    source.write_bytes(as_text(TINY).replace(b"-0.4", b"x").replace(b"queen", b"king"))
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": "king"}])
+    plan = build.plan(deployment(source, rows, WORDS), out)
+    with pytest.raises(SourceError) as caught:
+        build.run(plan, out)
+    assert caught.value.mistakes == (
+        f"{source}: line 2: 'king' stands on line 1 already; correct it, or leave it out",
+        f"{source}: line 3: 'man' has b'x' where a number has to be; correct it, or leave it out",
+    )
+    assert not (out / "tiny").exists()
+
+
+def test_the_command_line_says_in_few_words_what_was_found() -> None:
+    near = [{"word": "queen", "score": 0.8}, {"word": "throne", "score": 0.75}]
+    assert describe({"embedding": [1, 2], "nearest": near}) == "queen 0.80, throne 0.75"
+    assert describe({"found": False, "unknown": ["nobody"]}) == "not known: nobody"
+
+
+def test_rows_without_a_word_of_the_file_are_refused(tmp_path: Path) -> None:
+    source, out = tmp_path / "glove.txt", tmp_path / "models.out"
+    source.write_bytes(as_text(TINY))
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": "nobody"}])
+    with pytest.raises(SourceError, match="has none of the words under `eval`"):
+        build.run(build.plan(deployment(source, rows, WORDS), out), out)
+
+
+def test_every_wrong_row_of_words_is_told(tmp_path: Path) -> None:
+    rows: list[Any] = [
+        {"text": "king"},
+        {"other": "queen"},
+        {"text": "king", "other": "queen"},
+        {"text": "king", "score": 3},
+        {"text": "king", "other": "queen", "score": True},
+    ]
+    path = write_rows(tmp_path / "rows.jsonl", rows)
+    score = '"score" has to be a number that says how alike "text" and "other" are'
+    assert read_rows(path, WORDS, None)[1] == [
+        f'{path}:2: no "text"; every row needs one that is not empty',
+        f"{path}:3: {score}",
+        f'{path}:4: no "other"; every row needs one that is not empty',
+        f"{path}:5: {score}",
+    ]

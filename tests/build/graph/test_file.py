@@ -1,0 +1,150 @@
+"""Graphs whose constants lie in a file beside them: written, read, changed, sealed and served like any other."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import numpy_helper
+from onnx.external_data_helper import uses_external_data
+
+from build.export.fuse import fuse, fused_operators, plain
+from build.export.generator import finish, kv_cache_fusion, prepare_causal
+from build.export.to_onnx import export
+from build.families.reference import feeds_of
+from build.graph.file import beside_of, constant_bytes, save
+from build.proof.candidate import _files, write_manifest
+from build.recipes.recipe import INT8, make
+from build.recipes.weight_only import weights_only
+from build.sources.readers import inspect
+from contracts.manifest import BrokenArtefact, Manifest, verify
+from contracts.prediction import PredictRequest
+from contracts.tasks import Task, Tier
+from functions.inference.engine import Engine
+from functions.inference.session import open_session
+from functions.inference.tokens import Feeds
+from tests.fixtures.models.tiny_bert import classifier, texts
+from tests.fixtures.models.tiny_decoders import PROMPTS, llama
+
+REQUEST = PredictRequest(inputs=tuple(texts(6)))
+
+
+def apart(path: Path, destination: Path) -> Path:
+    """The same graph with its constants beside it."""
+    save(onnx.load(path), destination, most=0)
+    assert beside_of(destination).stat().st_size > 10_000
+    return destination
+
+
+def answers(path: Path, feeds: Sequence[Feeds]) -> NDArray[np.float32]:
+    session = open_session(path, threads=1, device="cpu")
+    names = [node.name for node in session.get_inputs()]
+    return np.concatenate([session.run(None, {n: feed[n] for n in names})[0] for feed in feeds])
+
+
+def test_what_one_file_does_not_hold_lies_beside_it(tmp_path: Path) -> None:
+    table = np.arange(4096, dtype=np.float32).reshape(64, 64)
+    node = onnx.helper.make_node("Gather", ["table", "ids"], ["rows"])
+    ids, rows = (
+        onnx.helper.make_tensor_value_info(name, kind, None)
+        for name, kind in (("ids", onnx.TensorProto.INT64), ("rows", onnx.TensorProto.FLOAT))
+    )
+    constants = [numpy_helper.from_array(table, "table")]
+    model = onnx.helper.make_model(onnx.helper.make_graph([node], "g", [ids], [rows], constants))
+    path, size = tmp_path / "model.onnx", table.nbytes
+    assert constant_bytes(model.graph) == size
+    before = model.SerializeToString()
+    save(model, path, most=size - 1)
+    assert model.SerializeToString() == before  # it can be changed further
+    assert beside_of(path).stat().st_size == size
+    assert path.stat().st_size < 1000
+    assert uses_external_data(onnx.load(path, load_external_data=False).graph.initializer[0])
+    (read,) = onnx.load(path).graph.initializer
+    np.testing.assert_array_equal(numpy_helper.to_array(read), table)
+    save(model, path, most=size)
+    assert not beside_of(path).exists()
+    assert onnx.load(path) == model
+
+
+def test_an_encoder_is_fused_and_quantized_from_such_graphs(tmp_path: Path) -> None:
+    source, _ = inspect(classifier(tmp_path / "source"), Task.TEXT_CLASSIFICATION, None)
+    assert source
+    whole = plain(source, export(source, tmp_path / "exported"), tmp_path / "whole.onnx")
+    parted = apart(whole, tmp_path / "parted.onnx")
+    fused = fuse(source, whole, tmp_path / "fused.onnx")
+    same = fuse(source, parted, tmp_path / "same.onnx")
+    assert fused_operators(same) == fused_operators(fused) != "nothing"
+    feeds = feeds_of(source, [REQUEST])
+    np.testing.assert_allclose(answers(fused, feeds), answers(same, feeds), atol=1e-6)
+    beside = apart(fused, tmp_path / "beside.onnx")
+    for recipe in INT8[:4]:
+        one = make(recipe, whole, fused, tmp_path / "one.onnx", feeds)
+        other = make(recipe, parted, beside, tmp_path / "other.onnx", feeds)
+        assert one.read_bytes() == other.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The same llama prepared as it is, and with its graph's constants beside it."""
+    folder = tmp_path_factory.mktemp("prepared")
+    whole, parted = folder / "whole", folder / "parted"
+    whole.mkdir()
+    prepare_causal(llama(folder / "llama"), whole, 32)
+    shutil.copytree(whole, parted)
+    apart(whole / "model.onnx", parted / "model.onnx")
+    return whole, parted
+
+
+def test_a_model_that_writes_is_finished_from_such_graphs_and_to_them(
+    prepared: tuple[Path, Path], tmp_path: Path
+) -> None:
+    whole, parted = prepared
+    changes = [change for change in (kv_cache_fusion(whole), weights_only(8)) if change]
+    assert len(changes) == 2
+    for name, of in (("one", whole), ("other", parted)):
+        (tmp_path / name).mkdir()
+        finish(of, tmp_path / name, *changes)
+    one, other = (tmp_path / name / "model.onnx" for name in ("one", "other"))
+    assert one.read_bytes() == other.read_bytes()
+    (tmp_path / "large").mkdir()
+    finish(parted, tmp_path / "large", changes[0], most=0)
+    large = tmp_path / "large/model.onnx"
+    assert beside_of(large).stat().st_size > large.stat().st_size
+    assert sorted(path.name for path in large.parent.iterdir()) == ["model.onnx", "model.onnx.data"]
+    open_session(large, threads=1, device="cpu")
+
+
+def test_such_an_artefact_is_sealed_whole_and_served(
+    prepared: tuple[Path, Path], tmp_path: Path
+) -> None:
+    whole, _ = prepared
+    source, _ = inspect(whole.parent / "llama", Task.TEXT_GENERATION, 32)
+    assert source
+    answers = []
+    for name, most in (("small", 1 << 30), ("large", 0)):
+        folder = tmp_path / name
+        folder.mkdir()
+        finish(whole, folder, most=most)
+        shutil.copyfile(source.tokenizer, folder / "tokenizer.json")
+        manifest = Manifest(
+            model="tiny",
+            task=source.task,
+            tier=Tier.CPU,
+            precision="fp32",
+            recipe="fp32",
+            max_tokens=32,
+            details=source.details,
+            toolchain={},
+        )
+        sealed = write_manifest(folder, manifest, files=_files(folder))
+        request = PredictRequest(inputs=tuple(PROMPTS[:3]), parameters={"max_new_tokens": 8})
+        answers.append(Engine.load(folder).predict(request).outputs)
+    assert answers[0] == answers[1]
+    assert "model.onnx.data" in [file.path for file in sealed.files]
+    data = folder / "model.onnx.data"
+    data.write_bytes(data.read_bytes()[:-1] + b"x")
+    with pytest.raises(BrokenArtefact, match=r"model\.onnx\.data"):
+        verify(folder)

@@ -1,0 +1,291 @@
+"""What an artefact answers under an emulated processor, and what becomes of one that does not hold there."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import build
+from build.errors import BuildError
+from build.evaluation.gate import AnswerFigures
+from build.evaluation.metrics import Outputs
+from build.evaluation.rows import Row
+from build.evaluation.teacher_forcing import TEACHER_FORCED
+from build.proof.choose import Candidate
+from build.proof.emulation import (
+    ALONE,
+    BUDGET,
+    FEWEST,
+    FEWEST_WRITTEN,
+    MOST,
+    MOST_INFORMED,
+    STEPS,
+    run_under,
+    sample,
+    sample_size,
+    truncated,
+)
+from build.proof.portability import NOT_CHECKED, check, first_portable, risky
+from build.proof.processors import NOTE, PACKAGES, Processor, known, native, unasked, versions
+from build.proof.worker_client import ROOT
+from build.recipes.recipe import FLOAT, INT8, Recipe
+from build.report.page import report
+from build.step import Step
+from build.workspace.cache import Cache
+from contracts.manifest import read_manifest
+from contracts.prediction import PredictRequest
+from functions.inference.engine import Engine
+from tests.fixtures.models.tiny import artefact
+from tests.fixtures.models.tiny_bert import classifier, deployment, texts, write_rows
+from turnout.building import notes
+
+HERE = Processor(name="here", how="as it is")
+AVX2, GRAVITON2 = (
+    "x86-64 with AVX2, without VNNI and AVX-512",
+    "arm64 with NEON dot products (Graviton2)",
+)
+ROWS = [Row(request=PredictRequest(inputs=(t,))) for t in ("lovely", "awful", "fine fine", "no")]
+PLAIN = next(recipe for recipe in INT8 if recipe.name == "int8")
+FULL = INT8[0]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return artefact(tmp_path_factory.mktemp("artefact") / "cpu")
+
+
+@pytest.fixture(scope="module")
+def step(tmp_path_factory: pytest.TempPathFactory) -> Step:
+    home = tmp_path_factory.mktemp("home")
+    rows = write_rows(home / "rows.jsonl", [{"text": text} for text in texts(4)])
+    (cpu, _) = build.plan(deployment(classifier(home / "model"), rows), home / "out")
+    return replace(cpu, rows=tuple(ROWS))
+
+
+def candidate(folder: Path, recipe: Recipe, outputs: Any = None) -> Candidate:
+    figures = AnswerFigures(
+        metric="accuracy",
+        reference="original",
+        metric_original=1,
+        metric_built=1,
+        difference_low=0,
+        difference_high=0,
+        agreement=1,
+        agreement_low=0,
+        agreement_high=1,
+    )
+    answered = outputs or [Engine.load(folder).predict(row.request).outputs for row in ROWS]
+    return Candidate(
+        folder=folder,
+        recipe=recipe,
+        manifest=read_manifest(folder),
+        figures=figures,
+        failures=(),
+        outputs=tuple(answered),
+    )
+
+
+def processor(name: str) -> Processor:
+    """One that is emulated; the test is skipped, with the reason, where it cannot be."""
+    found = next(one for one in known() if one.name == name)
+    if found.lacking:
+        pytest.skip(f"{name} is not emulated here: {found.lacking}")
+    return found
+
+
+def instructions(of: Processor) -> list[str]:
+    """What numpy finds there."""
+    asked = (
+        "import json, numpy; print(json.dumps(numpy.show_config(mode='dicts')['SIMD Extensions']))"
+    )
+    said = subprocess.run(
+        [*of.under, of.python, "-c", asked],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, **of.environment},
+    ).stdout
+    found: list[str] = json.loads(said)["found"]
+    return found
+
+
+def test_the_emulated_processor_has_avx2_and_nothing_later() -> None:
+    found = instructions(processor(AVX2))
+    assert not [name for name in found if "AVX512" in name or "X86_V4" in name]
+
+
+@pytest.mark.emulated
+def test_the_emulated_graviton_has_dot_products_and_no_vectors_of_any_length() -> None:
+    found = instructions(processor(GRAVITON2))
+    assert "ASIMDDP" in found
+    assert "SVE" not in found
+
+
+@pytest.mark.parametrize("name", [AVX2, pytest.param(GRAVITON2, marks=pytest.mark.emulated)])
+def test_a_model_answers_under_emulation_as_it_does_here(folder: Path, name: str) -> None:
+    plain: list[Outputs] = [[{}]] * len(ROWS)
+    told: list[str] = []
+    there = run_under(processor(name), folder, ROWS, plain, told.append)
+    here = run_under(HERE, folder, ROWS, plain)
+    assert [o[0]["label"] for o in there] == [o[0]["label"] for o in here]
+    assert [o[0]["score"] for o in there] == pytest.approx([o[0]["score"] for o in here], abs=1e-6)
+    assert sorted(text[:6] for text in told) == ["1 of 4", "2 of 4", "3 of 4", "4 of 4"]
+    assert "with" in native()
+
+
+def test_what_asks_elsewhere_needs_no_more_than_the_packages_that_are_put_there() -> None:
+    """The small systems hold these alone; anything heavier that the worker came to import would end it there."""
+    asked = (
+        "import sys, build.worker, build.answer, functions.inference.engine as e;"
+        "from functions.inference import encoder, generation, seq2seq;"
+        "print(*{m.split('.')[0] for m in sys.modules} - set(sys.stdlib_module_names))"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", asked], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
+    ours = {"__main__", "_distutils_hack", "build", "contracts", "functions"}
+    # What ONNX Runtime's own start brings where it is installed, and does without elsewhere.
+    assert set(said.split()) - ours <= {*PACKAGES, "flatbuffers", "google", "packaging"}
+
+
+def test_an_emulator_that_cannot_run_it_is_an_error_that_names_the_artefact(folder: Path) -> None:
+    broken = Processor(name="broken", how="false", under=("false",))
+    with pytest.raises(BuildError, match="cpu cannot be asked: its process ended with 1"):
+        run_under(broken, folder, ROWS, [[{}]] * len(ROWS))
+
+
+def test_a_candidate_that_answers_otherwise_elsewhere_gives_way_to_the_next(
+    folder: Path, step: Step, tmp_path: Path
+) -> None:
+    other = [[{"label": "so-so"}]] * len(ROWS)
+    failing = replace(candidate(folder, FULL, other), folder=folder)
+    cache = Cache(tmp_path)
+    wrong, seen = check(step, failing, cache, [HERE])
+    assert wrong == "on here: same answer as here 0.2500, below 0.98"
+    assert [entry["verdict"] for entry in seen] == ["measured here", wrong[9:]]
+    good = candidate(folder, PLAIN)
+    found = first_portable(step, [failing, good], cache, [HERE])
+    assert found.chosen is good
+    assert found.wrong == {folder: wrong}
+    assert found.seen[-1]["verdict"] == "holds"
+
+
+def test_where_nothing_holds_elsewhere_full_precision_ships(
+    folder: Path, step: Step, tmp_path: Path
+) -> None:
+    other = [[{"label": "so-so"}]] * len(ROWS)
+    failing = [candidate(folder, recipe, other) for recipe in (FULL, PLAIN)]
+    exact = candidate(folder, FLOAT[0])
+    found = first_portable(step, [*failing, exact], Cache(tmp_path), [HERE])
+    assert found.chosen is exact
+    assert found.wrong[folder].startswith("on here: same answer")
+    assert first_portable(step, failing, Cache(tmp_path), [HERE]).chosen is None
+
+
+def test_a_processor_that_informs_rules_nothing_out(
+    folder: Path, step: Step, tmp_path: Path
+) -> None:
+    other = [[{"label": "so-so"}]] * len(ROWS)
+    failing = candidate(folder, FULL, other)
+    failure, seen = check(step, failing, Cache(tmp_path), [replace(HERE, decides=False)])
+    assert failure == ""
+    assert seen[-1]["verdict"] == "same answer as here 0.2500, below 0.98"
+
+
+def test_without_an_emulator_what_may_saturate_is_not_shipped(
+    folder: Path, step: Step, tmp_path: Path
+) -> None:
+    assert [risky(recipe) for recipe in (FULL, PLAIN, FLOAT[0])] == [True, False, False]
+    cache, lacking = Cache(tmp_path), [replace(HERE, lacking="apt-get install qemu-user")]
+    failure, seen = check(step, candidate(folder, FULL), cache, lacking)
+    assert failure.endswith("its sums may saturate: apt-get install qemu-user")
+    assert (seen[-1]["rows"], seen[-1]["verdict"]) == (0, NOT_CHECKED)
+    assert seen[-1]["how"] == "not asked: apt-get install qemu-user"
+    assert check(step, candidate(folder, PLAIN), cache, lacking)[0] == ""
+    exact, seen = check(step, candidate(folder, FLOAT[0]), cache, lacking)
+    assert (exact, len(seen)) == ("", 1)
+
+
+def test_only_where_a_tier_can_be_deployed_a_processor_decides(tmp_path: Path) -> None:
+    assert [p.name for p in known(tmp_path) if p.decides] == [AVX2]
+    assert all(p.lacking == "told to" for p in unasked(known(tmp_path), "told to"))
+
+
+def test_an_arm64_system_is_asked_for_until_it_is_there_and_fits(tmp_path: Path) -> None:
+    def lacking() -> str:
+        return next(p.lacking for p in known(tmp_path) if p.name == GRAVITON2)
+
+    assert "make processors" in lacking()
+    if not shutil.which("qemu-aarch64"):
+        pytest.skip("qemu-aarch64 is not installed")
+    (tmp_path / NOTE).write_text(json.dumps({**versions(), "python": "usr/bin/python3.11"}))
+    assert lacking() == ""
+    (tmp_path / NOTE).write_text(json.dumps({**versions(), "numpy": "1.0"}))
+    assert lacking() == "`make processors` again: its numpy differ from those here"
+
+
+def test_a_sample_is_even_and_as_large_as_it_was_asked_to_be() -> None:
+    assert sample(range(61), 60)[:3] == [0, 1, 2]
+    assert len(sample(range(61), 60)) == 60
+    assert sample(range(10), 4) == [0, 2, 5, 7]
+    assert sample([1, 2], 60) == [1, 2]
+
+
+def test_the_larger_a_model_the_fewer_rows_and_never_too_few() -> None:
+    rows = [Row(request=PredictRequest(inputs=("word " * 80,)))] * 100
+    read: list[Outputs] = [[{"label": "fine"}]] * 100
+    written: list[Outputs] = [[dict.fromkeys(TEACHER_FORCED, list(range(200)))]] * 100
+    assert sample_size(HERE, 1, rows, read) == MOST
+    assert sample_size(replace(HERE, decides=False), 1, rows, read) == MOST_INFORMED
+    assert sample_size(HERE, 10**9, rows, read) == FEWEST
+    assert sample_size(HERE, 10**9, rows, written) == FEWEST_WRITTEN
+    assert sample_size(HERE, 40_000_000, rows, written) == int(
+        BUDGET / 40e6 / (100 + ALONE * STEPS)
+    )
+
+
+def test_a_model_that_writes_is_led_along_the_first_tokens_alone() -> None:
+    outputs = [{**dict.fromkeys(TEACHER_FORCED, list(range(50))), "tokens": 3}]
+    assert truncated(outputs) == [
+        {**dict.fromkeys(TEACHER_FORCED, list(range(STEPS))), "tokens": 3}
+    ]
+    assert truncated([{"label": "fine"}]) == [{"label": "fine"}]
+
+
+def test_the_table_says_what_was_passed_over_and_where_answers_differ() -> None:
+    seen = [
+        {"name": native(), "verdict": "measured here"},
+        {"name": AVX2, "verdict": "holds"},
+        {"name": "other", "verdict": NOT_CHECKED},
+        {"name": GRAVITON2, "verdict": "same answer as here 0.9000, below 0.98"},
+    ]
+    over = [{"recipe": "int8 full range", "why": f"on {AVX2}: same answer as here 0.97"}]
+    assert notes({"recipe": "int8", "processors": seen, "passed_over": over}) == [
+        f"int8 ships rather than int8 full range: on {AVX2}: same answer as here 0.97",
+        f"on {GRAVITON2}: same answer as here 0.9000, below 0.98",
+    ]
+
+
+def test_the_page_says_why_something_else_ships(tmp_path: Path) -> None:
+    """With what was not asked marked as such, rather than as wholly different."""
+    seen = [
+        {"name": AVX2, "how": "emulated", "rows": 60, "same": 0.95, "verdict": "below 0.98"},
+        {"name": GRAVITON2, "how": "not asked", "rows": 0, "same": 0.0, "verdict": NOT_CHECKED},
+    ]
+    home, out = tmp_path / "home", tmp_path / "out"
+    home.mkdir()
+    rows = write_rows(home / "rows.jsonl", [{"text": text} for text in texts(4)])
+    asked = deployment(classifier(home / "model"), rows, cpu=None)
+    build.run(build.plan(asked, out), out)
+    document = json.loads((out / "tiny/evidence/gpu.json").read_text("utf-8"))
+    over = [{"recipe": "int8 full range", "why": "on <that>: same answer as here 0.95"}]
+    page = report([{**document, "processors": seen, "passed_over": over}], 0.98)
+    assert "fp32 fused ships rather than int8 full range: on &lt;that&gt;: same answer" in page
+    assert "<td class='n'>95.00%</td>" in page
+    assert f"<td class='n'>0</td><td class='n'>–</td><td>{NOT_CHECKED}</td>" in page

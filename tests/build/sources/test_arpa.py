@@ -1,0 +1,248 @@
+"""ARPA files: what is read, what is refused with its line, and the graph that is made of one."""
+
+import gzip
+import random
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from build.families.ngram_graph import coded, graph_of, hashed, in_codes, tokenizer_of
+from build.families.ngram_model import scorer_of
+from build.sources.arpa import parser
+from build.sources.formats import ARPA
+from build.sources.readers import inspect
+from build.sources.source import Unusable
+from contracts.tasks import Task
+from tests.fixtures.models.tiny_ngrams import LITTLE, by_hand, drawn, little, log10
+
+SCORES = Task.LANGUAGE_MODEL_SCORING
+TEXTS = ("the train late", "late late late", "train", "the unheard train of 東京", "")
+
+
+def mistakes_of(path: Path) -> list[str]:
+    with pytest.raises(Unusable) as caught:
+        parser.read(path)
+    return [str(mistake) for mistake in caught.value.args]
+
+
+def session_of(model: Any) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(model.SerializeToString())
+
+
+def scored(session: onnxruntime.InferenceSession, ids: Iterable[int]) -> Any:
+    (found,) = session.run(None, {"input_ids": np.array([list(ids)], np.int64)})
+    return found[0]
+
+
+@pytest.mark.parametrize("name", ["little.arpa", "little.arpa.gz"])
+def test_every_ngram_is_read_packed_or_not(tmp_path: Path, name: str) -> None:
+    path = little(tmp_path / name)
+    model = parser.read(path)
+    assert model.words == ("<unk>", "<s>", "</s>", "the", "train", "late")
+    assert [len(order.keys) for order in model.orders] == [6, 5, 2]
+    plain = little(tmp_path / "plain.arpa")
+    assert {e.words: (e.log10, e.backoff) for e in parser.entries(path)} == by_hand(plain)
+
+
+def test_windows_lines_and_fields_apart_by_tabs_are_read_as_well(tmp_path: Path) -> None:
+    text = LITTLE.replace("the train", "the\ttrain").replace("\n", "\r\n")
+    model = parser.read(little(tmp_path / "a.arpa", text))
+    assert (
+        model.orders[1].keys.tolist()
+        == parser.read(little(tmp_path / "b.arpa")).orders[1].keys.tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "mistakes"),
+    [
+        ("ngram 2=5", "ngram 2=6", ["line 23: 5 2-grams end here, but \\data\\ says 6"]),
+        ("\\end\\\n", "", ["line 26: the file ends without \\end\\, so it is cut short; copy it again"]),
+        ("-0.8\ttrain late\n", "", [
+            "line 22: 4 2-grams end here, but \\data\\ says 5",
+            "line 24: its first 2 words are no 2-gram of the file",
+        ]),
+        ("-0.8\ttrain", "0.8\ttrain", ["line 19: log-probability 0.8 is above 0"]),
+        ("-0.8\ttrain", "nan\ttrain", ["line 19: a number that is not finite; write -99 for what cannot be"]),
+        ("-0.8\ttrain", "-1e300\ttrain", ["line 19: -1e+300 is not finite in 32 bits; write -99 for what cannot be"]),
+        ("<s> the\t-0.15", "<s> the\t-1e300", [
+            "line 17: -1e+300 is not finite in 32 bits; write -99 for what cannot be"
+        ]),
+        ("<s> the\t-0.15", "<s> the\t50", [
+            "line 17: backoff 50 is above 10, so probabilities would be above 1; train it again"
+        ]),
+        ("-0.8\ttrain", "x\ttrain", ["line 19: could not convert string to float: 'x'"]),
+        ("train late\n-0.6", "train tard\n-0.6", ["line 19: 'tard' is not among the 1-grams"]),
+        ("-0.5\t<s> the\t-0.15", "-0.5\t<s>", [
+            "line 17: 2 fields, where a 2-gram has a log-probability and 2 words, then a backoff or nothing"
+        ]),
+        ("-0.2\t<s> the train", "-0.2\t<s> the train\t-1", [
+            "line 24: 5 fields, where a 3-gram has a log-probability and 3 words"
+        ]),
+        ("-0.6\tlate </s>", "-0.6\tthe train", ["line 20: the same n-gram as in a line before"]),
+        ("-0.9\ttrain", "-0.9\tthe", ["line 13: the word 'the' stands twice"]),
+        ("-2.0\t<unk>", "-2.0\tunk", [
+            "line 16: no <unk> among the 1-grams that end here, so words that the model does not know have no "
+            "probability; add it with a low one, such as -7"
+        ]),
+        ("\t</s>\n", "\tsss\n", ["line 16: no </s> among the 1-grams that end here; models of whole texts have it"]),
+        ("\\2-grams:", "\\4-grams:", ["line 16: '\\\\4-grams:' where \\2-grams: should begin"]),
+        ("\\end\\", "\\4-grams:", ["line 27: '\\\\4-grams:' where \\end\\ should be"]),
+        ("\\data\\", "", ["line 8: \\1-grams: before \\data\\"]),
+        ("ngram 1=6\n", "", ["line 4: ngram 2: orders go from 1 up, one by one, to 6"]),
+        ("ngram 1=6\nngram 2=5\nngram 3=2\n", "", ["line 5: \\data\\ tells no numbers, such as: ngram 1=5000"]),
+    ],
+    ids=lambda value: value if isinstance(value, str) and len(value) < 24 else "",
+)  # fmt: skip
+def test_a_mistake_is_told_with_its_line(
+    tmp_path: Path, old: str, new: str, mistakes: list[str]
+) -> None:
+    assert old in LITTLE
+    assert mistakes_of(little(tmp_path / "wrong.arpa", LITTLE.replace(old, new, 1))) == mistakes
+
+
+def test_mistakes_are_told_together_and_ten_at_most(tmp_path: Path) -> None:
+    text = LITTLE.replace("-0.6\tlate", "0.6\tlate").replace("-0.3\tlate", "0.3\tlate")
+    assert mistakes_of(little(tmp_path / "two.arpa", text)) == [
+        "line 20: log-probability 0.6 is above 0",
+        "line 21: log-probability 0.3 is above 0",
+    ]
+    many = LITTLE.replace("\n-", "\n")
+    many = many.replace("\\1-grams:\n", "\\1-grams:\n" + "1 word\n" * 20)
+    found = mistakes_of(little(tmp_path / "many.arpa", many))
+    assert len(found) == 11
+    assert found[-1] == "and no further: correct these first"
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "latin.arpa"
+    path.write_bytes(LITTLE.replace("late", "spät").encode("latin-1"))
+    assert mistakes_of(path) == ["line 14: not UTF-8 text at byte 7; save it as UTF-8"]
+    path.write_bytes(b"")
+    assert mistakes_of(path)[0].startswith("line 0: the file ends without")
+    path.write_bytes(b"x" * 100_000)
+    assert mistakes_of(path) == ["line 1: longer than 65536 bytes, as no n-gram is"]
+
+
+def test_a_packed_file_that_is_cut_or_swells_is_refused(tmp_path: Path) -> None:
+    path = little(tmp_path / "cut.arpa.gz")
+    path.write_bytes(path.read_bytes()[:-20])
+    assert "cannot be unpacked" in mistakes_of(path)[0]
+    path.write_bytes(gzip.compress((b"-" * 60_000 + b"\n") * 300))
+    assert "it becomes more than 50 times as long); copy it again" in mistakes_of(path)[0]
+    path.write_bytes(b"no gzip at all")
+    assert "cannot be unpacked (Not a gzipped file" in mistakes_of(path)[0]
+
+
+def test_a_source_says_what_it_is_and_for_what_it_can_be_built(tmp_path: Path) -> None:
+    path = little(tmp_path / "little.arpa.gz")
+    source, mistakes = inspect(path, SCORES, None)
+    assert source
+    assert (mistakes, source.kind, source.max_tokens) == ([], ARPA, 1024)
+    assert source.model_type == "3-grams of 6 words"
+    for task, tokens, mistake in (
+        (Task.TEXT_GENERATION, None, "text-generation cannot be built from n-grams"),
+        (SCORES, 5, "max_tokens 5 is less than twice its order, 3; raise it"),
+    ):
+        source, mistakes = inspect(path, task, tokens)
+        assert source is None
+        assert mistake in mistakes[0]
+
+
+def test_a_score_is_what_a_person_computes(tmp_path: Path) -> None:
+    path = little(tmp_path / "little.arpa")
+    model = parser.read(path)
+    tokenizer = tokenizer_of(model.words)
+    encoding = tokenizer.encode("the train late late of")
+    assert encoding.tokens == ["<s>", "the", "train", "late", "late", "<unk>", "</s>"]
+    found = scored(session_of(graph_of(model)), encoding.ids) / np.log(10)
+    # the; train after both; late with the weights of "the train"; late after "train late", whose weight is 0;
+    # <unk> with those of "late late" and "late"; </s> with none, for nothing begins with <unk>.
+    wanted = [-0.5, -0.2, -0.25 - 0.8, -0.3, 0.10 - 0.05 - 2.0, -1.2]
+    assert found == pytest.approx(wanted, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("order", "words", "density"), [(1, 9, 1), (2, 40, 0.2), (4, 11, 0.3), (6, 5, 0.4)]
+)
+def test_the_graph_is_the_recursion_for_any_order(
+    tmp_path: Path, order: int, words: int, density: float
+) -> None:
+    path = tmp_path / "drawn.arpa"
+    names = drawn(path, order, words, density)
+    model, known = parser.read(path), by_hand(path)
+    tokenizer, session = tokenizer_of(model.words), session_of(graph_of(model))
+    chance = random.Random(7)
+    texts = [[chance.choice([*names, "strange"]) for _ in range(i % 13)] for i in range(150)]
+    tokens = [tuple(tokenizer.encode(" ".join(text)).tokens) for text in texts]
+    asked = scorer_of(path, tokens)
+    for text, seen in zip(texts, tokens, strict=True):
+        found = scored(session, tokenizer.encode(" ".join(text)).ids)
+        grams = [seen[max(0, i - order + 1) : i + 1] for i in range(1, len(seen))]
+        wanted = np.array([log10(known, gram) for gram in grams]) * np.log(10)
+        assert asked(seen) == pytest.approx(wanted.tolist(), abs=1e-12)
+        assert np.abs(found - wanted).max() < 1e-5
+
+
+def test_the_graph_answers_as_pocketsphinx_does(tmp_path: Path) -> None:
+    """Its numbers are whole logarithms to the base 1.0001, each of them rounded."""
+    import pocketsphinx
+
+    path = tmp_path / "drawn.arpa"
+    names = drawn(path, 3, 20, 0.5, closed=True)
+    base = pocketsphinx.LogMath(1.0001)
+    theirs = pocketsphinx.NGramModel(pocketsphinx.Config(), base, str(path))
+    model = parser.read(path)
+    tokenizer, session = tokenizer_of(model.words), session_of(graph_of(model))
+    chance = random.Random(3)
+    for _ in range(100):
+        encoding = tokenizer.encode(" ".join(chance.choice(names) for _ in range(8)))
+        seen = encoding.tokens
+        wanted = [
+            theirs.prob(seen[max(0, i - 2) : i + 1][::-1]) * np.log(1.0001)
+            for i in range(1, len(seen))
+        ]
+        assert scored(session, encoding.ids) == pytest.approx(wanted, abs=5e-4)
+
+
+@pytest.mark.parametrize("most", [60, 1 << 20, 1 << 40, 1 << 52])
+def test_a_table_finds_what_is_in_it_and_nothing_else(most: int) -> None:
+    random_ = np.random.default_rng(0)
+    keys = np.unique(random_.integers(0, most, 5000)) if most > 5000 else np.arange(0, most, 3)
+    table = hashed(keys, most)
+    others = np.setdiff1d(random_.integers(0, most, 20_000), keys)
+    for asked, there in ((keys, True), (others, False)):
+        hashes = asked * table.multiplier % (1 << table.bits)
+        bucket, rest = hashes >> table.rest_bits, hashes & ((1 << table.rest_bits) - 1)
+        places = table.starts[bucket][:, None] + np.arange(table.slots)
+        hit = (table.rests[places] == rest[:, None]) & (places < table.starts[bucket + 1][:, None])
+        assert hit.sum(axis=1).tolist() == [int(there)] * len(asked)
+        if there:
+            assert table.order[(hit * places).sum(axis=1)].tolist() == list(range(len(keys)))
+
+
+def test_few_values_keep_their_own_codes_and_many_share_256(tmp_path: Path) -> None:
+    few = np.array([0.0, -1.5, 0.25, -1.5], np.float32)
+    book, codes = coded(few)
+    assert book[codes].tolist() == few.tolist()
+    many = np.append(np.random.default_rng(0).normal(-3, 1, 100_000), [0.0] * 9).astype(np.float32)
+    book, codes = coded(many)
+    assert (len(book), str(codes.dtype)) == (256, "uint8")
+    assert (book[codes][-9:] == 0).all()
+    assert np.abs(book[codes] - many).max() < (many.max() - many.min()) / 255
+    far = np.append(many, np.float32(-228))  # the probability of <s>, which nothing but <s> has
+    book, codes = coded(far)
+    assert book[codes][-1] == far[-1]
+    assert np.abs(book[codes] - far).max() < (many.max() - many.min()) / 250
+    path = tmp_path / "drawn.arpa"
+    drawn(path, 3, 30, 0.3)
+    model = graph_of(parser.read(path))
+    whole, ids = session_of(model), [1, 7, 9, 4, 11, 2]
+    size = model.ByteSize()
+    in_codes(model.graph)
+    assert model.ByteSize() < size
+    assert scored(session_of(model), ids) == pytest.approx(scored(whole, ids).tolist(), abs=0.03)

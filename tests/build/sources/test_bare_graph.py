@@ -1,0 +1,179 @@
+"""Bare graphs: their data, their tokenizer and their labels belong to them, or they are refused."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+import build
+from build.errors import SourceError
+from build.sources.readers import inspect
+from build.sources.source import Source
+from contracts.specs import Hints
+from contracts.tasks import Task
+from tests.fixtures.models import tiny_bert
+from tests.fixtures.models.tiny_bare import ROWS, bare, table
+from tests.fixtures.models.tiny_bert import CPU, LABELS, deployment, write_rows
+from tests.fixtures.models.tiny_recurrent import torchscript
+
+CLASSES = Task.TEXT_CLASSIFICATION
+
+
+def read(folder: Path, labels: tuple[str, ...] = LABELS) -> Source:
+    source, mistakes = inspect(folder, CLASSES, None, Hints(labels=labels))
+    assert mistakes == []
+    assert source
+    return source
+
+
+@pytest.mark.parametrize("data", ["weights", "model.onnx.data", "model.weight.0"])
+def test_other_weights_are_another_source_whatever_their_file_is_called(
+    tmp_path: Path, data: str
+) -> None:
+    folder = bare(tmp_path / "bare", data=data)
+    before = read(folder).digest
+    assert read(folder).digest == before
+    whole = bytearray((folder / data).read_bytes())
+    whole[0] ^= 1
+    (folder / data).write_bytes(whole)
+    assert read(folder).digest != before
+
+
+def test_a_file_is_the_same_source_whatever_else_lies_around_it(tmp_path: Path) -> None:
+    folder = bare(tmp_path / "bare", data="weights")
+    path = folder / "model.onnx"
+    before = read(path).digest
+    (folder / "models.out/tiny/cpu").mkdir(parents=True)
+    for name in ("models.out/tiny/cpu/model.onnx", "other.onnx", "package.json"):
+        (folder / name).write_text("{}", "utf-8")
+    assert read(path).digest == before
+    for name in ("tokenizer.json", "weights"):
+        kept = (folder / name).read_bytes()
+        (folder / name).write_bytes(kept + b"\n")
+        assert read(path).digest != before
+        (folder / name).write_bytes(kept)
+    assert read(path).digest == before
+    (folder / "config.json").write_text('{"pad_token_id": 1}', "utf-8")
+    assert read(path).digest != before
+
+
+def mistakes_of(folder: Path, labels: tuple[str, ...] = LABELS) -> list[str]:
+    source, mistakes = inspect(folder, CLASSES, None, Hints(labels=labels))
+    assert source is None
+    return [mistake.removeprefix(f"{folder}: ") for mistake in mistakes]
+
+
+@pytest.mark.parametrize("data", ["", "weights"])
+def test_a_tokenizer_of_more_tokens_than_the_embedding_has_rows_is_refused_when_read(
+    tmp_path: Path, data: str
+) -> None:
+    assert mistakes_of(bare(tmp_path / "short", table(ROWS - 5), data=data)) == [
+        f"tokenizer.json makes ids up to {ROWS - 1}, but the embedding has {ROWS - 5} rows; "
+        "name the tokenizer.json that belongs to the model as `tokenizer`"
+    ]
+    assert read(bare(tmp_path / "long", table(ROWS + 5), data=data))
+
+
+def test_what_is_looked_up_otherwise_than_by_tokens_says_nothing_of_them(tmp_path: Path) -> None:
+    folder = bare(tmp_path / "bare", table(rows=2))
+    model = onnx.load(folder / "model.onnx")
+    cast, gather, *rest = model.graph.node
+    zero = numpy_helper.from_array(np.array(0, np.int64), "zero")
+    less = helper.make_node("Less", ["input_ids", "zero"], ["below"])
+    cast.input[0] = "below"
+    del model.graph.node[:]
+    model.graph.node.extend([less, cast, gather, *rest])
+    model.graph.initializer.append(zero)
+    onnx.save(model, folder / "model.onnx")
+    assert read(folder)
+    cast.input[0] = "input_ids"
+    model.graph.node[1].CopyFrom(cast)
+    onnx.save(model, folder / "model.onnx")
+    assert "but the embedding has 2 rows" in mistakes_of(folder)[0]
+
+
+@pytest.mark.parametrize(("part", "field"), [("node", "input"), ("initializer", "raw_data")])
+def test_a_node_or_constant_that_is_not_whole_is_refused(
+    tmp_path: Path, part: str, field: str
+) -> None:
+    folder = bare(tmp_path / "bare")
+    model = onnx.load(folder / "model.onnx")
+    for entry in getattr(model.graph, part):
+        entry.ClearField(field)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    assert mistakes_of(folder)[0].startswith("has a node or constant that is not whole")
+
+
+def network(path: Path, rows: int, width: int, *, pooled: bool = True) -> Path:
+    """The same as TorchScript, which says neither how many rows nor how many outputs there are."""
+    import torch
+
+    class Mean(torch.nn.Module):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(rows, width)
+
+        def forward(self, input_ids: Any) -> Any:
+            found = self.table(input_ids)
+            return found.mean(1) if pooled else found
+
+    torch.manual_seed(3)
+    return torchscript(path, Mean())
+
+
+def refusal(source: Path, tmp_path: Path, labels: tuple[str, ...] = LABELS) -> str:
+    """What a build says of it, before it makes a candidate."""
+    tiny_bert.write_tokenizer(tmp_path)
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in tiny_bert.texts(6)])
+    hints = Hints(tokenizer=tmp_path / "tokenizer.json", labels=labels)
+    asked = deployment(source, rows, cpu=replace(CPU, max_tokens=16), gpu=None, hints=hints)
+    with pytest.raises(SourceError) as caught:
+        build.run(build.plan(asked, tmp_path / "out"), tmp_path / "out")
+    assert not (tmp_path / "out/tiny").exists()
+    return caught.value.mistakes[0]
+
+
+def test_the_rows_of_a_graph_that_does_not_say_them_are_looked_at_before_it_is_asked(
+    tmp_path: Path,
+) -> None:
+    path = network(tmp_path / "network.pt", ROWS - 5, len(LABELS))
+    assert refusal(path, tmp_path).startswith(
+        f"{path}: tokenizer.json makes ids up to {ROWS - 1}, but the embedding has {ROWS - 5} rows"
+    )
+
+
+@pytest.mark.parametrize("labels", [LABELS[:2], (*LABELS, "more")])
+def test_labels_that_are_too_few_or_too_many_are_refused(
+    tmp_path: Path, labels: tuple[str, ...]
+) -> None:
+    wanted = (
+        f"answers 3 numbers, but there are {len(labels)} labels; "
+        "name each of its outputs in `labels`"
+    )
+    assert mistakes_of(bare(tmp_path / "said"), labels) == [wanted]
+    for number, path in enumerate(
+        (
+            bare(tmp_path / "unsaid", said=False) / "model.onnx",
+            network(tmp_path / "network.pt", ROWS, 3),
+        )
+    ):
+        (tmp_path / str(number)).mkdir()
+        assert refusal(path, tmp_path / str(number), labels) == f"{path}: {wanted}"
+
+
+def test_an_answer_of_other_axes_than_the_task_has_is_refused(tmp_path: Path) -> None:
+    path = network(tmp_path / "network.pt", ROWS, 3, pooled=False)
+    assert refusal(path, tmp_path).endswith(
+        ", 3], but text-classification needs 2 axes; correct `task`"
+    )
+
+
+def test_one_output_may_stand_for_two_labels(tmp_path: Path) -> None:
+    assert read(bare(tmp_path / "pair", table(width=1)), LABELS[:2])
+    assert mistakes_of(bare(tmp_path / "three", table(width=1)))[0].startswith(
+        "answers 1 number, but there are 3 labels"
+    )

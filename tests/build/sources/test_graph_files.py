@@ -1,0 +1,257 @@
+"""Bare graphs as sources: ONNX and TorchScript, whole, broken and hostile."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import build
+from build.export.fuse import plain
+from build.export.to_onnx import export
+from build.families.reference import answers
+from build.sources.formats import ONNX, TORCHSCRIPT
+from build.sources.readers import inspect
+from build.sources.source import Source
+from build.workspace.quiet import quiet
+from contracts.manifest import verify
+from contracts.prediction import PredictRequest
+from contracts.specs import Hints
+from contracts.tasks import Task
+from functions.inference.engine import Engine
+from tests.fixtures.models.tiny_bert import (
+    CPU,
+    LABELS,
+    classifier,
+    deployment,
+    encoder,
+    texts,
+    write_rows,
+)
+
+TEXTS = texts(24)
+CLASSES = Task.TEXT_CLASSIFICATION
+REQUESTS = [PredictRequest(inputs=(text,)) for text in TEXTS]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Hugging Face classifier, the same as ONNX with its files beside it, and as TorchScript."""
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    folder = tmp_path_factory.mktemp("home")
+    source, _ = inspect(classifier(folder / "hf"), CLASSES, None)
+    assert source
+    export(source, folder / "exported")
+    (folder / "onnx").mkdir()
+    shutil.copy(folder / "exported/model.onnx", folder / "onnx/model.onnx")
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(folder / "hf" / name, folder / "onnx" / name)
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder / "hf", torchscript=True, attn_implementation="eager"
+    ).eval()
+    example = torch.ones((2, 8), dtype=torch.int64)
+    with quiet(), torch.no_grad():
+        torch.jit.trace(model, (example, example, example), check_trace=False).save(
+            folder / "bert.pt"
+        )
+    write_rows(folder / "rows.jsonl", [{"text": text} for text in TEXTS])
+    return folder
+
+
+def read(path: Path, task: Task = CLASSES, max_tokens: int | None = None, **hints: Any) -> Source:
+    source, mistakes = inspect(path, task, max_tokens, Hints(**hints))
+    assert mistakes == []
+    assert source
+    return source
+
+
+def mistakes_of(path: Path, task: Task = CLASSES, **hints: Any) -> list[str]:
+    source, mistakes = inspect(path, task, None, Hints(**hints))
+    assert source is None
+    return [mistake.removeprefix(f"{path}: ") for mistake in mistakes]
+
+
+def outputs(source: Source, folder: Path) -> list[dict[str, Any]]:
+    """What the source itself answers."""
+    graph = plain(source, export(source, folder / "again"), folder / "plain.onnx")
+    return [found[0] for found in answers(source, REQUESTS, graph)]
+
+
+def assert_same(found: list[dict[str, Any]], right: list[dict[str, Any]]) -> None:
+    assert [o["label"] for o in found] == [o["label"] for o in right]
+    np.testing.assert_allclose([o["score"] for o in found], [o["score"] for o in right], atol=1e-5)
+
+
+def test_an_onnx_folder_answers_as_the_model_it_was_made_from(home: Path, tmp_path: Path) -> None:
+    source = read(home / "onnx")
+    assert (source.kind, source.labels, source.max_tokens, source.heads) == (ONNX, LABELS, 32, 4)
+    right = [found[0] for found in answers(read(home / "hf"), REQUESTS)]
+    assert_same(outputs(source, tmp_path), right)
+
+
+def test_a_torchscript_file_answers_as_the_model_it_was_made_from(
+    home: Path, tmp_path: Path
+) -> None:
+    source = read(
+        home / "bert.pt",
+        max_tokens=32,
+        tokenizer=home / "hf/tokenizer.json",
+        labels=LABELS,
+    )
+    assert (source.kind, source.inputs) == (
+        TORCHSCRIPT,
+        ("input_ids", "attention_mask", "token_type_ids"),
+    )
+    right = [found[0] for found in answers(read(home / "hf"), REQUESTS)]
+    assert_same(outputs(source, tmp_path), right)
+    graph = plain(source, export(source, tmp_path / "twice"), tmp_path / "graph.onnx")
+    assert [node.name for node in onnx.load(graph).graph.input] == list(source.inputs)
+
+
+@pytest.mark.parametrize("name", ["onnx", "bert.pt"])
+def test_a_bare_graph_is_built_proven_and_served(home: Path, tmp_path: Path, name: str) -> None:
+    hints = Hints(tokenizer=home / "hf/tokenizer.json", labels=LABELS)
+    cpu = CPU if name == "onnx" else type(CPU)(objective="size", portable=False, max_tokens=32)
+    asked = deployment(home / name, home / "rows.jsonl", cpu=cpu, gpu=None, hints=hints)
+    build.run(build.plan(asked, tmp_path), tmp_path)
+    manifest = verify(tmp_path / "tiny/cpu")
+    assert manifest.precision == "int8"
+    assert manifest.provenance["kind"] in (ONNX, TORCHSCRIPT)
+    assert manifest.provenance["gate"]["reference"] == "original"
+    engine = Engine.load(tmp_path / "tiny/cpu")
+    assert {o["label"] for o in (engine.predict(r).outputs[0] for r in REQUESTS)} <= set(LABELS)
+
+
+def test_what_is_quantized_already_ships_as_it_was(home: Path, tmp_path: Path) -> None:
+    from onnxruntime.quantization import quantize_dynamic
+
+    folder = shutil.copytree(home / "onnx", tmp_path / "quantized")
+    quantize_dynamic(home / "onnx/model.onnx", folder / "model.onnx", reduce_range=True)
+    source = read(folder)
+    assert source.quantized
+    asked = deployment(folder, home / "rows.jsonl", cpu=CPU, gpu=None)
+    out = tmp_path / "out"
+    build.run(build.plan(asked, out), out)
+    seen = verify(out / "tiny/cpu").provenance["processors"]
+    assert seen[0]["verdict"] == "measured here"
+    assert {(p["verdict"], p["how"]) for p in seen[1:]} == {
+        ("not checked", "not asked: `portable` is false")
+    }
+    tried = deployment(folder, home / "rows.jsonl", cpu=type(CPU)(objective="size"), gpu=None)
+    build.run(build.plan(tried, out), out)
+    manifest = verify(out / "tiny/cpu")
+    assert (manifest.recipe, manifest.precision, manifest.batches) == ("as it was", "int8", False)
+    assert [p["how"][:4] for p in manifest.provenance["processors"]][:2] == ["this", "qemu"]
+
+
+def test_sentence_vectors_of_an_onnx_folder_are_pooled_as_its_modules_say(tmp_path: Path) -> None:
+    source, _ = inspect(encoder(tmp_path / "hf"), Task.FEATURE_EXTRACTION, None)
+    assert source
+    export(source, tmp_path / "exported")
+    folder = shutil.copytree(tmp_path / "hf", tmp_path / "onnx")
+    (folder / "model.safetensors").unlink()
+    shutil.copy(tmp_path / "exported/model.onnx", folder / "model.onnx")
+    found = read(folder, Task.FEATURE_EXTRACTION)
+    assert (found.kind, found.pooling, found.normalize) == (ONNX, "mean", True)
+    graph = plain(found, export(found, tmp_path / "again"), tmp_path / "plain.onnx")
+    one, other = (
+        np.array([o[0]["embedding"] for o in answers(s, REQUESTS, graph)]) for s in (found, source)
+    )
+    np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_inputs_may_have_other_names_and_narrower_types(home: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(home / "onnx", tmp_path / "renamed")
+    model = onnx.load(folder / "model.onnx")
+    for number, node in enumerate(list(model.graph.input)):
+        for other in model.graph.node:
+            other.input[:] = [f"wide_{number}" if n == node.name else n for n in other.input]
+        node.name, node.type.tensor_type.elem_type = f"x{number}", TensorProto.INT32
+        cast = helper.make_node("Cast", [node.name], [f"wide_{number}"], to=TensorProto.INT64)
+        model.graph.node.insert(0, cast)
+    onnx.save(model, folder / "model.onnx")
+    wrong = mistakes_of(folder)
+    assert wrong[0].startswith(
+        "its inputs are x0, x1, x2; say what they are, in this order, as `inputs`"
+    )
+    names = ("input_ids", "attention_mask", "token_type_ids")
+    order = [node.name for node in onnx.load(home / "onnx/model.onnx").graph.input]
+    assert sorted(order) == sorted(names)
+    source = read(folder, inputs=tuple(order))
+    assert_same(outputs(source, tmp_path), outputs(read(home / "onnx"), home))
+
+
+def test_a_script_with_turned_bytes_is_refused(home: Path, tmp_path: Path) -> None:
+    data = bytearray((home / "bert.pt").read_bytes())
+    at = data.rfind(b"PK\x01\x02")
+    data[at : at + 4] = b"XXXX"
+    (tmp_path / "bert.pt").write_bytes(data)
+    (found,) = mistakes_of(tmp_path / "bert.pt")
+    assert found.startswith("cannot be read as a TorchScript file (BadZipFile: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "mistake"),
+    [
+        ("model.onnx", b"", "model.onnx is empty; copy it again"),
+        ("model.onnx", b"\x00\x01 no graph", "model.onnx is not an ONNX file"),
+        ("model.pt", b"PK not really", "a bare graph has no tokenizer"),
+        ("model.gguf", b"GGUF", "text-classification cannot be built from GGUF"),
+        ("model.keras", b"PK", "a Keras file, which may hold code that runs when it is loaded"),
+        ("model.h5", b"\x89HDF", "a Keras file, which may hold code that runs when it is loaded"),
+        ("frozen.pb", b"\n", "a TensorFlow graph alone; name the SavedModel folder"),
+        ("model.bin", b"\x80\x04", "a pickle, which runs code when it is loaded"),
+        ("model.zip", b"PK", "not a model file that can be built; looked for a Hugging Face"),
+    ],
+)
+def test_a_file_that_cannot_be_built_says_what_it_is(
+    tmp_path: Path, name: str, content: bytes, mistake: str
+) -> None:
+    (tmp_path / "tokenizer.json").write_text("{}", "utf-8")
+    (tmp_path / name).write_bytes(content)
+    assert mistakes_of(tmp_path / name)[0].startswith(mistake)
+
+
+def test_a_cut_onnx_file_is_found(home: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(home / "onnx", tmp_path / "cut")
+    whole = (folder / "model.onnx").read_bytes()
+    (folder / "model.onnx").write_bytes(whole[: len(whole) // 2])
+    assert "is not an ONNX file, or cut short" in mistakes_of(folder)[0]
+
+
+def test_all_that_a_bare_graph_needs_is_told_at_once(home: Path) -> None:
+    assert mistakes_of(home / "bert.pt") == [
+        "a bare graph has no tokenizer; name a tokenizer.json as `tokenizer`",
+        "a bare graph has no labels; give `labels`, in the order of its outputs",
+        "a bare graph does not say how many tokens it reads; give max_tokens in its tier's table",
+    ]
+
+
+def test_a_folder_of_two_kinds_is_refused(home: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(home / "hf", tmp_path / "both")
+    shutil.copy(home / "onnx/model.onnx", folder / "model.onnx")
+    assert mistakes_of(folder)[0].startswith(
+        "holds model.onnx and model.safetensors; name the .onnx"
+    )
+    assert read(folder / "model.onnx").kind == ONNX
+    (tmp_path / "two").mkdir()
+    for name in ("a.onnx", "b.onnx"):
+        shutil.copy(home / "onnx/model.onnx", tmp_path / "two" / name)
+    assert mistakes_of(tmp_path / "two") == [
+        "holds a.onnx, b.onnx; name the one to build as `source`"
+    ]
+
+
+def test_labels_of_an_onnx_graph_may_stand_in_models_toml(home: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(home / "onnx", tmp_path / "bare")
+    (folder / "config.json").write_text(json.dumps({"max_position_embeddings": 32}), "utf-8")
+    assert mistakes_of(folder)[0].startswith(
+        "no config.json with `id2label` beside it; give `labels`"
+    )
+    assert read(folder, labels=("x", "y", "z")).labels == ("x", "y", "z")

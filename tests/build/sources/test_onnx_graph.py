@@ -1,0 +1,123 @@
+"""ONNX files that are not what they say: data elsewhere, operators that nobody has, nothing that is answered."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from build.sources.readers import inspect
+from contracts.specs import Hints
+from contracts.tasks import Task
+from tests.fixtures.models.tiny_bert import LABELS
+
+
+def mistakes_of(path: Path) -> list[str]:
+    source, mistakes = inspect(path, Task.TEXT_CLASSIFICATION, None, Hints(labels=LABELS))
+    assert source is None
+    return [mistake.removeprefix(f"{path}: ") for mistake in mistakes]
+
+
+def external(folder: Path, location: str, *, length: int = 16) -> Path:
+    """An ONNX file whose one weight lies at a location outside of it."""
+    folder.mkdir()
+    tensor = numpy_helper.from_array(np.zeros(4, np.float32), "w")
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", "0"), ("length", str(length))):
+        tensor.external_data.add(key=key, value=value)
+    inputs = [helper.make_tensor_value_info("input_ids", TensorProto.INT64, ["b", "t"])]
+    output = [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["b", 3])]
+    node = helper.make_node("Identity", ["w"], ["y"])
+    graph = helper.make_graph([node], "g", inputs, output, [tensor])
+    path = folder / "model.onnx"
+    path.write_bytes(helper.make_model(graph).SerializeToString())
+    (folder / "tokenizer.json").write_text("{}", "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("location", "mistake"),
+    [
+        ("../secret.bin", "keeps w at '../secret.bin', outside of its folder; this is not read"),
+        ("/etc/passwd", "keeps w at '/etc/passwd', outside of its folder; this is not read"),
+        ("", "keeps w at '', outside of its folder; this is not read"),
+        ("link.bin", "keeps w at 'link.bin', outside of its folder; this is not read"),
+        ("weights.bin", "keeps w in weights.bin, which is not there; copy it too"),
+        ("short.bin", "copy it again"),
+    ],
+)
+def test_external_data_are_read_from_the_folder_and_nowhere_else(
+    tmp_path: Path, location: str, mistake: str
+) -> None:
+    (tmp_path / "secret.bin").write_bytes(bytes(16))
+    path = external(tmp_path / "graph", location)
+    (path.parent / "link.bin").symlink_to(tmp_path / "secret.bin")
+    (path.parent / "short.bin").write_bytes(bytes(3))
+    (found,) = mistakes_of(path)
+    assert found.endswith(mistake)
+
+
+@pytest.mark.parametrize("said", [{"offset": "-16"}, {"offset": "abc"}, {"length": "-1"}])
+def test_places_of_external_data_are_whole_numbers(tmp_path: Path, said: dict[str, str]) -> None:
+    path = external(tmp_path / "graph", "weights.bin")
+    (path.parent / "weights.bin").write_bytes(bytes(64))
+    model = onnx.load(path, load_external_data=False)
+    entries = {e.key: e.value for e in model.graph.initializer[0].external_data} | said
+    del model.graph.initializer[0].external_data[:]
+    for key, value in entries.items():
+        model.graph.initializer[0].external_data.add(key=key, value=value)
+    path.write_bytes(model.SerializeToString())
+    (found,) = mistakes_of(path)
+    assert found.endswith("both are whole numbers from 0 up, so export it again")
+
+
+@pytest.mark.parametrize("version", [None, 99])
+def test_a_graph_of_unknown_operators_is_refused(tmp_path: Path, version: int | None) -> None:
+    path = external(tmp_path / "graph", "weights.bin")
+    model = onnx.load(path, load_external_data=False)
+    del model.opset_import[:]
+    if version:
+        model.opset_import.append(helper.make_opsetid("", version))
+    path.write_bytes(model.SerializeToString())
+    (found,) = mistakes_of(path)
+    assert f"{f'operator set {version}' if version else 'no operator set'}; 1 to " in found
+
+
+def test_an_operator_that_nobody_has_is_named(tmp_path: Path) -> None:
+    path = external(tmp_path / "graph", "weights.bin")
+    model = onnx.load(path, load_external_data=False)
+    model.graph.node[0].domain = "strange"
+    path.write_bytes(model.SerializeToString())
+    (found,) = mistakes_of(path)
+    assert found.startswith("model.onnx has the operator strange.Identity, which ONNX Runtime")
+
+
+def test_a_graph_that_answers_nothing_is_refused(tmp_path: Path) -> None:
+    path = external(tmp_path / "graph", "weights.bin")
+    model = onnx.load(path, load_external_data=False)
+    del model.graph.output[:]
+    path.write_bytes(model.SerializeToString())
+    (found,) = mistakes_of(path)
+    assert found == "model.onnx answers nothing: it has no outputs; export it again"
+
+
+def test_external_data_of_a_node_or_an_inner_graph_are_checked_as_well(tmp_path: Path) -> None:
+    path = external(tmp_path / "graph", "../secret.bin")
+    model = onnx.load(path, load_external_data=False)
+    (tensor,) = model.graph.initializer
+    inner = helper.make_graph(
+        [helper.make_node("Identity", ["w"], ["v"])], "inner", [], [], [tensor]
+    )
+    for node in (
+        helper.make_node("Constant", [], ["w"], value=tensor),
+        helper.make_node("If", ["c"], ["w"], then_branch=inner, else_branch=inner),
+    ):
+        changed = onnx.ModelProto()
+        changed.CopyFrom(model)
+        del changed.graph.initializer[:]
+        changed.graph.node.insert(0, node)
+        path.write_bytes(changed.SerializeToString())
+        (found,) = mistakes_of(path)
+        assert found.endswith("outside of its folder; this is not read")

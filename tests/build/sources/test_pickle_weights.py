@@ -1,0 +1,252 @@
+"""Weights in a pickle: read where the user allows it, never run."""
+
+import functools
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import build
+from build.errors import SourceError
+from build.families.reference import answers
+from build.sources.huggingface.weights import unpickled
+from build.sources.readers import inspect
+from build.sources.source import Source
+from contracts.manifest import verify
+from contracts.models_toml import read_models_toml
+from contracts.prediction import PredictRequest
+from contracts.specs import Hints
+from contracts.tasks import Task
+from tests.fixtures.models.tiny_bert import CPU, classifier, deployment, encoder, texts, write_rows
+
+CLASSES = Task.TEXT_CLASSIFICATION
+ALLOWED = Hints(pickle=True)
+REQUEST = PredictRequest(inputs=tuple(texts(8)))
+
+
+@pytest.fixture(scope="module")
+def safe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return classifier(tmp_path_factory.mktemp("safe") / "source")
+
+
+@pytest.fixture
+def folder(safe: Path, tmp_path: Path) -> Path:
+    """The same model with its weights pickled, as transformers did it for years."""
+    import torch
+    from safetensors.torch import load_file
+
+    folder = shutil.copytree(safe, tmp_path / "source")
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    return folder
+
+
+def read(folder: Path) -> Source:
+    source, mistakes = inspect(folder, CLASSES, None, ALLOWED)
+    assert mistakes == []
+    assert source
+    return source
+
+
+@functools.cache
+def shared(torch: Any) -> Any:
+    """One tensor of 4 MB, for many names."""
+    return torch.zeros(1 << 20)
+
+
+class Malicious:
+    """Writes a file when it is unpickled."""
+
+    def __init__(self, victim: Path) -> None:
+        self.victim = victim
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, (f"touch {self.victim}",)
+
+
+def test_without_leave_a_pickle_is_refused_and_the_key_is_named(folder: Path) -> None:
+    source, mistakes = inspect(folder, CLASSES, None)
+    assert source is None
+    assert mistakes == [
+        f"{folder}: no model.safetensors; its weights are a pickle, which can run code when it is loaded; "
+        "`pickle = true` in the model's table has the weights read and nothing run"
+    ]
+
+
+def test_leave_is_given_in_the_model_s_table(tmp_path: Path) -> None:
+    file = tmp_path / "models.toml"
+    table = '[models.old]\nsource = "m"\ntask = "text-classification"\neval = "e"\ncpu = {}\n'
+    file.write_text(table, "utf-8")
+    assert read_models_toml(file).models[0].hints == Hints()
+    file.write_text(table + "pickle = true\n", "utf-8")
+    assert read_models_toml(file).models[0].hints == ALLOWED
+
+
+def test_pickled_weights_are_built_from_and_answer_like_the_safe_ones(
+    safe: Path, folder: Path, tmp_path: Path
+) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in texts(24)])
+    asked = deployment(folder, rows, cpu=CPU, hints=ALLOWED)
+    build.run(build.plan(asked, tmp_path / "out"), tmp_path / "out")
+    for tier in ("cpu", "gpu"):
+        assert verify(tmp_path / "out/tiny" / tier).source_digest == read(folder).digest
+    assert sorted(path.name for path in folder.glob("*.safetensors")) == []
+    kept = unpickled(read(folder), tmp_path / "kept")
+    original, _ = inspect(safe, CLASSES, None)
+    assert original
+    assert answers(kept, [REQUEST]) == answers(original, [REQUEST])
+
+
+def test_shards_are_read_too(safe: Path, folder: Path, tmp_path: Path) -> None:
+    import torch
+
+    weights = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    names = [f"pytorch_model-0000{i}-of-00002.bin" for i in (1, 2)]
+    where = {key: names[number % 2] for number, key in enumerate(weights)}
+    for name in names:
+        torch.save({k: v for k, v in weights.items() if where[k] == name}, folder / name)
+    (folder / "pytorch_model.bin").unlink()
+    index = {"metadata": {}, "weight_map": where}
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index), "utf-8")
+    kept = unpickled(read(folder), tmp_path / "kept")
+    original, _ = inspect(safe, CLASSES, None)
+    assert original
+    assert answers(kept, [REQUEST]) == answers(original, [REQUEST])
+
+
+def test_a_pickle_that_would_run_something_is_refused_and_not_run(
+    folder: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    victim = tmp_path / "victim"
+    torch.save({"weight": Malicious(victim)}, folder / "pytorch_model.bin")
+    with pytest.raises(SourceError, match=r"pytorch_model.bin: asks for \w+.system, which is not"):
+        unpickled(read(folder), tmp_path / "kept")
+    assert not victim.exists()
+
+
+def test_a_build_that_meets_such_a_pickle_leaves_nothing(folder: Path, tmp_path: Path) -> None:
+    import torch
+
+    victim, out = tmp_path / "victim", tmp_path / "out"
+    torch.save({"weight": Malicious(victim)}, folder / "pytorch_model.bin")
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in texts(4)])
+    steps = build.plan(deployment(folder, rows, cpu=CPU, hints=ALLOWED), out)
+    with pytest.raises(SourceError, match="which is not run"):
+        build.run(steps, out)
+    assert not victim.exists()
+    assert not (out / "tiny").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "mistake"),
+    [
+        ([1, 2], "holds more than weights by name"),
+        ({"state_dict": {"weight": 1}}, "holds more than weights by name"),
+        (None, "cannot be read"),
+    ],
+    ids=["a list", "a checkpoint", "no pickle"],
+)
+def test_what_holds_no_weights_is_named(
+    folder: Path, tmp_path: Path, content: Any, mistake: str
+) -> None:
+    import torch
+
+    if content is None:
+        (folder / "pytorch_model.bin").write_bytes(b"\x80\x02 not one")
+    else:
+        torch.save(content, folder / "pytorch_model.bin")
+    with pytest.raises(SourceError, match=mistake):
+        unpickled(read(folder), tmp_path / "kept")
+
+
+@pytest.mark.parametrize(
+    ("content", "mistake"),
+    [
+        (lambda torch: {3: torch.ones(2)}, "holds more than weights by name, such as 3"),
+        (lambda torch: {"w": torch.ones(2).to_sparse()}, "w is sparse or nested"),
+        (lambda torch: {"w": torch.quantize_per_tensor(torch.ones(2), 1, 0, torch.qint8)}, "w is quantized"),
+        (lambda torch: {"w": torch.ones(1).expand(10**11)}, "w says that it has 100000000000 numbers"),
+        (lambda torch: {"w": torch.ones(2, dtype=torch.complex64)}, "w has complex numbers"),
+        (lambda torch: {str(i): shared(torch) for i in range(600)}, "its weights come to 2516582400 bytes, where "),
+    ],
+    ids=["numbers as names", "sparse", "quantized", "expanded", "complex", "shared a lot"],
+)  # fmt: skip
+@pytest.mark.filterwarnings("ignore")  # torch warns of what it makes of some of these
+def test_tensors_that_are_not_plain_are_refused_before_they_are_copied(
+    folder: Path, tmp_path: Path, content: Callable[[Any], Any], mistake: str
+) -> None:
+    import torch
+
+    torch.save(content(torch), folder / "pytorch_model.bin")
+    with pytest.raises(SourceError) as caught:
+        unpickled(read(folder), tmp_path / "kept")
+    assert f"pytorch_model.bin: {mistake}" in str(caught.value)
+    assert str(caught.value).endswith("; save the model as safetensors")
+
+
+@pytest.mark.parametrize("content", [b"\x80\x02 not one", b"\x80\x02]\x8e.", b"PK\x03\x04 no", b""])
+def test_nobody_is_told_to_have_a_pickle_run(folder: Path, tmp_path: Path, content: bytes) -> None:
+    (folder / "pytorch_model.bin").write_bytes(content)
+    with pytest.raises(SourceError, match="cannot be read") as caught:
+        unpickled(read(folder), tmp_path / "kept")
+    assert "weights_only" not in str(caught.value)
+
+
+def test_other_weights_in_a_pickle_are_another_source(folder: Path) -> None:
+    before = read(folder)
+    path = folder / "pytorch_model.bin"
+    path.write_bytes(path.read_bytes() + b"\0")
+    assert read(folder).digest != before.digest
+    assert (before.pickled, before.weight_bytes) == (True, path.stat().st_size - 1)
+
+
+def test_tied_weights_and_layers_over_the_vector_are_saved_apart(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    folder = encoder(tmp_path / "source")
+    weights = load_file(folder / "model.safetensors")
+    table = weights["embeddings.word_embeddings.weight"]
+    torch.save({**weights, "tied.weight": table}, folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    (folder / "2_Dense").mkdir()
+    torch.save({"linear.weight": torch.ones(3, 32)}, folder / "2_Dense/pytorch_model.bin")
+    source, mistakes = inspect(folder, Task.FEATURE_EXTRACTION, None, ALLOWED)
+    assert mistakes == []
+    assert source
+    kept = unpickled(source, tmp_path / "kept")
+    found = load_file(kept.folder / "model.safetensors")
+    assert torch.equal(found["tied.weight"], table)
+    assert load_file(kept.folder / "2_Dense/model.safetensors")["linear.weight"].shape == (3, 32)
+    assert (kept.folder / "1_Pooling/config.json").is_file()
+
+
+def test_a_pickle_in_a_layer_alone_is_a_pickle(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    folder = encoder(tmp_path / "source")
+    modules = json.loads((folder / "modules.json").read_text("utf-8"))
+    modules.insert(2, {"path": "2_Dense", "type": "sentence_transformers.models.Dense"})
+    (folder / "modules.json").write_text(json.dumps(modules), "utf-8")
+    (folder / "2_Dense").mkdir()
+    torch.save({"linear.weight": torch.ones(3, 32)}, folder / "2_Dense/pytorch_model.bin")
+    (folder / "2_Dense/config.json").write_text('{"in_features": 32, "out_features": 3}', "utf-8")
+    # What lies beside safe weights is never read.
+    torch.save({"weight": Malicious(tmp_path / "victim")}, folder / "pytorch_model.bin")
+    _, mistakes = inspect(folder, Task.FEATURE_EXTRACTION, None)
+    assert mistakes[0].startswith(f"{folder}: 2_Dense: no model.safetensors; its weights are a")
+    source, _ = inspect(folder, Task.FEATURE_EXTRACTION, None, ALLOWED)
+    assert source
+    assert source.pickled
+    kept = unpickled(source, tmp_path / "kept")
+    weights = [load_file(f / "model.safetensors") for f in (folder, kept.folder)]
+    assert weights[0].keys() == weights[1].keys()
+    assert len(answers(kept, [REQUEST])[0][0]["embedding"]) == 3
+    assert not (tmp_path / "victim").exists()

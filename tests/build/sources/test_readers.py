@@ -1,0 +1,300 @@
+"""Sources and rows that cannot be used: each mistake is named with its place and what to do, all at once."""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import build
+from build.errors import SourceError
+from build.evaluation.rows import read_rows
+from build.sources.readers import inspect
+from build.sources.source import digest_of
+from build.workspace.memory import short_of
+from contracts.specs import CpuSpec, ModelSpec
+from contracts.tasks import Task
+from tests.fixtures.models.tiny_bert import LABELS, classifier, deployment, encoder, write_rows
+
+Spoil = Callable[[Path], object]
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> dict[Task, Path]:
+    folder = tmp_path_factory.mktemp("sources")
+    return {
+        Task.TEXT_CLASSIFICATION: classifier(folder / "classifier"),
+        Task.FEATURE_EXTRACTION: encoder(folder / "encoder"),
+    }
+
+
+def change(name: str, **values: object) -> Spoil:
+    """Set keys of one of the folder's JSON files."""
+
+    def spoil(folder: Path) -> None:
+        document = json.loads((folder / name).read_text("utf-8"))
+        (folder / name).write_text(json.dumps({**document, **values}), "utf-8")
+
+    return spoil
+
+
+def cut(name: str, keep: int) -> Spoil:
+    """Keep that many bytes of a file."""
+    return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:keep])
+
+
+def removed(*names: str) -> Spoil:
+
+    def spoil(folder: Path) -> None:
+        for name in names:
+            (folder / name).unlink()
+
+    return spoil
+
+
+def pickled(folder: Path) -> None:
+    """The folder as older tools saved it: weights that would run code when loaded."""
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def prompted(folder: Path) -> None:
+    """A folder whose model is asked with a prompt that the caller never writes."""
+    settings = {"prompts": {"query": "query: "}, "default_prompt_name": "query"}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(settings), "utf-8")
+
+
+def cased(folder: Path) -> None:
+    """A folder that has sentence-transformers write texts in small letters, where its tokenizer does not."""
+    (folder / "sentence_bert_config.json").write_text('{"do_lower_case": true}', "utf-8")
+    tokenizer = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+    tokenizer["normalizer"]["lowercase"] = False
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
+
+
+def indexed(places: object) -> Spoil:
+    """Weights in shards, told by an index with this map."""
+
+    def spoil(folder: Path) -> None:
+        (folder / "model.safetensors").rename(folder / "model-1.safetensors")
+        (folder / INDEX).write_text(json.dumps({"weight_map": places}), "utf-8")
+
+    return spoil
+
+
+INDEX = "model.safetensors.index.json"
+WHOLE = ", where a whole number"
+CLASSES, VECTORS = Task.TEXT_CLASSIFICATION, Task.FEATURE_EXTRACTION
+POOLING = "1_Pooling/config.json"
+SAVE = "; save the model with `save_pretrained` and a fast tokenizer"
+NAMES = "config.json has no complete `id2label`; name every label once, from 0 up"
+TWICE = {"0": "a", "1": "a", "2": "b"}
+
+
+@pytest.mark.parametrize(
+    ("task", "spoil", "mistake"),
+    [
+        (CLASSES, shutil.rmtree, "not a folder; put a Hugging Face model there, or correct `source`"),
+        (CLASSES, removed("config.json"), f"no config.json{SAVE}"),
+        (CLASSES, removed("tokenizer.json"), f"no tokenizer.json{SAVE}"),
+        (CLASSES, pickled, "no model.safetensors; its weights are a pickle, which can run code"),
+        (CLASSES, cut("model.safetensors", 0), "model.safetensors is cut short; copy it again"),
+        (CLASSES, cut("model.safetensors", 4), "model.safetensors is cut short; copy it again"),
+        (CLASSES, cut("model.safetensors", 200), "model.safetensors is cut short; copy it again"),
+        (CLASSES, cut("model.safetensors", 50_000), "model.safetensors is 50000 bytes but says 87004"),
+        (CLASSES, cut("config.json", 20), "config.json cannot be read"),
+        (CLASSES, change("config.json", architectures=["BertModel"]), "its architecture is BertModel, but"),
+        (CLASSES, change("config.json", id2label={}), NAMES),
+        (CLASSES, change("config.json", id2label=["a", "b", "c"]), NAMES),
+        (CLASSES, change("config.json", hidden_size="abc"), f"config.json has 'abc' as `hidden_size`{WHOLE} of at"),
+        (CLASSES, change("config.json", vocab_size="forty"), f"config.json has 'forty' as `vocab_size`{WHOLE} of at"),
+        (CLASSES, change("config.json", pad_token_id="x"), f"config.json has 'x' as `pad_token_id`{WHOLE} has to be"),
+        (CLASSES, change("config.json", max_position_embeddings="32"), "config.json has '32' as `max_position"),
+        (CLASSES, change("config.json", num_attention_heads=-4), "config.json has -4 as `num_attention_heads`"),
+        (CLASSES, change("config.json", architectures=3), "config.json has `architectures` that are no list"),
+        (CLASSES, change("tokenizer_config.json", model_max_length="x"), "tokenizer_config.json has 'x' as `model_max"),
+        (CLASSES, change("tokenizer.json", model={"vocab": {"a": "x"}}), "tokenizer.json has 'x' as the id of 'a'"),
+        (CLASSES, change("tokenizer.json", model={"vocab": [1]}), "tokenizer.json has no readable vocabulary"),
+        (CLASSES, indexed([]), f"{INDEX} has no `weight_map` of tensors to files"),
+        (CLASSES, indexed("model.safetensors"), f"{INDEX} has no `weight_map` of tensors to files"),
+        (CLASSES, indexed({"weight": ["a"]}), f"{INDEX} names ['a'], which is no file of the folder"),
+        (CLASSES, change("config.json", id2label=TWICE), NAMES),
+        (CLASSES, change("config.json", vocab_size=30), "tokenizer.json makes ids up to 39, but the embedding has 30"),
+        (CLASSES, change("config.json", vocab_size=50), "tokenizer.json makes ids up to 39 only, but the embedding"),
+        (VECTORS, removed("modules.json"), "no modules.json, so how tokens become one vector is not known"),
+        (VECTORS, change(POOLING, pooling_mode_mean_tokens=False), "pools by nothing; known are cls, max, mean,"),
+        (VECTORS, change(POOLING, pooling_mode="median"), "pools by median; known are cls, max, mean,"),
+        (VECTORS, cut("modules.json", 30), "modules.json cannot be read"),
+        (VECTORS, prompted, "puts 'query: ' before every text, by its default prompt, which is not done here"),
+        (VECTORS, cased, "writes texts in small letters by `do_lower_case` in sentence_bert_config.json"),
+    ],
+)  # fmt: skip
+def test_an_unusable_source_is_named_with_what_to_do(
+    sources: dict[Task, Path], tmp_path: Path, task: Task, spoil: Spoil, mistake: str
+) -> None:
+    folder = shutil.copytree(sources[task], tmp_path / "source")
+    spoil(folder)
+    source, mistakes = inspect(folder, task, None)
+    assert (source, len(mistakes)) == (None, 1)
+    assert mistakes[0].startswith(f"{folder}: {mistake}")
+
+
+def test_every_number_of_a_configuration_that_is_none_is_told_at_once(
+    sources: dict[Task, Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(sources[CLASSES], tmp_path / "source")
+    change("config.json", hidden_size="abc", pad_token_id="x", vocab_size=None)(folder)
+    assert inspect(folder, CLASSES, None)[1] == [
+        f"{folder}: config.json has 'abc' as `hidden_size`, where a whole number of at least 0 has to be; "
+        "save the model again",
+        f"{folder}: config.json has null as `vocab_size`, where a whole number of at least 0 has to be; "
+        "save the model again",
+        f"{folder}: config.json has 'x' as `pad_token_id`, where a whole number has to be; save the model again",
+    ]
+
+
+def test_what_nobody_foresaw_in_a_source_is_a_mistake_as_well(
+    sources: dict[Task, Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(sources[VECTORS], tmp_path / "source")
+    prompted(folder)
+    change("config_sentence_transformers.json", prompts=["a"])(folder)
+    assert inspect(folder, VECTORS, None)[1] == [
+        f"{folder}: cannot be read as a Hugging Face folder (AttributeError: 'list' object has no attribute 'get'); "
+        "check that it is whole and save it again"
+    ]
+    long = tmp_path / ("x" * 300)
+    (mistake,) = inspect(long, CLASSES, None)[1]
+    assert mistake.startswith(f"{long}: ")
+
+
+def test_more_weights_than_the_machine_has_memory_for_are_planned_and_not_built(
+    sources: dict[Task, Path], tmp_path: Path
+) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": "a good film"}])
+    (step,) = build.plan(deployment(sources[CLASSES], rows, gpu=None), tmp_path / "out")
+    assert 10_000 < step.source.weights < 30_000
+    steps = (replace(step, source=replace(step.source, weights=10**11)),)
+    with pytest.raises(SourceError, match=r"has 100\.00 billion weights, which take some 2600 GB"):
+        build.run(steps, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    assert short_of(600_000_000, memory=16 * 10**9) == ""
+    assert "this machine has 8 GB" in short_of(600_000_000, memory=8 * 10**9)
+
+
+def test_a_layer_that_is_not_known_is_named(sources: dict[Task, Path], tmp_path: Path) -> None:
+    folder = shutil.copytree(sources[Task.FEATURE_EXTRACTION], tmp_path / "source")
+    modules = json.loads((folder / "modules.json").read_text("utf-8"))
+    modules.insert(
+        2, {"idx": 2, "name": "2", "path": "2_LSTM", "type": "sentence_transformers.models.LSTM"}
+    )
+    (folder / "modules.json").write_text(json.dumps(modules), "utf-8")
+    _, mistakes = inspect(folder, Task.FEATURE_EXTRACTION, None)
+    assert mistakes == [
+        f"{folder}: modules.json asks for Transformer, Pooling, LSTM, Normalize; "
+        "known are Transformer, Pooling, then any Dense, then Normalize"
+    ]
+
+
+def test_a_usable_source_is_read_whole(sources: dict[Task, Path]) -> None:
+    source, mistakes = inspect(sources[Task.TEXT_CLASSIFICATION], Task.TEXT_CLASSIFICATION, None)
+    assert mistakes == []
+    assert source is not None
+    assert (source.labels, source.max_tokens, source.model_type, source.heads, source.hidden) == (
+        LABELS,
+        32,
+        "bert",
+        4,
+        32,
+    )
+    vectors, _ = inspect(sources[Task.FEATURE_EXTRACTION], Task.FEATURE_EXTRACTION, 16)
+    assert vectors is not None
+    assert (vectors.pooling, vectors.normalize, vectors.labels, vectors.max_tokens) == (
+        "mean",
+        True,
+        (),
+        16,
+    )
+
+
+def test_more_tokens_than_the_model_reads_are_refused(sources: dict[Task, Path]) -> None:
+    folder = sources[Task.TEXT_CLASSIFICATION]
+    _, mistakes = inspect(folder, Task.TEXT_CLASSIFICATION, 64)
+    assert mistakes == [f"{folder}: reads 32 tokens at most, but max_tokens asks for 64; lower it"]
+
+
+def test_the_digest_of_a_source_covers_its_files_and_their_names(
+    sources: dict[Task, Path], tmp_path: Path
+) -> None:
+    folder = shutil.copytree(sources[Task.TEXT_CLASSIFICATION], tmp_path / "source")
+    first = digest_of(folder)
+    (folder / "README.md").write_text("not a part of the model", "utf-8")
+    assert digest_of(folder) == first
+    (folder / "vocab.txt").rename(folder / "words.txt")
+    assert digest_of(folder) != first
+
+
+@pytest.mark.parametrize(
+    ("content", "mistakes"),
+    [
+        (
+            b"",
+            [
+                ': has no rows; write one JSON object a line, such as {"text": "...", "label": "..."}'
+            ],
+        ),
+        (
+            b"\n \n",
+            [
+                ': has no rows; write one JSON object a line, such as {"text": "...", "label": "..."}'
+            ],
+        ),
+        ("{}".encode("utf-16"), [": not UTF-8 text at byte 0; save it as UTF-8"]),
+        (
+            b'{"text": "a", "label": "good"}\n{"text": \n[]\n{"text": " "}\n'
+            b'{"text": "a"}\n{"text": "a", "label": "great"}',
+            [
+                ":2: not JSON (Expecting value: line 1 column 10 (char 9)); write one JSON object a line",
+                ":3: not a JSON object; write one a line",
+                ':4: no "text"; every row needs one that is not empty',
+                ":6: the model does not know the label 'great'; it knows bad, good, so-so",
+                ": 1 of 2 other rows have a right answer; give it to all of them, or to none and the original's own "
+                "answers are the reference",
+            ],
+        ),
+    ],
+    ids=["empty", "blank", "another encoding", "every line"],
+)
+def test_every_wrong_line_of_the_rows_is_told(
+    tmp_path: Path, content: bytes, mistakes: list[str]
+) -> None:
+    path = tmp_path / "eval.jsonl"
+    path.write_bytes(content)
+    assert read_rows(path, Task.TEXT_CLASSIFICATION, LABELS)[1] == [
+        f"{path}{mistake}" for mistake in mistakes
+    ]
+
+
+def test_everything_wrong_with_every_model_is_told_at_once_and_nothing_is_written(
+    sources: dict[Task, Path], tmp_path: Path
+) -> None:
+    rows = write_rows(tmp_path / "eval.jsonl", [{"text": "a film", "label": "great"}])
+    good = deployment(sources[Task.TEXT_CLASSIFICATION], rows).models[0]
+    missing = ModelSpec(
+        name="other",
+        source=tmp_path / "nowhere",
+        task=Task.TEXT_CLASSIFICATION,
+        eval=tmp_path / "no.jsonl",
+        cpu=CpuSpec(),
+    )
+    both = type(deployment(sources[Task.TEXT_CLASSIFICATION], rows))(models=(good, missing))
+    with pytest.raises(SourceError) as caught:
+        build.plan(both, tmp_path / "models.out", ["tiny", "other", "third"])
+    assert caught.value.mistakes == (
+        "no model named third in the file; it has tiny, other",
+        f"tiny: {rows}:1: the model does not know the label 'great'; it knows bad, good, so-so",
+        f"other: {tmp_path}/nowhere: not a folder; put a Hugging Face model there, or correct `source`",
+        f"other: {tmp_path}/no.jsonl: not found; give rows as JSON lines under `eval`",
+    )
+    assert not (tmp_path / "models.out").exists()

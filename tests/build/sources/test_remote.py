@@ -1,0 +1,275 @@
+"""Sources on a Hugging Face hub and in S3: servers on loopback speak the protocols, the real clients ask them."""
+
+import hashlib
+import json
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote
+
+import boto3
+import onnx
+import pytest
+from moto.server import ThreadedMotoServer
+
+import build
+from build.errors import SourceError
+from build.sources import remote
+from build.sources.readers import inspect
+from contracts.manifest import verify
+from contracts.tasks import Task
+from tests.fixtures.models.tiny_bare import bare
+from tests.fixtures.models.tiny_bert import CPU, classifier, deployment, texts, write_rows
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+AWS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = classifier(tmp_path_factory.mktemp("model") / "bert")
+    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n", "utf-8")
+    (folder / "training_args.bin").write_bytes(b"\x80\x04 a pickle")
+    return folder
+
+
+@contextmanager
+def hub(folder: Path, asked: list[str]) -> Iterator[dict[str, str]]:
+    """A hub with one repository, `org/bert`: revisions, file list, files. Gives the environment to ask it."""
+    names = [path.name for path in folder.iterdir()]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            if self.path.startswith("/api/models/org/bert/revision/"):
+                files = [{"rfilename": name} for name in names]
+                self.say(json.dumps({"id": "org/bert", "sha": COMMIT, "siblings": files}).encode())
+            elif self.path.startswith(f"/org/bert/resolve/{COMMIT}/"):
+                self.say((folder / unquote(self.path.rsplit("/", 1)[1])).read_bytes())
+            else:
+                self.send_response(404)
+                self.send_header("X-Error-Code", "RepoNotFound")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        do_HEAD = do_GET
+
+        def say(self, body: bytes) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("X-Repo-Commit", COMMIT)
+            self.send_header("ETag", hashlib.sha256(body).hexdigest())
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            return
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield {**os.environ, "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[dict[str, str]]:
+    """An S3 on loopback; the environment to ask it."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    _, port = server.get_host_and_port()
+    yield {**os.environ, **AWS, "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}"}
+    server.stop()
+
+
+def put(environment: dict[str, str], key: str, body: bytes) -> None:
+    client = boto3.client(
+        "s3",
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        aws_access_key_id="x",
+        aws_secret_access_key="x",
+        region_name="us-east-1",
+    )
+    client.create_bucket(Bucket="models")
+    client.put_object(Bucket="models", Key=key, Body=body)
+
+
+def test_a_repository_is_fetched_once_pinned_and_built(model: Path, tmp_path: Path) -> None:
+    asked: list[str] = []
+    out = tmp_path / "out"
+    source = "hf://org/bert@main"
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in texts(12)])
+    with hub(model, asked) as environment:
+        remote.fetch(source, out, environment)
+        before = len(asked)
+        remote.fetch(source, out, environment)
+        assert len(asked) == before
+    folder, origin, _ = remote.located(source, out)
+    assert folder is not None
+    assert origin == f"hf://org/bert@{COMMIT}"
+    assert (folder / "model.safetensors").read_bytes() == (model / "model.safetensors").read_bytes()
+    assert not (folder / "training_args.bin").exists()
+    asked_for = deployment(folder, rows, cpu=CPU, gpu=None)
+    spec = asked_for.models[0]
+    there = type(asked_for)(
+        models=(type(spec)(name="tiny", source=source, task=spec.task, eval=rows, cpu=CPU),)
+    )
+    build.run(build.plan(there, out), out)
+    found = verify(out / "tiny/cpu").provenance
+    assert (found["origin"], found["licence"]) == (origin, "apache-2.0")
+
+
+def held(folder: Path) -> list[str]:
+    """The files in a folder, without the library's own notes."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def test_one_file_of_a_repository_is_fetched_alone(model: Path, tmp_path: Path) -> None:
+    source = "hf://org/bert/model.safetensors@main"
+    with hub(model, []) as environment:
+        remote.fetch(source, tmp_path, environment)
+        with pytest.raises(SourceError) as caught:
+            remote.fetch("hf://org/bert/other.gguf", tmp_path, environment)
+    assert f"there is no other.gguf in it at {COMMIT}; there are README.md, " in str(caught.value)
+    path, origin, _ = remote.located(source, tmp_path)
+    assert path is not None
+    assert path.read_bytes() == (model / "model.safetensors").read_bytes()
+    assert held(path.parent) == ["model.safetensors"]
+    assert origin == f"hf://org/bert/model.safetensors@{COMMIT}"
+
+
+@pytest.mark.parametrize("data", ["model.onnx.data", "[0] weights"])
+def test_what_a_graph_keeps_its_tensors_in_is_fetched_with_it_whatever_it_is_called(
+    s3: dict[str, str], tmp_path: Path, data: str
+) -> None:
+    model = bare(tmp_path / "model", data=data)
+    (model / "other").write_bytes(b"no part of it")
+    prefix = f"bare/{len(data)}"
+    for path in model.iterdir():
+        put(s3, f"{prefix}/{path.name}", path.read_bytes())
+    sources = {
+        "hf://org/bert": True,
+        "hf://org/bert/model.onnx": False,
+        f"s3://models/{prefix}": True,
+        f"s3://models/{prefix}/model.onnx": False,
+    }
+    with hub(model, []) as environment:
+        for source, whole in sources.items():
+            remote.fetch(source, tmp_path, {**s3, "HF_ENDPOINT": environment["HF_ENDPOINT"]})
+            place, _, _ = remote.located(source, tmp_path)
+            assert place is not None
+            folder = place if whole else place.parent
+            assert ("other" in held(folder), "config.json" in held(folder)) == (False, whole)
+            assert (folder / data).read_bytes() == (model / data).read_bytes()
+
+
+@pytest.mark.parametrize("location", ["../secret", "/etc/passwd", "nowhere"])
+def test_data_that_are_not_in_the_repository_are_left_to_the_plan_to_refuse(
+    tmp_path: Path, location: str
+) -> None:
+    model = bare(tmp_path / "model", data="weights")
+    graph = onnx.load(model / "model.onnx", load_external_data=False)
+    for tensor in graph.graph.initializer:
+        tensor.external_data[0].value = location
+    (model / "model.onnx").write_bytes(graph.SerializeToString())
+    (model / "broken.onnx").write_bytes(b"\x00\x01 no graph")
+    with hub(model, []) as environment:
+        remote.fetch("hf://org/bert", tmp_path, environment)
+    folder, _, _ = remote.located("hf://org/bert", tmp_path)
+    assert folder is not None
+    assert not {"weights", "secret", "passwd"} & {path.name for path in folder.parent.rglob("*")}
+    _, (mistake,) = inspect(folder / "model.onnx", Task.TEXT_CLASSIFICATION, None)
+    assert location in mistake
+
+
+def test_pickles_are_fetched_only_where_they_are_allowed_and_there_is_nothing_else(
+    model: Path, tmp_path: Path
+) -> None:
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "config.json").write_text("{}", "utf-8")
+    (old / "pytorch_model.bin").write_bytes(b"\x80\x04 weights")
+    for number, (folder, pickle, comes) in enumerate(
+        ((old, False, False), (old, True, True), (model, True, False))
+    ):
+        out = tmp_path / str(number)
+        with hub(folder, []) as environment:
+            remote.fetch("hf://org/bert", out, environment, pickle=pickle)
+        found, _, _ = remote.located("hf://org/bert", out, pickle=pickle)
+        assert found is not None
+        assert any(name.endswith(".bin") for name in held(found)) is comes
+        assert remote.located("hf://org/bert", out, pickle=not pickle)[0] is None
+
+
+def test_a_repository_that_is_not_there_leaves_nothing(model: Path, tmp_path: Path) -> None:
+    with hub(model, []) as environment, pytest.raises(SourceError) as caught:
+        remote.fetch("hf://org/other", tmp_path, environment)
+    assert "hf://org/other: cannot be fetched: RepositoryNotFoundError" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_prefix_is_fetched_and_pinned_by_what_lies_there(
+    model: Path, s3: dict[str, str], tmp_path: Path
+) -> None:
+    for path in model.iterdir():
+        put(s3, f"bert/v1/{path.name}", path.read_bytes())
+    remote.fetch("s3://models/bert/v1", tmp_path, s3)
+    folder, origin, _ = remote.located("s3://models/bert/v1", tmp_path)
+    assert folder is not None
+    assert folder.name == f"s3--models--{origin.rsplit('#', 1)[1]}"
+    assert sorted(p.name for p in folder.iterdir()) == sorted(
+        p.name for p in model.iterdir() if p.suffix != ".bin"
+    )
+
+
+def test_one_object_is_fetched_alone(s3: dict[str, str], tmp_path: Path) -> None:
+    for name in ("one.gguf", "one.gguf.old", "two.gguf"):
+        put(s3, f"files/{name}", name.encode())
+    remote.fetch("s3://models/files/one.gguf", tmp_path, s3)
+    path, origin, _ = remote.located("s3://models/files/one.gguf", tmp_path)
+    assert path is not None
+    assert (path.name, path.read_bytes()) == ("one.gguf", b"one.gguf")
+    assert held(path.parent) == ["one.gguf"]
+    assert origin.startswith("s3://models/files/one.gguf#")
+
+
+@pytest.mark.parametrize(
+    ("key", "source", "mistake"),
+    [
+        (
+            "bad/../../config.json",
+            "s3://models/bad",
+            "leads out of its folder; this is not fetched",
+        ),
+        ("none/weights.pkl", "s3://models/none/", "no file of a model lies under none/"),
+        ("x/config.json", "s3://nobucket/x", "NoSuchBucket"),
+    ],
+)
+def test_what_cannot_be_fetched_from_s3_is_said_and_leaves_nothing(
+    s3: dict[str, str], tmp_path: Path, key: str, source: str, mistake: str
+) -> None:
+    put(s3, key, b"{}")
+    with pytest.raises(SourceError) as caught:
+        remote.fetch(source, tmp_path, s3)
+    assert str(caught.value).splitlines()[1].startswith(f"{source}: cannot be fetched: ")
+    assert mistake in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_plan_says_what_was_not_fetched_and_asks_nobody(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": "film"}])
+    spec = deployment(tmp_path, rows, cpu=CPU, gpu=None).models[0]
+    there = type(spec)(name="tiny", source="hf://org/bert", task=spec.task, eval=rows, cpu=CPU)
+    with pytest.raises(SourceError, match="tiny: hf://org/bert: not fetched yet; `turnout build`"):
+        build.plan(type(deployment(tmp_path, rows))(models=(there,)), tmp_path)
+    with pytest.raises(SourceError, match="not understood; write hf://org/name@revision"):
+        remote.fetch("s3://Models", tmp_path)
+    with pytest.raises(SourceError, match="not understood"):
+        remote.fetch("hf://org/../bert", tmp_path)

@@ -1,0 +1,96 @@
+"""Sources elsewhere that cannot be had: told with every other mistake, by model, with what to do."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+import build
+from build.errors import SourceError
+from build.sources import remote
+from contracts.specs import Deployment, ModelSpec
+from contracts.tasks import Task
+from tests.fixtures.models.tiny_bert import CPU, write_rows
+
+# Ports on which nothing listens, and no account.
+NOWHERE = {
+    "HF_ENDPOINT": "http://127.0.0.1:9",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_MAX_ATTEMPTS": "1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_SHARED_CREDENTIALS_FILE": "/nowhere",
+    "AWS_CONFIG_FILE": "/nowhere",
+}
+ENVIRONMENT = {
+    **{key: value for key, value in os.environ.items() if not key.startswith(("AWS_", "HF_"))},
+    **NOWHERE,
+}
+
+
+def model(name: str, source: Path | str, rows: Path) -> ModelSpec:
+    return ModelSpec(name=name, source=source, task=Task.TEXT_CLASSIFICATION, eval=rows, cpu=CPU)
+
+
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [
+        ("hf://org/bert", "see whether this machine may reach it, or put the model into a folder"),
+        ("s3://models/bert", "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+    ],
+)
+def test_what_cannot_be_reached_says_what_to_do_and_leaves_nothing(
+    tmp_path: Path, source: str, told: str
+) -> None:
+    with pytest.raises(SourceError) as caught:
+        remote.fetch(source, tmp_path / "out", ENVIRONMENT)
+    (mistake,) = caught.value.mistakes
+    assert mistake.startswith(f"{source}: cannot be fetched: ")
+    assert told in mistake
+    assert len(mistake) < 400
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_mistakes_of_all_models_are_told_at_once_and_by_their_names(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": "film"}])
+    wrong = write_rows(tmp_path / "wrong.jsonl", [{"txt": "film"}])
+    models = (
+        model("one", "hf://org", wrong),
+        model("two", "s3://Models", rows),
+        model("three", tmp_path / "none", rows),
+    )
+    with pytest.raises(SourceError) as caught:
+        build.fetch(Deployment(models=models), tmp_path / "out")
+    starts = [
+        f"one: hf://org: {remote.NOT_UNDERSTOOD}",
+        f"two: s3://Models: {remote.NOT_UNDERSTOOD}",
+        f'one: {wrong}:1: no "text"',
+        f"three: {tmp_path / 'none'}: not a folder",
+    ]
+    found = caught.value.mistakes
+    assert all(one.startswith(start) for one, start in zip(found, starts, strict=True)), found
+    build.fetch(Deployment(models=models), tmp_path / "out", ["three"])
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[1]",
+        '{"hf://org/bert": 3}',
+        '{"hf://org/bert": {"folder": "there"}}',
+        '{"hf://org/bert": {"folder": "../there", "origin": "x"}}',
+        '{"hf://org/bert": {"folder": "there", "origin": "x", "file": "../../there"}}',
+        '{"hf://org/bert": {"folder": "there", "origin": "x", "file": 3}}',
+    ],
+)
+def test_an_index_that_is_broken_is_as_good_as_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / remote.FOLDER / "there").mkdir(parents=True)
+    index = tmp_path / remote.FOLDER / remote.INDEX
+    index.write_text(text, "utf-8")
+    told = f"hf://org/bert: {remote.NOT_FETCHED}"
+    assert remote.located("hf://org/bert", tmp_path) == (None, "", told)
+    index.write_text(json.dumps({"hf://org/bert": {"folder": "there", "origin": "x"}}), "utf-8")
+    assert remote.located("hf://org/bert", tmp_path)[1] == "x"

@@ -1,0 +1,230 @@
+"""TensorFlow SavedModels and TFLite files as sources: what is read of them without TensorFlow."""
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+import build
+from build.errors import ExportFailed, SourceError
+from build.export.to_onnx import export
+from build.sources.formats import SAVED_MODEL, TFLITE
+from build.sources.readers import inspect
+from build.sources.source import Unusable
+from build.sources.tensorflow import environment, savedmodel, tflite
+from build.sources.tensorflow.signature import Signature, Tensor
+from contracts.specs import Hints
+from contracts.tasks import Task
+from tests.fixtures.models import tiny_bert
+from tests.fixtures.models.tiny_bert import LABELS, deployment, texts, write_rows
+from tests.fixtures.models.tiny_saved import (
+    FLOAT32,
+    INT32,
+    INT64,
+    SCORES,
+    STRING,
+    lite,
+    saved_model,
+)
+
+TEXTS = texts(40)
+CLASSES = Task.TEXT_CLASSIFICATION
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An environment that looks as if it held the converters."""
+    place = tmp_path / "converters"
+    for name in ("tensorflow_cpu-2.21.0", "tf2onnx-1.17.0"):
+        (place / f"lib/python3.11/site-packages/{name}.dist-info").mkdir(parents=True)
+    (place / "bin").mkdir()
+    (place / "bin/python").touch()
+    monkeypatch.setenv(environment.PLACE, str(place))
+    return place
+
+
+@pytest.fixture
+def tokenizer(tmp_path: Path) -> Path:
+    (tmp_path / "words").mkdir()
+    tiny_bert.write_tokenizer(tmp_path / "words")
+    return tmp_path / "words/tokenizer.json"
+
+
+def mistakes_of(source: Path, task: Task = CLASSES, limit: int | None = None, **hints: Any) -> Any:
+    found, mistakes = inspect(source, task, limit, Hints(**hints))
+    assert found is None
+    return [mistake.removeprefix(f"{source}: ") for mistake in mistakes]
+
+
+def test_what_a_saved_model_takes_and_answers_is_read_without_tensorflow(tmp_path: Path) -> None:
+    assert savedmodel.read_signature(saved_model(tmp_path / "model")) == Signature(
+        key="serving_default",
+        inputs=(Tensor(name="ids", kind="int32", shape=(0, 16)),),
+        outputs=(Tensor(name="scores", kind="float32", shape=(0, 3)),),
+        ends=("softmax",),
+    )
+    other = saved_model(tmp_path / "other", operator="Sigmoid")
+    assert savedmodel.read_signature(other).ends == ("sigmoid",)
+    assert savedmodel.read_signature(saved_model(tmp_path / "add", operator="Add")).ends == ("",)
+
+
+def test_what_a_tflite_file_takes_and_answers_is_read_without_tensorflow(tmp_path: Path) -> None:
+    assert tflite.read_signature(lite(tmp_path / "a.tflite")) == Signature(
+        inputs=(Tensor(name="ids", kind="int32", shape=(0, 16)),),
+        outputs=(Tensor(name="scores", kind="float32", shape=(1, 3)),),
+        ends=("softmax",),
+    )
+    assert tflite.read_signature(lite(tmp_path / "b.tflite", operator=14)).ends == ("sigmoid",)
+
+
+def test_without_the_converters_a_plan_says_what_to_run(
+    tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "nowhere"
+    monkeypatch.setenv(environment.PLACE, str(place))
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in TEXTS])
+    hints = Hints(tokenizer=tokenizer, labels=LABELS)
+    for source, kind in (
+        (saved_model(tmp_path / "model"), SAVED_MODEL),
+        (lite(tmp_path / "model.tflite"), TFLITE),
+    ):
+        with pytest.raises(SourceError) as caught:
+            build.plan(deployment(source, rows, gpu=None, hints=hints), tmp_path / "out")
+        assert caught.value.mistakes == (
+            f"tiny: {source}: a {kind} needs TensorFlow, which {place} lacks; run `make converters`",
+        )
+
+
+def test_a_fixed_length_comes_from_the_file_and_its_padding_from_the_tokenizer(
+    tmp_path: Path, tokenizer: Path, installed: Path
+) -> None:
+    padded = Tokenizer.from_file(str(tokenizer))
+    padded.enable_padding(direction="left", pad_id=3, pad_token="[SEP]")
+    padded.save(str(tokenizer))
+    source, mistakes = inspect(
+        saved_model(tmp_path / "model"), CLASSES, None, Hints(tokenizer=tokenizer, labels=LABELS)
+    )
+    assert mistakes == []
+    assert source
+    assert (source.kind, source.inputs, source.max_tokens) == (SAVED_MODEL, ("input_ids",), 16)
+    assert (source.end, source.batches, source.pad_token_id) == ("softmax", True, 3)
+    assert source.details == {"length": 16, "pad_left": True}
+    assert source.tools == {"tensorflow": "2.21.0", "tf2onnx": "1.17.0"}
+    assert mistakes_of(source.folder, limit=17, tokenizer=tokenizer, labels=LABELS) == [
+        "reads 16 tokens, but max_tokens asks for 17; lower it"
+    ]
+
+
+def test_what_the_file_does_not_say_has_to_be_said(tmp_path: Path, installed: Path) -> None:
+    two = {"a": ("a:0", INT64, (-1, -1)), "b": ("b:0", INT64, (-1, -1))}
+    assert mistakes_of(saved_model(tmp_path / "two", inputs=two)) == [
+        "its inputs are a, b; say what they are, in this order, as `inputs`, "
+        "each one of input_ids, attention_mask, token_type_ids"
+    ]
+    assert mistakes_of(tmp_path / "two", inputs=("input_ids", "attention_mask")) == [
+        "a bare graph has no tokenizer; name a tokenizer.json as `tokenizer`",
+        "a bare graph has no labels; give `labels`, in the order of its outputs",
+        "a bare graph does not say how many tokens it reads; give max_tokens in its tier's table",
+    ]
+
+
+TEXT = {"text": ("serving_ids:0", STRING, (-1,))}
+WORDS = {"words": ("serving_ids:0", FLOAT32, (-1, 16))}
+EIGHT = {"ids": ("serving_ids:0", INT32, (8, 16))}
+CUBE = {"ids": ("serving_ids:0", INT32, (-1, 16, 2))}
+TOKENS = {"scores": ("call:0", FLOAT32, (-1, 16, 3))}
+SEVERAL = {**SCORES, "other": ("call:0", FLOAT32, (-1, 3))}
+
+
+@pytest.mark.parametrize(
+    ("changes", "mistake"),
+    [
+        ({"inputs": TEXT}, "takes texts as they are (text), so its tokenizer is part of the graph"),
+        ({"inputs": WORDS}, "its input words is float32, but tokens are int32 or int64"),
+        ({"inputs": EIGHT}, "takes 8 texts at a time, no more and no fewer"),
+        ({"inputs": CUBE}, "its inputs are [0, 16, 2], but texts make [batch, tokens]"),
+        ({"outputs": TOKENS}, "answers [0, 16, 3], but text-classification needs 2 axes"),
+        ({"outputs": SEVERAL}, "answers other, scores; save it with the one that is meant"),
+        ({"operator": "WriteFile"}, "uses WriteFile, which ONNX cannot do"),
+        ({"operator": "EagerPyFunc"}, "uses EagerPyFunc, which ONNX cannot do"),
+        ({"asset": "../../secret"}, "saved_model.pb names the file '../../secret', outside of its"),
+        ({"tag": "train"}, "saved_model.pb has no graph for serving"),
+        (
+            {"key": "__saved_model_init_op"},
+            "saved_model.pb has no signature serving_default, but none",
+        ),
+    ],
+)
+def test_a_saved_model_that_cannot_be_built_says_why(
+    tmp_path: Path, installed: Path, changes: dict[str, Any], mistake: str
+) -> None:
+    (found,) = mistakes_of(saved_model(tmp_path / "model", **changes), labels=LABELS)
+    assert found.startswith(mistake)
+
+
+@pytest.mark.parametrize(
+    ("changes", "mistake"),
+    [
+        ({"kind": 5}, "takes texts as they are (ids), so its tokenizer is part of the graph"),
+        (
+            {"custom": "FlexStringLength", "operator": 32},
+            "uses FlexStringLength, which ONNX cannot",
+        ),
+        ({"operator": 142}, "uses VAR_HANDLE, which ONNX cannot do; save it with operators on"),
+        ({"size": 4}, "answers 4 numbers, but there are 3 labels; name each of its"),
+    ],
+)
+def test_a_tflite_file_that_cannot_be_built_says_why(
+    tmp_path: Path, installed: Path, changes: dict[str, Any], mistake: str
+) -> None:
+    (found,) = mistakes_of(lite(tmp_path / "model.tflite", **changes), labels=LABELS)
+    assert found.startswith(mistake)
+
+
+def test_cut_files_are_found(tmp_path: Path, installed: Path) -> None:
+    whole = (saved_model(tmp_path / "model") / "saved_model.pb").read_bytes()
+    for keep in range(3, len(whole)):
+        (tmp_path / "model/saved_model.pb").write_bytes(whole[:keep])
+        assert "copy it again" in mistakes_of(tmp_path / "model")[0]
+    whole = lite(tmp_path / "model.tflite").read_bytes()
+    for keep in (0, 7, 8, 20, 60, 100):
+        (tmp_path / "model.tflite").write_bytes(whole[:keep])
+        assert "copy it again" in mistakes_of(tmp_path / "model.tflite")[0]
+
+
+def test_spoilt_bytes_are_never_more_than_unusable(tmp_path: Path) -> None:
+    random = np.random.default_rng(7)
+    read = (
+        (saved_model(tmp_path / "model") / "saved_model.pb", savedmodel.read_signature),
+        (lite(tmp_path / "model.tflite"), tflite.read_signature),
+    )
+    for path, reader in read:
+        whole = path.read_bytes()
+        for _ in range(500):
+            spoilt = bytearray(whole)
+            spoilt[random.integers(8, len(whole))] = random.integers(0, 256)
+            path.write_bytes(spoilt)
+            with contextlib.suppress(Unusable):
+                reader(path.parent if path.suffix == ".pb" else path)
+
+
+def test_a_task_that_a_bare_graph_cannot_do_is_refused(tmp_path: Path) -> None:
+    (found,) = mistakes_of(saved_model(tmp_path / "model"), Task.TEXT_GENERATION)
+    assert found.startswith("text-generation cannot be built from TensorFlow SavedModel")
+    with pytest.raises(Unusable):
+        tflite.read_signature(tmp_path / "model/saved_model.pb")
+
+
+def test_an_environment_that_fails_is_told_in_one_line(
+    tmp_path: Path, tokenizer: Path, installed: Path
+) -> None:
+    (installed / "bin/python").write_text("#!/bin/sh\necho chatter >&2\necho the end >&2\nexit 3\n")
+    (installed / "bin/python").chmod(0o755)
+    hints = Hints(tokenizer=tokenizer, labels=LABELS)
+    source, _ = inspect(saved_model(tmp_path / "model"), CLASSES, None, hints)
+    assert source
+    with pytest.raises(ExportFailed, match=r"model cannot be converted \(the end\); save it with"):
+        export(source, tmp_path / "exported")

@@ -1,0 +1,144 @@
+"""Whole builds of models that Keras made, by TensorFlow in an environment of its own."""
+
+import json
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer
+
+import build
+from build.errors import ExportFailed, SourceError
+from build.export.fuse import plain
+from build.export.to_onnx import export
+from build.sources.readers import inspect
+from build.sources.source import Source
+from build.sources.tensorflow import environment, tflite
+from contracts.manifest import verify
+from contracts.prediction import PredictRequest
+from contracts.specs import CpuSpec, Gate, Hints
+from contracts.tasks import Task
+from functions.inference.engine import Engine
+from tests.fixtures.models import tiny_bert
+from tests.fixtures.models.tiny_bert import LABELS, deployment, texts, write_rows
+from tests.fixtures.models.tiny_saved import lite
+
+TEXTS = texts(40)
+REQUESTS = [PredictRequest(inputs=(text,)) for text in TEXTS]
+CLASSES = Task.TEXT_CLASSIFICATION
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Models made by Keras, and what TensorFlow itself answers to the texts."""
+    place = environment.home()
+    assert environment.versions(place), f"nothing in {place}; run `make converters`"
+    folder = tmp_path_factory.mktemp("home")
+    tiny_bert.write_tokenizer(folder)
+    words = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    ids = [words.encode(text).ids for text in TEXTS]
+    (folder / "ids.json").write_text(json.dumps(ids), "utf-8")
+    write_rows(folder / "rows.jsonl", [{"text": text} for text in TEXTS])
+    script = Path(__file__).parents[2] / "fixtures/models/tiny_tensorflow.py"
+    subprocess.run(
+        [place / "bin/python", "-I", script, folder],
+        check=True,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "-1"},
+        capture_output=True,
+    )
+    return folder
+
+
+def outputs(artefact: Path) -> list[dict[str, Any]]:
+    engine = Engine.load(artefact)
+    return [engine.predict(request).outputs[0] for request in REQUESTS]
+
+
+def scores(found: Sequence[dict[str, Any]], labels: Sequence[str]) -> Any:
+    """The probability of the best label beside its place."""
+    return np.array([[labels.index(output["label"]), output["score"]] for output in found])
+
+
+@pytest.mark.converters
+@pytest.mark.parametrize(
+    ("name", "labels", "details", "near"),
+    [
+        ("lstm", LABELS, {}, 1e-4),
+        ("mean.tflite", ("no", "yes"), {"length": 16}, 1e-4),
+        # Its interpreter rounds activations of each product to 8 bits, which the float graph does not.
+        ("both.tflite", LABELS, {"length": 16}, 0.03),
+    ],
+)
+def test_what_is_built_answers_as_tensorflow_does(
+    home: Path,
+    tmp_path: Path,
+    name: str,
+    labels: tuple[str, ...],
+    details: dict[str, Any],
+    near: float,
+) -> None:
+    right = np.load(home / f"{Path(name).stem}.npy")
+    if right.shape[1] == 1:
+        right = np.concatenate([1 - right, right], axis=1)
+    best = np.stack([right.argmax(axis=1), right.max(axis=1)], axis=1)
+    assert len(set(best[:, 0])) == len(labels)
+    hints = Hints(tokenizer=home / "tokenizer.json", labels=labels)
+    most = 32 if name == "lstm" else None
+    for quantize in ("int8", "none"):
+        cpu = CpuSpec(objective="size", portable=False, quantize=quantize, max_tokens=most)
+        gate = Gate(min_agreement=0.94, min_accuracy_ratio=0.94)  # of 40 rows, one is 2.5 %
+        table: dict[str, Any] = {"cpu": cpu, "gpu": None, "hints": hints, "gate": gate}
+        asked = deployment(home / name, home / "rows.jsonl", **table)
+        build.run(build.plan(asked, tmp_path), tmp_path)
+        manifest = verify(tmp_path / "tiny/cpu")
+        found = scores(outputs(tmp_path / "tiny/cpu"), labels)
+        assert manifest.details == details
+        if quantize == "int8":
+            assert manifest.precision == "int8"
+            assert (found[:, 0] == best[:, 0]).mean() >= 0.95
+        else:
+            np.testing.assert_allclose(found, best, atol=near)
+    golden = (tmp_path / "tiny/cpu/golden.jsonl").read_text("utf-8").splitlines()
+    original = {line["inputs"][0]: line["outputs"][0] for line in map(json.loads, golden)}
+    np.testing.assert_allclose(
+        scores([original[text] for text in TEXTS if text in original], labels),
+        [row for row, text in zip(best, TEXTS, strict=True) if text in original],
+        atol=1e-5,
+    )
+
+
+@pytest.mark.converters
+def test_operators_that_onnx_lacks_are_named(home: Path, tmp_path: Path) -> None:
+    source, mistakes = inspect(
+        home / "mean.tflite",
+        CLASSES,
+        None,
+        Hints(tokenizer=home / "tokenizer.json", labels=("no", "yes")),
+    )
+    assert mistakes == []
+    assert isinstance(source, Source)
+    broken = lite(tmp_path / "model.tflite", operator=129)
+    signature = tflite.read_signature(broken)
+    with pytest.raises(ExportFailed, match="cannot be converted"):
+        environment.convert(broken, signature, (0,), tmp_path / "model.onnx")
+
+
+@pytest.mark.converters
+@pytest.mark.parametrize("name", ["lstm", "mean.tflite", "both.tflite"])
+def test_a_tokenizer_of_more_tokens_than_the_embedding_has_rows_is_refused(
+    home: Path, tmp_path: Path, name: str
+) -> None:
+    longer = Tokenizer.from_file(str(home / "tokenizer.json"))
+    longer.add_tokens(["another"])
+    longer.save(str(tmp_path / "longer.json"))
+    labels = ("no", "yes") if name == "mean.tflite" else LABELS
+    hints = Hints(tokenizer=tmp_path / "longer.json", labels=labels)
+    source, mistakes = inspect(home / name, CLASSES, 16, hints)
+    assert mistakes == []
+    assert source
+    with pytest.raises(SourceError, match="longer.json makes ids up to 40, but the embedding has"):
+        plain(source, export(source, tmp_path / "exported"), tmp_path / "plain.onnx")

@@ -1,0 +1,60 @@
+"""Folders that are no model: what was looked for and found in them is told, and what to name instead."""
+
+from pathlib import Path
+
+import pytest
+
+from build.sources.formats import LOOKED_FOR
+from build.sources.readers import inspect
+from contracts.tasks import Task
+from tests.fixtures.models.tiny_recurrent import recurrent, torchscript
+from tests.fixtures.models.tiny_saved import saved_model
+
+CORRECT = "put a model there, or correct `source`"
+
+
+def mistake(folder: Path) -> str:
+    source, mistakes = inspect(folder, Task.TEXT_CLASSIFICATION, None)
+    assert source is None
+    (found,) = mistakes
+    return found.removeprefix(f"{folder}: ")
+
+
+@pytest.mark.parametrize(
+    ("names", "found", "advice"),
+    [
+        ((), "an empty folder", CORRECT),
+        (("notes.md",), "holds notes.md", CORRECT),
+        (("a.gguf", "README.md"), "holds README.md, a.gguf", "name a.gguf in it as `source`"),
+        (("a.gguf", "config.json"), "holds a.gguf, config.json", "name a.gguf in it as `source`"),
+        (("a.tflite",), "holds a.tflite", "name a.tflite in it as `source`"),
+        (("a.arpa.gz",), "holds a.arpa.gz", "name a.arpa.gz in it as `source`"),
+        (("onnx/a.onnx",), "holds onnx/", "name onnx/a.onnx in it as `source`"),
+        ((".cache/a.onnx", "x"), "holds .cache/, x", CORRECT),
+        (("a.gguf", "b.gguf"), "holds a.gguf, b.gguf", "name the one to build as `source`"),
+        (("state.pt", "code.ts"), "holds code.ts, state.pt", CORRECT),
+        (("m.h5",), "holds m.h5", "m.h5 is a Keras file, which may hold code that runs when it is"),
+        ([f"{i:02}" for i in range(12)], "holds 00, 01, 02, 03, 04, 05, 06, 07, 08, 09 and 2 more", CORRECT),
+    ],
+)  # fmt: skip
+def test_a_folder_says_what_it_holds_and_what_to_name(
+    tmp_path: Path, names: tuple[str, ...], found: str, advice: str
+) -> None:
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert mistake(tmp_path).startswith(f"{found}; {LOOKED_FOR}; {advice}")
+
+
+def test_a_program_and_a_saved_model_are_named_by_their_place(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    torchscript(tmp_path / "one/network.pt", recurrent())
+    assert mistake(tmp_path / "one").endswith("; name network.pt in it as `source`")
+    saved_model(tmp_path / "two/export")
+    assert mistake(tmp_path / "two").endswith("; name export in it as `source`")
+
+
+def test_a_hugging_face_folder_without_weights_says_what_it_lacks(tmp_path: Path) -> None:
+    for name in ("config.json", "tokenizer.json"):
+        (tmp_path / name).write_text("{}", "utf-8")
+    assert mistake(tmp_path).startswith("no model.safetensors; save the model with")

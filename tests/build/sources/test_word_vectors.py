@@ -1,0 +1,214 @@
+"""Files of word vectors: told by their content, read as gensim and fastText do, refused where they are wrong."""
+
+import codecs
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gensim.models import KeyedVectors
+from gensim.models.fasttext import load_facebook_vectors
+
+from build.sources.readers import inspect
+from build.sources.source import Unusable
+from build.sources.vectors.source import load, look
+from build.sources.vectors.table import FASTTEXT, GLOVE, WORD2VEC_BINARY, WORD2VEC_TEXT
+from contracts.tasks import Task
+from tests.fixtures.models.word_files import TINY, as_binary, as_fasttext, as_text, trained
+
+COPY = "; copy it again"
+NGRAMS = [(0.1 * i, -0.2, 0.3, 0.05 * i) for i in range(16)]
+
+
+@pytest.mark.filterwarnings("ignore:Exception ignored in")  # gensim leaves a file open
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("EN.1-10.cbow1_wind5_hs0_neg10_size300_smpl1e-05.txt", WORD2VEC_TEXT),
+        ("crime-and-punishment.vec", WORD2VEC_TEXT),
+        ("test_glove.txt", GLOVE),
+        ("euclidean_vectors.bin", WORD2VEC_BINARY),
+        ("lee_fasttext_new.bin", FASTTEXT),
+    ],
+)
+def test_a_trained_file_is_read_as_gensim_reads_it(name: str, kind: str) -> None:
+    path = trained(name)
+    if kind == FASTTEXT:
+        theirs = load_facebook_vectors(str(path))
+    else:
+        theirs = KeyedVectors.load_word2vec_format(
+            str(path), binary=kind == WORD2VEC_BINARY, no_header=kind == GLOVE
+        )
+    ours = load(path)
+    assert look(path).kind == kind
+    assert list(ours.words) == theirs.index_to_key
+    # gensim splits the mark for the end of a text into n-grams, fastText does not: the next test.
+    rows = [i for i, word in enumerate(ours.words) if word != "</s>"]
+    assert np.abs(ours.table[rows] - theirs.vectors[rows]).max() < 1e-6
+
+
+@pytest.mark.parametrize("name", ["crime-and-punishment", "toy-model"])
+def test_words_of_a_fasttext_model_are_those_that_fasttext_wrote_beside_it(name: str) -> None:
+    model, written = load(trained(f"{name}.bin")), load(trained(f"{name}.vec"))
+    ours = dict(zip(model.words, model.table, strict=False))
+    assert set(written.words) <= set(ours)
+    for word, row in zip(written.words, written.table, strict=True):
+        assert np.abs(ours[word] - row).max() < 1e-5, word
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (as_text(TINY), GLOVE),
+        (as_text(TINY).replace(b"\n", b" \r\n"), GLOVE),
+        (as_text(TINY)[:-1], GLOVE),
+        (as_text(TINY, header=True), WORD2VEC_TEXT),
+        (gzip.compress(as_text(TINY, header=True)), WORD2VEC_TEXT),
+        (as_binary(TINY), WORD2VEC_BINARY),
+        (as_binary(TINY, ends=False), WORD2VEC_BINARY),
+        (as_fasttext(TINY), FASTTEXT),
+        (as_fasttext(TINY, version=11), FASTTEXT),
+    ],
+)
+def test_a_small_file_is_read_whole_whatever_it_is_called(
+    tmp_path: Path, content: bytes, kind: str
+) -> None:
+    path = tmp_path / "vectors.anything"
+    path.write_bytes(content)
+    found = load(path)
+    assert look(path).kind == kind
+    assert found.words == tuple(TINY)
+    assert np.array_equal(found.table, np.array([*TINY.values()], np.float32))
+
+
+def test_a_word_may_have_spaces_in_text_but_only_before_its_numbers(tmp_path: Path) -> None:
+    path = tmp_path / "glove.txt"
+    path.write_bytes(b"a 0.1 0.2\n. . . 0.3 0.4\nat mail@host 1 2\n")
+    found = load(path)
+    assert found.words == ("a", ". . .", "at mail@host")
+    assert found.table.tolist() == np.array([[0.1, 0.2], [0.3, 0.4], [1, 2]], np.float32).tolist()
+
+
+def test_a_fasttext_model_without_ngrams_has_no_buckets(tmp_path: Path) -> None:
+    path = tmp_path / "model.bin"
+    path.write_bytes(as_fasttext(TINY, NGRAMS, longest=0))
+    found = load(path)
+    assert (found.buckets, len(found.table)) == (0, len(TINY))
+    path.write_bytes(as_fasttext(TINY, NGRAMS))
+    assert load(path).buckets == len(NGRAMS)
+
+
+NUMBERS = "; correct it, or leave it out"
+HEADED, GLOVES = as_text(TINY, header=True), as_text(TINY)
+BINARY, FAST = as_binary(TINY), as_fasttext(TINY, NGRAMS)
+
+
+@pytest.mark.parametrize(
+    ("content", "mistake"),
+    [
+        (b"", f"is empty{COPY}"),
+        (b"no vectors at all", "neither numbers as text nor a binary file that is known; looked for word2vec"),
+        ("a 0.1 0.2\n".encode("utf-16"), "neither numbers as text nor a binary file that is known; looked for"),
+        (HEADED.replace(b"6 4", b"7 4"), f"its first line says 7 words, but 6 rows follow{COPY}, or correct that line"),
+        (HEADED[: len(HEADED) // 2], f"its first line says 6 words, but 4 rows follow{COPY}, or correct that line"),
+        (HEADED.replace(b"6 4", b"6 5"), "its first line says 5 numbers a word, but line 2 has 4; correct that line"),
+        (b"a " + b"1 " * 1000 + b"\nb 1" * 2000, "its first row has 1000 numbers, but 10002 bytes are too few"),
+        (HEADED.replace(b"0.2 0.1 0.4", b"0.2 0.1"), f"line 3: 'queen' has 3 numbers, the first row has 4{NUMBERS}"),
+        (GLOVES.replace(b"0.2 0.1 0.4", b"0.2 0.1 0.4 9"), "line 2: 'queen 0.8' has more than 4 numbers, the first"),
+        (GLOVES.replace(b"-0.4", b"x0.4"), f"line 3: 'man' has b'x0.4' where a number has to be{NUMBERS}"),
+        (GLOVES.replace(b"-0.4", b"nan"), "word 'man' has numbers that are not finite; leave it out, or"),
+        (GLOVES.replace(b"-0.4", b"1e99"), "word 'man' has numbers that are not finite; leave it out, or train it"),
+        (GLOVES.replace(b"queen", b"king"), f"line 2: 'king' stands on line 1 already{NUMBERS}"),
+        (GLOVES.replace(b"queen", b"qu\xe9en"), f"line 2: its word b'qu\\xe9en' is not UTF-8{NUMBERS}"),
+        (GLOVES.replace(b"queen", b""), f"line 2: has no word{NUMBERS}"),
+        (GLOVES + b"\n", f"line 7: '' has 0 numbers, the first row has 4{NUMBERS}"),
+        (codecs.BOM_UTF8 + HEADED, "begins with a byte order mark, which would be read as a part of its first word"),
+        (gzip.compress(codecs.BOM_UTF8 + GLOVES), "begins with a byte order mark, which would be read as a part"),
+        (gzip.compress(HEADED)[:-20], "cannot be unpacked ("),
+        (gzip.compress(b"a 0.1\n" * 1_000_000), "unpacks to more than 50 times its size; unpack it yourself and look"),
+        (gzip.compress(BINARY), "a packed binary file; unpack it with gunzip and name what comes out"),
+        (b"a 0.1 " + b"0.2 " * 1_000_000, "has a line of more than 1 MB, so it is not a file of word vectors"),
+        (BINARY[:-40], f"is cut short at word 5 of 6{COPY}"),
+        (BINARY + b"king", "goes on after its 6 words; correct its first line, or copy it again"),
+        (BINARY.replace(b"6 4", b"9000000000 300"), "says that it has 9000000000 words of 300 numbers, but is 1"),
+        (BINARY.replace(b"6 4", b"0 4"), f"says that it has 0 words of 4 numbers{COPY}"),
+        (BINARY.replace(b"queen", b"king"), "word 2, 'king', stands in the file twice; leave one of them out"),
+        (BINARY.replace(b"queen", b"qu\xe9en"), "word 2, b'qu\\xe9en', is not UTF-8; save the file as UTF-8"),
+        (BINARY.replace(b"queen", b"qu\nen"), "word 2, 'qu\\nen', is empty or has a line end; copy the file again"),
+        (as_binary({**TINY, "man": (0, float("inf"), 0, 0)}), "word 'man' has numbers that are not finite; leave it"),
+        (FAST[:50], f"is cut short within its first bytes{COPY}"),
+        (FAST[:130], f"is cut short at word 3 of 6{COPY}"),
+        (FAST[:-4], f"is cut short within its vectors{COPY}"),
+        (as_fasttext(TINY, NGRAMS, version=10), "is of fastText's version 10; known are 11 and 12, so save it"),
+        (as_fasttext(TINY, NGRAMS, labels=2), "a fastText classifier of 2 labels; only its unsupervised models"),
+        (as_fasttext(TINY, NGRAMS, quantized=True), "a quantized fastText file (.ftz), which cannot be built; name"),
+        (as_fasttext(TINY, NGRAMS, raw=[b"a", b"b", b"\xff", b"d", b"e", b"f"]), "word 3, b'\\xff', is not UTF-8"),
+        (as_fasttext(TINY, [(float("nan"), 0, 0, 0)]), "word 'king' has numbers that are not finite; leave it out"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_wrong_is_refused_with_its_place(
+    tmp_path: Path, content: bytes, mistake: str
+) -> None:
+    path = tmp_path / "vectors.bin"
+    path.write_bytes(content)
+    with pytest.raises(Unusable) as caught:
+        load(path)
+    assert len(caught.value.args) == 1
+    assert str(caught.value.args[0]).startswith(mistake)
+
+
+def test_every_wrong_row_is_told_up_to_ten(tmp_path: Path) -> None:
+    path = tmp_path / "glove.txt"
+    path.write_bytes(b"a 0.1 0.2\n" + b"b 0.3\nc 0.1 x\n" * 50)
+    with pytest.raises(Unusable) as caught:
+        load(path)
+    assert len(caught.value.args) == 10
+    assert caught.value.args[:2] == (
+        f"line 2: 'b' has 1 numbers, the first row has 2{NUMBERS}",
+        f"line 3: 'c' has b'x' where a number has to be{NUMBERS}",
+    )
+
+
+def test_the_kind_and_size_of_a_source_are_said_without_reading_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "vectors.vec"
+    path.write_bytes(as_text(TINY, header=True).replace(b"-0.4", b"nan"))
+    source, mistakes = inspect(path, Task.WORD_VECTORS, None)
+    assert mistakes == []
+    assert source
+    assert (source.kind, source.hidden, source.weight_bytes) == (
+        WORD2VEC_TEXT,
+        4,
+        path.stat().st_size,
+    )
+    path.write_bytes(as_text(TINY, header=True))
+    other, _ = inspect(path, Task.WORD_VECTORS, None)
+    assert other
+    assert other.digest != source.digest
+
+
+def test_only_its_own_task_takes_a_file_of_word_vectors(tmp_path: Path) -> None:
+    messages = {
+        "a.vec": "word vectors, which only `task` word-vectors serves",
+        "a.bin": "a pickle, which runs code when it is loaded; save the model as safetensors",
+    }
+    for name, message in messages.items():
+        path = tmp_path / name
+        path.write_bytes(as_binary(TINY))
+        assert inspect(path, Task.TEXT_CLASSIFICATION, None) == (None, [f"{path}: {message}"])
+
+
+def test_a_folder_stands_for_the_one_file_in_it(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("not a file of vectors", "utf-8")
+    assert inspect(tmp_path, Task.WORD_VECTORS, None)[1] == [
+        f"{tmp_path}: holds no such file; name one file of word vectors as `source`"
+    ]
+    (tmp_path / "a.bin").write_bytes(as_binary(TINY))
+    source, _ = inspect(tmp_path, Task.WORD_VECTORS, None)
+    assert source
+    assert source.file == tmp_path / "a.bin"
+    (tmp_path / "b.vec").write_bytes(as_text(TINY))
+    assert inspect(tmp_path, Task.WORD_VECTORS, None)[1] == [
+        f"{tmp_path}: holds a.bin, b.vec; name one file of word vectors as `source`"
+    ]
+    _, mistakes = inspect(tmp_path / "nowhere", Task.WORD_VECTORS, None)
+    assert mistakes[0].startswith(f"{tmp_path}/nowhere: not a file of word vectors; looked for")

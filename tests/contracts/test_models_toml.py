@@ -1,0 +1,210 @@
+"""`models.toml`, read strictly."""
+
+from pathlib import Path
+
+import pytest
+
+from contracts.models_toml import ConfigError, read_models_toml
+from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
+from contracts.tasks import Task, Tier
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def written(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "models.toml"
+    path.write_text(text, "utf-8")
+    return path
+
+
+def test_the_projects_own_file_says_what_the_readme_shows() -> None:
+    deployment = read_models_toml(ROOT / "models.toml")
+    assert [(model.name, list(model.tiers)) for model in deployment.models] == [
+        ("support-intent", [Tier.CPU, Tier.GPU]),
+        ("sentence-embedding", [Tier.CPU]),
+    ]
+    shown = (ROOT / "README.md").read_text("utf-8")
+    first_table = (ROOT / "models.toml").read_text("utf-8").split("\n\n")[1]
+    assert first_table in shown
+
+
+def test_every_key_is_taken(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        [deployment]
+        name = "shop"
+        region = "eu-west-1"
+        throttle = { rate = 5, burst = 9 }
+        [models.a]
+        source = "a"
+        task = "text-classification"
+        eval = "a.jsonl"
+        cpu = { memory_mb = 3008, timeout_s = 9, max_inputs = 2, max_chars = 3, max_tokens = 64, quantize = "none" }
+        gpu = { instance = "ml.g5.xlarge", source = "big", memory_mb = 999 }
+        gate = { min_accuracy_ratio = 0.5, min_agreement = 1 }
+        """,
+    )
+    assert read_models_toml(path) == Deployment(
+        name="shop",
+        region="eu-west-1",
+        throttle=Throttle(rate=5, burst=9),
+        models=(
+            ModelSpec(
+                name="a",
+                source=tmp_path / "a",
+                task=Task.TEXT_CLASSIFICATION,
+                eval=tmp_path / "a.jsonl",
+                cpu=CpuSpec(
+                    memory_mb=3008,
+                    timeout_s=9,
+                    max_inputs=2,
+                    max_chars=3,
+                    max_tokens=64,
+                    quantize="none",
+                ),
+                gpu=GpuSpec(instance="ml.g5.xlarge", source=tmp_path / "big", memory_mb=999),
+                gate=Gate(min_accuracy_ratio=0.5, min_agreement=1),
+            ),
+        ),
+    )
+
+
+def test_a_file_full_of_mistakes_lists_them_all(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        [deploy]
+        [deployment]
+        name = "Shop!"
+        region = 3
+        throttle = { rate = 0, brust = 5 }
+        [models.Bad_Name]
+        source = ""
+        task = "classification"
+        eval = "a.jsonl"
+        cpu = { memory = 100, memory_mb = 99999, timeout_s = true, quantize = "int4" }
+        [models.b]
+        task = "feature-extraction"
+        gpu = { instance = "g5.xlarge" }
+        gate = { max_perplexity_ratio = 1.1, min_cosine_mean = 1.5 }
+        [models.c]
+        source = "c"
+        task = "feature-extraction"
+        eval = "c.jsonl"
+        """,
+    )
+    with pytest.raises(ConfigError) as caught:
+        read_models_toml(path)
+    assert str(caught.value).splitlines() == [
+        f"{path}: 18 mistakes",
+        "  deploy: unknown key; did you mean deployment?",
+        "  deployment.name: 'Shop!' does not fit; write lower-case letters, digits and single hyphens, "
+        "a letter first, at most 16",
+        '  deployment.region: 3 does not fit; write an AWS region such as "us-east-1"',
+        "  deployment.throttle.rate: 0 does not fit; write a whole number from 1 to 10000",
+        "  deployment.throttle.brust: unknown key; did you mean burst?",
+        "  models.Bad_Name: 'Bad_Name' cannot be part of a URL and of AWS names; use lower-case letters, "
+        "digits and single hyphens, a letter first, at most 32",
+        "  models.Bad_Name.source: '' does not fit; write a path, hf://org/name@revision or s3://bucket/prefix",
+        "  models.Bad_Name.task: 'classification' does not fit; write one of \"text-classification\", "
+        '"token-classification", "zero-shot-classification", "text-ranking", "feature-extraction", '
+        '"fill-mask", "question-answering", "text-generation", "text2text-generation", '
+        '"language-model-scoring", "word-vectors"',
+        "  models.Bad_Name.cpu.memory: unknown key; did you mean memory_mb?",
+        "  models.Bad_Name.cpu.memory_mb: 99999 does not fit; write a whole number from 128 to 10240",
+        "  models.Bad_Name.cpu.timeout_s: True does not fit; write a whole number from 1 to 25",
+        '  models.Bad_Name.cpu.quantize: \'int4\' does not fit; write one of "int8", "none"',
+        "  models.b.source: is missing; add source = a path, hf://org/name@revision or s3://bucket/prefix",
+        "  models.b.eval: is missing; add eval = a path, as text",
+        "  models.b.gpu.instance: 'g5.xlarge' does not fit; write a SageMaker instance type such as "
+        '"ml.g6.xlarge"',
+        "  models.b.gate.max_perplexity_ratio: unknown key; the keys here are min_cosine_mean, min_cosine_p5, "
+        "min_accuracy_ratio",
+        "  models.b.gate.min_cosine_mean: 1.5 does not fit; write a number from 0 to 1",
+        '  models.c: no tier; add cpu = {} or gpu = { instance = "ml.g6.xlarge" }',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[models.a", "not TOML"),
+        ("", "models: no model; add a table [models.my-model]"),
+        ("[models]", "models: no model; add a table [models.my-model]"),
+        ("a = " + "[" * 100_000, "nested too deeply; write tables of plain values"),
+        ("a = " + "9" * 5_000, "a number of thousands of digits; write a shorter one"),
+        ("models = 0x" + "f" * 5_000, "models: a number of thousands of digits does not fit"),
+        ("[models]\na = 3", "models.a: is not a table; write [models.a]"),
+        ('[models.a]\nsource="x"\n[models.a]\nsource="y"', "not TOML"),
+        ("models = 3", "models: 3 does not fit; write a table"),
+    ],
+    ids=[
+        "cut",
+        "empty",
+        "empty table",
+        "deep",
+        "long number",
+        "hexadecimal",
+        "no table",
+        "twice",
+        "no tables",
+    ],
+)
+def test_what_is_no_models_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        read_models_toml(written(tmp_path, text))
+    assert message in str(caught.value)
+
+
+def test_a_missing_or_unreadable_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="not found; create it"):
+        read_models_toml(tmp_path / "nowhere.toml")
+    (tmp_path / "latin.toml").write_bytes(b"# caf\xe9")
+    with pytest.raises(ConfigError, match="save it as UTF-8"):
+        read_models_toml(tmp_path / "latin.toml")
+
+
+def test_a_folder_is_no_file_and_is_told_as_one(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read: Is a directory; allow that, or name"):
+        read_models_toml(tmp_path)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    table = '[models.m]\nsource = "s"\ntask = "fill-mask"\neval = "e"\ncpu = {}\n'
+    path = written(tmp_path, f"\ufeff{table}")
+    assert [model.name for model in read_models_toml(path).models] == ["m"]
+
+
+def test_labels_given_twice_and_addresses_of_other_kinds_are_refused(tmp_path: Path) -> None:
+    lines = ['source = "https://a.b/m"', 'task = "fill-mask"', 'eval = "e"', "cpu = {}"]
+    path = written(tmp_path, "\n".join(["[models.m]", *lines, 'labels = ["a", "b", "a"]']))
+    with pytest.raises(ConfigError) as caught:
+        read_models_toml(path)
+    assert [str(mistake) for mistake in caught.value.mistakes] == [
+        "models.m.source: 'https://a.b/m' does not fit; write a path, hf://org/name@revision or "
+        "s3://bucket/prefix",
+        "models.m.labels: ['a', 'b', 'a'] does not fit; write a list of texts, each of them once",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("lines", "mistakes"),
+    [
+        (['task = "fill-mask"', 'gpu = { instance = "ml.g6.xlarge" }'], ["models.m.edge: there is no CPU tier"]),
+        (['task = "fill-mask"', "cpu = {}"], []),
+    ],
+)  # fmt: skip
+def test_a_copy_that_cannot_be_made_is_a_mistake_in_models_toml(
+    tmp_path: Path, lines: list[str], mistakes: list[str]
+) -> None:
+    path = tmp_path / "models.toml"
+    table = ["[models.m]", 'source = "s"', 'eval = "e"', "edge = true", *lines]
+    path.write_text("\n".join(table), "utf-8")
+    if not mistakes:
+        assert read_models_toml(path).models[0].edge
+        return
+    with pytest.raises(ConfigError) as caught:
+        read_models_toml(path)
+    found = [str(mistake) for mistake in caught.value.mistakes]
+    assert all(one.startswith(start) for one, start in zip(found, mistakes, strict=True))

@@ -1,0 +1,249 @@
+"""Every task of an encoder, from source folder to served answer, against transformers' own pipelines.
+
+The weights are random, so the answers mean nothing; that they are the same is what counts.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from build.families import encoders
+from build.families.reference import answers
+from build.plan import plan
+from build.proof.candidate import seal
+from build.recipes.recipe import FLOAT
+from contracts.errors import InvalidInput
+from contracts.prediction import PredictRequest
+from contracts.tasks import Task
+from functions.inference.engine import Engine
+from tests.fixtures.models.tiny_bert import deployment, headed, texts, write_rows
+
+TEXTS = texts(12)
+TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
+NLI = ("contradiction", "neutral", "entailment")
+LONG = " ".join(TEXTS)
+Row = dict[str, Any]
+
+
+def served(folder: Path, task: Task, rows: Sequence[Row]) -> Engine:
+    """The fp32 artefact of a source folder, fused, as a build seals it."""
+    write_rows(folder / "rows.jsonl", rows)
+    out = folder.with_name(f"{folder.name}-out")
+    (step, _) = plan(deployment(folder, folder / "rows.jsonl", task), out)
+    prepared, parts = folder / "prepared", folder / "parts"
+    for made in (prepared, parts):
+        made.mkdir()
+    encoders.prepare(step.source, prepared, lambda text: None)
+    encoders.make(FLOAT[1], step.source, prepared, step.rows, parts)
+    original = encoders.reference(step.source, step.rows, prepared)
+    seal(folder / "artefact", step, FLOAT[1], parts, original)
+    engine = Engine.load(folder / "artefact")
+    assert_same([engine.predict(row.request).outputs for row in step.rows], original)
+    return engine
+
+
+def assert_same(found: Any, right: Any) -> None:
+    """Equal, floats to within 1e-4."""
+    if isinstance(right, dict):
+        assert set(found) == set(right)
+        for key in right:
+            assert_same(found[key], right[key])
+    elif isinstance(right, list | tuple):
+        assert len(found) == len(right)
+        for one, other in zip(found, right, strict=True):
+            assert_same(one, other)
+    else:
+        assert found == (pytest.approx(right, abs=1e-4) if isinstance(right, float) else right)
+
+
+def ask(engine: Engine, *inputs: Any, **parameters: Any) -> list[dict[str, Any]]:
+    return list(engine.predict(PredictRequest(inputs=inputs, parameters=parameters)).outputs)
+
+
+def pipeline(task: str, folder: Path, **more: Any) -> Any:
+    from transformers import pipeline as make
+
+    return make(task, model=str(folder), tokenizer=str(folder), device="cpu", **more)
+
+
+@pytest.fixture(scope="module")
+def tagger(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Engine]:
+    folder = headed(
+        tmp_path_factory.mktemp("tagger") / "source", "BertForTokenClassification", labels=TAGS
+    )
+    return folder, served(folder, Task.TOKEN_CLASSIFICATION, [{"text": t} for t in TEXTS])
+
+
+@pytest.mark.parametrize("strategy", ["first", "average", "max", "simple"])
+def test_entities_are_those_of_the_pipeline(tagger: tuple[Path, Engine], strategy: str) -> None:
+    folder, engine = tagger
+    theirs = pipeline("token-classification", folder, aggregation_strategy=strategy)
+    some = 0
+    for text in TEXTS:
+        (ours,) = ask(engine, text, aggregation=strategy)
+        right = [
+            {
+                "label": e["entity_group"],
+                "score": float(e["score"]),
+                "start": e["start"],
+                "end": e["end"],
+                "text": text[e["start"] : e["end"]],
+            }
+            for e in theirs(text)
+        ]
+        assert_same(ours["entities"], right)
+        some += len(right)
+    assert some > 20
+
+
+def test_a_long_text_is_tagged_to_its_end_and_nothing_twice(tagger: tuple[Path, Engine]) -> None:
+    _, engine = tagger
+    (output,) = ask(engine, LONG, aggregation="none")
+    assert output["truncated"] is False
+    assert output["tokens"] > len(LONG.split())  # windows overlap
+    places = [(e["start"], e["end"]) for e in output["entities"]]
+    assert places == sorted(set(places))
+    assert all(e["text"] == LONG[e["start"] : e["end"]] for e in output["entities"])
+    assert places[-1][1] > len(LONG) * 0.9
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Engine]:
+    folder = headed(tmp_path_factory.mktemp("reader") / "source", "BertForQuestionAnswering")
+    rows = [{"question": q, "context": c} for q, c in zip(TEXTS, TEXTS[1:], strict=False)]
+    return folder, served(folder, Task.QUESTION_ANSWERING, rows)
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")
+@pytest.mark.parametrize("top_k", [1, 3])
+def test_answers_are_those_of_the_pipeline(reader: tuple[Path, Engine], top_k: int) -> None:
+    folder, engine = reader
+    theirs = pipeline("question-answering", folder)
+    for question, context in zip(TEXTS, (*TEXTS[1:], LONG), strict=True):
+        (ours,) = ask(engine, {"question": question, "context": context}, top_k=top_k)
+        right = theirs(
+            question=question, context=context, top_k=top_k, max_seq_len=32, doc_stride=16
+        )
+        # The pipeline cuts a question that leaves no room for windows; such are compared no further.
+        if len(question.split()) <= 8:
+            assert_same(ours["top"], [right] if isinstance(right, dict) else right)
+
+
+def test_an_answer_may_be_that_there_is_none(reader: tuple[Path, Engine]) -> None:
+    _, engine = reader
+    value = {"question": TEXTS[0], "context": TEXTS[1]}
+    (output,) = ask(engine, value, handle_impossible_answer=True, top_k=20, max_answer_len=2)
+    assert "" in [answer["answer"] for answer in output["top"]]
+    assert all(len(answer["answer"].split()) <= 2 for answer in output["top"])
+
+
+def test_a_question_that_leaves_no_room_for_its_context_is_refused(
+    reader: tuple[Path, Engine],
+) -> None:
+    with pytest.raises(InvalidInput, match="cannot be cut to what the model reads"):
+        ask(reader[1], {"question": LONG, "context": TEXTS[0]})
+
+
+@pytest.mark.parametrize("multi", [False, True])
+def test_candidate_labels_are_scored_as_by_the_pipeline(tmp_path: Path, multi: bool) -> None:
+    folder = headed(tmp_path / "source", "BertForSequenceClassification", labels=NLI)
+    names = ["film", "book", "music"]
+    rows = [{"text": t, "candidate_labels": names, "label": "book"} for t in TEXTS]
+    engine = served(folder, Task.ZERO_SHOT_CLASSIFICATION, rows)
+    theirs = pipeline("zero-shot-classification", folder)
+    template = "the {} is not plain"
+    for text in TEXTS:
+        (ours,) = ask(
+            engine, text, candidate_labels=names, multi_label=multi, hypothesis_template=template
+        )
+        right = theirs(text, names, multi_label=multi, hypothesis_template=template)
+        assert [e["label"] for e in ours["top"]] == right["labels"]
+        assert [e["score"] for e in ours["top"]] == pytest.approx(right["scores"], abs=1e-4)
+        assert ours["label"] == right["labels"][0]
+
+
+def test_masks_are_filled_as_by_the_pipeline(tmp_path: Path) -> None:
+    folder = headed(tmp_path / "source", "BertForMaskedLM")
+    masked = [f"[MASK] {text}" if i % 2 else f"{text} [MASK]" for i, text in enumerate(TEXTS)]
+    engine = served(folder, Task.FILL_MASK, [{"text": text} for text in masked])
+    theirs = pipeline("fill-mask", folder)
+    for text, ours in zip(masked, ask(engine, *masked, top_k=3), strict=True):
+        right = [{"token": e["token_str"], "score": e["score"]} for e in theirs(text, top_k=3)]
+        assert_same(ours["masks"][0]["top"], right)
+    (two,) = ask(engine, "[MASK] film [MASK]")
+    assert len(two["masks"]) == 2
+    (cut,) = ask(engine, "film " * 40 + "[MASK]")
+    assert (cut["masks"], cut["truncated"]) == ([], True)
+    with pytest.raises(InvalidInput, match=r"/inputs/0: has no \[MASK\]"):
+        ask(engine, "film")
+
+
+def test_texts_are_ranked_by_the_sigmoid_of_their_logit(tmp_path: Path) -> None:
+    folder = headed(tmp_path / "source", "BertForSequenceClassification", labels=("relevance",))
+    rows = [{"query": TEXTS[0], "texts": TEXTS[1:5], "label": 2}]
+    engine = served(folder, Task.TEXT_RANKING, rows)
+    theirs = pipeline("text-classification", folder)
+    ours = ask(engine, *TEXTS, query="great film")
+    right = [theirs({"text": "great film", "text_pair": t})["score"] for t in TEXTS]
+    assert [o["score"] for o in ours] == pytest.approx(right, abs=1e-4)
+    assert [o["rank"] for o in ours] == [1 + sum(s > r for s in right) for r in right]
+    with pytest.raises(InvalidInput, match="/parameters/query: is needed"):
+        ask(engine, "film")
+
+
+def test_any_number_of_labels_and_pairs_of_texts(tmp_path: Path) -> None:
+    labels = ("funny", "sad", "long")
+    folder = headed(
+        tmp_path / "source",
+        "BertForSequenceClassification",
+        labels=labels,
+        problem_type="multi_label_classification",
+    )
+    rows = [{"text": t, "text_pair": "the end", "labels": ["sad"]} for t in TEXTS]
+    engine = served(folder, Task.TEXT_CLASSIFICATION, rows)
+    theirs = pipeline("text-classification", folder, top_k=None)
+    for text in TEXTS:
+        pair = {"text": text, "text_pair": "the end"}
+        (ours,) = ask(engine, pair, top_k=3, threshold=0.4)
+        right = theirs([pair])[0]
+        assert_same(ours["top"], right)
+        assert_same(ours["labels"], [e for e in right if e["score"] >= 0.4])
+    with pytest.raises(InvalidInput) as caught:
+        ask(engine, {"text": "film"}, threshold=2)
+    assert [m.pointer for m in caught.value.mistakes] == ["/inputs/0", "/parameters/threshold"]
+
+
+def test_a_head_that_does_not_belong_to_the_task_is_refused(tmp_path: Path) -> None:
+    from build.sources.readers import inspect
+
+    folder = headed(tmp_path / "source", "BertForSequenceClassification", labels=("a", "b"))
+    wrong = {
+        Task.TEXT_RANKING: "has 2 labels, but text-ranking needs a cross-encoder with one score",
+        Task.ZERO_SHOT_CLASSIFICATION: "zero-shot needs labels named entailment and contradiction",
+        Task.QUESTION_ANSWERING: "its architecture is BertForSequenceClassification, but question",
+    }
+    for task, message in wrong.items():
+        source, mistakes = inspect(folder, task, None)
+        assert source is None
+        assert mistakes[0].startswith(f"{folder}: {message}")
+
+
+def test_a_tokenizer_that_is_not_the_one_described_is_found(tmp_path: Path) -> None:
+    from build.errors import SourceError
+    from build.sources.readers import inspect
+
+    folder = headed(tmp_path / "source", "BertForSequenceClassification", labels=("a", "b"))
+    path = folder / "tokenizer.json"
+    document = json.loads(path.read_text("utf-8"))
+    document["normalizer"]["lowercase"] = False
+    path.write_text(json.dumps(document), "utf-8")
+    source, _ = inspect(folder, Task.TEXT_CLASSIFICATION, None)
+    assert source
+    request = PredictRequest(inputs=("A Great FILM",))
+    with pytest.raises(SourceError, match="tokenizer.json makes other tokens"):
+        answers(source, [request])
+    assert answers(replace(source), [PredictRequest(inputs=("film",))])

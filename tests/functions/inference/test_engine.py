@@ -1,0 +1,200 @@
+"""The engine answers what the graph computes, in order, and refuses what it cannot answer."""
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import pytest
+
+from contracts.errors import InvalidInput, ModelFailed, TooLarge
+from contracts.limits import LAMBDA_PAYLOAD_BYTES
+from contracts.manifest import MANIFEST, BrokenArtefact
+from contracts.prediction import PredictRequest, TierAnswer
+from functions.inference.engine import Engine
+from tests.fixtures.models.tiny import LABELS, MAX_TOKENS, Tiny, artefact, seal, vectors
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    return Engine.load(artefact(tmp_path_factory.mktemp("classifier") / "cpu"))
+
+
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Engine:
+    folder = artefact(tmp_path_factory.mktemp("encoder") / "cpu", vectors())
+    return Engine.load(folder, max_inputs=1000)
+
+
+def ask(engine: Engine, *inputs: str, **parameters: object) -> TierAnswer:
+    return engine.predict(PredictRequest(inputs=inputs, parameters=parameters))
+
+
+def score(*logits: float) -> float:
+    """The softmax of the first of the logits."""
+    return math.exp(logits[0]) / sum(map(math.exp, logits))
+
+
+def test_a_label_has_the_score_of_its_logit(engine: Engine) -> None:
+    (output,) = ask(engine, "Lovely, and fine").outputs
+    assert output == {
+        "label": "good",
+        "score": pytest.approx(score(2.5, 1, 0)),
+        "tokens": 6,
+        "truncated": False,
+    }
+
+
+def test_answers_keep_the_order_of_the_inputs_whatever_their_length(engine: Engine) -> None:
+    texts = ["lovely " * n + "awful" * (n % 2) for n in (9, 1, 12, 3, 2, 7)]
+    texts = [*texts, "awful", "fine", "nothing known", "awful awful lovely"]
+    together = ask(engine, *texts).outputs
+    assert [o["tokens"] for o in together] == [12, 4, 14, 6, 4, 10, 3, 3, 4, 5]
+    assert list(together) == [ask(engine, text).outputs[0] for text in texts]
+
+
+@pytest.mark.parametrize("batches", [True, False])
+def test_an_answer_does_not_depend_on_its_neighbours(tmp_path: Path, batches: bool) -> None:
+    engine = Engine.load(artefact(tmp_path / "cpu", Tiny(batches=batches)))
+    alone = ask(engine, "fine").outputs[0]
+    assert ask(engine, "lovely " * 14, "fine", "awful").outputs[1] == alone
+
+
+def test_a_text_that_was_cut_says_so(engine: Engine) -> None:
+    outputs = ask(engine, "lovely " * 14, "lovely " * 15, "lovely " * 14 + "awful " * 50).outputs
+    assert [(o["tokens"], o["truncated"]) for o in outputs] == [
+        (MAX_TOKENS, False),
+        (MAX_TOKENS, True),
+        (MAX_TOKENS, True),
+    ]
+    assert [o["label"] for o in outputs] == ["good"] * 3
+
+
+def test_the_best_labels_are_listed_where_asked_for(engine: Engine) -> None:
+    (output,) = ask(engine, "fine", top_k=2).outputs
+    assert output["top"] == [
+        {"label": "so-so", "score": pytest.approx(score(1, 0.5, 0))},
+        {"label": "good", "score": pytest.approx(score(0.5, 1, 0))},
+    ]
+    assert [len(ask(engine, "fine", top_k=k).outputs[0]["top"]) for k in (1, 3)] == [1, 3]
+
+
+@pytest.mark.parametrize("top_k", [0, 4, -1, 1.5, "2", None, True, [1]], ids=repr)
+def test_a_wrong_top_k_is_named_with_its_limits(engine: Engine, top_k: object) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        ask(engine, "fine", top_k=top_k)
+    assert str(caught.value) == "/parameters/top_k: must be a whole number from 1 to 3"
+
+
+def test_every_unknown_parameter_is_told_at_once(engine: Engine, encoder: Engine) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        ask(engine, "fine", topk=1, **{"a/b": 2}, top_k=9)
+    assert [(m.pointer, m.detail) for m in caught.value.mistakes] == [
+        ("/parameters/topk", "unknown; this task knows top_k"),
+        ("/parameters/a~1b", "unknown; this task knows top_k"),
+        ("/parameters/top_k", "must be a whole number from 1 to 3"),
+    ]
+    with pytest.raises(InvalidInput, match="unknown; this task knows no parameters"):
+        ask(encoder, "one", top_k=1)
+
+
+def test_an_embedding_is_what_the_graph_answers(encoder: Engine) -> None:
+    outputs = ask(encoder, "one two two", "two", "neither").outputs
+    assert [o["embedding"] for o in outputs] == [[1, 4, 0, 0], [0, 2, 0, 0], [0, 0, 0, 0]]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "🙂🙃 lovely",
+        "lovely\x00\x07",
+        "ﬁne lovely",
+        "l" * 100_000 + " lovely",
+        "İ lovely",
+        "\u202elovely\u2028",
+    ],
+    ids=["emoji", "control", "ligature", "a very long word", "dotted I", "bidi"],
+)
+def test_odd_texts_are_answered(engine: Engine, text: str) -> None:
+    (output,) = ask(engine, text).outputs
+    assert output["label"] == "good"
+    json.dumps(output, allow_nan=False)
+
+
+def test_numbers_that_are_not_finite_are_a_failure_and_not_an_answer(engine: Engine) -> None:
+    with pytest.raises(ModelFailed, match="not finite"):
+        ask(engine, "fine", "broken")
+    assert ask(engine, "fine").outputs[0]["label"] == "so-so"
+
+
+def test_more_inputs_than_the_tier_takes_are_refused(engine: Engine) -> None:
+    with pytest.raises(TooLarge) as caught:
+        ask(engine, *["fine"] * 10_000)
+    assert str(caught.value) == "10000 inputs are more than the 64 this tier takes at once"
+
+
+def test_a_batch_of_vectors_over_6_mb_is_refused_before_it_is_computed(tmp_path: Path) -> None:
+    engine = Engine.load(artefact(tmp_path / "cpu", vectors(384, works=False)), max_inputs=1000)
+    with pytest.raises(TooLarge, match="782 outputs would pass the 6 MB of one answer"):
+        ask(engine, *["one"] * 782)
+    with pytest.raises(Exception, match="indices element out of data bounds"):
+        ask(engine, "one")
+
+
+def test_the_largest_batch_of_vectors_that_is_taken_fits_one_answer(tmp_path: Path) -> None:
+    engine = Engine.load(artefact(tmp_path / "cpu", vectors(384)), max_inputs=1000)
+    with pytest.raises(TooLarge) as caught:
+        ask(engine, *["one"] * 1000)
+    most = int(str(caught.value).split()[-4])
+    answer = ask(engine, *["one"] * most).to_wire()
+    for output in answer["outputs"]:
+        output["embedding"] = [-1.2345678901234567e-38] * 384  # the longest a float is written
+    assert len(json.dumps(answer)) <= LAMBDA_PAYLOAD_BYTES
+    assert most > 600
+
+
+def test_an_artefact_that_is_not_whole_is_refused(tmp_path: Path) -> None:
+    whole = artefact(tmp_path / "whole")
+    changed = shutil.copytree(whole, tmp_path / "changed")
+    model = (changed / "model.onnx").read_bytes()
+    (changed / "model.onnx").write_bytes(model[:-1] + bytes([model[-1] ^ 1]))
+    half = shutil.copytree(whole, tmp_path / "half")
+    (half / "model.onnx").write_bytes(model[: len(model) // 2])
+    missing = shutil.copytree(whole, tmp_path / "missing")
+    (missing / "tokenizer.json").unlink()
+    edited = shutil.copytree(whole, tmp_path / "edited")
+    text = (edited / MANIFEST).read_text("utf-8").replace('"so-so"', '"great"')
+    (edited / MANIFEST).write_text(text, "utf-8")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    found = {}
+    for folder in (changed, half, missing, edited, empty):
+        with pytest.raises(BrokenArtefact) as caught:
+            Engine.load(folder)
+        found[folder.name] = str(caught.value).replace(str(folder), "")
+    assert found == {
+        "changed": "/model.onnx is not the file that was sealed; build the model again",
+        "half": "/model.onnx is not the file that was sealed; build the model again",
+        "missing": "/tokenizer.json is missing; build the model again",
+        "edited": "/manifest.json was changed after it was sealed; build the model again",
+        "empty": " holds no readable manifest.json; build the model again",
+    }
+
+
+def test_a_graph_that_is_not_what_its_manifest_says_is_refused(tmp_path: Path) -> None:
+    folder = artefact(tmp_path / "cpu")
+    seal(folder, Tiny(labels=("bad", "good")))
+    with pytest.raises(BrokenArtefact, match=r"model.onnx answers \['b', 3\], not \['batch', 2\]"):
+        Engine.load(folder)
+
+
+def test_a_graph_that_asks_for_what_there_is_not_is_refused(tmp_path: Path) -> None:
+    inputs = ("input_ids", "attention_mask", "position_ids")
+    folder = artefact(tmp_path / "cpu", Tiny(inputs=inputs))
+    with pytest.raises(BrokenArtefact, match="asks for position_ids; what it can be given is"):
+        Engine.load(folder)
+
+
+def test_labels_stand_in_the_order_of_the_manifest(engine: Engine) -> None:
+    (output,) = ask(engine, "unheard of", top_k=3).outputs
+    assert tuple(entry["label"] for entry in output["top"]) == LABELS

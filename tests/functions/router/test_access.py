@@ -1,0 +1,100 @@
+"""Who may ask, and what the list of models tells them."""
+
+import json
+import logging
+
+import pytest
+
+from contracts.tasks import Tier
+from tests.fixtures.router_app import PREDICT, ROUTES, Ask, Rows, Told, problem, router
+
+
+@pytest.fixture
+def ask() -> Ask:
+    return router({tier: Told() for tier in Tier})
+
+
+@pytest.mark.parametrize(
+    ("key", "detail"),
+    [
+        (None, "send a key as `Authorization: Bearer <key>`; `turnout keys add` makes one"),
+        ("", "send a key as `Authorization: Bearer <key>`; `turnout keys add` makes one"),
+        ("Bearer ", "send a key as `Authorization: Bearer <key>`; `turnout keys add` makes one"),
+        (
+            "Basic dGVzdC1rZXk=",
+            "send a key as `Authorization: Bearer <key>`; `turnout keys add` makes one",
+        ),
+        ("Bearer wrong", "this key is not known here"),
+        ("Bearer test-ke", "this key is not known here"),
+        (f"Bearer {ROUTES.key_hashes['ci']}", "this key is not known here"),
+    ],
+    ids=["none", "empty", "no key", "another scheme", "wrong", "cut", "its hash"],
+)
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", PREDICT),
+        ("POST", "/v1/models/nope/predict"),
+        ("GET", "/v1/models"),
+        ("GET", "/v1/models/support-intent"),
+    ],
+    ids=["predict", "unknown", "list", "describe"],
+)
+def test_without_a_key_nothing_is_told(
+    ask: Ask, key: str | None, detail: str, method: str, path: str
+) -> None:
+    response = ask(method, path, '{"inputs": "a"}' if method == "POST" else None, key=key)
+    assert problem(response) == (401, "unauthorized", detail)
+    assert response["headers"]["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize("key", ["Bearer test-key", "bearer  test-key ", "Bearer another-key"])
+def test_every_key_of_the_deployment_opens(ask: Ask, key: str) -> None:
+    assert ask("POST", PREDICT, '{"inputs": "a"}', key=key)["statusCode"] == 200
+
+
+def test_the_list_of_models_has_openais_shape_and_says_what_is_deployed() -> None:
+    rows = [
+        {"model": "support-intent", "release": "cpu#cpu0000000000", "deployed_at": 1790000000},
+        {"model": "support-intent", "release": "gpu#an-older-one", "deployed_at": 1780000000},
+    ]
+    ask = router({tier: Told() for tier in Tier}, Rows(rows))
+    body = json.loads(ask("GET", "/v1/models")["body"])
+    first, second = body["data"]
+    assert (body["object"], [first["id"], second["id"]]) == (
+        "list",
+        ["support-intent", "sentence-embedding"],
+    )
+    tiers = first.pop("tiers")
+    assert first == {
+        "id": "support-intent",
+        "object": "model",
+        "created": 1790000000,
+        "owned_by": "turnout",
+        "task": "text-classification",
+        "labels": ["order-status", "refund-status"],
+        "dimensions": None,
+    }
+    assert tiers[0] == {
+        "tier": "cpu",
+        "version": "cpu0000000000",
+        "precision": "int8",
+        "max_inputs": 4,
+        "max_chars": 100,
+        "max_tokens": 128,
+        "deployed": True,
+        "deployed_at": 1790000000,
+    }
+    assert (tiers[1]["deployed"], tiers[1]["deployed_at"]) == (False, None)
+    assert (second["created"], second["dimensions"]) == (0, 384)
+    assert json.loads(ask("GET", "/v1/models/support-intent")["body"]) == {**first, "tiers": tiers}
+
+
+def test_a_registry_that_cannot_be_read_leaves_the_rest_standing(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ask = router({tier: Told() for tier in Tier}, Rows(error=TimeoutError()))
+    with caplog.at_level(logging.ERROR, "turnout.router"):
+        body = json.loads(ask("GET", "/v1/models/sentence-embedding")["body"])
+    assert (body["id"], body["tiers"][0]["deployed"]) == ("sentence-embedding", None)
+    assert caplog.messages == ["the registry cannot be read"]

@@ -1,0 +1,236 @@
+"""The router as API Gateway calls it: a whole event in, a whole response out."""
+
+import base64
+import json
+import logging
+from typing import Any
+
+import pytest
+
+from contracts.errors import DeadlineExceeded, ModelFailed, TierUnavailable
+from contracts.prediction import PredictRequest
+from contracts.tasks import Tier
+from tests.fixtures.router_app import INTENTS, PREDICT, Ask, Told, problem, router
+
+SECRET = "my card is 4111"
+
+
+@pytest.fixture
+def tiers() -> dict[Tier, Told]:
+    return {tier: Told() for tier in Tier}
+
+
+@pytest.fixture
+def ask(tiers: dict[Tier, Told]) -> Ask:
+    return router(tiers)
+
+
+def test_an_answer_names_its_tier_its_reason_its_model_and_its_version(
+    ask: Ask, tiers: dict[Tier, Told]
+) -> None:
+    response = ask("POST", PREDICT, '{"inputs": ["one", "two"], "parameters": {"top_k": 1}}')
+    output = {"label": "order-status", "score": 0.75, "tokens": 5, "truncated": False}
+    assert json.loads(response["body"]) == {
+        "model": "support-intent",
+        "version": "f00dfeed0000",
+        "tier": "cpu",
+        "reason": "fits_cpu",
+        "outputs": [output, output],
+        "elapsed_ms": 1.5,
+    }
+    assert (response["statusCode"], response["isBase64Encoded"]) == (200, False)
+    assert response["headers"]["content-type"] == "application/json"
+    assert len(response["headers"]["x-request-id"]) == 32
+    assert tiers[Tier.GPU].asked == []
+    assert tiers[Tier.CPU].asked == [
+        (INTENTS.targets[Tier.CPU], PredictRequest(inputs=("one", "two"), parameters={"top_k": 1}))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("body", "tier", "reason"),
+    [
+        ({"inputs": "one text"}, "cpu", "fits_cpu"),
+        ({"inputs": ["a"] * 5}, "gpu", "fits_gpu"),
+        ({"inputs": ["a"], "tier": "gpu"}, "gpu", "pinned"),
+    ],
+    ids=["a text", "a batch", "pinned"],
+)
+def test_the_rules_choose_the_tier_that_is_asked(
+    ask: Ask, tiers: dict[Tier, Told], body: dict[str, Any], tier: str, reason: str
+) -> None:
+    answer = json.loads(ask("POST", PREDICT, json.dumps(body))["body"])
+    assert (answer["tier"], answer["reason"]) == (tier, reason)
+    assert {name: len(told.asked) for name, told in tiers.items()} == {
+        Tier(tier): 1,
+        **{other: 0 for other in Tier if other != tier},
+    }
+
+
+def test_a_body_may_come_as_base64(ask: Ask) -> None:
+    body = base64.b64encode('{"inputs": "größer"}'.encode()).decode()
+    assert ask("POST", PREDICT, body, base64=True)["statusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kind", "detail"),
+    [
+        (
+            None,
+            400,
+            "malformed-request",
+            "the body is not JSON: Expecting value at line 1, column 1",
+        ),
+        (
+            "{",
+            400,
+            "malformed-request",
+            "the body is not JSON: Expecting property name enclosed in double quotes at line 1, column 2",
+        ),
+        (
+            '{"inputs": Infinity}',
+            400,
+            "malformed-request",
+            "the body is not JSON: Infinity is not a JSON number",
+        ),
+        (
+            "[]",
+            422,
+            "invalid-input",
+            'the request is not a JSON object; send {"inputs": ["some text"]}',
+        ),
+        ('{"inputs": []}', 422, "invalid-input", "/inputs: is empty; give at least one text"),
+        ('{"inputs": ["a"], "tier": "tpu"}', 422, "invalid-input", '/tier: must be "cpu" or "gpu"'),
+        (
+            '{"inputs": [1, null], "x": 1}',
+            422,
+            "invalid-input",
+            "/x: unknown key; the keys are inputs, parameters, tier, and 2 more mistakes",
+        ),
+    ],
+    ids=["no body", "cut", "Infinity", "a list", "empty", "no such tier", "many mistakes"],
+)
+def test_a_bad_body_is_answered_with_a_problem(
+    ask: Ask, tiers: dict[Tier, Told], body: str | None, status: int, kind: str, detail: str
+) -> None:
+    assert problem(ask("POST", PREDICT, body)) == (status, kind, detail)
+    assert [told.asked for told in tiers.values()] == [[], []]
+
+
+def test_every_mistake_is_told_with_its_place(ask: Ask) -> None:
+    response = ask("POST", PREDICT, '{"inputs": [1, ""], "tier": 3, "parameters": [], "y/z": 1}')
+    assert json.loads(response["body"])["errors"] == [
+        {"pointer": "/y~1z", "detail": "unknown key; the keys are inputs, parameters, tier"},
+        {"pointer": "/inputs/0", "detail": "must be a text"},
+        {"pointer": "/inputs/1", "detail": "is an empty text"},
+        {"pointer": "/parameters", "detail": "must be an object"},
+        {"pointer": "/tier", "detail": 'must be "cpu" or "gpu"'},
+    ]
+
+
+def test_bytes_that_are_not_utf_8_are_named_by_their_place(ask: Ask) -> None:
+    body = base64.b64encode(b'{"inputs": "\xff"}').decode()
+    assert problem(ask("POST", PREDICT, body, base64=True)) == (
+        400,
+        "malformed-request",
+        "the body is not UTF-8 text: byte 12 is invalid",
+    )
+
+
+def test_ten_thousand_inputs_are_refused_and_no_tier_is_asked(
+    ask: Ask, tiers: dict[Tier, Told]
+) -> None:
+    response = ask("POST", PREDICT, json.dumps({"inputs": ["a"] * 10_000}))
+    assert problem(response)[:2] == (413, "too-large")
+    assert [told.asked for told in tiers.values()] == [[], []]
+
+
+def test_a_body_over_the_gateways_limit_is_refused(ask: Ask) -> None:
+    body = json.dumps({"inputs": "a" * 10 * 2**20})
+    assert problem(ask("POST", PREDICT, body)) == (413, "too-large", "the body is over 10 MB")
+
+
+def test_an_unknown_model_is_answered_with_those_that_are_there(ask: Ask) -> None:
+    assert problem(ask("POST", "/v1/models/nope/predict", '{"inputs": "a"}')) == (
+        404,
+        "unknown-model",
+        "no model named 'nope' is deployed; there is support-intent, sentence-embedding",
+    )
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/v2/models", 404),
+        ("GET", PREDICT, 405),
+        ("DELETE", "/v1/models", 405),
+        ("GET", "/docs/assets/../x", 404),
+    ],
+    ids=["path", "method", "delete", "outside"],
+)
+def test_what_is_not_part_of_the_api_is_a_problem_too(
+    ask: Ask, method: str, path: str, status: int
+) -> None:
+    assert problem(ask(method, path)) == (
+        status,
+        "about:blank",
+        f"{method} {path} is not part of this API; GET /docs shows what is",
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "retry"),
+    [
+        (ModelFailed("the container failed"), 502, None),
+        (TierUnavailable("the cpu tier is waking up", retry_after_s=5), 503, "5"),
+        (DeadlineExceeded("no answer in 1 s"), 504, None),
+    ],
+    ids=["failed", "unavailable", "late"],
+)
+def test_a_tiers_failure_keeps_its_status(error: Exception, status: int, retry: str | None) -> None:
+    response = router({Tier.CPU: Told(error=error), Tier.GPU: Told()})(
+        "POST", PREDICT, '{"inputs": "a"}'
+    )
+    assert problem(response)[::2] == (status, str(error))
+    assert response["headers"].get("retry-after") == retry
+
+
+def test_a_defect_of_ours_is_a_problem_with_a_number_and_a_trace_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    broken = router({Tier.CPU: Told(error=ZeroDivisionError("secret")), Tier.GPU: Told()})
+    with caplog.at_level(logging.ERROR, "turnout.router"):
+        response = broken("POST", PREDICT, '{"inputs": "a"}')
+    number = response["headers"]["x-request-id"]
+    assert problem(response) == (500, "internal-error", f"request {number} failed")
+    assert caplog.messages == [f"request {number} failed"]
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_the_log_has_one_line_with_the_decision_and_no_text_and_no_key(
+    ask: Ask, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "turnout.access"):
+        response = ask("POST", PREDICT, json.dumps({"inputs": [SECRET]}))
+        ask("POST", PREDICT, json.dumps({"inputs": [SECRET, 3]}))
+    good, bad = (json.loads(message) for message in caplog.messages)
+    assert good.pop("ms") >= 0
+    assert good == {
+        "request_id": response["headers"]["x-request-id"],
+        "method": "POST",
+        "path": PREDICT,
+        "model": "support-intent",
+        "tier": "cpu",
+        "reason": "fits_cpu",
+        "inputs": 1,
+        "status": 200,
+    }
+    assert (bad["status"], bad["problem"]) == (422, "invalid-input")
+    assert "4111" not in caplog.text
+    assert "test-key" not in caplog.text
+
+
+def test_health_needs_no_key_and_asks_no_tier(ask: Ask, tiers: dict[Tier, Told]) -> None:
+    response = ask("GET", "/health", key=None)
+    assert (response["statusCode"], json.loads(response["body"])) == (200, {"status": "ok"})
+    assert [told.asked for told in tiers.values()] == [[], []]

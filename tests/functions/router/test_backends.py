@@ -1,0 +1,102 @@
+"""Tiers asked through real boto3 clients, at servers on loopback that answer, hang or are not there."""
+
+from typing import Any
+
+import pytest
+from botocore.config import Config
+
+from contracts.errors import DeadlineExceeded, ModelFailed, TierUnavailable, TooLarge, problem
+from contracts.limits import (
+    BACKEND_SLACK_S,
+    GATEWAY_TIMEOUT_S,
+    INTEGRATION_TIMEOUT_S,
+    MAX_TIER_TIMEOUT_S,
+    ROUTER_TIMEOUT_S,
+)
+from contracts.tasks import Tier
+from functions.router.backends import CONNECT_TIMEOUT_S, LambdaBackend
+from tests.fixtures.router_app import target
+from tests.fixtures.services import ANSWER, GOOD, REQUEST, Service, ask, client, failure, serving
+
+
+@pytest.mark.parametrize(
+    ("tier", "path"),
+    [
+        (Tier.CPU, "/2015-03-31/functions/the-cpu/invocations"),
+        (Tier.GPU, "/endpoints/the-gpu/invocations"),
+    ],
+    ids=["lambda", "sagemaker"],
+)
+def test_a_tier_is_asked_once_in_the_words_of_the_contract(tier: Tier, path: str) -> None:
+    with serving(Service(body=GOOD)) as service:
+        assert ask(service.address, tier) == ANSWER
+    ((asked, headers, body),) = service.seen
+    assert (asked, body) == (path, {"inputs": ["a text"], "parameters": {"top_k": 1}})
+    component = headers.get("X-Amzn-SageMaker-Inference-Component")
+    assert component == ("the-gpu" if tier is Tier.GPU else None)
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+def test_a_tier_that_hangs_gets_one_attempt(tier: Tier) -> None:
+    error = failure(Service(body=GOOD, hangs_s=2.5), tier)
+    assert isinstance(error, DeadlineExceeded)
+    assert error.detail == f"the {tier} tier did not answer in 1 s"
+
+
+def test_timeouts_nest_so_that_whoever_asks_is_there_to_hear_the_answer() -> None:
+    waits = MAX_TIER_TIMEOUT_S + BACKEND_SLACK_S
+    assert MAX_TIER_TIMEOUT_S < waits < ROUTER_TIMEOUT_S < INTEGRATION_TIMEOUT_S < GATEWAY_TIMEOUT_S
+    assert CONNECT_TIMEOUT_S + waits <= ROUTER_TIMEOUT_S
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+def test_a_tier_that_nobody_serves_cannot_be_reached(tier: Tier) -> None:
+    with serving(Service()) as service:
+        closed = service.address
+    with pytest.raises(TierUnavailable) as caught:
+        ask(closed, tier)
+    assert (caught.value.detail, caught.value.retry_after_s) == (
+        f"the {tier} tier cannot be reached",
+        5,
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"null",
+        {"outputs": []},
+        {"outputs": "x", "version": "v", "elapsed_ms": 1},
+    ],
+    ids=["nothing", "html", "list", "null", "no version", "wrong type"],
+)
+@pytest.mark.parametrize("tier", list(Tier))
+def test_an_answer_that_is_none_is_a_failure_of_the_tier(tier: Tier, body: Any) -> None:
+    error = failure(Service(body=body), tier)
+    assert (type(error), error.detail) == (
+        ModelFailed,
+        "the tier did not answer in the words of the contract",
+    )
+
+
+def test_a_problem_in_the_answer_keeps_its_kind() -> None:
+    error = failure(Service(body={"problem": problem(TooLarge("65 inputs"))}))
+    assert (type(error), error.detail) == (TooLarge, "65 inputs")
+
+
+def test_a_client_is_made_once_and_kept() -> None:
+    made = []
+
+    def make(service: str, config: Config) -> Any:
+        made.append((service, config.read_timeout, config.retries))
+        return client(opened.address, service, config)
+
+    with serving(Service(body=GOOD)) as opened:
+        backend = LambdaBackend(make)
+        for timeout_s in (1, 1, 2):
+            backend.predict(target(Tier.CPU, timeout_s=timeout_s), REQUEST)
+    once = {"total_max_attempts": 1, "mode": "standard"}
+    assert made == [("lambda", 2, once), ("lambda", 3, once)]

@@ -1,0 +1,164 @@
+"""Every way in which Lambda and SageMaker fail is told apart, and none of their own words reaches a client."""
+
+import json
+from typing import Any
+
+import pytest
+
+from contracts.errors import (
+    DeadlineExceeded,
+    ModelFailed,
+    ServingError,
+    TierUnavailable,
+    TooLarge,
+    problem,
+)
+from contracts.tasks import Tier
+from tests.fixtures.services import Service, failure
+
+
+@pytest.mark.parametrize(
+    ("payload", "kind", "detail"),
+    [
+        (
+            {
+                "errorType": "Sandbox.Timedout",
+                "errorMessage": "RequestId: 1 Error: Task timed out after 1.00 seconds",
+            },
+            DeadlineExceeded,
+            "the cpu tier ran out of its time",
+        ),
+        (
+            {"errorMessage": "2026-11-24T00:00:00Z 1 Task timed out after 1.00 seconds"},
+            DeadlineExceeded,
+            "the cpu tier ran out of its time",
+        ),
+        (
+            {
+                "errorType": "Runtime.ExitError",
+                "errorMessage": "RequestId: 1 Error: Runtime exited with error: signal: killed",
+            },
+            ModelFailed,
+            "the cpu tier's function crashed; its log says why",
+        ),
+        (
+            {
+                "errorType": "Function.ResponseSizeTooLarge",
+                "errorMessage": "Response payload size exceeded",
+            },
+            TooLarge,
+            "the answer would pass the 6 MB of one answer; send fewer inputs",
+        ),
+        (
+            {"errorType": "ValueError", "errorMessage": "secret", "stackTrace": ["secret"]},
+            ModelFailed,
+            "the cpu tier's function crashed; its log says why",
+        ),
+        (b"not json", ModelFailed, "the cpu tier's function crashed; its log says why"),
+    ],
+    ids=["timeout", "timeout on AWS", "killed", "large answer", "exception", "rubbish"],
+)
+def test_a_function_that_fails_is_told_apart(
+    payload: Any, kind: type[ServingError], detail: str
+) -> None:
+    error = failure(Service(body=payload, headers={"X-Amz-Function-Error": "Unhandled"}))
+    assert (type(error), error.detail) == (kind, detail)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind", "detail"),
+    [
+        (404, "ResourceNotFoundException", TierUnavailable, "the cpu tier is not deployed yet"),
+        (429, "TooManyRequestsException", TierUnavailable, "the cpu tier is busy or waking up"),
+        (409, "ResourceConflictException", TierUnavailable, "the cpu tier is busy or waking up"),
+        (500, "ServiceException", TierUnavailable, "the cpu tier is busy or waking up"),
+        (
+            413,
+            "RequestTooLargeException",
+            TooLarge,
+            "the request is over the 6 MB that the cpu tier takes",
+        ),
+        (
+            403,
+            "AccessDeniedException",
+            ModelFailed,
+            "the cpu tier refused to be asked (AccessDeniedException)",
+        ),
+    ],
+)
+def test_what_lambda_itself_refuses_has_its_status(
+    status: int, code: str, kind: type[ServingError], detail: str
+) -> None:
+    error = failure(
+        Service(status=status, body={"Message": "secret"}, headers={"x-amzn-ErrorType": code})
+    )
+    assert (type(error), error.detail) == (kind, detail)
+
+
+def model_error(status: int, message: str) -> Service:
+    body = {
+        "Message": "Received client error",
+        "OriginalStatusCode": status,
+        "OriginalMessage": message,
+    }
+    return Service(status=424, body=body, headers={"x-amzn-ErrorType": "ModelError"})
+
+
+@pytest.mark.parametrize(
+    ("service", "kind", "detail"),
+    [
+        (model_error(413, json.dumps(problem(TooLarge("41 inputs")))), TooLarge, "41 inputs"),
+        (
+            model_error(503, json.dumps(problem(TierUnavailable("waiting")))),
+            TierUnavailable,
+            "waiting",
+        ),
+        (
+            model_error(500, "Traceback (most recent call last)"),
+            ModelFailed,
+            "the gpu tier's container failed (status 500)",
+        ),
+        (
+            model_error(500, '{"type": "about:blank"}'),
+            ModelFailed,
+            "the gpu tier's container failed (status 500)",
+        ),
+        (
+            Service(
+                status=400,
+                body={"Message": "Endpoint x of account 1 not found."},
+                headers={"x-amzn-ErrorType": "ValidationError"},
+            ),
+            TierUnavailable,
+            "the gpu tier is not deployed yet",
+        ),
+        (
+            Service(
+                status=400,
+                body={"Message": "Inference Component has no capacity to process this request."},
+                headers={"x-amzn-ErrorType": "ValidationError"},
+            ),
+            TierUnavailable,
+            "the gpu tier is busy or waking up",
+        ),
+        (
+            Service(status=503, body={}, headers={"x-amzn-ErrorType": "ServiceUnavailable"}),
+            TierUnavailable,
+            "the gpu tier is busy or waking up",
+        ),
+    ],
+    ids=[
+        "our problem",
+        "our problem 503",
+        "a trace",
+        "another problem",
+        "no endpoint",
+        "asleep",
+        "unavailable",
+    ],
+)
+def test_what_sagemaker_answers_is_told_apart(
+    service: Service, kind: type[ServingError], detail: str
+) -> None:
+    error = failure(service, Tier.GPU)
+    assert (type(error), error.detail) == (kind, detail)

@@ -1,0 +1,77 @@
+"""What stands around every request, over applications that misbehave."""
+
+import asyncio
+import logging
+import threading
+from typing import Any
+
+import pytest
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from functions.router.gateway import behind_gateway
+from functions.router.middleware import Edge
+from tests.fixtures.router_app import event
+
+
+def sent(app: ASGIApp, kind: str = "http") -> list[Message]:
+    """Every message that the application sends for one request."""
+    messages: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    scope: dict[str, Any] = {"type": kind, "method": "GET", "path": "/x", "headers": []}
+    asyncio.run(Edge(app)(scope, receive, send))
+    return messages
+
+
+async def fails_at_once(scope: Scope, receive: Receive, send: Send) -> None:
+    raise KeyError("secret")
+
+
+async def fails_halfway(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    raise KeyError("secret")
+
+
+async def another_protocol(scope: Scope, receive: Receive, send: Send) -> None:
+    await send({"type": f"{scope['type']}.accept"})
+
+
+def test_a_failure_before_the_answer_is_answered(caplog: pytest.LogCaptureFixture) -> None:
+    start, body = sent(fails_at_once)
+    assert start["status"] == 500
+    assert b"secret" not in body["body"]
+    assert "KeyError" in caplog.text
+
+
+def test_a_failure_within_the_answer_starts_no_second_one(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "turnout.access"):
+        messages = sent(fails_halfway)
+    assert [message["type"] for message in messages] == ["http.response.start"]
+    assert '"status": 200' in caplog.messages[-1]
+
+
+def test_what_is_not_http_is_passed_on() -> None:
+    assert sent(another_protocol, "websocket") == [{"type": "websocket.accept"}]
+
+
+def test_a_thread_without_an_event_loop_is_given_one() -> None:
+    """As on Python 3.14, where asking for one that is not there fails."""
+    answers: list[Any] = []
+
+    async def fine(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    def run() -> None:
+        answers.append(behind_gateway(fine)(event("GET", "/x"), None))  # type: ignore[arg-type]
+        asyncio.get_event_loop().close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert answers[0]["statusCode"] == 204

@@ -1,0 +1,110 @@
+"""Which tier answers: the rules as a table."""
+
+import pytest
+
+from contracts.errors import InvalidInput, TooLarge
+from contracts.prediction import PredictRequest
+from contracts.routes import Route
+from contracts.tasks import Task, Tier
+from functions.router.rules import RULES, Plan, decide, fits_cpu, fits_gpu, pinned
+from tests.fixtures.router_app import INTENTS, VECTORS, target
+
+GPU_ONLY = Route(
+    model="large",
+    task=Task.TEXT_CLASSIFICATION,
+    targets={Tier.GPU: target(Tier.GPU)},
+    labels=("a",),
+)
+
+
+def request(*inputs: str, tier: Tier | None = None) -> PredictRequest:
+    return PredictRequest(inputs=inputs, tier=tier)
+
+
+@pytest.mark.parametrize(
+    ("route", "asked", "tier", "reason"),
+    [
+        (INTENTS, request("hi"), Tier.CPU, "fits_cpu"),
+        (INTENTS, request("hi", tier=Tier.CPU), Tier.CPU, "pinned"),
+        (INTENTS, request("hi", tier=Tier.GPU), Tier.GPU, "pinned"),
+        (INTENTS, request(*["hi"] * 4), Tier.CPU, "fits_cpu"),
+        (INTENTS, request(*["hi"] * 5), Tier.GPU, "fits_gpu"),
+        (INTENTS, request("a" * 100), Tier.CPU, "fits_cpu"),
+        (INTENTS, request("a" * 60, "b" * 41), Tier.GPU, "fits_gpu"),
+        (INTENTS, request(*["hi"] * 40), Tier.GPU, "fits_gpu"),
+        (GPU_ONLY, request("hi"), Tier.GPU, "fits_gpu"),
+        (VECTORS, request(*["hi"] * 600), Tier.CPU, "fits_cpu"),
+    ],
+    ids=[
+        "small",
+        "pinned cpu",
+        "pinned gpu",
+        "4",
+        "5",
+        "100 characters",
+        "101 characters",
+        "40",
+        "gpu only",
+        "vectors",
+    ],
+)
+def test_the_first_rule_that_speaks_decides(
+    route: Route, asked: PredictRequest, tier: Tier, reason: str
+) -> None:
+    assert decide(asked, route) == Plan(primary=route.targets[tier], reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("route", "asked", "detail"),
+    [
+        (
+            INTENTS,
+            request(*["hi"] * 41),
+            "no tier of support-intent takes this request "
+            "(cpu: 41 inputs are more than its 4; gpu: 41 inputs are more than its 40)",
+        ),
+        (
+            INTENTS,
+            request("a" * 1001),
+            "no tier of support-intent takes this request "
+            "(cpu: 1001 characters are more than its 100; gpu: 1001 characters are more than its 1000)",
+        ),
+        (
+            INTENTS,
+            request(*["hi"] * 5, tier=Tier.CPU),
+            "the cpu tier was asked for, but 5 inputs are more than its 4",
+        ),
+        (
+            VECTORS,
+            request(*["hi"] * 782),
+            "no tier of sentence-embedding takes this request (cpu: 782 vectors of 384 floats would pass "
+            "the 6 MB of one answer, 646 would not)",
+        ),
+    ],
+    ids=["inputs", "characters", "pinned", "vectors"],
+)
+def test_what_no_tier_takes_is_refused_with_every_limit(
+    route: Route, asked: PredictRequest, detail: str
+) -> None:
+    with pytest.raises(TooLarge) as caught:
+        decide(asked, route)
+    assert caught.value.detail == detail
+
+
+def test_a_tier_that_a_model_lacks_is_a_mistake_in_the_request() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        decide(request("hi", tier=Tier.GPU), VECTORS)
+    (mistake,) = caught.value.mistakes
+    assert (mistake.pointer, mistake.detail) == (
+        "/tier",
+        "sentence-embedding has no gpu tier; it has cpu",
+    )
+
+
+def test_the_rules_stand_in_the_order_of_their_price() -> None:
+    assert RULES == (pinned, fits_cpu, fits_gpu)
+
+
+def test_another_order_of_rules_decides_otherwise() -> None:
+    plan = decide(request("hi"), INTENTS, rules=(pinned, fits_gpu, fits_cpu))
+    assert plan == Plan(primary=INTENTS.targets[Tier.GPU], reason="fits_gpu")

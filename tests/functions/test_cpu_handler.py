@@ -1,0 +1,134 @@
+"""The CPU function as the runtime calls it: in a process of its own, a model folder named by its environment."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.cpu_function import FORBIDDEN, Ran, run
+from tests.fixtures.models.tiny import artefact, vectors
+
+
+@pytest.fixture(scope="module")
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return artefact(tmp_path_factory.mktemp("model") / "cpu")
+
+
+@pytest.fixture(scope="module")
+def ran(classifier: Path) -> Ran:
+    return run(
+        classifier,
+        {"inputs": ["lovely", "awful " * 40]},
+        {"inputs": "fine", "parameters": {"top_k": 1}},
+        {"inputs": []},
+        ["no object"],
+        None,
+        {"inputs": [1, "", "half \ud800"], "parameters": 3, "tier": "tpu", "extra": 1},
+        {"inputs": ["fine"] * 10_000},
+        {"inputs": "a secret that is broken"},
+        {"inputs": "fine"},
+    )
+
+
+def test_good_events_are_answered_in_the_words_of_the_contract(ran: Ran) -> None:
+    first, second, last = ran.answers[0], ran.answers[1], ran.answers[-1]
+    assert set(first) == {"outputs", "version", "elapsed_ms"}
+    assert [(o["label"], o["tokens"], o["truncated"]) for o in first["outputs"]] == [
+        ("good", 3, False),
+        ("bad", 16, True),
+    ]
+    assert [set(output) for output in second["outputs"]] == [
+        {"label", "score", "tokens", "truncated", "top"}
+    ]
+    assert last["outputs"][0]["label"] == "so-so"
+    assert first["version"] == second["version"] == last["version"]
+
+
+@pytest.mark.parametrize(
+    ("number", "kind", "status", "detail"),
+    [
+        (2, "invalid-input", 422, "/inputs: is empty; give at least one text"),
+        (
+            3,
+            "invalid-input",
+            422,
+            'the request is not a JSON object; send {"inputs": ["some text"]}',
+        ),
+        (
+            4,
+            "invalid-input",
+            422,
+            'the request is not a JSON object; send {"inputs": ["some text"]}',
+        ),
+        (6, "too-large", 413, "10000 inputs are more than the 64 this tier takes at once"),
+        (7, "model-failed", 502, "the model answered with numbers that are not finite"),
+    ],
+    ids=["empty batch", "a list", "nothing", "10,000 inputs", "not finite"],
+)
+def test_a_bad_event_is_answered_with_a_problem(
+    ran: Ran, number: int, kind: str, status: int, detail: str
+) -> None:
+    problem = ran.answers[number]["problem"]
+    assert (problem["type"], problem["status"], problem["detail"]) == (
+        f"urn:turnout:problem:{kind}",
+        status,
+        detail,
+    )
+
+
+def test_every_mistake_is_told_at_once(ran: Ran) -> None:
+    problem = ran.answers[5]["problem"]
+    assert [mistake["pointer"] for mistake in problem["errors"]] == [
+        "/extra",
+        "/inputs/0",
+        "/inputs/1",
+        "/inputs/2",
+        "/parameters",
+        "/tier",
+    ]
+
+
+def test_nothing_is_imported_that_the_image_has_not_got(ran: Ran) -> None:
+    assert set(FORBIDDEN) & set(ran.modules) == set()
+    assert {"numpy", "onnxruntime", "tokenizers"} <= set(ran.modules)
+
+
+def test_no_word_of_an_input_reaches_the_log(tmp_path: Path) -> None:
+    ran = run(artefact(tmp_path / "cpu", vectors(works=False)), {"inputs": "a secret one"})
+    line = ran.log.splitlines()[-1]  # before it stands what ONNX Runtime says of the graph
+    assert ran.answers == [
+        {
+            "problem": {
+                "type": "urn:turnout:problem:internal-error",
+                "title": "Internal error",
+                "status": 500,
+                "detail": "the function failed; its log says why",
+            }
+        }
+    ]
+    logged = json.loads(line)
+    assert (logged["level"], logged["request_id"]) == ("ERROR", "r-1")
+    assert "engine.py" in logged["trace"]
+    assert "secret" not in ran.log
+
+
+def test_the_environment_sets_how_many_inputs_are_taken(classifier: Path) -> None:
+    ran = run(
+        classifier, {"inputs": ["fine"] * 3}, {"inputs": ["fine"] * 2}, TURNOUT_MAX_INPUTS="2"
+    )
+    assert (
+        ran.answers[0]["problem"]["detail"]
+        == "3 inputs are more than the 2 this tier takes at once"
+    )
+    assert len(ran.answers[1]["outputs"]) == 2
+
+
+def test_a_half_copied_artefact_stops_the_function_when_it_starts(tmp_path: Path) -> None:
+    folder = artefact(tmp_path / "cpu")
+    (folder / "tokenizer.json").write_text("{}", "utf-8")
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        run(folder, {"inputs": "fine"})
+    assert caught.value.stderr.splitlines()[-1].endswith(
+        "tokenizer.json is not the file that was sealed; build the model again"
+    )

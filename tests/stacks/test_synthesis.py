@@ -1,0 +1,228 @@
+"""Synthesis as a whole: offline, the same each time, checked by cdk-nag and cfn-lint, and clear about what is wrong."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import aws_cdk as cdk
+import pytest
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+
+from contracts.manifest import MANIFEST
+from contracts.specs import CpuSpec, GpuSpec
+from stacks.assembly import make_app
+from stacks.costs import UnknownInstance, as_of, find_instance, idle_gpu_cost, instances
+from stacks.errors import StackError
+from stacks.images import base_images, regions
+from tests.fixtures.deployment import (
+    INTENTS,
+    SHOP,
+    Synthesised,
+    build,
+    inputs,
+    read,
+    shop,
+    synthesise,
+)
+from tests.fixtures.models.tiny import Tiny, seal
+from turnout.laptop import ROOT
+
+
+@pytest.fixture(scope="module")
+def stacks() -> Synthesised:
+    return shop()
+
+
+def images(stacks: Synthesised) -> dict[str, list[str]]:
+    """The digests of every stack's image assets."""
+    return {name: sorted(assets.get("dockerImages", {})) for name, assets in stacks.assets.items()}
+
+
+def test_cfn_lint_finds_nothing(stacks: Synthesised) -> None:
+    templates = [str(path) for path in stacks.folder.glob("*.template.json")]
+    # W3005: a dependency that is implied already; ours are said because they matter.
+    done = subprocess.run(
+        [str(Path(sys.executable).with_name("cfn-lint")), "-i", "W3005", "--", *templates],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("rule", "spoil"),
+    [
+        ("AwsSolutions-S1", lambda stack: s3.Bucket(stack, "Bad")),
+        (
+            "AwsSolutions-IAM5",
+            lambda stack: iam.Policy(
+                stack,
+                "Bad",
+                statements=[iam.PolicyStatement(actions=["s3:*"], resources=["*"])],
+                roles=[
+                    iam.Role(
+                        stack, "BadRole", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com")
+                    )
+                ],
+            ),
+        ),
+    ],
+    ids=["an open bucket", "a wildcard"],
+)
+def test_what_cdk_nag_objects_to_stops_synthesis(tmp_path: Path, rule: str, spoil: object) -> None:
+    build(tmp_path / "models.out")
+    app = make_app(inputs(tmp_path), outdir=str(tmp_path / "cdk.out"))
+    stack = app.node.find_child("shop-words-cpu")
+    assert isinstance(stack, cdk.Stack)
+    assert callable(spoil)
+    spoil(stack)
+    with pytest.raises(RuntimeError, match="ValidationFailed"):
+        app.synth()
+    report = json.loads((tmp_path / "cdk.out/validation-report.json").read_text("utf-8"))
+    broken = [
+        violation["ruleName"]
+        for plugin in report["pluginReports"]
+        for violation in plugin["violations"]
+    ]
+    assert rule in [name.split("[")[0] for name in broken]
+
+
+def test_the_same_inputs_give_the_same_templates_and_images(
+    stacks: Synthesised, tmp_path: Path
+) -> None:
+    build(tmp_path / "models.out")
+    again = synthesise(inputs(tmp_path), tmp_path / "cdk.out")
+    assert again.templates == stacks.templates
+    assert images(again) == images(stacks)
+
+
+def test_another_artefact_changes_its_own_image_and_the_routes(
+    stacks: Synthesised, tmp_path: Path
+) -> None:
+    out = build(tmp_path / "models.out")
+    seal(
+        out / "intents/cpu", Tiny(model="intents", precision="int8", labels=("no", "yes", "maybe"))
+    )
+    again = images(synthesise(inputs(tmp_path), tmp_path / "cdk.out"))
+    changed = [name for name, found in images(stacks).items() if again[name] != found]
+    assert changed == ["shop-intents-cpu", "shop-router"]
+
+
+def test_the_real_command_line_synthesises_without_network_docker_or_credentials(
+    tmp_path: Path,
+) -> None:
+    build(tmp_path / "models.out")
+    (tmp_path / "models.toml").write_text(
+        '[deployment]\nname = "shop"\nthrottle = { rate = 5, burst = 9 }\n'
+        '[models.words]\nsource = "."\ntask = "feature-extraction"\neval = "models.toml"\ncpu = {}\n',
+        "utf-8",
+    )
+    nowhere = "http://127.0.0.1:9"
+    done = subprocess.run(
+        [
+            str(ROOT / "node_modules/.bin/cdk"),
+            "synth",
+            "--quiet",
+            "--output",
+            str(tmp_path / "cdk.out"),
+        ],
+        cwd=ROOT,
+        env={
+            "PATH": os.pathsep.join(
+                [str(Path(sys.executable).parent), str(Path(shutil.which("node") or "").parent)]
+            ),
+            "HOME": str(tmp_path / "home"),
+            "HTTP_PROXY": nowhere,
+            "HTTPS_PROXY": nowhere,
+            "CDK_DOCKER": str(tmp_path / "no-docker"),
+            "CDK_DISABLE_CLI_TELEMETRY": "true",
+            "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(ROOT / ".turnout/jsii"),
+            "TURNOUT_CONFIG": str(tmp_path / "models.toml"),
+            "TURNOUT_OUT": str(tmp_path / "models.out"),
+            "TURNOUT_KEYS": str(tmp_path / "keys.toml"),
+            "TURNOUT_STAGING": str(tmp_path / "staging"),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert sorted(read(tmp_path / "cdk.out").templates) == ["shop-router", "shop-words-cpu"]
+    assert "note: no key is deployed, so every request is refused" in done.stderr
+
+
+def test_every_mistake_is_told_at_once_with_what_to_do(tmp_path: Path) -> None:
+    out = build(tmp_path / "models.out")
+    (out / "words/cpu/model.onnx").write_bytes(b"")
+    shutil.rmtree(out / "intents/gpu")
+    tampered = (out / "intents/cpu" / MANIFEST).read_text("utf-8").replace("so-so", "great")
+    (out / "intents/cpu" / MANIFEST).write_text(tampered, "utf-8")
+    wrong = replace(INTENTS, gpu=GpuSpec(instance="ml.m5.large"))
+    deployment = replace(SHOP, region="mars-north-1", models=(wrong, *SHOP.models[1:]))
+    with pytest.raises(StackError) as caught:
+        make_app(inputs(tmp_path, deployment))
+    found = [reason.replace(str(out), "OUT") for reason in caught.value.reasons]
+    assert found == [
+        "OUT/intents/cpu/manifest.json was changed after it was sealed; build the model again",
+        "intents has no artefact for its gpu tier in OUT; run `turnout build`",
+        "OUT/words/cpu/model.onnx is not the file that was sealed; build the model again",
+        f"deployment.region: mars-north-1 is not one that the image table covers: {', '.join(regions())}",
+        "models.intents.gpu.instance: ml.m5.large is not in the table of GPU instances; "
+        f"choose one of {', '.join(instances())}",
+    ]
+
+
+@pytest.mark.parametrize("function", ["cpu", "gpu", "router"])
+def test_every_dockerfile_starts_from_the_pinned_base_and_ends_by_importing_what_it_runs(
+    function: str,
+) -> None:
+    text = (ROOT / "functions" / function / "Dockerfile").read_text("utf-8")
+    assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == [base_images()[function]]
+    assert re.findall(r'^RUN python -c "from (functions\.\w+)', text, re.MULTILINE) == [
+        f"functions.{function}"
+    ]
+    assert "--require-hashes" in text
+
+
+def test_every_locked_dependency_has_a_hash() -> None:
+    for lock in sorted((ROOT / "functions").glob("*/requirements*.txt")):
+        pinned = re.findall(
+            r"^[a-z0-9-]+(?:\[[a-z,]+\])?==\S+ \\\n((?:    --hash=sha256:[0-9a-f]{64}.*\n)+)",
+            lock.read_text("utf-8"),
+            re.MULTILINE,
+        )
+        assert (
+            len(pinned)
+            == len(re.findall(r"^[a-z0-9-]+.*==", lock.read_text("utf-8"), re.MULTILINE))
+            > 0
+        )
+
+
+def test_an_idle_gpu_costs_its_hours() -> None:
+    assert idle_gpu_cost("ml.g6.xlarge") == pytest.approx(1.127 * 730)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", as_of())
+    with pytest.raises(
+        UnknownInstance,
+        match="ml.t2.nano is not in the table of GPU instances; choose one of ml.g4dn",
+    ):
+        find_instance("ml.t2.nano")
+
+
+def test_an_instance_can_hold_what_a_component_asks_for_by_default() -> None:
+    asked = GpuSpec(instance="ml.g4dn.xlarge").memory_mb
+    assert all(asked < instance.memory_gib * 1024 for instance in instances().values())
+
+
+def test_a_cpu_tier_alone_is_a_deployment(tmp_path: Path) -> None:
+    build(tmp_path / "models.out")
+    alone = replace(SHOP, models=(replace(INTENTS, cpu=CpuSpec(), gpu=None),))
+    found = synthesise(inputs(tmp_path, alone), tmp_path / "cdk.out")
+    assert sorted(found.templates) == ["shop-intents-cpu", "shop-router"]
+    assert "sagemaker" not in json.dumps(found.templates).lower()

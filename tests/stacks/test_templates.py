@@ -1,0 +1,275 @@
+"""What the templates ask of AWS: the properties that cost money, open doors or break deployments."""
+
+import json
+import re
+from typing import Any
+
+import pytest
+
+from contracts.limits import INTEGRATION_TIMEOUT_S, ROUTER_TIMEOUT_S
+from contracts.names import ALIAS
+from contracts.routes import key_hash
+from tests.fixtures.deployment import INTENTS, KEY, Synthesised, shop
+from tests.fixtures.models.tiny import LABELS
+
+STACKS = ["shop-intents-cpu", "shop-intents-gpu", "shop-router", "shop-words-cpu"]
+# What a deployment may leave nowhere: everything else in the templates is free while it is not used.
+KEPT = {"Retain", "RetainExceptOnCreate", "Snapshot"}
+
+
+@pytest.fixture(scope="module")
+def stacks() -> Synthesised:
+    return shop()
+
+
+def statements(policy: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(policy["Properties"]["PolicyDocument"]["Statement"])
+
+
+def as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def test_there_is_one_stack_for_the_router_and_one_for_each_tier(stacks: Synthesised) -> None:
+    assert sorted(stacks.templates) == STACKS
+
+
+def test_no_stack_exports_or_imports_anything(stacks: Synthesised) -> None:
+    text = json.dumps(stacks.templates)
+    assert "Fn::ImportValue" not in text
+    assert "Export" not in {
+        key for t in stacks.templates.values() for o in t.get("Outputs", {}).values() for key in o
+    }
+
+
+def test_every_tier_waits_for_the_router_and_for_no_other_tier(stacks: Synthesised) -> None:
+    manifest = json.loads((stacks.folder / "manifest.json").read_text("utf-8"))
+    waits = {
+        name: [other for other in artifact["dependencies"] if not other.endswith(".assets")]
+        for name, artifact in manifest["artifacts"].items()
+        if artifact["type"] == "aws:cloudformation:stack"
+    }
+    assert waits == {name: [] if name == "shop-router" else ["shop-router"] for name in STACKS}
+
+
+def test_a_cpu_function_is_as_its_table_says(stacks: Synthesised) -> None:
+    properties = stacks.only("shop-intents-cpu", "AWS::Lambda::Function")["Properties"]
+    assert (properties["MemorySize"], properties["Timeout"]) == (2048, 7)
+    assert properties["Environment"] == {"Variables": {"TURNOUT_MAX_INPUTS": "16"}}
+    assert (properties["FunctionName"], properties["PackageType"]) == ("shop-intents-cpu", "Image")
+    assert properties["Architectures"] == ["x86_64"]
+
+
+def test_every_image_is_built_for_one_named_platform(stacks: Synthesised) -> None:
+    images = [
+        image for assets in stacks.assets.values() for image in assets["dockerImages"].values()
+    ]
+    assert [image["source"]["platform"] for image in images] == ["linux/amd64"] * 4
+
+
+def test_what_may_be_invoked_is_the_alias_of_a_version(stacks: Synthesised) -> None:
+    for stack in ("shop-intents-cpu", "shop-router"):
+        alias = stacks.only(stack, "AWS::Lambda::Alias")["Properties"]
+        (version,) = stacks.resources(stack, "AWS::Lambda::Version")
+        assert alias["Name"] == ALIAS
+        assert alias["FunctionVersion"] == {"Fn::GetAtt": [version, "Version"]}
+    integration = stacks.only("shop-router", "AWS::ApiGatewayV2::Integration")["Properties"]
+    (live,) = stacks.resources("shop-router", "AWS::Lambda::Alias")
+    assert integration["IntegrationUri"] == {"Ref": live}
+
+
+def test_timeouts_nest_below_the_gateways(stacks: Synthesised) -> None:
+    integration = stacks.only("shop-router", "AWS::ApiGatewayV2::Integration")["Properties"]
+    functions = stacks.resources("shop-router", "AWS::Lambda::Function").values()
+    (router,) = (
+        f["Properties"]["Timeout"]
+        for f in functions
+        if f["Properties"]["FunctionName"] == "shop-router"
+    )
+    tiers = [
+        stacks.only(s, "AWS::Lambda::Function")["Properties"]["Timeout"]
+        for s in ("shop-intents-cpu", "shop-words-cpu")
+    ]
+    assert integration["TimeoutInMillis"] == INTEGRATION_TIMEOUT_S * 1000
+    assert max(tiers) < router == ROUTER_TIMEOUT_S < INTEGRATION_TIMEOUT_S < 30
+
+
+def test_the_stage_is_throttled_and_logged_as_the_file_says(stacks: Synthesised) -> None:
+    stage = stacks.only("shop-router", "AWS::ApiGatewayV2::Stage")["Properties"]
+    assert stage["DefaultRouteSettings"] == {"ThrottlingRateLimit": 5, "ThrottlingBurstLimit": 9}
+    (log,) = (
+        name
+        for name in stacks.resources("shop-router", "AWS::Logs::LogGroup")
+        if name.startswith("Access")
+    )
+    assert stage["AccessLogSettings"]["DestinationArn"] == {"Fn::GetAtt": [log, "Arn"]}
+
+
+def test_no_action_is_a_wildcard_and_one_resource_is(stacks: Synthesised) -> None:
+    found = [s for policy in stacks.everywhere("AWS::IAM::Policy") for s in statements(policy)]
+    assert [a for s in found for a in as_list(s["Action"]) if "*" in a] == []
+    wide = [s["Action"] for s in found if "*" in json.dumps(s["Resource"])]
+    assert wide == ["ecr:GetAuthorizationToken"]  # which has no resource to be narrowed to
+    assert stacks.everywhere("AWS::IAM::ManagedPolicy") == []
+    assert [
+        r for r in stacks.everywhere("AWS::IAM::Role") if "ManagedPolicyArns" in r["Properties"]
+    ] == []
+
+
+def test_the_router_may_ask_its_own_tiers_and_nothing_else(stacks: Synthesised) -> None:
+    (policy,) = (
+        p
+        for p in stacks.resources("shop-router", "AWS::IAM::Policy").values()
+        if "InvokeFunction" in json.dumps(p)
+    )
+    allowed = {a: s["Resource"] for s in statements(policy) for a in as_list(s["Action"])}
+    arn = "arn:aws:{}:us-east-1:123456789012:{}"
+    (table,) = stacks.resources("shop-router", "AWS::DynamoDB::Table")
+    assert allowed.pop("lambda:InvokeFunction") == [
+        arn.format("lambda", "function:shop-intents-cpu:live"),
+        arn.format("lambda", "function:shop-words-cpu:live"),
+    ]
+    assert allowed.pop("sagemaker:InvokeEndpoint") == [
+        arn.format("sagemaker", "endpoint/shop-intents-gpu"),
+        arn.format("sagemaker", "inference-component/shop-intents-gpu"),
+    ]
+    assert allowed.pop("dynamodb:Query") == {"Fn::GetAtt": [table, "Arn"]}
+    assert sorted(allowed) == ["logs:CreateLogStream", "logs:PutLogEvents"]
+
+
+def test_a_model_function_may_write_its_log_and_nothing_else(stacks: Synthesised) -> None:
+    policy = stacks.only("shop-intents-cpu", "AWS::IAM::Policy")
+    (log,) = stacks.resources("shop-intents-cpu", "AWS::Logs::LogGroup")
+    assert statements(policy) == [
+        {
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Effect": "Allow",
+            "Resource": {"Fn::GetAtt": [log, "Arn"]},
+        }
+    ]
+
+
+def test_the_api_may_be_called_by_its_gateway_alone(stacks: Synthesised) -> None:
+    permission = stacks.only("shop-router", "AWS::Lambda::Permission")["Properties"]
+    (api,) = stacks.resources("shop-router", "AWS::ApiGatewayV2::Api")
+    assert permission["Principal"] == "apigateway.amazonaws.com"
+    assert {"Ref": api} in permission["SourceArn"]["Fn::Join"][1]
+
+
+def test_whatever_names_a_role_waits_for_that_roles_policies(stacks: Synthesised) -> None:
+    """Otherwise a function starts, or SageMaker checks, before the role may do what it has to."""
+    checked = 0
+    for template in stacks.templates.values():
+        resources = template["Resources"]
+        for resource in resources.values():
+            named = re.findall(
+                r'"Fn::GetAtt": \["(\w+)", "Arn"\]', json.dumps(resource["Properties"])
+            )
+            roles = {name for name in named if resources[name]["Type"] == "AWS::IAM::Role"}
+            policies = {
+                name
+                for name, other in resources.items()
+                if other["Type"] == "AWS::IAM::Policy"
+                and any(ref["Ref"] in roles for ref in other["Properties"]["Roles"])
+            }
+            assert policies <= set(resource.get("DependsOn", []))
+            checked += len(policies)
+    assert checked >= 6
+
+
+def test_sagemakers_create_only_resources_have_no_names(stacks: Synthesised) -> None:
+    model = stacks.only("shop-intents-gpu", "AWS::SageMaker::Model")["Properties"]
+    config = stacks.only("shop-intents-gpu", "AWS::SageMaker::EndpointConfig")["Properties"]
+    assert "ModelName" not in model
+    assert "EndpointConfigName" not in config
+
+
+def test_a_gpu_tier_is_an_inference_component_on_an_image_of_its_cuda(stacks: Synthesised) -> None:
+    stack = "shop-intents-gpu"
+    config = stacks.only(stack, "AWS::SageMaker::EndpointConfig")["Properties"]
+    (variant,) = config["ProductionVariants"]
+    component = stacks.only(stack, "AWS::SageMaker::InferenceComponent")["Properties"]
+    model = stacks.only(stack, "AWS::SageMaker::Model")["Properties"]
+    assert (variant["InstanceType"], variant["InferenceAmiVersion"]) == (
+        "ml.g6.xlarge",
+        "al2023-ami-sagemaker-inference-gpu-4-1",
+    )
+    assert "ModelName" not in variant  # an endpoint of components has no model of its own
+    assert config["ExecutionRoleArn"] == model["ExecutionRoleArn"]
+    assert component["Specification"]["ModelName"] == {"Fn::GetAtt": ["Model", "ModelName"]}
+    assert component["InferenceComponentName"] == "shop-intents-gpu"
+    assert component["Specification"]["ComputeResourceRequirements"] == {
+        "NumberOfAcceleratorDevicesRequired": 1,
+        "MinMemoryRequiredInMb": 4096,
+    }
+    assert model["PrimaryContainer"]["Environment"] == {
+        "TURNOUT_DEVICE": "cuda",
+        "TURNOUT_MAX_INPUTS": "200",
+    }
+
+
+def test_every_log_expires_and_goes_with_its_stack(stacks: Synthesised) -> None:
+    groups = stacks.everywhere("AWS::Logs::LogGroup")
+    assert {(g["Properties"]["RetentionInDays"], g["DeletionPolicy"]) for g in groups} == {
+        (30, "Delete")
+    }
+    functions = stacks.everywhere("AWS::Lambda::Function")
+    assert all("LogGroup" in f["Properties"]["LoggingConfig"] for f in functions)
+    names = [
+        g["Properties"].get("LogGroupName")
+        for g in stacks.resources("shop-intents-gpu", "AWS::Logs::LogGroup").values()
+    ]
+    assert names == [
+        "/aws/sagemaker/Endpoints/shop-intents-gpu",
+        "/aws/sagemaker/InferenceComponents/shop-intents-gpu",
+    ]
+
+
+def test_destroying_leaves_nothing_that_is_paid_for(stacks: Synthesised) -> None:
+    everything = [r for t in stacks.templates.values() for r in t["Resources"].values()]
+    assert {r.get("DeletionPolicy", "Delete") for r in everything} & KEPT == set()
+    assert {r.get("UpdateReplacePolicy", "Delete") for r in everything} & KEPT == set()
+    table = stacks.only("shop-router", "AWS::DynamoDB::Table")["Properties"]
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table.get("DeletionProtectionEnabled", False) is False
+
+
+def test_the_deployment_writes_its_own_registry_rows(stacks: Synthesised) -> None:
+    release = stacks.only("shop-intents-gpu", "Custom::TurnoutRelease")
+    assert release["DependsOn"] == ["InferenceComponent"]
+    properties = release["Properties"]
+    assert (
+        properties["ServiceToken"]
+        == "arn:aws:lambda:us-east-1:123456789012:function:shop-registrar"
+    )
+    assert int(properties["ServiceTimeout"]) == 120
+    named = ("Table", "Model", "Tier", "Precision", "Task", "Address")
+    assert [properties[name] for name in named] == [
+        "shop-registry",
+        "intents",
+        "gpu",
+        "fp32",
+        "text-classification",
+        "shop-intents-gpu",
+    ]
+    assert properties["Digest"].startswith(properties["Version"])
+
+
+def test_the_routers_image_holds_the_routes_and_only_the_hash_of_a_key(stacks: Synthesised) -> None:
+    routes = [
+        json.loads(path.read_text("utf-8")) for path in stacks.folder.glob("asset.*/routes.json")
+    ]
+    (document,) = routes
+    assert document["key_hashes"] == {"ci": key_hash(KEY)}
+    target = document["models"]["intents"]["targets"]["cpu"]
+    assert (target["address"], target["timeout_s"], target["max_inputs"]) == (
+        f"shop-intents-cpu:{ALIAS}",
+        7,
+        16,
+    )
+    assert document["models"]["intents"]["labels"] == list(LABELS)
+    assert document["models"]["words"]["dimensions"] == 4
+    files = [path for path in stacks.folder.rglob("*") if path.is_file()]
+    assert [path.name for path in files if KEY.encode() in path.read_bytes()] == []
+    assert INTENTS.gpu is not None
+    assert document["models"]["intents"]["targets"]["gpu"]["max_inputs"] == INTENTS.gpu.max_inputs

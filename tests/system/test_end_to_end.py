@@ -1,0 +1,279 @@
+"""The whole journey: the real `cdk deploy` of the example models into the local cloud, and real requests to it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from contracts.manifest import read_manifest
+from contracts.models_toml import read_models_toml
+from contracts.names import model_stack
+from contracts.tasks import Tier
+from tests.fixtures.journey import INTENTS, assert_problem, raw
+from turnout.client import Endpoint, curl, predict, request
+from turnout.laptop import ROOT, Files, Laptop
+
+pytestmark = pytest.mark.slow
+VECTORS = "sentence-embedding"
+OUT = ROOT / "models.out"
+
+
+@pytest.fixture(scope="module")
+def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
+    deployment = read_models_toml(ROOT / "models.toml")
+    files = Files(config=ROOT / "models.toml", out=OUT)
+    with Laptop(deployment, files, state=tmp_path_factory.mktemp("laptop")) as laptop:
+        yield laptop
+
+
+@pytest.fixture(scope="module")
+def endpoint(laptop: Laptop) -> Endpoint:
+    return laptop.deploy()
+
+
+@pytest.mark.parametrize(
+    ("model", "document", "tier", "reason"),
+    [
+        (INTENTS, {"inputs": ["where is my parcel"]}, "cpu", "fits_cpu"),
+        (INTENTS, {"inputs": "where is my parcel", "tier": "gpu"}, "gpu", "pinned"),
+        (INTENTS, {"inputs": ["where is my parcel"] * 33}, "gpu", "fits_gpu"),
+        (VECTORS, {"inputs": ["a guitar", "an instrument"]}, "cpu", "fits_cpu"),
+    ],
+    ids=["small", "pinned", "batch", "vectors"],
+)
+def test_requests_reach_the_tier_that_the_rules_choose(
+    endpoint: Endpoint, model: str, document: Any, tier: str, reason: str
+) -> None:
+    reply = predict(endpoint, model, document)
+    assert reply.status == 200, reply.body
+    inputs = document["inputs"]
+    assert reply.body["model"] == model
+    assert (reply.body["tier"], reply.body["reason"]) == (tier, reason)
+    assert reply.body["version"] == read_manifest(OUT / model / tier).version
+    assert len(reply.body["outputs"]) == (1 if isinstance(inputs, str) else len(inputs))
+
+
+@pytest.mark.parametrize("tier", ["cpu", "gpu"])
+def test_each_tier_answers_its_golden_rows_like_the_original(endpoint: Endpoint, tier: str) -> None:
+    lines = (OUT / INTENTS / tier / "golden.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    reply = predict(endpoint, INTENTS, {"inputs": [row["inputs"][0] for row in rows], "tier": tier})
+    pairs = list(zip(rows, reply.body["outputs"], strict=True))
+    same = [row["outputs"][0]["label"] == output["label"] for row, output in pairs]
+    assert sum(same) >= 0.95 * len(rows)
+    if tier == "gpu":
+        assert [output["score"] for _, output in pairs] == pytest.approx(
+            [row["outputs"][0]["score"] for row, _ in pairs], abs=1e-4
+        )
+
+
+def test_the_classifier_understands_what_no_training_row_says(endpoint: Endpoint) -> None:
+    asked = {
+        "they billed my visa two times": "charged-twice",
+        "let me speak to a real person please": "talk-to-human",
+        "my coupon code is not accepted": "promo-code",
+        "can you send me the invoice as pdf": "invoice-request",
+    }
+    reply = predict(endpoint, INTENTS, {"inputs": list(asked), "parameters": {"top_k": 2}})
+    assert [output["label"] for output in reply.body["outputs"]] == list(asked.values())
+    assert all(len(output["top"]) == 2 for output in reply.body["outputs"])
+
+
+def test_a_long_text_is_cut_and_says_so(endpoint: Endpoint) -> None:
+    reply = predict(endpoint, VECTORS, {"inputs": ["word " * 600]})
+    (output,) = reply.body["outputs"]
+    assert output["truncated"] is True
+    assert output["tokens"] == read_manifest(OUT / VECTORS / "cpu").max_tokens
+    assert len(output["embedding"]) == 384
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "kind"),
+    [
+        (b"{", 400, "malformed-request"),
+        (b'{"inputs": "\xff\xfe"}', 400, "malformed-request"),
+        (b"[]", 422, "invalid-input"),
+        (b'{"inputs": []}', 422, "invalid-input"),
+        (b'{"inputs": [1, null], "tier": "tpu"}', 422, "invalid-input"),
+        (b'{"inputs": "a", "parameters": {"top_k": 99}}', 422, "invalid-input"),
+        (json.dumps({"inputs": ["a"] * 10_000}).encode(), 413, "too-large"),
+    ],
+    ids=[
+        "cut",
+        "not utf-8",
+        "no object",
+        "empty",
+        "wrong types",
+        "wrong parameter",
+        "10,000 inputs",
+    ],
+)
+def test_bad_input_is_answered_clearly(
+    endpoint: Endpoint, body: bytes, status: int, kind: str
+) -> None:
+    assert_problem(raw(endpoint, body), status, kind)
+
+
+def test_a_batch_whose_vectors_would_not_fit_is_refused_before_it_is_computed(
+    endpoint: Endpoint,
+) -> None:
+    start = time.perf_counter()
+    reply = predict(endpoint, VECTORS, {"inputs": ["some text"] * 782})
+    assert_problem(reply, 413, "too-large")
+    assert "6 MB" in reply.body["detail"]
+    assert time.perf_counter() - start < 10
+
+
+@pytest.mark.parametrize("megabytes", [7, 11])
+def test_a_body_that_is_too_large_gets_the_gateways_own_answer(
+    endpoint: Endpoint, megabytes: int
+) -> None:
+    reply = raw(endpoint, json.dumps({"inputs": "a" * megabytes * 2**20}).encode())
+    assert (reply.status, reply.body) == (413, {"message": "Request Entity Too Large"})
+
+
+def test_an_unknown_model_a_missing_key_and_a_wrong_one_are_refused(endpoint: Endpoint) -> None:
+    assert_problem(predict(endpoint, "nope", {"inputs": "a"}), 404, "unknown-model")
+    for key in ("", "wrong", endpoint.key[:-1]):
+        stranger = Endpoint(url=endpoint.url, key=key, ca_file=endpoint.ca_file)
+        assert_problem(predict(stranger, INTENTS, {"inputs": "a"}), 401, "unauthorized")
+
+
+def test_a_tier_that_a_model_lacks_is_named(endpoint: Endpoint) -> None:
+    reply = predict(endpoint, VECTORS, {"inputs": "a", "tier": "gpu"})
+    assert_problem(reply, 422, "invalid-input")
+    assert "it has cpu" in reply.body["detail"]
+
+
+def test_the_registry_knows_what_the_deployment_wrote(endpoint: Endpoint) -> None:
+    reply = request(endpoint, "GET", "/v1/models")
+    assert reply.body["object"] == "list"
+    assert {model["id"] for model in reply.body["data"]} == {VECTORS, INTENTS}
+    for model in reply.body["data"]:
+        assert all(tier["deployed"] is True for tier in model["tiers"])
+        assert abs(model["created"] - time.time()) < 3600
+
+
+def test_health_and_the_documentation_need_no_key_and_no_internet(endpoint: Endpoint) -> None:
+    nobody = Endpoint(url=endpoint.url, key="", ca_file=endpoint.ca_file)
+    assert request(nobody, "GET", "/health").body == {"status": "ok"}
+    page = request(nobody, "GET", "/docs").body
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert loaded
+    assert not any("//" in address for address in loaded)
+    for address in loaded:
+        assert request(nobody, "GET", f"/{address}").status == 200
+    described = request(nobody, "GET", "/openapi.json").body
+    assert "/v1/models/{model}/predict" in described["paths"]
+
+
+def test_the_curl_line_that_is_printed_works(endpoint: Endpoint) -> None:
+    done = subprocess.run(
+        ["sh", "-c", curl(endpoint, INTENTS, "it's broken") + " --silent --show-error"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": os.environ["PATH"]},
+    )
+    assert json.loads(done.stdout)["reason"] == "fits_cpu"
+
+
+def test_a_gpu_tier_that_is_down_is_said_and_comes_back(laptop: Laptop, endpoint: Endpoint) -> None:
+    pinned = {"inputs": "where is my parcel", "tier": "gpu"}
+    (pid,) = [p.pid for p in laptop.cloud.processes() if p.name.startswith("sagemaker")]
+    os.kill(pid, signal.SIGKILL)
+    down = predict(endpoint, INTENTS, pinned)
+    assert down.status in (502, 503)
+    assert down.body["type"].startswith("urn:turnout:problem:")
+    assert predict(endpoint, INTENTS, {"inputs": "where is my parcel"}).status == 200
+    deadline = time.monotonic() + 60
+    while predict(endpoint, INTENTS, pinned).status != 200:
+        assert time.monotonic() < deadline, "the tier did not come back"
+        time.sleep(0.2)
+
+
+def test_a_function_that_was_killed_is_started_again(laptop: Laptop, endpoint: Endpoint) -> None:
+    killed = {p.pid for p in laptop.cloud.processes() if p.name.startswith("lambda")}
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    while killed & {process.pid for process in laptop.cloud.processes()}:
+        time.sleep(0.01)
+    assert predict(endpoint, INTENTS, {"inputs": "hello"}).status == 200
+
+
+def stopped(laptop: Laptop, endpoint: Endpoint) -> int:
+    """The process of the one warm function of the classifier, stopped as if it hung."""
+    assert predict(endpoint, INTENTS, {"inputs": "hello"}).status == 200
+    name = f"lambda {model_stack(laptop.deployment.name, INTENTS, Tier.CPU)}"
+    (pid,) = [process.pid for process in laptop.cloud.processes() if process.name == name]
+    os.kill(pid, signal.SIGSTOP)
+    return pid
+
+
+def test_a_function_that_dies_while_it_answers_is_a_failure_of_its_tier(
+    laptop: Laptop, endpoint: Endpoint
+) -> None:
+    pid = stopped(laptop, endpoint)
+    threading.Timer(0.5, os.kill, (pid, signal.SIGKILL)).start()
+    assert_problem(predict(endpoint, INTENTS, {"inputs": "hello"}), 502, "model-failed")
+
+
+def test_a_function_that_hangs_is_given_up_on_after_its_own_timeout(
+    laptop: Laptop, endpoint: Endpoint
+) -> None:
+    stopped(laptop, endpoint)
+    reply = predict(endpoint, INTENTS, {"inputs": "hello"})
+    assert_problem(reply, 504, "deadline-exceeded")
+    assert reply.body["detail"] == "the cpu tier ran out of its time"
+    assert predict(endpoint, INTENTS, {"inputs": "hello"}).status == 200
+
+
+def test_the_functions_run_with_their_locked_dependencies_alone(laptop: Laptop) -> None:
+    for process in laptop.cloud.processes():
+        if process.name == "local cloud":
+            continue
+        maps = Path(f"/proc/{process.pid}/maps").read_text("utf-8")
+        assert "/.venv/" not in maps
+        assert "torch" not in maps
+        environment = Path(f"/proc/{process.pid}/environ").read_text("utf-8")
+        assert "VIRTUAL_ENV" not in environment
+
+
+def test_a_second_deployment_changes_nothing(laptop: Laptop, endpoint: Endpoint) -> None:
+    before = laptop.keys.read_text("utf-8")
+    lines: list[str] = []
+    laptop.say = lines.append
+    laptop.cdk("deploy", "--all", "--require-approval", "never")
+    assert laptop.keys.read_text("utf-8") == before
+    assert sum("no changes" in line for line in lines) == 4
+    assert predict(endpoint, INTENTS, {"inputs": "hello"}).status == 200
+
+
+def test_destroying_leaves_nothing(laptop: Laptop, endpoint: Endpoint) -> None:
+    laptop.destroy()
+    cloud = laptop.cloud.credentials()
+    options = {
+        "endpoint_url": cloud["AWS_ENDPOINT_URL"],
+        "region_name": cloud["AWS_REGION"],
+        "aws_access_key_id": "local",
+        "aws_secret_access_key": "local",
+    }
+    assert boto3.client("lambda", **options).list_functions()["Functions"] == []
+    assert boto3.client("dynamodb", **options).list_tables()["TableNames"] == []
+    sagemaker = boto3.client("sagemaker", **options)
+    assert sagemaker.list_endpoints()["Endpoints"] == []
+    assert sagemaker.list_models()["Models"] == []
+    assert sagemaker.list_inference_components()["InferenceComponents"] == []
+    assert boto3.client("apigatewayv2", **options).get_apis()["Items"] == []
+    groups = boto3.client("logs", **options).describe_log_groups()["logGroups"]
+    assert groups == []
+    assert [p.name for p in laptop.cloud.processes()] == ["local cloud"]

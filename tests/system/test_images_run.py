@@ -1,0 +1,120 @@
+"""What the Dockerfiles run, run: packages installed from the lock, what is not needed removed, the handler imported.
+
+The differences to a container: uv installs in pip's place, and the interpreter is this machine's.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from local.images import instructions
+from stacks.staging import Staging
+from tests.fixtures.models.tiny import artefact
+from tests.fixtures.router_app import ROUTES, event
+
+PIP = "pip install --no-cache-dir --no-compile"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """A staged build context in which a Dockerfile's RUN lines have been run, one after the other."""
+
+    folder: Path
+    environment: Mapping[str, str]
+
+    def run(self, command: str, text: str = "", **variables: str) -> str:
+        """What a command prints, in the container's own environment and nothing else but what is given."""
+        done = subprocess.run(
+            ["sh", "-euc", command],
+            cwd=self.folder,
+            env={**variables, **self.environment},
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+        return done.stdout
+
+    def size_mb(self) -> float:
+        return sum(p.stat().st_size for p in self.folder.rglob("*") if p.is_file()) / 1e6
+
+
+def built(context: Path, **variables: str) -> Container:
+    """The context with its Dockerfile's ENV set and its RUN lines run."""
+    uv = str(Path(sys.executable).with_name("uv"))
+    bare = context.parent / "bare"
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(bare)], check=True)
+    words = instructions((context / "Dockerfile").read_text("utf-8"))
+    environment = {
+        "PATH": os.pathsep.join([str(bare / "bin"), "/usr/bin", "/bin"]),
+        "PYTHONPATH": str(context),
+        **dict(rest.split("=", 1) for word, rest in words if word == "ENV"),
+        **variables,
+    }
+    container = Container(folder=context, environment=environment)
+    for word, rest in words:
+        if word == "RUN":
+            # Copied, since what the next lines compile would be written into the cache through links.
+            command = rest.replace(PIP, f"{uv} pip install --quiet --link-mode copy")
+            container.run(command, **os.environ)
+    return container
+
+
+@pytest.fixture(scope="module")
+def cpu(tmp_path_factory: pytest.TempPathFactory) -> Container:
+    folder = tmp_path_factory.mktemp("cpu")
+    context = Staging(folder=folder).cpu("image", artefact(folder / "artefact"))
+    return built(context, TURNOUT_MODEL_DIR=str(context / "model"))
+
+
+@pytest.fixture(scope="module")
+def router(tmp_path_factory: pytest.TempPathFactory) -> Container:
+    folder = tmp_path_factory.mktemp("router")
+    context = Staging(folder=folder).router("image", ROUTES.to_json())
+    return built(
+        context, TURNOUT_ROUTES=str(context / "routes.json"), TURNOUT_DOCS=str(context / "docs")
+    )
+
+
+CALL = "import json, sys; from {module} import handler; print(json.dumps(handler(json.load(sys.stdin), None)))"
+
+
+def test_the_cpu_image_answers_after_it_was_slimmed(cpu: Container) -> None:
+    code = CALL.format(module="functions.cpu.handler")
+    answer = json.loads(cpu.run(f"python -c '{code}'", json.dumps({"inputs": ["lovely"]})))
+    assert answer["outputs"][0]["label"] == "good"
+    gone = ("onnxruntime/transformers", "onnxruntime/quantization", "numpy/testing")
+    assert [name for name in gone if (cpu.folder / name).exists()] == []
+    assert cpu.size_mb() < 150
+
+
+def test_the_cpu_image_holds_what_a_function_needs_and_nothing_of_ours_besides(
+    cpu: Container,
+) -> None:
+    ours = {path.name for path in (cpu.folder / "functions").iterdir()} - {"__pycache__"}
+    assert ours == {"__init__.py", "cpu", "inference"}
+    assert not list(cpu.folder.glob("boto3*"))
+    assert not list(cpu.folder.glob("torch*"))
+
+
+def test_the_router_image_answers(router: Container) -> None:
+    code = CALL.format(module="functions.router.handler")
+    asked = json.dumps(event("GET", "/docs", key=None))
+    *_, last = router.run(f"python -c '{code}'", asked).splitlines()
+    assert json.loads(last)["statusCode"] == 200
+    assert not list(router.folder.glob("onnxruntime*"))
+
+
+def test_an_image_whose_handler_cannot_be_imported_is_not_built(tmp_path: Path) -> None:
+    context = Staging(folder=tmp_path).cpu("image", artefact(tmp_path / "artefact"))
+    shutil.rmtree(context / "functions/inference")
+    with pytest.raises(AssertionError, match="No module named 'functions.inference'"):
+        built(context, TURNOUT_MODEL_DIR=str(context / "model"))

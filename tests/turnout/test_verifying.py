@@ -1,0 +1,276 @@
+"""`turnout verify`: what was built is whole and still answers as it did, or it is said what is not."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+import build
+from build.evaluation.rows import Row
+from build.proof.candidate import seal_golden, write_manifest
+from build.proof.golden import read_golden
+from build.proof.replay import compare, replay
+from contracts.manifest import BrokenArtefact, read_manifest
+from contracts.prediction import PredictRequest
+from contracts.tasks import Task
+from functions.inference.engine import Engine
+from tests.fixtures.models.tiny import Tiny, artefact, seal, vectors
+from tests.fixtures.models.tiny_bert import deployment, headed, texts, write_rows
+from tests.fixtures.models.tiny_decoders import PROMPTS, gpt2
+from turnout.cli import app
+
+TEXTS = ("awful", "lovely", "fine plot", "fine fine lovely", "nothing of it")
+
+
+def golden(folder: Path, *inputs: str) -> Path:
+    """Give an artefact golden rows, with the answers that it has now."""
+    engine = Engine.load(folder)
+    rows = [Row(request=PredictRequest(inputs=(text,))) for text in inputs]
+    answered = [list(engine.predict(row.request).outputs) for row in rows]
+    seal_golden(folder, read_manifest(folder), rows, answered, answered)
+    return folder
+
+
+def changed(folder: Path, number: int, **built: Any) -> None:
+    """Have a golden row say that something else was answered when the artefact was built, and seal it so."""
+    path = folder / "golden.jsonl"
+    rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    rows[number]["built"][0].update(built)
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Two artefacts, as builds leave them beside a cache."""
+    folder = tmp_path / "models.out"
+    golden(artefact(folder / "tiny/cpu"), *TEXTS)
+    golden(artefact(folder / "vectors/gpu", vectors()), "one", "two", "one two")
+    (folder / ".cache/tiny/cpu").mkdir(parents=True)
+    (folder / "tiny/evidence").mkdir()
+    return folder
+
+
+def verify(out: Path, *words: str) -> tuple[int, dict[str, Any]]:
+    done = CliRunner().invoke(app, ["verify", *words, "--out", str(out), "--json"])
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, json.loads(done.stdout)
+
+
+def told(out: Path, *words: str) -> str:
+    return " ".join(CliRunner().invoke(app, ["verify", *words, "--out", str(out)]).stdout.split())
+
+
+def test_what_answers_as_when_it_was_built_holds(out: Path) -> None:
+    code, document = verify(out)
+    assert (code, document["holds"]) == (0, True)
+    found = [(a["name"], a["same"], a["rows"], a["apart"]) for a in document["artefacts"]]
+    assert found == [("tiny cpu", 5, 5, 0.0), ("vectors gpu", 3, 3, 0.0)]
+    assert all(a["ran_on"] and a["ran_with"] == "1.28.0" for a in document["artefacts"])
+    assert "tiny cpu" in told(out)
+    assert "5 of 5 rows" in told(out)
+
+
+def test_only_the_models_that_are_named_are_verified(out: Path) -> None:
+    assert [a["name"] for a in verify(out, "vectors")[1]["artefacts"]] == ["vectors gpu"]
+
+
+def test_a_row_with_another_label_is_shown_with_both_answers(out: Path) -> None:
+    folder = out / "tiny/cpu"
+    changed(folder, 1, label="bad")
+    seal(folder, Tiny())
+    code, document = verify(out)
+    assert (code, document["holds"]) == (1, False)
+    one, other = document["artefacts"]
+    assert (one["same"], one["holds"], other["holds"]) == (4, False, True)
+    (row,) = one["differing"]
+    assert row["request"]["inputs"] == ["lovely"]
+    assert (row["built"][0]["label"], row["now"][0]["label"]) == ("bad", "good")
+    assert (one["then"]["agreement"], one["now"]["agreement"]) == (0.8, 1.0)
+    words = told(out)
+    assert "tiny cpu" in words
+    assert "80.00% → 100.00%" in words
+    assert "now [{'label': 'good'" in words
+
+
+@pytest.mark.parametrize(("by", "holds"), [(0.0009, True), (0.002, False)])
+def test_a_score_may_be_a_thousandth_away_and_no_more(out: Path, by: float, holds: bool) -> None:
+    folder = out / "tiny/cpu"
+    score = read_golden(folder)[0].built[0]["score"]
+    changed(folder, 0, score=score - by)
+    seal(folder, Tiny())
+    found = replay("tiny cpu", folder)
+    assert found.holds is holds
+    assert found.apart == pytest.approx(by)
+
+
+def test_a_vector_that_moved_in_one_place_differs(out: Path) -> None:
+    folder = out / "vectors/gpu"
+    changed(folder, 2, embedding=[1.0, 2.0, 0.01, 0.0])
+    seal(folder, vectors())
+    found = replay("vectors gpu", folder)
+    assert (found.holds, found.same, found.apart) == (False, 2, 0.01)
+    assert found.now
+    assert found.then
+    assert found.now["nearness"] > found.then["nearness"] > 0.99
+
+
+def test_on_another_processor_scores_may_move_and_answers_may_not(out: Path) -> None:
+    """Rounding differs there: MiniLM's vectors under an emulated Haswell are up to 0.006 from those with AVX-512."""
+    far = {"machine": "another processor"}
+    folder = out / "tiny/cpu"
+    score = read_golden(folder)[0].built[0]["score"]
+    for number, built, same in ((0, {"score": score - 0.01}, 5), (1, {"label": "bad"}, 4)):
+        changed(folder, number, **built)
+        write_manifest(seal(folder, Tiny()), read_manifest(folder), provenance=far)
+        assert replay("tiny cpu", folder).same == same
+    assert "built on another processor, ONNX Runtime 1.28.0" in told(out)
+    folder = out / "vectors/gpu"
+    for embedding, same in (([1.0, 2.0, 0.01, 0.0], 3), ([2.0, 1.0, 0.0, 0.0], 2)):
+        changed(folder, 2, embedding=embedding)
+        write_manifest(seal(folder, vectors()), read_manifest(folder), provenance=far)
+        assert replay("vectors gpu", folder).same == same
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "golden.jsonl", "manifest.json"])
+def test_a_damaged_file_is_named_and_the_others_are_still_verified(out: Path, name: str) -> None:
+    path = out / "tiny/cpu" / name
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    code, document = verify(out)
+    broken, whole = document["artefacts"]
+    assert code == 1
+    assert str(path) in broken["broken"] or name in broken["broken"]
+    assert (broken["holds"], whole["holds"]) == (False, True)
+    assert name in told(out)
+
+
+def test_a_file_that_is_gone_is_named(out: Path) -> None:
+    (out / "tiny/cpu/tokenizer.json").unlink()
+    assert "tokenizer.json is missing; build the model again" in told(out)
+
+
+def test_a_graph_that_cannot_be_loaded_is_broken_and_not_a_stack_trace(out: Path) -> None:
+    folder = out / "tiny/cpu"
+    (folder / "model.onnx").write_bytes(b"no graph")
+    code, document = verify(seal(folder, Tiny()).parents[1])
+    assert code == 1
+    assert "tiny/cpu cannot be asked: InvalidProtobuf" in document["artefacts"][0]["broken"]
+
+
+def test_a_model_that_now_fails_is_broken_and_not_a_stack_trace(out: Path) -> None:
+    folder = out / "tiny/cpu"
+    rows = [json.loads(line) for line in (folder / "golden.jsonl").read_text("utf-8").splitlines()]
+    rows[0]["inputs"] = ["broken"]
+    (folder / "golden.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
+    seal(folder, Tiny())
+    code, document = verify(out)
+    assert code == 1
+    assert "not finite" in document["artefacts"][0]["broken"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", '{"inputs": ["a"], "parameters": {}, "outputs": []}\n', "[\n"]
+)
+def test_an_artefact_without_answers_of_its_own_has_to_be_built_again(
+    tmp_path: Path, text: str
+) -> None:
+    folder = artefact(tmp_path / "cpu")
+    (folder / "golden.jsonl").write_text(text, "utf-8")
+    with pytest.raises(BrokenArtefact, match="build the model again"):
+        read_golden(seal(folder, Tiny()))
+
+
+def test_texts_with_other_ends_of_lines_stay_one_row(tmp_path: Path) -> None:
+    folder = golden(artefact(tmp_path / "cpu"), "fine\u2028plot", "awful\x85\x0bfilm")
+    assert [row.request.inputs[0] for row in read_golden(folder)] == [
+        "fine\u2028plot",
+        "awful\x85\x0bfilm",
+    ]
+    assert replay("tiny cpu", folder).holds
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [((), "nothing is built; run `turnout build`"), (("other",), "nothing is built")],
+)
+def test_a_folder_without_artefacts_says_what_to_do(
+    tmp_path: Path, words: tuple[str, ...], said: str
+) -> None:
+    done = CliRunner().invoke(app, ["verify", *words, "--out", str(tmp_path / "none")])
+    assert done.exit_code == 1
+    assert said in str(done.exception)
+
+
+def test_a_model_that_is_not_there_is_told_with_those_that_are(out: Path) -> None:
+    done = CliRunner().invoke(app, ["verify", "tiny", "tinny", "--out", str(out)])
+    assert "tinny not built; what is there is tiny, vectors" in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("task", "one", "other", "same", "apart"),
+    [
+        (Task.TEXT_CLASSIFICATION, {"label": "a", "score": 0.5}, {"label": "a", "score": 0.25}, True, 0.25),
+        (Task.TEXT_CLASSIFICATION, {"label": "a", "score": 0.5}, {"label": "b", "score": 0.5}, False, 0),
+        (Task.TEXT_GENERATION, {"along": [1, 2], "ids": [1, 2]}, {"along": [1, 2], "ids": [1, 3]}, False, 0),
+        (Task.WORD_VECTORS, {"nearest": ["a"], "vector": [1.0]}, {"nearest": ["a"], "vector": [1.5]}, True, 0.5),
+        (Task.WORD_VECTORS, {"nearest": ["a"]}, {"nearest": ["b"]}, False, 0),
+        (Task.WORD_VECTORS, {"nearest": ["a"]}, {"nearest": ["a", "b"]}, False, float("inf")),
+        (Task.LANGUAGE_MODEL_SCORING, {"a": 1.0}, {"b": 1.0}, False, float("inf")),
+    ],
+)  # fmt: skip
+def test_answers_are_the_same_by_the_metric_or_where_there_is_none_in_all_but_floats(
+    task: Task, one: dict[str, Any], other: dict[str, Any], same: bool, apart: float
+) -> None:
+    assert compare(task, [one], [other]) == (same, apart)
+
+
+def test_a_build_seals_what_its_artefact_answered_beside_the_originals_answers(
+    tmp_path: Path,
+) -> None:
+    source = headed(tmp_path / "source", "BertForTokenClassification", labels=("O", "B-A", "I-A"))
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in texts(40)])
+    out = tmp_path / "models.out"
+    spec = deployment(source, rows, Task.TOKEN_CLASSIFICATION, gpu=None)
+    model = spec.models[0]
+    assert model.cpu
+    plain = replace(spec, models=(replace(model, cpu=replace(model.cpu, quantize="none")),))
+    build.run(build.plan(plain, out), out)
+    found = read_golden(out / "tiny/cpu")
+    assert len(found) == 32
+    engine = Engine.load(out / "tiny/cpu")
+    for row in found:
+        now = list(engine.predict(row.request).outputs)
+        same, far = compare(Task.TOKEN_CLASSIFICATION, now, row.built)
+        assert same
+        assert far < 1e-6
+        assert row.original[0].keys() == row.built[0].keys()
+    assert verify(out)[0] == 0
+
+
+def test_a_model_that_writes_is_led_along_the_same_tokens_again(tmp_path: Path) -> None:
+    source = gpt2(tmp_path / "gpt2")
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in PROMPTS])
+    out = tmp_path / "models.out"
+    spec = deployment(source, rows, Task.TEXT_GENERATION, cpu=None)
+    build.run(build.plan(spec, out), out)
+    assert verify(out)[0] == 0
+    folder = out / "tiny/gpu"
+    row = read_golden(folder)[0]
+    ids = [*row.built[0]["ids"]]
+    ids[3] += 1
+    changed(folder, 0, ids=ids)
+    manifest = read_manifest(folder)
+    kept = [(r.request, r.original, r.built) for r in read_golden(folder)]
+    seal_golden(
+        folder,
+        manifest,
+        [Row(request=request) for request, _, _ in kept],
+        [original for _, original, _ in kept],
+        [built for _, _, built in kept],
+    )
+    found = replay("tiny gpu", folder)
+    assert (found.broken, found.same, found.rows) == ("", len(kept) - 1, len(kept))
