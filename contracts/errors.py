@@ -20,7 +20,7 @@ POINTER_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mistake:
+class RequestProblem:
     """One wrong place in a request: a JSON pointer (RFC 6901) and what is wrong there."""
 
     pointer: str
@@ -50,12 +50,12 @@ class ServingError(Exception):
         self,
         detail: str,
         *,
-        mistakes: Iterable[Mistake] = (),
+        problems: Iterable[RequestProblem] = (),
         retry_after_s: int | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
-        self.mistakes = tuple(mistakes)
+        self.problems = tuple(problems)
         self.retry_after_s = retry_after_s
 
 
@@ -139,7 +139,7 @@ ERRORS: dict[str, type[ServingError]] = {
 }
 
 
-def problem(error: ServingError) -> dict[str, Any]:
+def problem_document(error: ServingError) -> dict[str, Any]:
     """The error as an RFC 9457 problem document; `errors` lists each wrong place, where there are some."""
     document: dict[str, Any] = {
         "type": f"urn:turnout:problem:{error.code}",
@@ -147,8 +147,8 @@ def problem(error: ServingError) -> dict[str, Any]:
         "status": error.status,
         "detail": error.detail,
     }
-    if error.mistakes:
-        document["errors"] = [{"pointer": m.pointer, "detail": m.detail} for m in error.mistakes]
+    if error.problems:
+        document["errors"] = [{"pointer": p.pointer, "detail": p.detail} for p in error.problems]
     return document
 
 
@@ -157,9 +157,9 @@ def from_problem(document: Mapping[str, Any]) -> ServingError:
     kind = ERRORS.get(
         str(document.get("type", "")).removeprefix("urn:turnout:problem:"), ModelFailed
     )
-    mistakes = [
-        Mistake(pointer=str(m.get("pointer", "")), detail=str(m.get("detail", "")))
+    problems = [
+        RequestProblem(pointer=str(m.get("pointer", "")), detail=str(m.get("detail", "")))
         for m in document.get("errors", ())
         if isinstance(m, Mapping)
     ]
-    return kind(str(document.get("detail", "the tier gave no reason")), mistakes=mistakes)
+    return kind(str(document.get("detail", "the tier gave no reason")), problems=problems)

@@ -1,4 +1,4 @@
-"""`models.toml`, read strictly: every mistake in the file is found at once and named with its key and its fix."""
+"""`models.toml`, read strictly: every problem in the file is found at once and named with its key and its fix."""
 
 import difflib
 import tomllib
@@ -34,24 +34,24 @@ GATE_KEYS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigMistake:
-    """One mistake: where it is, what is wrong, what to write instead."""
+class ConfigProblem:
+    """One problem: where it is, what is wrong, what to write instead."""
 
     key: str
-    problem: str
+    detail: str
     fix: str
 
     def __str__(self) -> str:
-        return f"{self.key}: {self.problem}; {self.fix}"
+        return f"{self.key}: {self.detail}; {self.fix}"
 
 
 class ConfigError(Exception):
-    """`models.toml` cannot be used; `mistakes` has all of its mistakes."""
+    """`models.toml` cannot be used; `problems` has all of its problems."""
 
-    def __init__(self, path: Path, mistakes: list[ConfigMistake]) -> None:
-        self.path, self.mistakes = path, tuple(mistakes)
-        noun = "mistake" if len(mistakes) == 1 else "mistakes"
-        lines = [f"{path}: {len(mistakes)} {noun}", *(f"  {mistake}" for mistake in mistakes)]
+    def __init__(self, path: Path, problems: list[ConfigProblem]) -> None:
+        self.path, self.problems = path, tuple(problems)
+        noun = "problem" if len(problems) == 1 else "problems"
+        lines = [f"{path}: {len(problems)} {noun}", *(f"  {problem}" for problem in problems)]
         super().__init__("\n".join(lines))
 
 
@@ -163,15 +163,15 @@ THROTTLE_KEYS = {"rate": _between(1, 10_000), "burst": _between(1, 5_000)}
 class _Reader:
     """Takes tables apart and collects what is wrong with them."""
 
-    mistakes: list[ConfigMistake] = field(default_factory=list)
+    problems: list[ConfigProblem] = field(default_factory=list)
 
-    def wrong(self, key: str, problem: str, fix: str) -> None:
-        self.mistakes.append(ConfigMistake(key=key, problem=problem, fix=fix))
+    def wrong(self, key: str, detail: str, fix: str) -> None:
+        self.problems.append(ConfigProblem(key=key, detail=detail, fix=fix))
 
     def take(
         self, at: str, table: Mapping[str, Any], kinds: Mapping[str, _Kind], *required: str
     ) -> dict[str, Any]:
-        """The known, valid keys of a table; everything else becomes a mistake."""
+        """The known, valid keys of a table; everything else becomes a problem."""
         taken: dict[str, Any] = {}
         for key, value in table.items():
             here = f"{at}.{key}" if at else key
@@ -188,7 +188,7 @@ class _Reader:
 
     def model(self, name: str, table: Any, base: Path) -> ModelSpec | None:
         at = f"models.{name}"
-        before = len(self.mistakes)
+        before = len(self.problems)
         if not (kind := _name(MAX_MODEL_CHARS)).accepts(name):
             self.wrong(at, f"{name!r} cannot be part of a URL and of AWS names", f"use {kind.name}")
         if not isinstance(table, dict):
@@ -202,7 +202,7 @@ class _Reader:
         gate = self.gate(f"{at}.gate", taken.get("gate", {}), taken.get("task"))
         if taken.get("edge"):
             self.edge(f"{at}.edge", cpu)
-        if len(self.mistakes) > before:
+        if len(self.problems) > before:
             return None
         if gpu and "source" in gpu:
             gpu["source"] = _from(base, gpu["source"])
@@ -261,8 +261,8 @@ def read_models_toml(path: Path) -> Deployment:
     if not named and document.get("models", {}) == {}:
         reader.wrong("models", "no model", "add a table [models.my-model]")
     models = [reader.model(name, table, path.parent) for name, table in named.items()]
-    if reader.mistakes:
-        raise ConfigError(path, reader.mistakes)
+    if reader.problems:
+        raise ConfigError(path, reader.problems)
     return Deployment(
         **top, throttle=Throttle(**throttle), models=tuple(model for model in models if model)
     )
@@ -272,9 +272,9 @@ def _parse(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        problem, fix = _unread(error)
-        mistake = ConfigMistake(key="file", problem=problem, fix=fix)
-        raise ConfigError(path, [mistake]) from error
+        detail, fix = _unread(error)
+        problem = ConfigProblem(key="file", detail=detail, fix=fix)
+        raise ConfigError(path, [problem]) from error
 
 
 def _unread(error: Exception) -> tuple[str, str]:

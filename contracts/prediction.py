@@ -14,15 +14,15 @@ from typing import Any
 from contracts.errors import (
     InvalidInput,
     MalformedRequest,
-    Mistake,
     ModelFailed,
+    RequestProblem,
     from_problem,
     pointer,
 )
 from contracts.tasks import Tier
 
 KEYS = ("inputs", "parameters", "tier")
-MAX_MISTAKES = 20
+MAX_PROBLEMS = 20
 # A text, or an object of texts where a task takes more than one: `{"question": ..., "context": ...}`.
 Input = str | Mapping[str, Any]
 
@@ -111,26 +111,26 @@ def _not_json(word: str) -> object:
 
 
 def parse_request(document: object) -> PredictRequest:
-    """The request a JSON document holds; raises InvalidInput that lists every mistake, 20 at most."""
+    """The request a JSON document holds; raises InvalidInput that lists every problem, 20 at most."""
     if not isinstance(document, dict):
         raise InvalidInput('the request is not a JSON object; send {"inputs": ["some text"]}')
-    mistakes = [
-        Mistake(pointer=pointer(key), detail=f"unknown key; the keys are {', '.join(KEYS)}")
+    problems = [
+        RequestProblem(pointer=pointer(key), detail=f"unknown key; the keys are {', '.join(KEYS)}")
         for key in document
         if key not in KEYS
     ]
-    mistakes += _inputs_mistakes(document)
+    problems += _inputs_problems(document)
     if not isinstance(document.get("parameters", {}), dict):
-        mistakes.append(Mistake(pointer="/parameters", detail="must be an object"))
+        problems.append(RequestProblem(pointer="/parameters", detail="must be an object"))
     tier = document.get("tier")
     if tier is not None and not (isinstance(tier, str) and tier in set(Tier)):
         choices = " or ".join(f'"{t}"' for t in Tier)
-        mistakes.append(Mistake(pointer="/tier", detail=f"must be {choices}"))
-    if mistakes:
-        first = mistakes[0]
-        more = f", and {len(mistakes) - 1} more mistakes" if len(mistakes) > 1 else ""
+        problems.append(RequestProblem(pointer="/tier", detail=f"must be {choices}"))
+    if problems:
+        first = problems[0]
+        more = f", and {len(problems) - 1} more problems" if len(problems) > 1 else ""
         raise InvalidInput(
-            f"{first.pointer}: {first.detail}{more}", mistakes=mistakes[:MAX_MISTAKES]
+            f"{first.pointer}: {first.detail}{more}", problems=problems[:MAX_PROBLEMS]
         )
     inputs = document["inputs"]
     return PredictRequest(
@@ -140,15 +140,17 @@ def parse_request(document: object) -> PredictRequest:
     )
 
 
-def _inputs_mistakes(document: dict[str, Any]) -> list[Mistake]:
+def _inputs_problems(document: dict[str, Any]) -> list[RequestProblem]:
     if "inputs" not in document:
-        return [Mistake(pointer="/inputs", detail="is missing; give a text or a list of texts")]
+        return [
+            RequestProblem(pointer="/inputs", detail="is missing; give a text or a list of texts")
+        ]
     inputs = _listed(document["inputs"])
     if not isinstance(inputs, list):
-        return [Mistake(pointer="/inputs", detail="must be a text or a list of texts")]
+        return [RequestProblem(pointer="/inputs", detail="must be a text or a list of texts")]
     if not inputs:
-        return [Mistake(pointer="/inputs", detail="is empty; give at least one text")]
-    return [mistake for i, value in enumerate(inputs) for mistake in _input_mistakes(str(i), value)]
+        return [RequestProblem(pointer="/inputs", detail="is empty; give at least one text")]
+    return [problem for i, value in enumerate(inputs) for problem in _input_problems(str(i), value)]
 
 
 def _listed(inputs: object) -> object:
@@ -156,22 +158,22 @@ def _listed(inputs: object) -> object:
     return [inputs] if isinstance(inputs, str | dict) else inputs
 
 
-def _input_mistakes(at: str, value: object) -> list[Mistake]:
+def _input_problems(at: str, value: object) -> list[RequestProblem]:
     if not isinstance(value, dict):
-        detail = _text_mistake(value)
-        return [Mistake(pointer=pointer("inputs", at), detail=detail)] if detail else []
+        detail = _text_problem(value)
+        return [RequestProblem(pointer=pointer("inputs", at), detail=detail)] if detail else []
     if not value:
-        return [Mistake(pointer=pointer("inputs", at), detail="is an empty object")]
-    mistakes = []
+        return [RequestProblem(pointer=pointer("inputs", at), detail="is an empty object")]
+    problems = []
     for key, part in value.items():
         texts = part if isinstance(part, list) else [part]
-        details = [detail for text in texts if (detail := _text_mistake(text))]
+        details = [detail for text in texts if (detail := _text_problem(text))]
         if details:
-            mistakes.append(Mistake(pointer=pointer("inputs", at, key), detail=details[0]))
-    return mistakes
+            problems.append(RequestProblem(pointer=pointer("inputs", at, key), detail=details[0]))
+    return problems
 
 
-def _text_mistake(text: object) -> str | None:
+def _text_problem(text: object) -> str | None:
     if not isinstance(text, str):
         return "must be a text"
     if not text.strip():

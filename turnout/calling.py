@@ -74,8 +74,8 @@ def show(reply: Reply, texts: Sequence[str], console: Console) -> None:
         console.print(
             f"{reply.status} {_words(body, 'title')}: {_words(body, 'detail')}", markup=False
         )
-        for mistake in body.get("errors", ()) if isinstance(body, dict) else ():
-            console.print(f"  {mistake['pointer']}: {mistake['detail']}", markup=False)
+        for problem in body.get("errors", ()) if isinstance(body, dict) else ():
+            console.print(f"  {problem['pointer']}: {problem['detail']}", markup=False)
         return
     table = Table("input", "answer", "tier", "reason", "ms", box=None, pad_edge=False)
     for text, output in zip(texts, body["outputs"], strict=True):

@@ -15,7 +15,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # A function has few processors, and the model needs them: a pool of threads for tokens alone is waste.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from contracts.errors import ServingError, problem
+from contracts.errors import ServingError, problem_document
 from contracts.manifest import Manifest, verify
 from contracts.prediction import parse_request
 
@@ -60,10 +60,10 @@ def handler(event: object, context: object) -> dict[str, Any]:
         request = replace(parse_request(event), deadline=deadline(context))
         return ENGINE.predict(request).to_wire()
     except ServingError as error:
-        return {"problem": problem(error)}
+        return {"problem": problem_document(error)}
     except Exception as error:
         log(error, context)
-        return {"problem": problem(ServingError("the function failed; its log says why"))}
+        return {"problem": problem_document(ServingError("the function failed; its log says why"))}
 
 
 def deadline(context: object) -> float:

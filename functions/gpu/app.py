@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from contracts.errors import PROBLEM_JSON, ServingError, TierUnavailable, TooLarge, problem
+from contracts.errors import PROBLEM_JSON, ServingError, TierUnavailable, TooLarge, problem_document
 from contracts.limits import SAGEMAKER_PAYLOAD_BYTES
 from contracts.prediction import parse_request, read_json
 from functions.inference.engine import Engine
@@ -108,7 +108,7 @@ async def body_of(request: Request) -> bytes:
 
 def answer(error: ServingError) -> Response:
     headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
-    text = json.dumps(problem(error))
+    text = json.dumps(problem_document(error))
     return Response(text, status_code=error.status, media_type=PROBLEM_JSON, headers=headers)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime as ort
 from tokenizers import Encoding, Tokenizer
 
-from contracts.errors import Mistake, ModelFailed
+from contracts.errors import ModelFailed, RequestProblem
 from contracts.manifest import BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
 from functions.inference.model import Outputs, Parameters
@@ -81,8 +81,8 @@ class Encoder:
             providers=providers,
         )
 
-    def mistakes(self, request: PredictRequest) -> list[Mistake]:
-        return self.reader.mistakes(request, self.manifest)
+    def problems(self, request: PredictRequest) -> list[RequestProblem]:
+        return self.reader.problems(request, self.manifest)
 
     def most(self, parameters: Parameters) -> int | None:
         return self.reader.most(self.manifest, parameters)

@@ -10,7 +10,7 @@ from typing import Any, Self
 from contracts.errors import InvalidInput, TooLarge
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from contracts.manifest import BrokenArtefact, Manifest, verify
-from contracts.prediction import MAX_MISTAKES, PredictRequest, TierAnswer
+from contracts.prediction import MAX_PROBLEMS, PredictRequest, TierAnswer
 from contracts.tasks import Task
 from functions.inference.model import Model
 
@@ -54,9 +54,9 @@ class Engine:
     def predict(self, request: PredictRequest) -> TierAnswer:
         """Answer every input, in order; raises TooLarge, InvalidInput or ModelFailed."""
         start = time.perf_counter()
-        if mistakes := self.model.mistakes(request):
-            first = mistakes[0]
-            raise InvalidInput(f"{first.pointer}: {first.detail}", mistakes=mistakes[:MAX_MISTAKES])
+        if problems := self.model.problems(request):
+            first = problems[0]
+            raise InvalidInput(f"{first.pointer}: {first.detail}", problems=problems[:MAX_PROBLEMS])
         most = self._check_size(request)
         outputs = self.model.outputs(request)
         if most is None:

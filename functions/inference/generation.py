@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from tokenizers import Encoding, Tokenizer
 
-from contracts.errors import Mistake
+from contracts.errors import RequestProblem
 from contracts.manifest import BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
 from functions.inference.decoder import Cache, Decoder, DecoderLike
@@ -83,7 +83,7 @@ class Generator:
             providers=tuple(decoder.session.get_providers()),
         )
 
-    def mistakes(self, request: PredictRequest) -> list[Mistake]:
+    def problems(self, request: PredictRequest) -> list[RequestProblem]:
         known = (*PARAMETERS, FULL_TEXT)
         return only_texts(request) + problems(request.parameters, self.facts.new_tokens, known)
 

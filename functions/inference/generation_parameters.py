@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.errors import Mistake, pointer
+from contracts.errors import RequestProblem, pointer
 from functions.inference.sampling import Sampling
 
 DEFAULT_NEW_TOKENS = 64
@@ -34,7 +34,7 @@ class GenerationParameters:
 
 
 def parse(parameters: Mapping[str, Any], most_new_tokens: int) -> GenerationParameters:
-    """Of parameters in which `mistakes` found nothing."""
+    """Of parameters in which `problems` found nothing."""
     drawing = any(name in parameters for name in DRAWING)
     return GenerationParameters(
         max_new_tokens=parameters.get("max_new_tokens", min(DEFAULT_NEW_TOKENS, most_new_tokens)),
@@ -53,7 +53,7 @@ def parse(parameters: Mapping[str, Any], most_new_tokens: int) -> GenerationPara
 
 def problems(
     parameters: Mapping[str, Any], most_new_tokens: int, known: Collection[str]
-) -> list[Mistake]:
+) -> list[RequestProblem]:
     """Every wrong parameter; `known` are those that the model takes."""
     found = []
     checks = _checks(most_new_tokens)
@@ -66,7 +66,7 @@ def problems(
             if detail is None and name in DRAWING and parameters.get("do_sample") is False:
                 detail = "has no meaning where do_sample is false"
         if detail:
-            found.append(Mistake(pointer=pointer("parameters", name), detail=detail))
+            found.append(RequestProblem(pointer=pointer("parameters", name), detail=detail))
     return found
 
 

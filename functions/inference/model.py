@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from contracts.errors import Mistake
+from contracts.errors import RequestProblem
 from contracts.prediction import PredictRequest
 
 Parameters = Mapping[str, Any]
@@ -18,7 +18,7 @@ class Model(Protocol):
         """The execution providers of its sessions, first the one that is really used."""
         ...
 
-    def mistakes(self, request: PredictRequest) -> list[Mistake]:
+    def problems(self, request: PredictRequest) -> list[RequestProblem]:
         """What is wrong with the request's parameters and with the form of its inputs."""
         ...
 

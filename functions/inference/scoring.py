@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime as ort
 from tokenizers import Encoding, Tokenizer
 
-from contracts.errors import Mistake, ModelFailed, pointer
+from contracts.errors import ModelFailed, RequestProblem, pointer
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from contracts.manifest import BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
@@ -63,7 +63,7 @@ class Scorer:
             providers=tuple(session.get_providers()),
         )
 
-    def mistakes(self, request: PredictRequest) -> list[Mistake]:
+    def problems(self, request: PredictRequest) -> list[RequestProblem]:
         found = only_texts(request)
         for name, value in request.parameters.items():
             if name != PER_TOKEN:
@@ -72,7 +72,7 @@ class Scorer:
                 detail = "must be true or false"
             else:
                 continue
-            found.append(Mistake(pointer=pointer("parameters", name), detail=detail))
+            found.append(RequestProblem(pointer=pointer("parameters", name), detail=detail))
         return found
 
     def most(self, parameters: Parameters) -> int | None:

@@ -13,7 +13,7 @@ import numpy as np
 import onnxruntime as ort
 from tokenizers import Tokenizer
 
-from contracts.errors import Mistake
+from contracts.errors import RequestProblem
 from contracts.manifest import BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
 from functions.inference.decoder import Decoder, DecoderLike
@@ -79,7 +79,7 @@ class Seq2Seq:
     def providers(self) -> tuple[str, ...]:
         return tuple(self.encoder.get_providers())
 
-    def mistakes(self, request: PredictRequest) -> list[Mistake]:
+    def problems(self, request: PredictRequest) -> list[RequestProblem]:
         return only_texts(request) + problems(request.parameters, self.facts.new_tokens, PARAMETERS)
 
     def most(self, parameters: Parameters) -> int | None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 import onnxruntime as ort
 
-from contracts.errors import Mistake, pointer
+from contracts.errors import RequestProblem, pointer
 from contracts.manifest import Manifest
 from contracts.prediction import Input, PredictRequest
 from functions.inference.model import Outputs, Parameters
@@ -119,12 +119,12 @@ class WordVectors:
             table=table, facts=read_facts(folder), words=words, rows=rows, providers=providers
         )
 
-    def mistakes(self, request: PredictRequest) -> list[Mistake]:
+    def problems(self, request: PredictRequest) -> list[RequestProblem]:
         found = unknown(request.parameters, "nearest")
         found += whole_number({"nearest": 1, **request.parameters}, "nearest", 1, MAX_NEAREST)
         for i, value in enumerate(request.inputs):
             if detail := _wrong(value):
-                found.append(Mistake(pointer=pointer("inputs", str(i)), detail=detail))
+                found.append(RequestProblem(pointer=pointer("inputs", str(i)), detail=detail))
         return found
 
     def most(self, parameters: Parameters) -> int | None:

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from contracts.errors import PROBLEM_JSON, ServingError, problem
+from contracts.errors import PROBLEM_JSON, ServingError, problem_document
 
 log = logging.getLogger("turnout.access")
 failures = logging.getLogger("turnout.router")
@@ -55,4 +55,6 @@ def problem_response(error: ServingError, headers: dict[str, str] | None = None)
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after_s:
         headers["Retry-After"] = str(error.retry_after_s)
-    return JSONResponse(problem(error), error.status, headers=headers, media_type=PROBLEM_JSON)
+    return JSONResponse(
+        problem_document(error), error.status, headers=headers, media_type=PROBLEM_JSON
+    )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from contracts.errors import InvalidInput, Mistake, TooLarge
+from contracts.errors import InvalidInput, RequestProblem, TooLarge
 from contracts.limits import vectors_per_answer
 from contracts.prediction import PredictRequest
 from contracts.routes import Route, Target
@@ -28,7 +28,9 @@ def pinned(request: PredictRequest, route: Route) -> Plan | None:
     if target is None:
         has = " and ".join(route.targets)
         detail = f"{route.model} has no {request.tier} tier; it has {has}"
-        raise InvalidInput(f"/tier: {detail}", mistakes=[Mistake(pointer="/tier", detail=detail)])
+        raise InvalidInput(
+            f"/tier: {detail}", problems=[RequestProblem(pointer="/tier", detail=detail)]
+        )
     if why := too_large(request, route, target):
         raise TooLarge(f"the {request.tier} tier was asked for, but {why}")
     return Plan(primary=target, reason="pinned")

@@ -70,7 +70,7 @@ def test_every_key_is_taken(tmp_path: Path) -> None:
     )
 
 
-def test_a_file_full_of_mistakes_lists_them_all(tmp_path: Path) -> None:
+def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         """
@@ -97,7 +97,7 @@ def test_a_file_full_of_mistakes_lists_them_all(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         read_models_toml(path)
     assert str(caught.value).splitlines() == [
-        f"{path}: 18 mistakes",
+        f"{path}: 18 problems",
         "  deploy: unknown key; did you mean deployment?",
         "  deployment.name: 'Shop!' does not fit; write lower-case letters, digits and single hyphens, "
         "a letter first, at most 16",
@@ -181,7 +181,7 @@ def test_labels_given_twice_and_addresses_of_other_kinds_are_refused(tmp_path: P
     path = written(tmp_path, "\n".join(["[models.m]", *lines, 'labels = ["a", "b", "a"]']))
     with pytest.raises(ConfigError) as caught:
         read_models_toml(path)
-    assert [str(mistake) for mistake in caught.value.mistakes] == [
+    assert [str(problem) for problem in caught.value.problems] == [
         "models.m.source: 'https://a.b/m' does not fit; write a path, hf://org/name@revision or "
         "s3://bucket/prefix",
         "models.m.labels: ['a', 'b', 'a'] does not fit; write a list of texts, each of them once",
@@ -189,22 +189,22 @@ def test_labels_given_twice_and_addresses_of_other_kinds_are_refused(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("lines", "mistakes"),
+    ("lines", "problems"),
     [
         (['task = "fill-mask"', 'gpu = { instance = "ml.g6.xlarge" }'], ["models.m.edge: there is no CPU tier"]),
         (['task = "fill-mask"', "cpu = {}"], []),
     ],
 )  # fmt: skip
-def test_a_copy_that_cannot_be_made_is_a_mistake_in_models_toml(
-    tmp_path: Path, lines: list[str], mistakes: list[str]
+def test_a_copy_that_cannot_be_made_is_a_problem_in_models_toml(
+    tmp_path: Path, lines: list[str], problems: list[str]
 ) -> None:
     path = tmp_path / "models.toml"
     table = ["[models.m]", 'source = "s"', 'eval = "e"', "edge = true", *lines]
     path.write_text("\n".join(table), "utf-8")
-    if not mistakes:
+    if not problems:
         assert read_models_toml(path).models[0].edge
         return
     with pytest.raises(ConfigError) as caught:
         read_models_toml(path)
-    found = [str(mistake) for mistake in caught.value.mistakes]
-    assert all(one.startswith(start) for one, start in zip(found, mistakes, strict=True))
+    found = [str(problem) for problem in caught.value.problems]
+    assert all(one.startswith(start) for one, start in zip(found, problems, strict=True))

@@ -9,13 +9,13 @@ from contracts.errors import (
     ERRORS,
     InvalidInput,
     MalformedRequest,
-    Mistake,
     ModelFailed,
+    RequestProblem,
     ServingError,
     TooLarge,
     from_problem,
     pointer,
-    problem,
+    problem_document,
 )
 from contracts.limits import LAMBDA_PAYLOAD_BYTES, vectors_per_answer
 from contracts.prediction import PredictRequest, TierAnswer, parse_request, read_json
@@ -34,7 +34,7 @@ def test_parameters_and_tier_are_taken() -> None:
 
 
 @pytest.mark.parametrize(
-    ("document", "mistakes"),
+    ("document", "problems"),
     [
         ({}, [("/inputs", "is missing; give a text or a list of texts")]),
         ({"inputs": []}, [("/inputs", "is empty; give at least one text")]),
@@ -60,12 +60,12 @@ def test_parameters_and_tier_are_taken() -> None:
         ),
     ],
 )
-def test_every_mistake_of_a_request_is_listed(
-    document: Any, mistakes: list[tuple[str, str]]
+def test_every_problem_of_a_request_is_listed(
+    document: Any, problems: list[tuple[str, str]]
 ) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_request(document)
-    assert [(m.pointer, m.detail) for m in caught.value.mistakes] == mistakes
+    assert [(m.pointer, m.detail) for m in caught.value.problems] == problems
 
 
 @pytest.mark.parametrize("document", [None, [], "text", 3])
@@ -74,10 +74,10 @@ def test_what_is_no_object_is_no_request(document: Any) -> None:
         parse_request(document)
 
 
-def test_no_more_than_twenty_mistakes_are_listed() -> None:
-    with pytest.raises(InvalidInput, match="and 99 more mistakes") as caught:
+def test_no_more_than_twenty_problems_are_listed() -> None:
+    with pytest.raises(InvalidInput, match="and 99 more problems") as caught:
         parse_request({"inputs": [1] * 100})
-    assert len(caught.value.mistakes) == 20
+    assert len(caught.value.problems) == 20
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_an_input_may_be_an_object_of_texts() -> None:
 def test_a_wrong_part_of_an_object_is_named(value: object, pointer: str, detail: str) -> None:
     with pytest.raises(InvalidInput) as caught:
         parse_request({"inputs": ["fine", value]})
-    assert [(m.pointer, m.detail) for m in caught.value.mistakes] == [(pointer, detail)]
+    assert [(m.pointer, m.detail) for m in caught.value.problems] == [(pointer, detail)]
 
 
 @pytest.mark.parametrize("document", [None, [], {}, {"outputs": 3}, {"outputs": [], "version": 1}])
@@ -137,10 +137,10 @@ def test_an_answer_in_other_words_is_a_failure_of_the_model(document: Any) -> No
 
 
 def test_a_problem_survives_the_wire() -> None:
-    error = InvalidInput("two things", mistakes=[Mistake(pointer="/a", detail="wrong")])
+    error = InvalidInput("two things", problems=[RequestProblem(pointer="/a", detail="wrong")])
     with pytest.raises(InvalidInput) as caught:
-        TierAnswer.from_wire({"problem": problem(error)})
-    assert problem(caught.value) == problem(error)
+        TierAnswer.from_wire({"problem": problem_document(error)})
+    assert problem_document(caught.value) == problem_document(error)
 
 
 def test_a_foreign_problem_becomes_a_failure_of_the_model() -> None:
@@ -162,7 +162,7 @@ def test_every_error_has_a_code_and_a_status_of_its_kind() -> None:
         "deadline-exceeded": 504,
     }
     assert all(issubclass(kind, ServingError) for kind in ERRORS.values())
-    assert problem(TooLarge("x")) == {
+    assert problem_document(TooLarge("x")) == {
         "type": "urn:turnout:problem:too-large",
         "title": "Too large",
         "status": 413,

@@ -77,9 +77,9 @@ def test_a_bad_event_is_answered_with_a_problem(
     )
 
 
-def test_every_mistake_is_told_at_once(ran: Ran) -> None:
+def test_every_problem_is_reported_at_once(ran: Ran) -> None:
     problem = ran.answers[5]["problem"]
-    assert [mistake["pointer"] for mistake in problem["errors"]] == [
+    assert [error["pointer"] for error in problem["errors"]] == [
         "/extra",
         "/inputs/0",
         "/inputs/1",

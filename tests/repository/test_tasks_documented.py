@@ -74,7 +74,7 @@ def test_the_request_of_an_encoder_is_taken_by_its_reader(task: Task) -> None:
     )
     examples = [blocks(task)[0], *([EXAMPLES[task]] if task in EXAMPLES else [])]
     for example in examples:
-        assert head_of(task).mistakes(parse_request(example), manifest) == []
+        assert head_of(task).problems(parse_request(example), manifest) == []
 
 
 @pytest.mark.parametrize("task", WRITE)

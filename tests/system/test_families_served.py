@@ -143,9 +143,9 @@ def test_a_task_is_served_by_the_function(builds: Builds, task: Task) -> None:
     for answer, pointer in zip(bad, (place, "/parameters/no_such", "/inputs/1"), strict=True):
         problem = answer["problem"]
         assert (problem["type"], problem["status"]) == ("urn:turnout:problem:invalid-input", 422)
-        (mistake,) = problem["errors"]
-        assert mistake["pointer"] == pointer
-        assert f"{pointer}: {mistake['detail']}" in problem["detail"]
+        (error,) = problem["errors"]
+        assert error["pointer"] == pointer
+        assert f"{pointer}: {error['detail']}" in problem["detail"]
     assert set(ran.modules) & set(FORBIDDEN) == set()
 
 

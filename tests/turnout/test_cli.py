@@ -64,12 +64,12 @@ def test_keys_are_made_shown_once_and_removed(tmp_path: Path) -> None:
     assert "refuse every request" in run(app, ["keys", "list", "--keys", file]).stdout
 
 
-def test_a_file_full_of_mistakes_is_told_without_a_stack_trace(tmp_path: Path) -> None:
+def test_a_file_full_of_problems_is_reported_without_a_stack_trace(tmp_path: Path) -> None:
     (tmp_path / "models.toml").write_text('[models.a]\ntask = "x"\nsourc = 3\n', "utf-8")
     done = turnout("plan", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stdout == ""
-    assert "models.toml: 5 mistakes" in done.stderr
+    assert "models.toml: 5 problems" in done.stderr
     assert "models.a.sourc: unknown key; did you mean source?" in done.stderr
     assert "Traceback" not in done.stderr
 

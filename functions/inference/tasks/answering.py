@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding
 
-from contracts.errors import Mistake
+from contracts.errors import RequestProblem
 from contracts.manifest import Manifest
 from contracts.prediction import Input, PredictRequest
 from functions.inference.tasks.reading import (
@@ -102,7 +102,7 @@ def _characters(encoding: Encoding, first: int, last: int) -> tuple[int, int]:
     )
 
 
-def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
+def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem]:
     parameters = request.parameters
     known = ("top_k", "max_answer_len", "handle_impossible_answer")
     return [
@@ -115,7 +115,7 @@ def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
 
 
 READER = TaskHead(
-    mistakes=mistakes,
+    problems=problems,
     texts=texts,
     read=read,
     width=lambda manifest: 2,

@@ -7,7 +7,7 @@ from typing import Any
 
 from tokenizers import Encoding
 
-from contracts.errors import Mistake
+from contracts.errors import RequestProblem
 from contracts.manifest import Manifest
 from contracts.prediction import Input, PredictRequest
 from functions.inference.tasks.reading import (
@@ -54,7 +54,7 @@ def scored(names: Sequence[str], scores: Sequence[float], picked: Sequence[int])
     return [{"label": names[i], "score": scores[i]} for i in order]
 
 
-def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
+def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem]:
     multi = manifest.details.get("multi_label", False)
     parameters = request.parameters
     return [
@@ -78,4 +78,4 @@ def _scored_bytes(labels: tuple[str, ...]) -> int:
     return max(len(json.dumps(label)) for label in labels) + 48
 
 
-READER = TaskHead(mistakes=mistakes, read=read, most=most, width=lambda m: len(m.labels))
+READER = TaskHead(problems=problems, read=read, most=most, width=lambda m: len(m.labels))

@@ -5,7 +5,7 @@ from typing import Any
 
 from tokenizers import Encoding
 
-from contracts.errors import Mistake
+from contracts.errors import RequestProblem
 from contracts.limits import vectors_per_answer
 from contracts.manifest import Manifest
 from contracts.prediction import Input, PredictRequest
@@ -19,12 +19,12 @@ def read(
     return {"embedding": numbers[0]}
 
 
-def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
+def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem]:
     return [*only_texts(request), *unknown(request.parameters)]
 
 
 READER = TaskHead(
-    mistakes=mistakes,
+    problems=problems,
     read=read,
     most=lambda manifest, parameters: vectors_per_answer(manifest.dimensions),
     width=lambda manifest: manifest.dimensions,

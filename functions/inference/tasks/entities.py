@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Encoding
 
-from contracts.errors import Mistake
+from contracts.errors import RequestProblem
 from contracts.manifest import Manifest
 from contracts.prediction import Input, PredictRequest
 from functions.inference.tasks.reading import (
@@ -137,7 +137,7 @@ def _grouped(pieces: Sequence[Entity]) -> list[Entity]:
     ]
 
 
-def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
+def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem]:
     return [
         *only_texts(request),
         *unknown(request.parameters, "aggregation"),
@@ -145,4 +145,4 @@ def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
     ]
 
 
-READER = TaskHead(mistakes=mistakes, read=read, width=lambda m: len(m.labels), rank=3, windows=True)
+READER = TaskHead(problems=problems, read=read, width=lambda m: len(m.labels), rank=3, windows=True)

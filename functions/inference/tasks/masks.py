@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Encoding
 
-from contracts.errors import Mistake, pointer
+from contracts.errors import RequestProblem, pointer
 from contracts.manifest import Manifest
 from contracts.prediction import Input, PredictRequest
 from functions.inference.tasks.reading import (
@@ -43,7 +43,7 @@ def _mask(logits: Any, top_k: int, context: Context) -> Output:
     return {**top[0], "top": top}
 
 
-def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
+def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem]:
     mask = manifest.details["mask_token"]
     found = [
         *only_texts(request),
@@ -53,12 +53,12 @@ def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
     for i, text in enumerate(request.inputs):
         if isinstance(text, str) and mask not in text:
             detail = f"has no {mask}; put it where a token is to be found"
-            found.append(Mistake(pointer=pointer("inputs", str(i)), detail=detail))
+            found.append(RequestProblem(pointer=pointer("inputs", str(i)), detail=detail))
     return found
 
 
 READER = TaskHead(
-    mistakes=mistakes,
+    problems=problems,
     read=read,
     width=lambda manifest: int(manifest.details["vocabulary"]),
 )

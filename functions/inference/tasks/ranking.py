@@ -5,7 +5,7 @@ from typing import Any
 
 from tokenizers import Encoding
 
-from contracts.errors import Mistake, pointer
+from contracts.errors import RequestProblem, pointer
 from contracts.manifest import Manifest
 from contracts.prediction import Input, PredictRequest
 from functions.inference.tasks.reading import (
@@ -42,17 +42,17 @@ def rank(outputs: list[Output]) -> None:
         outputs[i]["rank"] = place
 
 
-def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
+def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem]:
     query = request.parameters.get("query")
     found = [*only_texts(request), *unknown(request.parameters, "query", "raw_scores")]
     if not isinstance(query, str) or not query.strip():
         detail = "is needed: the text that the inputs are ranked for"
-        found.append(Mistake(pointer=pointer("parameters", "query"), detail=detail))
+        found.append(RequestProblem(pointer=pointer("parameters", "query"), detail=detail))
     return [*found, *flag(request.parameters, "raw_scores")]
 
 
 READER = TaskHead(
-    mistakes=mistakes,
+    problems=problems,
     texts=texts,
     read=read,
     finish=rank,

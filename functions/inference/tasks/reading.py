@@ -11,7 +11,7 @@ from typing import Any
 
 from tokenizers import Encoding, Tokenizer
 
-from contracts.errors import Mistake, pointer
+from contracts.errors import RequestProblem, pointer
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from contracts.manifest import Manifest
 from contracts.prediction import Input, PredictRequest
@@ -50,13 +50,13 @@ def unlimited(manifest: Manifest, parameters: Parameters) -> None:
 class TaskHead:
     """One task of an encoder.
 
-    `mistakes` lists what is wrong with a request, `most` says how many outputs surely fit one answer, `texts`
+    `problems` lists what is wrong with a request, `most` says how many outputs surely fit one answer, `texts`
     what one input asks the model, `read` what the numbers for those texts answer. `finish` may compare the outputs of a
     request. The graph answers `rank` axes, the last of them `width` long. What is too long is cut by `truncation`;
     with `windows`, nothing is cut and the model reads overlapping parts.
     """
 
-    mistakes: Callable[[PredictRequest, Manifest], list[Mistake]]
+    problems: Callable[[PredictRequest, Manifest], list[RequestProblem]]
     read: Callable[[Input, Sequence[Encoding], Sequence[Any], Context], Output]
     width: Callable[[Manifest], int]
     most: Callable[[Manifest, Parameters], int | None] = unlimited
@@ -81,57 +81,61 @@ def sigmoid(logit: float) -> float:
     return 1 / (1 + power) if logit >= 0 else power / (1 + power)
 
 
-def unknown(parameters: Parameters, *known: str) -> list[Mistake]:
+def unknown(parameters: Parameters, *known: str) -> list[RequestProblem]:
     detail = f"unknown; this task knows {', '.join(known) or 'no parameters'}"
     return [
-        Mistake(pointer=pointer("parameters", key), detail=detail)
+        RequestProblem(pointer=pointer("parameters", key), detail=detail)
         for key in parameters
         if key not in known
     ]
 
 
-def whole_number(parameters: Parameters, key: str, low: int, high: int) -> list[Mistake]:
-    """A mistake where the parameter is there and is no whole number in that range."""
+def whole_number(parameters: Parameters, key: str, low: int, high: int) -> list[RequestProblem]:
+    """A problem where the parameter is there and is no whole number in that range."""
     value = parameters.get(key, low)
     if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
         return []
     detail = f"must be a whole number from {low} to {high}"
-    return [Mistake(pointer=pointer("parameters", key), detail=detail)]
+    return [RequestProblem(pointer=pointer("parameters", key), detail=detail)]
 
 
-def unit_interval(parameters: Parameters, key: str) -> list[Mistake]:
-    """A mistake where the parameter is there and is no number from 0 to 1."""
+def unit_interval(parameters: Parameters, key: str) -> list[RequestProblem]:
+    """A problem where the parameter is there and is no number from 0 to 1."""
     value = parameters.get(key, 0)
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
         return []
-    return [Mistake(pointer=pointer("parameters", key), detail="must be a number from 0 to 1")]
+    return [
+        RequestProblem(pointer=pointer("parameters", key), detail="must be a number from 0 to 1")
+    ]
 
 
-def flag(parameters: Parameters, key: str) -> list[Mistake]:
+def flag(parameters: Parameters, key: str) -> list[RequestProblem]:
     if isinstance(parameters.get(key, False), bool):
         return []
-    return [Mistake(pointer=pointer("parameters", key), detail="must be true or false")]
+    return [RequestProblem(pointer=pointer("parameters", key), detail="must be true or false")]
 
 
-def one_of(parameters: Parameters, key: str, choices: Sequence[str]) -> list[Mistake]:
+def one_of(parameters: Parameters, key: str, choices: Sequence[str]) -> list[RequestProblem]:
     if parameters.get(key, choices[0]) in choices:
         return []
     detail = "must be one of " + ", ".join(choices)
-    return [Mistake(pointer=pointer("parameters", key), detail=detail)]
+    return [RequestProblem(pointer=pointer("parameters", key), detail=detail)]
 
 
-def only_texts(request: PredictRequest) -> list[Mistake]:
-    """A mistake for each input that is an object."""
+def only_texts(request: PredictRequest) -> list[RequestProblem]:
+    """A problem for each input that is an object."""
     return [
-        Mistake(pointer=pointer("inputs", str(i)), detail="must be a text")
+        RequestProblem(pointer=pointer("inputs", str(i)), detail="must be a text")
         for i, value in enumerate(request.inputs)
         if not isinstance(value, str)
     ]
 
 
-def objects_of(request: PredictRequest, *keys: str, texts_too: bool = False) -> list[Mistake]:
-    """A mistake for each input that is not an object of exactly those texts (or a text, with `texts_too`)."""
-    mistakes = []
+def objects_of(
+    request: PredictRequest, *keys: str, texts_too: bool = False
+) -> list[RequestProblem]:
+    """A problem for each input that is not an object of exactly those texts (or a text, with `texts_too`)."""
+    problems = []
     form = "{" + ", ".join(f'"{key}": "..."' for key in keys) + "}"
     for i, value in enumerate(request.inputs):
         if isinstance(value, str):
@@ -140,5 +144,5 @@ def objects_of(request: PredictRequest, *keys: str, texts_too: bool = False) -> 
             good = set(value) == set(keys) and all(isinstance(v, str) for v in value.values())
         if not good:
             detail = f"must be {'a text or ' * texts_too}an object {form}"
-            mistakes.append(Mistake(pointer=pointer("inputs", str(i)), detail=detail))
-    return mistakes
+            problems.append(RequestProblem(pointer=pointer("inputs", str(i)), detail=detail))
+    return problems

@@ -8,7 +8,7 @@ from typing import Any
 
 from tokenizers import Encoding
 
-from contracts.errors import Mistake, pointer
+from contracts.errors import RequestProblem, pointer
 from contracts.manifest import Manifest
 from contracts.prediction import Input, PredictRequest
 from functions.inference.tasks.classification import scored
@@ -47,17 +47,21 @@ def read(
     return {**(top := scored(names, scores, range(len(names))))[0], "top": top}
 
 
-def mistakes(request: PredictRequest, manifest: Manifest) -> list[Mistake]:
+def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem]:
     parameters = request.parameters
     found = [*only_texts(request), *unknown(parameters, *KEYS), *flag(parameters, "multi_label")]
     names = parameters.get("candidate_labels")
     if not _are_labels(names):
         detail = f"is needed: a list of 1 to {MAX_CANDIDATES} different labels to choose from"
-        found.append(Mistake(pointer=pointer("parameters", "candidate_labels"), detail=detail))
+        found.append(
+            RequestProblem(pointer=pointer("parameters", "candidate_labels"), detail=detail)
+        )
     template = parameters.get("hypothesis_template", TEMPLATE)
     if not isinstance(template, str) or template.count("{}") != 1:
         detail = "must be a text with one {} in it, the place of the label"
-        found.append(Mistake(pointer=pointer("parameters", "hypothesis_template"), detail=detail))
+        found.append(
+            RequestProblem(pointer=pointer("parameters", "hypothesis_template"), detail=detail)
+        )
     return found
 
 
@@ -71,7 +75,7 @@ def _are_labels(names: object) -> bool:
 
 
 READER = TaskHead(
-    mistakes=mistakes,
+    problems=problems,
     texts=texts,
     read=read,
     width=lambda manifest: len(manifest.labels),

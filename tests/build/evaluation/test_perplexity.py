@@ -72,7 +72,7 @@ def test_the_gate_s_ratio_is_a_number_from_1_to_2(tmp_path: Path) -> None:
     path.write_text(f"{table}gate = {{ max_perplexity_ratio = 0.9, min_agreement = 1 }}\n", "utf-8")
     with pytest.raises(ConfigError) as caught:
         read_models_toml(path)
-    assert [str(mistake) for mistake in caught.value.mistakes] == [
+    assert [str(problem) for problem in caught.value.problems] == [
         "models.m.gate.max_perplexity_ratio: 0.9 does not fit; write a number from 1 to 2",
         "models.m.gate.min_agreement: unknown key; the keys here are max_perplexity_ratio",
     ]

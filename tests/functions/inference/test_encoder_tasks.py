@@ -214,7 +214,7 @@ def test_any_number_of_labels_and_pairs_of_texts(tmp_path: Path) -> None:
         assert_same(ours["labels"], [e for e in right if e["score"] >= 0.4])
     with pytest.raises(InvalidInput) as caught:
         ask(engine, {"text": "film"}, threshold=2)
-    assert [m.pointer for m in caught.value.mistakes] == ["/inputs/0", "/parameters/threshold"]
+    assert [m.pointer for m in caught.value.problems] == ["/inputs/0", "/parameters/threshold"]
 
 
 def test_a_head_that_does_not_belong_to_the_task_is_refused(tmp_path: Path) -> None:
@@ -227,9 +227,9 @@ def test_a_head_that_does_not_belong_to_the_task_is_refused(tmp_path: Path) -> N
         Task.QUESTION_ANSWERING: "its architecture is BertForSequenceClassification, but question",
     }
     for task, message in wrong.items():
-        source, mistakes = inspect(folder, task, None)
+        source, problems = inspect(folder, task, None)
         assert source is None
-        assert mistakes[0].startswith(f"{folder}: {message}")
+        assert problems[0].startswith(f"{folder}: {message}")
 
 
 def test_a_tokenizer_that_is_not_the_one_described_is_found(tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def test_a_wrong_top_k_is_named_with_its_limits(engine: Engine, top_k: object) -
 def test_every_unknown_parameter_is_told_at_once(engine: Engine, encoder: Engine) -> None:
     with pytest.raises(InvalidInput) as caught:
         ask(engine, "fine", topk=1, **{"a/b": 2}, top_k=9)
-    assert [(m.pointer, m.detail) for m in caught.value.mistakes] == [
+    assert [(m.pointer, m.detail) for m in caught.value.problems] == [
         ("/parameters/topk", "unknown; this task knows top_k"),
         ("/parameters/a~1b", "unknown; this task knows top_k"),
         ("/parameters/top_k", "must be a whole number from 1 to 3"),

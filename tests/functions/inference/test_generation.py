@@ -234,14 +234,14 @@ def test_a_wrong_parameter_is_named(
     generator: Generator, parameters: dict[str, Any], detail: str
 ) -> None:
     request = PredictRequest(inputs=("x",), parameters=parameters)
-    (mistake,) = generator.mistakes(request)
-    assert mistake.pointer == f"/parameters/{next(iter(parameters))}"
-    assert mistake.detail.startswith(detail)
+    (problem,) = generator.problems(request)
+    assert problem.pointer == f"/parameters/{next(iter(parameters))}"
+    assert problem.detail.startswith(detail)
 
 
 def test_an_input_that_is_no_text_is_named(generator: Generator) -> None:
-    (mistake,) = generator.mistakes(PredictRequest(inputs=("x", {"question": "y"})))
-    assert (mistake.pointer, mistake.detail) == ("/inputs/1", "must be a text")
+    (problem,) = generator.problems(PredictRequest(inputs=("x", {"question": "y"})))
+    assert (problem.pointer, problem.detail) == ("/inputs/1", "must be a text")
 
 
 def test_logits_that_are_no_numbers_are_a_failure(generator: Generator) -> None:

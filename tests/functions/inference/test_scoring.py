@@ -137,7 +137,7 @@ def test_every_wrong_parameter_is_named(engine: Engine) -> None:
     ):
         with pytest.raises(InvalidInput) as caught:
             ask(engine, "the train", **parameters)
-        assert [(m.pointer, m.detail) for m in caught.value.mistakes] == wanted
+        assert [(m.pointer, m.detail) for m in caught.value.problems] == wanted
     with pytest.raises(InvalidInput, match="/inputs/0: must be a text"):
         engine.predict(PredictRequest(inputs=({"text": "the train"},)))
 

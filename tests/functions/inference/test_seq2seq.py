@@ -112,8 +112,8 @@ def test_a_long_text_is_cut_at_its_end_and_says_so(model: Seq2Seq) -> None:
 
 def test_there_is_no_full_text_to_return(model: Seq2Seq) -> None:
     request = PredictRequest(inputs=("x",), parameters={"return_full_text": True})
-    (mistake,) = model.mistakes(request)
-    assert mistake.detail.startswith("unknown; this task knows max_new_tokens, ")
+    (problem,) = model.problems(request)
+    assert problem.detail.startswith("unknown; this task knows max_new_tokens, ")
 
 
 @pytest.mark.parametrize("bits", [8, 4])

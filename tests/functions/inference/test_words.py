@@ -32,8 +32,8 @@ MANIFEST = Manifest(
 
 def served(path: Path, folder: Path, recipe: Any = FULL) -> WordVectors:
     """What a build makes of a file, opened as it is served."""
-    source, mistakes = inspect(path, Task.WORD_VECTORS, None)
-    assert source, mistakes
+    source, problems = inspect(path, Task.WORD_VECTORS, None)
+    assert source, problems
     prepared, parts = folder / "prepared", folder / "parts"
     for made in (prepared, parts):
         made.mkdir(parents=True)
@@ -50,7 +50,7 @@ def tiny(folder: Path, content: bytes | None = None) -> WordVectors:
 
 def ask(model: WordVectors, *inputs: Any, **parameters: Any) -> list[dict[str, Any]]:
     request = PredictRequest(inputs=inputs, parameters=parameters)
-    assert model.mistakes(request) == []
+    assert model.problems(request) == []
     return model.outputs(request)
 
 
@@ -227,7 +227,7 @@ def test_the_table_lies_in_the_artefact_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "parameters", "mistake"),
+    ("value", "parameters", "problem"),
     [
         ("king", {"top_k": 1}, ("/parameters/top_k", "unknown; this task knows nearest")),
         ("king", {"nearest": 0}, ("/parameters/nearest", "must be a whole number from 1 to 1000")),
@@ -240,8 +240,8 @@ def test_the_table_lies_in_the_artefact_once(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_cannot_be_asked_is_told_with_its_place(
-    tmp_path: Path, value: Any, parameters: dict[str, Any], mistake: tuple[str, str]
+    tmp_path: Path, value: Any, parameters: dict[str, Any], problem: tuple[str, str]
 ) -> None:
     model = tiny(tmp_path)
-    found = model.mistakes(PredictRequest(inputs=(value,), parameters=parameters))
-    assert [(m.pointer, m.detail) for m in found] == [mistake]
+    found = model.problems(PredictRequest(inputs=(value,), parameters=parameters))
+    assert [(m.pointer, m.detail) for m in found] == [problem]

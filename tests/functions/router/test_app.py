@@ -105,10 +105,10 @@ def test_a_body_may_come_as_base64(ask: Ask) -> None:
             '{"inputs": [1, null], "x": 1}',
             422,
             "invalid-input",
-            "/x: unknown key; the keys are inputs, parameters, tier, and 2 more mistakes",
+            "/x: unknown key; the keys are inputs, parameters, tier, and 2 more problems",
         ),
     ],
-    ids=["no body", "cut", "Infinity", "a list", "empty", "no such tier", "many mistakes"],
+    ids=["no body", "cut", "Infinity", "a list", "empty", "no such tier", "many problems"],
 )
 def test_a_bad_body_is_answered_with_a_problem(
     ask: Ask, tiers: dict[Tier, Told], body: str | None, status: int, kind: str, detail: str
@@ -117,7 +117,7 @@ def test_a_bad_body_is_answered_with_a_problem(
     assert [told.asked for told in tiers.values()] == [[], []]
 
 
-def test_every_mistake_is_told_with_its_place(ask: Ask) -> None:
+def test_every_problem_is_reported_with_its_place(ask: Ask) -> None:
     response = ask("POST", PREDICT, '{"inputs": [1, ""], "tier": 3, "parameters": [], "y/z": 1}')
     assert json.loads(response["body"])["errors"] == [
         {"pointer": "/y~1z", "detail": "unknown key; the keys are inputs, parameters, tier"},

@@ -5,7 +5,13 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
-from contracts.errors import DeadlineExceeded, ModelFailed, TierUnavailable, TooLarge, problem
+from contracts.errors import (
+    DeadlineExceeded,
+    ModelFailed,
+    TierUnavailable,
+    TooLarge,
+    problem_document,
+)
 from contracts.limits import (
     BACKEND_SLACK_S,
     GATEWAY_TIMEOUT_S,
@@ -83,7 +89,7 @@ def test_an_answer_that_is_none_is_a_failure_of_the_tier(tier: Tier, body: Any) 
 
 
 def test_a_problem_in_the_answer_keeps_its_kind() -> None:
-    error = failure(Service(body={"problem": problem(TooLarge("65 inputs"))}))
+    error = failure(Service(body={"problem": problem_document(TooLarge("65 inputs"))}))
     assert (type(error), error.detail) == (TooLarge, "65 inputs")
 
 

@@ -11,7 +11,7 @@ from contracts.errors import (
     ServingError,
     TierUnavailable,
     TooLarge,
-    problem,
+    problem_document,
 )
 from contracts.tasks import Tier
 from tests.fixtures.services import Service, failure
@@ -107,9 +107,13 @@ def model_error(status: int, message: str) -> Service:
 @pytest.mark.parametrize(
     ("service", "kind", "detail"),
     [
-        (model_error(413, json.dumps(problem(TooLarge("41 inputs")))), TooLarge, "41 inputs"),
         (
-            model_error(503, json.dumps(problem(TierUnavailable("waiting")))),
+            model_error(413, json.dumps(problem_document(TooLarge("41 inputs")))),
+            TooLarge,
+            "41 inputs",
+        ),
+        (
+            model_error(503, json.dumps(problem_document(TierUnavailable("waiting")))),
             TierUnavailable,
             "waiting",
         ),

@@ -91,11 +91,11 @@ def test_what_no_tier_takes_is_refused_with_every_limit(
     assert caught.value.detail == detail
 
 
-def test_a_tier_that_a_model_lacks_is_a_mistake_in_the_request() -> None:
+def test_a_tier_that_a_model_lacks_is_a_problem_in_the_request() -> None:
     with pytest.raises(InvalidInput) as caught:
         decide(request("hi", tier=Tier.GPU), VECTORS)
-    (mistake,) = caught.value.mistakes
-    assert (mistake.pointer, mistake.detail) == (
+    (problem,) = caught.value.problems
+    assert (problem.pointer, problem.detail) == (
         "/tier",
         "sentence-embedding has no gpu tier; it has cpu",
     )
