@@ -4,10 +4,10 @@ import os
 import sys
 from pathlib import Path
 
-from contracts.models_toml import ConfigError, read_models_toml
+from contracts.errors import TurnoutError
+from contracts.models_toml import read_models_toml
 from stacks.assembly import Inputs, make_app
-from stacks.errors import StackError
-from turnout.keys import KeysError, read_keys
+from turnout.keys import read_keys
 
 ROOT = Path(__file__).resolve().parent
 
@@ -24,8 +24,8 @@ def main() -> None:
             account=os.environ.get("CDK_DEFAULT_ACCOUNT"),
         )
         app = make_app(inputs)
-    except (ConfigError, KeysError, StackError) as error:
-        sys.exit(f"error: {error}")
+    except TurnoutError as error:
+        sys.exit(f"error[{error.code}]: {error}")
     if not inputs.key_hashes:
         sys.stderr.write(
             "note: no key is deployed, so every request is refused; `turnout keys add NAME`\n"

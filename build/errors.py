@@ -1,4 +1,4 @@
-"""What can go wrong in a build. Each message ends with what to do next.
+"""The errors of a build. Each message ends with the next step.
 
 BuildError
 ├── SourceError    a source folder or its labelled rows cannot be used; lists every mistake found
@@ -11,6 +11,8 @@ BuildError
 
 from collections.abc import Sequence
 
+from contracts.errors import TurnoutError
+
 MAX_MISTAKES = 10
 
 
@@ -18,12 +20,16 @@ MAX_MISTAKES = 10
 LONGEST = 300
 
 
-class BuildError(Exception):
+class BuildError(TurnoutError):
     """A build cannot go on; the base of all others."""
+
+    code = "build_failed"
 
 
 class SourceError(BuildError):
     """Source folders or labelled rows cannot be used."""
+
+    code = "source_unusable"
 
     def __init__(self, mistakes: Sequence[str]) -> None:
         self.mistakes = tuple(mistakes)
@@ -36,21 +42,31 @@ class SourceError(BuildError):
 class ExportFailed(BuildError):
     """The model could not be turned into ONNX."""
 
+    code = "export_failed"
+
 
 class GateFailed(BuildError):
     """No candidate answers enough like the original; an older artefact stays as it was."""
+
+    code = "gate_failed"
 
 
 class EdgeDiffers(BuildError):
     """The edge copy does not answer like its artefact; an older copy stays as it was."""
 
+    code = "edge_differs"
+
 
 class NoSpace(BuildError):
     """A disk is full; what is published stays as it was, and candidates that were made are kept."""
 
+    code = "disk_full"
+
 
 class LayersNotComparable(BuildError):
     """The golden rows of a model cannot be fed to its graphs one by one."""
+
+    code = "layers_not_comparable"
 
 
 def some_of(names: Sequence[str], most: int) -> str:

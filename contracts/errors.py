@@ -1,22 +1,35 @@
-"""What can go wrong while serving. Each error has a status and is answered as RFC 9457 problem details.
+"""The error that every other error of Turnout derives from, and the errors of serving.
 
-ServingError                500
-├── MalformedRequest        400  the body is not JSON text
-├── Unauthorized            401  no key, or one that is not known
-├── UnknownModel            404  no such model
-├── TooLarge                413  more than any tier of the model takes
-├── InvalidInput            422  JSON, but not a request of ours
-├── ModelFailed             502  the tier answered, wrongly or not in our words
-├── TierUnavailable         503  the tier cannot be reached now; try again
-└── DeadlineExceeded        504  the tier did not answer in time
+A serving error has an HTTP status and is answered as an RFC 9457 problem document.
+
+TurnoutError
+└── ServingError            500
+    ├── MalformedRequest    400  the body is not JSON text
+    ├── Unauthorized        401  no key, or one that is not known
+    ├── UnknownModel        404  no such model
+    ├── TooLarge            413  more than any tier of the model takes
+    ├── InvalidInput        422  JSON, but not a request of ours
+    ├── ModelFailed         502  the tier answered, wrongly or not in our words
+    ├── TierUnavailable     503  the tier cannot be reached now; try again
+    └── DeadlineExceeded    504  the tier did not answer in time
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 PROBLEM_JSON = "application/problem+json"
 POINTER_CHARS = 200
+PROBLEM_TYPE = "urn:turnout:problem:"
+
+
+class TurnoutError(Exception):
+    """An error that a user can see; its message names the thing, the limit and the next step.
+
+    `code` is stable: messages may be reworded, and programs and tests match on the code.
+    """
+
+    code: ClassVar[str] = "error"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +52,11 @@ def pointer(*keys: str) -> str:
     return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-class ServingError(Exception):
+class ServingError(TurnoutError):
     """Something went wrong that the caller cannot repair; the base of all others."""
 
     status = 500
-    code = "internal-error"
+    code = "internal_error"
     title = "Internal error"
 
     def __init__(
@@ -63,7 +76,7 @@ class MalformedRequest(ServingError):
     """The body is not JSON text in UTF-8."""
 
     status = 400
-    code = "malformed-request"
+    code = "malformed_request"
     title = "Malformed request"
 
 
@@ -79,7 +92,7 @@ class UnknownModel(ServingError):
     """No model of that name is deployed."""
 
     status = 404
-    code = "unknown-model"
+    code = "unknown_model"
     title = "Unknown model"
 
 
@@ -87,7 +100,7 @@ class TooLarge(ServingError):
     """The request asks for more than any tier of the model takes."""
 
     status = 413
-    code = "too-large"
+    code = "too_large"
     title = "Too large"
 
 
@@ -95,7 +108,7 @@ class InvalidInput(ServingError):
     """The body is JSON but not a request of ours."""
 
     status = 422
-    code = "invalid-input"
+    code = "invalid_input"
     title = "Invalid input"
 
 
@@ -103,7 +116,7 @@ class ModelFailed(ServingError):
     """The tier crashed, or answered in words that are not ours."""
 
     status = 502
-    code = "model-failed"
+    code = "model_failed"
     title = "Model failed"
 
 
@@ -111,7 +124,7 @@ class TierUnavailable(ServingError):
     """The tier cannot be reached now; the same request may succeed later."""
 
     status = 503
-    code = "tier-unavailable"
+    code = "tier_unavailable"
     title = "Tier unavailable"
 
 
@@ -119,7 +132,7 @@ class DeadlineExceeded(ServingError):
     """The tier did not answer in time."""
 
     status = 504
-    code = "deadline-exceeded"
+    code = "deadline_exceeded"
     title = "Deadline exceeded"
 
 
@@ -142,7 +155,7 @@ ERRORS: dict[str, type[ServingError]] = {
 def problem_document(error: ServingError) -> dict[str, Any]:
     """The error as an RFC 9457 problem document; `errors` lists each wrong place, where there are some."""
     document: dict[str, Any] = {
-        "type": f"urn:turnout:problem:{error.code}",
+        "type": PROBLEM_TYPE + error.code.replace("_", "-"),
         "title": error.title,
         "status": error.status,
         "detail": error.detail,
@@ -154,9 +167,8 @@ def problem_document(error: ServingError) -> dict[str, Any]:
 
 def from_problem(document: Mapping[str, Any]) -> ServingError:
     """The error that a tier sent as a problem document; ModelFailed when it is none of ours."""
-    kind = ERRORS.get(
-        str(document.get("type", "")).removeprefix("urn:turnout:problem:"), ModelFailed
-    )
+    code = str(document.get("type", "")).removeprefix(PROBLEM_TYPE).replace("-", "_")
+    kind = ERRORS.get(code, ModelFailed)
     problems = [
         RequestProblem(pointer=str(m.get("pointer", "")), detail=str(m.get("detail", "")))
         for m in document.get("errors", ())

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
+from contracts.errors import TurnoutError
 from contracts.tasks import Task, Tier
 
 MANIFEST = "manifest.json"
@@ -17,8 +18,10 @@ SCHEMA = 1
 VERSION_CHARS = 12
 
 
-class BrokenArtefact(Exception):
+class BrokenArtefact(TurnoutError):
     """A sealed folder does not hold what its manifest says."""
+
+    code = "artefact_broken"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from contracts.errors import TurnoutError
 from contracts.limits import LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S
 from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
 from contracts.specs import (
@@ -45,8 +46,10 @@ class ConfigProblem:
         return f"{self.key}: {self.detail}; {self.fix}"
 
 
-class ConfigError(Exception):
+class ConfigError(TurnoutError):
     """`models.toml` cannot be used; `problems` has all of its problems."""
+
+    code = "config_invalid"
 
     def __init__(self, path: Path, problems: list[ConfigProblem]) -> None:
         self.path, self.problems = path, tuple(problems)

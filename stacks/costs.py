@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from contracts.errors import TurnoutError
+
 HOURS_PER_MONTH = 730
 PRICES = Path(__file__).with_name("prices.json")
 
 
-class UnknownInstance(Exception):
+class UnknownInstance(TurnoutError):
     """The price table does not have the instance type."""
+
+    code = "instance_unknown"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

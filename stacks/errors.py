@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 
+from contracts.errors import TurnoutError
 
-class StackError(Exception):
+
+class StackError(TurnoutError):
     """The deployment cannot be synthesised; lists every reason, each with what to do."""
+
+    code = "stacks_invalid"
 
     def __init__(self, reasons: Sequence[str]) -> None:
         self.reasons = tuple(reasons)

@@ -10,14 +10,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from contracts.errors import TurnoutError
 from turnout.client import Endpoint, Reply, predict
 
 # `turnout up` leaves the endpoint here while it runs.
 ENDPOINT = Path(".turnout/local/endpoint.json")
 
 
-class CallError(Exception):
+class CallError(TurnoutError):
     """The endpoint cannot be called."""
+
+    code = "call_failed"
 
 
 def find_endpoint(url: str | None, key: str | None, ca_file: str | None) -> Endpoint:

@@ -1,4 +1,4 @@
-"""How a command ends: well, with an error in plain words, or taken back because it was interrupted."""
+"""The end of a command: success, an error as a message with its code, or an interrupt."""
 
 import signal
 import sys
@@ -6,27 +6,21 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from rich.console import Console
+from rich.text import Text
 
-# How Typer exits when it is interrupted, and the shell's own number for it.
+from contracts.errors import TurnoutError
+
+# The status that Typer exits with when it is interrupted, and the shell's own number for SIGINT.
 INTERRUPTED = 130
-# The error trees that are foreseen, by module. Importing all of them only to catch them would be slow.
-FORESEEN = (
-    ("build.errors", "BuildError"),
-    ("contracts.manifest", "BrokenArtefact"),
-    ("contracts.models_toml", "ConfigError"),
-    ("local.errors", "LocalError"),
-    ("stacks.costs", "UnknownInstance"),
-    ("turnout.calling", "CallError"),
-    ("turnout.inspecting", "CannotInspect"),
-    ("turnout.keys", "KeysError"),
-    ("turnout.laptop", "DeployFailed"),
-    ("turnout.verifying", "NothingToVerify"),
-    ("turnout.viewer", "NoNetron"),
-)
+# An error of the operating system about a file or a folder; every other code is an error's own.
+FILE_INACCESSIBLE = "file_inaccessible"
 
 
 def exit_with_message(run: Callable[[], object], log: Console) -> None:
-    """Run a command; an error we foresaw exits with 1, an interrupt or a request to end with 130."""
+    """Run a command; exit with 1 on an error that users can mend, with 130 on an interrupt or SIGTERM.
+
+    Every other exception is a defect of Turnout and keeps its stack trace.
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         run()
@@ -35,26 +29,19 @@ def exit_with_message(run: Callable[[], object], log: Console) -> None:
             raise
         log.print("interrupted; nothing half-made was left behind")
         sys.exit(INTERRUPTED)
-    except OSError as error:  # of a file or folder, where it names one
-        if error.filename is None:
+    except TurnoutError as error:
+        _fail(log, error.code, str(error))
+    except OSError as error:
+        if error.filename is None:  # about no file: nothing that a user could look at
             raise
-        _fail(
-            log, error, f"{error.filename}: {error.strerror}; see that it is there, and whose it is"
-        )
-    except Exception as error:
-        if not isinstance(error, _foreseen()):
-            raise
-        _fail(log, error, str(error))
+        reason = f"{error.strerror} ({type(error).__name__})"
+        next_step = "check that it exists and that you may read and write it"
+        _fail(log, FILE_INACCESSIBLE, f"{error.filename}: {reason}; {next_step}")
 
 
-def _fail(log: Console, error: Exception, told: str) -> NoReturn:
-    log.print(f"[bold red]error[/] {type(error).__name__}", highlight=False)
-    log.print(told, markup=False, soft_wrap=True)
+def _fail(log: Console, code: str, message: str) -> NoReturn:
+    """Print `error[code]: message`, the form in which compilers print theirs, and exit with 1."""
+    # A Text, so that brackets in a message are no markup.
+    line = Text.assemble(("error", "bold red"), (f"[{code}]", "dim"), ": ", message)
+    log.print(line, soft_wrap=True, highlight=False)
     sys.exit(1)
-
-
-def _foreseen() -> tuple[type[Exception], ...]:
-    """Those of what has been imported by now."""
-    return tuple(
-        getattr(sys.modules[module], name) for module, name in FORESEEN if module in sys.modules
-    )

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 import build
+from contracts.errors import TurnoutError
 from contracts.manifest import verify
 from contracts.specs import Deployment
 from contracts.tasks import Tier
@@ -22,8 +23,10 @@ SHOWN = 20
 Emit = Callable[[dict[str, Any], Callable[[], None]], None]
 
 
-class CannotInspect(Exception):
+class CannotInspect(TurnoutError):
     """There is nothing to look at, or no means to do so."""
+
+    code = "inspection_failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 
+from contracts.errors import TurnoutError
 from contracts.routes import key_hash, new_key
 
 HEADER = "# Bearer keys the router accepts, by their SHA-256. `turnout keys` writes this file; it holds no secret.\n"
@@ -13,8 +14,10 @@ _HASH = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
-class KeysError(Exception):
+class KeysError(TurnoutError):
     """The keys file cannot be used, or not in the way that was asked for."""
+
+    code = "keys_invalid"
 
 
 def read_keys(path: Path) -> dict[str, str]:

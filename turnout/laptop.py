@@ -10,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
+from contracts.errors import TurnoutError
 from contracts.names import router_stack
 from contracts.routes import key_hash, new_key
 from contracts.specs import Deployment
@@ -26,8 +27,10 @@ ENDPOINT = "endpoint.json"
 GRACE_S = 5.0
 
 
-class DeployFailed(Exception):
+class DeployFailed(TurnoutError):
     """The CDK command line did not succeed; the message ends with the last of what it said."""
+
+    code = "deploy_failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from contracts.errors import TurnoutError
 from contracts.tasks import Tier
 
 SHOWN = 3
@@ -15,8 +16,10 @@ SHOWN = 3
 EDGE = "edge"
 
 
-class NothingToVerify(Exception):
+class NothingToVerify(TurnoutError):
     """No artefact is where one was looked for."""
+
+    code = "artefact_missing"
 
 
 def artefacts(out: Path, models: Sequence[str] | None) -> dict[str, Path]:

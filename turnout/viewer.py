@@ -19,6 +19,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, unquote
 
+from contracts.errors import TurnoutError
+
 HOST = "127.0.0.1"
 # No telemetry where Netron has this version: it takes itself for one that is being worked on.
 UNRELEASED = "0.0.0"
@@ -47,8 +49,10 @@ class Shown:
     sides: Mapping[str, Path]
 
 
-class NoNetron(Exception):
+class NoNetron(TurnoutError):
     """The library that draws the graphs is not installed."""
+
+    code = "netron_missing"
 
 
 def netron_folder() -> Path:

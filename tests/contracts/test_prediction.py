@@ -151,15 +151,15 @@ def test_a_foreign_problem_becomes_a_failure_of_the_model() -> None:
 
 def test_every_error_has_a_code_and_a_status_of_its_kind() -> None:
     assert {code: kind.status for code, kind in ERRORS.items()} == {
-        "internal-error": 500,
-        "malformed-request": 400,
+        "internal_error": 500,
+        "malformed_request": 400,
         "unauthorized": 401,
-        "unknown-model": 404,
-        "too-large": 413,
-        "invalid-input": 422,
-        "model-failed": 502,
-        "tier-unavailable": 503,
-        "deadline-exceeded": 504,
+        "unknown_model": 404,
+        "too_large": 413,
+        "invalid_input": 422,
+        "model_failed": 502,
+        "tier_unavailable": 503,
+        "deadline_exceeded": 504,
     }
     assert all(issubclass(kind, ServingError) for kind in ERRORS.values())
     assert problem_document(TooLarge("x")) == {

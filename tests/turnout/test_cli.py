@@ -69,7 +69,7 @@ def test_a_file_full_of_problems_is_reported_without_a_stack_trace(tmp_path: Pat
     done = turnout("plan", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stdout == ""
-    assert "models.toml: 5 problems" in done.stderr
+    assert done.stderr.startswith("error[config_invalid]: models.toml: 5 problems\n")
     assert "models.a.sourc: unknown key; did you mean source?" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -82,6 +82,7 @@ def test_a_place_that_cannot_be_written_is_named_without_a_stack_trace(tmp_path:
     (tmp_path / "taken").touch()
     done = turnout("build", "--out", "taken/models.out", cwd=tmp_path)
     assert done.returncode == 1
+    assert "error[file_inaccessible]: taken/models.out: " in done.stderr
     assert "NotADirectoryError" in done.stderr
     assert "taken/models.out" in done.stderr
     assert "Traceback" not in done.stderr
@@ -103,6 +104,7 @@ def test_a_missing_source_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "models.toml").write_text(text, "utf-8")
     done = turnout("build", cwd=tmp_path)
     assert done.returncode == 1
+    assert done.stderr.startswith("error[source_unusable]: ")
     assert "m: not a folder; put a Hugging Face model there" in done.stderr
     assert "e.jsonl: not found" in done.stderr
     assert not (tmp_path / "models.out").exists()
@@ -111,6 +113,7 @@ def test_a_missing_source_says_what_to_do(tmp_path: Path) -> None:
 def test_calling_when_nothing_runs_says_how_to_start_it(tmp_path: Path) -> None:
     done = turnout("call", "m", "text", cwd=tmp_path)
     assert done.returncode == 1
+    assert done.stderr.startswith("error[call_failed]: ")
     assert "start one with `turnout up`" in done.stderr
 
 

@@ -225,7 +225,7 @@ def test_the_log_has_one_line_with_the_decision_and_no_text_and_no_key(
         "inputs": 1,
         "status": 200,
     }
-    assert (bad["status"], bad["problem"]) == (422, "invalid-input")
+    assert (bad["status"], bad["problem"]) == (422, "invalid_input")
     assert "4111" not in caplog.text
     assert "test-key" not in caplog.text
 

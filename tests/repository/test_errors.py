@@ -1,0 +1,50 @@
+"""The errors that users see: one tree, one code for each."""
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+
+from turnout.laptop import ROOT
+
+PACKAGES = ("build", "contracts", "functions", "local", "stacks", "turnout")
+
+
+def classes() -> Iterator[ast.ClassDef]:
+    for package in PACKAGES:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+                if isinstance(node, ast.ClassDef):
+                    yield node
+
+
+def seen_by_users() -> dict[str, ast.ClassDef]:
+    """The classes that derive from TurnoutError, by name; read and not imported, as torch would be with them."""
+    found = {"TurnoutError": next(node for node in classes() if node.name == "TurnoutError")}
+    while True:
+        more = {
+            node.name: node
+            for node in classes()
+            if node.name not in found and found.keys() & {ast.unparse(base) for base in node.bases}
+        }
+        if not more:
+            return found
+        found |= more
+
+
+def codes(node: ast.ClassDef) -> list[str]:
+    """The values given to `code` in the body of the class."""
+    return [
+        ast.literal_eval(line.value)
+        for line in node.body
+        if isinstance(line, (ast.Assign, ast.AnnAssign))
+        and line.value
+        and "code" in ast.unparse(line).split("=")[0].split(":")[0].split()
+    ]
+
+
+def test_every_error_that_users_see_has_a_code_of_its_own() -> None:
+    found = {name: codes(node) for name, node in seen_by_users().items()}
+    assert len(found) > 20
+    assert [name for name, own in found.items() if len(own) != 1] == []
+    used = Counter(code for own in found.values() for code in own)
+    assert [code for code, count in used.items() if count > 1 or code.lower() != code] == []
