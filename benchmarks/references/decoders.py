@@ -88,9 +88,9 @@ def likeliest(decoder: Decoder, ids: Sequence[int]) -> tuple[NDArray[np.int64], 
     """The likeliest token behind each of the text's, in windows that are read token by token; and the perplexity."""
     tops, losses = [], []
     for start in range(0, len(ids), WINDOW):
-        cache, window = decoder.empty({}), ids[start : start + WINDOW]
+        cache, window = decoder.empty_cache({}), ids[start : start + WINDOW]
         for place, token in enumerate(window):
-            logits, cache = decoder.read([token], cache)
+            logits, cache = decoder.run([token], cache)
             tops.append(int(logits.argmax()))
             if place + 1 < len(window):
                 losses.append(log_sum_exp(logits) - float(logits[window[place + 1]]))
@@ -100,11 +100,11 @@ def likeliest(decoder: Decoder, ids: Sequence[int]) -> tuple[NDArray[np.int64], 
 def token_ms(decoder: Decoder, ids: Sequence[int], cached: int) -> float:
     """The process's time for a new token, the least of several: others at work make it longer, never shorter."""
     many = list(ids) * (cached // len(ids) + 1)
-    _, cache = decoder.read(many[:cached], decoder.empty({}))
+    _, cache = decoder.run(many[:cached], decoder.empty_cache({}))
     took = []
     for token in many[:TIMED]:
         start = time.process_time()
-        _, cache = decoder.read([token], cache)
+        _, cache = decoder.run([token], cache)
         took.append((time.process_time() - start) * 1e3)
     return round(min(took), 2)
 
@@ -131,7 +131,7 @@ def main(file: Path, work: Path, text: Path, count: int) -> None:
     theirs = written_by_transformers(work / "prepared" / UNPACKED, prompts)
     decoder = Decoder.open(made[0][1] / "model.onnx", threads=1, device="cpu")
     same = sum(
-        teacher_forced(decoder, prompt, decoder.empty({}), written)[0] == written
+        teacher_forced(decoder, prompt, decoder.empty_cache({}), written)[0] == written
         for prompt, written in zip(prompts, theirs, strict=True)
     )
     print(f"{made[0][0]} writes as transformers does on {same} of {len(prompts)} prompts")

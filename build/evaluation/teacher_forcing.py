@@ -29,5 +29,5 @@ def answer(
     if along is None:
         return list(engine.predict(request).outputs)
     model: Any = engine.model
-    ids, log_probabilities = model.follow(str(request.inputs[0]), along)
+    ids, log_probabilities = model.teacher_forced(str(request.inputs[0]), along)
     return [{ALONG: list(along), IDS: ids, LOG_PROBABILITIES: log_probabilities}]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from build.graph.edit import add_constant, part_of, prune
-from functions.inference.decoder import BEFORE, PAST, PRESENT, TOTAL, Decoder
+from functions.inference.decoder import LAST_INDEX, PAST, PRESENT, TOTAL, Decoder
 
 Tables = Mapping[str, NDArray[np.float32]]
 # What stands between a cache and the product that reads it, and what scales a query.
@@ -119,7 +119,7 @@ def _half(turning: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def in_place(graph: Any, tables: Tables) -> None:
     """Have every layer's attention computed by the fused operator, in place; raises Unmatched."""
-    for name, kind in ((BEFORE, [1]), (TOTAL, [])):
+    for name, kind in ((LAST_INDEX, [1]), (TOTAL, [])):
         graph.input.append(helper.make_tensor_value_info(name, TensorProto.INT32, kind))
     names = {name: add_constant(graph, f"{name}_table", table) for name, table in tables.items()}
     layers = _layers(graph)
@@ -142,7 +142,7 @@ def _fuse(graph: Any, layer: _Layer, tables: Mapping[str, str]) -> None:
     read = [_together(graph, links, name) for name in (layer.query, layer.key, layer.value)]
     node = helper.make_node(
         "GroupQueryAttention",
-        [*read, f"{PAST}{at}.key", f"{PAST}{at}.value", BEFORE, TOTAL]
+        [*read, f"{PAST}{at}.key", f"{PAST}{at}.value", LAST_INDEX, TOTAL]
         + ([tables[layer.cosine], tables[layer.sine]] if layer.cosine else []),
         [layer.answer.output[0], *presents],
         name=f"attention.{at}",
@@ -278,8 +278,8 @@ def answers_alike(one: Path, other: Path) -> bool:
 
 def _logits(path: Path) -> NDArray[np.float32]:
     decoder = Decoder.open(path, threads=1, device="cpu")
-    cache, found = decoder.empty({}), []
+    cache, found = decoder.empty_cache({}), []
     for tokens in READS:
-        logits, cache = decoder.read(tokens, cache)
+        logits, cache = decoder.run(tokens, cache)
         found.append(logits)
     return np.array(found)

@@ -22,7 +22,7 @@ from build.workspace.progress import Tell, counted, silent
 from build.workspace.quiet import quiet
 from contracts.errors import ModelFailed
 from contracts.tasks import Task, Tier
-from functions.inference.generation import Followed, plain_tokenizer, prompt_of
+from functions.inference.generation import TeacherForced, plain_tokenizer, truncate_prompt
 
 FULL = Recipe(name="fp32")
 SMALLER = (
@@ -85,7 +85,7 @@ def _continued(model: Any, tokenizer: Any, source: Source, row: Row) -> Outputs:
     facts, text = source.details, str(request.inputs[0])
     wanted = _ids(tokenizer, target) if target else []
     count = len(wanted) or request.parameters["max_new_tokens"]
-    prompt, truncated = prompt_of(
+    prompt, truncated = truncate_prompt(
         tokenizer.encode(text), facts["context"] - count, facts["start_token_id"]
     )
     written = _greedy(model, [prompt], request.parameters["max_new_tokens"], facts)[len(prompt) :]
@@ -119,7 +119,7 @@ def _output(
     tokenizer: Any,
     written: Sequence[int],
     along: Sequence[int],
-    led: Followed,
+    led: TeacherForced,
     tokens: int,
     truncated: bool,
 ) -> dict[str, Any]:
@@ -151,7 +151,7 @@ def _greedy(model: Any, prompt: list[list[int]], count: int, facts: Mapping[str,
 
 def _teacher_forced(
     model: Any, tokens: list[list[int]], along: Sequence[int], **more: Any
-) -> Followed:
+) -> TeacherForced:
     """The token found likeliest before each of `along`, which what is read ends with, and how likely that one is."""
     import torch
 

@@ -57,7 +57,7 @@ def _over(forward: Forward, source: Source, names: tuple[str, ...]) -> Encoder:
 
 def _checked(forward: Forward, source: Source) -> Forward:
     """The pass of a bare graph, which raises SourceError where it answers otherwise than its task wants."""
-    rank = head_of(source.task).rank
+    rank = head_of(source.task).output_rank
 
     def ask(feeds: Feeds) -> NDArray[np.float32]:
         numbers = forward(feeds)
@@ -127,13 +127,13 @@ def _at_once(source: Source, requests: Sequence[PredictRequest]) -> Forward:
 
     Its process takes seconds to start, so it is told everything at once: first it is only listened to what is asked.
     """
-    reader = head_of(source.task)
-    width = reader.width(_manifest(source))
+    head = head_of(source.task)
+    width = head.output_width(_manifest(source))
     asked: list[Feeds] = []
 
     def listen(feeds: Feeds) -> NDArray[np.float32]:
         asked.append(feeds)
-        shape = feeds["input_ids"].shape[: reader.rank - 1]
+        shape = feeds["input_ids"].shape[: head.output_rank - 1]
         return np.zeros((*shape, width), np.float32)
 
     listening = _over(listen, source, source.inputs)
@@ -168,18 +168,18 @@ def answers(
 
 def feeds_of(source: Source, requests: Sequence[PredictRequest]) -> list[Feeds]:
     """What each text that the requests make feeds the model, one text at a time."""
-    reader = head_of(source.task)
+    head = head_of(source.task)
     tokenizer = open_tokenizer(
         source.tokenizer,
         source.max_tokens,
-        truncation=reader.truncation,
-        windows=reader.windows,
+        truncation=head.truncation,
+        windows=head.windows,
     )
     texts = [
         text
         for request in requests
         for value in request.inputs
-        for text in reader.texts(value, request.parameters)
+        for text in head.texts(value, request.parameters)
     ]
     manifest = _manifest(source)
     return [feed([encoding], tuple(INPUTS), manifest) for encoding in encode(tokenizer, texts)]
@@ -245,7 +245,7 @@ def _check_tokens(source: Source, original: Encoder, requests: Sequence[PredictR
     with quiet():
         theirs = AutoTokenizer.from_pretrained(source.folder, local_files_only=True)
     for request in requests[:TOKENS_COMPARED]:
-        texts = original.reader.texts(request.inputs[0], request.parameters)
+        texts = original.head.texts(request.inputs[0], request.parameters)
         text = texts[0] if isinstance(texts[0], str) else texts[0][0]
         one = theirs(text, truncation=True, max_length=source.max_tokens)["input_ids"]
         other = original.tokenizer.encode(text).ids

@@ -23,7 +23,7 @@ from build.sources.vectors.table import Floats, Vectors
 from build.workspace.progress import Tell, silent
 from contracts.prediction import PredictRequest
 from contracts.tasks import Tier
-from functions.inference.words import FACTS, WORDS, Facts, WordVectors
+from functions.inference.words import CONFIG, WORDS, VectorConfig, WordVectors
 
 VECTORS = "vectors.npy"
 FULL, SMALLER = Recipe(name="fp32"), Recipe(name="int8 rows", bits=8)
@@ -39,11 +39,11 @@ def prepare(source: Source, folder: Path, tell: Tell) -> None:
         raise SourceError([f"{source.file}: {mistake}" for mistake in error.args]) from error
     np.save(folder / VECTORS, vectors.table)
     (folder / WORDS).write_text("\n".join(vectors.words), "utf-8", newline="")
-    (folder / FACTS).write_text(json.dumps(asdict(_facts(vectors))) + "\n", "utf-8")
+    (folder / CONFIG).write_text(json.dumps(asdict(_config(vectors))) + "\n", "utf-8")
 
 
-def _facts(vectors: Vectors) -> Facts:
-    return Facts(
+def _config(vectors: Vectors) -> VectorConfig:
+    return VectorConfig(
         width=vectors.table.shape[1],
         lower=not vectors.buckets and all(word == word.lower() for word in vectors.words),
         shortest=vectors.shortest,
@@ -97,7 +97,7 @@ def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:
 
 def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Path) -> None:
     table = np.load(prepared / VECTORS, mmap_mode="r")
-    for name in (WORDS, FACTS):
+    for name in (WORDS, CONFIG):
         shutil.copyfile(prepared / name, folder / name)
     write_graph(table, count_words(folder), recipe.bits, folder)
 

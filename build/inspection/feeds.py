@@ -14,7 +14,7 @@ from build.proof.golden import Golden
 from build.sources.source import Source
 from contracts.tasks import Task
 from functions.inference.decoder import PAST
-from functions.inference.generation import plain_tokenizer, prompt_of
+from functions.inference.generation import plain_tokenizer, truncate_prompt
 from functions.inference.session import open_session
 
 Feed = Mapping[str, Any]
@@ -44,7 +44,7 @@ def _prompts(source: Source, golden: Rows, graph: Any) -> Iterator[Feed]:
     for row in golden:
         along = list(path_of(row.original) or ())
         encoding = tokenizer.encode(str(row.request.inputs[0]))
-        ids, _ = prompt_of(encoding, facts["context"] - len(along), facts["start_token_id"])
+        ids, _ = truncate_prompt(encoding, facts["context"] - len(along), facts["start_token_id"])
         yield {**_read([*ids, *along]), **_empty(graph, ())}
 
 

@@ -1,1 +1,1 @@
-"""Artefact in, answers out: what the CPU function and the GPU container share."""
+"""Artefact in, answers out: the code that the CPU function and the GPU container share."""

@@ -1,8 +1,9 @@
-"""A decoder that keeps the keys and values of what it has read, so that each new token is read once and alone.
+"""A decoder with a KV cache: each token is run once, and its keys and values are kept for the tokens after it.
 
-The graph takes `past_key_values.N.key` and answers `present.N.key`. As optimum exports it, what it answers is a copy
-with one more key, which goes back in as it is. A graph that asks how many tokens there are writes into the memory of
-what it was given instead: that has room to spare, is bound once, and nothing of it is copied.
+The graph takes `past_key_values.N.key` and returns `present.N.key`. A graph as optimum exports it returns a copy of
+the cache with the new keys appended, which becomes the next run's input. A graph with fused attention
+(GroupQueryAttention) takes the number of tokens as well and writes the new keys into the buffer it was given. Such a
+buffer has room for tokens to come, is bound to the session once, and is not copied.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,59 +21,71 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 LOGITS, PAST, PRESENT = "logits", "past_key_values.", "present."
-# What a graph that writes into its cache is told: the last token's place, and how many tokens there are with it.
-BEFORE, TOTAL = "seqlens_k", "total_sequence_length"
-# What a graph may ask for besides the cache; each is computed from the number of tokens.
-INPUTS = ("input_ids", "attention_mask", "position_ids", BEFORE, TOTAL)
-# Room in a cache comes in so many tokens at least, and doubles where it is not enough.
-ROOM = 256
+# The inputs of GroupQueryAttention that count tokens: the index of the last one, and how many there are in all.
+# https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.GroupQueryAttention
+LAST_INDEX, TOTAL = "seqlens_k", "total_sequence_length"
+# All inputs that are no cache can be computed from the tokens and their number.
+INPUTS = ("input_ids", "attention_mask", "position_ids", LAST_INDEX, TOTAL)
+# The capacity of a buffer is a multiple of this many tokens. It doubles when it is full, so that a text of n tokens
+# costs O(n) copied keys in all.
+CACHE_BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cache:
-    """Keys and values by the names of the inputs they are for; `fixed` ones stay as they are for a whole text.
+    """Keys and values of the first `length` tokens, by the name of the graph's input.
 
-    Where they are written in place, `bound` is what a run is given, and whoever reads on from an earlier cache
-    overwrites what the later ones hold.
+    `fixed` holds inputs that stay the same for a whole text, such as the encoder's keys and values. `binding` is set
+    where the graph writes in place: all caches of one text then share their buffers, and running on from an earlier
+    cache overwrites what later ones hold.
     """
 
     length: int
     values: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
-    bound: Any = None
+    binding: Any = None
 
 
 class DecoderLike(Protocol):
-    """What a text is written with: tokens in, the logits of what follows the last of them out."""
+    """A model that generates text token by token."""
 
-    def empty(self, fixed: Mapping[str, Any]) -> Cache: ...
+    def empty_cache(self, fixed: Mapping[str, Any]) -> Cache: ...
 
-    def read(self, tokens: Sequence[int], cache: Cache) -> "tuple[NDArray[np.float32], Cache]": ...
+    def run(self, tokens: Sequence[int], cache: Cache) -> "tuple[NDArray[np.float32], Cache]": ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoder:
-    """One session. Nothing of it is changed by reading: what was read is in the cache that comes back."""
+    """A decoder's session. It has no state of its own: everything a text needs is in its cache.
+
+    `shapes` are the heads and the size of a head by the name of a cache input, `presents` the names of the cache
+    outputs, `block` the number of tokens by which a buffer grows.
+    """
 
     session: ort.InferenceSession
     device: str
     inputs: tuple[str, ...]
     shapes: Mapping[str, tuple[int, int]]
     presents: tuple[str, ...]
-    room: int = ROOM
+    block: int = CACHE_BLOCK
 
     @classmethod
     def open(cls, model: Path, *, threads: int, device: str, fixed: Sequence[str] = ()) -> Self:
-        """Raises BrokenArtefact for a graph without a cache; inputs in `fixed` are given for each text."""
+        """Open a graph; raise BrokenArtefact if it has no cache. `fixed` names the inputs that each text brings."""
         session = open_session(model, threads=threads, device=device)
         nodes = {node.name: node for node in session.get_inputs()}
         past = [name for name in nodes if name.startswith(PAST) and name not in fixed]
         inputs = [name for name in nodes if name not in past and name not in fixed]
         presents = [node.name for node in session.get_outputs() if node.name != LOGITS]
-        if not past or {_past(name) for name in presents} != set(past) or set(inputs) - set(INPUTS):
+        if (
+            not past
+            or {_past_name(name) for name in presents} != set(past)
+            or set(inputs) - set(INPUTS)
+        ):
             raise BrokenArtefact(
-                f"{model.name} asks for {', '.join(nodes)}, which is no decoder with a cache; build the model again"
+                f"{model.name} takes {', '.join(nodes)}, which is no decoder with a cache; build the model again"
             )
+        # ONNX Runtime falls back to the CPU without an error, so the provider in use decides where the cache lies.
         used = "cuda" if session.get_providers()[0].startswith("CUDA") else "cpu"
         return cls(
             session=session,
@@ -84,42 +97,43 @@ class Decoder:
 
     @property
     def in_place(self) -> bool:
-        """Whether the graph writes into its cache."""
+        """True if the graph writes into the cache it is given."""
         return TOTAL in self.inputs
 
-    def empty(self, fixed: Mapping[str, Any]) -> Cache:
-        """The cache of a text that is not begun."""
+    def empty_cache(self, fixed: Mapping[str, Any]) -> Cache:
+        """Return the cache of a text of no tokens."""
         if self.in_place:
-            return self._with_room(Cache(length=0, fixed=fixed), 1)
+            return self._with_capacity(Cache(length=0, fixed=fixed), 1)
         values = {
             name: ort.OrtValue.ortvalue_from_numpy(np.zeros((1, heads, 0, size), np.float32))
             for name, (heads, size) in self.shapes.items()
         }
         return Cache(length=0, values=values, fixed=fixed)
 
-    def read(self, tokens: Sequence[int], cache: Cache) -> "tuple[NDArray[np.float32], Cache]":
-        """The logits [vocabulary] after the last of the tokens, and the cache with all of them in it."""
+    def run(self, tokens: Sequence[int], cache: Cache) -> "tuple[NDArray[np.float32], Cache]":
+        """Return the logits [vocabulary] after the last of the tokens, and the cache with all of them in it."""
         length = cache.length + len(tokens)
         feeds = self._feeds(tokens, cache.length)
         if self.in_place:
-            return self._write_on(feeds, self._with_room(cache, length), length)
+            return self._run_in_place(feeds, self._with_capacity(cache, length), length)
         binding = self.session.io_binding()
         for name, array in feeds.items():
             binding.bind_cpu_input(name, array)
         for name, value in (*cache.values.items(), *cache.fixed.items()):
             binding.bind_ortvalue_input(name, value)
         binding.bind_output(LOGITS, "cpu")
+        # The cache stays on the device: only the logits of one position are copied back.
         for name in self.presents:
             binding.bind_output(name, self.device)
         self.session.run_with_iobinding(binding)
         logits, *presents = binding.get_outputs()
-        values = dict(zip(map(_past, self.presents), presents, strict=True))
+        values = dict(zip(map(_past_name, self.presents), presents, strict=True))
         return logits.numpy()[0], Cache(length=length, values=values, fixed=cache.fixed)
 
-    def _write_on(
+    def _run_in_place(
         self, feeds: "dict[str, NDArray[Any]]", cache: Cache, length: int
     ) -> "tuple[NDArray[np.float32], Cache]":
-        binding = cache.bound
+        binding = cache.binding
         for name, array in feeds.items():
             binding.bind_cpu_input(name, array)
         binding.bind_output(LOGITS, "cpu")
@@ -127,37 +141,40 @@ class Decoder:
         logits: NDArray[np.float32] = binding.get_outputs()[-1].numpy()[0]
         return logits, replace(cache, length=length)
 
-    def _with_room(self, cache: Cache, length: int) -> Cache:
-        """The cache itself where that many tokens fit, or one twice as large with what is in it."""
-        had = next(iter(cache.values.values())).shape()[2] if cache.values else 0
-        if length <= had:
+    def _with_capacity(self, cache: Cache, length: int) -> Cache:
+        """Return the cache itself if that many tokens fit, or a copy in buffers at least twice as large."""
+        capacity = next(iter(cache.values.values())).shape()[2] if cache.values else 0
+        if length <= capacity:
             return cache
-        room = -(-max(length, 2 * had) // self.room) * self.room
+        larger = -(-max(length, 2 * capacity) // self.block) * self.block
         binding, values = self.session.io_binding(), {}
         for present in self.presents:
-            name = _past(present)
+            name = _past_name(present)
             heads, size = self.shapes[name]
-            array = np.zeros((1, heads, room, size), np.float32)
+            array = np.zeros((1, heads, larger, size), np.float32)
             if cache.values:
                 array[:, :, : cache.length] = cache.values[name].numpy()[:, :, : cache.length]
             values[name] = ort.OrtValue.ortvalue_from_numpy(array)
+            # One buffer is both input and output: the operator then appends instead of copying.
             binding.bind_ortvalue_input(name, values[name])
             binding.bind_ortvalue_output(present, values[name])
         for name, value in cache.fixed.items():
             binding.bind_ortvalue_input(name, value)
-        return replace(cache, values=values, bound=binding)
+        return replace(cache, values=values, binding=binding)
 
     def _feeds(self, tokens: Sequence[int], past: int) -> "dict[str, NDArray[Any]]":
+        """Return the inputs that are no cache: `tokens`, after `past` tokens that are in it."""
         length = past + len(tokens)
-        made: dict[str, NDArray[Any]] = {
+        feeds: dict[str, NDArray[Any]] = {
             "input_ids": np.array([tokens], np.int64),
             "attention_mask": np.ones((1, length), np.int64),
             "position_ids": np.arange(past, length, dtype=np.int64)[None],
-            BEFORE: np.array([length - 1], np.int32),
+            LAST_INDEX: np.array([length - 1], np.int32),
             TOTAL: np.array(length, np.int32),
         }
-        return {name: made[name] for name in self.inputs}
+        return {name: feeds[name] for name in self.inputs}
 
 
-def _past(present: str) -> str:
+def _past_name(present: str) -> str:
+    """Return the cache input that a cache output becomes in the next run."""
     return present.replace(PRESENT, PAST, 1)

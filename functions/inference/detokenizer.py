@@ -1,65 +1,71 @@
-"""Tokens to text while they come, without half a character, and up to the first stop string."""
+"""An incremental detokenizer: tokens become text as they come, in whole characters, up to the first stop string.
+
+As in text-generation-inference, a few earlier tokens are decoded again with each new one, because whether a token
+begins with a space depends on its neighbours.
+"""
 
 from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
-# What a tokenizer makes of bytes that are no character, or not yet.
-UNFINISHED = "\ufffd"
-# A character has four bytes at most: what so many tokens do not finish is broken for good.
-BYTES = 4
-# Tokens are decoded together with a few that stand before them, since spaces depend on neighbours.
+# U+FFFD, the replacement character: a tokenizer's text for bytes that are no character, or not a whole one yet.
+REPLACEMENT = "\ufffd"
+# The longest character in UTF-8. Bytes that do not become a character within this many tokens never will.
+MAX_CHARACTER_BYTES = 4
+# Tokens that are decoded again with a new one.
 WINDOW = 16
 
 
 class Detokenizer:
-    """The text that follows the tokens `before`; what a token costs does not depend on how many came already."""
+    """The text generated after a prompt. Adding a token costs the same however many there are already."""
 
-    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str], before: Sequence[int]) -> None:
+    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str], prompt: Sequence[int]) -> None:
         self.text = ""
         self._tokenizer = tokenizer
         self._stop = stop
-        self._reach = max(map(len, stop), default=1) - 1
-        self._ids = list(before[-WINDOW:])
-        self._told = len(self._decode())
+        # A stop string may begin in text that was emitted earlier, at most one character less than its length before.
+        self._overlap = max(map(len, stop), default=1) - 1
+        self._ids = list(prompt[-WINDOW:])
+        self._emitted = len(self._decode())
         self._boundary = len(self._ids)
-        self._unfinished = 0
+        self._incomplete = 0
 
     @property
-    def held(self) -> int:
-        """How many tokens are decoded with the next one."""
+    def window(self) -> int:
+        """The number of tokens that are decoded with the next one."""
         return len(self._ids)
 
     def add(self, token: int) -> bool:
-        """Add what the token completes; true where a stop string did, and then the text ends before it."""
+        """Append the text that the token completes; return True if a stop string ends the text, which it leaves out."""
         self._ids.append(token)
-        seen = self._decode()
-        whole = len(seen.rstrip(UNFINISHED))
-        self._unfinished = 0 if whole == len(seen) else self._unfinished + 1
-        if self._unfinished > BYTES:
-            whole = len(seen) - BYTES
-        settled = max(self._told, whole)
-        piece, self._told = seen[self._told : settled], settled
-        self._forget()
+        decoded = self._decode()
+        complete = len(decoded.rstrip(REPLACEMENT))
+        self._incomplete = 0 if complete == len(decoded) else self._incomplete + 1
+        if self._incomplete > MAX_CHARACTER_BYTES:
+            complete = len(decoded) - MAX_CHARACTER_BYTES
+        end = max(self._emitted, complete)
+        piece, self._emitted = decoded[self._emitted : end], end
+        self._shrink_window()
         return self._append(piece)
 
     def _decode(self) -> str:
         text: str = self._tokenizer.decode(self._ids, skip_special_tokens=True)
         return text
 
-    def _forget(self) -> None:
-        """Let go of tokens before the last boundary between characters, once enough stand behind it."""
-        behind = len(self._ids) - self._boundary
-        if behind > (4 * WINDOW if self._unfinished else WINDOW):
-            untold = len(self._decode()) - self._told
+    def _shrink_window(self) -> None:
+        """Drop the tokens before the last boundary between characters, once there are enough after it."""
+        after = len(self._ids) - self._boundary
+        # Dropping in the middle of a character would lose it, unless the bytes have been no character for very long.
+        if after > (4 * WINDOW if self._incomplete else WINDOW):
+            pending = len(self._decode()) - self._emitted
             del self._ids[: self._boundary]
-            self._told = len(self._decode()) - untold
+            self._emitted = len(self._decode()) - pending
             self._boundary = len(self._ids)
 
     def _append(self, piece: str) -> bool:
-        start = max(0, len(self.text) - self._reach)
+        start = max(0, len(self.text) - self._overlap)
         self.text += piece
-        found = [at for stop in self._stop if (at := self.text.find(stop, start)) >= 0]
-        if found:
-            self.text = self.text[: min(found)]
-        return bool(found)
+        places = [at for stop in self._stop if (at := self.text.find(stop, start)) >= 0]
+        if places:
+            self.text = self.text[: min(places)]
+        return bool(places)

@@ -1,4 +1,4 @@
-"""Models that read whole texts at once: one forward pass for each text, pair or window."""
+"""Models that read a whole text at once: one forward pass for each text, pair of texts or window."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -29,21 +29,20 @@ Forward = Callable[[Feeds], "NDArray[np.float32]"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoder:
-    """A tokenizer, a forward pass, and the reader of its task."""
+    """A tokenizer, a forward pass, and the head of the model's task."""
 
     manifest: Manifest
     tokenizer: Tokenizer
     forward: Forward
     input_names: tuple[str, ...]
-    reader: TaskHead
+    head: TaskHead
     providers: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, folder: Path, manifest: Manifest, *, threads: int, device: str) -> Self:
-        """Raises BrokenArtefact where the graph is not what the manifest says."""
+        """Open an artefact; raise BrokenArtefact if its graph is not the one that the manifest describes."""
         session = open_session(folder / MODEL, threads=threads, device=device)
-        reader = head_of(manifest.task)
-        _check_output(session, reader, manifest)
+        _check_output(session, head_of(manifest.task), manifest)
         names = _input_names(session)
         output = [session.get_outputs()[0].name]
         return cls.over(
@@ -64,79 +63,82 @@ class Encoder:
         input_names: tuple[str, ...],
         providers: tuple[str, ...] = (),
     ) -> Self:
-        """The same over any forward pass, with the tokenizer of that file."""
-        reader = head_of(manifest.task)
+        """Return an encoder over any forward pass, such as the reference model's, with the tokenizer of that file."""
+        head = head_of(manifest.task)
         tokenizer = open_tokenizer(
             tokenizer_json,
             manifest.max_tokens,
-            truncation=reader.truncation,
-            windows=reader.windows,
+            truncation=head.truncation,
+            windows=head.windows,
         )
         return cls(
             manifest=manifest,
             tokenizer=tokenizer,
             forward=forward,
             input_names=input_names,
-            reader=reader,
+            head=head,
             providers=providers,
         )
 
     def problems(self, request: PredictRequest) -> list[RequestProblem]:
-        return self.reader.problems(request, self.manifest)
+        return self.head.problems(request, self.manifest)
 
-    def most(self, parameters: Parameters) -> int | None:
-        return self.reader.most(self.manifest, parameters)
+    def max_outputs(self, parameters: Parameters) -> int | None:
+        return self.head.max_outputs(self.manifest, parameters)
 
     def outputs(self, request: PredictRequest) -> Outputs:
-        reader, parameters = self.reader, request.parameters
-        asked = [reader.texts(value, parameters) for value in request.inputs]
-        flat = [text for texts in asked for text in texts]
-        encodings = encode(self.tokenizer, flat, offsets=reader.windows)
-        parts = iter(self._parts(encodings))
-        owned = [[part for _ in texts for part in next(parts)] for texts in asked]
-        numbers = iter(self._numbers([part for own in owned for part in own]))
+        """Run all texts of the request, then turn the results of each input into its output."""
+        head, parameters = self.head, request.parameters
+        texts = [head.texts(value, parameters) for value in request.inputs]
+        encodings = encode(self.tokenizer, [t for own in texts for t in own], offsets=head.windows)
+        windows = iter(self._windows(encodings))
+        # One input may be several texts, and each of them several windows: all that belong to it, in order.
+        owned = [[window for _ in own for window in next(windows)] for own in texts]
+        results = iter(self._run([window for own in owned for window in own]))
         context = Context(manifest=self.manifest, parameters=parameters, tokenizer=self.tokenizer)
         outputs = []
         for value, own in zip(request.inputs, owned, strict=True):
-            output = reader.read(value, own, [next(numbers) for _ in own], context)
+            output = head.postprocess(value, own, [next(results) for _ in own], context)
             output["tokens"] = sum(map(len, own))
-            output["truncated"] = not reader.windows and any(part.overflowing for part in own)
+            output["truncated"] = not head.windows and any(e.overflowing for e in own)
             outputs.append(output)
-        if reader.finish:
-            reader.finish(outputs)
+        if head.finish:
+            head.finish(outputs)
         return outputs
 
-    def _parts(self, encodings: Sequence[Encoding]) -> list[list[Encoding]]:
-        """What the model reads of each text: all of its windows, or the text as it was cut."""
-        if not self.reader.windows:
+    def _windows(self, encodings: Sequence[Encoding]) -> list[list[Encoding]]:
+        """Return what is run for each text: all of its windows, or the one truncated text."""
+        if not self.head.windows:
             return [[encoding] for encoding in encodings]
         return [[encoding, *encoding.overflowing] for encoding in encodings]
 
-    def _numbers(self, encodings: Sequence[Encoding]) -> list[Any]:
-        """The model's numbers for each encoding, in order: a list, or an array [tokens, width]."""
-        numbers: list[Any] = [None] * len(encodings)
+    def _run(self, encodings: Sequence[Encoding]) -> list[Any]:
+        """Return the graph's output for each encoding, in order: a list, or an array [tokens, width]."""
+        results: list[Any] = [None] * len(encodings)
         for batch in batches(encodings, together=self.manifest.batches):
             picked = [encodings[i] for i in batch]
-            answer = self.forward(feed(picked, self.input_names, self.manifest))
-            for i, row in zip(batch, self._rows(answer, picked), strict=True):
-                numbers[i] = row
-        return numbers
+            output = self.forward(feed(picked, self.input_names, self.manifest))
+            for i, row in zip(batch, self._rows(output, picked), strict=True):
+                results[i] = row
+        return results
 
-    def _rows(self, answer: "NDArray[np.float32]", encodings: Sequence[Encoding]) -> list[Any]:
+    def _rows(self, output: "NDArray[np.float32]", encodings: Sequence[Encoding]) -> list[Any]:
+        """Split the output of one batch into its texts, without padding; raise ModelFailed unless all is finite."""
         if "mask_id" in self.manifest.details:
-            _check_finite(bool(np.isfinite(answer).all()))
+            # A fill-mask graph returns the logits of masked positions only: [masks of all texts, vocabulary].
+            _check_finite(bool(np.isfinite(output).all()))
             mask = self.manifest.details["mask_id"]
             counts = [encoding.ids.count(mask) for encoding in encodings]
-            return np.split(answer, np.cumsum(counts)[:-1])
-        if self.reader.rank == 2:
-            rows: list[list[float]] = answer.tolist()
-            # The sum of finite numbers is finite, and seen sooner than each of them.
+            return np.split(output, np.cumsum(counts)[:-1])
+        if self.head.output_rank == 2:
+            rows: list[list[float]] = output.tolist()
+            # The sum of finite numbers is finite, and one check is faster than one for each of them.
             _check_finite(all(math.isfinite(sum(row)) for row in rows))
             return rows
         left = "pad_left" in self.manifest.details
         trimmed = [
             row[-len(e) :] if left else row[: len(e)]
-            for row, e in zip(answer, encodings, strict=True)
+            for row, e in zip(output, encodings, strict=True)
         ]
         _check_finite(all(np.isfinite(row).all() for row in trimmed))
         return trimmed
@@ -147,21 +149,22 @@ def _check_finite(finite: bool) -> None:
         raise ModelFailed("the model answered with numbers that are not finite")
 
 
-def _check_output(session: ort.InferenceSession, reader: TaskHead, manifest: Manifest) -> None:
-    """The graph has to answer with the task's axes; a size it leaves open is not checked."""
-    shape, width = session.get_outputs()[0].shape, reader.width(manifest)
-    if len(shape) != reader.rank or (isinstance(shape[-1], int) and shape[-1] != width):
-        wanted = ["batch", "tokens", width] if reader.rank == 3 else ["batch", width]
+def _check_output(session: ort.InferenceSession, head: TaskHead, manifest: Manifest) -> None:
+    """Raise BrokenArtefact unless the output has the task's axes; a size that the graph leaves open is not checked."""
+    shape, width = session.get_outputs()[0].shape, head.output_width(manifest)
+    if len(shape) != head.output_rank or (isinstance(shape[-1], int) and shape[-1] != width):
+        expected = ["batch", "tokens", width] if head.output_rank == 3 else ["batch", width]
         raise BrokenArtefact(
-            f"{MODEL} answers {shape}, not {wanted} as its manifest has it; build the model again"
+            f"{MODEL} returns {shape}, not {expected} as its manifest has it; build the model again"
         )
 
 
 def _input_names(session: ort.InferenceSession) -> tuple[str, ...]:
+    """Return the graph's inputs; raise BrokenArtefact if one cannot be made from a text."""
     names = tuple(node.name for node in session.get_inputs())
     unknown = [name for name in names if name not in INPUTS]
     if unknown:
         raise BrokenArtefact(
-            f"{MODEL} asks for {', '.join(unknown)}; what it can be given is {', '.join(INPUTS)}"
+            f"{MODEL} takes {', '.join(unknown)}; the inputs that a text gives are {', '.join(INPUTS)}"
         )
     return names

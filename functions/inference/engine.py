@@ -1,4 +1,4 @@
-"""A loaded artefact that answers requests, whatever family its model is of."""
+"""The engine: a loaded artefact that answers requests, whatever family its model is of."""
 
 import json
 import time
@@ -27,7 +27,7 @@ class Engine:
 
     @classmethod
     def load(cls, folder: Path, **options: Any) -> Self:
-        """Open the sealed folder, after every byte of it was checked; raises BrokenArtefact."""
+        """Check every byte of a sealed folder, then open it; raise BrokenArtefact."""
         return cls.open(folder, verify(folder), **options)
 
     @classmethod
@@ -40,9 +40,10 @@ class Engine:
         threads: int = 1,
         device: str = "cpu",
     ) -> Self:
-        """Open a folder that `verify` found to be what the manifest says; raises BrokenArtefact.
+        """Open a folder that `verify` has checked; raise BrokenArtefact.
 
-        `device` is "cpu" or "cuda"; whether CUDA is really used, `providers` tells.
+        `device` is "cpu" or "cuda". ONNX Runtime falls back to the CPU without an error; `providers` shows the one
+        in use.
         """
         model = _open_model(folder, manifest, threads=threads, device=device)
         return cls(manifest=manifest, model=model, max_inputs=max_inputs)
@@ -52,14 +53,14 @@ class Engine:
         return self.model.providers
 
     def predict(self, request: PredictRequest) -> TierAnswer:
-        """Answer every input, in order; raises TooLarge, InvalidInput or ModelFailed."""
+        """Answer every input, in order; raise TooLarge, InvalidInput or ModelFailed."""
         start = time.perf_counter()
         if problems := self.model.problems(request):
             first = problems[0]
             raise InvalidInput(f"{first.pointer}: {first.detail}", problems=problems[:MAX_PROBLEMS])
-        most = self._check_size(request)
+        limit = self._check_count(request)
         outputs = self.model.outputs(request)
-        if most is None:
+        if limit is None:
             _check_answer(outputs)
         return TierAnswer(
             outputs=tuple(outputs),
@@ -67,29 +68,31 @@ class Engine:
             elapsed_ms=round((time.perf_counter() - start) * 1e3, 3),
         )
 
-    def _check_size(self, request: PredictRequest) -> int | None:
-        """How many outputs surely fit one answer; None where only the answer itself tells."""
+    def _check_count(self, request: PredictRequest) -> int | None:
+        """Raise TooLarge for too many inputs; return how many outputs always fit one answer, None if that depends."""
         inputs = len(request.inputs)
         if inputs > self.max_inputs:
             raise TooLarge(
                 f"{inputs} inputs are more than the {self.max_inputs} this tier takes at once"
             )
-        most = self.model.most(request.parameters)
-        if most is not None and inputs > most:
+        limit = self.model.max_outputs(request.parameters)
+        # Where the limit is known beforehand, a request that breaks it costs no inference.
+        if limit is not None and inputs > limit:
             raise TooLarge(
-                f"{inputs} outputs would pass the 6 MB of one answer; send at most {most} inputs at once"
+                f"{inputs} outputs would pass the 6 MB of one answer; send at most {limit} inputs at once"
             )
-        return most
+        return limit
 
 
 def _check_answer(outputs: list[dict[str, Any]]) -> None:
+    """Raise TooLarge if the outputs as JSON are larger than a Lambda response may be."""
     size = len(json.dumps(outputs))
     if size > LAMBDA_PAYLOAD_BYTES - 1024:
         raise TooLarge(f"the answer of {size} bytes would pass 6 MB; send fewer or shorter inputs")
 
 
 def _open_model(folder: Path, manifest: Manifest, *, threads: int, device: str) -> Model:
-    """The family that the task belongs to, and no other, is imported."""
+    """Open the model with its task's family; the other families are not imported, which keeps a cold start short."""
     family: Callable[..., Model]
     needed: tuple[str, ...]
     match manifest.task:
@@ -102,9 +105,9 @@ def _open_model(folder: Path, manifest: Manifest, *, threads: int, device: str) 
 
             family, needed = Seq2Seq.open, ("encoder.onnx", "decoder.onnx", "tokenizer.json")
         case Task.WORD_VECTORS:
-            from functions.inference.words import FACTS, MODEL, TABLE, WORDS, WordVectors
+            from functions.inference.words import CONFIG, MODEL, TABLE, WORDS, WordVectors
 
-            family, needed = WordVectors.open, (MODEL, TABLE, WORDS, FACTS)
+            family, needed = WordVectors.open, (MODEL, TABLE, WORDS, CONFIG)
         case Task.LANGUAGE_MODEL_SCORING:
             from functions.inference.scoring import Scorer
 
@@ -118,6 +121,7 @@ def _open_model(folder: Path, manifest: Manifest, *, threads: int, device: str) 
 
 
 def _check_sealed(manifest: Manifest, *needed: str) -> None:
+    """Raise BrokenArtefact if the manifest does not seal a file that will be opened."""
     missing = set(needed) - {file.path for file in manifest.files}
     if missing:
         names = " and ".join(sorted(missing))

@@ -1,4 +1,4 @@
-"""Models that continue a text: the prompt is read once, and each new token alone."""
+"""Text generation with a decoder: the prompt is run once, then each new token alone, over the KV cache."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -25,16 +25,19 @@ from functions.inference.sampling import Sampler, check_finite, log_sum_exp
 from functions.inference.tasks.reading import only_texts
 
 MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
-Followed = tuple[list[int], list[float]]
+# The argmax token at each position of a target, and the log-probability of the target's own token there.
+TeacherForced = tuple[list[int], list[float]]
+# Why a text ended: text-generation-inference's names, and one of ours for the time limit.
 END, STOP, LENGTH, TIME = "eos_token", "stop_sequence", "length", "time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What a manifest's `details` say of a model that writes.
+class GenerationConfig:
+    """The part of a manifest's `details` that generation needs.
 
-    `context` is how many tokens it reads at most, `start` the token that an answer (or a prompt without any) begins
-    with, `ends` are the tokens that end a text, and `new_tokens` is how many it is allowed to write.
+    `context` is the model's maximum number of tokens, prompt and output together. `start` is the token that an output
+    (or an empty prompt) begins with, `ends` are the tokens that end a text, `new_tokens` is the limit of
+    `max_new_tokens`.
     """
 
     context: int
@@ -43,8 +46,8 @@ class Facts:
     new_tokens: int
 
     @classmethod
-    def of(cls, details: Mapping[str, Any]) -> Self:
-        """Raises BrokenArtefact where one is missing."""
+    def from_details(cls, details: Mapping[str, Any]) -> Self:
+        """Read the details; raise BrokenArtefact if one is missing."""
         try:
             return cls(
                 context=int(details["context"]),
@@ -54,30 +57,30 @@ class Facts:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BrokenArtefact(
-                f"the manifest does not say how the model writes ({error!r}); build the model again"
+                f"the manifest does not say how the model generates text ({error!r}); build the model again"
             ) from error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generator:
-    """A tokenizer, and a decoder that continues what it is given."""
+    """A tokenizer and a causal decoder, which continues a prompt."""
 
-    facts: Facts
+    config: GenerationConfig
     tokenizer: Tokenizer
     decoder: DecoderLike
     providers: tuple[str, ...] = ()
 
     @classmethod
     def open(cls, folder: Path, manifest: Manifest, *, threads: int, device: str) -> Self:
-        """Raises BrokenArtefact where the graph or the manifest is not that of a model that writes."""
-        facts = Facts.of(manifest.details)
-        if not 0 < facts.new_tokens < facts.context:
+        """Open an artefact; raise BrokenArtefact if its graph or its manifest is not that of a causal decoder."""
+        config = GenerationConfig.from_details(manifest.details)
+        if not 0 < config.new_tokens < config.context:
             raise BrokenArtefact(
-                f"{facts.new_tokens} new tokens leave no room in a context of {facts.context}; build the model again"
+                f"{config.new_tokens} new tokens leave no room in a context of {config.context}; build the model again"
             )
         decoder = Decoder.open(folder / MODEL, threads=threads, device=device)
         return cls(
-            facts=facts,
+            config=config,
             tokenizer=plain_tokenizer(folder / TOKENIZER),
             decoder=decoder,
             providers=tuple(decoder.session.get_providers()),
@@ -85,59 +88,64 @@ class Generator:
 
     def problems(self, request: PredictRequest) -> list[RequestProblem]:
         known = (*PARAMETERS, FULL_TEXT)
-        return only_texts(request) + problems(request.parameters, self.facts.new_tokens, known)
+        return only_texts(request) + problems(request.parameters, self.config.new_tokens, known)
 
-    def most(self, parameters: Parameters) -> int | None:
-        """None: how long a text becomes is known once it is written."""
+    def max_outputs(self, parameters: Parameters) -> int | None:
+        """Return None: the length of a text is not known before it is generated."""
         return None
 
     def outputs(self, request: PredictRequest) -> Outputs:
-        """One text after the other: none depends on its neighbours."""
-        wanted = parse(request.parameters, self.facts.new_tokens)
-        return [self._output(str(text), wanted, request.deadline) for text in request.inputs]
+        """Generate one text after the other, so that none depends on its neighbours."""
+        parameters = parse(request.parameters, self.config.new_tokens)
+        return [self._output(str(text), parameters, request.deadline) for text in request.inputs]
 
-    def _output(self, text: str, wanted: GenerationParameters, deadline: float) -> dict[str, Any]:
-        prompt, truncated = self.prompt(text, self.facts.context - wanted.max_new_tokens)
-        detokenizer = Detokenizer(self.tokenizer, wanted.stop, prompt)
-        chooser = Sampler(wanted.sampling, prompt)
-        cache = self.decoder.empty({})
-        ends = StopCriteria(tokens=self.facts.ends, most=wanted.max_new_tokens, deadline=deadline)
-        told = write(self.decoder, prompt, cache, chooser, detokenizer, ends)
+    def _output(
+        self, text: str, parameters: GenerationParameters, deadline: float
+    ) -> dict[str, Any]:
+        prompt, truncated = self.prompt(text, self.config.context - parameters.max_new_tokens)
+        detokenizer = Detokenizer(self.tokenizer, parameters.stop, prompt)
+        sampler = Sampler(parameters.sampling, prompt)
+        criteria = StopCriteria(
+            tokens=self.config.ends, max_new_tokens=parameters.max_new_tokens, deadline=deadline
+        )
+        cache = self.decoder.empty_cache({})
+        ending = generate(self.decoder, prompt, cache, sampler, detokenizer, criteria)
         return {
-            "generated_text": text + detokenizer.text if wanted.full_text else detokenizer.text,
-            **told,
+            "generated_text": text + detokenizer.text if parameters.full_text else detokenizer.text,
+            **ending,
             "tokens": len(prompt),
             "truncated": truncated,
         }
 
-    def prompt(self, text: str, most: int) -> tuple[list[int], bool]:
-        return prompt_of(self.tokenizer.encode(text), most, self.facts.start)
+    def prompt(self, text: str, max_tokens: int) -> tuple[list[int], bool]:
+        return truncate_prompt(self.tokenizer.encode(text), max_tokens, self.config.start)
 
-    def follow(self, text: str, along: Sequence[int]) -> Followed:
-        """As `follow`, where the tokens go on from the text."""
-        prompt, _ = self.prompt(text, self.facts.context - len(along))
-        return teacher_forced(self.decoder, prompt, self.decoder.empty({}), along)
+    def teacher_forced(self, text: str, target: Sequence[int]) -> TeacherForced:
+        """Score the target's tokens as the continuation of a text, each after the target's tokens before it."""
+        prompt, _ = self.prompt(text, self.config.context - len(target))
+        return teacher_forced(self.decoder, prompt, self.decoder.empty_cache({}), target)
 
 
-def prompt_of(encoding: Encoding, most: int, start: int) -> tuple[list[int], bool]:
-    """The text's tokens, and whether the first of them had to go; what a tokenizer puts in front stays."""
+def truncate_prompt(encoding: Encoding, max_tokens: int, start: int) -> tuple[list[int], bool]:
+    """Return the last tokens of a prompt, and whether any were dropped.
+
+    The special tokens that the tokenizer puts in front stay there. An empty prompt becomes the start token.
+    """
     ids: list[int] = encoding.ids or [start]
-    if len(ids) <= most:
+    if len(ids) <= max_tokens:
         return ids, False
     mask = encoding.special_tokens_mask
-    lead = min(mask.index(0) if 0 in mask else 0, most - 1)
-    return ids[:lead] + ids[len(ids) - most + lead :], True
+    lead = min(mask.index(0) if 0 in mask else 0, max_tokens - 1)
+    return ids[:lead] + ids[len(ids) - max_tokens + lead :], True
 
 
 def teacher_forced(
-    decoder: DecoderLike, tokens: Sequence[int], cache: Cache, along: Sequence[int]
-) -> Followed:
-    """Read the tokens and then each of `along`: the likeliest token before each of them, and the natural logarithm of
-    its own probability there.
-    """
+    decoder: DecoderLike, tokens: Sequence[int], cache: Cache, target: Sequence[int]
+) -> TeacherForced:
+    """Run the tokens, then each of the target: the argmax before each, and the target's natural log-probability."""
     ids, log_probabilities = [], []
-    for token in along:
-        logits, cache = decoder.read(tokens, cache)
+    for token in target:
+        logits, cache = decoder.run(tokens, cache)
         check_finite(logits)
         ids.append(int(logits.argmax()))
         log_probabilities.append(float(logits[token] - log_sum_exp(logits)))
@@ -147,37 +155,38 @@ def teacher_forced(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopCriteria:
-    """What ends a text besides a stop string: tokens, their number, and the time by `time.monotonic`."""
+    """The end of a text besides stop strings: a token, a number of tokens, or a time on the clock `time.monotonic`."""
 
     tokens: frozenset[int]
-    most: int
+    max_new_tokens: int
     deadline: float
 
 
-def write(
+def generate(
     decoder: DecoderLike,
     tokens: Sequence[int],
     cache: Cache,
-    chooser: Sampler,
+    sampler: Sampler,
     detokenizer: Detokenizer,
-    ends: StopCriteria,
+    criteria: StopCriteria,
 ) -> dict[str, Any]:
-    """Read the tokens, then write until something ends the text; how it ended, and after how many."""
-    for count in range(1, ends.most + 1):
-        if time.monotonic() > ends.deadline:
+    """Generate into the detokenizer until the text ends; return why it ended and the number of generated tokens."""
+    for count in range(1, criteria.max_new_tokens + 1):
+        # A text cut short is of more use than an answer that comes too late to be sent.
+        if time.monotonic() > criteria.deadline:
             return {"finish_reason": TIME, "generated_tokens": count - 1}
-        logits, cache = decoder.read(tokens, cache)
-        token = chooser.choose(logits)
-        if token in ends.tokens:
+        logits, cache = decoder.run(tokens, cache)
+        token = sampler.choose(logits)
+        if token in criteria.tokens:
             return {"finish_reason": END, "generated_tokens": count}
         if detokenizer.add(token):
             return {"finish_reason": STOP, "generated_tokens": count}
         tokens = [token]
-    return {"finish_reason": LENGTH, "generated_tokens": ends.most}
+    return {"finish_reason": LENGTH, "generated_tokens": criteria.max_new_tokens}
 
 
 def plain_tokenizer(path: Path) -> Tokenizer:
-    """Without padding or truncation: how much is read depends on the request."""
+    """Open a tokenizer without padding or truncation: the limit of a prompt depends on the request."""
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_padding()
     tokenizer.no_truncation()

@@ -1,4 +1,4 @@
-"""What a request may ask of a model that writes, in the words of Hugging Face's text-generation-inference."""
+"""The parameters of text generation, named as in Hugging Face's text-generation-inference."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from functions.inference.sampling import Sampling
 DEFAULT_NEW_TOKENS = 64
 MAX_STOPS = 16
 MAX_SEED = 2**64 - 1
-# Each of these asks for drawing by chance, unless `do_sample` says otherwise.
-DRAWING = ("temperature", "top_k", "top_p")
+# Each of these turns sampling on, unless `do_sample` says otherwise.
+SAMPLING = ("temperature", "top_k", "top_p")
 PARAMETERS = (
     "max_new_tokens",
     "do_sample",
-    *DRAWING,
+    *SAMPLING,
     "repetition_penalty",
     "seed",
     "stop",
@@ -25,7 +25,7 @@ FULL_TEXT = "return_full_text"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationParameters:
-    """The parameters of one request, with what was left out filled in."""
+    """The parameters of one request, with defaults for those left out."""
 
     max_new_tokens: int
     sampling: Sampling
@@ -33,13 +33,13 @@ class GenerationParameters:
     full_text: bool
 
 
-def parse(parameters: Mapping[str, Any], most_new_tokens: int) -> GenerationParameters:
-    """Of parameters in which `problems` found nothing."""
-    drawing = any(name in parameters for name in DRAWING)
+def parse(parameters: Mapping[str, Any], max_new_tokens: int) -> GenerationParameters:
+    """Return the parameters of a request in which `problems` found none."""
+    sampled = any(name in parameters for name in SAMPLING)
     return GenerationParameters(
-        max_new_tokens=parameters.get("max_new_tokens", min(DEFAULT_NEW_TOKENS, most_new_tokens)),
+        max_new_tokens=parameters.get("max_new_tokens", min(DEFAULT_NEW_TOKENS, max_new_tokens)),
         sampling=Sampling(
-            do_sample=parameters.get("do_sample", drawing),
+            do_sample=parameters.get("do_sample", sampled),
             temperature=parameters.get("temperature", 1.0),
             top_k=parameters.get("top_k", 0),
             top_p=parameters.get("top_p", 1.0),
@@ -52,18 +52,18 @@ def parse(parameters: Mapping[str, Any], most_new_tokens: int) -> GenerationPara
 
 
 def problems(
-    parameters: Mapping[str, Any], most_new_tokens: int, known: Collection[str]
+    parameters: Mapping[str, Any], max_new_tokens: int, known: Collection[str]
 ) -> list[RequestProblem]:
-    """Every wrong parameter; `known` are those that the model takes."""
+    """Return every problem of the parameters; `known` are those that the task takes."""
     found = []
-    checks = _checks(most_new_tokens)
+    checks = _checks(max_new_tokens)
     for name, value in parameters.items():
         if name not in known:
             detail: str | None = f"unknown; this task knows {', '.join(known)}"
         else:
-            fits, wanted = checks[name]
-            detail = None if fits(value) else f"must be {wanted}"
-            if detail is None and name in DRAWING and parameters.get("do_sample") is False:
+            fits, expected = checks[name]
+            detail = None if fits(value) else f"must be {expected}"
+            if detail is None and name in SAMPLING and parameters.get("do_sample") is False:
                 detail = "has no meaning where do_sample is false"
         if detail:
             found.append(RequestProblem(pointer=pointer("parameters", name), detail=detail))
@@ -73,13 +73,13 @@ def problems(
 Check = tuple[Callable[[Any], bool], str]
 
 
-def _checks(most_new_tokens: int) -> dict[str, Check]:
+def _checks(max_new_tokens: int) -> dict[str, Check]:
     flag: Check = (lambda v: isinstance(v, bool), "true or false")
     positive: Check = (lambda v: _number(v) and v > 0, "a number above 0")
     return {
         "max_new_tokens": (
-            lambda v: _whole(v) and 1 <= v <= most_new_tokens,
-            f"a whole number from 1 to {most_new_tokens}",
+            lambda v: _whole(v) and 1 <= v <= max_new_tokens,
+            f"a whole number from 1 to {max_new_tokens}",
         ),
         "do_sample": flag,
         "temperature": positive,
@@ -100,7 +100,7 @@ def _whole(value: object) -> bool:
 
 
 def _number(value: object) -> bool:
-    """Neither a flag nor beyond what a float can hold."""
+    """Tell a number that a float can hold from a flag or a larger one."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
 
 

@@ -1,4 +1,4 @@
-"""What an engine asks of a family of models; encoders, generators and tables each answer in their own way."""
+"""The interface of a family of models to the engine: encoders, generators, scorers and word vectors implement it."""
 
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -15,17 +15,17 @@ class Model(Protocol):
 
     @property
     def providers(self) -> tuple[str, ...]:
-        """The execution providers of its sessions, first the one that is really used."""
+        """The execution providers of its sessions, first the one in use."""
         ...
 
     def problems(self, request: PredictRequest) -> list[RequestProblem]:
-        """What is wrong with the request's parameters and with the form of its inputs."""
+        """Return every problem of the request's parameters and of the form of its inputs."""
         ...
 
-    def most(self, parameters: Parameters) -> int | None:
-        """How many outputs are sure to fit one answer; None where only the answer itself tells."""
+    def max_outputs(self, parameters: Parameters) -> int | None:
+        """Return how many outputs always fit one answer; None if that depends on the outputs themselves."""
         ...
 
     def outputs(self, request: PredictRequest) -> Outputs:
-        """One output per input, in order; raises ModelFailed."""
+        """Return one output per input, in order; raise ModelFailed."""
         ...

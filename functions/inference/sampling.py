@@ -1,4 +1,4 @@
-"""From the logits of one position to the next token, with the processors of transformers in their order."""
+"""The next token from the logits of one position, by transformers' logits processors in their order."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sampling:
-    """How the next token is chosen: the likeliest, or one drawn from what the limits leave.
+    """Settings for the choice of a token: the likeliest, or one sampled from those that the limits leave.
 
-    `top_k` is 0 and `top_p` is 1 where there is no such limit; without a seed each text is drawn anew.
+    A `top_k` of 0 and a `top_p` of 1 are no limits. Without a seed, each text is sampled differently.
     """
 
     do_sample: bool = False
@@ -30,7 +30,7 @@ class Sampling:
 
 
 class Sampler:
-    """The choices for one text. It remembers which tokens stood before, and where its random numbers are."""
+    """The choices for one text: its random numbers, and the tokens that occurred in the prompt or the output."""
 
     def __init__(self, sampling: Sampling, seen: Iterable[int]) -> None:
         self.sampling = sampling
@@ -39,7 +39,7 @@ class Sampler:
         self.mask: NDArray[np.bool_] | None = None
 
     def choose(self, logits: "NDArray[np.float32]") -> int:
-        """The next token; raises ModelFailed where the logits are no numbers."""
+        """Return the next token; raise ModelFailed if a logit is not finite."""
         check_finite(logits)
         scores = logits.astype(np.float64)
         if self.sampling.repetition_penalty != 1:
@@ -53,6 +53,7 @@ class Sampler:
         return token
 
     def _mask(self, size: int) -> "NDArray[np.bool_]":
+        """Return the mask of seen tokens, which is made once the size of the vocabulary is known."""
         if self.mask is None:
             self.mask = np.zeros(size, np.bool_)
             self.mask[list(self.seen)] = True
@@ -60,33 +61,38 @@ class Sampler:
 
 
 def check_finite(logits: "NDArray[np.float32]") -> None:
+    """Raise ModelFailed if a number is not finite."""
     if not np.isfinite(logits).all():
         raise ModelFailed("the model answered with numbers that are not finite")
 
 
 def log_sum_exp(logits: "NDArray[np.float32]") -> float:
-    """The logarithm of what the logits' softmax divides by."""
-    most = float(logits.max())
-    return most + float(np.log(np.exp(logits - most).sum(dtype=np.float64)))
+    """Return the logarithm of the softmax's denominator, without overflow."""
+    highest = float(logits.max())
+    return highest + float(np.log(np.exp(logits - highest).sum(dtype=np.float64)))
 
 
 def penalise(scores: "Logits", seen: "NDArray[np.bool_]", penalty: float) -> "Logits":
-    """What stood before becomes less likely: https://arxiv.org/abs/1909.05858, section 4.1."""
+    """Make seen tokens less likely: CTRL (https://arxiv.org/abs/1909.05858, section 4.1).
+
+    As transformers does, a negative score is multiplied, because a division would make it likelier.
+    """
     return np.where(seen, np.where(scores < 0, scores * penalty, scores / penalty), scores)
 
 
 def probabilities(scores: "Logits", sampling: Sampling) -> "Logits":
-    """Temperature, then the `top_k` likeliest, then of these the fewest that reach `top_p`."""
+    """Apply the temperature, keep the `top_k` likeliest tokens, then the fewest of these that reach `top_p`."""
     with np.errstate(over="ignore"):  # a temperature near zero leaves the likeliest alone
         scores = (scores - scores.max()) / sampling.temperature
     if 0 < sampling.top_k < len(scores):
-        scores = _keep(scores, np.partition(scores, -sampling.top_k)[-sampling.top_k])
+        scores = _above(scores, np.partition(scores, -sampling.top_k)[-sampling.top_k])
     if sampling.top_p < 1:
         scores = _nucleus(scores, sampling.top_p)
     return _softmax(scores)
 
 
 def _nucleus(scores: "Logits", top_p: float) -> "Logits":
+    """Remove the unlikely tokens that have at most 1 - top_p together: https://arxiv.org/abs/1904.09751."""
     order = np.argsort(scores, kind="stable")
     removed = np.cumsum(_softmax(scores[order])) <= 1 - top_p
     removed[-1] = False
@@ -95,8 +101,8 @@ def _nucleus(scores: "Logits", top_p: float) -> "Logits":
     return limited
 
 
-def _keep(scores: "Logits", least: float) -> "Logits":
-    return np.where(scores < least, -np.inf, scores)
+def _above(scores: "Logits", threshold: float) -> "Logits":
+    return np.where(scores < threshold, -np.inf, scores)
 
 
 def _softmax(scores: "Logits") -> "Logits":

@@ -1,9 +1,9 @@
-"""Language models that score texts: the log-probability of each token after those that stand before it.
+"""Language models that score texts: the log-probability of each token given the tokens before it.
 
-The graph answers log-probabilities [1, tokens - 1] of `input_ids` [1, tokens]: the first token is what the others
-follow, not scored itself, whether the tokenizer put it there or the text begins with it. A text longer than the model
-reads at once is read in overlapping parts: every token is scored once, after at least half as many others as the model
-can look at, so nothing is cut off.
+The graph returns log-probabilities [1, tokens - 1] of `input_ids` [1, tokens]: the first token has no score of its
+own, whether the tokenizer put it there or the text begins with it. A text longer than the model's context is scored
+in windows with a stride of half a context (https://huggingface.co/docs/transformers/perplexity): every token is scored
+once, given at least half a context of tokens before it, so nothing is truncated.
 """
 
 import math
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     from functions.inference.encoder import Forward
 
 PER_TOKEN, POSITIONS = "per_token", "position_ids"
-KNOWN = (*INPUTS, POSITIONS)
-# What an output takes at most as JSON, where its tokens are not told.
+GRAPH_INPUTS = (*INPUTS, POSITIONS)
+# The longest JSON of an output without `per_token`.
 OUTPUT_BYTES = 160
-# Beyond this a perplexity is no number that a float holds.
-MOST_NATS = 700.0
+# exp overflows a float64 above 709; a perplexity beyond this is reported as exp(700).
+MAX_NATS = 700.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scorer:
-    """A tokenizer, and a forward pass that ends in the log-probabilities of what it is fed."""
+    """A tokenizer, and a forward pass that returns the log-probabilities of its own input."""
 
     tokenizer: Tokenizer
     forward: "Forward"
@@ -51,7 +51,7 @@ class Scorer:
 
     @classmethod
     def open(cls, folder: Path, manifest: Manifest, *, threads: int, device: str) -> Self:
-        """Raises BrokenArtefact where the graph is not one that scores."""
+        """Open an artefact; raise BrokenArtefact if its graph does not return log-probabilities of tokens."""
         session = open_session(folder / MODEL, threads=threads, device=device)
         names = _input_names(session)
         output = [session.get_outputs()[0].name]
@@ -75,18 +75,18 @@ class Scorer:
             found.append(RequestProblem(pointer=pointer("parameters", name), detail=detail))
         return found
 
-    def most(self, parameters: Parameters) -> int | None:
-        """None where each token is told: how long that becomes, only the texts tell."""
+    def max_outputs(self, parameters: Parameters) -> int | None:
+        """Return how many outputs always fit one answer; None with `per_token`, where it depends on the texts."""
         return None if parameters.get(PER_TOKEN) else (LAMBDA_PAYLOAD_BYTES - 1024) // OUTPUT_BYTES
 
     def outputs(self, request: PredictRequest) -> Outputs:
-        """One text after the other: none depends on its neighbours."""
-        told = bool(request.parameters.get(PER_TOKEN, False))
+        """Score one text after the other, so that none depends on its neighbours."""
+        per_token = bool(request.parameters.get(PER_TOKEN, False))
         texts = [str(text) for text in request.inputs]
-        encodings = encode(self.tokenizer, texts, offsets=told)
-        return [self._output(e, told) for e in encodings]
+        encodings = encode(self.tokenizer, texts, offsets=per_token)
+        return [self._output(encoding, per_token) for encoding in encodings]
 
-    def _output(self, encoding: Encoding, told: bool) -> dict[str, Any]:
+    def _output(self, encoding: Encoding, per_token: bool) -> dict[str, Any]:
         scores = self.scores(encoding.ids)
         total = math.fsum(scores)
         if not math.isfinite(total):
@@ -97,32 +97,33 @@ class Scorer:
             "tokens": len(scores),
             "truncated": False,
         }
-        if told:
+        if per_token:
             output["per_token"] = _per_token(encoding, scores)
         return output
 
     def scores(self, ids: Sequence[int]) -> list[float]:
-        """The natural log-probability of every token but the first; none where there is nothing before any."""
-        found: list[float] = []
-        for start, end in parts(len(ids), self.max_tokens):
+        """Return the natural log-probability of every token but the first; an empty list for fewer than two tokens."""
+        scores: list[float] = []
+        for start, end in windows(len(ids), self.max_tokens):
             row = self.forward(feeds(ids[start:end], self.input_names))[0]
-            found += row[len(found) - start :].tolist()
-        return found
+            # The tokens that two windows share were scored by the earlier one, where they had more context.
+            scores += row[len(scores) - start :].tolist()
+        return scores
 
 
-def parts(tokens: int, most: int) -> Iterator[tuple[int, int]]:
-    """Where each part of a text starts and ends: `most` tokens each, of which later ones share half with the last."""
-    start, end = 0, min(tokens, most)
+def windows(tokens: int, max_tokens: int) -> Iterator[tuple[int, int]]:
+    """Yield the start and end of each window over a text; each shares half a window with the one before."""
+    start, end = 0, min(tokens, max_tokens)
     while end - start > 1:
         yield start, end
         if end == tokens:
             return
-        start = end - most // 2
-        end = min(start + most, tokens)
+        start = end - max_tokens // 2
+        end = min(start + max_tokens, tokens)
 
 
 def feeds(ids: Sequence[int], names: Sequence[str]) -> Feeds:
-    """The session's inputs, each [1, tokens]; nothing is padded."""
+    """Return the session's inputs, each [1, tokens], without padding."""
     tokens: NDArray[np.int64] = np.array([ids], np.int64)
     return {name: _input(name, tokens) for name in names}
 
@@ -136,30 +137,31 @@ def _input(name: str, tokens: "NDArray[np.int64]") -> "NDArray[np.int64]":
 
 
 def perplexity(total: float, tokens: int) -> float | None:
-    """exp of the mean loss per token; None where there is no token to have one."""
-    return math.exp(min(-total / tokens, MOST_NATS)) if tokens else None
+    """Return exp of the mean negative log-probability of a token; None for a text without scored tokens."""
+    return math.exp(min(-total / tokens, MAX_NATS)) if tokens else None
 
 
 def _per_token(encoding: Encoding, scores: Sequence[float]) -> list[dict[str, Any]]:
-    """Each scored token with its place in the text; what a tokenizer adds stands where the text before it ends."""
-    told = []
-    # Each of an encoding's lists is made anew whenever it is asked for.
+    """Return each scored token with its characters in the text; an added special token has none, after the last."""
+    entries = []
+    # The properties of an encoding copy its lists, so each is read once.
     rows = list(zip(encoding.tokens, encoding.offsets, encoding.special_tokens_mask, strict=True))
     place = rows[0][1][1] if rows else 0
-    for (token, (start, end), added), score in zip(rows[1:], scores, strict=True):
-        if added:
+    for (token, (start, end), special), score in zip(rows[1:], scores, strict=True):
+        if special:
             start = end = place
         place = end
-        told.append({"token": token, "start": start, "end": end, "log_probability": score})
-    return told
+        entries.append({"token": token, "start": start, "end": end, "log_probability": score})
+    return entries
 
 
 def _input_names(session: ort.InferenceSession) -> tuple[str, ...]:
+    """Return the graph's inputs; raise BrokenArtefact if the graph does not score tokens."""
     names = tuple(node.name for node in session.get_inputs())
     shape = session.get_outputs()[0].shape
-    if not {"input_ids"} <= set(names) <= set(KNOWN) or len(shape) != 2:
+    if not {"input_ids"} <= set(names) <= set(GRAPH_INPUTS) or len(shape) != 2:
         raise BrokenArtefact(
-            f"{MODEL} takes {', '.join(names)} and answers {shape}, not log-probabilities "
+            f"{MODEL} takes {', '.join(names)} and returns {shape}, not log-probabilities "
             "[batch, tokens - 1]; build the model again"
         )
     return names

@@ -1,7 +1,8 @@
-"""Models that read one text and write another: the encoder runs once, and the decoder token by token.
+"""Text-to-text generation: the encoder is run once for a text, and the decoder token by token.
 
-`encoder.onnx` answers not what it read but what the decoder's layers look at: `past_key_values.N.encoder.key` and
-`.value`, computed once for a text. `decoder.onnx` takes them with its own cache.
+`encoder.onnx` returns the keys and values of the decoder's cross-attention, `past_key_values.N.encoder.key` and
+`.value`, instead of its hidden states: they are the same for every token, so they are computed once for a text.
+`decoder.onnx` takes them beside its own cache.
 """
 
 from collections.abc import Sequence
@@ -20,12 +21,12 @@ from functions.inference.decoder import Decoder, DecoderLike
 from functions.inference.detokenizer import Detokenizer
 from functions.inference.generation import (
     TOKENIZER,
-    Facts,
-    Followed,
+    GenerationConfig,
     StopCriteria,
+    TeacherForced,
+    generate,
     plain_tokenizer,
     teacher_forced,
-    write,
 )
 from functions.inference.generation_parameters import (
     PARAMETERS,
@@ -44,9 +45,9 @@ MASK = "encoder_attention_mask"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seq2Seq:
-    """A tokenizer, an encoder, and a decoder that looks at what the encoder made."""
+    """A tokenizer, an encoder, and a decoder with attention to the encoder's output."""
 
-    facts: Facts
+    config: GenerationConfig
     tokenizer: Tokenizer
     encoder: ort.InferenceSession
     decoder: DecoderLike
@@ -54,21 +55,21 @@ class Seq2Seq:
 
     @classmethod
     def open(cls, folder: Path, manifest: Manifest, *, threads: int, device: str) -> Self:
-        """Raises BrokenArtefact where the graphs do not fit each other or the manifest."""
-        facts = Facts.of(manifest.details)
+        """Open an artefact; raise BrokenArtefact if its graphs do not fit each other or the manifest."""
+        config = GenerationConfig.from_details(manifest.details)
         encoder = open_session(folder / ENCODER, threads=threads, device=device)
-        answers = [node.name for node in encoder.get_outputs()]
+        names = [node.name for node in encoder.get_outputs()]
         decoder = Decoder.open(
-            folder / DECODER, threads=threads, device=device, fixed=(MASK, *answers)
+            folder / DECODER, threads=threads, device=device, fixed=(MASK, *names)
         )
-        if missing := set(answers) - {node.name for node in decoder.session.get_inputs()}:
+        if missing := set(names) - {node.name for node in decoder.session.get_inputs()}:
             raise BrokenArtefact(
-                f"{ENCODER} answers {', '.join(sorted(missing))}, which {DECODER} does not take; build the model again"
+                f"{ENCODER} returns {', '.join(sorted(missing))}, which {DECODER} does not take; build the model again"
             )
         tokenizer = plain_tokenizer(folder / TOKENIZER)
-        tokenizer.enable_truncation(facts.context)
+        tokenizer.enable_truncation(config.context)
         return cls(
-            facts=facts,
+            config=config,
             tokenizer=tokenizer,
             encoder=encoder,
             decoder=decoder,
@@ -80,40 +81,46 @@ class Seq2Seq:
         return tuple(self.encoder.get_providers())
 
     def problems(self, request: PredictRequest) -> list[RequestProblem]:
-        return only_texts(request) + problems(request.parameters, self.facts.new_tokens, PARAMETERS)
+        return only_texts(request) + problems(
+            request.parameters, self.config.new_tokens, PARAMETERS
+        )
 
-    def most(self, parameters: Parameters) -> int | None:
-        """None: how long a text becomes is known once it is written."""
+    def max_outputs(self, parameters: Parameters) -> int | None:
+        """Return None: the length of a text is not known before it is generated."""
         return None
 
     def outputs(self, request: PredictRequest) -> Outputs:
-        """One text after the other: none depends on its neighbours."""
-        wanted = parse(request.parameters, self.facts.new_tokens)
-        return [self._output(str(text), wanted, request.deadline) for text in request.inputs]
+        """Generate one text after the other, so that none depends on its neighbours."""
+        parameters = parse(request.parameters, self.config.new_tokens)
+        return [self._output(str(text), parameters, request.deadline) for text in request.inputs]
 
-    def _output(self, text: str, wanted: GenerationParameters, deadline: float) -> dict[str, Any]:
+    def _output(
+        self, text: str, parameters: GenerationParameters, deadline: float
+    ) -> dict[str, Any]:
         encoding = self.tokenizer.encode(text)
-        start = [self.facts.start]
-        detokenizer = Detokenizer(self.tokenizer, wanted.stop, start)
-        chooser = Sampler(wanted.sampling, start)
-        cache = self.decoder.empty(self.look(encoding.ids or start))
-        ends = StopCriteria(tokens=self.facts.ends, most=wanted.max_new_tokens, deadline=deadline)
-        told = write(self.decoder, start, cache, chooser, detokenizer, ends)
+        start = [self.config.start]
+        detokenizer = Detokenizer(self.tokenizer, parameters.stop, start)
+        sampler = Sampler(parameters.sampling, start)
+        criteria = StopCriteria(
+            tokens=self.config.ends, max_new_tokens=parameters.max_new_tokens, deadline=deadline
+        )
+        cache = self.decoder.empty_cache(self.encode(encoding.ids or start))
+        ending = generate(self.decoder, start, cache, sampler, detokenizer, criteria)
         return {
             "generated_text": detokenizer.text,
-            **told,
+            **ending,
             "tokens": len(encoding.ids),
             "truncated": bool(encoding.overflowing),
         }
 
-    def follow(self, text: str, along: Sequence[int]) -> Followed:
-        """As `generation.follow`, where the tokens are an answer to the text."""
-        start = [self.facts.start]
-        cache = self.decoder.empty(self.look(self.tokenizer.encode(text).ids or start))
-        return teacher_forced(self.decoder, start, cache, along)
+    def teacher_forced(self, text: str, target: Sequence[int]) -> TeacherForced:
+        """Score the target's tokens as the answer to a text, each after the target's tokens before it."""
+        start = [self.config.start]
+        cache = self.decoder.empty_cache(self.encode(self.tokenizer.encode(text).ids or start))
+        return teacher_forced(self.decoder, start, cache, target)
 
-    def look(self, ids: list[int]) -> dict[str, Any]:
-        """What the decoder looks at in a text, where ONNX Runtime put it."""
+    def encode(self, ids: list[int]) -> dict[str, Any]:
+        """Run the encoder: the decoder's fixed inputs for a text, on the device where ONNX Runtime put them."""
         tokens = np.array([ids], np.int64)
         mask = np.ones_like(tokens)
         names = [node.name for node in self.encoder.get_outputs()]
@@ -123,5 +130,5 @@ class Seq2Seq:
         for name in names:
             binding.bind_output(name, self.device)
         self.encoder.run_with_iobinding(binding)
-        made = dict(zip(names, binding.get_outputs(), strict=True))
-        return {**made, MASK: ort.OrtValue.ortvalue_from_numpy(mask)}
+        fixed = dict(zip(names, binding.get_outputs(), strict=True))
+        return {**fixed, MASK: ort.OrtValue.ortvalue_from_numpy(mask)}

@@ -1,4 +1,4 @@
-"""Texts to token batches, without a token more than is needed."""
+"""Token batches from texts, with no more padding than needed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from tokenizers import Encoding, Tokenizer
 from contracts.errors import InvalidInput
 from contracts.manifest import Manifest
 
-if TYPE_CHECKING:  # what it takes to import is for annotations alone
+if TYPE_CHECKING:  # imported for annotations only, which would lengthen a cold start
     from numpy.typing import NDArray
 
 # A session's inputs by name, each [batch, tokens].
@@ -18,18 +18,18 @@ Feeds = Mapping[str, "NDArray[np.int64]"]
 
 # Padded tokens in one batch of a full-precision model; bounds the memory of a forward pass.
 BATCH_TOKENS = 4096
-# Tokens that two windows over one long text share, at most.
-STRIDE = 128
-# What a graph may ask for, and what an encoding calls it.
+# The most tokens that two neighbouring windows over a long text share.
+MAX_STRIDE = 128
+# The inputs that a graph may have, and the attribute of an encoding that holds each.
 INPUTS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
 
 
 def open_tokenizer(
     path: Path, max_tokens: int, *, truncation: str = "longest_first", windows: bool = False
 ) -> Tokenizer:
-    """The tokenizer, cutting by that strategy; with `windows` what was cut off comes as overlapping parts.
+    """Open a tokenizer with that truncation strategy; with `windows`, the rest of a text becomes overlapping windows.
 
-    The side that is cut off is the one that its file says, where it speaks of truncation.
+    Texts are truncated on the side that the tokenizer's file names, on the right if it names none.
     """
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.no_padding()
@@ -42,16 +42,16 @@ def open_tokenizer(
 
 
 def stride_of(max_tokens: int) -> int:
-    """Tokens shared by two windows: as many as transformers' question-answering pipeline takes."""
-    return min(max_tokens // 2, STRIDE)
+    """Return the tokens that two windows share: transformers' default `doc_stride` for question answering."""
+    return min(max_tokens // 2, MAX_STRIDE)
 
 
 def encode(
     tokenizer: Tokenizer, texts: Sequence[str | tuple[str, str]], *, offsets: bool = False
 ) -> list[Encoding]:
-    """One encoding per text or pair; without `offsets` it is not known where in the text each token stood.
+    """Encode each text or pair; `encode_batch_fast` leaves out the `offsets` of tokens in the text.
 
-    Raises InvalidInput where the part that may not be cut leaves no room for the other.
+    Raise InvalidInput if the text that may not be truncated leaves no room for the other of a pair.
     """
     method = tokenizer.encode_batch if offsets else tokenizer.encode_batch_fast
     try:
@@ -64,10 +64,10 @@ def encode(
 
 
 def batches(encodings: Sequence[Encoding], *, together: bool) -> Iterator[list[int]]:
-    """Indices of the texts to run at once.
+    """Yield the indices of the texts to run at once.
 
-    A dynamically quantized product takes its range over the whole batch, so an answer would depend on its
-    neighbours: such models run text by text (`together` is false). Others run in batches of like length.
+    Dynamic quantization takes the range of activations over the whole batch, so an answer would depend on its
+    neighbours: such models run text by text (`together` is false). Others run in batches of similar lengths.
     """
     if not together:
         yield from ([i] for i in range(len(encodings)))
@@ -84,9 +84,9 @@ def batches(encodings: Sequence[Encoding], *, together: bool) -> Iterator[list[i
 
 
 def feed(encodings: Sequence[Encoding], names: Sequence[str], manifest: Manifest) -> Feeds:
-    """The session's inputs, each [batch, longest], padded on the right; made as one array, which is quicker.
+    """Return the session's inputs, each [batch, longest], padded on the right.
 
-    A graph of a fixed length gets that, padded on the left where the manifest's details say so.
+    A graph with a fixed length is padded to it, on the left if the manifest's details say so.
     """
     details = manifest.details
     longest = details.get("length") or max(len(encoding) for encoding in encodings)
@@ -96,6 +96,7 @@ def feed(encodings: Sequence[Encoding], names: Sequence[str], manifest: Manifest
         "attention_mask": 0,
         "token_type_ids": manifest.pad_type_id,
     }
+    # One array for all inputs: each call of numpy costs more than the few numbers of a request.
     flat: list[int] = []
     for name in names:
         for encoding in encodings:

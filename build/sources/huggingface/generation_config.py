@@ -9,7 +9,7 @@ NEW_TOKENS = 512
 
 
 def details(folder: Path, context: int) -> dict[str, Any]:
-    """What a manifest has to say of a model that writes: `functions.inference.generation.Facts`.
+    """What a manifest has to say of a model that writes: `functions.inference.generation.GenerationConfig`.
 
     `context` is how many tokens it reads at most; of these, half may be its own.
     """

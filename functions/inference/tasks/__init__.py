@@ -1,26 +1,26 @@
-"""What a model's numbers mean, one module for each task of an encoder."""
+"""The tasks of encoders, one module each: from an input to texts, and from the graph's results to an output."""
 
 from contracts.tasks import Task
 from functions.inference.tasks.reading import TaskHead
 
 
 def head_of(task: Task) -> TaskHead:
-    """The task's reader; imports no other task. Raises KeyError for a task that is not an encoder's."""
+    """Return the task's head, importing no other task; raise KeyError for a task that is not an encoder's."""
     match task:
         case Task.TEXT_CLASSIFICATION:
-            from functions.inference.tasks.classification import READER
+            from functions.inference.tasks.classification import HEAD
         case Task.FEATURE_EXTRACTION:
-            from functions.inference.tasks.embedding import READER
+            from functions.inference.tasks.embedding import HEAD
         case Task.TOKEN_CLASSIFICATION:
-            from functions.inference.tasks.entities import READER
+            from functions.inference.tasks.entities import HEAD
         case Task.QUESTION_ANSWERING:
-            from functions.inference.tasks.answering import READER
+            from functions.inference.tasks.answering import HEAD
         case Task.ZERO_SHOT_CLASSIFICATION:
-            from functions.inference.tasks.zero_shot import READER
+            from functions.inference.tasks.zero_shot import HEAD
         case Task.TEXT_RANKING:
-            from functions.inference.tasks.ranking import READER
+            from functions.inference.tasks.ranking import HEAD
         case Task.FILL_MASK:
-            from functions.inference.tasks.masks import READER
+            from functions.inference.tasks.masks import HEAD
         case _:
             raise KeyError(task)
-    return READER
+    return HEAD

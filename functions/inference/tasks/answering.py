@@ -1,6 +1,6 @@
-"""The part of a context that answers a question, as transformers' question-answering pipeline finds it.
+"""Extractive question answering: the span of a context that answers a question, as transformers' pipeline finds it.
 
-A long context is read in overlapping windows, each with the whole question.
+A long context is run in overlapping windows, each with the whole question.
 """
 
 from collections.abc import Sequence
@@ -26,8 +26,8 @@ from functions.inference.tasks.reading import (
 )
 
 MAX_ANSWER_LEN = 15
-# Spans that are looked at besides those asked for: several may come to be the same words.
-SPARE = 10
+# Candidate spans beyond twice `top_k`: several of them may have the same text and become one answer.
+EXTRA_SPANS = 10
 Floats = NDArray[np.float32]
 
 
@@ -36,13 +36,13 @@ def texts(value: Input, parameters: Parameters) -> list[Text]:
     return [(value["question"], value["context"])]
 
 
-def read(
-    value: Input, encodings: Sequence[Encoding], numbers: Sequence[Any], context: Context
+def postprocess(
+    value: Input, encodings: Sequence[Encoding], results: Sequence[Any], context: Context
 ) -> Output:
-    """[tokens, 2] logits of starts and ends in each window -> the best answer, `top` where `top_k` asks for more.
+    """Return the best answer from [tokens, 2] logits of starts and ends in each window; `top` if `top_k` is given.
 
-    A span's score is the product of its ends' probabilities; spans of equal words add up. With
-    `handle_impossible_answer` the empty answer competes, by the score of the first token.
+    A span's score is the product of the probabilities of its start and its end; the scores of spans with the same text
+    are added. With `handle_impossible_answer` the empty answer competes, with the score of the first token (SQuAD 2).
     """
     assert not isinstance(value, str)
     parameters = context.parameters
@@ -50,25 +50,29 @@ def read(
     longest = parameters.get("max_answer_len", MAX_ANSWER_LEN)
     answers: dict[str, Output] = {}
     empty = 1.0
-    for encoding, logits in zip(encodings, numbers, strict=True):
+    for encoding, logits in zip(encodings, results, strict=True):
         starts, ends, null = _probabilities(encoding, logits)
+        # The context has no answer only if no window has one.
         empty = min(empty, null)
-        for i, j in _best(starts, ends, longest, top_k * 2 + SPARE):
+        for i, j in _best(starts, ends, longest, top_k * 2 + EXTRA_SPANS):
             start, end = _characters(encoding, i, j)
             text = value["context"][start:end]
             answer = answers.setdefault(
                 text.lower(), {"answer": text, "score": 0.0, "start": start, "end": end}
             )
             answer["score"] += float(starts[i] * ends[j])
-    found = list(answers.values())
-    if parameters.get("handle_impossible_answer") or not found:
-        found.append({"answer": "", "score": empty, "start": 0, "end": 0})
-    found.sort(key=lambda answer: -answer["score"])
-    return {**found[0], **({"top": found[:top_k]} if "top_k" in parameters else {})}
+    ranked = list(answers.values())
+    if parameters.get("handle_impossible_answer") or not ranked:
+        ranked.append({"answer": "", "score": empty, "start": 0, "end": 0})
+    ranked.sort(key=lambda answer: -answer["score"])
+    return {**ranked[0], **({"top": ranked[:top_k]} if "top_k" in parameters else {})}
 
 
 def _probabilities(encoding: Encoding, logits: Any) -> tuple[Floats, Floats, float]:
-    """Where an answer starts and ends, in the context alone; and how sure the first token says that there is none."""
+    """Return the probabilities of starts and ends within the context, and the one that there is no answer.
+
+    As in transformers, the softmax runs over the context and the first token, which stands for no answer.
+    """
     inside = np.array([part == 1 for part in encoding.sequence_ids])
     inside &= ~np.array(encoding.special_tokens_mask, bool)
     allowed = inside.copy()
@@ -82,7 +86,7 @@ def _probabilities(encoding: Encoding, logits: Any) -> tuple[Floats, Floats, flo
 
 
 def _best(starts: Floats, ends: Floats, longest: int, count: int) -> list[tuple[int, int]]:
-    """The likeliest spans of at most that many tokens, the best first; those of no likelihood left out."""
+    """Return the likeliest spans of at most `longest` tokens, best first, without those of probability 0."""
     table = np.tril(np.triu(np.outer(starts, ends)), longest - 1)
     flat = table.ravel()
     order = np.argsort(-flat, kind="stable")[:count]
@@ -90,12 +94,12 @@ def _best(starts: Floats, ends: Floats, longest: int, count: int) -> list[tuple[
 
 
 def _characters(encoding: Encoding, first: int, last: int) -> tuple[int, int]:
-    """The characters of whole words, even where a token ends within one."""
-    one, other = encoding.token_to_word(first), encoding.token_to_word(last)
-    if one is None or other is None:
+    """Return the start and end in characters, extended to whole words where a token ends within one."""
+    first_word, last_word = encoding.token_to_word(first), encoding.token_to_word(last)
+    if first_word is None or last_word is None:
         return encoding.offsets[first][0], encoding.offsets[last][1]
-    start, end = encoding.word_to_chars(one, 1), encoding.word_to_chars(other, 1)
-    # A window that begins within a word does not know where the word begins.
+    start, end = encoding.word_to_chars(first_word, 1), encoding.word_to_chars(last_word, 1)
+    # A window that begins within a word has only the rest of it, so the token's own place may be further out.
     return (
         min(start[0] if start else encoding.offsets[first][0], encoding.offsets[first][0]),
         max(end[1] if end else 0, encoding.offsets[last][1]),
@@ -114,12 +118,12 @@ def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem
     ]
 
 
-READER = TaskHead(
+HEAD = TaskHead(
     problems=problems,
     texts=texts,
-    read=read,
-    width=lambda manifest: 2,
-    rank=3,
+    postprocess=postprocess,
+    output_width=lambda manifest: 2,
+    output_rank=3,
     truncation="only_second",
     windows=True,
 )

@@ -1,4 +1,4 @@
-"""Labels of a whole text, or of a pair of texts: one of them, or with `multi_label` any number."""
+"""Classification of a text or a pair of texts: one label, or any number of them for a multi-label model."""
 
 import json
 from collections.abc import Sequence
@@ -28,28 +28,29 @@ from functions.inference.tasks.reading import (
 THRESHOLD = 0.5
 
 
-def read(
-    value: Input, encodings: Sequence[Encoding], numbers: Sequence[Any], context: Context
+def postprocess(
+    value: Input, encodings: Sequence[Encoding], results: Sequence[Any], context: Context
 ) -> Output:
-    """Logits -> the likeliest label with its score, `top` where `top_k` asks for more.
+    """Return the likeliest label with its score; `top` if `top_k` is given.
 
-    A multi-label model scores each label alone, and `labels` are all that reach the threshold.
+    A multi-label model scores each label by a sigmoid, and `labels` are all that reach the threshold.
     """
     names, parameters = context.manifest.labels, context.parameters
     multi = context.manifest.details.get("multi_label", False)
-    scores = [sigmoid(logit) for logit in numbers[0]] if multi else softmax(numbers[0])
+    scores = [sigmoid(logit) for logit in results[0]] if multi else softmax(results[0])
     best = scores.index(max(scores))
     output: Output = {"label": names[best], "score": scores[best]}
     if multi:
-        least = parameters.get("threshold", THRESHOLD)
-        output["labels"] = scored(names, scores, [i for i, s in enumerate(scores) if s >= least])
+        threshold = parameters.get("threshold", THRESHOLD)
+        picked = [i for i, score in enumerate(scores) if score >= threshold]
+        output["labels"] = scored(names, scores, picked)
     if top_k := parameters.get("top_k"):
         output["top"] = scored(names, scores, range(len(scores)))[:top_k]
     return output
 
 
 def scored(names: Sequence[str], scores: Sequence[float], picked: Sequence[int]) -> list[Output]:
-    """The picked labels with their scores, the likeliest first."""
+    """Return the picked labels with their scores, the likeliest first."""
     order = sorted(picked, key=scores.__getitem__, reverse=True)
     return [{"label": names[i], "score": scores[i]} for i in order]
 
@@ -65,7 +66,8 @@ def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem
     ]
 
 
-def most(manifest: Manifest, parameters: Parameters) -> int:
+def max_outputs(manifest: Manifest, parameters: Parameters) -> int:
+    """Return how many outputs always fit: each has the best label, and those of `top` and `labels`."""
     scores = 1 + int(parameters.get("top_k", 0))
     if manifest.details.get("multi_label", False):
         scores += len(manifest.labels)
@@ -74,8 +76,13 @@ def most(manifest: Manifest, parameters: Parameters) -> int:
 
 @cache
 def _scored_bytes(labels: tuple[str, ...]) -> int:
-    """The longest `{"label": ..., "score": ...}` among those labels."""
+    """Return the length of the longest `{"label": ..., "score": ...}` among those labels."""
     return max(len(json.dumps(label)) for label in labels) + 48
 
 
-READER = TaskHead(problems=problems, read=read, most=most, width=lambda m: len(m.labels))
+HEAD = TaskHead(
+    problems=problems,
+    postprocess=postprocess,
+    max_outputs=max_outputs,
+    output_width=lambda m: len(m.labels),
+)

@@ -1,4 +1,4 @@
-"""One vector for each text."""
+"""Feature extraction: one vector for each text."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,20 +12,20 @@ from contracts.prediction import Input, PredictRequest
 from functions.inference.tasks.reading import Context, Output, TaskHead, only_texts, unknown
 
 
-def read(
-    value: Input, encodings: Sequence[Encoding], numbers: Sequence[Any], context: Context
+def postprocess(
+    value: Input, encodings: Sequence[Encoding], results: Sequence[Any], context: Context
 ) -> Output:
-    """The vector as it is; the graph has pooled and normalised it."""
-    return {"embedding": numbers[0]}
+    """Return the vector as it is: the graph pools and normalises it."""
+    return {"embedding": results[0]}
 
 
 def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem]:
     return [*only_texts(request), *unknown(request.parameters)]
 
 
-READER = TaskHead(
+HEAD = TaskHead(
     problems=problems,
-    read=read,
-    most=lambda manifest, parameters: vectors_per_answer(manifest.dimensions),
-    width=lambda manifest: manifest.dimensions,
+    postprocess=postprocess,
+    max_outputs=lambda manifest, parameters: vectors_per_answer(manifest.dimensions),
+    output_width=lambda manifest: manifest.dimensions,
 )

@@ -1,7 +1,7 @@
-"""Named entities: labels of tokens, put together into spans of the text.
+"""Token classification: named entities, as spans of the text grouped from the labels of tokens.
 
-The strategies and their scores are those of transformers' token-classification pipeline. Words are the tokenizer's
-own. A text longer than the model reads is read in overlapping windows, each token where it has most context.
+The aggregation strategies and their scores are those of transformers' token-classification pipeline; words are those
+of the tokenizer. A long text is run in overlapping windows, and each token is read where it has most context.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ OUTSIDE = "O"
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """One token, or one word: where it stands, the scores of all labels, and the word it belongs to."""
+    """One token or one word: its characters, the scores of all labels, and the word it belongs to."""
 
     start: int
     end: int
@@ -40,7 +40,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Entity:
-    """One labelled piece; `begins` is true for a B- tag."""
+    """One labelled span; `begins` is true for a B- tag, which starts a new entity (IOB2)."""
 
     label: str
     begins: bool
@@ -49,13 +49,13 @@ class Entity:
     end: int
 
 
-def read(
-    value: Input, encodings: Sequence[Encoding], numbers: Sequence[Any], context: Context
+def postprocess(
+    value: Input, encodings: Sequence[Encoding], results: Sequence[Any], context: Context
 ) -> Output:
-    """[tokens, labels] logits of each window -> entities with their place in the text, in characters."""
+    """Return the entities, with their characters in the text, from [tokens, labels] logits of each window."""
     text = str(value)
     strategy = context.parameters.get("aggregation", STRATEGIES[0])
-    tokens = _tokens(encodings, numbers)
+    tokens = _tokens(encodings, results)
     spans = tokens if strategy in ("simple", "none") else _words(tokens, strategy)
     pieces = [_entity(span, context.manifest.labels) for span in spans]
     if strategy != "none":
@@ -75,28 +75,28 @@ def read(
     }
 
 
-def _tokens(encodings: Sequence[Encoding], numbers: Sequence[Any]) -> list[Span]:
-    """Every token of the text once, from the window that shows most of what stands around it."""
-    found: dict[tuple[int, int], tuple[int, Span]] = {}
+def _tokens(encodings: Sequence[Encoding], results: Sequence[Any]) -> list[Span]:
+    """Return every token of the text once, from the window with most context around it."""
+    best: dict[tuple[int, int], tuple[int, Span]] = {}
     last = len(encodings) - 1
-    for window, (encoding, logits) in enumerate(zip(encodings, numbers, strict=True)):
+    for window, (encoding, logits) in enumerate(zip(encodings, results, strict=True)):
         powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
         scores = powers / powers.sum(axis=-1, keepdims=True)
         inner = [i for i, special in enumerate(encoding.special_tokens_mask) if not special]
         for place, i in enumerate(inner):
-            # Only an edge that was cut takes context away.
+            # Only an edge within the text cuts context off; at its beginning and end there is none to lose.
             before = place if window else len(inner)
             after = len(inner) - 1 - place if window < last else len(inner)
             start, end = encoding.offsets[i]
-            known = found.get((start, end))
+            known = best.get((start, end))
             if known is None or min(before, after) > known[0]:
                 word = encoding.word_ids[i]
-                found[start, end] = min(before, after), Span(start, end, word, scores[i])
-    return [span for _, span in sorted(found.values(), key=lambda f: (f[1].start, f[1].end))]
+                best[start, end] = min(before, after), Span(start, end, word, scores[i])
+    return [span for _, span in sorted(best.values(), key=lambda b: (b[1].start, b[1].end))]
 
 
 def _words(tokens: Sequence[Span], strategy: str) -> list[Span]:
-    """Words with the scores of their first token, of the surest, or of all on average."""
+    """Return words with the scores of their first token, of the most certain one, or the mean of all."""
     words = []
     for word, group in groupby(tokens, key=lambda token: token.word):
         parts = list(group)
@@ -118,7 +118,7 @@ def _entity(span: Span, labels: Sequence[str]) -> Entity:
 
 
 def _grouped(pieces: Sequence[Entity]) -> list[Entity]:
-    """Pieces of one label that follow each other are one entity, unless a B- tag begins another."""
+    """Join spans of one label that follow each other; a B- tag begins a new entity."""
     groups: list[list[Entity]] = []
     for piece in pieces:
         if groups and groups[-1][-1].label == piece.label and not piece.begins:
@@ -145,4 +145,10 @@ def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem
     ]
 
 
-READER = TaskHead(problems=problems, read=read, width=lambda m: len(m.labels), rank=3, windows=True)
+HEAD = TaskHead(
+    problems=problems,
+    postprocess=postprocess,
+    output_width=lambda m: len(m.labels),
+    output_rank=3,
+    windows=True,
+)

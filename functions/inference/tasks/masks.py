@@ -1,4 +1,4 @@
-"""The likeliest tokens in the places of the mask token."""
+"""Fill-mask: the likeliest tokens in place of each mask token."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,12 +21,12 @@ from functions.inference.tasks.reading import (
 TOP_K = 5
 
 
-def read(
-    value: Input, encodings: Sequence[Encoding], numbers: Sequence[Any], context: Context
+def postprocess(
+    value: Input, encodings: Sequence[Encoding], results: Sequence[Any], context: Context
 ) -> Output:
-    """[masks, vocabulary] logits -> for each mask the `top_k` likeliest tokens; none where the mask was cut off."""
+    """Return the `top_k` likeliest tokens of each mask that was run, from [masks, vocabulary] logits."""
     top_k = context.parameters.get("top_k", TOP_K)
-    return {"masks": [_mask(logits, top_k, context) for logits in numbers[0]]}
+    return {"masks": [_mask(logits, top_k, context) for logits in results[0]]}
 
 
 def _mask(logits: Any, top_k: int, context: Context) -> Output:
@@ -57,8 +57,8 @@ def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem
     return found
 
 
-READER = TaskHead(
+HEAD = TaskHead(
     problems=problems,
-    read=read,
-    width=lambda manifest: int(manifest.details["vocabulary"]),
+    postprocess=postprocess,
+    output_width=lambda manifest: int(manifest.details["vocabulary"]),
 )

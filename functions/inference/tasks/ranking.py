@@ -1,4 +1,4 @@
-"""How well each text answers the query that stands in `parameters`: a cross-encoder of one logit."""
+"""Text ranking: a cross-encoder's score of each text for the query in `parameters`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,16 +27,16 @@ def texts(value: Input, parameters: Parameters) -> list[Text]:
     return [(parameters["query"], str(value))]
 
 
-def read(
-    value: Input, encodings: Sequence[Encoding], numbers: Sequence[Any], context: Context
+def postprocess(
+    value: Input, encodings: Sequence[Encoding], results: Sequence[Any], context: Context
 ) -> Output:
-    """The logit's sigmoid, as sentence-transformers has it for one label, or with `raw_scores` the logit."""
-    logit = numbers[0][0]
+    """Return the sigmoid of the logit, as sentence-transformers' CrossEncoder does for one label, or the raw logit."""
+    logit = results[0][0]
     return {"score": logit if context.parameters.get("raw_scores") else sigmoid(logit)}
 
 
 def rank(outputs: list[Output]) -> None:
-    """Number the texts from 1, the best; equal scores keep the order they came in."""
+    """Number the texts from 1, the best; equal scores keep the order of the request."""
     order = sorted(range(len(outputs)), key=lambda i: -outputs[i]["score"])
     for place, i in enumerate(order, start=1):
         outputs[i]["rank"] = place
@@ -51,11 +51,11 @@ def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem
     return [*found, *flag(request.parameters, "raw_scores")]
 
 
-READER = TaskHead(
+HEAD = TaskHead(
     problems=problems,
     texts=texts,
-    read=read,
+    postprocess=postprocess,
     finish=rank,
-    most=lambda manifest, parameters: ANSWER_BYTES // OUTPUT_BYTES,
-    width=lambda manifest: 1,
+    max_outputs=lambda manifest, parameters: ANSWER_BYTES // OUTPUT_BYTES,
+    output_width=lambda manifest: 1,
 )

@@ -1,7 +1,7 @@
-"""What every encoder's task has to say: which texts one input makes, and what the numbers for them mean.
+"""The head of an encoder's task: the texts of an input, and the output from the graph's results for them.
 
-Numbers of a whole text are a plain list: for the few of one request Python outruns numpy, whose every call costs more.
-Numbers of its tokens are an array [tokens, width].
+The result of a whole text is a plain list, because for the few numbers of a request Python is faster than numpy, whose
+calls have a fixed cost. The results of its tokens are an array [tokens, width].
 """
 
 import math
@@ -21,13 +21,13 @@ Output = dict[str, Any]
 Text = str | tuple[str, str]
 
 ANSWER_BYTES = LAMBDA_PAYLOAD_BYTES - 1024
-# What an output has besides its scores or floats: keys, token count, the flag, the best label's score.
+# The JSON of an output besides its scores or floats: keys, token count, the flag, the best label's score.
 OUTPUT_BYTES = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What a reader may look at besides the numbers."""
+    """The values that an output may depend on besides the results."""
 
     manifest: Manifest
     parameters: Parameters
@@ -35,14 +35,14 @@ class Context:
 
 
 def one_text(value: Input, parameters: Parameters) -> list[Text]:
-    """The input itself; a pair where it is an object of `text` and `text_pair`."""
+    """Return the input itself; a pair if it is an object of `text` and `text_pair`."""
     if isinstance(value, str):
         return [value]
     return [(value["text"], value["text_pair"])]
 
 
 def unlimited(manifest: Manifest, parameters: Parameters) -> None:
-    """Answers whose size cannot be told beforehand are measured once they are there."""
+    """Return None: the size of the answer is known only once it is there, and is checked then."""
     return None
 
 
@@ -50,25 +50,25 @@ def unlimited(manifest: Manifest, parameters: Parameters) -> None:
 class TaskHead:
     """One task of an encoder.
 
-    `problems` lists what is wrong with a request, `most` says how many outputs surely fit one answer, `texts`
-    what one input asks the model, `read` what the numbers for those texts answer. `finish` may compare the outputs of a
-    request. The graph answers `rank` axes, the last of them `width` long. What is too long is cut by `truncation`;
-    with `windows`, nothing is cut and the model reads overlapping parts.
+    `problems` lists the problems of a request, `max_outputs` says how many outputs always fit one answer, `texts` are
+    those that one input needs the model to run, `postprocess` makes the output from their results, and `finish` may
+    compare the outputs of a request. The graph's output has `output_rank` axes, the last of them `output_width` long.
+    A long text is truncated by the strategy `truncation`, or with `windows` run whole in overlapping windows.
     """
 
     problems: Callable[[PredictRequest, Manifest], list[RequestProblem]]
-    read: Callable[[Input, Sequence[Encoding], Sequence[Any], Context], Output]
-    width: Callable[[Manifest], int]
-    most: Callable[[Manifest, Parameters], int | None] = unlimited
+    postprocess: Callable[[Input, Sequence[Encoding], Sequence[Any], Context], Output]
+    output_width: Callable[[Manifest], int]
+    max_outputs: Callable[[Manifest, Parameters], int | None] = unlimited
     texts: Callable[[Input, Parameters], list[Text]] = one_text
     finish: Callable[[list[Output]], None] | None = None
-    rank: int = 2
+    output_rank: int = 2
     truncation: str = "longest_first"
     windows: bool = False
 
 
 def softmax(logits: Sequence[float]) -> list[float]:
-    """The scores of one row, safe for large logits."""
+    """Return the softmax of a row, without overflow."""
     highest = max(logits)
     powers = [math.exp(logit - highest) for logit in logits]
     total = math.fsum(powers)
@@ -76,7 +76,7 @@ def softmax(logits: Sequence[float]) -> list[float]:
 
 
 def sigmoid(logit: float) -> float:
-    """The score of one logit, safe for large ones."""
+    """Return the sigmoid of a logit, without overflow."""
     power = math.exp(-abs(logit))
     return 1 / (1 + power) if logit >= 0 else power / (1 + power)
 
@@ -91,7 +91,7 @@ def unknown(parameters: Parameters, *known: str) -> list[RequestProblem]:
 
 
 def whole_number(parameters: Parameters, key: str, low: int, high: int) -> list[RequestProblem]:
-    """A problem where the parameter is there and is no whole number in that range."""
+    """Return a problem if the parameter is given and is no whole number in that range."""
     value = parameters.get(key, low)
     if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
         return []
@@ -100,7 +100,7 @@ def whole_number(parameters: Parameters, key: str, low: int, high: int) -> list[
 
 
 def unit_interval(parameters: Parameters, key: str) -> list[RequestProblem]:
-    """A problem where the parameter is there and is no number from 0 to 1."""
+    """Return a problem if the parameter is given and is no number from 0 to 1."""
     value = parameters.get(key, 0)
     if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
         return []
@@ -123,7 +123,7 @@ def one_of(parameters: Parameters, key: str, choices: Sequence[str]) -> list[Req
 
 
 def only_texts(request: PredictRequest) -> list[RequestProblem]:
-    """A problem for each input that is an object."""
+    """Return a problem for each input that is an object."""
     return [
         RequestProblem(pointer=pointer("inputs", str(i)), detail="must be a text")
         for i, value in enumerate(request.inputs)
@@ -134,7 +134,7 @@ def only_texts(request: PredictRequest) -> list[RequestProblem]:
 def objects_of(
     request: PredictRequest, *keys: str, texts_too: bool = False
 ) -> list[RequestProblem]:
-    """A problem for each input that is not an object of exactly those texts (or a text, with `texts_too`)."""
+    """Return a problem for each input that is not an object of exactly those texts (or a text, with `texts_too`)."""
     problems = []
     form = "{" + ", ".join(f'"{key}": "..."' for key in keys) + "}"
     for i, value in enumerate(request.inputs):

@@ -1,6 +1,6 @@
-"""Labels that the model was never trained on: each becomes a hypothesis, and an NLI model says whether it follows.
+"""Zero-shot classification: each candidate label becomes a hypothesis, which an NLI model tests against the text.
 
-Yin et al. 2019 (arXiv:1909.00161), with the words and defaults of transformers' zero-shot-classification pipeline.
+Yin et al. 2019 (arXiv:1909.00161), with the parameters and defaults of transformers' zero-shot-classification pipeline.
 """
 
 from collections.abc import Sequence
@@ -34,16 +34,17 @@ def texts(value: Input, parameters: Parameters) -> list[Text]:
     return [(str(value), template.replace("{}", label)) for label in parameters["candidate_labels"]]
 
 
-def read(
-    value: Input, encodings: Sequence[Encoding], numbers: Sequence[Any], context: Context
+def postprocess(
+    value: Input, encodings: Sequence[Encoding], results: Sequence[Any], context: Context
 ) -> Output:
-    """The labels by how surely they are entailed: against each other, or each against its contradiction."""
+    """Return the labels by entailment: softmax over all labels, or with `multi_label` of each against contradiction."""
     names = context.parameters["candidate_labels"]
-    yes, no = context.manifest.details["entailment"], context.manifest.details["contradiction"]
+    entailed = context.manifest.details["entailment"]
+    contradicted = context.manifest.details["contradiction"]
     if context.parameters.get("multi_label") or len(names) == 1:
-        scores = [softmax([row[no], row[yes]])[1] for row in numbers]
+        scores = [softmax([row[contradicted], row[entailed]])[1] for row in results]
     else:
-        scores = softmax([row[yes] for row in numbers])
+        scores = softmax([row[entailed] for row in results])
     return {**(top := scored(names, scores, range(len(names))))[0], "top": top}
 
 
@@ -74,10 +75,10 @@ def _are_labels(names: object) -> bool:
     )
 
 
-READER = TaskHead(
+HEAD = TaskHead(
     problems=problems,
     texts=texts,
-    read=read,
-    width=lambda manifest: len(manifest.labels),
+    postprocess=postprocess,
+    output_width=lambda manifest: len(manifest.labels),
     truncation="only_first",
 )

@@ -88,4 +88,4 @@ def test_bytes_that_are_no_text_do_not_pile_up(bytewise: Tokenizer) -> None:
     for token in [*broken, *bytewise.encode("end").ids]:
         detokenizer.add(token)
     assert detokenizer.text == "\ufffd" * 500 + "end"
-    assert detokenizer.held < 100
+    assert detokenizer.window < 100

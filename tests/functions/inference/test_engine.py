@@ -86,7 +86,7 @@ def test_a_wrong_top_k_is_named_with_its_limits(engine: Engine, top_k: object) -
     assert str(caught.value) == "/parameters/top_k: must be a whole number from 1 to 3"
 
 
-def test_every_unknown_parameter_is_told_at_once(engine: Engine, encoder: Engine) -> None:
+def test_every_unknown_parameter_is_reported_at_once(engine: Engine, encoder: Engine) -> None:
     with pytest.raises(InvalidInput) as caught:
         ask(engine, "fine", topk=1, **{"a/b": 2}, top_k=9)
     assert [(m.pointer, m.detail) for m in caught.value.problems] == [
@@ -145,12 +145,12 @@ def test_the_largest_batch_of_vectors_that_is_taken_fits_one_answer(tmp_path: Pa
     engine = Engine.load(artefact(tmp_path / "cpu", vectors(384)), max_inputs=1000)
     with pytest.raises(TooLarge) as caught:
         ask(engine, *["one"] * 1000)
-    most = int(str(caught.value).split()[-4])
-    answer = ask(engine, *["one"] * most).to_wire()
+    limit = int(str(caught.value).split()[-4])
+    answer = ask(engine, *["one"] * limit).to_wire()
     for output in answer["outputs"]:
         output["embedding"] = [-1.2345678901234567e-38] * 384  # the longest a float is written
     assert len(json.dumps(answer)) <= LAMBDA_PAYLOAD_BYTES
-    assert most > 600
+    assert limit > 600
 
 
 def test_an_artefact_that_is_not_whole_is_refused(tmp_path: Path) -> None:
@@ -184,14 +184,16 @@ def test_an_artefact_that_is_not_whole_is_refused(tmp_path: Path) -> None:
 def test_a_graph_that_is_not_what_its_manifest_says_is_refused(tmp_path: Path) -> None:
     folder = artefact(tmp_path / "cpu")
     seal(folder, Tiny(labels=("bad", "good")))
-    with pytest.raises(BrokenArtefact, match=r"model.onnx answers \['b', 3\], not \['batch', 2\]"):
+    with pytest.raises(BrokenArtefact, match=r"model.onnx returns \['b', 3\], not \['batch', 2\]"):
         Engine.load(folder)
 
 
 def test_a_graph_that_asks_for_what_there_is_not_is_refused(tmp_path: Path) -> None:
     inputs = ("input_ids", "attention_mask", "position_ids")
     folder = artefact(tmp_path / "cpu", Tiny(inputs=inputs))
-    with pytest.raises(BrokenArtefact, match="asks for position_ids; what it can be given is"):
+    with pytest.raises(
+        BrokenArtefact, match="takes position_ids; the inputs that a text gives are"
+    ):
         Engine.load(folder)
 
 

@@ -70,21 +70,21 @@ def test_after_the_prompt_each_run_reads_one_token(generator: Generator) -> None
 
 def test_the_cache_changes_no_logits(generator: Generator) -> None:
     ids = generator.tokenizer.encode(PROMPTS[-1]).ids
-    cache = generator.decoder.empty({})
+    cache = generator.decoder.empty_cache({})
     for end in range(1, len(ids) + 1):
-        stepped, cache = generator.decoder.read(ids[end - 1 : end], cache)
-        whole, _ = generator.decoder.read(ids[:end], generator.decoder.empty({}))
+        stepped, cache = generator.decoder.run(ids[end - 1 : end], cache)
+        whole, _ = generator.decoder.run(ids[:end], generator.decoder.empty_cache({}))
         np.testing.assert_allclose(stepped, whole, atol=1e-4)
 
 
 def test_what_was_read_is_neither_copied_nor_moved(generator: Generator) -> None:
     assert isinstance(generator.decoder, Decoder)
     assert generator.decoder.in_place
-    cache = generator.decoder.empty({})
-    _, first = generator.decoder.read([3, 4, 5], cache)
+    cache = generator.decoder.empty_cache({})
+    _, first = generator.decoder.run([3, 4, 5], cache)
     before = {name: value.data_ptr() for name, value in first.values.items()}
     held = {name: value.numpy()[:, :, :3].copy() for name, value in first.values.items()}
-    _, second = generator.decoder.read([6], first)
+    _, second = generator.decoder.run([6], first)
     assert {name: value.data_ptr() for name, value in second.values.items()} == before
     for name, value in second.values.items():
         np.testing.assert_array_equal(value.numpy()[:, :, :3], held[name])
@@ -94,13 +94,13 @@ def test_what_was_read_is_neither_copied_nor_moved(generator: Generator) -> None
 
 def test_a_cache_that_is_full_grows_with_what_is_in_it(generator: Generator) -> None:
     assert isinstance(generator.decoder, Decoder)
-    narrow = replace(generator.decoder, room=4)
+    narrow = replace(generator.decoder, block=4)
     ids = generator.tokenizer.encode(PROMPTS[-1]).ids
-    wide, tight = generator.decoder.empty({}), narrow.empty({})
+    wide, tight = generator.decoder.empty_cache({}), narrow.empty_cache({})
     rooms = []
     for token in ids:
-        wanted, wide = generator.decoder.read([token], wide)
-        found, tight = narrow.read([token], tight)
+        wanted, wide = generator.decoder.run([token], wide)
+        found, tight = narrow.run([token], tight)
         np.testing.assert_array_equal(found, wanted)
         rooms.append(next(iter(tight.values.values())).shape()[2])
     assert rooms[:9] == [4, 4, 4, 4, 8, 8, 8, 8, 16]
@@ -181,9 +181,9 @@ def test_a_text_that_runs_out_of_time_is_what_there_is_of_it(generator: Generato
     whole = ask(generator, "The train", max_new_tokens=20).output["generated_text"]
 
     class Slow(Recorder):
-        def read(self, tokens: Sequence[int], cache: Cache) -> Any:
+        def run(self, tokens: Sequence[int], cache: Cache) -> Any:
             time.sleep(0.02)
-            return super().read(tokens, cache)
+            return super().run(tokens, cache)
 
     slow = replace(generator, decoder=Slow(generator.decoder))
     request = PredictRequest(
@@ -246,10 +246,10 @@ def test_an_input_that_is_no_text_is_named(generator: Generator) -> None:
 
 def test_logits_that_are_no_numbers_are_a_failure(generator: Generator) -> None:
     class Broken:
-        def empty(self, fixed: Any) -> Cache:
+        def empty_cache(self, fixed: Any) -> Cache:
             return Cache(length=0)
 
-        def read(self, tokens: Any, cache: Cache) -> Any:
+        def run(self, tokens: Any, cache: Cache) -> Any:
             return np.full(300, np.nan, np.float32), cache
 
     broken: DecoderLike = Broken()
@@ -275,8 +275,8 @@ def test_few_bits_write_nearly_the_same(
     near = []
     for prompt in PROMPTS:
         ids = generator.tokenizer.encode(prompt).ids
-        wanted, _ = generator.decoder.read(ids, generator.decoder.empty({}))
-        found, _ = small.decoder.read(ids, small.decoder.empty({}))
+        wanted, _ = generator.decoder.run(ids, generator.decoder.empty_cache({}))
+        found, _ = small.decoder.run(ids, small.decoder.empty_cache({}))
         near.append(np.corrcoef(wanted, found)[0, 1])
     assert np.mean(near) > least
     size = (tmp_path / "cpu/model.onnx").stat().st_size
@@ -284,7 +284,7 @@ def test_few_bits_write_nearly_the_same(
 
 
 def test_a_manifest_without_the_facts_is_refused(source: Path, folder: Path) -> None:
-    with pytest.raises(BrokenArtefact, match="does not say how the model writes"):
+    with pytest.raises(BrokenArtefact, match="does not say how the model generates text"):
         opened(source, folder, eos_token_ids=None)
     with pytest.raises(BrokenArtefact, match=re.escape("48 new tokens leave no room")):
         opened(source, folder, max_new_tokens=48)

@@ -51,15 +51,15 @@ def test_the_penalty_is_that_of_transformers() -> None:
 
 
 def test_what_was_drawn_counts_as_seen() -> None:
-    chooser = Sampler(Sampling(repetition_penalty=1e9), ())
-    drawn = [chooser.choose(np.abs(logits(2))) for _ in range(WORDS)]
+    sampler = Sampler(Sampling(repetition_penalty=1e9), ())
+    drawn = [sampler.choose(np.abs(logits(2))) for _ in range(WORDS)]
     assert sorted(drawn) == list(range(WORDS))
 
 
 def test_tokens_are_drawn_as_often_as_they_are_likely() -> None:
     scores = np.log(np.array([0.5, 0.3, 0.15, 0.05], np.float32))
-    chooser = Sampler(Sampling(do_sample=True, seed=1), ())
-    counts = np.bincount([chooser.choose(scores) for _ in range(4000)], minlength=4)
+    sampler = Sampler(Sampling(do_sample=True, seed=1), ())
+    counts = np.bincount([sampler.choose(scores) for _ in range(4000)], minlength=4)
     np.testing.assert_allclose(counts / 4000, [0.5, 0.3, 0.15, 0.05], atol=0.03)
 
 

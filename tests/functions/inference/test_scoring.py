@@ -16,7 +16,7 @@ from contracts.manifest import MANIFEST, BrokenArtefact, Manifest, sealed_files
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier
 from functions.inference.engine import Engine
-from functions.inference.scoring import Scorer, parts, perplexity
+from functions.inference.scoring import Scorer, perplexity, windows
 from tests.fixtures.models.tiny_ngrams import by_hand, drawn, little, log10
 
 MOST = 16
@@ -108,7 +108,7 @@ def test_a_text_longer_than_is_read_at_once_is_scored_whole(tmp_path: Path) -> N
 def test_parts_cover_every_token_once_after_half_a_part_of_others(most: int) -> None:
     for tokens in range(60):
         scored: list[int] = []
-        for start, end in parts(tokens, most):
+        for start, end in windows(tokens, most):
             assert end - start <= most
             new = range(max(len(scored) + 1, start + 1), end)
             assert start == 0 or new[0] - start >= most // 2
@@ -144,7 +144,7 @@ def test_every_wrong_parameter_is_named(engine: Engine) -> None:
 
 def test_an_answer_too_large_is_refused_and_not_cut(engine: Engine) -> None:
     wide = replace(engine, max_inputs=10**6)
-    assert engine.model.most({}) == 39315
+    assert engine.model.max_outputs({}) == 39315
     with pytest.raises(TooLarge, match="at most 39315 inputs"):
         ask(wide, *["late"] * 39316)
     with pytest.raises(TooLarge, match="would pass 6 MB"):

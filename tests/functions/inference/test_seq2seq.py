@@ -57,8 +57,8 @@ def test_each_run_of_the_decoder_reads_one_token(model: Seq2Seq) -> None:
 
 def test_what_the_decoder_looks_at_is_computed_once(model: Seq2Seq) -> None:
     encoding = model.tokenizer.encode("The train")
-    cache = model.decoder.empty(model.look(encoding.ids))
-    _, after = model.decoder.read([1], cache)
+    cache = model.decoder.empty_cache(model.encode(encoding.ids))
+    _, after = model.decoder.run([1], cache)
     assert after.fixed is cache.fixed
     assert not set(after.values) & set(after.fixed)
     shape = after.fixed["past_key_values.1.encoder.key"].shape()
@@ -66,12 +66,12 @@ def test_what_the_decoder_looks_at_is_computed_once(model: Seq2Seq) -> None:
 
 
 def test_the_cache_changes_no_logits(model: Seq2Seq) -> None:
-    fixed = model.look(model.tokenizer.encode("The train").ids)
+    fixed = model.encode(model.tokenizer.encode("The train").ids)
     ids = [1, *model.tokenizer.encode("A station, a switch, a signal: late").ids]
-    cache = model.decoder.empty(fixed)
+    cache = model.decoder.empty_cache(fixed)
     for end in range(1, len(ids) + 1):
-        stepped, cache = model.decoder.read(ids[end - 1 : end], cache)
-        whole, _ = model.decoder.read(ids[:end], model.decoder.empty(fixed))
+        stepped, cache = model.decoder.run(ids[end - 1 : end], cache)
+        whole, _ = model.decoder.run(ids[:end], model.decoder.empty_cache(fixed))
         np.testing.assert_allclose(stepped, whole, atol=1e-4)
 
 
@@ -122,8 +122,8 @@ def test_few_bits_write_nearly_the_same(
 ) -> None:
     small = opened(source, built(source, tmp_path / "cpu", weights_only(bits)))
     ids = model.tokenizer.encode("The train").ids
-    wanted, _ = model.decoder.read([1], model.decoder.empty(model.look(ids)))
-    found, _ = small.decoder.read([1], small.decoder.empty(small.look(ids)))
+    wanted, _ = model.decoder.run([1], model.decoder.empty_cache(model.encode(ids)))
+    found, _ = small.decoder.run([1], small.decoder.empty_cache(small.encode(ids)))
     assert np.corrcoef(wanted, found)[0, 1] > {8: 0.995, 4: 0.9}[bits]
 
 

@@ -219,9 +219,9 @@ def test_scores_in_8_bits_are_the_cosines_of_the_vectors_served(tmp_path: Path) 
 
 def test_the_table_lies_in_the_artefact_once(tmp_path: Path) -> None:
     model = served(trained("lee_fasttext_new.bin"), tmp_path)
-    rows = len(model.words) + model.facts.buckets
+    rows = len(model.words) + model.config.buckets
     size = (tmp_path / "parts/table.bin").stat().st_size
-    whole = struct.calcsize("f") * (rows * model.facts.width + len(model.words))
+    whole = struct.calcsize("f") * (rows * model.config.width + len(model.words))
     assert whole <= size < whole + 2 * 4096
     assert (tmp_path / "parts/model.onnx").stat().st_size < 10_000
 
