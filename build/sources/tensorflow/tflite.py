@@ -5,9 +5,11 @@ tensorflow/compiler/mlir/lite/schema.
 """
 
 import struct
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any
+
+from flatbuffers import number_types as N
+from flatbuffers.table import Table
 
 from build.sources.source import Unusable
 from build.sources.tensorflow.signature import Signature, Tensor
@@ -33,80 +35,36 @@ ENDS = {25: "softmax", 14: "sigmoid"}
 PREFIX = "serving_default_"
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """A table at a place in the file."""
-
-    data: bytes
-    place: int
-
-    @classmethod
-    def root(cls, data: bytes) -> Self:
-        return cls(data, struct.unpack_from("<I", data)[0])
-
-    def _at(self, field: int) -> int:
-        """Where a field's value stands; 0 where it was left out."""
-        entries = self.place - struct.unpack_from("<i", self.data, self.place)[0]
-        entry = 4 + 2 * field
-        if entry >= struct.unpack_from("<H", self.data, entries)[0]:
-            return 0
-        offset: int = struct.unpack_from("<H", self.data, entries + entry)[0]
-        return self.place + offset if offset else 0
-
-    def number(self, field: int, form: str) -> int:
-        at = self._at(field)
-        value: int = struct.unpack_from(form, self.data, at)[0] if at else 0
-        return value
-
-    def _vector(self, field: int) -> tuple[int, int]:
-        """Where a vector's first element stands, and how many it has; texts are vectors of bytes."""
-        at = self._at(field)
-        if not at:
-            return 0, 0
-        start = at + struct.unpack_from("<I", self.data, at)[0]
-        return start + 4, struct.unpack_from("<I", self.data, start)[0]
-
-    def text(self, field: int) -> str:
-        start, count = self._vector(field)
-        return self.data[start : start + count].decode("utf-8", "replace")
-
-    def numbers(self, field: int) -> tuple[int, ...]:
-        start, count = self._vector(field)
-        return struct.unpack_from(f"<{count}i", self.data, start) if count else ()
-
-    def tables(self, field: int) -> list[Self]:
-        start, count = self._vector(field)
-        return [
-            type(self)(self.data, place + struct.unpack_from("<I", self.data, place)[0])
-            for place in range(start, start + 4 * count, 4)
-        ]
-
-
 def read_signature(path: Path) -> Signature:
     """What its first graph takes and answers; raises Unusable."""
     data = path.read_bytes()
     if data[4:8] != IDENTIFIER:
         raise Unusable(f"{path.name} is not a TFLite file; copy it again")
     try:
-        return _signature(_Table.root(data))
-    except (struct.error, LookupError, MemoryError, OverflowError) as error:
+        return _signature(Table(data, struct.unpack_from("<I", data)[0]))
+    except (
+        struct.error,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:  # the last two of flatbuffers
         raise Unusable(f"{path.name} is cut short ({error}); copy it again") from error
 
 
-def _signature(model: _Table) -> Signature:
-    graph = model.tables(2)[0]
-    tensors = [_tensor(table) for table in graph.tables(0)]
-    codes = model.tables(1)
+def _signature(model: Table) -> Signature:
+    graph = _tables(model, 2)[0]
+    tensors = [_tensor(table) for table in _tables(graph, 0)]
+    codes = _tables(model, 1)
     made: dict[int, tuple[int, int]] = {}
-    for operator in graph.tables(3):
-        code = codes[operator.number(0, "<I")]
-        inputs = operator.numbers(1)
+    for operator in _tables(graph, 3):
+        code = codes[_number(operator, 0, N.Uint32Flags)]
+        inputs = _numbers(operator, 1)
         made.update(
-            dict.fromkeys(operator.numbers(2), (_builtin(code), inputs[0] if inputs else -1))
+            dict.fromkeys(_numbers(operator, 2), (_builtin(code), inputs[0] if inputs else -1))
         )
-    outputs = graph.numbers(2)
+    outputs = _numbers(graph, 2)
     return Signature(
-        inputs=tuple(tensors[i] for i in graph.numbers(1)),
+        inputs=tuple(tensors[i] for i in _numbers(graph, 1)),
         outputs=tuple(tensors[i] for i in outputs),
         ends=tuple(_end(i, made) for i in outputs),
         foreign=tuple(sorted({name for code in codes if (name := _foreign(code))})),
@@ -114,29 +72,60 @@ def _signature(model: _Table) -> Signature:
     )
 
 
-def _builtin(code: _Table) -> int:
-    """An operator's number; files from before 2020 have it in one byte."""
-    return max(code.number(0, "<b"), code.number(3, "<i"))
+def _builtin(code: Table) -> int:
+    """Return an operator's number; files from before 2020 have it in one byte."""
+    return max(_number(code, 0, N.Int8Flags), _number(code, 3, N.Int32Flags))
 
 
-def _foreign(code: _Table) -> str:
-    """An operator that ONNX has not, by its name; "" where it may have it."""
+def _foreign(code: Table) -> str:
+    """Return the name of an operator that ONNX lacks, or "" for any other."""
     number = _builtin(code)
-    return (code.text(1) or "custom") if number == CUSTOM else STATE.get(number, "")
+    return (_text(code, 1) or "custom") if number == CUSTOM else STATE.get(number, "")
 
 
-def _tensor(table: _Table) -> Tensor:
-    kind = table.number(1, "<b")
-    shape = table.numbers(7) or table.numbers(0)
+def _tensor(table: Table) -> Tensor:
+    kind = _number(table, 1, N.Int8Flags)
+    # The shape with open sizes, if there are any; the other has 1 in their place.
+    shape = _numbers(table, 7) or _numbers(table, 0)
     return Tensor(
-        name=table.text(3).removeprefix(PREFIX).removesuffix(":0"),
-        kind=KINDS[kind] if kind < len(KINDS) else f"type {kind}",
+        name=_text(table, 3).removeprefix(PREFIX).removesuffix(":0"),
+        kind=KINDS[kind] if 0 <= kind < len(KINDS) else f"type {kind}",
         shape=tuple(max(0, size) for size in shape),
     )
 
 
 def _end(tensor: int, made: dict[int, tuple[int, int]]) -> str:
+    """Return "softmax" or "sigmoid" if such an operator makes the tensor, else ""; dequantization is passed over."""
     operator, source = made.get(tensor, (-1, -1))
     if operator == DEQUANTIZE:
         operator, source = made.get(source, (-1, -1))
     return ENDS.get(operator, "")
+
+
+def _at(table: Table, field: int) -> int:
+    """Return the place of a field's value, from the table's own; 0 if it is left out, which stands for 0 or empty."""
+    return int(table.Offset(4 + 2 * field))
+
+
+def _number(table: Table, field: int, kind: Any) -> int:
+    at = _at(table, field)
+    return int(table.Get(kind, table.Pos + at)) if at else 0
+
+
+def _numbers(table: Table, field: int) -> tuple[int, ...]:
+    at = _at(table, field)
+    return tuple(table.GetVectorAsNumpy(N.Int32Flags, at).tolist()) if at else ()
+
+
+def _text(table: Table, field: int) -> str:
+    at = _at(table, field)
+    return table.String(table.Pos + at).decode("utf-8", "replace") if at else ""
+
+
+def _tables(table: Table, field: int) -> list[Table]:
+    at = _at(table, field)
+    if not at:
+        return []
+    start = table.Vector(at)
+    places = range(start, start + 4 * table.VectorLen(at), 4)
+    return [Table(table.Bytes, table.Indirect(place)) for place in places]

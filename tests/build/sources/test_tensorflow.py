@@ -1,6 +1,7 @@
 """TensorFlow SavedModels and TFLite files as sources: what is read of them without TensorFlow."""
 
 import contextlib
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -209,6 +210,35 @@ def test_spoilt_bytes_are_never_more_than_unusable(tmp_path: Path) -> None:
             path.write_bytes(spoilt)
             with contextlib.suppress(Unusable):
                 reader(path.parent if path.suffix == ".pb" else path)
+
+
+def test_a_saved_model_made_to_mislead_its_reader_is_refused(tmp_path: Path) -> None:
+    path = saved_model(tmp_path / "model") / "saved_model.pb"
+    whole = path.read_bytes()
+    group, length = b"\x0b", b"\xff" * 9 + b"\x01"
+    for hostile in (
+        group * 100_000,  # groups within groups, each of which its reader would descend into
+        b"\x12" + length,  # a message of 2^64 bytes
+        whole.replace(b"scores", b"score\xff"),  # a name that is not UTF-8
+    ):
+        path.write_bytes(hostile)
+        with pytest.raises(Unusable, match="is not a SavedModel, or cut short .*; copy it again"):
+            savedmodel.read_signature(path.parent)
+
+
+def test_nodes_that_read_each_other_in_a_circle_end_in_no_activation(tmp_path: Path) -> None:
+    circle = saved_model(tmp_path / "model", operator="Identity", input_="last:output:0")
+    assert savedmodel.read_signature(circle).ends == ("",)
+
+
+def test_a_tflite_file_made_to_mislead_its_reader_is_refused(tmp_path: Path) -> None:
+    path = lite(tmp_path / "model.tflite")
+    whole = path.read_bytes()
+    shape = struct.pack("<3i", 2, -1, 16)  # a vector: its length, then its sizes
+    assert shape in whole
+    path.write_bytes(whole.replace(shape, struct.pack("<3i", (1 << 31) - 1, -1, 16)))
+    with pytest.raises(Unusable, match="model.tflite is cut short .*; copy it again"):
+        tflite.read_signature(path)
 
 
 def test_a_task_that_a_bare_graph_cannot_do_is_refused(tmp_path: Path) -> None:
