@@ -33,7 +33,7 @@ def fold_constant_shapes(model: Any, place: Path) -> None:
     ]
     derived = _derived(graph, known)
     names = {name for node in shaping for name in (node.input[0], node.output[0])}
-    found = _observe(model, sorted(names | derived), place)
+    found = _observe(model, sorted(names | set(derived)), place)
     for node in shaping:
         wanted, given = (
             [each.shape for each in found[name]] for name in (node.output[0], node.input[0])
@@ -50,17 +50,21 @@ def fold_constant_shapes(model: Any, place: Path) -> None:
     prune(graph)
 
 
-def _derived(graph: Any, known: set[str]) -> set[str]:
-    """What is computed from shapes and constants, and nothing else."""
-    derived: set[str] = set()
+def _derived(graph: Any, known: set[str]) -> list[str]:
+    """Return the tensors computed from shapes and constants alone, in the graph's order.
+
+    In a set they would come in the order of their hashes, which differ from process to process, and so would the bytes
+    of the graph.
+    """
+    derived: list[str] = []
     settled = set(known)
     for node in graph.node:
         if node.op_type == "Constant":
             settled |= set(node.output)
         elif node.op_type == "Shape" or (
-            node.input and set(node.input) <= settled | derived | {""}
+            node.input and set(node.input) <= settled.union(derived, {""})
         ):
-            derived |= set(node.output)
+            derived += node.output
     return derived
 
 
