@@ -66,9 +66,9 @@ def export(model: Path, scratch: Path) -> None:
     from build.families.encoders import prepare
     from build.sources.readers import inspect
 
-    source, mistakes = inspect(model, Task.TEXT_CLASSIFICATION, None)
+    source, problems = inspect(model, Task.TEXT_CLASSIFICATION, None)
     if source is None:
-        raise SystemExit("\n".join(mistakes))
+        raise SystemExit("\n".join(map(str, problems)))
     prepare(source, scratch, print)
     backbone = transformers.AutoModel.from_pretrained(model, local_files_only=True)
     backbone.save_pretrained(scratch / "backbone")

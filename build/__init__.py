@@ -11,10 +11,11 @@ from pathlib import Path
 from build.errors import SourceError
 from build.plan import plan
 from build.sources import remote
-from build.sources.remote import NOT_FETCHED
+from build.sources.remote import not_fetched
 from build.step import Step
 from build.workspace.memory import short_of
 from build.workspace.progress import Progress, Silent
+from contracts.problems import Code, Problem
 from contracts.specs import Deployment, ModelSpec
 
 __all__ = ["Progress", "Silent", "Step", "fetch", "plan", "run"]
@@ -26,29 +27,29 @@ def fetch(deployment: Deployment, out: Path, models: Sequence[str] | None = None
     Raises SourceError with all that is wrong with them, and all that `plan` finds wrong besides.
     """
     wanted = [spec for spec in deployment.models if not models or spec.name in models]
-    mistakes = list(dict.fromkeys(mistake for spec in wanted for mistake in _fetched(spec, out)))
-    if not mistakes:
+    problems = list(dict.fromkeys(problem for spec in wanted for problem in _fetched(spec, out)))
+    if not problems:
         return
     try:
         plan(deployment, out, models)
     except SourceError as error:
         known = {
-            *mistakes,
-            *(f"{spec.name}: {s}: {NOT_FETCHED}" for spec in wanted for s in _elsewhere(spec)),
+            *problems,
+            *(not_fetched(s).within(spec.name) for spec in wanted for s in _elsewhere(spec)),
         }
-        mistakes += [mistake for mistake in error.mistakes if mistake not in known]
-    raise SourceError(mistakes)
+        problems += [problem for problem in error.problems if problem not in known]
+    raise SourceError(problems)
 
 
-def _fetched(spec: ModelSpec, out: Path) -> list[str]:
-    """Bring what a model is made from, and tell what is wrong with that."""
-    mistakes: list[str] = []
+def _fetched(spec: ModelSpec, out: Path) -> list[Problem]:
+    """Bring what a model is made from; return the problems with that."""
+    problems: list[Problem] = []
     for source in _elsewhere(spec):
         try:
             remote.fetch(source, out, pickle=spec.hints.pickle)
         except SourceError as error:
-            mistakes += [f"{spec.name}: {mistake}" for mistake in error.mistakes]
-    return mistakes
+            problems += [problem.within(spec.name) for problem in error.problems]
+    return problems
 
 
 def _elsewhere(spec: ModelSpec) -> list[str]:
@@ -61,7 +62,12 @@ def run(steps: tuple[Step, ...], out: Path, progress: Progress | None = None) ->
     if all(step.current for step in steps):
         return
     todo = [step for step in steps if not (step.current or step.sealed)]
-    if short := [f"{step.name}: {why}" for step in todo if (why := short_of(step.source.weights))]:
+    short = [
+        Problem(code=Code.MEMORY_SHORT, where=step.name, message=why)
+        for step in todo
+        if (why := short_of(step.source.weights))
+    ]
+    if short:
         raise SourceError(short)
     # Threads that wait without spinning leave the machine to the others on it; read once, when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -1,7 +1,7 @@
 """The errors of a build. Each message ends with the next step.
 
 BuildError
-├── SourceError    a source folder or its labelled rows cannot be used; lists every mistake found
+├── SourceError    a source folder or its labelled rows cannot be used; lists every problem
 ├── ExportFailed   the model could not be turned into ONNX
 ├── GateFailed     no candidate answers enough like the original
 ├── EdgeDiffers    the edge copy does not answer like the artefact that it is of
@@ -10,10 +10,12 @@ BuildError
 """
 
 from collections.abc import Sequence
+from typing import Self
 
 from contracts.errors import TurnoutError
+from contracts.problems import Code, Problem, ProblemsFound
 
-MAX_MISTAKES = 10
+MAX_PROBLEMS = 10
 
 
 # The most of another library's message that is told.
@@ -26,17 +28,18 @@ class BuildError(TurnoutError):
     code = "build_failed"
 
 
-class SourceError(BuildError):
+class SourceError(ProblemsFound, BuildError):
     """Source folders or labelled rows cannot be used."""
 
     code = "source_unusable"
 
-    def __init__(self, mistakes: Sequence[str]) -> None:
-        self.mistakes = tuple(mistakes)
-        noun = "mistake" if len(self.mistakes) == 1 else "mistakes"
-        super().__init__(
-            "\n".join([f"{len(self.mistakes)} {noun} in what is to be built:", *mistakes])
-        )
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("sources and rows", problems)
+
+    @classmethod
+    def about(cls, where: object, code: Code, message: str) -> Self:
+        """Return the error of one problem, with the place where it is."""
+        return cls([Problem(code=code, where=str(where), message=message)])
 
 
 class ExportFailed(BuildError):

@@ -11,6 +11,7 @@ from pathlib import Path
 from build.errors import BuildError, ExportFailed, SourceError, one_line
 from build.sources.source import Source, Unusable
 from build.workspace.publish import full
+from contracts.problems import Code, Problem
 
 # How libraries say that they got no memory, where they do not raise MemoryError.
 NO_MEMORY = ("bad_alloc", "bad allocation", "can't allocate memory", "Failed to allocate memory")
@@ -56,16 +57,20 @@ def naming_source(source: Source, folder: Path, doing: Stage) -> Iterator[None]:
     except Exception as error:
         if full(folder, error):
             raise
-        why = f"{place}: {_said(error, doing)}"
-        raise (SourceError([why]) if doing.blames_source else ExportFailed(why)) from error
+        problem = _problem(error, doing).within(place)
+        raise (
+            SourceError([problem]) if doing.blames_source else ExportFailed(str(problem))
+        ) from error
 
 
-def _said(error: Exception, doing: Stage) -> str:
+def _problem(error: Exception, doing: Stage) -> Problem:
     if isinstance(error, Unusable):
-        return "; ".join(map(str, error.args))
+        return Problem(code=error.problems[0].code, message=str(error))
     if isinstance(error, MemoryError) or any(said in str(error) for said in NO_MEMORY):
-        return (
+        message = (
             f"{doing.what} takes more memory than there is; free some, take a larger machine, or give a smaller "
             "max_tokens in its tier's table"
         )
-    return f"{doing.what} failed ({one_line(error)}); {doing.advice}"
+        return Problem(code=Code.MEMORY_SHORT, message=message)
+    message = f"{doing.what} failed ({one_line(error)}); {doing.advice}"
+    return Problem(code=Code.REFERENCE_FAILED, message=message)

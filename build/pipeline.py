@@ -38,6 +38,7 @@ from build.workspace.memory import give_back
 from build.workspace.progress import Progress, Tell, silent
 from build.workspace.publish import publish, work_folder, write_json
 from contracts.errors import ModelFailed
+from contracts.problems import Code
 from contracts.tasks import Tier
 from functions.inference.session import threads_of
 
@@ -78,12 +79,11 @@ def original_stage(work: Workspace) -> Workspace:
             try:
                 return work.family.original(step.source, step.rows, work.prepared, work.tell)
             except ModelFailed as error:
-                raise SourceError(
-                    [
-                        f"{step.name}: the original answers with numbers that are not finite; "
-                        "look for NaN in its weights and save it again"
-                    ]
-                ) from error
+                message = (
+                    "the original answers with numbers that are not finite; look for NaN in its weights and save it "
+                    "again"
+                )
+                raise SourceError.about(step.name, Code.WEIGHTS_NOT_FINITE, message) from error
 
     found = work.cache.value(asked, "original", rows=step.rows_digest, **work.step.made_from)
     return replace(work, original=tuple(tuple(outputs) for outputs in found))

@@ -13,6 +13,7 @@ from build.sources.readers import inspect
 from build.sources.remote import located
 from build.step import REVISION, Step
 from contracts.manifest import BrokenArtefact, file_sha256, read_manifest, verify
+from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Tier
 
@@ -20,10 +21,13 @@ from contracts.tasks import Tier
 def plan(
     deployment: Deployment, out: Path, models: Sequence[str] | None = None
 ) -> tuple[Step, ...]:
-    """The steps of the models named, all when none is; raises SourceError with every mistake found."""
+    """The steps of the models named, all when none is; raises SourceError with every problem found."""
     known = [spec.name for spec in deployment.models]
-    mistakes = [
-        f"no model named {name} in the file; it has {', '.join(known)}"
+    problems = [
+        Problem(
+            code=Code.MODEL_UNKNOWN,
+            message=f"no model named {name} in the file; it has {', '.join(known)}",
+        )
         for name in models or ()
         if name not in known
     ]
@@ -34,27 +38,28 @@ def plan(
         for tier, tier_spec in spec.tiers.items():
             step, found = _step(spec, tier, tier_spec, out)
             steps += [step] if step else []
-            mistakes += [mistake for mistake in found if mistake not in mistakes]
-    if mistakes:
-        raise SourceError(mistakes)
+            problems += [problem for problem in found if problem not in problems]
+    if problems:
+        raise SourceError(problems)
     return tuple(steps)
 
 
 def _step(
     spec: ModelSpec, tier: Tier, tier_spec: CpuSpec | GpuSpec, out: Path
-) -> tuple[Step | None, list[str]]:
+) -> tuple[Step | None, list[Problem]]:
     folder = spec.source
     if isinstance(tier_spec, GpuSpec) and tier_spec.source:
         folder = tier_spec.source
     here, origin, problem = located(folder, out, pickle=spec.hints.pickle)
-    if here is None:
-        _, wrong = read_rows(spec.eval, spec.task, None)
-        return None, [f"{spec.name}: {mistake}" for mistake in (problem, *wrong)]
-    source, mistakes = inspect(here, spec.task, tier_spec.max_tokens, spec.hints)
-    rows, wrong = read_rows(spec.eval, spec.task, source.labels if source else None)
-    mistakes = [f"{spec.name}: {m}" for m in (*_within(out, here), *mistakes, *wrong)]
-    if source is None or mistakes:
-        return None, mistakes
+    if here is None or problem:
+        found = [problem] if problem else []
+        found += read_rows(spec.eval, spec.task, None)[1]
+        return None, [each.within(spec.name) for each in found]
+    source, found = inspect(here, spec.task, tier_spec.max_tokens, spec.hints)
+    rows, of_rows = read_rows(spec.eval, spec.task, source.labels if source else None)
+    problems = [each.within(spec.name) for each in (*_within(out, here), *found, *of_rows)]
+    if source is None or problems:
+        return None, problems
     on_cpu = tier_spec if isinstance(tier_spec, CpuSpec) else None
     step = Step(
         model=spec.name,
@@ -75,14 +80,15 @@ def _step(
     return _explained(step, out), []
 
 
-def _within(out: Path, source: Path) -> list[str]:
-    """A mistake where what is built would be taken for a part of what it is built from."""
+def _within(out: Path, source: Path) -> list[Problem]:
+    """Return a problem where what is built would be taken for a part of what it is built from."""
     if not (source.is_dir() and out.resolve().is_relative_to(source.resolve())):
         return []
-    return [
-        f"{source}: what is built goes to {out}, which lies in it, so that each build would change its own source; "
+    message = (
+        f"what is built goes to {out}, which lies in it, so that each build would change its own source; "
         "name a folder elsewhere with --out"
-    ]
+    )
+    return [Problem(code=Code.SETTING_INVALID, where=str(source), message=message)]
 
 
 def _explained(step: Step, out: Path) -> Step:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from contracts.errors import TurnoutError
+from contracts.problems import Code
 from contracts.tasks import Task, Tier
 
 MANIFEST = "manifest.json"
@@ -21,7 +22,7 @@ VERSION_CHARS = 12
 class BrokenArtefact(TurnoutError):
     """A sealed folder does not hold what its manifest says."""
 
-    code = "artefact_broken"
+    code = Code.ARTEFACT_BROKEN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from contracts.errors import TurnoutError
 from contracts.limits import LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S
 from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
+from contracts.problems import Code, Problem, ProblemsFound
 from contracts.specs import (
     CpuSpec,
     Deployment,
@@ -34,28 +34,10 @@ GATE_KEYS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConfigProblem:
-    """One problem: where it is, what is wrong, what to write instead."""
-
-    key: str
-    detail: str
-    fix: str
-
-    def __str__(self) -> str:
-        return f"{self.key}: {self.detail}; {self.fix}"
-
-
-class ConfigError(TurnoutError):
+class ConfigError(ProblemsFound):
     """`models.toml` cannot be used; `problems` has all of its problems."""
 
     code = "config_invalid"
-
-    def __init__(self, path: Path, problems: list[ConfigProblem]) -> None:
-        self.path, self.problems = path, tuple(problems)
-        noun = "problem" if len(problems) == 1 else "problems"
-        lines = [f"{path}: {len(problems)} {noun}", *(f"  {problem}" for problem in problems)]
-        super().__init__("\n".join(lines))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +148,10 @@ THROTTLE_KEYS = {"rate": _between(1, 10_000), "burst": _between(1, 5_000)}
 class _Reader:
     """Takes tables apart and collects what is wrong with them."""
 
-    problems: list[ConfigProblem] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
 
-    def wrong(self, key: str, detail: str, fix: str) -> None:
-        self.problems.append(ConfigProblem(key=key, detail=detail, fix=fix))
+    def refuse(self, key: str, detail: str, fix: str, code: Code = Code.SETTING_INVALID) -> None:
+        self.problems.append(Problem(code=code, where=key, message=f"{detail}; {fix}"))
 
     def take(
         self, at: str, table: Mapping[str, Any], kinds: Mapping[str, _Kind], *required: str
@@ -179,27 +161,31 @@ class _Reader:
         for key, value in table.items():
             here = f"{at}.{key}" if at else key
             if key not in kinds:
-                self.wrong(here, "unknown key", _nearest(key, kinds))
+                self.refuse(here, "unknown key", _nearest(key, kinds), Code.SETTING_UNKNOWN)
             elif not kinds[key].accepts(value):
-                self.wrong(here, f"{_told(value)} does not fit", f"write {kinds[key].name}")
+                self.refuse(here, f"{_told(value)} does not fit", f"write {kinds[key].name}")
             else:
                 taken[key] = kinds[key].take(value)
         for key in required:
             if key not in table:
-                self.wrong(f"{at}.{key}", "is missing", f"add {key} = {kinds[key].name}")
+                fix = f"add {key} = {kinds[key].name}"
+                self.refuse(f"{at}.{key}", "is missing", fix, Code.SETTING_MISSING)
         return taken
 
     def model(self, name: str, table: Any, base: Path) -> ModelSpec | None:
         at = f"models.{name}"
         before = len(self.problems)
         if not (kind := _name(MAX_MODEL_CHARS)).accepts(name):
-            self.wrong(at, f"{name!r} cannot be part of a URL and of AWS names", f"use {kind.name}")
+            self.refuse(
+                at, f"{name!r} cannot be part of a URL and of AWS names", f"use {kind.name}"
+            )
         if not isinstance(table, dict):
-            self.wrong(at, "is not a table", f"write [{at}]")
+            self.refuse(at, "is not a table", f"write [{at}]")
             return None
         taken = self.take(at, table, MODEL_KEYS, "source", "task", "eval")
         if "cpu" not in table and "gpu" not in table:
-            self.wrong(at, "no tier", 'add cpu = {} or gpu = { instance = "ml.g6.xlarge" }')
+            fix = 'add cpu = {} or gpu = { instance = "ml.g6.xlarge" }'
+            self.refuse(at, "no tier", fix, Code.SETTING_MISSING)
         cpu = self.take(f"{at}.cpu", taken["cpu"], CPU_KEYS) if "cpu" in taken else None
         gpu = self.take(f"{at}.gpu", taken["gpu"], GPU_KEYS, "instance") if "gpu" in taken else None
         gate = self.gate(f"{at}.gate", taken.get("gate", {}), taken.get("task"))
@@ -232,7 +218,7 @@ class _Reader:
 
     def edge(self, at: str, cpu: dict[str, Any] | None) -> None:
         if cpu is None:
-            self.wrong(at, "there is no CPU tier to copy", "add cpu = {} or remove it")
+            self.refuse(at, "there is no CPU tier to copy", "add cpu = {} or remove it")
 
 
 def _told(value: object) -> str:
@@ -262,7 +248,7 @@ def read_models_toml(path: Path) -> Deployment:
     throttle = reader.take("deployment.throttle", top.pop("throttle", {}), THROTTLE_KEYS)
     named = tables.get("models", {})
     if not named and document.get("models", {}) == {}:
-        reader.wrong("models", "no model", "add a table [models.my-model]")
+        reader.refuse("models", "no model", "add a table [models.my-model]", Code.SETTING_MISSING)
     models = [reader.model(name, table, path.parent) for name, table in named.items()]
     if reader.problems:
         raise ConfigError(path, reader.problems)
@@ -275,23 +261,26 @@ def _parse(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
-        detail, fix = _unread(error)
-        problem = ConfigProblem(key="file", detail=detail, fix=fix)
-        raise ConfigError(path, [problem]) from error
+        raise ConfigError(path, [_unread(error)]) from error
 
 
-def _unread(error: Exception) -> tuple[str, str]:
-    """What is wrong with a file that gives no document, and what to do about it."""
+def _unread(error: Exception) -> Problem:
+    """Return the problem of a file that is no TOML document."""
+    code = Code.FILE_DAMAGED
     match error:
         case FileNotFoundError():
-            return "not found", "create it, or name another with --config"
+            code, message = Code.FILE_MISSING, "not found; create it, or name another with --config"
         case OSError():
-            return f"cannot be read: {error.strerror}", "allow that, or name another with --config"
+            code = Code.FILE_MISSING
+            message = f"cannot be read: {error.strerror}; allow that, or name another with --config"
         case UnicodeDecodeError():
-            return str(error), "save it as UTF-8 text"
+            message = f"{error}; save it as UTF-8 text"
         case tomllib.TOMLDecodeError():
-            return f"not TOML: {error}", "correct that line"
+            message = f"not TOML: {error}; correct that line"
         case RecursionError():
-            return "nested too deeply", "write tables of plain values, as the README shows"
-    # Python reads whole numbers of no more digits than `sys.get_int_max_str_digits` says.
-    return LONG_NUMBER, "write a shorter one"
+            message = "nested too deeply; write tables of plain values, as the README shows"
+        case (
+            _
+        ):  # Python reads whole numbers of no more digits than `sys.get_int_max_str_digits` says.
+            message = f"{LONG_NUMBER}; write a shorter one"
+    return Problem(code=code, where="file", message=message)

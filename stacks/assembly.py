@@ -9,6 +9,7 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
 from contracts.names import model_stack, router_stack
+from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, Deployment, GpuSpec
 from contracts.tasks import Tier
 from stacks.costs import UnknownInstance, find_instance
@@ -34,10 +35,10 @@ class Inputs:
 
 def make_app(inputs: Inputs, **options: Any) -> cdk.App:
     """The CDK app with every stack, checked by cdk-nag at synthesis; raises StackError."""
-    artefacts, mistakes = read_artefacts(inputs.deployment, inputs.out)
-    mistakes += check(inputs.deployment)
-    if mistakes:
-        raise StackError(mistakes)
+    artefacts, problems = read_artefacts(inputs.deployment, inputs.out)
+    problems += check(inputs.deployment)
+    if problems:
+        raise StackError(problems)
     app = cdk.App(**options)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     add_stacks(app, inputs, artefacts)
@@ -45,20 +46,26 @@ def make_app(inputs: Inputs, **options: Any) -> cdk.App:
     return app
 
 
-def check(deployment: Deployment) -> list[str]:
+def check(deployment: Deployment) -> list[Problem]:
     """What AWS would refuse, found before anything is asked of it."""
-    mistakes = []
+    problems = []
     if deployment.region not in regions():
-        mistakes.append(
-            f"deployment.region: {deployment.region} is not one that the image table covers: {', '.join(regions())}"
+        message = (
+            f"{deployment.region} is not one that the image table covers: {', '.join(regions())}"
+        )
+        problems.append(
+            Problem(code=Code.SETTING_INVALID, where="deployment.region", message=message)
         )
     for model in deployment.models:
         if model.gpu:
             try:
                 find_instance(model.gpu.instance)
             except UnknownInstance as error:
-                mistakes.append(f"models.{model.name}.gpu.instance: {error}")
-    return mistakes
+                where = f"models.{model.name}.gpu.instance"
+                problems.append(
+                    Problem(code=Code.INSTANCE_UNKNOWN, where=where, message=str(error))
+                )
+    return problems
 
 
 def add_stacks(app: cdk.App, inputs: Inputs, artefacts: Artefacts) -> None:

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from contracts.errors import TurnoutError
+from contracts.problems import Code
 
 HOURS_PER_MONTH = 730
 PRICES = Path(__file__).with_name("prices.json")
@@ -14,7 +15,7 @@ PRICES = Path(__file__).with_name("prices.json")
 class UnknownInstance(TurnoutError):
     """The price table does not have the instance type."""
 
-    code = "instance_unknown"
+    code = Code.INSTANCE_UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,16 +2,13 @@
 
 from collections.abc import Sequence
 
-from contracts.errors import TurnoutError
+from contracts.problems import Problem, ProblemsFound
 
 
-class StackError(TurnoutError):
-    """The deployment cannot be synthesised; lists every reason, each with what to do."""
+class StackError(ProblemsFound):
+    """The deployment cannot be synthesised; lists every problem."""
 
     code = "stacks_invalid"
 
-    def __init__(self, reasons: Sequence[str]) -> None:
-        self.reasons = tuple(reasons)
-        super().__init__(
-            "\n".join(["the stacks cannot be synthesised:", *(f"  {r}" for r in reasons)])
-        )
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("the stacks cannot be synthesised", problems)

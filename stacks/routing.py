@@ -5,6 +5,7 @@ from pathlib import Path
 
 from contracts.manifest import BrokenArtefact, Manifest, verify
 from contracts.names import ALIAS, model_stack, registry_table
+from contracts.problems import Code, Problem
 from contracts.routes import Route, Routes, Target
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Tier
@@ -12,23 +13,24 @@ from contracts.tasks import Tier
 Artefacts = Mapping[tuple[str, Tier], Manifest]
 
 
-def read_artefacts(deployment: Deployment, out: Path) -> tuple[Artefacts, list[str]]:
-    """The manifests of all that is deployed, every sealed byte checked, and what is wrong with them."""
+def read_artefacts(deployment: Deployment, out: Path) -> tuple[Artefacts, list[Problem]]:
+    """The manifests of all that is deployed, every sealed byte checked, and their problems."""
     found: dict[tuple[str, Tier], Manifest] = {}
-    mistakes: list[str] = []
+    problems: list[Problem] = []
     for model in deployment.models:
         for tier in model.tiers:
             folder = out / model.name / tier
             if not folder.exists():
-                mistakes.append(
-                    f"{model.name} has no artefact for its {tier} tier in {out}; run `turnout build`"
+                message = f"has no artefact for its {tier} tier in {out}; run `turnout build`"
+                problems.append(
+                    Problem(code=Code.ARTEFACT_MISSING, where=model.name, message=message)
                 )
                 continue
             try:
                 found[model.name, tier] = verify(folder)
             except BrokenArtefact as error:
-                mistakes.append(str(error))
-    return found, mistakes
+                problems.append(Problem(code=Code.ARTEFACT_BROKEN, message=str(error)))
+    return found, problems
 
 
 def make_routes(

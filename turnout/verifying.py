@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from contracts.errors import TurnoutError
+from contracts.problems import Code
 from contracts.tasks import Tier
 
 SHOWN = 3
@@ -19,7 +20,7 @@ EDGE = "edge"
 class NothingToVerify(TurnoutError):
     """No artefact is where one was looked for."""
 
-    code = "artefact_missing"
+    code = Code.ARTEFACT_MISSING
 
 
 def artefacts(out: Path, models: Sequence[str] | None) -> dict[str, Path]:

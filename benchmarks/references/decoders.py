@@ -122,9 +122,9 @@ def measured(folder: Path, ids: Sequence[int], first: Any) -> tuple[Row, Any]:
 
 
 def main(file: Path, work: Path, text: Path, count: int) -> None:
-    source, mistakes = inspect(file, Task.TEXT_GENERATION, None)
+    source, problems = inspect(file, Task.TEXT_GENERATION, None)
     if source is None:
-        raise SystemExit("\n".join(mistakes))
+        raise SystemExit("\n".join(map(str, problems)))
     made = list(candidates(CAUSAL, source, work))
     tokenizer = plain_tokenizer(made[0][1] / "tokenizer.json")
     prompts = [tokenizer.encode(prompt).ids for prompt in PROMPTS]

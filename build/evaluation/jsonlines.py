@@ -4,31 +4,37 @@ import json
 from pathlib import Path
 from typing import Any
 
+from contracts.problems import Code, Problem
+
 
 class Wrong(Exception):
-    """One thing that is wrong with a line."""
+    """One problem of a line."""
+
+    def __init__(self, message: str, code: Code = Code.ROWS_INVALID) -> None:
+        super().__init__(message)
+        self.code = code
 
 
-def lines_of(path: Path) -> tuple[list[str], str]:
-    """The lines of a file, and what is wrong with it as a whole: empty where nothing is."""
+def lines_of(path: Path) -> tuple[list[str], Problem | None]:
+    """Return the lines of a file, and the problem of the file as a whole if it has one."""
     if not path.is_file():
-        return [], "not found; give rows as JSON lines under `eval`"
+        message = "not found; give rows as JSON lines under `eval`"
+        return [], Problem(code=Code.ROWS_MISSING, message=message)
     try:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
-        return [], f"not UTF-8 text at byte {error.start}; save it as UTF-8"
+        message = f"not UTF-8 text at byte {error.start}; save it as UTF-8"
+        return [], Problem(code=Code.ROWS_INVALID, message=message)
     except OSError as error:
-        return (
-            [],
-            f"cannot be read: {error.strerror}; see that it may be, or name another under `eval`",
-        )
+        message = f"cannot be read: {error.strerror}; allow that, or name another under `eval`"
+        return [], Problem(code=Code.ROWS_MISSING, message=message)
     if _is_array(text):
-        return (
-            [],
-            "is one JSON array; write each of its objects on a line of its own, without [ and ]",
+        message = (
+            "is one JSON array; write each of its objects on a line of its own, without [ and ]"
         )
+        return [], Problem(code=Code.ROWS_INVALID, message=message)
     # Not `splitlines`: JSON leaves characters within texts as they are that Python takes for ends of lines.
-    return text.split("\n"), ""
+    return text.split("\n"), None
 
 
 def object_of(line: str) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from build.errors import MAX_MISTAKES
+from build.errors import MAX_PROBLEMS
 from build.evaluation.jsonlines import Wrong, lines_of, object_of
 from contracts.prediction import PredictRequest
+from contracts.problems import Code, Problem
 from contracts.tasks import Task
 
 # What a model that writes is asked for on each row.
@@ -28,53 +29,55 @@ class Row:
 Labels = Sequence[str] | None
 
 
-def read_rows(path: Path, task: Task, labels: Labels) -> tuple[tuple[Row, ...], list[str]]:
+def read_rows(path: Path, task: Task, labels: Labels) -> tuple[tuple[Row, ...], list[Problem]]:
     """The rows, and what is wrong with the file, line by line. `labels` are those the model knows; None: not known."""
     lines, unread = lines_of(path)
     if unread:
-        return (), [f"{path}: {unread}"]
+        return (), [unread.within(path)]
     rows: list[Row] = []
-    mistakes: list[str] = []
+    problems: list[Problem] = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
             rows.append(FORMS[task](object_of(line), labels))
         except Wrong as wrong:
-            mistakes.append(f"{path}:{number}: {wrong}")
-    whole = _whole(path, rows, task, wrong=len(mistakes))
-    if len(mistakes) > MAX_MISTAKES:
-        mistakes[MAX_MISTAKES:] = [
-            f"{path}: and {len(mistakes) - MAX_MISTAKES} more lines like these"
-        ]
-    return tuple(rows), [*mistakes, *whole]
+            problems.append(Problem(code=wrong.code, where=f"{path}:{number}", message=str(wrong)))
+    whole = [problem.within(path) for problem in _whole(rows, task, wrong=len(problems))]
+    if len(problems) > MAX_PROBLEMS:
+        more = f"and {len(problems) - MAX_PROBLEMS} more lines like these"
+        problems[MAX_PROBLEMS:] = [Problem(code=Code.ROWS_INVALID, where=str(path), message=more)]
+    return tuple(rows), [*problems, *whole]
 
 
-def _whole(path: Path, rows: Sequence[Row], task: Task, *, wrong: int) -> list[str]:
+def _whole(rows: Sequence[Row], task: Task, *, wrong: int) -> list[Problem]:
     """What is wrong with the file as a whole, as far as the other lines tell that where some are wrong."""
     if not rows and not wrong:
-        return [f"{path}: has no rows; write one JSON object a line, such as {EXAMPLES[task]}"]
+        message = f"has no rows; write one JSON object a line, such as {EXAMPLES[task]}"
+        return [Problem(code=Code.ROWS_MISSING, message=message)]
     scored = task in (Task.FEATURE_EXTRACTION, Task.WORD_VECTORS)
     labelled = sum(row.answer is not None for row in rows)
     if 0 < labelled < len(rows):
-        return [
-            f"{path}: {labelled} of {len(rows)} {'other ' * bool(wrong)}rows have a "
+        message = (
+            f"{labelled} of {len(rows)} {'other ' * bool(wrong)}rows have a "
             f"{'score' if scored else 'right answer'}; give it to all of them, or to "
             "none and the original's own answers are the reference"
-        ]
+        )
+        return [Problem(code=Code.ROWS_INVALID, message=message)]
     if labelled and not wrong and task is Task.FEATURE_EXTRACTION:
-        return _all_alike(path, rows)
+        return _all_alike(rows)
     return []
 
 
-def _all_alike(path: Path, rows: Sequence[Row]) -> list[str]:
-    """A mistake where the scores rank nothing."""
+def _all_alike(rows: Sequence[Row]) -> list[Problem]:
+    """Return a problem where the scores rank nothing."""
     if len({row.answer for row in rows}) > 1:
         return []
-    return [
-        f"{path}: every score is {rows[0].answer:g}, which ranks nothing; give pairs that are more alike and "
-        "less, or leave the scores out"
-    ]
+    message = (
+        f"every score is {rows[0].answer:g}, which ranks nothing; give pairs that are more alike and less, or leave "
+        "the scores out"
+    )
+    return [Problem(code=Code.ROWS_INVALID, message=message)]
 
 
 def _text(row: dict[str, Any], key: str = "text") -> str:
@@ -90,7 +93,8 @@ def _known(label: object, labels: Labels) -> str:
     if not isinstance(label, str):
         raise Wrong(f'"label" is {label!r}, not a text')
     if labels is not None and label not in labels:
-        raise Wrong(f"the model does not know the label {label!r}; it knows {', '.join(labels)}")
+        message = f"the model does not know the label {label!r}; it knows {', '.join(labels)}"
+        raise Wrong(message, Code.LABELS_MISMATCH)
     return label
 
 

@@ -18,7 +18,7 @@ def prepare(path: Path, graph: Path, tokenizer: Path) -> None:
     try:
         model = parser.read(path)
     except Unusable as error:
-        raise SourceError([f"{path}: {mistake}" for mistake in error.args]) from error
+        raise SourceError([p.within(path) for p in error.problems]) from error
     onnx.save(graph_of(model), graph)
     tokenizer_of(model.words).save(str(tokenizer))
 

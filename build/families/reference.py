@@ -25,6 +25,7 @@ from build.workspace.progress import Tell, counted, silent
 from build.workspace.quiet import quiet
 from contracts.manifest import Manifest
 from contracts.prediction import PredictRequest
+from contracts.problems import Code
 from contracts.tasks import Task, Tier
 from functions.inference.encoder import Encoder, Forward
 from functions.inference.session import open_session
@@ -65,7 +66,7 @@ def _checked(forward: Forward, source: Source) -> Forward:
             check_axes(source.task, numbers.shape, rank)
             check_labels(source.task, numbers.shape[-1], source.labels)
         except Unusable as error:
-            raise SourceError([f"{source.file}: {mistake}" for mistake in error.args]) from error
+            raise SourceError([p.within(source.file) for p in error.problems]) from error
         return numbers
 
     return ask
@@ -250,9 +251,9 @@ def _check_tokens(source: Source, original: Encoder, requests: Sequence[PredictR
         one = theirs(text, truncation=True, max_length=source.max_tokens)["input_ids"]
         other = original.tokenizer.encode(text).ids
         if one != other:
-            raise SourceError(
-                [
-                    f"{source.folder}: tokenizer.json makes other tokens of {text[:40]!r} than what "
-                    "tokenizer_config.json describes; save the tokenizer again from the one you trained with"
-                ]
+            raise SourceError.about(
+                source.folder,
+                Code.TOKENIZER_MISMATCH,
+                f"tokenizer.json makes other tokens of {text[:40]!r} than what tokenizer_config.json describes; "
+                "save the tokenizer again from the one you trained with",
             )

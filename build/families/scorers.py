@@ -37,6 +37,7 @@ from build.sources.source import Source
 from build.workspace.progress import Tell, counted, silent
 from build.workspace.quiet import quiet
 from contracts.prediction import PredictRequest
+from contracts.problems import Code, Problem
 from contracts.tasks import Tier
 from functions.inference.encoder import Forward
 from functions.inference.generation import plain_tokenizer
@@ -136,7 +137,8 @@ def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -
     tokenizer = plain_tokenizer(prepared / TOKENIZER)
     texts = [tokenizer.encode(str(row.request.inputs[0])).ids for row in rows]
     if all(len(ids) < 2 for ids in texts):
-        raise SourceError(["no row has two tokens, so there is nothing to score; give longer rows"])
+        message = "no row has two tokens, so there is nothing to score; give longer rows"
+        raise SourceError([Problem(code=Code.ROWS_INVALID, message=message)])
     scorer = Scorer(
         tokenizer=tokenizer,
         forward=forward_of(source, prepared, texts),
@@ -218,18 +220,18 @@ def _log_probabilities(
 ) -> Any:
     """Those of each token but the first; raises SourceError for what are no logits."""
     if logits.ndim != 3 or logits.shape[:2] != ids.shape:
-        raise SourceError(
-            [
-                f"{source.file}: answers {list(logits.shape)} for tokens {list(ids.shape)}, not logits "
-                "[batch, tokens, vocabulary]; turn its axes where it is saved"
-            ]
+        raise SourceError.about(
+            source.file,
+            Code.OUTPUTS_UNSUPPORTED,
+            f"answers {list(logits.shape)} for tokens {list(ids.shape)}, not logits [batch, tokens, vocabulary]; "
+            "turn its axes where it is saved",
         )
     wide = logits[0, :-1].astype(np.float64)
     if (wide >= 0).all() and (np.abs(wide.sum(axis=-1) - 1) < NEAR_ONE).all():
-        raise SourceError(
-            [
-                f"{source.file}: answers with probabilities; save it without its softmax, or with log_softmax"
-            ]
+        raise SourceError.about(
+            source.file,
+            Code.OUTPUTS_UNSUPPORTED,
+            "answers with probabilities; save it without its softmax, or with log_softmax",
         )
     highest = wide.max(axis=-1, keepdims=True)
     totals = np.log(np.exp(wide - highest).sum(axis=-1)) + highest[:, 0]

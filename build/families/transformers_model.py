@@ -9,6 +9,7 @@ from typing import Any
 
 from build.errors import SourceError, some_of
 from build.workspace.quiet import quiet
+from contracts.problems import Code, Problem
 
 # Names that are told of many.
 TOLD = 3
@@ -24,20 +25,26 @@ def load(auto: Any, folder: Path, *, unused: tuple[str, ...] = ()) -> Any:
         model, seen = auto.from_pretrained(folder, local_files_only=True, output_loading_info=True)
     missing = [name for name in sorted(seen["missing_keys"]) if not name.startswith(unused)]
     surplus = _of_layers(sorted(seen["unexpected_keys"]), model)
-    mistakes = []
+    problems = []
     if missing:
-        mistakes.append(
-            f"{folder}: its weights lack {some_of(missing, TOLD)}, which {type(model).__name__} has; save the model "
-            "again, or correct `architectures` in config.json"
+        message = (
+            f"its weights lack {some_of(missing, TOLD)}, which {type(model).__name__} has; save the model again, or "
+            "correct `architectures` in config.json"
         )
+        problems.append(_incomplete(folder, message))
     if surplus:
-        mistakes.append(
-            f"{folder}: its weights have {some_of(surplus, TOLD)}, which config.json leaves no place for; correct its "
-            "number of layers, or save the model again"
+        message = (
+            f"its weights have {some_of(surplus, TOLD)}, which config.json leaves no place for; correct its number of "
+            "layers, or save the model again"
         )
-    if mistakes:
-        raise SourceError(mistakes)
+        problems.append(_incomplete(folder, message))
+    if problems:
+        raise SourceError(problems)
     return model.eval().float()
+
+
+def _incomplete(folder: Path, message: str) -> Problem:
+    return Problem(code=Code.WEIGHTS_INCOMPLETE, where=str(folder), message=message)
 
 
 def _of_layers(names: list[str], model: Any) -> list[str]:

@@ -22,6 +22,7 @@ from build.sources.vectors.source import load
 from build.sources.vectors.table import Floats, Vectors
 from build.workspace.progress import Tell, silent
 from contracts.prediction import PredictRequest
+from contracts.problems import Code
 from contracts.tasks import Tier
 from functions.inference.words import CONFIG, WORDS, VectorConfig, WordVectors
 
@@ -36,7 +37,7 @@ def prepare(source: Source, folder: Path, tell: Tell) -> None:
     try:
         vectors = load(source.file)
     except Unusable as error:
-        raise SourceError([f"{source.file}: {mistake}" for mistake in error.args]) from error
+        raise SourceError([p.within(source.file) for p in error.problems]) from error
     np.save(folder / VECTORS, vectors.table)
     (folder / WORDS).write_text("\n".join(vectors.words), "utf-8", newline="")
     (folder / CONFIG).write_text(json.dumps(asdict(_config(vectors))) + "\n", "utf-8")
@@ -85,9 +86,8 @@ def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -
     request = PredictRequest(inputs=tuple(asked), parameters=rows[0].request.parameters)
     found = dict(zip(asked, open_reference(prepared).outputs(request), strict=True))
     if not any(output["found"] for output in found.values()):
-        raise SourceError(
-            [f"{source.file}: has none of the words under `eval`; give words that it has"]
-        )
+        message = "has none of the words under `eval`; give words that it has"
+        raise SourceError.about(source.file, Code.ROWS_INVALID, message)
     return [[found[word] for word in row.request.inputs] for row in rows]
 
 

@@ -10,6 +10,7 @@ from onnx import TensorProto, numpy_helper
 
 from build.errors import SourceError
 from build.graph.edit import every_constant, every_node
+from contracts.problems import Code
 
 # Floats by the whole numbers that have their bits, and infinity's; all above those are NaN.
 BITS: dict[int, tuple[type[np.unsignedinteger[Any]], int]] = {
@@ -34,9 +35,8 @@ def check_finite(graph: Any, path: Path) -> None:
         what = _wrong(tensor)
         if what == "NaN" or (what and weighs and not _is_mask(tensor)):
             by = f", which {node.name or node.op_type} reads," if node is not None else ""
-            raise SourceError(
-                [f"{path}: {name}{by} holds {what}; look where it came from and save it again"]
-            )
+            message = f"{name}{by} holds {what}; look where it came from and save it again"
+            raise SourceError.about(path, Code.WEIGHTS_NOT_FINITE, message)
 
 
 def _readers(graph: Any) -> dict[str, Any]:

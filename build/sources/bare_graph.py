@@ -7,6 +7,7 @@ from typing import Any
 from build.sources.huggingface.tokenizer import vocabulary
 from build.sources.huggingface.weights import read_json
 from build.sources.source import Unusable
+from contracts.problems import Code, Problem
 from contracts.specs import Hints
 from contracts.tasks import Task
 from functions.inference.tokens import INPUTS
@@ -34,22 +35,26 @@ PADDING = ("[PAD]", "<pad>", "<PAD>")
 def check_task(task: Task, kind: str) -> None:
     if task not in TASKS:
         raise Unusable(
-            f"{task} cannot be built from {kind}; save the model as a Hugging Face folder"
+            Code.TASK_UNSUPPORTED,
+            f"{task} cannot be built from {kind}; save the model as a Hugging Face folder",
         )
 
 
-def missing_hints(task: Task, tokenizer: Path | None, hints: Hints, limit: int | None) -> list[str]:
-    """What is said neither by the graph nor by `models.toml`."""
-    mistakes = []
+def missing_hints(
+    task: Task, tokenizer: Path | None, hints: Hints, limit: int | None
+) -> list[Problem]:
+    """Return a problem for each fact that neither the graph nor `models.toml` states."""
+    problems = []
     if tokenizer is None or not tokenizer.is_file():
-        mistakes.append("a bare graph has no tokenizer; name a tokenizer.json as `tokenizer`")
+        message = "a bare graph has no tokenizer; name a tokenizer.json as `tokenizer`"
+        problems.append(Problem(code=Code.TOKENIZER_MISSING, message=message))
     if TASKS[task] == "labels" and not hints.labels:
-        mistakes.append("a bare graph has no labels; give `labels`, in the order of its outputs")
+        message = "a bare graph has no labels; give `labels`, in the order of its outputs"
+        problems.append(Problem(code=Code.LABELS_MISSING, message=message))
     if limit is None:
-        mistakes.append(
-            "a bare graph does not say how many tokens it reads; give max_tokens in its tier's table"
-        )
-    return mistakes
+        message = "a bare graph does not say how many tokens it reads; give max_tokens in its tier's table"
+        problems.append(Problem(code=Code.LENGTH_MISSING, message=message))
+    return problems
 
 
 def check_inputs(
@@ -59,8 +64,9 @@ def check_inputs(
     meant = said or names
     if len(meant) != len(names) or not set(meant) <= set(known) or len(set(meant)) < len(meant):
         raise Unusable(
+            Code.INPUTS_UNSUPPORTED,
             f"its inputs are {', '.join(names)}; say what they are, in this order, as `inputs`, "
-            f"each one of {', '.join(known)}"
+            f"each one of {', '.join(known)}",
         )
 
 
@@ -72,16 +78,21 @@ def sizes(shapes: Sequence[Sequence[int]]) -> tuple[bool, int]:
     if any(len(shape) != 2 for shape in shapes):
         axes = " and ".join(str(list(shape)) for shape in shapes)
         raise Unusable(
-            f"its inputs are {axes}, but texts make [batch, tokens]; export it for those"
+            Code.INPUTS_UNSUPPORTED,
+            f"its inputs are {axes}, but texts make [batch, tokens]; export it for those",
         )
     batches, lengths = ({s[axis] for s in shapes if s[axis] > 0} for axis in (0, 1))
     if batches - {1}:
         raise Unusable(
-            f"takes {max(batches)} texts at a time, no more and no fewer; export it with an open batch, or with 1"
+            Code.INPUTS_UNSUPPORTED,
+            f"takes {max(batches)} texts at a time, no more and no fewer; export it with an open batch, or with 1",
         )
     if len(lengths) > 1:
         few, many = sorted(lengths)[:2]
-        raise Unusable(f"its inputs want {few} tokens and {many} tokens; export it for one length")
+        raise Unusable(
+            Code.INPUTS_UNSUPPORTED,
+            f"its inputs want {few} tokens and {many} tokens; export it for one length",
+        )
     return bool(batches), max(lengths, default=0)
 
 
@@ -91,20 +102,27 @@ def check_labels(task: Task, width: int, labels: Sequence[str], *, paired: bool 
     pair = paired and task is Task.TEXT_CLASSIFICATION and (width, many) == (1, 2)
     if task in LABELLED and width and many and width != many and not pair:
         raise Unusable(
+            Code.LABELS_MISMATCH,
             f"answers {width} number{'s' * (width > 1)}, but there are {many} labels; "
-            "name each of its outputs in `labels`"
+            "name each of its outputs in `labels`",
         )
 
 
 def check_axes(task: Task, shape: Sequence[int], rank: int) -> None:
     if len(shape) != rank:
-        raise Unusable(f"answers {list(shape)}, but {task} needs {rank} axes; correct `task`")
+        raise Unusable(
+            Code.OUTPUTS_UNSUPPORTED,
+            f"answers {list(shape)}, but {task} needs {rank} axes; correct `task`",
+        )
 
 
 def limit_of(max_tokens: int | None, length: int) -> int | None:
     """The tokens read of each text; None where nobody says it."""
     if length and max_tokens and max_tokens > length:
-        raise Unusable(f"reads {length} tokens, but max_tokens asks for {max_tokens}; lower it")
+        raise Unusable(
+            Code.LENGTH_INVALID,
+            f"reads {length} tokens, but max_tokens asks for {max_tokens}; lower it",
+        )
     return max_tokens or length or None
 
 

@@ -36,6 +36,7 @@ from build.sources.huggingface.pooling_config import read_pooling
 from build.sources.huggingface.weights import optional_json
 from build.sources.source import PARTS, Pooling, Source, Unusable, digest_of
 from build.sources.token_ids import check_ids
+from contracts.problems import Code
 from contracts.specs import Hints
 from contracts.tasks import Task
 from functions.inference.tokens import INPUTS
@@ -63,7 +64,8 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
     tokenizer = hints.tokenizer or folder / "tokenizer.json"
     if not tokenizer.is_file():
         raise Unusable(
-            f"no {tokenizer.name} beside it; name the one that belongs to it as `tokenizer`"
+            Code.TOKENIZER_MISSING,
+            f"no {tokenizer.name} beside it; name the one that belongs to it as `tokenizer`",
         )
     graph = read_graph(path).graph
     names = [node.name for node in graph.input]
@@ -71,7 +73,8 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
     check_inputs(names, hints.inputs, (*INPUTS, POSITIONS) if scores else tuple(INPUTS))
     if scores and _rank(graph) not in (0, 3):
         raise Unusable(
-            f"its first output has {_rank(graph)} axes; to score texts it has to be logits [batch, tokens, vocabulary]"
+            Code.OUTPUTS_UNSUPPORTED,
+            f"its first output has {_rank(graph)} axes; to score texts it has to be logits [batch, tokens, vocabulary]",
         )
     one_text, length = sizes([_shape(node) for node in graph.input])
     config = optional_json(folder / "config.json")
@@ -138,24 +141,30 @@ def _graph_of(folder: Path) -> Path:
     found = sorted(folder.glob("*.onnx"))
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
-        raise Unusable(f"holds {names}; name the one to build as `source`")
+        raise Unusable(Code.FORMAT_AMBIGUOUS, f"holds {names}; name the one to build as `source`")
     return found[0]
 
 
 def read_graph(path: Path) -> Any:
     """The graph without its external data, after each reference to it was found whole and within the folder."""
     if not path.stat().st_size:
-        raise Unusable(f"{path.name} is empty; copy it again")
+        raise Unusable(Code.FILE_DAMAGED, f"{path.name} is empty; copy it again")
     try:
         model = onnx.load(path, load_external_data=False)
     except (DecodeError, ValueError) as error:
         raise Unusable(
-            f"{path.name} is not an ONNX file, or cut short ({error}); copy it again"
+            Code.FILE_DAMAGED,
+            f"{path.name} is not an ONNX file, or cut short ({error}); copy it again",
         ) from error
     if not model.graph.node:
-        raise Unusable(f"{path.name} is not an ONNX file, or has no nodes; copy it again")
+        raise Unusable(
+            Code.FILE_DAMAGED, f"{path.name} is not an ONNX file, or has no nodes; copy it again"
+        )
     if not model.graph.output:
-        raise Unusable(f"{path.name} answers nothing: it has no outputs; export it again")
+        raise Unusable(
+            Code.OUTPUTS_UNSUPPORTED,
+            f"{path.name} answers nothing: it has no outputs; export it again",
+        )
     _check_operators(path, model)
     for name, tensor in every_constant(model.graph):
         if tensor.data_location == TensorProto.EXTERNAL:
@@ -168,15 +177,17 @@ def _check_operators(path: Path, model: Any) -> None:
     found = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
     if not found or not 1 <= found[0] <= newest:
         raise Unusable(
+            Code.FORMAT_UNSUPPORTED,
             f"{path.name} has {f'operator set {found[0]}' if found else 'no operator set'}; 1 to {newest} are known, "
-            f"so export it again for {OPSET}"
+            f"so export it again for {OPSET}",
         )
     known = DOMAINS | {function.domain for function in model.functions}
     for node in every_node(model.graph):
         if node.domain not in known:
             raise Unusable(
+                Code.OPERATOR_UNSUPPORTED,
                 f"{path.name} has the operator {node.domain}.{node.op_type}, which ONNX Runtime lacks; "
-                "export it again with operators of ONNX"
+                "export it again with operators of ONNX",
             )
 
 
@@ -188,18 +199,25 @@ def _check_external(path: Path, name: str, tensor: Any) -> None:
     target = (inside / location).resolve()
     if not location or Path(location).is_absolute() or not target.is_relative_to(inside):
         raise Unusable(
-            f"{path.name} keeps {name} at {location!r}, outside of its folder; this is not read"
+            Code.FILE_OUTSIDE,
+            f"{path.name} keeps {name} at {location!r}, outside of its folder; this is not read",
         )
     if not target.is_file():
-        raise Unusable(f"{path.name} keeps {name} in {location}, which is not there; copy it too")
+        raise Unusable(
+            Code.FILE_MISSING,
+            f"{path.name} keeps {name} in {location}, which is not there; copy it too",
+        )
     start, length = (entries.get(key) or "0" for key in ("offset", "length"))
     if not (start.isdecimal() and length.isdecimal()):
         raise Unusable(
+            Code.FILE_DAMAGED,
             f"{path.name} keeps {name} at offset {start!r} with length {length!r}; both are whole numbers from 0 up, "
-            "so export it again"
+            "so export it again",
         )
     if int(start) + int(length) > target.stat().st_size:
-        raise Unusable(f"{location} is shorter than {path.name} says; copy it again")
+        raise Unusable(
+            Code.FILE_DAMAGED, f"{location} is shorter than {path.name} says; copy it again"
+        )
 
 
 def external_files(path: Path) -> list[Path]:
@@ -221,7 +239,8 @@ def _data_of(graph: Any, folder: Path) -> list[Path]:
 def _labels_of(config: dict[str, Any], task: Task) -> tuple[str, ...]:
     if not config.get("id2label"):
         raise Unusable(
-            "no config.json with `id2label` beside it; give `labels`, in the order of its outputs"
+            Code.LABELS_MISSING,
+            "no config.json with `id2label` beside it; give `labels`, in the order of its outputs",
         )
     return read_labels(config, LABELLED[task])
 

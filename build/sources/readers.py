@@ -19,6 +19,7 @@ from build.sources.formats import (
     WORD_VECTORS,
 )
 from build.sources.source import Source, Unusable
+from contracts.problems import Code, Problem
 from contracts.specs import Hints
 from contracts.tasks import Task
 
@@ -27,25 +28,25 @@ Reader = Callable[[Path, Task, int | None, Hints], Source]
 
 def inspect(
     source: Path, task: Task, max_tokens: int | None, hints: Hints | None = None
-) -> tuple[Source | None, list[str]]:
+) -> tuple[Source | None, list[Problem]]:
     """Read a source; return it, or every problem found in it."""
     format_ = UNRECOGNISED
     try:
         format_ = _format(source, task)
         return READERS[format_]()(source, task, max_tokens, hints or Hints()), []
     except Unusable as error:
-        return None, [f"{source}: {problem}" for problem in error.args]
+        return None, [problem.within(source) for problem in error.problems]
     except BuildError:
         raise
     except MemoryError:
-        return None, [
-            f"{source}: reading it as {_named(format_)} takes more memory than there is; free some"
-        ]
+        message = f"reading it as {_named(format_)} takes more memory than there is; free some"
+        return None, [Problem(code=Code.MEMORY_SHORT, where=str(source), message=message)]
     except Exception as error:  # libraries raise anything on a damaged file
-        return None, [
-            f"{source}: cannot be read as {_named(format_)} ({one_line(error)}); "
+        message = (
+            f"cannot be read as {_named(format_)} ({one_line(error)}); "
             "check that it is whole and save it again"
-        ]
+        )
+        return None, [Problem(code=Code.FILE_DAMAGED, where=str(source), message=message)]
 
 
 def _named(format_: str) -> str:
@@ -60,17 +61,23 @@ def _format(source: Path, task: Task) -> str:
         found = next((f for end, f in SUFFIXES.items() if source.name.endswith(end)), None)
         if found is None:
             raise Unusable(
-                UNKNOWN_FILE.get(source.suffix, "not a model file that can be built; " + LOOKED_FOR)
+                Code.FORMAT_UNKNOWN,
+                UNKNOWN_FILE.get(
+                    source.suffix, "not a model file that can be built; " + LOOKED_FOR
+                ),
             )
         return found
     if not source.is_dir():
-        raise Unusable("not a folder; put a Hugging Face model there, or correct `source`")
+        raise Unusable(
+            Code.FILE_MISSING, "not a folder; put a Hugging Face model there, or correct `source`"
+        )
     if (source / "saved_model.pb").is_file():
         return TENSORFLOW
     graphs, weights = list(source.glob("*.onnx")), list(source.glob("*.safetensors"))
     if graphs and weights:
         raise Unusable(
-            f"holds {graphs[0].name} and {weights[0].name}; name the .onnx file as `source`, or move one away"
+            Code.FORMAT_AMBIGUOUS,
+            f"holds {graphs[0].name} and {weights[0].name}; name the .onnx file as `source`, or move one away",
         )
     if graphs:
         return ONNX

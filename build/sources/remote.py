@@ -21,6 +21,7 @@ from typing import Any
 
 from build.errors import SourceError
 from build.workspace.publish import write_json
+from contracts.problems import Code, Problem
 
 FOLDER, INDEX = ".sources", "index.json"
 HF = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:/([\w./-]+))?(?:@([\w./-]+))?")
@@ -63,16 +64,27 @@ OTHERWISE = "correct that, or put the model into a folder and name that under `s
 TOLD_CHARS = 200
 
 
-def located(source: Path | str, out: Path, *, pickle: bool = False) -> tuple[Path | None, str, str]:
+def located(
+    source: Path | str, out: Path, *, pickle: bool = False
+) -> tuple[Path | None, str, Problem | None]:
     """Where a source lies here, what it was pinned to, and what is wrong; reads the index alone."""
     if isinstance(source, Path):
-        return source, "", ""
+        return source, "", None
     if not _understood(source):
-        return None, "", f"{source}: {NOT_UNDERSTOOD}"
+        return None, "", _not_understood(source)
     pinned = _index(out).get(_key(source, pickle))
     if pinned is None or not (out / FOLDER / pinned["folder"]).is_dir():
-        return None, "", f"{source}: {NOT_FETCHED}"
-    return out / FOLDER / pinned["folder"] / pinned.get("file", ""), pinned["origin"], ""
+        return None, "", not_fetched(source)
+    return out / FOLDER / pinned["folder"] / pinned.get("file", ""), pinned["origin"], None
+
+
+def not_fetched(source: str) -> Problem:
+    """Return the problem of a source that has not been brought to this machine yet."""
+    return Problem(code=Code.NOT_FETCHED, where=source, message=NOT_FETCHED)
+
+
+def _not_understood(source: str) -> Problem:
+    return Problem(code=Code.SETTING_INVALID, where=source, message=NOT_UNDERSTOOD)
 
 
 def fetch(
@@ -87,7 +99,7 @@ def fetch(
         return
     parts = _understood(source)
     if not parts:
-        raise SourceError([f"{source}: {NOT_UNDERSTOOD}"])
+        raise SourceError([_not_understood(source)])
     made = [place for place in (out / FOLDER, out) if not place.exists()]
     try:
         said = _fetch(source, parts, out, environment, pickle)
@@ -131,7 +143,9 @@ def _fetch(
         )
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
-            raise SourceError([f"{source}: cannot be fetched: {_advised(last)}"])
+            raise SourceError.about(
+                source, Code.FETCH_FAILED, f"cannot be fetched: {_advised(last)}"
+            )
         said: dict[str, str] = json.loads(done.stdout.strip().splitlines()[-1])
         folder = out / FOLDER / said["folder"]
         shutil.rmtree(folder, ignore_errors=True)

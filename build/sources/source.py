@@ -1,12 +1,13 @@
 """What is to be built: a source that was found usable, whatever it was saved as."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from contracts.manifest import file_sha256
+from contracts.problems import Code, Problem
 from contracts.tasks import Task
 
 # Files that a model is made of, by the end of their names; what else lies in a folder changes nothing.
@@ -88,7 +89,18 @@ class Source:
 
 
 class Unusable(Exception):
-    """One thing that makes a source unusable."""
+    """What makes a source unusable: one problem, or all that were found together."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        super().__init__(message)
+        self.problems: tuple[Problem, ...] = (Problem(code=code, message=message),)
+
+    @classmethod
+    def listing(cls, problems: Sequence[Problem]) -> Self:
+        """Return one error for all of the problems, of which there is at least one."""
+        error = cls(problems[0].code, "; ".join(map(str, problems)))
+        error.problems = tuple(problems)
+        return error
 
 
 def digest_of(folder: Path, *others: Path) -> str:

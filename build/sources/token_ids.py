@@ -11,6 +11,7 @@ from build.errors import SourceError
 from build.graph.edit import every_constant, every_node, int_attribute
 from build.sources.huggingface.tokenizer import vocabulary
 from build.sources.source import Source, Unusable
+from contracts.problems import Code
 
 # Operators that look rows up, with the places of the ids and of the table among what they read.
 LOOKUPS = {"Gather": (1, 0), "GatherBlockQuantized": (1, 0), "EmbedLayerNormalization": (0, 2)}
@@ -35,12 +36,14 @@ def check_ids(graph: Any, name: str, tokenizer: Path) -> None:
         short = [rows for place, rows in _lookups(graph, {name: most}) if place >= rows]
     except (IndexError, TypeError, ValueError) as error:
         raise Unusable(
-            f"has a node or constant that is not whole ({error}); export it again"
+            Code.FILE_DAMAGED,
+            f"has a node or constant that is not whole ({error}); export it again",
         ) from error
     if short:
         raise Unusable(
+            Code.TOKENIZER_MISMATCH,
             f"{tokenizer.name} makes ids up to {most}, but the embedding has {min(short)} rows; "
-            "name the tokenizer.json that belongs to the model as `tokenizer`"
+            "name the tokenizer.json that belongs to the model as `tokenizer`",
         )
 
 
@@ -51,7 +54,7 @@ def check_tokens(graph: Any, source: Source) -> None:
     try:
         check_ids(graph, "input_ids", source.tokenizer)
     except Unusable as error:
-        raise SourceError([f"{source.file}: {mistake}" for mistake in error.args]) from error
+        raise SourceError([p.within(source.file) for p in error.problems]) from error
 
 
 def _lookups(graph: Any, ids: Mapping[str, Any]) -> Iterator[tuple[Any, int]]:

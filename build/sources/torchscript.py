@@ -11,6 +11,7 @@ from build.sources.bare_graph import check_inputs, check_task, missing_hints
 from build.sources.formats import TORCHSCRIPT
 from build.sources.source import Source, Unusable, digest_of
 from build.workspace.quiet import quiet
+from contracts.problems import Code
 from contracts.specs import Hints
 from contracts.tasks import Task
 
@@ -21,15 +22,15 @@ SUFFIXES = {".pt", ".ts"}
 def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
     """The source; raises Unusable with everything that is missing."""
     check_task(task, "TorchScript")
-    mistakes = missing_hints(task, hints.tokenizer, hints, max_tokens)
+    problems = missing_hints(task, hints.tokenizer, hints, max_tokens)
     inputs: tuple[str, ...] = ()
     try:
         inputs = hints.inputs or _inputs(load(path))
         check_inputs(inputs, ())
     except Unusable as error:
-        mistakes.extend(error.args)
-    if mistakes:
-        raise Unusable(*mistakes)
+        problems.extend(error.problems)
+    if problems:
+        raise Unusable.listing(problems)
     assert hints.tokenizer
     assert max_tokens
     return Source(
@@ -52,8 +53,9 @@ def load(path: Path) -> Any:
 
     if _is_pickle(path):
         raise Unusable(
+            Code.PICKLE_REFUSED,
             "a pickle, as torch.save writes it: it runs code when it is loaded, and a state_dict lacks the model's "
-            "own; load it where the model is defined and save torch.jit.trace(model, example)"
+            "own; load it where the model is defined and save torch.jit.trace(model, example)",
         )
 
     try:
@@ -61,7 +63,9 @@ def load(path: Path) -> Any:
             return torch.jit.load(path, map_location="cpu").eval()
     except (RuntimeError, ValueError, EOFError) as error:
         first = str(error).strip().splitlines()[0]
-        raise Unusable(f"not a TorchScript file, or cut short ({first}); save it again") from error
+        raise Unusable(
+            Code.FILE_DAMAGED, f"not a TorchScript file, or cut short ({first}); save it again"
+        ) from error
 
 
 def is_script(path: Path) -> bool:

@@ -9,6 +9,7 @@ from build.sources.formats import LOOKED_FOR, SUFFIXES, UNKNOWN_FILE
 from build.sources.huggingface import folder as huggingface_folder
 from build.sources.source import Source, Unusable
 from build.sources.tensorflow import savedmodel
+from contracts.problems import Code
 from contracts.specs import Hints
 from contracts.tasks import Task
 
@@ -23,7 +24,9 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
     usable = sorted(_usable(folder))
     if not usable and any((folder / name).is_file() for name in DESCRIBED):
         return huggingface_folder.read(folder, task, max_tokens, hints)  # which says what it lacks
-    raise Unusable(f"{_found(folder)}; {LOOKED_FOR}; {_advice(folder, usable)}")
+    raise Unusable(
+        Code.FORMAT_UNKNOWN, f"{_found(folder)}; {LOOKED_FOR}; {_advice(folder, usable)}"
+    )
 
 
 def _usable(folder: Path) -> Iterator[str]:

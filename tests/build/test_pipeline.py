@@ -285,8 +285,8 @@ def test_a_source_that_would_hold_what_is_built_from_it_is_refused(
     source = home / "classifier"
     with pytest.raises(SourceError) as caught:
         build.plan(classify, source / place)
-    (mistake,) = caught.value.mistakes
-    assert mistake.startswith(f"tiny: {source}: what is built goes to {source / place}, which")
+    (problem,) = caught.value.problems
+    assert str(problem).startswith(f"tiny: {source}: what is built goes to {source / place}, which")
 
 
 def test_planning_writes_nothing(classify: Deployment, tmp_path: Path) -> None:

@@ -96,34 +96,38 @@ def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigError) as caught:
         read_models_toml(path)
-    assert str(caught.value).splitlines() == [
-        f"{path}: 18 problems",
-        "  deploy: unknown key; did you mean deployment?",
-        "  deployment.name: 'Shop!' does not fit; write lower-case letters, digits and single hyphens, "
-        "a letter first, at most 16",
-        '  deployment.region: 3 does not fit; write an AWS region such as "us-east-1"',
-        "  deployment.throttle.rate: 0 does not fit; write a whole number from 1 to 10000",
-        "  deployment.throttle.brust: unknown key; did you mean burst?",
-        "  models.Bad_Name: 'Bad_Name' cannot be part of a URL and of AWS names; use lower-case letters, "
-        "digits and single hyphens, a letter first, at most 32",
-        "  models.Bad_Name.source: '' does not fit; write a path, hf://org/name@revision or s3://bucket/prefix",
-        "  models.Bad_Name.task: 'classification' does not fit; write one of \"text-classification\", "
-        '"token-classification", "zero-shot-classification", "text-ranking", "feature-extraction", '
-        '"fill-mask", "question-answering", "text-generation", "text2text-generation", '
-        '"language-model-scoring", "word-vectors"',
-        "  models.Bad_Name.cpu.memory: unknown key; did you mean memory_mb?",
-        "  models.Bad_Name.cpu.memory_mb: 99999 does not fit; write a whole number from 128 to 10240",
-        "  models.Bad_Name.cpu.timeout_s: True does not fit; write a whole number from 1 to 25",
-        '  models.Bad_Name.cpu.quantize: \'int4\' does not fit; write one of "int8", "none"',
-        "  models.b.source: is missing; add source = a path, hf://org/name@revision or s3://bucket/prefix",
-        "  models.b.eval: is missing; add eval = a path, as text",
-        "  models.b.gpu.instance: 'g5.xlarge' does not fit; write a SageMaker instance type such as "
-        '"ml.g6.xlarge"',
-        "  models.b.gate.max_perplexity_ratio: unknown key; the keys here are min_cosine_mean, min_cosine_p5, "
-        "min_accuracy_ratio",
-        "  models.b.gate.min_cosine_mean: 1.5 does not fit; write a number from 0 to 1",
-        '  models.c: no tier; add cpu = {} or gpu = { instance = "ml.g6.xlarge" }',
+    found = [(p.code, p.where, p.message) for p in caught.value.problems]
+    expected = [
+        ("setting_unknown", "deploy", "did you mean deployment?"),
+        ("setting_invalid", "deployment.name", "'Shop!'", "a letter first, at most 16"),
+        ("setting_invalid", "deployment.region", "3 does not fit", '"us-east-1"'),
+        ("setting_invalid", "deployment.throttle.rate", "0 does not fit", "from 1 to 10000"),
+        ("setting_unknown", "deployment.throttle.brust", "did you mean burst?"),
+        ("setting_invalid", "models.Bad_Name", "part of a URL and of AWS names", "at most 32"),
+        ("setting_invalid", "models.Bad_Name.source", "write a path, hf://", "s3://bucket/prefix"),
+        ("setting_invalid", "models.Bad_Name.task", "'classification'", *(f'"{t}"' for t in Task)),
+        ("setting_unknown", "models.Bad_Name.cpu.memory", "did you mean memory_mb?"),
+        ("setting_invalid", "models.Bad_Name.cpu.memory_mb", "99999", "from 128 to 10240"),
+        ("setting_invalid", "models.Bad_Name.cpu.timeout_s", "True", "from 1 to 25"),
+        ("setting_invalid", "models.Bad_Name.cpu.quantize", "'int4'", 'one of "int8", "none"'),
+        ("setting_missing", "models.b.source", "add source = a path, hf://"),
+        ("setting_missing", "models.b.eval", "add eval = a path, as text"),
+        ("setting_invalid", "models.b.gpu.instance", "'g5.xlarge'", '"ml.g6.xlarge"'),
+        (
+            "setting_unknown",
+            "models.b.gate.max_perplexity_ratio",
+            "the keys here are min_cosine_mean, min_cosine_p5, min_accuracy_ratio",
+        ),
+        ("setting_invalid", "models.b.gate.min_cosine_mean", "1.5", "a number from 0 to 1"),
+        ("setting_missing", "models.c", "no tier", "add cpu = {} or gpu ="),
     ]
+    assert [one[:2] for one in found] == [one[:2] for one in expected]
+    for (_, _, message), (_, _, *fragments) in zip(found, expected, strict=True):
+        assert all(fragment in message for fragment in fragments), message
+    lines = str(caught.value).splitlines()
+    assert lines[0] == f"{path}: 18 problems"
+    assert lines[1] == "  deploy: unknown key; did you mean deployment? [setting_unknown]"
+    assert len(lines) == 19
 
 
 @pytest.mark.parametrize(

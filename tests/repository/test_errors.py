@@ -4,6 +4,7 @@ import ast
 from collections import Counter
 from collections.abc import Iterator
 
+from contracts.problems import Code
 from turnout.laptop import ROOT
 
 PACKAGES = ("build", "contracts", "functions", "local", "stacks", "turnout")
@@ -34,12 +35,17 @@ def seen_by_users() -> dict[str, ast.ClassDef]:
 def codes(node: ast.ClassDef) -> list[str]:
     """The values given to `code` in the body of the class."""
     return [
-        ast.literal_eval(line.value)
+        _code(line.value)
         for line in node.body
         if isinstance(line, (ast.Assign, ast.AnnAssign))
         and line.value
         and "code" in ast.unparse(line).split("=")[0].split(":")[0].split()
     ]
+
+
+def _code(value: ast.expr) -> str:
+    """The text itself, or the member of `Code` that a problem has as well."""
+    return Code[value.attr] if isinstance(value, ast.Attribute) else str(ast.literal_eval(value))
 
 
 def test_every_error_that_users_see_has_a_code_of_its_own() -> None:

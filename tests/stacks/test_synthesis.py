@@ -168,10 +168,10 @@ def test_every_mistake_is_told_at_once_with_what_to_do(tmp_path: Path) -> None:
     deployment = replace(SHOP, region="mars-north-1", models=(wrong, *SHOP.models[1:]))
     with pytest.raises(StackError) as caught:
         make_app(inputs(tmp_path, deployment))
-    found = [reason.replace(str(out), "OUT") for reason in caught.value.reasons]
+    found = [str(problem).replace(str(out), "OUT") for problem in caught.value.problems]
     assert found == [
         "OUT/intents/cpu/manifest.json was changed after it was sealed; build the model again",
-        "intents has no artefact for its gpu tier in OUT; run `turnout build`",
+        "intents: has no artefact for its gpu tier in OUT; run `turnout build`",
         "OUT/words/cpu/model.onnx is not the file that was sealed; build the model again",
         f"deployment.region: mars-north-1 is not one that the image table covers: {', '.join(regions())}",
         "models.intents.gpu.instance: ml.m5.large is not in the table of GPU instances; "

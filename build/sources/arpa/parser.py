@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from build.sources.source import Unusable
+from contracts.problems import Code, Problem
 
 START, END = "<s>", "</s>"
 UNKNOWN = ("<unk>", "<UNK>")
@@ -97,24 +98,25 @@ class _Reader:
 
     def __init__(self, path: Path) -> None:
         self.number = 0
-        self.mistakes: list[str] = []
+        self.problems: list[Problem] = []
         self._lines = self._read(path)
         self.line = ""
         self.counts = self._header()
 
     def wrong(self, what: str, number: int | None = None) -> None:
-        """Note a mistake; raises Unusable once there are many."""
-        self.mistakes.append(f"line {number or self.number}: {what}")
-        if len(self.mistakes) >= MOST_MISTAKES:
-            raise Unusable(*self.mistakes, "and no further: correct these first")
+        """Note a problem; raises Unusable once there are many."""
+        self.problems.append(_problem(number or self.number, what))
+        if len(self.problems) >= MOST_MISTAKES:
+            more = Problem(code=Code.FILE_DAMAGED, message="and no further: correct these first")
+            raise Unusable.listing([*self.problems, more])
 
     def stop(self, what: str) -> Unusable:
-        """The mistake after which nothing can be made of the rest, with those before it."""
-        return Unusable(*self.mistakes, f"line {self.number}: {what}")
+        """Return the problem after which the rest cannot be read, with those before it."""
+        return Unusable.listing([*self.problems, _problem(self.number, what)])
 
     def check(self) -> None:
-        if self.mistakes:
-            raise Unusable(*self.mistakes)
+        if self.problems:
+            raise Unusable.listing(self.problems)
 
     def next(self) -> str:
         """The next line that is not blank."""
@@ -166,6 +168,10 @@ class _Reader:
         if self.line != "\\end\\":
             raise self.stop(f"{self.line[:40]!r} where \\end\\ should be")
         self.check()
+
+
+def _problem(number: int, message: str) -> Problem:
+    return Problem(code=Code.FILE_DAMAGED, where=f"line {number}", message=message)
 
 
 def _raw(path: Path) -> Iterator[bytes]:

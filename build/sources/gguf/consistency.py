@@ -6,6 +6,7 @@ from typing import Any
 
 from build.sources.gguf.header import Header
 from build.sources.huggingface.folder import NO_LIMIT
+from contracts.problems import Code, Problem
 
 AGAIN = "convert it again with llama.cpp"
 WORDS = "tokenizer.ggml.tokens"
@@ -26,12 +27,13 @@ FRACTIONS = ("rope.freq_base", "attention.layer_norm_rms_epsilon", "attention.la
 TOKENS = ("bos", "eos", "eot", "eom", "unknown", "padding")
 
 
-def unfit(header: Header) -> list[str]:
+def unfit(header: Header) -> list[Problem]:
     """Everything that does not fit together, as far as can be told."""
-    mistakes = list(_wrong_numbers(header))
-    if not mistakes:
-        mistakes = [*_wrong_sizes(header), *_wrong_context(header)]
-    return mistakes + list(_wrong_words(header))
+    found = list(_wrong_numbers(header))
+    if not found:
+        found = [*_wrong_sizes(header), *_wrong_context(header)]
+    found += _wrong_words(header)
+    return [Problem(code=Code.FILE_DAMAGED, message=message) for message in found]
 
 
 def _wrong_numbers(header: Header) -> Iterator[str]:
@@ -100,20 +102,23 @@ def _wrong_context(header: Header) -> Iterator[str]:
         yield f"says that it reads {context} tokens, but has {rows} positions; {AGAIN}"
 
 
-def limit_of(header: Header, asked: int | None) -> tuple[int, list[str]]:
+def limit_of(header: Header, asked: int | None) -> tuple[int, list[Problem]]:
     """How many tokens are read, and what is wrong with that number."""
     context = header.of_model("context_length", 0)
     if not _is_whole(context):
         return 0, []  # which is told with the others
     if not context:
-        return 0, [f"says nowhere how many tokens it reads; {AGAIN}"]
+        message = f"says nowhere how many tokens it reads; {AGAIN}"
+        return 0, [Problem(code=Code.LENGTH_MISSING, message=message)]
     if asked and asked > context > 0:
-        return 0, [f"reads {context} tokens at most, but max_tokens asks for {asked}; lower it"]
+        message = f"reads {context} tokens at most, but max_tokens asks for {asked}; lower it"
+        return 0, [Problem(code=Code.LENGTH_INVALID, message=message)]
     if not asked and context > NO_LIMIT:
-        return 0, [
+        message = (
             f"says that it reads {context} tokens, more than the {NO_LIMIT} that are taken at their word; "
             "give max_tokens in its tier's table"
-        ]
+        )
+        return 0, [Problem(code=Code.LENGTH_MISSING, message=message)]
     return asked or context, []
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from build.sources.source import Unusable
+from contracts.problems import Code
 
 MAGIC, VERSIONS = b"GGUF", (2, 3)
 # The struct formats of plain values by their number; 8 is a text and 9 an array.
@@ -52,13 +53,16 @@ def read_header(path: Path) -> Header:
     """The header of a whole file; raises Unusable for one that is cut short or not GGUF."""
     with path.open("rb") as file:
         if file.read(4) != MAGIC:
-            raise Unusable("does not begin with GGUF; copy it again, or correct `source`")
+            raise Unusable(
+                Code.FILE_DAMAGED, "does not begin with GGUF; copy it again, or correct `source`"
+            )
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             try:
                 return _read(_Bytes(data, len(MAGIC)), path.name)
             except (struct.error, UnicodeDecodeError, KeyError, IndexError) as error:
                 raise Unusable(
-                    f"{path.name} has no readable header ({error}); it is cut short or damaged, so copy it again"
+                    Code.FILE_DAMAGED,
+                    f"{path.name} has no readable header ({error}); it is cut short or damaged, so copy it again",
                 ) from error
 
 
@@ -102,21 +106,31 @@ class _Bytes:
 def _read(data: _Bytes, name: str) -> Header:
     version = data.plain("I")
     if version not in VERSIONS:
-        raise Unusable(f"is GGUF of version {version}; 2 and 3 are read, so convert it again")
+        raise Unusable(
+            Code.FORMAT_UNSUPPORTED,
+            f"is GGUF of version {version}; 2 and 3 are read, so convert it again",
+        )
     tensors, count = data.check(data.plain("Q")), data.check(data.plain("Q"))
     keys = {data.text(): data.value(data.plain("I")) for _ in range(count)}
     parts, alignment = keys.get("split.count", 1), keys.get("general.alignment", ALIGNMENT)
     if not isinstance(alignment, int) or alignment < 8 or alignment % 8:
         raise Unusable(
-            f"has {alignment!r:.40} as general.alignment, where a multiple of 8 has to be; convert it again"
+            Code.FILE_DAMAGED,
+            f"has {alignment!r:.40} as general.alignment, where a multiple of 8 has to be; convert it again",
         )
     if parts not in (0, 1):
-        raise Unusable("is one part of several; put them together with llama.cpp's gguf-split")
+        raise Unusable(
+            Code.FORMAT_UNSUPPORTED,
+            "is one part of several; put them together with llama.cpp's gguf-split",
+        )
     shapes, types, ends = _tensors(data, tensors)
     start = data.at + -data.at % alignment
     size, needed = len(data.data), start + max(ends, default=0)
     if size < needed:
-        raise Unusable(f"{name} is {size} bytes but says {needed}; it is cut short, copy it again")
+        raise Unusable(
+            Code.FILE_DAMAGED,
+            f"{name} is {size} bytes but says {needed}; it is cut short, copy it again",
+        )
     return Header(keys=keys, shapes=shapes, types=types)
 
 
@@ -135,7 +149,8 @@ def _tensors(
         kind, offset = data.plain("I"), data.plain("Q")
         if kind not in set(GGMLQuantizationType):
             raise Unusable(
-                f"{name} is of type {kind}, which is not known; convert it again as Q8_0"
+                Code.FORMAT_UNSUPPORTED,
+                f"{name} is of type {kind}, which is not known; convert it again as Q8_0",
             )
         types[name] = GGMLQuantizationType(kind).name
         block, size = GGML_QUANT_SIZES[GGMLQuantizationType(kind)]

@@ -19,6 +19,7 @@ from build.sources.gguf.consistency import limit_of, unfit
 from build.sources.gguf.header import Header, read_header
 from build.sources.source import Source, Unusable, digest_of
 from build.workspace.quiet import quiet
+from contracts.problems import Code, Problem
 from contracts.specs import Hints
 from contracts.tasks import Task
 
@@ -51,15 +52,16 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source
     """The source; raises Unusable with everything that is wrong."""
     if task not in TASKS:
         raise Unusable(
-            f"{task} cannot be built from GGUF, which holds a causal model; use one of {', '.join(TASKS)}"
+            Code.TASK_UNSUPPORTED,
+            f"{task} cannot be built from GGUF, which holds a causal model; use one of {', '.join(TASKS)}",
         )
     header = read_header(path)
-    limit, mistakes = limit_of(header, max_tokens)
-    mistakes += _unknown(header)
+    limit, problems = limit_of(header, max_tokens)
+    problems += _unknown(header)
     if header.architecture in ARCHITECTURES:
-        mistakes += unfit(header)
-    if mistakes:
-        raise Unusable(*mistakes)
+        problems += unfit(header)
+    if problems:
+        raise Unusable.listing(problems)
     return Source(
         kind=GGUF,
         folder=path.parent,
@@ -80,28 +82,32 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source
     )
 
 
-def _unknown(header: Header) -> list[str]:
-    """What is in the file and would be read wrongly."""
-    keys, mistakes = header.keys, []
+def _unknown(header: Header) -> list[Problem]:
+    """Return a problem for each thing in the file that would be read wrongly."""
+    keys, problems = header.keys, []
     if header.architecture not in ARCHITECTURES:
-        mistakes.append(
+        message = (
             f"its architecture is {header.architecture or 'not said'}; "
             f"{', '.join(ARCHITECTURES)} can be built, so give the model as a Hugging Face folder"
         )
+        problems.append(Problem(code=Code.ARCHITECTURE_UNSUPPORTED, message=message))
     if (
         header.of_model("rope.scaling.type", "none") != "none"
         or "rope_freqs.weight" in header.shapes
     ):
-        mistakes.append(
+        message = (
             "stretches its positions, which transformers does not read from GGUF; "
             "give the model as a Hugging Face folder"
         )
+        problems.append(Problem(code=Code.ARCHITECTURE_UNSUPPORTED, message=message))
     kind, cut = keys.get("tokenizer.ggml.model"), keys.get("tokenizer.ggml.pre", "gpt-2")
     if kind not in ("gpt2", "llama"):
-        mistakes.append(f"its tokenizer is {kind or 'not in it'}; gpt2 and llama are known")
+        message = f"its tokenizer is {kind or 'not in it'}; gpt2 and llama are known"
+        problems.append(Problem(code=Code.TOKENIZER_UNSUPPORTED, message=message))
     elif kind == "gpt2" and cut not in CUTS:
-        mistakes.append(f"its tokenizer cuts texts as {cut} does; known are {', '.join(CUTS)}")
-    return mistakes
+        message = f"its tokenizer cuts texts as {cut} does; known are {', '.join(CUTS)}"
+        problems.append(Problem(code=Code.TOKENIZER_UNSUPPORTED, message=message))
+    return problems
 
 
 def _details(header: Header, context: int) -> dict[str, Any]:
@@ -154,9 +160,8 @@ def unpack(path: Path, folder: Path) -> None:
 def _check_finite(model: Any, path: Path) -> None:
     for name, parameter in model.named_parameters():
         if not math.isfinite(float(parameter.detach().abs().max())):
-            raise SourceError(
-                [f"{path}: {name} holds numbers that are not finite; convert it again"]
-            )
+            message = f"{name} holds numbers that are not finite; convert it again"
+            raise SourceError.about(path, Code.WEIGHTS_NOT_FINITE, message)
 
 
 def tokenizer_of(header: Header, path: Path) -> Any:

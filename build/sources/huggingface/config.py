@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from build.sources.source import Unusable
+from contracts.problems import Code, Problem
 
 FILE = "config.json"
 SHOWN = 40
@@ -33,15 +34,15 @@ class Settings:
 def read_settings(config: Mapping[str, Any]) -> Settings:
     """Raises Unusable with every number that is none."""
     found: dict[str, int] = {}
-    mistakes: list[str] = []
+    problems: list[Problem] = []
     for name, keys in KEYS.items():
         try:
             least = None if name == "pad" else 0
             found[name] = whole(config, *keys, least=least, null=name in MAY_BE_NULL)
         except Unusable as error:
-            mistakes.extend(error.args)
-    if mistakes:
-        raise Unusable(*mistakes)
+            problems.extend(error.problems)
+    if problems:
+        raise Unusable.listing(problems)
     return Settings(**found)
 
 
@@ -62,7 +63,8 @@ def whole(
     bound = "" if least is None else f" of at least {least}"
     shown = "null" if value is None else repr(value)[:SHOWN]
     raise Unusable(
-        f"{file} has {shown} as `{key}`, where a whole number{bound} has to be; save the model again"
+        Code.FILE_DAMAGED,
+        f"{file} has {shown} as `{key}`, where a whole number{bound} has to be; save the model again",
     )
 
 

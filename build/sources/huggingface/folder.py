@@ -10,6 +10,7 @@ from build.sources.huggingface.pooling_config import read_pooling
 from build.sources.huggingface.tokenizer import vocabulary
 from build.sources.huggingface.weights import missing, optional_json, read_json, weights_of
 from build.sources.source import Source, Unusable, digest_of
+from contracts.problems import Code
 from contracts.specs import Hints
 from contracts.tasks import Task
 
@@ -35,18 +36,22 @@ SHIFTED = {"roberta", "xlm-roberta", "camembert", "mpnet"}
 
 def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
     """The source; raises Unusable with everything that is missing, or the first thing that is wrong."""
-    if mistakes := missing(folder, pickle=hints.pickle):
-        raise Unusable(*mistakes)
+    if problems := missing(folder, pickle=hints.pickle):
+        raise Unusable.listing(problems)
     if task not in ARCHITECTURES:
-        raise Unusable(f"{task} cannot be built from a Hugging Face folder yet; correct `task`")
+        raise Unusable(
+            Code.TASK_UNSUPPORTED,
+            f"{task} cannot be built from a Hugging Face folder yet; correct `task`",
+        )
     weight_bytes, weights, pickled = weights_of(folder)
     config = read_json(folder / "config.json")
     settings = read_settings(config)
     architecture = _architecture(config)
     if not architecture.endswith(ARCHITECTURES[task]):
         raise Unusable(
+            Code.TASK_UNSUPPORTED,
             f"its architecture is {architecture}, but {task} needs one that ends in "
-            f"{' or '.join(ARCHITECTURES[task])}; correct `task`, or fine-tune a head for it"
+            f"{' or '.join(ARCHITECTURES[task])}; correct `task`, or fine-tune a head for it",
         )
     _check_vocabulary(folder, settings.vocabulary)
     limit = read_max_tokens(folder, config, max_tokens)
@@ -82,7 +87,10 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
 def _architecture(config: dict[str, Any]) -> str:
     named = config.get("architectures") or ["none"]
     if not isinstance(named, list):
-        raise Unusable("config.json has `architectures` that are no list; save the model again")
+        raise Unusable(
+            Code.FILE_DAMAGED,
+            "config.json has `architectures` that are no list; save the model again",
+        )
     return str(named[0])
 
 
@@ -91,13 +99,15 @@ def _check_vocabulary(folder: Path, rows: int) -> None:
     most = max(vocabulary(folder).values(), default=-1) + 1
     if rows and most > rows:
         raise Unusable(
+            Code.TOKENIZER_MISMATCH,
             f"tokenizer.json makes ids up to {most - 1}, but the embedding has {rows} rows; "
-            "save the tokenizer that belongs to the model"
+            "save the tokenizer that belongs to the model",
         )
     if most < rows * LEAST_KNOWN:
         raise Unusable(
+            Code.TOKENIZER_MISMATCH,
             f"tokenizer.json makes ids up to {most - 1} only, but the embedding has {rows} rows: it belongs to another "
-            "model; save the model's own, or cut the embedding to the tokens that it has"
+            "model; save the model's own, or cut the embedding to the tokens that it has",
         )
 
 
@@ -107,7 +117,10 @@ def read_labels(config: dict[str, Any], least: int) -> tuple[str, ...]:
         names = {}
     labels = tuple(str(names.get(str(i), "")) for i in range(len(names)))
     if len(labels) < least or not all(labels) or len(set(labels)) < len(labels):
-        raise Unusable("config.json has no complete `id2label`; name every label once, from 0 up")
+        raise Unusable(
+            Code.LABELS_MISSING,
+            "config.json has no complete `id2label`; name every label once, from 0 up",
+        )
     return labels
 
 
@@ -123,10 +136,16 @@ def read_max_tokens(folder: Path, config: dict[str, Any], asked: int | None) -> 
     )
     known = [limit for limit in limits if limit and limit < NO_LIMIT]
     if not known and not asked:
-        raise Unusable("says nowhere how many tokens it reads; give max_tokens in its tier's table")
+        raise Unusable(
+            Code.LENGTH_MISSING,
+            "says nowhere how many tokens it reads; give max_tokens in its tier's table",
+        )
     most = min(known, default=asked or 0)
     if asked and asked > most:
-        raise Unusable(f"reads {most} tokens at most, but max_tokens asks for {asked}; lower it")
+        raise Unusable(
+            Code.LENGTH_INVALID,
+            f"reads {most} tokens at most, but max_tokens asks for {asked}; lower it",
+        )
     return asked or most
 
 
@@ -143,7 +162,8 @@ def read_details(
         return {"multi_label": True} if multi else {}
     if task is Task.TEXT_RANKING and len(labels) != 1:
         raise Unusable(
-            f"has {len(labels)} labels, but text-ranking needs a cross-encoder with one score"
+            Code.LABELS_MISMATCH,
+            f"has {len(labels)} labels, but text-ranking needs a cross-encoder with one score",
         )
     if task is Task.ZERO_SHOT_CLASSIFICATION:
         return _entailment(labels)
@@ -170,7 +190,8 @@ def _entailment(labels: tuple[str, ...]) -> dict[str, Any]:
     }
     if len(found) < 2:
         raise Unusable(
-            f"zero-shot needs labels named entailment and contradiction; it has {', '.join(labels)}"
+            Code.LABELS_MISMATCH,
+            f"zero-shot needs labels named entailment and contradiction; it has {', '.join(labels)}",
         )
     return found
 
@@ -181,7 +202,9 @@ def _mask(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
         token = token.get("content")
     known = vocabulary(folder)
     if token not in known:
-        raise Unusable("tokenizer_config.json names no mask_token of the vocabulary")
+        raise Unusable(
+            Code.TOKENIZER_MISMATCH, "tokenizer_config.json names no mask_token of the vocabulary"
+        )
     return {"mask_token": token, "mask_id": known[token], "vocabulary": int(config["vocab_size"])}
 
 

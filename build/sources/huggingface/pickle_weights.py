@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from build.errors import SourceError, one_line
+from contracts.problems import Code
 
 # Tied weights share their bytes, and are saved apart: more than this many times the file was made to fill memory.
 MOST_SHARED, FREE_BYTES = 8, 1 << 24
@@ -83,4 +84,4 @@ def _bytes(tensor: Any) -> int:
 
 
 def _refused(path: Path, why: str) -> SourceError:
-    return SourceError([f"{path}: {why}; save the model as safetensors"])
+    return SourceError.about(path, Code.PICKLE_REFUSED, f"{why}; save the model as safetensors")

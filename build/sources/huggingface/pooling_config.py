@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 from build.sources.huggingface.weights import (
-    incomplete_reason,
     optional_json,
     read_json,
     weights_of,
+    weights_problem,
 )
 from build.sources.source import Dense, Pooling, Unusable
+from contracts.problems import Code
 
 # Keys of the older form in the order in which their vectors are joined, and the names of the newer.
 MODES = {
@@ -29,14 +30,16 @@ def read_pooling(folder: Path, *, pickle: bool = False) -> Pooling:
     path = folder / "modules.json"
     if not path.is_file():
         raise Unusable(
-            "no modules.json, so how tokens become one vector is not known; save it with sentence-transformers"
+            Code.POOLING_UNSUPPORTED,
+            "no modules.json, so how tokens become one vector is not known; save it with sentence-transformers",
         )
     modules = _modules(path)
     kinds = [kind for kind, _ in modules]
     ending = kinds[2:-1] if kinds[-1:] == ["Normalize"] else kinds[2:]
     if kinds[:2] != ["Transformer", "Pooling"] or set(ending) - {"Dense"}:
         raise Unusable(
-            f"modules.json asks for {', '.join(kinds)}; known are Transformer, Pooling, then any Dense, then Normalize"
+            Code.POOLING_UNSUPPORTED,
+            f"modules.json asks for {', '.join(kinds)}; known are Transformer, Pooling, then any Dense, then Normalize",
         )
     _check_texts(folder)
     return Pooling(
@@ -52,13 +55,17 @@ def _modules(path: Path) -> list[tuple[str, str]]:
         found = json.loads(path.read_text("utf-8"))
         modules = [(str(m["type"]).rsplit(".", 1)[-1], str(m.get("path", ""))) for m in found]
     except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
-        raise Unusable(f"modules.json cannot be read ({error}); save the model again") from error
+        raise Unusable(
+            Code.FILE_DAMAGED, f"modules.json cannot be read ({error}); save the model again"
+        ) from error
     return [module for module in modules if module[0] != "Dropout"]
 
 
 def _within(folder: Path, place: str) -> Path:
     if not (folder / place).resolve().is_relative_to(folder.resolve()):
-        raise Unusable(f"modules.json names {place!r}, which is outside of the folder")
+        raise Unusable(
+            Code.FILE_OUTSIDE, f"modules.json names {place!r}, which is outside of the folder"
+        )
     return folder / place
 
 
@@ -68,7 +75,8 @@ def _modes(config: dict[str, Any]) -> str:
     modes = [asked] if isinstance(asked, str) else list(asked)
     if not modes or set(modes) - set(MODES.values()):
         raise Unusable(
-            f"pools by {', '.join(map(str, modes)) or 'nothing'}; known are {', '.join(MODES.values())}"
+            Code.POOLING_UNSUPPORTED,
+            f"pools by {', '.join(map(str, modes)) or 'nothing'}; known are {', '.join(MODES.values())}",
         )
     return "+".join(modes)
 
@@ -81,11 +89,12 @@ def _dense(folder: Path, pickle: bool) -> Dense:
     }
     if activation not in ACTIVATIONS or config.get("use_residual") or other:
         raise Unusable(
+            Code.POOLING_UNSUPPORTED,
             f"{folder.name} is a Dense layer with {activation} and more than is known; known are "
-            f"{', '.join(ACTIVATIONS)} over the sentence's vector, without a residual"
+            f"{', '.join(ACTIVATIONS)} over the sentence's vector, without a residual",
         )
-    if mistake := incomplete_reason(folder, pickle=pickle):
-        raise Unusable(f"{folder.name}: {mistake}")
+    if problem := weights_problem(folder, pickle=pickle):
+        raise Unusable.listing([problem.within(folder.name)])
     return Dense(place=folder.name, activation=activation, pickled=weights_of(folder)[2])
 
 
@@ -95,14 +104,16 @@ def _check_texts(folder: Path) -> None:
     prompts, name = settings.get("prompts") or {}, settings.get("default_prompt_name")
     if name and (prompt := prompts.get(name)):
         raise Unusable(
+            Code.POOLING_UNSUPPORTED,
             f"puts {prompt!r} before every text, by its default prompt, which is not done here; set "
-            "`default_prompt_name` to null in config_sentence_transformers.json and send it with your texts"
+            "`default_prompt_name` to null in config_sentence_transformers.json and send it with your texts",
         )
     lower = optional_json(folder / "sentence_bert_config.json").get("do_lower_case")
     if lower and not _lowers(read_json(folder / "tokenizer.json").get("normalizer")):
         raise Unusable(
+            Code.POOLING_UNSUPPORTED,
             "writes texts in small letters by `do_lower_case` in sentence_bert_config.json, which tokenizer.json "
-            "does not; add a Lowercase normalizer to it"
+            "does not; add a Lowercase normalizer to it",
         )
 
 

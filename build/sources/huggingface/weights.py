@@ -14,6 +14,7 @@ from typing import Any
 
 from build.sources.huggingface.pickle_weights import convert
 from build.sources.source import Source, Unusable
+from contracts.problems import Code, Problem
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
@@ -21,29 +22,32 @@ PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 ALONG = {".json", ".txt", ".model", ".safetensors"}
 
 
-def missing(folder: Path, *, pickle: bool) -> list[str]:
-    """What has to be in the folder and is not."""
-    mistakes = [
-        f"no {name}; save the model with `save_pretrained` and a fast tokenizer"
+SAVE = "save the model with `save_pretrained` and a fast tokenizer"
+
+
+def missing(folder: Path, *, pickle: bool) -> list[Problem]:
+    """Return a problem for each file that has to be in the folder and is not."""
+    problems = [
+        Problem(code=Code.FILE_MISSING, message=f"no {name}; {SAVE}")
         for name in ("config.json", "tokenizer.json")
         if not (folder / name).is_file()
     ]
-    mistake = incomplete_reason(folder, pickle=pickle)
-    return [*mistakes, mistake] if mistake else mistakes
+    problem = weights_problem(folder, pickle=pickle)
+    return [*problems, problem] if problem else problems
 
 
-def incomplete_reason(folder: Path, *, pickle: bool) -> str:
-    """What is wrong where there are no weights that may be read; empty where there are."""
+def weights_problem(folder: Path, *, pickle: bool) -> Problem | None:
+    """Return the problem of a folder that has no weights that may be read; None where it has."""
     has_pickle = _has(folder, PICKLE, PICKLE_INDEX)
     if _has(folder, WEIGHTS, INDEX) or (pickle and has_pickle):
-        return ""
-    why = (
-        "; its weights are a pickle, which can run code when it is loaded; `pickle = true` in the model's table "
-        "has the weights read and nothing run"
-        if has_pickle
-        else "; save the model with `save_pretrained` and a fast tokenizer"
+        return None
+    if not has_pickle:
+        return Problem(code=Code.FILE_MISSING, message=f"no {WEIGHTS}; {SAVE}")
+    message = (
+        f"no {WEIGHTS}; its weights are a pickle, which can run code when it is loaded; `pickle = true` in the "
+        "model's table has the weights read and nothing run"
     )
-    return f"no {WEIGHTS}{why}"
+    return Problem(code=Code.PICKLE_REFUSED, message=message)
 
 
 def _has(folder: Path, *names: str) -> bool:
@@ -62,9 +66,11 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_text("utf-8"))
     except (ValueError, OSError) as error:
-        raise Unusable(f"{path.name} cannot be read ({error}); save the model again") from error
+        raise Unusable(
+            Code.FILE_DAMAGED, f"{path.name} cannot be read ({error}); save the model again"
+        ) from error
     if not isinstance(document, dict):
-        raise Unusable(f"{path.name} is not a JSON object; save the model again")
+        raise Unusable(Code.FILE_DAMAGED, f"{path.name} is not a JSON object; save the model again")
     return document
 
 
@@ -78,14 +84,21 @@ def _files(folder: Path, weights: str, index: str) -> list[Path]:
         return [folder / weights]
     places = read_json(folder / index).get("weight_map")
     if not isinstance(places, dict) or not places:
-        raise Unusable(f"{index} has no `weight_map` of tensors to files; save the model again")
+        raise Unusable(
+            Code.FILE_DAMAGED,
+            f"{index} has no `weight_map` of tensors to files; save the model again",
+        )
     for name in places.values():
         if not isinstance(name, str) or Path(name).name != name:
-            raise Unusable(f"{index} names {name!r}, which is no file of the folder")
+            raise Unusable(
+                Code.FILE_OUTSIDE, f"{index} names {name!r}, which is no file of the folder"
+            )
     names = sorted(set(places.values()))
     for name in names:
         if not (folder / name).is_file():
-            raise Unusable(f"{index} names {name}, which is not there; copy it again")
+            raise Unusable(
+                Code.FILE_MISSING, f"{index} names {name}, which is not there; copy it again"
+            )
     return [folder / name for name in names]
 
 
@@ -99,16 +112,21 @@ def check_weights(path: Path) -> tuple[int, int]:
         head = file.read(8)
         length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
         if length > size - 8:
-            raise Unusable(f"{path.name} is cut short; copy it again")
+            raise Unusable(Code.FILE_DAMAGED, f"{path.name} is cut short; copy it again")
         try:
             header = json.loads(file.read(length))
             tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
             end = max((tensor["data_offsets"][1] for tensor in tensors), default=0)
             numbers = sum(math.prod(tensor["shape"]) for tensor in tensors)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Unusable(f"{path.name} has no readable header; copy it again") from error
+            raise Unusable(
+                Code.FILE_DAMAGED, f"{path.name} has no readable header; copy it again"
+            ) from error
     if 8 + length + end != size:
-        raise Unusable(f"{path.name} is {size} bytes but says {8 + length + end}; copy it again")
+        raise Unusable(
+            Code.FILE_DAMAGED,
+            f"{path.name} is {size} bytes but says {8 + length + end}; copy it again",
+        )
     return size, numbers
 
 

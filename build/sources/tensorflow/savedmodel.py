@@ -9,6 +9,7 @@ from google.protobuf.message import DecodeError
 from build.sources.source import Unusable
 from build.sources.tensorflow.schema import saved_model_class
 from build.sources.tensorflow.signature import Signature, Tensor
+from contracts.problems import Code
 
 FILE = "saved_model.pb"
 # Data types by their number in tensorflow/core/framework/types.proto.
@@ -28,7 +29,7 @@ def read_signature(folder: Path) -> Signature:
         return _signature(_graph(saved_model_class().FromString((folder / FILE).read_bytes())))
     except (DecodeError, ValueError, LookupError) as error:
         raise Unusable(
-            f"{FILE} is not a SavedModel, or cut short ({error}); copy it again"
+            Code.FILE_DAMAGED, f"{FILE} is not a SavedModel, or cut short ({error}); copy it again"
         ) from error
 
 
@@ -38,12 +39,16 @@ def _graph(model: Any) -> Any:
         if SERVE in graph.meta_info_def.tags:
             break
     else:
-        raise Unusable(f"{FILE} has no graph for serving; save it with `model.export(folder)`")
+        raise Unusable(
+            Code.OUTPUTS_UNSUPPORTED,
+            f"{FILE} has no graph for serving; save it with `model.export(folder)`",
+        )
     for asset in graph.asset_file_def:
         name = PurePosixPath(asset.filename)
         if name.is_absolute() or ".." in name.parts:
             raise Unusable(
-                f"{FILE} names the file {str(name)!r}, outside of its folder; this is not read"
+                Code.FILE_OUTSIDE,
+                f"{FILE} names the file {str(name)!r}, outside of its folder; this is not read",
             )
     return graph
 
@@ -54,7 +59,8 @@ def _signature(graph: Any) -> Signature:
     key = DEFAULT if DEFAULT in named else (named or [""])[0]
     if not key or (key != DEFAULT and len(named) > 1):
         raise Unusable(
-            f"{FILE} has no signature {DEFAULT}, but {', '.join(named) or 'none'}; save it with `model.export(folder)`"
+            Code.OUTPUTS_UNSUPPORTED,
+            f"{FILE} has no signature {DEFAULT}, but {', '.join(named) or 'none'}; save it with `model.export(folder)`",
         )
     inputs, outputs = _map(signatures[key].inputs), _map(signatures[key].outputs)
     nodes = graph.graph_def.node

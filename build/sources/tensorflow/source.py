@@ -27,6 +27,7 @@ from build.sources.source import Source, Unusable, digest_of
 from build.sources.tensorflow import environment, savedmodel, tflite
 from build.sources.tensorflow.gemm import split_products
 from build.sources.tensorflow.signature import Signature, Tensor
+from contracts.problems import Code, Problem
 from contracts.specs import Hints
 from contracts.tasks import Task
 from functions.inference.tokens import Feeds
@@ -53,17 +54,17 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
     check_task(task, kind)
     place = environment.home()
     tools = environment.versions(place)
-    mistakes = [] if tools else [f"a {kind} needs TensorFlow, which {place} lacks; {INSTALL}"]
+    problems = [] if tools else [_converter_missing(kind, place)]
     try:
         facts = _facts(signature_of(source), task, hints)
         limit = limit_of(max_tokens, facts.length)
     except Unusable as error:
-        raise Unusable(*mistakes, *error.args) from error
+        raise Unusable.listing([*problems, *error.problems]) from error
     folder = source if source.is_dir() else source.parent
     tokenizer = hints.tokenizer or folder / "tokenizer.json"
-    mistakes += missing_hints(task, tokenizer, hints, limit)
-    if mistakes:
-        raise Unusable(*mistakes)
+    problems += missing_hints(task, tokenizer, hints, limit)
+    if problems:
+        raise Unusable.listing(problems)
     assert limit
     files = [path for path in sorted(source.rglob("*")) if path.is_file()] or [source]
     return Source(
@@ -86,6 +87,11 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         one_text=facts.one_text,
         tools=tools,
     )
+
+
+def _converter_missing(kind: str, place: Path) -> Problem:
+    message = f"a {kind} needs TensorFlow, which {place} lacks; {INSTALL}"
+    return Problem(code=Code.CONVERTER_MISSING, message=message)
 
 
 def _facts(signature: Signature, task: Task, hints: Hints) -> _Facts:
@@ -111,7 +117,8 @@ def signature_of(source: Path) -> Signature:
     found = reader(source)
     if found.foreign:
         raise Unusable(
-            f"uses {', '.join(found.foreign)}, which ONNX cannot do; save it with operators on tensors alone"
+            Code.OPERATOR_UNSUPPORTED,
+            f"uses {', '.join(found.foreign)}, which ONNX cannot do; save it with operators on tensors alone",
         )
     return found
 
@@ -121,12 +128,14 @@ def _check_inputs(signature: Signature) -> tuple[bool, int]:
     for tensor in signature.inputs:
         if tensor.kind == "string":
             raise Unusable(
+                Code.INPUTS_UNSUPPORTED,
                 f"takes texts as they are ({tensor.name}), so its tokenizer is part of the graph; "
-                "save the model behind it, which takes tokens, and give their tokenizer.json as `tokenizer`"
+                "save the model behind it, which takes tokens, and give their tokenizer.json as `tokenizer`",
             )
         if tensor.kind not in WHOLE:
             raise Unusable(
-                f"its input {tensor.name} is {tensor.kind}, but tokens are int32 or int64"
+                Code.INPUTS_UNSUPPORTED,
+                f"its input {tensor.name} is {tensor.kind}, but tokens are int32 or int64",
             )
     return sizes([tensor.shape for tensor in signature.inputs if tensor.shape is not None])
 
@@ -147,14 +156,17 @@ def picked(signature: Signature, task: Task) -> tuple[int, ...]:
     if len(names) == wanted:
         return tuple(range(wanted))
     meant = "start_logits and end_logits" if spans else "the one that is meant"
-    raise Unusable(f"answers {', '.join(names)}; save it with {meant}")
+    raise Unusable(Code.OUTPUTS_UNSUPPORTED, f"answers {', '.join(names)}; save it with {meant}")
 
 
 def _check_outputs(signature: Signature, task: Task, labels: tuple[str, ...]) -> int:
     """How many numbers the last axis has; 0 is any number."""
     output: Tensor = signature.outputs[picked(signature, task)[0]]
     if output.kind != "float32":
-        raise Unusable(f"answers {output.kind}, not float32; save it again with outputs in float32")
+        raise Unusable(
+            Code.OUTPUTS_UNSUPPORTED,
+            f"answers {output.kind}, not float32; save it again with outputs in float32",
+        )
     if output.shape is None:
         return 0
     check_axes(task, output.shape, RANKS.get(task, 2))

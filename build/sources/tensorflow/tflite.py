@@ -13,6 +13,7 @@ from flatbuffers.table import Table
 
 from build.sources.source import Unusable
 from build.sources.tensorflow.signature import Signature, Tensor
+from contracts.problems import Code
 
 IDENTIFIER = b"TFL3"
 KINDS = (
@@ -39,7 +40,7 @@ def read_signature(path: Path) -> Signature:
     """What its first graph takes and answers; raises Unusable."""
     data = path.read_bytes()
     if data[4:8] != IDENTIFIER:
-        raise Unusable(f"{path.name} is not a TFLite file; copy it again")
+        raise Unusable(Code.FILE_DAMAGED, f"{path.name} is not a TFLite file; copy it again")
     try:
         return _signature(Table(data, struct.unpack_from("<I", data)[0]))
     except (
@@ -48,7 +49,9 @@ def read_signature(path: Path) -> Signature:
         TypeError,
         ValueError,
     ) as error:  # the last two of flatbuffers
-        raise Unusable(f"{path.name} is cut short ({error}); copy it again") from error
+        raise Unusable(
+            Code.FILE_DAMAGED, f"{path.name} is cut short ({error}); copy it again"
+        ) from error
 
 
 def _signature(model: Table) -> Signature:

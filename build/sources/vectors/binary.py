@@ -14,6 +14,7 @@ import numpy as np
 
 from build.sources.source import Unusable
 from build.sources.vectors.table import FASTTEXT, WORD2VEC_BINARY, Floats, Sizes, Vectors
+from contracts.problems import Code
 from functions.inference.subwords import buckets_of
 
 MAGIC = struct.pack("<i", 793_712_314)
@@ -37,15 +38,16 @@ def look_word2vec(path: Path, said: re.Match[bytes]) -> Sizes:
 
 def look_fasttext(path: Path, head: bytes) -> Sizes:
     if len(head) < ARGUMENTS.size + DICTIONARY.size:
-        raise Unusable("is cut short within its first bytes; copy it again")
+        raise Unusable(Code.FILE_DAMAGED, "is cut short within its first bytes; copy it again")
     version, width = ARGUMENTS.unpack_from(head)[:2]
     words = DICTIONARY.unpack_from(head, ARGUMENTS.size)[1]
     if version not in VERSIONS:
         raise Unusable(
-            f"is of fastText's version {version}; known are 11 and 12, so save it by a current release"
+            Code.FORMAT_UNSUPPORTED,
+            f"is of fastText's version {version}; known are 11 and 12, so save it by a current release",
         )
     if path.suffix == ".ftz":
-        raise Unusable(QUANTIZED)
+        raise Unusable(Code.FORMAT_UNSUPPORTED, QUANTIZED)
     _check_sizes(path, words, width)
     return Sizes(kind=FASTTEXT, words=words, width=width, start=ARGUMENTS.size)
 
@@ -54,10 +56,13 @@ def _check_sizes(path: Path, words: int, width: int) -> None:
     """Nothing is set aside for what the file cannot hold."""
     size = path.stat().st_size
     if words < 1 or width < 1:
-        raise Unusable(f"says that it has {words} words of {width} numbers; copy it again")
+        raise Unusable(
+            Code.FILE_DAMAGED, f"says that it has {words} words of {width} numbers; copy it again"
+        )
     if size < 4 * words * width:
         raise Unusable(
-            f"says that it has {words} words of {width} numbers, but is {size} bytes; copy it again"
+            Code.FILE_DAMAGED,
+            f"says that it has {words} words of {width} numbers, but is {size} bytes; copy it again",
         )
 
 
@@ -72,13 +77,14 @@ def load_word2vec(path: Path, sizes: Sizes) -> Vectors:
                 place += 1
             end = data.find(b" ", place, place + MAX_WORD_BYTES)
             if end < 0 or end + 1 + row_bytes > len(data):
-                raise Unusable(CUT.format(i + 1, sizes.words))
+                raise Unusable(Code.FILE_DAMAGED, CUT.format(i + 1, sizes.words))
             _add(words, data[place:end])
             place = end + 1 + row_bytes
             table[i] = np.frombuffer(data[end + 1 : place], "<f4")
         if data[place : place + 2].strip(b"\r\n") or len(data) > place + 2:
             raise Unusable(
-                f"goes on after its {sizes.words} words; correct its first line, or copy it again"
+                Code.FILE_DAMAGED,
+                f"goes on after its {sizes.words} words; correct its first line, or copy it again",
             )
     return Vectors(words=tuple(words), table=table)
 
@@ -89,11 +95,18 @@ def _add(words: dict[str, None], raw: bytes) -> None:
     try:
         word = raw.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise Unusable(f"{where}, {raw[:40]!r}, is not UTF-8; save the file as UTF-8") from error
+        raise Unusable(
+            Code.FILE_DAMAGED, f"{where}, {raw[:40]!r}, is not UTF-8; save the file as UTF-8"
+        ) from error
     if not word or "\n" in word:
-        raise Unusable(f"{where}, {word[:40]!r}, is empty or has a line end; copy the file again")
+        raise Unusable(
+            Code.FILE_DAMAGED,
+            f"{where}, {word[:40]!r}, is empty or has a line end; copy the file again",
+        )
     if word in words:
-        raise Unusable(f"{where}, {word!r}, stands in the file twice; leave one of them out")
+        raise Unusable(
+            Code.FILE_DAMAGED, f"{where}, {word!r}, stands in the file twice; leave one of them out"
+        )
     words[word] = None
 
 
@@ -109,18 +122,19 @@ def load_fasttext(path: Path, sizes: Sizes) -> Vectors:
         *_, buckets, shortest, longest, _, _ = ARGUMENTS.unpack_from(data)
         found = _dictionary(data)
         if found.end + MATRIX.size > len(data):
-            raise Unusable(CUT.format(sizes.words, sizes.words))
+            raise Unusable(Code.FILE_DAMAGED, CUT.format(sizes.words, sizes.words))
         quantized, rows, width = MATRIX.unpack_from(data, found.end)
         if quantized:
-            raise Unusable(QUANTIZED)
+            raise Unusable(Code.FORMAT_UNSUPPORTED, QUANTIZED)
         if (rows, width) != (sizes.words + buckets, sizes.width):
             raise Unusable(
+                Code.FILE_DAMAGED,
                 f"holds {rows} vectors of {width} numbers, but says {sizes.words} words, {buckets} buckets "
-                f"and {sizes.width} numbers; copy it again"
+                f"and {sizes.width} numbers; copy it again",
             )
         start = found.end + MATRIX.size
         if start + 4 * rows * width > len(data):
-            raise Unusable("is cut short within its vectors; copy it again")
+            raise Unusable(Code.FILE_DAMAGED, "is cut short within its vectors; copy it again")
     table = np.fromfile(path, "<f4", count=rows * width, offset=start).reshape(rows, width)
     if not longest:  # trained without n-grams of characters
         table, buckets = table[: sizes.words], 0
@@ -133,16 +147,17 @@ def _dictionary(data: mmap.mmap) -> _Dictionary:
     size, count, labels, _, pruned = DICTIONARY.unpack_from(data, ARGUMENTS.size)
     if labels or size != count:
         raise Unusable(
-            f"a fastText classifier of {labels} labels; only its unsupervised models are word vectors"
+            Code.FORMAT_UNSUPPORTED,
+            f"a fastText classifier of {labels} labels; only its unsupervised models are word vectors",
         )
     if pruned > 0:
-        raise Unusable(QUANTIZED)
+        raise Unusable(Code.FORMAT_UNSUPPORTED, QUANTIZED)
     words: dict[str, None] = {}
     place = ARGUMENTS.size + DICTIONARY.size
     for i in range(count):  # the word, a zero byte, how often it was seen, what it is
         end = data.find(b"\0", place, place + MAX_WORD_BYTES)
         if end < 0 or end + 1 + ENTRY.size > len(data):
-            raise Unusable(CUT.format(i + 1, count))
+            raise Unusable(Code.FILE_DAMAGED, CUT.format(i + 1, count))
         _add(words, data[place:end])
         place = end + 1 + ENTRY.size
     return _Dictionary(words=tuple(words), end=place)

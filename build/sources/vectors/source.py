@@ -23,6 +23,7 @@ from build.sources.vectors.table import (
     is_number,
     opened,
 )
+from contracts.problems import Code
 from contracts.specs import Hints
 from contracts.tasks import Task
 
@@ -38,7 +39,9 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
     """The source, as far as can be told without reading every row; raises Unusable."""
     source = _file_of(source) if source.is_dir() else source
     if not source.is_file():
-        raise Unusable(f"not a file of word vectors; {LOOKED_FOR}, by its path in `source`")
+        raise Unusable(
+            Code.FILE_MISSING, f"not a file of word vectors; {LOOKED_FOR}, by its path in `source`"
+        )
     sizes = look(source)
     return Source(
         kind=sizes.kind,
@@ -58,7 +61,9 @@ def _file_of(folder: Path) -> Path:
     found = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES and path.is_file())
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "no such file"
-        raise Unusable(f"holds {names}; name one file of word vectors as `source`")
+        raise Unusable(
+            Code.FORMAT_AMBIGUOUS, f"holds {names}; name one file of word vectors as `source`"
+        )
     return found[0]
 
 
@@ -67,11 +72,12 @@ def look(path: Path) -> Sizes:
     from build.sources.vectors import binary, text
 
     if not path.stat().st_size:
-        raise Unusable("is empty; copy it again")
+        raise Unusable(Code.FILE_DAMAGED, "is empty; copy it again")
     head = _head(path)
     if head.startswith(codecs.BOM_UTF8):
         raise Unusable(
-            "begins with a byte order mark, which would be read as a part of its first word; save it as UTF-8 without"
+            Code.FORMAT_UNSUPPORTED,
+            "begins with a byte order mark, which would be read as a part of its first word; save it as UTF-8 without",
         )
     if head.startswith(binary.MAGIC):
         return binary.look_fasttext(path, head)
@@ -80,7 +86,10 @@ def look(path: Path) -> Sizes:
     if said and not _is_text(rows):
         return binary.look_word2vec(path, said)
     if not _is_text(rows):
-        raise Unusable(f"neither numbers as text nor a binary file that is known; {LOOKED_FOR}")
+        raise Unusable(
+            Code.FORMAT_UNKNOWN,
+            f"neither numbers as text nor a binary file that is known; {LOOKED_FOR}",
+        )
     return text.look(path, rows, said)
 
 
@@ -90,9 +99,12 @@ def _head(path: Path) -> bytes:
         with opened(path) as file:
             head = file.read(SAMPLE)
     except BROKEN as error:
-        raise Unusable(f"cannot be unpacked ({error}); copy it again") from error
+        raise Unusable(Code.FILE_DAMAGED, f"cannot be unpacked ({error}); copy it again") from error
     if is_gzip(path) and BINARY.search(head):
-        raise Unusable("a packed binary file; unpack it with gunzip and name what comes out")
+        raise Unusable(
+            Code.FORMAT_UNSUPPORTED,
+            "a packed binary file; unpack it with gunzip and name what comes out",
+        )
     return head
 
 
@@ -127,5 +139,6 @@ def _check_finite(vectors: Vectors) -> None:
             named = row < len(vectors.words)
             what = f"word {vectors.words[row]!r}" if named else "an n-gram"
             raise Unusable(
-                f"{what} has numbers that are not finite; leave it out, or train it again"
+                Code.WEIGHTS_NOT_FINITE,
+                f"{what} has numbers that are not finite; leave it out, or train it again",
             )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from build.errors import MAX_MISTAKES
+from build.errors import MAX_PROBLEMS
 from build.sources.source import Unusable
 from build.sources.vectors.table import (
     BROKEN,
@@ -20,6 +20,7 @@ from build.sources.vectors.table import (
     is_number,
     opened,
 )
+from contracts.problems import Code, Problem
 
 
 class _Wrong(Exception):
@@ -35,13 +36,15 @@ def look(path: Path, rows: bytes, said: re.Match[bytes] | None) -> Sizes:
     words, width = int(said[1]), int(said[2])
     if lines - 1 != words:
         raise Unusable(
-            f"its first line says {words} words, but {lines - 1} rows follow; copy it again, or correct that line"
+            Code.FILE_DAMAGED,
+            f"its first line says {words} words, but {lines - 1} rows follow; copy it again, or correct that line",
         )
     _check_room(words, width, size)
     found = _width(rows)
     if not width or found != width:
         raise Unusable(
-            f"its first line says {width} numbers a word, but line 2 has {found}; correct that line"
+            Code.FILE_DAMAGED,
+            f"its first line says {width} numbers a word, but line 2 has {found}; correct that line",
         )
     return Sizes(kind=WORD2VEC_TEXT, words=words, width=width, start=1)
 
@@ -50,7 +53,8 @@ def _check_room(words: int, width: int, size: int) -> None:
     """Nothing is set aside for what the file cannot hold: a number is a digit and a space at least."""
     if size < 2 * words * width:
         raise Unusable(
-            f"its first row has {width} numbers, but {size} bytes are too few for {words} such rows; correct that row"
+            Code.FILE_DAMAGED,
+            f"its first row has {width} numbers, but {size} bytes are too few for {words} such rows; correct that row",
         )
 
 
@@ -65,14 +69,16 @@ def _count_lines(path: Path) -> tuple[int, int]:
                 size, lines, last = size + len(chunk), lines + found, chunk[-1:]
                 if size > limit:
                     raise Unusable(
-                        f"unpacks to more than {MOST_GROWTH} times its size; unpack it yourself and look"
+                        Code.FILE_DAMAGED,
+                        f"unpacks to more than {MOST_GROWTH} times its size; unpack it yourself and look",
                     )
                 if not found and len(chunk) == CHUNK:
                     raise Unusable(
-                        "has a line of more than 1 MB, so it is not a file of word vectors"
+                        Code.FORMAT_UNKNOWN,
+                        "has a line of more than 1 MB, so it is not a file of word vectors",
                     )
     except BROKEN as error:
-        raise Unusable(f"cannot be unpacked ({error}); copy it again") from error
+        raise Unusable(Code.FILE_DAMAGED, f"cannot be unpacked ({error}); copy it again") from error
     return lines + (last != b"\n"), size
 
 
@@ -95,7 +101,7 @@ def load(path: Path, sizes: Sizes) -> Vectors:
     """Every row; raises Unusable with the first of those that are wrong."""
     table = np.empty((sizes.words, sizes.width), np.float32)
     lines: dict[str, int] = {}
-    mistakes: list[str] = []
+    problems: list[Problem] = []
     with opened(path) as file, np.errstate(over="ignore"):  # what overflows is found as not finite
         for number, line in enumerate(islice(file, sizes.start, None), start=1 + sizes.start):
             try:
@@ -104,11 +110,14 @@ def load(path: Path, sizes: Sizes) -> Vectors:
                     raise _Wrong(f"{word!r} stands on line {lines[word]} already")
                 lines[word] = number
             except _Wrong as wrong:
-                mistakes.append(f"line {number}: {wrong}; correct it, or leave it out")
-            if len(mistakes) == MAX_MISTAKES:
+                message = f"{wrong}; correct it, or leave it out"
+                problems.append(
+                    Problem(code=Code.FILE_DAMAGED, where=f"line {number}", message=message)
+                )
+            if len(problems) == MAX_PROBLEMS:
                 break
-    if mistakes:
-        raise Unusable(*mistakes)
+    if problems:
+        raise Unusable.listing(problems)
     return Vectors(words=tuple(lines), table=table)
 
 

@@ -66,7 +66,7 @@ def test_every_wrong_row_is_told_with_what_is_wrong_with_the_file(tmp_path: Path
     ]  # fmt: skip
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(lines), "utf-8")
-    assert read_rows(path, EMBED, None)[1] == [
+    assert list(map(str, read_rows(path, EMBED, None)[1])) == [
         f"{path}:3: {SCORE}",
         f"{path}:4: {SCORE}",
         f'{path}:5: no "text_pair"; every row needs one that is not empty',
@@ -95,7 +95,7 @@ def test_rows_that_prove_nothing_together_are_refused(
     tmp_path: Path, rows: list[Any], mistake: str
 ) -> None:
     path = write_rows(tmp_path / "rows.jsonl", rows)
-    assert read_rows(path, EMBED, None)[1] == [f"{path}: {mistake}"]
+    assert list(map(str, read_rows(path, EMBED, None)[1])) == [f"{path}: {mistake}"]
 
 
 @pytest.mark.parametrize(

@@ -236,5 +236,7 @@ def test_a_pickle_of_weights_is_refused_unopened(tmp_path: Path, legacy: bool) -
     hints = Hints(tokenizer=tokenizer(tmp_path / "tokens.json"))
     source, mistakes = inspect(path, SCORES, TOKENS, hints)
     assert source is None
-    assert "a pickle, as torch.save writes it: it runs code when it is loaded" in mistakes[0]
-    assert "save torch.jit.trace(model, example)" in mistakes[0]
+    assert (
+        "a pickle, as torch.save writes it: it runs code when it is loaded" in mistakes[0].message
+    )
+    assert "save torch.jit.trace(model, example)" in mistakes[0].message

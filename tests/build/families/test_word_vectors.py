@@ -104,7 +104,7 @@ def test_a_wrong_row_in_the_file_stops_the_build_and_leaves_nothing(tmp_path: Pa
     plan = build.plan(deployment(source, rows, WORDS), out)
     with pytest.raises(SourceError) as caught:
         build.run(plan, out)
-    assert caught.value.mistakes == (
+    assert tuple(map(str, caught.value.problems)) == (
         f"{source}: line 2: 'king' stands on line 1 already; correct it, or leave it out",
         f"{source}: line 3: 'man' has b'x' where a number has to be; correct it, or leave it out",
     )
@@ -135,7 +135,7 @@ def test_every_wrong_row_of_words_is_told(tmp_path: Path) -> None:
     ]
     path = write_rows(tmp_path / "rows.jsonl", rows)
     score = '"score" has to be a number that says how alike "text" and "other" are'
-    assert read_rows(path, WORDS, None)[1] == [
+    assert list(map(str, read_rows(path, WORDS, None)[1])) == [
         f'{path}:2: no "text"; every row needs one that is not empty',
         f"{path}:3: {score}",
         f'{path}:4: no "other"; every row needs one that is not empty',

@@ -59,7 +59,7 @@ def graph(operator: str, constant: Any, *, through: str = "") -> Any:
 def refusal(graph: Any) -> str:
     with pytest.raises(SourceError) as caught:
         check_finite(graph, Path("model.onnx"))
-    return caught.value.mistakes[0]
+    return str(caught.value.problems[0])
 
 
 @pytest.mark.parametrize("raw", [True, False])

@@ -64,7 +64,7 @@ def test_a_file_is_the_same_source_whatever_else_lies_around_it(tmp_path: Path) 
 def mistakes_of(folder: Path, labels: tuple[str, ...] = LABELS) -> list[str]:
     source, mistakes = inspect(folder, CLASSES, None, Hints(labels=labels))
     assert source is None
-    return [mistake.removeprefix(f"{folder}: ") for mistake in mistakes]
+    return [str(mistake).removeprefix(f"{folder}: ") for mistake in mistakes]
 
 
 @pytest.mark.parametrize("data", ["", "weights"])
@@ -134,7 +134,7 @@ def refusal(source: Path, tmp_path: Path, labels: tuple[str, ...] = LABELS) -> s
     with pytest.raises(SourceError) as caught:
         build.run(build.plan(asked, tmp_path / "out"), tmp_path / "out")
     assert not (tmp_path / "out/tiny").exists()
-    return caught.value.mistakes[0]
+    return str(caught.value.problems[0])
 
 
 def test_the_rows_of_a_graph_that_does_not_say_them_are_looked_at_before_it_is_asked(

@@ -81,7 +81,7 @@ def read(folder: Path, labels: tuple[str, ...] = LABELS, limit: int | None = Non
 def mistakes_of(folder: Path, limit: int | None = None) -> list[str]:
     source, mistakes = inspect(folder, Task.TEXT_CLASSIFICATION, limit, Hints(labels=LABELS))
     assert source is None
-    return [mistake.removeprefix(f"{folder}: ") for mistake in mistakes]
+    return [str(mistake).removeprefix(f"{folder}: ") for mistake in mistakes]
 
 
 def asked(folder: Path, *, left: bool = False, fill: bool = True) -> Any:

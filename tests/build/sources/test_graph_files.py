@@ -74,7 +74,7 @@ def read(path: Path, task: Task = CLASSES, max_tokens: int | None = None, **hint
 def mistakes_of(path: Path, task: Task = CLASSES, **hints: Any) -> list[str]:
     source, mistakes = inspect(path, task, None, Hints(**hints))
     assert source is None
-    return [mistake.removeprefix(f"{path}: ") for mistake in mistakes]
+    return [str(mistake).removeprefix(f"{path}: ") for mistake in mistakes]
 
 
 def outputs(source: Source, folder: Path) -> list[dict[str, Any]]:

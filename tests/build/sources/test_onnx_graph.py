@@ -16,7 +16,7 @@ from tests.fixtures.models.tiny_bert import LABELS
 def mistakes_of(path: Path) -> list[str]:
     source, mistakes = inspect(path, Task.TEXT_CLASSIFICATION, None, Hints(labels=LABELS))
     assert source is None
-    return [mistake.removeprefix(f"{path}: ") for mistake in mistakes]
+    return [str(mistake).removeprefix(f"{path}: ") for mistake in mistakes]
 
 
 def external(folder: Path, location: str, *, length: int = 16) -> Path:

@@ -47,7 +47,7 @@ def folder(safe: Path, tmp_path: Path) -> Path:
 
 def read(folder: Path) -> Source:
     source, mistakes = inspect(folder, CLASSES, None, ALLOWED)
-    assert mistakes == []
+    assert list(map(str, mistakes)) == []
     assert source
     return source
 
@@ -71,7 +71,7 @@ class Malicious:
 def test_without_leave_a_pickle_is_refused_and_the_key_is_named(folder: Path) -> None:
     source, mistakes = inspect(folder, CLASSES, None)
     assert source is None
-    assert mistakes == [
+    assert list(map(str, mistakes)) == [
         f"{folder}: no model.safetensors; its weights are a pickle, which can run code when it is loaded; "
         "`pickle = true` in the model's table has the weights read and nothing run"
     ]
@@ -218,7 +218,7 @@ def test_tied_weights_and_layers_over_the_vector_are_saved_apart(tmp_path: Path)
     (folder / "2_Dense").mkdir()
     torch.save({"linear.weight": torch.ones(3, 32)}, folder / "2_Dense/pytorch_model.bin")
     source, mistakes = inspect(folder, Task.FEATURE_EXTRACTION, None, ALLOWED)
-    assert mistakes == []
+    assert list(map(str, mistakes)) == []
     assert source
     kept = unpickled(source, tmp_path / "kept")
     found = load_file(kept.folder / "model.safetensors")
@@ -241,7 +241,9 @@ def test_a_pickle_in_a_layer_alone_is_a_pickle(tmp_path: Path) -> None:
     # What lies beside safe weights is never read.
     torch.save({"weight": Malicious(tmp_path / "victim")}, folder / "pytorch_model.bin")
     _, mistakes = inspect(folder, Task.FEATURE_EXTRACTION, None)
-    assert mistakes[0].startswith(f"{folder}: 2_Dense: no model.safetensors; its weights are a")
+    assert str(mistakes[0]).startswith(
+        f"{folder}: 2_Dense: no model.safetensors; its weights are a"
+    )
     source, _ = inspect(folder, Task.FEATURE_EXTRACTION, None, ALLOWED)
     assert source
     assert source.pickled

@@ -186,7 +186,7 @@ def test_data_that_are_not_in_the_repository_are_left_to_the_plan_to_refuse(
     assert folder is not None
     assert not {"weights", "secret", "passwd"} & {path.name for path in folder.parent.rglob("*")}
     _, (mistake,) = inspect(folder / "model.onnx", Task.TEXT_CLASSIFICATION, None)
-    assert location in mistake
+    assert location in mistake.message
 
 
 def test_pickles_are_fetched_only_where_they_are_allowed_and_there_is_nothing_else(

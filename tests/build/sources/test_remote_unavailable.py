@@ -44,7 +44,7 @@ def test_what_cannot_be_reached_says_what_to_do_and_leaves_nothing(
 ) -> None:
     with pytest.raises(SourceError) as caught:
         remote.fetch(source, tmp_path / "out", ENVIRONMENT)
-    (mistake,) = caught.value.mistakes
+    (mistake,) = map(str, caught.value.problems)
     assert mistake.startswith(f"{source}: cannot be fetched: ")
     assert told in mistake
     assert len(mistake) < 400
@@ -67,7 +67,7 @@ def test_mistakes_of_all_models_are_told_at_once_and_by_their_names(tmp_path: Pa
         f'one: {wrong}:1: no "text"',
         f"three: {tmp_path / 'none'}: not a folder",
     ]
-    found = caught.value.mistakes
+    found = list(map(str, caught.value.problems))
     assert all(one.startswith(start) for one, start in zip(found, starts, strict=True)), found
     build.fetch(Deployment(models=models), tmp_path / "out", ["three"])
     assert not (tmp_path / "out").exists()
@@ -90,7 +90,8 @@ def test_an_index_that_is_broken_is_as_good_as_none(tmp_path: Path, text: str) -
     (tmp_path / remote.FOLDER / "there").mkdir(parents=True)
     index = tmp_path / remote.FOLDER / remote.INDEX
     index.write_text(text, "utf-8")
-    told = f"hf://org/bert: {remote.NOT_FETCHED}"
+    told = remote.not_fetched("hf://org/bert")
     assert remote.located("hf://org/bert", tmp_path) == (None, "", told)
+    assert str(told) == f"hf://org/bert: {remote.NOT_FETCHED}"
     index.write_text(json.dumps({"hf://org/bert": {"folder": "there", "origin": "x"}}), "utf-8")
     assert remote.located("hf://org/bert", tmp_path)[1] == "x"

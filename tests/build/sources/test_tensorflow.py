@@ -57,7 +57,7 @@ def tokenizer(tmp_path: Path) -> Path:
 def mistakes_of(source: Path, task: Task = CLASSES, limit: int | None = None, **hints: Any) -> Any:
     found, mistakes = inspect(source, task, limit, Hints(**hints))
     assert found is None
-    return [mistake.removeprefix(f"{source}: ") for mistake in mistakes]
+    return [str(mistake).removeprefix(f"{source}: ") for mistake in mistakes]
 
 
 def test_what_a_saved_model_takes_and_answers_is_read_without_tensorflow(tmp_path: Path) -> None:
@@ -94,7 +94,7 @@ def test_without_the_converters_a_plan_says_what_to_run(
     ):
         with pytest.raises(SourceError) as caught:
             build.plan(deployment(source, rows, gpu=None, hints=hints), tmp_path / "out")
-        assert caught.value.mistakes == (
+        assert tuple(map(str, caught.value.problems)) == (
             f"tiny: {source}: a {kind} needs TensorFlow, which {place} lacks; run `make converters`",
         )
 

@@ -17,7 +17,7 @@ def mistake(folder: Path) -> str:
     source, mistakes = inspect(folder, Task.TEXT_CLASSIFICATION, None)
     assert source is None
     (found,) = mistakes
-    return found.removeprefix(f"{folder}: ")
+    return str(found).removeprefix(f"{folder}: ")
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from build.sources.readers import inspect
 from build.sources.source import Unusable
 from build.sources.vectors.source import load, look
 from build.sources.vectors.table import FASTTEXT, GLOVE, WORD2VEC_BINARY, WORD2VEC_TEXT
+from contracts.problems import Code
 from contracts.tasks import Task
 from tests.fixtures.models.word_files import TINY, as_binary, as_fasttext, as_text, trained
 
@@ -153,8 +154,8 @@ def test_a_file_that_is_wrong_is_refused_with_its_place(
     path.write_bytes(content)
     with pytest.raises(Unusable) as caught:
         load(path)
-    assert len(caught.value.args) == 1
-    assert str(caught.value.args[0]).startswith(mistake)
+    assert len(caught.value.problems) == 1
+    assert str(caught.value.problems[0]).startswith(mistake)
 
 
 def test_every_wrong_row_is_told_up_to_ten(tmp_path: Path) -> None:
@@ -162,11 +163,12 @@ def test_every_wrong_row_is_told_up_to_ten(tmp_path: Path) -> None:
     path.write_bytes(b"a 0.1 0.2\n" + b"b 0.3\nc 0.1 x\n" * 50)
     with pytest.raises(Unusable) as caught:
         load(path)
-    assert len(caught.value.args) == 10
-    assert caught.value.args[:2] == (
-        f"line 2: 'b' has 1 numbers, the first row has 2{NUMBERS}",
-        f"line 3: 'c' has b'x' where a number has to be{NUMBERS}",
-    )
+    assert len(caught.value.problems) == 10
+    first, second = caught.value.problems[:2]
+    assert (first.code, first.where) == (Code.FILE_DAMAGED, "line 2")
+    assert "'b' has 1 numbers, the first row has 2" in first.message
+    assert (second.code, second.where) == (Code.FILE_DAMAGED, "line 3")
+    assert "'c' has b'x' where a number has to be" in second.message
 
 
 def test_the_kind_and_size_of_a_source_are_said_without_reading_its_rows(tmp_path: Path) -> None:
@@ -194,21 +196,27 @@ def test_only_its_own_task_takes_a_file_of_word_vectors(tmp_path: Path) -> None:
     for name, message in messages.items():
         path = tmp_path / name
         path.write_bytes(as_binary(TINY))
-        assert inspect(path, Task.TEXT_CLASSIFICATION, None) == (None, [f"{path}: {message}"])
+        source, (problem,) = inspect(path, Task.TEXT_CLASSIFICATION, None)
+        assert (source, problem.code, str(problem)) == (
+            None,
+            Code.FORMAT_UNKNOWN,
+            f"{path}: {message}",
+        )
 
 
 def test_a_folder_stands_for_the_one_file_in_it(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("not a file of vectors", "utf-8")
-    assert inspect(tmp_path, Task.WORD_VECTORS, None)[1] == [
-        f"{tmp_path}: holds no such file; name one file of word vectors as `source`"
-    ]
+    _, (problem,) = inspect(tmp_path, Task.WORD_VECTORS, None)
+    assert (problem.code, problem.where) == (Code.FORMAT_AMBIGUOUS, str(tmp_path))
+    assert "no such file" in problem.message
+    assert "`source`" in problem.message
     (tmp_path / "a.bin").write_bytes(as_binary(TINY))
     source, _ = inspect(tmp_path, Task.WORD_VECTORS, None)
     assert source
     assert source.file == tmp_path / "a.bin"
     (tmp_path / "b.vec").write_bytes(as_text(TINY))
-    assert inspect(tmp_path, Task.WORD_VECTORS, None)[1] == [
-        f"{tmp_path}: holds a.bin, b.vec; name one file of word vectors as `source`"
-    ]
-    _, mistakes = inspect(tmp_path / "nowhere", Task.WORD_VECTORS, None)
-    assert mistakes[0].startswith(f"{tmp_path}/nowhere: not a file of word vectors; looked for")
+    _, (problem,) = inspect(tmp_path, Task.WORD_VECTORS, None)
+    assert problem.code == Code.FORMAT_AMBIGUOUS
+    assert "a.bin, b.vec" in problem.message
+    _, (problem,) = inspect(tmp_path / "nowhere", Task.WORD_VECTORS, None)
+    assert (problem.code, problem.where) == (Code.FILE_MISSING, f"{tmp_path}/nowhere")

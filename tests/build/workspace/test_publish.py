@@ -9,6 +9,7 @@ import pytest
 
 from build.errors import NoSpace, SourceError
 from build.workspace.publish import publish, work_folder
+from contracts.problems import Code
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model.onnx")
 
@@ -37,7 +38,9 @@ def test_a_full_disk_is_told_as_one_and_nothing_is_left_on_it(
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("error", [ValueError("no number"), SourceError(["no space"])])
+@pytest.mark.parametrize(
+    "error", [ValueError("no number"), SourceError.about("model", Code.FILE_DAMAGED, "no space")]
+)
 def test_any_other_error_stays_what_it_is(tmp_path: Path, error: Exception) -> None:
     with pytest.raises(type(error)) as found:
         ended_by(error, tmp_path)

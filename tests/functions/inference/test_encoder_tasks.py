@@ -229,7 +229,7 @@ def test_a_head_that_does_not_belong_to_the_task_is_refused(tmp_path: Path) -> N
     for task, message in wrong.items():
         source, problems = inspect(folder, task, None)
         assert source is None
-        assert problems[0].startswith(f"{folder}: {message}")
+        assert str(problems[0]).startswith(f"{folder}: {message}")
 
 
 def test_a_tokenizer_that_is_not_the_one_described_is_found(tmp_path: Path) -> None:
