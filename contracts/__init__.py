@@ -1,1 +1,1 @@
-"""The words every side shares: requests, answers, manifests, model specs, errors. Standard library only."""
+"""The contracts between all parts: requests, answers, manifests, model specs, errors. Standard library only."""

@@ -4,7 +4,7 @@
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 GATEWAY_BODY_BYTES = 10 * 1024 * 1024
 GATEWAY_TIMEOUT_S = 30
-# What we ask for: the CDK takes no more, and it is one second that the gateway has left to answer in.
+# Our integration timeout: the CDK accepts no more, and the gateway has one second left to answer.
 INTEGRATION_TIMEOUT_S = 29
 
 # Lambda: 6 MB each way for synchronous invocations, memory 128 to 10,240 MB, one vCPU per 1,769 MB.
@@ -18,8 +18,8 @@ SAGEMAKER_PAYLOAD_BYTES = 6 * 1024 * 1024
 # Endpoint and inference component names.
 SAGEMAKER_NAME_CHARS = 63
 
-# Timeouts nest, so that the one who asks is always there to hear the answer:
-# tier (at most MAX_TIER_TIMEOUT_S) < what the router waits for it < the router itself < the gateway.
+# Timeouts nest, so that every caller outlasts the one it calls:
+# tier (at most MAX_TIER_TIMEOUT_S) < the router's wait for it < the router itself < the gateway.
 MAX_TIER_TIMEOUT_S = 25
 BACKEND_SLACK_S = 1
 ROUTER_TIMEOUT_S = 28
@@ -29,5 +29,5 @@ FLOAT_JSON_BYTES = 25
 
 
 def vectors_per_answer(dimensions: int) -> int:
-    """How many vectors of that many floats are sure to fit one Lambda answer as JSON."""
+    """Return how many vectors of that many floats always fit one Lambda response as JSON."""
     return (LAMBDA_PAYLOAD_BYTES - 1024) // (dimensions * FLOAT_JSON_BYTES + 128)

@@ -1,4 +1,4 @@
-"""What a sealed artefact is: a folder whose manifest names every file in it by its SHA-256.
+"""Sealed artefacts: a folder whose manifest names every file in it by its SHA-256.
 
 The digest covers the manifest itself, and through it every sealed byte. It is checked when a model is loaded.
 """
@@ -36,13 +36,13 @@ class SealedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Everything the code that serves an artefact has to know about it.
+    """The description of an artefact for the code that serves it.
 
     `digest` is the SHA-256 of the canonical manifest without itself. `build_key` is the digest of what went
     into the build (spec, source, tool versions): it says whether a build is current, not what came out.
-    `batches` says that texts may run together: no answer depends on its neighbours.
-    `details` is what the family of the model has to know besides, `provenance` where it comes from and what was
-    proven of it, both in JSON values.
+    `batches` says that texts may run together, because no answer depends on its neighbours.
+    `details` are further JSON values for the model's family, `provenance` where the artefact comes from and what
+    was measured of it.
     """
 
     model: str
@@ -69,7 +69,7 @@ class Manifest:
 
     @property
     def version(self) -> str:
-        """The digest, short: what answers and registry rows call the artefact's version."""
+        """The first characters of the digest, which answers and registry rows call the artefact's version."""
         return self.digest[:VERSION_CHARS]
 
     @property
@@ -78,6 +78,7 @@ class Manifest:
         return sum(file.size for file in self.files)
 
     def sealed(self) -> Self:
+        """Return the manifest with its digest."""
         return replace(self, digest=_digest(self))
 
     def to_json(self) -> str:
@@ -85,7 +86,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Raises BrokenArtefact for a text that is no manifest of this schema."""
+        """Read a manifest; raise BrokenArtefact for a text that is no manifest of this schema."""
         try:
             document = json.loads(text)
             if document.get("schema") != SCHEMA:
@@ -95,7 +96,7 @@ class Manifest:
             document["task"], document["tier"] = Task(document["task"]), Tier(document["tier"])
             manifest = cls(**document)
         except KeyError as error:
-            raise BrokenArtefact(f"it does not say {error}") from error
+            raise BrokenArtefact(f"it has no {error}") from error
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise BrokenArtefact(f"it is not a manifest: {error}") from error
         _check_kinds(manifest)
@@ -106,14 +107,14 @@ class Manifest:
 
 
 def _check_kinds(part: Manifest | SealedFile) -> None:
-    """Raises BrokenArtefact where a value is of another kind than the code that serves relies on."""
+    """Raise BrokenArtefact if a value is not of the type that the code that serves relies on."""
     for key, kind in get_type_hints(type(part)).items():
         if not _fits(value := getattr(part, key), kind):
             raise BrokenArtefact(f"it is not a manifest: {value!r} cannot be its {key}")
 
 
 def _fits(value: object, kind: Any) -> bool:
-    """Whether a value is what a field is annotated to be."""
+    """Return True if a value is of a field's annotated type."""
     of, parts = get_origin(kind) or kind, get_args(kind)
     if of is tuple:
         return isinstance(value, tuple) and all(_fits(one, parts[0]) for one in value)
@@ -125,12 +126,13 @@ def _fits(value: object, kind: Any) -> bool:
 
 
 def _check_place(path: str) -> None:
-    """Raises BrokenArtefact for a file that is not within the folder."""
+    """Raise BrokenArtefact for a path that leads out of the folder."""
     if path.startswith("/") or {"", ".", ".."} & set(path.split("/")):
         raise BrokenArtefact(f"it names the file {path!r}, which is not within its folder")
 
 
 def _digest(manifest: Manifest) -> str:
+    # Sorted keys and fixed separators: the same manifest has the same digest wherever it is computed.
     document: dict[str, Any] = asdict(replace(manifest, digest=""))
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
@@ -142,7 +144,7 @@ def file_sha256(path: Path) -> str:
 
 
 def sealed_files(folder: Path, paths: Iterable[str]) -> tuple[SealedFile, ...]:
-    """What a manifest says of the files at `paths` in `folder`, sorted by path."""
+    """Return the manifest's entries for the files at `paths` in `folder`, sorted by path."""
     return tuple(
         SealedFile(
             path=path, sha256=file_sha256(folder / path), size=(folder / path).stat().st_size
@@ -152,7 +154,7 @@ def sealed_files(folder: Path, paths: Iterable[str]) -> tuple[SealedFile, ...]:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """The folder's manifest, its own digest checked but not its files'; raises BrokenArtefact."""
+    """Return the folder's manifest after checking its digest, but not its files; raise BrokenArtefact."""
     try:
         manifest = Manifest.from_json((folder / MANIFEST).read_text("utf-8"))
         digest = _digest(manifest)
@@ -170,7 +172,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def verify(folder: Path) -> Manifest:
-    """The folder's manifest, after every sealed file was found whole; raises BrokenArtefact."""
+    """Return the folder's manifest after checking every sealed file; raise BrokenArtefact."""
     manifest = read_manifest(folder)
     for file in manifest.files:
         path = folder / file.path

@@ -19,12 +19,12 @@ def is_name(text: str, max_chars: int) -> bool:
 
 
 def model_stack(deployment: str, model: str, tier: Tier) -> str:
-    """A model tier's stack, function, endpoint and inference component all have this name."""
+    """Return the name of a model tier's stack, function, endpoint and inference component."""
     return f"{deployment}-{model}-{tier}"
 
 
 def router_stack(deployment: str) -> str:
-    """The router's stack and function."""
+    """Return the name of the router's stack and function."""
     return f"{deployment}-router"
 
 
@@ -33,5 +33,5 @@ def registry_table(deployment: str) -> str:
 
 
 def registrar_function(deployment: str) -> str:
-    """The function behind the custom resource that writes registry rows."""
+    """Return the name of the function behind the custom resource that writes registry rows."""
     return f"{deployment}-registrar"

@@ -1,8 +1,8 @@
-"""What is asked and what is answered, the same on every tier and for every task.
+"""Requests and answers, the same on every tier and for every task.
 
-An input is a text, or an object of texts where a task takes more than one. A tier is sent `{"inputs": [...],
+An input is a text, or an object of texts if a task takes more than one. A tier receives `{"inputs": [...],
 "parameters": {...}}` and answers `{"outputs": [...], "version": "...", "elapsed_ms": 1.2}` or `{"problem": {...}}`; the
-router takes the same request, with a `tier` besides, and adds `model`, `tier` and `reason` to the answer.
+router takes the same request, with an optional `tier`, and adds `model`, `tier` and `reason` to the answer.
 """
 
 import json
@@ -23,16 +23,16 @@ from contracts.tasks import Tier
 
 KEYS = ("inputs", "parameters", "tier")
 MAX_PROBLEMS = 20
-# A text, or an object of texts where a task takes more than one: `{"question": ..., "context": ...}`.
+# A text, or an object of texts if a task takes more than one: `{"question": ..., "context": ...}`.
 Input = str | Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictRequest:
-    """Texts to answer for; `tier` pins one tier, otherwise the router chooses.
+    """Inputs to run a model on; `tier` pins one tier, otherwise the router chooses.
 
-    `deadline` is when an answer is of no use any more, by the clock of `time.monotonic`. It is set where the request is
-    answered, and not sent.
+    `deadline` is the time, on the clock of `time.monotonic`, after which nobody waits for the answer. It is set on the
+    tier that runs the model, and is not sent.
     """
 
     inputs: tuple[Input, ...]
@@ -45,12 +45,12 @@ class PredictRequest:
         return sum(map(chars_of, self.inputs))
 
     def to_wire(self) -> dict[str, Any]:
-        """What is sent to a tier."""
+        """Return the body that a tier receives."""
         return {"inputs": list(self.inputs), "parameters": dict(self.parameters)}
 
 
 def chars_of(value: object) -> int:
-    """The characters of an input: of the text, or of all texts in the object."""
+    """Return the characters of an input: of the text, or of all texts in the object."""
     match value:
         case str():
             return len(value)
@@ -63,7 +63,7 @@ def chars_of(value: object) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TierAnswer:
-    """What a tier answers: one output per input, in order."""
+    """The answer of a tier: one output per input, in order."""
 
     outputs: tuple[dict[str, Any], ...]
     version: str
@@ -78,7 +78,7 @@ class TierAnswer:
 
     @classmethod
     def from_wire(cls, document: object) -> "TierAnswer":
-        """Raises the error a tier sent as `problem`, ModelFailed for anything that is not an answer."""
+        """Read an answer; raise the error that the tier sent as `problem`, ModelFailed for anything else."""
         match document:
             case {"problem": Mapping() as problem}:
                 raise from_problem(problem)
@@ -92,9 +92,10 @@ class TierAnswer:
 
 
 def read_json(body: bytes) -> object:
-    """The value of a JSON text; raises MalformedRequest and says where it stops being one."""
+    """Return the value of a JSON text; raise MalformedRequest with the place where it stops being one."""
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_not_json)
+        # Python would read NaN and Infinity, which JSON has not (RFC 8259, section 6).
+        return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise MalformedRequest(
             f"the body is not UTF-8 text: byte {error.start} is invalid"
@@ -106,12 +107,12 @@ def read_json(body: bytes) -> object:
         raise MalformedRequest("the body is not a request: it is nested too deeply") from error
 
 
-def _not_json(word: str) -> object:
+def _refuse_constant(word: str) -> object:
     raise MalformedRequest(f"the body is not JSON: {word} is not a JSON number")
 
 
 def parse_request(document: object) -> PredictRequest:
-    """The request a JSON document holds; raises InvalidInput that lists every problem, 20 at most."""
+    """Return the request in a JSON document; raise InvalidInput with every problem, 20 at most."""
     if not isinstance(document, dict):
         raise InvalidInput('the request is not a JSON object; send {"inputs": ["some text"]}')
     problems = [
@@ -154,7 +155,7 @@ def _inputs_problems(document: dict[str, Any]) -> list[RequestProblem]:
 
 
 def _listed(inputs: object) -> object:
-    """One input alone is a list of one."""
+    """Return a list of inputs; a single input becomes a list of one."""
     return [inputs] if isinstance(inputs, str | dict) else inputs
 
 
@@ -179,6 +180,7 @@ def _text_problem(text: object) -> str | None:
     if not text.strip():
         return "is an empty text"
     try:
+        # JSON can escape half a surrogate pair, which tokenizers and UTF-8 responses cannot hold.
         text.encode("utf-8")
     except UnicodeEncodeError:
         return "holds half a surrogate pair, which no UTF-8 text can"

@@ -1,4 +1,4 @@
-"""What the router knows from the day it is deployed: its models, their targets and the hashes of its keys."""
+"""The route table in the router's image: its models, their targets and the hashes of its keys."""
 
 import hashlib
 import json
@@ -16,10 +16,10 @@ KEY_PREFIX = "to-"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One deployed copy of a model and what it takes.
+    """One deployed copy of a model and its limits.
 
     `address` is the function with its alias for a cpu tier, and for a gpu tier the name that endpoint and
-    inference component share. `version` is what was deployed beside this table; an answer names its own.
+    inference component share. `version` is the one that was deployed with this table; an answer names its own.
     """
 
     tier: Tier
@@ -34,7 +34,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One model: its targets by tier. `dimensions` bounds the size of an answer of vectors."""
+    """One model and its targets by tier. `dimensions` bounds how many vectors fit one answer."""
 
     model: str
     task: Task
@@ -45,7 +45,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routes:
-    """The whole table, as it lies in the router's image."""
+    """The whole route table; `key_hashes` are the SHA-256 of the keys by their name."""
 
     deployment: str
     registry: str
@@ -81,10 +81,10 @@ def _route(document: dict[str, Any]) -> Route:
 
 
 def new_key() -> str:
-    """A bearer key of 256 random bits."""
+    """Return a new bearer key of 256 random bits."""
     return KEY_PREFIX + secrets.token_urlsafe(32)
 
 
 def key_hash(key: str) -> str:
-    """SHA-256 in hexadecimal. A key of 256 random bits cannot be guessed, so it needs no slow hash."""
+    """Return the SHA-256 in hexadecimal. A key of 256 random bits cannot be guessed, so it needs no slow hash."""
     return hashlib.sha256(key.encode()).hexdigest()

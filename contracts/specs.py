@@ -1,4 +1,4 @@
-"""What the user wants served: `models.toml` as values."""
+"""The specs of the models to serve: `models.toml` as values."""
 
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -8,7 +8,7 @@ from contracts.tasks import Task, Tier
 
 
 class Objective(StrEnum):
-    """What the candidate that ships is best at, of those that pass the gate."""
+    """The figure by which the candidate that ships is chosen from those that pass the gate."""
 
     LATENCY = "latency"
     SIZE = "size"
@@ -44,7 +44,7 @@ class GpuSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """What an artefact must reach against the original, on the labelled rows, to be shipped."""
+    """The thresholds that an artefact must reach against the reference, on the labelled rows, to ship."""
 
     min_accuracy_ratio: float = 0.99
     min_agreement: float = 0.98
@@ -56,9 +56,9 @@ class Gate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hints:
-    """What a source does not say of itself: a bare graph's tokenizer, labels, and inputs in their order.
+    """Metadata that a bare graph lacks: its tokenizer, its labels, and its inputs in their order.
 
-    `pickle` is the user's leave to read weights out of a pickle.
+    `pickle` is the user's permission to read weights from a pickle, which can run code.
     """
 
     tokenizer: Path | None = None
@@ -69,9 +69,9 @@ class Hints:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
-    """One table of `models.toml`; a tier's table is present or the tier is not deployed.
+    """One table of `models.toml`; a tier without a table is not deployed.
 
-    A source is a path here, or as text where it lies elsewhere: hf://org/name@revision, s3://bucket/prefix.
+    A source is a local path, or the text of a remote one: hf://org/name@revision, s3://bucket/prefix.
     """
 
     name: str
@@ -92,7 +92,7 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throttle:
-    """The API stage's limits: requests per second, and how many may come at once."""
+    """The limits of the API's stage: requests per second, and how many of them at once."""
 
     rate: int = 50
     burst: int = 100
@@ -100,7 +100,7 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """All of `models.toml`: what is deployed together, under one name, behind one URL."""
+    """All of `models.toml`: the models that are deployed together, under one name, behind one URL."""
 
     name: str = "turnout"
     region: str = "us-east-1"

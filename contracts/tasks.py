@@ -1,10 +1,10 @@
-"""What a model does, and where it runs."""
+"""The tasks of models, and the tiers they run on."""
 
 from enum import StrEnum
 
 
 class Task(StrEnum):
-    """Tasks that can be served, by their Hugging Face names where they have one."""
+    """The tasks that can be served, by their Hugging Face names if they have one."""
 
     TEXT_CLASSIFICATION = "text-classification"
     TOKEN_CLASSIFICATION = "token-classification"

@@ -1,1 +1,1 @@
-"""What runs in AWS, one folder per image."""
+"""The code that runs in AWS, one folder per image."""

@@ -1,4 +1,7 @@
-"""The Lambda handler: wire request in, wire answer out. The model is loaded once, when the function starts."""
+"""The Lambda handler: wire request in, wire answer out. The model is loaded once, when the environment starts.
+
+https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+"""
 
 import json
 import math
@@ -10,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-# The runtime of the pinned version sends nothing; a later one is told not to before it is imported.
+# The pinned onnxruntime has no telemetry; this turns off that of a later one, which reads it when imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-# A function has few processors, and the model needs them: a pool of threads for tokens alone is waste.
+# A function has few vCPUs, and the model needs them: a second thread pool, for the tokenizer, would only compete.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from contracts.errors import ServingError, problem_document
@@ -24,38 +27,39 @@ if TYPE_CHECKING:
 
 
 def load(folder: Path) -> "Engine":
-    """The engine. Its files are checked beside the imports, and opened only once they were found whole."""
-    found: list[Manifest | Exception] = []
+    """Return the engine. The files are hashed in a thread during the imports, and opened once all are intact."""
+    verified: list[Manifest | Exception] = []
 
     def check() -> None:
         try:
-            found.append(verify(folder))
+            verified.append(verify(folder))
         except Exception as error:
-            found.append(error)
+            verified.append(error)
 
     checking = threading.Thread(target=check)
     checking.start()
+    # Hashing releases the GIL, so a cold start takes the longer of the two and not their sum.
     from functions.inference.engine import DEFAULT_MAX_INPUTS, Engine
     from functions.inference.session import threads_of
 
     checking.join()
-    if isinstance(found[0], Exception):
-        raise found[0]
+    if isinstance(verified[0], Exception):
+        raise verified[0]
     return Engine.open(
         folder,
-        found[0],
+        verified[0],
         max_inputs=int(os.environ.get("TURNOUT_MAX_INPUTS", DEFAULT_MAX_INPUTS)),
         threads=threads_of(int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"))),
     )
 
 
-# What sending an answer may take of a request's time.
-SPARE_S = 0.5
+# The part of a request's time that is left for sending its answer.
+SENDING_S = 0.5
 ENGINE = load(Path(os.environ.get("TURNOUT_MODEL_DIR", "/var/task/model")))
 
 
 def handler(event: object, context: object) -> dict[str, Any]:
-    """`{"outputs": ...}` or `{"problem": ...}`; never raises, so that no stack trace leaves the function."""
+    """Answer `{"outputs": ...}` or `{"problem": ...}`; raise nothing, so that no stack trace leaves the function."""
     try:
         request = replace(parse_request(event), deadline=deadline(context))
         return ENGINE.predict(request).to_wire()
@@ -67,13 +71,13 @@ def handler(event: object, context: object) -> dict[str, Any]:
 
 
 def deadline(context: object) -> float:
-    """When a text that is being written has to be sent, so that what there is of it arrives."""
+    """Return the time when generation has to stop, so that the text so far can still be sent."""
     left = getattr(context, "get_remaining_time_in_millis", None)
-    return time.monotonic() + left() / 1e3 - SPARE_S if left else math.inf
+    return time.monotonic() + left() / 1e3 - SENDING_S if left else math.inf
 
 
 def log(error: Exception, context: object) -> None:
-    """One line of JSON. Where it went wrong, but not the exception's own words: they may quote an input."""
+    """Log one line of JSON with the stack, without the exception's message, which may quote an input."""
     import traceback
 
     line = {

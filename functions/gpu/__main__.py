@@ -1,4 +1,4 @@
-"""`python -m functions.gpu`: the container's server; reads the environment, and nothing else does."""
+"""`python -m functions.gpu`: the container's server, and the only module of it that reads the environment."""
 
 import os
 from pathlib import Path
@@ -25,7 +25,8 @@ def main() -> None:
         host=os.environ.get("TURNOUT_HOST", "0.0.0.0"),
         port=int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080")),
         log_level="warning",
-        # SageMaker kills a container 30 s after it was asked to stop.
+        # SageMaker sends SIGTERM, and SIGKILL 30 s later.
+        # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
         timeout_graceful_shutdown=25,
     )
 

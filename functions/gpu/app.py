@@ -22,62 +22,65 @@ from functions.inference.engine import Engine
 
 log = logging.getLogger("turnout.gpu")
 
-# Requests that may wait for the one that runs; more than these would outlive their caller's timeout.
+# Requests that may wait for the one that runs; the caller of any more would time out before its turn.
 MAX_WAITING = 64
 
 
 class Server:
-    """Loads the engine beside the event loop, then runs one prediction at a time, others waiting."""
+    """The endpoints over one engine, which is loaded in a thread; predictions run one at a time, in that thread."""
 
     def __init__(self, load: Callable[[], Engine], device: str) -> None:
         self.load, self.device = load, device
         self.engine: Engine | None = None
-        self.why_not = "the model is being loaded"
+        self.unavailable_reason = "the model is being loaded"
         self.waiting = 0
         self.worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
 
     def start(self) -> None:
+        """Load the engine; refuse to serve it if its sessions are not on the device that was requested."""
         engine = self.load()
         first = engine.providers[0]
         if self.device == "cuda" and first != "CUDAExecutionProvider":
-            # ONNX Runtime falls back to the CPU without a word; a GPU instance must not serve that way.
-            self.why_not = (
+            # ONNX Runtime falls back to the CPU without an error; a GPU instance must not serve that way.
+            self.unavailable_reason = (
                 f"this is a GPU instance, but the session's first provider is {first}, not CUDA"
             )
-            log.error(self.why_not)
+            log.error(self.unavailable_reason)
             return
         self.engine = engine
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        loading = asyncio.get_running_loop().run_in_executor(self.worker, self._start_or_say_why)
+        # The server answers pings, with 503, while the model is loading: SageMaker waits for a 200.
+        loading = asyncio.get_running_loop().run_in_executor(self.worker, self._try_start)
         yield
         loading.cancel()
         self.worker.shutdown(wait=False, cancel_futures=True)
 
-    def _start_or_say_why(self) -> None:
+    def _try_start(self) -> None:
         try:
             self.start()
         except Exception as error:
-            self.why_not = f"the model cannot be loaded: {error}"
+            self.unavailable_reason = f"the model cannot be loaded: {error}"
             log.exception("the model cannot be loaded")
 
     def ready(self) -> Engine:
+        """Return the engine; raise TierUnavailable if it is not loaded."""
         if self.engine is None:
-            raise TierUnavailable(self.why_not)
+            raise TierUnavailable(self.unavailable_reason)
         return self.engine
 
     async def ping(self, request: Request) -> Response:
         try:
             self.ready()
         except TierUnavailable as error:
-            return answer(error)
+            return problem_response(error)
         return Response(status_code=200)
 
     async def invocations(self, request: Request) -> Response:
         try:
             engine = self.ready()
-            asked = parse_request(read_json(await body_of(request)))
+            prediction = parse_request(read_json(await body_of(request)))
             if self.waiting >= MAX_WAITING:
                 raise TierUnavailable(
                     f"{MAX_WAITING} requests are waiting already", retry_after_s=1
@@ -85,19 +88,19 @@ class Server:
             self.waiting += 1
             try:
                 loop = asyncio.get_running_loop()
-                predicted = await loop.run_in_executor(self.worker, engine.predict, asked)
+                answer = await loop.run_in_executor(self.worker, engine.predict, prediction)
             finally:
                 self.waiting -= 1
         except ServingError as error:
-            return answer(error)
+            return problem_response(error)
         except Exception:
             log.exception("a prediction failed")
-            return answer(ServingError("the container failed; its log says why"))
-        return Response(json.dumps(predicted.to_wire()), media_type="application/json")
+            return problem_response(ServingError("the container failed; its log says why"))
+        return Response(json.dumps(answer.to_wire()), media_type="application/json")
 
 
 async def body_of(request: Request) -> bytes:
-    """The whole body; raises TooLarge as soon as it is more than SageMaker would pass on."""
+    """Return the whole body; raise TooLarge as soon as it is longer than SageMaker's limit."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -106,14 +109,14 @@ async def body_of(request: Request) -> bytes:
     return bytes(body)
 
 
-def answer(error: ServingError) -> Response:
+def problem_response(error: ServingError) -> Response:
     headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else None
     text = json.dumps(problem_document(error))
     return Response(text, status_code=error.status, media_type=PROBLEM_JSON, headers=headers)
 
 
 def create_app(load: Callable[[], Engine], device: str) -> Starlette:
-    """The application; `load` opens the engine, `device` is what it has to run on: "cpu" or "cuda"."""
+    """Return the application; `load` opens the engine, `device` is the one it has to run on, "cpu" or "cuda"."""
     server = Server(load, device)
     routes = [
         Route("/ping", server.ping, methods=["GET"]),

@@ -13,22 +13,22 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
-ATTEMPTS = 4
+MAX_ATTEMPTS = 4
 
 
 def handler(event: dict[str, Any], context: object) -> None:
-    """Do what is asked and always answer, because CloudFormation waits an hour for one that does not."""
+    """Handle one event and always respond, because CloudFormation waits an hour for a missing response."""
     physical_id = event.get("PhysicalResourceId") or event["LogicalResourceId"]
     try:
         physical_id = release(event)
-        answer(event, physical_id, "SUCCESS", "")
+        respond(event, physical_id, "SUCCESS", "")
     except Exception as error:
-        answer(event, physical_id, "FAILED", f"{type(error).__name__}: {error}")
+        respond(event, physical_id, "FAILED", f"{type(error).__name__}: {error}")
         raise
 
 
 def release(event: dict[str, Any]) -> str:
-    """Write or delete the row; gives its physical id, `model/tier#version`."""
+    """Write or delete the row; return its physical id, `model/tier#version`."""
     properties = event["ResourceProperties"]
     table = boto3.resource("dynamodb").Table(properties["Table"])
     if event["RequestType"] == "Delete":
@@ -46,19 +46,20 @@ def release(event: dict[str, Any]) -> str:
 
 
 def delete(table: Any, physical_id: str) -> None:
-    """Remove the row. One that was never written, or went with its table, is as good as removed."""
-    model, _, found = physical_id.partition("/")
-    if not found:
+    """Delete the row; one that was never written, or whose table is gone, counts as deleted."""
+    # CloudFormation deletes a resource whose creation failed by the id it had then, which names no row.
+    model, _, release = physical_id.partition("/")
+    if not release:
         return
     try:
-        table.delete_item(Key={"model": model, "release": found})
+        table.delete_item(Key={"model": model, "release": release})
     except ClientError as error:
         if error.response["Error"]["Code"] != "ResourceNotFoundException":
             raise
 
 
-def answer(event: dict[str, Any], physical_id: str, status: str, reason: str) -> None:
-    """Put the outcome where CloudFormation reads it; the network gets a few tries."""
+def respond(event: dict[str, Any], physical_id: str, status: str, reason: str) -> None:
+    """Put the outcome to CloudFormation's presigned URL, in a few attempts."""
     body = {
         "Status": status,
         "Reason": reason or "done",
@@ -70,15 +71,15 @@ def answer(event: dict[str, Any], physical_id: str, status: str, reason: str) ->
     request = urllib.request.Request(
         event["ResponseURL"],
         data=json.dumps(body).encode(),
-        # A presigned URL is signed for no content type at all.
+        # The URL is signed without a content type, and urllib would send one.
         headers={"Content-Type": ""},
         method="PUT",
     )
-    for attempt in range(1, ATTEMPTS + 1):
+    for attempt in range(1, MAX_ATTEMPTS + 1):
         try:
             with urllib.request.urlopen(request, timeout=10):
                 return
         except OSError:
-            if attempt == ATTEMPTS:
+            if attempt == MAX_ATTEMPTS:
                 raise
             time.sleep(attempt)

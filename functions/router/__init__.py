@@ -1,1 +1,1 @@
-"""The one HTTPS face: checks the key, chooses the tier, asks it, answers."""
+"""The HTTPS endpoint: it checks the key, chooses the tier, invokes it and answers."""

@@ -1,4 +1,4 @@
-"""The HTTP application. It knows nothing of what stands in front of it."""
+"""The HTTP application, independent of API Gateway in front of it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +18,7 @@ from functions.router import docs, schema
 from functions.router.backends import Backend
 from functions.router.catalog import describe
 from functions.router.keys import authorize
-from functions.router.middleware import Edge, problem_response
+from functions.router.middleware import RequestMiddleware, problem_response
 from functions.router.registry import Registry
 from functions.router.rules import decide
 
@@ -32,7 +32,7 @@ class Router:
         self.routes, self.backends, self.registry = routes, backends, registry
 
     def route(self, request: Request, model: str) -> Route:
-        """The model's route, for a caller with a key; raises Unauthorized or UnknownModel."""
+        """Return the model's route for a caller with a key; raise Unauthorized or UnknownModel."""
         self.authorize(request)
         if model not in self.routes.models:
             known = ", ".join(self.routes.models) or "none"
@@ -45,25 +45,26 @@ class Router:
     async def predict(self, model: str, request: Request) -> Response:
         """Answer for one text or a list of texts."""
         route = self.route(request, model)
-        asked = parse_request(read_json(await body_of(request)))
-        plan = decide(asked, route)
-        target = plan.primary
-        facts: dict[str, Any] = request.scope["turnout"]
-        facts |= {
+        prediction = parse_request(read_json(await body_of(request)))
+        decision = decide(prediction, route)
+        target = decision.target
+        # The middleware logs these, whatever becomes of the request after this.
+        log_fields: dict[str, Any] = request.scope["turnout"]
+        log_fields |= {
             "model": model,
             "tier": target.tier,
-            "reason": plan.reason,
-            "inputs": len(asked.inputs),
+            "reason": decision.reason,
+            "inputs": len(prediction.inputs),
         }
         backend = self.backends[target.tier]
-        answer = await run_in_threadpool(backend.predict, target, asked)
-        named = {
+        answer = await run_in_threadpool(backend.predict, target, prediction)
+        head = {
             "model": model,
             "version": answer.version,
             "tier": target.tier,
-            "reason": plan.reason,
+            "reason": decision.reason,
         }
-        return JSONResponse({**named, "outputs": answer.outputs, "elapsed_ms": answer.elapsed_ms})
+        return JSONResponse({**head, "outputs": answer.outputs, "elapsed_ms": answer.elapsed_ms})
 
     async def models(self, request: Request) -> Response:
         """List the models of this deployment."""
@@ -72,16 +73,16 @@ class Router:
         return JSONResponse({"object": "list", "data": data})
 
     async def model(self, model: str, request: Request) -> Response:
-        """Describe one model, its tiers, and what of it is deployed."""
+        """Describe one model and its tiers, with the versions that are deployed."""
         return JSONResponse(describe(self.route(request, model), self.registry))
 
     async def health(self) -> Response:
-        """Say that the router runs; asks no tier."""
+        """Report that the router runs; no tier is invoked."""
         return JSONResponse({"status": "ok"})
 
 
 async def body_of(request: Request) -> bytes:
-    """The whole body; raises TooLarge as soon as it is more than a gateway would pass on."""
+    """Return the whole body; raise TooLarge as soon as it is longer than API Gateway's limit."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -93,7 +94,7 @@ async def body_of(request: Request) -> bytes:
 def create_app(
     routes: Routes, backends: Mapping[Tier, Backend], registry: Registry, assets: Path
 ) -> FastAPI:
-    """The application over the tiers' backends; `assets` is the folder of the documentation page."""
+    """Return the application over the tiers' backends; `assets` is the folder of the documentation page."""
     router = Router(routes, backends, registry)
     app = FastAPI(
         title=schema.TITLE,
@@ -107,7 +108,7 @@ def create_app(
     add_endpoints(app, router)
     app.add_exception_handler(ServingError, _serving_error)
     app.add_exception_handler(HTTPException, _http_error)
-    app.add_middleware(Edge)
+    app.add_middleware(RequestMiddleware)
     document: dict[str, Any] = {}
 
     async def openapi() -> Response:
@@ -120,7 +121,7 @@ def create_app(
 
 
 def add_endpoints(app: FastAPI, router: Router) -> None:
-    """The API's routes with what the documentation says of them."""
+    """Add the API's routes with their documentation."""
     app.add_api_route(
         "/v1/models/{model}/predict",
         router.predict,
@@ -146,7 +147,7 @@ def add_endpoints(app: FastAPI, router: Router) -> None:
         responses=schema.responses("The model", schema.MODEL, 401, 404),
         openapi_extra=schema.security(),
     )
-    app.add_api_route("/health", router.health, tags=["service"], summary="Say that it runs")
+    app.add_api_route("/health", router.health, tags=["service"], summary="Report that it runs")
 
 
 async def _serving_error(request: Request, error: Exception) -> Response:
@@ -156,7 +157,7 @@ async def _serving_error(request: Request, error: Exception) -> Response:
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
-    """Unknown paths and wrong methods, in the words of every other problem."""
+    """Answer unknown paths and methods with a problem document, as any other error."""
     assert isinstance(error, HTTPException)
     body = {
         "type": "about:blank",

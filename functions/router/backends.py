@@ -1,4 +1,4 @@
-"""How a tier is asked: one attempt, with a timeout within the router's own, every failure named."""
+"""The invocation of a tier: one attempt, with a timeout below the router's own; every failure is a ServingError."""
 
 import json
 from collections.abc import Callable
@@ -24,7 +24,9 @@ MakeClient = Callable[[str, Config], Client]
 CONNECT_TIMEOUT_S = 2
 RETRY_AFTER_S = 5
 
-# Error codes of Lambda and SageMaker that a later attempt may not meet again.
+# Error codes of Lambda and SageMaker for conditions that pass by themselves.
+# https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 RETRYABLE = (
     "CodeArtifactUserPendingException",
     "EC2ThrottledException",
@@ -43,41 +45,42 @@ RETRYABLE = (
 
 
 class Backend(Protocol):
-    """One way to ask a tier; raises ServingError."""
+    """A way to run a model on a tier; its errors are ServingErrors."""
 
     def predict(self, target: Target, request: PredictRequest) -> TierAnswer: ...
 
 
 class Clients:
-    """Boto3 clients, one per service and timeout, made when first needed and kept."""
+    """The boto3 clients of one service, one per timeout, made when first needed and kept."""
 
     def __init__(self, service: str, make: MakeClient) -> None:
         self.service, self.make = service, make
-        self.made: dict[int, Client] = {}
+        self.by_timeout: dict[int, Client] = {}
 
-    def waiting(self, timeout_s: int) -> Client:
-        """A client that waits that long, a little longer than the tier has, and never tries twice."""
-        if timeout_s not in self.made:
+    def with_timeout(self, timeout_s: int) -> Client:
+        """Return a client that waits a little longer than the tier's own timeout and never retries."""
+        if timeout_s not in self.by_timeout:
+            # A retry would start when the caller's time is over, and run the model a second time for nobody.
             config = Config(
                 connect_timeout=CONNECT_TIMEOUT_S,
                 read_timeout=timeout_s + BACKEND_SLACK_S,
                 retries={"total_max_attempts": 1, "mode": "standard"},
             )
-            self.made[timeout_s] = self.make(self.service, config)
-        return self.made[timeout_s]
+            self.by_timeout[timeout_s] = self.make(self.service, config)
+        return self.by_timeout[timeout_s]
 
 
 class LambdaBackend:
-    """Invokes the function that the target's address names."""
+    """The Lambda function that a target's address names."""
 
     def __init__(self, make: MakeClient) -> None:
         self.clients = Clients("lambda", make)
 
     def predict(self, target: Target, request: PredictRequest) -> TierAnswer:
-        client = self.clients.waiting(target.timeout_s)
+        client = self.clients.with_timeout(target.timeout_s)
         payload = json.dumps(request.to_wire()).encode()
-        reply = _asked(target, lambda: client.invoke(FunctionName=target.address, Payload=payload))
-        body = _asked(target, lambda: reply["Payload"].read())
+        reply = _call(target, lambda: client.invoke(FunctionName=target.address, Payload=payload))
+        body = _call(target, lambda: reply["Payload"].read())
         document = _document(body)
         if reply.get("FunctionError"):
             raise _function_error(document)
@@ -85,15 +88,15 @@ class LambdaBackend:
 
 
 class SageMakerBackend:
-    """Invokes the inference component that the target's address names, on the endpoint of the same name."""
+    """The SageMaker inference component that a target's address names, on the endpoint of the same name."""
 
     def __init__(self, make: MakeClient) -> None:
         self.clients = Clients("sagemaker-runtime", make)
 
     def predict(self, target: Target, request: PredictRequest) -> TierAnswer:
-        client = self.clients.waiting(target.timeout_s)
+        client = self.clients.with_timeout(target.timeout_s)
         payload = json.dumps(request.to_wire()).encode()
-        reply = _asked(
+        reply = _call(
             target,
             lambda: client.invoke_endpoint(
                 EndpointName=target.address,
@@ -103,13 +106,13 @@ class SageMakerBackend:
                 Body=payload,
             ),
         )
-        return TierAnswer.from_wire(_document(_asked(target, lambda: reply["Body"].read())))
+        return TierAnswer.from_wire(_document(_call(target, lambda: reply["Body"].read())))
 
 
-def _asked(target: Target, ask: Callable[[], Any]) -> Any:
-    """What `ask` gives back; every failure of the way there as an error of ours."""
+def _call(target: Target, send: Callable[[], Any]) -> Any:
+    """Return the result of `send`; raise a ServingError for every failure on the way to the tier."""
     try:
-        return ask()
+        return send()
     except ClientError as error:
         raise _client_error(target, error) from error
     except ReadTimeoutError as error:
@@ -128,17 +131,21 @@ def _client_error(target: Target, error: ClientError) -> ServingError:
         return _model_error(error.response)
     if code == "RequestTooLargeException":
         return TooLarge(f"the request is over the 6 MB that the {target.tier} tier takes")
+    # SageMaker reports a missing endpoint and a component without instances as a ValidationError: only its text
+    # tells them apart.
     if code == "ResourceNotFoundException" or "Could not find" in message or "not found" in message:
         detail = f"the {target.tier} tier is not deployed yet"
     elif code in RETRYABLE or "no capacity" in message:
         detail = f"the {target.tier} tier is busy or waking up"
+    elif code.startswith("AccessDenied"):
+        return ModelFailed(f"the router may not invoke the {target.tier} tier (AccessDenied)")
     else:
-        return ModelFailed(f"the {target.tier} tier refused to be asked ({code or 'no code'})")
+        return ModelFailed(f"the {target.tier} tier cannot be invoked ({code or 'no code'})")
     return TierUnavailable(detail, retry_after_s=RETRY_AFTER_S)
 
 
 def _model_error(response: Any) -> ServingError:
-    """A container's own answer: our problem document, or something that is none of ours."""
+    """Return the error in a container's own answer, which may not be a problem document of ours."""
     document = _document(str(response.get("OriginalMessage", "")).encode())
     if isinstance(document, dict) and str(document.get("type", "")).startswith("urn:turnout:"):
         return from_problem(document)
@@ -147,7 +154,7 @@ def _model_error(response: Any) -> ServingError:
 
 
 def _function_error(document: object) -> ServingError:
-    """A function that did not come to answer; its own words stay in its log."""
+    """Return the error of a function that crashed or timed out; its own message stays in its log."""
     kind, message = "", ""
     if isinstance(document, dict):
         kind, message = str(document.get("errorType", "")), str(document.get("errorMessage", ""))

@@ -1,4 +1,7 @@
-"""The models as a list, in the shape OpenAI's clients read, extended with tiers and what is deployed."""
+"""The list of models in the shape of OpenAI's API, extended with tiers and deployed versions.
+
+https://platform.openai.com/docs/api-reference/models/object
+"""
 
 import logging
 from typing import Any
@@ -10,7 +13,7 @@ log = logging.getLogger("turnout.router")
 
 
 def describe(route: Route, registry: Registry) -> dict[str, Any]:
-    """One model. When the registry cannot be read, `deployed` is null and the rest still stands."""
+    """Describe one model; if the registry cannot be read, `deployed` is null and the rest is still answered."""
     rows = _rows(route.model, registry)
     tiers = [_tier(target, rows) for target in route.targets.values()]
     return {

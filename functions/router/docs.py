@@ -1,4 +1,4 @@
-"""The page that describes the API. Everything it loads comes from here, so it works without the internet."""
+"""The documentation page. The router serves everything that it loads, so it works without the internet."""
 
 from pathlib import Path
 
@@ -32,7 +32,7 @@ START = """SwaggerUIBundle({url: "openapi.json", dom_id: "#page", deepLinking: t
   tryItOutEnabled: true, presets: [SwaggerUIBundle.presets.apis]});
 """
 
-# The page runs our scripts and nobody else's. Swagger UI sets styles on its elements.
+# The page runs the router's own scripts only. Swagger UI sets inline styles on its elements.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -41,7 +41,7 @@ CACHED = {"Cache-Control": "public, max-age=86400"}
 
 
 def routes(assets: Path) -> list[BaseRoute]:
-    """The page, its start and its assets, of which only the named ones are given out."""
+    """Return the routes of the page, its start script and its assets; no other file of the folder is served."""
 
     async def page(request: Request) -> Response:
         return HTMLResponse(PAGE, headers={"Content-Security-Policy": POLICY})

@@ -1,4 +1,4 @@
-"""The application as API Gateway calls it."""
+"""The Lambda handler around the application, for events of an API Gateway HTTP API."""
 
 import asyncio
 import warnings
@@ -11,13 +11,13 @@ from contracts.errors import PROBLEM_JSON
 
 
 def behind_gateway(app: ASGI) -> Mangum:
-    """A Lambda handler. With a lifespan, Mangum would start and stop the application around every request."""
+    """Return the handler. With a lifespan, Mangum would start and stop the application around every request."""
     _provide_event_loop()
     return Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, PROBLEM_JSON])
 
 
 def _provide_event_loop() -> None:
-    """Mangum asks for the thread's event loop: Python 3.12 warns where there is none, 3.14 fails."""
+    """Set the thread's event loop, which Mangum takes: without one, Python 3.12 warns and 3.14 fails."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         try:

@@ -1,4 +1,4 @@
-"""The Lambda handler: the application behind an HTTP API. Reads the environment, and nothing else does."""
+"""The Lambda handler: the application behind an HTTP API, and the only module that reads the environment."""
 
 import logging
 import os
@@ -16,7 +16,7 @@ from functions.router.backends import LambdaBackend, SageMakerBackend
 from functions.router.gateway import behind_gateway
 from functions.router.registry import DynamoRegistry
 
-# One line of JSON per request; Lambda's own handler would put its words around it.
+# One line of JSON per request; Lambda's own log handler would put a level and a request id in front of it.
 _out = logging.StreamHandler(sys.stdout)
 _out.setFormatter(logging.Formatter("%(message)s"))
 for _name in ("turnout.access", "turnout.router"):
@@ -26,7 +26,7 @@ for _name in ("turnout.access", "turnout.router"):
 
 
 def client(service: str, config: Config) -> Any:
-    """A boto3 client; boto3 is imported with the first one, not at start."""
+    """Return a boto3 client; boto3 is imported with the first one, which keeps a cold start short."""
     import boto3
 
     return boto3.client(service, config=config)

@@ -1,4 +1,4 @@
-"""What stands around every request: an id, one line of log, and an answer even where our code fails."""
+"""Middleware around every request: an id, one line of log, and an answer even if our code fails."""
 
 import json
 import logging
@@ -15,8 +15,8 @@ log = logging.getLogger("turnout.access")
 failures = logging.getLogger("turnout.router")
 
 
-class Edge:
-    """ASGI middleware. Endpoints leave what the log should say of them in `scope["turnout"]`."""
+class RequestMiddleware:
+    """ASGI middleware; endpoints add their fields of the log line to `scope["turnout"]`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -27,29 +27,30 @@ class Edge:
             return
         start = time.perf_counter()
         request_id = uuid.uuid4().hex
-        facts: dict[str, Any] = {"method": scope["method"], "path": scope["path"]}
-        scope["turnout"] = facts
+        log_fields: dict[str, Any] = {"method": scope["method"], "path": scope["path"]}
+        scope["turnout"] = log_fields
 
-        async def named(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                facts["status"] = message["status"]
+                log_fields["status"] = message["status"]
                 message["headers"].append((b"x-request-id", request_id.encode()))
             await send(message)
 
         try:
-            await self.app(scope, receive, named)
+            await self.app(scope, receive, send_with_id)
         except Exception:
             failures.exception("request %s failed", request_id)
-            if "status" not in facts:
+            # Once the response has started, its status is sent and cannot become another.
+            if "status" not in log_fields:
                 await problem_response(ServingError(f"request {request_id} failed"))(
-                    scope, receive, named
+                    scope, receive, send_with_id
                 )
         ms = round((time.perf_counter() - start) * 1e3, 2)
-        log.info(json.dumps({"request_id": request_id, **facts, "ms": ms}))
+        log.info(json.dumps({"request_id": request_id, **log_fields, "ms": ms}))
 
 
 def problem_response(error: ServingError, headers: dict[str, str] | None = None) -> JSONResponse:
-    """The error as the client sees it."""
+    """Return the problem document of an error, with the headers that its status calls for."""
     headers = dict(headers or {})
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"

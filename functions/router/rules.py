@@ -1,4 +1,4 @@
-"""Which tier answers. Rules are tried in order; the first that speaks decides."""
+"""The choice of the tier that answers. Rules are tried in order; the first that returns a decision decides."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,65 +11,66 @@ from contracts.tasks import Tier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Decision:
     """The target that answers, and the rule that chose it."""
 
-    primary: Target
+    target: Target
     reason: str
 
 
-Rule = Callable[[PredictRequest, Route], Plan | None]
+Rule = Callable[[PredictRequest, Route], Decision | None]
 
 
-def pinned(request: PredictRequest, route: Route) -> Plan | None:
+def pinned(request: PredictRequest, route: Route) -> Decision | None:
     if request.tier is None:
         return None
     target = route.targets.get(request.tier)
     if target is None:
-        has = " and ".join(route.targets)
-        detail = f"{route.model} has no {request.tier} tier; it has {has}"
+        tiers = " and ".join(route.targets)
+        detail = f"{route.model} has no {request.tier} tier; it has {tiers}"
         raise InvalidInput(
             f"/tier: {detail}", problems=[RequestProblem(pointer="/tier", detail=detail)]
         )
-    if why := too_large(request, route, target):
-        raise TooLarge(f"the {request.tier} tier was asked for, but {why}")
-    return Plan(primary=target, reason="pinned")
+    if reason := too_large(request, route, target):
+        raise TooLarge(f"the request pins the {request.tier} tier, but {reason}")
+    return Decision(target=target, reason="pinned")
 
 
-def fits_cpu(request: PredictRequest, route: Route) -> Plan | None:
+def fits_cpu(request: PredictRequest, route: Route) -> Decision | None:
     return _fits(request, route, Tier.CPU)
 
 
-def fits_gpu(request: PredictRequest, route: Route) -> Plan | None:
+def fits_gpu(request: PredictRequest, route: Route) -> Decision | None:
     return _fits(request, route, Tier.GPU)
 
 
+# The cheaper tier comes first. A new policy is a new function in this tuple.
 RULES: tuple[Rule, ...] = (pinned, fits_cpu, fits_gpu)
 
 
-def decide(request: PredictRequest, route: Route, rules: tuple[Rule, ...] = RULES) -> Plan:
-    """Raises TooLarge when no tier takes the request, InvalidInput when it pins one that is not there."""
+def decide(request: PredictRequest, route: Route, rules: tuple[Rule, ...] = RULES) -> Decision:
+    """Return the first decision; raise TooLarge if no tier takes the request, InvalidInput if it pins a missing one."""
     for rule in rules:
-        if plan := rule(request, route):
-            return plan
+        if decision := rule(request, route):
+            return decision
     reasons = "; ".join(f"{t.tier}: {too_large(request, route, t)}" for t in route.targets.values())
     raise TooLarge(f"no tier of {route.model} takes this request ({reasons})")
 
 
 def too_large(request: PredictRequest, route: Route, target: Target) -> str | None:
-    """Why the target does not take the request; None when it does."""
+    """Return the reason why the target does not take the request; None if it does."""
     inputs = len(request.inputs)
     if inputs > target.max_inputs:
         return f"{inputs} inputs are more than its {target.max_inputs}"
     if request.chars > target.max_chars:
         return f"{request.chars} characters are more than its {target.max_chars}"
-    if route.dimensions and inputs > (most := vectors_per_answer(route.dimensions)):
-        return f"{inputs} vectors of {route.dimensions} floats would pass the 6 MB of one answer, {most} would not"
+    if route.dimensions and inputs > (limit := vectors_per_answer(route.dimensions)):
+        return f"{inputs} vectors of {route.dimensions} floats would pass the 6 MB of one answer, {limit} would not"
     return None
 
 
-def _fits(request: PredictRequest, route: Route, tier: Tier) -> Plan | None:
+def _fits(request: PredictRequest, route: Route, tier: Tier) -> Decision | None:
     target = route.targets.get(tier)
     if target is None or too_large(request, route, target):
         return None
-    return Plan(primary=target, reason=f"fits_{tier}")
+    return Decision(target=target, reason=f"fits_{tier}")

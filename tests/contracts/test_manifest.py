@@ -117,7 +117,7 @@ def test_what_is_no_manifest_is_refused(artefact: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "message"),
     [
         ("max_tokens", "128", "it is not a manifest: '128' cannot be its max_tokens"),
         ("dimensions", True, "it is not a manifest: True cannot be its dimensions"),
@@ -128,10 +128,10 @@ def test_what_is_no_manifest_is_refused(artefact: Path, text: str) -> None:
     ],
 )
 def test_values_of_another_kind_are_refused_though_they_were_sealed(
-    artefact: Path, key: str, value: object, told: str
+    artefact: Path, key: str, value: object, message: str
 ) -> None:
     reseal(artefact, **{key: value})
-    with pytest.raises(BrokenArtefact, match=re.escape(f"{artefact / MANIFEST}: {told}; build")):
+    with pytest.raises(BrokenArtefact, match=re.escape(f"{artefact / MANIFEST}: {message}; build")):
         read_manifest(artefact)
 
 

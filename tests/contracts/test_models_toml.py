@@ -169,7 +169,7 @@ def test_a_missing_or_unreadable_file_is_named(tmp_path: Path) -> None:
         read_models_toml(tmp_path / "latin.toml")
 
 
-def test_a_folder_is_no_file_and_is_told_as_one(tmp_path: Path) -> None:
+def test_a_folder_is_no_file_and_is_reported_as_one(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: Is a directory; allow that, or name"):
         read_models_toml(tmp_path)
 

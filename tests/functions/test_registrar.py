@@ -30,7 +30,7 @@ PHYSICAL_ID = "support-intent/cpu#f00dfeed0000"
 
 
 class Inbox:
-    """CloudFormation's side: where answers are put, after as many failures as it is told."""
+    """CloudFormation's side: it takes responses, after a number of failures."""
 
     def __init__(self) -> None:
         self.answers: list[dict[str, Any]] = []

@@ -29,7 +29,7 @@ def pieces() -> Tokenizer:
     return tokenizer
 
 
-def test_every_token_tells_only_whole_characters(bytewise: Tokenizer) -> None:
+def test_every_token_adds_only_whole_characters(bytewise: Tokenizer) -> None:
     detokenizer = Detokenizer(bytewise, (), ())
     for token in bytewise.encode(TEXT).ids:
         detokenizer.add(token)
@@ -52,7 +52,7 @@ def test_of_two_stop_strings_the_earlier_place_counts(pieces: Tokenizer) -> None
     assert detokenizer.text == " "
 
 
-def test_half_a_character_at_the_end_is_not_told(bytewise: Tokenizer) -> None:
+def test_half_a_character_at_the_end_is_left_out(bytewise: Tokenizer) -> None:
     detokenizer = Detokenizer(bytewise, (), ())
     for token in bytewise.encode("a🚆").ids[:-1]:
         detokenizer.add(token)
@@ -73,7 +73,7 @@ def test_without_a_prompt_a_text_begins_with_no_space(pieces: Tokenizer) -> None
     assert detokenizer.text == "train the"
 
 
-def test_characters_of_single_bytes_are_told_between_words(pieces: Tokenizer) -> None:
+def test_characters_of_single_bytes_are_emitted_between_words(pieces: Tokenizer) -> None:
     detokenizer = Detokenizer(pieces, (), [256])
     for _ in range(20):
         for token in (*"🚆🚄".encode(), 257):

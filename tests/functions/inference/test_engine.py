@@ -70,7 +70,7 @@ def test_a_text_that_was_cut_says_so(engine: Engine) -> None:
     assert [o["label"] for o in outputs] == ["good"] * 3
 
 
-def test_the_best_labels_are_listed_where_asked_for(engine: Engine) -> None:
+def test_the_best_labels_are_listed_with_top_k(engine: Engine) -> None:
     (output,) = ask(engine, "fine", top_k=2).outputs
     assert output["top"] == [
         {"label": "so-so", "score": pytest.approx(score(1, 0.5, 0))},

@@ -1,4 +1,4 @@
-"""A causal model writes what transformers writes, one token at a time, and stops where it is told."""
+"""A causal model generates what transformers generates, one token at a time, and obeys its stop criteria."""
 
 import re
 import time
@@ -48,21 +48,21 @@ def generator(source: Path, folder: Path) -> Generator:
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
-def test_it_writes_what_transformers_writes(
+def test_it_generates_what_transformers_generates(
     generator: Generator, source: Path, prompt: str
 ) -> None:
     ids = original(source, prompt, 20)
-    written = ask(generator, prompt, max_new_tokens=20)
+    generated = ask(generator, prompt, max_new_tokens=20)
     text = generator.tokenizer.decode(ids)
-    assert written.ids == ids[:-1]
-    assert written.output["generated_text"].rstrip("\ufffd") == text.rstrip("\ufffd")
-    assert written.output["generated_tokens"] == len(ids)
+    assert generated.ids == ids[:-1]
+    assert generated.output["generated_text"].rstrip("\ufffd") == text.rstrip("\ufffd")
+    assert generated.output["generated_tokens"] == len(ids)
 
 
-def test_after_the_prompt_each_run_reads_one_token(generator: Generator) -> None:
-    written = ask(generator, PROMPTS[-1], max_new_tokens=20)
-    tokens = written.output["tokens"]
-    assert [(len(read), past) for read, past in written.reads] == [
+def test_after_the_prompt_each_run_takes_one_token(generator: Generator) -> None:
+    generated = ask(generator, PROMPTS[-1], max_new_tokens=20)
+    tokens = generated.output["tokens"]
+    assert [(len(read), past) for read, past in generated.reads] == [
         (tokens, 0),
         *((1, tokens + i) for i in range(19)),
     ]
@@ -106,7 +106,7 @@ def test_a_cache_that_is_full_grows_with_what_is_in_it(generator: Generator) -> 
     assert rooms[:9] == [4, 4, 4, 4, 8, 8, 8, 8, 16]
 
 
-def test_a_graph_as_it_was_exported_writes_the_same(
+def test_a_graph_as_it_was_exported_generates_the_same(
     generator: Generator, source: Path, tmp_path: Path
 ) -> None:
     plain = opened(source, built(source, tmp_path / "gpu", fused=False))
@@ -162,13 +162,13 @@ def test_a_text_ends_where_the_model_ends_it(source: Path, folder: Path) -> None
 
 def test_a_long_prompt_loses_its_beginning_and_says_so(generator: Generator) -> None:
     encoded = generator.tokenizer.encode(LONG).ids
-    written = ask(generator, LONG, max_new_tokens=8)
-    (prompt, _), *_ = written.reads
-    assert len(prompt) == CONTEXT - 8 == written.output["tokens"]
+    generated = ask(generator, LONG, max_new_tokens=8)
+    (prompt, _), *_ = generated.reads
+    assert len(prompt) == CONTEXT - 8 == generated.output["tokens"]
     assert prompt[1:] == encoded[-(CONTEXT - 9) :]
     if encoded[0] == 1:  # what the tokenizer puts in front stays in front
         assert prompt[0] == 1
-    assert (written.output["truncated"], written.output["generated_tokens"]) == (True, 8)
+    assert (generated.output["truncated"], generated.output["generated_tokens"]) == (True, 8)
     assert not ask(generator, "The train").output["truncated"]
 
 
@@ -268,7 +268,7 @@ def test_logits_that_are_no_numbers_are_a_failure(generator: Generator) -> None:
     ],
     ids=["8", "4", "4 with offsets", "4 and 8"],
 )
-def test_few_bits_write_nearly_the_same(
+def test_few_bits_generate_nearly_the_same(
     generator: Generator, source: Path, folder: Path, tmp_path: Path, change: Any, least: float
 ) -> None:
     small = opened(source, built(source, tmp_path / "cpu", change))

@@ -67,18 +67,18 @@ def test_a_text_is_scored_as_a_person_would(engine: Engine) -> None:
     assert engine.providers == ("CPUExecutionProvider",)
 
 
-def test_each_token_is_told_with_its_place_in_the_text(engine: Engine) -> None:
+def test_each_token_is_reported_with_its_place_in_the_text(engine: Engine) -> None:
     text = "  the  münster late"
     (output,) = ask(engine, text, per_token=True)
-    told = output["per_token"]
-    assert [(t["token"], t["start"], t["end"]) for t in told] == [
+    entries = output["per_token"]
+    assert [(t["token"], t["start"], t["end"]) for t in entries] == [
         ("the", 2, 5),
         ("<unk>", 7, 14),
         ("late", 15, 19),
         ("</s>", 19, 19),
     ]
     assert text[7:14] == "münster"
-    scores = [t["log_probability"] for t in told]
+    scores = [t["log_probability"] for t in entries]
     wanted = [-0.5, -0.15 - 0.20 - 2.0, -1.5, -0.6]
     assert scores == pytest.approx([score * LN10 for score in wanted], abs=1e-5)
     assert math.fsum(scores) == output["log_probability"]

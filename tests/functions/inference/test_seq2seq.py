@@ -1,4 +1,4 @@
-"""A model with an encoder reads a text once, and writes what transformers writes."""
+"""A model with an encoder encodes a text once, and generates what transformers generates."""
 
 from pathlib import Path
 
@@ -40,22 +40,24 @@ def model(source: Path, folder: Path) -> Seq2Seq:
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
-def test_it_writes_what_transformers_writes(model: Seq2Seq, source: Path, prompt: str) -> None:
+def test_it_generates_what_transformers_generates(
+    model: Seq2Seq, source: Path, prompt: str
+) -> None:
     ids = original(source, prompt, 20)
-    written = ask(model, prompt, max_new_tokens=20)
+    generated = ask(model, prompt, max_new_tokens=20)
     text = model.tokenizer.decode(ids)
-    assert written.output["generated_tokens"] == len(ids)
-    assert written.ids == ids[:-1]
-    assert written.output["generated_text"].rstrip("\ufffd") == text.rstrip("\ufffd")
+    assert generated.output["generated_tokens"] == len(ids)
+    assert generated.ids == ids[:-1]
+    assert generated.output["generated_text"].rstrip("\ufffd") == text.rstrip("\ufffd")
 
 
-def test_each_run_of_the_decoder_reads_one_token(model: Seq2Seq) -> None:
-    written = ask(model, "The train", max_new_tokens=10)
-    reads = [(len(tokens), past) for tokens, past in written.reads]
-    assert reads == [(1, i) for i in range(written.output["generated_tokens"])]
+def test_each_run_of_the_decoder_takes_one_token(model: Seq2Seq) -> None:
+    generated = ask(model, "The train", max_new_tokens=10)
+    reads = [(len(tokens), past) for tokens, past in generated.reads]
+    assert reads == [(1, i) for i in range(generated.output["generated_tokens"])]
 
 
-def test_what_the_decoder_looks_at_is_computed_once(model: Seq2Seq) -> None:
+def test_the_keys_of_cross_attention_are_computed_once(model: Seq2Seq) -> None:
     encoding = model.tokenizer.encode("The train")
     cache = model.decoder.empty_cache(model.encode(encoding.ids))
     _, after = model.decoder.run([1], cache)
@@ -117,7 +119,7 @@ def test_there_is_no_full_text_to_return(model: Seq2Seq) -> None:
 
 
 @pytest.mark.parametrize("bits", [8, 4])
-def test_few_bits_write_nearly_the_same(
+def test_few_bits_generate_nearly_the_same(
     model: Seq2Seq, source: Path, tmp_path: Path, bits: int
 ) -> None:
     small = opened(source, built(source, tmp_path / "cpu", weights_only(bits)))

@@ -136,8 +136,8 @@ def test_ngrams_are_hashed_as_by_the_reference() -> None:
 
 def test_an_unknown_word_fails_nothing_and_is_named(tmp_path: Path) -> None:
     model = tiny(tmp_path)
-    asked = {"positive": ["king", "nobody"], "negative": ["nothing", "nobody"]}
-    known, word, analogy = ask(model, "king", "nobody", asked, nearest=2)
+    value = {"positive": ["king", "nobody"], "negative": ["nothing", "nobody"]}
+    known, word, analogy = ask(model, "king", "nobody", value, nearest=2)
     assert known["embedding"] == pytest.approx(TINY["king"])
     assert word == {"found": False, "unknown": ["nobody"], "tokens": 1, "truncated": False}
     assert analogy == {
@@ -239,7 +239,7 @@ def test_the_table_lies_in_the_artefact_once(tmp_path: Path) -> None:
         ({"negative": "k" * 257}, {}, ("/inputs/0", "has a word of more than 256 characters")),
     ],
 )  # fmt: skip
-def test_what_cannot_be_asked_is_told_with_its_place(
+def test_a_problem_is_reported_with_its_place(
     tmp_path: Path, value: Any, parameters: dict[str, Any], problem: tuple[str, str]
 ) -> None:
     model = tiny(tmp_path)

@@ -1,4 +1,4 @@
-"""Who may ask, and what the list of models tells them."""
+"""Authorization, and the list of models."""
 
 import json
 import logging
@@ -6,12 +6,12 @@ import logging
 import pytest
 
 from contracts.tasks import Tier
-from tests.fixtures.router_app import PREDICT, ROUTES, Ask, Rows, Told, problem, router
+from tests.fixtures.router_app import PREDICT, ROUTES, Ask, FakeTier, Rows, problem, router
 
 
 @pytest.fixture
 def ask() -> Ask:
-    return router({tier: Told() for tier in Tier})
+    return router({tier: FakeTier() for tier in Tier})
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def ask() -> Ask:
     ],
     ids=["predict", "unknown", "list", "describe"],
 )
-def test_without_a_key_nothing_is_told(
+def test_without_a_key_nothing_is_answered(
     ask: Ask, key: str | None, detail: str, method: str, path: str
 ) -> None:
     response = ask(method, path, '{"inputs": "a"}' if method == "POST" else None, key=key)
@@ -58,7 +58,7 @@ def test_the_list_of_models_has_openais_shape_and_says_what_is_deployed() -> Non
         {"model": "support-intent", "release": "cpu#cpu0000000000", "deployed_at": 1790000000},
         {"model": "support-intent", "release": "gpu#an-older-one", "deployed_at": 1780000000},
     ]
-    ask = router({tier: Told() for tier in Tier}, Rows(rows))
+    ask = router({tier: FakeTier() for tier in Tier}, Rows(rows))
     body = json.loads(ask("GET", "/v1/models")["body"])
     first, second = body["data"]
     assert (body["object"], [first["id"], second["id"]]) == (
@@ -93,7 +93,7 @@ def test_the_list_of_models_has_openais_shape_and_says_what_is_deployed() -> Non
 def test_a_registry_that_cannot_be_read_leaves_the_rest_standing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    ask = router({tier: Told() for tier in Tier}, Rows(error=TimeoutError()))
+    ask = router({tier: FakeTier() for tier in Tier}, Rows(error=TimeoutError()))
     with caplog.at_level(logging.ERROR, "turnout.router"):
         body = json.loads(ask("GET", "/v1/models/sentence-embedding")["body"])
     assert (body["id"], body["tiers"][0]["deployed"]) == ("sentence-embedding", None)

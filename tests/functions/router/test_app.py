@@ -10,23 +10,23 @@ import pytest
 from contracts.errors import DeadlineExceeded, ModelFailed, TierUnavailable
 from contracts.prediction import PredictRequest
 from contracts.tasks import Tier
-from tests.fixtures.router_app import INTENTS, PREDICT, Ask, Told, problem, router
+from tests.fixtures.router_app import INTENTS, PREDICT, Ask, FakeTier, problem, router
 
 SECRET = "my card is 4111"
 
 
 @pytest.fixture
-def tiers() -> dict[Tier, Told]:
-    return {tier: Told() for tier in Tier}
+def tiers() -> dict[Tier, FakeTier]:
+    return {tier: FakeTier() for tier in Tier}
 
 
 @pytest.fixture
-def ask(tiers: dict[Tier, Told]) -> Ask:
+def ask(tiers: dict[Tier, FakeTier]) -> Ask:
     return router(tiers)
 
 
 def test_an_answer_names_its_tier_its_reason_its_model_and_its_version(
-    ask: Ask, tiers: dict[Tier, Told]
+    ask: Ask, tiers: dict[Tier, FakeTier]
 ) -> None:
     response = ask("POST", PREDICT, '{"inputs": ["one", "two"], "parameters": {"top_k": 1}}')
     output = {"label": "order-status", "score": 0.75, "tokens": 5, "truncated": False}
@@ -41,8 +41,8 @@ def test_an_answer_names_its_tier_its_reason_its_model_and_its_version(
     assert (response["statusCode"], response["isBase64Encoded"]) == (200, False)
     assert response["headers"]["content-type"] == "application/json"
     assert len(response["headers"]["x-request-id"]) == 32
-    assert tiers[Tier.GPU].asked == []
-    assert tiers[Tier.CPU].asked == [
+    assert tiers[Tier.GPU].requests == []
+    assert tiers[Tier.CPU].requests == [
         (INTENTS.targets[Tier.CPU], PredictRequest(inputs=("one", "two"), parameters={"top_k": 1}))
     ]
 
@@ -56,12 +56,12 @@ def test_an_answer_names_its_tier_its_reason_its_model_and_its_version(
     ],
     ids=["a text", "a batch", "pinned"],
 )
-def test_the_rules_choose_the_tier_that_is_asked(
-    ask: Ask, tiers: dict[Tier, Told], body: dict[str, Any], tier: str, reason: str
+def test_the_rules_choose_the_tier_that_is_invoked(
+    ask: Ask, tiers: dict[Tier, FakeTier], body: dict[str, Any], tier: str, reason: str
 ) -> None:
     answer = json.loads(ask("POST", PREDICT, json.dumps(body))["body"])
     assert (answer["tier"], answer["reason"]) == (tier, reason)
-    assert {name: len(told.asked) for name, told in tiers.items()} == {
+    assert {name: len(fake.requests) for name, fake in tiers.items()} == {
         Tier(tier): 1,
         **{other: 0 for other in Tier if other != tier},
     }
@@ -111,10 +111,10 @@ def test_a_body_may_come_as_base64(ask: Ask) -> None:
     ids=["no body", "cut", "Infinity", "a list", "empty", "no such tier", "many problems"],
 )
 def test_a_bad_body_is_answered_with_a_problem(
-    ask: Ask, tiers: dict[Tier, Told], body: str | None, status: int, kind: str, detail: str
+    ask: Ask, tiers: dict[Tier, FakeTier], body: str | None, status: int, kind: str, detail: str
 ) -> None:
     assert problem(ask("POST", PREDICT, body)) == (status, kind, detail)
-    assert [told.asked for told in tiers.values()] == [[], []]
+    assert [fake.requests for fake in tiers.values()] == [[], []]
 
 
 def test_every_problem_is_reported_with_its_place(ask: Ask) -> None:
@@ -137,12 +137,12 @@ def test_bytes_that_are_not_utf_8_are_named_by_their_place(ask: Ask) -> None:
     )
 
 
-def test_ten_thousand_inputs_are_refused_and_no_tier_is_asked(
-    ask: Ask, tiers: dict[Tier, Told]
+def test_ten_thousand_inputs_are_refused_and_no_tier_is_invoked(
+    ask: Ask, tiers: dict[Tier, FakeTier]
 ) -> None:
     response = ask("POST", PREDICT, json.dumps({"inputs": ["a"] * 10_000}))
     assert problem(response)[:2] == (413, "too-large")
-    assert [told.asked for told in tiers.values()] == [[], []]
+    assert [fake.requests for fake in tiers.values()] == [[], []]
 
 
 def test_a_body_over_the_gateways_limit_is_refused(ask: Ask) -> None:
@@ -188,7 +188,7 @@ def test_what_is_not_part_of_the_api_is_a_problem_too(
     ids=["failed", "unavailable", "late"],
 )
 def test_a_tiers_failure_keeps_its_status(error: Exception, status: int, retry: str | None) -> None:
-    response = router({Tier.CPU: Told(error=error), Tier.GPU: Told()})(
+    response = router({Tier.CPU: FakeTier(error=error), Tier.GPU: FakeTier()})(
         "POST", PREDICT, '{"inputs": "a"}'
     )
     assert problem(response)[::2] == (status, str(error))
@@ -198,7 +198,7 @@ def test_a_tiers_failure_keeps_its_status(error: Exception, status: int, retry: 
 def test_a_defect_of_ours_is_a_problem_with_a_number_and_a_trace_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    broken = router({Tier.CPU: Told(error=ZeroDivisionError("secret")), Tier.GPU: Told()})
+    broken = router({Tier.CPU: FakeTier(error=ZeroDivisionError("secret")), Tier.GPU: FakeTier()})
     with caplog.at_level(logging.ERROR, "turnout.router"):
         response = broken("POST", PREDICT, '{"inputs": "a"}')
     number = response["headers"]["x-request-id"]
@@ -230,7 +230,7 @@ def test_the_log_has_one_line_with_the_decision_and_no_text_and_no_key(
     assert "test-key" not in caplog.text
 
 
-def test_health_needs_no_key_and_asks_no_tier(ask: Ask, tiers: dict[Tier, Told]) -> None:
+def test_health_needs_no_key_and_invokes_no_tier(ask: Ask, tiers: dict[Tier, FakeTier]) -> None:
     response = ask("GET", "/health", key=None)
     assert (response["statusCode"], json.loads(response["body"])) == (200, {"status": "ok"})
-    assert [told.asked for told in tiers.values()] == [[], []]
+    assert [fake.requests for fake in tiers.values()] == [[], []]

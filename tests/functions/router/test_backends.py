@@ -1,4 +1,4 @@
-"""Tiers asked through real boto3 clients, at servers on loopback that answer, hang or are not there."""
+"""Tiers invoked through real boto3 clients, at servers on loopback that answer, hang or are not there."""
 
 from typing import Any
 
@@ -33,11 +33,11 @@ from tests.fixtures.services import ANSWER, GOOD, REQUEST, Service, ask, client,
     ],
     ids=["lambda", "sagemaker"],
 )
-def test_a_tier_is_asked_once_in_the_words_of_the_contract(tier: Tier, path: str) -> None:
+def test_a_tier_is_invoked_once_in_the_words_of_the_contract(tier: Tier, path: str) -> None:
     with serving(Service(body=GOOD)) as service:
         assert ask(service.address, tier) == ANSWER
-    ((asked, headers, body),) = service.seen
-    assert (asked, body) == (path, {"inputs": ["a text"], "parameters": {"top_k": 1}})
+    ((invoked, headers, body),) = service.seen
+    assert (invoked, body) == (path, {"inputs": ["a text"], "parameters": {"top_k": 1}})
     component = headers.get("X-Amzn-SageMaker-Inference-Component")
     assert component == ("the-gpu" if tier is Tier.GPU else None)
 
@@ -49,7 +49,7 @@ def test_a_tier_that_hangs_gets_one_attempt(tier: Tier) -> None:
     assert error.detail == f"the {tier} tier did not answer in 1 s"
 
 
-def test_timeouts_nest_so_that_whoever_asks_is_there_to_hear_the_answer() -> None:
+def test_timeouts_nest_so_that_every_caller_outlasts_the_one_it_calls() -> None:
     waits = MAX_TIER_TIMEOUT_S + BACKEND_SLACK_S
     assert MAX_TIER_TIMEOUT_S < waits < ROUTER_TIMEOUT_S < INTEGRATION_TIMEOUT_S < GATEWAY_TIMEOUT_S
     assert CONNECT_TIMEOUT_S + waits <= ROUTER_TIMEOUT_S

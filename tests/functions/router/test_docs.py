@@ -6,12 +6,12 @@ import re
 import pytest
 
 from contracts.tasks import Task, Tier
-from tests.fixtures.router_app import ASSETS, Ask, Told, router
+from tests.fixtures.router_app import ASSETS, Ask, FakeTier, router
 
 
 @pytest.fixture(scope="module")
 def ask() -> Ask:
-    return router({tier: Told() for tier in Tier})
+    return router({tier: FakeTier() for tier in Tier})
 
 
 def test_the_page_loads_nothing_from_elsewhere(ask: Ask) -> None:

@@ -1,4 +1,4 @@
-"""Every way in which Lambda and SageMaker fail is told apart, and none of their own words reaches a client."""
+"""Every way in which Lambda and SageMaker fail is distinguished, and none of their messages reaches a client."""
 
 import json
 from typing import Any
@@ -58,7 +58,7 @@ from tests.fixtures.services import Service, failure
     ],
     ids=["timeout", "timeout on AWS", "killed", "large answer", "exception", "rubbish"],
 )
-def test_a_function_that_fails_is_told_apart(
+def test_a_function_that_fails_is_answered_by_its_cause(
     payload: Any, kind: type[ServingError], detail: str
 ) -> None:
     error = failure(Service(body=payload, headers={"X-Amz-Function-Error": "Unhandled"}))
@@ -82,11 +82,17 @@ def test_a_function_that_fails_is_told_apart(
             403,
             "AccessDeniedException",
             ModelFailed,
-            "the cpu tier refused to be asked (AccessDeniedException)",
+            "the router may not invoke the cpu tier (AccessDenied)",
+        ),
+        (
+            502,
+            "InvalidRuntimeException",
+            ModelFailed,
+            "the cpu tier cannot be invoked (InvalidRuntimeException)",
         ),
     ],
 )
-def test_what_lambda_itself_refuses_has_its_status(
+def test_an_error_of_lambda_itself_has_its_status(
     status: int, code: str, kind: type[ServingError], detail: str
 ) -> None:
     error = failure(
@@ -161,7 +167,7 @@ def model_error(status: int, message: str) -> Service:
         "unavailable",
     ],
 )
-def test_what_sagemaker_answers_is_told_apart(
+def test_an_error_of_sagemaker_has_its_status(
     service: Service, kind: type[ServingError], detail: str
 ) -> None:
     error = failure(service, Tier.GPU)

@@ -1,4 +1,4 @@
-"""What stands around every request, over applications that misbehave."""
+"""The middleware around every request, over applications that misbehave."""
 
 import asyncio
 import logging
@@ -9,12 +9,12 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.router.gateway import behind_gateway
-from functions.router.middleware import Edge
+from functions.router.middleware import RequestMiddleware
 from tests.fixtures.router_app import event
 
 
-def sent(app: ASGIApp, kind: str = "http") -> list[Message]:
-    """Every message that the application sends for one request."""
+def messages_of(app: ASGIApp, kind: str = "http") -> list[Message]:
+    """Return every message that the application sends for one request."""
     messages: list[Message] = []
 
     async def receive() -> Message:
@@ -24,7 +24,7 @@ def sent(app: ASGIApp, kind: str = "http") -> list[Message]:
         messages.append(message)
 
     scope: dict[str, Any] = {"type": kind, "method": "GET", "path": "/x", "headers": []}
-    asyncio.run(Edge(app)(scope, receive, send))
+    asyncio.run(RequestMiddleware(app)(scope, receive, send))
     return messages
 
 
@@ -42,7 +42,7 @@ async def another_protocol(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 def test_a_failure_before_the_answer_is_answered(caplog: pytest.LogCaptureFixture) -> None:
-    start, body = sent(fails_at_once)
+    start, body = messages_of(fails_at_once)
     assert start["status"] == 500
     assert b"secret" not in body["body"]
     assert "KeyError" in caplog.text
@@ -50,13 +50,13 @@ def test_a_failure_before_the_answer_is_answered(caplog: pytest.LogCaptureFixtur
 
 def test_a_failure_within_the_answer_starts_no_second_one(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "turnout.access"):
-        messages = sent(fails_halfway)
+        messages = messages_of(fails_halfway)
     assert [message["type"] for message in messages] == ["http.response.start"]
     assert '"status": 200' in caplog.messages[-1]
 
 
 def test_what_is_not_http_is_passed_on() -> None:
-    assert sent(another_protocol, "websocket") == [{"type": "websocket.accept"}]
+    assert messages_of(another_protocol, "websocket") == [{"type": "websocket.accept"}]
 
 
 def test_a_thread_without_an_event_loop_is_given_one() -> None:

@@ -1,4 +1,4 @@
-"""Which tier answers: the rules as a table."""
+"""The rules that choose the tier, as a table of requests."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from contracts.errors import InvalidInput, TooLarge
 from contracts.prediction import PredictRequest
 from contracts.routes import Route
 from contracts.tasks import Task, Tier
-from functions.router.rules import RULES, Plan, decide, fits_cpu, fits_gpu, pinned
+from functions.router.rules import RULES, Decision, decide, fits_cpu, fits_gpu, pinned
 from tests.fixtures.router_app import INTENTS, VECTORS, target
 
 GPU_ONLY = Route(
@@ -22,7 +22,7 @@ def request(*inputs: str, tier: Tier | None = None) -> PredictRequest:
 
 
 @pytest.mark.parametrize(
-    ("route", "asked", "tier", "reason"),
+    ("route", "predict", "tier", "reason"),
     [
         (INTENTS, request("hi"), Tier.CPU, "fits_cpu"),
         (INTENTS, request("hi", tier=Tier.CPU), Tier.CPU, "pinned"),
@@ -48,14 +48,14 @@ def request(*inputs: str, tier: Tier | None = None) -> PredictRequest:
         "vectors",
     ],
 )
-def test_the_first_rule_that_speaks_decides(
-    route: Route, asked: PredictRequest, tier: Tier, reason: str
+def test_the_first_rule_that_returns_a_decision_decides(
+    route: Route, predict: PredictRequest, tier: Tier, reason: str
 ) -> None:
-    assert decide(asked, route) == Plan(primary=route.targets[tier], reason=reason)
+    assert decide(predict, route) == Decision(target=route.targets[tier], reason=reason)
 
 
 @pytest.mark.parametrize(
-    ("route", "asked", "detail"),
+    ("route", "predict", "detail"),
     [
         (
             INTENTS,
@@ -72,7 +72,7 @@ def test_the_first_rule_that_speaks_decides(
         (
             INTENTS,
             request(*["hi"] * 5, tier=Tier.CPU),
-            "the cpu tier was asked for, but 5 inputs are more than its 4",
+            "the request pins the cpu tier, but 5 inputs are more than its 4",
         ),
         (
             VECTORS,
@@ -84,10 +84,10 @@ def test_the_first_rule_that_speaks_decides(
     ids=["inputs", "characters", "pinned", "vectors"],
 )
 def test_what_no_tier_takes_is_refused_with_every_limit(
-    route: Route, asked: PredictRequest, detail: str
+    route: Route, predict: PredictRequest, detail: str
 ) -> None:
     with pytest.raises(TooLarge) as caught:
-        decide(asked, route)
+        decide(predict, route)
     assert caught.value.detail == detail
 
 
@@ -106,5 +106,5 @@ def test_the_rules_stand_in_the_order_of_their_price() -> None:
 
 
 def test_another_order_of_rules_decides_otherwise() -> None:
-    plan = decide(request("hi"), INTENTS, rules=(pinned, fits_gpu, fits_cpu))
-    assert plan == Plan(primary=INTENTS.targets[Tier.GPU], reason="fits_gpu")
+    decision = decide(request("hi"), INTENTS, rules=(pinned, fits_gpu, fits_cpu))
+    assert decision == Decision(target=INTENTS.targets[Tier.GPU], reason="fits_gpu")
