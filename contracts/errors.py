@@ -159,6 +159,7 @@ def problem_document(error: ServingError) -> dict[str, Any]:
         "title": error.title,
         "status": error.status,
         "detail": error.detail,
+        "code": error.code,
     }
     if error.problems:
         document["errors"] = [{"pointer": p.pointer, "detail": p.detail} for p in error.problems]

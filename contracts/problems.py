@@ -9,7 +9,7 @@ from contracts.errors import TurnoutError
 
 
 class Code(StrEnum):
-    """The kinds of problems, each with when it is found. `docs/errors.md` has the same table, with what to do."""
+    """The kinds of problems, each with when it is found; `docs/errors.md` has the same table, and the next steps."""
 
     meaning: str
 
@@ -18,54 +18,54 @@ class Code(StrEnum):
         member._value_, member.meaning = value, meaning
         return member
 
-    SETTING_MISSING = "setting_missing", "A key that models.toml needs is not in it."
-    SETTING_UNKNOWN = "setting_unknown", "models.toml has a key that there is not."
-    SETTING_INVALID = "setting_invalid", "A setting has a value that it cannot have."
-    MODEL_UNKNOWN = "model_unknown", "models.toml has no model of the name that was given."
-    FILE_MISSING = "file_missing", "A file or folder that is named or needed is not there."
-    FILE_DAMAGED = "file_damaged", "A file is cut short, unreadable, or contradicts itself."
-    FILE_OUTSIDE = "file_outside", "A file names another one outside of its own folder."
-    FORMAT_UNKNOWN = "format_unknown", "A source is in no format that can be built."
-    FORMAT_AMBIGUOUS = "format_ambiguous", "A source holds more than one model."
+    SETTING_MISSING = "setting_missing", "a key that `models.toml` needs is not in it"
+    SETTING_UNKNOWN = "setting_unknown", "`models.toml` has a key that there is not"
+    SETTING_INVALID = "setting_invalid", "a setting has a value that it cannot have"
+    MODEL_UNKNOWN = "model_unknown", "`models.toml` has no model of the name that was given"
+    FILE_MISSING = "file_missing", "a file or folder that is named or needed is not there"
+    FILE_DAMAGED = "file_damaged", "a file is cut short, unreadable, or contradicts itself"
+    FILE_OUTSIDE = "file_outside", "a file names another one outside of its own folder"
+    FORMAT_UNKNOWN = "format_unknown", "a source is in no format that can be built"
+    FORMAT_AMBIGUOUS = "format_ambiguous", "a source holds more than one model"
     FORMAT_UNSUPPORTED = (
         "format_unsupported",
-        "A format is known, but not in this version or variant.",
+        "a format is known, but not in this version or variant",
     )
     ARCHITECTURE_UNSUPPORTED = (
         "architecture_unsupported",
-        "An architecture, or a part of it, cannot be built.",
+        "an architecture, or a part of it, cannot be built",
     )
-    TASK_UNSUPPORTED = "task_unsupported", "A source of this kind cannot serve the task."
-    OPERATOR_UNSUPPORTED = "operator_unsupported", "A graph has operators that cannot be run."
-    INPUTS_UNSUPPORTED = "inputs_unsupported", "A graph's inputs cannot be filled with texts."
-    OUTPUTS_UNSUPPORTED = "outputs_unsupported", "A graph's outputs are not those of the task."
+    TASK_UNSUPPORTED = "task_unsupported", "a source of this kind cannot serve the task"
+    OPERATOR_UNSUPPORTED = "operator_unsupported", "a graph has operators that cannot be run"
+    INPUTS_UNSUPPORTED = "inputs_unsupported", "a graph's inputs cannot be filled with texts"
+    OUTPUTS_UNSUPPORTED = "outputs_unsupported", "a graph's outputs are not those of the task"
     POOLING_UNSUPPORTED = (
         "pooling_unsupported",
-        "A text's vector is made in a way that is not known.",
+        "a text's vector is made in a way that is not known",
     )
-    TOKENIZER_MISSING = "tokenizer_missing", "No tokenizer is with the model or named."
-    TOKENIZER_MISMATCH = "tokenizer_mismatch", "The tokenizer is not the one of the model."
-    TOKENIZER_UNSUPPORTED = "tokenizer_unsupported", "The tokenizer is of a kind that is not known."
-    LABELS_MISSING = "labels_missing", "Nothing says what a classifier's outputs are called."
-    LABELS_MISMATCH = "labels_mismatch", "Labels do not fit the model, the task or the rows."
-    LENGTH_MISSING = "length_missing", "Nothing says how many tokens the model reads."
-    LENGTH_INVALID = "length_invalid", "max_tokens is more or less than the model can read."
-    WEIGHTS_INCOMPLETE = "weights_incomplete", "Weights are missing, or there are too many."
-    WEIGHTS_NOT_FINITE = "weights_not_finite", "Weights or outputs have NaN or infinity."
-    PICKLE_REFUSED = "pickle_refused", "Weights are in a pickle, which can run code when loaded."
-    MEMORY_SHORT = "memory_short", "A step of a build takes more memory than there is."
-    REFERENCE_FAILED = "reference_failed", "The model's own library cannot load or run it."
+    TOKENIZER_MISSING = "tokenizer_missing", "no tokenizer is with the model or named"
+    TOKENIZER_MISMATCH = "tokenizer_mismatch", "the tokenizer is not the one of the model"
+    TOKENIZER_UNSUPPORTED = "tokenizer_unsupported", "the tokenizer is of a kind that is not known"
+    LABELS_MISSING = "labels_missing", "nothing says what a classifier's outputs are called"
+    LABELS_MISMATCH = "labels_mismatch", "labels do not fit the model, the task or the rows"
+    LENGTH_MISSING = "length_missing", "nothing says how many tokens the model reads"
+    LENGTH_INVALID = "length_invalid", "`max_tokens` is more or less than the model can read"
+    WEIGHTS_INCOMPLETE = "weights_incomplete", "weights are missing, or there are too many"
+    WEIGHTS_NOT_FINITE = "weights_not_finite", "weights or outputs have NaN or infinity"
+    PICKLE_REFUSED = "pickle_refused", "weights are in a pickle, which can run code when loaded"
+    MEMORY_SHORT = "memory_short", "a step of a build takes more memory than there is"
+    REFERENCE_FAILED = "reference_failed", "the model's own library cannot load or run it"
     CONVERTER_MISSING = (
         "converter_missing",
-        "TensorFlow, which converts the source, is not installed.",
+        "TensorFlow, which converts the source, is not installed",
     )
-    NOT_FETCHED = "not_fetched", "A remote source is not on this machine yet."
-    FETCH_FAILED = "fetch_failed", "A remote source cannot be downloaded."
-    ROWS_MISSING = "rows_missing", "There are no rows under `eval`."
-    ROWS_INVALID = "rows_invalid", "Rows are not in the form of the task."
-    ARTEFACT_MISSING = "artefact_missing", "No artefact has been built where one is needed."
-    ARTEFACT_BROKEN = "artefact_broken", "An artefact does not hold what its manifest says."
-    INSTANCE_UNKNOWN = "instance_unknown", "The price table does not have the instance type."
+    NOT_FETCHED = "not_fetched", "a remote source is not on this machine yet"
+    FETCH_FAILED = "fetch_failed", "a remote source cannot be downloaded"
+    ROWS_MISSING = "rows_missing", "there are no rows under `eval`"
+    ROWS_INVALID = "rows_invalid", "rows are not in the form of the task"
+    ARTEFACT_MISSING = "artefact_missing", "no artefact has been built where one is needed"
+    ARTEFACT_BROKEN = "artefact_broken", "an artefact does not hold what its manifest says"
+    INSTANCE_UNKNOWN = "instance_unknown", "the price table does not have the instance type"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

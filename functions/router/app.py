@@ -1,6 +1,7 @@
 """The HTTP application, independent of API Gateway in front of it."""
 
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -164,5 +165,6 @@ async def _http_error(request: Request, error: Exception) -> Response:
         "title": error.detail,
         "status": error.status_code,
         "detail": f"{request.method} {request.url.path} is not part of this API; GET /docs shows what is",
+        "code": HTTPStatus(error.status_code).name.lower(),
     }
     return JSONResponse(body, error.status_code, headers=error.headers, media_type=PROBLEM_JSON)

@@ -137,12 +137,13 @@ ANSWER: Schema = {
 PROBLEM: Schema = {
     "type": "object",
     "description": "Problem details, RFC 9457.",
-    "required": ["type", "title", "status", "detail"],
+    "required": ["type", "title", "status", "detail", "code"],
     "properties": {
         "type": {"type": "string", "format": "uri"},
         "title": {"type": "string"},
         "status": {"type": "integer"},
         "detail": {"type": "string"},
+        "code": {"type": "string", "description": "Stays the same when `detail` is reworded."},
         "errors": {
             "type": "array",
             "items": {

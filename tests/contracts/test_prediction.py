@@ -167,6 +167,7 @@ def test_every_error_has_a_code_and_a_status_of_its_kind() -> None:
         "title": "Too large",
         "status": 413,
         "detail": "x",
+        "code": "too_large",
     }
 
 

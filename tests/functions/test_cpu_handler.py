@@ -104,6 +104,7 @@ def test_no_word_of_an_input_reaches_the_log(tmp_path: Path) -> None:
                 "title": "Internal error",
                 "status": 500,
                 "detail": "the function failed; its log says why",
+                "code": "internal_error",
             }
         }
     ]

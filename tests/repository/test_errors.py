@@ -1,10 +1,13 @@
-"""The errors that users see: one tree, one code for each."""
+"""The errors that users see: one tree, a code for each, and a page that explains all of them."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 
+from contracts.errors import ERRORS
 from contracts.problems import Code
+from turnout.exit_handling import FILE_INACCESSIBLE
 from turnout.laptop import ROOT
 
 PACKAGES = ("build", "contracts", "functions", "local", "stacks", "turnout")
@@ -54,3 +57,39 @@ def test_every_error_that_users_see_has_a_code_of_its_own() -> None:
     assert [name for name, own in found.items() if len(own) != 1] == []
     used = Counter(code for own in found.values() for code in own)
     assert [code for code, count in used.items() if count > 1 or code.lower() != code] == []
+
+
+def table(heading: str) -> dict[str, list[str]]:
+    """The rows of one table of docs/errors.md, by their code."""
+    text = (ROOT / "docs/errors.md").read_text("utf-8")
+    (section,) = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in section.splitlines()
+        if line.startswith("| `")
+    ]
+    found = {code.strip("`"): rest for code, *rest in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def test_the_page_has_every_code_of_a_problem_with_its_meaning() -> None:
+    assert {code: row[0] for code, row in table("Problems").items()} == {
+        code.value: code.meaning for code in Code
+    }
+
+
+def test_the_page_has_every_code_that_a_command_ends_with() -> None:
+    # TurnoutError and ProblemsFound are never raised themselves.
+    never = {"TurnoutError", "ProblemsFound", *(kind.__name__ for kind in ERRORS.values())}
+    raised = {
+        code for name, node in seen_by_users().items() if name not in never for code in codes(node)
+    }
+    assert set(table("Commands")) == {*raised, FILE_INACCESSIBLE}
+
+
+def test_the_page_has_every_code_that_the_endpoint_answers_with() -> None:
+    served = {code: str(kind.status) for code, kind in ERRORS.items()}
+    # What Starlette itself answers for a path and for a method that are not part of the API.
+    served |= {"not_found": "404", "method_not_allowed": "405"}
+    assert {code: row[0] for code, row in table("HTTP").items()} == served
