@@ -140,7 +140,7 @@ def _at_once(source: Source, requests: Sequence[PredictRequest]) -> Forward:
     listening = _over(listen, source, source.inputs)
     for request in requests:
         listening.outputs(request)
-    found = iter(tensorflow_source.answers(source, asked))
+    found = iter(tensorflow_source.predict(source, asked))
 
     def forward(feeds: Feeds) -> NDArray[np.float32]:
         parts = next(found)

@@ -1,7 +1,8 @@
-"""What runs where TensorFlow is, and nothing of ours is: a SavedModel or TFLite file to ONNX, and its own answers.
+"""Conversion of a SavedModel or TFLite file to ONNX, and reference outputs; runs where TensorFlow is installed.
 
-`python -I converting.py convert SOURCE SIGNATURE MODEL` or `answer SOURCE SIGNATURE FEEDS ANSWERS`; the signature is
-JSON (see build.signature) with the outputs that are `picked`. What goes wrong is the last line of standard error.
+`python -I convert.py convert SOURCE SIGNATURE MODEL` or `predict SOURCE SIGNATURE FEEDS OUTPUTS`. SIGNATURE is JSON
+(see build.sources.tensorflow.signature) with the places of the `picked` outputs. An error is the last line of standard
+error. Nothing of ours is imported, as the environment holds none of it.
 """
 
 import contextlib
@@ -13,114 +14,116 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 OPSET = 18
-Said = dict[str, Any]
-Answers = Callable[[Sequence[Any]], list[Any]]
+Signature = dict[str, Any]
+Arrays = Sequence[Any]
 
 
-def convert(source: str, said: Said, destination: str) -> None:
-    """By tf2onnx's command line, which is what it promises to keep."""
+def convert(source: str, signature: Signature, destination: str) -> None:
+    """Convert by tf2onnx's command line, the interface that it documents and keeps stable."""
     import onnx
     from tf2onnx import convert as tf2onnx
 
     if os.path.isdir(source):
-        sort = ["--saved-model", source, "--tag", "serve", "--signature_def", said["key"]]
+        model_flags = ["--saved-model", source, "--tag", "serve", "--signature_def"]
+        model_flags.append(signature["key"])
     else:
-        # Weights as the numbers they stand for: they are quantized anew, each in the way that is measured to do.
-        sort = ["--tflite", source, *(["--dequantize"] if said["quantized"] else [])]
-    sys.argv = ["tf2onnx", *sort, "--opset", str(OPSET), "--output", destination]
+        # Weights are dequantized: each recipe quantizes them anew, and its loss is measured.
+        model_flags = ["--tflite", source, *(["--dequantize"] if signature["quantized"] else [])]
+    sys.argv = ["tf2onnx", *model_flags, "--opset", str(OPSET), "--output", destination]
     with contextlib.redirect_stdout(io.StringIO()):
         tf2onnx.main()
     model = onnx.load(destination)
-    if unknown := sorted({node.op_type for node in _nodes(model.graph) if not _known(onnx, node)}):
-        raise ValueError(f"ONNX has no operators for {', '.join(unknown)}")
-    _reorder(model.graph.input, [tensor["name"] for tensor in said["inputs"]])
-    _reorder(model.graph.output, [tensor["name"] for tensor in said["outputs"]])
+    # tf2onnx leaves operators that it cannot convert in the graph and reports success.
+    if unknown := {
+        n.op_type for n in _nodes(model.graph) if not onnx.defs.has(n.op_type, n.domain)
+    }:
+        raise ValueError(f"ONNX has no operators for {', '.join(sorted(unknown))}")
+    _reorder(model.graph.input, [tensor["name"] for tensor in signature["inputs"]])
+    _reorder(model.graph.output, [tensor["name"] for tensor in signature["outputs"]])
     outputs = list(model.graph.output)
     del model.graph.output[:]
-    model.graph.output.extend(outputs[i] for i in said["picked"])
+    model.graph.output.extend(outputs[i] for i in signature["picked"])
     onnx.save(model, destination)
 
 
 def _nodes(graph: Any) -> Iterator[Any]:
+    """Yield the nodes of a graph and of the graphs within them, such as the body of a loop."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:
             yield from _nodes(attribute.g)
 
 
-def _known(onnx: Any, node: Any) -> bool:
-    """tf2onnx leaves what it cannot convert as it is, and says that all went well."""
-    return bool(onnx.defs.has(node.op_type, node.domain))
-
-
 def _reorder(values: Any, names: Sequence[str]) -> None:
-    """By name where the names were kept; a TFLite file's were not, but their order was."""
-    found = {value.name: value for value in values}
-    if set(found) == set(names):
+    """Put values in the order of the names; tf2onnx renames those of a TFLite file, but keeps their order."""
+    by_name = {value.name: value for value in values}
+    if set(by_name) == set(names):
         del values[:]
-        values.extend(found[name] for name in names)
-    elif len(found) != len(names):
-        raise ValueError(f"the graph has {', '.join(found)} where there were {', '.join(names)}")
+        values.extend(by_name[name] for name in names)
+    elif len(by_name) != len(names):
+        raise ValueError(f"the graph has {', '.join(by_name)} where there were {', '.join(names)}")
 
 
-def answer(source: str, said: Said, feeds: str, answers: str) -> None:
+def predict(source: str, signature: Signature, feeds: str, outputs: str) -> None:
+    """Run the model on each request in the .npz file `feeds`; write its picked outputs to the .npz file `outputs`."""
     import numpy as np
 
-    ask = _saved_model(source, said) if os.path.isdir(source) else _tflite(source, said)
-    found: dict[str, Any] = {}
-    count = len(said["inputs"])
-    with np.load(feeds, allow_pickle=False) as asked:
-        for i in range(len(asked.files) // count):
-            numbers = ask([asked[f"{i}.{k}"] for k in range(count)])
-            for k, picked in enumerate(said["picked"]):
-                found[f"{i}.{k}"] = np.asarray(numbers[picked], np.float32)
-    np.savez(answers, **found)
+    run = _saved_model(source, signature) if os.path.isdir(source) else _tflite(source)
+    saved: dict[str, Any] = {}
+    count = len(signature["inputs"])
+    with np.load(feeds, allow_pickle=False) as arrays:
+        for i in range(len(arrays.files) // count):
+            results = run([arrays[f"{i}.{k}"] for k in range(count)])
+            for k, place in enumerate(signature["picked"]):
+                saved[f"{i}.{k}"] = np.asarray(results[place], np.float32)
+    np.savez(outputs, **saved)
 
 
-def _saved_model(source: str, said: Said) -> Answers:
+def _saved_model(source: str, signature: Signature) -> Callable[[Arrays], list[Any]]:
     import tensorflow as tf
 
     model = tf.saved_model.load(source)
-    function = model.signatures[said["key"]]
+    function = model.signatures[signature["key"]]
 
-    def ask(arrays: Sequence[Any]) -> list[Any]:
+    def run(arrays: Arrays) -> list[Any]:
         tensors = {
             tensor["name"]: tf.constant(array, tensor["kind"])
-            for tensor, array in zip(said["inputs"], arrays, strict=True)
+            for tensor, array in zip(signature["inputs"], arrays, strict=True)
         }
-        answered = function(**tensors)
-        return [answered[tensor["name"]].numpy() for tensor in said["outputs"]]
+        results = function(**tensors)
+        return [results[tensor["name"]].numpy() for tensor in signature["outputs"]]
 
-    # The function lives as long as its model does.
-    return lambda arrays: ask(arrays) if model else []
+    # Keeps a reference to the model: its function is unusable once the model is collected.
+    return lambda arrays: run(arrays) if model else []
 
 
-def _tflite(source: str, said: Said) -> Answers:
+def _tflite(source: str) -> Callable[[Arrays], list[Any]]:
     import warnings
 
+    # TensorFlow warns that its interpreter moves to another package.
     warnings.simplefilter("ignore")
     from tensorflow.lite.python.interpreter import Interpreter
 
     interpreter: Any = Interpreter(source)
 
-    def ask(arrays: Sequence[Any]) -> list[Any]:
+    def run(arrays: Arrays) -> list[Any]:
         inputs = interpreter.get_input_details()
-        for place, array in zip(inputs, arrays, strict=True):
-            interpreter.resize_tensor_input(place["index"], array.shape)
+        for tensor, array in zip(inputs, arrays, strict=True):
+            interpreter.resize_tensor_input(tensor["index"], array.shape)
         interpreter.allocate_tensors()
-        for place, array in zip(inputs, arrays, strict=True):
-            interpreter.set_tensor(place["index"], array.astype(place["dtype"]))
+        for tensor, array in zip(inputs, arrays, strict=True):
+            interpreter.set_tensor(tensor["index"], array.astype(tensor["dtype"]))
         interpreter.invoke()
-        return [interpreter.get_tensor(p["index"]) for p in interpreter.get_output_details()]
+        return [interpreter.get_tensor(t["index"]) for t in interpreter.get_output_details()]
 
-    return ask
+    return run
 
 
 def main(step: str, source: str, signature: str, *files: str) -> None:
-    steps: dict[str, Callable[..., None]] = {"convert": convert, "answer": answer}
+    steps: dict[str, Callable[..., None]] = {"convert": convert, "predict": predict}
     try:
         steps[step](source, json.loads(signature), *files)
-    except Exception as error:  # whatever it is, a user reads one line of it
+    except Exception as error:  # TensorFlow raises anything; a user reads one line of it
         line = " ".join(str(error).split())
         sys.exit(f"{type(error).__name__}: {line}")
 

@@ -20,77 +20,81 @@ from build.errors import BuildError, ExportFailed
 from build.sources.tensorflow.signature import Signature
 from functions.inference.tokens import Feeds
 
-PLACE = "TURNOUT_CONVERTERS"
+# Environment variable that names another folder, for a computer whose users share one.
+VARIABLE = "TURNOUT_CONVERTERS"
 ROOT = Path(__file__).parents[3]
 SCRIPT = Path(__file__).with_name("convert.py")
 PACKAGES = {"tensorflow": "tensorflow_cpu", "tf2onnx": "tf2onnx"}
 
 
 def home(environment: Mapping[str, str] = os.environ) -> Path:
-    """Where the environment is, or has to be made."""
-    return Path(environment.get(PLACE) or ROOT / ".turnout/converters")
+    """Return the folder of the environment, whether it is installed or not."""
+    return Path(environment.get(VARIABLE) or ROOT / ".turnout/converters")
 
 
-def versions(place: Path) -> dict[str, str]:
-    """What the environment holds of what decides the bytes of a graph; nothing where it is not whole."""
-    found = {}
+def versions(folder: Path) -> dict[str, str]:
+    """Return the versions of the packages that decide a graph's bytes; empty if the environment is incomplete."""
+    installed = {}
     for name, distribution in PACKAGES.items():
-        folders = sorted(place.glob(f"lib/python*/site-packages/{distribution}-*.dist-info"))
-        if not folders or not (place / "bin/python").exists():
+        folders = sorted(folder.glob(f"lib/python*/site-packages/{distribution}-*.dist-info"))
+        if not folders or not (folder / "bin/python").exists():
             return {}
-        found[name] = folders[-1].name.removesuffix(".dist-info").split("-")[1]
-    return found
+        installed[name] = folders[-1].name.removesuffix(".dist-info").split("-")[1]
+    return installed
 
 
 def convert(source: Path, signature: Signature, picked: Sequence[int], destination: Path) -> None:
-    """Write the model as ONNX, inputs and picked outputs in that order; raises ExportFailed."""
+    """Write the model as ONNX, with its inputs and the picked outputs in that order; raises ExportFailed."""
     try:
         _run("convert", source, signature, picked, destination)
-    except _Failed as error:
+    except _StepFailed as error:
         raise ExportFailed(
             f"{source} cannot be converted ({error}); save it with operators that ONNX has, or convert it to ONNX "
             "where it was trained"
         ) from error
 
 
-def answer(
+def predict(
     source: Path,
     signature: Signature,
     picked: Sequence[int],
-    asked: Sequence[Feeds],
-    order: Sequence[str],
+    feeds: Sequence[Feeds],
+    names: Sequence[str],
 ) -> list[list[NDArray[np.float32]]]:
-    """What TensorFlow itself answers to each of the feeds, whose names stand in `order`; raises BuildError."""
+    """Return the picked outputs of TensorFlow for each of the feeds, in float32; raises BuildError.
+
+    `names` are the feeds' names of the signature's inputs, in its order.
+    """
     with tempfile.TemporaryDirectory(prefix="turnout-") as folder:
-        feeds, answers = Path(folder) / "feeds.npz", Path(folder) / "answers.npz"
+        inputs, outputs = Path(folder) / "inputs.npz", Path(folder) / "outputs.npz"
         arrays: dict[str, Any] = {
-            f"{i}.{k}": feed[name] for i, feed in enumerate(asked) for k, name in enumerate(order)
+            f"{i}.{k}": feed[name] for i, feed in enumerate(feeds) for k, name in enumerate(names)
         }
-        np.savez(feeds, **arrays)
+        np.savez(inputs, **arrays)
         try:
-            _run("answer", source, signature, picked, feeds, answers)
-        except _Failed as error:
-            raise BuildError(f"{source} cannot be asked ({error}); save the model again") from error
-        with np.load(answers, allow_pickle=False) as found:
-            return [[found[f"{i}.{k}"] for k in range(len(picked))] for i in range(len(asked))]
+            _run("predict", source, signature, picked, inputs, outputs)
+        except _StepFailed as error:
+            raise BuildError(f"{source} cannot be run ({error}); save the model again") from error
+        with np.load(outputs, allow_pickle=False) as found:
+            return [[found[f"{i}.{k}"] for k in range(len(picked))] for i in range(len(feeds))]
 
 
-class _Failed(Exception):
-    """The last line of what a process said."""
+class _StepFailed(Exception):
+    """A step failed; the message is the last line of its standard error."""
 
 
 def _run(
     step: str, source: Path, signature: Signature, picked: Sequence[int], *files: Path
 ) -> None:
-    said: dict[str, Any] = {**asdict(signature), "picked": list(picked)}
-    # -I: neither the folder of the script, whose modules have names that others have, nor the user's own packages.
+    document: dict[str, Any] = {**asdict(signature), "picked": list(picked)}
+    # -I leaves out the script's own folder, whose modules would shadow installed ones, and the user's packages.
     command = [
         home() / "bin/python",
         "-I",
         SCRIPT,
         step,
         source.resolve(),
-        json.dumps(said),
+        json.dumps(document),
         *files,
     ]
     done = subprocess.run(
@@ -102,7 +106,7 @@ def _run(
         check=False,
     )
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["without a word"])[-1]
-        raise _Failed(
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise _StepFailed(
             last if done.returncode > 0 else f"its process was ended by {-done.returncode}: {last}"
         )

@@ -1,4 +1,4 @@
-"""Gemm as a product and a sum: quantizers look for products of that name alone."""
+"""Gemm split into MatMul and Add: quantizers look for MatMul alone."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from build.graph.edit import add_constant, constants, drop_unused, replace_node
 
 
 def split_products(graph: Any) -> None:
-    """Make MatMul and Add of each Gemm that only multiplies by a constant matrix and adds, in place."""
+    """Replace each Gemm that only multiplies by a constant matrix and adds, in place."""
     weights = constants(graph)
     for node in [n for n in graph.node if n.op_type == "Gemm" and n.input[1] in weights]:
-        said = {a.name: helper.get_attribute_value(a) for a in node.attribute}
-        if said.get("transA", 0) or said.get("alpha", 1.0) != 1 or said.get("beta", 1.0) != 1:
+        given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        if given.get("transA", 0) or given.get("alpha", 1.0) != 1 or given.get("beta", 1.0) != 1:
             continue
         matrix = numpy_helper.to_array(weights[node.input[1]])
-        if said.get("transB", 0):
+        if given.get("transB", 0):
             matrix = np.ascontiguousarray(matrix.T)
         name, added = node.output[0], list(node.input[2:])
         made = f"{name}_product" if added else name

@@ -1,4 +1,4 @@
-"""What a TensorFlow model says of itself: what it takes and answers, read without TensorFlow."""
+"""The signature of a TensorFlow model: its inputs and outputs."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,10 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """Inputs in the order they are spoken of, outputs likewise.
+    """Inputs and outputs: those of a SavedModel sorted by name, those of a TFLite file in its order.
 
-    `key` names it in its file. `ends` says for each output whether it is a "softmax" or a "sigmoid", or "".
-    `foreign` are operators that do not run in ONNX at all, `quantized` that weights are 8-bit numbers.
+    `key` is the signature's name in a SavedModel. `ends` has the last operator of each output, "softmax" or "sigmoid",
+    or "" for any other. `foreign` are operators that ONNX cannot express; `quantized` models have 8-bit weights.
     """
 
     key: str = ""

@@ -1,7 +1,7 @@
 """TensorFlow SavedModel folders and TFLite files as sources.
 
-What they take and answer is read here; TensorFlow, in an environment of its own, converts them and is the original.
-A SavedModel is a program, but nothing in it is unpickled, and what reaches beyond its tensors is refused.
+Signatures are read here; TensorFlow, in an environment of its own, converts the model and runs the reference.
+A SavedModel is a program, but nothing in it is unpickled, and operators that reach beyond its tensors are refused.
 """
 
 from dataclasses import dataclass
@@ -33,13 +33,17 @@ from contracts.tasks import Task
 from functions.inference.tokens import Feeds
 
 INSTALL = "run `make converters`"
-WHOLE = {"int32", "int64"}
+INTEGERS = {"int32", "int64"}
+# Axes of a task's output, where it has not two: [batch, labels].
 RANKS = {Task.TOKEN_CLASSIFICATION: 3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Facts:
-    """What the file says: its inputs by our names, how many texts and tokens they take, and what is answered."""
+    """Facts of a signature: inputs by our names, one text at a time or not, tokens taken, size and end of the output.
+
+    A `length` or `width` of 0 stands for any.
+    """
 
     inputs: tuple[str, ...]
     one_text: bool
@@ -49,12 +53,12 @@ class _Facts:
 
 
 def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
-    """The source; raises Unusable with everything that is missing."""
+    """Return the source; raises Unusable with every problem."""
     kind = SAVED_MODEL if source.is_dir() else TFLITE
     check_task(task, kind)
-    place = environment.home()
-    tools = environment.versions(place)
-    problems = [] if tools else [_converter_missing(kind, place)]
+    home = environment.home()
+    tools = environment.versions(home)
+    problems = [] if tools else [_converter_missing(kind, home)]
     try:
         facts = _facts(signature_of(source), task, hints)
         limit = limit_of(max_tokens, facts.length)
@@ -98,33 +102,35 @@ def _facts(signature: Signature, task: Task, hints: Hints) -> _Facts:
     one_text, length = _check_inputs(signature)
     width = _check_outputs(signature, task, hints.labels)
     names = tuple(tensor.name for tensor in signature.inputs)
-    if len(names) == 1:  # the only one can be nothing else than the tokens, however it is called
+    if len(names) == 1:  # a single input is the tokens, whatever its name
         names = ("input_ids",)
     check_inputs(names, hints.inputs)
     return _Facts(
         inputs=hints.inputs or names,
-        # Ranges of quantized weights' products are those of all texts that run at once.
+        # Its activation ranges are those of a whole batch, so one text would change the outputs of another.
         one_text=one_text or signature.quantized,
         length=length,
         width=width,
-        end=probabilities.removable_activation(task, signature.ends[picked(signature, task)[0]]),
+        end=probabilities.removable_activation(
+            task, signature.ends[output_places(signature, task)[0]]
+        ),
     )
 
 
 def signature_of(source: Path) -> Signature:
-    """What it takes and answers; raises Unusable."""
+    """Return the signature of a model that ONNX can express; raises Unusable."""
     reader = savedmodel.read_signature if source.is_dir() else tflite.read_signature
-    found = reader(source)
-    if found.foreign:
+    signature = reader(source)
+    if signature.foreign:
         raise Unusable(
             Code.OPERATOR_UNSUPPORTED,
-            f"uses {', '.join(found.foreign)}, which ONNX cannot do; save it with operators on tensors alone",
+            f"uses {', '.join(signature.foreign)}, which ONNX cannot do; save it with operators on tensors alone",
         )
-    return found
+    return signature
 
 
 def _check_inputs(signature: Signature) -> tuple[bool, int]:
-    """Whether it takes one text at a time, and how many tokens exactly."""
+    """Return whether a model takes one text at a time, and its fixed number of tokens, 0 for any; raises Unusable."""
     for tensor in signature.inputs:
         if tensor.kind == "string":
             raise Unusable(
@@ -132,7 +138,7 @@ def _check_inputs(signature: Signature) -> tuple[bool, int]:
                 f"takes texts as they are ({tensor.name}), so its tokenizer is part of the graph; "
                 "save the model behind it, which takes tokens, and give their tokenizer.json as `tokenizer`",
             )
-        if tensor.kind not in WHOLE:
+        if tensor.kind not in INTEGERS:
             raise Unusable(
                 Code.INPUTS_UNSUPPORTED,
                 f"its input {tensor.name} is {tensor.kind}, but tokens are int32 or int64",
@@ -140,28 +146,23 @@ def _check_inputs(signature: Signature) -> tuple[bool, int]:
     return sizes([tensor.shape for tensor in signature.inputs if tensor.shape is not None])
 
 
-def picked(signature: Signature, task: Task) -> tuple[int, ...]:
-    """The places of the outputs that the task is read from; raises Unusable where several could be meant."""
+def output_places(signature: Signature, task: Task) -> tuple[int, ...]:
+    """Return the places of the outputs that the task reads; raises Unusable if that is ambiguous."""
     names = [tensor.name for tensor in signature.outputs]
     spans = task is Task.QUESTION_ANSWERING
-    found = tuple(
-        i
-        for part in (("start", "end") if spans else ("logits",))
-        for i, name in enumerate(names)
-        if part in name
-    )
-    wanted = 2 if spans else 1
-    if len(found) == wanted:
-        return found
-    if len(names) == wanted:
-        return tuple(range(wanted))
+    parts = ("start", "end") if spans else ("logits",)
+    places = tuple(i for part in parts for i, name in enumerate(names) if part in name)
+    if len(places) == len(parts):
+        return places
+    if len(names) == len(parts):  # whatever they are called
+        return tuple(range(len(parts)))
     meant = "start_logits and end_logits" if spans else "the one that is meant"
     raise Unusable(Code.OUTPUTS_UNSUPPORTED, f"answers {', '.join(names)}; save it with {meant}")
 
 
 def _check_outputs(signature: Signature, task: Task, labels: tuple[str, ...]) -> int:
-    """How many numbers the last axis has; 0 is any number."""
-    output: Tensor = signature.outputs[picked(signature, task)[0]]
+    """Return the size of the output's last axis, 0 for any; raises Unusable."""
+    output: Tensor = signature.outputs[output_places(signature, task)[0]]
     if output.kind != "float32":
         raise Unusable(
             Code.OUTPUTS_UNSUPPORTED,
@@ -175,12 +176,12 @@ def _check_outputs(signature: Signature, task: Task, labels: tuple[str, ...]) ->
 
 
 def export(source: Source, destination: Path) -> Path:
-    """The model as ONNX, its inputs named and typed as they will be fed; raises ExportFailed."""
+    """Write the model as ONNX, its inputs named and typed as they are fed, and return its path; raises ExportFailed."""
     assert source.file
     destination.mkdir(parents=True)
     path = destination / "model.onnx"
     signature = signature_of(source.file)
-    environment.convert(source.file, signature, picked(signature, source.task), path)
+    environment.convert(source.file, signature, output_places(signature, source.task), path)
     model: Any = onnx.load(path)
     onnx_graph.finish(model, source)
     split_products(model.graph)
@@ -188,12 +189,9 @@ def export(source: Source, destination: Path) -> Path:
     return path
 
 
-def answers(source: Source, asked: list[Feeds]) -> list[list[Any]]:
-    """What TensorFlow answers to each of the feeds: one array, or those of starts and of ends."""
+def predict(source: Source, feeds: list[Feeds]) -> list[list[Any]]:
+    """Return the outputs of TensorFlow for each of the feeds: one array, or one of starts and one of ends."""
     assert source.file
     signature = signature_of(source.file)
-    places = picked(signature, source.task)
-    return [
-        list(found)
-        for found in environment.answer(source.file, signature, places, asked, source.inputs)
-    ]
+    places = output_places(signature, source.task)
+    return environment.predict(source.file, signature, places, feeds, source.inputs)

@@ -43,7 +43,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (place / f"lib/python3.11/site-packages/{name}.dist-info").mkdir(parents=True)
     (place / "bin").mkdir()
     (place / "bin/python").touch()
-    monkeypatch.setenv(environment.PLACE, str(place))
+    monkeypatch.setenv(environment.VARIABLE, str(place))
     return place
 
 
@@ -85,7 +85,7 @@ def test_without_the_converters_a_plan_says_what_to_run(
     tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "nowhere"
-    monkeypatch.setenv(environment.PLACE, str(place))
+    monkeypatch.setenv(environment.VARIABLE, str(place))
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in TEXTS])
     hints = Hints(tokenizer=tokenizer, labels=LABELS)
     for source, kind in (
