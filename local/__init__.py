@@ -1,1 +1,1 @@
-"""The same system on one machine: moto answers the control plane, our hosts run the functions."""
+"""The local cloud: the deployed system on one machine, with moto as control plane and processes as data plane."""

@@ -1,4 +1,4 @@
-"""Child processes that never outlive us, and what memory they use."""
+"""Child processes that end with their parent, and their memory."""
 
 import contextlib
 import ctypes
@@ -24,7 +24,7 @@ _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """A process as the memory report lists it. PSS shares out pages that several processes map."""
+    """One process in the memory report. PSS divides shared pages among the processes that map them."""
 
     name: str
     pid: int
@@ -39,9 +39,9 @@ def start(
     output: IO[bytes],
     data_limit_mb: int | None = None,
 ) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own, which the kernel ends when ours ends, however that comes.
+    """Start a process in its own session; the kernel kills it when the parent ends for whatever reason.
 
-    The clean environment is all it gets. `data_limit_mb` is a backstop against runaway allocation.
+    It inherits no environment. `data_limit_mb` is a backstop against runaway allocation.
     """
     parent = os.getpid()
 
@@ -70,7 +70,7 @@ def start(
 
 
 def end(process: subprocess.Popen[bytes], *, grace_s: float = 0.0) -> None:
-    """Ask the process to stop, then make it, with all that it has started."""
+    """Terminate a process, then kill it and everything it has started."""
     if process.poll() is None and grace_s:
         process.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -81,7 +81,7 @@ def end(process: subprocess.Popen[bytes], *, grace_s: float = 0.0) -> None:
 
 
 def rss_mb(pid: int) -> float:
-    """Resident memory of a process; 0 when it is gone."""
+    """Return a process's resident set size in MB; 0 if it has ended."""
     with contextlib.suppress(OSError, ValueError, IndexError):
         pages = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
@@ -89,7 +89,7 @@ def rss_mb(pid: int) -> float:
 
 
 def pss_mb(pid: int) -> float:
-    """Proportional memory of a process; 0 when it cannot be read."""
+    """Return a process's proportional set size in MB; 0 if it cannot be read."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text("ascii").splitlines():
             if line.startswith("Pss:"):
@@ -98,7 +98,7 @@ def pss_mb(pid: int) -> float:
 
 
 class Watch:
-    """Kills a process that uses more memory than it has, as Lambda does. `exceeded` says that it did."""
+    """A thread that kills a process above its memory limit, as Lambda does; `exceeded` is set then."""
 
     def __init__(
         self, process: subprocess.Popen[bytes], limit_mb: int, period_s: float = 0.05

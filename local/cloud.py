@@ -1,4 +1,4 @@
-"""One local cloud: moto's server, the hosts of functions and containers, and the HTTPS front, in one process."""
+"""One local cloud in one process: moto's server, the hosts of functions and containers, and the HTTPS front."""
 
 import contextlib
 import fcntl
@@ -24,7 +24,7 @@ from local.control.custom import ANSWERS
 from local.control.extension import extend
 from local.control.plane import ACCOUNT, Invocation, Plane, plane, use
 from local.errors import LocalError
-from local.functions import Pool, refused
+from local.functions import Pool, too_large
 from local.gateway import Front, Gateway
 
 __all__ = ["ACCOUNT", "Cloud"]
@@ -36,7 +36,7 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Cloud:
-    """Starts with `start`, ends with `stop`; everything it starts ends with it, and with this process.
+    """A local cloud between `start` and `stop`; everything it starts ends with it, and with this process.
 
     `state` holds images, logs and certificates, and belongs to one running cloud at a time.
     """
@@ -71,7 +71,7 @@ class Cloud:
         self.stop()
 
     def start(self) -> None:
-        """Ready when it returns; raises LocalError when a port or the folder cannot be had."""
+        """Start everything and return when it is ready; raises LocalError if a port or the folder is taken."""
         with contextlib.ExitStack() as undo:
             self._take_state(undo)
             self.functions = Pool(self.state, self.venvs, base=self.credentials, report=self.report)
@@ -88,7 +88,7 @@ class Cloud:
         self.undo.close()
 
     def _take_state(self, undo: contextlib.ExitStack) -> None:
-        """Empty what an earlier cloud left; its processes ended with it."""
+        """Lock the state folder and remove an earlier cloud's files; its processes have ended with it."""
         self.state.mkdir(parents=True, exist_ok=True)
         lock = undo.enter_context((self.state / "lock").open("a+", encoding="ascii"))
         try:
@@ -153,7 +153,7 @@ class Cloud:
         return Invocation(payload=body or b"", error=failed, log="")
 
     def credentials(self) -> dict[str, str]:
-        """What lets an AWS client reach this cloud, and no other."""
+        """Return the environment with which an AWS client reaches this cloud and no other."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint_url,
             "AWS_REGION": self.region,
@@ -165,7 +165,7 @@ class Cloud:
         }
 
     def env(self) -> dict[str, str]:
-        """The environment of the CDK command line, which reaches nothing but this cloud."""
+        """Return the environment of the CDK command line, which reaches nothing but this cloud."""
         return {
             **self.credentials(),
             "HOME": str(self.state / "home"),
@@ -178,7 +178,7 @@ class Cloud:
         }
 
     def processes(self) -> list[children.Memory]:
-        """This process and every child, with its memory."""
+        """Return this process and every child, with its memory."""
         found = [
             ("local cloud", os.getpid()),
             *self.functions.processes(),
@@ -190,7 +190,7 @@ class Cloud:
         ]
 
     def _write_docker(self) -> None:
-        """The executable that the CDK calls instead of Docker."""
+        """Write the executable that the CDK calls instead of Docker."""
         script = self.state / "docker"
         images = self.state / "images"
         script.write_text(
@@ -225,7 +225,7 @@ class _Quiet(WSGIRequestHandler):
 
 
 def _application(cloud: Cloud) -> Wsgi:
-    """moto, with the data planes it has not got in front of it."""
+    """Return moto's WSGI application behind the data planes that it lacks."""
     from moto.server import DomainDispatcherApplication, create_backend_app
 
     moto: Wsgi = DomainDispatcherApplication(create_backend_app)
@@ -241,9 +241,9 @@ def _application(cloud: Cloud) -> Wsgi:
             return _reply(start, cloud.containers.invoke(component, _body(environ), kind))
         if "/functions/" in path and path.endswith("/invocations"):
             body = _body(environ)
-            if too_large := refused(body):
+            if problem := too_large(body):
                 headers = {"x-amzn-ErrorType": "RequestTooLargeException"}
-                return _reply(start, Reply(status=413, headers=headers, body=too_large))
+                return _reply(start, Reply(status=413, headers=headers, body=problem))
             environ["wsgi.input"] = io.BytesIO(body)
         return moto(environ, start)
 

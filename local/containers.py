@@ -25,7 +25,7 @@ GRACE_S = 3.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """An answer of the runtime API: status, headers, body."""
+    """A response of the SageMaker runtime API."""
 
     status: int
     headers: Mapping[str, str]
@@ -47,7 +47,7 @@ class Container:
         return self.process.poll() is None
 
     def ping(self) -> int:
-        """The status of `GET /ping`; 0 when nobody answers."""
+        """Return the status of `GET /ping`; 0 if nothing answers."""
         with (
             contextlib.suppress(OSError, http.client.HTTPException),
             self._connection(2) as connection,
@@ -158,7 +158,7 @@ class Fleet:
             ]
 
     def invoke(self, component: str, body: bytes, content_type: str) -> Reply:
-        """What `InvokeEndpoint` answers, errors in the runtime API's own words."""
+        """Return the response of `InvokeEndpoint`, with the runtime API's own errors."""
         if len(body) > SAGEMAKER_PAYLOAD_BYTES:
             return _error(
                 413, "ValidationError", f"the body is over {SAGEMAKER_PAYLOAD_BYTES} bytes"
@@ -196,7 +196,7 @@ def _error(status: int, kind: str, message: str, **more: Any) -> Reply:
 
 
 def _model_error(status: int, message: str) -> Reply:
-    """What the container answered, wrapped as SageMaker does.
+    """Wrap the container's error response as SageMaker does.
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
     """

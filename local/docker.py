@@ -1,7 +1,7 @@
-"""What the CDK calls instead of Docker: `login`, `inspect`, `build`, `tag` and `push`, over folders.
+"""A stand-in for Docker's command line over folders: `login`, `inspect`, `build`, `tag` and `push`.
 
-It stands in for a container engine on a laptop that has none. `RUN` is not executed, so that an image comes up here
-does not prove that it builds.
+It serves laptops without a container engine. `RUN` is not executed, so an image that starts here is no proof that it
+builds.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ Words = Sequence[str]
 
 
 def tag_of(name: str) -> str:
-    """The asset's hash, which the CDK writes as `cdkasset-HASH` and as `repository:HASH`."""
+    """Return the asset's hash, which the CDK writes as `cdkasset-HASH` and as `repository:HASH`."""
     return name.rpartition(":")[2].removeprefix("cdkasset-")
 
 
@@ -48,7 +48,7 @@ def tag(words: Words, store: Path) -> int:
 
 
 def push(words: Words, store: Path) -> int:
-    """Let the registry know the tag, so that the next deployment finds the image there."""
+    """Record the tag in the registry, so that the next deployment finds the image."""
     name, _, tag = words[-1].rpartition(":")
     Image.load(store, tag)
     digest = hashlib.sha256(tag.encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""Python environments that hold one function's locked dependencies and nothing else."""
+"""Python environments with one function's locked dependencies and nothing else."""
 
 import contextlib
 import fcntl
@@ -18,7 +18,7 @@ LOCKS = ("requirements-cpu.txt", "requirements.txt")
 
 
 def lock_of(root: Path) -> Path:
-    """The lock file of an image or of a function's folder; raises LocalError."""
+    """Return the lock file of an image or of a function's folder; raises LocalError."""
     for name in LOCKS:
         if (root / name).is_file():
             return root / name
@@ -28,7 +28,7 @@ def lock_of(root: Path) -> Path:
 
 
 def python_for(root: Path, cache: Path, report: Callable[[str], None]) -> Path:
-    """The interpreter of an environment with exactly the locked packages, made when it is not there yet."""
+    """Return the interpreter of an environment with exactly the locked packages; it is made if missing."""
     lock = lock_of(root)
     key = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:16]
     python = cache.resolve() / key / "bin/python"
@@ -75,7 +75,7 @@ def _uv(*words: str) -> None:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """One process at a time makes an environment; the others wait and find it made."""
+    """Hold a lock while an environment is made, so that other processes wait and reuse it."""
     with path.open("w", encoding="utf-8") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,9 +1,9 @@
-"""What keeps the local cloud from running."""
+"""Errors of the local cloud."""
 
 from contracts.errors import TurnoutError
 
 
 class LocalError(TurnoutError):
-    """The local cloud cannot do what was asked; the message says what to do."""
+    """The local cloud cannot run or serve a request; the message names the next step."""
 
     code = "local_cloud_failed"

@@ -1,4 +1,4 @@
-"""HTTP requests as API Gateway's events of format 2.0, and functions' answers as HTTP.
+"""Conversion between HTTP and API Gateway's events (payload format 2.0).
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-integrations-lambda.html
 """
@@ -20,7 +20,7 @@ Headers = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
-    """One request as it came; header names in lower case."""
+    """One HTTP request; header names in lower case."""
 
     method: str
     path: str
@@ -33,21 +33,21 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpAnswer:
-    """One answer as it goes."""
+    """One HTTP response."""
 
     status: int
     headers: Headers
     body: bytes
 
 
-def gateway_says(status: int, message: str) -> HttpAnswer:
-    """The gateway's own answer, which is not a problem document."""
+def gateway_error(status: int, message: str) -> HttpAnswer:
+    """Return the gateway's own error response, which is not a problem document."""
     body = json.dumps({"message": message}).encode()
     return HttpAnswer(status=status, headers=[("content-type", "application/json")], body=body)
 
 
 def find_route(keys: Iterable[str], method: str, path: str) -> tuple[str, dict[str, str]] | None:
-    """The most specific route key and its path parameters: exact, then {name}, then {name+}, then $default."""
+    """Return the most specific route key and its path parameters: exact, then {name}, then {name+}, then $default."""
     best: tuple[int, str, dict[str, str]] | None = None
     for key in keys:
         score, parameters = _matched(key, method, path)
@@ -75,7 +75,7 @@ def _matched(key: str, method: str, path: str) -> tuple[int, dict[str, str]]:
 def event(
     request: HttpRequest, *, route_key: str, parameters: Mapping[str, str], api_id: str
 ) -> dict[str, Any]:
-    """The event a function is invoked with."""
+    """Return the event that a function is invoked with."""
     headers = _joined(request.headers)
     cookies = headers.pop("cookie", "")
     now = time.time()
@@ -117,7 +117,7 @@ def event(
 
 
 def _joined(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Repeated names with their values joined by commas."""
+    """Join the values of repeated names by commas."""
     joined: dict[str, str] = {}
     for name, value in pairs:
         joined[name] = f"{joined[name]},{value}" if name in joined else value
@@ -132,11 +132,11 @@ def _text(body: bytes) -> tuple[str, bool]:
 
 
 def answer(payload: bytes) -> HttpAnswer:
-    """A function's result as HTTP; one without a status code is a body that went well."""
+    """Convert a function's result to HTTP; a result without a status code is the body of a 200."""
     try:
         result = json.loads(payload)
     except ValueError:
-        return gateway_says(500, "Internal Server Error")
+        return gateway_error(500, "Internal Server Error")
     if not (isinstance(result, dict) and "statusCode" in result):
         whole = result if isinstance(result, str) else json.dumps(result)
         return HttpAnswer(

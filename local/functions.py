@@ -30,7 +30,7 @@ DATA_LIMIT_FACTOR = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Code:
-    """Where a function's code lies, and how it starts."""
+    """The folder of a function's code, its handler and environment."""
 
     root: Path
     handler: str
@@ -38,7 +38,7 @@ class Code:
 
 
 class Environment:
-    """One process that serves one invocation at a time."""
+    """An execution environment: one process that serves one invocation at a time."""
 
     def __init__(
         self, function: Any, code: Code, python: Path, environment: Mapping[str, str], log: Path
@@ -62,7 +62,7 @@ class Environment:
         return self.process.poll() is None
 
     def invoke(self, payload: bytes, timeout_s: float) -> tuple[bytes, bool]:
-        """The answer and whether it is an error; a process that hangs or dies is not used again."""
+        """Return the response and whether it is an error; a process that hangs or ends is not reused."""
         request_id = str(uuid.uuid4())
         deadline = time.time() + timeout_s
         work = Work(
@@ -128,7 +128,7 @@ class Pool:
             folder.mkdir(parents=True, exist_ok=True)
 
     def invoke(self, function: Any, payload: bytes) -> Invocation:
-        """Run one version of a function. Never raises for what the function does."""
+        """Run one version of a function; never raises for an error of the function."""
         environment = self._free(function)
         if environment is None:
             body = error(
@@ -173,7 +173,7 @@ class Pool:
             ]
 
     def _free(self, function: Any) -> Environment | None:
-        """An idle environment of this version, or a new one, taken; None when all it may have are at work."""
+        """Return an idle environment of this version, or a new one, locked; None at the limit of concurrency."""
         code, python = self._placed(function)
         with self.lock:
             key = str(function.function_arn)
@@ -190,7 +190,7 @@ class Pool:
             return environment
 
     def _living(self, key: str) -> list[Environment]:
-        """The environments of a version, those that have ended put away."""
+        """Return the environments of a version that are alive; close the others."""
         known = self.environments.get(key, [])
         for environment in known:
             if not environment.alive:
@@ -221,9 +221,9 @@ class Pool:
         return Code(root=root, handler=function.handler, environment={})
 
     def _variables(self, function: Any, code: Code) -> dict[str, str]:
-        """What Lambda sets, what the image sets, what the function's configuration sets; nothing of ours.
+        """Return the environment of a function: Lambda's variables, the image's, then its configuration's.
 
-        The task root is a folder here, so paths that default to it are said.
+        Nothing is inherited. The task root is a folder here, so variables that default to paths in it are set.
         """
         root = str(code.root)
         return {
@@ -248,8 +248,8 @@ class Pool:
         }
 
 
-def refused(payload: bytes) -> bytes | None:
-    """The body of Lambda's own answer to a request that is too large; None for one that is not."""
+def too_large(payload: bytes) -> bytes | None:
+    """Return the body of Lambda's response to a request above its size limit; None for a smaller one."""
     if len(payload) <= LAMBDA_PAYLOAD_BYTES:
         return None
     message = f"{len(payload)} byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)"

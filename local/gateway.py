@@ -1,4 +1,4 @@
-"""The HTTP API's front: TLS on loopback, the deployed routes, the gateway's own limits and error bodies."""
+"""The front of the HTTP API: TLS on loopback, deployed routes, API Gateway's limits and error bodies."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from contracts.limits import GATEWAY_BODY_BYTES, GATEWAY_TIMEOUT_S, LAMBDA_PAYLOAD_BYTES
 from local.control.plane import ACCOUNT, Invocation
-from local.events import HttpAnswer, HttpRequest, answer, event, find_route, gateway_says
+from local.events import HttpAnswer, HttpRequest, answer, event, find_route, gateway_error
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 ARN = re.compile(r"arn:aws:lambda:[^/]+")
@@ -29,7 +29,7 @@ Invoke = Callable[[str, bytes], Invocation]
 
 @dataclass(slots=True)
 class Bucket:
-    """A token bucket, as API Gateway throttles: `burst` tokens, refilled at `rate` a second."""
+    """A token bucket, the algorithm of API Gateway's throttle: `burst` tokens, refilled at `rate` per second."""
 
     rate: float
     burst: float
@@ -50,7 +50,7 @@ class Bucket:
 
 
 class Gateway:
-    """Answers for every API in moto's records; `invoke` runs a function by its ARN."""
+    """An ASGI application for every API in moto's records; `invoke` runs a function by its ARN."""
 
     def __init__(self, invoke: Invoke, *, timeout_s: float = GATEWAY_TIMEOUT_S) -> None:
         self.invoke, self.timeout_s = invoke, timeout_s
@@ -61,18 +61,18 @@ class Gateway:
     async def receive(self, request: Request) -> Response:
         api = _api(request.headers.get("host", ""))
         if api is None:
-            return _response(gateway_says(404, "Not Found"))
+            return _response(gateway_error(404, "Not Found"))
         if not self._within_throttle(api):
-            return _response(gateway_says(429, "Too Many Requests"))
+            return _response(gateway_error(429, "Too Many Requests"))
         body = bytearray()
         try:
             async for chunk in request.stream():
                 body += chunk
                 if len(body) > GATEWAY_BODY_BYTES:
-                    return _response(gateway_says(413, "Request Entity Too Large"))
+                    return _response(gateway_error(413, "Request Entity Too Large"))
         except ClientDisconnect:
             return Response(status_code=499)
-        asked = HttpRequest(
+        received = HttpRequest(
             method=request.method,
             path=request.scope["raw_path"].decode("latin-1"),
             query=request.scope["query_string"].decode("latin-1"),
@@ -83,23 +83,23 @@ class Gateway:
             client=request.client.host if request.client else "",
             host=request.headers.get("host", ""),
         )
-        return _response(await run_in_threadpool(self.answer, api, asked))
+        return _response(await run_in_threadpool(self.answer, api, received))
 
     def answer(self, api: Any, request: HttpRequest) -> HttpAnswer:
-        """Route, invoke, and wait no longer than the gateway does."""
+        """Route the request, invoke the function, and respond within the gateway's timeout."""
         routes = {route.route_key: route for route in api.routes.values()}
         found = find_route(routes, request.method, request.path)
         if found is None:
-            return gateway_says(404, "Not Found")
+            return gateway_error(404, "Not Found")
         key, parameters = found
         integration = api.integrations[routes[key].target.rpartition("/")[2]]
         arn = ARN.search(integration.integration_uri)
         if arn is None:
-            return gateway_says(500, "Internal Server Error")
-        asked = event(request, route_key=key, parameters=parameters, api_id=api.api_id)
-        payload = json.dumps(asked).encode()
+            return gateway_error(500, "Internal Server Error")
+        invocation = event(request, route_key=key, parameters=parameters, api_id=api.api_id)
+        payload = json.dumps(invocation).encode()
         if len(payload) > LAMBDA_PAYLOAD_BYTES:
-            return gateway_says(413, "Request Entity Too Large")
+            return gateway_error(413, "Request Entity Too Large")
         return self._invoked(arn[0], payload, integration)
 
     def _invoked(self, arn: str, payload: bytes, integration: Any) -> HttpAnswer:
@@ -108,12 +108,12 @@ class Gateway:
             target=lambda: done.append(self.invoke(arn, payload)), daemon=True
         )
         worker.start()
-        asked_ms = int(integration.timeout_in_millis or GATEWAY_TIMEOUT_S * 1000)
-        worker.join(min(self.timeout_s, asked_ms / 1000))
+        timeout_ms = int(integration.timeout_in_millis or GATEWAY_TIMEOUT_S * 1000)
+        worker.join(min(self.timeout_s, timeout_ms / 1000))
         if worker.is_alive():
-            return gateway_says(503, "Service Unavailable")
+            return gateway_error(503, "Service Unavailable")
         if not done or done[0].error:
-            return gateway_says(500, "Internal Server Error")
+            return gateway_error(500, "Internal Server Error")
         return answer(done[0].payload)
 
     def _within_throttle(self, api: Any) -> bool:
@@ -128,7 +128,7 @@ class Gateway:
 
 
 def _api(host: str) -> Any:
-    """The API a host names, or the only one there is."""
+    """Return the API that a host names, or the only one."""
     apis = [
         api for backend in apigatewayv2_backends[ACCOUNT].values() for api in backend.apis.values()
     ]
@@ -165,7 +165,7 @@ class Front:
         self.port, self.server = port, uvicorn.Server(config)
 
     def start(self) -> int:
-        """Serve on loopback; gives the port back. Raises OSError when it cannot be had."""
+        """Serve on loopback and return the port; raises OSError if it is taken."""
         # Named in full: asyncio switches Nagle's delays off only for sockets that say they are TCP.
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""Images as folders: what a Dockerfile copies and sets, without what it runs."""
+"""Images as folders: a Dockerfile's `COPY` and settings, without its `RUN`."""
 
 import json
 import os
@@ -16,7 +16,7 @@ SKIPPED = ("ARG", "EXPOSE", "FROM", "LABEL", "RUN", "USER")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
-    """A file tree under `root`, and how a container of it starts."""
+    """A file tree under `root`, and the start of its container."""
 
     root: str
     workdir: str = "/"
@@ -26,7 +26,7 @@ class Image:
     platform: str = ""
 
     def path(self, inside: str) -> Path:
-        """Where a path of the image lies on this machine."""
+        """Return the place on this machine of a path in the image."""
         return Path(self.root) / inside.lstrip("/")
 
     @property
@@ -41,7 +41,7 @@ class Image:
 
     @classmethod
     def load(cls, store: Path, tag: str) -> Self:
-        """Raises LocalError for a tag that was never built here."""
+        """Read an image by its tag; raises LocalError for one that was never built here."""
         try:
             document: dict[str, Any] = json.loads((store / f"{tag}.json").read_text("utf-8"))
         except FileNotFoundError as error:
@@ -54,7 +54,7 @@ class Image:
 
 
 def instructions(text: str) -> list[tuple[str, str]]:
-    """The instructions of a Dockerfile: comments left out, continued lines joined."""
+    """Return the instructions of a Dockerfile, without comments and with continued lines joined."""
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     joined = "\n".join(lines).replace("\\\n", " ")
     words = (line.strip().partition(" ") for line in joined.splitlines() if line.strip())
@@ -118,7 +118,7 @@ def _copy(context: Path, workdir: Path, image: Image, rest: str) -> None:
 
 
 def _link(source: str, target: str) -> str:
-    """A model lies once on the disk, however many images hold it."""
+    """Link a file rather than copy it: a model lies on the disk once, however many images hold it."""
     try:
         os.link(source, target)
     except OSError:

@@ -1,4 +1,4 @@
-"""The Lambda Runtime API, by which AWS's own runtime client gets work and brings answers.
+"""The Lambda Runtime API, from which AWS's runtime client takes invocations and to which it posts responses.
 
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
@@ -22,7 +22,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What came back. `request_id` is empty when the function failed before it asked for work."""
+    """A response of the function. `request_id` is empty if it failed during initialisation."""
 
     request_id: str
     payload: bytes
@@ -30,7 +30,7 @@ class Answer:
 
 
 class RuntimeApi:
-    """One execution environment's server on loopback. `answers` holds what the function has said."""
+    """One execution environment's server on loopback; `answers` queues the function's responses."""
 
     def __init__(self) -> None:
         self.work: queue.Queue[Work] = queue.Queue()
@@ -53,7 +53,7 @@ class _Server(ThreadingHTTPServer):
     api: "RuntimeApi"
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A function that was killed has closed its connection; whoever waits for it finds that out."""
+        """Ignore closed connections of a killed function; `Environment.invoke` notices that it has ended."""
 
 
 class Handler(BaseHTTPRequestHandler):

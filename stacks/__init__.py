@@ -1,1 +1,1 @@
-"""What AWS is asked for: one stack for the router, one per model and tier."""
+"""CDK stacks: one for the router, one per model and tier."""

@@ -24,7 +24,7 @@ from stacks.staging import Staging
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """What a deployment is made of: the file, the sealed artefacts, the hashes of keys, a folder to stage in."""
+    """The inputs of a deployment: settings, sealed artefacts, key hashes, a folder for staging."""
 
     deployment: Deployment
     out: Path
@@ -34,7 +34,7 @@ class Inputs:
 
 
 def make_app(inputs: Inputs, **options: Any) -> cdk.App:
-    """The CDK app with every stack, checked by cdk-nag at synthesis; raises StackError."""
+    """Return the CDK app with every stack, checked by cdk-nag at synthesis; raises StackError."""
     artefacts, problems = read_artefacts(inputs.deployment, inputs.out)
     problems += check(inputs.deployment)
     if problems:
@@ -47,7 +47,7 @@ def make_app(inputs: Inputs, **options: Any) -> cdk.App:
 
 
 def check(deployment: Deployment) -> list[Problem]:
-    """What AWS would refuse, found before anything is asked of it."""
+    """Return the problems that AWS would refuse at deployment."""
     problems = []
     if deployment.region not in regions():
         message = (

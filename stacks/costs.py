@@ -1,4 +1,4 @@
-"""What instances cost, from a dated table; AWS has no price source that can be read offline."""
+"""Prices of instances from a dated table; AWS has no price source that can be read offline."""
 
 import json
 from dataclasses import dataclass
@@ -31,19 +31,19 @@ class Instance:
 
 @cache
 def instances() -> dict[str, Instance]:
-    """The types that can be deployed, by name."""
+    """Return the instance types that can be deployed, by name."""
     table = json.loads(PRICES.read_text("utf-8"))["instances"]
     return {name: Instance(**row) for name, row in table.items()}
 
 
 @cache
 def as_of() -> str:
-    """The day the prices were read."""
+    """Return the day on which the prices were read."""
     return str(json.loads(PRICES.read_text("utf-8"))["as_of"])
 
 
 def find_instance(name: str) -> Instance:
-    """Raises UnknownInstance, which names the ones there are."""
+    """Return the instance type; raises UnknownInstance, which lists the known ones."""
     if name not in instances():
         raise UnknownInstance(
             f"{name} is not in the table of GPU instances; choose one of {', '.join(instances())}"
@@ -52,5 +52,5 @@ def find_instance(name: str) -> Instance:
 
 
 def idle_gpu_cost(instance: str) -> float:
-    """US dollars a month for one instance that runs all the time, called or not."""
+    """Return US dollars per month (730 h) of one instance that runs all the time."""
     return find_instance(instance).usd_per_hour * HOURS_PER_MONTH

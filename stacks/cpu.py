@@ -14,7 +14,7 @@ from stacks.release import add_release
 
 
 class CpuModelStack(cdk.Stack):
-    """The function, and the row that says it is deployed."""
+    """The function and its release row."""
 
     def __init__(
         self,

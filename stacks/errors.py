@@ -1,4 +1,4 @@
-"""What keeps a deployment from being synthesised."""
+"""Errors of synthesis."""
 
 from collections.abc import Sequence
 

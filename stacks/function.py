@@ -1,4 +1,4 @@
-"""A Lambda function as all of ours are: its own role, its own log that expires, an alias that callers name."""
+"""A Lambda function with its own role, an expiring log group and an alias that callers name."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,19 +16,19 @@ RETENTION = logs.RetentionDays.ONE_MONTH
 
 
 def add_log(scope: Construct, name: str = "Log") -> logs.LogGroup:
-    """A log group that goes with its stack."""
+    """Return a log group that is deleted with its stack."""
     return logs.LogGroup(scope, name, retention=RETENTION, removal_policy=cdk.RemovalPolicy.DESTROY)
 
 
 def add_role(scope: Construct, log: logs.LogGroup, name: str = "Role") -> iam.Role:
-    """A role that may write that log, and nothing else."""
+    """Return a role that may write that log, and nothing else."""
     role = iam.Role(scope, name, assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
     log.grant_write(role)
     return role
 
 
 class ImageFunction(Construct):
-    """A function from a staged image. `alias` is what may be invoked."""
+    """A function from a staged image; callers invoke `alias`."""
 
     def __init__(
         self,

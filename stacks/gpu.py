@@ -1,4 +1,4 @@
-"""A model's GPU tier: a SageMaker endpoint with one inference component, because only these can be put to sleep."""
+"""A model's GPU tier: a SageMaker endpoint with one inference component, the only kind that scales to zero."""
 
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class GpuModelStack(cdk.Stack):
         add_release(self, deployment, manifest, name, component)
 
     def add_logs(self) -> list[logs.LogGroup]:
-        """SageMaker's own log groups, made first: those it makes itself never expire and outlive the stack."""
+        """Create SageMaker's log groups first: those it creates itself never expire and outlive the stack."""
         return [
             logs.LogGroup(
                 self,
@@ -60,7 +60,7 @@ class GpuModelStack(cdk.Stack):
         ]
 
     def add_role(self, image: assets.DockerImageAsset, groups: list[logs.LogGroup]) -> iam.Role:
-        """May pull this image and write these logs."""
+        """Return a role that may pull this image and write these logs."""
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
         image.repository.grant_pull(role)
         for group in groups:

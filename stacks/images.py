@@ -16,10 +16,10 @@ def _table() -> dict[str, Any]:
 
 
 def regions() -> tuple[str, ...]:
-    """Regions that AWS publishes its GPU inference containers in; only these can be deployed to."""
+    """Return the regions in which AWS publishes its GPU inference containers; others cannot be deployed to."""
     return tuple(_table()[LLM_SERVER])
 
 
 def base_images() -> dict[str, str]:
-    """The public base of each of our images, by function."""
+    """Return the public base image of each function."""
     return dict(_table()["bases"])

@@ -1,4 +1,4 @@
-"""The row that a deployment writes about itself."""
+"""The release row that a deployment writes about itself."""
 
 import aws_cdk as cdk
 from constructs import Construct, IDependable
@@ -10,7 +10,7 @@ from contracts.names import registrar_function, registry_table
 def add_release(
     scope: Construct, deployment: str, manifest: Manifest, address: str, after: IDependable
 ) -> cdk.CustomResource:
-    """Register the version once what serves it stands; the old version's row goes after that."""
+    """Register the version after its resources are in service; the old version's row is removed afterwards."""
     stack = cdk.Stack.of(scope)
     token = stack.format_arn(
         service="lambda",

@@ -1,4 +1,4 @@
-"""The product's face: an HTTP API, the router behind it, and the registry."""
+"""The front of the product: an HTTP API, the router behind it, and the registry."""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ MEMORY_MB = 1024
 
 @jsii.implements(gateway.IAccessLogSettings)
 class AccessLog:
-    """Where the stage writes one line per request, in the gateway's own format."""
+    """The stage's log of requests, one line each, in the gateway's format."""
 
     def __init__(self, log: logs.ILogGroup) -> None:
         self._destination = gateway.LogGroupLogDestination(log)
@@ -39,7 +39,7 @@ class AccessLog:
 
 
 class RouterStack(cdk.Stack):
-    """Stands alone: no model has to be there for it to be deployed."""
+    """The router's stack; it needs no model to be deployed."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class RouterStack(cdk.Stack):
         )
 
     def add_registrar(self, registry: dynamodb.Table, code: Path) -> None:
-        """The function behind every stack's release row; found by its name, so nothing is exported."""
+        """Create the function behind every stack's release row; stacks find it by name, so nothing is exported."""
         log = add_log(self, "RegistrarLog")
         role = add_role(self, log, "RegistrarRole")
         registry.grant(role, "dynamodb:PutItem", "dynamodb:DeleteItem")
@@ -103,7 +103,7 @@ class RouterStack(cdk.Stack):
         function.node.add_dependency(role)
 
     def allow_tiers(self, router: ImageFunction) -> None:
-        """The router may ask the tiers of this deployment, each by its full name."""
+        """Allow the router to invoke the tiers of this deployment, each by its full name."""
         for model in self.deployment.models:
             for tier in model.tiers:
                 name = model_stack(self.deployment.name, model.name, tier)
@@ -127,7 +127,7 @@ class RouterStack(cdk.Stack):
         ]
 
     def add_api(self, router: lambda_.IFunction) -> gateway.HttpApi:
-        """Everything goes to the router, which answers unknown paths in the words of its other problems."""
+        """Create the API. Every path goes to the router, so that unknown ones get a problem document as well."""
         api = gateway.HttpApi(
             self,
             "Api",

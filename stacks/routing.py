@@ -1,4 +1,4 @@
-"""The router's table, from what the user wrote and what was built."""
+"""The router's route table, from settings and built artefacts."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ Artefacts = Mapping[tuple[str, Tier], Manifest]
 
 
 def read_artefacts(deployment: Deployment, out: Path) -> tuple[Artefacts, list[Problem]]:
-    """The manifests of all that is deployed, every sealed byte checked, and their problems."""
+    """Return the manifests of all artefacts to deploy, every sealed byte checked, and their problems."""
     found: dict[tuple[str, Tier], Manifest] = {}
     problems: list[Problem] = []
     for model in deployment.models:

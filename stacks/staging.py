@@ -1,4 +1,4 @@
-"""Docker build contexts, put together file by file, so that an image holds nothing it was not meant to."""
+"""Docker build contexts, assembled file by file, so that an image holds only its own files."""
 
 import os
 import shutil
@@ -12,7 +12,7 @@ DOCS = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staging:
-    """Where contexts are put. The same sources always give the same context, so that assets keep their hashes."""
+    """The folder of build contexts. Equal sources give equal contexts, so that assets keep their hashes."""
 
     folder: Path
 
@@ -62,7 +62,7 @@ class Staging:
 
 
 def _link(source: Path, target: Path) -> None:
-    """A model is large and staged at every synthesis: link it where the file system can."""
+    """Link a file if the file system can: a model is large and staged at every synthesis."""
     try:
         os.link(source, target)
     except OSError:
@@ -70,7 +70,7 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _packages(*names: str) -> dict[str, Path]:
-    """The contracts and the named packages of functions, their Python files alone."""
+    """Return the contracts and the named packages of functions, Python files only."""
     found = {"functions/__init__.py": ROOT / "functions/__init__.py"}
     for package in ("contracts", *(f"functions/{name}" for name in names)):
         found |= _python(ROOT / package, package)

@@ -1,5 +1,5 @@
-"""The control plane: moto, taught the resource types it lacks and mended where `cdk deploy` trips over it.
+"""The control plane: moto, with the resource types it lacks and with fixes for what `cdk deploy` needs.
 
-moto 5.2.5 has no hooks for this, so its classes are extended in place, once per process, by `extend`. Each module
-mends one service, and each mend says what for.
+moto 5.2.5 has no hooks for this, so its classes are extended in place, once per process, by `extend`. Each module fixes
+one service, and each fix names its reason.
 """

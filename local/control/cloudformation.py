@@ -1,4 +1,4 @@
-"""moto's CloudFormation API, mended where the CDK command line meets it."""
+"""Fixes of moto's CloudFormation API for the CDK command line."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ Response = responses.CloudFormationResponse
 
 
 class ChangeSetNotFound(ValidationError):  # type: ignore[misc]
-    """The code by which the CDK knows that there is none, rather than that something is wrong."""
+    """The error code that tells the CDK that a change set does not exist."""
 
     code = "ChangeSetNotFound"
 
@@ -28,7 +28,7 @@ def extend() -> None:
 
 
 def _know_our_types() -> None:
-    """moto finds models among the subclasses of its base class; unknown types are refused."""
+    """Register our resource types and refuse unknown ones; moto finds models among subclasses of its base class."""
     ours = {kind.name: modelled(kind) for kind in TYPES}
     find = parsing.resource_class_from_type
     name_property = parsing.resource_name_property_from_type
@@ -53,7 +53,7 @@ def _know_our_types() -> None:
 
 
 def _read_templates_by_path() -> None:
-    """The template's URL names a bucket by path, which moto sees only for the host `localhost`."""
+    """Rewrite template URLs to `localhost`, the only host for which moto takes a bucket from the path."""
     read = utils.get_stack_from_s3_url
 
     def by_path(url: str, account_id: str, partition: str) -> Any:
@@ -63,7 +63,7 @@ def _read_templates_by_path() -> None:
 
 
 def _find(response: Any) -> str | None:
-    """The id of the change set a request names, among those of the stack it names."""
+    """Return the id of the named change set within the named stack."""
     name, stack = response._get_param("ChangeSetName"), response._get_param("StackName")
     for identity, change_set in response.cloudformation_backend.change_sets.items():
         ours = stack in (None, change_set.stack.name, change_set.stack.stack_id)
@@ -73,7 +73,7 @@ def _find(response: Any) -> str | None:
 
 
 def _keep_change_sets_apart() -> None:
-    """Every stack's change set has the same name in the CDK; moto looks them up by name alone."""
+    """Look change sets up by stack and name: the CDK uses one name in every stack, and moto goes by name alone."""
 
     def describe(self: Any) -> Any:
         identity = _find(self)
@@ -102,7 +102,7 @@ def _keep_change_sets_apart() -> None:
 
 
 def _use_previous_values() -> None:
-    """`UsePreviousValue` takes the stack's own value, and is dropped where there is none."""
+    """Resolve `UsePreviousValue` to the stack's value, and drop the parameter if it has none."""
     get_param = Response._get_param
 
     def with_previous(self: Any, name: str, *rest: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Custom resources: their function is invoked, and what it puts at its response URL decides."""
+"""Custom resources: a function is invoked, and the document at its response URL is the result."""
 
 import json
 import uuid
@@ -13,11 +13,11 @@ ANSWERS = "/_local/custom-resource/"
 
 
 class CustomFailed(Exception):
-    """The function answered FAILED, or not at all."""
+    """The function reported FAILED or did not respond."""
 
 
 class CustomResource(CloudFormationModel):  # type: ignore[misc]
-    """One custom resource, as its function said it is."""
+    """One custom resource with its function's response."""
 
     def __init__(
         self, properties: dict[str, Any], facts: dict[str, str], answer: dict[str, Any]
@@ -58,7 +58,7 @@ class CustomResource(CloudFormationModel):  # type: ignore[misc]
             "LogicalResourceId": facts["LogicalId"],
             "ResourceType": facts["ResourceType"],
         }
-        answer = ask("Create", properties, about, account_id, region_name)
+        answer = invoke("Create", properties, about, account_id, region_name)
         return cls(properties, about, answer)
 
     @classmethod
@@ -75,7 +75,7 @@ class CustomResource(CloudFormationModel):  # type: ignore[misc]
             "PhysicalResourceId": old.physical_resource_id,
             "OldResourceProperties": old.properties,
         }
-        answer = ask("Update", properties, {**old.facts, **more}, account_id, region_name)
+        answer = invoke("Update", properties, {**old.facts, **more}, account_id, region_name)
         changed = cls(properties, old.facts, answer)
         if changed.physical_resource_id != old.physical_resource_id:
             old.delete(account_id, region_name)
@@ -83,11 +83,11 @@ class CustomResource(CloudFormationModel):  # type: ignore[misc]
 
     def delete(self, account_id: str, region_name: str) -> None:
         facts = {**self.facts, "PhysicalResourceId": self.physical_resource_id}
-        ask("Delete", self.properties, facts, account_id, region_name)
+        invoke("Delete", self.properties, facts, account_id, region_name)
 
 
-def ask(kind: str, properties: Any, facts: Any, account: str, region: str) -> dict[str, Any]:
-    """Invoke the function and give its answer back; raises CustomFailed."""
+def invoke(kind: str, properties: Any, facts: Any, account: str, region: str) -> dict[str, Any]:
+    """Invoke the function and return its response; raises CustomFailed."""
     here = plane()
     token = uuid.uuid4().hex
     event = {

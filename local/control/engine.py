@@ -1,7 +1,7 @@
-"""Stacks, made, changed and removed in the order of their references, with events, and taken back when a step fails.
+"""Stack operations in dependency order, with events, and rolled back when a step fails.
 
-moto changes resources in three heaps (removals, additions, modifications), so a new function version would be cut
-from the old code; and it has no way back from a failed step.
+moto applies changes in three groups (removals, additions, modifications), so a new function version would be cut from
+the old code; and it cannot roll back.
 """
 
 import logging
@@ -19,11 +19,11 @@ SUB = re.compile(r"\$\{([\w.]+)\}")
 
 
 class StepFailed(Exception):
-    """One resource could not be made, changed or removed."""
+    """One resource could not be created, updated or deleted."""
 
 
 def references(value: Any) -> Iterator[str]:
-    """Logical ids that a part of a template refers to."""
+    """Yield the logical ids that a part of a template refers to."""
     if isinstance(value, dict):
         for key, item in value.items():
             if key == "Ref" and isinstance(item, str):
@@ -40,7 +40,7 @@ def references(value: Any) -> Iterator[str]:
 
 
 def ordered(resources: dict[str, Any]) -> list[str]:
-    """Logical ids, each after all that it refers to or depends on."""
+    """Return logical ids in topological order: each after all that it refers to or depends on."""
     order: list[str] = []
 
     def visit(name: str) -> None:
@@ -75,7 +75,7 @@ def add_event(stack: Any, name: str, kind: str, status: str, reason: str | None 
 
 
 def step(stack: Any, name: str, resource: Any, what: str, act: Callable[[], Any]) -> None:
-    """Do one thing to one resource, with its events; raises StepFailed."""
+    """Apply one action to one resource, with its events; raises StepFailed."""
     kind = resource["Type"]
     add_event(stack, name, kind, f"{what}_IN_PROGRESS")
     try:
@@ -94,7 +94,7 @@ def _wanted(resources: Any, resource: Any) -> bool:
 
 
 def apply(stack: Any, template: dict[str, Any], parameters: dict[str, Any]) -> None:
-    """Bring a stack's resources to what the template says; raises StepFailed half-way."""
+    """Bring a stack's resources to the state of a template; raises StepFailed half-way."""
     resources = stack.resource_map
     old = dict(resources._resource_json_map) if resources._template else {}
     diff = resources.build_resource_diff(template, parameters) if old else None
@@ -113,7 +113,7 @@ def apply(stack: Any, template: dict[str, Any], parameters: dict[str, Any]) -> N
 
 
 def _refers(resource: Any, resources: Any) -> bool:
-    """Whether something it refers to was replaced in this very update."""
+    """Return whether the resource refers to one that this update has replaced."""
     return bool(resources.replaced & set(references(resource.get("Properties", {}))))
 
 
@@ -171,7 +171,7 @@ def _remove_all(stack: Any) -> None:
 
 
 def execute(change_set: Any) -> None:
-    """Run a change set beside the request that asked for it, as CloudFormation does; the caller polls."""
+    """Run a change set in a thread, as CloudFormation does; the caller polls."""
     stack = change_set.stack
     what = change_set.change_set_type
     change_set.execution_status = "EXECUTE_IN_PROGRESS"
@@ -225,7 +225,7 @@ def _roll_back(stack: Any, act: Callable[[], None], what: str, cause: Exception)
 
 
 def delete(backend: Any, stack: Any) -> None:
-    """Remove a stack beside the request that asked for it."""
+    """Delete a stack in a thread; the caller polls."""
     stack.status = "DELETE_IN_PROGRESS"
     stack._add_stack_event(stack.status, resource_status_reason="User Initiated")
 
@@ -243,7 +243,7 @@ def delete(backend: Any, stack: Any) -> None:
 
 
 def refuse(kind: str) -> None:
-    """Raises ValidationError: moto would leave a type it does not know out without a word."""
+    """Raise ValidationError for a type that moto does not know and would skip silently."""
     raise ValidationError(
         message=f"the local cloud does not model {kind}; deploy this stack to AWS, or add the type to local/control"
     )

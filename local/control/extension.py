@@ -1,4 +1,4 @@
-"""All of moto's extensions, made once per process."""
+"""All extensions of moto, applied once per process."""
 
 import functools
 import json
@@ -9,7 +9,7 @@ from local.control import cloudformation, lambdas, sagemaker
 
 @functools.cache
 def extend() -> None:
-    """Idempotent. moto keeps its models in module globals, and so these mends stay until the process ends."""
+    """Apply every extension; idempotent. moto's models are module globals, so they last until the process ends."""
     cloudformation.extend()
     lambdas.extend()
     sagemaker.extend()
@@ -17,7 +17,7 @@ def extend() -> None:
 
 
 def _leave_conditions_out() -> None:
-    """moto does not evaluate conditions in bucket policies: "deny without TLS" would deny everything here."""
+    """Drop statements with conditions, which moto does not evaluate: "deny without TLS" would deny everything here."""
     from moto.s3.models import FakeBucket
 
     allowed = FakeBucket.get_permission

@@ -1,4 +1,4 @@
-"""moto's Lambda, mended: properties that CloudFormation drops, versions, aliases, and who runs the code."""
+"""Fixes of moto's Lambda: properties that CloudFormation drops, versions, aliases, and the runtime."""
 
 import base64
 import json
@@ -55,7 +55,7 @@ def _pass_properties_on() -> None:
 
 
 def _make_versions_whole() -> None:
-    """A version is cut from the function as it is now; `Version` and `Ref` say which."""
+    """Publish a version from the function's current code; `Version` and `Ref` name it."""
 
     def create(
         cls: Any,
@@ -122,7 +122,7 @@ def _run_our_way() -> None:
 
 
 def split(function: str) -> tuple[str, str | None]:
-    """Name and qualifier of `name`, `name:qualifier` or an ARN of either."""
+    """Split `name`, `name:qualifier` or an ARN of either into name and qualifier."""
     name, _, qualifier = function.split(":function:")[-1].partition(":")
     return name, qualifier or None
 
@@ -132,5 +132,5 @@ def _is_alias(qualifier: str | None) -> bool:
 
 
 def error(kind: str, message: str) -> bytes:
-    """What Lambda answers for a function that did not come to answer."""
+    """Return the body of Lambda's response for a function that failed to respond."""
     return json.dumps({"errorType": kind, "errorMessage": message}).encode()

@@ -1,4 +1,4 @@
-"""What the control plane starts and stops: the hosts of functions and containers, behind one seam."""
+"""The data plane as the control plane sees it: hosts of functions and containers, behind one seam."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ ACCOUNT = "123456789012"
 
 
 class Functions(Protocol):
-    """Runs functions; `function` is moto's own record of one version."""
+    """A host of functions; `function` is moto's own record of one version."""
 
     def invoke(self, function: Any, payload: bytes) -> "Invocation": ...
 
@@ -16,7 +16,7 @@ class Functions(Protocol):
 
 
 class Containers(Protocol):
-    """Runs the containers of inference components."""
+    """A host of inference components' containers."""
 
     def start(
         self, component: str, image_uri: str, environment: dict[str, str], wait_s: int
@@ -27,7 +27,7 @@ class Containers(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """What a function answered: a payload, whether it is an error, and the end of its log."""
+    """The result of an invocation: payload, error flag, and the end of the log."""
 
     payload: bytes
     error: bool
@@ -49,7 +49,7 @@ _current: list[Plane] = []
 
 
 def use(plane: Plane | None) -> None:
-    """Make this the plane that new resources belong to."""
+    """Set the plane that new resources belong to."""
     _current[:] = [plane] if plane else []
 
 

@@ -1,4 +1,4 @@
-"""A resource type as one line: the service call that makes it, its reference, its attributes, how it goes."""
+"""A resource type as a value: service calls, reference, attributes."""
 
 import functools
 import json
@@ -19,7 +19,7 @@ GONE = ("notfound", "not found", "could not find", "invalid api identifier", "do
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
-    """A resource that stands: what it was made from, what the service said, its logical place."""
+    """A created resource: its properties, the service's response, its logical place."""
 
     properties: Properties
     response: Mapping[str, Any]
@@ -66,7 +66,7 @@ def client(service: str, region: str, endpoint_url: str) -> Any:
 
 
 def call(service: str, operation: str, region: str, properties: Properties) -> dict[str, Any]:
-    """Call moto's API with CloudFormation properties, put into the shape the service wants."""
+    """Call moto's API with CloudFormation properties, converted to the service's shape."""
     api = client(service, region, plane().endpoint_url)
     model = api.meta.service_model.operation_model(api.meta.method_to_api_mapping[operation])
     answer: dict[str, Any] = getattr(api, operation)(**shaped(model.input_shape, properties))
@@ -113,13 +113,13 @@ SHAPES: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def shaped(shape: Any, value: Any) -> Any:
-    """A CloudFormation value as the service's shape: names matched without case, unknown members left out."""
+    """Convert a CloudFormation value to the service's shape: names match without case, unknown members are dropped."""
     convert = SHAPES.get(shape.type_name)
     return convert(shape, value) if convert else value
 
 
 class Resource:
-    """How moto's CloudFormation makes, changes and removes a resource; each type is a subclass."""
+    """A resource in moto's CloudFormation; each type is a subclass."""
 
     kind: ClassVar[Type]
 
@@ -200,12 +200,12 @@ class Resource:
 
 
 def modelled(kind: Type) -> type[Resource]:
-    """The class of one resource type."""
+    """Return the class of one resource type."""
     return type(kind.name.replace("::", ""), (Resource, CloudFormationModel), {"kind": kind})
 
 
 def _prepared(kind: Type, described: Any, name: str) -> Properties:
-    """The properties as the service is asked with them, with a name where the type has one."""
+    """Return the properties of the service call, with a name if the type has one."""
     properties = dict(described.get("Properties") or {})
     if kind.name_property and not properties.get(kind.name_property):
         properties[kind.name_property] = name

@@ -1,4 +1,4 @@
-"""moto's SageMaker, mended: current instance types, endpoints of inference components, and these themselves."""
+"""Fixes of moto's SageMaker: current instance types, endpoints of inference components, the components themselves."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ from moto.sagemaker.responses import SageMakerResponse
 
 from local.control.plane import ACCOUNT
 
-# moto has no inference components; by name, as they were asked for.
+# moto has no inference components; by name, as they were created.
 COMPONENTS: dict[str, dict[str, Any]] = {}
 
 
@@ -21,7 +21,7 @@ def extend() -> None:
 
 
 def _validate_variants(self: Any, variants: Any) -> None:
-    """Variants of inference components have no model of their own."""
+    """Validate production variants; those of inference components name no model."""
     for variant in variants:
         name = variant.get("ModelName")
         if name is not None and name not in self._models:
@@ -31,7 +31,7 @@ def _validate_variants(self: Any, variants: Any) -> None:
 def container_of(
     specification: dict[str, Any], account: str, region: str
 ) -> tuple[str, dict[str, str]]:
-    """Image and environment of the model that an inference component names."""
+    """Return image and environment of the model that an inference component names."""
     backend = models.sagemaker_backends[account][region]
     container = backend._models[specification["ModelName"]].primary_container
     return container["Image"], dict(container.get("Environment") or {})
@@ -51,13 +51,15 @@ def _described(component: dict[str, Any], region: str) -> str:
 
 
 def _create(self: Any) -> Any:
-    asked = json.loads(self.body)
-    name = asked["InferenceComponentName"]
-    if asked["EndpointName"] not in self.sagemaker_backend.endpoints:
-        raise models.ValidationError(message=f"Could not find endpoint '{asked['EndpointName']}'.")
+    request = json.loads(self.body)
+    name = request["InferenceComponentName"]
+    if request["EndpointName"] not in self.sagemaker_backend.endpoints:
+        raise models.ValidationError(
+            message=f"Could not find endpoint '{request['EndpointName']}'."
+        )
     arn = f"arn:aws:sagemaker:{self.region}:{self.current_account}:inference-component/{name}"
     COMPONENTS[name] = {
-        **asked,
+        **request,
         "InferenceComponentArn": arn,
         "InferenceComponentStatus": "InService",
     }
@@ -78,19 +80,19 @@ def _list(self: Any) -> Any:
     return 200, {}, json.dumps({"InferenceComponents": found})
 
 
-def _find(asked: dict[str, Any]) -> dict[str, Any]:
-    name = asked["InferenceComponentName"]
+def _find(request: dict[str, Any]) -> dict[str, Any]:
+    name = request["InferenceComponentName"]
     if name not in COMPONENTS:
         raise models.ValidationError(message=f"Could not find inference component '{name}'.")
     return COMPONENTS[name]
 
 
 def _update_endpoint(self: Any) -> Any:
-    asked = json.loads(self.body)
+    request = json.loads(self.body)
     backend = self.sagemaker_backend
-    endpoint = backend.endpoints[asked["EndpointName"]]
-    config = backend.endpoint_configs[asked["EndpointConfigName"]]
-    endpoint.endpoint_config_name = asked["EndpointConfigName"]
+    endpoint = backend.endpoints[request["EndpointName"]]
+    config = backend.endpoint_configs[request["EndpointConfigName"]]
+    endpoint.endpoint_config_name = request["EndpointConfigName"]
     endpoint.production_variants = endpoint._process_production_variants(config.production_variants)
     return 200, {}, json.dumps({"EndpointArn": endpoint.arn})
 

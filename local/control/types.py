@@ -1,4 +1,4 @@
-"""The resource types of ours that moto's CloudFormation lacks, each over a service API that moto has."""
+"""Resource types that moto's CloudFormation lacks, each over a service API that moto has."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ def _keys(*names: str) -> Any:
 
 
 def _function_name(properties: Properties) -> Properties:
-    """Templates name a function by name or by ARN; aliases belong to the name."""
+    """Reduce a function's name or ARN to its name, which aliases belong to."""
     name = properties["FunctionName"].split(":function:")[-1].split(":")[0]
     return {**properties, "FunctionName": name}
 
@@ -38,7 +38,7 @@ def _api_child(kind: str, id_name: str) -> Type:
 
 
 def _start_component(made: Made) -> None:
-    """Start the container, and be done only when it answers."""
+    """Start the container and return when it answers."""
     specification = made.properties["Specification"]
     from local.control.sagemaker import container_of
 
