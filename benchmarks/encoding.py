@@ -63,13 +63,13 @@ def export(model: Path, scratch: Path) -> None:
         return
     import transformers
 
-    from build.families.encoders import prepare
+    from build.families.registry import family_of
     from build.sources.readers import inspect
 
     source, problems = inspect(model, Task.TEXT_CLASSIFICATION, None)
     if source is None:
         raise SystemExit("\n".join(map(str, problems)))
-    prepare(source, scratch, print)
+    family_of(source).prepare(source, scratch, print)
     backbone = transformers.AutoModel.from_pretrained(model, local_files_only=True)
     backbone.save_pretrained(scratch / "backbone")
     transformers.AutoTokenizer.from_pretrained(model).save_pretrained(scratch / "backbone")

@@ -49,7 +49,6 @@ def naming_source(source: Source, folder: Path, doing: Stage) -> Iterator[None]:
 
     That its disk is full is left to be told by who knows the disk.
     """
-    place = source.file or source.folder
     try:
         yield
     except BuildError:
@@ -57,7 +56,7 @@ def naming_source(source: Source, folder: Path, doing: Stage) -> Iterator[None]:
     except Exception as error:
         if full(folder, error):
             raise
-        problem = _problem(error, doing).within(place)
+        problem = _problem(error, doing).within(source.path)
         raise (
             SourceError([problem]) if doing.blames_source else ExportFailed(str(problem))
         ) from error

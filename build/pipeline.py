@@ -32,6 +32,7 @@ from build.proof.timing import Timing, time_all
 from build.recipes.recipe import Recipe
 from build.report.page import write_report
 from build.sources.huggingface.weights import unpickled
+from build.sources.source import TransformersSource
 from build.step import Step
 from build.workspace.cache import FOLDER, Cache
 from build.workspace.memory import give_back
@@ -60,7 +61,7 @@ class Workspace:
     tell: Tell = silent
 
     @property
-    def family(self) -> Family:
+    def family(self) -> Family[Any]:
         return family_of(self.step.source)
 
 
@@ -241,8 +242,11 @@ def _copy(step: Step, out: Path, progress: Progress) -> None:
 
 def _unpickled(steps: Sequence[Step], folder: Path) -> list[Step]:
     """The steps of one source, with weights that are safe to load."""
-    source = unpickled(steps[0].source, folder / "source")
-    return [replace(step, source=source) for step in steps]
+    source = steps[0].source
+    if not isinstance(source, TransformersSource):
+        return list(steps)
+    safe = unpickled(source, folder / "source")
+    return [replace(step, source=safe) for step in steps]
 
 
 def run(

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from build.evaluation.rows import Row
-from build.sources.source import Source
+from build.sources.source import GraphSource, Source
 from contracts.specs import Gate
 from contracts.tasks import Task, Tier
 from functions.inference.session import threads_of
@@ -57,7 +57,7 @@ class Step:
             "task": self.source.task,
             "max_tokens": self.source.max_tokens,
             "labels": self.source.labels,
-            "inputs": self.source.inputs,
+            "inputs": self.source.inputs if isinstance(self.source, GraphSource) else (),
             "toolchain": toolchain(self.source),
             "revision": self.revision,
         }

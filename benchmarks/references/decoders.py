@@ -20,7 +20,7 @@ from build.families.family import Family
 from build.families.generators import CAUSAL
 from build.sources.gguf.source import UNPACKED
 from build.sources.readers import inspect
-from build.sources.source import Source
+from build.sources.source import GgufSource, Source
 from build.workspace.quiet import quiet
 from contracts.tasks import Task, Tier
 from functions.inference.decoder import Decoder
@@ -53,7 +53,7 @@ NEW_TOKENS, WINDOW = 64, 256
 CACHED, TIMED = (32, 256, 1024), 24
 
 
-def candidates(family: Family, source: Source, work: Path) -> Iterator[tuple[str, Path]]:
+def candidates(family: Family[Any], source: Source, work: Path) -> Iterator[tuple[str, Path]]:
     """The name and folder of each candidate of a CPU tier, made where it is not there yet."""
     prepared = work / "prepared"
     if not (prepared / "model.onnx").exists():
@@ -140,7 +140,11 @@ def main(file: Path, work: Path, text: Path, count: int) -> None:
         figures, first = measured(folder, ids, first)
         rows.append({"recipe": name, **figures})
         print(rows[-1], flush=True)
-    facts = {"stored": source.stored, "prompts": len(prompts), "written alike": same}
+    facts = {
+        "stored": source.stored if isinstance(source, GgufSource) else "",
+        "prompts": len(prompts),
+        "written alike": same,
+    }
     print(
         write(
             "reference_decoders",

@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.record import Row, write
-from build.families import encoders
+from build.families.registry import family_of
 from build.plan import plan
 from build.proof.candidate import seal
 from build.recipes.recipe import FLOAT
 from build.step import Step
+from build.workspace.progress import silent
 from contracts.models_toml import read_models_toml
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
@@ -53,7 +54,7 @@ json.dump({"library": library, "outputs": outputs}, open(sys.argv[2], "w", encod
 def theirs(step: Step, texts: list[str], python: str, place: Path) -> dict[str, Any]:
     asked = {
         "task": step.task,
-        "folder": str(step.source.folder.resolve()),
+        "folder": str(step.source.path.resolve()),
         "texts": texts,
         "max_tokens": step.source.max_tokens,
     }
@@ -71,10 +72,11 @@ def full_precision(step: Step, place: Path) -> Path:
     prepared, parts = place / "prepared", place / "parts"
     for made in (prepared, parts):
         made.mkdir()
-    encoders.prepare(step.source, prepared, lambda text: print(f"{step.model}: {text}", flush=True))
-    encoders.make(FLOAT[1], step.source, prepared, step.rows, parts)
+    family = family_of(step.source)
+    family.prepare(step.source, prepared, lambda text: print(f"{step.model}: {text}", flush=True))
+    family.make(FLOAT[1], step.source, prepared, step.rows, parts)
     few = replace(step, rows=step.rows[:8])
-    original = encoders.reference(few.source, few.rows, prepared)
+    original = family.original(few.source, few.rows, prepared, silent)
     seal(place / "artefact", few, FLOAT[1], parts, original)
     return place / "artefact"
 

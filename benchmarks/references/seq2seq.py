@@ -22,7 +22,7 @@ from onnx import numpy_helper
 from benchmarks.record import Row, write
 from build.evaluation.gate import measure
 from build.evaluation.perplexity import WriterFigures
-from build.families.generators import SEQ2SEQ
+from build.families.registry import family_of
 from build.plan import plan
 from build.proof.candidate import run_on_rows, seal
 from build.step import Step
@@ -137,20 +137,21 @@ def prepared(data: Path, work: Path) -> tuple[Step, Path]:
     graphs = work / "prepared"
     if not graphs.exists():
         graphs.mkdir()
-        SEQ2SEQ.prepare(step.source, graphs, silent)
+        family_of(step.source).prepare(step.source, graphs, silent)
     return step, graphs
 
 
 def main(data: Path, work: Path) -> None:
     step, graphs = prepared(data, work)
-    theirs = SEQ2SEQ.original(step.source, step.rows, graphs, silent)
+    family = family_of(step.source)
+    theirs = family.original(step.source, step.rows, graphs, silent)
     rows: list[Row] = []
-    for recipe in SEQ2SEQ.recipes(step.source, Tier.CPU, True):
+    for recipe in family.recipes(step.source, Tier.CPU, True):
         parts, folder = work / "parts", work / recipe.name.replace(", ", "-").replace(" ", "-")
         for place in (parts, folder):
             shutil.rmtree(place, ignore_errors=True)
         parts.mkdir()
-        SEQ2SEQ.make(recipe, step.source, graphs, step.rows, parts)
+        family.make(recipe, step.source, graphs, step.rows, parts)
         manifest = seal(folder, step, recipe, parts, theirs)
         engine = Engine.load(folder)
         start = time.process_time()

@@ -11,7 +11,7 @@ from build.export.attention_fusion import at_opset_23, fuse_attention, unfused_a
 from build.export.task_heads import add_head
 from build.graph.file import save
 from build.graph.finite import check_finite
-from build.sources.source import Source
+from build.sources.source import TokenizedSource
 from build.sources.token_ids import check_tokens
 from build.workspace.memory import give_back
 from build.workspace.quiet import quiet
@@ -29,7 +29,7 @@ TOLD = (
 )
 
 
-def plain(source: Source, exported: Path, destination: Path) -> Path:
+def plain(source: TokenizedSource, exported: Path, destination: Path) -> Path:
     """The graph as it was exported, with the task's head, saved to `destination`.
 
     Raises SourceError for NaN among its weights, and for tokens that it does not know.
@@ -37,11 +37,11 @@ def plain(source: Source, exported: Path, destination: Path) -> Path:
     model = onnx.load(exported)
     check_tokens(model.graph, source)
     add_head(model.graph, source)
-    check_finite(model.graph, source.file or source.folder)
+    check_finite(model.graph, source.path)
     return _save(model, destination)
 
 
-def fuse(source: Source, graph: Path, destination: Path) -> Path:
+def fuse(source: TokenizedSource, graph: Path, destination: Path) -> Path:
     """The plain graph with attention, layer norms and GELU each as one operator, saved with a word of what was found.
 
     Every architecture is tried as BERT, whose patterns most share. Where attention stays written out, ours takes the
@@ -69,7 +69,7 @@ def fused_operators(graph: Path) -> str:
     return str(onnx.load(graph, load_external_data=False).doc_string)
 
 
-def _by_optimiser(source: Source, graph: Path, *, attention: bool) -> Any:
+def _by_optimiser(source: TokenizedSource, graph: Path, *, attention: bool) -> Any:
     from onnxruntime.transformers import optimizer
     from onnxruntime.transformers.fusion_options import FusionOptions
 

@@ -1,6 +1,7 @@
 """One vector for each text at a graph's end, out of those of its tokens, as sentence-transformers makes it."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,12 @@ from onnx import TensorProto, helper
 
 from build.graph.edit import add_constant, drop_unread, drop_unused
 from build.sources.huggingface.weights import WEIGHTS
-from build.sources.source import Dense, Source
+from build.sources.source import Dense, Pooling
 
 OPERATORS = {"Tanh": "Tanh", "ReLU": "Relu", "Sigmoid": "Sigmoid"}
 
 
-def add_pooling(graph: Any, source: Source) -> None:
+def add_pooling(graph: Any, pooling: Pooling, folder: Path) -> None:
     """Make [batch, dimensions] out of the graph's [batch, tokens, width]; texts are padded on the right."""
     hidden = graph.output[0].name
     width = graph.output[0].type.tensor_type.shape.dim[-1].dim_value
@@ -28,7 +29,7 @@ def add_pooling(graph: Any, source: Source) -> None:
     }
     for name, value in constants.items():
         add_constant(graph, name, value)
-    modes = source.pooling.split("+")
+    modes = pooling.modes.split("+")
     nodes = [
         helper.make_node("Cast", ["attention_mask"], ["pool_mask"], to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["pool_mask", "pool_axis_last"], ["pool_mask_3d"]),
@@ -39,10 +40,10 @@ def add_pooling(graph: Any, source: Source) -> None:
     if len(modes) > 1:
         nodes.append(_node("Concat", [f"pooled_{mode}" for mode in modes], "pooled", axis=-1))
         last = "pooled"
-    for number, dense in enumerate(source.dense):
-        more, last, dimensions = _dense(graph, source, dense, last, f"dense_{number}")
+    for number, dense in enumerate(pooling.dense):
+        more, last, dimensions = _dense(graph, folder / dense.place, dense, last, f"dense_{number}")
         nodes += more
-    nodes += _normalized(last) if source.normalize else [_node("Identity", [last], "embedding")]
+    nodes += _normalized(last) if pooling.normalize else [_node("Identity", [last], "embedding")]
     for number, node in enumerate(nodes):
         node.name = f"pool_{number}_{node.op_type}"
     graph.node.extend(nodes)
@@ -125,12 +126,12 @@ MODES: dict[str, Callable[[str, str], list[Any]]] = {
 
 
 def _dense(
-    graph: Any, source: Source, dense: Dense, last: str, name: str
+    graph: Any, folder: Path, dense: Dense, last: str, name: str
 ) -> tuple[list[Any], str, int]:
     """The layer's nodes, what they make, and how wide that is."""
     from safetensors.numpy import load_file
 
-    weights = load_file(source.folder / dense.place / WEIGHTS)
+    weights = load_file(folder / WEIGHTS)
     matrix = weights["linear.weight"].astype(np.float32)
     inputs = [last, add_constant(graph, f"{name}_weight", matrix)]
     if "linear.bias" in weights:

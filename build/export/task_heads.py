@@ -7,17 +7,17 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from build.export.pooling import add_pooling
-from build.sources.source import Source
+from build.sources.source import TokenizedSource
 from contracts.tasks import Task
 
 # How exporters call the first product of a masked language model's head; what it reads is the encoder's output.
 MASK_HEADS = ("/cls/", "/lm_head/", "/vocab_transform/", "/generator_predictions/")
 
 
-def add_head(graph: Any, source: Source) -> None:
+def add_head(graph: Any, source: TokenizedSource) -> None:
     """Put the task's head on an exported graph."""
-    if source.task is Task.FEATURE_EXTRACTION and source.pooling:
-        add_pooling(graph, source)
+    if source.pooling:
+        add_pooling(graph, source.pooling, source.folder)
     elif source.task is Task.QUESTION_ANSWERING:
         add_spans(graph)
     elif source.task is Task.FILL_MASK:

@@ -5,8 +5,8 @@ from pathlib import Path
 from build.errors import ExportFailed
 from build.graph.edit import OPSET
 from build.sources import onnx_graph, torchscript
-from build.sources.formats import HUGGING_FACE, ONNX, SAVED_MODEL, TFLITE, TORCHSCRIPT
-from build.sources.source import Source
+from build.sources.formats import ONNX, SAVED_MODEL, TFLITE, TORCHSCRIPT
+from build.sources.source import TokenizedSource, TransformersSource
 from build.sources.tensorflow import source as tensorflow_source
 from build.workspace.memory import give_back
 from build.workspace.quiet import quiet
@@ -20,10 +20,11 @@ GRAPHS = {
 }
 
 
-def export(source: Source, destination: Path) -> Path:
+def export(source: TokenizedSource, destination: Path) -> Path:
     """The model as ONNX at `destination/model.onnx`, whatever it was saved as; raises ExportFailed."""
+    if isinstance(source, TransformersSource):
+        return _by_optimum(source, destination)
     exporters = {
-        HUGGING_FACE: _by_optimum,
         ONNX: onnx_graph.export,
         TORCHSCRIPT: torchscript.export,
         SAVED_MODEL: tensorflow_source.export,
@@ -32,7 +33,7 @@ def export(source: Source, destination: Path) -> Path:
     return exporters[source.kind](source, destination)
 
 
-def _by_optimum(source: Source, destination: Path) -> Path:
+def _by_optimum(source: TransformersSource, destination: Path) -> Path:
     """The model as ONNX at `destination/model.onnx`, in full precision; raises ExportFailed."""
     with quiet():
         from optimum.exporters.onnx import main_export

@@ -13,7 +13,7 @@ from build.families.family import Family, Rows
 from build.families.reference import answers, feeds_of
 from build.recipes.recipe import FLOAT, INT8, Recipe
 from build.recipes.recipe import make as make_graph
-from build.sources.source import Source
+from build.sources.source import GraphSource, TokenizedSource
 from build.workspace.progress import Tell, silent
 from contracts.tasks import Tier
 from functions.inference.tokens import Feeds
@@ -23,7 +23,7 @@ PLAIN, FUSED = "plain.onnx", "fused.onnx"
 CALIBRATION_ROWS = 128
 
 
-def prepare(source: Source, folder: Path, tell: Tell) -> None:
+def prepare(source: TokenizedSource, folder: Path, tell: Tell) -> None:
     """The graph as it was exported, and fused."""
     exported = export(source, folder / "exported")
     plain(source, exported, folder / PLAIN)
@@ -32,26 +32,28 @@ def prepare(source: Source, folder: Path, tell: Tell) -> None:
     tell(f"fused into {fused_operators(fuse(source, folder / PLAIN, folder / FUSED))}")
 
 
-def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
+def reference(
+    source: TokenizedSource, rows: Rows, prepared: Path, tell: Tell = silent
+) -> Sequence[Outputs]:
     return answers(source, [row.request for row in rows], prepared / PLAIN, tell)
 
 
-def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:
+def recipes(source: TokenizedSource, tier: Tier, quantize: bool) -> Sequence[Recipe]:
     """What is tried: of a graph that is quantized already, only itself."""
-    if source.quantized:
+    if isinstance(source, GraphSource) and source.quantized:
         return (replace(FLOAT[0], name="as it was", given=True),)
     if tier is Tier.GPU:
         return FLOAT[1:]
     return (*FLOAT, *(INT8 if quantize else ()))
 
 
-def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Path) -> None:
+def make(recipe: Recipe, source: TokenizedSource, prepared: Path, rows: Rows, folder: Path) -> None:
     feeds = calibration(source, rows) if recipe.calibrated else []
     make_graph(recipe, prepared / PLAIN, prepared / FUSED, folder / "model.onnx", feeds)
     shutil.copyfile(source.tokenizer, folder / "tokenizer.json")
 
 
-def calibration(source: Source, rows: Rows) -> list[Feeds]:
+def calibration(source: TokenizedSource, rows: Rows) -> list[Feeds]:
     """What an even sample of the rows feeds the model."""
     feeds = feeds_of(source, [row.request for row in rows])
     return feeds[:: -(-len(feeds) // CALIBRATION_ROWS)]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
@@ -15,6 +16,8 @@ from contracts.tasks import Tier
 Rows = Sequence[Row]
 Answered = Sequence[Outputs]
 QUANTILES = (0.1, 0.5, 0.9)
+# The classes of sources that models of one family come from.
+S = TypeVar("S", bound=Source)
 
 
 def requests_as_given(source: Source, rows: Rows, original: Answered) -> dict[int, PredictRequest]:
@@ -26,7 +29,7 @@ def requests_as_given(source: Source, rows: Rows, original: Answered) -> dict[in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class Family(Generic[S]):
     """Models of one kind.
 
     `prepare` writes what every candidate is made from to a new folder, in full precision, and tells what it is at.
@@ -36,9 +39,9 @@ class Family:
     number of tokens; `unit` is what a time is the time of.
     """
 
-    prepare: Callable[[Source, Path, Tell], None]
-    original: Callable[[Source, Rows, Path, Tell], Sequence[Outputs]]
-    recipes: Callable[[Source, Tier, bool], Sequence[Recipe]]
-    make: Callable[[Recipe, Source, Path, Rows, Path], None]
-    requests: Callable[[Source, Rows, Answered], dict[int, PredictRequest]] = requests_as_given
+    prepare: Callable[[S, Path, Tell], None]
+    original: Callable[[S, Rows, Path, Tell], Sequence[Outputs]]
+    recipes: Callable[[S, Tier, bool], Sequence[Recipe]]
+    make: Callable[[Recipe, S, Path, Rows, Path], None]
+    requests: Callable[[S, Rows, Answered], dict[int, PredictRequest]] = requests_as_given
     unit: str = "row"

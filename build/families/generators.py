@@ -15,15 +15,15 @@ from build.families.family import Family, Rows
 from build.families.transformers_model import load
 from build.recipes.recipe import Recipe
 from build.recipes.weight_only import weights_only
-from build.sources.formats import GGUF
 from build.sources.gguf.source import UNPACKED, folder_of, unpack
-from build.sources.source import Source
+from build.sources.source import GgufSource, TransformersSource
 from build.workspace.progress import Tell, counted, silent
 from build.workspace.quiet import quiet
 from contracts.errors import ModelFailed
 from contracts.tasks import Task, Tier
 from functions.inference.generation import TeacherForced, plain_tokenizer, truncate_prompt
 
+CheckpointSource = TransformersSource | GgufSource
 FULL = Recipe(name="fp32")
 SMALLER = (
     Recipe(name="int8 weights", bits=8),
@@ -36,26 +36,27 @@ SMALLER = (
 
 def prepare(
     export: Callable[[Path, Path, int], None],
-    source: Source,
+    source: CheckpointSource,
     folder: Path,
     tell: Tell,
 ) -> None:
-    if source.kind == GGUF:
-        assert source.file
+    if isinstance(source, GgufSource):
         tell("taking the weights out of their blocks")
-        unpack(source.file, folder / UNPACKED)
+        unpack(source.path, folder / UNPACKED)
         tell("exporting")
     export(folder_of(source, folder), folder, source.max_tokens)
 
 
-def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:
+def recipes(source: CheckpointSource, tier: Tier, quantize: bool) -> Sequence[Recipe]:
     """On a CPU attention is computed in place, where it can be; CUDA has no such operator in full precision."""
     if tier is Tier.GPU:
         return (replace(FULL, fused=False),)
     return (FULL, *SMALLER) if quantize else (FULL,)
 
 
-def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Path) -> None:
+def make(
+    recipe: Recipe, source: CheckpointSource, prepared: Path, rows: Rows, folder: Path
+) -> None:
     fused = kv_cache_fusion(prepared) if recipe.fused else None
     smaller = None
     if recipe.bits:
@@ -64,7 +65,9 @@ def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Pat
     shutil.copyfile(folder_of(source, prepared) / "tokenizer.json", folder / "tokenizer.json")
 
 
-def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
+def reference(
+    source: CheckpointSource, rows: Rows, prepared: Path, tell: Tell = silent
+) -> Sequence[Outputs]:
     """What transformers writes without sampling, and what it finds likeliest along each row's target, or along that."""
     import transformers
 
@@ -80,7 +83,7 @@ def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -
         return [ask[source.task](model, tokenizer, source, row) for row in counted(rows, tell)]
 
 
-def _continued(model: Any, tokenizer: Any, source: Source, row: Row) -> Outputs:
+def _continued(model: Any, tokenizer: Any, source: CheckpointSource, row: Row) -> Outputs:
     request, target = row.request, row.answer
     facts, text = source.details, str(request.inputs[0])
     wanted = _ids(tokenizer, target) if target else []
@@ -94,7 +97,7 @@ def _continued(model: Any, tokenizer: Any, source: Source, row: Row) -> Outputs:
     return [_output(tokenizer, written, along, led, len(prompt), truncated)]
 
 
-def _translated(model: Any, tokenizer: Any, source: Source, row: Row) -> Outputs:
+def _translated(model: Any, tokenizer: Any, source: CheckpointSource, row: Row) -> Outputs:
     request, target = row.request, row.answer
     facts = source.details
     tokenizer.enable_truncation(facts["context"])

@@ -17,9 +17,16 @@ from build.errors import SourceError
 from build.families.transformers_model import load
 from build.sources import probabilities, torchscript
 from build.sources.bare_graph import check_axes, check_labels
-from build.sources.formats import HUGGING_FACE, ONNX, SAVED_MODEL, TFLITE, TORCHSCRIPT
+from build.sources.formats import ONNX, SAVED_MODEL, TFLITE, TORCHSCRIPT
 from build.sources.huggingface.weights import WEIGHTS
-from build.sources.source import Dense, Source, Unusable
+from build.sources.source import (
+    Dense,
+    GraphSource,
+    Pooling,
+    TokenizedSource,
+    TransformersSource,
+    Unusable,
+)
 from build.sources.tensorflow import source as tensorflow_source
 from build.workspace.progress import Tell, counted, silent
 from build.workspace.quiet import quiet
@@ -44,19 +51,21 @@ AUTO = {
 TOKENS_COMPARED = 64
 
 
-def open_reference(source: Source, graph: Path) -> Encoder:
+def open_reference(source: TokenizedSource, graph: Path) -> Encoder:
     """The original behind the interface of an artefact; `graph` is the plain one, the original of an ONNX source."""
-    makers = {HUGGING_FACE: _transformers, ONNX: _session, TORCHSCRIPT: _script}
-    forward, names = makers[source.kind](source, graph)
+    if isinstance(source, TransformersSource):
+        forward, names = _transformers(source)
+    else:
+        forward, names = {ONNX: _session, TORCHSCRIPT: _script}[source.kind](source, graph)
     return _over(forward, source, names)
 
 
-def _over(forward: Forward, source: Source, names: tuple[str, ...]) -> Encoder:
-    checked = _checked(forward, source) if source.inputs else forward
+def _over(forward: Forward, source: TokenizedSource, names: tuple[str, ...]) -> Encoder:
+    checked = _checked(forward, source) if isinstance(source, GraphSource) else forward
     return Encoder.over(checked, source.tokenizer, _manifest(source), input_names=names)
 
 
-def _checked(forward: Forward, source: Source) -> Forward:
+def _checked(forward: Forward, source: GraphSource) -> Forward:
     """The pass of a bare graph, which raises SourceError where it answers otherwise than its task wants."""
     rank = head_of(source.task).output_rank
 
@@ -66,13 +75,13 @@ def _checked(forward: Forward, source: Source) -> Forward:
             check_axes(source.task, numbers.shape, rank)
             check_labels(source.task, numbers.shape[-1], source.labels)
         except Unusable as error:
-            raise SourceError([p.within(source.file) for p in error.problems]) from error
+            raise SourceError([p.within(source.path) for p in error.problems]) from error
         return numbers
 
     return ask
 
 
-def _manifest(source: Source) -> Manifest:
+def _manifest(source: TokenizedSource) -> Manifest:
     return Manifest(
         model="original",
         task=source.task,
@@ -88,7 +97,7 @@ def _manifest(source: Source) -> Manifest:
     )
 
 
-def _transformers(source: Source, graph: Path) -> tuple[Forward, tuple[str, ...]]:
+def _transformers(source: TransformersSource) -> tuple[Forward, tuple[str, ...]]:
     import transformers
 
     auto = getattr(transformers, AUTO[source.task])
@@ -100,17 +109,16 @@ def _transformers(source: Source, graph: Path) -> tuple[Forward, tuple[str, ...]
     return (lambda feeds: _forward(model, source, feeds)), names
 
 
-def _session(source: Source, graph: Path) -> tuple[Forward, tuple[str, ...]]:
+def _session(source: GraphSource, graph: Path) -> tuple[Forward, tuple[str, ...]]:
     session = open_session(graph, threads=os.cpu_count() or 1, device="cpu")
     names = tuple(node.name for node in session.get_inputs())
     return (lambda feeds: session.run(None, feeds)[0]), names
 
 
-def _script(source: Source, graph: Path) -> tuple[Forward, tuple[str, ...]]:
+def _script(source: GraphSource, graph: Path) -> tuple[Forward, tuple[str, ...]]:
     import torch
 
-    assert source.file
-    module = torchscript.load(source.file)
+    module = torchscript.load(source.path)
     count = 2 if source.task is Task.QUESTION_ANSWERING else 1
 
     def forward(feeds: Feeds) -> NDArray[np.float32]:
@@ -123,7 +131,7 @@ def _script(source: Source, graph: Path) -> tuple[Forward, tuple[str, ...]]:
     return forward, source.inputs
 
 
-def _at_once(source: Source, requests: Sequence[PredictRequest]) -> Forward:
+def _at_once(source: GraphSource, requests: Sequence[PredictRequest]) -> Forward:
     """What TensorFlow answers to all that the requests feed it, in their order.
 
     Its process takes seconds to start, so it is told everything at once: first it is only listened to what is asked.
@@ -151,23 +159,23 @@ def _at_once(source: Source, requests: Sequence[PredictRequest]) -> Forward:
 
 
 def answers(
-    source: Source,
+    source: TokenizedSource,
     requests: Sequence[PredictRequest],
     graph: Path = Path(),
     tell: Tell = silent,
 ) -> tuple[tuple[dict[str, Any], ...], ...]:
     """The original's outputs for each request; raises ModelFailed for numbers that are not finite."""
-    if source.kind in (SAVED_MODEL, TFLITE):
+    if isinstance(source, GraphSource) and source.kind in (SAVED_MODEL, TFLITE):
         original = _over(_at_once(source, requests), source, source.inputs)
     else:
         original = open_reference(source, graph)
-    if source.kind == HUGGING_FACE:
+    if isinstance(source, TransformersSource):
         _check_tokens(source, original, requests)
     with quiet():
         return tuple(tuple(original.outputs(one)) for one in counted(requests, tell))
 
 
-def feeds_of(source: Source, requests: Sequence[PredictRequest]) -> list[Feeds]:
+def feeds_of(source: TokenizedSource, requests: Sequence[PredictRequest]) -> list[Feeds]:
     """What each text that the requests make feeds the model, one text at a time."""
     head = head_of(source.task)
     tokenizer = open_tokenizer(
@@ -186,15 +194,15 @@ def feeds_of(source: Source, requests: Sequence[PredictRequest]) -> list[Feeds]:
     return [feed([encoding], tuple(INPUTS), manifest) for encoding in encode(tokenizer, texts)]
 
 
-def _forward(model: Any, source: Source, feeds: Feeds) -> NDArray[np.float32]:
+def _forward(model: Any, source: TransformersSource, feeds: Feeds) -> NDArray[np.float32]:
     """One pass, with the head that the built graph has at its end."""
     import torch
 
     with torch.inference_mode():
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in feeds.items()}
         output = model(**tensors)
-        if source.task is Task.FEATURE_EXTRACTION:
-            found = _pool(source, output, tensors["attention_mask"])
+        if source.pooling:
+            found = _pool(source.pooling, source.folder, output, tensors["attention_mask"])
         elif source.task is Task.QUESTION_ANSWERING:
             found = torch.stack([output.start_logits, output.end_logits], dim=-1)
         elif source.task is Task.FILL_MASK:
@@ -205,7 +213,7 @@ def _forward(model: Any, source: Source, feeds: Feeds) -> NDArray[np.float32]:
     return numbers
 
 
-def _pool(source: Source, output: Any, mask: Any) -> Any:
+def _pool(pooling: Pooling, folder: Path, output: Any, mask: Any) -> Any:
     """A vector for each text, by torch alone; texts are padded on the right."""
     import torch
 
@@ -220,17 +228,17 @@ def _pool(source: Source, output: Any, mask: Any) -> Any:
         "weightedmean": lambda: (hidden * places).sum(1) / places.sum(1).clamp(min=1e-9),
         "lasttoken": lambda: hidden[torch.arange(len(hidden)), mask.sum(1) - 1],
     }
-    pooled = torch.cat([ways[mode]() for mode in source.pooling.split("+")], dim=-1)
-    for dense in source.dense:
-        pooled = _layer(source, dense, pooled)
-    return torch.nn.functional.normalize(pooled, dim=-1) if source.normalize else pooled
+    pooled = torch.cat([ways[mode]() for mode in pooling.modes.split("+")], dim=-1)
+    for dense in pooling.dense:
+        pooled = _layer(folder / dense.place, dense, pooled)
+    return torch.nn.functional.normalize(pooled, dim=-1) if pooling.normalize else pooled
 
 
-def _layer(source: Source, dense: Dense, vectors: Any) -> Any:
+def _layer(folder: Path, dense: Dense, vectors: Any) -> Any:
     import torch
     from safetensors.torch import load_file
 
-    weights = load_file(source.folder / dense.place / WEIGHTS)
+    weights = load_file(folder / WEIGHTS)
     bias = weights.get("linear.bias")
     activation = getattr(torch.nn, dense.activation)()
     made = torch.nn.functional.linear(
@@ -239,7 +247,9 @@ def _layer(source: Source, dense: Dense, vectors: Any) -> Any:
     return activation(made)
 
 
-def _check_tokens(source: Source, original: Encoder, requests: Sequence[PredictRequest]) -> None:
+def _check_tokens(
+    source: TransformersSource, original: Encoder, requests: Sequence[PredictRequest]
+) -> None:
     """tokenizer.json, which is what is served, makes the same tokens as the class that transformers would load."""
     from transformers import AutoTokenizer
 

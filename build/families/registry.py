@@ -1,11 +1,14 @@
 """Which family a source belongs to: its task says."""
 
+from typing import Any
+
 from build.families import encoders, generators, scorers, word_vectors
 from build.families.family import Family
 from build.sources.source import Source
 from contracts.tasks import Task
 
-FAMILIES = {
+# The reader of each format checks that its sources suit the task, so the task decides the class of the source.
+FAMILIES: dict[Task, Family[Any]] = {
     Task.TEXT_GENERATION: generators.CAUSAL,
     Task.TEXT2TEXT_GENERATION: generators.SEQ2SEQ,
     Task.WORD_VECTORS: word_vectors.FAMILY,
@@ -13,5 +16,5 @@ FAMILIES = {
 }
 
 
-def family_of(source: Source) -> Family:
+def family_of(source: Source) -> Family[Any]:
     return FAMILIES.get(source.task, encoders.FAMILY)

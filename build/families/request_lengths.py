@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from build.families.family import Answered, Rows, requests_as_given
-from build.sources.source import Source
+from build.sources.source import TokenizedSource
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.tokens import open_tokenizer
@@ -23,7 +23,7 @@ ONE_TEXT = {
 }
 
 
-def requests(source: Source, rows: Rows, original: Answered) -> dict[int, PredictRequest]:
+def requests(source: TokenizedSource, rows: Rows, original: Answered) -> dict[int, PredictRequest]:
     """Requests by their number of tokens.
 
     Where an input is one text, rows are put together and cut to each of LENGTHS that the model reads; otherwise rows

@@ -8,7 +8,6 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,9 +30,16 @@ from build.recipes.embedding_tables import shrink_tables
 from build.recipes.recipe import Recipe
 from build.recipes.weight_only import weights_only
 from build.sources import torchscript
-from build.sources.formats import ARPA, GGUF, HUGGING_FACE, ONNX, TORCHSCRIPT
-from build.sources.gguf.source import UNPACKED, folder_of, unpack
-from build.sources.source import Source
+from build.sources.formats import ONNX, TORCHSCRIPT
+from build.sources.gguf.source import UNPACKED, unpack, unpacked
+from build.sources.source import (
+    GgufSource,
+    GraphSource,
+    Source,
+    TableSource,
+    TokenizedSource,
+    TransformersSource,
+)
 from build.workspace.progress import Tell, counted, silent
 from build.workspace.quiet import quiet
 from contracts.prediction import PredictRequest
@@ -55,46 +61,37 @@ WEIGHTS = Recipe(name="int8 weights", bits=8)
 PRODUCTS = ["MatMul", "LSTM"]
 # A row that sums to 1 within this is one of probabilities.
 NEAR_ONE = 1e-3
+TRANSFORMERS_INPUTS = ("input_ids", "attention_mask")
 Logits = Callable[[Feeds], NDArray[np.floating[Any]]]
 
 
 def prepare(source: Source, folder: Path, tell: Tell) -> None:
     """The graph with log-probabilities at its end, and the tokenizer."""
-    if source.kind == ARPA:
-        assert source.file
-        ngram_model.prepare(source.file, folder / PLAIN, folder / TOKENIZER)
+    if isinstance(source, TableSource):
+        ngram_model.prepare(source.path, folder / PLAIN, folder / TOKENIZER)
         return
-    if source.kind == GGUF:
-        assert source.file
+    if isinstance(source, GgufSource):
         tell("taking the weights out of their blocks")
-        unpack(source.file, folder / UNPACKED)
+        unpack(source.path, folder / UNPACKED)
         tell("exporting")
-    source = unpacked(source, folder)
-    exported = export(source, folder / "exported")
-    plain(source, exported, folder / PLAIN)
+    given = unpacked(source, folder)
+    exported = export(given, folder / "exported")
+    plain(given, exported, folder / PLAIN)
     shutil.rmtree(folder / "exported")
-    shutil.copyfile(source.tokenizer, folder / TOKENIZER)
-
-
-def unpacked(source: Source, prepared: Path) -> Source:
-    """The source itself, or of a GGUF file the Hugging Face folder that it was unpacked to."""
-    if source.kind != GGUF:
-        return source
-    folder = folder_of(source, prepared)
-    return replace(source, kind=HUGGING_FACE, folder=folder, tokenizer=folder / TOKENIZER)
+    shutil.copyfile(given.tokenizer, folder / TOKENIZER)
 
 
 def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:
-    if source.quantized:
+    if isinstance(source, GraphSource) and source.quantized:
         return (GIVEN,)
     if tier is Tier.GPU or not quantize:
         return (FULL,)
-    return (FULL, CODES) if source.kind == ARPA else (FULL, DYNAMIC, WEIGHTS)
+    return (FULL, CODES) if isinstance(source, TableSource) else (FULL, DYNAMIC, WEIGHTS)
 
 
 def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Path) -> None:
     shutil.copyfile(prepared / TOKENIZER, folder / TOKENIZER)
-    if source.kind == ARPA:
+    if isinstance(source, TableSource):
         model = onnx.load(prepared / PLAIN)
         if recipe.bits:
             in_codes(model.graph)
@@ -128,8 +125,9 @@ def _dynamic(graph: Any) -> None:
 
 def requests(source: Source, rows: Rows, original: Answered) -> dict[int, PredictRequest]:
     """By length, of rows put together; where the tokenizer is not there before the model is built, rows alone."""
-    make = requests_as_given if source.kind in (ARPA, GGUF) else request_lengths.requests
-    return make(source, rows, original)
+    if isinstance(source, TableSource | GgufSource):
+        return requests_as_given(source, rows, original)
+    return request_lengths.requests(source, rows, original)
 
 
 def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
@@ -142,7 +140,7 @@ def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -
     scorer = Scorer(
         tokenizer=tokenizer,
         forward=forward_of(source, prepared, texts),
-        input_names=source.inputs or ("input_ids", "attention_mask"),
+        input_names=source.inputs if isinstance(source, GraphSource) else TRANSFORMERS_INPUTS,
         max_tokens=source.max_tokens,
     )
     with quiet():
@@ -151,18 +149,19 @@ def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -
 
 def forward_of(source: Source, prepared: Path, texts: Sequence[Sequence[int]]) -> Forward:
     """The original's forward pass, which ends in log-probabilities [1, tokens - 1] as the graph does."""
-    if source.kind == ARPA:
+    if isinstance(source, TableSource):
         return _recursion(source, prepared, texts)
-    makers = {HUGGING_FACE: _transformers, ONNX: _session, TORCHSCRIPT: _script}
-    source = unpacked(source, prepared)
-    logits_of = makers[source.kind](source)
-    return lambda feeds: _log_probabilities(source, logits_of(feeds), feeds["input_ids"])
+    given = unpacked(source, prepared)
+    if isinstance(given, TransformersSource):
+        logits_of = _transformers(given)
+    else:
+        logits_of = {ONNX: _session, TORCHSCRIPT: _script}[given.kind](given)
+    return lambda feeds: _log_probabilities(given, logits_of(feeds), feeds["input_ids"])
 
 
-def _recursion(source: Source, prepared: Path, texts: Sequence[Sequence[int]]) -> Forward:
-    assert source.file
+def _recursion(source: TableSource, prepared: Path, texts: Sequence[Sequence[int]]) -> Forward:
     words = [word for word, _ in sorted(_vocabulary(prepared).items(), key=lambda pair: pair[1])]
-    scores = ngram_model.scorer_of(source.file, [tuple(words[i] for i in ids) for ids in texts])
+    scores = ngram_model.scorer_of(source.path, [tuple(words[i] for i in ids) for ids in texts])
     return lambda feeds: np.array([scores(tuple(words[i] for i in feeds["input_ids"][0]))])
 
 
@@ -171,7 +170,7 @@ def _vocabulary(prepared: Path) -> dict[str, int]:
     return found
 
 
-def _transformers(source: Source) -> Logits:
+def _transformers(source: TransformersSource) -> Logits:
     import torch
     import transformers
 
@@ -184,10 +183,9 @@ def _transformers(source: Source) -> Logits:
     return logits
 
 
-def _session(source: Source) -> Logits:
+def _session(source: GraphSource) -> Logits:
     """The graph as it was given, whatever its inputs are called."""
-    assert source.file
-    session = open_session(source.file, threads=os.cpu_count() or 1, device="cpu")
+    session = open_session(source.path, threads=os.cpu_count() or 1, device="cpu")
     nodes, output = session.get_inputs(), session.get_outputs()[0].name
     kinds = {"tensor(int32)": np.int32, "tensor(int64)": np.int64}
 
@@ -201,11 +199,10 @@ def _session(source: Source) -> Logits:
     return logits
 
 
-def _script(source: Source) -> Logits:
+def _script(source: GraphSource) -> Logits:
     import torch
 
-    assert source.file
-    module = torchscript.load(source.file)
+    module = torchscript.load(source.path)
 
     def logits(feeds: Feeds) -> Any:
         with torch.inference_mode():
@@ -216,12 +213,12 @@ def _script(source: Source) -> Logits:
 
 
 def _log_probabilities(
-    source: Source, logits: NDArray[np.floating[Any]], ids: NDArray[np.int64]
+    source: TokenizedSource, logits: NDArray[np.floating[Any]], ids: NDArray[np.int64]
 ) -> Any:
     """Those of each token but the first; raises SourceError for what are no logits."""
     if logits.ndim != 3 or logits.shape[:2] != ids.shape:
         raise SourceError.about(
-            source.file,
+            source.path,
             Code.OUTPUTS_UNSUPPORTED,
             f"answers {list(logits.shape)} for tokens {list(ids.shape)}, not logits [batch, tokens, vocabulary]; "
             "turn its axes where it is saved",
@@ -229,7 +226,7 @@ def _log_probabilities(
     wide = logits[0, :-1].astype(np.float64)
     if (wide >= 0).all() and (np.abs(wide.sum(axis=-1) - 1) < NEAR_ONE).all():
         raise SourceError.about(
-            source.file,
+            source.path,
             Code.OUTPUTS_UNSUPPORTED,
             "answers with probabilities; save it without its softmax, or with log_softmax",
         )

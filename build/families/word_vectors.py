@@ -17,7 +17,7 @@ from build.evaluation.metrics import Outputs
 from build.families.family import Family, Rows
 from build.families.word_vector_graph import inverse_norms, parts, write_graph
 from build.recipes.recipe import Recipe
-from build.sources.source import Source, Unusable
+from build.sources.source import TableSource, Unusable
 from build.sources.vectors.source import load
 from build.sources.vectors.table import Floats, Vectors
 from build.workspace.progress import Tell, silent
@@ -30,14 +30,13 @@ VECTORS = "vectors.npy"
 FULL, SMALLER = Recipe(name="fp32"), Recipe(name="int8 rows", bits=8)
 
 
-def prepare(source: Source, folder: Path, tell: Tell) -> None:
+def prepare(source: TableSource, folder: Path, tell: Tell) -> None:
     """The file's words, and its vectors as one array; raises SourceError with the rows that are wrong."""
-    assert source.file
     tell("reading the vectors")
     try:
-        vectors = load(source.file)
+        vectors = load(source.path)
     except Unusable as error:
-        raise SourceError([p.within(source.file) for p in error.problems]) from error
+        raise SourceError([p.within(source.path) for p in error.problems]) from error
     np.save(folder / VECTORS, vectors.table)
     (folder / WORDS).write_text("\n".join(vectors.words), "utf-8", newline="")
     (folder / CONFIG).write_text(json.dumps(asdict(_config(vectors))) + "\n", "utf-8")
@@ -80,22 +79,24 @@ def open_reference(prepared: Path) -> WordVectors:
     return WordVectors.over(Array(table=table, words=words, inverse_norms=inverse), prepared)
 
 
-def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
+def reference(
+    source: TableSource, rows: Rows, prepared: Path, tell: Tell = silent
+) -> Sequence[Outputs]:
     """All words at once, each of them once; raises SourceError where the file has none of them."""
     asked = list(dict.fromkeys(word for row in rows for word in row.request.inputs))
     request = PredictRequest(inputs=tuple(asked), parameters=rows[0].request.parameters)
     found = dict(zip(asked, open_reference(prepared).outputs(request), strict=True))
     if not any(output["found"] for output in found.values()):
         message = "has none of the words under `eval`; give words that it has"
-        raise SourceError.about(source.file, Code.ROWS_INVALID, message)
+        raise SourceError.about(source.path, Code.ROWS_INVALID, message)
     return [[found[word] for word in row.request.inputs] for row in rows]
 
 
-def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:
+def recipes(source: TableSource, tier: Tier, quantize: bool) -> Sequence[Recipe]:
     return (FULL, SMALLER) if tier is Tier.CPU and quantize else (FULL,)
 
 
-def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Path) -> None:
+def make(recipe: Recipe, source: TableSource, prepared: Path, rows: Rows, folder: Path) -> None:
     table = np.load(prepared / VECTORS, mmap_mode="r")
     for name in (WORDS, CONFIG):
         shutil.copyfile(prepared / name, folder / name)

@@ -11,7 +11,8 @@ from build.evaluation.teacher_forcing import path_of
 from build.families.reference import AUTO, feeds_of
 from build.prepared import Pair
 from build.proof.golden import Golden
-from build.sources.source import Source
+from build.sources.gguf.source import folder_of
+from build.sources.source import GgufSource, GraphSource, Source, TransformersSource
 from contracts.tasks import Task
 from functions.inference.decoder import PAST
 from functions.inference.generation import plain_tokenizer, truncate_prompt
@@ -25,22 +26,22 @@ def feeds_for(
     pair: Pair, pairs: Sequence[Pair], source: Source, golden: Rows, graph: Any
 ) -> Iterator[Feed]:
     """One feed for each text of the golden rows; raises NotFed for a task that it knows nothing of."""
-    if source.task in AUTO:
+    if isinstance(source, TransformersSource | GraphSource) and source.task in AUTO:
         return iter(feeds_of(source, [row.request for row in golden]))
-    if source.task is Task.TEXT_GENERATION:
-        return _prompts(source, golden, graph)
-    if source.task is Task.TEXT2TEXT_GENERATION:
-        return _pairs(pair, pairs, source, golden, graph)
+    if isinstance(source, TransformersSource | GgufSource):
+        tokenizer = plain_tokenizer(folder_of(source, pair.original.parent) / "tokenizer.json")
+        if source.task is Task.TEXT_GENERATION:
+            return _prompts(tokenizer, source.details, golden, graph)
+        if source.task is Task.TEXT2TEXT_GENERATION:
+            return _pairs(pair, pairs, tokenizer, source.details, golden, graph)
     raise LayersNotComparable(
         f"the layers of a model for {source.task} cannot be compared: its golden rows are not fed to a graph tensor by "
         "tensor; leave out --layers"
     )
 
 
-def _prompts(source: Source, golden: Rows, graph: Any) -> Iterator[Feed]:
+def _prompts(tokenizer: Any, facts: Mapping[str, Any], golden: Rows, graph: Any) -> Iterator[Feed]:
     """The prompt and what follows it, read at once with an empty cache."""
-    tokenizer = plain_tokenizer(source.tokenizer)
-    facts = source.details
     for row in golden:
         along = list(path_of(row.original) or ())
         encoding = tokenizer.encode(str(row.request.inputs[0]))
@@ -49,12 +50,16 @@ def _prompts(source: Source, golden: Rows, graph: Any) -> Iterator[Feed]:
 
 
 def _pairs(
-    pair: Pair, pairs: Sequence[Pair], source: Source, golden: Rows, graph: Any
+    pair: Pair,
+    pairs: Sequence[Pair],
+    tokenizer: Any,
+    facts: Mapping[str, Any],
+    golden: Rows,
+    graph: Any,
 ) -> Iterator[Feed]:
     """The text for the encoder; for the decoder what was answered, and what the original's encoder made of it."""
-    tokenizer = plain_tokenizer(source.tokenizer)
-    tokenizer.enable_truncation(source.details["context"])
-    start = source.details["start_token_id"]
+    tokenizer.enable_truncation(facts["context"])
+    start = facts["start_token_id"]
     texts = [tokenizer.encode(str(row.request.inputs[0])).ids or [start] for row in golden]
     if pair.name == "encoder":
         yield from map(_read, texts)

@@ -14,6 +14,7 @@ from build.evaluation.rows import Row
 from build.evaluation.teacher_forcing import answer, path_of
 from build.proof.golden import GOLDEN, write_golden
 from build.recipes.recipe import Recipe
+from build.sources.source import GraphSource, Pooling, Source, TransformersSource
 from build.step import Step, toolchain
 from build.workspace.progress import Tell, counted, silent
 from contracts.manifest import MANIFEST, Manifest, SealedFile, sealed_files
@@ -35,17 +36,27 @@ def seal(
         max_tokens=source.max_tokens,
         labels=source.labels,
         dimensions=max(len(outputs[0].get("embedding", ())) for outputs in original),
-        pooling=source.pooling,
-        normalize=source.normalize,
-        pad_token_id=source.pad_token_id,
         batches=recipe.batches and source.batches,
         details=source.details,
         source_digest=source.digest,
         build_key=step.build_key,
         toolchain=toolchain(source),
         files=_files(folder),
+        **_tokenized_fields(source),
     )
     return write_manifest(folder, manifest)
+
+
+def _tokenized_fields(source: Source) -> dict[str, Any]:
+    """Return the manifest's fields on pooling and padding, which only sources with a tokenizer.json have."""
+    if not isinstance(source, TransformersSource | GraphSource):
+        return {}
+    pooling = source.pooling or Pooling(modes="")
+    return {
+        "pooling": pooling.modes,
+        "normalize": pooling.normalize,
+        "pad_token_id": source.pad_token_id,
+    }
 
 
 def seal_golden(

@@ -13,6 +13,7 @@ from build.evaluation.metrics import Outputs
 from build.export.fuse import fused_operators
 from build.proof.changed_answers import flips, per_class
 from build.proof.choose import Candidate, pareto
+from build.sources.source import GgufSource
 from build.step import Step
 
 
@@ -61,7 +62,7 @@ def evidence(
         "recipe": manifest.recipe,
         "objective": step.objective,
         "source": step.source.kind,
-        "stored": step.source.stored,
+        "stored": step.source.stored if isinstance(step.source, GgufSource) else "",
         "licence": step.source.licence,
         "rows": len(step.rows),
         **figures_of(chosen.figures),

@@ -34,7 +34,7 @@ from build.sources.huggingface.folder import (
 )
 from build.sources.huggingface.pooling_config import read_pooling
 from build.sources.huggingface.weights import optional_json
-from build.sources.source import PARTS, Pooling, Source, Unusable, digest_of
+from build.sources.source import PARTS, GraphSource, Pooling, Unusable, digest_of
 from build.sources.token_ids import check_ids
 from contracts.problems import Code
 from contracts.specs import Hints
@@ -57,7 +57,7 @@ DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
 OUTPUTS = {Task.QUESTION_ANSWERING: 2}
 
 
-def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
+def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> GraphSource:
     """The source; raises Unusable."""
     path = _graph_of(source) if source.is_dir() else source
     folder = path.parent
@@ -90,23 +90,19 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
     pooled = task is Task.FEATURE_EXTRACTION and _rank(graph) == 3
     pooling = read_pooling(folder) if pooled else None
     data = _data_of(graph, folder)
-    return Source(
+    return GraphSource(
         kind=ONNX,
-        folder=folder,
+        path=path,
         task=task,
         digest=_digest(source, path, tokenizer, data, pooling),
         tokenizer=tokenizer,
-        file=path,
         inputs=meant,
         weight_bytes=sum(p.stat().st_size for p in (path, *data)),
-        model_type=str(config.get("model_type", "")),
         heads=settings.heads,
         hidden=settings.hidden,
         max_tokens=read_max_tokens(folder, config, limit_of(max_tokens, length)),
         labels=labels,
-        pooling=pooling.modes if pooling else "",
-        dense=pooling.dense if pooling else (),
-        normalize=bool(pooling and pooling.normalize),
+        pooling=pooling,
         pad_token_id=settings.pad or pad_id(tokenizer),
         licence=read_licence(folder),
         details={
@@ -114,7 +110,7 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
             **fixed_length(tokenizer, length),
             **probabilities.details_of(task, end, _width(graph)),
         },
-        end=end,
+        removable_activation=end,
         one_text=one_text,
         quantized=any(node.op_type in QUANTIZED for node in graph.node),
     )
@@ -258,25 +254,24 @@ def _width(graph: Any) -> int:
     return (_shape(graph.output[0]) or (0,))[-1]
 
 
-def export(source: Source, destination: Path) -> Path:
+def export(source: GraphSource, destination: Path) -> Path:
     """The graph as one file, its inputs named and typed as they will be fed; raises ExportFailed."""
-    assert source.file
     destination.mkdir(parents=True)
-    model = onnx.load(source.file)
+    model = onnx.load(source.path)
     version = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     if version < OLDEST_OPSET:
         try:
             model = onnx.version_converter.convert_version(model, OPSET)
         except Exception as error:
             raise ExportFailed(
-                f"{source.file} has operator set {version} and cannot be brought to {OPSET} ({error}); export it again"
+                f"{source.path} has operator set {version} and cannot be brought to {OPSET} ({error}); export it again"
             ) from error
     finish(model, source)
     save(model, destination / "model.onnx")
     return destination / "model.onnx"
 
 
-def finish(model: Any, source: Source) -> None:
+def finish(model: Any, source: GraphSource) -> None:
     """Name and type the graph's inputs as they will be fed, and leave the outputs that its task is read from."""
     _rename_inputs(model.graph, source.inputs)
     _widen_inputs(model.graph)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from build.graph.edit import int_attribute
-from build.sources.source import Source
+from build.sources.source import GraphSource
 from contracts.tasks import Task
 
 Floats = NDArray[np.float32]
@@ -38,7 +38,7 @@ def end_of(graph: Any) -> str:
     return ENDS.get(node.op_type, "")
 
 
-def is_pair(source: Source, width: int) -> bool:
+def is_pair(source: GraphSource, width: int) -> bool:
     """Whether one number stands for two labels: how sure the model is of the second."""
     return source.task is Task.TEXT_CLASSIFICATION and width == 1 and len(source.labels) == 2
 
@@ -49,17 +49,17 @@ def details_of(task: Task, end: str, width: int) -> dict[str, Any]:
     return {"multi_label": True} if several else {}
 
 
-def to_logits(graph: Any, source: Source) -> None:
+def to_logits(graph: Any, source: GraphSource) -> None:
     """Change what the first output is, so that it is logits, one for each label."""
     output = graph.output[0]
     name = output.name
-    if source.end:
-        if end_of(graph) == source.end:
+    if source.removable_activation:
+        if end_of(graph) == source.removable_activation:
             node = _last(graph)
             node.op_type = "Identity"
             del node.attribute[:]
         else:
-            name = _inverted(graph, name, source.end)
+            name = _inverted(graph, name, source.removable_activation)
     shape = [d.dim_value or d.dim_param or None for d in output.type.tensor_type.shape.dim]
     if shape and is_pair(source, shape[-1] if isinstance(shape[-1], int) else 0):
         name, shape[-1] = _paired(graph, name), 2
@@ -67,12 +67,14 @@ def to_logits(graph: Any, source: Source) -> None:
         output.CopyFrom(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
 
 
-def as_logits(numbers: Floats, source: Source) -> Floats:
+def as_logits(numbers: Floats, source: GraphSource) -> Floats:
     """The same done to what the original answers."""
-    if source.end:
-        kept = np.clip(numbers, TINY, NEARLY_ONE if source.end == "sigmoid" else None)
+    if source.removable_activation:
+        kept = np.clip(
+            numbers, TINY, NEARLY_ONE if source.removable_activation == "sigmoid" else None
+        )
         numbers = np.log(kept)
-        if source.end == "sigmoid":
+        if source.removable_activation == "sigmoid":
             numbers = numbers - np.log1p(-kept)
     if is_pair(source, numbers.shape[-1]):
         numbers = np.concatenate([np.zeros_like(numbers), numbers], axis=-1)

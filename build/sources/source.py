@@ -1,4 +1,4 @@
-"""What is to be built: a source that was found usable, whatever it was saved as."""
+"""Sources that were found usable: one class for each way in which a model is built."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -44,48 +44,99 @@ class Pooling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A source that was found usable. `digest` covers every file a model is made of.
+class _Common:
+    """Facts that the build reads of every source.
 
-    `kind` says what it was saved as, `details` what the code that serves it has to know besides (see Manifest). A bare
-    graph has a `file`, and `inputs` say what it takes, in order; `quantized` that it is so already. `end` is how it
-    makes probabilities of logits, where it does; `one_text` says that it takes one text at a time; `tools` are the
-    versions of what else made the graph; `stored` says in which types the weights are, where those are not floats;
-    `weights` how many these are, where the file says so; `pickled` that they have to be taken out of a pickle first.
+    `kind` names the format, `path` is the folder or file. `digest` covers every file of the model. `weights` is their
+    number, 0 where the files do not state it. `details` are for the serving code (see Manifest). `tools` are versions
+    of tools, besides those of every build, that decide the bytes of the graph.
     """
 
     kind: str
-    folder: Path
+    path: Path
     task: Task
     digest: str
-    tokenizer: Path
     weight_bytes: int
     weights: int = 0
-    model_type: str = ""
-    heads: int = 0
-    hidden: int = 0
     max_tokens: int
     labels: tuple[str, ...] = ()
-    pooling: str = ""
-    dense: tuple[Dense, ...] = ()
-    normalize: bool = False
-    pickled: bool = False
-    pad_token_id: int = 0
-    licence: str = ""
     details: Mapping[str, Any] = field(default_factory=dict)
-    stored: str = ""
-    file: Path | None = None
-    inputs: tuple[str, ...] = ()
-    quantized: bool = False
-    end: str = ""
-    one_text: bool = False
+    licence: str = ""
     tools: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def batches(self) -> bool:
-        """Whether texts may run together: not where padding would be read as a part of them."""
-        masked = not self.inputs or "attention_mask" in self.inputs or "length" in self.details
+        """Return whether texts may run together."""
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tokenized(_Common):
+    """A source whose texts become tokens by the `tokenizer` file that came with it.
+
+    `heads` and `hidden` help to fuse attention, and are 0 where they are unknown. `pooling` is set only where the
+    vectors of tokens have to be pooled.
+    """
+
+    tokenizer: Path
+    heads: int = 0
+    hidden: int = 0
+    pooling: Pooling | None = None
+    pad_token_id: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformersSource(_Tokenized):
+    """A Hugging Face folder. Weights that are `pickled` have to be converted to safetensors first."""
+
+    pickled: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder of the model."""
+        return self.path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphSource(_Tokenized):
+    """One bare graph: ONNX, TorchScript, TensorFlow SavedModel or TFLite.
+
+    `inputs` are our names of its inputs, in its order. `removable_activation` is the softmax or sigmoid at its end
+    that is left out, "" where there is none. `one_text` means that its batch is fixed at 1.
+    """
+
+    inputs: tuple[str, ...]
+    quantized: bool = False
+    removable_activation: str = ""
+    one_text: bool = False
+
+    @property
+    def folder(self) -> Path:
+        """Return the folder that the graph lies in."""
+        return self.path.parent
+
+    @property
+    def batches(self) -> bool:
+        """Return whether texts may run together: not where padding would be read as a part of them."""
+        masked = "attention_mask" in self.inputs or "length" in self.details
         return masked and not self.one_text and not self.quantized
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GgufSource(_Common):
+    """A GGUF file, which is unpacked to a Hugging Face folder first; `stored` names the types of its weights."""
+
+    stored: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableSource(_Common):
+    """A file of n-grams or of word vectors, which has neither a graph nor a tokenizer of its own."""
+
+
+# Sources that come with a tokenizer.json and are exported as they are.
+TokenizedSource = TransformersSource | GraphSource
+Source = TransformersSource | GraphSource | GgufSource | TableSource
 
 
 class Unusable(Exception):

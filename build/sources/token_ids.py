@@ -10,7 +10,7 @@ from onnx import TensorProto, numpy_helper
 from build.errors import SourceError
 from build.graph.edit import every_constant, every_node, int_attribute
 from build.sources.huggingface.tokenizer import vocabulary
-from build.sources.source import Source, Unusable
+from build.sources.source import GraphSource, TokenizedSource, Unusable
 from contracts.problems import Code
 
 # Operators that look rows up, with the places of the ids and of the table among what they read.
@@ -47,14 +47,14 @@ def check_ids(graph: Any, name: str, tokenizer: Path) -> None:
         )
 
 
-def check_tokens(graph: Any, source: Source) -> None:
+def check_tokens(graph: Any, source: TokenizedSource) -> None:
     """The same for an exported graph; raises SourceError."""
-    if "input_ids" not in source.inputs:
+    if not isinstance(source, GraphSource) or "input_ids" not in source.inputs:
         return
     try:
         check_ids(graph, "input_ids", source.tokenizer)
     except Unusable as error:
-        raise SourceError([p.within(source.file) for p in error.problems]) from error
+        raise SourceError([p.within(source.path) for p in error.problems]) from error
 
 
 def _lookups(graph: Any, ids: Mapping[str, Any]) -> Iterator[tuple[Any, int]]:

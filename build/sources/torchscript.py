@@ -9,7 +9,7 @@ from typing import Any
 from build.errors import ExportFailed, one_line
 from build.sources.bare_graph import check_inputs, check_task, missing_hints
 from build.sources.formats import TORCHSCRIPT
-from build.sources.source import Source, Unusable, digest_of
+from build.sources.source import GraphSource, Unusable, digest_of
 from build.workspace.quiet import quiet
 from contracts.problems import Code
 from contracts.specs import Hints
@@ -19,7 +19,7 @@ OPSET = 18
 SUFFIXES = {".pt", ".ts"}
 
 
-def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
+def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> GraphSource:
     """The source; raises Unusable with everything that is missing."""
     check_task(task, "TorchScript")
     problems = missing_hints(task, hints.tokenizer, hints, max_tokens)
@@ -29,17 +29,14 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source
         check_inputs(inputs, ())
     except Unusable as error:
         problems.extend(error.problems)
-    if problems:
+    if problems or hints.tokenizer is None or max_tokens is None:  # each of which is a problem
         raise Unusable.listing(problems)
-    assert hints.tokenizer
-    assert max_tokens
-    return Source(
+    return GraphSource(
         kind=TORCHSCRIPT,
-        folder=path.parent,
+        path=path,
         task=task,
         digest=digest_of(path.parent / "nothing", path, hints.tokenizer),
         tokenizer=hints.tokenizer,
-        file=path,
         inputs=inputs,
         weight_bytes=path.stat().st_size,
         max_tokens=max_tokens,
@@ -102,12 +99,11 @@ def first_tensors(output: Any, count: int) -> list[Any]:
     return list(output[:count]) if isinstance(output, list | tuple) else [output]
 
 
-def export(source: Source, destination: Path) -> Path:
+def export(source: GraphSource, destination: Path) -> Path:
     """The module as ONNX, by torch's TorchScript exporter; raises ExportFailed."""
     import torch
 
-    assert source.file
-    module = load(source.file)
+    module = load(source.path)
     destination.mkdir(parents=True)
     scores = source.task is Task.LANGUAGE_MODEL_SCORING
     # Texts are scored one by one, and the state that a recurrent network begins with has the size of the batch.
@@ -129,7 +125,7 @@ def export(source: Source, destination: Path) -> Path:
             )
     except Exception as error:
         raise ExportFailed(
-            f"{source.file} cannot be exported ({one_line(error)}); "
+            f"{source.path} cannot be exported ({one_line(error)}); "
             "save the model as a Hugging Face folder or export it to ONNX where it was trained"
         ) from error
     return destination / "model.onnx"

@@ -55,7 +55,7 @@ def test_an_error_of_a_library_is_told_in_the_name_of_the_source(
 ) -> None:
     found = fail(source, tmp_path, error)
     assert type(found) is ExportFailed
-    assert str(found).startswith(f"{source.folder}: {said}")
+    assert str(found).startswith(f"{source.path}: {said}")
     assert found.__cause__ is error
 
 

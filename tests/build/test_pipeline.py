@@ -16,7 +16,7 @@ import pytest
 import build
 from build.errors import GateFailed, SourceError
 from build.families.reference import answers
-from build.sources.readers import inspect
+from build.sources.source import TransformersSource
 from build.workspace.cache import FOLDER
 from contracts.manifest import read_manifest, verify
 from contracts.prediction import PredictRequest
@@ -32,6 +32,7 @@ from tests.fixtures.models.tiny_bert import (
     texts,
     write_rows,
 )
+from tests.fixtures.sources import read_as
 from turnout.laptop import ROOT
 
 TEXTS = texts(60)
@@ -54,8 +55,8 @@ class Interrupt:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Sources and rows; a classifier's rows have the label that the original itself gives, but for every tenth."""
     folder = tmp_path_factory.mktemp("home")
-    source, _ = inspect(classifier(folder / "classifier"), Task.TEXT_CLASSIFICATION, None)
-    assert source is not None
+    classifier(folder / "classifier")
+    source = read_as(TransformersSource, folder / "classifier", Task.TEXT_CLASSIFICATION)
     found = [LABELS.index(outputs[0]["label"]) for outputs in answers(source, REQUESTS)]
     assert len(set(found)) > 1
     labels = [LABELS[(label + (i % 10 == 0)) % 3] for i, label in enumerate(found)]
@@ -103,8 +104,7 @@ def test_a_build_leaves_sealed_folders_and_their_evidence_and_nothing_else(built
 
 
 def test_full_precision_answers_as_transformers_does(built: Path, home: Path) -> None:
-    source, _ = inspect(home / "classifier", Task.TEXT_CLASSIFICATION, None)
-    assert source is not None
+    source = read_as(TransformersSource, home / "classifier", Task.TEXT_CLASSIFICATION)
     right = [outputs[0] for outputs in answers(source, REQUESTS)]
     found = predict(built / "tiny/gpu", *TEXTS)
     assert [output["label"] for output in found] == [output["label"] for output in right]
@@ -115,8 +115,7 @@ def test_full_precision_answers_as_transformers_does(built: Path, home: Path) ->
 def test_vectors_are_pooled_and_normalised_as_the_folder_says(home: Path, tmp_path: Path) -> None:
     out = tmp_path / "models.out"
     run(deployment(home / "encoder", home / "texts.jsonl", Task.FEATURE_EXTRACTION), out)
-    source, _ = inspect(home / "encoder", Task.FEATURE_EXTRACTION, None)
-    assert source is not None
+    source = read_as(TransformersSource, home / "encoder", Task.FEATURE_EXTRACTION)
     right = np.array([outputs[0]["embedding"] for outputs in answers(source, REQUESTS)])
     exact = np.array([output["embedding"] for output in predict(out / "tiny/gpu", *TEXTS)])
     quantized = np.array([output["embedding"] for output in predict(out / "tiny/cpu", *TEXTS)])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from build.sources.arpa import parser
 from build.sources.formats import ARPA
-from build.sources.source import Source, Unusable, digest_of
+from build.sources.source import TableSource, Unusable, digest_of
 from contracts.problems import Code
 from contracts.specs import Hints
 from contracts.tasks import Task
@@ -13,28 +13,25 @@ from contracts.tasks import Task
 MAX_TOKENS = 1024
 
 
-def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
+def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> TableSource:
     """The source; raises Unusable. What follows the words is checked once it is built: that takes a while."""
     if task is not Task.LANGUAGE_MODEL_SCORING:
         raise Unusable(
             Code.TASK_UNSUPPORTED,
             f"{task} cannot be built from n-grams; its task is language-model-scoring",
         )
-    words, order = parser.read_words(path)
+    _, order = parser.read_words(path)
     most = max_tokens or MAX_TOKENS
     if most < 2 * order:
         raise Unusable(
             Code.LENGTH_INVALID,
             f"max_tokens {most} is less than twice its order, {order}; raise it",
         )
-    return Source(
+    return TableSource(
         kind=ARPA,
-        folder=path.parent,
+        path=path,
         task=task,
         digest=digest_of(path.parent / "nothing", path),
-        tokenizer=path,  # its words: see `prepare`
-        file=path,
         weight_bytes=path.stat().st_size,
-        model_type=f"{order}-grams of {len(words)} words",
         max_tokens=most,
     )

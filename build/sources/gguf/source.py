@@ -14,10 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from build.errors import ExportFailed, SourceError
-from build.sources.formats import GGUF
+from build.sources.formats import GGUF, HUGGING_FACE
 from build.sources.gguf.consistency import limit_of, unfit
 from build.sources.gguf.header import Header, read_header
-from build.sources.source import Source, Unusable, digest_of
+from build.sources.source import (
+    GgufSource,
+    GraphSource,
+    TokenizedSource,
+    TransformersSource,
+    Unusable,
+    digest_of,
+)
 from build.workspace.quiet import quiet
 from contracts.problems import Code, Problem
 from contracts.specs import Hints
@@ -48,7 +55,7 @@ CUTS: dict[str, tuple[bool, str | None]] = {
 CONTROL, USER_DEFINED = 3, 4
 
 
-def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
+def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> GgufSource:
     """The source; raises Unusable with everything that is wrong."""
     if task not in TASKS:
         raise Unusable(
@@ -62,20 +69,15 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source
         problems += unfit(header)
     if problems:
         raise Unusable.listing(problems)
-    return Source(
+    return GgufSource(
         kind=GGUF,
-        folder=path.parent,
-        file=path,
+        path=path,
         task=task,
         digest=digest_of(path.parent / "nothing", path),
-        tokenizer=path,
         weight_bytes=path.stat().st_size,
         weights=sum(map(math.prod, header.shapes.values())),
         stored=header.quantization,
         tools={"gguf": importlib.metadata.version("gguf")},
-        model_type=header.architecture,
-        heads=int(header.of_model("attention.head_count", 0)),
-        hidden=int(header.of_model("embedding_length", 0)),
         max_tokens=limit,
         licence=str(header.keys.get("general.license", "")),
         details=_details(header, limit) if task is Task.TEXT_GENERATION else {},
@@ -124,9 +126,28 @@ def _details(header: Header, context: int) -> dict[str, Any]:
     }
 
 
-def folder_of(source: Source, prepared: Path) -> Path:
-    """The Hugging Face folder of the original, which of a GGUF file is among what is prepared."""
-    return prepared / UNPACKED if source.kind == GGUF else source.folder
+def folder_of(source: TransformersSource | GgufSource, prepared: Path) -> Path:
+    """Return the Hugging Face folder of the reference; a GGUF file was unpacked to one among what is prepared."""
+    return prepared / UNPACKED if isinstance(source, GgufSource) else source.folder
+
+
+def unpacked(source: TokenizedSource | GgufSource, prepared: Path) -> TokenizedSource:
+    """Return the source itself, or the Hugging Face folder that a GGUF file was unpacked to."""
+    if isinstance(source, TransformersSource | GraphSource):
+        return source
+    folder = folder_of(source, prepared)
+    return TransformersSource(
+        kind=HUGGING_FACE,
+        path=folder,
+        task=source.task,
+        digest=source.digest,
+        tokenizer=folder / "tokenizer.json",
+        weight_bytes=source.weight_bytes,
+        weights=source.weights,
+        max_tokens=source.max_tokens,
+        details=source.details,
+        licence=source.licence,
+    )
 
 
 def unpack(path: Path, folder: Path) -> None:

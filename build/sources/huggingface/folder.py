@@ -9,7 +9,7 @@ from build.sources.huggingface.config import read_settings, whole
 from build.sources.huggingface.pooling_config import read_pooling
 from build.sources.huggingface.tokenizer import vocabulary
 from build.sources.huggingface.weights import missing, optional_json, read_json, weights_of
-from build.sources.source import Source, Unusable, digest_of
+from build.sources.source import TransformersSource, Unusable, digest_of
 from contracts.problems import Code
 from contracts.specs import Hints
 from contracts.tasks import Task
@@ -34,7 +34,7 @@ LEAST_KNOWN = 0.9
 SHIFTED = {"roberta", "xlm-roberta", "camembert", "mpnet"}
 
 
-def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
+def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> TransformersSource:
     """The source; raises Unusable with everything that is missing, or the first thing that is wrong."""
     if problems := missing(folder, pickle=hints.pickle):
         raise Unusable.listing(problems)
@@ -61,23 +61,20 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
         task is Task.TOKEN_CLASSIFICATION
     )
     labels = read_labels(config, 1 if task is Task.TEXT_RANKING else 2) if has_labels else ()
-    return Source(
+    return TransformersSource(
         kind=HUGGING_FACE,
-        folder=folder,
+        path=folder,
         task=task,
         digest=digest_of(folder),
         tokenizer=folder / "tokenizer.json",
         weight_bytes=weight_bytes,
         weights=weights,
-        model_type=str(config.get("model_type", "")),
         heads=settings.heads,
         hidden=settings.hidden,
         max_tokens=limit,
         labels=labels,
         pickled=pickled or any(layer.pickled for layer in (pooling.dense if pooling else ())),
-        pooling=pooling.modes if pooling else "",
-        dense=pooling.dense if pooling else (),
-        normalize=bool(pooling and pooling.normalize),
+        pooling=pooling,
         pad_token_id=settings.pad,
         licence=read_licence(folder),
         details=read_details(folder, config, task, labels) or _writing(folder, task, limit),

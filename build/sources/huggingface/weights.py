@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from build.sources.huggingface.pickle_weights import convert
-from build.sources.source import Source, Unusable
+from build.sources.source import TransformersSource, Unusable
 from contracts.problems import Code, Problem
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -130,7 +130,7 @@ def check_weights(path: Path) -> tuple[int, int]:
     return size, numbers
 
 
-def unpickled(source: Source, destination: Path) -> Source:
+def unpickled(source: TransformersSource, destination: Path) -> TransformersSource:
     """The source with its pickles as safetensors, in a new folder; itself where it has none. Raises SourceError."""
     if not source.pickled:
         return source
@@ -150,7 +150,7 @@ def unpickled(source: Source, destination: Path) -> Source:
         names = {tensor: _renamed(name) for tensor, name in document["weight_map"].items()}
         (destination / INDEX).write_text(json.dumps({**document, "weight_map": names}), "utf-8")
         index.unlink()
-    return replace(source, folder=destination, tokenizer=destination / "tokenizer.json")
+    return replace(source, path=destination, tokenizer=destination / "tokenizer.json")
 
 
 def _renamed(name: str) -> str:

@@ -23,7 +23,7 @@ from build.sources.bare_graph import (
     sizes,
 )
 from build.sources.formats import SAVED_MODEL, TFLITE
-from build.sources.source import Source, Unusable, digest_of
+from build.sources.source import GraphSource, Unusable, digest_of
 from build.sources.tensorflow import environment, savedmodel, tflite
 from build.sources.tensorflow.gemm import split_products
 from build.sources.tensorflow.signature import Signature, Tensor
@@ -52,7 +52,7 @@ class _Facts:
     end: str
 
 
-def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
+def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> GraphSource:
     """Return the source; raises Unusable with every problem."""
     kind = SAVED_MODEL if source.is_dir() else TFLITE
     check_task(task, kind)
@@ -67,17 +67,15 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
     folder = source if source.is_dir() else source.parent
     tokenizer = hints.tokenizer or folder / "tokenizer.json"
     problems += missing_hints(task, tokenizer, hints, limit)
-    if problems:
+    if problems or limit is None:  # which is one of them
         raise Unusable.listing(problems)
-    assert limit
     files = [path for path in sorted(source.rglob("*")) if path.is_file()] or [source]
-    return Source(
+    return GraphSource(
         kind=kind,
-        folder=folder,
+        path=source,
         task=task,
         digest=digest_of(folder / "nothing", *files, tokenizer),
         tokenizer=tokenizer,
-        file=source,
         inputs=facts.inputs,
         weight_bytes=sum(path.stat().st_size for path in files),
         max_tokens=limit,
@@ -87,7 +85,7 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Sour
             **fixed_length(tokenizer, facts.length),
             **probabilities.details_of(task, facts.end, facts.width),
         },
-        end=facts.end,
+        removable_activation=facts.end,
         one_text=facts.one_text,
         tools=tools,
     )
@@ -175,13 +173,12 @@ def _check_outputs(signature: Signature, task: Task, labels: tuple[str, ...]) ->
     return width
 
 
-def export(source: Source, destination: Path) -> Path:
+def export(source: GraphSource, destination: Path) -> Path:
     """Write the model as ONNX, its inputs named and typed as they are fed, and return its path; raises ExportFailed."""
-    assert source.file
     destination.mkdir(parents=True)
     path = destination / "model.onnx"
-    signature = signature_of(source.file)
-    environment.convert(source.file, signature, output_places(signature, source.task), path)
+    signature = signature_of(source.path)
+    environment.convert(source.path, signature, output_places(signature, source.task), path)
     model: Any = onnx.load(path)
     onnx_graph.finish(model, source)
     split_products(model.graph)
@@ -189,9 +186,8 @@ def export(source: Source, destination: Path) -> Path:
     return path
 
 
-def predict(source: Source, feeds: list[Feeds]) -> list[list[Any]]:
+def predict(source: GraphSource, feeds: list[Feeds]) -> list[list[Any]]:
     """Return the outputs of TensorFlow for each of the feeds: one array, or one of starts and one of ends."""
-    assert source.file
-    signature = signature_of(source.file)
+    signature = signature_of(source.path)
     places = output_places(signature, source.task)
-    return environment.predict(source.file, signature, places, feeds, source.inputs)
+    return environment.predict(source.path, signature, places, feeds, source.inputs)

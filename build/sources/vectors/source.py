@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from build.sources.source import Source, Unusable, digest_of
+from build.sources.source import TableSource, Unusable, digest_of
 from build.sources.vectors.table import (
     BROKEN,
     FASTTEXT,
@@ -35,23 +35,19 @@ BINARY = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 SAMPLE = 1 << 16
 
 
-def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
+def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> TableSource:
     """The source, as far as can be told without reading every row; raises Unusable."""
     source = _file_of(source) if source.is_dir() else source
     if not source.is_file():
         raise Unusable(
             Code.FILE_MISSING, f"not a file of word vectors; {LOOKED_FOR}, by its path in `source`"
         )
-    sizes = look(source)
-    return Source(
-        kind=sizes.kind,
-        folder=source.parent,
+    return TableSource(
+        kind=look(source).kind,
+        path=source,
         task=task,
         digest=digest_of(source.parent / "nothing", source),
-        tokenizer=Path(),
-        file=source,
         weight_bytes=source.stat().st_size,
-        hidden=sizes.width,
         max_tokens=1,
     )
 

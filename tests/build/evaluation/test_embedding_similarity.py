@@ -14,11 +14,12 @@ from build.evaluation.rows import Row, read_rows
 from build.evaluation.spearman import correlations, spearman
 from build.families.reference import answers
 from build.report.page import report
-from build.sources.readers import inspect
+from build.sources.source import TransformersSource
 from contracts.prediction import PredictRequest
 from contracts.specs import Gate
 from contracts.tasks import Task
 from tests.fixtures.models.tiny_bert import deployment, encoder, texts, write_rows
+from tests.fixtures.sources import read_as
 from turnout.building import proof
 
 EMBED = Task.FEATURE_EXTRACTION
@@ -197,8 +198,7 @@ def test_an_encoder_is_built_on_scored_pairs_and_the_page_and_the_table_say_so(
     tmp_path: Path,
 ) -> None:
     folder, out = encoder(tmp_path / "encoder"), tmp_path / "models.out"
-    source, _ = inspect(folder, EMBED, None)
-    assert source is not None
+    source = read_as(TransformersSource, folder, EMBED)
     pairs = list(zip(texts(40), texts(60)[20:], strict=True))
     found = answers(source, [PredictRequest(inputs=pair) for pair in pairs])
     near = [float(np.dot(one["embedding"], other["embedding"])) for one, other in found]

@@ -8,7 +8,7 @@ import pytest
 
 from build.export.attention_fusion import unfused_attention_count
 from build.export.fuse import fused_operators
-from build.families import encoders
+from build.families.registry import family_of
 from build.plan import plan
 from build.proof.candidate import seal
 from build.recipes.recipe import FLOAT, INT8
@@ -49,14 +49,14 @@ def test_an_architecture_is_fused_and_answers_as_transformers_does(
     prepared, parts = tmp_path / "prepared", tmp_path / "parts"
     for made in (prepared, parts):
         made.mkdir()
-    encoders.prepare(step.source, prepared, lambda text: None)
-    encoders.make(FLOAT[1], step.source, prepared, step.rows, parts)
+    family_of(step.source).prepare(step.source, prepared, lambda text: None)
+    family_of(step.source).make(FLOAT[1], step.source, prepared, step.rows, parts)
     found = fused_operators(parts / "model.onnx")
     assert ("Attention" in found) == bool(architecture.attention)
     assert found.startswith(architecture.attention)
     assert "Normalization" in found
     assert unfused_attention_count(onnx.load(parts / "model.onnx").graph) == 0
-    original = encoders.reference(step.source, step.rows, prepared)
+    original = family_of(step.source).original(step.source, step.rows, prepared, lambda text: None)
     seal(tmp_path / "artefact", step, FLOAT[1], parts, original)
     engine = Engine.load(tmp_path / "artefact")
     right = by_transformers(folder)
@@ -79,11 +79,15 @@ def test_products_are_quantized_beside_an_attention_that_has_no_weights(tmp_path
     (step, _) = plan(deployment(folder, rows), tmp_path / "out")
     for made in ("prepared", "parts"):
         (tmp_path / made).mkdir()
-    encoders.prepare(step.source, tmp_path / "prepared", lambda text: None)
-    encoders.make(INT8[3], step.source, tmp_path / "prepared", step.rows, tmp_path / "parts")
+    family_of(step.source).prepare(step.source, tmp_path / "prepared", lambda text: None)
+    family_of(step.source).make(
+        INT8[3], step.source, tmp_path / "prepared", step.rows, tmp_path / "parts"
+    )
     (in_blocks,) = [recipe for recipe in INT8 if recipe.blocks < 0]
     (tmp_path / "blocks").mkdir()
-    encoders.make(in_blocks, step.source, tmp_path / "prepared", step.rows, tmp_path / "blocks")
+    family_of(step.source).make(
+        in_blocks, step.source, tmp_path / "prepared", step.rows, tmp_path / "blocks"
+    )
     open_session(tmp_path / "blocks/model.onnx", threads=1, device="cpu")
     nodes = onnx.load(tmp_path / "parts/model.onnx").graph.node
     # Per layer: queries, keys, values, what joins them, and the two of the network behind; two of the classifier.

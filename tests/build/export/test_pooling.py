@@ -13,13 +13,13 @@ from build.export.fuse import fuse, fused_operators, plain
 from build.export.to_onnx import export
 from build.families.reference import answers
 from build.sources.huggingface.pooling_config import MODES, read_pooling
-from build.sources.readers import inspect
-from build.sources.source import Pooling, Source, Unusable
+from build.sources.source import Pooling, TransformersSource, Unusable
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.session import open_session
 from functions.inference.tokens import INPUTS, Feeds
 from tests.fixtures.models.tiny_bert import encoder, texts
+from tests.fixtures.sources import read_as
 
 Vector = NDArray[np.float64]
 TEXTS = texts(6)
@@ -59,14 +59,13 @@ def tokens(folder: Path) -> list[Vector]:
     return [one.last_hidden_state[0].numpy().astype(np.float64) for one in found]
 
 
-def read(folder: Path) -> Source:
-    source, mistakes = inspect(folder, Task.FEATURE_EXTRACTION, None)
-    assert mistakes == []
-    assert source
-    return source
+def read(folder: Path) -> TransformersSource:
+    return read_as(TransformersSource, folder, Task.FEATURE_EXTRACTION)
 
 
-def shaped(folder: Path, config: dict[str, Any], *layers: str, normalize: bool = False) -> Source:
+def shaped(
+    folder: Path, config: dict[str, Any], *layers: str, normalize: bool = False
+) -> TransformersSource:
     """The folder's source with another pooling."""
     kinds = ["Transformer", "Pooling", *layers, *(["Normalize"] if normalize else [])]
     modules = [
@@ -99,7 +98,7 @@ def layer(folder: Path, activation: str, *, bias: bool = True) -> tuple[Vector, 
     return matrix, offset if bias else np.zeros(5)
 
 
-def together(source: Source, exported: Path, place: Path) -> Vector:
+def together(source: TransformersSource, exported: Path, place: Path) -> Vector:
     """What the graph makes of all texts in one padded batch."""
     from tokenizers import Tokenizer
 
@@ -115,7 +114,7 @@ def together(source: Source, exported: Path, place: Path) -> Vector:
     return found
 
 
-def by_torch(source: Source) -> Vector:
+def by_torch(source: TransformersSource) -> Vector:
     found = answers(source, [PredictRequest(inputs=tuple(TEXTS))])
     return np.array([one["embedding"] for one in found[0]])
 
@@ -169,11 +168,14 @@ def test_a_layer_over_the_vector_comes_before_its_length_is_made_one(
 
 def test_both_forms_of_a_pooling_s_settings_are_read(folder: Path) -> None:
     for key, mode in MODES.items():
-        assert shaped(folder, {key: True, "word_embedding_dimension": WIDTH}).pooling == mode
+        assert shaped(folder, {key: True, "word_embedding_dimension": WIDTH}).pooling == Pooling(
+            modes=mode
+        )
     both = {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}
-    assert shaped(folder, both, "Dropout").pooling == "cls+mean"
-    assert shaped(folder, {"pooling_mode": ["mean", "cls"]}, normalize=True).pooling == "mean+cls"
-    assert read_pooling(folder) == Pooling(modes="mean+cls", normalize=True)
+    assert shaped(folder, both, "Dropout").pooling == Pooling(modes="cls+mean")
+    normalized = shaped(folder, {"pooling_mode": ["mean", "cls"]}, normalize=True)
+    assert normalized.pooling == Pooling(modes="mean+cls", normalize=True)
+    assert read_pooling(folder) == normalized.pooling
 
 
 @pytest.mark.parametrize(

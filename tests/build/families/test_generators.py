@@ -11,7 +11,7 @@ from build.evaluation.gate import measure
 from build.evaluation.perplexity import WriterFigures
 from build.evaluation.rows import read_rows
 from build.families.generators import CAUSAL, SEQ2SEQ
-from build.sources.readers import inspect
+from build.sources.source import TransformersSource
 from build.workspace.progress import silent
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
@@ -20,6 +20,7 @@ from contracts.tasks import Task
 from functions.inference.engine import Engine
 from tests.fixtures.models.tiny_bert import deployment, write_rows
 from tests.fixtures.models.tiny_decoders import PROMPTS, gpt2, llama, original, t5
+from tests.fixtures.sources import read_as
 
 TASKS: Mapping[Callable[[Path], Path], Task] = {
     gpt2: Task.TEXT_GENERATION,
@@ -78,9 +79,7 @@ def test_rows_with_a_target_are_judged_by_it(make: Callable[[Path], Path], tmp_p
         tmp_path / "rows.jsonl",
         [{"text": text, "target": " the signal fell"} for text in PROMPTS],
     )
-    source, mistakes = inspect(folder, task, None)
-    assert (source is not None, mistakes) == (True, [])
-    assert source
+    source = read_as(TransformersSource, folder, task)
     rows, wrong = read_rows(path, task, None)
     assert wrong == []
     family = SEQ2SEQ if task is Task.TEXT2TEXT_GENERATION else CAUSAL

@@ -14,6 +14,7 @@ from build.errors import SourceError
 from build.export.to_onnx import export
 from build.sources.formats import ONNX
 from build.sources.readers import inspect
+from build.sources.source import GraphSource, TransformersSource
 from build.workspace.quiet import quiet
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
@@ -24,6 +25,7 @@ from tests.fixtures.models.tiny_bert import CPU, deployment, write_rows
 from tests.fixtures.models.tiny_decoders import CONTEXT, PROMPTS, gpt2, llama
 from tests.fixtures.models.tiny_ngrams import LITTLE, by_hand, drawn, little, log10
 from tests.fixtures.models.tiny_recurrent import TEXTS, recurrent, tokenizer, torchscript
+from tests.fixtures.sources import read_as
 from turnout.building import proof
 
 SCORES = Task.LANGUAGE_MODEL_SCORING
@@ -159,8 +161,7 @@ def test_a_causal_transformer_is_built_and_scores_as_transformers_does(
 
 def test_a_graph_with_inputs_of_any_name_and_32_bits_is_scored(tmp_path: Path) -> None:
     """The original is the graph as it was given; what leaves it, and how it was called, is no matter."""
-    source, _ = inspect(gpt2(tmp_path / "gpt2"), SCORES, None)
-    assert source
+    source = read_as(TransformersSource, gpt2(tmp_path / "gpt2"), SCORES)
     model = onnx.load(export(source, tmp_path / "exported"))
     new = {"input_ids": "words", "attention_mask": "seen", "position_ids": "places"}
     for node in model.graph.input:
@@ -181,9 +182,7 @@ def test_a_graph_with_inputs_of_any_name_and_32_bits_is_scored(tmp_path: Path) -
         "cpu": replace(CPU, max_tokens=CONTEXT),
         "gpu": GpuSpec(instance="ml.g6.xlarge", max_tokens=CONTEXT),
     }
-    found, mistakes = inspect(tmp_path / "graph/model.onnx", SCORES, CONTEXT, hints)
-    assert mistakes == []
-    assert found
+    found = read_as(GraphSource, tmp_path / "graph/model.onnx", SCORES, CONTEXT, hints)
     assert (found.kind, set(found.inputs)) == (ONNX, set(new))
     evidence = built(
         tmp_path / "graph/model.onnx", PROMPTS, tmp_path / "models.out", hints=hints, **table

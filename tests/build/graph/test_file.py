@@ -19,7 +19,7 @@ from build.graph.file import beside_of, constant_bytes, save
 from build.proof.candidate import _files, write_manifest
 from build.recipes.recipe import INT8, make
 from build.recipes.weight_only import weights_only
-from build.sources.readers import inspect
+from build.sources.source import TransformersSource
 from contracts.manifest import BrokenArtefact, Manifest, verify
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier
@@ -28,6 +28,7 @@ from functions.inference.session import open_session
 from functions.inference.tokens import Feeds
 from tests.fixtures.models.tiny_bert import classifier, texts
 from tests.fixtures.models.tiny_decoders import PROMPTS, llama
+from tests.fixtures.sources import read_as
 
 REQUEST = PredictRequest(inputs=tuple(texts(6)))
 
@@ -70,8 +71,7 @@ def test_what_one_file_does_not_hold_lies_beside_it(tmp_path: Path) -> None:
 
 
 def test_an_encoder_is_fused_and_quantized_from_such_graphs(tmp_path: Path) -> None:
-    source, _ = inspect(classifier(tmp_path / "source"), Task.TEXT_CLASSIFICATION, None)
-    assert source
+    source = read_as(TransformersSource, classifier(tmp_path / "source"), Task.TEXT_CLASSIFICATION)
     whole = plain(source, export(source, tmp_path / "exported"), tmp_path / "whole.onnx")
     parted = apart(whole, tmp_path / "parted.onnx")
     fused = fuse(source, whole, tmp_path / "fused.onnx")
@@ -121,8 +121,7 @@ def test_such_an_artefact_is_sealed_whole_and_served(
     prepared: tuple[Path, Path], tmp_path: Path
 ) -> None:
     whole, _ = prepared
-    source, _ = inspect(whole.parent / "llama", Task.TEXT_GENERATION, 32)
-    assert source
+    source = read_as(TransformersSource, whole.parent / "llama", Task.TEXT_GENERATION, 32)
     answers = []
     for name, most in (("small", 1 << 30), ("large", 0)):
         folder = tmp_path / name

@@ -14,8 +14,8 @@ from onnx import numpy_helper
 
 import build
 from build.errors import LayersNotComparable
-from build.families import encoders
 from build.families.reference import feeds_of
+from build.families.registry import family_of
 from build.graph.edit import PRODUCTS
 from build.inspection.layers import compare, nearest
 from build.prepared import pairs, prepared
@@ -24,6 +24,7 @@ from build.recipes.dequantize import weights
 from build.recipes.embedding_tables import shrink_tables
 from build.recipes.recipe import INT8, Recipe
 from build.recipes.weight_only import weights_only
+from build.sources.source import TransformersSource
 from build.workspace.cache import FOLDER, Cache
 from contracts.tasks import Task
 from functions.inference.session import open_session
@@ -56,6 +57,7 @@ def test_the_ratio_is_the_one_of_onnx_runtimes_debugger(home: Path) -> None:
     from onnxruntime.quantization import qdq_loss_debug
 
     pair, step = pair_of(home), step_of(home)
+    assert isinstance(step.source, TransformersSource)
     golden = read_golden(home / "models.out/tiny/cpu")
     found = compare([pair], step.source, golden)
     (logits,) = [layer for layer in found.layers if layer.tensor == "logits"]
@@ -195,7 +197,7 @@ def test_weights_are_read_back_from_however_they_are_stored(
     home: Path, tmp_path: Path, recipe: Recipe
 ) -> None:
     pair, step = pair_of(home), step_of(home)
-    encoders.make(recipe, step.source, pair.original.parent, step.rows, tmp_path)
+    family_of(step.source).make(recipe, step.source, pair.original.parent, step.rows, tmp_path)
     model = onnx.load(tmp_path / "model.onnx")
     if recipe.tables:
         assert shrink_tables(model.graph, least_bytes=1)

@@ -15,33 +15,30 @@ from build.recipes import embedding_tables
 from build.recipes.recipe import FLOAT, INT8, Recipe, make
 from build.recipes.sensitivity import most_sensitive
 from build.recipes.smoothquant import smooth
-from build.sources.readers import inspect
-from build.sources.source import Source
+from build.sources.source import TransformersSource
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.session import open_session
 from functions.inference.tokens import Feeds
 from tests.fixtures.models.tiny_bert import classifier, texts
+from tests.fixtures.sources import read_as
 
 TEXTS = texts(40)
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    found, _ = inspect(
-        classifier(tmp_path_factory.mktemp("source") / "classifier"), Task.TEXT_CLASSIFICATION, None
-    )
-    assert found is not None
-    return found
+def source(tmp_path_factory: pytest.TempPathFactory) -> TransformersSource:
+    folder = classifier(tmp_path_factory.mktemp("source") / "classifier")
+    return read_as(TransformersSource, folder, Task.TEXT_CLASSIFICATION)
 
 
 @pytest.fixture(scope="module")
-def feeds(source: Source) -> list[Feeds]:
+def feeds(source: TransformersSource) -> list[Feeds]:
     return feeds_of(source, [PredictRequest(inputs=(text,)) for text in TEXTS])
 
 
 @pytest.fixture(scope="module")
-def graph(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def graph(source: TransformersSource, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The plain graph with outliers put into it: two channels of a layer norm's output are 30 times the others."""
     folder = tmp_path_factory.mktemp("graph")
     path = plain(source, export(source, folder / "exported"), folder / "plain.onnx")
@@ -56,7 +53,9 @@ def graph(source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def fused(graph: Path, source: Source, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fused(
+    graph: Path, source: TransformersSource, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     return fuse(source, graph, tmp_path_factory.mktemp("fused") / "fused.onnx")
 
 

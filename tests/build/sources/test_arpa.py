@@ -143,7 +143,8 @@ def test_a_source_says_what_it_is_and_for_what_it_can_be_built(tmp_path: Path) -
     source, mistakes = inspect(path, SCORES, None)
     assert source
     assert (mistakes, source.kind, source.max_tokens) == ([], ARPA, 1024)
-    assert source.model_type == "3-grams of 6 words"
+    words, order = parser.read_words(path)
+    assert (len(words), order) == (6, 3)
     for task, tokens, mistake in (
         (Task.TEXT_GENERATION, None, "text-generation cannot be built from n-grams"),
         (SCORES, 5, "max_tokens 5 is less than twice its order, 3; raise it"),

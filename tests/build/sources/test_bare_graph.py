@@ -12,22 +12,20 @@ from onnx import helper, numpy_helper
 import build
 from build.errors import SourceError
 from build.sources.readers import inspect
-from build.sources.source import Source
+from build.sources.source import GraphSource
 from contracts.specs import Hints
 from contracts.tasks import Task
 from tests.fixtures.models import tiny_bert
 from tests.fixtures.models.tiny_bare import ROWS, bare, table
 from tests.fixtures.models.tiny_bert import CPU, LABELS, deployment, write_rows
 from tests.fixtures.models.tiny_recurrent import torchscript
+from tests.fixtures.sources import read_as
 
 CLASSES = Task.TEXT_CLASSIFICATION
 
 
-def read(folder: Path, labels: tuple[str, ...] = LABELS) -> Source:
-    source, mistakes = inspect(folder, CLASSES, None, Hints(labels=labels))
-    assert mistakes == []
-    assert source
-    return source
+def read(folder: Path, labels: tuple[str, ...] = LABELS) -> GraphSource:
+    return read_as(GraphSource, folder, CLASSES, None, Hints(labels=labels))
 
 
 @pytest.mark.parametrize("data", ["weights", "model.onnx.data", "model.weight.0"])

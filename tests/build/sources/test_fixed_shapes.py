@@ -17,7 +17,7 @@ from build.graph.edit import drop_unused, every_node
 from build.sources.onnx_graph import finish
 from build.sources.probabilities import as_logits, end_of, to_logits
 from build.sources.readers import inspect
-from build.sources.source import Source
+from build.sources.source import GraphSource
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
 from contracts.specs import CpuSpec, Hints
@@ -25,6 +25,7 @@ from contracts.tasks import Task
 from functions.inference.engine import Engine
 from functions.inference.tasks.reading import sigmoid, softmax
 from tests.fixtures.models.tiny_bert import LABELS, deployment, texts, write_rows, write_tokenizer
+from tests.fixtures.sources import read_as
 
 LENGTH, WIDTH, PAD = 12, 16, 3
 TEXTS = texts(30)
@@ -71,11 +72,8 @@ def mean_of(
     return folder
 
 
-def read(folder: Path, labels: tuple[str, ...] = LABELS, limit: int | None = None) -> Source:
-    source, mistakes = inspect(folder, Task.TEXT_CLASSIFICATION, limit, Hints(labels=labels))
-    assert mistakes == []
-    assert source
-    return source
+def read(folder: Path, labels: tuple[str, ...] = LABELS, limit: int | None = None) -> GraphSource:
+    return read_as(GraphSource, folder, Task.TEXT_CLASSIFICATION, limit, Hints(labels=labels))
 
 
 def mistakes_of(folder: Path, limit: int | None = None) -> list[str]:
@@ -197,7 +195,7 @@ def test_an_end_that_cannot_be_found_is_inverted(tmp_path: Path, end: str) -> No
     model.graph.initializer.append(numpy_helper.from_array(np.array(1, np.float32), "one"))
     model.graph.node.append(helper.make_node("Mul", ["scores", "one"], ["hidden"]))
     model.graph.output[0].name = "hidden"
-    assert (end_of(model.graph), source.end) == ("", end)
+    assert (end_of(model.graph), source.removable_activation) == ("", end)
     to_logits(model.graph, source)
     right = asked(folder)
     onnx.save(model, folder / "model.onnx")

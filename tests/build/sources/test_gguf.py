@@ -11,6 +11,7 @@ from tokenizers import Tokenizer
 import build
 from build.sources.gguf.header import read_header
 from build.sources.gguf.source import ARCHITECTURES, CUTS, tokenizer_of, unpack
+from build.sources.source import GgufSource
 from build.step import toolchain
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
@@ -20,6 +21,7 @@ from functions.inference.engine import Engine
 from tests.fixtures.models.tiny_bert import deployment, write_rows
 from tests.fixtures.models.tiny_decoders import CONTEXT, LINES, PROMPTS, llama, original
 from tests.fixtures.models.tiny_gguf import inspected, write_gguf
+from tests.fixtures.sources import read_as
 
 GATE = Gate(max_perplexity_ratio=2, min_token_agreement=0.5)
 
@@ -35,9 +37,7 @@ def file(folder: Path) -> Path:
 
 
 def test_a_file_says_what_it_holds(file: Path) -> None:
-    source, mistakes = inspected(file)
-    assert mistakes == []
-    assert source
+    source = read_as(GgufSource, file, Task.TEXT_GENERATION)
     assert (source.kind, source.stored) == ("GGUF file", "Q8_0, with F32")
     assert (source.licence, source.max_tokens) == ("apache-2.0", CONTEXT)
     assert source.details == {

@@ -16,7 +16,7 @@ from build.export.to_onnx import export
 from build.families.reference import answers
 from build.sources.formats import ONNX, TORCHSCRIPT
 from build.sources.readers import inspect
-from build.sources.source import Source
+from build.sources.source import GraphSource, Pooling, TransformersSource
 from build.workspace.quiet import quiet
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
@@ -32,6 +32,7 @@ from tests.fixtures.models.tiny_bert import (
     texts,
     write_rows,
 )
+from tests.fixtures.sources import read_as
 
 TEXTS = texts(24)
 CLASSES = Task.TEXT_CLASSIFICATION
@@ -45,9 +46,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import AutoModelForSequenceClassification
 
     folder = tmp_path_factory.mktemp("home")
-    source, _ = inspect(classifier(folder / "hf"), CLASSES, None)
-    assert source
-    export(source, folder / "exported")
+    export(read_as(TransformersSource, classifier(folder / "hf"), CLASSES), folder / "exported")
     (folder / "onnx").mkdir()
     shutil.copy(folder / "exported/model.onnx", folder / "onnx/model.onnx")
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
@@ -64,11 +63,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def read(path: Path, task: Task = CLASSES, max_tokens: int | None = None, **hints: Any) -> Source:
-    source, mistakes = inspect(path, task, max_tokens, Hints(**hints))
-    assert mistakes == []
-    assert source
-    return source
+def read(
+    path: Path, task: Task = CLASSES, max_tokens: int | None = None, **hints: Any
+) -> GraphSource:
+    return read_as(GraphSource, path, task, max_tokens, Hints(**hints))
 
 
 def mistakes_of(path: Path, task: Task = CLASSES, **hints: Any) -> list[str]:
@@ -77,7 +75,7 @@ def mistakes_of(path: Path, task: Task = CLASSES, **hints: Any) -> list[str]:
     return [str(mistake).removeprefix(f"{path}: ") for mistake in mistakes]
 
 
-def outputs(source: Source, folder: Path) -> list[dict[str, Any]]:
+def outputs(source: GraphSource, folder: Path) -> list[dict[str, Any]]:
     """What the source itself answers."""
     graph = plain(source, export(source, folder / "again"), folder / "plain.onnx")
     return [found[0] for found in answers(source, REQUESTS, graph)]
@@ -91,7 +89,9 @@ def assert_same(found: list[dict[str, Any]], right: list[dict[str, Any]]) -> Non
 def test_an_onnx_folder_answers_as_the_model_it_was_made_from(home: Path, tmp_path: Path) -> None:
     source = read(home / "onnx")
     assert (source.kind, source.labels, source.max_tokens, source.heads) == (ONNX, LABELS, 32, 4)
-    right = [found[0] for found in answers(read(home / "hf"), REQUESTS)]
+    right = [
+        found[0] for found in answers(read_as(TransformersSource, home / "hf", CLASSES), REQUESTS)
+    ]
     assert_same(outputs(source, tmp_path), right)
 
 
@@ -108,7 +108,9 @@ def test_a_torchscript_file_answers_as_the_model_it_was_made_from(
         TORCHSCRIPT,
         ("input_ids", "attention_mask", "token_type_ids"),
     )
-    right = [found[0] for found in answers(read(home / "hf"), REQUESTS)]
+    right = [
+        found[0] for found in answers(read_as(TransformersSource, home / "hf", CLASSES), REQUESTS)
+    ]
     assert_same(outputs(source, tmp_path), right)
     graph = plain(source, export(source, tmp_path / "twice"), tmp_path / "graph.onnx")
     assert [node.name for node in onnx.load(graph).graph.input] == list(source.inputs)
@@ -151,14 +153,13 @@ def test_what_is_quantized_already_ships_as_it_was(home: Path, tmp_path: Path) -
 
 
 def test_sentence_vectors_of_an_onnx_folder_are_pooled_as_its_modules_say(tmp_path: Path) -> None:
-    source, _ = inspect(encoder(tmp_path / "hf"), Task.FEATURE_EXTRACTION, None)
-    assert source
+    source = read_as(TransformersSource, encoder(tmp_path / "hf"), Task.FEATURE_EXTRACTION)
     export(source, tmp_path / "exported")
     folder = shutil.copytree(tmp_path / "hf", tmp_path / "onnx")
     (folder / "model.safetensors").unlink()
     shutil.copy(tmp_path / "exported/model.onnx", folder / "model.onnx")
     found = read(folder, Task.FEATURE_EXTRACTION)
-    assert (found.kind, found.pooling, found.normalize) == (ONNX, "mean", True)
+    assert (found.kind, found.pooling) == (ONNX, Pooling(modes="mean", normalize=True))
     graph = plain(found, export(found, tmp_path / "again"), tmp_path / "plain.onnx")
     one, other = (
         np.array([o[0]["embedding"] for o in answers(s, REQUESTS, graph)]) for s in (found, source)

@@ -15,13 +15,14 @@ from build.errors import SourceError
 from build.families.reference import answers
 from build.sources.huggingface.weights import unpickled
 from build.sources.readers import inspect
-from build.sources.source import Source
+from build.sources.source import TransformersSource
 from contracts.manifest import verify
 from contracts.models_toml import read_models_toml
 from contracts.prediction import PredictRequest
 from contracts.specs import Hints
 from contracts.tasks import Task
 from tests.fixtures.models.tiny_bert import CPU, classifier, deployment, encoder, texts, write_rows
+from tests.fixtures.sources import read_as
 
 CLASSES = Task.TEXT_CLASSIFICATION
 ALLOWED = Hints(pickle=True)
@@ -45,11 +46,8 @@ def folder(safe: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def read(folder: Path) -> Source:
-    source, mistakes = inspect(folder, CLASSES, None, ALLOWED)
-    assert list(map(str, mistakes)) == []
-    assert source
-    return source
+def read(folder: Path) -> TransformersSource:
+    return read_as(TransformersSource, folder, CLASSES, None, ALLOWED)
 
 
 @functools.cache
@@ -96,8 +94,7 @@ def test_pickled_weights_are_built_from_and_answer_like_the_safe_ones(
         assert verify(tmp_path / "out/tiny" / tier).source_digest == read(folder).digest
     assert sorted(path.name for path in folder.glob("*.safetensors")) == []
     kept = unpickled(read(folder), tmp_path / "kept")
-    original, _ = inspect(safe, CLASSES, None)
-    assert original
+    original = read_as(TransformersSource, safe, CLASSES)
     assert answers(kept, [REQUEST]) == answers(original, [REQUEST])
 
 
@@ -113,8 +110,7 @@ def test_shards_are_read_too(safe: Path, folder: Path, tmp_path: Path) -> None:
     index = {"metadata": {}, "weight_map": where}
     (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index), "utf-8")
     kept = unpickled(read(folder), tmp_path / "kept")
-    original, _ = inspect(safe, CLASSES, None)
-    assert original
+    original = read_as(TransformersSource, safe, CLASSES)
     assert answers(kept, [REQUEST]) == answers(original, [REQUEST])
 
 
@@ -217,9 +213,7 @@ def test_tied_weights_and_layers_over_the_vector_are_saved_apart(tmp_path: Path)
     (folder / "model.safetensors").unlink()
     (folder / "2_Dense").mkdir()
     torch.save({"linear.weight": torch.ones(3, 32)}, folder / "2_Dense/pytorch_model.bin")
-    source, mistakes = inspect(folder, Task.FEATURE_EXTRACTION, None, ALLOWED)
-    assert list(map(str, mistakes)) == []
-    assert source
+    source = read_as(TransformersSource, folder, Task.FEATURE_EXTRACTION, None, ALLOWED)
     kept = unpickled(source, tmp_path / "kept")
     found = load_file(kept.folder / "model.safetensors")
     assert torch.equal(found["tied.weight"], table)
@@ -244,8 +238,7 @@ def test_a_pickle_in_a_layer_alone_is_a_pickle(tmp_path: Path) -> None:
     assert str(mistakes[0]).startswith(
         f"{folder}: 2_Dense: no model.safetensors; its weights are a"
     )
-    source, _ = inspect(folder, Task.FEATURE_EXTRACTION, None, ALLOWED)
-    assert source
+    source = read_as(TransformersSource, folder, Task.FEATURE_EXTRACTION, None, ALLOWED)
     assert source.pickled
     kept = unpickled(source, tmp_path / "kept")
     weights = [load_file(f / "model.safetensors") for f in (folder, kept.folder)]

@@ -12,11 +12,12 @@ import build
 from build.errors import SourceError
 from build.evaluation.rows import read_rows
 from build.sources.readers import inspect
-from build.sources.source import digest_of
+from build.sources.source import Pooling, TransformersSource, digest_of
 from build.workspace.memory import short_of
 from contracts.specs import CpuSpec, ModelSpec
 from contracts.tasks import Task
 from tests.fixtures.models.tiny_bert import LABELS, classifier, deployment, encoder, write_rows
+from tests.fixtures.sources import read_as
 
 Spoil = Callable[[Path], object]
 
@@ -198,21 +199,12 @@ def test_a_layer_that_is_not_known_is_named(sources: dict[Task, Path], tmp_path:
 
 
 def test_a_usable_source_is_read_whole(sources: dict[Task, Path]) -> None:
-    source, mistakes = inspect(sources[Task.TEXT_CLASSIFICATION], Task.TEXT_CLASSIFICATION, None)
-    assert list(map(str, mistakes)) == []
-    assert source is not None
-    assert (source.labels, source.max_tokens, source.model_type, source.heads, source.hidden) == (
-        LABELS,
-        32,
-        "bert",
-        4,
-        32,
-    )
-    vectors, _ = inspect(sources[Task.FEATURE_EXTRACTION], Task.FEATURE_EXTRACTION, 16)
-    assert vectors is not None
-    assert (vectors.pooling, vectors.normalize, vectors.labels, vectors.max_tokens) == (
-        "mean",
-        True,
+    classes, embed = Task.TEXT_CLASSIFICATION, Task.FEATURE_EXTRACTION
+    source = read_as(TransformersSource, sources[classes], classes)
+    assert (source.labels, source.max_tokens, source.heads, source.hidden) == (LABELS, 32, 4, 32)
+    vectors = read_as(TransformersSource, sources[embed], embed, 16)
+    assert (vectors.pooling, vectors.labels, vectors.max_tokens) == (
+        Pooling(modes="mean", normalize=True),
         (),
         16,
     )

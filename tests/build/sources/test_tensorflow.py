@@ -14,7 +14,7 @@ from build.errors import ExportFailed, SourceError
 from build.export.to_onnx import export
 from build.sources.formats import SAVED_MODEL, TFLITE
 from build.sources.readers import inspect
-from build.sources.source import Unusable
+from build.sources.source import GraphSource, Unusable
 from build.sources.tensorflow import environment, savedmodel, tflite
 from build.sources.tensorflow.signature import Signature, Tensor
 from contracts.specs import Hints
@@ -30,6 +30,7 @@ from tests.fixtures.models.tiny_saved import (
     lite,
     saved_model,
 )
+from tests.fixtures.sources import read_as
 
 TEXTS = texts(40)
 CLASSES = Task.TEXT_CLASSIFICATION
@@ -105,16 +106,14 @@ def test_a_fixed_length_comes_from_the_file_and_its_padding_from_the_tokenizer(
     padded = Tokenizer.from_file(str(tokenizer))
     padded.enable_padding(direction="left", pad_id=3, pad_token="[SEP]")
     padded.save(str(tokenizer))
-    source, mistakes = inspect(
-        saved_model(tmp_path / "model"), CLASSES, None, Hints(tokenizer=tokenizer, labels=LABELS)
-    )
-    assert mistakes == []
-    assert source
+    hints = Hints(tokenizer=tokenizer, labels=LABELS)
+    source = read_as(GraphSource, saved_model(tmp_path / "model"), CLASSES, None, hints)
     assert (source.kind, source.inputs, source.max_tokens) == (SAVED_MODEL, ("input_ids",), 16)
-    assert (source.end, source.batches, source.pad_token_id) == ("softmax", True, 3)
+    assert (source.removable_activation, source.pad_token_id) == ("softmax", 3)
+    assert source.batches
     assert source.details == {"length": 16, "pad_left": True}
     assert source.tools == {"tensorflow": "2.21.0", "tf2onnx": "1.17.0"}
-    assert mistakes_of(source.folder, limit=17, tokenizer=tokenizer, labels=LABELS) == [
+    assert mistakes_of(source.path, limit=17, tokenizer=tokenizer, labels=LABELS) == [
         "reads 16 tokens, but max_tokens asks for 17; lower it"
     ]
 
@@ -254,7 +253,6 @@ def test_an_environment_that_fails_is_told_in_one_line(
     (installed / "bin/python").write_text("#!/bin/sh\necho chatter >&2\necho the end >&2\nexit 3\n")
     (installed / "bin/python").chmod(0o755)
     hints = Hints(tokenizer=tokenizer, labels=LABELS)
-    source, _ = inspect(saved_model(tmp_path / "model"), CLASSES, None, hints)
-    assert source
+    source = read_as(GraphSource, saved_model(tmp_path / "model"), CLASSES, None, hints)
     with pytest.raises(ExportFailed, match=r"model cannot be converted \(the end\); save it with"):
         export(source, tmp_path / "exported")

@@ -15,8 +15,7 @@ import build
 from build.errors import ExportFailed, SourceError
 from build.export.fuse import plain
 from build.export.to_onnx import export
-from build.sources.readers import inspect
-from build.sources.source import Source
+from build.sources.source import GraphSource
 from build.sources.tensorflow import environment, tflite
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
@@ -26,6 +25,7 @@ from functions.inference.engine import Engine
 from tests.fixtures.models import tiny_bert
 from tests.fixtures.models.tiny_bert import LABELS, deployment, texts, write_rows
 from tests.fixtures.models.tiny_saved import lite
+from tests.fixtures.sources import read_as
 
 TEXTS = texts(40)
 REQUESTS = [PredictRequest(inputs=(text,)) for text in TEXTS]
@@ -113,14 +113,8 @@ def test_what_is_built_answers_as_tensorflow_does(
 
 @pytest.mark.converters
 def test_operators_that_onnx_lacks_are_named(home: Path, tmp_path: Path) -> None:
-    source, mistakes = inspect(
-        home / "mean.tflite",
-        CLASSES,
-        None,
-        Hints(tokenizer=home / "tokenizer.json", labels=("no", "yes")),
-    )
-    assert mistakes == []
-    assert isinstance(source, Source)
+    hints = Hints(tokenizer=home / "tokenizer.json", labels=("no", "yes"))
+    read_as(GraphSource, home / "mean.tflite", CLASSES, None, hints)
     broken = lite(tmp_path / "model.tflite", operator=129)
     signature = tflite.read_signature(broken)
     with pytest.raises(ExportFailed, match="cannot be converted"):
@@ -137,8 +131,6 @@ def test_a_tokenizer_of_more_tokens_than_the_embedding_has_rows_is_refused(
     longer.save(str(tmp_path / "longer.json"))
     labels = ("no", "yes") if name == "mean.tflite" else LABELS
     hints = Hints(tokenizer=tmp_path / "longer.json", labels=labels)
-    source, mistakes = inspect(home / name, CLASSES, 16, hints)
-    assert mistakes == []
-    assert source
+    source = read_as(GraphSource, home / name, CLASSES, 16, hints)
     with pytest.raises(SourceError, match="longer.json makes ids up to 40, but the embedding has"):
         plain(source, export(source, tmp_path / "exported"), tmp_path / "plain.onnx")

@@ -180,11 +180,8 @@ def test_the_kind_and_size_of_a_source_are_said_without_reading_its_rows(tmp_pat
     source, mistakes = inspect(path, Task.WORD_VECTORS, None)
     assert mistakes == []
     assert source
-    assert (source.kind, source.hidden, source.weight_bytes) == (
-        WORD2VEC_TEXT,
-        4,
-        path.stat().st_size,
-    )
+    assert (source.kind, source.weight_bytes) == (WORD2VEC_TEXT, path.stat().st_size)
+    assert look(path).width == 4
     path.write_bytes(as_text(TINY, header=True))
     other, _ = inspect(path, Task.WORD_VECTORS, None)
     assert other
@@ -216,7 +213,7 @@ def test_a_folder_stands_for_the_one_file_in_it(tmp_path: Path) -> None:
     (tmp_path / "a.bin").write_bytes(as_binary(TINY))
     source, _ = inspect(tmp_path, Task.WORD_VECTORS, None)
     assert source
-    assert source.file == tmp_path / "a.bin"
+    assert source.path == tmp_path / "a.bin"
     (tmp_path / "b.vec").write_bytes(as_text(TINY))
     _, (problem,) = inspect(tmp_path, Task.WORD_VECTORS, None)
     assert problem.code == Code.FORMAT_AMBIGUOUS

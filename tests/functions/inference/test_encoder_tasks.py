@@ -11,16 +11,18 @@ from typing import Any
 
 import pytest
 
-from build.families import encoders
 from build.families.reference import answers
+from build.families.registry import family_of
 from build.plan import plan
 from build.proof.candidate import seal
 from build.recipes.recipe import FLOAT
+from build.sources.source import TransformersSource
 from contracts.errors import InvalidInput
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.engine import Engine
 from tests.fixtures.models.tiny_bert import deployment, headed, texts, write_rows
+from tests.fixtures.sources import read_as
 
 TEXTS = texts(12)
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
@@ -37,9 +39,10 @@ def served(folder: Path, task: Task, rows: Sequence[Row]) -> Engine:
     prepared, parts = folder / "prepared", folder / "parts"
     for made in (prepared, parts):
         made.mkdir()
-    encoders.prepare(step.source, prepared, lambda text: None)
-    encoders.make(FLOAT[1], step.source, prepared, step.rows, parts)
-    original = encoders.reference(step.source, step.rows, prepared)
+    family = family_of(step.source)
+    family.prepare(step.source, prepared, lambda text: None)
+    family.make(FLOAT[1], step.source, prepared, step.rows, parts)
+    original = family.original(step.source, step.rows, prepared, lambda text: None)
     seal(folder / "artefact", step, FLOAT[1], parts, original)
     engine = Engine.load(folder / "artefact")
     assert_same([engine.predict(row.request).outputs for row in step.rows], original)
@@ -234,15 +237,13 @@ def test_a_head_that_does_not_belong_to_the_task_is_refused(tmp_path: Path) -> N
 
 def test_a_tokenizer_that_is_not_the_one_described_is_found(tmp_path: Path) -> None:
     from build.errors import SourceError
-    from build.sources.readers import inspect
 
     folder = headed(tmp_path / "source", "BertForSequenceClassification", labels=("a", "b"))
     path = folder / "tokenizer.json"
     document = json.loads(path.read_text("utf-8"))
     document["normalizer"]["lowercase"] = False
     path.write_text(json.dumps(document), "utf-8")
-    source, _ = inspect(folder, Task.TEXT_CLASSIFICATION, None)
-    assert source
+    source = read_as(TransformersSource, folder, Task.TEXT_CLASSIFICATION)
     request = PredictRequest(inputs=("A Great FILM",))
     with pytest.raises(SourceError, match="tokenizer.json makes other tokens"):
         answers(source, [request])

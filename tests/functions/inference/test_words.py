@@ -10,13 +10,14 @@ from gensim.models import KeyedVectors
 from gensim.models.fasttext import load_facebook_vectors
 
 from build.families.word_vectors import FULL, SMALLER, make, prepare
-from build.sources.readers import inspect
+from build.sources.source import TableSource
 from contracts.manifest import Manifest
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier
 from functions.inference.subwords import buckets_of
 from functions.inference.words import MAX_WORD_CHARS, WordVectors
 from tests.fixtures.models.word_files import TINY, as_fasttext, as_text, trained
+from tests.fixtures.sources import read_as
 
 NEAR = 1e-5
 MANIFEST = Manifest(
@@ -32,8 +33,7 @@ MANIFEST = Manifest(
 
 def served(path: Path, folder: Path, recipe: Any = FULL) -> WordVectors:
     """What a build makes of a file, opened as it is served."""
-    source, problems = inspect(path, Task.WORD_VECTORS, None)
-    assert source, problems
+    source = read_as(TableSource, path, Task.WORD_VECTORS)
     prepared, parts = folder / "prepared", folder / "parts"
     for made in (prepared, parts):
         made.mkdir(parents=True)
