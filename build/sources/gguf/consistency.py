@@ -1,4 +1,4 @@
-"""Whether the keys of a GGUF file fit its tensors and its words, told before anything is made of their size."""
+"""Consistency of a GGUF file's keys with its tensors and tokens, checked before anything is made of their size."""
 
 import math
 from collections.abc import Iterator
@@ -9,9 +9,8 @@ from build.sources.huggingface.folder import NO_LIMIT
 from contracts.problems import Code, Problem
 
 AGAIN = "convert it again with llama.cpp"
-WORDS = "tokenizer.ggml.tokens"
-# Keys that a model's own numbers have, and how many these are at least.
-NUMBERS = {
+# Whole-number hyperparameters and the least value of each; all but the required ones may be left out.
+MIN_VALUES = {
     "context_length": 0,
     "block_count": 1,
     "embedding_length": 1,
@@ -22,158 +21,162 @@ NUMBERS = {
     "rope.dimension_count": 1,
     "vocab_size": 1,
 }
-NEEDED = ("block_count", "embedding_length", "feed_forward_length", "attention.head_count")
-FRACTIONS = ("rope.freq_base", "attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon")
-TOKENS = ("bos", "eos", "eot", "eom", "unknown", "padding")
+REQUIRED = ("block_count", "embedding_length", "feed_forward_length", "attention.head_count")
+POSITIVE = ("rope.freq_base", "attention.layer_norm_rms_epsilon", "attention.layer_norm_epsilon")
+SPECIAL_TOKENS = ("bos", "eos", "eot", "eom", "unknown", "padding")
 
 
-def unfit(header: Header) -> list[Problem]:
-    """Everything that does not fit together, as far as can be told."""
-    found = list(_wrong_numbers(header))
-    if not found:
-        found = [*_wrong_sizes(header), *_wrong_context(header)]
-    found += _wrong_words(header)
-    return [Problem(code=Code.FILE_DAMAGED, message=message) for message in found]
+def consistency_problems(header: Header) -> list[Problem]:
+    """Return a problem for each key that contradicts the tensors, the tokens or another key."""
+    messages = list(_value_problems(header))
+    if not messages:  # sizes are compared only if every one of them is a number
+        messages = [*_size_problems(header), *_position_problems(header)]
+    messages += _vocabulary_problems(header)
+    return [Problem(code=Code.FILE_DAMAGED, message=message) for message in messages]
 
 
-def _wrong_numbers(header: Header) -> Iterator[str]:
-    for key, least in NUMBERS.items():
-        value = header.of_model(key)
-        if value is None and key not in NEEDED:
+def _value_problems(header: Header) -> Iterator[str]:
+    for key, minimum in MIN_VALUES.items():
+        value = header.hyperparameter(key)
+        if value is None and key not in REQUIRED:
             continue
-        if not _is_whole(value) or value < least:
+        if not _is_integer(value) or value < minimum:
             yield (
-                f"has {_shown(value)} as {header.architecture}.{key}, where a whole number of at least {least} has to "
-                f"be; {AGAIN}"
+                f"has {_shown(value)} as {header.architecture}.{key}, which has to be a whole number of at least "
+                f"{minimum}; {AGAIN}"
             )
-    for key in FRACTIONS:
-        value = header.of_model(key, 1)
+    for key in POSITIVE:
+        value = header.hyperparameter(key, 1)
         if not isinstance(value, int | float) or not math.isfinite(value) or value <= 0:
             yield (
-                f"has {_shown(value)} as {header.architecture}.{key}, where a number above 0 has to be; {AGAIN}"
+                f"has {_shown(value)} as {header.architecture}.{key}, which has to be a number above 0; {AGAIN}"
             )
 
 
-def _wrong_sizes(header: Header) -> Iterator[str]:
-    """Where a key says another size than a tensor has."""
+def _size_problems(header: Header) -> Iterator[str]:
     embedding, rows = (*header.shapes.get("token_embd.weight", ()), 0, 0)[:2]
     blocks = {name.split(".")[1] for name in header.shapes if name.startswith("blk.")}
-    known = [("block_count", len(blocks)), ("embedding_length", embedding), ("vocab_size", rows)]
-    known += [
+    sizes = [("block_count", len(blocks)), ("embedding_length", embedding), ("vocab_size", rows)]
+    sizes += [
         ("feed_forward_length", shape[-1])
         for name, shape in header.shapes.items()
         if name.endswith(".ffn_up.weight")
     ]
-    for key, size in dict.fromkeys(known):
-        if header.of_model(key, size) != size:
-            said = f"{header.architecture}.{key} says {header.of_model(key)}"
-            yield f"{said}, but by its tensors it is {size}; {AGAIN}"
+    for key, size in dict.fromkeys(sizes):
+        if (value := header.hyperparameter(key, size)) != size:
+            yield f"{header.architecture}.{key} is {value}, but its tensors have {size}; {AGAIN}"
     if blocks != {str(number) for number in range(len(blocks))}:
-        yield f"lacks some of its blocks: it has {len(blocks)}, not numbered from 0 up; {AGAIN}"
-    yield from _wrong_heads(header, embedding)
+        yield f"has {len(blocks)} blocks, which are not numbered from 0 up; {AGAIN}"
+    yield from _head_problems(header, embedding)
 
 
-def _wrong_heads(header: Header, embedding: int) -> Iterator[str]:
-    heads = header.of_model("attention.head_count")
-    keys = header.of_model("attention.head_count_kv", heads)
+def _head_problems(header: Header, embedding: int) -> Iterator[str]:
+    heads = header.hyperparameter("attention.head_count")
+    key_heads = header.hyperparameter("attention.head_count_kv", heads)
     queries = {s[-1] for n, s in header.shapes.items() if n.endswith(".attn_q.weight")}
     width = max(queries, default=embedding)
     size = width // heads
-    if width % heads or heads % keys:
+    if width % heads or heads % key_heads:
         yield (
-            f"has {heads} heads and {keys} of keys for queries of {width} numbers, which they do not divide; {AGAIN}"
+            f"has {heads} heads and {key_heads} key heads, which do not divide queries of {width} numbers; {AGAIN}"
         )
         return
     for key in ("attention.key_length", "rope.dimension_count"):
-        if header.of_model(key, size) != size:
-            said = f"{header.architecture}.{key} says {header.of_model(key)}"
-            yield f"{said}, but {heads} heads of {width} numbers have {size} each; {AGAIN}"
+        if (value := header.hyperparameter(key, size)) != size:
+            name = f"{header.architecture}.{key}"
+            yield f"{name} is {value}, but {heads} heads of {width} numbers have {size} each; {AGAIN}"
     for name, shape in header.shapes.items():
-        if name.endswith((".attn_k.weight", ".attn_v.weight")) and shape[-1] != keys * size:
-            yield f"{name} makes {shape[-1]} numbers, but {keys} heads have {keys * size}; {AGAIN}"
+        if name.endswith((".attn_k.weight", ".attn_v.weight")) and shape[-1] != key_heads * size:
+            need = f"{key_heads} key heads need {key_heads * size}"
+            yield f"{name} has {shape[-1]} rows, but {need}; {AGAIN}"
             return
 
 
-def _wrong_context(header: Header) -> Iterator[str]:
-    """Where positions have vectors of their own, there are as many as the file says."""
-    context = header.of_model("context_length", 0)
+def _position_problems(header: Header) -> Iterator[str]:
+    """Yield a problem if learned positions, as GPT-2 has them, are fewer than the context."""
+    context = header.hyperparameter("context_length", 0)
     rows = header.shapes.get("position_embd.weight", (context,))[-1]
     if context > rows:
-        yield f"says that it reads {context} tokens, but has {rows} positions; {AGAIN}"
+        yield f"reads {context} tokens by its context_length, but has {rows} positions; {AGAIN}"
 
 
-def limit_of(header: Header, asked: int | None) -> tuple[int, list[Problem]]:
-    """How many tokens are read, and what is wrong with that number."""
-    context = header.of_model("context_length", 0)
-    if not _is_whole(context):
-        return 0, []  # which is told with the others
+def token_limit(header: Header, max_tokens: int | None) -> tuple[int, list[Problem]]:
+    """Return the number of tokens that the model is to read, or 0 and the problem with it."""
+    context = header.hyperparameter("context_length", 0)
+    if not _is_integer(context):
+        return 0, []  # one of the value problems
     if not context:
-        message = f"says nowhere how many tokens it reads; {AGAIN}"
+        message = f"has no context_length, the number of tokens that it reads; {AGAIN}"
         return 0, [Problem(code=Code.LENGTH_MISSING, message=message)]
-    if asked and asked > context > 0:
-        message = f"reads {context} tokens at most, but max_tokens asks for {asked}; lower it"
+    if max_tokens and max_tokens > context > 0:
+        message = f"reads {context} tokens at most, but max_tokens is {max_tokens}; lower it"
         return 0, [Problem(code=Code.LENGTH_INVALID, message=message)]
-    if not asked and context > NO_LIMIT:
+    if not max_tokens and context > NO_LIMIT:
         message = (
-            f"says that it reads {context} tokens, more than the {NO_LIMIT} that are taken at their word; "
+            f"has {context} as its context_length, more than the {NO_LIMIT} tokens that a file is trusted with; "
             "give max_tokens in its tier's table"
         )
         return 0, [Problem(code=Code.LENGTH_MISSING, message=message)]
-    return asked or context, []
+    return max_tokens or context, []
 
 
-def _wrong_words(header: Header) -> Iterator[str]:
-    words = header.keys.get(WORDS)
+def _vocabulary_problems(header: Header) -> Iterator[str]:
+    tokens = header.keys.get("tokenizer.ggml.tokens")
     rows = header.shapes.get("token_embd.weight", (0, 0))[-1]
-    if not isinstance(words, list) or not words or not rows:
+    if not isinstance(tokens, list) or not tokens or not rows:
         yield f"has no tokens or no embedding of them; {AGAIN}"
-    elif not all(isinstance(word, str) for word in words):
-        yield f"has tokens that are no texts; {AGAIN}"
-    elif len(words) > rows:
-        yield f"has {len(words)} tokens, but the embedding has {rows} rows; convert it again"
-    elif len(set(words)) < len(words):
-        yield f"names a token twice; {AGAIN}"
+    elif not all(isinstance(token, str) for token in tokens):
+        yield f"has tokens that are not text; {AGAIN}"
+    elif len(tokens) > rows:
+        yield f"has {len(tokens)} tokens, but the embedding has {rows} rows; convert it again"
+    elif len(set(tokens)) < len(tokens):
+        yield f"has a token twice; {AGAIN}"
     else:
-        yield from _wrong_tokens(header, words)
+        yield from _token_problems(header, tokens)
 
 
-def _wrong_tokens(header: Header, words: list[str]) -> Iterator[str]:
-    """What is said of the words by their numbers, or in their order."""
-    for name in TOKENS:
-        token = header.keys.get(f"tokenizer.ggml.{name}_token_id")
-        if token is not None and not (_is_whole(token) and 0 <= token < len(words)):
-            yield f"has {_shown(token)} as its {name} token, of {len(words)} from 0 up; {AGAIN}"
-    bytewise = header.keys.get("tokenizer.ggml.model") == "gpt2"
-    for key, kinds, needed in (
-        ("token_type", int, not bytewise),
-        ("scores", int | float, not bytewise),
-    ):
+def _token_problems(header: Header, tokens: list[str]) -> Iterator[str]:
+    for name in SPECIAL_TOKENS:
+        place = header.keys.get(f"tokenizer.ggml.{name}_token_id")
+        if place is not None and not (_is_integer(place) and 0 <= place < len(tokens)):
+            yield f"has {_shown(place)} as its {name} token, of {len(tokens)} from 0 up; {AGAIN}"
+        if place is None and adds_token(header, name):
+            yield f"adds a {name} token to each text, but does not say which one that is; {AGAIN}"
+    byte_level = header.keys.get("tokenizer.ggml.model") == "gpt2"
+    for key, kinds in (("token_type", int), ("scores", int | float)):
         values = header.keys.get(f"tokenizer.ggml.{key}")
-        if values is None and not needed:
+        if values is None and byte_level:  # which needs neither
             continue
         if (
             not isinstance(values, list)
-            or len(values) != len(words)
+            or len(values) != len(tokens)
             or not all(isinstance(value, kinds) for value in values)
         ):
-            yield f"has no number for each of its {len(words)} tokens as {key}; {AGAIN}"
-    if bytewise:
-        yield from _wrong_merges(header.keys.get("tokenizer.ggml.merges"), set(words))
+            yield f"has no list of {len(tokens)} numbers, one for each token, as {key}; {AGAIN}"
+    if byte_level:
+        yield from _merge_problems(header.keys.get("tokenizer.ggml.merges"), set(tokens))
 
 
-def _wrong_merges(merges: Any, words: set[str]) -> Iterator[str]:
-    """Two tokens with a space between, which make a third."""
+def adds_token(header: Header, name: str) -> bool:
+    """Return whether the tokenizer adds that token to each text; llama.cpp's default is "bos" for SentencePiece."""
+    default = name == "bos" and header.keys.get("tokenizer.ggml.model") == "llama"
+    return bool(header.keys.get(f"tokenizer.ggml.add_{name}_token", default))
+
+
+def _merge_problems(merges: Any, tokens: set[str]) -> Iterator[str]:
+    """Yield a problem unless each merge is two tokens with a space between, which together make a third."""
     if not isinstance(merges, list):
-        yield f"has no merges, which tell how its tokens are made; {AGAIN}"
+        yield f"has no merges, by which BPE makes its tokens; {AGAIN}"
         return
     for merge in merges:
-        parts = merge.split(" ", 1) if isinstance(merge, str) else []
-        if len(parts) != 2 or not {*parts, "".join(parts)} <= words:
-            yield f"merges {_shown(merge)}, which are not two of its tokens that make one; {AGAIN}"
+        pair = merge.split(" ", 1) if isinstance(merge, str) else []
+        if len(pair) != 2 or not {*pair, "".join(pair)} <= tokens:
+            yield f"has the merge {_shown(merge)}, which does not make a token of two others; {AGAIN}"
             return
 
 
-def _is_whole(value: Any) -> bool:
+def _is_integer(value: Any) -> bool:
+    # A GGUF boolean is read as Python's, which is an int too.
     return isinstance(value, int) and not isinstance(value, bool)
 
 

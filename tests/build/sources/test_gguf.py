@@ -10,7 +10,7 @@ from tokenizers import Tokenizer
 
 import build
 from build.sources.gguf.header import read_header
-from build.sources.gguf.source import ARCHITECTURES, CUTS, tokenizer_of, unpack
+from build.sources.gguf.source import ARCHITECTURES, PRE_TOKENIZERS, tokenizer_of, unpack
 from build.sources.source import GgufSource
 from build.step import toolchain
 from contracts.manifest import verify
@@ -126,7 +126,7 @@ def test_a_text_is_cut_as_the_file_says(
     path = write_gguf(folder, tmp_path / "m.gguf", {"tokenizer.ggml.pre": cut})
     steps = tokenizer_of(read_header(path), path).pre_tokenizer
     assert [piece for piece, _ in steps.pre_tokenize_str("ab 1234's\n")] == pieces
-    assert cut in CUTS
+    assert cut in PRE_TOKENIZERS
 
 
 def test_a_file_is_built_and_writes_as_transformers_does(file: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""GGUF files that are refused: damaged, or with keys that do not fit what is in them."""
+"""GGUF files that are refused: damaged, or with keys that contradict what is in them."""
 
 import struct
 from collections.abc import Callable
@@ -25,17 +25,29 @@ def file(folder: Path) -> Path:
     return write_gguf(folder, folder.parent / "tiny.gguf")
 
 
-Spoil = Callable[[bytes], bytes]
+Damage = Callable[[bytes], bytes]
 
 
-def number(at: int, form: str, value: Any) -> Spoil:
-    """Another number at that place."""
+def number(at: int, form: str, value: Any) -> Damage:
+    """Return what writes another number at that place."""
     packed = struct.pack(f"<{form}", value)
     return lambda data: data[:at] + packed + data[at + len(packed) :]
 
 
+def with_value(kind: int, value: bytes, count: int = 1) -> Damage:
+    """Return what makes a header of one key, `count` times, with a value of that type; no tensors follow."""
+    key = struct.pack("<Q1sI", 1, b"k", kind) + value
+    return lambda _: b"GGUF" + struct.pack("<IQQ", 3, 0, count) + key * count
+
+
+def with_tensor(dimensions: int, rest: bytes) -> Damage:
+    """Return what makes a header of one tensor, whose sizes, type and offset are the rest."""
+    tensor = struct.pack("<Q1sI", 1, b"t", dimensions) + rest
+    return lambda _: b"GGUF" + struct.pack("<IQQ", 3, 1, 0) + tensor + bytes(64)
+
+
 @pytest.mark.parametrize(
-    ("spoil", "mistake"),
+    ("damage", "problem"),
     [
         (lambda data: b"", "does not begin with GGUF"),
         (lambda data: b"GGML" + data[4:], "does not begin with GGUF"),
@@ -47,110 +59,141 @@ def number(at: int, form: str, value: Any) -> Spoil:
         (number(8, "Q", 1 << 60), "has no readable header"),
         (number(16, "Q", 1 << 60), "has no readable header"),
         (number(24, "Q", 1 << 60), "has no readable header"),
+        (with_value(4, b""), "has no readable header (1 elements in 0 bytes)"),
+        (with_value(77, bytes(8)), "has no readable header (a value of type 77)"),
+        (with_value(9, struct.pack("<IQ", 0, 1 << 60)), "(1152921504606846976 elements in "),
+        (with_value(9, struct.pack("<IQ", 8, 1 << 60)), "(1152921504606846976 elements in "),
+        (
+            with_value(9, struct.pack("<IQ", 9, 1) * 5000),
+            "has no readable header (a value of type 9)",
+        ),
+        (with_value(4, bytes(4), count=2), "has no readable header (a key stands in it twice)"),
+        (with_tensor(1 << 31, b""), "has no readable header (tensor 't' of 2147483648 dimensions)"),
+        (with_tensor(0, b""), "has no readable header (tensor 't' of 0 dimensions)"),
+        (with_tensor(1, struct.pack("<QIQ", 4, 0, 1 << 40)), "it is cut short, copy it again"),
+        (with_tensor(2, struct.pack("<2QIQ", 1 << 33, 1 << 33, 0, 0)), "it is cut short, copy it"),
+        (with_tensor(1, struct.pack("<QIQ", 4, 99, 0)), "t is of type 99, which is not known"),
+        (with_tensor(1, struct.pack("<QIQ", 5, 8, 0)), "(rows of 5 in t, in blocks of 32)"),
     ],
     ids=["empty", "other", "cut in counts", "cut in keys", "cut in weights"]
-    + ["old", "big-endian", "tensors", "keys", "text"],
+    + ["old", "big-endian", "tensors", "keys", "text"]
+    + ["value cut", "value type", "long array", "long array of texts", "nested arrays"]
+    + ["key twice", "many dimensions", "no dimensions", "offset", "size beyond 64 bits"]
+    + ["tensor type", "rows in parts of blocks"],
 )
-def test_a_damaged_file_is_refused(file: Path, tmp_path: Path, spoil: Spoil, mistake: str) -> None:
+def test_a_damaged_file_is_refused(
+    file: Path, tmp_path: Path, damage: Damage, problem: str
+) -> None:
     path = tmp_path / "m.gguf"
-    path.write_bytes(spoil(file.read_bytes()))
+    path.write_bytes(damage(file.read_bytes()))
     source, (found,) = inspected(path)
     assert source is None
-    assert mistake in found
+    assert problem in found
 
 
 @pytest.mark.parametrize(
-    ("changes", "mistake"),
+    ("changes", "problem"),
     [
         ({"general.architecture": "mamba"}, "its architecture is mamba; llama, "),
-        ({"llama.context_length": None}, "says nowhere how many tokens it reads"),
-        ({"llama.rope.scaling.type": "yarn"}, "stretches its positions"),
+        (
+            {"llama.context_length": None},
+            "has no context_length, the number of tokens that it reads",
+        ),
+        ({"llama.rope.scaling.type": "yarn"}, "scales its rotary positions"),
         ({"tokenizer.ggml.model": "t5"}, "its tokenizer is t5; gpt2 and llama are known"),
-        ({"tokenizer.ggml.pre": "tekken"}, "its tokenizer cuts texts as tekken does; known are "),
+        ({"tokenizer.ggml.pre": "tekken"}, "its pre-tokenizer is tekken; known are "),
         ({"tokenizer.ggml.tokens": None}, "has no tokens or no embedding of them"),
-        ({"tokenizer.ggml.tokens": ["a", "a"]}, "names a token twice"),
+        ({"tokenizer.ggml.tokens": ["a", "a"]}, "has a token twice"),
         ({"tokenizer.ggml.tokens": [*map(str, range(999))]}, "999 tokens, but the embedding has "),
-        ({"tokenizer.ggml.tokens": [1, 2, 3]}, "has tokens that are no texts"),
+        ({"tokenizer.ggml.tokens": [1, 2, 3]}, "has tokens that are not text"),
         ({"split.count": 3}, "is one part of several"),
         (
             {"llama.context_length": "x"},
-            "has 'x' as llama.context_length, where a whole number of at least 0 has",
+            "has 'x' as llama.context_length, which has to be a whole number of at least 0",
         ),
         (
             {"llama.context_length": 100_000_000},
-            "says that it reads 100000000 tokens, more than the 1000000 that",
+            "has 100000000 as its context_length, more than the 1000000 tokens that",
         ),
         (
             {"llama.block_count": 4_000_000_000},
-            "llama.block_count says 4000000000, but by its tensors it is 2",
+            "llama.block_count is 4000000000, but its tensors have 2",
         ),
-        ({"llama.block_count": 1}, "llama.block_count says 1, but by its tensors it is 2"),
+        ({"llama.block_count": 1}, "llama.block_count is 1, but its tensors have 2"),
         (
             {"llama.embedding_length": 128},
-            "llama.embedding_length says 128, but by its tensors it is 64",
+            "llama.embedding_length is 128, but its tensors have 64",
         ),
         (
             {"llama.embedding_length": None},
-            "has nothing as llama.embedding_length, where a whole number of at",
+            "has nothing as llama.embedding_length, which has to be a whole number of at least 1",
         ),
         (
             {"llama.feed_forward_length": 4_000_000_000},
-            "llama.feed_forward_length says 4000000000, but by its",
+            "llama.feed_forward_length is 4000000000, but its tensors have 96",
         ),
-        ({"llama.vocab_size": 7}, "llama.vocab_size says 7, but by its tensors it is "),
+        ({"llama.vocab_size": 7}, "llama.vocab_size is 7, but its tensors have "),
         (
             {"llama.attention.head_count": 0},
-            "has 0 as llama.attention.head_count, where a whole number of at least 1",
+            "has 0 as llama.attention.head_count, which has to be a whole number of at least 1",
         ),
         (
             {"llama.attention.head_count": 3},
-            "has 3 heads and 2 of keys for queries of 64 numbers, which they do not",
+            "has 3 heads and 2 key heads, which do not divide queries of 64 numbers",
         ),
         (
             {"llama.attention.head_count": 8},
-            "llama.rope.dimension_count says 16, but 8 heads of 64 numbers have 8",
+            "llama.rope.dimension_count is 16, but 8 heads of 64 numbers have 8",
         ),
         (
             {"llama.attention.head_count_kv": 4},
-            "blk.0.attn_k.weight makes 32 numbers, but 4 heads have 64",
+            "blk.0.attn_k.weight has 32 rows, but 4 key heads need 64",
         ),
         (
             {"llama.rope.freq_base": "x"},
-            "has 'x' as llama.rope.freq_base, where a number above 0 has to be",
+            "has 'x' as llama.rope.freq_base, which has to be a number above 0",
         ),
-        ({"general.alignment": 0}, "has 0 as general.alignment, where a multiple of 8 has to be"),
+        ({"general.alignment": 0}, "has 0 as general.alignment, which has to be a multiple of 8"),
         (
             {"general.alignment": "x"},
-            "has 'x' as general.alignment, where a multiple of 8 has to be",
+            "has 'x' as general.alignment, which has to be a multiple of 8",
         ),
         ({"tokenizer.ggml.bos_token_id": 4_000_000}, "has 4000000 as its bos token, of "),
         ({"tokenizer.ggml.eos_token_id": "x"}, "has 'x' as its eos token, of "),
-        ({"tokenizer.ggml.merges": None}, "has no merges, which tell how its tokens are made"),
+        ({"tokenizer.ggml.bos_token_id": None}, "adds a bos token to each text, but does not say"),
+        ({"tokenizer.ggml.merges": None}, "has no merges, by which BPE makes its tokens"),
         (
             {"tokenizer.ggml.merges": ["never seen"]},
-            "merges 'never seen', which are not two of its tokens",
+            "has the merge 'never seen', which does not make a token of two others",
         ),
-        ({"tokenizer.ggml.merges": [1]}, "merges 1, which are not two of its tokens that make one"),
-        ({"tokenizer.ggml.token_type": [1]}, "tokens as token_type; convert it again"),
-        ({"tokenizer.ggml.model": "llama"}, "tokens as scores; convert it again"),
+        (
+            {"tokenizer.ggml.merges": [1]},
+            "has the merge 1, which does not make a token of two others",
+        ),
+        (
+            {"tokenizer.ggml.token_type": [1]},
+            "numbers, one for each token, as token_type; convert it again",
+        ),
+        (
+            {"tokenizer.ggml.model": "llama"},
+            "numbers, one for each token, as scores; convert it again",
+        ),
     ],
     ids=str,
 )
 def test_a_file_that_would_be_read_wrongly_is_refused(
-    folder: Path, tmp_path: Path, changes: dict[str, Any], mistake: str
+    folder: Path, tmp_path: Path, changes: dict[str, Any], problem: str
 ) -> None:
     path = write_gguf(folder, tmp_path / "m.gguf", changes)
-    source, mistakes = inspected(path)
+    source, problems = inspected(path)
     assert source is None
-    assert any(mistake in found for found in mistakes)
+    assert any(problem in found for found in problems)
 
 
-def test_more_tokens_than_anyone_reads_are_read_where_they_are_asked_for(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_a_context_beyond_belief_is_read_up_to_max_tokens(folder: Path, tmp_path: Path) -> None:
     path = write_gguf(folder, tmp_path / "m.gguf", {"llama.context_length": 100_000_000})
-    source, mistakes = inspect(path, Task.TEXT_GENERATION, 64)
-    assert mistakes == []
+    source, problems = inspect(path, Task.TEXT_GENERATION, 64)
+    assert problems == []
     assert source
     assert source.max_tokens == 64
 
@@ -164,6 +207,6 @@ def test_a_tensor_that_has_no_place_in_the_model_stops_the_build(
 
 
 def test_a_task_that_no_causal_model_has_is_refused(file: Path) -> None:
-    source, (mistake,) = inspected(file, Task.FILL_MASK)
+    source, (problem,) = inspected(file, Task.FILL_MASK)
     assert source is None
-    assert "fill-mask cannot be built from GGUF" in mistake
+    assert "fill-mask cannot be built from GGUF" in problem
