@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from build.sources.huggingface.tokenizer import vocabulary
-from build.sources.huggingface.weights import read_json
+from build.sources.huggingface.tokenizer import TokenizerFile
 from build.sources.source import Unusable
 from contracts.problems import Code, Problem
 from contracts.specs import Hints
@@ -126,20 +125,15 @@ def limit_of(max_tokens: int | None, length: int) -> int | None:
     return max_tokens or length or None
 
 
-def pad_id(tokenizer: Path) -> int:
+def pad_id(tokenizer: TokenizerFile) -> int:
     """The token that fills a text up: the one under `padding`, one that is called so, or 0."""
-    said = _padding(tokenizer).get("pad_id")
-    known = vocabulary(tokenizer.parent, tokenizer.name)
+    said, known = tokenizer.padding.get("pad_id"), tokenizer.vocabulary
     return int(said) if said is not None else next((known[n] for n in PADDING if n in known), 0)
 
 
-def fixed_length(tokenizer: Path, length: int) -> dict[str, Any]:
+def fixed_length(tokenizer: TokenizerFile, length: int) -> dict[str, Any]:
     """What the code that serves a graph of that length has to know; texts are filled up on the tokenizer's side."""
     if not length:
         return {}
-    left = _padding(tokenizer).get("direction") == "Left"
+    left = tokenizer.padding.get("direction") == "Left"
     return {"length": length, **({"pad_left": True} if left else {})}
-
-
-def _padding(tokenizer: Path) -> dict[str, Any]:
-    return read_json(tokenizer).get("padding") or {}

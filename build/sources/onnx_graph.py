@@ -25,7 +25,7 @@ from build.sources.bare_graph import (
     sizes,
 )
 from build.sources.formats import ONNX
-from build.sources.huggingface.config import read_settings
+from build.sources.huggingface.checkpoint import Checkpoint, read_checkpoint
 from build.sources.huggingface.folder import (
     read_details,
     read_labels,
@@ -33,7 +33,6 @@ from build.sources.huggingface.folder import (
     read_max_tokens,
 )
 from build.sources.huggingface.pooling_config import read_pooling
-from build.sources.huggingface.weights import optional_json
 from build.sources.source import PARTS, GraphSource, Pooling, Unusable, digest_of
 from build.sources.token_ids import check_ids
 from contracts.problems import Code
@@ -77,18 +76,17 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Grap
             f"its first output has {_rank(graph)} axes; to score texts it has to be logits [batch, tokens, vocabulary]",
         )
     one_text, length = sizes([_shape(node) for node in graph.input])
-    config = optional_json(folder / "config.json")
-    settings = read_settings(config)
+    checkpoint = read_checkpoint(folder, tokenizer)
     end = probabilities.removable_activation(task, probabilities.end_of(graph))
     labels = hints.labels
     if task in LABELLED and not labels:
-        labels = _labels_of(config, task)
+        labels = _labels_of(checkpoint, task)
     check_labels(task, _width(graph), labels, paired=True)
     meant = hints.inputs or tuple(names)
     if "input_ids" in meant:
-        check_ids(graph, names[meant.index("input_ids")], tokenizer)
+        check_ids(graph, names[meant.index("input_ids")], checkpoint.tokenizer)
     pooled = task is Task.FEATURE_EXTRACTION and _rank(graph) == 3
-    pooling = read_pooling(folder) if pooled else None
+    pooling = read_pooling(checkpoint) if pooled else None
     data = _data_of(graph, folder)
     return GraphSource(
         kind=ONNX,
@@ -98,16 +96,16 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Grap
         tokenizer=tokenizer,
         inputs=meant,
         weight_bytes=sum(p.stat().st_size for p in (path, *data)),
-        heads=settings.heads,
-        hidden=settings.hidden,
-        max_tokens=read_max_tokens(folder, config, limit_of(max_tokens, length)),
+        heads=checkpoint.settings.heads,
+        hidden=checkpoint.settings.hidden,
+        max_tokens=read_max_tokens(checkpoint, limit_of(max_tokens, length)),
         labels=labels,
         pooling=pooling,
-        pad_token_id=settings.pad or pad_id(tokenizer),
+        pad_token_id=checkpoint.settings.pad or pad_id(checkpoint.tokenizer),
         licence=read_licence(folder),
         details={
-            **read_details(folder, config, task, labels),
-            **fixed_length(tokenizer, length),
+            **read_details(checkpoint, task, labels),
+            **fixed_length(checkpoint.tokenizer, length),
             **probabilities.details_of(task, end, _width(graph)),
         },
         removable_activation=end,
@@ -232,13 +230,13 @@ def _data_of(graph: Any, folder: Path) -> list[Path]:
     return [folder / name for name in sorted(names)]
 
 
-def _labels_of(config: dict[str, Any], task: Task) -> tuple[str, ...]:
-    if not config.get("id2label"):
+def _labels_of(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
+    if not checkpoint.config.get("id2label"):
         raise Unusable(
             Code.LABELS_MISSING,
             "no config.json with `id2label` beside it; give `labels`, in the order of its outputs",
         )
-    return read_labels(config, LABELLED[task])
+    return read_labels(checkpoint.config, LABELLED[task])
 
 
 def _shape(value: Any) -> tuple[int, ...]:

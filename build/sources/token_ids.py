@@ -2,14 +2,13 @@
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from onnx import TensorProto, numpy_helper
 
 from build.errors import SourceError
 from build.graph.edit import every_constant, every_node, int_attribute
-from build.sources.huggingface.tokenizer import vocabulary
+from build.sources.huggingface.tokenizer import TokenizerFile, read_tokenizer
 from build.sources.source import GraphSource, TokenizedSource, Unusable
 from contracts.problems import Code
 
@@ -29,9 +28,9 @@ MADE: Mapping[str, Callable[..., Any]] = {
 }
 
 
-def check_ids(graph: Any, name: str, tokenizer: Path) -> None:
+def check_ids(graph: Any, name: str, tokenizer: TokenizerFile) -> None:
     """Raises Unusable where the tokenizer's last token has no row in a table that the graph's input is looked up in."""
-    most = max(vocabulary(tokenizer.parent, tokenizer.name).values(), default=-1)
+    most = tokenizer.max_id
     try:
         short = [rows for place, rows in _lookups(graph, {name: most}) if place >= rows]
     except (IndexError, TypeError, ValueError) as error:
@@ -52,7 +51,7 @@ def check_tokens(graph: Any, source: TokenizedSource) -> None:
     if not isinstance(source, GraphSource) or "input_ids" not in source.inputs:
         return
     try:
-        check_ids(graph, "input_ids", source.tokenizer)
+        check_ids(graph, "input_ids", read_tokenizer(source.tokenizer))
     except Unusable as error:
         raise SourceError([p.within(source.path) for p in error.problems]) from error
 

@@ -1,7 +1,9 @@
-"""Numbers in the JSON files of a model: whole where they have to be, or named with what was expected."""
+"""The JSON files of a model, and the numbers in config.json."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from build.sources.source import Unusable
@@ -29,6 +31,24 @@ class Settings:
     vocabulary: int
     positions: int
     pad: int
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a file; raise Unusable where there is none."""
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except (ValueError, OSError) as error:
+        raise Unusable(
+            Code.FILE_DAMAGED, f"{path.name} cannot be read ({error}); save the model again"
+        ) from error
+    if not isinstance(document, dict):
+        raise Unusable(Code.FILE_DAMAGED, f"{path.name} is not a JSON object; save the model again")
+    return document
+
+
+def optional_json(path: Path) -> dict[str, Any]:
+    """Return the object in a file, empty where there is no such file."""
+    return read_json(path) if path.is_file() else {}
 
 
 def read_settings(config: Mapping[str, Any]) -> Settings:

@@ -1,14 +1,21 @@
 """A Hugging Face folder: what it holds, what it says of itself, and whether it can be built for a task."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from build.sources.formats import HUGGING_FACE
-from build.sources.huggingface.config import read_settings, whole
+from build.sources.huggingface.checkpoint import (
+    SENTENCE_CONFIG,
+    TOKENIZER_CONFIG,
+    Checkpoint,
+    read_checkpoint,
+)
+from build.sources.huggingface.config import whole
+from build.sources.huggingface.generation_config import details as generation_details
 from build.sources.huggingface.pooling_config import read_pooling
-from build.sources.huggingface.tokenizer import vocabulary
-from build.sources.huggingface.weights import missing, optional_json, read_json, weights_of
+from build.sources.huggingface.weights import missing, weights_of
 from build.sources.source import TransformersSource, Unusable, digest_of
 from contracts.problems import Code
 from contracts.specs import Hints
@@ -44,23 +51,24 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Tran
             f"{task} cannot be built from a Hugging Face folder yet; correct `task`",
         )
     weight_bytes, weights, pickled = weights_of(folder)
-    config = read_json(folder / "config.json")
-    settings = read_settings(config)
-    architecture = _architecture(config)
+    checkpoint = read_checkpoint(folder)
+    architecture = _architecture(checkpoint.config)
     if not architecture.endswith(ARCHITECTURES[task]):
         raise Unusable(
             Code.TASK_UNSUPPORTED,
             f"its architecture is {architecture}, but {task} needs one that ends in "
             f"{' or '.join(ARCHITECTURES[task])}; correct `task`, or fine-tune a head for it",
         )
-    _check_vocabulary(folder, settings.vocabulary)
-    limit = read_max_tokens(folder, config, max_tokens)
+    _check_vocabulary(checkpoint)
+    limit = read_max_tokens(checkpoint, max_tokens)
     embeds = task is Task.FEATURE_EXTRACTION
-    pooling = read_pooling(folder, pickle=hints.pickle) if embeds else None
+    pooling = read_pooling(checkpoint, pickle=hints.pickle) if embeds else None
     has_labels = ARCHITECTURES[task][0].endswith("eClassification") or (
         task is Task.TOKEN_CLASSIFICATION
     )
-    labels = read_labels(config, 1 if task is Task.TEXT_RANKING else 2) if has_labels else ()
+    labels = (
+        read_labels(checkpoint.config, 1 if task is Task.TEXT_RANKING else 2) if has_labels else ()
+    )
     return TransformersSource(
         kind=HUGGING_FACE,
         path=folder,
@@ -69,19 +77,19 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Tran
         tokenizer=folder / "tokenizer.json",
         weight_bytes=weight_bytes,
         weights=weights,
-        heads=settings.heads,
-        hidden=settings.hidden,
+        heads=checkpoint.settings.heads,
+        hidden=checkpoint.settings.hidden,
         max_tokens=limit,
         labels=labels,
         pickled=pickled or any(layer.pickled for layer in (pooling.dense if pooling else ())),
         pooling=pooling,
-        pad_token_id=settings.pad,
+        pad_token_id=checkpoint.settings.pad,
         licence=read_licence(folder),
-        details=read_details(folder, config, task, labels) or _writing(folder, task, limit),
+        details=read_details(checkpoint, task, labels) or _writing(checkpoint, task, limit),
     )
 
 
-def _architecture(config: dict[str, Any]) -> str:
+def _architecture(config: Mapping[str, Any]) -> str:
     named = config.get("architectures") or ["none"]
     if not isinstance(named, list):
         raise Unusable(
@@ -91,9 +99,9 @@ def _architecture(config: dict[str, Any]) -> str:
     return str(named[0])
 
 
-def _check_vocabulary(folder: Path, rows: int) -> None:
+def _check_vocabulary(checkpoint: Checkpoint) -> None:
     """Every token has a row in the embedding, and nearly every row a token; of another model's tokenizer not."""
-    most = max(vocabulary(folder).values(), default=-1) + 1
+    rows, most = checkpoint.settings.vocabulary, checkpoint.tokenizer.max_id + 1
     if rows and most > rows:
         raise Unusable(
             Code.TOKENIZER_MISMATCH,
@@ -108,7 +116,7 @@ def _check_vocabulary(folder: Path, rows: int) -> None:
         )
 
 
-def read_labels(config: dict[str, Any], least: int) -> tuple[str, ...]:
+def read_labels(config: Mapping[str, Any], least: int) -> tuple[str, ...]:
     names = config.get("id2label") or {}
     if not isinstance(names, dict):
         names = {}
@@ -121,14 +129,13 @@ def read_labels(config: dict[str, Any], least: int) -> tuple[str, ...]:
     return labels
 
 
-def read_max_tokens(folder: Path, config: dict[str, Any], asked: int | None) -> int:
-    settings = read_settings(config)
-    positions = settings.positions
-    if positions and config.get("model_type") in SHIFTED:
-        positions -= settings.pad + 1
+def read_max_tokens(checkpoint: Checkpoint, asked: int | None) -> int:
+    positions = checkpoint.settings.positions
+    if positions and checkpoint.config.get("model_type") in SHIFTED:
+        positions -= checkpoint.settings.pad + 1
     limits = (
-        _limit(folder, "sentence_bert_config.json", "max_seq_length"),
-        _limit(folder, "tokenizer_config.json", "model_max_length"),
+        whole(checkpoint.sentence_config, "max_seq_length", least=0, file=SENTENCE_CONFIG),
+        whole(checkpoint.tokenizer_config, "model_max_length", least=0, file=TOKENIZER_CONFIG),
         positions,
     )
     known = [limit for limit in limits if limit and limit < NO_LIMIT]
@@ -146,16 +153,10 @@ def read_max_tokens(folder: Path, config: dict[str, Any], asked: int | None) -> 
     return asked or most
 
 
-def _limit(folder: Path, name: str, key: str) -> int:
-    return whole(optional_json(folder / name), key, least=0, file=name)
-
-
-def read_details(
-    folder: Path, config: dict[str, Any], task: Task, labels: tuple[str, ...]
-) -> dict[str, Any]:
+def read_details(checkpoint: Checkpoint, task: Task, labels: tuple[str, ...]) -> dict[str, Any]:
     """What the task's reader has to know besides."""
     if task is Task.TEXT_CLASSIFICATION:
-        multi = config.get("problem_type") == "multi_label_classification"
+        multi = checkpoint.config.get("problem_type") == "multi_label_classification"
         return {"multi_label": True} if multi else {}
     if task is Task.TEXT_RANKING and len(labels) != 1:
         raise Unusable(
@@ -165,17 +166,15 @@ def read_details(
     if task is Task.ZERO_SHOT_CLASSIFICATION:
         return _entailment(labels)
     if task is Task.FILL_MASK:
-        return _mask(folder, config)
+        return _mask(checkpoint)
     return {}
 
 
-def _writing(folder: Path, task: Task, limit: int) -> dict[str, Any]:
+def _writing(checkpoint: Checkpoint, task: Task, limit: int) -> dict[str, Any]:
     """What a model that writes has to know besides."""
     if task not in (Task.TEXT_GENERATION, Task.TEXT2TEXT_GENERATION):
         return {}
-    from build.sources.huggingface.generation_config import details
-
-    return details(folder, limit)
+    return generation_details(checkpoint, limit)
 
 
 def _entailment(labels: tuple[str, ...]) -> dict[str, Any]:
@@ -193,16 +192,22 @@ def _entailment(labels: tuple[str, ...]) -> dict[str, Any]:
     return found
 
 
-def _mask(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
-    token = optional_json(folder / "tokenizer_config.json").get("mask_token")
+def _mask(checkpoint: Checkpoint) -> dict[str, Any]:
+    token = checkpoint.tokenizer_config.get("mask_token")
     if isinstance(token, dict):
         token = token.get("content")
-    known = vocabulary(folder)
-    if token not in known:
+    known = checkpoint.tokenizer.vocabulary
+    if not isinstance(token, str) or token not in known:
         raise Unusable(
             Code.TOKENIZER_MISMATCH, "tokenizer_config.json names no mask_token of the vocabulary"
         )
-    return {"mask_token": token, "mask_id": known[token], "vocabulary": int(config["vocab_size"])}
+    if not checkpoint.settings.vocabulary:
+        raise Unusable(Code.FILE_DAMAGED, "config.json has no `vocab_size`; save the model again")
+    return {
+        "mask_token": token,
+        "mask_id": known[token],
+        "vocabulary": checkpoint.settings.vocabulary,
+    }
 
 
 def read_licence(folder: Path) -> str:

@@ -1,21 +1,21 @@
 """Start and end tokens and length limits of a model that generates text."""
 
-import json
-from pathlib import Path
 from typing import Any
+
+from build.sources.huggingface.checkpoint import Checkpoint
+from build.sources.huggingface.config import optional_json
 
 # The most tokens of an answer where nobody says otherwise.
 NEW_TOKENS = 512
 
 
-def details(folder: Path, context: int) -> dict[str, Any]:
+def details(checkpoint: Checkpoint, context: int) -> dict[str, Any]:
     """What a manifest has to say of a model that writes: `functions.inference.generation.GenerationConfig`.
 
     `context` is how many tokens it reads at most; of these, half may be its own.
     """
-    config = json.loads((folder / "config.json").read_text("utf-8"))
-    path = folder / "generation_config.json"
-    said = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    config = checkpoint.config
+    said = optional_json(checkpoint.folder / "generation_config.json")
     ends = said.get("eos_token_id", config.get("eos_token_id"))
     ends = ends if isinstance(ends, list) else [] if ends is None else [ends]
     start = "decoder_start_token_id" if config.get("is_encoder_decoder") else "bos_token_id"

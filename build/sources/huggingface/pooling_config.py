@@ -4,12 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from build.sources.huggingface.weights import (
-    optional_json,
-    read_json,
-    weights_of,
-    weights_problem,
-)
+from build.sources.huggingface.checkpoint import Checkpoint
+from build.sources.huggingface.config import optional_json, read_json
+from build.sources.huggingface.weights import weights_of, weights_problem
 from build.sources.source import Dense, Pooling, Unusable
 from contracts.problems import Code
 
@@ -25,8 +22,9 @@ MODES = {
 ACTIVATIONS = ("Identity", "Tanh", "ReLU", "Sigmoid")
 
 
-def read_pooling(folder: Path, *, pickle: bool = False) -> Pooling:
+def read_pooling(checkpoint: Checkpoint, *, pickle: bool = False) -> Pooling:
     """Raises Unusable for what is not known to be served as sentence-transformers would."""
+    folder = checkpoint.folder
     path = folder / "modules.json"
     if not path.is_file():
         raise Unusable(
@@ -41,7 +39,7 @@ def read_pooling(folder: Path, *, pickle: bool = False) -> Pooling:
             Code.POOLING_UNSUPPORTED,
             f"modules.json asks for {', '.join(kinds)}; known are Transformer, Pooling, then any Dense, then Normalize",
         )
-    _check_texts(folder)
+    _check_texts(checkpoint)
     return Pooling(
         modes=_modes(read_json(_within(folder, modules[1][1]) / "config.json")),
         dense=tuple(_dense(_within(folder, p), pickle) for k, p in modules if k == "Dense"),
@@ -98,9 +96,9 @@ def _dense(folder: Path, pickle: bool) -> Dense:
     return Dense(place=folder.name, activation=activation, pickled=weights_of(folder)[2])
 
 
-def _check_texts(folder: Path) -> None:
+def _check_texts(checkpoint: Checkpoint) -> None:
     """What sentence-transformers does to a text before the tokenizer does, which is what is served, sees it."""
-    settings = optional_json(folder / "config_sentence_transformers.json")
+    settings = optional_json(checkpoint.folder / "config_sentence_transformers.json")
     prompts, name = settings.get("prompts") or {}, settings.get("default_prompt_name")
     if name and (prompt := prompts.get(name)):
         raise Unusable(
@@ -108,8 +106,8 @@ def _check_texts(folder: Path) -> None:
             f"puts {prompt!r} before every text, by its default prompt, which is not done here; set "
             "`default_prompt_name` to null in config_sentence_transformers.json and send it with your texts",
         )
-    lower = optional_json(folder / "sentence_bert_config.json").get("do_lower_case")
-    if lower and not _lowers(read_json(folder / "tokenizer.json").get("normalizer")):
+    lower = checkpoint.sentence_config.get("do_lower_case")
+    if lower and not _lowers(checkpoint.tokenizer.normalizer):
         raise Unusable(
             Code.POOLING_UNSUPPORTED,
             "writes texts in small letters by `do_lower_case` in sentence_bert_config.json, which tokenizer.json "

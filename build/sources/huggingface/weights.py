@@ -10,8 +10,8 @@ import shutil
 import struct
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from build.sources.huggingface.config import read_json
 from build.sources.huggingface.pickle_weights import convert
 from build.sources.source import TransformersSource, Unusable
 from contracts.problems import Code, Problem
@@ -60,22 +60,6 @@ def weights_of(folder: Path) -> tuple[int, int, bool]:
         found = [check_weights(path) for path in _files(folder, WEIGHTS, INDEX)]
         return sum(size for size, _ in found), sum(numbers for _, numbers in found), False
     return sum(path.stat().st_size for path in _files(folder, PICKLE, PICKLE_INDEX)), 0, True
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_text("utf-8"))
-    except (ValueError, OSError) as error:
-        raise Unusable(
-            Code.FILE_DAMAGED, f"{path.name} cannot be read ({error}); save the model again"
-        ) from error
-    if not isinstance(document, dict):
-        raise Unusable(Code.FILE_DAMAGED, f"{path.name} is not a JSON object; save the model again")
-    return document
-
-
-def optional_json(path: Path) -> dict[str, Any]:
-    return read_json(path) if path.is_file() else {}
 
 
 def _files(folder: Path, weights: str, index: str) -> list[Path]:

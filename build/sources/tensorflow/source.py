@@ -23,6 +23,7 @@ from build.sources.bare_graph import (
     sizes,
 )
 from build.sources.formats import SAVED_MODEL, TFLITE
+from build.sources.huggingface.tokenizer import read_tokenizer
 from build.sources.source import GraphSource, Unusable, digest_of
 from build.sources.tensorflow import environment, savedmodel, tflite
 from build.sources.tensorflow.gemm import split_products
@@ -69,6 +70,7 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Grap
     problems += missing_hints(task, tokenizer, hints, limit)
     if problems or limit is None:  # which is one of them
         raise Unusable.listing(problems)
+    vocabulary = read_tokenizer(tokenizer)
     files = [path for path in sorted(source.rglob("*")) if path.is_file()] or [source]
     return GraphSource(
         kind=kind,
@@ -80,9 +82,9 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Grap
         weight_bytes=sum(path.stat().st_size for path in files),
         max_tokens=limit,
         labels=hints.labels or (("score",) if task is Task.TEXT_RANKING else ()),
-        pad_token_id=pad_id(tokenizer),
+        pad_token_id=pad_id(vocabulary),
         details={
-            **fixed_length(tokenizer, facts.length),
+            **fixed_length(vocabulary, facts.length),
             **probabilities.details_of(task, facts.end, facts.width),
         },
         removable_activation=facts.end,

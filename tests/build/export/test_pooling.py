@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from build.export.fuse import fuse, fused_operators, plain
 from build.export.to_onnx import export
 from build.families.reference import answers
+from build.sources.huggingface.checkpoint import read_checkpoint
 from build.sources.huggingface.pooling_config import MODES, read_pooling
 from build.sources.source import Pooling, TransformersSource, Unusable
 from contracts.prediction import PredictRequest
@@ -175,7 +176,7 @@ def test_both_forms_of_a_pooling_s_settings_are_read(folder: Path) -> None:
     assert shaped(folder, both, "Dropout").pooling == Pooling(modes="cls+mean")
     normalized = shaped(folder, {"pooling_mode": ["mean", "cls"]}, normalize=True)
     assert normalized.pooling == Pooling(modes="mean+cls", normalize=True)
-    assert read_pooling(folder) == normalized.pooling
+    assert read_pooling(read_checkpoint(folder)) == normalized.pooling
 
 
 @pytest.mark.parametrize(
@@ -194,7 +195,7 @@ def test_a_layer_that_does_something_else_is_refused(
     written = json.loads((folder / "2_Dense/config.json").read_text("utf-8"))
     (folder / "2_Dense/config.json").write_text(json.dumps({**written, **config}), "utf-8")
     with pytest.raises(Unusable, match=mistake):
-        read_pooling(folder)
+        read_pooling(read_checkpoint(folder))
 
 
 def test_a_module_outside_of_the_folder_is_not_read(folder: Path) -> None:
@@ -203,4 +204,4 @@ def test_a_module_outside_of_the_folder_is_not_read(folder: Path) -> None:
     modules[1]["path"] = "../elsewhere"
     (folder / "modules.json").write_text(json.dumps(modules), "utf-8")
     with pytest.raises(Unusable, match="outside of the folder"):
-        read_pooling(folder)
+        read_pooling(read_checkpoint(folder))

@@ -1,0 +1,43 @@
+"""The JSON files of a Hugging Face folder, each parsed once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from build.sources.huggingface.config import FILE, Settings, optional_json, read_settings
+from build.sources.huggingface.tokenizer import TokenizerFile, read_tokenizer
+
+SENTENCE_CONFIG, TOKENIZER_CONFIG = "sentence_bert_config.json", "tokenizer_config.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checkpoint:
+    """The files that describe a model in `folder`; an optional one that is missing is empty.
+
+    A folder with an ONNX graph has the same files, but its tokenizer may lie elsewhere.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    settings: Settings
+    tokenizer: TokenizerFile
+    tokenizer_config: Mapping[str, Any]
+    sentence_config: Mapping[str, Any]
+
+
+def read_checkpoint(folder: Path, tokenizer: Path | None = None) -> Checkpoint:
+    """Return what the folder says of its model; raise Unusable where a file is damaged.
+
+    Files that only one check needs, such as modules.json, are left to that check: a model for another task is built
+    even if they are damaged.
+    """
+    config = optional_json(folder / FILE)
+    return Checkpoint(
+        folder=folder,
+        config=config,
+        settings=read_settings(config),
+        tokenizer=read_tokenizer(tokenizer or folder / "tokenizer.json"),
+        tokenizer_config=optional_json(folder / TOKENIZER_CONFIG),
+        sentence_config=optional_json(folder / SENTENCE_CONFIG),
+    )
