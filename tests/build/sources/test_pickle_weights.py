@@ -183,7 +183,7 @@ def test_tensors_that_are_not_plain_are_refused_before_they_are_copied(
     with pytest.raises(SourceError) as caught:
         unpickled(read(folder), tmp_path / "kept")
     assert f"pytorch_model.bin: {mistake}" in str(caught.value)
-    assert str(caught.value).endswith("; save the model as safetensors")
+    assert str(caught.value).endswith("; save the model as safetensors [pickle_refused]")
 
 
 @pytest.mark.parametrize("content", [b"\x80\x02 not one", b"\x80\x02]\x8e.", b"PK\x03\x04 no", b""])
