@@ -9,23 +9,23 @@ from contracts.problems import Code
 from contracts.specs import Hints
 from contracts.tasks import Task
 
-# An n-gram looks at few words; how many are read at once bounds nothing but the memory of a request.
+# Bounds the memory of a request alone: an n-gram reads few words, however long the text is.
 MAX_TOKENS = 1024
 
 
 def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> TableSource:
-    """The source; raises Unusable. What follows the words is checked once it is built: that takes a while."""
+    """Return the source; raises Unusable. What follows the 1-grams is checked in the build: that takes a while."""
     if task is not Task.LANGUAGE_MODEL_SCORING:
         raise Unusable(
             Code.TASK_UNSUPPORTED,
             f"{task} cannot be built from n-grams; its task is language-model-scoring",
         )
     _, order = parser.read_words(path)
-    most = max_tokens or MAX_TOKENS
-    if most < 2 * order:
+    limit = max_tokens or MAX_TOKENS
+    if limit < 2 * order:
         raise Unusable(
             Code.LENGTH_INVALID,
-            f"max_tokens {most} is less than twice its order, {order}; raise it",
+            f"max_tokens {limit} is less than twice its order, {order}; raise it",
         )
     return TableSource(
         kind=ARPA,
@@ -33,5 +33,5 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> TableS
         task=task,
         digest=digest_of(path.parent / "nothing", path),
         weight_bytes=path.stat().st_size,
-        max_tokens=most,
+        max_tokens=limit,
     )

@@ -1,42 +1,43 @@
-"""Word vectors as bytes: word2vec's binary files, and fastText's own, with the vectors of character n-grams.
+"""Word vectors in binary form: word2vec's files, and fastText's, with the vectors of character n-grams.
 
 word2vec's C tool writes a line of sizes, then each word, a space, its float32s and a line end, which some tools leave
-out. fastText's format is what its `FastText::saveModel` writes, version 11 or 12: arguments, dictionary, matrices.
+out. fastText's format is that of its `FastText::saveModel`, version 11 or 12: arguments, dictionary, matrices.
 """
 
 import mmap
 import re
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from build.sources.source import Unusable
-from build.sources.vectors.table import FASTTEXT, WORD2VEC_BINARY, Floats, Sizes, Vectors
+from build.sources.vectors.table import FASTTEXT, WORD2VEC_BINARY, Floats, Layout, Vectors
 from contracts.problems import Code
 from functions.inference.subwords import buckets_of
 
 MAGIC = struct.pack("<i", 793_712_314)
 ARGUMENTS, DICTIONARY, ENTRY, MATRIX = map(struct.Struct, ("<4x13id", "<iiiqq", "<qb", "<?qq"))
 VERSIONS = (11, 12)
-# The word for the end of a text, which fastText takes whole.
+# The word for the end of a text, of which fastText makes no n-grams.
 END = "</s>"
-# No word of a file is longer, so that one without separators is not searched to its end.
-MAX_WORD_BYTES = 1 << 16
+# Bounds the search for a word's end, and the n-grams of a word: fastText's default is 6 characters at most.
+MAX_WORD_BYTES, MAX_NGRAM = 1 << 16, 64
 CUT = "is cut short at word {} of {}; copy it again"
 QUANTIZED = (
     "a quantized fastText file (.ftz), which cannot be built; name the .bin that it was made from"
 )
 
 
-def look_word2vec(path: Path, said: re.Match[bytes]) -> Sizes:
-    words, width = int(said[1]), int(said[2])
+def word2vec_layout(path: Path, sizes: re.Match[bytes]) -> Layout:
+    """Return the layout by the sizes in the first line; raises Unusable if the file cannot hold as much."""
+    words, width = int(sizes[1]), int(sizes[2])
     _check_sizes(path, words, width)
-    return Sizes(kind=WORD2VEC_BINARY, words=words, width=width, start=said.end())
+    return Layout(kind=WORD2VEC_BINARY, words=words, width=width, start=sizes.end())
 
 
-def look_fasttext(path: Path, head: bytes) -> Sizes:
+def fasttext_layout(path: Path, head: bytes) -> Layout:
+    """Return the layout by a fastText file's first bytes; raises Unusable if it is of another version or quantized."""
     if len(head) < ARGUMENTS.size + DICTIONARY.size:
         raise Unusable(Code.FILE_DAMAGED, "is cut short within its first bytes; copy it again")
     version, width = ARGUMENTS.unpack_from(head)[:2]
@@ -49,48 +50,52 @@ def look_fasttext(path: Path, head: bytes) -> Sizes:
     if path.suffix == ".ftz":
         raise Unusable(Code.FORMAT_UNSUPPORTED, QUANTIZED)
     _check_sizes(path, words, width)
-    return Sizes(kind=FASTTEXT, words=words, width=width, start=ARGUMENTS.size)
+    return Layout(kind=FASTTEXT, words=words, width=width, start=ARGUMENTS.size)
 
 
 def _check_sizes(path: Path, words: int, width: int) -> None:
-    """Nothing is set aside for what the file cannot hold."""
-    size = path.stat().st_size
+    """Raise Unusable, before anything is allocated, for sizes that the file cannot hold."""
+    sizes = f"has {words} words of {width} numbers by its first bytes"
     if words < 1 or width < 1:
-        raise Unusable(
-            Code.FILE_DAMAGED, f"says that it has {words} words of {width} numbers; copy it again"
-        )
-    if size < 4 * words * width:
-        raise Unusable(
-            Code.FILE_DAMAGED,
-            f"says that it has {words} words of {width} numbers, but is {size} bytes; copy it again",
-        )
+        raise Unusable(Code.FILE_DAMAGED, f"{sizes}; copy it again")
+    if (size := path.stat().st_size) < 4 * words * width:
+        raise Unusable(Code.FILE_DAMAGED, f"{sizes}, but is {size} bytes; copy it again")
 
 
-def load_word2vec(path: Path, sizes: Sizes) -> Vectors:
-    table = np.empty((sizes.words, sizes.width), np.float32)
+def load_word2vec(path: Path, layout: Layout) -> Vectors:
+    """Return words and vectors of word2vec's binary form; raises Unusable."""
+    table = np.empty((layout.words, layout.width), np.float32)
     words: dict[str, None] = {}
-    row_bytes = 4 * sizes.width
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        place = sizes.start
-        for i in range(sizes.words):
-            if data[place : place + 1] == b"\n":
+        place = layout.start
+        for row in table:
+            if data[place : place + 1] == b"\n":  # behind the row before; some tools write none
                 place += 1
-            end = data.find(b" ", place, place + MAX_WORD_BYTES)
-            if end < 0 or end + 1 + row_bytes > len(data):
-                raise Unusable(Code.FILE_DAMAGED, CUT.format(i + 1, sizes.words))
-            _add(words, data[place:end])
-            place = end + 1 + row_bytes
-            table[i] = np.frombuffer(data[end + 1 : place], "<f4")
+            start = _add_word(words, data, place, b" ", row.nbytes, layout.words)
+            place = start + row.nbytes
+            row[:] = np.frombuffer(data[start:place], "<f4")
         if data[place : place + 2].strip(b"\r\n") or len(data) > place + 2:
             raise Unusable(
                 Code.FILE_DAMAGED,
-                f"goes on after its {sizes.words} words; correct its first line, or copy it again",
+                f"goes on after its {layout.words} words; correct its first line, or copy it again",
             )
     return Vectors(words=tuple(words), table=table)
 
 
-def _add(words: dict[str, None], raw: bytes) -> None:
-    """One more word; raises Unusable for one that cannot be."""
+def _add_word(
+    words: dict[str, None], data: mmap.mmap, place: int, end: bytes, size: int, count: int
+) -> int:
+    """Add the word that begins at the place; return the place behind its end, where `size` bytes belong to it."""
+    stop = data.find(end, place, place + MAX_WORD_BYTES)
+    if stop < 0 or stop + 1 + size > len(data):
+        raise Unusable(Code.FILE_DAMAGED, CUT.format(len(words) + 1, count))
+    _check_word(words, data[place:stop])
+    words[data[place:stop].decode()] = None
+    return stop + 1
+
+
+def _check_word(words: dict[str, None], raw: bytes) -> None:
+    """Raise Unusable for a word that is not UTF-8, is empty or stands in the file already."""
     where = f"word {len(words) + 1}"
     try:
         word = raw.decode("utf-8")
@@ -107,43 +112,38 @@ def _add(words: dict[str, None], raw: bytes) -> None:
         raise Unusable(
             Code.FILE_DAMAGED, f"{where}, {word!r}, stands in the file twice; leave one of them out"
         )
-    words[word] = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Dictionary:
-    words: tuple[str, ...]
-    end: int
-
-
-def load_fasttext(path: Path, sizes: Sizes) -> Vectors:
-    """Words with their n-grams in them, and the buckets of n-grams that words not seen are made of."""
+def load_fasttext(path: Path, layout: Layout) -> Vectors:
+    """Return words, with their n-grams in their vectors, and the buckets of n-grams; raises Unusable."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         *_, buckets, shortest, longest, _, _ = ARGUMENTS.unpack_from(data)
-        found = _dictionary(data)
-        if found.end + MATRIX.size > len(data):
-            raise Unusable(Code.FILE_DAMAGED, CUT.format(sizes.words, sizes.words))
-        quantized, rows, width = MATRIX.unpack_from(data, found.end)
+        words, end = _dictionary(data)
+        if end + MATRIX.size > len(data):
+            raise Unusable(Code.FILE_DAMAGED, CUT.format(layout.words, layout.words))
+        quantized, rows, width = MATRIX.unpack_from(data, end)
         if quantized:
             raise Unusable(Code.FORMAT_UNSUPPORTED, QUANTIZED)
-        if (rows, width) != (sizes.words + buckets, sizes.width):
+        claimed = (layout.words + buckets, layout.width)
+        if (rows, width) != claimed or buckets < 0 or not 0 <= longest <= MAX_NGRAM:
             raise Unusable(
                 Code.FILE_DAMAGED,
-                f"holds {rows} vectors of {width} numbers, but says {sizes.words} words, {buckets} buckets "
-                f"and {sizes.width} numbers; copy it again",
+                f"holds {rows} vectors of {width} numbers, but has {layout.words} words, {buckets} buckets, n-grams of "
+                f"up to {longest} characters and {layout.width} numbers by its first bytes; copy it again",
             )
-        start = found.end + MATRIX.size
+        start = end + MATRIX.size
         if start + 4 * rows * width > len(data):
             raise Unusable(Code.FILE_DAMAGED, "is cut short within its vectors; copy it again")
     table = np.fromfile(path, "<f4", count=rows * width, offset=start).reshape(rows, width)
     if not longest:  # trained without n-grams of characters
-        table, buckets = table[: sizes.words], 0
+        table, buckets = table[: layout.words], 0
     if buckets:
-        _add_ngrams(found.words, table, shortest, longest)
-    return Vectors(words=found.words, table=table, shortest=shortest, longest=longest)
+        _add_ngrams(words, table, shortest, longest)
+    return Vectors(words=words, table=table, shortest=shortest, longest=longest)
 
 
-def _dictionary(data: mmap.mmap) -> _Dictionary:
+def _dictionary(data: mmap.mmap) -> tuple[tuple[str, ...], int]:
+    """Return the words and the place behind the last of them; raises Unusable."""
     size, count, labels, _, pruned = DICTIONARY.unpack_from(data, ARGUMENTS.size)
     if labels or size != count:
         raise Unusable(
@@ -154,17 +154,13 @@ def _dictionary(data: mmap.mmap) -> _Dictionary:
         raise Unusable(Code.FORMAT_UNSUPPORTED, QUANTIZED)
     words: dict[str, None] = {}
     place = ARGUMENTS.size + DICTIONARY.size
-    for i in range(count):  # the word, a zero byte, how often it was seen, what it is
-        end = data.find(b"\0", place, place + MAX_WORD_BYTES)
-        if end < 0 or end + 1 + ENTRY.size > len(data):
-            raise Unusable(Code.FILE_DAMAGED, CUT.format(i + 1, count))
-        _add(words, data[place:end])
-        place = end + 1 + ENTRY.size
-    return _Dictionary(words=tuple(words), end=place)
+    for _ in range(count):  # a word, a zero byte, its frequency, its type
+        place = _add_word(words, data, place, b"\0", ENTRY.size, count) + ENTRY.size
+    return tuple(words), place
 
 
 def _add_ngrams(words: tuple[str, ...], table: Floats, shortest: int, longest: int) -> None:
-    """Make of each word's own vector the mean of it and of its n-grams', in place, as fastText answers it."""
+    """Replace each word's own vector by the mean of it and those of its n-grams, in place, as fastText computes it."""
     own, ngrams = table[: len(words)], table[len(words) :]
     for row, word in zip(own, words, strict=True):
         buckets = [] if word == END else buckets_of(word, shortest, longest, len(ngrams))

@@ -1,10 +1,6 @@
-"""What readers of word-vector files share: the table that they fill, and how a file is opened."""
+"""Layout and content of a file of word vectors, whatever its format."""
 
-import gzip
-import zlib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,33 +8,28 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 WORD2VEC_TEXT, WORD2VEC_BINARY = "word2vec text file", "word2vec binary file"
-
 GLOVE, FASTTEXT = "GloVe text file", "fastText .bin file"
-
-CHUNK = 1 << 20
-
-# Numbers as text shrink to a third or so; what grows by more than this is no file of vectors.
-MOST_GROWTH = 50
-
-# What reading a gzip'd file that is damaged raises.
-BROKEN = (EOFError, OSError, zlib.error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sizes:
-    """What a file says or shows of itself at first sight; `start` is where its rows begin."""
+class Layout:
+    """Format and sizes of a file by its first bytes.
+
+    `words` is the number that the file claims, 0 if it claims none; `width` is the length of a vector; `start` is the
+    place of the rows, in lines for text and in bytes for the rest.
+    """
 
     kind: str
-    words: int
+    words: int = 0
     width: int
     start: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Vectors:
-    """A file's words and their vectors [words, width], which those of its n-gram buckets follow in one table.
+    """Words and their vectors [words, width], followed in one table by those of n-gram buckets [buckets, width].
 
-    Words of fastText's files have their n-grams in their vectors already, as it answers them.
+    Vectors of a fastText file's words include those of their n-grams, of `shortest` to `longest` characters.
     """
 
     words: tuple[str, ...]
@@ -49,21 +40,3 @@ class Vectors:
     @property
     def buckets(self) -> int:
         return len(self.table) - len(self.words)
-
-
-def opened(path: Path) -> BinaryIO:
-    """The file, unpacked where it is gzip'd."""
-    return gzip.open(path) if is_gzip(path) else path.open("rb")  # type: ignore[return-value]
-
-
-def is_gzip(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(2) == b"\x1f\x8b"
-
-
-def is_number(text: bytes) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -1,4 +1,4 @@
-"""ARPA files: what is read, what is refused with its line, and the graph that is made of one."""
+"""ARPA files: read, refused with the lines at fault, and turned into a graph."""
 
 import gzip
 import random
@@ -23,7 +23,7 @@ SCORES = Task.LANGUAGE_MODEL_SCORING
 TEXTS = ("the train late", "late late late", "train", "the unheard train of 東京", "")
 
 
-def mistakes_of(path: Path) -> list[str]:
+def problems_of(path: Path) -> list[str]:
     with pytest.raises(Unusable) as caught:
         parser.read(path)
     return [str(mistake) for mistake in caught.value.problems]
@@ -58,7 +58,7 @@ def test_windows_lines_and_fields_apart_by_tabs_are_read_as_well(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "mistakes"),
+    ("old", "new", "problems"),
     [
         ("ngram 2=5", "ngram 2=6", ["line 23: 5 2-grams end here, but \\data\\ says 6"]),
         ("\\end\\\n", "", ["line 26: the file ends without \\end\\, so it is cut short; copy it again"]),
@@ -67,10 +67,12 @@ def test_windows_lines_and_fields_apart_by_tabs_are_read_as_well(tmp_path: Path)
             "line 24: its first 2 words are no 2-gram of the file",
         ]),
         ("-0.8\ttrain", "0.8\ttrain", ["line 19: log-probability 0.8 is above 0"]),
-        ("-0.8\ttrain", "nan\ttrain", ["line 19: a number that is not finite; write -99 for what cannot be"]),
-        ("-0.8\ttrain", "-1e300\ttrain", ["line 19: -1e+300 is not finite in 32 bits; write -99 for what cannot be"]),
+        ("-0.8\ttrain", "nan\ttrain", ["line 19: a number that is not finite; write -99 for a probability of 0"]),
+        ("-0.8\ttrain", "-1e300\ttrain", [
+            "line 19: -1e+300 is not finite in 32 bits; write -99 for a probability of 0"
+        ]),
         ("<s> the\t-0.15", "<s> the\t-1e300", [
-            "line 17: -1e+300 is not finite in 32 bits; write -99 for what cannot be"
+            "line 17: -1e+300 is not finite in 32 bits; write -99 for a probability of 0"
         ]),
         ("<s> the\t-0.15", "<s> the\t50", [
             "line 17: backoff 50 is above 10, so probabilities would be above 1; train it again"
@@ -94,26 +96,26 @@ def test_windows_lines_and_fields_apart_by_tabs_are_read_as_well(tmp_path: Path)
         ("\\end\\", "\\4-grams:", ["line 27: '\\\\4-grams:' where \\end\\ should be"]),
         ("\\data\\", "", ["line 8: \\1-grams: before \\data\\"]),
         ("ngram 1=6\n", "", ["line 4: ngram 2: orders go from 1 up, one by one, to 6"]),
-        ("ngram 1=6\nngram 2=5\nngram 3=2\n", "", ["line 5: \\data\\ tells no numbers, such as: ngram 1=5000"]),
+        ("ngram 1=6\nngram 2=5\nngram 3=2\n", "", ["line 5: \\data\\ has no counts, such as: ngram 1=5000"]),
     ],
     ids=lambda value: value if isinstance(value, str) and len(value) < 24 else "",
 )  # fmt: skip
-def test_a_mistake_is_told_with_its_line(
-    tmp_path: Path, old: str, new: str, mistakes: list[str]
+def test_a_problem_is_reported_with_its_line(
+    tmp_path: Path, old: str, new: str, problems: list[str]
 ) -> None:
     assert old in LITTLE
-    assert mistakes_of(little(tmp_path / "wrong.arpa", LITTLE.replace(old, new, 1))) == mistakes
+    assert problems_of(little(tmp_path / "wrong.arpa", LITTLE.replace(old, new, 1))) == problems
 
 
-def test_mistakes_are_told_together_and_ten_at_most(tmp_path: Path) -> None:
+def test_problems_are_reported_together_and_ten_at_most(tmp_path: Path) -> None:
     text = LITTLE.replace("-0.6\tlate", "0.6\tlate").replace("-0.3\tlate", "0.3\tlate")
-    assert mistakes_of(little(tmp_path / "two.arpa", text)) == [
+    assert problems_of(little(tmp_path / "two.arpa", text)) == [
         "line 20: log-probability 0.6 is above 0",
         "line 21: log-probability 0.3 is above 0",
     ]
     many = LITTLE.replace("\n-", "\n")
     many = many.replace("\\1-grams:\n", "\\1-grams:\n" + "1 word\n" * 20)
-    found = mistakes_of(little(tmp_path / "many.arpa", many))
+    found = problems_of(little(tmp_path / "many.arpa", many))
     assert len(found) == 11
     assert found[-1] == "and no further: correct these first"
 
@@ -121,21 +123,26 @@ def test_mistakes_are_told_together_and_ten_at_most(tmp_path: Path) -> None:
 def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "latin.arpa"
     path.write_bytes(LITTLE.replace("late", "spät").encode("latin-1"))
-    assert mistakes_of(path) == ["line 14: not UTF-8 text at byte 7; save it as UTF-8"]
+    assert problems_of(path) == ["line 14: not UTF-8 text at byte 7; save it as UTF-8"]
     path.write_bytes(b"")
-    assert mistakes_of(path)[0].startswith("line 0: the file ends without")
+    assert problems_of(path)[0].startswith("line 0: the file ends without")
     path.write_bytes(b"x" * 100_000)
-    assert mistakes_of(path) == ["line 1: longer than 65536 bytes, as no n-gram is"]
+    assert problems_of(path) == [
+        "line 1: longer than 65536 bytes, as no line of such a file is; correct `source`"
+    ]
 
 
 def test_a_packed_file_that_is_cut_or_swells_is_refused(tmp_path: Path) -> None:
     path = little(tmp_path / "cut.arpa.gz")
     path.write_bytes(path.read_bytes()[:-20])
-    assert "cannot be unpacked" in mistakes_of(path)[0]
+    assert "cannot be read (" in problems_of(path)[0]
     path.write_bytes(gzip.compress((b"-" * 60_000 + b"\n") * 300))
-    assert "it becomes more than 50 times as long); copy it again" in mistakes_of(path)[0]
+    assert (
+        "unpacks to more than 50 times its size; unpack it yourself and look"
+        in problems_of(path)[0]
+    )
     path.write_bytes(b"no gzip at all")
-    assert "cannot be unpacked (Not a gzipped file" in mistakes_of(path)[0]
+    assert "cannot be read (Not a gzipped file" in problems_of(path)[0]
 
 
 def test_a_source_says_what_it_is_and_for_what_it_can_be_built(tmp_path: Path) -> None:

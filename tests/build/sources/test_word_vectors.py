@@ -1,7 +1,8 @@
-"""Files of word vectors: told by their content, read as gensim and fastText do, refused where they are wrong."""
+"""Files of word vectors: recognised by content, read as gensim and fastText do, refused if they are damaged."""
 
 import codecs
 import gzip
+import struct
 from functools import partial
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 from gensim.models import KeyedVectors
 from gensim.models.fasttext import load_facebook_vectors
 
+from build.errors import MAX_PROBLEMS
 from build.sources.readers import inspect
 from build.sources.source import Unusable
-from build.sources.vectors.source import load, look
+from build.sources.vectors.source import layout_of, load
 from build.sources.vectors.table import FASTTEXT, GLOVE, WORD2VEC_BINARY, WORD2VEC_TEXT
 from contracts.problems import Code
 from contracts.tasks import Task
@@ -44,7 +46,7 @@ def test_a_trained_file_is_read_as_gensim_reads_it(name: str, kind: str) -> None
             str(path), binary=kind == WORD2VEC_BINARY, no_header=kind == GLOVE
         )
     ours = load(path)
-    assert look(path).kind == kind
+    assert layout_of(path).kind == kind
     assert list(ours.words) == theirs.index_to_key
     # gensim splits the mark for the end of a text into n-grams, fastText does not: the next test.
     rows = [i for i, word in enumerate(ours.words) if word != "</s>"]
@@ -80,7 +82,7 @@ def test_a_small_file_is_read_whole_whatever_it_is_called(
     path = tmp_path / "vectors.anything"
     path.write_bytes(content)
     found = load(path)
-    assert look(path).kind == kind
+    assert layout_of(path).kind == kind
     assert found.words == tuple(TINY)
     assert np.array_equal(found.table, np.array([*TINY.values()], np.float32))
 
@@ -103,12 +105,25 @@ def test_a_fasttext_model_without_ngrams_has_no_buckets(tmp_path: Path) -> None:
 
 
 NUMBERS = "; correct it, or leave it out"
+
+
+def with_buckets(file: bytes, buckets: int, rows: int = len(TINY) + len(NGRAMS)) -> bytes:
+    """Return a fastText file that claims other numbers of n-gram buckets and of vectors."""
+    claimed, (size, old) = bytearray(file), (struct.calcsize("<?qq"), len(TINY) + len(NGRAMS))
+    struct.pack_into("<i", claimed, 40, buckets)
+    matrix = len(file) - 16 * old - size
+    struct.pack_into("<q", claimed, matrix + 1, rows)
+    return bytes(claimed)
+
+
+# Rows without a fault, which pack to less than a hundredth.
+ZEROS = b"".join(b"%d " % i + b"0 " * 200 + b"\n" for i in range(20_000))
 HEADED, GLOVES = as_text(TINY, header=True), as_text(TINY)
 BINARY, FAST = as_binary(TINY), as_fasttext(TINY, NGRAMS)
 
 
 @pytest.mark.parametrize(
-    ("content", "mistake"),
+    ("content", "problem"),
     [
         (b"", f"is empty{COPY}"),
         (b"no vectors at all", "neither numbers as text nor a binary file that is known; looked for word2vec"),
@@ -116,7 +131,7 @@ BINARY, FAST = as_binary(TINY), as_fasttext(TINY, NGRAMS)
         (HEADED.replace(b"6 4", b"7 4"), f"its first line says 7 words, but 6 rows follow{COPY}, or correct that line"),
         (HEADED[: len(HEADED) // 2], f"its first line says 6 words, but 4 rows follow{COPY}, or correct that line"),
         (HEADED.replace(b"6 4", b"6 5"), "its first line says 5 numbers a word, but line 2 has 4; correct that line"),
-        (b"a " + b"1 " * 1000 + b"\nb 1" * 2000, "its first row has 1000 numbers, but 10002 bytes are too few"),
+        (HEADED.replace(b"6 4", b"9000000000 4"), "its first line says 9000000000 words, but 6 rows follow"),
         (HEADED.replace(b"0.2 0.1 0.4", b"0.2 0.1"), f"line 3: 'queen' has 3 numbers, the first row has 4{NUMBERS}"),
         (GLOVES.replace(b"0.2 0.1 0.4", b"0.2 0.1 0.4 9"), "line 2: 'queen 0.8' has more than 4 numbers, the first"),
         (GLOVES.replace(b"-0.4", b"x0.4"), f"line 3: 'man' has b'x0.4' where a number has to be{NUMBERS}"),
@@ -128,14 +143,14 @@ BINARY, FAST = as_binary(TINY), as_fasttext(TINY, NGRAMS)
         (GLOVES + b"\n", f"line 7: '' has 0 numbers, the first row has 4{NUMBERS}"),
         (codecs.BOM_UTF8 + HEADED, "begins with a byte order mark, which would be read as a part of its first word"),
         (packed(codecs.BOM_UTF8 + GLOVES), "begins with a byte order mark, which would be read as a part"),
-        (packed(HEADED)[:-20], "cannot be unpacked ("),
-        (packed(b"a 0.1\n" * 1_000_000), "unpacks to more than 50 times its size; unpack it yourself and look"),
+        (packed(HEADED)[:-20], "cannot be read ("),
+        (packed(ZEROS), "unpacks to more than 50 times its size; unpack it yourself and look"),
         (packed(BINARY), "a packed binary file; unpack it with gunzip and name what comes out"),
-        (b"a 0.1 " + b"0.2 " * 1_000_000, "has a line of more than 1 MB, so it is not a file of word vectors"),
+        (b"a 0.1 " + b"0.2 " * 1_000_000, "line 1: longer than 1048576 bytes, as no line of such a file is"),
         (BINARY[:-40], f"is cut short at word 5 of 6{COPY}"),
         (BINARY + b"king", "goes on after its 6 words; correct its first line, or copy it again"),
-        (BINARY.replace(b"6 4", b"9000000000 300"), "says that it has 9000000000 words of 300 numbers, but is 1"),
-        (BINARY.replace(b"6 4", b"0 4"), f"says that it has 0 words of 4 numbers{COPY}"),
+        (BINARY.replace(b"6 4", b"9000000000 300"), "has 9000000000 words of 300 numbers by its first bytes, but is 1"),
+        (BINARY.replace(b"6 4", b"0 4"), f"has 0 words of 4 numbers by its first bytes{COPY}"),
         (BINARY.replace(b"queen", b"king"), "word 2, 'king', stands in the file twice; leave one of them out"),
         (BINARY.replace(b"queen", b"qu\xe9en"), "word 2, b'qu\\xe9en', is not UTF-8; save the file as UTF-8"),
         (BINARY.replace(b"queen", b"qu\nen"), "word 2, 'qu\\nen', is empty or has a line end; copy the file again"),
@@ -143,6 +158,9 @@ BINARY, FAST = as_binary(TINY), as_fasttext(TINY, NGRAMS)
         (FAST[:50], f"is cut short within its first bytes{COPY}"),
         (FAST[:130], f"is cut short at word 3 of 6{COPY}"),
         (FAST[:-4], f"is cut short within its vectors{COPY}"),
+        (as_fasttext(TINY, NGRAMS, longest=65), "holds 22 vectors of 4 numbers, but has 6 words, 16 buckets, n-grams"),
+        (with_buckets(FAST, -7), "holds 22 vectors of 4 numbers, but has 6 words, -7 buckets, n-grams of up to 6"),
+        (with_buckets(FAST, -7, rows=-1), "holds -1 vectors of 4 numbers, but has 6 words, -7 buckets, n-grams"),
         (as_fasttext(TINY, NGRAMS, version=10), "is of fastText's version 10; known are 11 and 12, so save it"),
         (as_fasttext(TINY, NGRAMS, labels=2), "a fastText classifier of 2 labels; only its unsupervised models"),
         (as_fasttext(TINY, NGRAMS, quantized=True), "a quantized fastText file (.ftz), which cannot be built; name"),
@@ -150,18 +168,28 @@ BINARY, FAST = as_binary(TINY), as_fasttext(TINY, NGRAMS)
         (as_fasttext(TINY, [(float("nan"), 0, 0, 0)]), "word 'king' has numbers that are not finite; leave it out"),
     ],
 )  # fmt: skip
-def test_a_file_that_is_wrong_is_refused_with_its_place(
-    tmp_path: Path, content: bytes, mistake: str
+def test_a_damaged_file_is_refused_with_the_place_of_its_problem(
+    tmp_path: Path, content: bytes, problem: str
 ) -> None:
     path = tmp_path / "vectors.bin"
     path.write_bytes(content)
     with pytest.raises(Unusable) as caught:
         load(path)
     assert len(caught.value.problems) == 1
-    assert str(caught.value.problems[0]).startswith(mistake)
+    assert str(caught.value.problems[0]).startswith(problem)
 
 
-def test_every_wrong_row_is_told_up_to_ten(tmp_path: Path) -> None:
+def test_a_wide_first_row_reserves_nothing_for_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "glove.txt"
+    path.write_bytes(b"a " + b"1 " * 1000 + b"\nb 1" * 2000)
+    with pytest.raises(Unusable) as caught:
+        load(path)
+    assert len(caught.value.problems) == MAX_PROBLEMS
+    first = caught.value.problems[0]
+    assert str(first) == f"line 2: 'b' has 1 numbers, the first row has 1000{NUMBERS}"
+
+
+def test_every_damaged_row_is_reported_up_to_ten(tmp_path: Path) -> None:
     path = tmp_path / "glove.txt"
     path.write_bytes(b"a 0.1 0.2\n" + b"b 0.3\nc 0.1 x\n" * 50)
     with pytest.raises(Unusable) as caught:
@@ -174,14 +202,14 @@ def test_every_wrong_row_is_told_up_to_ten(tmp_path: Path) -> None:
     assert "'c' has b'x' where a number has to be" in second.message
 
 
-def test_the_kind_and_size_of_a_source_are_said_without_reading_its_rows(tmp_path: Path) -> None:
+def test_the_kind_and_size_of_a_source_are_read_without_its_rows(tmp_path: Path) -> None:
     path = tmp_path / "vectors.vec"
     path.write_bytes(as_text(TINY, header=True).replace(b"-0.4", b"nan"))
-    source, mistakes = inspect(path, Task.WORD_VECTORS, None)
-    assert mistakes == []
+    source, problems = inspect(path, Task.WORD_VECTORS, None)
+    assert problems == []
     assert source
     assert (source.kind, source.weight_bytes) == (WORD2VEC_TEXT, path.stat().st_size)
-    assert look(path).width == 4
+    assert layout_of(path).width == 4
     path.write_bytes(as_text(TINY, header=True))
     other, _ = inspect(path, Task.WORD_VECTORS, None)
     assert other
