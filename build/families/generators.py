@@ -41,7 +41,7 @@ def prepare(
     tell: Tell,
 ) -> None:
     if isinstance(source, GgufSource):
-        tell("taking the weights out of their blocks")
+        tell("dequantizing the weights")
         unpack(source.path, folder / UNPACKED)
         tell("exporting")
     export(folder_of(source, folder), folder, source.max_tokens)

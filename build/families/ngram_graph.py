@@ -1,14 +1,14 @@
-"""N-gram models with backoff as an ONNX graph of our own: the log-probabilities of all tokens of a text at once.
+"""N-gram models with backoff as an ONNX graph: the log-probabilities of all tokens of a text in one run.
 
-With h the words before w, a model has either a log-probability of hw, or that of w after h without its first word,
-plus the weight of backing off from h, which is 0 where h is not known (Katz 1987). The graph goes through the orders
-from 1 up. For every token it finds the place of the n-gram that ends there in the table of its order, from the place
-of the n-gram that ends one token before in the table of the order below, and the token itself. Those two make one
-number, so a key is exact: no n-gram is ever taken for another, stored or not.
+With h the words before w, the log-probability of w is that of the n-gram hw if the model has it; otherwise that of w
+after h without its first word, plus the backoff weight of h, which is 0 if h is unknown (Katz 1987). The graph goes
+through the orders from 1 up. For every token it finds the place of the n-gram that ends there in the table of its
+order. The key is one integer made of the token and of the place of the n-gram that ends one token before, in the table
+of the order below; so keys are exact, and no n-gram is ever taken for another.
 
-A table is sorted by its hashed keys, and `starts` says where each bucket begins. The hash is a product with an odd
+A table is sorted by its hashed keys; `starts` has the place where each bucket begins. The hash is a product with an odd
 number modulo a power of two, which is a bijection (Knuth, The Art of Computer Programming, 6.4): its high bits are the
-bucket, and its low bits alone, the `rests`, tell the keys of a bucket apart. Nothing behind a bucket's end counts.
+bucket, so its low bits, the `rests`, are enough to distinguish the keys of a bucket.
 """
 
 from dataclasses import dataclass
@@ -19,27 +19,30 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from build.errors import ExportFailed
-from build.graph.edit import add_constant, constants, prune, replace_node
+from build.graph.edit import OPSET, add_constant, constants, prune, replace_node
 from build.graph.file import MOST_BYTES
 from build.sources.arpa.parser import END, START, UNKNOWN, Ngrams, Order
 
-OPSET = 18
-# Entries of a bucket on average, where the rests need no more bits for it than numbers of 16.
+# Mean number of entries in a bucket, unless another lets the rests fit 16 bits.
 LOAD, SMALL_BITS = 4, 16
-# Of so many multipliers the one whose fullest bucket is the least full is taken.
+# Try TRIES multipliers; keep the one with the smallest largest bucket, since every search takes as many steps.
 TRIES, SEED = 8, 0
-# A product of a key and a multiplier stays below 2**63.
-MOST_BITS, MULTIPLIER_BITS = 52, 31
+# A product of a key and a multiplier stays below 2**63, as ONNX has no wider integers.
+MAX_BITS, MULTIPLIER_BITS = 52, 31
 NATS = np.log(10)
-# How many values a byte tells apart; how often the length of an interval is halved until it is found.
-CODES, HALVINGS = 256, 40
+# Values that a byte distinguishes; steps of the bisection for the length of an interval.
+CODEBOOK_SIZE, HALVINGS = 256, 40
+# Prefixes of the names of constants, by which `use_codebooks` finds them.
 SCORE, WEIGHT = "score_", "weight_"
 Integers = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """One order's n-grams by their hashed keys; `order` is where each stood before, `slots` the most in one bucket."""
+    """One order's n-grams, sorted by hashed keys.
+
+    `order` has the places where they were before, `slots` is the size of the largest bucket.
+    """
 
     multiplier: int
     bits: int
@@ -50,28 +53,26 @@ class Table:
     order: Integers
 
 
-def hashed(keys: Integers, most: int) -> Table:
-    """The table of those keys, all of them below `most`; raises ExportFailed where they are too large."""
-    bits = max(int(most - 1).bit_length(), 1)
-    if bits > MOST_BITS:
+def hash_table(keys: Integers, limit: int) -> Table:
+    """Return the table of keys that are all below the limit; raises ExportFailed if that is too large."""
+    bits = max(int(limit - 1).bit_length(), 1)
+    if bits > MAX_BITS:
         raise ExportFailed("the model has too many words and n-grams for one table; prune it")
     rest_bits = _rest_bits(len(keys), bits)
     random = np.random.default_rng(SEED)
     width = min(62 - bits, MULTIPLIER_BITS)
-    found: tuple[int, int] | None = None
+    tried: list[tuple[int, int]] = []
     for _ in range(TRIES):
         multiplier = int(random.integers(1 << (width - 1), 1 << width)) | 1
         counts = np.bincount((keys * multiplier % (1 << bits)) >> rest_bits)
-        slots = int(counts.max(initial=1))
-        found = min(found or (slots, multiplier), (slots, multiplier))
-    assert found
-    slots, multiplier = found
+        tried.append((int(counts.max(initial=1)), multiplier))
+    slots, multiplier = min(tried)
     hashes = keys * multiplier % (1 << bits)
     order = np.argsort(hashes, kind="stable")
     buckets = 1 << (bits - rest_bits)
     starts = np.searchsorted(hashes[order], np.arange(buckets + 1) << rest_bits)
     kind: Any = np.uint16 if rest_bits <= SMALL_BITS else np.int32 if rest_bits < 32 else np.int64
-    rests = np.zeros(len(keys) + slots, kind)  # a bucket at the end is looked at beyond it
+    rests = np.zeros(len(keys) + slots, kind)  # the last bucket is searched beyond its end
     rests[: len(keys)] = hashes[order] & ((1 << rest_bits) - 1)
     return Table(
         multiplier=multiplier,
@@ -85,32 +86,36 @@ def hashed(keys: Integers, most: int) -> Table:
 
 
 def _rest_bits(count: int, bits: int) -> int:
-    """As many as leave LOAD entries in a bucket; SMALL_BITS where that leaves one of them at least."""
+    """Return the bits that leave LOAD entries in a bucket, or SMALL_BITS if these leave one at least."""
     wanted = bits - max(count // LOAD, 1).bit_length() + 1
-    fits = SMALL_BITS < wanted and count >> (bits - SMALL_BITS) >= 1
-    return min(SMALL_BITS, bits) if fits else max(wanted, 0)
+    small = SMALL_BITS < wanted and count >> (bits - SMALL_BITS) >= 1
+    return min(SMALL_BITS, bits) if small else max(wanted, 0)
 
 
-def graph_of(model: Ngrams) -> Any:
-    """The ONNX model: `input_ids` [1, tokens] -> `log_probabilities` [1, tokens - 1], in nats."""
-    graph = _Graph()
+def ngram_graph(model: Ngrams) -> Any:
+    """Return the ONNX model: `input_ids` [1, tokens] -> `log_probabilities` [1, tokens - 1], in nats.
+
+    Raises ExportFailed for a model that is too large for one table or one file.
+    """
+    graph = _GraphBuilder()
     words = len(model.words)
     graph.constant("one", np.array([1], np.int64))
     graph.constant("words", np.array(words, np.int64))
     graph.add("Reshape", ["input_ids", graph.constant("flat", np.array([-1], np.int64))], "tokens")
     place, missing = "tokens", words
     score, weight = graph.values(1, model.orders[0], place)
+    # Sorting moves n-grams, so keys are made anew from the places that the order below has now.
     moved = np.arange(words, dtype=np.int64)
     for n, order in enumerate(model.orders[1:], start=2):
         keys = moved[order.keys // words] * words + order.keys % words
-        table = hashed(keys, (missing + 1) * words)
+        table = hash_table(keys, (missing + 1) * words)
         moved = np.empty(len(keys), np.int64)
         moved[table.order] = np.arange(len(keys))
-        before = graph.before(place, missing, n)
+        before = graph.shifted(place, missing, n)
         key = graph.add("Add", [graph.add("Mul", [before, "words"]), "tokens"])
         place, missing = graph.look_up(n, table, key), len(keys)
         known = graph.add("Less", [place, graph.constant(f"count_{n}", np.array(missing))])
-        backed = graph.add("Add", [graph.before(weight, 0.0, n), score])
+        backed = graph.add("Add", [graph.shifted(weight, 0.0, n), score])
         own, weight = graph.values(n, _sorted(order, table.order), place)
         score = graph.add("Where", [known, own, backed])
     return graph.finish(score)
@@ -120,8 +125,8 @@ def _sorted(order: Order, by: Integers) -> Order:
     return Order(keys=order.keys[by], log10=order.log10[by], backoff=order.backoff[by])
 
 
-class _Graph:
-    """Nodes and constants while they are put together."""
+class _GraphBuilder:
+    """Nodes and constants of a graph in the making; every method returns the name of a tensor."""
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
@@ -136,8 +141,8 @@ class _Graph:
         self.nodes.append(helper.make_node(operator, inputs, [name], name=name, **attributes))
         return name
 
-    def before(self, name: str, first: float, n: int) -> str:
-        """For each token what was found for the one before it, and `first` for the first."""
+    def shifted(self, name: str, first: float, n: int) -> str:
+        """Move the values of tokens to the tokens that follow; the first token gets `first`."""
         kind = np.int64 if isinstance(first, int) else np.float32
         zero = self.constant("zero", np.array([0], np.int64))
         last = self.constant("last", np.array([-1], np.int64))
@@ -145,7 +150,7 @@ class _Graph:
         return self.add("Concat", [nothing, self.add("Slice", [name, zero, last])], axis=0)
 
     def look_up(self, n: int, table: Table, key: str) -> str:
-        """The place of each key in the table; the number of its entries where it is not there."""
+        """Find the place of each key in the table; a key that is not there gets the number of entries."""
         number = {
             "multiplier": table.multiplier,
             "modulus": 1 << table.bits,
@@ -171,22 +176,22 @@ class _Graph:
         return self.add("ReduceMin", [found, "one"], keepdims=0)
 
     def _row(self, table: str, places: str) -> str:
-        """What the table has there, one row for each."""
+        """Read the table at those places, as a column."""
         found = self.add("Cast", [self.add("Gather", [table, places])], to=TensorProto.INT64)
         return self.add("Unsqueeze", [found, "one"])
 
     def values(self, n: int, order: Order, place: str) -> tuple[str, str]:
-        """Log-probability and weight of backing off, in nats, of what stands at the places; 0 where nothing does."""
+        """Read the log-probabilities and backoff weights at those places, in nats; the place behind the last has 0."""
         return self._value(f"{SCORE}{n}", order.log10, place), self._value(
             f"{WEIGHT}{n}", order.backoff, place
         )
 
     def _value(self, name: str, log10: NDArray[np.float64], place: str) -> str:
-        nats = np.append(log10, 0.0) * NATS  # the last place stands for what is not there
+        nats = np.append(log10, 0.0) * NATS  # the place of n-grams that are not in the table
         return self.add("Gather", [self.constant(name, nats.astype(np.float32)), place])
 
     def finish(self, score: str) -> Any:
-        """The model, which answers for every token but the first; raises ExportFailed where it is too large."""
+        """Return the model, with an output for every token but the first; raises ExportFailed if it is too large."""
         size = sum(array.nbytes for array in self.constants.values())
         if size > MOST_BYTES:
             raise ExportFailed(
@@ -204,17 +209,17 @@ class _Graph:
             [numpy_helper.from_array(array, name) for name, array in self.constants.items()],
         )
         opsets = [helper.make_opsetid("", OPSET)]
-        prune(graph)  # the weights of the highest order
+        prune(graph)  # drops the highest order's weights, which nothing reads
         return helper.make_model(
             graph, opset_imports=opsets, ir_version=10, producer_name="turnout"
         )
 
 
-def in_codes(graph: Any) -> None:
-    """Put the values of such a graph into bytes, in place: codes for 256 values in each order."""
+def use_codebooks(graph: Any) -> None:
+    """Replace the values of an n-gram graph by bytes, in place: places in a codebook of 256 values for each order."""
     for node in [n for n in graph.node if n.input[0].startswith((SCORE, WEIGHT))]:
         table = constants(graph)[node.input[0]]
-        book, codes = coded(numpy_helper.to_array(table))
+        book, codes = codebook(numpy_helper.to_array(table))
         name, (values, place) = node.output[0], node.input
         inputs = [add_constant(graph, f"{values}_codes", codes), place]
         nodes = [
@@ -228,48 +233,49 @@ def in_codes(graph: Any) -> None:
     prune(graph)
 
 
-def coded(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """256 values and which of them stands for each: the values themselves where they are so few.
+def codebook(values: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Return 256 values at most and, for each given value, the place of the nearest: exact if no more are distinct.
 
-    Otherwise they are 0, which most weights are, and the means within 255 intervals, the shortest of equal length that
-    cover all others. So no value is far from its own, however rare it is; parts of equal size, as KenLM has them,
-    would put the probability of words that are not known among those of rare words.
+    Otherwise they are 0, as most weights are, and the means within 255 intervals, the shortest of equal length that
+    cover all others. So every value is close to its code, however rare it is. KenLM's bins of equal population would
+    merge the probability of unknown words with those of rare ones.
     """
-    different = np.unique(values)
-    if len(different) > CODES:
+    distinct = np.unique(values)
+    if len(distinct) > CODEBOOK_SIZE:
         ordered = np.sort(values[values != 0]).astype(np.float64)
-        ends = _cover(np.unique(ordered), CODES - 1)
-        parts = np.split(ordered, np.searchsorted(ordered, ends[1:]))
-        different = np.unique(np.append([part.mean() for part in parts], 0.0))
-    middles = (different[1:] + different[:-1]) / 2
+        starts = _cover(np.unique(ordered), CODEBOOK_SIZE - 1)
+        parts = np.split(ordered, np.searchsorted(ordered, starts[1:]))
+        distinct = np.unique(np.append([part.mean() for part in parts], 0.0))
+    middles = (distinct[1:] + distinct[:-1]) / 2
     codes = np.searchsorted(middles, values, side="right")
-    return different.astype(np.float32), codes.astype(np.uint8)
+    return distinct.astype(np.float32), codes.astype(np.uint8)
 
 
-def _cover(ordered: NDArray[np.float64], most: int) -> list[float]:
-    """Where the fewest intervals of the shortest length begin that cover the values with no more than `most`."""
-    low, high = 0.0, float(ordered[-1] - ordered[0]) / most
-    found = _begins(ordered, high)
+def _cover(ordered: NDArray[np.float64], count: int) -> list[float]:
+    """Return the starts of `count` intervals at most, of the shortest equal length with which they cover the values."""
+    low, high = 0.0, float(ordered[-1] - ordered[0]) / count
+    cover = _interval_starts(ordered, high)
     for _ in range(HALVINGS):
         length = (low + high) / 2
-        begins = _begins(ordered, length)
-        if len(begins) <= most:
-            high, found = length, begins
+        starts = _interval_starts(ordered, length)
+        if len(starts) <= count:
+            high, cover = length, starts
         else:
             low = length
-    return found
+    return cover
 
 
-def _begins(ordered: NDArray[np.float64], length: float) -> list[float]:
-    begins, place = [], 0
+def _interval_starts(ordered: NDArray[np.float64], length: float) -> list[float]:
+    """Return the starts of the fewest intervals of that length that cover the values."""
+    starts, place = [], 0
     while place < len(ordered):
-        begins.append(float(ordered[place]))
+        starts.append(float(ordered[place]))
         place = int(np.searchsorted(ordered, ordered[place] + length, side="right"))
-    return begins
+    return starts
 
 
 def tokenizer_of(words: tuple[str, ...]) -> Any:
-    """What makes of a text the model's words, split at blanks as ARPA tools do, between the marks of start and end."""
+    """Return a tokenizer that splits texts at whitespace, as ARPA tools do, and adds the marks of start and end."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
     numbers = {word: i for i, word in enumerate(words)}

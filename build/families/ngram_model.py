@@ -1,4 +1,4 @@
-"""An ARPA file as a source: what it says of itself, the graph made of it, and what the text itself answers."""
+"""An ARPA file prepared for a build, and the reference: the recursion straight from the file."""
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import onnx
 
 from build.errors import SourceError
-from build.families.ngram_graph import NATS, graph_of, tokenizer_of
+from build.families.ngram_graph import NATS, ngram_graph, tokenizer_of
 from build.sources.arpa import parser
 from build.sources.source import Unusable
 
@@ -14,23 +14,23 @@ Words = tuple[str, ...]
 
 
 def prepare(path: Path, graph: Path, tokenizer: Path) -> None:
-    """Write the graph and the tokenizer of the file; raises SourceError with every mistake in it."""
+    """Write the graph and the tokenizer of the file; raises SourceError with every problem in it."""
     try:
         model = parser.read(path)
     except Unusable as error:
         raise SourceError([p.within(path) for p in error.problems]) from error
-    onnx.save(graph_of(model), graph)
+    onnx.save(ngram_graph(model), graph)
     tokenizer_of(model.words).save(str(tokenizer))
 
 
-def scorer_of(path: Path, texts: Iterable[Words]) -> Callable[[Words], list[float]]:
-    """What gives of one of the texts, or a part of one, the log-probabilities of all words but the first, in nats.
+def recursion(path: Path, texts: Iterable[Words]) -> Callable[[Words], list[float]]:
+    """Return a function from a text to the log-probabilities of all its words but the first, in nats and float64.
 
-    By the recursion in 64-bit numbers, straight from the file, of which no more is kept than the texts ask for.
+    It takes the texts given here and parts of them: no other n-grams of the file are kept in memory.
     """
     order = parser.read_words(path)[1]
-    wanted = {gram for words in texts for gram in _grams(words, order)}
-    known = {e.words: (e.log10, e.backoff) for e in parser.entries(path) if e.words in wanted}
+    needed = {gram for words in texts for gram in _grams(words, order)}
+    known = {e.words: (e.log10, e.backoff) for e in parser.entries(path) if e.words in needed}
 
     def scores(words: Words) -> list[float]:
         return [
@@ -46,8 +46,7 @@ def _grams(words: Words, order: int) -> Iterable[Words]:
 
 
 def _log10(known: Mapping[Words, tuple[float, float]], before: Words, word: str) -> float:
-    """The word's log-probability after those before it (Katz 1987)."""
-    found = known.get((*before, word))
-    if found:
-        return found[0]
+    """Return the word's log-probability after those before it, by the recursion of Katz 1987."""
+    if entry := known.get((*before, word)):
+        return entry[0]
     return known.get(before, (0.0, 0.0))[1] + _log10(known, before[1:], word)

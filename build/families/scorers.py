@@ -1,7 +1,7 @@
 """Models that score texts: n-grams, recurrent networks and causal transformers, without a cache.
 
-Whatever it was, a candidate is one graph from tokens to their log-probabilities: no array as wide as the vocabulary
-leaves it. The original is asked apart from that graph, and its log-probabilities are taken here, in 64-bit numbers.
+Every candidate is one graph from tokens to their log-probabilities, so no array as wide as the vocabulary leaves it.
+The reference runs apart from that graph, and its log-probabilities are computed here, in float64.
 """
 
 import os
@@ -23,7 +23,7 @@ from build.export.generator import finish
 from build.export.to_onnx import export
 from build.families import ngram_model, request_lengths
 from build.families.family import Answered, Family, Rows, requests_as_given
-from build.families.ngram_graph import in_codes
+from build.families.ngram_graph import use_codebooks
 from build.families.transformers_model import load
 from build.graph.edit import OPSET
 from build.recipes.embedding_tables import shrink_tables
@@ -57,21 +57,21 @@ GIVEN = Recipe(name="as it was", given=True)
 CODES = Recipe(name="8-bit values", bits=8)
 DYNAMIC = Recipe(name="int8", products=True, tables=True)
 WEIGHTS = Recipe(name="int8 weights", bits=8)
-# Operators whose products are quantized dynamically; a GRU has no such kernel.
+# Operators that are quantized dynamically; ONNX Runtime has no such kernel for a GRU.
 PRODUCTS = ["MatMul", "LSTM"]
-# A row that sums to 1 within this is one of probabilities.
+# Rows that sum to 1 within this are taken for probabilities.
 NEAR_ONE = 1e-3
 TRANSFORMERS_INPUTS = ("input_ids", "attention_mask")
 Logits = Callable[[Feeds], NDArray[np.floating[Any]]]
 
 
 def prepare(source: Source, folder: Path, tell: Tell) -> None:
-    """The graph with log-probabilities at its end, and the tokenizer."""
+    """Write the graph, which ends in log-probabilities, and the tokenizer."""
     if isinstance(source, TableSource):
         ngram_model.prepare(source.path, folder / PLAIN, folder / TOKENIZER)
         return
     if isinstance(source, GgufSource):
-        tell("taking the weights out of their blocks")
+        tell("dequantizing the weights")
         unpack(source.path, folder / UNPACKED)
         tell("exporting")
     given = unpacked(source, folder)
@@ -94,7 +94,7 @@ def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Pat
     if isinstance(source, TableSource):
         model = onnx.load(prepared / PLAIN)
         if recipe.bits:
-            in_codes(model.graph)
+            use_codebooks(model.graph)
         onnx.save(model, folder / "model.onnx")
         return
     change = _dynamic if recipe.products else weights_only(recipe.bits) if recipe.bits else None
@@ -103,7 +103,7 @@ def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Pat
 
 
 def _dynamic(graph: Any) -> None:
-    """Products by 8-bit weights per channel, 7 bits of which are used, and embeddings in 8 bits, in place."""
+    """Quantize matrix products per channel, to 7 of 8 bits (see DESIGN.md), and embeddings to 8 bits, in place."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     shrink_tables(graph)
@@ -124,14 +124,14 @@ def _dynamic(graph: Any) -> None:
 
 
 def requests(source: Source, rows: Rows, original: Answered) -> dict[int, PredictRequest]:
-    """By length, of rows put together; where the tokenizer is not there before the model is built, rows alone."""
+    """Return requests to time, by length: joined rows, or single ones if the tokenizer is made by the build itself."""
     if isinstance(source, TableSource | GgufSource):
         return requests_as_given(source, rows, original)
     return request_lengths.requests(source, rows, original)
 
 
 def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
-    """What the original answers; raises SourceError where it does not answer as a language model does."""
+    """Return the reference's outputs for the rows; raises SourceError if they are not those of a language model."""
     tokenizer = plain_tokenizer(prepared / TOKENIZER)
     texts = [tokenizer.encode(str(row.request.inputs[0])).ids for row in rows]
     if all(len(ids) < 2 for ids in texts):
@@ -139,7 +139,7 @@ def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -
         raise SourceError([Problem(code=Code.ROWS_INVALID, message=message)])
     scorer = Scorer(
         tokenizer=tokenizer,
-        forward=forward_of(source, prepared, texts),
+        forward=reference_forward(source, prepared, texts),
         input_names=source.inputs if isinstance(source, GraphSource) else TRANSFORMERS_INPUTS,
         max_tokens=source.max_tokens,
     )
@@ -147,8 +147,8 @@ def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -
         return [scorer.outputs(row.request) for row in counted(rows, tell)]
 
 
-def forward_of(source: Source, prepared: Path, texts: Sequence[Sequence[int]]) -> Forward:
-    """The original's forward pass, which ends in log-probabilities [1, tokens - 1] as the graph does."""
+def reference_forward(source: Source, prepared: Path, texts: Sequence[Sequence[int]]) -> Forward:
+    """Return the reference's forward pass, from tokens to log-probabilities [1, tokens - 1] as of the graph."""
     if isinstance(source, TableSource):
         return _recursion(source, prepared, texts)
     given = unpacked(source, prepared)
@@ -161,13 +161,13 @@ def forward_of(source: Source, prepared: Path, texts: Sequence[Sequence[int]]) -
 
 def _recursion(source: TableSource, prepared: Path, texts: Sequence[Sequence[int]]) -> Forward:
     words = [word for word, _ in sorted(_vocabulary(prepared).items(), key=lambda pair: pair[1])]
-    scores = ngram_model.scorer_of(source.path, [tuple(words[i] for i in ids) for ids in texts])
+    scores = ngram_model.recursion(source.path, [tuple(words[i] for i in ids) for ids in texts])
     return lambda feeds: np.array([scores(tuple(words[i] for i in feeds["input_ids"][0]))])
 
 
 def _vocabulary(prepared: Path) -> dict[str, int]:
-    found: dict[str, int] = plain_tokenizer(prepared / TOKENIZER).get_vocab()
-    return found
+    vocabulary: dict[str, int] = plain_tokenizer(prepared / TOKENIZER).get_vocab()
+    return vocabulary
 
 
 def _transformers(source: TransformersSource) -> Logits:
@@ -184,17 +184,17 @@ def _transformers(source: TransformersSource) -> Logits:
 
 
 def _session(source: GraphSource) -> Logits:
-    """The graph as it was given, whatever its inputs are called."""
+    """Return the forward pass of the graph as the user gave it; its inputs may have any names."""
     session = open_session(source.path, threads=os.cpu_count() or 1, device="cpu")
     nodes, output = session.get_inputs(), session.get_outputs()[0].name
     kinds = {"tensor(int32)": np.int32, "tensor(int64)": np.int64}
 
     def logits(feeds: Feeds) -> Any:
-        asked = {
+        inputs = {
             node.name: feeds[name].astype(kinds[node.type])
             for node, name in zip(nodes, source.inputs, strict=True)
         }
-        return session.run([output], asked)[0]
+        return session.run([output], inputs)[0]
 
     return logits
 
@@ -206,8 +206,8 @@ def _script(source: GraphSource) -> Logits:
 
     def logits(feeds: Feeds) -> Any:
         with torch.inference_mode():
-            asked = [torch.from_numpy(feeds[name]) for name in source.inputs]
-            return torchscript.first_tensors(module(*asked), 1)[0].numpy()
+            inputs = [torch.from_numpy(feeds[name]) for name in source.inputs]
+            return torchscript.first_tensors(module(*inputs), 1)[0].numpy()
 
     return logits
 
@@ -215,20 +215,20 @@ def _script(source: GraphSource) -> Logits:
 def _log_probabilities(
     source: TokenizedSource, logits: NDArray[np.floating[Any]], ids: NDArray[np.int64]
 ) -> Any:
-    """Those of each token but the first; raises SourceError for what are no logits."""
+    """Return the log-probability of each token but the first; raises SourceError for outputs that are not logits."""
     if logits.ndim != 3 or logits.shape[:2] != ids.shape:
         raise SourceError.about(
             source.path,
             Code.OUTPUTS_UNSUPPORTED,
-            f"answers {list(logits.shape)} for tokens {list(ids.shape)}, not logits [batch, tokens, vocabulary]; "
-            "turn its axes where it is saved",
+            f"its output is {list(logits.shape)} for tokens {list(ids.shape)}, not logits [batch, tokens, vocabulary]; "
+            "transpose its output where it is saved",
         )
     wide = logits[0, :-1].astype(np.float64)
     if (wide >= 0).all() and (np.abs(wide.sum(axis=-1) - 1) < NEAR_ONE).all():
         raise SourceError.about(
             source.path,
             Code.OUTPUTS_UNSUPPORTED,
-            "answers with probabilities; save it without its softmax, or with log_softmax",
+            "its output is probabilities; save it without its softmax, or with log_softmax",
         )
     highest = wide.max(axis=-1, keepdims=True)
     totals = np.log(np.exp(wide - highest).sum(axis=-1)) + highest[:, 0]

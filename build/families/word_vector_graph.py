@@ -1,10 +1,10 @@
-"""The table of word vectors as an ONNX graph that answers vectors, and searches for the nearest words where asked to.
+"""A table of word vectors as an ONNX graph that returns vectors and, if `count` is above 0, finds the nearest words.
 
-The table lies once in a file beside the graph, which ONNX Runtime maps into memory: rows are read where they are
-needed, so loading costs next to nothing. What searches among the words alone names the first part of the same bytes.
+The table is stored once, in a file beside the graph that ONNX Runtime maps into memory, so loading reads next to
+nothing. A search covers the words alone, by a tensor that names the first part of the same bytes.
 
-In 8 bits, a search reads the packed bytes by MatMulNBits, which rounds the query as well; the best few of it are then
-compared in full precision with the rows as they are answered, so that scores are the cosines of what is served.
+An 8-bit search multiplies the packed bytes by MatMulNBits, which rounds the query too. Its best candidates are then
+compared in float32 with the rows as they are served, so that scores are the cosines of served vectors.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,26 +17,31 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from build.graph.edit import OPSET
 from build.recipes.block_int8 import INT8_ACTIVATIONS, quantize_blocks
 from build.sources.vectors.table import Floats
 from functions.inference.words import MODEL, OVERFETCH, TABLE
 
-OPSET, IR_VERSION = 18, 10
-# Where a tensor starts in the file, so that it can be mapped.
+IR_VERSION = 10
+# Tensors start at a multiple of it in the file, so that they can be mapped.
 PAGE = 4096
-# Rows that are packed at once.
+# Rows that are converted at once.
 ROWS = 1 << 14
+# Block sizes to choose from: the larger has fewer scales, the smaller may need less padding.
 BLOCKS = (64, 32)
 
 
 def write_graph(table: NDArray[np.float32], words: int, bits: int, folder: Path) -> None:
-    """Write the graph and the file of a table whose first rows are those of words; `bits` are 8, or 0 for float32."""
+    """Write the graph and the file of a table [rows, width] whose first rows are those of words.
+
+    `bits` is 8, or 0 for float32.
+    """
     with (folder / TABLE).open("wb") as file:
-        stored = _Stored(file=file)
+        constants = _Constants(file=file)
         width = table.shape[1]
-        nodes, search = (_packed if bits else _full)(table, words, stored)
+        nodes, search = (_int8_nodes if bits else _float32_nodes)(table, words, constants)
     graph = helper.make_graph(
-        [*nodes, *_searching(search, stored)],
+        [*nodes, *_optional_search(search, constants)],
         "word vectors",
         [
             helper.make_tensor_value_info("ids", TensorProto.INT64, ["n", "m"]),
@@ -49,15 +54,15 @@ def write_graph(table: NDArray[np.float32], words: int, bits: int, folder: Path)
             helper.make_tensor_value_info("scores", TensorProto.FLOAT, ["q", "k"]),
             helper.make_tensor_value_info("nearest", TensorProto.INT64, ["q", "k"]),
         ],
-        stored.tensors,
+        constants.tensors,
     )
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION), folder / MODEL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Stored:
-    """The constants of a graph, the large ones of them in a file."""
+class _Constants:
+    """Constants of a graph; large ones go to a file."""
 
     file: BinaryIO
     tensors: list[Any] = field(default_factory=list)
@@ -66,17 +71,18 @@ class _Stored:
         for name, array in arrays.items():
             self.tensors.append(numpy_helper.from_array(np.asarray(array), name))
 
-    def begin(self) -> int:
-        """The place of what is written next."""
+    def align(self) -> int:
+        """Fill the file up to a page, and return the place of what is written next."""
         self.file.write(b"\0" * (-self.file.tell() % PAGE))
         return self.file.tell()
 
-    def large(self, name: str, kind: int, shape: Sequence[int], place: int) -> None:
-        """What lies at that place, under a name; others may name the same bytes."""
+    def external(self, name: str, kind: int, shape: Sequence[int], place: int) -> None:
+        """Add a tensor whose bytes are at that place; several may share bytes."""
         size = np.dtype(helper.tensor_dtype_to_np_dtype(kind)).itemsize
-        facts = {"location": TABLE, "offset": place, "length": int(np.prod(shape)) * size}
+        attributes = {"location": TABLE, "offset": place, "length": int(np.prod(shape)) * size}
         entries = [
-            onnx.StringStringEntryProto(key=key, value=str(value)) for key, value in facts.items()
+            onnx.StringStringEntryProto(key=key, value=str(value))
+            for key, value in attributes.items()
         ]
         self.tensors.append(
             TensorProto(
@@ -88,23 +94,32 @@ class _Stored:
             )
         )
 
+    def write(self, name: str, array: Floats) -> None:
+        """Write an array to the file and add its tensor."""
+        place = self.align()
+        self.file.write(array.tobytes())
+        self.external(name, TensorProto.FLOAT, array.shape, place)
+
 
 Nodes = list[Any]
 
 
-def _full(table: Floats, words: int, stored: _Stored) -> tuple[Nodes, Nodes]:
-    """Rows as they are: nodes that read, and nodes that search."""
-    place = stored.begin()
+def _float32_nodes(table: Floats, words: int, constants: _Constants) -> tuple[Nodes, Nodes]:
+    """Store rows in float32; return the nodes that read them and those that search them."""
+    place = constants.align()
     inverse = np.empty(len(table), np.float32)
-    for start, rows in parts(table):
-        stored.file.write(rows.tobytes())
+    for start, rows in row_chunks(table):
+        constants.file.write(rows.tobytes())
         inverse[start : start + len(rows)] = inverse_norms(rows)
     width = table.shape[1]
-    stored.large("table", TensorProto.FLOAT, table.shape, place)
-    stored.large("searched", TensorProto.FLOAT, (words, width), place)
-    _store(stored, "inverse_norms", inverse[:words, None])
-    # The table stands first in the product: what stands second is copied when a session is opened.
-    return [_node("Gather", "table ids", "rows"), *_summed("rows", width, width, stored)], [
+    constants.external("table", TensorProto.FLOAT, table.shape, place)
+    constants.external("searched", TensorProto.FLOAT, (words, width), place)
+    constants.write("inverse_norms", inverse[:words, None])
+    # The table is the first operand: ONNX Runtime copies a constant second one when a session is opened.
+    return [
+        _node("Gather", "table ids", "rows"),
+        *_weighted_sum("rows", width, width, constants),
+    ], [
         _node("Transpose", "queries", "turned", perm=[1, 0]),
         _node("MatMul", "searched turned", "products"),
         _node("Mul", "products inverse_norms", "cosines"),
@@ -113,44 +128,44 @@ def _full(table: Floats, words: int, stored: _Stored) -> tuple[Nodes, Nodes]:
     ]
 
 
-def _packed(table: Floats, words: int, stored: _Stored) -> tuple[Nodes, Nodes]:
-    """Rows in 8 bits, in blocks with a scale each: nodes that read, and nodes that search."""
+def _int8_nodes(table: Floats, words: int, constants: _Constants) -> tuple[Nodes, Nodes]:
+    """Store rows in 8 bits, in blocks with a scale each; return the nodes that read them and those that search them."""
     rows, width = table.shape
     block = min(BLOCKS, key=lambda size: -(-width // size) * size)
     blocks = -(-width // block)
     scales = np.empty((rows, blocks), np.float32)
     inverse = np.empty(rows, np.float32)
-    place = stored.begin()
-    for start, part in parts(table):
+    place = constants.align()
+    for start, part in row_chunks(table):
         here = slice(start, start + len(part))
-        whole = np.zeros((len(part), blocks * block), np.float32)
-        whole[:, :width] = part
-        packed, scales[here] = quantize_blocks(whole.reshape(len(part), blocks, block))
-        stored.file.write(packed.tobytes())
+        padded = np.zeros((len(part), blocks * block), np.float32)
+        padded[:, :width] = part
+        packed, scales[here] = quantize_blocks(padded.reshape(len(part), blocks, block))
+        constants.file.write(packed.tobytes())
         unpacked = (packed.astype(np.float32) - 128) * scales[here][:, :, None]
         inverse[here] = inverse_norms(unpacked.reshape(len(part), -1))
-    stored.large("table", TensorProto.UINT8, (rows, blocks, block), place)
-    stored.large("searched", TensorProto.UINT8, (words, blocks, block), place)
-    place = stored.begin()
-    stored.file.write(scales.tobytes())
-    stored.large("scales", TensorProto.FLOAT, (rows, blocks, 1), place)
-    stored.large("searched_scales", TensorProto.FLOAT, (words, blocks), place)
-    _store(stored, "inverse_norms", inverse[:words])
-    padded = blocks * block
-    stored.small(wider=[OVERFETCH], most=[words], shape=[0, 0, padded], one=[1], two=[2])
+    constants.external("table", TensorProto.UINT8, (rows, blocks, block), place)
+    constants.external("searched", TensorProto.UINT8, (words, blocks, block), place)
+    place = constants.align()
+    constants.file.write(scales.tobytes())
+    constants.external("scales", TensorProto.FLOAT, (rows, blocks, 1), place)
+    constants.external("searched_scales", TensorProto.FLOAT, (words, blocks), place)
+    constants.write("inverse_norms", inverse[:words])
+    row = blocks * block
+    constants.small(wider=[OVERFETCH], most=[words], shape=[0, 0, row], one=[1], two=[2])
     read = [
-        _gathered("table ids scales", "blocks", block),
+        _gather_dequantized("table ids scales", "blocks", block),
         _node("Reshape", "blocks shape", "rows"),
-        *_summed("rows", padded, width, stored),
+        *_weighted_sum("rows", row, width, constants),
     ]
-    return read, _search_packed(words, width, block)
+    return read, _int8_search(words, width, block)
 
 
-def _search_packed(words: int, width: int, block: int) -> Nodes:
+def _int8_search(words: int, width: int, block: int) -> Nodes:
     products = _node("MatMulNBits", "queries searched searched_scales", "products")
     products.domain = "com.microsoft"
-    facts = {"K": width, "N": words, "bits": 8, "block_size": block}
-    for name, value in {**facts, "accuracy_level": INT8_ACTIVATIONS}.items():
+    attributes = {"K": width, "N": words, "bits": 8, "block_size": block}
+    for name, value in {**attributes, "accuracy_level": INT8_ACTIVATIONS}.items():
         products.attribute.append(helper.make_attribute(name, value))
     return [
         products,
@@ -158,7 +173,7 @@ def _search_packed(words: int, width: int, block: int) -> Nodes:
         _node("Mul", "count wider", "many"),
         _node("Min", "many most", "candidates"),
         _node("TopK", "nearly candidates", "nearly_best likely"),
-        _gathered("table likely scales", "likely_blocks", block),
+        _gather_dequantized("table likely scales", "likely_blocks", block),
         _node("Reshape", "likely_blocks shape", "likely_padded"),
         _node("Slice", "likely_padded first last two", "likely_rows"),
         _node("Unsqueeze", "queries two", "upright"),
@@ -171,9 +186,9 @@ def _search_packed(words: int, width: int, block: int) -> Nodes:
     ]
 
 
-def _summed(rows: str, padded: int, width: int, stored: _Stored) -> Nodes:
-    """The weighted sum of each input's rows, and only what is no padding of it."""
-    stored.small(side=[1], first=[0], last=[width])
+def _weighted_sum(rows: str, padded: int, width: int, constants: _Constants) -> Nodes:
+    """Return nodes for the weighted sum of each input's rows, without their padding."""
+    constants.small(side=[1], first=[0], last=[width])
     ends = [_node("Squeeze", "sums side", "vectors")]
     if padded > width:
         ends = [
@@ -187,9 +202,9 @@ def _summed(rows: str, padded: int, width: int, stored: _Stored) -> Nodes:
     ]
 
 
-def _searching(search: Nodes, stored: _Stored) -> Nodes:
-    """The search where words are asked for, otherwise no scores of no words."""
-    stored.small(nothing=[0], empty=np.zeros(2, np.int64))
+def _optional_search(search: Nodes, constants: _Constants) -> Nodes:
+    """Return nodes that search if `count` is above 0, and else give no scores of no words."""
+    constants.small(nothing=[0], empty=np.zeros(2, np.int64))
     none = {
         kind: numpy_helper.from_array(np.zeros(1, dtype))
         for kind, dtype in (("scores", np.float32), ("nearest", np.int64))
@@ -223,7 +238,7 @@ def _searching(search: Nodes, stored: _Stored) -> Nodes:
     ]
 
 
-def _gathered(inputs: str, output: str, block: int) -> Any:
+def _gather_dequantized(inputs: str, output: str, block: int) -> Any:
     node = _node(
         "GatherBlockQuantized",
         inputs,
@@ -238,25 +253,19 @@ def _gathered(inputs: str, output: str, block: int) -> Any:
 
 
 def _node(operator: str, inputs: str, outputs: str, **attributes: Any) -> Any:
-    """A node; its inputs and outputs are names between spaces."""
-    ends = outputs.split()
-    return helper.make_node(operator, inputs.split(), ends, name=f"{ends[0]}_node", **attributes)
+    """Return a node; its inputs and outputs are names, separated by spaces."""
+    names = outputs.split()
+    return helper.make_node(operator, inputs.split(), names, name=f"{names[0]}_node", **attributes)
 
 
-def _store(stored: _Stored, name: str, array: NDArray[np.float32]) -> None:
-    place = stored.begin()
-    stored.file.write(array.tobytes())
-    stored.large(name, TensorProto.FLOAT, array.shape, place)
-
-
-def parts(table: Floats) -> Iterator[tuple[int, Floats]]:
+def row_chunks(table: Floats) -> Iterator[tuple[int, Floats]]:
+    """Return parts of a table, each with the place of its first row; the table may be larger than memory."""
     return ((start, table[start : start + ROWS]) for start in range(0, len(table), ROWS))
 
 
 def inverse_norms(rows: Floats) -> Floats:
-    """One over each row's length; 0 for a row of zeros, whose cosine to any other is 0."""
+    """Return one over each row's length; 0 for a row of zeros, whose cosine with any other is 0."""
     norms = np.linalg.norm(rows.astype(np.float64), axis=1)
-    found: Floats = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0).astype(
-        np.float32
-    )
-    return found
+    inverse: Floats = np.zeros(len(norms), np.float32)
+    np.divide(1, norms, out=inverse, where=norms > 0, casting="same_kind")
+    return inverse

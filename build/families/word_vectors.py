@@ -1,6 +1,6 @@
-"""Word vectors: read from their file once, then tables of 32 or 8 bits that answer vectors and nearest words.
+"""Word vectors: tables of 32 or 8 bits that return vectors and nearest words.
 
-The original is the file itself, by plain numpy, through the code that serves it.
+The reference is the file's own table, searched by numpy, behind the code that serves every candidate.
 """
 
 import json
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from build.errors import SourceError
 from build.evaluation.metrics import Outputs
 from build.families.family import Family, Rows
-from build.families.word_vector_graph import inverse_norms, parts, write_graph
+from build.families.word_vector_graph import inverse_norms, row_chunks, write_graph
 from build.recipes.recipe import Recipe
 from build.sources.source import TableSource, Unusable
 from build.sources.vectors.source import load
@@ -31,7 +31,7 @@ FULL, SMALLER = Recipe(name="fp32"), Recipe(name="int8 rows", bits=8)
 
 
 def prepare(source: TableSource, folder: Path, tell: Tell) -> None:
-    """The file's words, and its vectors as one array; raises SourceError with the rows that are wrong."""
+    """Write the words and the vectors, as one array; raises SourceError with every problem in the file."""
     tell("reading the vectors")
     try:
         vectors = load(source.path)
@@ -54,17 +54,19 @@ def _config(vectors: Vectors) -> VectorConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Array:
-    """The file's vectors as they are: what every candidate is compared with."""
+    """The file's vectors in float32, which every candidate is compared with; `words` is the number of its words."""
 
     table: Floats
     words: int
     inverse_norms: Floats
 
     def vectors(self, ids: NDArray[np.int64], weights: Floats) -> Floats:
+        """Return the weighted sums [n, width] of rows, by ids and weights [n, m]."""
         sums: Floats = (self.table[ids] * weights[:, :, None]).sum(axis=1)
         return sums
 
     def search(self, queries: Floats, count: int) -> tuple[Floats, NDArray[np.int64]]:
+        """Return the highest scores [q, count], best first, and the ids of their words, for queries [q, width]."""
         scores = (queries @ self.table[: self.words].T) * self.inverse_norms
         ids = np.argpartition(-scores, count - 1, axis=1)[:, :count]
         best = np.take_along_axis(scores, ids, axis=1)
@@ -75,21 +77,21 @@ class Array:
 def open_reference(prepared: Path) -> WordVectors:
     table = np.load(prepared / VECTORS, mmap_mode="r")
     words = count_words(prepared)
-    inverse = np.concatenate([inverse_norms(part) for _, part in parts(table[:words])])
+    inverse = np.concatenate([inverse_norms(part) for _, part in row_chunks(table[:words])])
     return WordVectors.over(Array(table=table, words=words, inverse_norms=inverse), prepared)
 
 
 def reference(
     source: TableSource, rows: Rows, prepared: Path, tell: Tell = silent
 ) -> Sequence[Outputs]:
-    """All words at once, each of them once; raises SourceError where the file has none of them."""
-    asked = list(dict.fromkeys(word for row in rows for word in row.request.inputs))
-    request = PredictRequest(inputs=tuple(asked), parameters=rows[0].request.parameters)
-    found = dict(zip(asked, open_reference(prepared).outputs(request), strict=True))
-    if not any(output["found"] for output in found.values()):
+    """Return the outputs for all rows, each word searched once; raises SourceError if the file has none of them."""
+    words = tuple(dict.fromkeys(word for row in rows for word in row.request.inputs))
+    request = PredictRequest(inputs=words, parameters=rows[0].request.parameters)
+    outputs = dict(zip(words, open_reference(prepared).outputs(request), strict=True))
+    if not any(output["found"] for output in outputs.values()):
         message = "has none of the words under `eval`; give words that it has"
         raise SourceError.about(source.path, Code.ROWS_INVALID, message)
-    return [[found[word] for word in row.request.inputs] for row in rows]
+    return [[outputs[word] for word in row.request.inputs] for row in rows]
 
 
 def recipes(source: TableSource, tier: Tier, quantize: bool) -> Sequence[Recipe]:

@@ -211,10 +211,10 @@ def test_a_network_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
             return found.transpose(0, 1) if self.turn else torch.softmax(found, -1)
 
     inner = recurrent(state=False)
-    assert "not logits [batch, tokens, vocabulary]; turn its axes" in _refused(
+    assert "not logits [batch, tokens, vocabulary]; transpose its output" in _refused(
         tmp_path, Other(inner, True)
     )
-    assert "answers with probabilities; save it without its softmax" in _refused(
+    assert "its output is probabilities; save it without its softmax" in _refused(
         tmp_path, Other(inner, False)
     )
 

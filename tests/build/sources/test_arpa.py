@@ -10,8 +10,14 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from build.families.ngram_graph import coded, graph_of, hashed, in_codes, tokenizer_of
-from build.families.ngram_model import scorer_of
+from build.families.ngram_graph import (
+    codebook,
+    hash_table,
+    ngram_graph,
+    tokenizer_of,
+    use_codebooks,
+)
+from build.families.ngram_model import recursion
 from build.sources.arpa import parser
 from build.sources.formats import ARPA
 from build.sources.readers import inspect
@@ -167,7 +173,7 @@ def test_a_score_is_what_a_person_computes(tmp_path: Path) -> None:
     tokenizer = tokenizer_of(model.words)
     encoding = tokenizer.encode("the train late late of")
     assert encoding.tokens == ["<s>", "the", "train", "late", "late", "<unk>", "</s>"]
-    found = scored(session_of(graph_of(model)), encoding.ids) / np.log(10)
+    found = scored(session_of(ngram_graph(model)), encoding.ids) / np.log(10)
     # the; train after both; late with the weights of "the train"; late after "train late", whose weight is 0;
     # <unk> with those of "late late" and "late"; </s> with none, for nothing begins with <unk>.
     wanted = [-0.5, -0.2, -0.25 - 0.8, -0.3, 0.10 - 0.05 - 2.0, -1.2]
@@ -183,11 +189,11 @@ def test_the_graph_is_the_recursion_for_any_order(
     path = tmp_path / "drawn.arpa"
     names = drawn(path, order, words, density)
     model, known = parser.read(path), by_hand(path)
-    tokenizer, session = tokenizer_of(model.words), session_of(graph_of(model))
+    tokenizer, session = tokenizer_of(model.words), session_of(ngram_graph(model))
     chance = random.Random(7)
     texts = [[chance.choice([*names, "strange"]) for _ in range(i % 13)] for i in range(150)]
     tokens = [tuple(tokenizer.encode(" ".join(text)).tokens) for text in texts]
-    asked = scorer_of(path, tokens)
+    asked = recursion(path, tokens)
     for text, seen in zip(texts, tokens, strict=True):
         found = scored(session, tokenizer.encode(" ".join(text)).ids)
         grams = [seen[max(0, i - order + 1) : i + 1] for i in range(1, len(seen))]
@@ -205,7 +211,7 @@ def test_the_graph_answers_as_pocketsphinx_does(tmp_path: Path) -> None:
     base = pocketsphinx.LogMath(1.0001)
     theirs = pocketsphinx.NGramModel(pocketsphinx.Config(), base, str(path))
     model = parser.read(path)
-    tokenizer, session = tokenizer_of(model.words), session_of(graph_of(model))
+    tokenizer, session = tokenizer_of(model.words), session_of(ngram_graph(model))
     chance = random.Random(3)
     for _ in range(100):
         encoding = tokenizer.encode(" ".join(chance.choice(names) for _ in range(8)))
@@ -221,7 +227,7 @@ def test_the_graph_answers_as_pocketsphinx_does(tmp_path: Path) -> None:
 def test_a_table_finds_what_is_in_it_and_nothing_else(most: int) -> None:
     random_ = np.random.default_rng(0)
     keys = np.unique(random_.integers(0, most, 5000)) if most > 5000 else np.arange(0, most, 3)
-    table = hashed(keys, most)
+    table = hash_table(keys, most)
     others = np.setdiff1d(random_.integers(0, most, 20_000), keys)
     for asked, there in ((keys, True), (others, False)):
         hashes = asked * table.multiplier % (1 << table.bits)
@@ -235,22 +241,22 @@ def test_a_table_finds_what_is_in_it_and_nothing_else(most: int) -> None:
 
 def test_few_values_keep_their_own_codes_and_many_share_256(tmp_path: Path) -> None:
     few = np.array([0.0, -1.5, 0.25, -1.5], np.float32)
-    book, codes = coded(few)
+    book, codes = codebook(few)
     assert book[codes].tolist() == few.tolist()
     many = np.append(np.random.default_rng(0).normal(-3, 1, 100_000), [0.0] * 9).astype(np.float32)
-    book, codes = coded(many)
+    book, codes = codebook(many)
     assert (len(book), str(codes.dtype)) == (256, "uint8")
     assert (book[codes][-9:] == 0).all()
     assert np.abs(book[codes] - many).max() < (many.max() - many.min()) / 255
     far = np.append(many, np.float32(-228))  # the probability of <s>, which nothing but <s> has
-    book, codes = coded(far)
+    book, codes = codebook(far)
     assert book[codes][-1] == far[-1]
     assert np.abs(book[codes] - far).max() < (many.max() - many.min()) / 250
     path = tmp_path / "drawn.arpa"
     drawn(path, 3, 30, 0.3)
-    model = graph_of(parser.read(path))
+    model = ngram_graph(parser.read(path))
     whole, ids = session_of(model), [1, 7, 9, 4, 11, 2]
     size = model.ByteSize()
-    in_codes(model.graph)
+    use_codebooks(model.graph)
     assert model.ByteSize() < size
     assert scored(session_of(model), ids) == pytest.approx(scored(whole, ids).tolist(), abs=0.03)

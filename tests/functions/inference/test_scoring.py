@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from build.families.ngram_graph import graph_of, tokenizer_of
+from build.families.ngram_graph import ngram_graph, tokenizer_of
 from build.sources.arpa.parser import read
 from contracts.errors import InvalidInput, ModelFailed, TooLarge
 from contracts.manifest import MANIFEST, BrokenArtefact, Manifest, sealed_files
@@ -40,7 +40,7 @@ def seal(folder: Path, max_tokens: int = MOST) -> Path:
 
 def artefact(folder: Path, arpa: Path) -> Path:
     model = read(arpa)
-    onnx.save(graph_of(model), folder / "model.onnx")
+    onnx.save(ngram_graph(model), folder / "model.onnx")
     tokenizer_of(model.words).save(str(folder / "tokenizer.json"))
     return seal(folder)
 
