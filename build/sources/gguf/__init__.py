@@ -1,1 +1,1 @@
-"""GGUF files, as llama.cpp writes them."""
+"""GGUF files, the format of llama.cpp."""

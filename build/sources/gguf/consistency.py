@@ -9,7 +9,7 @@ from build.sources.huggingface.folder import NO_LIMIT
 from contracts.problems import Code, Problem
 
 AGAIN = "convert it again with llama.cpp"
-# Whole-number hyperparameters and the least value of each; all but the required ones may be left out.
+# Whole-number hyperparameters and the minimum of each; all but the required ones may be left out.
 MIN_VALUES = {
     "context_length": 0,
     "block_count": 1,
@@ -141,7 +141,7 @@ def _token_problems(header: Header, tokens: list[str]) -> Iterator[str]:
         if place is not None and not (_is_integer(place) and 0 <= place < len(tokens)):
             yield f"has {_shown(place)} as its {name} token, of {len(tokens)} from 0 up; {AGAIN}"
         if place is None and adds_token(header, name):
-            yield f"adds a {name} token to each text, but does not say which one that is; {AGAIN}"
+            yield f"adds a {name} token to each text, but has no {name}_token_id; {AGAIN}"
     byte_level = header.keys.get("tokenizer.ggml.model") == "gpt2"
     for key, kinds in (("token_type", int), ("scores", int | float)):
         values = header.keys.get(f"tokenizer.ggml.{key}")

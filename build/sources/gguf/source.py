@@ -84,7 +84,7 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> GgufSo
 
 
 def _unsupported(header: Header) -> list[Problem]:
-    """Return a problem for each thing in the file that would be read wrongly."""
+    """Return a problem for each feature of the file that transformers or our tokenizer would misread."""
     keys, problems = header.keys, []
     if header.architecture not in ARCHITECTURES:
         message = (
@@ -169,7 +169,7 @@ def unpack(path: Path, folder: Path) -> None:
     if len(tensors) != len(header.shapes) or surplus or set(missing) - tied:
         raise ExportFailed(
             f"{path} has {len(header.shapes)} tensors, but transformers finds a place for "
-            f"{len(tensors) - len(surplus)} and lacks {len(set(missing) - tied)}; "
+            f"{len(tensors) - len(surplus)} and misses {len(set(missing) - tied)}; "
             "give the model as a Hugging Face folder"
         )
     _check_finite(model, path)

@@ -1,4 +1,4 @@
-"""What a TFLite file says of itself, read table by table: TensorFlow takes seconds to import.
+"""The signature of a TFLite file, read without TensorFlow, which takes seconds to import.
 
 The encoding is https://flatbuffers.dev/internals; field numbers are those of schema.fbs in
 tensorflow/compiler/mlir/lite/schema.
@@ -37,7 +37,7 @@ PREFIX = "serving_default_"
 
 
 def read_signature(path: Path) -> Signature:
-    """What its first graph takes and answers; raises Unusable."""
+    """Return the inputs and outputs of the first graph; raises Unusable."""
     data = path.read_bytes()
     if data[4:8] != IDENTIFIER:
         raise Unusable(Code.FILE_DAMAGED, f"{path.name} is not a TFLite file; copy it again")

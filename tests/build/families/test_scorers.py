@@ -1,4 +1,4 @@
-"""Whole builds of tiny models that score: n-grams, recurrent networks and causal transformers, against the original."""
+"""Whole builds of tiny models that score: n-grams, recurrent networks and transformers, against the reference."""
 
 import json
 import math
@@ -23,7 +23,7 @@ from contracts.tasks import Task
 from functions.inference.engine import Engine
 from tests.fixtures.models.tiny_bert import CPU, deployment, write_rows
 from tests.fixtures.models.tiny_decoders import CONTEXT, PROMPTS, gpt2, llama
-from tests.fixtures.models.tiny_ngrams import LITTLE, by_hand, drawn, little, log10
+from tests.fixtures.models.tiny_ngrams import LITTLE, by_hand, little, log10, random_model
 from tests.fixtures.models.tiny_recurrent import TEXTS, recurrent, tokenizer, torchscript
 from tests.fixtures.sources import read_as
 from turnout.building import proof
@@ -35,7 +35,7 @@ TOKENS = 24
 
 
 def built(source: Path, texts: Any, out: Path, **table: Any) -> dict[str, Any]:
-    """Build for both tiers, and give the evidence of the CPU's."""
+    """Build for both tiers, and return the evidence of the CPU's."""
     rows = write_rows(out.with_suffix(".jsonl"), [{"text": text} for text in texts])
     build.run(build.plan(deployment(source, rows, SCORES, **{"gate": GATE, **table}), out), out)
     evidence: dict[str, Any] = json.loads((out / "tiny/evidence/cpu.json").read_text("utf-8"))
@@ -43,7 +43,7 @@ def built(source: Path, texts: Any, out: Path, **table: Any) -> dict[str, Any]:
 
 
 def bare(folder: Path) -> dict[str, Any]:
-    """What a bare graph's table has to say."""
+    """Return the settings that a bare graph needs."""
     return {
         "cpu": replace(CPU, max_tokens=TOKENS),
         "gpu": GpuSpec(instance="ml.g6.xlarge", max_tokens=TOKENS),
@@ -51,14 +51,14 @@ def bare(folder: Path) -> dict[str, Any]:
     }
 
 
-def told(engine: Engine, text: str) -> list[dict[str, Any]]:
+def token_scores(engine: Engine, text: str) -> list[dict[str, Any]]:
     request = PredictRequest(inputs=(text,), parameters={"per_token": True})
     found: list[dict[str, Any]] = engine.predict(request).outputs[0]["per_token"]
     return found
 
 
 def scores(engine: Engine, text: str) -> list[float]:
-    return [entry["log_probability"] for entry in told(engine, text)]
+    return [entry["log_probability"] for entry in token_scores(engine, text)]
 
 
 def by_torch(logits: Any, ids: list[int]) -> list[float]:
@@ -93,15 +93,15 @@ def test_a_recurrent_network_is_built_and_scores_as_torch_does(
     for text in (t for t in TEXTS if len(t) < TOKENS):
         ids = engine.model.tokenizer.encode(text).ids  # type: ignore[attr-defined]
         with torch.no_grad():
-            answer = module(torch.tensor([ids]))
-        wanted = by_torch(answer[0] if state else answer, ids)
+            output = module(torch.tensor([ids]))
+        wanted = by_torch(output[0] if state else output, ids)
         assert scores(engine, text) == pytest.approx(wanted, abs=1e-4)
-    assert [entry["token"] for entry in told(engine, "Ab .")] == ["<unk>", "b", " ", "."]
+    assert [entry["token"] for entry in token_scores(engine, "Ab .")] == ["<unk>", "b", " ", "."]
 
 
 def test_ngrams_are_built_and_score_as_the_file_has_it(tmp_path: Path) -> None:
-    path = tmp_path / "drawn.arpa"
-    names = drawn(path, 3, 60, 0.2)
+    path = tmp_path / "random.arpa"
+    names = random_model(path, 3, 60, 0.2)
     texts = [" ".join(names[(i * k + k) % 60] for k in range(2 + i % 7)) for i in range(1, 30)]
     out = tmp_path / "models.out"
     evidence = built(path, [*texts, "strange words"], out)
@@ -124,7 +124,7 @@ def test_ngrams_are_built_and_score_as_the_file_has_it(tmp_path: Path) -> None:
     assert proof(evidence).startswith(f"perplexity {evidence['perplexity_original']:.2f} → ")
 
 
-def test_what_is_wrong_behind_the_words_of_an_arpa_file_is_told_and_nothing_is_built(
+def test_a_problem_behind_the_words_of_an_arpa_file_is_reported_and_nothing_is_built(
     tmp_path: Path,
 ) -> None:
     path = little(tmp_path / "little.arpa.gz", LITTLE.replace("-0.8\ttrain", "0.8\ttrain"))
@@ -146,7 +146,7 @@ def test_a_causal_transformer_is_built_and_scores_as_transformers_does(
     long = "late again " * 60
     evidence = built(folder, [*PROMPTS, long], out)
     assert [c["recipe"] for c in evidence["candidates"]] == ["fp32", "int8", "int8 weights"]
-    # The long one is read in parts, by the original as well.
+    # The long one is read in parts, by the reference as well.
     assert evidence["candidates"][0]["difference_max"] < 1e-3
     model = AutoModelForCausalLM.from_pretrained(folder).eval()
     theirs = AutoTokenizer.from_pretrained(folder)
@@ -160,7 +160,7 @@ def test_a_causal_transformer_is_built_and_scores_as_transformers_does(
 
 
 def test_a_graph_with_inputs_of_any_name_and_32_bits_is_scored(tmp_path: Path) -> None:
-    """The original is the graph as it was given; what leaves it, and how it was called, is no matter."""
+    """The reference is the graph as it was given; the names of its inputs and its output do not matter."""
     source = read_as(TransformersSource, gpt2(tmp_path / "gpt2"), SCORES)
     model = onnx.load(export(source, tmp_path / "exported"))
     new = {"input_ids": "words", "attention_mask": "seen", "position_ids": "places"}
@@ -198,7 +198,7 @@ def _refused(tmp_path: Path, module: Any, texts: Any = TEXTS) -> str:
     return str(caught.value)
 
 
-def test_a_network_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
+def test_a_network_whose_output_is_not_logits_is_refused(tmp_path: Path) -> None:
     import torch
 
     class Other(torch.nn.Module):  # type: ignore[misc]
@@ -233,9 +233,9 @@ def test_a_pickle_of_weights_is_refused_unopened(tmp_path: Path, legacy: bool) -
     with quiet():
         torch.save(recurrent().state_dict(), path, _use_new_zipfile_serialization=not legacy)
     hints = Hints(tokenizer=tokenizer(tmp_path / "tokens.json"))
-    source, mistakes = inspect(path, SCORES, TOKENS, hints)
+    source, problems = inspect(path, SCORES, TOKENS, hints)
     assert source is None
     assert (
-        "a pickle, as torch.save writes it: it runs code when it is loaded" in mistakes[0].message
+        "a pickle, as torch.save writes it: it runs code when it is loaded" in problems[0].message
     )
-    assert "save torch.jit.trace(model, example)" in mistakes[0].message
+    assert "save torch.jit.trace(model, example)" in problems[0].message

@@ -1,4 +1,4 @@
-"""Whole builds of word vectors: read, made small, compared with the file itself, sealed and served."""
+"""Whole builds of word vectors: read, quantized, compared with the file itself, sealed and served."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ WORDS = Task.WORD_VECTORS
 
 
 def wordsim(path: Path) -> Path:
-    """WordSim-353 as gensim ships it, in the form of rows."""
+    """Write WordSim-353, which gensim ships, as rows."""
     lines = trained("wordsim353.tsv").read_text("utf-8").splitlines()
     pairs = [line.split("\t") for line in lines if not line.startswith("#")]
     documents: list[Any] = [{"text": a, "other": b, "score": float(s)} for a, b, s in pairs]
@@ -43,8 +43,8 @@ def test_a_file_of_vectors_is_built_proven_and_served(tmp_path: Path) -> None:
     names = {"golden.jsonl", "model.onnx", "table.bin", "vectors.json", "words.txt"}
     assert {file.path for file in small.files} == names
     engine = Engine.load(out / "tiny/cpu")
-    asked = {"positive": ["Australian", "people"], "negative": ["unseenly"]}
-    request = PredictRequest(inputs=("police", asked), parameters={"nearest": 4})
+    analogy = {"positive": ["Australian", "people"], "negative": ["unseenly"]}
+    request = PredictRequest(inputs=("police", analogy), parameters={"nearest": 4})
     outputs = engine.predict(request).outputs
     assert [len(output["nearest"]) for output in outputs] == [4, 4]
     document = json.loads((out / "tiny/evidence/cpu.json").read_text("utf-8"))
@@ -60,17 +60,17 @@ def test_a_file_of_vectors_is_built_proven_and_served(tmp_path: Path) -> None:
     assert build.plan(deployment(source, rows, WORDS), out)[0].current
 
 
-def test_the_correlation_with_what_people_say_is_gensims(tmp_path: Path) -> None:
+def test_the_correlation_with_human_scores_is_gensims(tmp_path: Path) -> None:
     path = trained("euclidean_vectors.bin")
     theirs = KeyedVectors.load_word2vec_format(str(path), binary=True)
-    rows, mistakes = read_rows(wordsim(tmp_path / "rows.jsonl"), WORDS, None)
-    assert mistakes == []
-    asked = [
+    rows, problems = read_rows(wordsim(tmp_path / "rows.jsonl"), WORDS, None)
+    assert problems == []
+    outputs = [
         [{"embedding": theirs[w].tolist(), "found": True, "nearest": []} if w in theirs else {"found": False}
          for w in map(str, row.request.inputs)]
         for row in rows
     ]  # fmt: skip
-    figures = measure(WORDS, asked, asked, rows)
+    figures = measure(WORDS, outputs, outputs, rows)
     assert isinstance(figures, WordFigures)
     (_, right, unknown) = theirs.evaluate_word_pairs(
         str(trained("wordsim353.tsv")), case_insensitive=False
@@ -81,12 +81,12 @@ def test_the_correlation_with_what_people_say_is_gensims(tmp_path: Path) -> None
     assert figures.found < 1
 
 
-def test_vectors_that_came_out_otherwise_do_not_pass(tmp_path: Path) -> None:
+def test_other_vectors_than_the_references_do_not_pass(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", [{"text": "a"}, {"text": "b"}])
     rows = read_rows(path, WORDS, None)[0]
-    right = [[vector([1, 0], "b")], [vector([0, 1], "a")]]
-    wrong = [[vector([1, 1], "b")]] * 2
-    figures = measure(WORDS, wrong, right, rows)
+    reference = [[vector([1, 0], "b")], [vector([0, 1], "a")]]
+    candidate = [[vector([1, 1], "b")]] * 2
+    figures = measure(WORDS, candidate, reference, rows)
     assert isinstance(figures, WordFigures)
     assert figures.cosine_mean == pytest.approx(0.5**0.5)
     assert (figures.neighbours, figures.pairs) == (0.5, 0)
@@ -97,7 +97,7 @@ def vector(values: list[float], nearest: str) -> dict[str, Any]:
     return {"embedding": values, "found": True, "nearest": [{"word": nearest}]}
 
 
-def test_a_wrong_row_in_the_file_stops_the_build_and_leaves_nothing(tmp_path: Path) -> None:
+def test_a_damaged_row_in_the_file_stops_the_build_and_leaves_nothing(tmp_path: Path) -> None:
     source, out = tmp_path / "glove.txt", tmp_path / "models.out"
     source.write_bytes(as_text(TINY).replace(b"-0.4", b"x").replace(b"queen", b"king"))
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": "king"}])
@@ -111,7 +111,7 @@ def test_a_wrong_row_in_the_file_stops_the_build_and_leaves_nothing(tmp_path: Pa
     assert not (out / "tiny").exists()
 
 
-def test_the_command_line_says_in_few_words_what_was_found() -> None:
+def test_the_command_line_prints_an_output_in_few_words() -> None:
     near = [{"word": "queen", "score": 0.8}, {"word": "throne", "score": 0.75}]
     assert describe({"embedding": [1, 2], "nearest": near}) == "queen 0.80, throne 0.75"
     assert describe({"found": False, "unknown": ["nobody"]}) == "not known: nobody"
@@ -125,7 +125,7 @@ def test_rows_without_a_word_of_the_file_are_refused(tmp_path: Path) -> None:
         build.run(build.plan(deployment(source, rows, WORDS), out), out)
 
 
-def test_every_wrong_row_of_words_is_told(tmp_path: Path) -> None:
+def test_every_invalid_row_of_words_is_reported(tmp_path: Path) -> None:
     rows: list[Any] = [
         {"text": "king"},
         {"other": "queen"},

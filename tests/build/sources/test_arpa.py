@@ -23,7 +23,7 @@ from build.sources.formats import ARPA
 from build.sources.readers import inspect
 from build.sources.source import Unusable
 from contracts.tasks import Task
-from tests.fixtures.models.tiny_ngrams import LITTLE, by_hand, drawn, little, log10
+from tests.fixtures.models.tiny_ngrams import LITTLE, by_hand, little, log10, random_model
 
 SCORES = Task.LANGUAGE_MODEL_SCORING
 TEXTS = ("the train late", "late late late", "train", "the unheard train of 東京", "")
@@ -32,7 +32,7 @@ TEXTS = ("the train late", "late late late", "train", "the unheard train of 東�
 def problems_of(path: Path) -> list[str]:
     with pytest.raises(Unusable) as caught:
         parser.read(path)
-    return [str(mistake) for mistake in caught.value.problems]
+    return [str(problem) for problem in caught.value.problems]
 
 
 def session_of(model: Any) -> onnxruntime.InferenceSession:
@@ -54,7 +54,7 @@ def test_every_ngram_is_read_packed_or_not(tmp_path: Path, name: str) -> None:
     assert {e.words: (e.log10, e.backoff) for e in parser.entries(path)} == by_hand(plain)
 
 
-def test_windows_lines_and_fields_apart_by_tabs_are_read_as_well(tmp_path: Path) -> None:
+def test_windows_line_ends_and_fields_separated_by_tabs_are_read_as_well(tmp_path: Path) -> None:
     text = LITTLE.replace("the train", "the\ttrain").replace("\n", "\r\n")
     model = parser.read(little(tmp_path / "a.arpa", text))
     assert (
@@ -110,7 +110,7 @@ def test_a_problem_is_reported_with_its_line(
     tmp_path: Path, old: str, new: str, problems: list[str]
 ) -> None:
     assert old in LITTLE
-    assert problems_of(little(tmp_path / "wrong.arpa", LITTLE.replace(old, new, 1))) == problems
+    assert problems_of(little(tmp_path / "damaged.arpa", LITTLE.replace(old, new, 1))) == problems
 
 
 def test_problems_are_reported_together_and_ten_at_most(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_problems_are_reported_together_and_ten_at_most(tmp_path: Path) -> None:
     assert found[-1] == "and no further: correct these first"
 
 
-def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "latin.arpa"
     path.write_bytes(LITTLE.replace("late", "spät").encode("latin-1"))
     assert problems_of(path) == ["line 14: not UTF-8 text at byte 7; save it as UTF-8"]
@@ -138,7 +138,7 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
     ]
 
 
-def test_a_packed_file_that_is_cut_or_swells_is_refused(tmp_path: Path) -> None:
+def test_a_gzipped_file_that_is_truncated_or_swells_is_refused(tmp_path: Path) -> None:
     path = little(tmp_path / "cut.arpa.gz")
     path.write_bytes(path.read_bytes()[:-20])
     assert "cannot be read (" in problems_of(path)[0]
@@ -151,20 +151,20 @@ def test_a_packed_file_that_is_cut_or_swells_is_refused(tmp_path: Path) -> None:
     assert "cannot be read (Not a gzipped file" in problems_of(path)[0]
 
 
-def test_a_source_says_what_it_is_and_for_what_it_can_be_built(tmp_path: Path) -> None:
+def test_a_source_has_its_kind_and_refuses_other_tasks(tmp_path: Path) -> None:
     path = little(tmp_path / "little.arpa.gz")
-    source, mistakes = inspect(path, SCORES, None)
+    source, problems = inspect(path, SCORES, None)
     assert source
-    assert (mistakes, source.kind, source.max_tokens) == ([], ARPA, 1024)
+    assert (problems, source.kind, source.max_tokens) == ([], ARPA, 1024)
     words, order = parser.read_words(path)
     assert (len(words), order) == (6, 3)
-    for task, tokens, mistake in (
+    for task, tokens, message in (
         (Task.TEXT_GENERATION, None, "text-generation cannot be built from n-grams"),
         (SCORES, 5, "max_tokens 5 is less than twice its order, 3; raise it"),
     ):
-        source, mistakes = inspect(path, task, tokens)
+        source, problems = inspect(path, task, tokens)
         assert source is None
-        assert mistake in str(mistakes[0])
+        assert message in str(problems[0])
 
 
 def test_a_score_is_what_a_person_computes(tmp_path: Path) -> None:
@@ -186,28 +186,28 @@ def test_a_score_is_what_a_person_computes(tmp_path: Path) -> None:
 def test_the_graph_is_the_recursion_for_any_order(
     tmp_path: Path, order: int, words: int, density: float
 ) -> None:
-    path = tmp_path / "drawn.arpa"
-    names = drawn(path, order, words, density)
+    path = tmp_path / "random.arpa"
+    names = random_model(path, order, words, density)
     model, known = parser.read(path), by_hand(path)
     tokenizer, session = tokenizer_of(model.words), session_of(ngram_graph(model))
     chance = random.Random(7)
     texts = [[chance.choice([*names, "strange"]) for _ in range(i % 13)] for i in range(150)]
     tokens = [tuple(tokenizer.encode(" ".join(text)).tokens) for text in texts]
-    asked = recursion(path, tokens)
+    reference = recursion(path, tokens)
     for text, seen in zip(texts, tokens, strict=True):
         found = scored(session, tokenizer.encode(" ".join(text)).ids)
         grams = [seen[max(0, i - order + 1) : i + 1] for i in range(1, len(seen))]
         wanted = np.array([log10(known, gram) for gram in grams]) * np.log(10)
-        assert asked(seen) == pytest.approx(wanted.tolist(), abs=1e-12)
+        assert reference(seen) == pytest.approx(wanted.tolist(), abs=1e-12)
         assert np.abs(found - wanted).max() < 1e-5
 
 
-def test_the_graph_answers_as_pocketsphinx_does(tmp_path: Path) -> None:
-    """Its numbers are whole logarithms to the base 1.0001, each of them rounded."""
+def test_the_graph_has_the_scores_of_pocketsphinx(tmp_path: Path) -> None:
+    """pocketsphinx rounds each score to a whole logarithm to the base 1.0001."""
     import pocketsphinx
 
-    path = tmp_path / "drawn.arpa"
-    names = drawn(path, 3, 20, 0.5, closed=True)
+    path = tmp_path / "random.arpa"
+    names = random_model(path, 3, 20, 0.5, closed=True)
     base = pocketsphinx.LogMath(1.0001)
     theirs = pocketsphinx.NGramModel(pocketsphinx.Config(), base, str(path))
     model = parser.read(path)
@@ -223,18 +223,18 @@ def test_the_graph_answers_as_pocketsphinx_does(tmp_path: Path) -> None:
         assert scored(session, encoding.ids) == pytest.approx(wanted, abs=5e-4)
 
 
-@pytest.mark.parametrize("most", [60, 1 << 20, 1 << 40, 1 << 52])
-def test_a_table_finds_what_is_in_it_and_nothing_else(most: int) -> None:
+@pytest.mark.parametrize("limit", [60, 1 << 20, 1 << 40, 1 << 52])
+def test_a_table_finds_what_is_in_it_and_nothing_else(limit: int) -> None:
     random_ = np.random.default_rng(0)
-    keys = np.unique(random_.integers(0, most, 5000)) if most > 5000 else np.arange(0, most, 3)
-    table = hash_table(keys, most)
-    others = np.setdiff1d(random_.integers(0, most, 20_000), keys)
-    for asked, there in ((keys, True), (others, False)):
-        hashes = asked * table.multiplier % (1 << table.bits)
+    keys = np.unique(random_.integers(0, limit, 5000)) if limit > 5000 else np.arange(0, limit, 3)
+    table = hash_table(keys, limit)
+    others = np.setdiff1d(random_.integers(0, limit, 20_000), keys)
+    for wanted, there in ((keys, True), (others, False)):
+        hashes = wanted * table.multiplier % (1 << table.bits)
         bucket, rest = hashes >> table.rest_bits, hashes & ((1 << table.rest_bits) - 1)
         places = table.starts[bucket][:, None] + np.arange(table.slots)
         hit = (table.rests[places] == rest[:, None]) & (places < table.starts[bucket + 1][:, None])
-        assert hit.sum(axis=1).tolist() == [int(there)] * len(asked)
+        assert hit.sum(axis=1).tolist() == [int(there)] * len(wanted)
         if there:
             assert table.order[(hit * places).sum(axis=1)].tolist() == list(range(len(keys)))
 
@@ -252,8 +252,8 @@ def test_few_values_keep_their_own_codes_and_many_share_256(tmp_path: Path) -> N
     book, codes = codebook(far)
     assert book[codes][-1] == far[-1]
     assert np.abs(book[codes] - far).max() < (many.max() - many.min()) / 250
-    path = tmp_path / "drawn.arpa"
-    drawn(path, 3, 30, 0.3)
+    path = tmp_path / "random.arpa"
+    random_model(path, 3, 30, 0.3)
     model = ngram_graph(parser.read(path))
     whole, ids = session_of(model), [1, 7, 9, 4, 11, 2]
     size = model.ByteSize()

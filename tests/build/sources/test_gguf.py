@@ -1,4 +1,4 @@
-"""GGUF files as sources: refused before a weight is read where anything is wrong, and else built as what they hold."""
+"""GGUF files as sources: headers, unpacked weights, tokenizers and whole builds."""
 
 import importlib.metadata
 import json
@@ -36,7 +36,7 @@ def file(folder: Path) -> Path:
     return write_gguf(folder, folder.parent / "tiny.gguf")
 
 
-def test_a_file_says_what_it_holds(file: Path) -> None:
+def test_the_header_describes_the_source(file: Path) -> None:
     source = read_as(GgufSource, file, Task.TEXT_GENERATION)
     assert (source.kind, source.stored) == ("GGUF file", "Q8_0, with F32")
     assert (source.licence, source.max_tokens) == ("apache-2.0", CONTEXT)
@@ -74,9 +74,7 @@ def test_its_tokenizer_makes_the_tokens_of_the_one_it_was_written_from(
         assert ours.decode(ids) == theirs.decode(ids)
 
 
-def test_no_token_is_put_in_front_where_the_file_asks_for_none(
-    folder: Path, tmp_path: Path
-) -> None:
+def test_no_first_token_is_added_unless_the_file_demands_it(folder: Path, tmp_path: Path) -> None:
     path = write_gguf(folder, tmp_path / "m.gguf", {"tokenizer.ggml.add_bos_token": None})
     assert tokenizer_of(read_header(path), path).encode("x").ids[0] != 1
 
@@ -98,7 +96,7 @@ def test_files_beside_it_decide_nothing(folder: Path, tmp_path: Path) -> None:
     assert tokenizer_of(read_header(path), path).to_str() == before
 
 
-def test_the_library_that_takes_weights_out_of_their_blocks_decides_a_build_as_well(
+def test_a_build_depends_on_the_version_of_the_dequantizing_library(
     file: Path, folder: Path
 ) -> None:
     source, _ = inspected(file)
@@ -112,7 +110,7 @@ def test_the_library_that_takes_weights_out_of_their_blocks_decides_a_build_as_w
 
 
 @pytest.mark.parametrize(
-    ("cut", "pieces"),
+    ("pre", "pieces"),
     [
         ("gpt-2", ["ab", "Ġ1234", "'s", "Ċ"]),
         ("smollm", ["ab", "Ġ", "1", "2", "3", "4", "'s", "Ċ"]),
@@ -120,16 +118,16 @@ def test_the_library_that_takes_weights_out_of_their_blocks_decides_a_build_as_w
         ("llama-bpe", ["ab", "Ġ", "123", "4", "'s", "Ċ"]),
     ],
 )
-def test_a_text_is_cut_as_the_file_says(
-    folder: Path, tmp_path: Path, cut: str, pieces: list[str]
+def test_a_text_is_split_by_the_pre_tokenizer_that_the_file_names(
+    folder: Path, tmp_path: Path, pre: str, pieces: list[str]
 ) -> None:
-    path = write_gguf(folder, tmp_path / "m.gguf", {"tokenizer.ggml.pre": cut})
+    path = write_gguf(folder, tmp_path / "m.gguf", {"tokenizer.ggml.pre": pre})
     steps = tokenizer_of(read_header(path), path).pre_tokenizer
     assert [piece for piece, _ in steps.pre_tokenize_str("ab 1234's\n")] == pieces
-    assert cut in PRE_TOKENIZERS
+    assert pre in PRE_TOKENIZERS
 
 
-def test_a_file_is_built_and_writes_as_transformers_does(file: Path, tmp_path: Path) -> None:
+def test_a_file_is_built_and_generates_as_transformers_does(file: Path, tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in PROMPTS])
     out = tmp_path / "models.out"
     build.run(build.plan(deployment(file, rows, Task.TEXT_GENERATION, gate=GATE), out), out)
@@ -138,9 +136,9 @@ def test_a_file_is_built_and_writes_as_transformers_does(file: Path, tmp_path: P
     tokenizer = tokenizer_of(read_header(file), file)
     save(tokenizer, tmp_path / "llama")
     for text in PROMPTS:
-        answer = engine.predict(PredictRequest(inputs=(text,), parameters={"max_new_tokens": 16}))
+        response = engine.predict(PredictRequest(inputs=(text,), parameters={"max_new_tokens": 16}))
         wanted = tokenizer.decode(original(tmp_path / "llama", text, 16))
-        assert answer.outputs[0]["generated_text"].rstrip("\ufffd") == wanted.rstrip("\ufffd")
+        assert response.outputs[0]["generated_text"].rstrip("\ufffd") == wanted.rstrip("\ufffd")
     document = json.loads((out / "tiny/evidence/cpu.json").read_text("utf-8"))
     assert (document["source"], document["stored"]) == ("GGUF file", "Q8_0, with F32")
     assert document["candidates"][0]["agreement"] == 1
@@ -157,15 +155,15 @@ def test_a_file_scores_texts_as_the_folder_it_unpacks_to(file: Path, tmp_path: P
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in PROMPTS])
     unpack(file, tmp_path / "llama")
     save(tokenizer_of(read_header(file), file), tmp_path / "llama")
-    plain, answers = CpuSpec(quantize="none", portable=False), []
+    plain, outputs = CpuSpec(quantize="none", portable=False), []
     for source in (file, tmp_path / "llama"):
         out = tmp_path / f"out-{source.name}"
         spec = deployment(source, rows, Task.LANGUAGE_MODEL_SCORING, cpu=plain, gpu=None)
         build.run(build.plan(spec, out), out)
-        asked = PredictRequest(inputs=PROMPTS, parameters={"per_token": True})
-        answers.append(Engine.load(out / "tiny/cpu").predict(asked).outputs)
-    assert sum(output["tokens"] for output in answers[0]) > 10
-    for ours, theirs in zip(*answers, strict=True):
+        request = PredictRequest(inputs=PROMPTS, parameters={"per_token": True})
+        outputs.append(Engine.load(out / "tiny/cpu").predict(request).outputs)
+    assert sum(output["tokens"] for output in outputs[0]) > 10
+    for ours, theirs in zip(*outputs, strict=True):
         assert ours["log_probability"] == pytest.approx(theirs["log_probability"], abs=1e-4)
         assert [t["token"] for t in ours["per_token"]] == [t["token"] for t in theirs["per_token"]]
 

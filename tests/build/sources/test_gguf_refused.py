@@ -160,7 +160,10 @@ def test_a_damaged_file_is_refused(
         ),
         ({"tokenizer.ggml.bos_token_id": 4_000_000}, "has 4000000 as its bos token, of "),
         ({"tokenizer.ggml.eos_token_id": "x"}, "has 'x' as its eos token, of "),
-        ({"tokenizer.ggml.bos_token_id": None}, "adds a bos token to each text, but does not say"),
+        (
+            {"tokenizer.ggml.bos_token_id": None},
+            "adds a bos token to each text, but has no bos_token_id",
+        ),
         ({"tokenizer.ggml.merges": None}, "has no merges, by which BPE makes its tokens"),
         (
             {"tokenizer.ggml.merges": ["never seen"]},

@@ -1,4 +1,4 @@
-"""TensorFlow SavedModels and TFLite files as sources: what is read of them without TensorFlow."""
+"""TensorFlow SavedModels and TFLite files as sources: signatures, read without TensorFlow."""
 
 import contextlib
 import struct
@@ -38,7 +38,7 @@ CLASSES = Task.TEXT_CLASSIFICATION
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An environment that looks as if it held the converters."""
+    """Return the folder of an environment that seems to have the converters."""
     place = tmp_path / "converters"
     for name in ("tensorflow_cpu-2.21.0", "tf2onnx-1.17.0"):
         (place / f"lib/python3.11/site-packages/{name}.dist-info").mkdir(parents=True)
@@ -55,13 +55,13 @@ def tokenizer(tmp_path: Path) -> Path:
     return tmp_path / "words/tokenizer.json"
 
 
-def mistakes_of(source: Path, task: Task = CLASSES, limit: int | None = None, **hints: Any) -> Any:
-    found, mistakes = inspect(source, task, limit, Hints(**hints))
+def problems_of(source: Path, task: Task = CLASSES, limit: int | None = None, **hints: Any) -> Any:
+    found, problems = inspect(source, task, limit, Hints(**hints))
     assert found is None
-    return [str(mistake).removeprefix(f"{source}: ") for mistake in mistakes]
+    return [str(problem).removeprefix(f"{source}: ") for problem in problems]
 
 
-def test_what_a_saved_model_takes_and_answers_is_read_without_tensorflow(tmp_path: Path) -> None:
+def test_the_signature_of_a_saved_model_is_read_without_tensorflow(tmp_path: Path) -> None:
     assert savedmodel.read_signature(saved_model(tmp_path / "model")) == Signature(
         key="serving_default",
         inputs=(Tensor(name="ids", kind="int32", shape=(0, 16)),),
@@ -73,7 +73,7 @@ def test_what_a_saved_model_takes_and_answers_is_read_without_tensorflow(tmp_pat
     assert savedmodel.read_signature(saved_model(tmp_path / "add", operator="Add")).ends == ("",)
 
 
-def test_what_a_tflite_file_takes_and_answers_is_read_without_tensorflow(tmp_path: Path) -> None:
+def test_the_signature_of_a_tflite_file_is_read_without_tensorflow(tmp_path: Path) -> None:
     assert tflite.read_signature(lite(tmp_path / "a.tflite")) == Signature(
         inputs=(Tensor(name="ids", kind="int32", shape=(0, 16)),),
         outputs=(Tensor(name="scores", kind="float32", shape=(1, 3)),),
@@ -82,7 +82,7 @@ def test_what_a_tflite_file_takes_and_answers_is_read_without_tensorflow(tmp_pat
     assert tflite.read_signature(lite(tmp_path / "b.tflite", operator=14)).ends == ("sigmoid",)
 
 
-def test_without_the_converters_a_plan_says_what_to_run(
+def test_without_the_converters_a_plan_names_the_command_that_installs_them(
     tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "nowhere"
@@ -113,18 +113,18 @@ def test_a_fixed_length_comes_from_the_file_and_its_padding_from_the_tokenizer(
     assert source.batches
     assert source.details == {"length": 16, "pad_left": True}
     assert source.tools == {"tensorflow": "2.21.0", "tf2onnx": "1.17.0"}
-    assert mistakes_of(source.path, limit=17, tokenizer=tokenizer, labels=LABELS) == [
+    assert problems_of(source.path, limit=17, tokenizer=tokenizer, labels=LABELS) == [
         "reads 16 tokens, but max_tokens asks for 17; lower it"
     ]
 
 
-def test_what_the_file_does_not_say_has_to_be_said(tmp_path: Path, installed: Path) -> None:
+def test_facts_that_the_file_lacks_have_to_be_given(tmp_path: Path, installed: Path) -> None:
     two = {"a": ("a:0", INT64, (-1, -1)), "b": ("b:0", INT64, (-1, -1))}
-    assert mistakes_of(saved_model(tmp_path / "two", inputs=two)) == [
+    assert problems_of(saved_model(tmp_path / "two", inputs=two)) == [
         "its inputs are a, b; say what they are, in this order, as `inputs`, "
         "each one of input_ids, attention_mask, token_type_ids"
     ]
-    assert mistakes_of(tmp_path / "two", inputs=("input_ids", "attention_mask")) == [
+    assert problems_of(tmp_path / "two", inputs=("input_ids", "attention_mask")) == [
         "a bare graph has no tokenizer; name a tokenizer.json as `tokenizer`",
         "a bare graph has no labels; give `labels`, in the order of its outputs",
         "a bare graph does not say how many tokens it reads; give max_tokens in its tier's table",
@@ -140,7 +140,7 @@ SEVERAL = {**SCORES, "other": ("call:0", FLOAT32, (-1, 3))}
 
 
 @pytest.mark.parametrize(
-    ("changes", "mistake"),
+    ("changes", "problem"),
     [
         ({"inputs": TEXT}, "takes texts as they are (text), so its tokenizer is part of the graph"),
         ({"inputs": WORDS}, "its input words is float32, but tokens are int32 or int64"),
@@ -158,15 +158,15 @@ SEVERAL = {**SCORES, "other": ("call:0", FLOAT32, (-1, 3))}
         ),
     ],
 )
-def test_a_saved_model_that_cannot_be_built_says_why(
-    tmp_path: Path, installed: Path, changes: dict[str, Any], mistake: str
+def test_a_saved_model_that_cannot_be_built_is_refused_with_a_reason(
+    tmp_path: Path, installed: Path, changes: dict[str, Any], problem: str
 ) -> None:
-    (found,) = mistakes_of(saved_model(tmp_path / "model", **changes), labels=LABELS)
-    assert found.startswith(mistake)
+    (found,) = problems_of(saved_model(tmp_path / "model", **changes), labels=LABELS)
+    assert found.startswith(problem)
 
 
 @pytest.mark.parametrize(
-    ("changes", "mistake"),
+    ("changes", "problem"),
     [
         ({"kind": 5}, "takes texts as they are (ids), so its tokenizer is part of the graph"),
         (
@@ -177,25 +177,25 @@ def test_a_saved_model_that_cannot_be_built_says_why(
         ({"size": 4}, "answers 4 numbers, but there are 3 labels; name each of its"),
     ],
 )
-def test_a_tflite_file_that_cannot_be_built_says_why(
-    tmp_path: Path, installed: Path, changes: dict[str, Any], mistake: str
+def test_a_tflite_file_that_cannot_be_built_is_refused_with_a_reason(
+    tmp_path: Path, installed: Path, changes: dict[str, Any], problem: str
 ) -> None:
-    (found,) = mistakes_of(lite(tmp_path / "model.tflite", **changes), labels=LABELS)
-    assert found.startswith(mistake)
+    (found,) = problems_of(lite(tmp_path / "model.tflite", **changes), labels=LABELS)
+    assert found.startswith(problem)
 
 
-def test_cut_files_are_found(tmp_path: Path, installed: Path) -> None:
+def test_truncated_files_are_refused(tmp_path: Path, installed: Path) -> None:
     whole = (saved_model(tmp_path / "model") / "saved_model.pb").read_bytes()
     for keep in range(3, len(whole)):
         (tmp_path / "model/saved_model.pb").write_bytes(whole[:keep])
-        assert "copy it again" in mistakes_of(tmp_path / "model")[0]
+        assert "copy it again" in problems_of(tmp_path / "model")[0]
     whole = lite(tmp_path / "model.tflite").read_bytes()
     for keep in (0, 7, 8, 20, 60, 100):
         (tmp_path / "model.tflite").write_bytes(whole[:keep])
-        assert "copy it again" in mistakes_of(tmp_path / "model.tflite")[0]
+        assert "copy it again" in problems_of(tmp_path / "model.tflite")[0]
 
 
-def test_spoilt_bytes_are_never_more_than_unusable(tmp_path: Path) -> None:
+def test_damaged_bytes_raise_unusable_and_nothing_else(tmp_path: Path) -> None:
     random = np.random.default_rng(7)
     read = (
         (saved_model(tmp_path / "model") / "saved_model.pb", savedmodel.read_signature),
@@ -204,9 +204,9 @@ def test_spoilt_bytes_are_never_more_than_unusable(tmp_path: Path) -> None:
     for path, reader in read:
         whole = path.read_bytes()
         for _ in range(500):
-            spoilt = bytearray(whole)
-            spoilt[random.integers(8, len(whole))] = random.integers(0, 256)
-            path.write_bytes(spoilt)
+            damaged = bytearray(whole)
+            damaged[random.integers(8, len(whole))] = random.integers(0, 256)
+            path.write_bytes(damaged)
             with contextlib.suppress(Unusable):
                 reader(path.parent if path.suffix == ".pb" else path)
 
@@ -241,13 +241,13 @@ def test_a_tflite_file_made_to_mislead_its_reader_is_refused(tmp_path: Path) -> 
 
 
 def test_a_task_that_a_bare_graph_cannot_do_is_refused(tmp_path: Path) -> None:
-    (found,) = mistakes_of(saved_model(tmp_path / "model"), Task.TEXT_GENERATION)
+    (found,) = problems_of(saved_model(tmp_path / "model"), Task.TEXT_GENERATION)
     assert found.startswith("text-generation cannot be built from TensorFlow SavedModel")
     with pytest.raises(Unusable):
         tflite.read_signature(tmp_path / "model/saved_model.pb")
 
 
-def test_an_environment_that_fails_is_told_in_one_line(
+def test_an_environment_that_fails_is_reported_in_one_line(
     tmp_path: Path, tokenizer: Path, installed: Path
 ) -> None:
     (installed / "bin/python").write_text("#!/bin/sh\necho chatter >&2\necho the end >&2\nexit 3\n")

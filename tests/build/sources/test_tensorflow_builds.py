@@ -34,7 +34,7 @@ CLASSES = Task.TEXT_CLASSIFICATION
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Models made by Keras, and what TensorFlow itself answers to the texts."""
+    """Return a folder of models made by Keras, with TensorFlow's own outputs for the texts."""
     place = environment.home()
     assert environment.versions(place), f"nothing in {place}; run `make converters`"
     folder = tmp_path_factory.mktemp("home")
@@ -59,7 +59,7 @@ def outputs(artefact: Path) -> list[dict[str, Any]]:
 
 
 def scores(found: Sequence[dict[str, Any]], labels: Sequence[str]) -> Any:
-    """The probability of the best label beside its place."""
+    """Return the place of the best label and its probability, a row for each output."""
     return np.array([[labels.index(output["label"]), output["score"]] for output in found])
 
 
@@ -73,7 +73,7 @@ def scores(found: Sequence[dict[str, Any]], labels: Sequence[str]) -> Any:
         ("both.tflite", LABELS, {"length": 16}, 0.03),
     ],
 )
-def test_what_is_built_answers_as_tensorflow_does(
+def test_an_artefact_has_the_outputs_of_tensorflow(
     home: Path,
     tmp_path: Path,
     name: str,
@@ -87,13 +87,13 @@ def test_what_is_built_answers_as_tensorflow_does(
     best = np.stack([right.argmax(axis=1), right.max(axis=1)], axis=1)
     assert len(set(best[:, 0])) == len(labels)
     hints = Hints(tokenizer=home / "tokenizer.json", labels=labels)
-    most = 32 if name == "lstm" else None
+    limit = 32 if name == "lstm" else None
     for quantize in ("int8", "none"):
-        cpu = CpuSpec(objective="size", portable=False, quantize=quantize, max_tokens=most)
+        cpu = CpuSpec(objective="size", portable=False, quantize=quantize, max_tokens=limit)
         gate = Gate(min_agreement=0.94, min_accuracy_ratio=0.94)  # of 40 rows, one is 2.5 %
         table: dict[str, Any] = {"cpu": cpu, "gpu": None, "hints": hints, "gate": gate}
-        asked = deployment(home / name, home / "rows.jsonl", **table)
-        build.run(build.plan(asked, tmp_path), tmp_path)
+        spec = deployment(home / name, home / "rows.jsonl", **table)
+        build.run(build.plan(spec, tmp_path), tmp_path)
         manifest = verify(tmp_path / "tiny/cpu")
         found = scores(outputs(tmp_path / "tiny/cpu"), labels)
         assert manifest.details == details
@@ -103,10 +103,10 @@ def test_what_is_built_answers_as_tensorflow_does(
         else:
             np.testing.assert_allclose(found, best, atol=near)
     golden = (tmp_path / "tiny/cpu/golden.jsonl").read_text("utf-8").splitlines()
-    original = {line["inputs"][0]: line["outputs"][0] for line in map(json.loads, golden)}
+    reference = {line["inputs"][0]: line["outputs"][0] for line in map(json.loads, golden)}
     np.testing.assert_allclose(
-        scores([original[text] for text in TEXTS if text in original], labels),
-        [row for row, text in zip(best, TEXTS, strict=True) if text in original],
+        scores([reference[text] for text in TEXTS if text in reference], labels),
+        [row for row, text in zip(best, TEXTS, strict=True) if text in reference],
         atol=1e-5,
     )
 

@@ -17,7 +17,7 @@ from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier
 from functions.inference.engine import Engine
 from functions.inference.scoring import Scorer, perplexity, windows
-from tests.fixtures.models.tiny_ngrams import by_hand, drawn, little, log10
+from tests.fixtures.models.tiny_ngrams import by_hand, little, log10, random_model
 
 MOST = 16
 LN10 = math.log(10)
@@ -91,9 +91,9 @@ def test_an_answer_does_not_depend_on_its_neighbours(engine: Engine) -> None:
 
 def test_a_text_longer_than_is_read_at_once_is_scored_whole(tmp_path: Path) -> None:
     """In parts that overlap, and as if it were read at once: an n-gram sees no farther than a part's beginning."""
-    names = drawn(tmp_path / "drawn.arpa", 3, 9, 0.4)
-    engine = Engine.load(artefact(tmp_path, tmp_path / "drawn.arpa"))
-    known = by_hand(tmp_path / "drawn.arpa")
+    names = random_model(tmp_path / "random.arpa", 3, 9, 0.4)
+    engine = Engine.load(artefact(tmp_path, tmp_path / "random.arpa"))
+    known = by_hand(tmp_path / "random.arpa")
     for count in (1, MOST - 3, MOST - 2, MOST - 1, MOST, 3 * MOST, 101):
         words = [names[i * i % len(names)] for i in range(count)]
         (output,) = ask(engine, " ".join(words))
