@@ -49,4 +49,5 @@ def _log10(known: Mapping[Words, tuple[float, float]], before: Words, word: str)
     """Return the word's log-probability after those before it, by the recursion of Katz 1987."""
     if entry := known.get((*before, word)):
         return entry[0]
+    # A history that the model does not know has no weight, so backing off from it costs nothing.
     return known.get(before, (0.0, 0.0))[1] + _log10(known, before[1:], word)

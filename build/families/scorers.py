@@ -111,6 +111,8 @@ def _dynamic(graph: Any) -> None:
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     with tempfile.TemporaryDirectory() as scratch, quiet():
         destination = Path(scratch) / "model.onnx"
+        # Only weights are quantized: a product of two activations has no constant to take a scale from beforehand. The
+        # default type is for tensors that shape inference does not reach.
         quantize_dynamic(
             model,
             destination,
@@ -134,7 +136,7 @@ def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -
     """Return the reference's outputs for the rows; raises SourceError if they are not those of a language model."""
     tokenizer = plain_tokenizer(prepared / TOKENIZER)
     texts = [tokenizer.encode(str(row.request.inputs[0])).ids for row in rows]
-    if all(len(ids) < 2 for ids in texts):
+    if all(len(ids) < 2 for ids in texts):  # the first token is context, and has no score
         message = "no row has two tokens, so there is nothing to score; give longer rows"
         raise SourceError([Problem(code=Code.ROWS_INVALID, message=message)])
     scorer = Scorer(
@@ -224,12 +226,14 @@ def _log_probabilities(
             "transpose its output where it is saved",
         )
     wide = logits[0, :-1].astype(np.float64)
+    # Probabilities would pass for logits, and every score would be wrong without an error.
     if (wide >= 0).all() and (np.abs(wide.sum(axis=-1) - 1) < NEAR_ONE).all():
         raise SourceError.about(
             source.path,
             Code.OUTPUTS_UNSUPPORTED,
             "its output is probabilities; save it without its softmax, or with log_softmax",
         )
+    # Log-sum-exp behind the highest logit, so that no exponential overflows.
     highest = wide.max(axis=-1, keepdims=True)
     totals = np.log(np.exp(wide - highest).sum(axis=-1)) + highest[:, 0]
     return (wide[np.arange(len(wide)), ids[0, 1:]] - totals)[None]

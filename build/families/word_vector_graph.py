@@ -113,6 +113,7 @@ def _float32_nodes(table: Floats, words: int, constants: _Constants) -> tuple[No
         inverse[start : start + len(rows)] = inverse_norms(rows)
     width = table.shape[1]
     constants.external("table", TensorProto.FLOAT, table.shape, place)
+    # The rows of words alone, in the same bytes: buckets of n-grams are no words to be found.
     constants.external("searched", TensorProto.FLOAT, (words, width), place)
     constants.write("inverse_norms", inverse[:words, None])
     # The table is the first operand: ONNX Runtime copies a constant second one when a session is opened.
@@ -142,6 +143,7 @@ def _int8_nodes(table: Floats, words: int, constants: _Constants) -> tuple[Nodes
         padded[:, :width] = part
         packed, scales[here] = quantize_blocks(padded.reshape(len(part), blocks, block))
         constants.file.write(packed.tobytes())
+        # Norms of the rows as they are served, not of those that were given.
         unpacked = (packed.astype(np.float32) - 128) * scales[here][:, :, None]
         inverse[here] = inverse_norms(unpacked.reshape(len(part), -1))
     constants.external("table", TensorProto.UINT8, (rows, blocks, block), place)
@@ -170,6 +172,7 @@ def _int8_search(words: int, width: int, block: int) -> Nodes:
     return [
         products,
         _node("Mul", "products inverse_norms", "nearly"),
+        # The rounded query may misplace words, so more candidates are taken than are returned.
         _node("Mul", "count wider", "many"),
         _node("Min", "many most", "candidates"),
         _node("TopK", "nearly candidates", "nearly_best likely"),
@@ -220,6 +223,7 @@ def _optional_search(search: Nodes, constants: _Constants) -> Nodes:
             "none",
         ),
     }
+    # ONNX Runtime runs one branch only, so vectors alone do not pay for a search.
     graphs = {
         branch: helper.make_graph(
             nodes,

@@ -45,6 +45,7 @@ def prepare(source: TableSource, folder: Path, tell: Tell) -> None:
 def _config(vectors: Vectors) -> VectorConfig:
     return VectorConfig(
         width=vectors.table.shape[1],
+        # A file without a capital letter was trained on lower-cased text, so words of requests are lower-cased for it.
         lower=not vectors.buckets and all(word == word.lower() for word in vectors.words),
         shortest=vectors.shortest,
         longest=vectors.longest,
@@ -67,6 +68,7 @@ class Array:
 
     def search(self, queries: Floats, count: int) -> tuple[Floats, NDArray[np.int64]]:
         """Return the highest scores [q, count], best first, and the ids of their words, for queries [q, width]."""
+        # Partitioned before it is sorted: of hundreds of thousands of scores, few are wanted.
         scores = (queries @ self.table[: self.words].T) * self.inverse_norms
         ids = np.argpartition(-scores, count - 1, axis=1)[:, :count]
         best = np.take_along_axis(scores, ids, axis=1)

@@ -261,6 +261,7 @@ def _keys(
     words: int,
 ) -> NDArray[np.int64]:
     """Return the key of each n-gram, and add a problem for one whose beginning is unknown or that stands twice."""
+    # Word by word, as the key of an n-gram needs the place of its beginning in the order below.
     place = table[:, 0]
     for n, order in enumerate(below[1:], start=2):
         found = find(order.keys, place * words + table[:, n - 1])
@@ -268,6 +269,7 @@ def _keys(
             reader.add(f"its first {n} words are no {n}-gram of the file", int(lines[i]))
         place = np.where(place < 0, -1, found)
     keys = place * words + table[:, -1]
+    # A stable sort keeps equal keys in the order of their lines, so that the later one is the repetition.
     ordered = np.argsort(keys, kind="stable")
     twice = (np.diff(keys[ordered]) == 0) & (place[ordered][1:] >= 0)
     for i in ordered[1:][twice][:MAX_PROBLEMS]:

@@ -34,6 +34,7 @@ def home(environment: Mapping[str, str] = os.environ) -> Path:
 
 def versions(folder: Path) -> dict[str, str]:
     """Return the versions of the packages that decide a graph's bytes; empty if the environment is incomplete."""
+    # From folder names: starting the environment's Python would take longer than the rest of a plan.
     installed = {}
     for name, distribution in PACKAGES.items():
         folders = sorted(folder.glob(f"lib/python*/site-packages/{distribution}-*.dist-info"))
@@ -99,6 +100,7 @@ def _run(
     ]
     done = subprocess.run(
         [str(part) for part in command],
+        # TensorFlow's own log is left out of standard error; a GPU would change the reference by its rounding.
         env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
         capture_output=True,
         text=True,

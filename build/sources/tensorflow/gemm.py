@@ -15,6 +15,7 @@ def split_products(graph: Any) -> None:
         given = {a.name: helper.get_attribute_value(a) for a in node.attribute}
         if given.get("transA", 0) or given.get("alpha", 1.0) != 1 or given.get("beta", 1.0) != 1:
             continue
+        # MatMul cannot transpose, so the constant is transposed once, here.
         matrix = numpy_helper.to_array(weights[node.input[1]])
         if given.get("transB", 0):
             matrix = np.ascontiguousarray(matrix.T)

@@ -27,6 +27,7 @@ from contracts.tasks import Task
 
 LOOKED_FOR = "looked for word2vec as text or binary, GloVe as text, fastText as .vec or .bin"
 SUFFIXES = {".vec", ".w2v", ".glove", ".txt", ".bin", ".gz"}
+# No size has more digits, and Python refuses to read numbers of thousands of them.
 SIZES = re.compile(rb"(\d{1,12}) (\d{1,12}) *\r?\n")
 # Bytes by which a file is recognised; rows that are checked at once.
 SAMPLE, ROWS = 1 << 16, 1 << 16
@@ -78,6 +79,7 @@ def layout_of(path: Path) -> Layout:
         )
     if head.startswith(binary.MAGIC):
         return binary.fasttext_layout(path, head)
+    # Both of word2vec's forms begin with a line of sizes; the rows behind it tell them apart.
     sizes = SIZES.match(head)
     rows = head[sizes.end() :] if sizes else head
     if text.is_text(rows):
