@@ -154,12 +154,13 @@ class Unusable(Exception):
         return error
 
 
-def digest_of(folder: Path, *others: Path) -> str:
-    """SHA-256 over the names and digests of the files a model is made of, and of files elsewhere."""
+def digest_of(folder: Path | None, *others: Path) -> str:
+    """Return the SHA-256 over the names and digests of a folder's model files, if one is given, and of other files."""
+    named = [(path.name, path) for path in others]
+    if folder:
+        parts = [p for p in sorted(folder.rglob("*")) if p.suffix in PARTS and p.is_file()]
+        named = [(str(part.relative_to(folder)), part) for part in parts] + named
     digest = hashlib.sha256()
-    for path in sorted(folder.rglob("*")):
-        if path.suffix in PARTS and path.is_file():
-            digest.update(f"{path.relative_to(folder)}\0{file_sha256(path)}\n".encode())
-    for path in others:
-        digest.update(f"{path.name}\0{file_sha256(path)}\n".encode())
+    for name, path in named:
+        digest.update(f"{name}\0{file_sha256(path)}\n".encode())
     return digest.hexdigest()

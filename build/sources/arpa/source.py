@@ -31,7 +31,7 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> TableS
         kind=ARPA,
         path=path,
         task=task,
-        digest=digest_of(path.parent / "nothing", path),
+        digest=digest_of(None, path),
         weight_bytes=path.stat().st_size,
         max_tokens=limit,
     )

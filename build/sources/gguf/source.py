@@ -72,7 +72,7 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> GgufSo
         kind=GGUF,
         path=path,
         task=task,
-        digest=digest_of(path.parent / "nothing", path),
+        digest=digest_of(None, path),
         weight_bytes=path.stat().st_size,
         weights=sum(map(math.prod, header.shapes.values())),
         stored=header.quantization,

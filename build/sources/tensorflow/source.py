@@ -76,7 +76,7 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Grap
         kind=kind,
         path=source,
         task=task,
-        digest=digest_of(folder / "nothing", *files, tokenizer),
+        digest=digest_of(None, *files, tokenizer),
         tokenizer=tokenizer,
         inputs=facts.inputs,
         weight_bytes=sum(path.stat().st_size for path in files),

@@ -44,7 +44,7 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Tabl
         kind=layout_of(source).kind,
         path=source,
         task=task,
-        digest=digest_of(source.parent / "nothing", source),
+        digest=digest_of(None, source),
         weight_bytes=source.stat().st_size,
         max_tokens=1,
     )
