@@ -18,13 +18,12 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from build.graph.edit import OPSET
+from build.graph.file import PAGE, external_tensor
 from build.recipes.block_int8 import INT8_ACTIVATIONS, quantize_blocks
 from build.sources.vectors.table import Floats
 from functions.inference.words import MODEL, OVERFETCH, TABLE
 
 IR_VERSION = 10
-# Tensors start at a multiple of it in the file, so that they can be mapped.
-PAGE = 4096
 # Rows that are converted at once.
 ROWS = 1 << 14
 # Block sizes to choose from: the larger has fewer scales, the smaller may need less padding.
@@ -79,20 +78,8 @@ class _Constants:
     def external(self, name: str, kind: int, shape: Sequence[int], place: int) -> None:
         """Add a tensor whose bytes are at that place; several may share bytes."""
         size = np.dtype(helper.tensor_dtype_to_np_dtype(kind)).itemsize
-        attributes = {"location": TABLE, "offset": place, "length": int(np.prod(shape)) * size}
-        entries = [
-            onnx.StringStringEntryProto(key=key, value=str(value))
-            for key, value in attributes.items()
-        ]
-        self.tensors.append(
-            TensorProto(
-                name=name,
-                data_type=kind,
-                dims=shape,
-                data_location=TensorProto.EXTERNAL,
-                external_data=entries,
-            )
-        )
+        length = int(np.prod(shape)) * size
+        self.tensors.append(external_tensor(name, kind, shape, TABLE, place, length))
 
     def write(self, name: str, array: Floats) -> None:
         """Write an array to the file and add its tensor."""

@@ -4,6 +4,7 @@ ONNX is written as protobuf, which holds 2 GiB: https://onnx.ai/onnx/repo-docs/E
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -60,15 +61,24 @@ def _without(message: Any, left_out: str) -> Any:
 
 
 def _written(tensor: Any, file: BinaryIO, name: str) -> Any:
-    """A reference to the tensor's numbers, which are in the file then."""
+    """Write the tensor's numbers to the file, and return a tensor that refers to them."""
     data = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
-    place = {"location": name, "offset": file.tell(), "length": len(data)}
+    outside = external_tensor(
+        tensor.name, tensor.data_type, tensor.dims, name, file.tell(), len(data)
+    )
     file.write(data)
-    found = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
-    found.data_location = onnx.TensorProto.EXTERNAL
-    for key, value in place.items():
-        found.external_data.add(key=key, value=str(value))
-    return found
+    return outside
+
+
+def external_tensor(
+    name: str, kind: int, shape: Sequence[int], file: str, offset: int, length: int
+) -> Any:
+    """Return a tensor whose bytes are in another file of the graph's folder; several may share bytes."""
+    tensor = onnx.TensorProto(name=name, data_type=kind, dims=shape)
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    for key, value in {"location": file, "offset": offset, "length": length}.items():
+        tensor.external_data.add(key=key, value=str(value))
+    return tensor
 
 
 def beside_of(path: Path) -> Path:
