@@ -16,7 +16,7 @@ from contracts.prediction import PredictRequest
 from functions.inference.model import Outputs, Parameters
 from functions.inference.session import open_session
 from functions.inference.tasks import head_of
-from functions.inference.tasks.reading import Context, TaskHead
+from functions.inference.tasks.head import Context, TaskHead
 from functions.inference.tokens import INPUTS, Feeds, batches, encode, feed, open_tokenizer
 
 if TYPE_CHECKING:

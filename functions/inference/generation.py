@@ -8,21 +8,15 @@ from typing import Any, Self
 
 from tokenizers import Encoding, Tokenizer
 
+from contracts.api.text_generation import API
 from contracts.errors import RequestProblem
 from contracts.manifest import BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
 from functions.inference.decoder import Cache, Decoder, DecoderLike
 from functions.inference.detokenizer import Detokenizer
-from functions.inference.generation_parameters import (
-    FULL_TEXT,
-    PARAMETERS,
-    GenerationParameters,
-    parse,
-    problems,
-)
+from functions.inference.generation_parameters import GenerationParameters, parse, problems
 from functions.inference.model import Outputs, Parameters
 from functions.inference.sampling import Sampler, check_finite, log_sum_exp
-from functions.inference.tasks.reading import only_texts
 
 MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
 # The argmax token at each position of a target, and the log-probability of the target's own token there.
@@ -87,8 +81,7 @@ class Generator:
         )
 
     def problems(self, request: PredictRequest) -> list[RequestProblem]:
-        known = (*PARAMETERS, FULL_TEXT)
-        return only_texts(request) + problems(request.parameters, self.config.new_tokens, known)
+        return problems(request, API, self.config.new_tokens)
 
     def max_outputs(self, parameters: Parameters) -> int | None:
         """Return None: the length of a text is not known before it is generated."""

@@ -1,31 +1,30 @@
-"""The parameters of text generation, named as in Hugging Face's text-generation-inference."""
+"""The parameters of a request to generate text, with defaults for those left out."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.errors import RequestProblem, pointer
-from functions.inference.sampling import Sampling
-
-DEFAULT_NEW_TOKENS = 64
-MAX_STOPS = 16
-MAX_SEED = 2**64 - 1
-# Each of these turns sampling on, unless `do_sample` says otherwise.
-SAMPLING = ("temperature", "top_k", "top_p")
-PARAMETERS = (
-    "max_new_tokens",
-    "do_sample",
-    *SAMPLING,
-    "repetition_penalty",
-    "seed",
-    "stop",
+from contracts.api.task_api import TaskApi, input_problems, parameter_problems
+from contracts.api.text_generation import (
+    DO_SAMPLE,
+    MAX_NEW_TOKENS,
+    REPETITION_PENALTY,
+    RETURN_FULL_TEXT,
+    SAMPLING,
+    SEED,
+    STOP,
+    TEMPERATURE,
+    TOP_K,
+    TOP_P,
 )
-FULL_TEXT = "return_full_text"
+from contracts.errors import RequestProblem, pointer
+from contracts.prediction import PredictRequest
+from functions.inference.sampling import Sampling
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationParameters:
-    """The parameters of one request, with defaults for those left out."""
+    """The parameters of one request."""
 
     max_new_tokens: int
     sampling: Sampling
@@ -34,79 +33,45 @@ class GenerationParameters:
 
 
 def parse(parameters: Mapping[str, Any], max_new_tokens: int) -> GenerationParameters:
-    """Return the parameters of a request in which `problems` found none."""
-    sampled = any(name in parameters for name in SAMPLING)
+    """Return the parameters of a request in which `problems` found none; `max_new_tokens` is the model's limit."""
+    sampled = any(parameter.name in parameters for parameter in SAMPLING)
+    default = min(MAX_NEW_TOKENS.default, max_new_tokens)
     return GenerationParameters(
-        max_new_tokens=parameters.get("max_new_tokens", min(DEFAULT_NEW_TOKENS, max_new_tokens)),
+        max_new_tokens=parameters.get(MAX_NEW_TOKENS.name, default),
         sampling=Sampling(
-            do_sample=parameters.get("do_sample", sampled),
-            temperature=parameters.get("temperature", 1.0),
-            top_k=parameters.get("top_k", 0),
-            top_p=parameters.get("top_p", 1.0),
-            repetition_penalty=parameters.get("repetition_penalty", 1.0),
-            seed=parameters.get("seed"),
+            do_sample=parameters.get(DO_SAMPLE.name, sampled),
+            temperature=TEMPERATURE.value(parameters),
+            top_k=TOP_K.value(parameters) or 0,
+            top_p=TOP_P.value(parameters),
+            repetition_penalty=REPETITION_PENALTY.value(parameters),
+            seed=SEED.value(parameters),
         ),
-        stop=tuple(parameters.get("stop", ())),
-        full_text=parameters.get(FULL_TEXT, False),
+        stop=tuple(STOP.value(parameters)),
+        full_text=RETURN_FULL_TEXT.value(parameters),
     )
 
 
-def problems(
-    parameters: Mapping[str, Any], max_new_tokens: int, known: Collection[str]
-) -> list[RequestProblem]:
-    """Return every problem of the parameters; `known` are those that the task takes."""
-    found = []
-    checks = _checks(max_new_tokens)
-    for name, value in parameters.items():
-        if name not in known:
-            detail: str | None = f"unknown; this task knows {', '.join(known)}"
-        else:
-            fits, expected = checks[name]
-            detail = None if fits(value) else f"must be {expected}"
-            if detail is None and name in SAMPLING and parameters.get("do_sample") is False:
-                detail = "has no meaning where do_sample is false"
-        if detail:
-            found.append(RequestProblem(pointer=pointer("parameters", name), detail=detail))
-    return found
+def problems(request: PredictRequest, api: TaskApi, max_new_tokens: int) -> list[RequestProblem]:
+    """Return every problem of a request; `max_new_tokens` is the model's limit."""
+    known = [
+        parameter.limited(maximum=max_new_tokens) if parameter is MAX_NEW_TOKENS else parameter
+        for parameter in api.parameters
+    ]
+    found = parameter_problems(request.parameters, known)
+    return [
+        *input_problems(request.inputs, api.input),
+        *found,
+        *_contradictions(request.parameters, {problem.pointer for problem in found}),
+    ]
 
 
-Check = tuple[Callable[[Any], bool], str]
-
-
-def _checks(max_new_tokens: int) -> dict[str, Check]:
-    flag: Check = (lambda v: isinstance(v, bool), "true or false")
-    positive: Check = (lambda v: _number(v) and v > 0, "a number above 0")
-    return {
-        "max_new_tokens": (
-            lambda v: _whole(v) and 1 <= v <= max_new_tokens,
-            f"a whole number from 1 to {max_new_tokens}",
-        ),
-        "do_sample": flag,
-        "temperature": positive,
-        "top_k": (lambda v: _whole(v) and v >= 1, "a whole number from 1 up"),
-        "top_p": (lambda v: _number(v) and 0 < v <= 1, "a number above 0 and at most 1"),
-        "repetition_penalty": positive,
-        "seed": (
-            lambda v: _whole(v) and 0 <= v <= MAX_SEED,
-            f"a whole number from 0 to {MAX_SEED}",
-        ),
-        "stop": (_stops, f"a list of at most {MAX_STOPS} texts, none of them empty"),
-        FULL_TEXT: flag,
-    }
-
-
-def _whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _number(value: object) -> bool:
-    """Tell a number that a float can hold from a flag or a larger one."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
-
-
-def _stops(value: object) -> bool:
-    return (
-        isinstance(value, list)
-        and len(value) <= MAX_STOPS
-        and all(isinstance(text, str) and text for text in value)
-    )
+def _contradictions(parameters: Mapping[str, Any], known: set[str]) -> list[RequestProblem]:
+    """Return a problem for each sampling parameter of a request that turns sampling off."""
+    if parameters.get(DO_SAMPLE.name) is not False:
+        return []
+    pointers = [pointer("parameters", p.name) for p in SAMPLING if p.name in parameters]
+    return [
+        RequestProblem(pointer=place, detail="has no meaning where do_sample is false")
+        for place in pointers
+        if place not in known
+    ]

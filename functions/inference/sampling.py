@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from contracts.api.text_generation import REPETITION_PENALTY, TEMPERATURE, TOP_P
 from contracts.errors import ModelFailed
 
 if TYPE_CHECKING:
@@ -22,10 +23,10 @@ class Sampling:
     """
 
     do_sample: bool = False
-    temperature: float = 1.0
+    temperature: float = TEMPERATURE.default
     top_k: int = 0
-    top_p: float = 1.0
-    repetition_penalty: float = 1.0
+    top_p: float = TOP_P.default
+    repetition_penalty: float = REPETITION_PENALTY.default
     seed: int | None = None
 
 

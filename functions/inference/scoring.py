@@ -16,14 +16,15 @@ import numpy as np
 import onnxruntime as ort
 from tokenizers import Encoding, Tokenizer
 
-from contracts.errors import ModelFailed, RequestProblem, pointer
+from contracts.api.language_model_scoring import API, PER_TOKEN
+from contracts.api.task_api import input_problems, parameter_problems
+from contracts.errors import ModelFailed, RequestProblem
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from contracts.manifest import BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
 from functions.inference.generation import MODEL, TOKENIZER, plain_tokenizer
 from functions.inference.model import Outputs, Parameters
 from functions.inference.session import open_session
-from functions.inference.tasks.reading import only_texts
 from functions.inference.tokens import INPUTS, Feeds, encode
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from functions.inference.encoder import Forward
 
-PER_TOKEN, POSITIONS = "per_token", "position_ids"
+POSITIONS = "position_ids"
 GRAPH_INPUTS = (*INPUTS, POSITIONS)
 # The longest JSON of an output without `per_token`.
 OUTPUT_BYTES = 160
@@ -64,24 +65,20 @@ class Scorer:
         )
 
     def problems(self, request: PredictRequest) -> list[RequestProblem]:
-        found = only_texts(request)
-        for name, value in request.parameters.items():
-            if name != PER_TOKEN:
-                detail = f"unknown; this task knows {PER_TOKEN}"
-            elif not isinstance(value, bool):
-                detail = "must be true or false"
-            else:
-                continue
-            found.append(RequestProblem(pointer=pointer("parameters", name), detail=detail))
-        return found
+        return [
+            *input_problems(request.inputs, API.input),
+            *parameter_problems(request.parameters, API.parameters),
+        ]
 
     def max_outputs(self, parameters: Parameters) -> int | None:
         """Return how many outputs always fit one answer; None with `per_token`, where it depends on the texts."""
-        return None if parameters.get(PER_TOKEN) else (LAMBDA_PAYLOAD_BYTES - 1024) // OUTPUT_BYTES
+        return (
+            None if PER_TOKEN.value(parameters) else (LAMBDA_PAYLOAD_BYTES - 1024) // OUTPUT_BYTES
+        )
 
     def outputs(self, request: PredictRequest) -> Outputs:
         """Score one text after the other, so that none depends on its neighbours."""
-        per_token = bool(request.parameters.get(PER_TOKEN, False))
+        per_token = PER_TOKEN.value(request.parameters)
         texts = [str(text) for text in request.inputs]
         encodings = encode(self.tokenizer, texts, offsets=per_token)
         return [self._output(encoding, per_token) for encoding in encodings]

@@ -14,6 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from tokenizers import Tokenizer
 
+from contracts.api.text2text_generation import API
 from contracts.errors import RequestProblem
 from contracts.manifest import BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
@@ -28,16 +29,10 @@ from functions.inference.generation import (
     plain_tokenizer,
     teacher_forced,
 )
-from functions.inference.generation_parameters import (
-    PARAMETERS,
-    GenerationParameters,
-    parse,
-    problems,
-)
+from functions.inference.generation_parameters import GenerationParameters, parse, problems
 from functions.inference.model import Outputs, Parameters
 from functions.inference.sampling import Sampler
 from functions.inference.session import open_session
-from functions.inference.tasks.reading import only_texts
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 MASK = "encoder_attention_mask"
@@ -81,9 +76,7 @@ class Seq2Seq:
         return tuple(self.encoder.get_providers())
 
     def problems(self, request: PredictRequest) -> list[RequestProblem]:
-        return only_texts(request) + problems(
-            request.parameters, self.config.new_tokens, PARAMETERS
-        )
+        return problems(request, API, self.config.new_tokens)
 
     def max_outputs(self, parameters: Parameters) -> int | None:
         """Return None: the length of a text is not known before it is generated."""

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 import numpy as np
 import onnxruntime as ort
 
+from contracts.api.json_schema import matches
+from contracts.api.task_api import input_problems, parameter_problems
+from contracts.api.word_vectors import API, MAX_WORD_CHARS, MAX_WORDS, NEAREST, NEGATIVE, POSITIVE
 from contracts.errors import RequestProblem, pointer
 from contracts.manifest import Manifest
 from contracts.prediction import Input, PredictRequest
 from functions.inference.model import Outputs, Parameters
 from functions.inference.session import open_session
 from functions.inference.subwords import buckets_of
-from functions.inference.tasks.reading import unknown, whole_number
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -30,15 +32,11 @@ if TYPE_CHECKING:
     Ids = NDArray[np.int64]
 
 MODEL, TABLE, WORDS, CONFIG = "model.onnx", "table.bin", "words.txt", "vectors.json"
-NEAREST, MAX_NEAREST = 10, 1000
-SIDES = ("positive", "negative")
-# A word reads one row of the table for each of its n-grams; no real word is longer than this.
-MAX_WORD_CHARS = 256
+SIDES = {POSITIVE: 1, NEGATIVE: -1}
 # Memory limit of one search, in floats (16 MB); queries are searched for in batches that stay below it.
 MAX_SEARCH_FLOATS = 1 << 22
 # An 8-bit search fetches this many times the words wanted and ranks them again in float32.
 OVERFETCH = 4
-MAX_WORDS = 100
 
 
 class Table(Protocol):
@@ -120,12 +118,11 @@ class WordVectors:
         )
 
     def problems(self, request: PredictRequest) -> list[RequestProblem]:
-        found = unknown(request.parameters, "nearest")
-        found += whole_number({"nearest": 1, **request.parameters}, "nearest", 1, MAX_NEAREST)
-        for i, value in enumerate(request.inputs):
-            if detail := _input_problem(value):
-                found.append(RequestProblem(pointer=pointer("inputs", str(i)), detail=detail))
-        return found
+        return [
+            *input_problems(request.inputs, API.input),
+            *_length_problems(request.inputs),
+            *parameter_problems(request.parameters, API.parameters),
+        ]
 
     def max_outputs(self, parameters: Parameters) -> int | None:
         """Return None: words have any length, so the size of an answer depends on them."""
@@ -133,6 +130,7 @@ class WordVectors:
 
     def outputs(self, request: PredictRequest) -> Outputs:
         """Return a vector for each word or analogy; an unknown word is reported in its output and fails nothing."""
+        listed = NEAREST.name in request.parameters
         terms = [_terms(value) for value in request.inputs]
         vectors = self._vectors({word for own in terms for word, _ in own})
         outputs = [
@@ -143,10 +141,10 @@ class WordVectors:
             _Search(
                 output=output,
                 excluded=frozenset(self._spelling(word) for word, _ in own),
-                count=request.parameters.get("nearest", NEAREST),
+                count=NEAREST.value(request.parameters),
             )
             for value, own, output in zip(request.inputs, terms, outputs, strict=True)
-            if output["found"] and ("nearest" in request.parameters or not isinstance(value, str))
+            if output["found"] and (listed or not isinstance(value, str))
         ]
         self._add_nearest(searches)
         return outputs
@@ -246,26 +244,28 @@ def read_config(folder: Path) -> VectorConfig:
 def _terms(value: Input) -> list[Term]:
     if isinstance(value, str):
         return [(value, 1)]
-    return [
-        (word, sign)
-        for side, sign in zip(SIDES, (1, -1), strict=True)
-        for word in _listed(value.get(side, ()))
-    ]
+    return [(word, sign) for side, sign in SIDES.items() for word in _listed(value.get(side, ()))]
 
 
 def _listed(value: Any) -> Sequence[str]:
     return [value] if isinstance(value, str) else value
 
 
-def _input_problem(value: Input) -> str:
-    """Return the problem of an input's form; empty if there is none."""
-    if not isinstance(value, str):
-        if not set(value) <= set(SIDES):
-            return 'must be a word or an object {"positive": ["..."], "negative": ["..."]}'
-        if not _terms(value):
-            return "names no word"
-        if len(_terms(value)) > MAX_WORDS:
-            return f"names more than {MAX_WORDS} words"
-    if any(len(word) > MAX_WORD_CHARS for word, _ in _terms(value)):
+def _length_problems(inputs: Sequence[Input]) -> list[RequestProblem]:
+    """Return a problem for each input of the right form with no word, too many words, or a word that is too long."""
+    return [
+        RequestProblem(pointer=pointer("inputs", str(i)), detail=detail)
+        for i, value in enumerate(inputs)
+        if matches(value, API.input.schema)
+        and (detail := _length_problem([word for word, _ in _terms(value)]))
+    ]
+
+
+def _length_problem(words: Sequence[str]) -> str | None:
+    if not words:
+        return "names no word"
+    if len(words) > MAX_WORDS:
+        return f"names more than {MAX_WORDS} words"
+    if any(len(word) > MAX_WORD_CHARS for word in words):
         return f"has a word of more than {MAX_WORD_CHARS} characters"
-    return ""
+    return None

@@ -1,225 +1,215 @@
-"""The API in OpenAPI's words: what a request, an answer and a problem look like, with examples."""
+"""The OpenAPI document, derived from the APIs of the tasks. It is imported and built when it is first requested.
+
+https://spec.openapis.org/oas/v3.1.0
+"""
 
 from typing import Any
 
-from contracts.errors import PROBLEM_JSON
+from contracts.api.json_schema import INTEGER, NUMBER, STRING, Schema, array, described, obj
+from contracts.api.registry import APIS
+from contracts.api.task_api import Form, Parameter, TaskApi
+from contracts.errors import ERRORS, PROBLEM_JSON
+from contracts.tasks import Task, Tier
 
-Schema = dict[str, Any]
-
-TITLE = "Turnout"
 DESCRIPTION = """Language models on two tiers: quantized on CPU, in full precision on GPU. The router chooses per
 request; every answer names the `tier` that gave it and the `reason`, the rule that chose it."""
 
-LABELS: Schema = {
-    "type": "array",
-    "items": {
-        "type": "object",
-        "properties": {"label": {"type": "string"}, "score": {"type": "number"}},
-    },
-}
-# What an output may have besides; which of them it has, its model's task says.
-OUTPUT: Schema = {
-    "type": "object",
-    "description": "What the task of the model answers to one input.",
-    "required": ["tokens", "truncated"],
-    "properties": {
-        "label": {"type": "string", "description": "The likeliest label."},
-        "score": {"type": "number"},
-        "top": {"type": "array", "description": "The likeliest, when `top_k` was asked for."},
-        "labels": {**LABELS, "description": "All that reach `threshold`, of a multi-label model."},
-        "entities": {
-            "type": "array",
-            "description": "Entities with their place in the text, in characters.",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "label": {"type": "string"},
-                    "text": {"type": "string"},
-                    "start": {"type": "integer"},
-                    "end": {"type": "integer"},
-                    "score": {"type": "number"},
-                },
-            },
-        },
-        "embedding": {"type": "array", "items": {"type": "number"}},
-        "rank": {"type": "integer", "description": "1 is the text that answers the query best."},
-        "masks": {"type": "array", "description": "The likeliest tokens for each mask."},
-        "answer": {"type": "string", "description": "The part of the context that answers."},
-        "start": {"type": "integer"},
-        "end": {"type": "integer"},
-        "generated_text": {"type": "string"},
-        "generated_tokens": {"type": "integer"},
-        "finish_reason": {"enum": ["eos_token", "stop_sequence", "length", "time"]},
-        "log_probability": {"type": "number", "description": "Of the whole text, in nats."},
-        "perplexity": {"type": ["number", "null"]},
-        "per_token": {"type": "array", "description": "The same of each token."},
-        "found": {"type": "boolean", "description": "Whether there is a vector for the word."},
-        "unknown": {"type": "array", "description": "Words that there is no vector for."},
-        "word": {"type": "string", "description": "What was looked up in place of the word."},
-        "nearest": {"type": "array", "description": "The nearest words, with their cosine."},
-        "tokens": {"type": "integer", "description": "Tokens the model has read."},
-        "truncated": {
-            "type": "boolean",
-            "description": "The text was longer than the model reads.",
-        },
-    },
-}
-
-INPUT: Schema = {
-    "oneOf": [
-        {"type": "string"},
-        {
-            "type": "object",
-            "description": "Where a task takes more than one text: `question` and `context`, `text` and `text_pair`, "
-            "`positive` and `negative`.",
-            "additionalProperties": {
-                "oneOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]
-            },
-        },
-    ]
-}
-REQUEST: Schema = {
-    "type": "object",
-    "required": ["inputs"],
-    "additionalProperties": False,
-    "properties": {
-        "inputs": {
-            "description": "An input, or a list of them.",
-            "oneOf": [*INPUT["oneOf"], {"type": "array", "minItems": 1, "items": INPUT}],
-        },
-        "parameters": {
-            "type": "object",
-            "description": "Depends on the task: `top_k`, `candidate_labels`, `query`, `max_new_tokens` and so on. "
-            "An unknown one is refused, and the problem names those that are known.",
-        },
-        "tier": {
-            "enum": ["cpu", "gpu"],
-            "description": "Pin a tier instead of letting the rules choose.",
-        },
-    },
-}
-EXAMPLES: dict[str, Schema] = {
-    "text-classification": {
-        "inputs": ["where on earth is my parcel"],
-        "parameters": {"top_k": 2},
-    },
-    "zero-shot-classification": {
-        "inputs": ["my card was charged twice"],
-        "parameters": {"candidate_labels": ["billing", "delivery"]},
-    },
-    "question-answering": {
-        "inputs": [{"question": "Who rang?", "context": "Ada rang at noon."}],
-        "parameters": {},
-    },
-    "text-ranking": {
-        "inputs": ["It ships on Monday.", "We are closed."],
-        "parameters": {"query": "When does it ship?"},
-    },
-    "text-generation": {
-        "inputs": ["The train"],
-        "parameters": {"max_new_tokens": 32, "stop": ["."]},
-    },
-}
-
-ANSWER: Schema = {
-    "type": "object",
-    "required": ["model", "version", "tier", "reason", "outputs", "elapsed_ms"],
-    "properties": {
-        "model": {"type": "string"},
-        "version": {"type": "string", "description": "The artefact's digest, short."},
-        "tier": {"enum": ["cpu", "gpu"]},
-        "reason": {"enum": ["pinned", "fits_cpu", "fits_gpu"]},
-        "outputs": {"type": "array", "items": OUTPUT, "description": "One per input, in order."},
-        "elapsed_ms": {"type": "number", "description": "Inference alone, on the tier."},
-    },
-}
+TIER: Schema = {"enum": [*Tier]}
+NULLABLE_INTEGER: Schema = {"type": ["integer", "null"]}
 
 PROBLEM: Schema = {
     "type": "object",
     "description": "Problem details, RFC 9457.",
     "required": ["type", "title", "status", "detail", "code"],
     "properties": {
-        "type": {"type": "string", "format": "uri"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "code": {"type": "string", "description": "Stays the same when `detail` is reworded."},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
-            },
-        },
+        "type": {**STRING, "format": "uri"},
+        "title": STRING,
+        "status": INTEGER,
+        "detail": STRING,
+        "code": described(STRING, "Stays the same when `detail` is reworded."),
+        "errors": array({"type": "object", "properties": {"pointer": STRING, "detail": STRING}}),
     },
 }
-
+MODEL_TIER: Schema = {
+    "type": "object",
+    "properties": {
+        "tier": TIER,
+        "version": STRING,
+        "precision": STRING,
+        "max_inputs": INTEGER,
+        "max_chars": INTEGER,
+        "max_tokens": INTEGER,
+        "deployed": {
+            "type": ["boolean", "null"],
+            "description": "Null if the registry cannot be read.",
+        },
+        "deployed_at": NULLABLE_INTEGER,
+    },
+}
 MODEL: Schema = {
     "type": "object",
     "required": ["id", "object", "created", "owned_by", "task", "tiers"],
     "properties": {
-        "id": {"type": "string"},
+        "id": STRING,
         "object": {"const": "model"},
-        "created": {
-            "type": "integer",
-            "description": "When it was deployed, in seconds since 1970.",
-        },
-        "owned_by": {"type": "string"},
-        "task": {"type": "string"},
-        "labels": {"type": "array", "items": {"type": "string"}},
-        "dimensions": {"type": ["integer", "null"]},
-        "tiers": {"type": "array", "items": {"type": "object"}},
+        "created": described(INTEGER, "The time of its deployment, in seconds since 1970."),
+        "owned_by": STRING,
+        "task": {"enum": [*Task]},
+        "labels": array(STRING),
+        "dimensions": NULLABLE_INTEGER,
+        "tiers": array(MODEL_TIER),
     },
 }
-
 MODELS: Schema = {
     "type": "object",
-    "properties": {"object": {"const": "list"}, "data": {"type": "array", "items": MODEL}},
+    "required": ["object", "data"],
+    "properties": {"object": {"const": "list"}, "data": array(MODEL)},
 }
-
-TITLES = {
-    400: "The body is not JSON",
-    401: "No key, or an unknown one",
-    404: "No such model",
-    413: "More than any tier takes",
-    422: "Not a request of ours",
-    502: "The tier failed",
-    503: "The tier cannot be reached now",
-    504: "The tier ran out of time",
+HEALTH: Schema = {"type": "object", "properties": {"status": {"const": "ok"}}}
+EXAMPLE_ANSWER = {
+    "model": "my-model",
+    "version": "f00dfeed0000",
+    "tier": "cpu",
+    "reason": "fits_cpu",
 }
 
 
-def responses(ok: str, schema: Schema, *errors: int) -> dict[int | str, Schema]:
-    """What a route answers: its own schema, and problem documents for the errors named."""
-    problems: dict[int | str, Schema] = {
-        status: {"description": TITLES[status], "content": {PROBLEM_JSON: {"schema": PROBLEM}}}
-        for status in errors
+def complete(document: Schema) -> Schema:
+    """Return FastAPI's document with the schemas, the examples and the bearer key of our API."""
+    schemas = {name: schema for task, api in APIS.items() for name, schema in _schemas(task, api)}
+    components = {
+        "schemas": {**schemas, "Problem": PROBLEM},
+        "securitySchemes": {
+            "key": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "A key of `turnout keys add`.",
+            }
+        },
     }
-    return {
-        200: {"description": ok, "content": {"application/json": {"schema": schema}}},
-        **problems,
-    }
-
-
-def security() -> Schema:
-    return {"security": [{"key": []}]}
-
-
-def request_body() -> Schema:
-    examples = {task: {"value": example} for task, example in EXAMPLES.items()}
-    content = {"application/json": {"schema": REQUEST, "examples": examples}}
-    return {"requestBody": {"required": True, "content": content}}
-
-
-def completed(document: Schema) -> Schema:
-    """FastAPI's document with our bearer key, and without the validation error it would never answer."""
-    components = document.setdefault("components", {})
-    components["securitySchemes"] = {
-        "key": {"type": "http", "scheme": "bearer", "description": "A key of `turnout keys add`."}
-    }
-    components.pop("schemas", None)
     for path in document["paths"].values():
         for operation in path.values():
-            if "HTTPValidationError" in str(operation["responses"].get("422", "")):
-                del operation["responses"]["422"]
-    return document
+            operation.update(_operation(operation["operationId"]))
+    info = {**document["info"], "description": DESCRIPTION}
+    return {**document, "info": info, "components": components}
+
+
+def _operation(operation_id: str) -> Schema:
+    """Return the request body, responses and security of an operation, which FastAPI cannot infer."""
+    match operation_id:
+        case "predict":
+            body = {"required": True, "content": {"application/json": _requests()}}
+            codes = (400, 401, 404, 413, 422, 502, 503, 504)
+            return {"requestBody": body, **_secured("The answer", _answers(), *codes)}
+        case "models":
+            return _secured("The models", {"schema": MODELS}, 401)
+        case "model":
+            return _secured("The model", {"schema": MODEL}, 401, 404)
+    return {"responses": _responses("The router runs", {"schema": HEALTH})}
+
+
+def _secured(description: str, content: Schema, *statuses: int) -> Schema:
+    return {
+        "security": [{"key": []}],
+        "responses": _responses(description, content, *statuses),
+    }
+
+
+def _responses(description: str, content: Schema, *statuses: int) -> Schema:
+    """Return the responses: the given content, and problem documents for the other statuses."""
+    titles = {error.status: error.title for error in ERRORS.values()}
+    problem = {PROBLEM_JSON: {"schema": _ref("Problem")}}
+    return {
+        "200": {"description": description, "content": {"application/json": content}},
+        **{str(s): {"description": titles[s], "content": problem} for s in statuses},
+    }
+
+
+def _requests() -> Schema:
+    return {
+        "schema": {"anyOf": [_ref(f"{_name(task)}Request") for task in APIS]},
+        "examples": {
+            task: {"summary": api.summary, "value": api.example.request}
+            for task, api in APIS.items()
+        },
+    }
+
+
+def answer() -> Schema:
+    """Return the schema of an answer: the outputs are those of one of the tasks."""
+    # Neither oneOf nor a discriminator: an answer does not name its task, and an output of text-classification with
+    # `top` is a valid output of zero-shot-classification too.
+    outputs = [{"title": task, **array(_ref(f"{_name(task)}Output"))} for task in APIS]
+    return obj(
+        {
+            "model": STRING,
+            "version": described(STRING, "The first characters of the artefact's digest."),
+            "tier": TIER,
+            "reason": {"enum": ["pinned", "fits_cpu", "fits_gpu"]},
+            "outputs": {"anyOf": outputs, "description": "One per input, in order."},
+            "elapsed_ms": described(NUMBER, "The time of inference alone, on the tier."),
+        }
+    )
+
+
+def _answers() -> Schema:
+    return {
+        "schema": answer(),
+        "examples": {
+            task: {
+                "summary": api.summary,
+                "value": {
+                    **EXAMPLE_ANSWER,
+                    "outputs": list(api.example.outputs),
+                    "elapsed_ms": 3.2,
+                },
+            }
+            for task, api in APIS.items()
+        },
+    }
+
+
+def _schemas(task: Task, api: TaskApi) -> list[tuple[str, Schema]]:
+    name = _name(task)
+    request = {
+        "type": "object",
+        "title": task,
+        "description": api.summary,
+        "required": ["inputs", *(["parameters"] if _required(api.parameters) else [])],
+        "additionalProperties": False,
+        "properties": {
+            "inputs": _inputs(api.input),
+            "parameters": _parameters(api.parameters),
+            "tier": described(TIER, "Pin a tier instead of letting the rules choose."),
+        },
+    }
+    return [(f"{name}Request", request), (f"{name}Output", {"title": task, **api.output})]
+
+
+def _inputs(form: Form) -> Schema:
+    return {
+        "description": "An input, or a list of them.",
+        "oneOf": [form.schema, array(form.schema, minItems=1)],
+    }
+
+
+def _parameters(parameters: tuple[Parameter, ...]) -> Schema:
+    return {
+        "type": "object",
+        "additionalProperties": False,
+        "required": _required(parameters),
+        "properties": {parameter.name: parameter.document() for parameter in parameters},
+    }
+
+
+def _required(parameters: tuple[Parameter, ...]) -> list[str]:
+    return [parameter.name for parameter in parameters if parameter.required]
+
+
+def _name(task: Task) -> str:
+    """Return the name of a task's component schemas: text-classification becomes TextClassification."""
+    return "".join(part.capitalize() for part in task.split("-"))
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{name}"}

@@ -23,7 +23,7 @@ from contracts.prediction import PredictRequest
 from contracts.specs import CpuSpec, Hints
 from contracts.tasks import Task
 from functions.inference.engine import Engine
-from functions.inference.tasks.reading import sigmoid, softmax
+from functions.inference.tasks.head import sigmoid, softmax
 from tests.fixtures.models.tiny_bert import LABELS, deployment, texts, write_rows, write_tokenizer
 from tests.fixtures.sources import read_as
 

@@ -21,6 +21,7 @@ from contracts.errors import InvalidInput
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.engine import Engine
+from tests.fixtures.described import assert_described
 from tests.fixtures.models.tiny_bert import deployment, headed, texts, write_rows
 from tests.fixtures.sources import read_as
 
@@ -64,7 +65,9 @@ def assert_same(found: Any, right: Any) -> None:
 
 
 def ask(engine: Engine, *inputs: Any, **parameters: Any) -> list[dict[str, Any]]:
-    return list(engine.predict(PredictRequest(inputs=inputs, parameters=parameters)).outputs)
+    outputs = engine.predict(PredictRequest(inputs=inputs, parameters=parameters)).outputs
+    assert_described(engine.manifest.task, outputs)
+    return list(outputs)
 
 
 def pipeline(task: str, folder: Path, **more: Any) -> Any:

@@ -12,6 +12,7 @@ from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from contracts.manifest import MANIFEST, BrokenArtefact
 from contracts.prediction import PredictRequest, TierAnswer
 from functions.inference.engine import Engine
+from tests.fixtures.described import assert_described
 from tests.fixtures.models.tiny import LABELS, MAX_TOKENS, Tiny, artefact, seal, vectors
 
 
@@ -27,7 +28,9 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 def ask(engine: Engine, *inputs: str, **parameters: object) -> TierAnswer:
-    return engine.predict(PredictRequest(inputs=inputs, parameters=parameters))
+    answer = engine.predict(PredictRequest(inputs=inputs, parameters=parameters))
+    assert_described(engine.manifest.task, answer.outputs)
+    return answer
 
 
 def score(*logits: float) -> float:

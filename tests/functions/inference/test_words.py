@@ -11,11 +11,13 @@ from gensim.models.fasttext import load_facebook_vectors
 
 from build.families.word_vectors import FULL, SMALLER, make, prepare
 from build.sources.source import TableSource
+from contracts.api.word_vectors import MAX_WORD_CHARS
 from contracts.manifest import Manifest
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier
 from functions.inference.subwords import buckets_of
-from functions.inference.words import MAX_WORD_CHARS, WordVectors
+from functions.inference.words import WordVectors
+from tests.fixtures.described import assert_described
 from tests.fixtures.models.word_files import TINY, as_fasttext, as_text, trained
 from tests.fixtures.sources import read_as
 
@@ -51,7 +53,9 @@ def tiny(folder: Path, content: bytes | None = None) -> WordVectors:
 def ask(model: WordVectors, *inputs: Any, **parameters: Any) -> list[dict[str, Any]]:
     request = PredictRequest(inputs=inputs, parameters=parameters)
     assert model.problems(request) == []
-    return model.outputs(request)
+    outputs = model.outputs(request)
+    assert_described(Task.WORD_VECTORS, outputs)
+    return outputs
 
 
 @pytest.fixture(scope="module")

@@ -2,16 +2,32 @@
 
 import json
 import re
+from typing import Any
 
+import openapi_spec_validator
 import pytest
+from jsonschema import Draft202012Validator
 
+from contracts.api.registry import APIS
 from contracts.tasks import Task, Tier
-from tests.fixtures.router_app import ASSETS, Ask, FakeTier, router
+from tests.fixtures.router_app import ASSETS, PREDICT, Ask, FakeTier, router
 
 
 @pytest.fixture(scope="module")
 def ask() -> Ask:
     return router({tier: FakeTier() for tier in Tier})
+
+
+@pytest.fixture(scope="module")
+def document(ask: Ask) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(ask("GET", "/openapi.json", key=None)["body"])
+    return loaded
+
+
+def problems_of(document: dict[str, Any], schema: dict[str, Any], value: object) -> list[str]:
+    """Return where the value is not what a schema of the document describes."""
+    validator = Draft202012Validator({**schema, "components": document["components"]})
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
 
 
 def test_the_page_loads_nothing_from_elsewhere(ask: Ask) -> None:
@@ -65,7 +81,56 @@ def test_the_examples_of_the_description_are_requests_that_are_answered(ask: Ask
     document = json.loads(ask("GET", "/openapi.json", key=None)["body"])
     content = document["paths"]["/v1/models/{model}/predict"]["post"]["requestBody"]["content"]
     examples = content["application/json"]["examples"]
-    assert set(examples) <= set(Task)
+    assert set(examples) == set(Task)
     for example in examples.values():
         answer = ask("POST", "/v1/models/support-intent/predict", json.dumps(example["value"]))
         assert answer["statusCode"] == 200
+
+
+def test_the_description_is_valid_openapi(document: dict[str, Any]) -> None:
+    openapi_spec_validator.validate(document)
+
+
+@pytest.mark.parametrize("task", Task)
+def test_every_task_has_a_request_and_an_answer_with_examples_that_are_valid(
+    document: dict[str, Any], task: Task
+) -> None:
+    predict = document["paths"]["/v1/models/{model}/predict"]["post"]
+    name = "".join(part.capitalize() for part in task.split("-"))
+    body = predict["requestBody"]["content"]["application/json"]
+    assert {"$ref": f"#/components/schemas/{name}Request"} in body["schema"]["anyOf"]
+    request = body["examples"][task]["value"]
+    assert problems_of(document, {"$ref": f"#/components/schemas/{name}Request"}, request) == []
+    answers = predict["responses"]["200"]["content"]["application/json"]
+    answer = answers["examples"][task]["value"]
+    assert problems_of(document, answers["schema"], answer) == []
+    for output in answer["outputs"]:
+        assert problems_of(document, {"$ref": f"#/components/schemas/{name}Output"}, output) == []
+
+
+@pytest.mark.parametrize("task", Task)
+def test_every_parameter_of_a_task_is_described_with_its_default(
+    document: dict[str, Any], task: Task
+) -> None:
+    name = "".join(part.capitalize() for part in task.split("-"))
+    described = document["components"]["schemas"][f"{name}Request"]["properties"]["parameters"]
+    assert set(described["properties"]) == {p.name for p in APIS[task].parameters}
+    for parameter in APIS[task].parameters:
+        shown = described["properties"][parameter.name]
+        assert shown["description"]
+        assert shown.get("default") == parameter.default
+
+
+def test_what_the_router_answers_is_what_it_describes(document: dict[str, Any], ask: Ask) -> None:
+    answered = {
+        ("/v1/models", "get"): ask("GET", "/v1/models"),
+        ("/v1/models/{model}", "get"): ask("GET", "/v1/models/support-intent"),
+        ("/health", "get"): ask("GET", "/health", key=None),
+        ("/v1/models/{model}/predict", "post"): ask("POST", PREDICT, '{"inputs": "a"}'),
+    }
+    for (path, method), response in answered.items():
+        content = document["paths"][path][method]["responses"]["200"]["content"]
+        schema = content["application/json"]["schema"]
+        assert problems_of(document, schema, json.loads(response["body"])) == []
+    refused = json.loads(ask("POST", PREDICT, '{"inputs": 1}')["body"])
+    assert problems_of(document, {"$ref": "#/components/schemas/Problem"}, refused) == []

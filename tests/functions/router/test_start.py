@@ -18,7 +18,9 @@ from turnout.laptop import ROOT
 
 FORBIDDEN = (
     "aws_cdk",
+    "contracts.api",
     "functions.inference",
+    "functions.router.schema",
     "onnxruntime",
     "optimum",
     "sagemaker",

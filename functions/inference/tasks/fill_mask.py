@@ -6,26 +6,18 @@ from typing import Any
 import numpy as np
 from tokenizers import Encoding
 
+from contracts.api.fill_mask import API, TOP_K
 from contracts.errors import RequestProblem, pointer
 from contracts.manifest import Manifest
 from contracts.prediction import Input, PredictRequest
-from functions.inference.tasks.reading import (
-    Context,
-    Output,
-    TaskHead,
-    only_texts,
-    unknown,
-    whole_number,
-)
-
-TOP_K = 5
+from functions.inference.tasks.head import Context, Output, TaskHead
 
 
 def postprocess(
     value: Input, encodings: Sequence[Encoding], results: Sequence[Any], context: Context
 ) -> Output:
     """Return the `top_k` likeliest tokens of each mask that was run, from [masks, vocabulary] logits."""
-    top_k = context.parameters.get("top_k", TOP_K)
+    top_k = TOP_K.value(context.parameters)
     return {"masks": [_mask(logits, top_k, context) for logits in results[0]]}
 
 
@@ -43,22 +35,22 @@ def _mask(logits: Any, top_k: int, context: Context) -> Output:
     return {**top[0], "top": top}
 
 
-def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem]:
+def missing_masks(request: PredictRequest, manifest: Manifest) -> list[RequestProblem]:
+    """Return a problem for each text without the model's mask token, which only its manifest knows."""
     mask = manifest.details["mask_token"]
-    found = [
-        *only_texts(request),
-        *unknown(request.parameters, "top_k"),
-        *whole_number(request.parameters, "top_k", 1, 100),
+    return [
+        RequestProblem(
+            pointer=pointer("inputs", str(i)),
+            detail=f"has no {mask}; put it where a token is to be found",
+        )
+        for i, text in enumerate(request.inputs)
+        if isinstance(text, str) and mask not in text
     ]
-    for i, text in enumerate(request.inputs):
-        if isinstance(text, str) and mask not in text:
-            detail = f"has no {mask}; put it where a token is to be found"
-            found.append(RequestProblem(pointer=pointer("inputs", str(i)), detail=detail))
-    return found
 
 
 HEAD = TaskHead(
-    problems=problems,
+    api=API,
+    more_problems=missing_masks,
     postprocess=postprocess,
     output_width=lambda manifest: int(manifest.details["vocabulary"]),
 )

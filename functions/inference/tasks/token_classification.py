@@ -12,19 +12,10 @@ from typing import Any
 import numpy as np
 from tokenizers import Encoding
 
-from contracts.errors import RequestProblem
-from contracts.manifest import Manifest
-from contracts.prediction import Input, PredictRequest
-from functions.inference.tasks.reading import (
-    Context,
-    Output,
-    TaskHead,
-    one_of,
-    only_texts,
-    unknown,
-)
+from contracts.api.token_classification import AGGREGATION, API
+from contracts.prediction import Input
+from functions.inference.tasks.head import Context, Output, TaskHead
 
-STRATEGIES = ("first", "average", "max", "simple", "none")
 OUTSIDE = "O"
 
 
@@ -54,7 +45,7 @@ def postprocess(
 ) -> Output:
     """Return the entities, with their characters in the text, from [tokens, labels] logits of each window."""
     text = str(value)
-    strategy = context.parameters.get("aggregation", STRATEGIES[0])
+    strategy = AGGREGATION.value(context.parameters)
     tokens = _tokens(encodings, results)
     spans = tokens if strategy in ("simple", "none") else _words(tokens, strategy)
     pieces = [_entity(span, context.manifest.labels) for span in spans]
@@ -137,16 +128,8 @@ def _grouped(pieces: Sequence[Entity]) -> list[Entity]:
     ]
 
 
-def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem]:
-    return [
-        *only_texts(request),
-        *unknown(request.parameters, "aggregation"),
-        *one_of(request.parameters, "aggregation", STRATEGIES),
-    ]
-
-
 HEAD = TaskHead(
-    problems=problems,
+    api=API,
     postprocess=postprocess,
     output_width=lambda m: len(m.labels),
     output_rank=3,

@@ -10,22 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Encoding
 
-from contracts.errors import RequestProblem
+from contracts.api.question_answering import API, HANDLE_IMPOSSIBLE_ANSWER, MAX_ANSWER_LEN, TOP_K
+from contracts.api.task_api import Parameter
 from contracts.manifest import Manifest
-from contracts.prediction import Input, PredictRequest
-from functions.inference.tasks.reading import (
-    Context,
-    Output,
-    Parameters,
-    TaskHead,
-    Text,
-    flag,
-    objects_of,
-    unknown,
-    whole_number,
-)
+from contracts.prediction import Input
+from functions.inference.tasks.head import Context, Output, Parameters, TaskHead, Text
 
-MAX_ANSWER_LEN = 15
 # Candidate spans beyond twice `top_k`: several of them may have the same text and become one answer.
 EXTRA_SPANS = 10
 Floats = NDArray[np.float32]
@@ -46,8 +36,8 @@ def postprocess(
     """
     assert not isinstance(value, str)
     parameters = context.parameters
-    top_k = parameters.get("top_k", 1)
-    longest = parameters.get("max_answer_len", MAX_ANSWER_LEN)
+    top_k = TOP_K.value(parameters) or 1
+    longest = MAX_ANSWER_LEN.value(parameters)
     answers: dict[str, Output] = {}
     empty = 1.0
     for encoding, logits in zip(encodings, results, strict=True):
@@ -62,10 +52,10 @@ def postprocess(
             )
             answer["score"] += float(starts[i] * ends[j])
     ranked = list(answers.values())
-    if parameters.get("handle_impossible_answer") or not ranked:
+    if HANDLE_IMPOSSIBLE_ANSWER.value(parameters) or not ranked:
         ranked.append({"answer": "", "score": empty, "start": 0, "end": 0})
     ranked.sort(key=lambda answer: -answer["score"])
-    return {**ranked[0], **({"top": ranked[:top_k]} if "top_k" in parameters else {})}
+    return {**ranked[0], **({"top": ranked[:top_k]} if TOP_K.value(parameters) else {})}
 
 
 def _probabilities(encoding: Encoding, logits: Any) -> tuple[Floats, Floats, float]:
@@ -106,20 +96,14 @@ def _characters(encoding: Encoding, first: int, last: int) -> tuple[int, int]:
     )
 
 
-def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem]:
-    parameters = request.parameters
-    known = ("top_k", "max_answer_len", "handle_impossible_answer")
-    return [
-        *objects_of(request, "question", "context"),
-        *unknown(parameters, *known),
-        *whole_number(parameters, "top_k", 1, 20),
-        *whole_number(parameters, "max_answer_len", 1, manifest.max_tokens),
-        *flag(parameters, "handle_impossible_answer"),
-    ]
+def parameters_of(manifest: Manifest) -> list[Parameter]:
+    limited = MAX_ANSWER_LEN.limited(maximum=manifest.max_tokens)
+    return [TOP_K, limited, HANDLE_IMPOSSIBLE_ANSWER]
 
 
 HEAD = TaskHead(
-    problems=problems,
+    api=API,
+    parameters=parameters_of,
     texts=texts,
     postprocess=postprocess,
     output_width=lambda manifest: 2,

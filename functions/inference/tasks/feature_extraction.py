@@ -5,11 +5,10 @@ from typing import Any
 
 from tokenizers import Encoding
 
-from contracts.errors import RequestProblem
+from contracts.api.feature_extraction import API
 from contracts.limits import vectors_per_answer
-from contracts.manifest import Manifest
-from contracts.prediction import Input, PredictRequest
-from functions.inference.tasks.reading import Context, Output, TaskHead, only_texts, unknown
+from contracts.prediction import Input
+from functions.inference.tasks.head import Context, Output, TaskHead
 
 
 def postprocess(
@@ -19,12 +18,8 @@ def postprocess(
     return {"embedding": results[0]}
 
 
-def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem]:
-    return [*only_texts(request), *unknown(request.parameters)]
-
-
 HEAD = TaskHead(
-    problems=problems,
+    api=API,
     postprocess=postprocess,
     max_outputs=lambda manifest, parameters: vectors_per_answer(manifest.dimensions),
     output_width=lambda manifest: manifest.dimensions,

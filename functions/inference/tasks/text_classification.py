@@ -7,25 +7,20 @@ from typing import Any
 
 from tokenizers import Encoding
 
-from contracts.errors import RequestProblem
+from contracts.api.task_api import Parameter
+from contracts.api.text_classification import API, THRESHOLD, TOP_K
 from contracts.manifest import Manifest
-from contracts.prediction import Input, PredictRequest
-from functions.inference.tasks.reading import (
+from contracts.prediction import Input
+from functions.inference.tasks.head import (
     ANSWER_BYTES,
     OUTPUT_BYTES,
     Context,
     Output,
     Parameters,
     TaskHead,
-    objects_of,
     sigmoid,
     softmax,
-    unit_interval,
-    unknown,
-    whole_number,
 )
-
-THRESHOLD = 0.5
 
 
 def postprocess(
@@ -36,15 +31,15 @@ def postprocess(
     A multi-label model scores each label by a sigmoid, and `labels` are all that reach the threshold.
     """
     names, parameters = context.manifest.labels, context.parameters
-    multi = context.manifest.details.get("multi_label", False)
+    multi = _is_multi_label(context.manifest)
     scores = [sigmoid(logit) for logit in results[0]] if multi else softmax(results[0])
     best = scores.index(max(scores))
     output: Output = {"label": names[best], "score": scores[best]}
     if multi:
-        threshold = parameters.get("threshold", THRESHOLD)
+        threshold = THRESHOLD.value(parameters)
         picked = [i for i, score in enumerate(scores) if score >= threshold]
         output["labels"] = scored(names, scores, picked)
-    if top_k := parameters.get("top_k"):
+    if top_k := TOP_K.value(parameters):
         output["top"] = scored(names, scores, range(len(scores)))[:top_k]
     return output
 
@@ -55,23 +50,21 @@ def scored(names: Sequence[str], scores: Sequence[float], picked: Sequence[int])
     return [{"label": names[i], "score": scores[i]} for i in order]
 
 
-def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem]:
-    multi = manifest.details.get("multi_label", False)
-    parameters = request.parameters
-    return [
-        *objects_of(request, "text", "text_pair", texts_too=True),
-        *unknown(parameters, "top_k", *(["threshold"] if multi else [])),
-        *whole_number(parameters, "top_k", 1, len(manifest.labels)),
-        *unit_interval(parameters, "threshold"),
-    ]
+def parameters_of(manifest: Manifest) -> list[Parameter]:
+    top_k = TOP_K.limited(maximum=len(manifest.labels))
+    return [top_k, THRESHOLD] if _is_multi_label(manifest) else [top_k]
 
 
 def max_outputs(manifest: Manifest, parameters: Parameters) -> int:
     """Return how many outputs always fit: each has the best label, and those of `top` and `labels`."""
-    scores = 1 + int(parameters.get("top_k", 0))
-    if manifest.details.get("multi_label", False):
+    scores = 1 + int(TOP_K.value(parameters) or 0)
+    if _is_multi_label(manifest):
         scores += len(manifest.labels)
     return ANSWER_BYTES // (scores * _scored_bytes(manifest.labels) + OUTPUT_BYTES)
+
+
+def _is_multi_label(manifest: Manifest) -> bool:
+    return bool(manifest.details.get("multi_label", False))
 
 
 @cache
@@ -81,8 +74,9 @@ def _scored_bytes(labels: tuple[str, ...]) -> int:
 
 
 HEAD = TaskHead(
-    problems=problems,
+    api=API,
+    parameters=parameters_of,
     postprocess=postprocess,
     max_outputs=max_outputs,
-    output_width=lambda m: len(m.labels),
+    output_width=lambda manifest: len(manifest.labels),
 )

@@ -5,10 +5,9 @@ from typing import Any
 
 from tokenizers import Encoding
 
-from contracts.errors import RequestProblem, pointer
-from contracts.manifest import Manifest
-from contracts.prediction import Input, PredictRequest
-from functions.inference.tasks.reading import (
+from contracts.api.text_ranking import API, QUERY, RAW_SCORES
+from contracts.prediction import Input
+from functions.inference.tasks.head import (
     ANSWER_BYTES,
     OUTPUT_BYTES,
     Context,
@@ -16,15 +15,12 @@ from functions.inference.tasks.reading import (
     Parameters,
     TaskHead,
     Text,
-    flag,
-    only_texts,
     sigmoid,
-    unknown,
 )
 
 
 def texts(value: Input, parameters: Parameters) -> list[Text]:
-    return [(parameters["query"], str(value))]
+    return [(QUERY.value(parameters), str(value))]
 
 
 def postprocess(
@@ -32,7 +28,7 @@ def postprocess(
 ) -> Output:
     """Return the sigmoid of the logit, as sentence-transformers' CrossEncoder does for one label, or the raw logit."""
     logit = results[0][0]
-    return {"score": logit if context.parameters.get("raw_scores") else sigmoid(logit)}
+    return {"score": logit if RAW_SCORES.value(context.parameters) else sigmoid(logit)}
 
 
 def rank(outputs: list[Output]) -> None:
@@ -42,17 +38,8 @@ def rank(outputs: list[Output]) -> None:
         outputs[i]["rank"] = place
 
 
-def problems(request: PredictRequest, manifest: Manifest) -> list[RequestProblem]:
-    query = request.parameters.get("query")
-    found = [*only_texts(request), *unknown(request.parameters, "query", "raw_scores")]
-    if not isinstance(query, str) or not query.strip():
-        detail = "is needed: the text that the inputs are ranked for"
-        found.append(RequestProblem(pointer=pointer("parameters", "query"), detail=detail))
-    return [*found, *flag(request.parameters, "raw_scores")]
-
-
 HEAD = TaskHead(
-    problems=problems,
+    api=API,
     texts=texts,
     postprocess=postprocess,
     finish=rank,

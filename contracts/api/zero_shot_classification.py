@@ -1,0 +1,59 @@
+"""Labels that the request names, which the model was not trained on."""
+
+from contracts.api.json_schema import BOOLEAN, STRING, array, described
+from contracts.api.task_api import SCORE, SCORED, TEXT, Example, Parameter, TaskApi, output
+
+MAX_CANDIDATES = 256
+CANDIDATE_LABELS = Parameter(
+    name="candidate_labels",
+    description="The labels to choose from.",
+    schema=array(
+        {**STRING, "pattern": r"\S"}, minItems=1, maxItems=MAX_CANDIDATES, uniqueItems=True
+    ),
+    required=True,
+    expected=f"a list of 1 to {MAX_CANDIDATES} different labels to choose from",
+)
+HYPOTHESIS_TEMPLATE = Parameter(
+    name="hypothesis_template",
+    description="The sentence that a label makes a hypothesis of; `{}` is the place of the label.",
+    schema={**STRING, "pattern": r"^(?:(?!\{\})[\s\S])*\{\}(?:(?!\{\})[\s\S])*$"},
+    default="This example is {}.",
+    expected="a text with one {} in it, the place of the label",
+)
+MULTI_LABEL = Parameter(
+    name="multi_label",
+    description="Score each label alone, so that several may be right, instead of against the others.",
+    schema=BOOLEAN,
+    default=False,
+)
+
+API = TaskApi(
+    summary="Label a text with labels of the request",
+    input=TEXT,
+    parameters=(CANDIDATE_LABELS, HYPOTHESIS_TEMPLATE, MULTI_LABEL),
+    output=output(
+        {
+            "label": described(STRING, "The likeliest label."),
+            "score": SCORE,
+            "top": described(array(SCORED), "All candidate labels, the likeliest first."),
+        }
+    ),
+    example=Example(
+        request={
+            "inputs": ["my card was charged twice"],
+            "parameters": {"candidate_labels": ["billing", "delivery"]},
+        },
+        outputs=(
+            {
+                "label": "billing",
+                "score": 0.97,
+                "top": [
+                    {"label": "billing", "score": 0.97},
+                    {"label": "delivery", "score": 0.03},
+                ],
+                "tokens": 24,
+                "truncated": False,
+            },
+        ),
+    ),
+)
