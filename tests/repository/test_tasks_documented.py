@@ -2,24 +2,24 @@
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from build.evaluation import rows
+from contracts.api.registry import APIS
 from contracts.manifest import Manifest
 from contracts.prediction import parse_request
 from contracts.tasks import Task, Tier
-from functions.inference.generation_parameters import FULL_TEXT, PARAMETERS, problems
+from functions.inference.generation_parameters import problems
 from functions.inference.tasks import head_of
-from functions.router.schema import EXAMPLES, OUTPUT
+from tests.fixtures.described import assert_described
 from turnout.laptop import ROOT
 
 TEXT = (ROOT / "docs/tasks.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))
-WRITE = (Task.TEXT_GENERATION, Task.TEXT2TEXT_GENERATION)
-ENCODE = [t for t in Task if t not in (*WRITE, Task.LANGUAGE_MODEL_SCORING, Task.WORD_VECTORS)]
+GENERATE = (Task.TEXT_GENERATION, Task.TEXT2TEXT_GENERATION)
+ENCODE = [t for t in Task if t not in (*GENERATE, Task.LANGUAGE_MODEL_SCORING, Task.WORD_VECTORS)]
 
 
 def blocks(task: Task) -> list[Any]:
@@ -51,15 +51,24 @@ def test_a_scored_pair_of_texts_is_shown_in_both_spellings() -> None:
 
 
 @pytest.mark.parametrize("task", Task)
-def test_the_output_that_is_shown_is_one_that_the_api_describes(task: Task) -> None:
+def test_the_request_and_the_output_that_are_shown_are_the_example_of_the_api(task: Task) -> None:
     request, output = blocks(task)
     assert parse_request(request).inputs
-    assert set(output) <= set(OUTPUT["properties"])
-    assert set(output) >= set(OUTPUT["required"])
+    assert_described(task, [output])
+    assert [request, output] == [APIS[task].example.request, APIS[task].example.outputs[0]]
+
+
+@pytest.mark.parametrize("task", Task)
+def test_every_parameter_is_named(task: Task) -> None:
+    section = SECTIONS[task] + (
+        SECTIONS[Task.TEXT_GENERATION] if task is Task.TEXT2TEXT_GENERATION else ""
+    )
+    for parameter in APIS[task].parameters:
+        assert f"`{parameter.name}`" in section or f'"{parameter.name}"' in section
 
 
 @pytest.mark.parametrize("task", ENCODE)
-def test_the_request_of_an_encoder_is_taken_by_its_reader(task: Task) -> None:
+def test_the_request_of_an_encoder_is_taken_by_its_head(task: Task) -> None:
     manifest = Manifest(
         model="m",
         task=task,
@@ -72,15 +81,9 @@ def test_the_request_of_an_encoder_is_taken_by_its_reader(task: Task) -> None:
         details={"mask_token": "[MASK]"},
         toolchain={},
     )
-    examples = [blocks(task)[0], *([EXAMPLES[task]] if task in EXAMPLES else [])]
-    for example in examples:
-        assert head_of(task).problems(parse_request(example), manifest) == []
+    assert head_of(task).problems(parse_request(blocks(task)[0]), manifest) == []
 
 
-@pytest.mark.parametrize("task", WRITE)
-def test_the_request_of_a_model_that_writes_is_taken(task: Task) -> None:
-    known = (*PARAMETERS, FULL_TEXT) if task is Task.TEXT_GENERATION else PARAMETERS
-    for example in (blocks(task)[0], EXAMPLES.get(task, blocks(task)[0])):
-        assert problems(parse_request(example).parameters, 64, known) == []
-    for name in known:
-        assert f"`{name}`" in TEXT or f'"{name}"' in TEXT, Path("docs/tasks.md")
+@pytest.mark.parametrize("task", GENERATE)
+def test_the_request_of_a_model_that_generates_text_is_taken(task: Task) -> None:
+    assert problems(parse_request(blocks(task)[0]), APIS[task], 64) == []

@@ -39,7 +39,7 @@ SCHEMAS: dict[str, Schema] = {
 }
 VALUES: tuple[Any, ...] = (
     *(True, False, None),
-    *(0, 1, 3, 4, -2, -3, 0.5, 1.5, -0.5, 1e299),
+    *(0, 1, 3, 4, -2, -3, 0.5, 1.5, -0.5),
     *("", " ", "cpu", "tpu", "a {} b", "{}", "{}{}", "{{}}", "{\n}", "line\n{}\nline\n"),
     *([], ["a"], ["a", "a"], ["a", "b", "c"], [""], [1], ["a", 1]),
     *({}, {"positive": "a"}, {"positive": ["a"], "negative": []}, {"negative": "a"}),
@@ -56,6 +56,7 @@ def test_a_value_is_valid_where_json_schema_has_it_so(name: str) -> None:
 
 
 def test_a_number_is_one_that_a_float_holds_and_an_integer_has_no_point() -> None:
+    assert matches(1e299, NUMBER)
     assert not matches(10**400, NUMBER)
     assert not matches(float("nan"), NUMBER)
     assert not matches(float("inf"), NUMBER)
