@@ -61,7 +61,7 @@ class Workspace:
     tell: Tell = silent
 
     @property
-    def family(self) -> Family[Any]:
+    def family(self) -> Family[Any, Any]:
         return family_of(self.step.source)
 
 

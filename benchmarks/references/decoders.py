@@ -53,7 +53,7 @@ NEW_TOKENS, WINDOW = 64, 256
 CACHED, TIMED = (32, 256, 1024), 24
 
 
-def candidates(family: Family[Any], source: Source, work: Path) -> Iterator[tuple[str, Path]]:
+def candidates(family: Family[Any, Any], source: Source, work: Path) -> Iterator[tuple[str, Path]]:
     """The name and folder of each candidate of a CPU tier, made where it is not there yet."""
     prepared = work / "prepared"
     if not (prepared / "model.onnx").exists():

@@ -21,7 +21,7 @@ from benchmarks.record import Row, write
 from build.families.registry import family_of
 from build.plan import plan
 from build.proof.candidate import seal
-from build.recipes.recipe import FLOAT
+from build.recipes.encoder import FP32_FUSED
 from build.step import Step
 from build.workspace.progress import silent
 from contracts.models_toml import read_models_toml
@@ -74,10 +74,10 @@ def full_precision(step: Step, place: Path) -> Path:
         made.mkdir()
     family = family_of(step.source)
     family.prepare(step.source, prepared, lambda text: print(f"{step.model}: {text}", flush=True))
-    family.make(FLOAT[1], step.source, prepared, step.rows, parts)
+    family.make(FP32_FUSED, step.source, prepared, step.rows, parts)
     few = replace(step, rows=step.rows[:8])
     original = family.original(few.source, few.rows, prepared, silent)
-    seal(place / "artefact", few, FLOAT[1], parts, original)
+    seal(place / "artefact", few, FP32_FUSED, parts, original)
     return place / "artefact"
 
 

@@ -2,7 +2,6 @@
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from build.evaluation.metrics import Outputs
@@ -11,8 +10,9 @@ from build.export.to_onnx import export
 from build.families import request_lengths
 from build.families.family import Family, Rows
 from build.families.reference import answers, feeds_of
-from build.recipes.recipe import FLOAT, INT8, Recipe
-from build.recipes.recipe import make as make_graph
+from build.recipes.encoder import FP32, FP32_FUSED, INT8, keep
+from build.recipes.encoder import make as make_graph
+from build.recipes.recipe import GIVEN, EncoderRecipe, NamedRecipe
 from build.sources.source import GraphSource, TokenizedSource
 from build.workspace.progress import Tell, silent
 from contracts.tasks import Tier
@@ -38,18 +38,30 @@ def reference(
     return answers(source, [row.request for row in rows], prepared / PLAIN, tell)
 
 
-def recipes(source: TokenizedSource, tier: Tier, quantize: bool) -> Sequence[Recipe]:
-    """What is tried: of a graph that is quantized already, only itself."""
+def recipes(
+    source: TokenizedSource, tier: Tier, quantize: bool
+) -> Sequence[EncoderRecipe | NamedRecipe]:
+    """Return the recipes to try: for a graph that is quantized already, only itself."""
     if isinstance(source, GraphSource) and source.quantized:
-        return (replace(FLOAT[0], name="as it was", given=True),)
+        return (GIVEN,)
     if tier is Tier.GPU:
-        return FLOAT[1:]
-    return (*FLOAT, *(INT8 if quantize else ()))
+        return (FP32_FUSED,)
+    return (FP32, FP32_FUSED, *(INT8 if quantize else ()))
 
 
-def make(recipe: Recipe, source: TokenizedSource, prepared: Path, rows: Rows, folder: Path) -> None:
-    feeds = calibration(source, rows) if recipe.calibrated else []
-    make_graph(recipe, prepared / PLAIN, prepared / FUSED, folder / "model.onnx", feeds)
+def make(
+    recipe: EncoderRecipe | NamedRecipe,
+    source: TokenizedSource,
+    prepared: Path,
+    rows: Rows,
+    folder: Path,
+) -> None:
+    destination = folder / "model.onnx"
+    if isinstance(recipe, NamedRecipe):
+        keep(prepared / PLAIN, destination)
+    else:
+        feeds = calibration(source, rows) if recipe.calibrated else []
+        make_graph(recipe, prepared / PLAIN, prepared / FUSED, destination, feeds)
     shutil.copyfile(source.tokenizer, folder / "tokenizer.json")
 
 

@@ -16,8 +16,9 @@ from contracts.tasks import Tier
 Rows = Sequence[Row]
 Answered = Sequence[Outputs]
 QUANTILES = (0.1, 0.5, 0.9)
-# The classes of sources that models of one family come from.
+# The classes of sources that models of one family come from, and of the recipes that they are changed by.
 S = TypeVar("S", bound=Source)
+R = TypeVar("R", bound=Recipe)
 
 
 def requests_as_given(source: Source, rows: Rows, original: Answered) -> dict[int, PredictRequest]:
@@ -29,7 +30,7 @@ def requests_as_given(source: Source, rows: Rows, original: Answered) -> dict[in
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Family(Generic[S]):
+class Family(Generic[S, R]):
     """Models of one kind.
 
     `prepare` writes what every candidate is made from to a new folder, in full precision, and tells what it is at.
@@ -41,7 +42,7 @@ class Family(Generic[S]):
 
     prepare: Callable[[S, Path, Tell], None]
     original: Callable[[S, Rows, Path, Tell], Sequence[Outputs]]
-    recipes: Callable[[S, Tier, bool], Sequence[Recipe]]
-    make: Callable[[Recipe, S, Path, Rows, Path], None]
+    recipes: Callable[[S, Tier, bool], Sequence[R]]
+    make: Callable[[R, S, Path, Rows, Path], None]
     requests: Callable[[S, Rows, Answered], dict[int, PredictRequest]] = requests_as_given
     unit: str = "row"

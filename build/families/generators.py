@@ -13,8 +13,9 @@ from build.evaluation.teacher_forcing import ALONG, IDS, LOG_PROBABILITIES
 from build.export.generator import finish, kv_cache_fusion, prepare_causal, prepare_seq2seq
 from build.families.family import Family, Rows
 from build.families.transformers_model import load
-from build.recipes.recipe import Recipe
-from build.recipes.weight_only import weights_only
+from build.recipes.generator import FULL, SMALLER
+from build.recipes.recipe import GeneratorRecipe, WeightFormat
+from build.recipes.weight_only import weight_only
 from build.sources.gguf.source import UNPACKED, folder_of, unpack
 from build.sources.source import GgufSource, TransformersSource
 from build.workspace.progress import Tell, counted, silent
@@ -24,14 +25,6 @@ from contracts.tasks import Task, Tier
 from functions.inference.generation import TeacherForced, plain_tokenizer, truncate_prompt
 
 CheckpointSource = TransformersSource | GgufSource
-FULL = Recipe(name="fp32")
-SMALLER = (
-    Recipe(name="int8 weights", bits=8),
-    Recipe(name="int8 weights, narrow as they are", bits=8, narrow=32),
-    Recipe(name="int4 weights", bits=4),
-    Recipe(name="int4 weights, offsets", bits=4, offsets=True),
-    Recipe(name="int4 weights, offsets, narrow in 8", bits=4, offsets=True, narrow=8),
-)
 
 
 def prepare(
@@ -47,20 +40,20 @@ def prepare(
     export(folder_of(source, folder), folder, source.max_tokens)
 
 
-def recipes(source: CheckpointSource, tier: Tier, quantize: bool) -> Sequence[Recipe]:
+def recipes(source: CheckpointSource, tier: Tier, quantize: bool) -> Sequence[GeneratorRecipe]:
     """On a CPU attention is computed in place, where it can be; CUDA has no such operator in full precision."""
     if tier is Tier.GPU:
-        return (replace(FULL, fused=False),)
+        return (replace(FULL, fused_cache=False),)
     return (FULL, *SMALLER) if quantize else (FULL,)
 
 
 def make(
-    recipe: Recipe, source: CheckpointSource, prepared: Path, rows: Rows, folder: Path
+    recipe: GeneratorRecipe, source: CheckpointSource, prepared: Path, rows: Rows, folder: Path
 ) -> None:
-    fused = kv_cache_fusion(prepared) if recipe.fused else None
+    fused = kv_cache_fusion(prepared) if recipe.fused_cache else None
     smaller = None
-    if recipe.bits:
-        smaller = weights_only(recipe.bits, offsets=recipe.offsets, narrow=recipe.narrow)
+    if recipe.weights is not WeightFormat.FLOAT32:
+        smaller = weight_only(recipe.weights, recipe.narrow)
     finish(prepared, folder, *(change for change in (fused, smaller) if change))
     shutil.copyfile(folder_of(source, prepared) / "tokenizer.json", folder / "tokenizer.json")
 

@@ -8,7 +8,7 @@ from build.sources.source import Source
 from contracts.tasks import Task
 
 # The reader of each format checks that its sources suit the task, so the task decides the class of the source.
-FAMILIES: dict[Task, Family[Any]] = {
+FAMILIES: dict[Task, Family[Any, Any]] = {
     Task.TEXT_GENERATION: generators.CAUSAL,
     Task.TEXT2TEXT_GENERATION: generators.SEQ2SEQ,
     Task.WORD_VECTORS: word_vectors.FAMILY,
@@ -16,5 +16,5 @@ FAMILIES: dict[Task, Family[Any]] = {
 }
 
 
-def family_of(source: Source) -> Family[Any]:
+def family_of(source: Source) -> Family[Any, Any]:
     return FAMILIES.get(source.task, encoders.FAMILY)

@@ -27,8 +27,8 @@ from build.families.ngram_graph import use_codebooks
 from build.families.transformers_model import load
 from build.graph.edit import OPSET
 from build.recipes.embedding_tables import shrink_tables
-from build.recipes.recipe import Recipe
-from build.recipes.weight_only import weights_only
+from build.recipes.recipe import GIVEN, NamedRecipe, WeightFormat
+from build.recipes.weight_only import weight_only
 from build.sources import torchscript
 from build.sources.formats import ONNX, TORCHSCRIPT
 from build.sources.gguf.source import UNPACKED, unpack, unpacked
@@ -52,11 +52,10 @@ from functions.inference.session import open_session
 from functions.inference.tokens import Feeds
 
 PLAIN, TOKENIZER = "plain.onnx", "tokenizer.json"
-FULL = Recipe(name="fp32")
-GIVEN = Recipe(name="as it was", given=True)
-CODES = Recipe(name="8-bit values", bits=8)
-DYNAMIC = Recipe(name="int8", products=True, tables=True)
-WEIGHTS = Recipe(name="int8 weights", bits=8)
+FULL = NamedRecipe(name="fp32")
+CODES = NamedRecipe(name="8-bit values", precision="int8")
+DYNAMIC = NamedRecipe(name="int8", precision="int8", batches=False)
+WEIGHTS = NamedRecipe(name="int8 weights", precision="int8")
 # Operators that are quantized dynamically; ONNX Runtime has no such kernel for a GRU.
 PRODUCTS = ["MatMul", "LSTM"]
 # Rows that sum to 1 within this are taken for probabilities.
@@ -81,7 +80,7 @@ def prepare(source: Source, folder: Path, tell: Tell) -> None:
     shutil.copyfile(given.tokenizer, folder / TOKENIZER)
 
 
-def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:
+def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[NamedRecipe]:
     if isinstance(source, GraphSource) and source.quantized:
         return (GIVEN,)
     if tier is Tier.GPU or not quantize:
@@ -89,16 +88,16 @@ def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[Recipe]:
     return (FULL, CODES) if isinstance(source, TableSource) else (FULL, DYNAMIC, WEIGHTS)
 
 
-def make(recipe: Recipe, source: Source, prepared: Path, rows: Rows, folder: Path) -> None:
+def make(recipe: NamedRecipe, source: Source, prepared: Path, rows: Rows, folder: Path) -> None:
     shutil.copyfile(prepared / TOKENIZER, folder / TOKENIZER)
     if isinstance(source, TableSource):
         model = onnx.load(prepared / PLAIN)
-        if recipe.bits:
+        if recipe == CODES:
             use_codebooks(model.graph)
         onnx.save(model, folder / "model.onnx")
         return
-    change = _dynamic if recipe.products else weights_only(recipe.bits) if recipe.bits else None
-    finish(prepared, folder, *([change] if change else []))
+    changes = {DYNAMIC: (_dynamic,), WEIGHTS: (weight_only(WeightFormat.INT8),)}
+    finish(prepared, folder, *changes.get(recipe, ()))
     (folder / PLAIN).rename(folder / "model.onnx")
 
 

@@ -16,7 +16,7 @@ from build.errors import SourceError
 from build.evaluation.metrics import Outputs
 from build.families.family import Family, Rows
 from build.families.word_vector_graph import inverse_norms, row_chunks, write_graph
-from build.recipes.recipe import Recipe
+from build.recipes.recipe import NamedRecipe
 from build.sources.source import TableSource, Unusable
 from build.sources.vectors.source import load
 from build.sources.vectors.table import Floats, Vectors
@@ -27,7 +27,8 @@ from contracts.tasks import Tier
 from functions.inference.words import CONFIG, WORDS, VectorConfig, WordVectors
 
 VECTORS = "vectors.npy"
-FULL, SMALLER = Recipe(name="fp32"), Recipe(name="int8 rows", bits=8)
+FULL = NamedRecipe(name="fp32")
+SMALLER = NamedRecipe(name="int8 rows", precision="int8")
 
 
 def prepare(source: TableSource, folder: Path, tell: Tell) -> None:
@@ -96,15 +97,17 @@ def reference(
     return [[outputs[word] for word in row.request.inputs] for row in rows]
 
 
-def recipes(source: TableSource, tier: Tier, quantize: bool) -> Sequence[Recipe]:
+def recipes(source: TableSource, tier: Tier, quantize: bool) -> Sequence[NamedRecipe]:
     return (FULL, SMALLER) if tier is Tier.CPU and quantize else (FULL,)
 
 
-def make(recipe: Recipe, source: TableSource, prepared: Path, rows: Rows, folder: Path) -> None:
+def make(
+    recipe: NamedRecipe, source: TableSource, prepared: Path, rows: Rows, folder: Path
+) -> None:
     table = np.load(prepared / VECTORS, mmap_mode="r")
     for name in (WORDS, CONFIG):
         shutil.copyfile(prepared / name, folder / name)
-    write_graph(table, count_words(folder), recipe.bits, folder)
+    write_graph(table, count_words(folder), 8 if recipe == SMALLER else 0, folder)
 
 
 def count_words(folder: Path) -> int:

@@ -10,7 +10,7 @@ from build.proof.candidate import digest_of_parts
 from build.proof.choose import Candidate
 from build.proof.emulation import run_under, sample, sample_size, truncated
 from build.proof.processors import Processor, native
-from build.recipes.recipe import Recipe
+from build.recipes.recipe import GIVEN, Recipe
 from build.step import Step
 from build.workspace.cache import Cache
 from build.workspace.progress import Tell, silent
@@ -28,11 +28,6 @@ class Found:
     chosen: Candidate | None = None
     seen: tuple[dict[str, Any], ...] = ()
     wrong: Mapping[Path, str] = field(default_factory=dict)
-
-
-def risky(recipe: Recipe) -> bool:
-    """Whether 16-bit sums may saturate where there is no VNNI: products of weights that use all of their 8 bits."""
-    return recipe.given or (recipe.products and not recipe.reduce_range)
 
 
 def first_portable(
@@ -81,7 +76,7 @@ def _failure(step: Step, recipe: Recipe, processor: Processor, verdict: str) -> 
         return ""
     if verdict != NOT_CHECKED:
         return f"on {processor.name}: {verdict}"
-    if not risky(recipe) or (recipe.given and not step.portable):
+    if not recipe.may_saturate or (recipe == GIVEN and not step.portable):
         return ""
     return f"not checked on {processor.name}, where its sums may saturate: {processor.lacking}"
 

@@ -18,18 +18,18 @@ from onnx import helper, numpy_helper
 
 from build.graph.edit import LOGITS, add_constant, int_attribute, prune, replace_node
 from build.recipes.block_int8 import BLOCK, INT8_ACTIVATIONS, pack
+from build.recipes.recipe import WeightFormat
 
-FULL = 32
 Packed = tuple[NDArray[np.uint8], NDArray[np.float32]]
 
 
-def weights_only(bits: int, *, offsets: bool = False, narrow: int = 0) -> Callable[[Any], None]:
-    """The change that puts the constant matrices of a graph into that many bits: 8 or 4.
+def weight_only(weights: WeightFormat, narrow: WeightFormat | None = None) -> Callable[[Any], None]:
+    """Return the change that puts the constant matrices of a graph into a format, in place.
 
-    With `offsets` blocks of 4 bits have one each. Products with fewer columns than rows, by which much is summed up
-    into little, and those that make values for attention take `narrow` bits, if any are given: 8, or 32 as they are.
+    MatMuls with fewer columns than rows, by which much is summed up into little, and those that make the values of
+    attention take the format `narrow`, if there is one.
     """
-    return partial(_quantize, bits=bits, offsets=offsets, narrow=narrow or bits)
+    return partial(_quantize, weights=weights, narrow=narrow or weights)
 
 
 def pack4(matrix: NDArray[np.float32]) -> Packed:
@@ -61,7 +61,7 @@ def pack4_offset(
     return steps[:, :, ::2] | steps[:, :, 1::2] << 4, scales, low + 8 * scales
 
 
-def _quantize(graph: Any, *, bits: int, offsets: bool, narrow: int) -> None:
+def _quantize(graph: Any, *, weights: WeightFormat, narrow: WeightFormat) -> None:
     constants = {tensor.name: tensor for tensor in graph.initializer if len(tensor.dims) == 2}
     head = {node.input[1] for node in graph.node if node.name == LOGITS}
     values = {node.input[2] for node in graph.node if node.op_type == "GroupQueryAttention"}
@@ -75,15 +75,22 @@ def _quantize(graph: Any, *, bits: int, offsets: bool, narrow: int) -> None:
                 _replace_product(graph, node, matrix, *_table(graph, node.input[1], matrix.T), 8)
                 continue
             rows, columns = matrix.shape
-            taken = narrow if columns < rows or node.output[0] in values else bits
-            if taken == FULL:
-                continue
-            if taken == 4 and offsets and rows % BLOCK == 0:
-                _replace_with_offsets(graph, node, matrix)
-            else:
-                names = _add(graph, node.output[0], *(pack4 if taken == 4 else pack)(matrix))
-                _replace_product(graph, node, matrix, *names, taken)
+            taken = narrow if columns < rows or node.output[0] in values else weights
+            _replace_matmul(graph, node, matrix, taken)
     prune(graph)
+
+
+def _replace_matmul(
+    graph: Any, node: Any, matrix: NDArray[np.float32], weights: WeightFormat
+) -> None:
+    if weights is WeightFormat.FLOAT32:
+        return
+    if weights is WeightFormat.INT4_OFFSETS and len(matrix) % BLOCK == 0:
+        _replace_with_offsets(graph, node, matrix)
+        return
+    bits = 8 if weights is WeightFormat.INT8 else 4
+    names = _add(graph, node.output[0], *(pack if bits == 8 else pack4)(matrix))
+    _replace_product(graph, node, matrix, *names, bits)
 
 
 def _replace_with_offsets(graph: Any, node: Any, matrix: NDArray[np.float32]) -> None:

@@ -11,7 +11,7 @@ from build.export.fuse import fused_operators
 from build.families.registry import family_of
 from build.plan import plan
 from build.proof.candidate import seal
-from build.recipes.recipe import FLOAT, INT8
+from build.recipes.encoder import FP32_FUSED, INT8
 from build.workspace.quiet import quiet
 from contracts.prediction import PredictRequest
 from functions.inference.engine import Engine
@@ -50,14 +50,14 @@ def test_an_architecture_is_fused_and_answers_as_transformers_does(
     for made in (prepared, parts):
         made.mkdir()
     family_of(step.source).prepare(step.source, prepared, lambda text: None)
-    family_of(step.source).make(FLOAT[1], step.source, prepared, step.rows, parts)
+    family_of(step.source).make(FP32_FUSED, step.source, prepared, step.rows, parts)
     found = fused_operators(parts / "model.onnx")
     assert ("Attention" in found) == bool(architecture.attention)
     assert found.startswith(architecture.attention)
     assert "Normalization" in found
     assert unfused_attention_count(onnx.load(parts / "model.onnx").graph) == 0
     original = family_of(step.source).original(step.source, step.rows, prepared, lambda text: None)
-    seal(tmp_path / "artefact", step, FLOAT[1], parts, original)
+    seal(tmp_path / "artefact", step, FP32_FUSED, parts, original)
     engine = Engine.load(tmp_path / "artefact")
     right = by_transformers(folder)
     assert len({one["label"] for one in right}) > 1
@@ -83,7 +83,7 @@ def test_products_are_quantized_beside_an_attention_that_has_no_weights(tmp_path
     family_of(step.source).make(
         INT8[3], step.source, tmp_path / "prepared", step.rows, tmp_path / "parts"
     )
-    (in_blocks,) = [recipe for recipe in INT8 if recipe.blocks < 0]
+    (in_blocks,) = [recipe for recipe in INT8 if recipe.name == "int8 in blocks"]
     (tmp_path / "blocks").mkdir()
     family_of(step.source).make(
         in_blocks, step.source, tmp_path / "prepared", step.rows, tmp_path / "blocks"

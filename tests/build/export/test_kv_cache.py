@@ -12,7 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from build.errors import ExportFailed
 from build.export.generator import prepare_causal, prepare_seq2seq
 from build.recipes.block_int8 import pack
-from build.recipes.weight_only import pack4, pack4_offset, weights_only
+from build.recipes.recipe import WeightFormat
+from build.recipes.weight_only import pack4, pack4_offset, weight_only
 from build.sources.huggingface.checkpoint import read_checkpoint
 from build.sources.huggingface.generation_config import details
 from tests.fixtures.models.tiny_bert import classifier
@@ -44,7 +45,7 @@ def test_a_product_in_blocks_is_the_product_with_the_unpacked_weights(bits: int)
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 24])],
         [numpy_helper.from_array(matrix, "w")],
     )
-    weights_only(bits)(graph)
+    weight_only(WeightFormat(f"int{bits}"))(graph)
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -79,7 +80,7 @@ def test_weights_that_have_an_offset_in_each_block_are_kept_to_the_last_digit() 
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, "n", 24])],
         [numpy_helper.from_array(matrix, "w")],
     )
-    weights_only(4, offsets=True)(product)
+    weight_only(WeightFormat.INT4_OFFSETS)(product)
     np.testing.assert_allclose(_run(product, x), x @ matrix, atol=2e-2)
 
 
@@ -93,7 +94,7 @@ def _run(graph: Any, x: Any) -> Any:
 def test_tied_embeddings_are_stored_once(tmp_path: Path) -> None:
     source = llama(tmp_path / "llama")
     for bits in (None, 8, 4):
-        change = weights_only(bits) if bits else None
+        change = weight_only(WeightFormat(f"int{bits}")) if bits else None
         folder = built(source, tmp_path / f"{bits}", change)
         graph = onnx.load(folder / "model.onnx").graph
         assert len(_tables(graph)) == 1

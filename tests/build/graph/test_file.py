@@ -17,8 +17,9 @@ from build.export.to_onnx import export
 from build.families.reference import feeds_of
 from build.graph.file import beside_of, constant_bytes, save
 from build.proof.candidate import _files, write_manifest
-from build.recipes.recipe import INT8, make
-from build.recipes.weight_only import weights_only
+from build.recipes.encoder import INT8, make
+from build.recipes.recipe import WeightFormat
+from build.recipes.weight_only import weight_only
 from build.sources.source import TransformersSource
 from contracts.manifest import BrokenArtefact, Manifest, verify
 from contracts.prediction import PredictRequest
@@ -102,7 +103,9 @@ def test_a_model_that_writes_is_finished_from_such_graphs_and_to_them(
     prepared: tuple[Path, Path], tmp_path: Path
 ) -> None:
     whole, parted = prepared
-    changes = [change for change in (kv_cache_fusion(whole), weights_only(8)) if change]
+    changes = [
+        change for change in (kv_cache_fusion(whole), weight_only(WeightFormat.INT8)) if change
+    ]
     assert len(changes) == 2
     for name, of in (("one", whole), ("other", parted)):
         (tmp_path / name).mkdir()

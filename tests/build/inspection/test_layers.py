@@ -22,8 +22,9 @@ from build.prepared import pairs, prepared
 from build.proof.golden import read_golden
 from build.recipes.dequantize import weights
 from build.recipes.embedding_tables import shrink_tables
-from build.recipes.recipe import INT8, Recipe
-from build.recipes.weight_only import weights_only
+from build.recipes.encoder import INT8
+from build.recipes.recipe import EncoderRecipe, WeightFormat
+from build.recipes.weight_only import weight_only
 from build.sources.source import TransformersSource
 from build.workspace.cache import FOLDER, Cache
 from contracts.tasks import Task
@@ -127,7 +128,7 @@ def test_models_that_write_are_compared_graph_by_graph(
         compare(found, replace(step.source, task=Task.WORD_VECTORS), read_golden(out / "tiny/gpu"))
     model = onnx.load(found[0].built)
     whole = weights(model.graph)
-    weights_only(4)(model.graph)
+    weight_only(WeightFormat.INT4)(model.graph)
     packed = weights(model.graph)
     assert len(packed) > 3
     for name, matrix in packed.items():
@@ -194,12 +195,12 @@ def test_tensorboard_is_given_graphs_weights_and_figures(home: Path, tmp_path: P
 
 @pytest.mark.parametrize("recipe", INT8, ids=lambda recipe: recipe.name)
 def test_weights_are_read_back_from_however_they_are_stored(
-    home: Path, tmp_path: Path, recipe: Recipe
+    home: Path, tmp_path: Path, recipe: EncoderRecipe
 ) -> None:
     pair, step = pair_of(home), step_of(home)
     family_of(step.source).make(recipe, step.source, pair.original.parent, step.rows, tmp_path)
     model = onnx.load(tmp_path / "model.onnx")
-    if recipe.tables:
+    if recipe.int8_tables:
         assert shrink_tables(model.graph, least_bytes=1)
     found = weights(model.graph)
     original = weights(nearest(replace(pair, built=tmp_path / "model.onnx")).graph)
@@ -209,5 +210,5 @@ def test_weights_are_read_back_from_however_they_are_stored(
         far = np.abs(found[name] - matrix).max() / np.abs(matrix).max()
         assert far < 0.05
         changed += far > 0
-    assert changed >= (8 if recipe.products else 1)
+    assert changed >= (8 if recipe.matmuls else 1)
     assert {"MatMul", "Attention"} == set(PRODUCTS)

@@ -31,10 +31,11 @@ from build.proof.emulation import (
     sample_size,
     truncated,
 )
-from build.proof.portability import NOT_CHECKED, check, first_portable, risky
+from build.proof.portability import NOT_CHECKED, check, first_portable
 from build.proof.processors import NOTE, PACKAGES, Processor, known, native, unasked, versions
 from build.proof.worker_client import ROOT
-from build.recipes.recipe import FLOAT, INT8, Recipe
+from build.recipes.encoder import FP32, INT8
+from build.recipes.recipe import GIVEN, Recipe
 from build.report.page import report
 from build.step import Step
 from build.workspace.cache import Cache
@@ -181,7 +182,7 @@ def test_where_nothing_holds_elsewhere_full_precision_ships(
 ) -> None:
     other = [[{"label": "so-so"}]] * len(ROWS)
     failing = [candidate(folder, recipe, other) for recipe in (FULL, PLAIN)]
-    exact = candidate(folder, FLOAT[0])
+    exact = candidate(folder, FP32)
     found = first_portable(step, [*failing, exact], Cache(tmp_path), [HERE])
     assert found.chosen is exact
     assert found.wrong[folder].startswith("on here: same answer")
@@ -201,14 +202,15 @@ def test_a_processor_that_informs_rules_nothing_out(
 def test_without_an_emulator_what_may_saturate_is_not_shipped(
     folder: Path, step: Step, tmp_path: Path
 ) -> None:
-    assert [risky(recipe) for recipe in (FULL, PLAIN, FLOAT[0])] == [True, False, False]
+    recipes = (FULL, GIVEN, PLAIN, FP32)
+    assert [recipe.may_saturate for recipe in recipes] == [True, True, False, False]
     cache, lacking = Cache(tmp_path), [replace(HERE, lacking="apt-get install qemu-user")]
     failure, seen = check(step, candidate(folder, FULL), cache, lacking)
     assert failure.endswith("its sums may saturate: apt-get install qemu-user")
     assert (seen[-1]["rows"], seen[-1]["verdict"]) == (0, NOT_CHECKED)
     assert seen[-1]["how"] == "not asked: apt-get install qemu-user"
     assert check(step, candidate(folder, PLAIN), cache, lacking)[0] == ""
-    exact, seen = check(step, candidate(folder, FLOAT[0]), cache, lacking)
+    exact, seen = check(step, candidate(folder, FP32), cache, lacking)
     assert (exact, len(seen)) == ("", 1)
 
 

@@ -12,7 +12,8 @@ from build.export.fuse import fuse, plain
 from build.export.to_onnx import export
 from build.families.reference import feeds_of
 from build.recipes import embedding_tables
-from build.recipes.recipe import FLOAT, INT8, Recipe, make
+from build.recipes.encoder import FP32, FP32_FUSED, INT8, make
+from build.recipes.recipe import EncoderRecipe
 from build.recipes.sensitivity import most_sensitive
 from build.recipes.smoothquant import smooth
 from build.sources.source import TransformersSource
@@ -76,7 +77,7 @@ def error(one: Path, other: Path, feeds: list[Feeds]) -> float:
     return float(np.linalg.norm(logits(other, feeds) - exact) / np.linalg.norm(exact))
 
 
-def named(name: str) -> Recipe:
+def named(name: str) -> EncoderRecipe:
     return next(recipe for recipe in INT8 if recipe.name == name)
 
 
@@ -89,7 +90,7 @@ def test_the_fused_graph_has_one_operator_for_each_attention(fused: Path) -> Non
 
 @pytest.mark.parametrize("recipe", INT8[:-1], ids=lambda recipe: recipe.name)
 def test_a_recipe_changes_the_weights_and_little_of_the_answers(
-    recipe: Recipe, graph: Path, fused: Path, feeds: list[Feeds], tmp_path: Path
+    recipe: EncoderRecipe, graph: Path, fused: Path, feeds: list[Feeds], tmp_path: Path
 ) -> None:
     made = make(recipe, graph, fused, tmp_path / "made.onnx", feeds)
     assert 0 < error(fused, made, feeds) < 0.35
@@ -100,7 +101,7 @@ def test_a_recipe_changes_the_weights_and_little_of_the_answers(
 def test_full_precision_stays_what_it_is_fused_or_not(
     graph: Path, fused: Path, feeds: list[Feeds], tmp_path: Path
 ) -> None:
-    for recipe, right in zip(FLOAT, (graph, fused), strict=True):
+    for recipe, right in zip((FP32, FP32_FUSED), (graph, fused), strict=True):
         made = make(recipe, graph, fused, tmp_path / "made.onnx", [])
         assert error(right, made, feeds) == 0
     assert 0 < error(graph, fused, feeds) < 1e-4

@@ -15,7 +15,7 @@ from build.families.reference import answers
 from build.families.registry import family_of
 from build.plan import plan
 from build.proof.candidate import seal
-from build.recipes.recipe import FLOAT
+from build.recipes.encoder import FP32_FUSED
 from build.sources.source import TransformersSource
 from contracts.errors import InvalidInput
 from contracts.prediction import PredictRequest
@@ -42,9 +42,9 @@ def served(folder: Path, task: Task, rows: Sequence[Row]) -> Engine:
         made.mkdir()
     family = family_of(step.source)
     family.prepare(step.source, prepared, lambda text: None)
-    family.make(FLOAT[1], step.source, prepared, step.rows, parts)
+    family.make(FP32_FUSED, step.source, prepared, step.rows, parts)
     original = family.original(step.source, step.rows, prepared, lambda text: None)
-    seal(folder / "artefact", step, FLOAT[1], parts, original)
+    seal(folder / "artefact", step, FP32_FUSED, parts, original)
     engine = Engine.load(folder / "artefact")
     assert_same([engine.predict(row.request).outputs for row in step.rows], original)
     return engine

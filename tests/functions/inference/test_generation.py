@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from build.recipes.weight_only import weights_only
+from build.recipes.recipe import WeightFormat
+from build.recipes.weight_only import weight_only
 from contracts.errors import ModelFailed
 from contracts.manifest import BrokenArtefact
 from contracts.prediction import PredictRequest
@@ -261,10 +262,10 @@ def test_logits_that_are_no_numbers_are_a_failure(generator: Generator) -> None:
     ("change", "least"),
     # Random weights make much of little: what is unpacked wrongly has nothing in common with what was packed.
     [
-        (weights_only(8), 0.99),
-        (weights_only(4), 0.8),
-        (weights_only(4, offsets=True), 0.8),
-        (weights_only(4, offsets=True, narrow=8), 0.8),
+        (weight_only(WeightFormat.INT8), 0.99),
+        (weight_only(WeightFormat.INT4), 0.8),
+        (weight_only(WeightFormat.INT4_OFFSETS), 0.8),
+        (weight_only(WeightFormat.INT4_OFFSETS, narrow=WeightFormat.INT8), 0.8),
     ],
     ids=["8", "4", "4 with offsets", "4 and 8"],
 )

@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from build.recipes.weight_only import weights_only
+from build.recipes.recipe import WeightFormat
+from build.recipes.weight_only import weight_only
 from contracts.manifest import BrokenArtefact
 from contracts.prediction import PredictRequest
 from functions.inference.seq2seq import Seq2Seq
@@ -122,7 +123,7 @@ def test_there_is_no_full_text_to_return(model: Seq2Seq) -> None:
 def test_few_bits_generate_nearly_the_same(
     model: Seq2Seq, source: Path, tmp_path: Path, bits: int
 ) -> None:
-    small = opened(source, built(source, tmp_path / "cpu", weights_only(bits)))
+    small = opened(source, built(source, tmp_path / "cpu", weight_only(WeightFormat(f"int{bits}"))))
     ids = model.tokenizer.encode("The train").ids
     wanted, _ = model.decoder.run([1], model.decoder.empty_cache(model.encode(ids)))
     found, _ = small.decoder.run([1], small.decoder.empty_cache(small.encode(ids)))

@@ -1,0 +1,112 @@
+"""The recipes of encoders, and the graphs that they make."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import onnx
+
+from build.graph.edit import drop_unused, matmuls
+from build.graph.file import save
+from build.recipes.block_int8 import in_blocks
+from build.recipes.embedding_tables import shrink_tables
+from build.recipes.integer_matmul import join
+from build.recipes.recipe import EncoderRecipe, Int8MatMuls
+from build.recipes.saturation import requantize
+from build.recipes.sensitivity import most_sensitive
+from build.recipes.smoothquant import smooth
+from build.recipes.static_ranges import fix_ranges
+from build.workspace.quiet import quiet
+from functions.inference.tokens import Feeds
+
+FP32 = EncoderRecipe(name="fp32", fused=False)
+FP32_FUSED = EncoderRecipe(name="fp32 fused")
+INT8 = (
+    EncoderRecipe(name="int8 per tensor", matmuls=Int8MatMuls(per_channel=False)),
+    EncoderRecipe(name="int8", int8_tables=True, matmuls=Int8MatMuls()),
+    EncoderRecipe(name="int8 smoothed", int8_tables=True, matmuls=Int8MatMuls(smoothed=True)),
+    *(
+        EncoderRecipe(
+            name=f"int8 smoothed, static{f', {count} in blocks' if count else ''}",
+            int8_tables=True,
+            matmuls=Int8MatMuls(smoothed=True, static=True, block_wise=count),
+        )
+        for count in (0, 4, 8)
+    ),
+    EncoderRecipe(
+        name="int8 in blocks",
+        int8_tables=True,
+        matmuls=Int8MatMuls(smoothed=True, block_wise="all"),
+    ),
+    EncoderRecipe(name="int8 tables", int8_tables=True),
+)
+
+
+def make(
+    recipe: EncoderRecipe, plain: Path, fused: Path, destination: Path, feeds: Sequence[Feeds]
+) -> Path:
+    """Write the candidate to `destination`; `feeds` are the rows of the user that it is calibrated on."""
+    model = onnx.load(fused if recipe.fused else plain)
+    if recipe.int8_tables:
+        shrink_tables(model.graph)
+    if recipe.matmuls is not None:
+        model = _quantize_matmuls(recipe.matmuls, model, destination, feeds)
+    return _finish(model, destination)
+
+
+def keep(plain: Path, destination: Path) -> Path:
+    """Write a graph that is quantized already to `destination`, its integer MatMuls fused and nothing else changed."""
+    return _finish(onnx.load(plain), destination)
+
+
+def _finish(model: Any, destination: Path) -> Path:
+    join(model.graph)
+    drop_unused(model.graph)
+    save(model, destination)
+    return destination
+
+
+def _quantize_matmuls(
+    recipe: Int8MatMuls, model: Any, destination: Path, feeds: Sequence[Feeds]
+) -> Any:
+    scratch = destination.with_name(f"{destination.stem}-observed.onnx")
+    if recipe.smoothed:
+        smooth(model, feeds, scratch)
+    if recipe.block_wise:
+        in_blocks(model.graph, _block_wise(recipe, model, feeds, scratch))
+    model = _dynamic(recipe, model, destination)
+    if recipe.static:
+        fix_ranges(model, feeds, scratch)
+    return model
+
+
+def _block_wise(
+    recipe: Int8MatMuls, model: Any, feeds: Sequence[Feeds], scratch: Path
+) -> list[Any]:
+    """Return the MatMuls that are quantized in blocks: all, or the most sensitive."""
+    nodes = matmuls(model.graph, ("MatMul",))
+    if recipe.block_wise == "all":
+        return nodes
+    picked = set(most_sensitive(model, feeds, scratch)[: recipe.block_wise])
+    return [node for node in nodes if node.output[0] in picked]
+
+
+def _dynamic(recipe: Int8MatMuls, model: Any, destination: Path) -> Any:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with quiet():
+        quantize_dynamic(
+            model,
+            destination,
+            # ONNX's own Attention has no weights, and would be taken for ONNX Runtime's, which does.
+            op_types_to_quantize=sorted({"MatMul", *(n.op_type for n in matmuls(model.graph))}),
+            per_channel=recipe.per_channel,
+            reduce_range=recipe.per_channel,
+            weight_type=QuantType.QInt8,
+            # The optimiser leaves no shapes behind, so the type of a weight's neighbours is said here.
+            extra_options={"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
+        )
+    quantized = onnx.load(destination)
+    if recipe.per_channel:
+        requantize(quantized, model.graph)  # of which the quantizer has made a copy
+    return quantized
