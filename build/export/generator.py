@@ -19,11 +19,11 @@ from onnx import helper, numpy_helper
 
 from build.errors import ExportFailed
 from build.export import kv_cache
+from build.export.exporter import export_folder
 from build.graph.constant_shapes import fold_constant_shapes
-from build.graph.edit import HIDDEN, LOGITS, OPSET, prune
+from build.graph.edit import HIDDEN, LOGITS, prune
 from build.graph.file import BESIDE_BYTES, MOST_BYTES, beside_of, save
 from build.graph.finite import check_finite
-from build.workspace.quiet import quiet
 
 TABLES = "in-place.npz"
 # The settings of a session for where it writes the constants of the graph it has optimised.
@@ -35,7 +35,7 @@ Change = Callable[[Any], None]
 def prepare_causal(folder: Path, destination: Path, context: int) -> None:
     """`destination/model.onnx`, and what `in_place` needs where that is of use; raises ExportFailed or SourceError."""
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
-        exported = _export(folder, "text-generation-with-past", Path(scratch))
+        exported = export_folder(folder, Path(scratch), "text-generation-with-past", merge=False)
         model = onnx.load(exported / "model.onnx")
         check_finite(model.graph, folder)
         with _naming(folder):
@@ -82,7 +82,9 @@ def kv_cache_fusion(prepared: Path) -> Change | None:
 def prepare_seq2seq(folder: Path, destination: Path, context: int) -> None:
     """`destination/encoder.onnx` and `decoder.onnx`; raises ExportFailed or SourceError."""
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
-        exported = _export(folder, "text2text-generation-with-past", Path(scratch))
+        exported = export_folder(
+            folder, Path(scratch), "text2text-generation-with-past", merge=False
+        )
         encoder = onnx.load(exported / "encoder_model.onnx")
         decoder = onnx.load(exported / "decoder_with_past_model.onnx")
         with _naming(folder):
@@ -102,30 +104,6 @@ def finish(prepared: Path, destination: Path, *changes: Change, most: int = MOST
     """
     for path in sorted(prepared.glob("*.onnx")):
         _optimise(path, changes, destination / path.name, most)
-
-
-def _export(folder: Path, task: str, scratch: Path) -> Path:
-    with quiet():
-        from optimum.exporters.onnx import main_export
-
-        try:
-            main_export(
-                str(folder),
-                output=str(scratch),
-                task=task,
-                opset=OPSET,
-                device="cpu",
-                do_validation=False,
-                no_post_process=True,  # it would put both decoders into one graph, under an `If`
-                library_name="transformers",
-                local_files_only=True,
-            )
-        except Exception as error:
-            raise ExportFailed(
-                f"{folder} cannot be exported ({type(error).__name__}: {error}); "
-                "check that transformers loads it, and that its architecture is one optimum exports"
-            ) from error
-    return scratch
 
 
 @contextlib.contextmanager
