@@ -1,7 +1,7 @@
-"""What quantization does to the answers of two classifiers on public data: every candidate of a build, with intervals.
+"""Effect of quantization on the answers of two classifiers on public data: every candidate of a build, with intervals.
 
 `python -m benchmarks.finetune` makes the models, `turnout build` their evidence: `--out` is the folder that it wrote,
-with a model named sst2 and one named banking77. Rows are those that training never saw.
+with a model named sst2 and one named banking77. No row was seen in training.
 """
 
 import argparse

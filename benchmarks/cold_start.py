@@ -1,7 +1,7 @@
-"""From process start to the first correct answer: the CPU function against a minimal script doing the same.
+"""Time from process start to the first correct answer: the CPU function against a minimal script.
 
-Both run in the function's own environment, which holds its locked dependencies alone, and take turns.
-The minimal script is what anyone would write with numpy, onnxruntime and tokenizers: no checks, no errors.
+Both run in the function's own environment, which holds its locked dependencies alone, interleaved. The minimal script
+is what anyone would write with numpy, onnxruntime and tokenizers: no checks, no errors.
 """
 
 import argparse
@@ -43,7 +43,7 @@ print(handler({"inputs": [sys.argv[2]], "parameters": {}}, None)["outputs"][0]["
 
 
 def seconds(python: Path, code: str, folder: Path, text: str) -> tuple[float, str]:
-    """How long a fresh process took, and the label it answered with."""
+    """Return the seconds that a fresh process took, and its label."""
     environment = {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": str(ROOT),

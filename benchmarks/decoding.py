@@ -1,7 +1,7 @@
-"""The table of models that write: milliseconds a token, by the length of the prompt, 64 tokens written.
+"""Table of generators: milliseconds per token by the length of the prompt, over 64 tokens.
 
-Every contender is led along the same tokens, those of the text that follows the prompt, so that none ends sooner than
-another; what it would have written itself at each place says how near it is to the full model.
+Every contender is teacher-forced along the same tokens, the continuation of the prompt in the text, so that none ends
+earlier than another; its own likeliest token at each position shows how near it is to the full model.
 """
 
 import shutil
@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.contenders import DECODERS, Item
 from benchmarks.record import Row, write
-from benchmarks.taking_turns import Measured, by_threads, cell, same, told
+from benchmarks.taking_turns import Measured, by_threads, cell, facts_of, same
 
 PROMPTS = (32, 128)
 WRITTEN = 64
@@ -34,12 +34,12 @@ def main(asked: Namespace) -> None:
     for measured in by_threads(DECODERS, asked, items, workloads, range(len(items))):
         answers = answers or measured.answers
         rows += [_row(measured, answers, name, list(workloads)) for name in answers]
-        facts.append(told(measured))
+        facts.append(facts_of(measured))
     print(write("inference_decoder", rows, command="benchmarks.inference decoder", runs=facts))
 
 
 def work(model: Path, path: Path) -> list[Item]:
-    """COMPARED prompts of each length, cut from the text of the file one after the other."""
+    """Return COMPARED prompts of each length, cut from the file's text one after the other."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))

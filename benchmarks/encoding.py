@@ -1,4 +1,4 @@
-"""The table of encoders: a text classifier at fixed numbers of tokens and on the real lengths of its rows."""
+"""Table of encoders: a text classifier at fixed numbers of tokens and on the real lengths of its rows."""
 
 import json
 from argparse import Namespace
@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.contenders import ENCODERS, OURS, Item
 from benchmarks.contenders.peak import MACS
 from benchmarks.record import Row, write
-from benchmarks.taking_turns import Measured, by_threads, cell, same, told
+from benchmarks.taking_turns import Measured, by_threads, cell, facts_of, same
 from contracts.tasks import Task
 
 LENGTHS = (8, 32, 128, 256)
@@ -30,11 +30,11 @@ def main(asked: Namespace) -> None:
         rows = _rows(measured, answers, workloads, items, asked.model)
         threads = measured.setting.threads
         command = f"benchmarks.inference encoder --threads {threads}"
-        print(write(f"inference_{threads}", rows, command=command, run=told(measured)))
+        print(write(f"inference_{threads}", rows, command=command, run=facts_of(measured)))
 
 
 def work(model: Path) -> tuple[list[Item], dict[str, Sequence[int]]]:
-    """The rows and then one text of each of LENGTHS, made of rows; the workloads, items by name."""
+    """Return the rows followed by one text of each of LENGTHS, and the workloads: items by name."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
@@ -50,7 +50,7 @@ def work(model: Path) -> tuple[list[Item], dict[str, Sequence[int]]]:
 
 
 def _cut(tokenizer: Any, text: str) -> list[str]:
-    """The beginning of the text with so many tokens, for each of LENGTHS; raises SystemExit where it is too short."""
+    """Truncate the text to each of LENGTHS in tokens; raises SystemExit if it is too short."""
     ends = [end for _, end in tokenizer.encode(text).offsets][1:-1]
     if len(ends) < max(LENGTHS):
         raise SystemExit(f"the first rows of eval.jsonl have {len(ends)} tokens, too few")
@@ -58,7 +58,7 @@ def _cut(tokenizer: Any, text: str) -> list[str]:
 
 
 def export(model: Path, scratch: Path) -> None:
-    """The graphs that other runtimes start from, exported once, and the encoder without its head."""
+    """Export the graphs that other runtimes start from, and the encoder without its head."""
     if (scratch / "fused.onnx").exists():
         return
     import transformers
@@ -76,7 +76,7 @@ def export(model: Path, scratch: Path) -> None:
 
 
 def macs(config: Mapping[str, int], tokens: int) -> int:
-    """Multiplications of a BERT encoder with a pooler on one text, without those of the two-class head."""
+    """Return the multiply-accumulates of a BERT encoder with pooler on one text, without the two-class head."""
     hidden, inner = config["hidden_size"], config["intermediate_size"]
     layer = tokens * (4 * hidden * hidden + 2 * hidden * inner) + 2 * tokens * tokens * hidden
     return config["num_hidden_layers"] * layer + hidden * hidden
@@ -105,6 +105,6 @@ def _rows(
 
 
 def limit(measured: Measured, ms: float, workload: str) -> str:
-    """What the multiplications alone would take, and as a share of what our artefact took."""
+    """Return the time of the multiplications alone at the INT8 peak, and its ratio to our artefact's."""
     ours = measured.kept.median(OURS, workload)
     return f"{ms:.2f}" if ours is None else f"{ms:.2f} ({ms / ours:.2f}×)"

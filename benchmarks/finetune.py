@@ -1,7 +1,7 @@
-"""Fine-tune MiniLM on a public data set, as the example is: what the accuracy benchmarks are measured on.
+"""Fine-tune MiniLM on a public data set, as the example is: the models of the accuracy benchmarks.
 
 `python -m benchmarks.finetune sst2 --data DIR --out FOLDER` writes a Hugging Face folder and, beside it, `eval.jsonl`
-with rows the training never saw: SST-2's dev and labelled test together, Banking77's test.
+with rows not seen in training: SST-2's dev and labelled test together, Banking77's test.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def banking77(data: Path, name: str) -> list[Row]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """Rows to train and to evaluate on, how many of them, and how often."""
+    """Rows for training and evaluation, their number, and the number of epochs."""
 
     training: Callable[[Path], list[Row]]
     evaluation: Callable[[Path], list[Row]]

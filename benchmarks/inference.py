@@ -1,8 +1,8 @@
-"""One model through every runtime that serves it on a CPU: how fast, and how often the answer is the full model's.
+"""One model in every runtime that serves it on a CPU: latency, and agreement with the full model.
 
 `setup` installs the contenders; `encoder`, `decoder` and `runtimes` measure and write their results. Each contender has
-a process of its own and they take turns (see `benchmarks.rounds`). Beside them stands the limit: the model's
-multiplications at the INT8 peak that the same machine shows on one large product (`benchmarks.contenders.peak`).
+a process of its own and they are interleaved (see `benchmarks.rounds`). Beside them stands the limit: the model's
+multiplications at the INT8 peak of the same machine on one large product (`benchmarks.contenders.peak`).
 """
 
 import argparse

@@ -1,8 +1,8 @@
-"""How much memory the CPU function, the build and the local cloud use.
+"""Memory of the CPU function, the build and the local cloud.
 
 The function answers every evaluation row of the sentence encoder in its own environment, and its peak resident memory
-is read when it is done. The local cloud is deployed with the example models, asked on every tier, and read process by
-process as PSS, which shares out pages that several processes map. The build's peak is what the build wrote down.
+is read afterwards. The local cloud is deployed with the example models, called on every tier, and read process by
+process as PSS, which divides shared pages among the processes that map them. The build's peak is in its evidence.
 """
 
 import json
@@ -57,7 +57,7 @@ def build_peak_mb() -> int:
 
 
 def cloud() -> list[tuple[str, float]]:
-    """Every process of the local cloud with both example models deployed and asked."""
+    """Return every process of the local cloud with both example models deployed and called."""
     deployment = read_models_toml(ROOT / "models.toml")
     files = Files(config=ROOT / "models.toml", out=OUT)
     with (

@@ -1,7 +1,7 @@
-"""What our code adds to a bare `session.run`: the CPU handler, and the router's own share.
+"""Overhead of our code over a bare `session.run`: the CPU handler, and the router's own share.
 
-Contenders take turns, text by text, in one process: `session.run` on tokens made beforehand; the CPU function's
-handler on the same text; the router, from gateway event to gateway answer, over a backend that answers at once.
+Contenders are interleaved, text by text, in one process: `session.run` on prepared tokens; the CPU function's handler
+on the same text; the router, from gateway event to gateway answer, over a backend that answers at once.
 """
 
 import argparse
@@ -34,7 +34,7 @@ class Instant:
 
 
 class NoRegistry:
-    """A registry that is never asked: predictions do not read it."""
+    """A registry that is never read: predictions do not need it."""
 
     def releases(self, model: str) -> list[dict[str, Any]]:
         raise NotImplementedError(model)
@@ -80,7 +80,7 @@ def router_call() -> Call:
 
 
 def contenders(folder: Path) -> tuple[dict[str, Call], Callable[[str], object]]:
-    """The timed calls by name, and what is to be done with a text before the clock starts."""
+    """Return the timed calls by name, each with the preparation of a text before the clock starts."""
     os.environ["TURNOUT_MODEL_DIR"] = str(folder)
     import onnxruntime
     from tokenizers import Tokenizer

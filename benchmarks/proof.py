@@ -1,4 +1,4 @@
-"""What the build proved of the example models: each artefact against its original, on the example's labelled rows.
+"""Proof of the example models: each artefact against its reference, on the example's labelled rows.
 
 The figures are the evidence that `turnout build` wrote; `make models` makes it.
 """
@@ -15,7 +15,7 @@ EMULATED = "choosing"
 
 
 def took(document: dict[str, Any]) -> dict[str, float]:
-    """Seconds by stage."""
+    """Return the seconds by stage."""
     seconds: dict[str, float] = document["seconds"]
     return seconds
 

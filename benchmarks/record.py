@@ -1,4 +1,4 @@
-"""How a result is kept: what was measured, on which machine, when, from which commit."""
+"""Result files: figures with machine, date and commit."""
 
 import json
 import os
@@ -17,7 +17,7 @@ Row = dict[str, str | int | float]
 
 
 def machine() -> dict[str, Any]:
-    """The processor by name, its cores, the memory, the system."""
+    """Return the processor's name, its cores, the memory, the system."""
     cpuinfo = Path("/proc/cpuinfo").read_text("utf-8") if Path("/proc/cpuinfo").exists() else ""
     names = [line.split(":", 1)[1].strip() for line in cpuinfo.splitlines() if "model name" in line]
     pages = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -35,7 +35,7 @@ WRITTEN = (":!benchmarks/results", ":!README.md", ":!docs")
 
 
 def commit() -> str:
-    """The commit measured, marked when anything but results has changed since."""
+    """Return the measured commit, marked if anything but results has changed since."""
     head = _git("rev-parse", "--short=12", "HEAD")
     changed = _git("status", "--porcelain", "--", ".", *WRITTEN)
     return f"{head or 'unknown'}{'-dirty' if changed else ''}"
@@ -47,7 +47,7 @@ def _git(*words: str) -> str:
 
 
 def write(name: str, rows: Sequence[Row], **facts: Any) -> Path:
-    """Write `results/<name>.json` and give its path back."""
+    """Write `results/<name>.json` and return its path."""
     document = {
         "name": name,
         "date": datetime.now(UTC).date().isoformat(),
@@ -63,7 +63,7 @@ def write(name: str, rows: Sequence[Row], **facts: Any) -> Path:
 
 
 def spread(samples: Sequence[float]) -> dict[str, float]:
-    """Median, 90th and 99th percentile of a sample, rounded to 3 digits after the point."""
+    """Return median, 90th and 99th percentile of a sample, rounded to 3 decimals."""
     cuts = statistics.quantiles(samples, n=100, method="inclusive")
     return {
         "p50": round(statistics.median(samples), 3),

@@ -1,9 +1,9 @@
-"""Rounds in which contenders take turns, and what of them counts on a machine that others use as well.
+"""Interleaved rounds of contenders, and the filter of readings on a shared machine.
 
-Before and after each reading a kernel of fixed work is run. Where the two are more than 5 % apart, something else took
-or gave back a part of the machine meanwhile, and the reading does not count; nor where they took half as long again as
-undisturbed, which is the kernel's 10th percentile. A reading that counts is told as if the kernel beside it had been
-undisturbed: a machine that was slower throughout was so for both.
+A kernel of fixed work is run before and after each reading. If the two differ by more than 5 %, something else took or
+released a part of the machine meanwhile, and the reading does not count; nor if they took 1.5 times the kernel's 10th
+percentile, its undisturbed time. A reading that counts is scaled to the kernel's undisturbed speed, because a machine
+that is slower throughout is so for both.
 """
 
 import statistics
@@ -32,7 +32,7 @@ class Reading:
 
 @dataclass(slots=True, kw_only=True)
 class Kept:
-    """Milliseconds of the readings that count, and how many were made, by contender and workload."""
+    """Milliseconds of the readings that count, and the number made, by contender and workload."""
 
     kernel_ms: float
     ms: dict[tuple[str, str], list[float]] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Kept:
         return sum(map(len, self.ms.values()))
 
     def median(self, contender: str, workload: str) -> float | None:
-        """None where too few readings count."""
+        """Return the median, None if too few readings count."""
         values = self.ms.get((contender, workload), [])
         return statistics.median(values) if len(values) >= LEAST_KEPT else None
 
@@ -56,7 +56,7 @@ def measure(
     rounds: int,
     tell: Callable[[str], None],
 ) -> list[Reading]:
-    """Readings of every contender on every workload, round after round, the order turning by one each round."""
+    """Return readings of every contender on every workload, in rounds whose order rotates by one."""
     repeats = _repeats(contenders, workloads, ask)
     readings = []
     for number in range(rounds):
@@ -79,7 +79,7 @@ def measure(
 def _repeats(
     contenders: Sequence[str], workloads: Sequence[str], ask: Ask
 ) -> Mapping[tuple[str, str], int]:
-    """How often each is run for one reading; finding out warms it up as well."""
+    """Return the number of runs per reading; the trial also warms up."""
     found = {}
     for contender in contenders:
         for workload in workloads:

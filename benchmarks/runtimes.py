@@ -1,7 +1,7 @@
-"""The table of ONNX Runtime's versions: one artefact through each, its size, the time its import takes, its telemetry.
+"""Table of ONNX Runtime's versions: latency of one artefact, size, import time, telemetry.
 
-Whether a version reports to its makers is looked for in two ways: whether its library names the address it would report
-to, and which sockets a session opens, which `strace` counts, with its telemetry left on and switched off.
+Telemetry is looked for in two ways: the address in the library's binary, and the sockets that a session opens, counted
+by `strace`, with telemetry left on and switched off.
 """
 
 import re
@@ -17,7 +17,7 @@ from benchmarks.contenders import OURS, Contender
 from benchmarks.contenders.environments import RUNTIMES, python_of
 from benchmarks.encoding import LENGTHS, work
 from benchmarks.record import Row, write
-from benchmarks.taking_turns import by_threads, cell, told
+from benchmarks.taking_turns import by_threads, cell, facts_of
 
 PINNED = "1.28.0"
 ADDRESS = b"events.data.microsoft.com"
@@ -65,7 +65,7 @@ def main(asked: Namespace) -> None:
                     **about[contender.environment],
                 }
             )
-        facts.append(told(measured))
+        facts.append(facts_of(measured))
     print(write("inference_runtimes", rows, command="benchmarks.inference runtimes", runs=facts))
 
 
@@ -86,7 +86,7 @@ def _about(environment: str, envs: Path, artefact: Path) -> Row:
 
 
 def traced(python: Path, model: Path, environment: dict[str, str], seconds: float = 8) -> str:
-    """What a process that opens one session and waits does with the network, and what it leaves in a new home."""
+    """Return the sockets that a process with one idle session opens, and the files it leaves in a new home."""
     if shutil.which("strace") is None:
         return "strace is not installed"
     with tempfile.TemporaryDirectory() as folder:

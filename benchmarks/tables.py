@@ -15,7 +15,7 @@ DOCUMENTS = (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
 
 def table(result: dict[str, Any]) -> str:
-    """One Markdown table, with the machine, the date and the commit under it."""
+    """Return one Markdown table, with the machine, the date and the commit under it."""
     columns = list(result["rows"][0])
     lines = [
         "| " + " | ".join(columns) + " |",
@@ -37,7 +37,7 @@ def _is_number(value: object) -> bool:
 
 
 def filled(text: str) -> str:
-    """The document with every table made anew; raises FileNotFoundError for a table without a result."""
+    """Return the document with every table regenerated; raises FileNotFoundError for a table without a result."""
 
     def fill(match: re.Match[str]) -> str:
         result = json.loads((RESULTS / f"{match[2]}.json").read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""Contenders opened side by side with the kernel, measured in rounds: what the three tables of inference share."""
+"""Contenders and the kernel measured in rounds, shared by the three tables of inference."""
 
 import json
 import statistics
@@ -23,7 +23,7 @@ def tell(line: str) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """What counts of the rounds, the versions that ran, and why contenders that are missing are."""
+    """The readings that count, the versions that ran, and the reasons why contenders are missing."""
 
     setting: Setting
     kept: Kept
@@ -39,7 +39,7 @@ def by_threads(
     workloads: Mapping[str, Sequence[int]],
     read: Sequence[int] = (),
 ) -> Iterator[Measured]:
-    """What was measured, for each number of threads; what is answered to the items in `read` is asked once, first."""
+    """Return the measurements for each number of threads; answers to the items in `read` are collected once, first."""
     path = asked.scratch / "items.jsonl"
     lines = [json.dumps({"text": i.text, "ids": i.ids, "along": i.along}) for i in items]
     path.write_text("\n".join(lines) + "\n", "utf-8")
@@ -114,7 +114,7 @@ def _open(
 
 
 def cell(kept: Kept, contender: str, workload: str, *, per: int = 1) -> str:
-    """Milliseconds, and how many times ours; a dash where too few readings count."""
+    """Format milliseconds and their multiple of ours; a dash if too few readings count."""
     ms, ours = kept.median(contender, workload), kept.median(OURS, workload)
     if ms is None:
         return "–"
@@ -122,7 +122,7 @@ def cell(kept: Kept, contender: str, workload: str, *, per: int = 1) -> str:
 
 
 def same(answers: Sequence[Sequence[int]], reference: Sequence[Sequence[int]]) -> float:
-    """The share of values that are the reference's."""
+    """Return the share of values that equal the reference's."""
     pairs = [
         pair
         for one, two in zip(answers, reference, strict=True)
@@ -131,8 +131,8 @@ def same(answers: Sequence[Sequence[int]], reference: Sequence[Sequence[int]]) -
     return sum(one == two for one, two in pairs) / len(pairs)
 
 
-def told(measured: Measured) -> dict[str, Any]:
-    """What a result keeps of a run besides its table."""
+def facts_of(measured: Measured) -> dict[str, Any]:
+    """Return the facts of a run that a result keeps besides its table."""
     kept = measured.kept
     return {
         "threads": measured.setting.threads,

@@ -1,1 +1,1 @@
-"""The example models: where their weights come from, how the classifier is trained, and the demo."""
+"""The example models: their weights, the training of the classifier, and the demo."""

@@ -1,4 +1,4 @@
-"""What a bag of words makes of the same rows: TF-IDF of words and characters with logistic regression."""
+"""Baseline on the same rows: TF-IDF of words and characters with logistic regression."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from examples.rows import Row
 
 
 def accuracy(train: Sequence[Row], test: Sequence[Row]) -> float:
-    """The share of test rows that the baseline, fitted on the training rows, labels rightly."""
+    """Return the share of test rows that the baseline, fitted on the training rows, labels correctly."""
     features = make_union(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
         TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True),

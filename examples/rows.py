@@ -17,6 +17,6 @@ class Row:
 
 
 def read(name: str) -> list[Row]:
-    """The rows of `train` or `eval`."""
+    """Return the rows of `train` or `eval`."""
     lines = (HERE / f"{name}.jsonl").read_text("utf-8").split("\n")
     return [Row(**json.loads(line)) for line in lines if line]

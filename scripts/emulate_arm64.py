@@ -1,7 +1,7 @@
-"""Make a small arm64 system in `.turnout/processors/arm64`, in which a build asks its artefacts on Lambda's Graviton2.
+"""Make a small arm64 system in `.turnout/processors/arm64`, where a build runs artefacts on an emulated Graviton2.
 
-It holds Debian's Python, what that needs, and the worker's packages in the versions of this environment. Nothing is
-installed on this machine and nobody has to be root; QEMU's user mode has to be there.
+It holds Debian's Python with its dependencies, and the worker's packages in the versions of this environment. Nothing
+is installed on this machine and root is not needed; QEMU's user mode is.
 """
 
 import json
@@ -60,7 +60,7 @@ def ready() -> Processor | None:
 
 
 def missing() -> str:
-    """What this machine lacks; empty where it has all."""
+    """Return the tools that this machine lacks."""
     qemu = shutil.which("qemu-aarch64")
     if not qemu:
         return INSTALL
@@ -92,7 +92,7 @@ def make(half: Path) -> None:
 
 
 def unpack(apt: Path, root: Path) -> None:
-    """Debian's arm64 packages by this machine's own sources, with lists and a status of their own."""
+    """Unpack Debian's arm64 packages from this machine's sources, with lists and a status of their own."""
     for folder in ("lists/partial", "cache/archives/partial"):
         (apt / folder).mkdir(parents=True)
     (apt / "status").touch()

@@ -1,4 +1,4 @@
-"""The ways to run one model that are compared, each in a process of its own (`benchmarks.contenders.worker`).
+"""Runtimes that are compared on one model, each in a process of its own (`benchmarks.contenders.worker`).
 
 A contender's module is imported in the contender's own environment, which holds its packages and none of ours: here
 nothing but the standard library and numpy is imported before a contender is opened.
@@ -12,7 +12,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """A text, its tokens as the model reads them, and for models that write the tokens that go on from it."""
+    """A text with its token ids, and for generators the ids that follow it."""
 
     text: str
     ids: tuple[int, ...]
@@ -25,11 +25,11 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What a contender is opened with.
+    """The arguments of a contender.
 
-    `model` is the Hugging Face folder, `artefact` the sealed folder made of it, `scratch` where graphs made for the
-    contenders lie, `items` a file of JSON lines. `clock` is "wall", or "cpu": the processor time of the whole process,
-    which for one thread is what the wall clock would show if nobody else used the machine.
+    `model` is the Hugging Face folder, `artefact` the sealed folder made of it, `scratch` a folder for graphs made for
+    the contenders, `items` a file of JSON lines. `clock` is "wall", or "cpu": the processor time of the whole process,
+    which for one thread equals the wall clock of an unshared machine.
     """
 
     model: Path
@@ -54,9 +54,9 @@ def _plain(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """A loaded model: `prepare` is not timed, `run` is, and `read` says what was answered.
+    """A loaded model: `prepare` is not timed, `run` is, and `read` returns the answer.
 
-    What is answered is the class of a text, or the likeliest token before each of the item's `along`.
+    The answer is the class of a text, or the likeliest token before each of the item's `along`.
     """
 
     prepare: Callable[[Item], Any]

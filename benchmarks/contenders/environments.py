@@ -1,4 +1,4 @@
-"""The environments that contenders live in: what is installed into each, at versions tried together."""
+"""Environments of the contenders, at versions that were tried together."""
 
 import subprocess
 import sys
@@ -39,12 +39,12 @@ ENVIRONMENTS = {
 
 
 def python_of(name: str, envs: Path) -> Path:
-    """The interpreter of an environment; the project's own is the one that runs this."""
+    """Return the interpreter of an environment; the project's own is the running one."""
     return Path(sys.executable) if name == PROJECT else (envs / name / "bin/python").absolute()
 
 
 def set_up(envs: Path, names: tuple[str, ...], tell: Callable[[str], None]) -> list[str]:
-    """Make each environment that is not there yet; the names of those that could not be made."""
+    """Make each missing environment; return the names of those that failed."""
     failed = []
     for name in names:
         mark = envs / name / "ready"

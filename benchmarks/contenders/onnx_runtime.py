@@ -1,4 +1,4 @@
-"""ONNX Runtime as one finds it: the exported graph, and what its own quantizer makes of it with default settings."""
+"""ONNX Runtime by default: the exported graph, and the output of its own quantizer with default settings."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def dynamic(setting: Setting) -> Opened:
 
 
 def fused(setting: Setting) -> Opened:
-    """Attention, layer norms and GELU as one operator each before quantization, as its documentation advises."""
+    """Fuse attention, layer norms and GELU before quantization, as its documentation advises."""
     return _opened(_quantized(setting.scratch / "fused.onnx"), setting.threads)
 
 

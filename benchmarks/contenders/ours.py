@@ -1,4 +1,4 @@
-"""Our artefact: its graph alone, the whole of a request from text to answer, and writing."""
+"""Our artefact: its graph alone, a request from text to answer, and generation."""
 
 from benchmarks.contenders import Item, Opened, Setting
 from benchmarks.contenders.tokens import arrays, largest
@@ -7,7 +7,7 @@ from functions.inference.engine import Engine
 
 
 def graph(setting: Setting) -> Opened:
-    """The sealed graph in the session that serves it, on tokens made beforehand."""
+    """Open the sealed graph in the session that serves it, on prepared tokens."""
     import onnxruntime
 
     from functions.inference.session import open_session
@@ -24,7 +24,7 @@ def graph(setting: Setting) -> Opened:
 
 
 def request(setting: Setting) -> Opened:
-    """What the function does for one text: check, tokenise, run, read, check the answer."""
+    """Open the function's path for one text: check, tokenise, run, postprocess, check the answer."""
     engine = Engine.load(setting.artefact, threads=setting.threads)
     labels = list(engine.manifest.labels)
 
@@ -40,7 +40,7 @@ def request(setting: Setting) -> Opened:
 
 
 def writes(setting: Setting) -> Opened:
-    """The prompt read once and then, token by token, the text that goes on from it; tokenisation is in the time."""
+    """Open generation: the prompt is prefilled and the following tokens are run one by one; tokenisation is timed."""
     from functions.inference.generation import Generator
 
     model = Engine.load(setting.artefact, threads=setting.threads).model

@@ -1,7 +1,7 @@
-"""The machine's INT8 peak: one large product of 8-bit integers, which is what the encoders' work comes down to.
+"""INT8 peak of the machine: one large product of 8-bit integers, the bulk of an encoder's work.
 
 ONNX Runtime's MatMulInteger of unsigned activations [M, K] and signed weights [K, N], with 32-bit sums. The weights are
-a constant, packed when the session is opened, and the activations stay in the second cache.
+a constant, packed when the session is opened, and the activations stay in the second-level cache.
 """
 
 from typing import Any
@@ -17,7 +17,7 @@ MACS = M * K * N
 
 
 def matrix_product(setting: Setting) -> Opened:
-    """One run is MACS multiplications with their additions."""
+    """Open one product; a run is MACS multiply-accumulates."""
     rng = np.random.default_rng(7)
     weights = rng.integers(-63, 64, (K, N), dtype=np.int8)
     node = helper.make_node("MatMulInteger", ["x", "w"], ["y"])

@@ -1,4 +1,4 @@
-"""The parent's side of `benchmarks.contenders.worker`."""
+"""Client of `benchmarks.contenders.worker`."""
 
 import json
 import os
@@ -21,7 +21,7 @@ QUIET = {
 
 
 class Failed(Exception):
-    """A contender's process ended; the message is the last thing it said."""
+    """A contender's process ended; the message is the last line of its output."""
 
 
 class Process:
@@ -51,15 +51,15 @@ class Process:
         self.process.communicate()
 
     def ready(self) -> str:
-        """Wait until it is opened; the version it runs. Raises Failed."""
+        """Wait until it is opened and return its version; raises Failed."""
         return str(self._hear()["version"])
 
     def time(self, items: Sequence[int], repeats: int) -> list[float]:
-        """Milliseconds of one pass over the items, for each repetition."""
+        """Return milliseconds of one pass over the items, for each repetition."""
         return list(map(float, self._ask(time=list(items), repeats=repeats)["ms"]))
 
     def read(self, items: Sequence[int]) -> list[list[int]]:
-        """What it answers to each of the items."""
+        """Return its answer to each of the items."""
         return list(self._ask(read=list(items))["read"])
 
     def _ask(self, **values: Any) -> dict[str, Any]:

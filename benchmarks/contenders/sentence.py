@@ -1,6 +1,6 @@
-"""sentence-transformers with its ONNX backend, in full precision and in the INT8 that its documentation makes.
+"""sentence-transformers with its ONNX backend, in full precision and in the INT8 of its documentation.
 
-It has no classifiers of single texts, so what is timed is the model within its CrossEncoder, on tokens made beforehand.
+It has no classifiers of single texts, so the model within its CrossEncoder is timed, on prepared tokens.
 """
 
 import shutil
@@ -28,7 +28,7 @@ def small(setting: Setting) -> Opened:
 
 
 def _folder(setting: Setting) -> Path:
-    """The model's folder with the exported graph where the library looks for it."""
+    """Return the model's folder with the exported graph where the library looks for it."""
     folder = setting.scratch / "sentence-transformers"
     if not (folder / "onnx" / "model.onnx").exists():
         shutil.copytree(setting.model, folder, dirs_exist_ok=True)

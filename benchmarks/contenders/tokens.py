@@ -1,4 +1,4 @@
-"""An item's tokens as the arrays that graphs of encoders are fed."""
+"""Arrays of an item's tokens, the inputs of encoder graphs."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from benchmarks.contenders import Item
 
 
 def arrays(item: Item) -> dict[str, Any]:
-    """[1, tokens] by the names of BERT's inputs: one text, so no padding and one segment."""
+    """Return arrays [1, tokens] by the names of BERT's inputs: one text, so no padding and one segment."""
     ids = np.array([item.ids], np.int64)
     return {
         "input_ids": ids,
@@ -18,5 +18,5 @@ def arrays(item: Item) -> dict[str, Any]:
 
 
 def largest(logits: Any) -> list[int]:
-    """The class with the largest logit of the one text in a batch [1, classes]."""
+    """Return the class with the largest logit of the one text in a batch [1, classes]."""
     return [int(np.asarray(logits)[0].argmax())]

@@ -1,4 +1,4 @@
-"""transformers on torch, eager, as its documentation loads a model."""
+"""transformers on torch, eager mode, loaded as in its documentation."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def _classifier(setting: Setting, dtype: Any) -> Opened:
 
 
 def writes(setting: Setting) -> Opened:
-    """The prompt at once and the rest token by token, over transformers' own cache."""
+    """Open generation: the prompt is prefilled and the rest run token by token, over transformers' own cache."""
     torch.set_num_threads(setting.threads)
     auto = transformers.AutoModelForCausalLM
     model = auto.from_pretrained(setting.model, dtype=torch.float32, local_files_only=True).eval()

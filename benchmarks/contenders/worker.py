@@ -1,7 +1,7 @@
 """One contender in its process: `python -m benchmarks.contenders.worker MODULE:FUNCTION SETTING`.
 
-It says in a line of JSON that it is ready, and then answers each line: {"time": [item, ...], "repeats": n} with the
-milliseconds of one pass over the items for each repetition, {"read": [item, ...]} with what it answered to each.
+It reports in a line of JSON that it is ready, and then answers each line: {"time": [item, ...], "repeats": n} with the
+milliseconds of one pass over the items for each repetition, {"read": [item, ...]} with its answer to each.
 """
 
 import importlib
@@ -52,7 +52,7 @@ def _read(opened: Opened, item: Item) -> list[int]:
 
 
 def _own_output() -> IO[str]:
-    """The standard output, which from now on belongs to this protocol: what libraries print goes to standard error."""
+    """Return standard output, reserved for this protocol: prints of libraries go to standard error."""
     own = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return own

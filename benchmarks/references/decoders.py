@@ -1,9 +1,9 @@
 """A GGUF file's candidates against transformers, token by token: `python -m benchmarks.references.decoders FILE WORK`.
 
-The full-precision candidate has to write what transformers writes without sampling, on every prompt. Each candidate
-is led along a text, the mean likelihood of which is its perplexity; its milliseconds are those of a new token
-behind so many in the cache, on one thread, of the process's own time, since others may be at work. WORK keeps what
-was made.
+The full-precision candidate has to generate the same text as transformers without sampling, on every prompt. Each
+candidate is run with teacher forcing along a text, which gives its perplexity; its milliseconds are those of a new
+token after a context of that length, on one thread, in processor time, since the machine is shared. WORK keeps the
+graphs.
 """
 
 import argparse
@@ -54,7 +54,7 @@ CACHED, TIMED = (32, 256, 1024), 24
 
 
 def candidates(family: Family[Any, Any], source: Source, work: Path) -> Iterator[tuple[str, Path]]:
-    """The name and folder of each candidate of a CPU tier, made where it is not there yet."""
+    """Yield the name and folder of each candidate of a CPU tier; it is made if missing."""
     prepared = work / "prepared"
     if not (prepared / "model.onnx").exists():
         prepared.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def written_by_transformers(folder: Path, prompts: Sequence[Sequence[int]]) -> l
 
 
 def likeliest(decoder: Decoder, ids: Sequence[int]) -> tuple[NDArray[np.int64], float]:
-    """The likeliest token behind each of the text's, in windows that are read token by token; and the perplexity."""
+    """Return the likeliest token at each position of the text, run in windows token by token; and the perplexity."""
     tops, losses = [], []
     for start in range(0, len(ids), WINDOW):
         cache, window = decoder.empty_cache({}), ids[start : start + WINDOW]
@@ -98,7 +98,7 @@ def likeliest(decoder: Decoder, ids: Sequence[int]) -> tuple[NDArray[np.int64], 
 
 
 def token_ms(decoder: Decoder, ids: Sequence[int], cached: int) -> float:
-    """The process's time for a new token, the least of several: others at work make it longer, never shorter."""
+    """Return the processor time of a new token, the minimum of several: interference makes it longer, never shorter."""
     many = list(ids) * (cached // len(ids) + 1)
     _, cache = decoder.run(many[:cached], decoder.empty_cache({}))
     took = []

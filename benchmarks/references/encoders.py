@@ -1,9 +1,9 @@
-"""Encoders against the libraries they come from: the same texts to sentence-transformers or transformers, and to us.
+"""Encoders against the libraries they come from: the same texts in sentence-transformers or transformers, and in ours.
 
-`python -m benchmarks.references.encoders CONFIG OUT PYTHON` asks each model of a models.toml: in full precision, fused,
-and as it ships, where OUT has it built. PYTHON is an interpreter that has sentence-transformers; the libraries answer
-in a process of their own, with versions of their own. Texts go one by one, which is how sentence-transformers pads
-nothing and how a dynamically quantized model is served.
+`python -m benchmarks.references.encoders CONFIG OUT PYTHON` runs each model of a models.toml: in full precision, fused,
+and as it ships, built in OUT. PYTHON is an interpreter that has sentence-transformers; the libraries run in a process
+and with versions of their own. Texts go one by one: so sentence-transformers pads nothing, and a dynamically quantized
+model is served like this.
 """
 
 import json
@@ -68,7 +68,7 @@ def theirs(step: Step, texts: list[str], python: str, place: Path) -> dict[str, 
 
 
 def full_precision(step: Step, place: Path) -> Path:
-    """The fused candidate in full precision, sealed as a build seals it."""
+    """Return the fused candidate in full precision, sealed as a build seals it."""
     prepared, parts = place / "prepared", place / "parts"
     for made in (prepared, parts):
         made.mkdir()

@@ -27,7 +27,7 @@ SENTENCES, MOST = 60, 128
 
 
 def network(weights: Path) -> Any:
-    """The module: characters [batch, tokens] -> logits [batch, tokens, vocabulary], each from the 40 up to it."""
+    """Return the module: characters [batch, tokens] -> logits [batch, tokens, vocabulary], each from its last 40."""
     import torch
 
     values = _weights(weights)
@@ -82,7 +82,7 @@ def _leaves(group: Any) -> list[tuple[str, Any]]:
 
 
 def _lstm(values: dict[str, Any]) -> Any:
-    """Gates come in torch's order; the kernel of each is read column by column, its recurrent kernel turned."""
+    """Load an LSTM. Gates are in torch's order; kernels are column-major, recurrent kernels transposed."""
     import torch
 
     kernel, recurrent = values["kernel"], values["recurrent_kernel"]
@@ -99,7 +99,7 @@ def _lstm(values: dict[str, Any]) -> Any:
 
 
 def tokenizer(weights: Path, destination: Path) -> Path:
-    """One token a character, between two marks, as textgenrnn trains on texts."""
+    """Return a tokenizer of one token per character between two marks, as textgenrnn trains."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers, processors
 
     numbers = json.loads((weights / "textgenrnn_vocab.json").read_text("utf-8"))

@@ -34,7 +34,7 @@ BASE = 1.0001
 
 
 class Bits:
-    """Numbers that stand bit by bit in rows of equal width, the lowest bit of the lowest byte first."""
+    """Numbers packed bit by bit in rows of equal width, the lowest bit of the lowest byte first."""
 
     def __init__(self, data: bytes, rows: int, width: int) -> None:
         self.data = np.frombuffer(data + bytes(8), np.uint8)
@@ -42,7 +42,7 @@ class Bits:
         self.at = 0
 
     def take(self, bits: int) -> NDArray[np.int64]:
-        """The next bits of every row, 32 at most."""
+        """Return the next bits of every row, at most 32."""
         first = self.starts + self.at
         self.at += bits
         found = np.zeros(len(first), np.int64)
@@ -109,7 +109,7 @@ def _lines(names: Sequence[str], ids: Any, probs: Any, weights: Any) -> Iterator
 
 
 def sentences(folder: Path, words: set[str]) -> list[str]:
-    """Sentences of words that the model knows, without punctuation, which it does not have."""
+    """Return sentences of words in the model's vocabulary, without punctuation, which it lacks."""
     text = (folder / "test.txt").read_text("utf-8").lower().replace("\n", " ")
     found = [[word for word in part.split() if word not in MARKS] for part in text.split(" . ")]
     fitting = [
@@ -123,7 +123,7 @@ def sentences(folder: Path, words: set[str]) -> list[str]:
 def built(
     source: Path, texts: Sequence[str], out: Path, **table: Any
 ) -> tuple[Engine, dict[str, Any]]:
-    """The model as `turnout build` makes it for a CPU, and its evidence."""
+    """Build the model for a CPU tier and return it with its evidence."""
     rows = out.with_suffix(".jsonl")
     rows.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts), "utf-8")
     spec = ModelSpec(
@@ -135,7 +135,7 @@ def built(
 
 
 def candidates(evidence: dict[str, Any]) -> list[Row]:
-    """All that was measured of each candidate."""
+    """Return all measurements of each candidate."""
     return [
         {
             "candidate": c["recipe"],

@@ -95,7 +95,7 @@ def _floats(tensors: dict[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
 
 
 def save_folder(data: Path, folder: Path) -> None:
-    """The model as transformers saves one."""
+    """Save the model as transformers does."""
     import torch
     from transformers import T5Config, T5ForConditionalGeneration
 
@@ -121,7 +121,7 @@ def save_folder(data: Path, folder: Path) -> None:
 
 
 def prepared(data: Path, work: Path) -> tuple[Step, Path]:
-    """The step of the build that would make the model, and the folder of its graphs."""
+    """Return the build step of the model, and the folder of its prepared graphs."""
     if not (work / "model").exists():
         save_folder(data, work / "model")
     rows = work / "rows.jsonl"

@@ -72,7 +72,7 @@ def text(wheel: Path, destination: Path) -> None:
 
 
 def rows(destination: Path) -> Path:
-    """WordSim-353 (Finkelstein et al. 2002), as gensim ships it, in the form of labelled rows."""
+    """Return WordSim-353 (Finkelstein et al. 2002), as gensim ships it, as labelled rows."""
     from gensim.test.utils import datapath
 
     lines = Path(datapath("wordsim353.tsv")).read_text("utf-8").splitlines()
@@ -83,7 +83,7 @@ def rows(destination: Path) -> Path:
 
 
 def built(source: Path, folder: Path) -> dict[str, Any]:
-    """Build the file for both tiers: what ships on a CPU, and full precision. The evidence of the first."""
+    """Build the file for both tiers, the second in full precision, and return the evidence of the first."""
     import build
     from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
     from contracts.tasks import Task
@@ -103,7 +103,7 @@ def built(source: Path, folder: Path) -> dict[str, Any]:
 
 
 def saved(source: Path, destination: Path) -> Path:
-    """The same vectors in gensim's own format."""
+    """Save the same vectors in gensim's own format."""
     from gensim.models import KeyedVectors
 
     vectors = KeyedVectors.load_word2vec_format(str(source), no_header=True)
@@ -150,7 +150,7 @@ Ask = Callable[[Sequence[str], bool], dict[str, Any]]
 
 
 def loading(folder: Path, ours: Sequence[str], gensim: Path) -> list[float]:
-    """Milliseconds that each takes to load: one after the other, so that each is undisturbed, and medians."""
+    """Return each one's load time in ms: one after the other, so that each is undisturbed, and medians."""
     from build.proof.worker_client import Worker
 
     took: list[list[float]] = [[] for _ in (*ours, gensim)]
@@ -164,7 +164,7 @@ def loading(folder: Path, ours: Sequence[str], gensim: Path) -> list[float]:
 
 
 def timed(folder: Path, ours: Sequence[str], gensim: Path, stack: ExitStack) -> list[Row]:
-    """A row for each contender: sizes, time to load, and medians over rounds that are taken in turn."""
+    """Return a row per contender: sizes, load time, and medians over interleaved rounds."""
     from build.proof.worker_client import Worker
     from contracts.prediction import PredictRequest
 
@@ -214,7 +214,7 @@ def json_of(folder: Path) -> dict[str, Any]:
 
 
 def analogy(folder: Path) -> list[dict[str, Any]]:
-    """What the shipped artefact finds for king - man + woman."""
+    """Return the shipped artefact's answer to king - man + woman."""
     from contracts.prediction import PredictRequest
     from functions.inference.engine import Engine
 
@@ -225,7 +225,7 @@ def analogy(folder: Path) -> list[dict[str, Any]]:
 
 
 def compile_all(folder: Path) -> None:
-    """Have what the contenders import compiled once, so that none of them does it while it is timed."""
+    """Compile the modules that contenders import, so that none does it while it is timed."""
     os.environ["PYTHONPYCACHEPREFIX"] = str(folder)
     modules = "build.proof.worker, build.evaluation.teacher_forcing, functions.inference.words, gensim.models"
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
