@@ -1,0 +1,81 @@
+"""The steps of CONTRIBUTING.md, followed to the letter in a copy of the packages."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from turnout.laptop import ROOT
+
+TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+PACKAGES = ("build", "contracts", "functions")
+
+
+def section(title: str) -> str:
+    """Return one section of the page."""
+    found = re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL)
+    assert found, f"CONTRIBUTING.md has no section {title}"
+    return found[1]
+
+
+def follow(title: str, copy: Path) -> None:
+    """Apply a section's diffs to a copy of the packages, and write its new files there."""
+    for package in PACKAGES:
+        shutil.copytree(
+            ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    steps = section(title)
+    for path, text in re.findall(r"```python (\S+)\n(.*?)```", steps, re.DOTALL):
+        (copy / path).write_text(text, "utf-8")
+    for diff in re.findall(r"```diff\n(.*?)```", steps, re.DOTALL):
+        # Editors strip the space of an empty context line.
+        patch = re.sub(r"^$", " ", diff.removesuffix("\n"), flags=re.MULTILINE) + "\n"
+        subprocess.run(
+            ["git", "apply", "--recount", "-"], cwd=copy, input=patch, text=True, check=True
+        )
+
+
+def run(code: str, copy: Path) -> str:
+    """Return the output of code that imports the copy."""
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd=copy,
+        env={"PYTHONPATH": str(copy), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+DECIDE = """
+from contracts.prediction import PredictRequest
+from contracts.routes import Route, Target
+from contracts.tasks import Task, Tier
+from functions.router.rules import decide
+targets = {
+    tier: Target(tier=tier, address=tier, max_inputs=64, max_chars=1000, timeout_s=1,
+        version="v", precision="p", max_tokens=8)
+    for tier in Tier
+}
+route = Route(model="m", task=Task.TEXT_CLASSIFICATION, targets=targets, labels=("a", "b"))
+for count in (15, 16):
+    decision = decide(PredictRequest(inputs=("x",) * count), route)
+    print(decision.target.tier, decision.reason)
+"""
+
+
+def test_a_rule_is_added_in_one_file_and_decides(tmp_path: Path) -> None:
+    follow("Add a routing rule", tmp_path)
+    assert run(DECIDE, tmp_path).split() == ["cpu", "fits_cpu", "gpu", "large_batch"]
+
+
+@pytest.mark.parametrize(
+    "path", re.findall(r"`((?:build|functions|contracts|tests|docs)/[\w./]+)`", TEXT)
+)
+def test_every_place_that_is_named_exists(path: str) -> None:
+    assert (ROOT / path).exists()
