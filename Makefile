@@ -2,11 +2,15 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JSON ?=
-# Processes that share the tests, file by file.
+# Processes that share the tests.
 WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+# Tests of the packages whose coverage is gated; tracing costs time and is left out elsewhere.
+GATED := tests/contracts tests/functions/router tests/functions/test_registrar.py
+JUNIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup converters models processors demo up test check format lock clean
+.PHONY: help setup converters models processors demo up fast test check format lock clean
 
 help:  ## Say what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -58,8 +62,12 @@ check: setup  ## Format, lint, types, import rules
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+fast: setup  ## The tests that build nothing, in under a minute
+	@$(PYTEST) -m fast
+
 test: check models converters  ## Everything above and every test
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --cov --cov-report=term
+	@$(PYTEST) --cov --cov-report=term $(GATED)
+	@$(PYTEST) $(GATED:%=--ignore=%) $(if $(JUNIT),--junitxml=$(JUNIT))
 
 format: setup
 	@$(BIN)/ruff format .

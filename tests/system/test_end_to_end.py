@@ -22,7 +22,7 @@ from tests.fixtures.journey import INTENTS, assert_problem, raw
 from turnout.client import Endpoint, curl, predict, request
 from turnout.laptop import ROOT, Files, Laptop
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.system
 VECTORS = "sentence-embedding"
 OUT = ROOT / "models.out"
 

@@ -15,7 +15,7 @@ from examples.rows import HERE
 from tests.fixtures.processes import descendants, ended
 from turnout.laptop import ROOT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.system
 OUT = ROOT / "models.out"
 
 

@@ -121,14 +121,14 @@ def test_the_emulated_processor_has_avx2_and_nothing_later() -> None:
     assert not [name for name in found if "AVX512" in name or "X86_V4" in name]
 
 
-@pytest.mark.emulated
+@pytest.mark.foreign
 def test_the_emulated_graviton_has_dot_products_and_no_vectors_of_any_length() -> None:
     found = instructions(processor(GRAVITON2))
     assert "ASIMDDP" in found
     assert "SVE" not in found
 
 
-@pytest.mark.parametrize("name", [AVX2, pytest.param(GRAVITON2, marks=pytest.mark.emulated)])
+@pytest.mark.parametrize("name", [AVX2, pytest.param(GRAVITON2, marks=pytest.mark.foreign)])
 def test_a_model_answers_under_emulation_as_it_does_here(folder: Path, name: str) -> None:
     plain: list[Outputs] = [[{}]] * len(ROWS)
     told: list[str] = []

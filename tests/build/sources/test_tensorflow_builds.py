@@ -63,7 +63,7 @@ def scores(found: Sequence[dict[str, Any]], labels: Sequence[str]) -> Any:
     return np.array([[labels.index(output["label"]), output["score"]] for output in found])
 
 
-@pytest.mark.converters
+@pytest.mark.foreign
 @pytest.mark.parametrize(
     ("name", "labels", "details", "near"),
     [
@@ -111,7 +111,7 @@ def test_an_artefact_has_the_outputs_of_tensorflow(
     )
 
 
-@pytest.mark.converters
+@pytest.mark.foreign
 def test_operators_that_onnx_lacks_are_named(home: Path, tmp_path: Path) -> None:
     hints = Hints(tokenizer=home / "tokenizer.json", labels=("no", "yes"))
     read_as(GraphSource, home / "mean.tflite", CLASSES, None, hints)
@@ -121,7 +121,7 @@ def test_operators_that_onnx_lacks_are_named(home: Path, tmp_path: Path) -> None
         environment.convert(broken, signature, (0,), tmp_path / "model.onnx")
 
 
-@pytest.mark.converters
+@pytest.mark.foreign
 @pytest.mark.parametrize("name", ["lstm", "mean.tflite", "both.tflite"])
 def test_a_tokenizer_of_more_tokens_than_the_embedding_has_rows_is_refused(
     home: Path, tmp_path: Path, name: str
