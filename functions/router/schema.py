@@ -10,6 +10,7 @@ from contracts.api.registry import APIS
 from contracts.api.task_api import Form, Parameter, TaskApi
 from contracts.errors import ERRORS, PROBLEM_JSON
 from contracts.tasks import Task, Tier
+from functions.router.rules import RULES
 
 DESCRIPTION = """Language models on two tiers: quantized on CPU, in full precision on GPU. The router chooses per
 request; every answer names the `tier` that gave it and the `reason`, the rule that chose it."""
@@ -145,7 +146,7 @@ def answer() -> Schema:
             "model": STRING,
             "version": described(STRING, "The first characters of the artefact's digest."),
             "tier": TIER,
-            "reason": {"enum": ["pinned", "fits_cpu", "fits_gpu"]},
+            "reason": {"enum": [rule.__name__ for rule in RULES]},
             "outputs": {"anyOf": outputs, "description": "One per input, in order."},
             "elapsed_ms": described(NUMBER, "The time of inference alone, on the tier."),
         }
