@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from build.edge.script import FOLDER, outdated_reason
+from build.edge.contents import FOLDER, outdated_reason
 from build.errors import SourceError
 from build.evaluation.rows import read_rows
 from build.sources.readers import inspect
@@ -116,7 +116,7 @@ def _why(folder: Path, build_key: str) -> str:
 
 def _why_copy(place: Path, tier: Tier) -> str:
     """What makes it necessary to make the edge copy of a sound artefact again."""
-    return outdated_reason(place / FOLDER, place / tier, read_manifest(place / tier))
+    return outdated_reason(place / FOLDER, read_manifest(place / tier))
 
 
 def _proven(folder: Path) -> object:

@@ -1,1 +1,1 @@
-"""Edge copies: an artefact with a script that runs it anywhere."""
+"""Edge copies: a sealed artefact with an archive of code that runs it without Turnout."""

@@ -1,4 +1,4 @@
-"""The edge copy made: written, run where none of our code is, compared with the artefact it is of, published."""
+"""Make the edge copy of a sealed artefact: write it, prove it in a process that has none of our code, publish it."""
 
 import json
 import subprocess
@@ -7,22 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from build.edge.script import FOLDER, SCRIPT, outdated_reason, write_copy
+from build.edge.contents import ARCHIVE, FOLDER, outdated_reason, write_copy
 from build.errors import EdgeDiffers
 from build.proof.golden import Golden, read_golden
-from build.proof.replay import APART, Replay, max_difference, unloadable_reason
+from build.proof.replay import Replay, unloadable_reason
 from build.workspace.publish import publish
 from contracts.manifest import BrokenArtefact, Manifest, verify
 from contracts.tasks import Tier
 from functions.inference.engine import Engine
 
-# What the served code tells besides an answer, and the script does not.
-BESIDES = {"tokens", "truncated", "finish_reason", "generated_tokens"}
 TIMEOUT_S = 600
 
 
 def copy_edge(artefact: Path, work: Path) -> None:
-    """Put the copy beside a sealed artefact, proven on its golden rows; raises EdgeDiffers. It is made in `work`."""
+    """Publish the copy beside a sealed artefact, proved on its golden rows; raise EdgeDiffers.
+
+    It is made in `work` first, so that an older copy stays where it is until the new one is proved.
+    """
     manifest = verify(artefact)
     folder = work / FOLDER
     write_copy(artefact, manifest, folder)
@@ -31,48 +32,50 @@ def copy_edge(artefact: Path, work: Path) -> None:
 
 
 def replay_copy(name: str, place: Path) -> Replay:
-    """Whether the copy beside a CPU artefact is whole, and answers the golden rows as that does now."""
+    """Check the copy beside a CPU artefact, and compare its answers to the golden rows with those of the artefact."""
     artefact, folder = place / Tier.CPU, place / FOLDER
     try:
         manifest = verify(artefact)
-        if why := outdated_reason(folder, artefact, manifest):
-            return Replay(name=name, broken=f"{folder}: {why}; build the model again")
+        if reason := outdated_reason(folder, manifest):
+            return Replay(name=name, broken=f"{folder}: {reason}; build the model again")
         rows = prove(folder, artefact, manifest)
     except (BrokenArtefact, EdgeDiffers) as error:
         return Replay(name=name, broken=str(error))
-    except Exception as error:  # ONNX Runtime's kinds of error have no base of their own
+    except Exception as error:  # ONNX Runtime's errors have no base class of their own
         return Replay(name=name, broken=unloadable_reason(artefact, error))
     return Replay(name=name, version=manifest.version, rows=rows, same=rows)
 
 
 def prove(folder: Path, artefact: Path, manifest: Manifest) -> int:
-    """Ask the copy in the folder the golden rows, and give their number.
+    """Run the copy on the golden rows and return their number.
 
-    Raises EdgeDiffers where it does not answer as the artefact.
+    Raise EdgeDiffers unless its outputs equal those of the artefact, run by the same code on as many threads.
     """
     golden = read_golden(artefact)
-    engine = Engine.open(artefact, manifest, max_inputs=max(len(g.request.inputs) for g in golden))
-    right = [list(engine.predict(row.request).outputs) for row in golden]
-    wrong = [
+    engine = Engine.open(artefact, manifest, max_inputs=sys.maxsize, threads=0)
+    differing = [
         row
-        for row, ours, theirs in zip(golden, right, run(folder, golden), strict=True)
-        if not same(ours, theirs)
+        for row, answer in zip(golden, run(folder, golden), strict=True)
+        if answer.get("outputs") != _as_json(engine.predict(row.request).outputs)
     ]
-    if wrong:
+    if differing:
+        request = json.dumps(differing[0].request.to_wire(), ensure_ascii=False)
         raise EdgeDiffers(
-            f"{manifest.model}: {SCRIPT} of its edge copy answers {len(wrong)} of {len(golden)} golden rows otherwise "
-            f"than the artefact, such as {json.dumps(wrong[0].request.to_wire(), ensure_ascii=False)}; "
-            "take `edge` out of its table, the artefact itself is proven"
+            f"{manifest.model}: {ARCHIVE} of its edge copy answers {len(differing)} of {len(golden)} golden rows "
+            f"otherwise than the artefact, such as {request}; take `edge` out of its table, the artefact itself is "
+            "proven"
         )
     return len(golden)
 
 
-def run(folder: Path, golden: Sequence[Golden]) -> list[Any]:
-    """What the copy's script answers, asked in a process that sees nothing of ours; raises EdgeDiffers."""
-    asked = "".join(json.dumps(row.request.to_wire()) + "\n" for row in golden)
-    done = subprocess.run(
-        [sys.executable, "-I", str((folder / SCRIPT).resolve())],
-        input=asked,
+def run(folder: Path, golden: Sequence[Golden]) -> list[dict[str, Any]]:
+    """Return the copy's answers to the golden rows; raise EdgeDiffers if it ends before it has answered them all.
+
+    Its process is isolated (`-I`): it sees the archive and the installed packages, and nothing of the checkout.
+    """
+    completed = subprocess.run(
+        [sys.executable, "-I", str((folder / ARCHIVE).resolve())],
+        input="".join(json.dumps(row.request.to_wire()) + "\n" for row in golden),
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -80,23 +83,17 @@ def run(folder: Path, golden: Sequence[Golden]) -> list[Any]:
         timeout=TIMEOUT_S,
         check=False,
     )
-    lines = done.stdout.removesuffix("\n").split("\n") if done.stdout else []
-    if done.returncode or len(lines) != len(golden):
-        last = "".join(done.stderr.strip().splitlines()[-1:])
+    # Not `splitlines`: JSON leaves characters within texts as they are that Python takes for ends of lines.
+    lines = completed.stdout.removesuffix("\n").split("\n") if completed.stdout else []
+    if len(lines) != len(golden):
+        last = "".join(completed.stderr.strip().splitlines()[-1:])
         raise EdgeDiffers(
-            f"{SCRIPT} of the edge copy ended with {done.returncode} after {len(lines)} of {len(golden)} golden rows "
-            f"({last}); take `edge` out of the model's table, the artefact itself is proven"
+            f"{ARCHIVE} of the edge copy ended with {completed.returncode} after {len(lines)} of {len(golden)} golden "
+            f"rows ({last}); take `edge` out of the model's table, the artefact itself is proven"
         )
-    return [json.loads(line)["outputs"] for line in lines]
+    return [json.loads(line) for line in lines]
 
 
-def same(ours: Sequence[dict[str, Any]], theirs: object) -> bool:
-    """Whether the script says all that the served code answers, floats to within a thousandth."""
-    answers = [{k: _whole(v) for k, v in output.items() if k not in BESIDES} for output in ours]
-    far, equal = max_difference(answers, theirs)
-    return equal and far <= APART
-
-
-def _whole(value: Any) -> Any:
-    """A text without the characters that are not finished at its end, which the served code may tell."""
-    return value.rstrip("\ufffd") if isinstance(value, str) else value
+def _as_json(outputs: object) -> Any:
+    """Return the outputs as they are once they were sent: tuples are lists, floats keep every digit."""
+    return json.loads(json.dumps(outputs))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from build.edge.contents import ARCHIVE
 from build.edge.copy import run
 from build.errors import MAX_PROBLEMS
 from build.evaluation.rows import read_rows
@@ -84,18 +85,18 @@ def test_a_file_that_cannot_be_read_is_named() -> None:
     assert (rows, list(map(str, problems))) == ((), [f"{path}: {told}"])
 
 
-def test_what_an_edge_script_answers_may_hold_them_as_well(tmp_path: Path) -> None:
+def test_the_answers_of_an_edge_copy_may_hold_them_as_well(tmp_path: Path) -> None:
     script = """import json, sys
 for line in sys.stdin:
     print(json.dumps({"outputs": json.loads(line)["inputs"]}, ensure_ascii=False))
 """
-    (tmp_path / "run.py").write_text(script, "utf-8")
+    (tmp_path / ARCHIVE).write_text(script, "utf-8")
     texts = [f"one{end}more" for end in ENDS]
     golden = [
         Golden(request=PredictRequest(inputs=(text,), parameters={}), original=[], built=[])
         for text in texts
     ]
-    assert run(tmp_path, golden) == [[text] for text in texts]
+    assert run(tmp_path, golden) == [{"outputs": [text]} for text in texts]
 
 
 def test_a_thousand_wrong_lines_are_not_told_one_by_one(tmp_path: Path) -> None:
