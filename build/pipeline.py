@@ -36,7 +36,7 @@ from build.sources.source import TransformersSource
 from build.step import Step
 from build.workspace.cache import FOLDER, Cache
 from build.workspace.memory import give_back
-from build.workspace.progress import Progress, Tell, silent
+from build.workspace.progress import Notify, Progress, silent
 from build.workspace.publish import publish, work_folder, write_json
 from contracts.errors import ModelFailed
 from contracts.problems import Code
@@ -46,7 +46,10 @@ from functions.inference.session import threads_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workspace:
-    """What a build has so far. `seconds` is what each stage took; `tell` is told what is at work within one."""
+    """The results of a build so far.
+
+    `seconds` are the durations of the stages; `notify` is called with what is at work within one.
+    """
 
     folder: Path
     step: Step
@@ -58,7 +61,7 @@ class Workspace:
     processors: tuple[dict[str, Any], ...] = ()
     passed_over: tuple[dict[str, str], ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
-    tell: Tell = silent
+    notify: Notify = silent
 
     @property
     def family(self) -> Family[Any, Any]:
@@ -69,7 +72,7 @@ Stage = Callable[[Workspace], Workspace]
 
 
 def export_stage(work: Workspace) -> Workspace:
-    return replace(work, prepared=prepared(work.step, work.cache, work.tell))
+    return replace(work, prepared=prepared(work.step, work.cache, work.notify))
 
 
 def original_stage(work: Workspace) -> Workspace:
@@ -78,7 +81,7 @@ def original_stage(work: Workspace) -> Workspace:
     def asked() -> Any:
         with naming_source(step.source, work.folder, RUNNING_REFERENCE):
             try:
-                return work.family.original(step.source, step.rows, work.prepared, work.tell)
+                return work.family.original(step.source, step.rows, work.prepared, work.notify)
             except ModelFailed as error:
                 message = (
                     "the original answers with numbers that are not finite; look for NaN in its weights and save it "
@@ -95,7 +98,7 @@ def candidates_stage(work: Workspace) -> Workspace:
     step = work.step
     made: set[str] = set()
     for recipe in work.family.recipes(step.source, step.tier, step.quantize):
-        work.tell(recipe.name)
+        work.notify(recipe.name)
         candidate = _attempt(work, recipe)
         digest = digest_of_parts(candidate.manifest)
         if digest not in made:
@@ -120,11 +123,11 @@ def _attempt(work: Workspace, recipe: Recipe) -> Candidate:
     folder = work.folder / f"{step.tier}-{re.sub(r'[^a-z0-9]+', '-', recipe.name)}"
     manifest = seal(folder, step, recipe, parts, work.original)
 
-    def tell(text: str) -> None:
-        work.tell(f"{recipe.name}: {text}")
+    def notify(text: str) -> None:
+        work.notify(f"{recipe.name}: {text}")
 
     built = work.cache.value(
-        lambda: run_on_rows(folder, step.rows, work.original, tell),
+        lambda: run_on_rows(folder, step.rows, work.original, notify),
         "answers",
         asked=step.rows_digest,
         on=processor(),
@@ -151,7 +154,7 @@ def timing_stage(work: Workspace) -> Workspace:
     asked = work.family.requests(step.source, step.rows, work.original)
     shares = choose.shares(tokens, list(asked))
     folders = [candidate.folder for candidate in work.candidates]
-    timings: list[Timing] = time_all(folders, asked, threads_of(step.memory_mb), work.tell)
+    timings: list[Timing] = time_all(folders, asked, threads_of(step.memory_mb), work.notify)
     return replace(
         work,
         candidates=tuple(
@@ -166,7 +169,7 @@ def choose_stage(work: Workspace) -> Workspace:
     step = work.step
     processors = known() if step.portable else unasked(known(), "`portable` is false")
     ordered = choose.order(work.candidates, step.objective)
-    found = first_portable(step, ordered, work.cache, processors, work.tell)
+    found = first_portable(step, ordered, work.cache, processors, work.notify)
     wrong = found.wrong
     work = replace(
         work,
@@ -257,14 +260,14 @@ def run(
         progress.stage(work.step.name, name, share)
 
         start = time.perf_counter()
-        work = stage(replace(work, tell=partial(_tell, progress, work.step.name, name, share)))
+        work = stage(replace(work, notify=partial(_notify, progress, work.step.name, name, share)))
         give_back()
         took = round(time.perf_counter() - start, 2)
         work = replace(work, seconds={**work.seconds, name: took})
     return work
 
 
-def _tell(progress: Progress, of: str, stage: str, share: float, text: str) -> None:
+def _notify(progress: Progress, of: str, stage: str, share: float, text: str) -> None:
     progress.stage(of, f"{stage}: {text}", share)
 
 

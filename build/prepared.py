@@ -8,7 +8,7 @@ from build.families.registry import family_of
 from build.library_errors import EXPORTING, naming_source
 from build.step import Step
 from build.workspace.cache import Cache
-from build.workspace.progress import Tell
+from build.workspace.progress import Notify
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,13 +21,13 @@ class Pair:
     others: tuple[Path, ...] = ()
 
 
-def prepared(step: Step, cache: Cache, tell: Tell) -> Path:
+def prepared(step: Step, cache: Cache, notify: Notify) -> Path:
     """The folder of the original's graphs: as the last build left it, or made again from the same source."""
 
     def prepare(folder: Path) -> None:
         folder.mkdir()
         with naming_source(step.source, folder, EXPORTING):
-            family_of(step.source).prepare(step.source, folder, tell)
+            family_of(step.source).prepare(step.source, folder, notify)
 
     return cache.file(prepare, "prepared", **step.made_from)
 

@@ -14,7 +14,7 @@ from build.recipes.encoder import FP32, FP32_FUSED, INT8, keep
 from build.recipes.encoder import make as make_graph
 from build.recipes.recipe import GIVEN, EncoderRecipe, NamedRecipe
 from build.sources.source import GraphSource, TokenizedSource
-from build.workspace.progress import Tell, silent
+from build.workspace.progress import Notify, silent
 from contracts.tasks import Tier
 from functions.inference.tokens import Feeds
 
@@ -23,19 +23,19 @@ PLAIN, FUSED = "plain.onnx", "fused.onnx"
 CALIBRATION_ROWS = 128
 
 
-def prepare(source: TokenizedSource, folder: Path, tell: Tell) -> None:
+def prepare(source: TokenizedSource, folder: Path, notify: Notify) -> None:
     """The graph as it was exported, and fused."""
     exported = export(source, folder / "exported")
     plain(source, exported, folder / PLAIN)
     shutil.rmtree(folder / "exported")
-    tell("fusing the graph")
-    tell(f"fused into {fused_operators(fuse(source, folder / PLAIN, folder / FUSED))}")
+    notify("fusing the graph")
+    notify(f"fused into {fused_operators(fuse(source, folder / PLAIN, folder / FUSED))}")
 
 
 def reference(
-    source: TokenizedSource, rows: Rows, prepared: Path, tell: Tell = silent
+    source: TokenizedSource, rows: Rows, prepared: Path, notify: Notify = silent
 ) -> Sequence[Outputs]:
-    return answers(source, [row.request for row in rows], prepared / PLAIN, tell)
+    return answers(source, [row.request for row in rows], prepared / PLAIN, notify)
 
 
 def recipes(

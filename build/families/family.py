@@ -9,7 +9,7 @@ from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
 from build.recipes.recipe import Recipe
 from build.sources.source import Source
-from build.workspace.progress import Tell
+from build.workspace.progress import Notify
 from contracts.prediction import PredictRequest
 from contracts.tasks import Tier
 
@@ -40,8 +40,8 @@ class Family(Generic[S, R]):
     number of tokens; `unit` is what a time is the time of.
     """
 
-    prepare: Callable[[S, Path, Tell], None]
-    original: Callable[[S, Rows, Path, Tell], Sequence[Outputs]]
+    prepare: Callable[[S, Path, Notify], None]
+    original: Callable[[S, Rows, Path, Notify], Sequence[Outputs]]
     recipes: Callable[[S, Tier, bool], Sequence[R]]
     make: Callable[[R, S, Path, Rows, Path], None]
     requests: Callable[[S, Rows, Answered], dict[int, PredictRequest]] = requests_as_given

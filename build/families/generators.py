@@ -18,7 +18,7 @@ from build.recipes.recipe import GeneratorRecipe, WeightFormat
 from build.recipes.weight_only import weight_only
 from build.sources.gguf.source import UNPACKED, folder_of, unpack
 from build.sources.source import GgufSource, TransformersSource
-from build.workspace.progress import Tell, counted, silent
+from build.workspace.progress import Notify, counted, silent
 from build.workspace.quiet import quiet
 from contracts.errors import ModelFailed
 from contracts.tasks import Task, Tier
@@ -31,12 +31,12 @@ def prepare(
     export: Callable[[Path, Path, int], None],
     source: CheckpointSource,
     folder: Path,
-    tell: Tell,
+    notify: Notify,
 ) -> None:
     if isinstance(source, GgufSource):
-        tell("dequantizing the weights")
+        notify("dequantizing the weights")
         unpack(source.path, folder / UNPACKED)
-        tell("exporting")
+        notify("exporting")
     export(folder_of(source, folder), folder, source.max_tokens)
 
 
@@ -59,7 +59,7 @@ def make(
 
 
 def reference(
-    source: CheckpointSource, rows: Rows, prepared: Path, tell: Tell = silent
+    source: CheckpointSource, rows: Rows, prepared: Path, notify: Notify = silent
 ) -> Sequence[Outputs]:
     """What transformers writes without sampling, and what it finds likeliest along each row's target, or along that."""
     import transformers
@@ -73,7 +73,7 @@ def reference(
     model = load(auto[source.task], folder)
     with quiet():
         ask = {Task.TEXT_GENERATION: _continued, Task.TEXT2TEXT_GENERATION: _translated}
-        return [ask[source.task](model, tokenizer, source, row) for row in counted(rows, tell)]
+        return [ask[source.task](model, tokenizer, source, row) for row in counted(rows, notify)]
 
 
 def _continued(model: Any, tokenizer: Any, source: CheckpointSource, row: Row) -> Outputs:

@@ -28,7 +28,7 @@ from build.sources.source import (
     Unusable,
 )
 from build.sources.tensorflow import source as tensorflow_source
-from build.workspace.progress import Tell, counted, silent
+from build.workspace.progress import Notify, counted, silent
 from build.workspace.quiet import quiet
 from contracts.manifest import Manifest
 from contracts.prediction import PredictRequest
@@ -162,7 +162,7 @@ def answers(
     source: TokenizedSource,
     requests: Sequence[PredictRequest],
     graph: Path = Path(),
-    tell: Tell = silent,
+    notify: Notify = silent,
 ) -> tuple[tuple[dict[str, Any], ...], ...]:
     """The original's outputs for each request; raises ModelFailed for numbers that are not finite."""
     if isinstance(source, GraphSource) and source.kind in (SAVED_MODEL, TFLITE):
@@ -172,7 +172,7 @@ def answers(
     if isinstance(source, TransformersSource):
         _check_tokens(source, original, requests)
     with quiet():
-        return tuple(tuple(original.outputs(one)) for one in counted(requests, tell))
+        return tuple(tuple(original.outputs(one)) for one in counted(requests, notify))
 
 
 def feeds_of(source: TokenizedSource, requests: Sequence[PredictRequest]) -> list[Feeds]:

@@ -40,7 +40,7 @@ from build.sources.source import (
     TokenizedSource,
     TransformersSource,
 )
-from build.workspace.progress import Tell, counted, silent
+from build.workspace.progress import Notify, counted, silent
 from build.workspace.quiet import quiet
 from contracts.prediction import PredictRequest
 from contracts.problems import Code, Problem
@@ -64,15 +64,15 @@ TRANSFORMERS_INPUTS = ("input_ids", "attention_mask")
 Logits = Callable[[Feeds], NDArray[np.floating[Any]]]
 
 
-def prepare(source: Source, folder: Path, tell: Tell) -> None:
+def prepare(source: Source, folder: Path, notify: Notify) -> None:
     """Write the graph, which ends in log-probabilities, and the tokenizer."""
     if isinstance(source, TableSource):
         ngram_model.prepare(source.path, folder / PLAIN, folder / TOKENIZER)
         return
     if isinstance(source, GgufSource):
-        tell("dequantizing the weights")
+        notify("dequantizing the weights")
         unpack(source.path, folder / UNPACKED)
-        tell("exporting")
+        notify("exporting")
     given = unpacked(source, folder)
     exported = export(given, folder / "exported")
     plain(given, exported, folder / PLAIN)
@@ -131,7 +131,9 @@ def requests(source: Source, rows: Rows, original: Answered) -> dict[int, Predic
     return request_lengths.requests(source, rows, original)
 
 
-def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -> Sequence[Outputs]:
+def reference(
+    source: Source, rows: Rows, prepared: Path, notify: Notify = silent
+) -> Sequence[Outputs]:
     """Return the reference's outputs for the rows; raises SourceError if they are not those of a language model."""
     tokenizer = plain_tokenizer(prepared / TOKENIZER)
     texts = [tokenizer.encode(str(row.request.inputs[0])).ids for row in rows]
@@ -145,7 +147,7 @@ def reference(source: Source, rows: Rows, prepared: Path, tell: Tell = silent) -
         max_tokens=source.max_tokens,
     )
     with quiet():
-        return [scorer.outputs(row.request) for row in counted(rows, tell)]
+        return [scorer.outputs(row.request) for row in counted(rows, notify)]
 
 
 def reference_forward(source: Source, prepared: Path, texts: Sequence[Sequence[int]]) -> Forward:

@@ -20,7 +20,7 @@ from build.recipes.recipe import NamedRecipe
 from build.sources.source import TableSource, Unusable
 from build.sources.vectors.source import load
 from build.sources.vectors.table import Floats, Vectors
-from build.workspace.progress import Tell, silent
+from build.workspace.progress import Notify, silent
 from contracts.prediction import PredictRequest
 from contracts.problems import Code
 from contracts.tasks import Tier
@@ -31,9 +31,9 @@ FULL = NamedRecipe(name="fp32")
 SMALLER = NamedRecipe(name="int8 rows", precision="int8")
 
 
-def prepare(source: TableSource, folder: Path, tell: Tell) -> None:
+def prepare(source: TableSource, folder: Path, notify: Notify) -> None:
     """Write the words and the vectors, as one array; raises SourceError with every problem in the file."""
-    tell("reading the vectors")
+    notify("reading the vectors")
     try:
         vectors = load(source.path)
     except Unusable as error:
@@ -85,7 +85,7 @@ def open_reference(prepared: Path) -> WordVectors:
 
 
 def reference(
-    source: TableSource, rows: Rows, prepared: Path, tell: Tell = silent
+    source: TableSource, rows: Rows, prepared: Path, notify: Notify = silent
 ) -> Sequence[Outputs]:
     """Return the outputs for all rows, each word searched once; raises SourceError if the file has none of them."""
     words = tuple(dict.fromkeys(word for row in rows for word in row.request.inputs))

@@ -16,7 +16,7 @@ from build.proof.golden import GOLDEN, write_golden
 from build.recipes.recipe import Recipe
 from build.sources.source import GraphSource, Pooling, Source, TransformersSource
 from build.step import Step, toolchain
-from build.workspace.progress import Tell, counted, silent
+from build.workspace.progress import Notify, counted, silent
 from contracts.manifest import MANIFEST, Manifest, SealedFile, sealed_files
 from functions.inference.engine import Engine
 
@@ -91,7 +91,7 @@ def digest_of_parts(manifest: Manifest) -> str:
 
 
 def run_on_rows(
-    folder: Path, rows: Sequence[Row], original: Sequence[Outputs], tell: Tell = silent
+    folder: Path, rows: Sequence[Row], original: Sequence[Outputs], notify: Notify = silent
 ) -> list[Outputs]:
     """The artefact's outputs, row by row; as many rows at once as there are processors, each on one thread."""
     engine = Engine.load(folder, max_inputs=max(len(row.request.inputs) for row in rows))
@@ -99,4 +99,4 @@ def run_on_rows(
         found = pool.map(
             lambda row, theirs: answer(engine, row.request, path_of(theirs)), rows, original
         )
-        return [next(found) for _ in counted(rows, tell)]
+        return [next(found) for _ in counted(rows, notify)]

@@ -16,7 +16,7 @@ from build.evaluation.rows import Row
 from build.evaluation.teacher_forcing import TEACHER_FORCED, path_of
 from build.proof.processors import Processor
 from build.proof.worker_client import Worker
-from build.workspace.progress import Tell, silent
+from build.workspace.progress import Notify, silent
 from contracts.prediction import PredictRequest
 
 # Of fewer rows than some 180, a share of 0.97 could not be told from the gate's 0.98; what only informs needs less.
@@ -66,7 +66,7 @@ def run_under(
     folder: Path,
     rows: Sequence[Row],
     answered: Sequence[Outputs],
-    tell: Tell = silent,
+    notify: Notify = silent,
 ) -> list[Outputs]:
     """The artefact's outputs there, row by row; raises BuildError where its process ends.
 
@@ -78,7 +78,7 @@ def run_under(
     done = count(1)
 
     def step() -> None:
-        tell(f"{next(done)} of {len(rows)} rows under {processor.how}")
+        notify(f"{next(done)} of {len(rows)} rows under {processor.how}")
 
     with ThreadPoolExecutor(workers) as pool:
         found = list(pool.map(lambda part: _run(processor, folder, part, step), parts))

@@ -13,7 +13,7 @@ from build.proof.processors import Processor, native
 from build.recipes.recipe import GIVEN, Recipe
 from build.step import Step
 from build.workspace.cache import Cache
-from build.workspace.progress import Tell, silent
+from build.workspace.progress import Notify, silent
 
 NOT_CHECKED = "not checked"
 
@@ -35,11 +35,11 @@ def first_portable(
     ordered: Sequence[Candidate],
     cache: Cache,
     processors: Sequence[Processor],
-    tell: Tell = silent,
+    notify: Notify = silent,
 ) -> Found:
     wrong: dict[Path, str] = {}
     for candidate in ordered:
-        failure, seen = check(step, candidate, cache, processors, tell)
+        failure, seen = check(step, candidate, cache, processors, notify)
         if not failure:
             return Found(chosen=candidate, seen=tuple(seen), wrong=wrong)
         wrong[candidate.folder] = failure
@@ -51,7 +51,7 @@ def check(
     candidate: Candidate,
     cache: Cache,
     processors: Sequence[Processor],
-    tell: Tell = silent,
+    notify: Notify = silent,
 ) -> tuple[str, list[dict[str, Any]]]:
     """What is wrong with the candidate on a processor that decides, and what was seen on each.
 
@@ -62,7 +62,7 @@ def check(
     if candidate.recipe.precision == "fp32":
         return "", seen
     for processor in processors:
-        entry = _see(step, candidate, cache, processor, tell)
+        entry = _see(step, candidate, cache, processor, notify)
         seen.append(entry)
         failure = _failure(step, candidate.recipe, processor, entry["verdict"])
         if failure:
@@ -82,16 +82,16 @@ def _failure(step: Step, recipe: Recipe, processor: Processor, verdict: str) -> 
 
 
 def _see(
-    step: Step, candidate: Candidate, cache: Cache, processor: Processor, tell: Tell
+    step: Step, candidate: Candidate, cache: Cache, processor: Processor, notify: Notify
 ) -> dict[str, Any]:
     if processor.lacking:
         return _entry(processor.name, f"not asked: {processor.lacking}", 0, 0.0, NOT_CHECKED)
     size = sample_size(processor, candidate.manifest.size, step.rows, candidate.outputs)
     rows = sample(step.rows, size)
     here = [truncated(outputs) for outputs in sample(candidate.outputs, size)]
-    tell(f"{candidate.recipe.name} under {processor.how}")
+    notify(f"{candidate.recipe.name} under {processor.how}")
     there = cache.value(
-        lambda: run_under(processor, candidate.folder, rows, here, tell),
+        lambda: run_under(processor, candidate.folder, rows, here, notify),
         "elsewhere",
         parts=digest_of_parts(candidate.manifest),
         how=processor.how,

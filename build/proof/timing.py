@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from build.proof.worker_client import Worker
-from build.workspace.progress import Tell, counted, silent
+from build.workspace.progress import Notify, counted, silent
 from contracts.prediction import PredictRequest
 
 ROUNDS, REPEATS = 5, 3
@@ -35,7 +35,7 @@ def time_all(
     folders: Sequence[Path],
     requests: Mapping[int, PredictRequest],
     threads: int,
-    tell: Tell = silent,
+    notify: Notify = silent,
 ) -> list[Timing]:
     """The timing of each artefact, in the order of the folders; `requests` are by their number of tokens."""
     took: list[dict[int, list[float]]] = [{tokens: [] for tokens in requests} for _ in folders]
@@ -45,7 +45,7 @@ def time_all(
         for folder in folders:  # one after the other, so that each loads undisturbed
             workers.append(stack.enter_context(Worker(folder, threads)))
             loads.append(workers[-1].ready())
-        for _ in counted(range(ROUNDS + 1), tell, "round"):
+        for _ in counted(range(ROUNDS + 1), notify, "round"):
             for tokens, request in requests.items():
                 for i, worker in enumerate(workers):
                     heard = worker.ask(request, repeats=REPEATS)
