@@ -13,7 +13,7 @@ from build.plan import plan
 from build.sources import remote
 from build.sources.remote import not_fetched
 from build.step import Step
-from build.workspace.memory import short_of
+from build.workspace.memory import memory_problem
 from build.workspace.progress import Progress, Silent
 from contracts.problems import Code, Problem
 from contracts.specs import Deployment, ModelSpec
@@ -65,7 +65,7 @@ def run(steps: tuple[Step, ...], out: Path, progress: Progress | None = None) ->
     short = [
         Problem(code=Code.MEMORY_SHORT, where=step.name, message=why)
         for step in todo
-        if (why := short_of(step.source.weights))
+        if (why := memory_problem(step.source.weights))
     ]
     if short:
         raise SourceError(short)

@@ -12,11 +12,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from build.proof.processors import ARM64, GRAVITON2, INSTALL, NOTE, Processor, known, versions
+from build.proof.processors import (
+    ARM64,
+    GRAVITON2,
+    INSTALL,
+    NOTE,
+    Processor,
+    target_processors,
+    versions,
+)
 
 WANTED = ("python3-minimal", "libpython3-stdlib", "libstdc++6")
 UNUSED = ("usr/share", "usr/sbin", "var", "bin", "sbin", "usr/lib/*/gconv")
-# As Linux tells them of a Graviton2: ONNX Runtime's look at the processor fails on the files of an x86-64 machine.
+# The files of Linux on a Graviton2: ONNX Runtime reads them to detect the processor, and fails on those of x86-64.
 CPUINFO = """processor\t: 0
 BogoMIPS\t: 243.75
 Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp cpuid asimdrdm lrcpc dcpop asimddp ssbs
@@ -31,7 +39,7 @@ FILES = {
     "sys/devices/system/cpu/possible": "0\n",
     "sys/devices/system/cpu/present": "0\n",
 }
-# Fails where ONNX Runtime cannot start, and where it would not find the instructions of a Graviton2.
+# Fails if ONNX Runtime cannot start, or would not detect the instructions of a Graviton2.
 PROOF = (
     "import json, numpy, onnxruntime, tokenizers;"
     "assert 'ASIMDDP' in numpy.show_config(mode='dicts')['SIMD Extensions']['found']"
@@ -41,9 +49,9 @@ PROOF = (
 def main() -> None:
     processor = ready()
     if not processor:
-        lacking = missing()
-        if lacking:
-            sys.exit(f"arm64 cannot be emulated here: {lacking}")
+        problem = missing()
+        if problem:
+            sys.exit(f"arm64 cannot be emulated here: {problem}")
         ARM64.parent.mkdir(parents=True, exist_ok=True)
         try:
             with tempfile.TemporaryDirectory(prefix=".half-", dir=ARM64.parent) as half:
@@ -51,12 +59,12 @@ def main() -> None:
         except subprocess.CalledProcessError as error:
             sys.exit(f"no arm64 system was made: {error.cmd[0]} ended with {error.returncode}")
         processor = ready()
-    print(f"{ARM64}: {processor.how}" if processor else "the system made is not what was asked for")
+    print(f"{ARM64}: {processor.how}" if processor else "the system that was made cannot be used")
     sys.exit(0 if processor else 1)
 
 
 def ready() -> Processor | None:
-    return next((p for p in known() if GRAVITON2 in p.how and not p.lacking), None)
+    return next((p for p in target_processors() if GRAVITON2 in p.how and not p.unavailable), None)
 
 
 def missing() -> str:

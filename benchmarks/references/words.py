@@ -157,7 +157,7 @@ def loading(folder: Path, ours: Sequence[str], gensim: Path) -> list[float]:
     for _ in range(LOADS):
         for tier, ms in zip(ours, took, strict=False):
             with Worker(folder / tier) as worker:
-                ms.append(worker.ready())
+                ms.append(worker.wait_until_loaded())
         with Gensim(gensim) as other:
             took[-1].append(other.load_ms)
     return [statistics.median(ms) for ms in took]
@@ -172,14 +172,14 @@ def timed(folder: Path, ours: Sequence[str], gensim: Path, stack: ExitStack) -> 
         def ask(words: Sequence[str], nearest: bool) -> dict[str, Any]:
             parameters = {"nearest": 10} if nearest else {}
             request = PredictRequest(inputs=tuple(words), parameters=parameters)
-            return worker.ask(request, repeats=REPEATS, answer=True)
+            return worker.run(request, repeats=REPEATS, with_outputs=True)
 
         return ask
 
     loads = loading(folder, ours, gensim)
     workers = [stack.enter_context(Worker(folder / tier)) for tier in ours]
     for worker in workers:
-        worker.ready()
+        worker.wait_until_loaded()
     theirs = stack.enter_context(Gensim(gensim))
     asks: list[Ask] = [*map(asker, workers), theirs.ask]
     names = [*(f"ours, {json_of(folder / tier)['recipe']}" for tier in ours), "gensim, float32"]

@@ -9,7 +9,7 @@ from typing import Any
 
 from build.edge.contents import ARCHIVE, FOLDER, outdated_reason, write_copy
 from build.errors import EdgeDiffers
-from build.proof.golden import Golden, read_golden
+from build.proof.golden import GoldenRow, read_golden
 from build.proof.replay import Replay, unloadable_reason
 from build.workspace.publish import publish
 from contracts.manifest import BrokenArtefact, Manifest, verify
@@ -68,7 +68,7 @@ def prove(folder: Path, artefact: Path, manifest: Manifest) -> int:
     return len(golden)
 
 
-def run(folder: Path, golden: Sequence[Golden]) -> list[dict[str, Any]]:
+def run(folder: Path, golden: Sequence[GoldenRow]) -> list[dict[str, Any]]:
     """Return the copy's answers to the golden rows; raise EdgeDiffers if it ends before it has answered them all.
 
     Its process is isolated (`-I`): it sees the archive and the installed packages, and nothing of the checkout.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from build.errors import ExportFailed
 from build.graph.edit import OPSET
-from build.workspace.memory import give_back
+from build.workspace.memory import release_memory
 from build.workspace.quiet import quiet
 
 
@@ -34,5 +34,5 @@ def export_folder(folder: Path, destination: Path, task: str, *, merge: bool = T
                 f"{folder} cannot be exported ({type(error).__name__}: {error}); "
                 "check that transformers loads it, and that its architecture is one optimum exports"
             ) from error
-    give_back()
+    release_memory()
     return destination

@@ -13,7 +13,7 @@ from build.graph.file import save
 from build.graph.finite import check_finite
 from build.sources.source import TokenizedSource
 from build.sources.token_ids import check_tokens
-from build.workspace.memory import give_back
+from build.workspace.memory import release_memory
 from build.workspace.quiet import quiet
 from functions.inference.session import open_session
 
@@ -84,7 +84,7 @@ def _by_optimiser(source: TokenizedSource, graph: Path, *, attention: bool) -> A
             optimization_options=options,
             opt_level=1,  # what is constant is computed first: relative positions, say
         ).model
-    give_back()
+    release_memory()
     return fused
 
 

@@ -10,7 +10,7 @@ from build.errors import LayersNotComparable
 from build.evaluation.teacher_forcing import path_of
 from build.families.reference import AUTO, feeds_of
 from build.prepared import Pair
-from build.proof.golden import Golden
+from build.proof.golden import GoldenRow
 from build.sources.gguf.source import folder_of
 from build.sources.source import GgufSource, GraphSource, Source, TransformersSource
 from contracts.tasks import Task
@@ -19,7 +19,7 @@ from functions.inference.generation import plain_tokenizer, truncate_prompt
 from functions.inference.session import open_session
 
 Feed = Mapping[str, Any]
-Rows = Sequence[Golden]
+Rows = Sequence[GoldenRow]
 
 
 def feeds_for(
@@ -43,7 +43,7 @@ def feeds_for(
 def _prompts(tokenizer: Any, facts: Mapping[str, Any], golden: Rows, graph: Any) -> Iterator[Feed]:
     """The prompt and what follows it, read at once with an empty cache."""
     for row in golden:
-        along = list(path_of(row.original) or ())
+        along = list(path_of(row.reference) or ())
         encoding = tokenizer.encode(str(row.request.inputs[0]))
         ids, _ = truncate_prompt(encoding, facts["context"] - len(along), facts["start_token_id"])
         yield {**_read([*ids, *along]), **_empty(graph, ())}
@@ -71,7 +71,7 @@ def _pairs(
         asked = {name: _read(ids)[name] for name in ("input_ids", "attention_mask")}
         fixed = dict(zip(keys, session.run(None, asked), strict=True))
         own = _empty(graph, fixed)
-        along = [start, *(path_of(row.original) or ())]
+        along = [start, *(path_of(row.reference) or ())]
         yield {
             **_read(along),
             **own,

@@ -19,7 +19,7 @@ import onnx
 from build.graph.edit import Floats, with_observed_outputs
 from build.inspection.feeds import feeds_for
 from build.prepared import Pair
-from build.proof.golden import Golden
+from build.proof.golden import GoldenRow
 from build.sources.source import Source
 
 # What a layer is: the operators whose outputs are floats and are what a reader of a model thinks of as one step.
@@ -85,7 +85,7 @@ class Compared:
     reference: Mapping[str, str] = field(default_factory=dict)
 
 
-def compare(pairs: Sequence[Pair], source: Source, golden: Sequence[Golden]) -> Compared:
+def compare(pairs: Sequence[Pair], source: Source, golden: Sequence[GoldenRow]) -> Compared:
     """Run both on the golden rows; raises NotFed for a task whose graphs it does not know how to feed."""
     found: list[Layer] = []
     unmatched, reference = 0, {}

@@ -1,1 +1,1 @@
-"""Make candidates, run and time them, decide which one ships."""
+"""The proof: candidates run, timed, checked on other processors, and the choice of the one that ships."""

@@ -1,4 +1,4 @@
-"""One candidate: made by its recipe, sealed, loaded and asked by the code that will serve it."""
+"""The artefact of a candidate: sealed, loaded and run by the code that will serve it."""
 
 import hashlib
 import os
@@ -22,9 +22,9 @@ from functions.inference.engine import Engine
 
 
 def seal(
-    folder: Path, step: Step, recipe: Recipe, parts: Path, original: Sequence[Outputs]
+    folder: Path, step: Step, recipe: Recipe, parts: Path, reference: Sequence[Outputs]
 ) -> Manifest:
-    """Make a folder of the parts of an artefact, and write its manifest over all of it: it can be asked then."""
+    """Copy the parts of an artefact to a new folder and seal it with a manifest, so that it can be loaded."""
     shutil.copytree(parts, folder)
     source = step.source
     manifest = Manifest(
@@ -35,7 +35,7 @@ def seal(
         recipe=recipe.name,
         max_tokens=source.max_tokens,
         labels=source.labels,
-        dimensions=max(len(outputs[0].get("embedding", ())) for outputs in original),
+        dimensions=max(len(outputs[0].get("embedding", ())) for outputs in reference),
         batches=recipe.batches and source.batches,
         details=source.details,
         source_digest=source.digest,
@@ -63,40 +63,43 @@ def seal_golden(
     folder: Path,
     manifest: Manifest,
     rows: Sequence[Row],
-    original: Sequence[Outputs],
+    reference: Sequence[Outputs],
     built: Sequence[Outputs],
 ) -> Manifest:
-    """Seal the folder again with its golden rows, which say what it has answered."""
-    write_golden(folder / GOLDEN, rows, original, built)
+    """Seal the folder again with its golden rows."""
+    write_golden(folder / GOLDEN, rows, reference, built)
     return write_manifest(folder, manifest, files=_files(folder))
 
 
 def _files(folder: Path) -> tuple[SealedFile, ...]:
-    """All that an artefact's folder holds, but for the manifest itself."""
+    """Return every file of an artefact's folder except the manifest itself."""
     paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
     return sealed_files(folder, [str(path) for path in paths if str(path) != MANIFEST])
 
 
 def write_manifest(folder: Path, manifest: Manifest, **changes: Any) -> Manifest:
-    """Seal the folder again under the manifest with those changes."""
+    """Seal the folder with a changed manifest."""
     sealed = replace(manifest, **changes).sealed()
     (folder / MANIFEST).write_text(sealed.to_json(), "utf-8")
     return sealed
 
 
 def digest_of_parts(manifest: Manifest) -> str:
-    """What the files that answer come to: the same for two recipes that make the same of a model."""
+    """Return the digest of the files that decide the outputs: equal for two recipes with the same result."""
     parts = [file.sha256 for file in manifest.files if file.path != GOLDEN]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
 
 def run_on_rows(
-    folder: Path, rows: Sequence[Row], original: Sequence[Outputs], notify: Notify = silent
+    folder: Path, rows: Sequence[Row], reference: Sequence[Outputs], notify: Notify = silent
 ) -> list[Outputs]:
-    """The artefact's outputs, row by row; as many rows at once as there are processors, each on one thread."""
+    """Return the artefact's outputs, row by row; as many rows run at once as there are processors, each on one thread.
+
+    A generator is run along the tokens of the reference (teacher forcing).
+    """
     engine = Engine.load(folder, max_inputs=max(len(row.request.inputs) for row in rows))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        found = pool.map(
-            lambda row, theirs: answer(engine, row.request, path_of(theirs)), rows, original
+        outputs = pool.map(
+            lambda row, expected: answer(engine, row.request, path_of(expected)), rows, reference
         )
-        return [next(found) for _ in counted(rows, notify)]
+        return [next(outputs) for _ in counted(rows, notify)]

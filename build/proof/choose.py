@@ -1,4 +1,4 @@
-"""Which of the candidates ships: the cheapest that passes the gate, by the objective."""
+"""The choice among candidates: ranked by the objective, of those that pass the gate."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,57 +10,58 @@ from build.proof.timing import UNTIMED, Timing
 from build.recipes.recipe import Recipe
 from contracts.manifest import Manifest
 
-# Two candidates whose latencies are nearer than this are equally fast: runs on one machine differ by as much.
-EQUAL = 1.05
+# Latencies within this ratio count as equal: two runs of one candidate on one machine differ by as much.
+EQUAL_LATENCY = 1.05
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A sealed folder made by a recipe: how near it comes to the original, and what it costs.
+    """A sealed folder made by a recipe: its figures against the reference, and its cost.
 
-    `outputs` are its answers to the rows, `expected_ms` is the latency of a row like those of the user.
+    `problems` are the gate's, none if it passes. `outputs` are those on the rows, `expected_ms` is the mean latency of
+    the user's rows.
     """
 
     folder: Path
     recipe: Recipe
     manifest: Manifest
     figures: Figures
-    failures: tuple[str, ...]
+    problems: tuple[str, ...]
     outputs: tuple[Outputs, ...] = ()
     timing: Timing = UNTIMED
     expected_ms: float = 0.0
 
     @property
     def loss(self) -> float:
-        """What is lost against the original: 0 is nothing."""
+        """Return 1 minus its nearness to the reference: 0 is no loss."""
         return 1 - self.figures.nearness
 
 
 def expected_ms(timing: Timing, shares: Mapping[int, float]) -> float:
-    """The mean latency over the user's rows; `shares` of them are nearest to each of the lengths measured."""
+    """Return the rows' mean latency in milliseconds; `shares` of them are nearest to each length measured."""
     return round(sum(timing.ms[tokens] * share for tokens, share in shares.items()), 4)
 
 
-def shares(lengths: Sequence[int], measured: Sequence[int]) -> dict[int, float]:
-    """What share of rows of those lengths, in tokens, is nearest to each length measured."""
+def length_shares(lengths: Sequence[int], measured: Sequence[int]) -> dict[int, float]:
+    """Return the share of rows nearest to each length measured; both are in tokens."""
     nearest = [min(measured, key=lambda tokens: abs(tokens - length)) for length in lengths]
     return {tokens: nearest.count(tokens) / len(nearest) for tokens in measured}
 
 
-def order(candidates: Sequence[Candidate], objective: str) -> list[Candidate]:
-    """Those that pass the gate, the best first. `objective` is latency, size or accuracy.
+def ranked(candidates: Sequence[Candidate], objective: str) -> list[Candidate]:
+    """Return the candidates that pass the gate, best first. `objective` is latency, size or accuracy.
 
-    For latency, of those as fast as the fastest the one nearest to the original comes first, so that noise decides
-    nothing that matters.
+    For latency, the one nearest to the reference comes first among those as fast as the fastest, so that noise in the
+    times does not decide.
     """
-    left = [candidate for candidate in candidates if not candidate.failures]
+    left = [candidate for candidate in candidates if not candidate.problems]
     if objective == "size":
         return sorted(left, key=lambda c: (c.manifest.size, c.loss))
     if objective == "accuracy":
         return sorted(left, key=lambda c: (c.loss, c.expected_ms))
     ordered = []
     while left:
-        limit = min(c.expected_ms for c in left) * EQUAL
+        limit = min(c.expected_ms for c in left) * EQUAL_LATENCY
         best = min((c for c in left if c.expected_ms <= limit), key=lambda c: c.loss)
         left.remove(best)
         ordered.append(best)
@@ -68,10 +69,11 @@ def order(candidates: Sequence[Candidate], objective: str) -> list[Candidate]:
 
 
 def pareto(candidates: Sequence[Candidate]) -> list[bool]:
-    """For each candidate, whether none is at least as good in latency, size and loss, and better in one of them."""
+    """Return for each candidate whether it is Pareto-optimal in latency, size and loss: no other dominates it."""
     costs = [(c.expected_ms, c.manifest.size, c.loss) for c in candidates]
     return [not any(_dominates(other, own) for other in costs) for own in costs]
 
 
 def _dominates(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    """Return whether one is at least as good as the other in every cost, and better in one."""
     return one != other and all(a <= b for a, b in zip(one, other, strict=True))

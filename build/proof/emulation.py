@@ -1,7 +1,7 @@
-"""Asking an artefact on another processor: which rows, how much of each, and how far it has come.
+"""An artefact run on an emulated processor: on which rows, and on how many tokens of each.
 
-An emulated core gets through a hundredth of what a real one does, so models that write are asked fewer rows, and
-led along fewer tokens. How many depends on the artefact and the rows alone: it is sealed with what was seen.
+An emulated core is about a hundred times slower than a real one, so generators are run on fewer rows, and along fewer
+tokens. How many depends on the artefact and the rows alone, since it is sealed with the result.
 """
 
 import os
@@ -19,23 +19,24 @@ from build.proof.worker_client import Worker
 from build.workspace.progress import Notify, silent
 from contracts.prediction import PredictRequest
 
-# Of fewer rows than some 180, a share of 0.97 could not be told from the gate's 0.98; what only informs needs less.
-MOST, MOST_INFORMED, FEWEST, FEWEST_WRITTEN = 200, 60, 50, 8
-# Bytes of weights times tokens read: a core of an EPYC of 2024 emulates 1.0e9 to 1.7e9 of them in a second, so this is
-# about a minute on two.
-BUDGET = 1e11
-# Tokens that a model that writes is led along, at most. One read alone takes as long as four that are read together
-# (SmolLM2-135M there: 0.3e9). So many characters make about one token.
-STEPS, ALONE, CHARACTERS = 32, 4, 4
-# Rows that make a second process worth its start, which takes an emulator some five seconds.
+# On fewer than about 180 rows, an agreement of 0.97 cannot be distinguished from the gate's 0.98. A processor that only
+# informs needs fewer.
+MAX_ROWS, MAX_ROWS_INFORMING, MIN_ROWS, MIN_ROWS_GENERATED = 200, 60, 50, 8
+# Bytes of weights times tokens read: an emulated core of an EPYC of 2024 does 1.0e9 to 1.7e9 a second, so this takes
+# about a minute on two cores.
+MAX_BYTE_TOKENS = 1e11
+# The most tokens that a generator is run along. One token read alone takes as long as four that are read together
+# (SmolLM2-135M: 0.3e9 byte-tokens a second). A token has about so many characters.
+MAX_FORCED_TOKENS, SINGLE_TOKEN_COST, CHARACTERS_PER_TOKEN = 32, 4, 4
+# Fewer rows are not worth another process, whose start takes about five seconds under an emulator.
 MIN_ROWS_PER_PROCESS = 4
 
 T = TypeVar("T")
-Asked = tuple[PredictRequest, Sequence[int] | None]
+ForcedRequest = tuple[PredictRequest, Sequence[int] | None]
 
 
 def sample(items: Sequence[T], size: int) -> list[T]:
-    """An even sample of as many; all where there are no more."""
+    """Return an even sample of that size; all items if there are no more."""
     size = min(size, len(items))
     return [items[i * len(items) // size] for i in range(size)]
 
@@ -43,52 +44,63 @@ def sample(items: Sequence[T], size: int) -> list[T]:
 def sample_size(
     processor: Processor, size: int, rows: Sequence[Row], outputs: Sequence[Outputs]
 ) -> int:
-    """How many rows an artefact of that many bytes is asked."""
-    led = [path_of(truncated(output)) for output in outputs]
+    """Return the number of rows to run an artefact of `size` bytes on."""
+    forced = [path_of(truncated(output)) for output in outputs]
     tokens = [
-        sum(len(str(text)) for text in row.request.inputs) / CHARACTERS + ALONE * len(path or ())
-        for row, path in zip(rows, led, strict=True)
+        sum(len(str(text)) for text in row.request.inputs) / CHARACTERS_PER_TOKEN
+        + SINGLE_TOKEN_COST * len(path or ())
+        for row, path in zip(rows, forced, strict=True)
     ]
-    fewest = FEWEST_WRITTEN if any(path is not None for path in led) else FEWEST
+    minimum = MIN_ROWS_GENERATED if any(path is not None for path in forced) else MIN_ROWS
     each = max(size * sum(tokens) / len(tokens), 1.0)
-    return min(max(int(BUDGET / each), fewest), MOST if processor.decides else MOST_INFORMED)
+    return min(
+        max(int(MAX_BYTE_TOKENS / each), minimum),
+        MAX_ROWS if processor.decides else MAX_ROWS_INFORMING,
+    )
 
 
 def truncated(outputs: Outputs) -> Outputs:
-    """What a model was led along, cut to its first steps: what comes later changes nothing of them."""
+    """Return a generator's outputs truncated to the first tokens, which do not depend on later ones."""
     if path_of(outputs) is None:
         return outputs
-    return [{**outputs[0], **{key: list(outputs[0][key])[:STEPS] for key in TEACHER_FORCED}}]
+    return [
+        {**outputs[0], **{key: list(outputs[0][key])[:MAX_FORCED_TOKENS] for key in TEACHER_FORCED}}
+    ]
 
 
 def run_under(
     processor: Processor,
     folder: Path,
     rows: Sequence[Row],
-    answered: Sequence[Outputs],
+    outputs_here: Sequence[Outputs],
     notify: Notify = silent,
 ) -> list[Outputs]:
-    """The artefact's outputs there, row by row; raises BuildError where its process ends.
+    """Return the artefact's outputs on the processor, row by row; raise BuildError if its process ends.
 
-    `answered` is what it has answered here, whose tokens a model that writes is led along.
+    `outputs_here` are those on this machine; a generator is run along their tokens.
     """
     workers = min(os.cpu_count() or 1, -(-len(rows) // MIN_ROWS_PER_PROCESS))
-    asked = [(row.request, path_of(outputs)) for row, outputs in zip(rows, answered, strict=True)]
-    parts = [asked[i::workers] for i in range(workers)]
+    requests = [
+        (row.request, path_of(outputs)) for row, outputs in zip(rows, outputs_here, strict=True)
+    ]
+    parts = [requests[i::workers] for i in range(workers)]
     done = count(1)
 
-    def step() -> None:
+    def notify_row() -> None:
         notify(f"{next(done)} of {len(rows)} rows under {processor.how}")
 
     with ThreadPoolExecutor(workers) as pool:
-        found = list(pool.map(lambda part: _run(processor, folder, part, step), parts))
-    return [found[i % workers][i // workers] for i in range(len(rows))]
+        outputs = list(pool.map(lambda part: _run(processor, folder, part, notify_row), parts))
+    return [outputs[i % workers][i // workers] for i in range(len(rows))]
 
 
 def _run(
-    processor: Processor, folder: Path, asked: Sequence[Asked], step: Callable[[], None]
+    processor: Processor,
+    folder: Path,
+    requests: Sequence[ForcedRequest],
+    notify_row: Callable[[], None],
 ) -> list[Outputs]:
-    answers: list[Any] = []
+    outputs: list[Any] = []
     worker = Worker(
         folder,
         under=processor.under,
@@ -96,8 +108,8 @@ def _run(
         environment=processor.environment,
     )
     with worker:
-        worker.ready()
-        for request, along in asked:
-            answers.append(worker.ask(request, answer=True, along=along)["outputs"])
-            step()
-    return answers
+        worker.wait_until_loaded()
+        for request, forced in requests:
+            outputs.append(worker.run(request, with_outputs=True, forced=forced)["outputs"])
+            notify_row()
+    return outputs

@@ -1,4 +1,4 @@
-"""What a build measured: kept beside the artefact, not sealed into it, because it differs from run to run."""
+"""The evidence of a build: its measurements, which differ between runs and so are not sealed with the artefact."""
 
 import platform
 import resource
@@ -11,7 +11,7 @@ from build.evaluation.bootstrap import SEED
 from build.evaluation.gate import figures_of
 from build.evaluation.metrics import Outputs
 from build.export.fuse import fused_operators
-from build.proof.changed_answers import flips, per_class
+from build.proof.changed_answers import changed_rows, per_class
 from build.proof.choose import Candidate, pareto
 from build.sources.source import GgufSource
 from build.step import Step
@@ -20,7 +20,7 @@ from build.step import Step
 def provenance(
     step: Step, chosen: Candidate, processors: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Where an artefact comes from and what was proven of it: the same from the same inputs on the same processor."""
+    """Return the origin and the proof of an artefact: sealed, so equal for equal inputs on the same processor."""
     source = step.source
     return {
         "kind": source.kind,
@@ -30,7 +30,7 @@ def provenance(
         "rows_digest": step.rows_digest,
         "gate": figures_of(chosen.figures),
         "objective": step.objective,
-        "machine": processor(),
+        "machine": processor_name(),
         "processors": list(processors),
         "seeds": {"bootstrap": SEED},
     }
@@ -40,16 +40,16 @@ def evidence(
     step: Step,
     chosen: Candidate,
     candidates: Sequence[Candidate],
-    original: Sequence[Outputs],
+    reference: Sequence[Outputs],
     seconds: Mapping[str, float],
     processors: Sequence[Mapping[str, Any]] = (),
     passed_over: Sequence[Mapping[str, Any]] = (),
     unit: str = "row",
 ) -> dict[str, Any]:
-    """The figures of one artefact and of all that were measured beside it, with the machine and the day.
+    """Return the figures of one artefact and of all candidates beside it, with the machine and the date.
 
-    `passed_over` are recipes that came before what ships, and why another processor ruled them out; `unit` is what its
-    times are the times of.
+    `passed_over` are recipes ranked before the one that ships, with the problem on another processor that ruled each
+    out; `unit` is the unit of its times, a row or a token.
     """
     manifest = chosen.manifest
     return {
@@ -77,11 +77,11 @@ def evidence(
         ],
         "processors": list(processors),
         "passed_over": list(passed_over),
-        "per_class": per_class(step, original, chosen.outputs),
-        "flips": flips(step, original, chosen.outputs),
+        "per_class": per_class(step, reference, chosen.outputs),
+        "flips": changed_rows(step, reference, chosen.outputs),
         "seconds": dict(seconds),
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
-        "machine": processor(),
+        "machine": processor_name(),
         "date": datetime.now(UTC).date().isoformat(),
         "toolchain": dict(manifest.toolchain),
     }
@@ -96,7 +96,7 @@ def _candidate(candidate: Candidate, best: bool, chosen: Candidate) -> dict[str,
         "recipe": candidate.recipe.name,
         "precision": candidate.manifest.precision,
         **figures_of(candidate.figures),
-        "failures": list(candidate.failures),
+        "failures": list(candidate.problems),
         "bytes": candidate.manifest.size,
         "expected_ms": candidate.expected_ms,
         "ms": {str(tokens): ms for tokens, ms in candidate.timing.ms.items()},
@@ -107,8 +107,8 @@ def _candidate(candidate: Candidate, best: bool, chosen: Candidate) -> dict[str,
     }
 
 
-def processor() -> str:
-    """The processor's name, where the system tells it."""
+def processor_name() -> str:
+    """Return the processor's name from Linux, elsewhere its architecture."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

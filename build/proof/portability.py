@@ -1,4 +1,4 @@
-"""Whether a candidate holds on other processors: asked there, and compared with what it answered here."""
+"""The portability check: a candidate run on other processors, and compared with its outputs on this machine."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,15 +19,15 @@ NOT_CHECKED = "not checked"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
-    """The first candidate that holds wherever it may be deployed, and what was seen of it on each processor.
+class PortabilityResult:
+    """The first candidate that is portable, and its results on each processor.
 
-    `wrong` is what was the matter with those that came before it, by their folders: the build falls back past them.
+    `problems` are those of the candidates ranked before it, by their folders: the build falls back past them.
     """
 
     chosen: Candidate | None = None
-    seen: tuple[dict[str, Any], ...] = ()
-    wrong: Mapping[Path, str] = field(default_factory=dict)
+    processors: tuple[dict[str, Any], ...] = ()
+    problems: Mapping[Path, str] = field(default_factory=dict)
 
 
 def first_portable(
@@ -36,74 +36,76 @@ def first_portable(
     cache: Cache,
     processors: Sequence[Processor],
     notify: Notify = silent,
-) -> Found:
-    wrong: dict[Path, str] = {}
+) -> PortabilityResult:
+    """Check the candidates in order, up to the first that is portable; none is chosen if none is."""
+    problems: dict[Path, str] = {}
     for candidate in ordered:
-        failure, seen = check(step, candidate, cache, processors, notify)
-        if not failure:
-            return Found(chosen=candidate, seen=tuple(seen), wrong=wrong)
-        wrong[candidate.folder] = failure
-    return Found(wrong=wrong)
+        problem, results = check_portability(step, candidate, cache, processors, notify)
+        if not problem:
+            return PortabilityResult(chosen=candidate, processors=tuple(results), problems=problems)
+        problems[candidate.folder] = problem
+    return PortabilityResult(problems=problems)
 
 
-def check(
+def check_portability(
     step: Step,
     candidate: Candidate,
     cache: Cache,
     processors: Sequence[Processor],
     notify: Notify = silent,
 ) -> tuple[str, list[dict[str, Any]]]:
-    """What is wrong with the candidate on a processor that decides, and what was seen on each.
+    """Return the problem on the first processor that rejects the candidate, and the result on each one checked.
 
-    Full precision is not asked: it has no sums that could saturate. After the first failure no other is asked.
+    A candidate in full precision is not checked: it has no integer sums that could saturate. After the first problem no
+    other processor is checked, since emulation takes minutes.
     """
-    here = _entry(native(), "this machine", len(step.rows), 1.0, "measured here")
-    seen = [here]
+    results = [_result(native(), "this machine", len(step.rows), 1.0, "measured here")]
     if candidate.recipe.precision == "fp32":
-        return "", seen
+        return "", results
     for processor in processors:
-        entry = _see(step, candidate, cache, processor, notify)
-        seen.append(entry)
-        failure = _failure(step, candidate.recipe, processor, entry["verdict"])
-        if failure:
-            return failure, seen
-    return "", seen
+        result = _run_on(processor, step, candidate, cache, notify)
+        results.append(result)
+        problem = _problem(step, candidate.recipe, processor, result["verdict"])
+        if problem:
+            return problem, results
+    return "", results
 
 
-def _failure(step: Step, recipe: Recipe, processor: Processor, verdict: str) -> str:
-    """Why what was seen there keeps the candidate from being shipped; empty where it does not."""
+def _problem(step: Step, recipe: Recipe, processor: Processor, verdict: str) -> str:
+    """Return why the verdict keeps the candidate from being shipped; empty if it does not."""
     if not processor.decides or verdict == "holds":
         return ""
     if verdict != NOT_CHECKED:
         return f"on {processor.name}: {verdict}"
+    # Of a model that came quantized there is no safer candidate, so the user may ship it unchecked.
     if not recipe.may_saturate or (recipe == GIVEN and not step.portable):
         return ""
-    return f"not checked on {processor.name}, where its sums may saturate: {processor.lacking}"
+    return f"not checked on {processor.name}, where its sums may saturate: {processor.unavailable}"
 
 
-def _see(
-    step: Step, candidate: Candidate, cache: Cache, processor: Processor, notify: Notify
+def _run_on(
+    processor: Processor, step: Step, candidate: Candidate, cache: Cache, notify: Notify
 ) -> dict[str, Any]:
-    if processor.lacking:
-        return _entry(processor.name, f"not asked: {processor.lacking}", 0, 0.0, NOT_CHECKED)
+    if processor.unavailable:
+        return _result(processor.name, f"not asked: {processor.unavailable}", 0, 0.0, NOT_CHECKED)
     size = sample_size(processor, candidate.manifest.size, step.rows, candidate.outputs)
     rows = sample(step.rows, size)
     here = [truncated(outputs) for outputs in sample(candidate.outputs, size)]
     notify(f"{candidate.recipe.name} under {processor.how}")
     there = cache.value(
         lambda: run_under(processor, candidate.folder, rows, here, notify),
-        "elsewhere",
+        "emulated",
         parts=digest_of_parts(candidate.manifest),
         how=processor.how,
-        asked=len(rows),
+        sample=len(rows),
         rows=step.rows_digest,
         toolchain=dict(candidate.manifest.toolchain),
     )
     figures = measure(step.task, there, here, rows)
     same, least = figures.nearness, figures.least(step.gate)
     verdict = "holds" if same >= least else f"{figures.what} {same:.4f}, below {least:g}"
-    return _entry(processor.name, processor.how, len(rows), round(same, 6), verdict)
+    return _result(processor.name, processor.how, len(rows), round(same, 6), verdict)
 
 
-def _entry(name: str, how: str, rows: int, same: float, verdict: str) -> dict[str, Any]:
+def _result(name: str, how: str, rows: int, same: float, verdict: str) -> dict[str, Any]:
     return {"name": name, "how": how, "rows": rows, "same": same, "verdict": verdict}

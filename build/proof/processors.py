@@ -1,4 +1,4 @@
-"""The processors that an artefact may meet, and how it is asked on those that are not this one.
+"""The processors that an artefact may be deployed to, and the emulators that run it on those other than this one.
 
 Lambda promises neither AVX-512 nor VNNI. Without VNNI, ONNX Runtime multiplies 8-bit numbers by an instruction whose
 16-bit sums saturate, so a quantized model may answer otherwise there. It picks its kernels by CPUID, which an emulator
@@ -20,7 +20,7 @@ from pathlib import Path
 from build.proof.worker_client import ROOT
 
 INSTALL = "apt-get install qemu-user"
-# What `make processors` makes: an arm64 system small enough for the worker, and a note of what is in it.
+# `make processors` makes an arm64 system just large enough for the worker, and a note of the versions in it.
 ARM64, NOTE = ROOT / ".turnout/processors/arm64", "processor.json"
 PACKAGES = ("numpy", "onnxruntime", "tokenizers")
 GRAVITON2 = "neoverse-n1"
@@ -28,10 +28,10 @@ GRAVITON2 = "neoverse-n1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Processor:
-    """One that an artefact can be asked on: its name, how that is done, and what runs which Python for it.
+    """A processor that an artefact can be run on: its name, the emulator, and the Python that runs under it.
 
-    `decides` says whether what does not hold there may not ship: so it is where a tier can be deployed. `lacking` is
-    why it cannot be asked on this machine, with what would change that; empty where it can.
+    With `decides`, a candidate that differs there is rejected: tiers can be deployed to it. `unavailable` is why it
+    cannot be emulated on this machine, with the next step; empty if it can.
     """
 
     name: str
@@ -40,11 +40,14 @@ class Processor:
     python: str = sys.executable
     environment: Mapping[str, str] = field(default_factory=dict)
     decides: bool = True
-    lacking: str = ""
+    unavailable: str = ""
 
 
-def known(system: Path = ARM64) -> tuple[Processor, ...]:
-    """All that an artefact may meet besides this machine's own, those that decide first."""
+def target_processors(system: Path = ARM64) -> tuple[Processor, ...]:
+    """Return the processors that an artefact may be deployed to, those that decide first.
+
+    This machine's own is left out if it cannot be emulated: all rows have been run on it.
+    """
     found = [
         _avx2(),
         _avx512(", without VNNI", "saturate where those of AVX2 do"),  # Skylake and its like
@@ -52,34 +55,34 @@ def known(system: Path = ARM64) -> tuple[Processor, ...]:
     ]
     if platform.machine() != "aarch64":
         found.append(_graviton(system))
-    return tuple(one for one in found if not (one.lacking and one.name == native()))
+    return tuple(one for one in found if not (one.unavailable and one.name == native()))
 
 
-def unasked(processors: tuple[Processor, ...], why: str) -> tuple[Processor, ...]:
-    """The same, none of which is to be asked."""
-    return tuple(replace(processor, lacking=why) for processor in processors)
+def all_unavailable(processors: tuple[Processor, ...], why: str) -> tuple[Processor, ...]:
+    """Return the same processors, all unavailable for that reason."""
+    return tuple(replace(processor, unavailable=why) for processor in processors)
 
 
 def _avx2() -> Processor:
     path, version = _emulator("qemu-x86_64")
-    lacking = "" if path else INSTALL
+    unavailable = "" if path else INSTALL
     if platform.machine() != "x86_64":
-        lacking = "an x86-64 machine is needed"
+        unavailable = "an x86-64 machine is needed"
     return Processor(
         name="x86-64 with AVX2, without VNNI and AVX-512",
         how=f"qemu-x86_64 {version} -cpu Haswell",
         under=(path, "-cpu", "Haswell"),
-        lacking=lacking,
+        unavailable=unavailable,
     )
 
 
 def _avx512(which: str, sums: str) -> Processor:
-    """With AVX-512, which QEMU does not translate; `sums` is what is known of the 8-bit ones there."""
+    """Return a processor with AVX-512, which QEMU does not emulate; `sums` says how its 8-bit sums behave."""
     return Processor(
         name=f"x86-64 with AVX-512{which}",
         how="not emulated",
         decides=False,
-        lacking=f"no emulator has AVX-512; its 8-bit sums {sums}",
+        unavailable=f"no emulator has AVX-512; its 8-bit sums {sums}",
     )
 
 
@@ -93,11 +96,12 @@ def _graviton(system: Path) -> Processor:
         python=str(system / "root" / note.get("python", "usr/bin/python3")),
         environment={"PYTHONPATH": str(system / "packages"), "PYTHONNOUSERSITE": "1"},
         decides=False,
-        lacking=_lacking(path, note),
+        unavailable=_arm64_problem(path, note),
     )
 
 
-def _lacking(path: str, note: Mapping[str, str]) -> str:
+def _arm64_problem(path: str, note: Mapping[str, str]) -> str:
+    """Return the command that would make the arm64 system usable; empty if it is."""
     if not path:
         return f"{INSTALL}, then `make processors`"
     if not note:
@@ -107,35 +111,38 @@ def _lacking(path: str, note: Mapping[str, str]) -> str:
 
 
 def versions() -> dict[str, str]:
-    """What the worker needs in any Python, in the versions that this one has."""
+    """Return the packages that the worker needs in any Python, in the versions that this one has."""
     return {name: importlib.metadata.version(name) for name in PACKAGES}
 
 
 def _note(system: Path) -> dict[str, str]:
     path = system / NOTE
-    found: dict[str, str] = json.loads(path.read_text("utf-8")) if path.exists() else {}
-    return found
+    note: dict[str, str] = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    return note
 
 
 def _emulator(name: str) -> tuple[str, str]:
-    """Its path and version; an empty path where it is not installed."""
+    """Return the emulator's path and version; an empty path if it is not installed."""
     path = shutil.which(name)
     if path is None:
         return "", "unknown"
-    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=False).stdout
-    return path, said.split("version", 1)[-1].split()[0] if "version" in said else "unknown"
+    printed = subprocess.run(
+        [path, "--version"], capture_output=True, text=True, check=False
+    ).stdout
+    return path, printed.split("version", 1)[-1].split()[0] if "version" in printed else "unknown"
 
 
 def native() -> str:
-    """The widest instructions for 8-bit products that this machine has, as Linux tells them."""
+    """Return the machine's architecture and its widest instructions for 8-bit products, by their flags in Linux."""
     cpuinfo = Path("/proc/cpuinfo")
     flags = set(cpuinfo.read_text("utf-8").split()) if cpuinfo.exists() else set()
-    known = (
+    # From the widest to the narrowest: the first flag that is set decides.
+    instructions = (
         ("avx512_vnni", "AVX-512 VNNI"),
         ("avx_vnni", "AVX VNNI"),
         ("avx512bw", "AVX-512, without VNNI"),
         ("avx2", "AVX2, without VNNI and AVX-512"),
         ("asimddp", "NEON dot products"),
     )
-    found = next((name for flag, name in known if flag in flags), "instructions not known")
-    return f"{platform.machine().replace('_', '-')} with {found}"
+    widest = next((name for flag, name in instructions if flag in flags), "instructions not known")
+    return f"{platform.machine().replace('_', '-')} with {widest}"

@@ -1,4 +1,4 @@
-"""An artefact asked its golden rows again, and whether it still answers as it did when it was built."""
+"""The replay of golden rows: an artefact run on them again, and compared with its outputs when it was built."""
 
 import math
 from collections.abc import Sequence
@@ -10,25 +10,25 @@ from build.evaluation.gate import figures_of, measure, metric_of
 from build.evaluation.metrics import METRICS, WRITES, Outputs
 from build.evaluation.rows import Row
 from build.proof.candidate import run_on_rows
-from build.proof.evidence import processor
-from build.proof.golden import Golden, read_golden, rounded
+from build.proof.evidence import processor_name
+from build.proof.golden import GoldenRow, read_golden, rounded
 from contracts.errors import ServingError
 from contracts.manifest import BrokenArtefact, verify
 from contracts.specs import Gate
 from contracts.tasks import Task
 
-# How far apart two floats may be and still be the same answer, where they were computed by the same instructions.
-APART = 1e-3
+# Two floats within this difference are the same answer, if they were computed by the same instructions.
+MAX_DIFFERENCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replay:
-    """What came of one artefact; `broken` says what is wrong with it where it could not even be asked.
+    """The result for one artefact; `broken` is the problem if it could not be run at all.
 
-    `same` of `rows` are answered as when it was built, the farthest float `apart` from what it was; `differing` are the
-    others. On another processor, or with another ONNX Runtime, rounding moves floats of a quantized model farther than
-    here: there, an answer is the same by the metric, a vector by the cosine that the gate asks for by default. `now`
-    and `then` are how near it is, and was, to the original, as the gate measures that.
+    `same` of `rows` are answered as when it was built, `apart` is the largest difference of a float, and `differing`
+    are the other rows. On another processor, or with another ONNX Runtime, rounding changes floats of a quantized model
+    more than on the same: there, answers are compared by the metric, and vectors by the gate's default cosine. `now`
+    and `then` are the gate's figures against the reference, today and when it was built.
     """
 
     name: str
@@ -51,59 +51,59 @@ class Replay:
 
     @property
     def elsewhere(self) -> bool:
-        """Whether it was built with other instructions than it was asked with."""
+        """Return whether it was built on another processor, or with another ONNX Runtime, than it ran on."""
         return (self.built_on, self.built_with) != (self.ran_on, self.ran_with)
 
 
 def replay(name: str, folder: Path) -> Replay:
-    """Check every sealed byte, ask the golden rows by the code that is served, and compare."""
+    """Check every sealed byte, run the golden rows by the code that serves, and compare."""
     import onnxruntime as ort
 
     try:
         manifest = verify(folder)
         golden = read_golden(folder)
         rows = [Row(request=row.request) for row in golden]
-        original = [row.original for row in golden]
-        found = [rounded(outputs) for outputs in run_on_rows(folder, rows, original)]
+        reference = [row.reference for row in golden]
+        outputs = [rounded(row) for row in run_on_rows(folder, rows, reference)]
     except (BrokenArtefact, ServingError) as error:
         return Replay(name=name, broken=str(error))
-    except Exception as error:  # ONNX Runtime's kinds of error have no base of their own
+    except Exception as error:  # ONNX Runtime's errors have no base class of their own
         return Replay(name=name, broken=unloadable_reason(folder, error))
     where = Replay(
         name=name,
         version=manifest.version,
         rows=len(golden),
-        built_on=str(manifest.provenance.get("machine", processor())),
+        built_on=str(manifest.provenance.get("machine", processor_name())),
         built_with=manifest.toolchain.get("onnxruntime", ""),
-        ran_on=processor(),
+        ran_on=processor_name(),
         ran_with=ort.__version__,
     )
     compared = [
-        compare(manifest.task, now, row.built) for now, row in zip(found, golden, strict=True)
+        compare(manifest.task, now, row.built) for now, row in zip(outputs, golden, strict=True)
     ]
     differing = [
         _difference(row, now)
-        for row, now, (same, far) in zip(golden, found, compared, strict=True)
+        for row, now, (same, far) in zip(golden, outputs, compared, strict=True)
         if not (same and _near(manifest.task, now, row, far, where.elsewhere))
     ]
     return replace(
         where,
         same=len(golden) - len(differing),
         apart=max((far for _, far in compared if math.isfinite(far)), default=0.0),
-        now=_nearness(manifest.task, found, original, rows),
-        then=_nearness(manifest.task, [row.built for row in golden], original, rows),
+        now=_figures(manifest.task, outputs, reference, rows),
+        then=_figures(manifest.task, [row.built for row in golden], reference, rows),
         differing=tuple(differing),
     )
 
 
 def unloadable_reason(folder: Path, error: Exception) -> str:
-    said = "".join(str(error).splitlines()[:1])
-    return f"{folder} cannot be asked: {type(error).__name__}: {said}; build the model again"
+    first = "".join(str(error).splitlines()[:1])
+    return f"{folder} cannot be run: {type(error).__name__}: {first}; build the model again"
 
 
-def _near(task: Task, now: Outputs, row: Golden, far: float, elsewhere: bool) -> bool:
-    """Whether the floats of an answer that is otherwise the same are near enough to those it had."""
-    if far <= APART:
+def _near(task: Task, now: Outputs, row: GoldenRow, far: float, elsewhere: bool) -> bool:
+    """Return whether the floats of an otherwise equal answer are near enough to those it had."""
+    if far <= MAX_DIFFERENCE:
         return True
     if task is Task.FEATURE_EXTRACTION and elsewhere:
         cosine = measure(task, [now], [row.built], [Row(request=row.request)])
@@ -112,9 +112,9 @@ def _near(task: Task, now: Outputs, row: Golden, far: float, elsewhere: bool) ->
 
 
 def compare(task: Task, one: Outputs, other: Outputs) -> tuple[bool, float]:
-    """Whether two answers to a row are the same by the task's metric, and how far apart their floats are.
+    """Return whether two answers to a row are the same by the task's metric, and their floats' largest difference.
 
-    Without a metric, all but the floats has to be equal.
+    Without a metric, everything but the floats has to be equal.
     """
     far, equal = max_difference(one, other)
     if task not in METRICS:
@@ -124,35 +124,35 @@ def compare(task: Task, one: Outputs, other: Outputs) -> tuple[bool, float]:
 
 
 def max_difference(one: Any, other: Any) -> tuple[float, bool]:
-    """How far the farthest floats at the same places are apart, and whether all else is equal."""
+    """Return the largest difference of two floats at the same place, and whether all else is equal."""
     if isinstance(one, dict) and isinstance(other, dict):
         if one.keys() != other.keys():
             return math.inf, False
-        return _farthest([(one[key], other[key]) for key in one])
+        return _max_difference_of([(one[key], other[key]) for key in one])
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         if len(one) != len(other):
             return math.inf, False
-        return _farthest(list(zip(one, other, strict=True)))
+        return _max_difference_of(list(zip(one, other, strict=True)))
     if isinstance(one, float) or isinstance(other, float):
         numbers = isinstance(one, float | int) and isinstance(other, float | int)
         return (abs(one - other), True) if numbers else (math.inf, False)
     return 0.0, one == other
 
 
-def _farthest(pairs: Sequence[tuple[Any, Any]]) -> tuple[float, bool]:
-    found = [max_difference(one, other) for one, other in pairs]
-    return max((far for far, _ in found), default=0.0), all(equal for _, equal in found)
+def _max_difference_of(pairs: Sequence[tuple[Any, Any]]) -> tuple[float, bool]:
+    compared = [max_difference(one, other) for one, other in pairs]
+    return max((far for far, _ in compared), default=0.0), all(equal for _, equal in compared)
 
 
-def _nearness(
-    task: Task, answered: Sequence[Outputs], original: Sequence[Outputs], rows: Sequence[Row]
+def _figures(
+    task: Task, outputs: Sequence[Outputs], reference: Sequence[Outputs], rows: Sequence[Row]
 ) -> dict[str, Any] | None:
-    """The gate's figures against the original; None for a task that it has none for."""
+    """Return the gate's figures against the reference; None for a task without any."""
     if task not in (*METRICS, *WRITES, Task.FEATURE_EXTRACTION):
         return None
-    figures = measure(task, answered, original, rows)
+    figures = measure(task, outputs, reference, rows)
     return {"nearness": round(figures.nearness, 6), **figures_of(figures)}
 
 
-def _difference(row: Golden, now: Outputs) -> dict[str, Any]:
+def _difference(row: GoldenRow, now: Outputs) -> dict[str, Any]:
     return {"request": row.request.to_wire(), "built": row.built, "now": now}

@@ -1,7 +1,7 @@
-"""One artefact in a process of its own, which runs it on requests and times it.
+"""The worker: one artefact in a process of its own, which runs it on requests and times it.
 
-`python -m build.proof.worker FOLDER THREADS` loads the artefact, reports that in a line of JSON, and then answers each
-request line with outputs and times. The parent may put an emulator before the interpreter.
+`python -m build.proof.worker FOLDER THREADS` loads the artefact, reports how long that took in a line of JSON, and then
+answers each request line with outputs and times. The parent may put an emulator before the interpreter.
 """
 
 import json
@@ -21,21 +21,21 @@ def main(folder: Path, threads: int) -> None:
     engine = Engine.load(folder, threads=threads, max_inputs=1_000_000)
     send(load_ms=(time.perf_counter() - start) * 1e3)
     for line in sys.stdin:
-        asked = json.loads(line)
+        message = json.loads(line)
         request = PredictRequest(
-            inputs=tuple(asked["inputs"]), parameters=asked.get("parameters", {})
+            inputs=tuple(message["inputs"]), parameters=message.get("parameters", {})
         )
-        took = []
-        for _ in range(asked["repeats"]):
+        durations = []
+        for _ in range(message["repeats"]):
             begin = time.perf_counter()
-            outputs = answer(engine, request, asked.get("along"))
-            took.append((time.perf_counter() - begin) * 1e3)
-        written = sum(output.get("generated_tokens", 0) for output in outputs)
+            outputs = answer(engine, request, message.get("forced"))
+            durations.append((time.perf_counter() - begin) * 1e3)
+        generated = sum(output.get("generated_tokens", 0) for output in outputs)
         send(
-            ms=took,
-            units=written or 1,
+            ms=durations,
+            units=generated or 1,
             peak_mb=_peak_mb(),
-            outputs=outputs if asked["answer"] else (),
+            outputs=outputs if message["with_outputs"] else (),
         )
 
 
@@ -45,7 +45,7 @@ def send(**values: Any) -> None:
 
 
 def _peak_mb() -> float:
-    """The largest resident set so far. `getrusage` would count what the parent had before it started this process."""
+    """Return the largest resident set so far. `getrusage` would count the parent's memory at the fork as well."""
     status = Path("/proc/self/status")
     if not status.exists():
         return 0.0

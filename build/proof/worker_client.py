@@ -1,4 +1,4 @@
-"""Client of `build.proof.worker`: a process that has loaded one artefact and ends with the block that uses it."""
+"""The client of `build.proof.worker`: starts the process, sends it requests, and ends it with the block."""
 
 import json
 import os
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 class Worker:
-    """One artefact in a process of its own; `under` is what runs `python`, such as an emulator."""
+    """One artefact in a process of its own; `under` is a command that runs `python`, such as an emulator."""
 
     def __init__(
         self,
@@ -33,6 +33,7 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # The worker is imported from the checkout, in whatever Python it is.
             cwd=ROOT,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
         )
@@ -44,34 +45,40 @@ class Worker:
         self.process.kill()
         self.process.communicate()
 
-    def ready(self) -> float:
-        """Wait until the artefact is loaded; the milliseconds that took."""
-        return float(self._hear()["load_ms"])
+    def wait_until_loaded(self) -> float:
+        """Wait until the artefact is loaded, and return the milliseconds that it took."""
+        return float(self._receive()["load_ms"])
 
-    def ask(
+    def run(
         self,
         request: PredictRequest,
         *,
         repeats: int = 1,
-        answer: bool = False,
-        along: Sequence[int] | None = None,
+        with_outputs: bool = False,
+        forced: Sequence[int] | None = None,
     ) -> dict[str, Any]:
-        """`ms` of each repetition, the `units` that one of them wrote, `peak_mb` so far, and `outputs`.
+        """Run a request and return `ms` of each repetition, `units` and `peak_mb` so far, and `outputs` if wanted.
 
-        Those are told where `answer` asks for them (see build.answer).
+        Units are the tokens that a repetition generated, 1 for other tasks. With `forced`, a generator is run along
+        those tokens (see `build.evaluation.teacher_forcing`). Raise BuildError if the process has ended.
         """
         assert self.process.stdin
         line = json.dumps(
-            {**request.to_wire(), "repeats": repeats, "answer": answer, "along": along}
+            {
+                **request.to_wire(),
+                "repeats": repeats,
+                "with_outputs": with_outputs,
+                "forced": forced,
+            }
         )
         try:
             self.process.stdin.write(line + "\n")
             self.process.stdin.flush()
         except BrokenPipeError:
-            pass  # it has ended, which is what is heard next
-        return self._hear()
+            pass  # the process has ended, which `_receive` reports with its last words
+        return self._receive()
 
-    def _hear(self) -> dict[str, Any]:
+    def _receive(self) -> dict[str, Any]:
         assert self.process.stdout
         assert self.process.stderr
         line = self.process.stdout.readline()
@@ -79,7 +86,7 @@ class Worker:
             last = self.process.stderr.read().strip().splitlines()[-1:]
             code = self.process.wait()
             raise BuildError(
-                f"{self.folder.name} cannot be asked: its process ended with {code} ({''.join(last)}); build again"
+                f"{self.folder.name} cannot be run: its process ended with {code} ({''.join(last)}); build again"
             )
-        heard: dict[str, Any] = json.loads(line)
-        return heard
+        message: dict[str, Any] = json.loads(line)
+        return message

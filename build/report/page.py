@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from build.proof.choose import EQUAL
+from build.proof.choose import EQUAL_LATENCY
 from build.report import figures
 from build.report.plots import kind, latency_plot, nearness, pareto_plot
-from build.workspace.publish import write_whole
+from build.workspace.publish import write_atomically
 from contracts.specs import Objective
 
 CSS = Path(__file__).with_name("report.css")
@@ -36,7 +36,7 @@ def write_report(place: Path, least: float) -> None:
     """Write a model's page from the evidence of all of its tiers; `least` is the nearness that they had to reach."""
     found = [_read(path) for path in sorted((place / "evidence").glob("*.json"))]
     whole = [document for document in found if "candidates" in document]
-    write_whole(place / "report.html", report(whole, least))
+    write_atomically(place / "report.html", report(whole, least))
 
 
 def _read(path: Path) -> Document:
@@ -86,7 +86,7 @@ def _ties(document: Document) -> str:
     """What decides where times are as good as the same."""
     if document["objective"] != Objective.LATENCY:
         return ""
-    return f"; of those within {EQUAL - 1:.0%} of the fastest, the nearest to the original"
+    return f"; of those within {EQUAL_LATENCY - 1:.0%} of the fastest, the nearest to the original"
 
 
 def _unit(document: Document) -> str:

@@ -1,1 +1,1 @@
-"""Folders, cache, progress and memory of a build."""
+"""The surroundings of a build: its work folder, cache, progress and memory."""

@@ -1,4 +1,4 @@
-"""What a build has made already, so that a second one, or one that was interrupted, need not make it again."""
+"""The cache of a build, by which a second or an interrupted one continues where the last one was."""
 
 import hashlib
 import json
@@ -11,13 +11,14 @@ from typing import Any
 
 from contracts.manifest import file_sha256
 
-FOLDER, NOTE = ".cache", ".sha256"
+FOLDER, DIGEST_SUFFIX = ".cache", ".sha256"
 
 
 class Cache:
-    """Files and folders by the digest of what they were made from. What is not as it was made is made again.
+    """Files and folders by the digest of their inputs; a damaged one is made again.
 
-    Beside each lies a note of its own digest: a machine that loses its power may leave a file without what was in it.
+    The digest of each entry itself lies beside it, since a machine that loses power may leave a file without its
+    contents.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -25,10 +26,10 @@ class Cache:
         self.used: set[str] = set()
 
     def file(self, make: Callable[[Path], object], name: str, **made_from: Any) -> Path:
-        """The file that `make` writes to the path it is given, unless it is there already."""
+        """Return the path of an entry, having called `make` to write it to a given path unless it is there already."""
         path = self._path(name, made_from)
-        note = path.with_name(path.name + NOTE)
-        if not _as_noted(path, note):
+        digest_file = path.with_name(path.name + DIGEST_SUFFIX)
+        if not _is_whole(path, digest_file):
             _remove(path)
             with tempfile.TemporaryDirectory(prefix=".half-", dir=self.folder) as half:
                 made = Path(half) / name
@@ -37,13 +38,14 @@ class Cache:
                 try:
                     os.replace(made, path)
                 except OSError:
-                    if not path.is_dir():  # otherwise another build that makes the same was first
+                    # A folder there is whole: another build of the same was first.
+                    if not path.is_dir():
                         raise
-            note.write_text(digest, "utf-8")
+            digest_file.write_text(digest, "utf-8")
         return path
 
     def value(self, make: Callable[[], Any], name: str, **made_from: Any) -> Any:
-        """The same for a value that JSON can hold."""
+        """Return a value that JSON can hold, having called `make` for it unless it is cached."""
 
         def write(path: Path) -> None:
             path.write_text(json.dumps(make(), ensure_ascii=False), "utf-8")
@@ -54,9 +56,9 @@ class Cache:
         return self._path(name, made_from).exists()
 
     def prune(self) -> None:
-        """Remove what this build did not use, which is what older sources and settings left."""
+        """Remove the entries that this build did not use: older sources and settings left them."""
         for path in self.folder.iterdir():
-            if path.name.removesuffix(NOTE) not in self.used:
+            if path.name.removesuffix(DIGEST_SUFFIX) not in self.used:
                 _remove(path)
 
     def _path(self, name: str, made_from: dict[str, Any]) -> Path:
@@ -67,15 +69,17 @@ class Cache:
         return self.folder / f"{key}-{name}"
 
 
-def _as_noted(path: Path, note: Path) -> bool:
-    return path.exists() and note.is_file() and note.read_text("utf-8") == _digest(path)
+def _is_whole(path: Path, digest_file: Path) -> bool:
+    return (
+        path.exists() and digest_file.is_file() and digest_file.read_text("utf-8") == _digest(path)
+    )
 
 
 def _digest(path: Path) -> str:
-    """Of a file, or of all files of a folder with their places."""
+    """Return the digest of a file, or of all files of a folder and their paths."""
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    seen = [f"{file.relative_to(path)} {file_sha256(file)}" for file in files if file.is_file()]
-    return hashlib.sha256("\n".join(seen).encode()).hexdigest()
+    lines = [f"{file.relative_to(path)} {file_sha256(file)}" for file in files if file.is_file()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _remove(path: Path) -> None:

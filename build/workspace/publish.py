@@ -1,4 +1,4 @@
-"""A work folder that nobody sees, and the one rename that makes an artefact visible."""
+"""The hidden work folder of a build, and the one rename that publishes an artefact."""
 
 import contextlib
 import errno
@@ -12,20 +12,20 @@ from pathlib import Path
 from build.errors import BuildError, NoSpace
 
 PREFIX = ".work-"
-# Bytes of a disk that are as good as none.
-LITTLE = 1 << 20
+# A disk with less free space than this counts as full.
+MIN_FREE_BYTES = 1 << 20
 
 
 @contextlib.contextmanager
 def work_folder(out: Path) -> Iterator[Path]:
-    """A folder beside the artefacts, gone when the block ends, however it ends."""
+    """Yield a folder beside the artefacts, removed when the block ends; raise NoSpace for errors of a full disk."""
     out.mkdir(parents=True, exist_ok=True)
     _sweep(out)
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=out))
     try:
         yield folder
     except Exception as error:
-        if not isinstance(error, BuildError) and full(folder, error):
+        if not isinstance(error, BuildError) and disk_is_full(folder, error):
             raise NoSpace(
                 f"no space is left on the disk of {out.resolve()} or of {tempfile.gettempdir()} ({error}); free some, "
                 "or name other places by `--out` and TMPDIR, and build again"
@@ -35,13 +35,15 @@ def work_folder(out: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def full(folder: Path, error: Exception) -> bool:
-    """Whether a full disk is why: what writes files has errors of its own, and some say only that they failed."""
-    return os.strerror(errno.ENOSPC) in str(error) or shutil.disk_usage(folder).free < LITTLE
+def disk_is_full(folder: Path, error: Exception) -> bool:
+    """Return whether a full disk is the cause: libraries raise errors of their own for it, some without a reason."""
+    return (
+        os.strerror(errno.ENOSPC) in str(error) or shutil.disk_usage(folder).free < MIN_FREE_BYTES
+    )
 
 
 def _sweep(out: Path) -> None:
-    """Remove what killed builds left: work folders name the process they belong to."""
+    """Remove the work folders of killed builds; each is named after its process."""
     for folder in out.glob(f"{PREFIX}*"):
         owner = folder.name.removeprefix(PREFIX).split("-")[0]
         if not owner.isdigit() or not Path(f"/proc/{owner}").exists():
@@ -49,7 +51,7 @@ def _sweep(out: Path) -> None:
 
 
 def publish(folder: Path, target: Path) -> None:
-    """Put a finished folder in the place of the old one, which comes back should that fail."""
+    """Rename a finished folder to its place; if that fails, the old folder is put back."""
     target.parent.mkdir(parents=True, exist_ok=True)
     old = folder.with_name(folder.name + ".old")
     if target.exists():
@@ -64,11 +66,11 @@ def publish(folder: Path, target: Path) -> None:
 
 
 def write_json(path: Path, document: object) -> None:
-    write_whole(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+    write_atomically(path, json.dumps(document, indent=2, ensure_ascii=False) + "\n")
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that is never seen half-written."""
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file by a rename, so that no reader sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(path.name + ".half")
     half.write_text(text, "utf-8")

@@ -1,4 +1,4 @@
-"""Silence around converters that print, log and warn about things that are checked here by their answers."""
+"""Silence around converters, which print, log and warn about things that a build checks by its answers."""
 
 import contextlib
 import io
@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """No chatter below an error, and no network."""
+    """Suppress output and log records below an error within the block, and switch the network off."""
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -193,7 +193,7 @@ def test_a_gate_that_is_failed_says_by_how_much_and_keeps_the_older_artefact(
     with pytest.raises(GateFailed) as caught:
         run(deployment(home / "classifier", home / "labelled.jsonl", gate=impossible), out)
     message = str(caught.value)
-    assert "tiny cpu: no candidate answers enough like the original on 60 rows:" in message
+    assert "tiny cpu: no candidate answers enough like the reference on 60 rows:" in message
     for recipe in ("fp32", "fp32 fused", "int8", "int8 smoothed", "int8 smoothed, static"):
         assert f"\n  {recipe}: accuracy 0." in message
     assert "(min_accuracy_ratio 1.2 of the original's 0.9000)" in message
@@ -205,7 +205,7 @@ def test_a_gate_that_is_failed_says_by_how_much_and_keeps_the_older_artefact(
     ("name", "stage", "finished"),
     [
         ("tiny cpu", "exporting to ONNX", 0),
-        ("tiny cpu", "asking the original", 0),
+        ("tiny cpu", "running the reference", 0),
         ("tiny cpu", "making candidates: int8 smoothed", 0),
         ("tiny cpu", "choosing", 0),
         ("tiny cpu", "proven and sealed", 1),

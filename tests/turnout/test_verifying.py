@@ -158,7 +158,7 @@ def test_a_graph_that_cannot_be_loaded_is_broken_and_not_a_stack_trace(out: Path
     (folder / "model.onnx").write_bytes(b"no graph")
     code, document = verify(seal(folder, Tiny()).parents[1])
     assert code == 1
-    assert "tiny/cpu cannot be asked: InvalidProtobuf" in document["artefacts"][0]["broken"]
+    assert "tiny/cpu cannot be run: InvalidProtobuf" in document["artefacts"][0]["broken"]
 
 
 def test_a_model_that_now_fails_is_broken_and_not_a_stack_trace(out: Path) -> None:
@@ -247,7 +247,7 @@ def test_a_build_seals_what_its_artefact_answered_beside_the_originals_answers(
         same, far = compare(Task.TOKEN_CLASSIFICATION, now, row.built)
         assert same
         assert far < 1e-6
-        assert row.original[0].keys() == row.built[0].keys()
+        assert row.reference[0].keys() == row.built[0].keys()
     assert verify(out)[0] == 0
 
 
@@ -264,7 +264,7 @@ def test_a_model_that_writes_is_led_along_the_same_tokens_again(tmp_path: Path) 
     ids[3] += 1
     changed(folder, 0, ids=ids)
     manifest = read_manifest(folder)
-    kept = [(r.request, r.original, r.built) for r in read_golden(folder)]
+    kept = [(r.request, r.reference, r.built) for r in read_golden(folder)]
     seal_golden(
         folder,
         manifest,

@@ -9,7 +9,7 @@ from build.edge.contents import ARCHIVE
 from build.edge.copy import run
 from build.errors import MAX_PROBLEMS
 from build.evaluation.rows import read_rows
-from build.proof.golden import Golden
+from build.proof.golden import GoldenRow
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from tests.fixtures.models.tiny_bert import LABELS, write_rows
@@ -93,7 +93,7 @@ for line in sys.stdin:
     (tmp_path / ARCHIVE).write_text(script, "utf-8")
     texts = [f"one{end}more" for end in ENDS]
     golden = [
-        Golden(request=PredictRequest(inputs=(text,), parameters={}), original=[], built=[])
+        GoldenRow(request=PredictRequest(inputs=(text,), parameters={}), reference=[], built=[])
         for text in texts
     ]
     assert run(tmp_path, golden) == [{"outputs": [text]} for text in texts]

@@ -1,4 +1,4 @@
-"""What an artefact answers under an emulated processor, and what becomes of one that does not hold there."""
+"""The portability check: artefacts run under an emulated processor, and candidates rejected for it."""
 
 import json
 import os
@@ -19,20 +19,28 @@ from build.evaluation.rows import Row
 from build.evaluation.teacher_forcing import TEACHER_FORCED
 from build.proof.choose import Candidate
 from build.proof.emulation import (
-    ALONE,
-    BUDGET,
-    FEWEST,
-    FEWEST_WRITTEN,
-    MOST,
-    MOST_INFORMED,
-    STEPS,
+    MAX_BYTE_TOKENS,
+    MAX_FORCED_TOKENS,
+    MAX_ROWS,
+    MAX_ROWS_INFORMING,
+    MIN_ROWS,
+    MIN_ROWS_GENERATED,
+    SINGLE_TOKEN_COST,
     run_under,
     sample,
     sample_size,
     truncated,
 )
-from build.proof.portability import NOT_CHECKED, check, first_portable
-from build.proof.processors import NOTE, PACKAGES, Processor, known, native, unasked, versions
+from build.proof.portability import NOT_CHECKED, check_portability, first_portable
+from build.proof.processors import (
+    NOTE,
+    PACKAGES,
+    Processor,
+    all_unavailable,
+    native,
+    target_processors,
+    versions,
+)
 from build.proof.worker_client import ROOT
 from build.recipes.encoder import FP32, INT8
 from build.recipes.recipe import GIVEN, Recipe
@@ -87,32 +95,32 @@ def candidate(folder: Path, recipe: Recipe, outputs: Any = None) -> Candidate:
         recipe=recipe,
         manifest=read_manifest(folder),
         figures=figures,
-        failures=(),
+        problems=(),
         outputs=tuple(answered),
     )
 
 
 def processor(name: str) -> Processor:
     """One that is emulated; the test is skipped, with the reason, where it cannot be."""
-    found = next(one for one in known() if one.name == name)
-    if found.lacking:
-        pytest.skip(f"{name} is not emulated here: {found.lacking}")
+    found = next(one for one in target_processors() if one.name == name)
+    if found.unavailable:
+        pytest.skip(f"{name} is not emulated here: {found.unavailable}")
     return found
 
 
 def instructions(of: Processor) -> list[str]:
-    """What numpy finds there."""
-    asked = (
+    """The instructions that numpy finds there."""
+    code = (
         "import json, numpy; print(json.dumps(numpy.show_config(mode='dicts')['SIMD Extensions']))"
     )
-    said = subprocess.run(
-        [*of.under, of.python, "-c", asked],
+    printed = subprocess.run(
+        [*of.under, of.python, "-c", code],
         capture_output=True,
         text=True,
         check=True,
         env={**os.environ, **of.environment},
     ).stdout
-    found: list[str] = json.loads(said)["found"]
+    found: list[str] = json.loads(printed)["found"]
     return found
 
 
@@ -131,53 +139,53 @@ def test_the_emulated_graviton_has_dot_products_and_no_vectors_of_any_length() -
 @pytest.mark.parametrize("name", [AVX2, pytest.param(GRAVITON2, marks=pytest.mark.foreign)])
 def test_a_model_answers_under_emulation_as_it_does_here(folder: Path, name: str) -> None:
     plain: list[Outputs] = [[{}]] * len(ROWS)
-    told: list[str] = []
-    there = run_under(processor(name), folder, ROWS, plain, told.append)
+    lines: list[str] = []
+    there = run_under(processor(name), folder, ROWS, plain, lines.append)
     here = run_under(HERE, folder, ROWS, plain)
     assert [o[0]["label"] for o in there] == [o[0]["label"] for o in here]
     assert [o[0]["score"] for o in there] == pytest.approx([o[0]["score"] for o in here], abs=1e-6)
-    assert sorted(text[:6] for text in told) == ["1 of 4", "2 of 4", "3 of 4", "4 of 4"]
+    assert sorted(text[:6] for text in lines) == ["1 of 4", "2 of 4", "3 of 4", "4 of 4"]
     assert "with" in native()
 
 
-def test_what_asks_elsewhere_needs_no_more_than_the_packages_that_are_put_there() -> None:
+def test_the_worker_needs_no_more_than_the_packages_that_are_put_there() -> None:
     """The small systems hold these alone; anything heavier that the worker came to import would end it there."""
-    asked = (
-        "import sys, build.worker, build.answer, functions.inference.engine as e;"
+    code = (
+        "import sys, build.proof.worker, build.evaluation.teacher_forcing, functions.inference.engine as e;"
         "from functions.inference import encoder, generation, seq2seq;"
         "print(*{m.split('.')[0] for m in sys.modules} - set(sys.stdlib_module_names))"
     )
-    said = subprocess.run(
-        [sys.executable, "-c", asked], capture_output=True, text=True, check=True, cwd=ROOT
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
     ).stdout
     ours = {"__main__", "_distutils_hack", "build", "contracts", "functions"}
     # What ONNX Runtime's own start brings where it is installed, and does without elsewhere.
-    assert set(said.split()) - ours <= {*PACKAGES, "flatbuffers", "google", "packaging"}
+    assert set(printed.split()) - ours <= {*PACKAGES, "flatbuffers", "google", "packaging"}
 
 
 def test_an_emulator_that_cannot_run_it_is_an_error_that_names_the_artefact(folder: Path) -> None:
     broken = Processor(name="broken", how="false", under=("false",))
-    with pytest.raises(BuildError, match="cpu cannot be asked: its process ended with 1"):
+    with pytest.raises(BuildError, match="cpu cannot be run: its process ended with 1"):
         run_under(broken, folder, ROWS, [[{}]] * len(ROWS))
 
 
-def test_a_candidate_that_answers_otherwise_elsewhere_gives_way_to_the_next(
+def test_a_candidate_that_answers_differently_under_emulation_is_rejected_for_the_next(
     folder: Path, step: Step, tmp_path: Path
 ) -> None:
     other = [[{"label": "so-so"}]] * len(ROWS)
     failing = replace(candidate(folder, FULL, other), folder=folder)
     cache = Cache(tmp_path)
-    wrong, seen = check(step, failing, cache, [HERE])
-    assert wrong == "on here: same answer as here 0.2500, below 0.98"
-    assert [entry["verdict"] for entry in seen] == ["measured here", wrong[9:]]
+    problem, seen = check_portability(step, failing, cache, [HERE])
+    assert problem == "on here: same answer as here 0.2500, below 0.98"
+    assert [entry["verdict"] for entry in seen] == ["measured here", problem[9:]]
     good = candidate(folder, PLAIN)
     found = first_portable(step, [failing, good], cache, [HERE])
     assert found.chosen is good
-    assert found.wrong == {folder: wrong}
-    assert found.seen[-1]["verdict"] == "holds"
+    assert found.problems == {folder: problem}
+    assert found.processors[-1]["verdict"] == "holds"
 
 
-def test_where_nothing_holds_elsewhere_full_precision_ships(
+def test_if_no_quantized_candidate_is_portable_full_precision_ships(
     folder: Path, step: Step, tmp_path: Path
 ) -> None:
     other = [[{"label": "so-so"}]] * len(ROWS)
@@ -185,7 +193,7 @@ def test_where_nothing_holds_elsewhere_full_precision_ships(
     exact = candidate(folder, FP32)
     found = first_portable(step, [*failing, exact], Cache(tmp_path), [HERE])
     assert found.chosen is exact
-    assert found.wrong[folder].startswith("on here: same answer")
+    assert found.problems[folder].startswith("on here: same answer")
     assert first_portable(step, failing, Cache(tmp_path), [HERE]).chosen is None
 
 
@@ -194,8 +202,10 @@ def test_a_processor_that_informs_rules_nothing_out(
 ) -> None:
     other = [[{"label": "so-so"}]] * len(ROWS)
     failing = candidate(folder, FULL, other)
-    failure, seen = check(step, failing, Cache(tmp_path), [replace(HERE, decides=False)])
-    assert failure == ""
+    problem, seen = check_portability(
+        step, failing, Cache(tmp_path), [replace(HERE, decides=False)]
+    )
+    assert problem == ""
     assert seen[-1]["verdict"] == "same answer as here 0.2500, below 0.98"
 
 
@@ -204,35 +214,38 @@ def test_without_an_emulator_what_may_saturate_is_not_shipped(
 ) -> None:
     recipes = (FULL, GIVEN, PLAIN, FP32)
     assert [recipe.may_saturate for recipe in recipes] == [True, True, False, False]
-    cache, lacking = Cache(tmp_path), [replace(HERE, lacking="apt-get install qemu-user")]
-    failure, seen = check(step, candidate(folder, FULL), cache, lacking)
-    assert failure.endswith("its sums may saturate: apt-get install qemu-user")
+    cache, unavailable = Cache(tmp_path), [replace(HERE, unavailable="apt-get install qemu-user")]
+    problem, seen = check_portability(step, candidate(folder, FULL), cache, unavailable)
+    assert problem.endswith("its sums may saturate: apt-get install qemu-user")
     assert (seen[-1]["rows"], seen[-1]["verdict"]) == (0, NOT_CHECKED)
     assert seen[-1]["how"] == "not asked: apt-get install qemu-user"
-    assert check(step, candidate(folder, PLAIN), cache, lacking)[0] == ""
-    exact, seen = check(step, candidate(folder, FP32), cache, lacking)
+    assert check_portability(step, candidate(folder, PLAIN), cache, unavailable)[0] == ""
+    exact, seen = check_portability(step, candidate(folder, FP32), cache, unavailable)
     assert (exact, len(seen)) == ("", 1)
 
 
 def test_only_where_a_tier_can_be_deployed_a_processor_decides(tmp_path: Path) -> None:
-    assert [p.name for p in known(tmp_path) if p.decides] == [AVX2]
-    assert all(p.lacking == "told to" for p in unasked(known(tmp_path), "told to"))
+    assert [p.name for p in target_processors(tmp_path) if p.decides] == [AVX2]
+    assert all(
+        p.unavailable == "a reason"
+        for p in all_unavailable(target_processors(tmp_path), "a reason")
+    )
 
 
-def test_an_arm64_system_is_asked_for_until_it_is_there_and_fits(tmp_path: Path) -> None:
-    def lacking() -> str:
-        return next(p.lacking for p in known(tmp_path) if p.name == GRAVITON2)
+def test_an_arm64_system_is_requested_until_it_is_there_and_fits(tmp_path: Path) -> None:
+    def problem() -> str:
+        return next(p.unavailable for p in target_processors(tmp_path) if p.name == GRAVITON2)
 
-    assert "make processors" in lacking()
+    assert "make processors" in problem()
     if not shutil.which("qemu-aarch64"):
         pytest.skip("qemu-aarch64 is not installed")
     (tmp_path / NOTE).write_text(json.dumps({**versions(), "python": "usr/bin/python3.11"}))
-    assert lacking() == ""
+    assert problem() == ""
     (tmp_path / NOTE).write_text(json.dumps({**versions(), "numpy": "1.0"}))
-    assert lacking() == "`make processors` again: its numpy differ from those here"
+    assert problem() == "`make processors` again: its numpy differ from those here"
 
 
-def test_a_sample_is_even_and_as_large_as_it_was_asked_to_be() -> None:
+def test_a_sample_is_even_and_as_large_as_requested() -> None:
     assert sample(range(61), 60)[:3] == [0, 1, 2]
     assert len(sample(range(61), 60)) == 60
     assert sample(range(10), 4) == [0, 2, 5, 7]
@@ -243,19 +256,19 @@ def test_the_larger_a_model_the_fewer_rows_and_never_too_few() -> None:
     rows = [Row(request=PredictRequest(inputs=("word " * 80,)))] * 100
     read: list[Outputs] = [[{"label": "fine"}]] * 100
     written: list[Outputs] = [[dict.fromkeys(TEACHER_FORCED, list(range(200)))]] * 100
-    assert sample_size(HERE, 1, rows, read) == MOST
-    assert sample_size(replace(HERE, decides=False), 1, rows, read) == MOST_INFORMED
-    assert sample_size(HERE, 10**9, rows, read) == FEWEST
-    assert sample_size(HERE, 10**9, rows, written) == FEWEST_WRITTEN
+    assert sample_size(HERE, 1, rows, read) == MAX_ROWS
+    assert sample_size(replace(HERE, decides=False), 1, rows, read) == MAX_ROWS_INFORMING
+    assert sample_size(HERE, 10**9, rows, read) == MIN_ROWS
+    assert sample_size(HERE, 10**9, rows, written) == MIN_ROWS_GENERATED
     assert sample_size(HERE, 40_000_000, rows, written) == int(
-        BUDGET / 40e6 / (100 + ALONE * STEPS)
+        MAX_BYTE_TOKENS / 40e6 / (100 + SINGLE_TOKEN_COST * MAX_FORCED_TOKENS)
     )
 
 
-def test_a_model_that_writes_is_led_along_the_first_tokens_alone() -> None:
+def test_a_generator_is_run_along_the_first_tokens_alone() -> None:
     outputs = [{**dict.fromkeys(TEACHER_FORCED, list(range(50))), "tokens": 3}]
     assert truncated(outputs) == [
-        {**dict.fromkeys(TEACHER_FORCED, list(range(STEPS))), "tokens": 3}
+        {**dict.fromkeys(TEACHER_FORCED, list(range(MAX_FORCED_TOKENS))), "tokens": 3}
     ]
     assert truncated([{"label": "fine"}]) == [{"label": "fine"}]
 

@@ -13,7 +13,7 @@ from build.errors import SourceError
 from build.evaluation.rows import read_rows
 from build.sources.readers import inspect
 from build.sources.source import Pooling, TransformersSource, digest_of
-from build.workspace.memory import short_of
+from build.workspace.memory import memory_problem
 from contracts.specs import CpuSpec, ModelSpec
 from contracts.tasks import Task
 from tests.fixtures.models.tiny_bert import LABELS, classifier, deployment, encoder, write_rows
@@ -180,8 +180,8 @@ def test_more_weights_than_the_machine_has_memory_for_are_planned_and_not_built(
     with pytest.raises(SourceError, match=r"has 100\.00 billion weights, which take some 2600 GB"):
         build.run(steps, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    assert short_of(600_000_000, memory=16 * 10**9) == ""
-    assert "this machine has 8 GB" in short_of(600_000_000, memory=8 * 10**9)
+    assert memory_problem(600_000_000, memory=16 * 10**9) == ""
+    assert "this machine has 8 GB" in memory_problem(600_000_000, memory=8 * 10**9)
 
 
 def test_a_layer_that_is_not_known_is_named(sources: dict[Task, Path], tmp_path: Path) -> None:

@@ -1,0 +1,215 @@
+"""The stages of a build: each takes a workspace and returns one with its results added.
+
+Tiers of one source share the source's stages. Results are kept in a cache, so that an interrupted build continues where
+it was.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from build.errors import GateFailed, SourceError
+from build.evaluation.gate import measure
+from build.evaluation.metrics import Outputs
+from build.families.family import Family
+from build.families.registry import family_of
+from build.library_errors import MAKING_CANDIDATE, RUNNING_REFERENCE, naming_source
+from build.prepared import prepared
+from build.proof import choose
+from build.proof.candidate import digest_of_parts, run_on_rows, seal, seal_golden
+from build.proof.choose import Candidate
+from build.proof.evidence import processor_name
+from build.proof.portability import first_portable
+from build.proof.processors import all_unavailable, target_processors
+from build.proof.timing import Timing, time_all
+from build.recipes.recipe import Recipe
+from build.step import Step
+from build.workspace.cache import Cache
+from build.workspace.memory import release_memory
+from build.workspace.progress import Notify, silent
+from contracts.errors import ModelFailed
+from contracts.problems import Code
+from contracts.tasks import Tier
+from functions.inference.session import threads_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workspace:
+    """The results of a build so far.
+
+    `seconds` are the durations of the stages; `notify` is called with what is at work within one.
+    """
+
+    folder: Path
+    step: Step
+    cache: Cache
+    prepared: Path = Path()
+    reference: tuple[Outputs, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    chosen: Candidate | None = None
+    processors: tuple[dict[str, Any], ...] = ()
+    passed_over: tuple[dict[str, str], ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+    notify: Notify = silent
+
+    @property
+    def family(self) -> Family[Any, Any]:
+        return family_of(self.step.source)
+
+
+Stage = Callable[[Workspace], Workspace]
+
+
+def export_stage(work: Workspace) -> Workspace:
+    """Export the source to ONNX graphs in full precision, from which every candidate is made."""
+    return replace(work, prepared=prepared(work.step, work.cache, work.notify))
+
+
+def reference_stage(work: Workspace) -> Workspace:
+    """Run the reference on the rows; raise SourceError if its numbers are not finite."""
+    step = work.step
+
+    def run_reference() -> Any:
+        with naming_source(step.source, work.folder, RUNNING_REFERENCE):
+            try:
+                return work.family.original(step.source, step.rows, work.prepared, work.notify)
+            except ModelFailed as error:
+                message = (
+                    "the reference answers with numbers that are not finite; look for NaN in its weights and save it "
+                    "again"
+                )
+                raise SourceError.about(step.name, Code.WEIGHTS_NOT_FINITE, message) from error
+
+    outputs = work.cache.value(
+        run_reference, "reference", rows=step.rows_digest, **work.step.made_from
+    )
+    return replace(work, reference=tuple(map(tuple, outputs)))
+
+
+def candidates_stage(work: Workspace) -> Workspace:
+    """Make each candidate and run it on the rows; a recipe that changes nothing of this model is left out."""
+    step = work.step
+    made: set[str] = set()
+    for recipe in work.family.recipes(step.source, step.tier, step.quantize):
+        work.notify(recipe.name)
+        candidate = _make_candidate(work, recipe)
+        digest = digest_of_parts(candidate.manifest)
+        if digest not in made:
+            made.add(digest)
+            work = replace(work, candidates=(*work.candidates, candidate))
+    return work
+
+
+def _make_candidate(work: Workspace, recipe: Recipe) -> Candidate:
+    step = work.step
+    made_from = {"recipe": asdict(recipe), **work.step.made_from}
+    if recipe.calibrated:
+        made_from["rows"] = step.rows_digest
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        with naming_source(step.source, folder, MAKING_CANDIDATE):
+            work.family.make(recipe, step.source, work.prepared, step.rows, folder)
+        release_memory()
+
+    parts = work.cache.file(make, "candidate", **made_from)
+    folder = work.folder / f"{step.tier}-{re.sub(r'[^a-z0-9]+', '-', recipe.name)}"
+    manifest = seal(folder, step, recipe, parts, work.reference)
+
+    def notify(text: str) -> None:
+        work.notify(f"{recipe.name}: {text}")
+
+    # The processor is part of the key, since 8-bit sums and float rounding depend on it.
+    built = work.cache.value(
+        lambda: run_on_rows(folder, step.rows, work.reference, notify),
+        "outputs",
+        rows_run=step.rows_digest,
+        on=processor_name(),
+        **made_from,
+    )
+    manifest = seal_golden(folder, manifest, step.rows, work.reference, built)
+    figures = measure(step.task, built, work.reference, step.rows)
+    return Candidate(
+        folder=folder,
+        recipe=recipe,
+        manifest=manifest,
+        outputs=tuple(map(tuple, built)),
+        figures=figures,
+        problems=tuple(figures.failures(step.gate)),
+    )
+
+
+def timing_stage(work: Workspace) -> Workspace:
+    """Time all candidates of a CPU tier side by side, on as many threads as a function of its memory has."""
+    step = work.step
+    # Times on this machine's CPU say nothing about a GPU.
+    if step.tier is Tier.GPU:
+        return work
+    tokens = [sum(output["tokens"] for output in outputs) for outputs in work.reference]
+    requests = work.family.requests(step.source, step.rows, work.reference)
+    shares = choose.length_shares(tokens, list(requests))
+    folders = [candidate.folder for candidate in work.candidates]
+    timings: list[Timing] = time_all(folders, requests, threads_of(step.memory_mb), work.notify)
+    return replace(
+        work,
+        candidates=tuple(
+            replace(c, timing=t, expected_ms=choose.expected_ms(t, shares))
+            for c, t in zip(work.candidates, timings, strict=True)
+        ),
+    )
+
+
+def choose_stage(work: Workspace) -> Workspace:
+    """Choose the first by the objective that passes the gate, here and on other processors.
+
+    Raise GateFailed with the problems of each candidate if none does.
+    """
+    step = work.step
+    processors = (
+        target_processors()
+        if step.portable
+        else all_unavailable(target_processors(), "`portable` is false")
+    )
+    ordered = choose.ranked(work.candidates, step.objective)
+    result = first_portable(step, ordered, work.cache, processors, work.notify)
+    rejected = result.problems
+    work = replace(
+        work,
+        chosen=result.chosen,
+        processors=result.processors,
+        passed_over=tuple(
+            {"recipe": c.recipe.name, "why": rejected[c.folder]}
+            for c in ordered
+            if c.folder in rejected
+        ),
+        candidates=tuple(
+            replace(c, problems=(*c.problems, rejected[c.folder])) if c.folder in rejected else c
+            for c in work.candidates
+        ),
+    )
+    if result.chosen is None:
+        raise _gate_failed(work)
+    return work
+
+
+def _gate_failed(work: Workspace) -> GateFailed:
+    rows = len(work.step.rows)
+    lines = [
+        f"{work.step.name}: no candidate answers enough like the reference on {rows} rows:",
+        *(f"  {c.recipe.name}: {'; '.join(c.problems)}" for c in work.candidates),
+        "loosen `gate` if you can accept these figures, or look at the rows",
+    ]
+    return GateFailed("\n".join(lines))
+
+
+SOURCE_STAGES: tuple[tuple[str, Stage], ...] = (
+    ("exporting to ONNX", export_stage),
+    ("running the reference", reference_stage),
+)
+TIER_STAGES: tuple[tuple[str, Stage], ...] = (
+    ("making candidates", candidates_stage),
+    ("timing candidates", timing_stage),
+    ("choosing", choose_stage),
+)
