@@ -10,7 +10,7 @@ GATED := tests/contracts tests/functions/router tests/functions/test_registrar.p
 JUNIT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup converters models processors demo up fast test check format lock clean
+.PHONY: help setup converters models processors demo up fast test prove check format lock clean
 
 help:  ## Say what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -68,6 +68,10 @@ fast: setup  ## The tests that build nothing, in under a minute
 test: check models converters  ## Everything above and every test
 	@$(PYTEST) --cov --cov-report=term $(GATED)
 	@$(PYTEST) $(GATED:%=--ignore=%) $(if $(JUNIT),--junitxml=$(JUNIT))
+
+prove: models converters  ## Every case of the exhaustive tests as well; the dated result is committed
+	@TURNOUT_PROVE=1 $(PYTEST) --junitxml=.turnout/prove.xml
+	@$(BIN)/python -m scripts.prove .turnout/prove.xml
 
 format: setup
 	@$(BIN)/ruff format .

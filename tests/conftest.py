@@ -1,5 +1,7 @@
-"""Rules for every test: each belongs to one group, and the heavy ones run first."""
+"""Rules for every test: one group each, the heavy ones first, and a part of the exhaustive ones chosen by a seed."""
 
+import os
+import random
 import signal
 
 import pytest
@@ -9,6 +11,19 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Heaviest first, so that two processes end at nearly the same time. A test without a mark is fast.
 GROUPS = ("system", "foreign", "build", "fast")
+SEED, PROVE = "TURNOUT_SEED", "TURNOUT_PROVE"
+
+
+def pytest_configure() -> None:
+    """Choose a seed, which the processes that share the tests inherit."""
+    os.environ.setdefault(SEED, str(random.SystemRandom().randrange(1_000_000)))
+
+
+def pytest_report_header() -> str:
+    """Print the seed, so that a failure can be repeated."""
+    if os.environ.get(PROVE):
+        return "every exhaustive test (make prove)"
+    return f"exhaustive tests: a part, by {SEED}={os.environ[SEED]}; `make prove` runs all"
 
 
 def group_of(item: pytest.Item) -> str:
@@ -19,12 +34,32 @@ def group_of(item: pytest.Item) -> str:
     return marked[0] if marked else "fast"
 
 
+def left_out(items: list[pytest.Item]) -> set[pytest.Item]:
+    """Return the cases of exhaustive tests that the seed does not choose; none for `make prove`."""
+    if os.environ.get(PROVE):
+        return set()
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        if item.get_closest_marker("exhaustive"):
+            cases.setdefault(item.nodeid.split("[")[0], []).append(item)
+    chosen: set[pytest.Item] = set()
+    for name, of_test in cases.items():
+        mark = of_test[0].get_closest_marker("exhaustive")
+        assert mark
+        count = min(mark.kwargs["keep"], len(of_test))
+        chosen.update(random.Random(f"{os.environ[SEED]} {name}").sample(of_test, count))
+    return {item for of_test in cases.values() for item in of_test} - chosen
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark each test with its group, and keep the tests of a heavy module in one process.
 
     Heavy modules share what they build or deploy; fast tests go to whichever process is free.
     """
+    if gone := left_out(items):
+        config.hook.pytest_deselected(items=list(gone))
+        items[:] = [item for item in items if item not in gone]
     groups = {item: group_of(item) for item in items}
     for item, group in groups.items():
         item.add_marker(group)

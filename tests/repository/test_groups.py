@@ -1,0 +1,87 @@
+"""The rules of `tests/conftest.py`, applied to a suite of a few tests."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from turnout.laptop import ROOT
+
+GROUPS = ("fast", "build", "system", "foreign", "exhaustive", "xdist_group")
+SUITE = """
+import pytest
+
+@pytest.mark.parametrize("n", range(20))
+@pytest.mark.exhaustive(keep=3)
+@pytest.mark.build
+def test_many(n): pass
+
+def test_small(): pass
+
+@pytest.mark.system
+def test_large(): pass
+"""
+
+
+def output(suite: Path, *words: str, **environment: str) -> str:
+    """Return what a run prints that only collects its tests."""
+    clean = {k: v for k, v in os.environ.items() if k not in ("TURNOUT_SEED", "TURNOUT_PROVE")}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:xdist", *words],
+        cwd=suite,
+        env={**clean, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout + done.stderr
+
+
+def collected(suite: Path, *words: str, **environment: str) -> list[str]:
+    """Return the tests that a run would have, in its order."""
+    text = output(suite, *words, **environment)
+    return re.findall(r"^test_suite.py::(\S+)", text, re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("suite")
+    shutil.copyfile(ROOT / "tests/conftest.py", folder / "conftest.py")
+    (folder / "test_suite.py").write_text(SUITE, "utf-8")
+    marks = "\n".join(
+        f'  "{mark}",' for mark in ("fast", "build", "system", "foreign", "exhaustive")
+    )
+    (folder / "pyproject.toml").write_text(
+        f"[tool.pytest.ini_options]\nmarkers = [\n{marks}\n]\n", "utf-8"
+    )
+    return folder
+
+
+def test_heavy_tests_come_first_and_the_seed_chooses_a_part_of_the_exhaustive(suite: Path) -> None:
+    first, second = (collected(suite, TURNOUT_SEED=seed) for seed in ("1", "2"))
+    assert [name.split("[")[0] for name in first] == [
+        "test_large",
+        *["test_many"] * 3,
+        "test_small",
+    ]
+    assert first == collected(suite, TURNOUT_SEED="1")
+    assert first != second
+
+
+def test_everything_runs_where_all_is_to_be_proven(suite: Path) -> None:
+    assert len(collected(suite, TURNOUT_PROVE="1")) == 22
+
+
+def test_a_test_without_a_mark_is_fast(suite: Path) -> None:
+    assert collected(suite, "-m", "fast") == ["test_small"]
+
+
+def test_a_test_with_two_groups_is_refused(suite: Path, tmp_path: Path) -> None:
+    shutil.copytree(suite, tmp_path, dirs_exist_ok=True)
+    marked = SUITE.replace("@pytest.mark.system", "@pytest.mark.system\n@pytest.mark.build")
+    (tmp_path / "test_suite.py").write_text(marked, "utf-8")
+    assert "test_large belongs to system and build; mark it once" in output(tmp_path)
