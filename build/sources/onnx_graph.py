@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from google.protobuf.message import DecodeError
 from onnx import TensorProto, helper
 
 from build.errors import ExportFailed
-from build.graph.edit import every_constant, every_node
+from build.graph.edit import OPSET, every_node
 from build.graph.file import save
 from build.sources import probabilities
 from build.sources.bare_graph import (
@@ -33,6 +32,7 @@ from build.sources.huggingface.folder import (
     read_max_tokens,
 )
 from build.sources.huggingface.pooling_config import read_pooling
+from build.sources.onnx_file import data_files, read_graph
 from build.sources.source import PARTS, GraphSource, Pooling, Unusable, digest_of
 from build.sources.token_ids import check_ids
 from contracts.problems import Code
@@ -49,10 +49,8 @@ DESCRIBING = (
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
 )
-OLDEST_OPSET, OPSET = 13, 18
+MIN_OPSET = 13
 QUANTIZED = {"DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "QAttention"}
-# Operators of ONNX and those that ONNX Runtime has besides.
-DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
 OUTPUTS = {Task.QUESTION_ANSWERING: 2}
 
 
@@ -66,7 +64,8 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Grap
             Code.TOKENIZER_MISSING,
             f"no {tokenizer.name} beside it; name the one that belongs to it as `tokenizer`",
         )
-    graph = read_graph(path).graph
+    model = read_graph(path)
+    graph = model.graph
     names = [node.name for node in graph.input]
     scores = task is Task.LANGUAGE_MODEL_SCORING
     check_inputs(names, hints.inputs, (*INPUTS, POSITIONS) if scores else tuple(INPUTS))
@@ -87,7 +86,9 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Grap
         check_ids(graph, names[meant.index("input_ids")], checkpoint.tokenizer)
     pooled = task is Task.FEATURE_EXTRACTION and _rank(graph) == 3
     pooling = read_pooling(checkpoint) if pooled else None
-    data = _data_of(graph, folder)
+    data = data_files(graph, folder)
+    pad = checkpoint.settings.pad or pad_id(checkpoint.tokenizer)
+    limit = limit_of(max_tokens, length)
     return GraphSource(
         kind=ONNX,
         path=path,
@@ -98,10 +99,10 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Grap
         weight_bytes=sum(p.stat().st_size for p in (path, *data)),
         heads=checkpoint.settings.heads,
         hidden=checkpoint.settings.hidden,
-        max_tokens=read_max_tokens(checkpoint, limit_of(max_tokens, length)),
+        max_tokens=read_max_tokens(checkpoint, limit),
         labels=labels,
         pooling=pooling,
-        pad_token_id=checkpoint.settings.pad or pad_id(checkpoint.tokenizer),
+        pad_token_id=pad,
         licence=read_licence(folder),
         details={
             **read_details(checkpoint, task, labels),
@@ -139,97 +140,6 @@ def _graph_of(folder: Path) -> Path:
     return found[0]
 
 
-def read_graph(path: Path) -> Any:
-    """The graph without its external data, after each reference to it was found whole and within the folder."""
-    if not path.stat().st_size:
-        raise Unusable(Code.FILE_DAMAGED, f"{path.name} is empty; copy it again")
-    try:
-        model = onnx.load(path, load_external_data=False)
-    except (DecodeError, ValueError) as error:
-        raise Unusable(
-            Code.FILE_DAMAGED,
-            f"{path.name} is not an ONNX file, or cut short ({error}); copy it again",
-        ) from error
-    if not model.graph.node:
-        raise Unusable(
-            Code.FILE_DAMAGED, f"{path.name} is not an ONNX file, or has no nodes; copy it again"
-        )
-    if not model.graph.output:
-        raise Unusable(
-            Code.OUTPUTS_UNSUPPORTED,
-            f"{path.name} answers nothing: it has no outputs; export it again",
-        )
-    _check_operators(path, model)
-    for name, tensor in every_constant(model.graph):
-        if tensor.data_location == TensorProto.EXTERNAL:
-            _check_external(path, name, tensor)
-    return model
-
-
-def _check_operators(path: Path, model: Any) -> None:
-    newest = onnx.defs.onnx_opset_version()
-    found = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
-    if not found or not 1 <= found[0] <= newest:
-        raise Unusable(
-            Code.FORMAT_UNSUPPORTED,
-            f"{path.name} has {f'operator set {found[0]}' if found else 'no operator set'}; 1 to {newest} are known, "
-            f"so export it again for {OPSET}",
-        )
-    known = DOMAINS | {function.domain for function in model.functions}
-    for node in every_node(model.graph):
-        if node.domain not in known:
-            raise Unusable(
-                Code.OPERATOR_UNSUPPORTED,
-                f"{path.name} has the operator {node.domain}.{node.op_type}, which ONNX Runtime lacks; "
-                "export it again with operators of ONNX",
-            )
-
-
-def _check_external(path: Path, name: str, tensor: Any) -> None:
-    """A location is a path within the graph's folder, whatever links lead there, and the data are all there."""
-    entries = {entry.key: entry.value for entry in tensor.external_data}
-    location = entries.get("location", "")
-    inside = path.parent.resolve()
-    target = (inside / location).resolve()
-    if not location or Path(location).is_absolute() or not target.is_relative_to(inside):
-        raise Unusable(
-            Code.FILE_OUTSIDE,
-            f"{path.name} keeps {name} at {location!r}, outside of its folder; this is not read",
-        )
-    if not target.is_file():
-        raise Unusable(
-            Code.FILE_MISSING,
-            f"{path.name} keeps {name} in {location}, which is not there; copy it too",
-        )
-    start, length = (entries.get(key) or "0" for key in ("offset", "length"))
-    if not (start.isdecimal() and length.isdecimal()):
-        raise Unusable(
-            Code.FILE_DAMAGED,
-            f"{path.name} keeps {name} at offset {start!r} with length {length!r}; both are whole numbers from 0 up, "
-            "so export it again",
-        )
-    if int(start) + int(length) > target.stat().st_size:
-        raise Unusable(
-            Code.FILE_DAMAGED, f"{location} is shorter than {path.name} says; copy it again"
-        )
-
-
-def external_files(path: Path) -> list[Path]:
-    """The files that hold a graph's tensors besides it."""
-    return _data_of(onnx.load(path, load_external_data=False).graph, path.parent)
-
-
-def _data_of(graph: Any, folder: Path) -> list[Path]:
-    names = {
-        entry.value
-        for _, tensor in every_constant(graph)
-        if tensor.data_location == TensorProto.EXTERNAL
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-    return [folder / name for name in sorted(names)]
-
-
 def _labels_of(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
     if not checkpoint.config.get("id2label"):
         raise Unusable(
@@ -257,7 +167,7 @@ def export(source: GraphSource, destination: Path) -> Path:
     destination.mkdir(parents=True)
     model = onnx.load(source.path)
     version = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    if version < OLDEST_OPSET:
+    if version < MIN_OPSET:
         try:
             model = onnx.version_converter.convert_version(model, OPSET)
         except Exception as error:

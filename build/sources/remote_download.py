@@ -57,14 +57,14 @@ def _folder(parts: list[str], pickle: bool) -> str:
 def lacking_data(folder: Path) -> list[str]:
     """The files that graphs in a folder keep tensors in and that are not there, by their place in it.
 
-    Graphs that cannot be read, and files outside of their folders, are left to `build.sources.onnx_graph` to refuse.
+    Graphs that cannot be read, and files outside of their folders, are left to `build.sources.onnx_file` to refuse.
     """
     graphs, found = sorted(folder.rglob("*.onnx")), set()
     if not graphs:
         return []
     from google.protobuf.message import DecodeError
 
-    from build.sources.onnx_graph import external_files
+    from build.sources.onnx_file import external_files
 
     for graph in graphs:
         with contextlib.suppress(DecodeError, ValueError):
