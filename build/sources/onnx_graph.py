@@ -33,6 +33,7 @@ from build.sources.huggingface.folder import (
 )
 from build.sources.huggingface.pooling_config import read_pooling
 from build.sources.onnx_file import data_files, read_graph
+from build.sources.position_tables import position_limit
 from build.sources.source import PARTS, GraphSource, Pooling, Unusable, digest_of
 from build.sources.token_ids import check_ids
 from contracts.problems import Code
@@ -89,6 +90,7 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Grap
     data = data_files(graph, folder)
     pad = checkpoint.settings.pad or pad_id(checkpoint.tokenizer)
     limit = limit_of(max_tokens, length)
+    rows = position_limit(model, folder, dict(zip(names, meant, strict=True)), pad)
     return GraphSource(
         kind=ONNX,
         path=path,
@@ -99,7 +101,7 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Grap
         weight_bytes=sum(p.stat().st_size for p in (path, *data)),
         heads=checkpoint.settings.heads,
         hidden=checkpoint.settings.hidden,
-        max_tokens=read_max_tokens(checkpoint, limit),
+        max_tokens=read_max_tokens(checkpoint, limit, rows),
         labels=labels,
         pooling=pooling,
         pad_token_id=pad,

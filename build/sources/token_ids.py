@@ -32,7 +32,8 @@ def check_ids(graph: Any, name: str, tokenizer: TokenizerFile) -> None:
     """Raises Unusable where the tokenizer's last token has no row in a table that the graph's input is looked up in."""
     most = tokenizer.max_id
     try:
-        short = [rows for place, rows in _lookups(graph, {name: most}) if place >= rows]
+        ids = _values(graph, {name: most})
+        short = [rows for index, rows in lookups(graph) if index in ids and ids[index] >= rows]
     except (IndexError, TypeError, ValueError) as error:
         raise Unusable(
             Code.FILE_DAMAGED,
@@ -56,19 +57,25 @@ def check_tokens(graph: Any, source: TokenizedSource) -> None:
         raise SourceError([p.within(source.path) for p in error.problems]) from error
 
 
-def _lookups(graph: Any, ids: Mapping[str, Any]) -> Iterator[tuple[Any, int]]:
-    """What each id comes to where a row of a constant table is looked up by it, and how many rows there are."""
+def lookups(graph: Any) -> Iterator[tuple[str, int]]:
+    """Yield the name of the indices and the number of rows, for each constant table that rows are looked up in."""
     rows = {name: tensor.dims[0] for name, tensor in every_constant(graph) if len(tensor.dims) > 1}
-    values = {**_scalars(graph), **ids}
     for node in every_node(graph):
         if node.op_type in SAME_ROWS and node.input[0] in rows:
             rows[node.output[0]] = rows[node.input[0]]
         elif node.op_type in LOOKUPS and not int_attribute(node, "axis"):
-            asked, table = (node.input[place] for place in LOOKUPS[node.op_type])
-            if asked in values and table in rows:
-                yield values[asked], rows[table]
-        elif (value := _value(node, values)) is not None:
+            index, table = (node.input[place] for place in LOOKUPS[node.op_type])
+            if table in rows:
+                yield index, rows[table]
+
+
+def _values(graph: Any, ids: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the ids become in the graph, by the names of tensors, beside its constants of one number."""
+    values = {**_scalars(graph), **ids}
+    for node in every_node(graph):
+        if (value := _value(node, values)) is not None:
             values[node.output[0]] = value
+    return values
 
 
 def _scalars(graph: Any) -> dict[str, Any]:

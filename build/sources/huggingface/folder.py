@@ -129,7 +129,9 @@ def read_labels(config: Mapping[str, Any], least: int) -> tuple[str, ...]:
     return labels
 
 
-def read_max_tokens(checkpoint: Checkpoint, asked: int | None) -> int:
+def read_max_tokens(
+    checkpoint: Checkpoint, asked: int | None, position_rows: int | None = None
+) -> int:
     positions = checkpoint.settings.positions
     if positions and checkpoint.config.get("model_type") in SHIFTED:
         positions -= checkpoint.settings.pad + 1
@@ -137,6 +139,7 @@ def read_max_tokens(checkpoint: Checkpoint, asked: int | None) -> int:
         whole(checkpoint.sentence_config, "max_seq_length", least=0, file=SENTENCE_CONFIG),
         whole(checkpoint.tokenizer_config, "model_max_length", least=0, file=TOKENIZER_CONFIG),
         positions,
+        position_rows,
     )
     known = [limit for limit in limits if limit and limit < NO_LIMIT]
     if not known and not asked:
