@@ -10,6 +10,7 @@ from pathlib import Path
 
 from build.errors import SourceError
 from build.plan import plan
+from build.proof.processors import Processor, target_processors
 from build.sources import remote
 from build.sources.remote import not_fetched
 from build.step import Step
@@ -57,8 +58,16 @@ def _elsewhere(spec: ModelSpec) -> list[str]:
     return list(dict.fromkeys(source for source in sources if isinstance(source, str)))
 
 
-def run(steps: tuple[Step, ...], out: Path, progress: Progress | None = None) -> None:
-    """Build every step that is not current; raises BuildError. Imports torch, so it takes its seconds."""
+def run(
+    steps: tuple[Step, ...],
+    out: Path,
+    progress: Progress | None = None,
+    targets: tuple[Processor, ...] | None = None,
+) -> None:
+    """Build every step that is not current; raise BuildError. Imports torch, so it takes its seconds.
+
+    Candidates are checked on the processors `targets`, by default on all that a tier may be deployed to.
+    """
     if all(step.current for step in steps):
         return
     todo = [step for step in steps if not (step.current or step.sealed)]
@@ -74,4 +83,4 @@ def run(steps: tuple[Step, ...], out: Path, progress: Progress | None = None) ->
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     from build.pipeline import build_all
 
-    build_all(steps, out, progress or Silent())
+    build_all(steps, out, progress or Silent(), target_processors() if targets is None else targets)

@@ -15,6 +15,7 @@ from pathlib import Path
 from build.edge.copy import copy_edge
 from build.proof.candidate import write_manifest
 from build.proof.evidence import evidence, provenance
+from build.proof.processors import Processor
 from build.report.page import write_report
 from build.sources.huggingface.weights import unpickled
 from build.sources.source import TransformersSource
@@ -28,8 +29,10 @@ from build.workspace.publish import publish, work_folder, write_json
 STAGES = len(SOURCE_STAGES) + len(TIER_STAGES)
 
 
-def build_all(steps: Sequence[Step], out: Path, progress: Progress) -> None:
-    """Build every step that is not current, source by source.
+def build_all(
+    steps: Sequence[Step], out: Path, progress: Progress, targets: tuple[Processor, ...]
+) -> None:
+    """Build every step that is not current, source by source; check candidates on the target processors.
 
     Raise BuildError; artefacts of earlier builds stay in place then.
     """
@@ -47,7 +50,7 @@ def build_all(steps: Sequence[Step], out: Path, progress: Progress) -> None:
         for _, group in groupby(of_model, key=lambda step: step.source):
             with work_folder(out) as folder:
                 tiers = _unpickled(list(group), folder)
-                work = Workspace(folder=folder, step=tiers[0], cache=cache)
+                work = Workspace(folder=folder, step=tiers[0], cache=cache, targets=targets)
                 work = run(work, SOURCE_STAGES, progress, done=0)
                 for step in tiers:
                     tier = replace(work, step=step)
@@ -114,6 +117,7 @@ def finish(work: Workspace, out: Path) -> None:
         work.processors,
         work.passed_over,
         work.family.unit,
+        work.notes,
     )
     publish(chosen.folder, place / work.step.tier)
     write_json(place / "evidence" / f"{work.step.tier}.json", document)

@@ -22,7 +22,7 @@ from build.proof.candidate import digest_of_parts, run_on_rows, seal, seal_golde
 from build.proof.choose import Candidate
 from build.proof.evidence import processor_name
 from build.proof.portability import first_portable
-from build.proof.processors import all_unavailable, target_processors
+from build.proof.processors import Processor, all_unavailable
 from build.proof.timing import Timing, time_all
 from build.recipes.recipe import Recipe
 from build.step import Step
@@ -39,18 +39,21 @@ from functions.inference.session import threads_of
 class Workspace:
     """The results of a build so far.
 
-    `seconds` are the durations of the stages; `notify` is called with what is at work within one.
+    `targets` are the processors that candidates are checked on besides this machine's. `seconds` are the durations of
+    the stages; `notify` is called with what is at work within one.
     """
 
     folder: Path
     step: Step
     cache: Cache
+    targets: tuple[Processor, ...]
     prepared: Path = Path()
     reference: tuple[Outputs, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     chosen: Candidate | None = None
     processors: tuple[dict[str, Any], ...] = ()
     passed_over: tuple[dict[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     notify: Notify = silent
 
@@ -167,18 +170,17 @@ def choose_stage(work: Workspace) -> Workspace:
     Raise GateFailed with the problems of each candidate if none does.
     """
     step = work.step
-    processors = (
-        target_processors()
-        if step.portable
-        else all_unavailable(target_processors(), "`portable` is false")
+    targets = (
+        work.targets if step.portable else all_unavailable(work.targets, "`portable` is false")
     )
     ordered = choose.ranked(work.candidates, step.objective)
-    result = first_portable(step, ordered, work.cache, processors, work.notify)
+    result = first_portable(step, ordered, work.cache, targets, work.notify)
     rejected = result.problems
     work = replace(
         work,
         chosen=result.chosen,
         processors=result.processors,
+        notes=result.notes,
         passed_over=tuple(
             {"recipe": c.recipe.name, "why": rejected[c.folder]}
             for c in ordered

@@ -128,7 +128,7 @@ def cells(one: dict[str, Any]) -> tuple[str, ...]:
 
 
 def notes(one: dict[str, Any]) -> list[str]:
-    """Why something else ships than what is best here, and where what ships answers otherwise."""
+    """Return why something else ships than what is best here, and what is not proven of what ships."""
     passed = [
         f"{one['recipe']} ships rather than {over['recipe']}: {over['why']}"
         for over in one.get("passed_over", ())
@@ -140,7 +140,7 @@ def notes(one: dict[str, Any]) -> list[str]:
         if seen["verdict"] not in fine
     ]
     few = ["its gate held for one row, which proves nothing of others; give more under `eval`"]
-    return passed + other + few * (one.get("rows") == 1)
+    return passed + other + list(one.get("notes", ())) + few * (one.get("rows") == 1)
 
 
 def proof(one: dict[str, Any]) -> str:

@@ -45,11 +45,12 @@ def evidence(
     processors: Sequence[Mapping[str, Any]] = (),
     passed_over: Sequence[Mapping[str, Any]] = (),
     unit: str = "row",
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the figures of one artefact and of all candidates beside it, with the machine and the date.
 
     `passed_over` are recipes ranked before the one that ships, with the problem on another processor that ruled each
-    out; `unit` is the unit of its times, a row or a token.
+    out; `unit` is the unit of its times, a row or a token; `notes` are for the user: checks that could not be made.
     """
     manifest = chosen.manifest
     return {
@@ -77,6 +78,7 @@ def evidence(
         ],
         "processors": list(processors),
         "passed_over": list(passed_over),
+        "notes": list(notes),
         "per_class": per_class(step, reference, chosen.outputs),
         "flips": changed_rows(step, reference, chosen.outputs),
         "seconds": dict(seconds),

@@ -16,18 +16,21 @@ from build.workspace.cache import Cache
 from build.workspace.progress import Notify, silent
 
 NOT_CHECKED = "not checked"
+UNCHECKED = f"{NOT_CHECKED} on other processors"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PortabilityResult:
     """The first candidate that is portable, and its results on each processor.
 
-    `problems` are those of the candidates ranked before it, by their folders: the build falls back past them.
+    `problems` are those of the candidates ranked before it, by their folders: the build falls back past them. `notes`
+    are for the user: checks that could not be made.
     """
 
     chosen: Candidate | None = None
     processors: tuple[dict[str, Any], ...] = ()
     problems: Mapping[Path, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def first_portable(
@@ -42,9 +45,25 @@ def first_portable(
     for candidate in ordered:
         problem, results = check_portability(step, candidate, cache, processors, notify)
         if not problem:
-            return PortabilityResult(chosen=candidate, processors=tuple(results), problems=problems)
+            return PortabilityResult(
+                chosen=candidate,
+                processors=tuple(results),
+                problems=problems,
+                notes=_unchecked_notes(step, candidate.recipe, processors),
+            )
         problems[candidate.folder] = problem
     return PortabilityResult(problems=problems)
+
+
+def _unchecked_notes(
+    step: Step, recipe: Recipe, processors: Sequence[Processor]
+) -> tuple[str, ...]:
+    """Return the note on a graph that came quantized and was not run on a processor that decides."""
+    reasons = [one.unavailable for one in processors if one.decides and one.unavailable]
+    # With `portable = false` the user has decided so and needs no note.
+    if not (reasons and recipe == GIVEN and step.portable):
+        return ()
+    return (f"{UNCHECKED}, where its sums may saturate: {reasons[0]}",)
 
 
 def check_portability(
@@ -65,20 +84,20 @@ def check_portability(
     for processor in processors:
         result = _run_on(processor, step, candidate, cache, notify)
         results.append(result)
-        problem = _problem(step, candidate.recipe, processor, result["verdict"])
+        problem = _problem(candidate.recipe, processor, result["verdict"])
         if problem:
             return problem, results
     return "", results
 
 
-def _problem(step: Step, recipe: Recipe, processor: Processor, verdict: str) -> str:
+def _problem(recipe: Recipe, processor: Processor, verdict: str) -> str:
     """Return why the verdict keeps the candidate from being shipped; empty if it does not."""
     if not processor.decides or verdict == "holds":
         return ""
     if verdict != NOT_CHECKED:
         return f"on {processor.name}: {verdict}"
-    # Of a model that came quantized there is no safer candidate, so the user may ship it unchecked.
-    if not recipe.may_saturate or (recipe == GIVEN and not step.portable):
+    # Of a model that came quantized there is no safer candidate, so it ships unchecked, with a note.
+    if not recipe.may_saturate or recipe == GIVEN:
         return ""
     return f"not checked on {processor.name}, where its sums may saturate: {processor.unavailable}"
 

@@ -60,6 +60,7 @@ def _tier(document: Document, gate: float) -> str:
     if document["processors"]:
         parts += ["<h2>On other processors</h2>", _processors(document["processors"])]
         parts += [f"<p>{_passed(document, one)}</p>" for one in document.get("passed_over", ())]
+        parts += [f"<p>{_text(note)}.</p>" for note in document.get("notes", ())]
     if document["per_class"]:
         parts += ["<h2>By label</h2>", _classes(document["per_class"])]
     if document["flips"]:

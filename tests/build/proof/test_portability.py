@@ -220,6 +220,12 @@ def test_without_an_emulator_what_may_saturate_is_not_shipped(
     assert (seen[-1]["rows"], seen[-1]["verdict"]) == (0, NOT_CHECKED)
     assert seen[-1]["how"] == "not asked: apt-get install qemu-user"
     assert check_portability(step, candidate(folder, PLAIN), cache, unavailable)[0] == ""
+    given = candidate(folder, GIVEN)
+    note = "not checked on other processors, where its sums may saturate: apt-get install qemu-user"
+    for portable, expected in ((True, (note,)), (False, ())):
+        result = first_portable(replace(step, portable=portable), [given], cache, unavailable)
+        assert (result.chosen, result.notes) == (given, expected)
+    assert first_portable(replace(step, portable=True), [given], cache, [HERE]).notes == ()
     exact, seen = check_portability(step, candidate(folder, FP32), cache, unavailable)
     assert (exact, len(seen)) == ("", 1)
 

@@ -1,7 +1,9 @@
 """Bare graphs as sources: ONNX and TorchScript, whole, broken and hostile."""
 
+import io
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +11,13 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
+from rich.console import Console
 
 import build
 from build.export.fuse import plain
 from build.export.to_onnx import export
 from build.families.reference import answers
+from build.proof.processors import Processor
 from build.sources.formats import ONNX, TORCHSCRIPT
 from build.sources.readers import inspect
 from build.sources.source import GraphSource, Pooling, TransformersSource
@@ -33,7 +37,12 @@ from tests.fixtures.models.tiny_bert import (
     write_rows,
 )
 from tests.fixtures.sources import read_as
+from turnout.building import evidence, show
 
+HERE = Processor(name="here", how="as it is")
+UNCHECKED = (
+    "not checked on other processors, where its sums may saturate: apt-get install qemu-user"
+)
 TEXTS = texts(24)
 CLASSES = Task.TEXT_CLASSIFICATION
 REQUESTS = [PredictRequest(inputs=(text,)) for text in TEXTS]
@@ -139,17 +148,31 @@ def test_what_is_quantized_already_ships_as_it_was(home: Path, tmp_path: Path) -
     assert source.quantized
     asked = deployment(folder, home / "rows.jsonl", cpu=CPU, gpu=None)
     out = tmp_path / "out"
+    path, came = out / "tiny/evidence/cpu.json", {"skipped": False, "edge": False}
     build.run(build.plan(asked, out), out)
     seen = verify(out / "tiny/cpu").provenance["processors"]
     assert seen[0]["verdict"] == "measured here"
     assert {(p["verdict"], p["how"]) for p in seen[1:]} == {
         ("not checked", "not asked: `portable` is false")
     }
+    assert evidence(path, **came)["notes"] == []
     tried = deployment(folder, home / "rows.jsonl", cpu=type(CPU)(objective="size"), gpu=None)
-    build.run(build.plan(tried, out), out)
+    build.run(build.plan(tried, out), out, targets=(HERE,))
     manifest = verify(out / "tiny/cpu")
     assert (manifest.recipe, manifest.precision, manifest.batches) == ("as it was", "int8", False)
-    assert [p["how"][:4] for p in manifest.provenance["processors"]][:2] == ["this", "qemu"]
+    seen = [(p["how"], p["verdict"]) for p in manifest.provenance["processors"]]
+    assert seen == [("this machine", "measured here"), ("as it is", "holds")]
+    assert evidence(path, **came)["notes"] == []
+    shutil.rmtree(out / "tiny")
+    missing = replace(HERE, unavailable="apt-get install qemu-user")
+    build.run(build.plan(tried, out), out, targets=(missing,))
+    assert verify(out / "tiny/cpu").provenance["processors"][1]["verdict"] == "not checked"
+    document = evidence(path, **came)
+    assert document["notes"] == [UNCHECKED]
+    assert UNCHECKED in (out / "tiny/report.html").read_text("utf-8")
+    printed = io.StringIO()
+    show([document], Console(file=printed, width=200))
+    assert f"tiny cpu: {UNCHECKED}\n" in printed.getvalue()
 
 
 def test_sentence_vectors_of_an_onnx_folder_are_pooled_as_its_modules_say(tmp_path: Path) -> None:
