@@ -131,7 +131,7 @@ def _digest(
     if pooling:
         found += sorted(folder.glob("*/config.json"))
         found += [p for dense in pooling.dense for p in sorted((folder / dense.place).iterdir())]
-    return digest_of(folder / "nothing", *(p for p in found if p.is_file()))
+    return digest_of(None, *(p for p in found if p.is_file()))
 
 
 def _graph_of(folder: Path) -> Path:

@@ -35,7 +35,7 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> GraphS
         kind=TORCHSCRIPT,
         path=path,
         task=task,
-        digest=digest_of(path.parent / "nothing", path, hints.tokenizer),
+        digest=digest_of(None, path, hints.tokenizer),
         tokenizer=hints.tokenizer,
         inputs=inputs,
         weight_bytes=path.stat().st_size,
