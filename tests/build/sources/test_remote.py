@@ -258,7 +258,7 @@ def test_what_cannot_be_fetched_from_s3_is_said_and_leaves_nothing(
     put(s3, key, b"{}")
     with pytest.raises(SourceError) as caught:
         remote.fetch(source, tmp_path, s3)
-    assert str(caught.value).splitlines()[1].startswith(f"{source}: cannot be fetched: ")
+    assert str(caught.value.problems[0]).startswith(f"{source}: cannot be fetched: ")
     assert mistake in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
