@@ -1,7 +1,7 @@
 """Model folder in, sealed artefact out.
 
-`fetch` brings sources that lie elsewhere. `plan` says what would be done and why, and writes nothing; `run` does it. An
-artefact becomes visible by one rename, after the code that will serve it has shown that it answers like the original.
+`fetch` downloads remote sources. `plan` returns what would be done and why, and writes nothing; `run` does it. An
+artefact becomes visible by one rename, after the code that serves it has shown that it answers like the reference.
 """
 
 import os
@@ -23,12 +23,13 @@ __all__ = ["Progress", "Silent", "Step", "fetch", "plan", "run"]
 
 
 def fetch(deployment: Deployment, out: Path, models: Sequence[str] | None = None) -> None:
-    """Bring sources that lie elsewhere to this machine and pin them, those of the models named or of all.
+    """Download and pin the remote sources of the named models, or of all.
 
-    Raises SourceError with all that is wrong with them, and all that `plan` finds wrong besides.
+    Raise SourceError with every problem of these, and with those that `plan` finds in the rest, so that a user mends
+    all of them before the next try.
     """
     wanted = [spec for spec in deployment.models if not models or spec.name in models]
-    problems = list(dict.fromkeys(problem for spec in wanted for problem in _fetched(spec, out)))
+    problems = list(dict.fromkeys(problem for spec in wanted for problem in _fetch(spec, out)))
     if not problems:
         return
     try:
@@ -36,16 +37,16 @@ def fetch(deployment: Deployment, out: Path, models: Sequence[str] | None = None
     except SourceError as error:
         known = {
             *problems,
-            *(not_fetched(s).within(spec.name) for spec in wanted for s in _elsewhere(spec)),
+            *(not_fetched(s).within(spec.name) for spec in wanted for s in _remote_sources(spec)),
         }
         problems += [problem for problem in error.problems if problem not in known]
     raise SourceError(problems)
 
 
-def _fetched(spec: ModelSpec, out: Path) -> list[Problem]:
-    """Bring what a model is made from; return the problems with that."""
+def _fetch(spec: ModelSpec, out: Path) -> list[Problem]:
+    """Download the remote sources of one model; return their problems."""
     problems: list[Problem] = []
-    for source in _elsewhere(spec):
+    for source in _remote_sources(spec):
         try:
             remote.fetch(source, out, pickle=spec.hints.pickle)
         except SourceError as error:
@@ -53,7 +54,7 @@ def _fetched(spec: ModelSpec, out: Path) -> list[Problem]:
     return problems
 
 
-def _elsewhere(spec: ModelSpec) -> list[str]:
+def _remote_sources(spec: ModelSpec) -> list[str]:
     sources = (spec.source, spec.gpu.source if spec.gpu else None)
     return list(dict.fromkeys(source for source in sources if isinstance(source, str)))
 
@@ -64,7 +65,7 @@ def run(
     progress: Progress | None = None,
     targets: tuple[Processor, ...] | None = None,
 ) -> None:
-    """Build every step that is not current; raise BuildError. Imports torch, so it takes its seconds.
+    """Build every step that is not current; raise BuildError. Importing torch takes some seconds.
 
     Candidates are checked on the processors `targets`, by default on all that a tier may be deployed to.
     """

@@ -1,4 +1,4 @@
-"""What would be built, and why. Reads and hashes, writes nothing."""
+"""The plan of a build: its steps, and the reason for each. Planning reads and hashes, and writes nothing."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ from contracts.tasks import Tier
 def plan(
     deployment: Deployment, out: Path, models: Sequence[str] | None = None
 ) -> tuple[Step, ...]:
-    """The steps of the models named, all when none is; raises SourceError with every problem found."""
+    """Return the steps of the named models, or of all; raise SourceError with every problem in all of them."""
     known = [spec.name for spec in deployment.models]
     problems = [
         Problem(
@@ -36,9 +36,10 @@ def plan(
         if models and spec.name not in models:
             continue
         for tier, tier_spec in spec.tiers.items():
-            step, found = _step(spec, tier, tier_spec, out)
+            step, of_step = _step(spec, tier, tier_spec, out)
             steps += [step] if step else []
-            problems += [problem for problem in found if problem not in problems]
+            # Two tiers of one source have the same problems.
+            problems += [problem for problem in of_step if problem not in problems]
     if problems:
         raise SourceError(problems)
     return tuple(steps)
@@ -52,12 +53,13 @@ def _step(
         folder = tier_spec.source
     here, origin, problem = located(folder, out, pickle=spec.hints.pickle)
     if here is None or problem:
-        found = [problem] if problem else []
-        found += read_rows(spec.eval, spec.task, None)[1]
-        return None, [each.within(spec.name) for each in found]
-    source, found = inspect(here, spec.task, tier_spec.max_tokens, spec.hints)
+        problems = [problem] if problem else []
+        # Rows are read all the same, so that their problems are reported together with the source's.
+        problems += read_rows(spec.eval, spec.task, None)[1]
+        return None, [each.within(spec.name) for each in problems]
+    source, of_source = inspect(here, spec.task, tier_spec.max_tokens, spec.hints)
     rows, of_rows = read_rows(spec.eval, spec.task, source.labels if source else None)
-    problems = [each.within(spec.name) for each in (*_within(out, here), *found, *of_rows)]
+    problems = [each.within(spec.name) for each in (*_within(out, here), *of_source, *of_rows)]
     if source is None or problems:
         return None, problems
     on_cpu = tier_spec if isinstance(tier_spec, CpuSpec) else None
@@ -77,11 +79,11 @@ def _step(
         rows_digest=file_sha256(spec.eval),
         revision=REVISION,
     )
-    return _explained(step, out), []
+    return _with_reason(step, out), []
 
 
 def _within(out: Path, source: Path) -> list[Problem]:
-    """Return a problem where what is built would be taken for a part of what it is built from."""
+    """Return a problem where artefacts would be written into the folder that they are built from."""
     if not (source.is_dir() and out.resolve().is_relative_to(source.resolve())):
         return []
     message = (
@@ -91,16 +93,16 @@ def _within(out: Path, source: Path) -> list[Problem]:
     return [Problem(code=Code.SETTING_INVALID, where=str(source), message=message)]
 
 
-def _explained(step: Step, out: Path) -> Step:
-    """The step with its build key, and with what makes it necessary."""
+def _with_reason(step: Step, out: Path) -> Step:
+    """Return the step with its build key and the reason to build it."""
     build_key = hashlib.sha256(json.dumps(step.decided_by, sort_keys=True).encode()).hexdigest()
-    why = _why(out / step.model / step.tier, build_key)
-    copied = _why_copy(out / step.model, step.tier) if step.edge and not why else ""
-    return replace(step, build_key=build_key, why=why or copied, sealed=not why)
+    why = _artefact_reason(out / step.model / step.tier, build_key)
+    copy = _copy_reason(out / step.model, step.tier) if step.edge and not why else ""
+    return replace(step, build_key=build_key, why=why or copy, sealed=not why)
 
 
-def _why(folder: Path, build_key: str) -> str:
-    """What makes a build necessary; empty when the artefact there is whole and made from the same."""
+def _artefact_reason(folder: Path, build_key: str) -> str:
+    """Return the reason to build an artefact; "" where it is whole, proven and made from the same."""
     if not folder.exists():
         return "not built yet"
     try:
@@ -109,18 +111,22 @@ def _why(folder: Path, build_key: str) -> str:
         return f"damaged: {error}"
     if manifest.build_key != build_key:
         return "source, rows, settings or tools have changed"
-    if _proven(folder) != manifest.version:
+    # An artefact of the same key may have been built again since its evidence was written.
+    if _proven_version(folder) != manifest.version:
         return "its evidence is missing"
     return ""
 
 
-def _why_copy(place: Path, tier: Tier) -> str:
-    """What makes it necessary to make the edge copy of a sound artefact again."""
+def _copy_reason(place: Path, tier: Tier) -> str:
+    """Return the reason to make the edge copy of a sound artefact again; "" where it is current."""
     return outdated_reason(place / FOLDER, read_manifest(place / tier))
 
 
-def _proven(folder: Path) -> object:
-    """The version that the evidence beside an artefact speaks of."""
+def _proven_version(folder: Path) -> object:
+    """Return the version that the evidence beside an artefact is about; None where there is none.
+
+    Evidence is written last, so a build that was interrupted before it is done again.
+    """
     try:
         text = (folder.parent / "evidence" / f"{folder.name}.json").read_text("utf-8")
         return json.loads(text)["version"]

@@ -1,4 +1,4 @@
-"""What every candidate was made from: the original's graphs in full precision, beside those of an artefact."""
+"""The graphs in full precision that every candidate is made from, paired with those of an artefact."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,7 @@ from build.workspace.progress import Notify
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """One graph of an artefact and the original's, as it was exported. `others` are the same in other shapes."""
+    """One graph of an artefact and the exported graph it was made from; `others` are that one fused, for example."""
 
     name: str
     original: Path
@@ -22,7 +22,7 @@ class Pair:
 
 
 def prepared(step: Step, cache: Cache, notify: Notify) -> Path:
-    """The folder of the original's graphs: as the last build left it, or made again from the same source."""
+    """Return the folder of the exported graphs: from the cache of the last build, or exported again."""
 
     def prepare(folder: Path) -> None:
         folder.mkdir()
@@ -33,13 +33,14 @@ def prepared(step: Step, cache: Cache, notify: Notify) -> Path:
 
 
 def pairs(originals: Path, built: Path) -> tuple[Pair, ...]:
-    """Each graph that was built with the one it was made of; none for a model that has no graph."""
-    found = []
+    """Return each built graph with the exported one that it was made from; none for a model served from tables."""
+    matched = []
     for path in sorted(built.glob("*.onnx")):
+        # A generator's graphs keep their names; an encoder's only one is made from the plain graph.
         same = [p for p in (originals / path.name, originals / PLAIN) if p.is_file()]
         if same:
             others = () if same[0].name == path.name else sorted(originals.glob("*.onnx"))
-            found.append(
+            matched.append(
                 Pair(
                     name=path.stem,
                     original=same[0],
@@ -47,4 +48,4 @@ def pairs(originals: Path, built: Path) -> tuple[Pair, ...]:
                     others=tuple(other for other in others if other != same[0]),
                 )
             )
-    return tuple(found)
+    return tuple(matched)

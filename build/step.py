@@ -13,14 +13,16 @@ from functions.inference.session import threads_of
 # Raised whenever our own code would build other bytes from the same inputs.
 REVISION = 6
 
+# Another version of any of these may make other graphs of the same source.
 TOOLS = ("onnx", "onnxruntime", "optimum", "optimum-onnx", "tokenizers", "torch", "transformers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One artefact to be: a model on a tier. `why` says what makes it necessary; empty when it is current.
+    """One artefact to build: a model on a tier. `why` is the reason to build it, "" for one that is current.
 
-    `edge` asks for a copy that runs by itself; where only that is to be made, the artefact is `sealed` already.
+    `origin` is the version that a remote source is pinned to. With `edge`, a copy that runs by itself is made as well;
+    where that copy alone is missing, the artefact is `sealed` already.
     """
 
     model: str
@@ -43,15 +45,17 @@ class Step:
 
     @property
     def current(self) -> bool:
+        """Return whether there is nothing to do."""
         return not self.why
 
     @property
     def name(self) -> str:
+        """Return the name that messages and progress have for it."""
         return f"{self.model} {self.tier}"
 
     @property
     def made_from(self) -> dict[str, Any]:
-        """What decides the bytes of the graphs."""
+        """Return everything that decides the bytes of the graphs."""
         return {
             "source": self.source.digest,
             "task": self.source.task,
@@ -64,7 +68,7 @@ class Step:
 
     @property
     def decided_by(self) -> dict[str, Any]:
-        """What decides which artefact is built: an artefact made from the same is current."""
+        """Return everything that decides which artefact is built: one made from the same is current."""
         return {
             **self.made_from,
             "tier": self.tier,
@@ -79,6 +83,6 @@ class Step:
 
 
 def toolchain(source: Source) -> dict[str, str]:
-    """Versions of what decides the bytes of an artefact; a local build mark such as +cpu is left out."""
-    ours = {tool: importlib.metadata.version(tool).split("+")[0] for tool in TOOLS}
-    return {**ours, **source.tools}
+    """Return the versions of the tools that decide an artefact's bytes, without a build mark such as +cpu."""
+    versions = {tool: importlib.metadata.version(tool).split("+")[0] for tool in TOOLS}
+    return {**versions, **source.tools}
