@@ -1,4 +1,4 @@
-"""What a bare graph does not say of itself, whatever it was saved as: who has to say it, and what follows from it."""
+"""Facts that a bare graph lacks, whatever its format: the keys of models.toml that give them, and their checks."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ from contracts.specs import Hints
 from contracts.tasks import Task
 from functions.inference.tokens import INPUTS
 
-# Tasks that need to be told no more than a bare graph's keys can say.
+# Tasks that a bare graph can be built for, and the key that it needs besides a tokenizer.
 TASKS = {
     Task.TEXT_CLASSIFICATION: "labels",
     Task.TOKEN_CLASSIFICATION: "labels",
@@ -20,18 +20,19 @@ TASKS = {
     Task.FEATURE_EXTRACTION: "",
     Task.LANGUAGE_MODEL_SCORING: "",
 }
-# Tasks whose outputs have names, and how many of them at least.
+# Tasks whose outputs have labels, and the minimum number of them.
 LABELLED = {
     Task.TEXT_CLASSIFICATION: 2,
     Task.TOKEN_CLASSIFICATION: 2,
     Task.ZERO_SHOT_CLASSIFICATION: 2,
     Task.TEXT_RANKING: 1,
 }
-# What the token is called that fills a text up, by those who do not say so under `padding`.
+# Names of the padding token; BERT, RoBERTa and T5 tokenizers are often saved without `padding`.
 PADDING = ("[PAD]", "<pad>", "<PAD>")
 
 
 def check_task(task: Task, kind: str) -> None:
+    """Raise Unusable for a task that needs more than a bare graph and its keys in models.toml."""
     if task not in TASKS:
         raise Unusable(
             Code.TASK_UNSUPPORTED,
@@ -57,11 +58,12 @@ def missing_hints(
 
 
 def check_inputs(
-    names: Sequence[str], said: Sequence[str], known: Sequence[str] = tuple(INPUTS)
+    names: Sequence[str], hinted: Sequence[str], known: Sequence[str] = tuple(INPUTS)
 ) -> None:
-    """Each input is known by its name, or by what is said of it."""
-    meant = said or names
-    if len(meant) != len(names) or not set(meant) <= set(known) or len(set(meant)) < len(meant):
+    """Raise Unusable unless every input is known by its name, or by the key `inputs`."""
+    meanings = hinted or names
+    complete = len(meanings) == len(names) == len(set(meanings))
+    if not complete or not set(meanings) <= set(known):
         raise Unusable(
             Code.INPUTS_UNSUPPORTED,
             f"its inputs are {', '.join(names)}; say what they are, in this order, as `inputs`, "
@@ -70,9 +72,9 @@ def check_inputs(
 
 
 def sizes(shapes: Sequence[Sequence[int]]) -> tuple[bool, int]:
-    """Whether a graph takes one text at a time, and how many tokens exactly; 0 is any number, as in `shapes`.
+    """Return whether a graph takes one text at a time, and its fixed number of tokens.
 
-    Raises Unusable where inputs of these shapes cannot be filled with texts.
+    A size of 0 is open, in `shapes` as in the result. Raise Unusable unless the inputs are [batch, tokens].
     """
     if any(len(shape) != 2 for shape in shapes):
         axes = " and ".join(str(list(shape)) for shape in shapes)
@@ -81,33 +83,38 @@ def sizes(shapes: Sequence[Sequence[int]]) -> tuple[bool, int]:
             f"its inputs are {axes}, but texts make [batch, tokens]; export it for those",
         )
     batches, lengths = ({s[axis] for s in shapes if s[axis] > 0} for axis in (0, 1))
+    # A batch of 1 is served text by text. Any other fixed batch would have to be filled with texts that nobody sent.
     if batches - {1}:
         raise Unusable(
             Code.INPUTS_UNSUPPORTED,
             f"takes {max(batches)} texts at a time, no more and no fewer; export it with an open batch, or with 1",
         )
     if len(lengths) > 1:
-        few, many = sorted(lengths)[:2]
+        short, long = sorted(lengths)[:2]
         raise Unusable(
             Code.INPUTS_UNSUPPORTED,
-            f"its inputs want {few} tokens and {many} tokens; export it for one length",
+            f"its inputs want {short} tokens and {long} tokens; export it for one length",
         )
     return bool(batches), max(lengths, default=0)
 
 
 def check_labels(task: Task, width: int, labels: Sequence[str], *, paired: bool = False) -> None:
-    """Each output has its label; 0 is any number. One may stand for two labels where it is still to be `paired`."""
-    many = len(labels)
-    pair = paired and task is Task.TEXT_CLASSIFICATION and (width, many) == (1, 2)
-    if task in LABELLED and width and many and width != many and not pair:
+    """Raise Unusable unless there is a label for each of `width` outputs; 0 is an open width.
+
+    One output may stand for two labels where it is still to be `paired`: it is the probability of the second.
+    """
+    count = len(labels)
+    pair = paired and task is Task.TEXT_CLASSIFICATION and (width, count) == (1, 2)
+    if task in LABELLED and width and count and width != count and not pair:
         raise Unusable(
             Code.LABELS_MISMATCH,
-            f"answers {width} number{'s' * (width > 1)}, but there are {many} labels; "
+            f"answers {width} number{'s' * (width > 1)}, but there are {count} labels; "
             "name each of its outputs in `labels`",
         )
 
 
 def check_axes(task: Task, shape: Sequence[int], rank: int) -> None:
+    """Raise Unusable unless the output's shape has the number of axes that the task's outputs have."""
     if len(shape) != rank:
         raise Unusable(
             Code.OUTPUTS_UNSUPPORTED,
@@ -116,23 +123,23 @@ def check_axes(task: Task, shape: Sequence[int], rank: int) -> None:
 
 
 def limit_of(max_tokens: int | None, length: int) -> int | None:
-    """The tokens read of each text; None where nobody says it."""
+    """Return how many tokens are read of each text; None where neither the user nor a fixed length gives it."""
     if length and max_tokens and max_tokens > length:
         raise Unusable(
             Code.LENGTH_INVALID,
-            f"reads {length} tokens, but max_tokens asks for {max_tokens}; lower it",
+            f"reads {length} tokens, but max_tokens is {max_tokens}; lower it",
         )
     return max_tokens or length or None
 
 
 def pad_id(tokenizer: TokenizerFile) -> int:
-    """The token that fills a text up: the one under `padding`, one that is called so, or 0."""
-    said, known = tokenizer.padding.get("pad_id"), tokenizer.vocabulary
-    return int(said) if said is not None else next((known[n] for n in PADDING if n in known), 0)
+    """Return the id of the padding token: the one under `padding`, one that is named so, or 0."""
+    pad, ids = tokenizer.padding.get("pad_id"), tokenizer.vocabulary
+    return int(pad) if pad is not None else next((ids[name] for name in PADDING if name in ids), 0)
 
 
 def fixed_length(tokenizer: TokenizerFile, length: int) -> dict[str, Any]:
-    """What the code that serves a graph of that length has to know; texts are filled up on the tokenizer's side."""
+    """Return the details that a graph of a fixed length needs: texts are padded on the side that the tokenizer sets."""
     if not length:
         return {}
     left = tokenizer.padding.get("direction") == "Left"

@@ -11,15 +11,20 @@ from build.graph.edit import OPSET, every_constant, every_node
 from build.sources.source import Unusable
 from contracts.problems import Code
 
-# Operators of ONNX and those that ONNX Runtime has besides.
+# Domains of operators that ONNX Runtime implements; a graph's own functions add to them.
 DOMAINS = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft", "com.microsoft.nchwc"}
 
 
 def read_graph(path: Path) -> Any:
-    """The graph without its external data, after each reference to it was found whole and within the folder."""
+    """Return the model without its external data; raise Unusable where the file cannot be built.
+
+    Every reference to external data is checked before anything reads it: a path out of the folder would give away
+    other files of this machine, and data cut short would fail deep inside a library.
+    """
     if not path.stat().st_size:
         raise Unusable(Code.FILE_DAMAGED, f"{path.name} is empty; copy it again")
     try:
+        # External data may have gigabytes, and their paths are not checked yet.
         model = onnx.load(path, load_external_data=False)
     except (DecodeError, ValueError) as error:
         raise Unusable(
@@ -33,7 +38,7 @@ def read_graph(path: Path) -> Any:
     if not model.graph.output:
         raise Unusable(
             Code.OUTPUTS_UNSUPPORTED,
-            f"{path.name} answers nothing: it has no outputs; export it again",
+            f"{path.name} has no outputs; export it again",
         )
     _check_operators(path, model)
     for name, tensor in every_constant(model.graph):
@@ -44,12 +49,12 @@ def read_graph(path: Path) -> Any:
 
 def _check_operators(path: Path, model: Any) -> None:
     newest = onnx.defs.onnx_opset_version()
-    found = [entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")]
-    if not found or not 1 <= found[0] <= newest:
+    versions = [e.version for e in model.opset_import if e.domain in ("", "ai.onnx")]
+    stated = f"operator set {versions[0]}" if versions else "no operator set"
+    if not versions or not 1 <= versions[0] <= newest:
         raise Unusable(
             Code.FORMAT_UNSUPPORTED,
-            f"{path.name} has {f'operator set {found[0]}' if found else 'no operator set'}; 1 to {newest} are known, "
-            f"so export it again for {OPSET}",
+            f"{path.name} has {stated}; 1 to {newest} are known, so export it again for {OPSET}",
         )
     known = DOMAINS | {function.domain for function in model.functions}
     for node in every_node(model.graph):
@@ -62,7 +67,7 @@ def _check_operators(path: Path, model: Any) -> None:
 
 
 def _check_external(path: Path, name: str, tensor: Any) -> None:
-    """A location is a path within the graph's folder, whatever links lead there, and the data are all there."""
+    """Raise Unusable unless a tensor's location is within the graph's folder, links resolved, and holds all of it."""
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
     inside = path.parent.resolve()
@@ -91,11 +96,12 @@ def _check_external(path: Path, name: str, tensor: Any) -> None:
 
 
 def external_files(path: Path) -> list[Path]:
-    """The files that hold a graph's tensors besides it."""
+    """Return the files that hold tensors of the graph in a file, whether they exist or not."""
     return data_files(onnx.load(path, load_external_data=False).graph, path.parent)
 
 
 def data_files(graph: Any, folder: Path) -> list[Path]:
+    """Return the files that hold tensors of a graph in that folder, in the order of their names."""
     names = {
         entry.value
         for _, tensor in every_constant(graph)

@@ -1,6 +1,6 @@
-"""An ONNX graph as a source: a file, or a folder with one; fp32 or already quantized.
+"""An ONNX graph as a source: a file, or a folder with one, in full precision or quantized already.
 
-The graph itself is the original that candidates are measured against.
+The graph itself is the reference that candidates are measured against.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ from contracts.tasks import Task
 from functions.inference.tokens import INPUTS
 
 POSITIONS = "position_ids"
-# What may lie beside a graph and says something of it.
+# Files beside a graph that decide how it is served, and so belong to its digest.
 DESCRIBING = (
     "config.json",
     "tokenizer_config.json",
@@ -50,13 +50,16 @@ DESCRIBING = (
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
 )
+# In older operator sets axes and scales are attributes, which neither the fusions nor the quantizer look for.
 MIN_OPSET = 13
+# Operators that only a quantized graph has.
 QUANTIZED = {"DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "QAttention"}
+# Outputs that a task is read from, where it is not the first alone; BERT's pooled vector is a second, for example.
 OUTPUTS = {Task.QUESTION_ANSWERING: 2}
 
 
 def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> GraphSource:
-    """The source; raises Unusable."""
+    """Return the source; raise Unusable with the first problem."""
     path = _graph_of(source) if source.is_dir() else source
     folder = path.parent
     tokenizer = hints.tokenizer or folder / "tokenizer.json"
@@ -69,6 +72,7 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Grap
     graph = model.graph
     names = [node.name for node in graph.input]
     scores = task is Task.LANGUAGE_MODEL_SCORING
+    # Encoders compute positions themselves; of exported causal models, position ids are an input.
     check_inputs(names, hints.inputs, (*INPUTS, POSITIONS) if scores else tuple(INPUTS))
     if scores and _rank(graph) not in (0, 3):
         raise Unusable(
@@ -82,22 +86,22 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Grap
     if task in LABELLED and not labels:
         labels = _labels_of(checkpoint, task)
     check_labels(task, _width(graph), labels, paired=True)
-    meant = hints.inputs or tuple(names)
-    if "input_ids" in meant:
-        check_ids(graph, names[meant.index("input_ids")], checkpoint.tokenizer)
+    inputs = hints.inputs or tuple(names)
+    if "input_ids" in inputs:
+        check_ids(graph, names[inputs.index("input_ids")], checkpoint.tokenizer)
     pooled = task is Task.FEATURE_EXTRACTION and _rank(graph) == 3
     pooling = read_pooling(checkpoint) if pooled else None
     data = data_files(graph, folder)
     pad = checkpoint.settings.pad or pad_id(checkpoint.tokenizer)
     limit = limit_of(max_tokens, length)
-    rows = position_limit(model, folder, dict(zip(names, meant, strict=True)), pad)
+    rows = position_limit(model, folder, dict(zip(names, inputs, strict=True)), pad)
     return GraphSource(
         kind=ONNX,
         path=path,
         task=task,
         digest=_digest(source, path, tokenizer, data, pooling),
         tokenizer=tokenizer,
-        inputs=meant,
+        inputs=inputs,
         weight_bytes=sum(p.stat().st_size for p in (path, *data)),
         heads=checkpoint.settings.heads,
         hidden=checkpoint.settings.hidden,
@@ -120,26 +124,26 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Grap
 def _digest(
     source: Path, path: Path, tokenizer: Path, data: Sequence[Path], pooling: Pooling | None
 ) -> str:
-    """Of the whole folder, or of what belongs to a file, which may lie among things that have nothing to do with it.
+    """Return the digest of a whole folder, or of the files that belong to one graph among others.
 
-    Data may be called anything, so they count whether their names are those of a model's parts or not.
+    External data may have any name, so they count whether or not their suffix is that of a model's file.
     """
     if source.is_dir():
         return digest_of(source, tokenizer, *(p for p in data if p.suffix not in PARTS))
     folder = path.parent
-    found = [path, *data, tokenizer, *(folder / name for name in DESCRIBING)]
+    files = [path, *data, tokenizer, *(folder / name for name in DESCRIBING)]
     if pooling:
-        found += sorted(folder.glob("*/config.json"))
-        found += [p for dense in pooling.dense for p in sorted((folder / dense.place).iterdir())]
-    return digest_of(None, *(p for p in found if p.is_file()))
+        files += sorted(folder.glob("*/config.json"))
+        files += [p for dense in pooling.dense for p in sorted((folder / dense.place).iterdir())]
+    return digest_of(None, *(p for p in files if p.is_file()))
 
 
 def _graph_of(folder: Path) -> Path:
-    found = sorted(folder.glob("*.onnx"))
-    if len(found) > 1:
-        names = ", ".join(path.name for path in found)
+    graphs = sorted(folder.glob("*.onnx"))
+    if len(graphs) > 1:
+        names = ", ".join(path.name for path in graphs)
         raise Unusable(Code.FORMAT_AMBIGUOUS, f"holds {names}; name the one to build as `source`")
-    return found[0]
+    return graphs[0]
 
 
 def _labels_of(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
@@ -152,7 +156,7 @@ def _labels_of(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
 
 
 def _shape(value: Any) -> tuple[int, ...]:
-    """An input's or output's sizes, 0 for those that are open."""
+    """Return the sizes of an input or output, 0 for those that are open."""
     return tuple(max(0, dim.dim_value) for dim in value.type.tensor_type.shape.dim)
 
 
@@ -165,7 +169,7 @@ def _width(graph: Any) -> int:
 
 
 def export(source: GraphSource, destination: Path) -> Path:
-    """The graph as one file, its inputs named and typed as they will be fed; raises ExportFailed."""
+    """Write the graph with its inputs named and typed as they are fed, and return its path; raise ExportFailed."""
     destination.mkdir(parents=True)
     model = onnx.load(source.path)
     version = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
@@ -182,7 +186,7 @@ def export(source: GraphSource, destination: Path) -> Path:
 
 
 def finish(model: Any, source: GraphSource) -> None:
-    """Name and type the graph's inputs as they will be fed, and leave the outputs that its task is read from."""
+    """Name and type the graph's inputs as they are fed, and keep only the outputs that its task needs."""
     _rename_inputs(model.graph, source.inputs)
     _widen_inputs(model.graph)
     del model.graph.output[OUTPUTS.get(source.task, 1) :]
@@ -192,7 +196,8 @@ def finish(model: Any, source: GraphSource) -> None:
 def _rename_inputs(graph: Any, names: Sequence[str]) -> None:
     new = {node.name: name for node, name in zip(graph.input, names, strict=True)}
     made = {name for node in graph.node for name in node.output}
-    new |= {name: f"{name}_within" for name in made & set(names)}  # names that are taken already
+    # An inner tensor may already have one of the names that the inputs are given.
+    new |= {name: f"{name}_within" for name in made & set(names)}
     for node in graph.input:
         node.name = new[node.name]
     for node in every_node(graph):
@@ -201,7 +206,7 @@ def _rename_inputs(graph: Any, names: Sequence[str]) -> None:
 
 
 def _widen_inputs(graph: Any) -> None:
-    """Tokens come as 64-bit numbers; a graph that wants fewer bits casts them."""
+    """Let the graph take tokens as int64, which is what it is fed, and cast them to its own type."""
     for node in graph.input:
         kind = node.type.tensor_type.elem_type
         if kind == TensorProto.INT64:

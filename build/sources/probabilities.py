@@ -1,7 +1,7 @@
-"""Graphs that answer with probabilities brought to logits, which is what the tasks' readers take.
+"""Graphs whose outputs are probabilities, changed to end in logits, which the heads of tasks expect.
 
-A final Softmax or Sigmoid is left out; where it cannot be found its inverse is put behind it: the logarithm of
-probabilities is a logit vector whose softmax they are.
+A final Softmax or Sigmoid is removed. Where a converter has hidden it, its inverse is appended: the logarithms of
+probabilities are logits, since their softmax gives the same probabilities.
 """
 
 from typing import Any
@@ -16,22 +16,23 @@ from contracts.tasks import Task
 
 Floats = NDArray[np.float32]
 ENDS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
-# What a task's reader can make probabilities of again.
-MEANT = {
+# Activations that the serving code applies again, by task; for another task they are part of the output.
+REMOVABLE = {
     Task.TEXT_CLASSIFICATION: ("softmax", "sigmoid"),
     Task.TOKEN_CLASSIFICATION: ("softmax",),
     Task.TEXT_RANKING: ("sigmoid",),
 }
+# Bounds of probabilities in 32-bit floats, so that their logarithms stay finite.
 TINY, NEARLY_ONE = np.float32(1e-37), np.float32(1 - 2**-24)
 
 
 def removable_activation(task: Task, end: str) -> str:
-    """The end that makes logits of this task's probabilities; "" where it is part of the answer."""
-    return end if end in MEANT.get(task, ()) else ""
+    """Return the final activation that this task's graph does without; "" where it is part of the output."""
+    return end if end in REMOVABLE.get(task, ()) else ""
 
 
 def end_of(graph: Any) -> str:
-    """What makes the first output of an ONNX graph: "softmax" over its last axis, "sigmoid", or ""."""
+    """Return the final activation of an ONNX graph: "softmax" over the last axis, "sigmoid", or ""."""
     node = _last(graph)
     if node is None or (node.op_type == "Softmax" and not _over_last(graph, node)):
         return ""
@@ -39,18 +40,18 @@ def end_of(graph: Any) -> str:
 
 
 def is_pair(source: GraphSource, width: int) -> bool:
-    """Whether one number stands for two labels: how sure the model is of the second."""
+    """Return whether one output stands for two labels: the probability of the second."""
     return source.task is Task.TEXT_CLASSIFICATION and width == 1 and len(source.labels) == 2
 
 
 def details_of(task: Task, end: str, width: int) -> dict[str, Any]:
-    """Labels that are scored one by one do not exclude each other."""
+    """Return the detail that several labels may hold at once, which a sigmoid over several outputs means."""
     several = task is Task.TEXT_CLASSIFICATION and end == "sigmoid" and width > 1
     return {"multi_label": True} if several else {}
 
 
 def to_logits(graph: Any, source: GraphSource) -> None:
-    """Change what the first output is, so that it is logits, one for each label."""
+    """Change the graph so that its first output is logits, one for each label."""
     output = graph.output[0]
     name = output.name
     if source.removable_activation:
@@ -58,7 +59,7 @@ def to_logits(graph: Any, source: GraphSource) -> None:
             node = _last(graph)
             node.op_type = "Identity"
             del node.attribute[:]
-        else:
+        else:  # a converter may have written a softmax as its parts
             name = _inverted(graph, name, source.removable_activation)
     shape = [d.dim_value or d.dim_param or None for d in output.type.tensor_type.shape.dim]
     if shape and is_pair(source, shape[-1] if isinstance(shape[-1], int) else 0):
@@ -68,7 +69,7 @@ def to_logits(graph: Any, source: GraphSource) -> None:
 
 
 def as_logits(numbers: Floats, source: GraphSource) -> Floats:
-    """The same done to what the original answers."""
+    """Return the logits of a reference's outputs, as `to_logits` makes the graph compute them."""
     if source.removable_activation:
         kept = np.clip(
             numbers, TINY, NEARLY_ONE if source.removable_activation == "sigmoid" else None
@@ -82,9 +83,10 @@ def as_logits(numbers: Floats, source: GraphSource) -> Floats:
 
 
 def _last(graph: Any) -> Any:
-    """The node that makes the first output, looked for through those that change nothing."""
+    """Return the node that computes the first output, past any Identity."""
     makers = {name: node for node in graph.node for name in node.output}
     node = makers.get(graph.output[0].name)
+    # Exporters leave an Identity where a dropout or a renamed output was.
     while node is not None and node.op_type == "Identity":
         node = makers.get(node.input[0])
     return node
@@ -114,7 +116,7 @@ def _inverted(graph: Any, name: str, end: str) -> str:
 
 
 def _paired(graph: Any, name: str) -> str:
-    """The second label's logit beside the first's, which is 0: their softmax is the sigmoid of what they differ by."""
+    """Append a logit of 0 for the first label: the softmax over both is the sigmoid of their difference."""
     graph.node.extend(
         [
             helper.make_node("Sub", [name, name], ["tail_zero"]),

@@ -1,4 +1,4 @@
-"""The reader of each format. A reader is imported when a source needs it: some import torch or onnx."""
+"""The reader of each format. A reader is imported when a source needs it, as some import torch or onnx."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -36,7 +36,7 @@ def inspect(
         return READERS[format_]()(source, task, max_tokens, hints or Hints()), []
     except Unusable as error:
         return None, [problem.within(source) for problem in error.problems]
-    except BuildError:
+    except BuildError:  # has named its own place
         raise
     except MemoryError:
         message = f"reading it as {_named(format_)} takes more memory than there is; free some"
@@ -54,19 +54,19 @@ def _named(format_: str) -> str:
 
 
 def _format(source: Path, task: Task) -> str:
-    """Recognise the format of a source; raises Unusable if it is ambiguous or cannot be built."""
+    """Return the format of a source; raise Unusable where it is ambiguous or cannot be built."""
     if task is Task.WORD_VECTORS:  # recognised by content: such files have no agreed names
         return WORD_VECTORS
     if source.is_file():
-        found = next((f for end, f in SUFFIXES.items() if source.name.endswith(end)), None)
-        if found is None:
+        named = next((f for end, f in SUFFIXES.items() if source.name.endswith(end)), None)
+        if named is None:
             raise Unusable(
                 Code.FORMAT_UNKNOWN,
                 UNKNOWN_FILE.get(
                     source.suffix, "not a model file that can be built; " + LOOKED_FOR
                 ),
             )
-        return found
+        return named
     if not source.is_dir():
         raise Unusable(
             Code.FILE_MISSING, "not a folder; put a Hugging Face model there, or correct `source`"

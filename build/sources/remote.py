@@ -1,11 +1,11 @@
-"""Sources that lie elsewhere: `hf://org/name@revision` and `s3://bucket/prefix`, brought here once and pinned.
+"""Remote sources: `hf://org/name@revision` and `s3://bucket/prefix`, downloaded once and pinned.
 
-Either may go on to one file, `hf://org/name/file.gguf@revision`, which is brought here alone, or with the data that an
-ONNX graph names.
+Either may name one file, `hf://org/name/file.gguf@revision`, which is downloaded alone, or with the external data of an
+ONNX graph.
 
-What is fetched lies in `.sources` beside the artefacts, in a folder named by what was there: the commit of a Hugging
-Face repository, the digest of an S3 listing. `index.json` says which folder a source was pinned to; without it, it is
-fetched anew.
+Downloads lie in `.sources` beside the artefacts, in a folder named after what it holds: the commit of a Hugging Face
+repository, or the digest of an S3 listing. `index.json` maps each source to its folder; a source that is not in it is
+downloaded again.
 """
 
 import contextlib
@@ -26,8 +26,8 @@ from contracts.problems import Code, Problem
 FOLDER, INDEX = ".sources", "index.json"
 HF = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:/([\w./-]+))?(?:@([\w./-]+))?")
 S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+?)/?")
-# Files that a model is made of; what a graph keeps its tensors in comes too, whatever it is called. Pickles are among
-# them only where the user allows them: they can run code.
+# Patterns of a model's files; the external data of a graph are downloaded besides, whatever their names. Pickles are
+# not among them unless the user allows them, since loading one can run code.
 WANTED = (
     "*.json",
     "*.safetensors",
@@ -46,7 +46,7 @@ PICKLES = ("*pytorch_model*.bin",)
 ROOT = Path(__file__).parents[2]
 NOT_FETCHED = "not fetched yet; `turnout build` does it"
 NOT_UNDERSTOOD = "not understood; write hf://org/name@revision or s3://bucket/prefix, which may go on to one file"
-# What to do about it, by what the libraries say.
+# The next step, by what an error of huggingface_hub or botocore contains.
 ADVICE = {
     r"RepositoryNotFound|GatedRepo|\b40[13] Client": "check its name, or set HF_TOKEN to a token that may read it",
     r"RevisionNotFound": "write a branch, a tag or a commit that is there after the @",
@@ -60,17 +60,17 @@ ADVICE = {
     ),
 }
 OTHERWISE = "correct that, or put the model into a folder and name that under `source`"
-# Longer texts of libraries are for their own debugging; what matters of them is their kind.
-TOLD_CHARS = 200
+# Longer messages are for the library's own debugging: of those only the type is shown.
+MAX_MESSAGE = 200
 
 
 def located(
     source: Path | str, out: Path, *, pickle: bool = False
 ) -> tuple[Path | None, str, Problem | None]:
-    """Where a source lies here, what it was pinned to, and what is wrong; reads the index alone."""
+    """Return the local path of a source, the version it is pinned to, and its problem; read nothing but the index."""
     if isinstance(source, Path):
         return source, "", None
-    if not _understood(source):
+    if not _parsed(source):
         return None, "", _not_understood(source)
     pinned = _index(out).get(_key(source, pickle))
     if pinned is None or not (out / FOLDER / pinned["folder"]).is_dir():
@@ -79,7 +79,7 @@ def located(
 
 
 def not_fetched(source: str) -> Problem:
-    """Return the problem of a source that has not been brought to this machine yet."""
+    """Return the problem of a source that is not downloaded yet."""
     return Problem(code=Code.NOT_FETCHED, where=source, message=NOT_FETCHED)
 
 
@@ -90,33 +90,33 @@ def _not_understood(source: str) -> Problem:
 def fetch(
     source: str, out: Path, environment: Mapping[str, str] = os.environ, *, pickle: bool = False
 ) -> None:
-    """Bring a source here and pin it, unless it is here already; raises SourceError.
+    """Download a source and pin it, unless it is here already; raise SourceError.
 
     Endpoints and credentials are those of the environment: HF_ENDPOINT, HF_TOKEN, and all that boto3 reads. With
-    `pickle`, weights that are pickles come too where there are no others.
+    `pickle`, pickled weights are downloaded too where there are no others.
     """
     if located(source, out, pickle=pickle)[0] is not None:
         return
-    parts = _understood(source)
+    parts = _parsed(source)
     if not parts:
         raise SourceError([_not_understood(source)])
-    made = [place for place in (out / FOLDER, out) if not place.exists()]
+    new_folders = [folder for folder in (out / FOLDER, out) if not folder.exists()]
     try:
-        said = _fetch(source, parts, out, environment, pickle)
+        pin = _download(source, parts, out, environment, pickle)
     except BaseException:
-        for place in made:
-            with contextlib.suppress(OSError):  # another build has put something there
-                place.rmdir()
+        for folder in new_folders:
+            with contextlib.suppress(OSError):  # another build may have put something there
+                folder.rmdir()
         raise
-    write_json(out / FOLDER / INDEX, {**_index(out), _key(source, pickle): said})
+    write_json(out / FOLDER / INDEX, {**_index(out), _key(source, pickle): pin})
 
 
-def _understood(source: str) -> list[str]:
-    """What kind of place it is, and its parts; empty where it is neither."""
-    for pattern, how in ((HF, "hf"), (S3, "s3")):
+def _parsed(source: str) -> list[str]:
+    """Return the scheme of a source and its parts; nothing where it is neither."""
+    for pattern, scheme in ((HF, "hf"), (S3, "s3")):
         match = pattern.fullmatch(source)
         if match and ".." not in source.split("/"):
-            return [how, *(part or "" for part in match.groups())]
+            return [scheme, *(part or "" for part in match.groups())]
     return []
 
 
@@ -124,17 +124,21 @@ def _key(source: str, pickle: bool) -> str:
     return f"{source} with pickles" if pickle else source
 
 
-def _fetch(
+def _download(
     source: str, parts: list[str], out: Path, environment: Mapping[str, str], pickle: bool
 ) -> dict[str, str]:
-    """In a process of its own, which no setting of a library that was imported before can keep from the network."""
+    """Download in a process of its own and return the pin; raise SourceError.
+
+    huggingface_hub reads HF_HUB_OFFLINE once, when it is imported: what this process has imported must not decide.
+    """
+    # The folder gets its own name only once it is complete, so that half a download is never taken for a source.
     half = out / FOLDER / f".half-{os.getpid()}"
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
-    asked = {"parts": parts, "folder": str(half.resolve()), "pickle": pickle}
+    arguments = {"parts": parts, "folder": str(half.resolve()), "pickle": pickle}
     try:
         done = subprocess.run(
-            [sys.executable, "-m", "build.sources.remote_download", json.dumps(asked)],
+            [sys.executable, "-m", "build.sources.remote_download", json.dumps(arguments)],
             cwd=ROOT,
             env={k: v for k, v in environment.items() if not k.endswith("_OFFLINE")},
             capture_output=True,
@@ -144,37 +148,39 @@ def _fetch(
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
             raise SourceError.about(
-                source, Code.FETCH_FAILED, f"cannot be fetched: {_advised(last)}"
+                source, Code.FETCH_FAILED, f"cannot be fetched: {_with_advice(last)}"
             )
-        said: dict[str, str] = json.loads(done.stdout.strip().splitlines()[-1])
-        folder = out / FOLDER / said["folder"]
+        pin: dict[str, str] = json.loads(done.stdout.strip().splitlines()[-1])
+        folder = out / FOLDER / pin["folder"]
         shutil.rmtree(folder, ignore_errors=True)
         half.rename(folder)
-        return said
+        return pin
     finally:
         shutil.rmtree(half, ignore_errors=True)
 
 
-def _advised(error: str) -> str:
-    """What went wrong, and what to do about it."""
+def _with_advice(error: str) -> str:
+    """Return a library's error, or only its type where it is long, with the next step."""
     kind = error.split(":")[0]
-    told = error if len(error) <= TOLD_CHARS or kind == "ValueError" else kind
-    advice = next((do for said, do in ADVICE.items() if re.search(said, error)), OTHERWISE)
-    return f"{told.rstrip('.')}; {advice}"
+    shown = error if len(error) <= MAX_MESSAGE or kind == "ValueError" else kind
+    advice = next(
+        (step for pattern, step in ADVICE.items() if re.search(pattern, error)), OTHERWISE
+    )
+    return f"{shown.rstrip('.')}; {advice}"
 
 
 def _index(out: Path) -> dict[str, dict[str, str]]:
-    """What is pinned; what cannot be read is as good as not there, and fetched anew."""
+    """Return the pins; those that cannot be read are left out, so that their sources are downloaded again."""
     try:
-        found = json.loads((out / FOLDER / INDEX).read_text("utf-8"))
+        document = json.loads((out / FOLDER / INDEX).read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
-    entries = found.items() if isinstance(found, dict) else ()
+    entries = document.items() if isinstance(document, dict) else ()
     return {source: entry for source, entry in entries if _is_pinned(entry)}
 
 
 def _is_pinned(entry: Any) -> bool:
-    """Whether it names a folder here, and perhaps a file within that."""
+    """Return whether an entry names a folder beside the index, and perhaps a file within it."""
     match entry:
         case {"folder": str(folder), "origin": str()}:
             file = entry.get("file", "")

@@ -10,7 +10,7 @@ from contracts.manifest import file_sha256
 from contracts.problems import Code, Problem
 from contracts.tasks import Task
 
-# Files that a model is made of, by the end of their names; what else lies in a folder changes nothing.
+# Suffixes of the files that make up a model. Others, such as README.md or a training log, leave its digest as it is.
 PARTS = {
     ".json",
     ".safetensors",
@@ -27,7 +27,7 @@ PARTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dense:
-    """A layer over a text's vector: `place` is its folder within the source's, with the weights."""
+    """A dense layer of sentence-transformers, applied to a text's vector; its weights lie in the folder `place`."""
 
     place: str
     activation: str
@@ -36,7 +36,10 @@ class Dense:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pooling:
-    """How a text's vector is made of those of its tokens: by `modes`, joined by a plus, then layers, then length 1."""
+    """The pooling of token vectors into a text's vector, as sentence-transformers does it.
+
+    `modes` are joined by a plus, as the vectors are concatenated; `dense` layers follow, then the scaling to length 1.
+    """
 
     modes: str
     dense: tuple[Dense, ...] = ()
@@ -118,6 +121,7 @@ class GraphSource(_Tokenized):
     @property
     def batches(self) -> bool:
         """Return whether texts may run together: not where padding would be read as a part of them."""
+        # A graph of a fixed length was trained with its padding in place, so it needs no mask.
         masked = "attention_mask" in self.inputs or "length" in self.details
         return masked and not self.one_text and not self.quantized
 
@@ -140,7 +144,7 @@ Source = TransformersSource | GraphSource | GgufSource | TableSource
 
 
 class Unusable(Exception):
-    """What makes a source unusable: one problem, or all that were found together."""
+    """A source that cannot be built: one problem, or all that were found together."""
 
     def __init__(self, code: Code, message: str) -> None:
         super().__init__(message)
@@ -161,6 +165,7 @@ def digest_of(folder: Path | None, *others: Path) -> str:
         parts = [p for p in sorted(folder.rglob("*")) if p.suffix in PARTS and p.is_file()]
         named = [(str(part.relative_to(folder)), part) for part in parts] + named
     digest = hashlib.sha256()
+    # Names count: two shards that are swapped make another model.
     for name, path in named:
         digest.update(f"{name}\0{file_sha256(path)}\n".encode())
     return digest.hexdigest()

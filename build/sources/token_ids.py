@@ -1,4 +1,7 @@
-"""Whether a bare graph knows every token that a tokenizer makes: has a row for it where it looks tokens up."""
+"""The check that a bare graph's embedding has a row for every token of its tokenizer.
+
+Without it, the first text with a token beyond the last row would fail in production: rows under `eval` may have none.
+"""
 
 import operator
 from collections.abc import Callable, Iterator, Mapping
@@ -12,13 +15,13 @@ from build.sources.huggingface.tokenizer import TokenizerFile, read_tokenizer
 from build.sources.source import GraphSource, TokenizedSource, Unusable
 from contracts.problems import Code
 
-# Operators that look rows up, with the places of the ids and of the table among what they read.
+# Operators that look rows up in a table, with the places of the indices and of the table among their inputs.
 LOOKUPS = {"Gather": (1, 0), "GatherBlockQuantized": (1, 0), "EmbedLayerNormalization": (0, 2)}
-# What leaves ids the numbers, and a table the rows, that they are.
+# Operators that keep the values of ids, or the rows of a table.
 SAME_IDS = {"Cast", "Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"}
 SAME_ROWS = {"Cast", "Identity", "DequantizeLinear"}
-# What Keras counts ids below zero from the end by, whether a graph has any or not.
-MADE: Mapping[str, Callable[..., Any]] = {
+# Arithmetic on ids: Keras exports graphs that count negative ids from the end, though no tokenizer has any.
+ARITHMETIC: Mapping[str, Callable[..., Any]] = {
     "Add": operator.add,
     "Sub": operator.sub,
     "Mul": operator.mul,
@@ -29,10 +32,10 @@ MADE: Mapping[str, Callable[..., Any]] = {
 
 
 def check_ids(graph: Any, name: str, tokenizer: TokenizerFile) -> None:
-    """Raises Unusable where the tokenizer's last token has no row in a table that the graph's input is looked up in."""
-    most = tokenizer.max_id
+    """Raise Unusable where the tokenizer's last token has no row in a table that the input `name` is looked up in."""
+    last = tokenizer.max_id
     try:
-        ids = _values(graph, {name: most})
+        ids = _values(graph, {name: last})
         short = [rows for index, rows in lookups(graph) if index in ids and ids[index] >= rows]
     except (IndexError, TypeError, ValueError) as error:
         raise Unusable(
@@ -42,13 +45,13 @@ def check_ids(graph: Any, name: str, tokenizer: TokenizerFile) -> None:
     if short:
         raise Unusable(
             Code.TOKENIZER_MISMATCH,
-            f"{tokenizer.name} makes ids up to {most}, but the embedding has {min(short)} rows; "
+            f"{tokenizer.name} makes ids up to {last}, but the embedding has {min(short)} rows; "
             "name the tokenizer.json that belongs to the model as `tokenizer`",
         )
 
 
 def check_tokens(graph: Any, source: TokenizedSource) -> None:
-    """The same for an exported graph; raises SourceError."""
+    """Raise SourceError for the same in an exported graph, where TorchScript and TensorFlow show it first."""
     if not isinstance(source, GraphSource) or "input_ids" not in source.inputs:
         return
     try:
@@ -79,7 +82,7 @@ def _values(graph: Any, ids: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _scalars(graph: Any) -> dict[str, Any]:
-    """Constants of one number, of those that the file itself has."""
+    """Return the constants of one number; those in an external file are left out, as ids are never kept there."""
     return {
         name: numpy_helper.to_array(tensor).item()
         for name, tensor in every_constant(graph)
@@ -88,8 +91,10 @@ def _scalars(graph: Any) -> dict[str, Any]:
 
 
 def _value(node: Any, values: Mapping[str, Any]) -> Any:
-    """What a node makes of numbers that are known; None where that cannot be told."""
+    """Return the number that a node computes of known ones; None where one of them is not known."""
     if node.op_type in SAME_IDS:
         return values.get(node.input[0])
-    read = [values.get(name) for name in node.input]
-    return None if node.op_type not in MADE or None in read else MADE[node.op_type](*read)
+    operands = [values.get(name) for name in node.input]
+    if node.op_type not in ARITHMETIC or None in operands:
+        return None
+    return ARITHMETIC[node.op_type](*operands)

@@ -1,4 +1,4 @@
-"""A TorchScript file as a source. A bare graph says nothing of its tokenizer and labels: its table in the file does."""
+"""A TorchScript file as a source; its tokenizer, labels and length come from models.toml."""
 
 import re
 import zipfile
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from build.errors import ExportFailed, one_line
+from build.graph.edit import OPSET
 from build.sources.bare_graph import check_inputs, check_task, missing_hints
 from build.sources.formats import TORCHSCRIPT
 from build.sources.source import GraphSource, Unusable, digest_of
@@ -15,12 +16,11 @@ from contracts.problems import Code
 from contracts.specs import Hints
 from contracts.tasks import Task
 
-OPSET = 18
 SUFFIXES = {".pt", ".ts"}
 
 
 def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> GraphSource:
-    """The source; raises Unusable with everything that is missing."""
+    """Return the source; raise Unusable with every problem."""
     check_task(task, "TorchScript")
     problems = missing_hints(task, hints.tokenizer, hints, max_tokens)
     inputs: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> GraphS
 
 
 def load(path: Path) -> Any:
-    """The module; raises Unusable. TorchScript is a program of its own and unpickles nothing of ours."""
+    """Return the module; raise Unusable. TorchScript is a language of its own: loading it runs no Python."""
     import torch
 
     if _is_pickle(path):
@@ -66,20 +66,22 @@ def load(path: Path) -> Any:
 
 
 def is_script(path: Path) -> bool:
-    """Whether the file is an archive with a program."""
+    """Return whether the file is an archive with a TorchScript program."""
     return "constants.pkl" in _names(path)
 
 
 def _is_pickle(path: Path) -> bool:
-    """Whether torch.save wrote the file, as an archive without a program or, long ago, as a bare pickle."""
+    """Return whether torch.save wrote the file: as an archive without a program or, before 1.6, as a bare pickle."""
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
-            return file.read(1) == b"\x80"
+            return (
+                file.read(1) == b"\x80"
+            )  # the opcode PROTO, which pickles have begun with since protocol 2
     return "data.pkl" in _names(path) and not is_script(path)
 
 
 def _names(path: Path) -> set[str]:
-    """The names of an archive's files; none where it is no archive."""
+    """Return the names of an archive's files; none where the file is no archive."""
     if not zipfile.is_zipfile(path):
         return set()
     with zipfile.ZipFile(path) as archive:
@@ -87,20 +89,20 @@ def _names(path: Path) -> set[str]:
 
 
 def _inputs(module: Any) -> tuple[str, ...]:
-    """The names of what it is called with, as they were when it was traced."""
+    """Return the names of the arguments, as they were when the module was traced."""
     names = [value.debugName() for value in list(module.graph.inputs())[1:]]
     return tuple(re.sub(r"\.\d+$", "", name) for name in names)
 
 
 def first_tensors(output: Any, count: int) -> list[Any]:
-    """The tensors of what a module answers, which may be one, a tuple or a dict of them."""
+    """Return the first tensors of a module's output, which may be one, a tuple or a dict of them."""
     if isinstance(output, dict):
         output = tuple(output.values())
     return list(output[:count]) if isinstance(output, list | tuple) else [output]
 
 
 def export(source: GraphSource, destination: Path) -> Path:
-    """The module as ONNX, by torch's TorchScript exporter; raises ExportFailed."""
+    """Write the module as ONNX by torch's TorchScript exporter, and return its path; raise ExportFailed."""
     import torch
 
     module = load(source.path)
@@ -132,7 +134,7 @@ def export(source: GraphSource, destination: Path) -> Path:
 
 
 def _axes(inputs: Sequence[str], outputs: Sequence[str], scores: bool) -> dict[str, dict[int, str]]:
-    """The axes that are open: of the batch, unless it is one text, and of the tokens."""
+    """Return the open axes of inputs and outputs: the batch, unless it is one text, and the tokens."""
     batch = {} if scores else {0: "batch"}
     tokens = {1: "tokens"}
     return {

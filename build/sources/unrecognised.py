@@ -1,4 +1,4 @@
-"""A folder that is no model as a whole: what lies in it, and what of that can be named instead."""
+"""A folder in no known format, and the files in it that can be named as `source` instead."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,24 +13,27 @@ from contracts.problems import Code
 from contracts.specs import Hints
 from contracts.tasks import Task
 
-# How many names are told.
-MOST = 10
-# What a Hugging Face folder has besides weights.
+# Names shown in a message.
+MAX_NAMES = 10
+# Files that a Hugging Face folder has besides its weights.
 DESCRIBED = ("config.json", "tokenizer.json")
 
 
 def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
-    """Raises Unusable with what was looked for, what was found, and what to do."""
+    """Raise Unusable with the formats that were looked for, the files that are there, and the next step.
+
+    A Hugging Face folder without weights comes here too: its own reader lists everything that it lacks.
+    """
     usable = sorted(_usable(folder))
     if not usable and any((folder / name).is_file() for name in DESCRIBED):
-        return huggingface_folder.read(folder, task, max_tokens, hints)  # which says what it lacks
+        return huggingface_folder.read(folder, task, max_tokens, hints)
     raise Unusable(
         Code.FORMAT_UNKNOWN, f"{_found(folder)}; {LOOKED_FOR}; {_advice(folder, usable)}"
     )
 
 
 def _usable(folder: Path) -> Iterator[str]:
-    """Files and SavedModel folders within that have a reader, by their place."""
+    """Yield the place of each file and SavedModel folder within that has a reader."""
     for path in folder.rglob("*"):
         place = path.relative_to(folder)
         if any(part.startswith(".") for part in place.parts) or not path.is_file():
@@ -47,7 +50,7 @@ def _found(folder: Path) -> str:
     names = sorted(path.name + "/" * path.is_dir() for path in folder.iterdir())
     if not names:
         return "an empty folder"
-    return f"holds {some_of(names, MOST)}"
+    return f"holds {some_of(names, MAX_NAMES)}"
 
 
 def _advice(folder: Path, usable: list[str]) -> str:

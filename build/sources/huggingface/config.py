@@ -10,8 +10,9 @@ from build.sources.source import Unusable
 from contracts.problems import Code, Problem
 
 FILE = "config.json"
-SHOWN = 40
-# Where each number stands, by the names that architectures have for it.
+# Characters of a value that a message shows.
+MAX_SHOWN = 40
+# The key of each number: architectures have several names for one, and the first that is there counts.
 KEYS = {
     "heads": ("num_attention_heads", "n_heads"),
     "hidden": ("hidden_size", "dim"),
@@ -24,7 +25,10 @@ MAY_BE_NULL = {"positions", "pad"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What a build reads of config.json; 0 is what it does not say."""
+    """The numbers of config.json that a build reads, 0 where it lacks one.
+
+    `positions` is the number of rows of the position table, `vocabulary` that of the embedding.
+    """
 
     heads: int
     hidden: int
@@ -52,36 +56,40 @@ def optional_json(path: Path) -> dict[str, Any]:
 
 
 def read_settings(config: Mapping[str, Any]) -> Settings:
-    """Raises Unusable with every number that is none."""
-    found: dict[str, int] = {}
+    """Return the numbers of a parsed config.json; raise Unusable with a problem for each that is no whole number."""
+    numbers: dict[str, int] = {}
     problems: list[Problem] = []
     for name, keys in KEYS.items():
         try:
-            least = None if name == "pad" else 0
-            found[name] = whole(config, *keys, least=least, null=name in MAY_BE_NULL)
+            # Some configs have -1 as `pad_token_id`, for none.
+            minimum = None if name == "pad" else 0
+            numbers[name] = whole(config, *keys, minimum=minimum, null=name in MAY_BE_NULL)
         except Unusable as error:
             problems.extend(error.problems)
     if problems:
         raise Unusable.listing(problems)
-    return Settings(**found)
+    return Settings(**numbers)
 
 
 def whole(
     document: Mapping[str, Any],
     *keys: str,
-    least: int | None = None,
+    minimum: int | None = None,
     null: bool = True,
     file: str = FILE,
 ) -> int:
-    """The number under the first of these keys that is there; 0 where none is, or it is null and may be."""
+    """Return the whole number under the first of `keys` that is there; raise Unusable for another value.
+
+    0 stands for no such key, and for null where `null` allows it.
+    """
     key = next((key for key in keys if key in document), "")
     value: Any = document.get(key)
     if not key or (value is None and null):
         return 0
-    if is_whole(value) and (least is None or value >= least):
+    if is_whole(value) and (minimum is None or value >= minimum):
         return int(value)
-    bound = "" if least is None else f" of at least {least}"
-    shown = "null" if value is None else repr(value)[:SHOWN]
+    bound = "" if minimum is None else f" of at least {minimum}"
+    shown = "null" if value is None else repr(value)[:MAX_SHOWN]
     raise Unusable(
         Code.FILE_DAMAGED,
         f"{file} has {shown} as `{key}`, where a whole number{bound} has to be; save the model again",
@@ -89,7 +97,7 @@ def whole(
 
 
 def is_whole(value: object) -> bool:
-    """Whether it is a whole number, which JSON may write as 1e30."""
+    """Return whether a JSON value is a whole number; transformers writes a missing limit as 1e30."""
     return (isinstance(value, int) and not isinstance(value, bool)) or (
         isinstance(value, float) and value.is_integer()
     )

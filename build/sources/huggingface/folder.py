@@ -1,4 +1,4 @@
-"""A Hugging Face folder: what it holds, what it says of itself, and whether it can be built for a task."""
+"""A Hugging Face folder as a source, with the checks that it can be built for a task."""
 
 import re
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ from contracts.problems import Code
 from contracts.specs import Hints
 from contracts.tasks import Task
 
-# What a transformers tokenizer says when it has no limit of its own is a number around 1e30.
+# transformers writes a number around 1e30 as the length of a tokenizer that has no limit of its own.
 NO_LIMIT = 1_000_000
 ARCHITECTURES = {
     Task.TEXT_CLASSIFICATION: ("ForSequenceClassification",),
@@ -35,14 +35,15 @@ ARCHITECTURES = {
     Task.TEXT2TEXT_GENERATION: ("ForConditionalGeneration",),
     Task.LANGUAGE_MODEL_SCORING: ("ForCausalLM", "LMHeadModel"),
 }
-# Rows of an embedding are rounded up to what hardware likes, and some are kept for tokens to come: up to a tenth.
-LEAST_KNOWN = 0.9
-# Architectures whose positions begin behind the padding's.
+# The smallest share of an embedding's rows that have a token: rows are padded to a multiple that hardware likes, and
+# some are reserved for tokens to be added. Fewer mean that the tokenizer belongs to another model.
+MIN_KNOWN = 0.9
+# Architectures whose positions begin behind that of the padding, so that the table has rows that no token uses.
 SHIFTED = {"roberta", "xlm-roberta", "camembert", "mpnet"}
 
 
 def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> TransformersSource:
-    """The source; raises Unusable with everything that is missing, or the first thing that is wrong."""
+    """Return the source; raise Unusable with every missing file, or else with the first problem."""
     if problems := missing(folder, pickle=hints.pickle):
         raise Unusable.listing(problems)
     if task not in ARCHITECTURES:
@@ -50,7 +51,7 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Tran
             Code.TASK_UNSUPPORTED,
             f"{task} cannot be built from a Hugging Face folder yet; correct `task`",
         )
-    weight_bytes, weights, pickled = weights_of(folder)
+    weights = weights_of(folder)
     checkpoint = read_checkpoint(folder)
     architecture = _architecture(checkpoint.config)
     if not architecture.endswith(ARCHITECTURES[task]):
@@ -63,30 +64,32 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Tran
     limit = read_max_tokens(checkpoint, max_tokens)
     embeds = task is Task.FEATURE_EXTRACTION
     pooling = read_pooling(checkpoint, pickle=hints.pickle) if embeds else None
-    has_labels = ARCHITECTURES[task][0].endswith("eClassification") or (
-        task is Task.TOKEN_CLASSIFICATION
-    )
-    labels = (
-        read_labels(checkpoint.config, 1 if task is Task.TEXT_RANKING else 2) if has_labels else ()
-    )
+    labels = _labels(checkpoint.config, task)
     return TransformersSource(
         kind=HUGGING_FACE,
         path=folder,
         task=task,
         digest=digest_of(folder),
         tokenizer=folder / "tokenizer.json",
-        weight_bytes=weight_bytes,
-        weights=weights,
+        weight_bytes=weights.size,
+        weights=weights.count,
         heads=checkpoint.settings.heads,
         hidden=checkpoint.settings.hidden,
         max_tokens=limit,
         labels=labels,
-        pickled=pickled or any(layer.pickled for layer in (pooling.dense if pooling else ())),
+        pickled=weights.pickled
+        or any(layer.pickled for layer in (pooling.dense if pooling else ())),
         pooling=pooling,
         pad_token_id=checkpoint.settings.pad,
         licence=read_licence(folder),
-        details=read_details(checkpoint, task, labels) or _writing(checkpoint, task, limit),
+        details=read_details(checkpoint, task, labels) or _generation(checkpoint, task, limit),
     )
+
+
+def _labels(config: Mapping[str, Any], task: Task) -> tuple[str, ...]:
+    if not ARCHITECTURES[task][0].endswith(("SequenceClassification", "TokenClassification")):
+        return ()
+    return read_labels(config, 1 if task is Task.TEXT_RANKING else 2)
 
 
 def _architecture(config: Mapping[str, Any]) -> str:
@@ -100,28 +103,29 @@ def _architecture(config: Mapping[str, Any]) -> str:
 
 
 def _check_vocabulary(checkpoint: Checkpoint) -> None:
-    """Every token has a row in the embedding, and nearly every row a token; of another model's tokenizer not."""
-    rows, most = checkpoint.settings.vocabulary, checkpoint.tokenizer.max_id + 1
-    if rows and most > rows:
+    """Raise Unusable for another model's tokenizer: one with a token without a row, or too many rows without one."""
+    rows, last = checkpoint.settings.vocabulary, checkpoint.tokenizer.max_id
+    if rows and last >= rows:
         raise Unusable(
             Code.TOKENIZER_MISMATCH,
-            f"tokenizer.json makes ids up to {most - 1}, but the embedding has {rows} rows; "
+            f"tokenizer.json makes ids up to {last}, but the embedding has {rows} rows; "
             "save the tokenizer that belongs to the model",
         )
-    if most < rows * LEAST_KNOWN:
+    if last + 1 < rows * MIN_KNOWN:
         raise Unusable(
             Code.TOKENIZER_MISMATCH,
-            f"tokenizer.json makes ids up to {most - 1} only, but the embedding has {rows} rows: it belongs to another "
+            f"tokenizer.json makes ids up to {last} only, but the embedding has {rows} rows: it belongs to another "
             "model; save the model's own, or cut the embedding to the tokens that it has",
         )
 
 
-def read_labels(config: Mapping[str, Any], least: int) -> tuple[str, ...]:
+def read_labels(config: Mapping[str, Any], minimum: int) -> tuple[str, ...]:
+    """Return the labels in the order of the outputs; raise Unusable where there are fewer, or one is missing."""
     names = config.get("id2label") or {}
     if not isinstance(names, dict):
         names = {}
     labels = tuple(str(names.get(str(i), "")) for i in range(len(names)))
-    if len(labels) < least or not all(labels) or len(set(labels)) < len(labels):
+    if len(labels) < minimum or not all(labels) or len(set(labels)) < len(labels):
         raise Unusable(
             Code.LABELS_MISSING,
             "config.json has no complete `id2label`; name every label once, from 0 up",
@@ -130,34 +134,39 @@ def read_labels(config: Mapping[str, Any], least: int) -> tuple[str, ...]:
 
 
 def read_max_tokens(
-    checkpoint: Checkpoint, asked: int | None, position_rows: int | None = None
+    checkpoint: Checkpoint, wanted: int | None, position_rows: int | None = None
 ) -> int:
+    """Return how many tokens are read of each text: `wanted`, or else the smallest limit that is known.
+
+    Raise Unusable for more than that limit, and where there is neither. `position_rows` is the limit that a graph
+    itself shows.
+    """
     positions = checkpoint.settings.positions
     if positions and checkpoint.config.get("model_type") in SHIFTED:
         positions -= checkpoint.settings.pad + 1
     limits = (
-        whole(checkpoint.sentence_config, "max_seq_length", least=0, file=SENTENCE_CONFIG),
-        whole(checkpoint.tokenizer_config, "model_max_length", least=0, file=TOKENIZER_CONFIG),
+        whole(checkpoint.sentence_config, "max_seq_length", minimum=0, file=SENTENCE_CONFIG),
+        whole(checkpoint.tokenizer_config, "model_max_length", minimum=0, file=TOKENIZER_CONFIG),
         positions,
         position_rows,
     )
     known = [limit for limit in limits if limit and limit < NO_LIMIT]
-    if not known and not asked:
+    if not known and not wanted:
         raise Unusable(
             Code.LENGTH_MISSING,
             "says nowhere how many tokens it reads; give max_tokens in its tier's table",
         )
-    most = min(known, default=asked or 0)
-    if asked and asked > most:
+    limit = min(known, default=wanted or 0)
+    if wanted and wanted > limit:
         raise Unusable(
             Code.LENGTH_INVALID,
-            f"reads {most} tokens at most, but max_tokens asks for {asked}; lower it",
+            f"reads {limit} tokens at most, but max_tokens is {wanted}; lower it",
         )
-    return asked or most
+    return wanted or limit
 
 
 def read_details(checkpoint: Checkpoint, task: Task, labels: tuple[str, ...]) -> dict[str, Any]:
-    """What the task's reader has to know besides."""
+    """Return the details that the task's head needs to serve this model; raise Unusable where they are missing."""
     if task is Task.TEXT_CLASSIFICATION:
         multi = checkpoint.config.get("problem_type") == "multi_label_classification"
         return {"multi_label": True} if multi else {}
@@ -173,26 +182,26 @@ def read_details(checkpoint: Checkpoint, task: Task, labels: tuple[str, ...]) ->
     return {}
 
 
-def _writing(checkpoint: Checkpoint, task: Task, limit: int) -> dict[str, Any]:
-    """What a model that writes has to know besides."""
+def _generation(checkpoint: Checkpoint, task: Task, limit: int) -> dict[str, Any]:
+    """Return the details of a generator; nothing for another task."""
     if task not in (Task.TEXT_GENERATION, Task.TEXT2TEXT_GENERATION):
         return {}
     return generation_details(checkpoint, limit)
 
 
 def _entailment(labels: tuple[str, ...]) -> dict[str, Any]:
-    found: dict[str, Any] = {
+    places: dict[str, Any] = {
         key: i
         for key in ("entailment", "contradiction")
         for i, label in enumerate(labels)
         if label.lower().startswith(key[:6])
     }
-    if len(found) < 2:
+    if len(places) < 2:
         raise Unusable(
             Code.LABELS_MISMATCH,
             f"zero-shot needs labels named entailment and contradiction; it has {', '.join(labels)}",
         )
-    return found
+    return places
 
 
 def _mask(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -214,10 +223,10 @@ def _mask(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def read_licence(folder: Path) -> str:
-    """What the model card says of it: the `license` of its YAML header."""
+    """Return the `license` in the YAML header of the model card, "" where there is none."""
     card = folder / "README.md"
     if not card.is_file():
         return ""
     header = re.match(r"---\n(.*?)\n---", card.read_text("utf-8", "replace"), re.DOTALL)
-    found = re.search(r"^license:\s*(\S+)", header.group(1), re.MULTILINE) if header else None
-    return found.group(1).strip("\"'") if found else ""
+    licence = re.search(r"^license:\s*(\S+)", header.group(1), re.MULTILINE) if header else None
+    return licence.group(1).strip("\"'") if licence else ""

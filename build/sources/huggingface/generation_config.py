@@ -5,21 +5,22 @@ from typing import Any
 from build.sources.huggingface.checkpoint import Checkpoint
 from build.sources.huggingface.config import optional_json
 
-# The most tokens of an answer where nobody says otherwise.
-NEW_TOKENS = 512
+# Tokens generated at most where a request sets no limit.
+MAX_NEW_TOKENS = 512
 
 
 def details(checkpoint: Checkpoint, context: int) -> dict[str, Any]:
-    """What a manifest has to say of a model that writes: `functions.inference.generation.GenerationConfig`.
+    """Return a generator's details for the manifest: `functions.inference.generation.GenerationConfig`.
 
-    `context` is how many tokens it reads at most; of these, half may be its own.
+    `context` is the largest number of tokens it reads, prompt and generated tokens together. Keys of
+    generation_config.json come before those of config.json, as in transformers.
     """
     config = checkpoint.config
-    said = optional_json(checkpoint.folder / "generation_config.json")
-    ends = said.get("eos_token_id", config.get("eos_token_id"))
+    generation = optional_json(checkpoint.folder / "generation_config.json")
+    ends = generation.get("eos_token_id", config.get("eos_token_id"))
     ends = ends if isinstance(ends, list) else [] if ends is None else [ends]
     start = "decoder_start_token_id" if config.get("is_encoder_decoder") else "bos_token_id"
-    starts = (said.get(start), config.get(start), *ends, 0)
+    starts = (generation.get(start), config.get(start), *ends, 0)
     return {
         "context": context,
         "start_token_id": next(token for token in starts if token is not None),
@@ -29,5 +30,5 @@ def details(checkpoint: Checkpoint, context: int) -> dict[str, Any]:
 
 
 def new_tokens(context: int) -> int:
-    """The most tokens of an answer: half of the context at most, so that a prompt has room."""
-    return min(NEW_TOKENS, context // 2)
+    """Return the largest number of tokens to generate: half of the context at most, so that a prompt has room."""
+    return min(MAX_NEW_TOKENS, context // 2)

@@ -1,7 +1,7 @@
-"""A pickle of weights as safetensors.
+"""The conversion of pickled weights to safetensors.
 
-A pickle is a program that makes objects when it is run. torch reads one without running what it does not know
-(`weights_only`), so no more than tensors can come of it; of these, only plain ones are taken.
+A pickle is a program that builds objects when it is loaded. With `weights_only`, torch loads one without calling
+anything but its own constructors of tensors; of these, only plain ones are converted.
 """
 
 import re
@@ -11,29 +11,31 @@ from typing import Any
 from build.errors import SourceError, one_line
 from contracts.problems import Code
 
-# Tied weights share their bytes, and are saved apart: more than this many times the file was made to fill memory.
-MOST_SHARED, FREE_BYTES = 8, 1 << 24
+# Tied weights share their bytes in the pickle and are copied here. Copies of more than this many times the file, and
+# more than the free bytes, are no model but an attempt to fill the memory.
+MAX_GROWTH, FREE_BYTES = 8, 1 << 24
 
 
 def convert(path: Path, destination: Path) -> None:
-    """Raises SourceError for what is no pickle of weights, before any of them is copied."""
+    """Write a pickle's weights as safetensors; raise SourceError, before any is copied, for anything else in it."""
     from safetensors.torch import save_file
 
-    found = _load(path)
-    if not isinstance(found, dict):
-        raise _refused(path, f"holds more than weights by name: {type(found).__name__}")
-    if not found:
+    weights = _load(path)
+    if not isinstance(weights, dict):
+        raise _refused(path, f"holds more than weights by name: {type(weights).__name__}")
+    if not weights:
         raise _refused(path, "holds no weights")
-    for name, value in found.items():
-        if wrong := _wrong(name, value):
-            raise _refused(path, wrong)
-    size, most = sum(map(_bytes, found.values())), path.stat().st_size * MOST_SHARED + FREE_BYTES
-    if size > most:
-        raise _refused(path, f"its weights come to {size} bytes, where {most} are the most")
+    for name, value in weights.items():
+        if reason := _refusal(name, value):
+            raise _refused(path, reason)
+    size = sum(map(_bytes, weights.values()))
+    limit = path.stat().st_size * MAX_GROWTH + FREE_BYTES
+    if size > limit:
+        raise _refused(path, f"its weights come to {size} bytes, where {limit} are the most")
     try:
         # Tied weights share their bytes, which safetensors does not save.
         save_file(
-            {name: tensor.clone().contiguous() for name, tensor in found.items()},
+            {name: tensor.clone().contiguous() for name, tensor in weights.items()},
             destination,
             metadata={"format": "pt"},
         )
@@ -46,24 +48,24 @@ def _load(path: Path) -> Any:
 
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # of many kinds, by what is wrong with the file
+    except Exception as error:  # torch raises several kinds for a damaged file
         raise _refused(path, _why(error)) from error
 
 
 def _why(error: Exception) -> str:
-    """What torch found, without its advice to run the pickle."""
-    said = str(error)
-    if asked := re.search(r"GLOBAL (\S+)", said):
-        return f"asks for {asked[1]}, which is not run"
-    if found := re.search(r"UnpicklingError: (.+)|WeightsUnpickler error: (.+)", said):
-        return f"cannot be read ({(found[1] or found[2]).strip()})"
-    if "weights_only" in said:
+    """Return torch's reason, without its advice to load the pickle with weights_only=False."""
+    message = str(error)
+    if name := re.search(r"GLOBAL (\S+)", message):
+        return f"calls {name[1]}, which is not run"
+    if reason := re.search(r"UnpicklingError: (.+)|WeightsUnpickler error: (.+)", message):
+        return f"cannot be read ({(reason[1] or reason[2]).strip()})"
+    if "weights_only" in message:
         return f"cannot be read ({type(error).__name__})"
     return f"cannot be read ({one_line(error)})"
 
 
-def _wrong(name: Any, value: Any) -> str:
-    """What keeps one entry from being a weight; empty where nothing does."""
+def _refusal(name: Any, value: Any) -> str:
+    """Return why an entry is no plain weight; "" for one that is."""
     import torch
 
     if not isinstance(name, str) or not torch.is_tensor(value):
@@ -74,6 +76,7 @@ def _wrong(name: Any, value: Any) -> str:
         return f"{name} is quantized, and only plain tensors are taken"
     if value.is_complex():
         return f"{name} has complex numbers, which no model here reads"
+    # A view with strides of 0 claims any number of values over a few bytes.
     if value.device.type != "cpu" or _bytes(value) > value.untyped_storage().nbytes():
         return f"{name} says that it has {value.numel()} numbers, which are not in the file"
     return ""

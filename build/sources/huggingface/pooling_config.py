@@ -1,4 +1,4 @@
-"""How a sentence-transformers folder makes one vector of a text: by the `modules.json` in it and what this names."""
+"""The pooling of a sentence-transformers folder, by its modules.json and the folders that this names."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,9 @@ from build.sources.huggingface.weights import weights_of, weights_problem
 from build.sources.source import Dense, Pooling, Unusable
 from contracts.problems import Code
 
-# Keys of the older form in the order in which their vectors are joined, and the names of the newer.
+# The keys of pooling modes in older configs, in the order in which sentence-transformers concatenates their vectors,
+# with the names that newer configs have for them.
+# https://github.com/UKPLab/sentence-transformers/blob/master/sentence_transformers/models/Pooling.py
 MODES = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_max_tokens": "max",
@@ -23,7 +25,7 @@ ACTIVATIONS = ("Identity", "Tanh", "ReLU", "Sigmoid")
 
 
 def read_pooling(checkpoint: Checkpoint, *, pickle: bool = False) -> Pooling:
-    """Raises Unusable for what is not known to be served as sentence-transformers would."""
+    """Return how token vectors become a text's vector; raise Unusable for modules that are not known."""
     folder = checkpoint.folder
     path = folder / "modules.json"
     if not path.is_file():
@@ -37,7 +39,7 @@ def read_pooling(checkpoint: Checkpoint, *, pickle: bool = False) -> Pooling:
     if kinds[:2] != ["Transformer", "Pooling"] or set(ending) - {"Dense"}:
         raise Unusable(
             Code.POOLING_UNSUPPORTED,
-            f"modules.json asks for {', '.join(kinds)}; known are Transformer, Pooling, then any Dense, then Normalize",
+            f"modules.json lists {', '.join(kinds)}; known are Transformer, Pooling, then any Dense, then Normalize",
         )
     _check_texts(checkpoint)
     return Pooling(
@@ -48,10 +50,10 @@ def read_pooling(checkpoint: Checkpoint, *, pickle: bool = False) -> Pooling:
 
 
 def _modules(path: Path) -> list[tuple[str, str]]:
-    """Kind and folder of each module; those that do nothing but in training are left out."""
+    """Return the class and folder of each module but Dropout, which does nothing outside of training."""
     try:
-        found = json.loads(path.read_text("utf-8"))
-        modules = [(str(m["type"]).rsplit(".", 1)[-1], str(m.get("path", ""))) for m in found]
+        listed = json.loads(path.read_text("utf-8"))
+        modules = [(str(m["type"]).rsplit(".", 1)[-1], str(m.get("path", ""))) for m in listed]
     except (ValueError, OSError, KeyError, TypeError, AttributeError) as error:
         raise Unusable(
             Code.FILE_DAMAGED, f"modules.json cannot be read ({error}); save the model again"
@@ -68,9 +70,9 @@ def _within(folder: Path, place: str) -> Path:
 
 
 def _modes(config: dict[str, Any]) -> str:
-    """The vectors that are joined, with a plus between them."""
-    asked = config.get("pooling_mode") or [m for key, m in MODES.items() if config.get(key) is True]
-    modes = [asked] if isinstance(asked, str) else list(asked)
+    """Return the pooling modes, joined by a plus."""
+    named = config.get("pooling_mode") or [m for key, m in MODES.items() if config.get(key) is True]
+    modes = [named] if isinstance(named, str) else list(named)
     if not modes or set(modes) - set(MODES.values()):
         raise Unusable(
             Code.POOLING_UNSUPPORTED,
@@ -93,11 +95,11 @@ def _dense(folder: Path, pickle: bool) -> Dense:
         )
     if problem := weights_problem(folder, pickle=pickle):
         raise Unusable.listing([problem.within(folder.name)])
-    return Dense(place=folder.name, activation=activation, pickled=weights_of(folder)[2])
+    return Dense(place=folder.name, activation=activation, pickled=weights_of(folder).pickled)
 
 
 def _check_texts(checkpoint: Checkpoint) -> None:
-    """What sentence-transformers does to a text before the tokenizer does, which is what is served, sees it."""
+    """Raise Unusable where sentence-transformers changes a text before its tokenizer, which alone is served."""
     settings = optional_json(checkpoint.folder / "config_sentence_transformers.json")
     prompts, name = settings.get("prompts") or {}, settings.get("default_prompt_name")
     if name and (prompt := prompts.get(name)):

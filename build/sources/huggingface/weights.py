@@ -1,6 +1,6 @@
-"""The weights in a Hugging Face folder: safetensors, or a pickle where the user allows it, and whether they are whole.
+"""The weights in a Hugging Face folder: safetensors, or a pickle where the user allows it.
 
-`unpickled` saves a pickle's weights as safetensors, and all that follows reads those.
+`unpickled` converts a pickle to safetensors, which are all that the rest of the build reads.
 """
 
 import json
@@ -8,7 +8,7 @@ import math
 import re
 import shutil
 import struct
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from build.sources.huggingface.config import read_json
@@ -18,11 +18,20 @@ from contracts.problems import Code, Problem
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
-# What goes along with unpickled weights: settings, tokenizers, and weights that are none.
+# Suffixes of the files copied along with unpickled weights: settings, tokenizers, and weights of other modules.
 ALONG = {".json", ".txt", ".model", ".safetensors"}
 
 
 SAVE = "save the model with `save_pretrained` and a fast tokenizer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """The weights of a folder: their size in bytes, and their number, 0 in a pickle, which has to be loaded first."""
+
+    size: int
+    count: int
+    pickled: bool
 
 
 def missing(folder: Path, *, pickle: bool) -> list[Problem]:
@@ -54,16 +63,18 @@ def _has(folder: Path, *names: str) -> bool:
     return any((folder / name).is_file() for name in names)
 
 
-def weights_of(folder: Path) -> tuple[int, int, bool]:
-    """Their bytes, their number and whether they are a pickle, whose number is not known; raises Unusable."""
+def weights_of(folder: Path) -> Weights:
+    """Return the weights of a folder that has some; raise Unusable where a file of them is missing or damaged."""
     if _has(folder, WEIGHTS, INDEX):
-        found = [check_weights(path) for path in _files(folder, WEIGHTS, INDEX)]
-        return sum(size for size, _ in found), sum(numbers for _, numbers in found), False
-    return sum(path.stat().st_size for path in _files(folder, PICKLE, PICKLE_INDEX)), 0, True
+        checked = [check_weights(path) for path in _files(folder, WEIGHTS, INDEX)]
+        size, count = (sum(column) for column in zip(*checked, strict=True))
+        return Weights(size=size, count=count, pickled=False)
+    size = sum(path.stat().st_size for path in _files(folder, PICKLE, PICKLE_INDEX))
+    return Weights(size=size, count=0, pickled=True)
 
 
 def _files(folder: Path, weights: str, index: str) -> list[Path]:
-    """One file, or the shards that an index names; none of them outside of the folder."""
+    """Return the one file, or the shards that an index names; raise Unusable for a shard outside of the folder."""
     if (folder / weights).is_file():
         return [folder / weights]
     places = read_json(folder / index).get("weight_map")
@@ -72,6 +83,7 @@ def _files(folder: Path, weights: str, index: str) -> list[Path]:
             Code.FILE_DAMAGED,
             f"{index} has no `weight_map` of tensors to files; save the model again",
         )
+    # A name with a folder in it could lead anywhere on this machine.
     for name in places.values():
         if not isinstance(name, str) or Path(name).name != name:
             raise Unusable(
@@ -87,13 +99,14 @@ def _files(folder: Path, weights: str, index: str) -> list[Path]:
 
 
 def check_weights(path: Path) -> tuple[int, int]:
-    """The file's size, which is what its header says, and the number of its weights.
+    """Return the file's size in bytes and the number of its weights; raise Unusable unless it is whole.
 
+    A file that was cut short by a download has a header that claims more bytes than there are.
     https://github.com/huggingface/safetensors#format
     """
     size = path.stat().st_size
     with path.open("rb") as file:
-        head = file.read(8)
+        head = file.read(8)  # the length of the JSON header, little-endian
         length = struct.unpack("<Q", head)[0] if len(head) == 8 else size
         if length > size - 8:
             raise Unusable(Code.FILE_DAMAGED, f"{path.name} is cut short; copy it again")
@@ -115,7 +128,7 @@ def check_weights(path: Path) -> tuple[int, int]:
 
 
 def unpickled(source: TransformersSource, destination: Path) -> TransformersSource:
-    """The source with its pickles as safetensors, in a new folder; itself where it has none. Raises SourceError."""
+    """Return the source with its pickles as safetensors in a new folder, or itself without any; raise SourceError."""
     if not source.pickled:
         return source
     for path in sorted(source.folder.rglob("*")):

@@ -36,7 +36,7 @@ def shallower(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("spoil", "told"),
+    ("spoil", "message"),
     [
         (
             lambda folder: without(folder, "bert.encoder.layer.1."),
@@ -49,10 +49,10 @@ def shallower(folder: Path) -> Path:
     ids=["a layer", "the head", "the pooler", "a layer too many"],
 )  # fmt: skip
 def test_weights_that_are_missing_or_left_over_are_named(
-    tmp_path: Path, spoil: Callable[[Path], Path], told: str
+    tmp_path: Path, spoil: Callable[[Path], Path], message: str
 ) -> None:
     folder = spoil(classifier(tmp_path / "source"))
-    with pytest.raises(SourceError, match=told) as found:
+    with pytest.raises(SourceError, match=message) as found:
         load(CLASSIFIER, folder)
     assert re.search("; (save the model again|correct its number of layers)", str(found.value))
 

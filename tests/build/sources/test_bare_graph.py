@@ -59,17 +59,17 @@ def test_a_file_is_the_same_source_whatever_else_lies_around_it(tmp_path: Path) 
     assert read(path).digest != before
 
 
-def mistakes_of(folder: Path, labels: tuple[str, ...] = LABELS) -> list[str]:
-    source, mistakes = inspect(folder, CLASSES, None, Hints(labels=labels))
+def problems_of(folder: Path, labels: tuple[str, ...] = LABELS) -> list[str]:
+    source, problems = inspect(folder, CLASSES, None, Hints(labels=labels))
     assert source is None
-    return [str(mistake).removeprefix(f"{folder}: ") for mistake in mistakes]
+    return [str(problem).removeprefix(f"{folder}: ") for problem in problems]
 
 
 @pytest.mark.parametrize("data", ["", "weights"])
 def test_a_tokenizer_of_more_tokens_than_the_embedding_has_rows_is_refused_when_read(
     tmp_path: Path, data: str
 ) -> None:
-    assert mistakes_of(bare(tmp_path / "short", table(ROWS - 5), data=data)) == [
+    assert problems_of(bare(tmp_path / "short", table(ROWS - 5), data=data)) == [
         f"tokenizer.json makes ids up to {ROWS - 1}, but the embedding has {ROWS - 5} rows; "
         "name the tokenizer.json that belongs to the model as `tokenizer`"
     ]
@@ -91,7 +91,7 @@ def test_what_is_looked_up_otherwise_than_by_tokens_says_nothing_of_them(tmp_pat
     cast.input[0] = "input_ids"
     model.graph.node[1].CopyFrom(cast)
     onnx.save(model, folder / "model.onnx")
-    assert "but the embedding has 2 rows" in mistakes_of(folder)[0]
+    assert "but the embedding has 2 rows" in problems_of(folder)[0]
 
 
 @pytest.mark.parametrize(("part", "field"), [("node", "input"), ("initializer", "raw_data")])
@@ -103,7 +103,7 @@ def test_a_node_or_constant_that_is_not_whole_is_refused(
     for entry in getattr(model.graph, part):
         entry.ClearField(field)
     (folder / "model.onnx").write_bytes(model.SerializeToString())
-    assert mistakes_of(folder)[0].startswith("has a node or constant that is not whole")
+    assert problems_of(folder)[0].startswith("has a node or constant that is not whole")
 
 
 def network(path: Path, rows: int, width: int, *, pooled: bool = True) -> Path:
@@ -128,14 +128,14 @@ def refusal(source: Path, tmp_path: Path, labels: tuple[str, ...] = LABELS) -> s
     tiny_bert.write_tokenizer(tmp_path)
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in tiny_bert.texts(6)])
     hints = Hints(tokenizer=tmp_path / "tokenizer.json", labels=labels)
-    asked = deployment(source, rows, cpu=replace(CPU, max_tokens=16), gpu=None, hints=hints)
+    wanted = deployment(source, rows, cpu=replace(CPU, max_tokens=16), gpu=None, hints=hints)
     with pytest.raises(SourceError) as caught:
-        build.run(build.plan(asked, tmp_path / "out"), tmp_path / "out")
+        build.run(build.plan(wanted, tmp_path / "out"), tmp_path / "out")
     assert not (tmp_path / "out/tiny").exists()
     return str(caught.value.problems[0])
 
 
-def test_the_rows_of_a_graph_that_does_not_say_them_are_looked_at_before_it_is_asked(
+def test_the_rows_of_an_exported_graph_are_checked_before_it_is_run(
     tmp_path: Path,
 ) -> None:
     path = network(tmp_path / "network.pt", ROWS - 5, len(LABELS))
@@ -152,7 +152,7 @@ def test_labels_that_are_too_few_or_too_many_are_refused(
         f"answers 3 numbers, but there are {len(labels)} labels; "
         "name each of its outputs in `labels`"
     )
-    assert mistakes_of(bare(tmp_path / "said"), labels) == [wanted]
+    assert problems_of(bare(tmp_path / "said"), labels) == [wanted]
     for number, path in enumerate(
         (
             bare(tmp_path / "unsaid", said=False) / "model.onnx",
@@ -172,6 +172,6 @@ def test_an_answer_of_other_axes_than_the_task_has_is_refused(tmp_path: Path) ->
 
 def test_one_output_may_stand_for_two_labels(tmp_path: Path) -> None:
     assert read(bare(tmp_path / "pair", table(width=1)), LABELS[:2])
-    assert mistakes_of(bare(tmp_path / "three", table(width=1)))[0].startswith(
+    assert problems_of(bare(tmp_path / "three", table(width=1)))[0].startswith(
         "answers 1 number, but there are 3 labels"
     )

@@ -76,13 +76,13 @@ def read(folder: Path, labels: tuple[str, ...] = LABELS, limit: int | None = Non
     return read_as(GraphSource, folder, Task.TEXT_CLASSIFICATION, limit, Hints(labels=labels))
 
 
-def mistakes_of(folder: Path, limit: int | None = None) -> list[str]:
-    source, mistakes = inspect(folder, Task.TEXT_CLASSIFICATION, limit, Hints(labels=LABELS))
+def problems_of(folder: Path, limit: int | None = None) -> list[str]:
+    source, problems = inspect(folder, Task.TEXT_CLASSIFICATION, limit, Hints(labels=LABELS))
     assert source is None
-    return [str(mistake).removeprefix(f"{folder}: ") for mistake in mistakes]
+    return [str(problem).removeprefix(f"{folder}: ") for problem in problems]
 
 
-def asked(folder: Path, *, left: bool = False, fill: bool = True) -> Any:
+def run_graph(folder: Path, *, left: bool = False, fill: bool = True) -> Any:
     """What the graph itself answers to each text, filled up to its length by hand."""
     session = ort.InferenceSession(str(folder / "model.onnx"))
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
@@ -129,7 +129,7 @@ def test_a_graph_of_one_length_is_given_texts_of_that_length(tmp_path: Path, lef
     assert (source.max_tokens, source.pad_token_id, source.batches) == (LENGTH, PAD, True)
     engine = built(folder, tmp_path)
     assert engine.manifest.details == {"length": LENGTH, **({"pad_left": True} if left else {})}
-    np.testing.assert_allclose(answered(engine), asked(folder, left=left), atol=1e-5)
+    np.testing.assert_allclose(answered(engine), run_graph(folder, left=left), atol=1e-5)
     tokens = [
         output["tokens"] for output in engine.predict(PredictRequest(inputs=("film",))).outputs
     ]
@@ -150,7 +150,7 @@ def test_without_a_mask_texts_of_any_length_run_alone(tmp_path: Path) -> None:
     folder = mean_of(tmp_path / "mean", length="tokens")
     engine = built(folder, tmp_path, max_tokens=32)
     assert engine.manifest.details == {}
-    np.testing.assert_allclose(answered(engine), asked(folder, fill=False), atol=1e-5)
+    np.testing.assert_allclose(answered(engine), run_graph(folder, fill=False), atol=1e-5)
 
 
 def test_probabilities_of_labels_that_do_not_exclude_each_other_stay_what_they_are(
@@ -159,35 +159,37 @@ def test_probabilities_of_labels_that_do_not_exclude_each_other_stay_what_they_a
     folder = mean_of(tmp_path / "mean", end="Sigmoid")
     engine = built(folder, tmp_path)
     assert engine.manifest.details == {"length": LENGTH, "multi_label": True}
-    np.testing.assert_allclose(answered(engine), asked(folder), atol=1e-5)
+    np.testing.assert_allclose(answered(engine), run_graph(folder), atol=1e-5)
 
 
 @pytest.mark.parametrize("end", ["Sigmoid", "Identity"])
-def test_one_number_for_two_labels_is_how_sure_the_second_is(tmp_path: Path, end: str) -> None:
+def test_one_output_for_two_labels_is_the_probability_of_the_second(
+    tmp_path: Path, end: str
+) -> None:
     folder = mean_of(tmp_path / "mean", end=end, outputs=1)
     found = answered(built(folder, tmp_path, ("no", "yes")))
-    right = asked(folder)[:, 0]
+    right = run_graph(folder)[:, 0]
     if end == "Identity":
         right = 1 / (1 + np.exp(-right))
     np.testing.assert_allclose(found, np.stack([1 - right, right], axis=1), atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    ("shape", "limit", "mistake"),
+    ("shape", "limit", "problem"),
     [
-        ({}, 13, "reads 12 tokens, but max_tokens asks for 13; lower it"),
+        ({}, 13, "reads 12 tokens, but max_tokens is 13; lower it"),
         ({"batch": 8}, None, "takes 8 texts at a time, no more and no fewer; export it with"),
     ],
 )
 def test_a_shape_that_texts_cannot_have_is_refused(
-    tmp_path: Path, shape: dict[str, Any], limit: int | None, mistake: str
+    tmp_path: Path, shape: dict[str, Any], limit: int | None, problem: str
 ) -> None:
-    (found,) = mistakes_of(mean_of(tmp_path / "mean", **shape), limit)
-    assert found.startswith(mistake)
+    (found,) = problems_of(mean_of(tmp_path / "mean", **shape), limit)
+    assert found.startswith(problem)
 
 
 @pytest.mark.parametrize("end", ["softmax", "sigmoid"])
-def test_an_end_that_cannot_be_found_is_inverted(tmp_path: Path, end: str) -> None:
+def test_an_activation_that_cannot_be_found_is_inverted(tmp_path: Path, end: str) -> None:
     """As where a converter wrote it in other operators: here it is hidden by a product with 1."""
     folder = mean_of(tmp_path / "mean", end=end.capitalize())
     source = read(folder)
@@ -197,10 +199,10 @@ def test_an_end_that_cannot_be_found_is_inverted(tmp_path: Path, end: str) -> No
     model.graph.output[0].name = "hidden"
     assert (end_of(model.graph), source.removable_activation) == ("", end)
     to_logits(model.graph, source)
-    right = asked(folder)
+    right = run_graph(folder)
     onnx.save(model, folder / "model.onnx")
     inverse = softmax if end == "softmax" else lambda row: [sigmoid(logit) for logit in row]
-    found = [inverse(row) for row in asked(folder).tolist()]
+    found = [inverse(row) for row in run_graph(folder).tolist()]
     np.testing.assert_allclose(found, right, atol=1e-5)
     kept = [inverse(row) for row in as_logits(right, source).tolist()]
     np.testing.assert_allclose(kept, right, atol=1e-5)

@@ -78,10 +78,10 @@ def read(
     return read_as(GraphSource, path, task, max_tokens, Hints(**hints))
 
 
-def mistakes_of(path: Path, task: Task = CLASSES, **hints: Any) -> list[str]:
-    source, mistakes = inspect(path, task, None, Hints(**hints))
+def problems_of(path: Path, task: Task = CLASSES, **hints: Any) -> list[str]:
+    source, problems = inspect(path, task, None, Hints(**hints))
     assert source is None
-    return [str(mistake).removeprefix(f"{path}: ") for mistake in mistakes]
+    return [str(problem).removeprefix(f"{path}: ") for problem in problems]
 
 
 def outputs(source: GraphSource, folder: Path) -> list[dict[str, Any]]:
@@ -129,8 +129,8 @@ def test_a_torchscript_file_answers_as_the_model_it_was_made_from(
 def test_a_bare_graph_is_built_proven_and_served(home: Path, tmp_path: Path, name: str) -> None:
     hints = Hints(tokenizer=home / "hf/tokenizer.json", labels=LABELS)
     cpu = CPU if name == "onnx" else type(CPU)(objective="size", portable=False, max_tokens=32)
-    asked = deployment(home / name, home / "rows.jsonl", cpu=cpu, gpu=None, hints=hints)
-    build.run(build.plan(asked, tmp_path), tmp_path)
+    wanted = deployment(home / name, home / "rows.jsonl", cpu=cpu, gpu=None, hints=hints)
+    build.run(build.plan(wanted, tmp_path), tmp_path)
     manifest = verify(tmp_path / "tiny/cpu")
     assert manifest.precision == "int8"
     assert manifest.provenance["kind"] in (ONNX, TORCHSCRIPT)
@@ -146,10 +146,10 @@ def test_what_is_quantized_already_ships_as_it_was(home: Path, tmp_path: Path) -
     quantize_dynamic(home / "onnx/model.onnx", folder / "model.onnx", reduce_range=True)
     source = read(folder)
     assert source.quantized
-    asked = deployment(folder, home / "rows.jsonl", cpu=CPU, gpu=None)
+    wanted = deployment(folder, home / "rows.jsonl", cpu=CPU, gpu=None)
     out = tmp_path / "out"
     path, came = out / "tiny/evidence/cpu.json", {"skipped": False, "edge": False}
-    build.run(build.plan(asked, out), out)
+    build.run(build.plan(wanted, out), out)
     seen = verify(out / "tiny/cpu").provenance["processors"]
     assert seen[0]["verdict"] == "measured here"
     assert {(p["verdict"], p["how"]) for p in seen[1:]} == {
@@ -200,8 +200,8 @@ def test_inputs_may_have_other_names_and_narrower_types(home: Path, tmp_path: Pa
         cast = helper.make_node("Cast", [node.name], [f"wide_{number}"], to=TensorProto.INT64)
         model.graph.node.insert(0, cast)
     onnx.save(model, folder / "model.onnx")
-    wrong = mistakes_of(folder)
-    assert wrong[0].startswith(
+    problems = problems_of(folder)
+    assert problems[0].startswith(
         "its inputs are x0, x1, x2; say what they are, in this order, as `inputs`"
     )
     names = ("input_ids", "attention_mask", "token_type_ids")
@@ -216,12 +216,12 @@ def test_a_script_with_turned_bytes_is_refused(home: Path, tmp_path: Path) -> No
     at = data.rfind(b"PK\x01\x02")
     data[at : at + 4] = b"XXXX"
     (tmp_path / "bert.pt").write_bytes(data)
-    (found,) = mistakes_of(tmp_path / "bert.pt")
+    (found,) = problems_of(tmp_path / "bert.pt")
     assert found.startswith("cannot be read as a TorchScript file (BadZipFile: ")
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "mistake"),
+    ("name", "content", "problem"),
     [
         ("model.onnx", b"", "model.onnx is empty; copy it again"),
         ("model.onnx", b"\x00\x01 no graph", "model.onnx is not an ONNX file"),
@@ -235,22 +235,22 @@ def test_a_script_with_turned_bytes_is_refused(home: Path, tmp_path: Path) -> No
     ],
 )
 def test_a_file_that_cannot_be_built_says_what_it_is(
-    tmp_path: Path, name: str, content: bytes, mistake: str
+    tmp_path: Path, name: str, content: bytes, problem: str
 ) -> None:
     (tmp_path / "tokenizer.json").write_text("{}", "utf-8")
     (tmp_path / name).write_bytes(content)
-    assert mistakes_of(tmp_path / name)[0].startswith(mistake)
+    assert problems_of(tmp_path / name)[0].startswith(problem)
 
 
 def test_a_cut_onnx_file_is_found(home: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(home / "onnx", tmp_path / "cut")
     whole = (folder / "model.onnx").read_bytes()
     (folder / "model.onnx").write_bytes(whole[: len(whole) // 2])
-    assert "is not an ONNX file, or cut short" in mistakes_of(folder)[0]
+    assert "is not an ONNX file, or cut short" in problems_of(folder)[0]
 
 
-def test_all_that_a_bare_graph_needs_is_told_at_once(home: Path) -> None:
-    assert mistakes_of(home / "bert.pt") == [
+def test_all_that_a_bare_graph_needs_is_reported_at_once(home: Path) -> None:
+    assert problems_of(home / "bert.pt") == [
         "a bare graph has no tokenizer; name a tokenizer.json as `tokenizer`",
         "a bare graph has no labels; give `labels`, in the order of its outputs",
         "a bare graph does not say how many tokens it reads; give max_tokens in its tier's table",
@@ -260,14 +260,14 @@ def test_all_that_a_bare_graph_needs_is_told_at_once(home: Path) -> None:
 def test_a_folder_of_two_kinds_is_refused(home: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(home / "hf", tmp_path / "both")
     shutil.copy(home / "onnx/model.onnx", folder / "model.onnx")
-    assert mistakes_of(folder)[0].startswith(
+    assert problems_of(folder)[0].startswith(
         "holds model.onnx and model.safetensors; name the .onnx"
     )
     assert read(folder / "model.onnx").kind == ONNX
     (tmp_path / "two").mkdir()
     for name in ("a.onnx", "b.onnx"):
         shutil.copy(home / "onnx/model.onnx", tmp_path / "two" / name)
-    assert mistakes_of(tmp_path / "two") == [
+    assert problems_of(tmp_path / "two") == [
         "holds a.onnx, b.onnx; name the one to build as `source`"
     ]
 
@@ -275,7 +275,7 @@ def test_a_folder_of_two_kinds_is_refused(home: Path, tmp_path: Path) -> None:
 def test_labels_of_an_onnx_graph_may_stand_in_models_toml(home: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(home / "onnx", tmp_path / "bare")
     (folder / "config.json").write_text(json.dumps({"max_position_embeddings": 32}), "utf-8")
-    assert mistakes_of(folder)[0].startswith(
+    assert problems_of(folder)[0].startswith(
         "no config.json with `id2label` beside it; give `labels`"
     )
     assert read(folder, labels=("x", "y", "z")).labels == ("x", "y", "z")

@@ -13,10 +13,10 @@ from contracts.tasks import Task
 from tests.fixtures.models.tiny_bert import LABELS
 
 
-def mistakes_of(path: Path) -> list[str]:
-    source, mistakes = inspect(path, Task.TEXT_CLASSIFICATION, None, Hints(labels=LABELS))
+def problems_of(path: Path) -> list[str]:
+    source, problems = inspect(path, Task.TEXT_CLASSIFICATION, None, Hints(labels=LABELS))
     assert source is None
-    return [str(mistake).removeprefix(f"{path}: ") for mistake in mistakes]
+    return [str(problem).removeprefix(f"{path}: ") for problem in problems]
 
 
 def external(folder: Path, location: str, *, length: int = 16) -> Path:
@@ -38,7 +38,7 @@ def external(folder: Path, location: str, *, length: int = 16) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("location", "mistake"),
+    ("location", "problem"),
     [
         ("../secret.bin", "keeps w at '../secret.bin', outside of its folder; this is not read"),
         ("/etc/passwd", "keeps w at '/etc/passwd', outside of its folder; this is not read"),
@@ -49,27 +49,27 @@ def external(folder: Path, location: str, *, length: int = 16) -> Path:
     ],
 )
 def test_external_data_are_read_from_the_folder_and_nowhere_else(
-    tmp_path: Path, location: str, mistake: str
+    tmp_path: Path, location: str, problem: str
 ) -> None:
     (tmp_path / "secret.bin").write_bytes(bytes(16))
     path = external(tmp_path / "graph", location)
     (path.parent / "link.bin").symlink_to(tmp_path / "secret.bin")
     (path.parent / "short.bin").write_bytes(bytes(3))
-    (found,) = mistakes_of(path)
-    assert found.endswith(mistake)
+    (found,) = problems_of(path)
+    assert found.endswith(problem)
 
 
-@pytest.mark.parametrize("said", [{"offset": "-16"}, {"offset": "abc"}, {"length": "-1"}])
-def test_places_of_external_data_are_whole_numbers(tmp_path: Path, said: dict[str, str]) -> None:
+@pytest.mark.parametrize("entry", [{"offset": "-16"}, {"offset": "abc"}, {"length": "-1"}])
+def test_places_of_external_data_are_whole_numbers(tmp_path: Path, entry: dict[str, str]) -> None:
     path = external(tmp_path / "graph", "weights.bin")
     (path.parent / "weights.bin").write_bytes(bytes(64))
     model = onnx.load(path, load_external_data=False)
-    entries = {e.key: e.value for e in model.graph.initializer[0].external_data} | said
+    entries = {e.key: e.value for e in model.graph.initializer[0].external_data} | entry
     del model.graph.initializer[0].external_data[:]
     for key, value in entries.items():
         model.graph.initializer[0].external_data.add(key=key, value=value)
     path.write_bytes(model.SerializeToString())
-    (found,) = mistakes_of(path)
+    (found,) = problems_of(path)
     assert found.endswith("both are whole numbers from 0 up, so export it again")
 
 
@@ -81,7 +81,7 @@ def test_a_graph_of_unknown_operators_is_refused(tmp_path: Path, version: int | 
     if version:
         model.opset_import.append(helper.make_opsetid("", version))
     path.write_bytes(model.SerializeToString())
-    (found,) = mistakes_of(path)
+    (found,) = problems_of(path)
     assert f"{f'operator set {version}' if version else 'no operator set'}; 1 to " in found
 
 
@@ -90,7 +90,7 @@ def test_an_operator_that_nobody_has_is_named(tmp_path: Path) -> None:
     model = onnx.load(path, load_external_data=False)
     model.graph.node[0].domain = "strange"
     path.write_bytes(model.SerializeToString())
-    (found,) = mistakes_of(path)
+    (found,) = problems_of(path)
     assert found.startswith("model.onnx has the operator strange.Identity, which ONNX Runtime")
 
 
@@ -99,7 +99,7 @@ def test_a_graph_that_answers_nothing_is_refused(tmp_path: Path) -> None:
     model = onnx.load(path, load_external_data=False)
     del model.graph.output[:]
     path.write_bytes(model.SerializeToString())
-    (found,) = mistakes_of(path)
+    (found,) = problems_of(path)
     assert found == "model.onnx answers nothing: it has no outputs; export it again"
 
 
@@ -119,5 +119,5 @@ def test_external_data_of_a_node_or_an_inner_graph_are_checked_as_well(tmp_path:
         del changed.graph.initializer[:]
         changed.graph.node.insert(0, node)
         path.write_bytes(changed.SerializeToString())
-        (found,) = mistakes_of(path)
+        (found,) = problems_of(path)
         assert found.endswith("outside of its folder; this is not read")

@@ -66,16 +66,16 @@ class Malicious:
         return os.system, (f"touch {self.victim}",)
 
 
-def test_without_leave_a_pickle_is_refused_and_the_key_is_named(folder: Path) -> None:
-    source, mistakes = inspect(folder, CLASSES, None)
+def test_without_permission_a_pickle_is_refused_and_the_key_is_named(folder: Path) -> None:
+    source, problems = inspect(folder, CLASSES, None)
     assert source is None
-    assert list(map(str, mistakes)) == [
+    assert list(map(str, problems)) == [
         f"{folder}: no model.safetensors; its weights are a pickle, which can run code when it is loaded; "
         "`pickle = true` in the model's table has the weights read and nothing run"
     ]
 
 
-def test_leave_is_given_in_the_model_s_table(tmp_path: Path) -> None:
+def test_permission_is_given_in_the_model_s_table(tmp_path: Path) -> None:
     file = tmp_path / "models.toml"
     table = '[models.old]\nsource = "m"\ntask = "text-classification"\neval = "e"\ncpu = {}\n'
     file.write_text(table, "utf-8")
@@ -88,8 +88,8 @@ def test_pickled_weights_are_built_from_and_answer_like_the_safe_ones(
     safe: Path, folder: Path, tmp_path: Path
 ) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in texts(24)])
-    asked = deployment(folder, rows, cpu=CPU, hints=ALLOWED)
-    build.run(build.plan(asked, tmp_path / "out"), tmp_path / "out")
+    wanted = deployment(folder, rows, cpu=CPU, hints=ALLOWED)
+    build.run(build.plan(wanted, tmp_path / "out"), tmp_path / "out")
     for tier in ("cpu", "gpu"):
         assert verify(tmp_path / "out/tiny" / tier).source_digest == read(folder).digest
     assert sorted(path.name for path in folder.glob("*.safetensors")) == []
@@ -121,7 +121,7 @@ def test_a_pickle_that_would_run_something_is_refused_and_not_run(
 
     victim = tmp_path / "victim"
     torch.save({"weight": Malicious(victim)}, folder / "pytorch_model.bin")
-    with pytest.raises(SourceError, match=r"pytorch_model.bin: asks for \w+.system, which is not"):
+    with pytest.raises(SourceError, match=r"pytorch_model.bin: calls \w+.system, which is not"):
         unpickled(read(folder), tmp_path / "kept")
     assert not victim.exists()
 
@@ -140,7 +140,7 @@ def test_a_build_that_meets_such_a_pickle_leaves_nothing(folder: Path, tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("content", "mistake"),
+    ("content", "problem"),
     [
         ([1, 2], "holds more than weights by name"),
         ({"state_dict": {"weight": 1}}, "holds more than weights by name"),
@@ -149,7 +149,7 @@ def test_a_build_that_meets_such_a_pickle_leaves_nothing(folder: Path, tmp_path:
     ids=["a list", "a checkpoint", "no pickle"],
 )
 def test_what_holds_no_weights_is_named(
-    folder: Path, tmp_path: Path, content: Any, mistake: str
+    folder: Path, tmp_path: Path, content: Any, problem: str
 ) -> None:
     import torch
 
@@ -157,12 +157,12 @@ def test_what_holds_no_weights_is_named(
         (folder / "pytorch_model.bin").write_bytes(b"\x80\x02 not one")
     else:
         torch.save(content, folder / "pytorch_model.bin")
-    with pytest.raises(SourceError, match=mistake):
+    with pytest.raises(SourceError, match=problem):
         unpickled(read(folder), tmp_path / "kept")
 
 
 @pytest.mark.parametrize(
-    ("content", "mistake"),
+    ("content", "problem"),
     [
         (lambda torch: {3: torch.ones(2)}, "holds more than weights by name, such as 3"),
         (lambda torch: {"w": torch.ones(2).to_sparse()}, "w is sparse or nested"),
@@ -175,19 +175,19 @@ def test_what_holds_no_weights_is_named(
 )  # fmt: skip
 @pytest.mark.filterwarnings("ignore")  # torch warns of what it makes of some of these
 def test_tensors_that_are_not_plain_are_refused_before_they_are_copied(
-    folder: Path, tmp_path: Path, content: Callable[[Any], Any], mistake: str
+    folder: Path, tmp_path: Path, content: Callable[[Any], Any], problem: str
 ) -> None:
     import torch
 
     torch.save(content(torch), folder / "pytorch_model.bin")
     with pytest.raises(SourceError) as caught:
         unpickled(read(folder), tmp_path / "kept")
-    assert f"pytorch_model.bin: {mistake}" in str(caught.value)
+    assert f"pytorch_model.bin: {problem}" in str(caught.value)
     assert str(caught.value).endswith("; save the model as safetensors [pickle_refused]")
 
 
 @pytest.mark.parametrize("content", [b"\x80\x02 not one", b"\x80\x02]\x8e.", b"PK\x03\x04 no", b""])
-def test_nobody_is_told_to_have_a_pickle_run(folder: Path, tmp_path: Path, content: bytes) -> None:
+def test_no_message_advises_to_load_a_pickle(folder: Path, tmp_path: Path, content: bytes) -> None:
     (folder / "pytorch_model.bin").write_bytes(content)
     with pytest.raises(SourceError, match="cannot be read") as caught:
         unpickled(read(folder), tmp_path / "kept")
@@ -234,8 +234,8 @@ def test_a_pickle_in_a_layer_alone_is_a_pickle(tmp_path: Path) -> None:
     (folder / "2_Dense/config.json").write_text('{"in_features": 32, "out_features": 3}', "utf-8")
     # What lies beside safe weights is never read.
     torch.save({"weight": Malicious(tmp_path / "victim")}, folder / "pytorch_model.bin")
-    _, mistakes = inspect(folder, Task.FEATURE_EXTRACTION, None)
-    assert str(mistakes[0]).startswith(
+    _, problems = inspect(folder, Task.FEATURE_EXTRACTION, None)
+    assert str(problems[0]).startswith(
         f"{folder}: 2_Dense: no model.safetensors; its weights are a"
     )
     source = read_as(TransformersSource, folder, Task.FEATURE_EXTRACTION, None, ALLOWED)

@@ -58,7 +58,7 @@ def test_more_tokens_than_the_table_has_rows_for_are_refused(folder: Path) -> No
     source, problems = inspect(folder, CLASSES, POSITIONS + 1, HINTS)
     assert source is None
     assert [str(problem) for problem in problems] == [
-        f"{folder}: reads {POSITIONS} tokens at most, but max_tokens asks for {POSITIONS + 1}; lower it"
+        f"{folder}: reads {POSITIONS} tokens at most, but max_tokens is {POSITIONS + 1}; lower it"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Sources and rows that cannot be used: each mistake is named with its place and what to do, all at once."""
+"""Sources and rows that cannot be used: each problem is named with its place and what to do, all at once."""
 
 import json
 import shutil
@@ -61,7 +61,7 @@ def pickled(folder: Path) -> None:
 
 
 def prompted(folder: Path) -> None:
-    """A folder whose model is asked with a prompt that the caller never writes."""
+    """A folder whose model puts a prompt before each text, which a caller does not send."""
     settings = {"prompts": {"query": "query: "}, "default_prompt_name": "query"}
     (folder / "config_sentence_transformers.json").write_text(json.dumps(settings), "utf-8")
 
@@ -75,7 +75,7 @@ def cased(folder: Path) -> None:
 
 
 def indexed(places: object) -> Spoil:
-    """Weights in shards, told by an index with this map."""
+    """Weights in shards, listed by an index with this map."""
 
     def spoil(folder: Path) -> None:
         (folder / "model.safetensors").rename(folder / "model-1.safetensors")
@@ -94,7 +94,7 @@ TWICE = {"0": "a", "1": "a", "2": "b"}
 
 
 @pytest.mark.parametrize(
-    ("task", "spoil", "mistake"),
+    ("task", "spoil", "problem"),
     [
         (CLASSES, shutil.rmtree, "not a folder; put a Hugging Face model there, or correct `source`"),
         (CLASSES, removed("config.json"), f"no config.json{SAVE}"),
@@ -132,16 +132,16 @@ TWICE = {"0": "a", "1": "a", "2": "b"}
     ],
 )  # fmt: skip
 def test_an_unusable_source_is_named_with_what_to_do(
-    sources: dict[Task, Path], tmp_path: Path, task: Task, spoil: Spoil, mistake: str
+    sources: dict[Task, Path], tmp_path: Path, task: Task, spoil: Spoil, problem: str
 ) -> None:
     folder = shutil.copytree(sources[task], tmp_path / "source")
     spoil(folder)
-    source, mistakes = inspect(folder, task, None)
-    assert (source, len(mistakes)) == (None, 1)
-    assert str(mistakes[0]).startswith(f"{folder}: {mistake}")
+    source, problems = inspect(folder, task, None)
+    assert (source, len(problems)) == (None, 1)
+    assert str(problems[0]).startswith(f"{folder}: {problem}")
 
 
-def test_every_number_of_a_configuration_that_is_none_is_told_at_once(
+def test_every_value_of_a_config_that_is_no_number_is_reported_at_once(
     sources: dict[Task, Path], tmp_path: Path
 ) -> None:
     folder = shutil.copytree(sources[CLASSES], tmp_path / "source")
@@ -155,7 +155,7 @@ def test_every_number_of_a_configuration_that_is_none_is_told_at_once(
     ]
 
 
-def test_what_nobody_foresaw_in_a_source_is_a_mistake_as_well(
+def test_an_unforeseen_error_of_a_reader_is_a_problem_as_well(
     sources: dict[Task, Path], tmp_path: Path
 ) -> None:
     folder = shutil.copytree(sources[VECTORS], tmp_path / "source")
@@ -166,8 +166,8 @@ def test_what_nobody_foresaw_in_a_source_is_a_mistake_as_well(
         "check that it is whole and save it again"
     ]
     long = tmp_path / ("x" * 300)
-    (mistake,) = inspect(long, CLASSES, None)[1]
-    assert str(mistake).startswith(f"{long}: ")
+    (problem,) = inspect(long, CLASSES, None)[1]
+    assert str(problem).startswith(f"{long}: ")
 
 
 def test_more_weights_than_the_machine_has_memory_for_are_planned_and_not_built(
@@ -191,9 +191,9 @@ def test_a_layer_that_is_not_known_is_named(sources: dict[Task, Path], tmp_path:
         2, {"idx": 2, "name": "2", "path": "2_LSTM", "type": "sentence_transformers.models.LSTM"}
     )
     (folder / "modules.json").write_text(json.dumps(modules), "utf-8")
-    _, mistakes = inspect(folder, Task.FEATURE_EXTRACTION, None)
-    assert list(map(str, mistakes)) == [
-        f"{folder}: modules.json asks for Transformer, Pooling, LSTM, Normalize; "
+    _, problems = inspect(folder, Task.FEATURE_EXTRACTION, None)
+    assert list(map(str, problems)) == [
+        f"{folder}: modules.json lists Transformer, Pooling, LSTM, Normalize; "
         "known are Transformer, Pooling, then any Dense, then Normalize"
     ]
 
@@ -212,9 +212,9 @@ def test_a_usable_source_is_read_whole(sources: dict[Task, Path]) -> None:
 
 def test_more_tokens_than_the_model_reads_are_refused(sources: dict[Task, Path]) -> None:
     folder = sources[Task.TEXT_CLASSIFICATION]
-    _, mistakes = inspect(folder, Task.TEXT_CLASSIFICATION, 64)
-    assert list(map(str, mistakes)) == [
-        f"{folder}: reads 32 tokens at most, but max_tokens asks for 64; lower it"
+    _, problems = inspect(folder, Task.TEXT_CLASSIFICATION, 64)
+    assert list(map(str, problems)) == [
+        f"{folder}: reads 32 tokens at most, but max_tokens is 64; lower it"
     ]
 
 
@@ -230,7 +230,7 @@ def test_the_digest_of_a_source_covers_its_files_and_their_names(
 
 
 @pytest.mark.parametrize(
-    ("content", "mistakes"),
+    ("content", "problems"),
     [
         (
             b"",
@@ -260,17 +260,15 @@ def test_the_digest_of_a_source_covers_its_files_and_their_names(
     ],
     ids=["empty", "blank", "another encoding", "every line"],
 )
-def test_every_wrong_line_of_the_rows_is_told(
-    tmp_path: Path, content: bytes, mistakes: list[str]
-) -> None:
+def test_every_invalid_row_is_reported(tmp_path: Path, content: bytes, problems: list[str]) -> None:
     path = tmp_path / "eval.jsonl"
     path.write_bytes(content)
     assert list(map(str, read_rows(path, Task.TEXT_CLASSIFICATION, LABELS)[1])) == [
-        f"{path}{mistake}" for mistake in mistakes
+        f"{path}{problem}" for problem in problems
     ]
 
 
-def test_everything_wrong_with_every_model_is_told_at_once_and_nothing_is_written(
+def test_every_problem_of_every_model_is_reported_at_once_and_nothing_is_written(
     sources: dict[Task, Path], tmp_path: Path
 ) -> None:
     rows = write_rows(tmp_path / "eval.jsonl", [{"text": "a film", "label": "great"}])

@@ -37,13 +37,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def hub(folder: Path, asked: list[str]) -> Iterator[dict[str, str]]:
+def hub(folder: Path, requested: list[str]) -> Iterator[dict[str, str]]:
     """A hub with one repository, `org/bert`: revisions, file list, files. Gives the environment to ask it."""
     names = [path.name for path in folder.iterdir()]
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append(self.path)
+            requested.append(self.path)
             if self.path.startswith("/api/models/org/bert/revision/"):
                 files = [{"rfilename": name} for name in names]
                 self.say(json.dumps({"id": "org/bert", "sha": COMMIT, "siblings": files}).encode())
@@ -102,15 +102,15 @@ def put(environment: dict[str, str], key: str, body: bytes) -> None:
 
 
 def test_a_repository_is_fetched_once_pinned_and_built(model: Path, tmp_path: Path) -> None:
-    asked: list[str] = []
+    requested: list[str] = []
     out = tmp_path / "out"
     source = "hf://org/bert@main"
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in texts(12)])
-    with hub(model, asked) as environment:
+    with hub(model, requested) as environment:
         remote.fetch(source, out, environment)
-        before = len(asked)
+        before = len(requested)
         remote.fetch(source, out, environment)
-        assert len(asked) == before
+        assert len(requested) == before
     folder, origin, _ = remote.located(source, out)
     assert folder is not None
     assert origin == f"hf://org/bert@{COMMIT}"
@@ -185,8 +185,8 @@ def test_data_that_are_not_in_the_repository_are_left_to_the_plan_to_refuse(
     folder, _, _ = remote.located("hf://org/bert", tmp_path)
     assert folder is not None
     assert not {"weights", "secret", "passwd"} & {path.name for path in folder.parent.rglob("*")}
-    _, (mistake,) = inspect(folder / "model.onnx", Task.TEXT_CLASSIFICATION, None)
-    assert location in mistake.message
+    _, (problem,) = inspect(folder / "model.onnx", Task.TEXT_CLASSIFICATION, None)
+    assert location in problem.message
 
 
 def test_pickles_are_fetched_only_where_they_are_allowed_and_there_is_nothing_else(
@@ -241,7 +241,7 @@ def test_one_object_is_fetched_alone(s3: dict[str, str], tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("key", "source", "mistake"),
+    ("key", "source", "problem"),
     [
         (
             "bad/../../config.json",
@@ -252,18 +252,18 @@ def test_one_object_is_fetched_alone(s3: dict[str, str], tmp_path: Path) -> None
         ("x/config.json", "s3://nobucket/x", "NoSuchBucket"),
     ],
 )
-def test_what_cannot_be_fetched_from_s3_is_said_and_leaves_nothing(
-    s3: dict[str, str], tmp_path: Path, key: str, source: str, mistake: str
+def test_what_cannot_be_fetched_from_s3_is_reported_and_leaves_nothing(
+    s3: dict[str, str], tmp_path: Path, key: str, source: str, problem: str
 ) -> None:
     put(s3, key, b"{}")
     with pytest.raises(SourceError) as caught:
         remote.fetch(source, tmp_path, s3)
     assert str(caught.value.problems[0]).startswith(f"{source}: cannot be fetched: ")
-    assert mistake in str(caught.value)
+    assert problem in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_plan_says_what_was_not_fetched_and_asks_nobody(tmp_path: Path) -> None:
+def test_a_plan_lists_what_was_not_downloaded_and_uses_no_network(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": "film"}])
     spec = deployment(tmp_path, rows, cpu=CPU, gpu=None).models[0]
     there = type(spec)(name="tiny", source="hf://org/bert", task=spec.task, eval=rows, cpu=CPU)

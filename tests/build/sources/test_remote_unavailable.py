@@ -1,4 +1,4 @@
-"""Sources elsewhere that cannot be had: told with every other mistake, by model, with what to do."""
+"""Remote sources that cannot be downloaded: reported with every other problem, by model, with the next step."""
 
 import json
 import os
@@ -33,25 +33,25 @@ def model(name: str, source: Path | str, rows: Path) -> ModelSpec:
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "message"),
     [
         ("hf://org/bert", "see whether this machine may reach it, or put the model into a folder"),
         ("s3://models/bert", "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
     ],
 )
 def test_what_cannot_be_reached_says_what_to_do_and_leaves_nothing(
-    tmp_path: Path, source: str, told: str
+    tmp_path: Path, source: str, message: str
 ) -> None:
     with pytest.raises(SourceError) as caught:
         remote.fetch(source, tmp_path / "out", ENVIRONMENT)
-    (mistake,) = map(str, caught.value.problems)
-    assert mistake.startswith(f"{source}: cannot be fetched: ")
-    assert told in mistake
-    assert len(mistake) < 400
+    (problem,) = map(str, caught.value.problems)
+    assert problem.startswith(f"{source}: cannot be fetched: ")
+    assert message in problem
+    assert len(problem) < 400
     assert list(tmp_path.iterdir()) == []
 
 
-def test_mistakes_of_all_models_are_told_at_once_and_by_their_names(tmp_path: Path) -> None:
+def test_problems_of_all_models_are_reported_at_once_by_their_names(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": "film"}])
     wrong = write_rows(tmp_path / "wrong.jsonl", [{"txt": "film"}])
     models = (
@@ -90,8 +90,8 @@ def test_an_index_that_is_broken_is_as_good_as_none(tmp_path: Path, text: str) -
     (tmp_path / remote.FOLDER / "there").mkdir(parents=True)
     index = tmp_path / remote.FOLDER / remote.INDEX
     index.write_text(text, "utf-8")
-    told = remote.not_fetched("hf://org/bert")
-    assert remote.located("hf://org/bert", tmp_path) == (None, "", told)
-    assert str(told) == f"hf://org/bert: {remote.NOT_FETCHED}"
+    problem = remote.not_fetched("hf://org/bert")
+    assert remote.located("hf://org/bert", tmp_path) == (None, "", problem)
+    assert str(problem) == f"hf://org/bert: {remote.NOT_FETCHED}"
     index.write_text(json.dumps({"hf://org/bert": {"folder": "there", "origin": "x"}}), "utf-8")
     assert remote.located("hf://org/bert", tmp_path)[1] == "x"

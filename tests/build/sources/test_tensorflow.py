@@ -114,7 +114,7 @@ def test_a_fixed_length_comes_from_the_file_and_its_padding_from_the_tokenizer(
     assert source.details == {"length": 16, "pad_left": True}
     assert source.tools == {"tensorflow": "2.21.0", "tf2onnx": "1.17.0"}
     assert problems_of(source.path, limit=17, tokenizer=tokenizer, labels=LABELS) == [
-        "reads 16 tokens, but max_tokens asks for 17; lower it"
+        "reads 16 tokens, but max_tokens is 17; lower it"
     ]
 
 

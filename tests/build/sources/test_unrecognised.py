@@ -1,4 +1,4 @@
-"""Folders that are no model: what was looked for and found in them is told, and what to name instead."""
+"""Folders that are no model: the message lists what they hold, and the next step."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from tests.fixtures.models.tiny_saved import saved_model
 CORRECT = "put a model there, or correct `source`"
 
 
-def mistake(folder: Path) -> str:
-    source, mistakes = inspect(folder, Task.TEXT_CLASSIFICATION, None)
+def problem(folder: Path) -> str:
+    source, problems = inspect(folder, Task.TEXT_CLASSIFICATION, None)
     assert source is None
-    (found,) = mistakes
+    (found,) = problems
     return str(found).removeprefix(f"{folder}: ")
 
 
@@ -43,18 +43,18 @@ def test_a_folder_says_what_it_holds_and_what_to_name(
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    assert mistake(tmp_path).startswith(f"{found}; {LOOKED_FOR}; {advice}")
+    assert problem(tmp_path).startswith(f"{found}; {LOOKED_FOR}; {advice}")
 
 
 def test_a_program_and_a_saved_model_are_named_by_their_place(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     torchscript(tmp_path / "one/network.pt", recurrent())
-    assert mistake(tmp_path / "one").endswith("; name network.pt in it as `source`")
+    assert problem(tmp_path / "one").endswith("; name network.pt in it as `source`")
     saved_model(tmp_path / "two/export")
-    assert mistake(tmp_path / "two").endswith("; name export in it as `source`")
+    assert problem(tmp_path / "two").endswith("; name export in it as `source`")
 
 
 def test_a_hugging_face_folder_without_weights_says_what_it_lacks(tmp_path: Path) -> None:
     for name in ("config.json", "tokenizer.json"):
         (tmp_path / name).write_text("{}", "utf-8")
-    assert mistake(tmp_path).startswith("no model.safetensors; save the model with")
+    assert problem(tmp_path).startswith("no model.safetensors; save the model with")
