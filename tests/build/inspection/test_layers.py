@@ -31,7 +31,8 @@ from contracts.tasks import Task
 from functions.inference.session import open_session
 from tests.fixtures.inspected import CPU, GPU, built, inspect, pair_of, step_of
 from tests.fixtures.models.tiny_bert import deployment, write_rows
-from tests.fixtures.models.tiny_decoders import PROMPTS, gpt2, t5
+from tests.fixtures.models.tiny_decoders import PROMPTS, gpt2, llama, t5
+from tests.fixtures.models.tiny_gguf import write_gguf
 from turnout.inspecting import CannotInspect
 
 
@@ -101,10 +102,15 @@ def test_a_layer_that_was_damaged_is_where_the_error_begins(home: Path, tmp_path
     assert None not in after
 
 
+def gguf(path: Path) -> Path:
+    return write_gguf(llama(path), path.with_suffix(".gguf"))
+
+
 @pytest.mark.parametrize(
     ("make", "task", "graphs"),
     [
         (gpt2, Task.TEXT_GENERATION, {"model"}),
+        (gguf, Task.TEXT_GENERATION, {"model"}),
         (t5, Task.TEXT2TEXT_GENERATION, {"encoder", "decoder"}),
     ],
 )
