@@ -16,7 +16,7 @@ class Pair:
     """One graph of an artefact and the exported graph it was made from; `others` are that one fused, for example."""
 
     name: str
-    original: Path
+    exported: Path
     built: Path
     others: tuple[Path, ...] = ()
 
@@ -43,7 +43,7 @@ def pairs(originals: Path, built: Path) -> tuple[Pair, ...]:
             matched.append(
                 Pair(
                     name=path.stem,
-                    original=same[0],
+                    exported=same[0],
                     built=path,
                     others=tuple(other for other in others if other != same[0]),
                 )

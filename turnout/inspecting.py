@@ -146,7 +146,7 @@ def netron(of: Subject, port: int, browse: bool, emit: Emit, log: Console) -> No
         )
 
     shown = [
-        Shown(name=pair.name, sides={"original": pair.original, "built": pair.built})
+        Shown(name=pair.name, sides={"original": pair.exported, "built": pair.built})
         for pair in of.pairs
     ]
     try:

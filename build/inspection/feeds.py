@@ -29,7 +29,7 @@ def feeds_for(
     if isinstance(source, TransformersSource | GraphSource) and source.task in AUTO:
         return iter(feeds_of(source, [row.request for row in golden]))
     if isinstance(source, TransformersSource | GgufSource):
-        tokenizer = plain_tokenizer(folder_of(source, pair.original.parent) / "tokenizer.json")
+        tokenizer = plain_tokenizer(folder_of(source, pair.exported.parent) / "tokenizer.json")
         if source.task is Task.TEXT_GENERATION:
             return _prompts(tokenizer, source.details, golden, graph)
         if source.task is Task.TEXT2TEXT_GENERATION:
@@ -64,7 +64,7 @@ def _pairs(
     if pair.name == "encoder":
         yield from map(_read, texts)
         return
-    (encoder,) = [other.original for other in pairs if other.name == "encoder"]
+    (encoder,) = [other.exported for other in pairs if other.name == "encoder"]
     session = open_session(encoder, threads=1, device="cpu")
     keys = [node.name for node in session.get_outputs()]
     for row, ids in zip(golden, texts, strict=True):

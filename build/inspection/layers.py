@@ -107,7 +107,7 @@ def nearest(pair: Pair) -> Any:
 
 
 def _nearest(pair: Pair, built: Any) -> tuple[Path, Any]:
-    graphs = [(path, onnx.load(path)) for path in (*pair.others, pair.original)]
+    graphs = [(path, onnx.load(path)) for path in (*pair.others, pair.exported)]
     return max(graphs, key=lambda item: len(_shared(item[1], built)))
 
 

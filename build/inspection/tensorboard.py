@@ -40,7 +40,7 @@ def write_board(
     for pair in pairs:
         single = len(pairs) == 1
         sides = (
-            (ORIGINAL, onnx.load(pair.original), nearest(pair)),
+            (ORIGINAL, onnx.load(pair.exported), nearest(pair)),
             (BUILT, built := onnx.load(pair.built), built),
         )
         for side, drawn, weighed in sides:

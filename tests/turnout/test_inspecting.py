@@ -35,7 +35,7 @@ def get(url: str, path: str) -> tuple[int, dict[str, str], bytes]:
 @pytest.fixture(scope="module")
 def page(home: Path) -> Iterator[tuple[str, Pair]]:
     pair = pair_of(home, "gpu")
-    shown = Shown(name="model", sides={"original": pair.original, "built": pair.built})
+    shown = Shown(name="model", sides={"original": pair.exported, "built": pair.built})
     with serving("tiny <cpu>", [shown, shown], 0) as url:
         yield url, pair
 
@@ -57,7 +57,7 @@ def test_netron_is_given_the_graph_and_no_way_to_ask_anyone_else(
     page: tuple[str, Pair], side: str
 ) -> None:
     url, pair = page
-    graph = pair.original if side == "original" else pair.built
+    graph = pair.exported if side == "original" else pair.built
     status, headers, body = get(url, f"/0/{side}/")
     text = body.decode()
     assert status == 200

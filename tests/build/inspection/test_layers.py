@@ -64,7 +64,7 @@ def test_the_ratio_is_the_one_of_onnx_runtimes_debugger(home: Path) -> None:
     found = compare([pair], step.source, golden)
     (logits,) = [layer for layer in found.layers if layer.tensor == "logits"]
     sides = []
-    for path in (pair.original, pair.built):
+    for path in (pair.exported, pair.built):
         session = open_session(path, threads=1, device="cpu")
         names = [node.name for node in session.get_inputs()]
         sides.append(
@@ -85,7 +85,7 @@ def test_full_precision_is_all_but_the_same_in_every_layer(home: Path) -> None:
 
 def test_a_layer_that_was_damaged_is_where_the_error_begins(home: Path, tmp_path: Path) -> None:
     pair, step = pair_of(home), step_of(home)
-    model = onnx.load(pair.original)
+    model = onnx.load(pair.exported)
     product = next(n for n in model.graph.node if "layer.1/intermediate/dense/MatMul" in n.name)
     (weight,) = [t for t in model.graph.initializer if t.name == product.input[1]]
     changed = numpy_helper.to_array(weight) * np.float32(1.1)
@@ -204,7 +204,7 @@ def test_weights_are_read_back_from_however_they_are_stored(
     home: Path, tmp_path: Path, recipe: EncoderRecipe
 ) -> None:
     pair, step = pair_of(home), step_of(home)
-    family_of(step.source).make(recipe, step.source, pair.original.parent, step.rows, tmp_path)
+    family_of(step.source).make(recipe, step.source, pair.exported.parent, step.rows, tmp_path)
     model = onnx.load(tmp_path / "model.onnx")
     if recipe.int8_tables:
         assert shrink_tables(model.graph, least_bytes=1)
