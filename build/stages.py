@@ -77,7 +77,7 @@ def reference_stage(work: Workspace) -> Workspace:
     def run_reference() -> Any:
         with naming_source(step.source, work.folder, RUNNING_REFERENCE):
             try:
-                return work.family.original(step.source, step.rows, work.prepared, work.notify)
+                return work.family.reference(step.source, step.rows, work.prepared, work.notify)
             except ModelFailed as error:
                 message = (
                     "the reference answers with numbers that are not finite; look for NaN in its weights and save it "

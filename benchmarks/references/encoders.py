@@ -76,7 +76,7 @@ def full_precision(step: Step, place: Path) -> Path:
     family.prepare(step.source, prepared, lambda text: print(f"{step.model}: {text}", flush=True))
     family.make(FP32_FUSED, step.source, prepared, step.rows, parts)
     few = replace(step, rows=step.rows[:8])
-    original = family.original(few.source, few.rows, prepared, silent)
+    original = family.reference(few.source, few.rows, prepared, silent)
     seal(place / "artefact", few, FP32_FUSED, parts, original)
     return place / "artefact"
 

@@ -73,7 +73,7 @@ def calibration(source: TokenizedSource, rows: Rows) -> list[Feeds]:
 
 FAMILY = Family(
     prepare=prepare,
-    original=reference,
+    reference=reference,
     recipes=recipes,
     make=make,
     requests=request_lengths.requests,

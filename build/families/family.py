@@ -1,4 +1,4 @@
-"""What the pipeline has to know of a kind of models: how its graphs are made and changed, what the original answers."""
+"""A family of models: the functions by which the pipeline prepares, runs and quantizes models of one kind."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ R = TypeVar("R", bound=Recipe)
 
 
 def requests_as_given(source: Source, rows: Rows, original: Answered) -> dict[int, PredictRequest]:
-    """Requests to time, by their number of tokens: a short row, one in the middle and a long one."""
+    """Return requests to time by their number of tokens: a short row, one in the middle and a long one."""
     tokens = [sum(output["tokens"] for output in outputs) for outputs in original]
     ordered = sorted(range(len(rows)), key=tokens.__getitem__)
     picked = [ordered[round(q * (len(rows) - 1))] for q in QUANTILES]
@@ -31,17 +31,17 @@ def requests_as_given(source: Source, rows: Rows, original: Answered) -> dict[in
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Family(Generic[S, R]):
-    """Models of one kind.
+    """The functions for models of one kind.
 
-    `prepare` writes what every candidate is made from to a new folder, in full precision, and tells what it is at.
-    `original` is what the original answers to each row, given that folder; it tells as well. `recipes` are what is
-    tried on a tier; whether the user wants less than full precision is the last argument. `make` writes the files of
-    one candidate to a new folder: all that its engine opens. `requests` are what candidates are timed with, by their
-    number of tokens; `unit` is what a time is the time of.
+    `prepare` writes the graphs in full precision, from which every candidate is made, to a new folder. `reference`
+    returns the reference's outputs for each row, given that folder; both notify of their progress. `recipes` returns
+    the recipes to try on a tier; its last argument is whether the user allows less than full precision. `make` writes
+    the files of one candidate, all that its engine opens, to a new folder. `requests` returns the requests that
+    candidates are timed with, by their number of tokens; `unit` is the unit of a time, a row or a token.
     """
 
     prepare: Callable[[S, Path, Notify], None]
-    original: Callable[[S, Rows, Path, Notify], Sequence[Outputs]]
+    reference: Callable[[S, Rows, Path, Notify], Sequence[Outputs]]
     recipes: Callable[[S, Tier, bool], Sequence[R]]
     make: Callable[[R, S, Path, Rows, Path], None]
     requests: Callable[[S, Rows, Answered], dict[int, PredictRequest]] = requests_as_given

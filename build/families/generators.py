@@ -162,14 +162,14 @@ def _teacher_forced(
 
 CAUSAL = Family(
     prepare=partial(prepare, prepare_causal),
-    original=reference,
+    reference=reference,
     recipes=recipes,
     make=make,
     unit="new token",
 )
 SEQ2SEQ = Family(
     prepare=partial(prepare, prepare_seq2seq),
-    original=reference,
+    reference=reference,
     recipes=recipes,
     make=make,
     unit="new token",

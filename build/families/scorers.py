@@ -240,4 +240,4 @@ def _log_probabilities(
     return (wide[np.arange(len(wide)), ids[0, 1:]] - totals)[None]
 
 
-FAMILY = Family(prepare=prepare, original=reference, recipes=recipes, make=make, requests=requests)
+FAMILY = Family(prepare=prepare, reference=reference, recipes=recipes, make=make, requests=requests)

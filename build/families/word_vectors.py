@@ -114,4 +114,4 @@ def count_words(folder: Path) -> int:
     return (folder / WORDS).read_text("utf-8").count("\n") + 1
 
 
-FAMILY = Family(prepare=prepare, original=reference, recipes=recipes, make=make)
+FAMILY = Family(prepare=prepare, reference=reference, recipes=recipes, make=make)

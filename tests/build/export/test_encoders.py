@@ -57,7 +57,7 @@ def test_an_architecture_is_fused_and_answers_as_transformers_does(
     assert found.startswith(architecture.attention)
     assert "Normalization" in found
     assert unfused_attention_count(onnx.load(parts / "model.onnx").graph) == 0
-    original = family_of(step.source).original(step.source, step.rows, prepared, lambda text: None)
+    original = family_of(step.source).reference(step.source, step.rows, prepared, lambda text: None)
     seal(tmp_path / "artefact", step, FP32_FUSED, parts, original)
     engine = Engine.load(tmp_path / "artefact")
     right = by_transformers(folder)

@@ -83,7 +83,7 @@ def test_rows_with_a_target_are_judged_by_it(make: Callable[[Path], Path], tmp_p
     rows, wrong = read_rows(path, task, None)
     assert wrong == []
     family = SEQ2SEQ if task is Task.TEXT2TEXT_GENERATION else CAUSAL
-    found = family.original(source, rows, tmp_path, silent)
+    found = family.reference(source, rows, tmp_path, silent)
     figures = measure(task, found, found, rows)
     assert isinstance(figures, WriterFigures)
     assert (figures.reference, figures.agreement, figures.ratio) == ("labels", 1, 1)

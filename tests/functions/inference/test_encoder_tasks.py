@@ -43,7 +43,7 @@ def served(folder: Path, task: Task, rows: Sequence[Row]) -> Engine:
     family = family_of(step.source)
     family.prepare(step.source, prepared, lambda text: None)
     family.make(FP32_FUSED, step.source, prepared, step.rows, parts)
-    original = family.original(step.source, step.rows, prepared, lambda text: None)
+    original = family.reference(step.source, step.rows, prepared, lambda text: None)
     seal(folder / "artefact", step, FP32_FUSED, parts, original)
     engine = Engine.load(folder / "artefact")
     assert_same([engine.predict(row.request).outputs for row in step.rows], original)
