@@ -9,8 +9,20 @@ import pytest
 # A shell that starts a run in the background has it ignore interrupts, and so would every process that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Heaviest first, so that two processes end at nearly the same time. A test without a mark is fast.
+# Heaviest first, so that two processes end at nearly the same time.
 GROUPS = ("system", "foreign", "build", "fast")
+# The group of tests without a mark, by their folder; in every other folder they are fast.
+FOLDERS = {
+    "tests/system/": "system",
+    "tests/local/": "system",
+    "tests/stacks/": "system",
+    "tests/build/edge/": "build",
+    "tests/build/export/": "build",
+    "tests/build/families/": "build",
+    "tests/build/inspection/": "build",
+    "tests/build/proof/": "build",
+    "tests/build/recipes/": "build",
+}
 SEED, PROVE = "TURNOUT_SEED", "TURNOUT_PROVE"
 
 
@@ -27,11 +39,12 @@ def pytest_report_header() -> str:
 
 
 def group_of(item: pytest.Item) -> str:
-    """Return the one group of a test; raise UsageError if it is marked with several."""
+    """Return the one group of a test, by its mark or its folder; raise UsageError if it is marked with several."""
     marked = [group for group in GROUPS if item.get_closest_marker(group)]
     if len(marked) > 1:
         raise pytest.UsageError(f"{item.nodeid} belongs to {' and '.join(marked)}; mark it once")
-    return marked[0] if marked else "fast"
+    by_folder = (group for folder, group in FOLDERS.items() if item.nodeid.startswith(folder))
+    return marked[0] if marked else next(by_folder, "fast")
 
 
 def left_out(items: list[pytest.Item]) -> set[pytest.Item]:

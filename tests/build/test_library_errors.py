@@ -20,6 +20,8 @@ from contracts.specs import Hints
 from contracts.tasks import Task
 from tests.fixtures.models.tiny_bert import CPU, LABELS, classifier, deployment, write_rows
 
+pytestmark = pytest.mark.build
+
 
 @pytest.fixture(scope="module")
 def tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -35,6 +35,8 @@ from tests.fixtures.models.tiny_bert import (
 from tests.fixtures.sources import read_as
 from turnout.laptop import ROOT
 
+pytestmark = pytest.mark.build
+
 TEXTS = texts(60)
 REQUESTS = [PredictRequest(inputs=(text,)) for text in TEXTS]
 ARTEFACT = ["golden.jsonl", "manifest.json", "model.onnx", "tokenizer.json"]

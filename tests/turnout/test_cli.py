@@ -22,6 +22,8 @@ from turnout.cli import app
 from turnout.client import Endpoint, curl, predict
 from turnout.laptop import ROOT
 
+pytestmark = pytest.mark.build
+
 run = CliRunner().invoke
 
 

@@ -18,6 +18,8 @@ from tests.fixtures.inspected import GPU, built, inspect, pair_of
 from turnout.laptop import ROOT
 from turnout.viewer import Shown, serving
 
+pytestmark = pytest.mark.build
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -22,6 +22,8 @@ from tests.fixtures.models.tiny_bert import deployment, headed, texts, write_row
 from tests.fixtures.models.tiny_decoders import PROMPTS, gpt2
 from turnout.cli import app
 
+pytestmark = pytest.mark.build
+
 TEXTS = ("awful", "lovely", "fine plot", "fine fine lovely", "nothing of it")
 
 

@@ -22,6 +22,8 @@ from tests.fixtures.models.tiny_bert import deployment, encoder, texts, write_ro
 from tests.fixtures.sources import read_as
 from turnout.building import proof
 
+pytestmark = pytest.mark.build
+
 EMBED = Task.FEATURE_EXTRACTION
 SCORE = '"score" has to be a number that says how alike "text" and "text_pair" are'
 Answers = list[list[dict[str, Any]]]

@@ -38,7 +38,6 @@ def by_transformers(folder: Path) -> list[dict[str, Any]]:
     return [{"label": names[int(s.argmax())], "score": float(s.max())} for s in scores]
 
 
-@pytest.mark.build
 @pytest.mark.exhaustive(keep=4)
 @pytest.mark.parametrize("architecture", ZOO, ids=[one.name for one in ZOO])
 def test_an_architecture_is_fused_and_answers_as_transformers_does(

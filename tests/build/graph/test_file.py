@@ -31,6 +31,8 @@ from tests.fixtures.models.tiny_bert import classifier, texts
 from tests.fixtures.models.tiny_decoders import PROMPTS, llama
 from tests.fixtures.sources import read_as
 
+pytestmark = pytest.mark.build
+
 REQUEST = PredictRequest(inputs=tuple(texts(6)))
 
 

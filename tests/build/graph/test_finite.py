@@ -23,6 +23,8 @@ from tests.fixtures.models.tiny_decoders import gpt2, llama, t5
 from tests.fixtures.models.tiny_gguf import write_gguf
 from tests.fixtures.models.tiny_recurrent import recurrent, tokenizer, torchscript
 
+pytestmark = pytest.mark.build
+
 NAN, INF = float("nan"), float("inf")
 FLOATS = [TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProto.BFLOAT16]
 

@@ -21,6 +21,8 @@ from tests.fixtures.models.tiny_bert import CPU, LABELS, deployment, write_rows
 from tests.fixtures.models.tiny_recurrent import torchscript
 from tests.fixtures.sources import read_as
 
+pytestmark = pytest.mark.build
+
 CLASSES = Task.TEXT_CLASSIFICATION
 
 

@@ -27,6 +27,8 @@ from functions.inference.tasks.head import sigmoid, softmax
 from tests.fixtures.models.tiny_bert import LABELS, deployment, texts, write_rows, write_tokenizer
 from tests.fixtures.sources import read_as
 
+pytestmark = pytest.mark.build
+
 LENGTH, WIDTH, PAD = 12, 16, 3
 TEXTS = texts(30)
 

@@ -23,6 +23,8 @@ from tests.fixtures.models.tiny_decoders import CONTEXT, LINES, PROMPTS, llama, 
 from tests.fixtures.models.tiny_gguf import inspected, write_gguf
 from tests.fixtures.sources import read_as
 
+pytestmark = pytest.mark.build
+
 GATE = Gate(max_perplexity_ratio=2, min_token_agreement=0.5)
 
 

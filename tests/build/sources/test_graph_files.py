@@ -39,6 +39,8 @@ from tests.fixtures.models.tiny_bert import (
 from tests.fixtures.sources import read_as
 from turnout.building import evidence, show
 
+pytestmark = pytest.mark.build
+
 HERE = Processor(name="here", how="as it is")
 UNCHECKED = (
     "not checked on other processors, where its sums may saturate: apt-get install qemu-user"

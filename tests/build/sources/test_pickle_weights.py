@@ -84,6 +84,7 @@ def test_permission_is_given_in_the_model_s_table(tmp_path: Path) -> None:
     assert read_models_toml(file).models[0].hints == ALLOWED
 
 
+@pytest.mark.build
 def test_pickled_weights_are_built_from_and_answer_like_the_safe_ones(
     safe: Path, folder: Path, tmp_path: Path
 ) -> None:

@@ -101,6 +101,7 @@ def put(environment: dict[str, str], key: str, body: bytes) -> None:
     client.put_object(Bucket="models", Key=key, Body=body)
 
 
+@pytest.mark.build
 def test_a_repository_is_fetched_once_pinned_and_built(model: Path, tmp_path: Path) -> None:
     requested: list[str] = []
     out = tmp_path / "out"
@@ -145,6 +146,7 @@ def test_one_file_of_a_repository_is_fetched_alone(model: Path, tmp_path: Path) 
     assert origin == f"hf://org/bert/model.safetensors@{COMMIT}"
 
 
+@pytest.mark.build
 @pytest.mark.parametrize("data", ["model.onnx.data", "[0] weights"])
 def test_what_a_graph_keeps_its_tensors_in_is_fetched_with_it_whatever_it_is_called(
     s3: dict[str, str], tmp_path: Path, data: str

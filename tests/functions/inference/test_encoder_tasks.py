@@ -25,6 +25,8 @@ from tests.fixtures.described import assert_described
 from tests.fixtures.models.tiny_bert import deployment, headed, texts, write_rows
 from tests.fixtures.sources import read_as
 
+pytestmark = pytest.mark.build
+
 TEXTS = texts(12)
 TAGS = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC")
 NLI = ("contradiction", "neutral", "entailment")

@@ -28,6 +28,8 @@ from tests.fixtures.models.tiny_decoders import (
     original,
 )
 
+pytestmark = pytest.mark.build
+
 LONG = "The night train is late again. " * 20
 SAMPLED = {"do_sample": True, "temperature": 1.5, "top_k": 50, "top_p": 0.95}
 

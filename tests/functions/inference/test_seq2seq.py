@@ -21,6 +21,8 @@ from tests.fixtures.models.tiny_decoders import (
     t5,
 )
 
+pytestmark = pytest.mark.build
+
 LONG = "The night train is late again. " * 20
 
 
