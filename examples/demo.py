@@ -19,7 +19,7 @@ from turnout.calling import describe, shorten
 from turnout.client import Endpoint, Reply, curl, predict
 from turnout.exit_handling import exit_with_message
 from turnout.laptop import ROOT, STATE, Files, Laptop
-from turnout.progress import status
+from turnout.progress import steps
 from turnout.running import require_built
 
 INTENTS, VECTORS = "support-intent", "sentence-embedding"
@@ -102,9 +102,9 @@ def main() -> None:
     deployment = read_models_toml(files.config)
     require_built(deployment, files.out)
     with Laptop(deployment, files, state=ROOT / STATE) as laptop:
-        with status(log, "deploying to a local cloud") as laptop.say:
+        with steps(log, "deploying to a local cloud") as (laptop.say, laptop.detail):
             endpoint = laptop.deploy()
-            laptop.say("asking")
+            laptop.say("sending requests, each of them twice")
             rows = [row(ask, reply) for ask, reply in ask_all(endpoint)]
         show(rows, console)
         line = curl(endpoint, INTENTS, "can I still change the delivery address?")

@@ -5,10 +5,9 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 from contracts.errors import TurnoutError
 from contracts.names import router_stack
@@ -16,6 +15,7 @@ from contracts.routes import key_hash, new_key
 from contracts.specs import Deployment
 from local import children
 from local.cloud import ACCOUNT, Cloud
+from turnout.cdk_output import StackLines
 from turnout.client import Endpoint
 from turnout.keys import write_keys
 from turnout.progress import Say
@@ -25,6 +25,8 @@ STATE = ".turnout/local"
 ENDPOINT = "endpoint.json"
 # What an interrupted command has to put things in order, before it is made to stop.
 GRACE_S = 5.0
+# The last lines of the output that a message about a failed command has: the reason is among them.
+TAIL_LINES = 25
 
 
 class DeployFailed(TurnoutError):
@@ -50,6 +52,7 @@ class Laptop:
         self.deployment, self.files = deployment, files
         self.state = state.resolve()
         self.say: Say = lambda line: None
+        self.detail: Say = lambda line: None
         self.cloud = Cloud(
             self.state / "cloud", https_port=https_port, report=lambda line: self.say(line)
         )
@@ -89,7 +92,6 @@ class Laptop:
 
     def cdk(self, *words: str, folder: Path = ROOT) -> None:
         """Run the project's own CDK command line against the local cloud; raises DeployFailed."""
-        self.say(f"cdk {' '.join(words[:2])}")
         command = [
             str(ROOT / "node_modules/.bin/cdk"),
             *words,
@@ -97,18 +99,20 @@ class Laptop:
             str(self.state / "cdk.out"),
         ]
         log = self.state / f"cdk-{words[0]}.log"
+        self.say(f"cdk {words[0]}, with all of its output in {shortest(log)}")
+        stacks = StackLines(say=self.say, detail=self.detail)
         with log.open("w", encoding="utf-8") as file:
-            code = run(command, folder, self.environment(), partial(self._said, file))
-        if code:
-            tail = "".join(log.read_text("utf-8").splitlines(keepends=True)[-25:])
-            raise DeployFailed(
-                f"`cdk {words[0]}` failed; all it said is in {log}; the end of it:\n{tail}"
-            )
 
-    def _said(self, log: IO[str], line: str) -> None:
-        log.write(line)
-        if line.strip():
-            self.say(line.strip())
+            def take(line: str) -> None:
+                file.write(line)
+                stacks.read(line)
+
+            code = run(command, folder, self.environment(), take)
+        if code:
+            tail = "".join(log.read_text("utf-8").splitlines(keepends=True)[-TAIL_LINES:])
+            raise DeployFailed(
+                f"`cdk {words[0]}` ended with {code}; all of its output is in {log}; the end of it:\n{tail}"
+            )
 
     def environment(self) -> Mapping[str, str]:
         """What the CDK command line and the app it runs are told, and nothing of the user's own AWS settings."""
@@ -124,6 +128,12 @@ class Laptop:
             "TURNOUT_OUT": str(self.files.out.resolve()),
             "TURNOUT_KEYS": str(self.keys),
         }
+
+
+def shortest(path: Path) -> Path:
+    """Return the path as seen from the working directory where it lies in it."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], say: Say) -> int:

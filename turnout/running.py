@@ -11,7 +11,7 @@ import build
 from contracts.specs import Deployment
 from turnout.client import Endpoint, curl
 from turnout.laptop import DeployFailed, Laptop
-from turnout.progress import status
+from turnout.progress import steps
 
 Emit = Callable[[dict[str, Any], Callable[[], None]], None]
 
@@ -31,7 +31,7 @@ def up(laptop: Laptop, log: Console, emit: Emit) -> None:
     require_built(deployment, laptop.files.out)
     try:
         with laptop:
-            with status(log, "deploying to a local cloud") as laptop.say:
+            with steps(log, "deploying to a local cloud") as (laptop.say, laptop.detail):
                 endpoint = laptop.deploy()
             emit(describe(endpoint, deployment), lambda: show(endpoint, deployment, log))
             threading.Event().wait()
