@@ -5,11 +5,11 @@ A serving error has an HTTP status and is answered as an RFC 9457 problem docume
 TurnoutError
 └── ServingError            500
     ├── MalformedRequest    400  the body is not JSON text
-    ├── Unauthorized        401  no key, or one that is not known
+    ├── Unauthorized        401  no key, or an unknown one
     ├── UnknownModel        404  no such model
     ├── TooLarge            413  more than any tier of the model takes
-    ├── InvalidInput        422  JSON, but not a request of ours
-    ├── ModelFailed         502  the tier answered, wrongly or not in our words
+    ├── InvalidInput        422  JSON, but not a valid request
+    ├── ModelFailed         502  the tier failed, or its answer is not one of the contract
     ├── TierUnavailable     503  the tier cannot be reached now; try again
     └── DeadlineExceeded    504  the tier did not answer in time
 """
@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 PROBLEM_JSON = "application/problem+json"
-POINTER_CHARS = 200
+# The caller chooses the keys of a request, so a response must not repeat them at any length.
+MAX_POINTER_CHARS = 200
 PROBLEM_TYPE = "urn:turnout:problem:"
 
 
@@ -34,26 +35,27 @@ class TurnoutError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestProblem:
-    """One wrong place in a request: a JSON pointer (RFC 6901) and what is wrong there."""
+    """One problem of a request: a JSON pointer (RFC 6901) to its place, and a sentence."""
 
     pointer: str
     detail: str
 
 
 def pointer(*keys: str) -> str:
-    """The JSON pointer to what those keys lead to, fit to be sent back whatever a caller chose as a key.
+    """Return the JSON pointer to a place, safe to send back whatever keys the caller chose.
 
-    Keys are escaped as RFC 6901 has it; half surrogates, which no UTF-8 text can hold, are spelled out,
-    and what is longer than any key of ours is cut.
+    Keys are escaped as in RFC 6901, half surrogates, which no UTF-8 text can hold, as `\\ud800`, and a pointer longer
+    than any of ours is cut.
     """
+    # "~" is escaped first, because the escape of "/" contains one.
     path = "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
-    if len(path) > POINTER_CHARS:
-        path = path[:POINTER_CHARS] + "…"
+    if len(path) > MAX_POINTER_CHARS:
+        path = path[:MAX_POINTER_CHARS] + "…"
     return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 class ServingError(TurnoutError):
-    """Something went wrong that the caller cannot repair; the base of all others."""
+    """A failure that the caller cannot repair; the base of all other errors of serving."""
 
     status = 500
     code = "internal_error"
@@ -81,7 +83,7 @@ class MalformedRequest(ServingError):
 
 
 class Unauthorized(ServingError):
-    """No key came with the request, or one that is not known."""
+    """The request has no key, or an unknown one."""
 
     status = 401
     code = "unauthorized"
@@ -97,7 +99,7 @@ class UnknownModel(ServingError):
 
 
 class TooLarge(ServingError):
-    """The request asks for more than any tier of the model takes."""
+    """The request is larger than any tier of the model takes."""
 
     status = 413
     code = "too_large"
@@ -105,7 +107,7 @@ class TooLarge(ServingError):
 
 
 class InvalidInput(ServingError):
-    """The body is JSON but not a request of ours."""
+    """The body is JSON, but not a valid request."""
 
     status = 422
     code = "invalid_input"
@@ -113,7 +115,7 @@ class InvalidInput(ServingError):
 
 
 class ModelFailed(ServingError):
-    """The tier crashed, or answered in words that are not ours."""
+    """The tier crashed, or its answer is not one of the contract."""
 
     status = 502
     code = "model_failed"
@@ -136,6 +138,7 @@ class DeadlineExceeded(ServingError):
     title = "Deadline exceeded"
 
 
+# A tier sends an error as a document, of which the router makes the same class again.
 ERRORS: dict[str, type[ServingError]] = {
     error.code: error
     for error in (
@@ -153,7 +156,7 @@ ERRORS: dict[str, type[ServingError]] = {
 
 
 def problem_document(error: ServingError) -> dict[str, Any]:
-    """The error as an RFC 9457 problem document; `errors` lists each wrong place, where there are some."""
+    """Return the error as an RFC 9457 problem document; `errors` lists the problems of a request."""
     document: dict[str, Any] = {
         "type": PROBLEM_TYPE + error.code.replace("_", "-"),
         "title": error.title,
@@ -167,12 +170,12 @@ def problem_document(error: ServingError) -> dict[str, Any]:
 
 
 def from_problem(document: Mapping[str, Any]) -> ServingError:
-    """The error that a tier sent as a problem document; ModelFailed when it is none of ours."""
+    """Return the error that a tier sent as a problem document; ModelFailed if it is none of ours."""
     code = str(document.get("type", "")).removeprefix(PROBLEM_TYPE).replace("-", "_")
     kind = ERRORS.get(code, ModelFailed)
     problems = [
-        RequestProblem(pointer=str(m.get("pointer", "")), detail=str(m.get("detail", "")))
-        for m in document.get("errors", ())
-        if isinstance(m, Mapping)
+        RequestProblem(pointer=str(p.get("pointer", "")), detail=str(p.get("detail", "")))
+        for p in document.get("errors", ())
+        if isinstance(p, Mapping)
     ]
     return kind(str(document.get("detail", "the tier gave no reason")), problems=problems)

@@ -15,6 +15,7 @@ from contracts.problems import Code
 from contracts.tasks import Task, Tier
 
 MANIFEST = "manifest.json"
+# The version of the format: code of another version refuses an artefact instead of misreading it.
 SCHEMA = 1
 VERSION_CHARS = 12
 
@@ -120,6 +121,7 @@ def _fits(value: object, kind: Any) -> bool:
         return isinstance(value, tuple) and all(_fits(one, parts[0]) for one in value)
     if of is Mapping:
         return isinstance(value, Mapping) and all(_fits(one, parts[1]) for one in value.values())
+    # bool is a subclass of int.
     if of is int:
         return isinstance(value, int) and not isinstance(value, bool)
     return of is Any or isinstance(value, of)
@@ -178,6 +180,7 @@ def verify(folder: Path) -> Manifest:
         path = folder / file.path
         if not path.is_file():
             raise BrokenArtefact(f"{path} is missing; build the model again")
+        # The size is compared first, because hashing a large file takes seconds.
         if path.stat().st_size != file.size or file_sha256(path) != file.sha256:
             raise BrokenArtefact(f"{path} is not the file that was sealed; build the model again")
     return manifest

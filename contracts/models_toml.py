@@ -23,11 +23,11 @@ from contracts.specs import (
 from contracts.tasks import Task
 
 ANSWERS, VECTORS = ("min_accuracy_ratio", "min_agreement"), ("min_cosine_mean", "min_cosine_p5")
-SCORES, WRITTEN = ("max_perplexity_ratio",), ("max_perplexity_ratio", "min_token_agreement")
+SCORES, GENERATED = ("max_perplexity_ratio",), ("max_perplexity_ratio", "min_token_agreement")
 GATE_KEYS = {
     **dict.fromkeys(Task, ANSWERS),
-    Task.TEXT_GENERATION: WRITTEN,
-    Task.TEXT2TEXT_GENERATION: WRITTEN,
+    Task.TEXT_GENERATION: GENERATED,
+    Task.TEXT2TEXT_GENERATION: GENERATED,
     Task.FEATURE_EXTRACTION: (*VECTORS, "min_accuracy_ratio"),
     Task.WORD_VECTORS: VECTORS,
     Task.LANGUAGE_MODEL_SCORING: SCORES,
@@ -42,7 +42,7 @@ class ConfigError(ProblemsFound):
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """A kind of value: what it is called in a message, and how it is told and taken."""
+    """A kind of value: its name in messages, its check, and its conversion."""
 
     name: str
     accepts: Callable[[Any], bool]
@@ -68,6 +68,7 @@ def _name(max_chars: int) -> _Kind:
     )
 
 
+# bool is an int in Python, but `true` is no number in TOML.
 SHARE = _Kind(
     "a number from 0 to 1", lambda v: (_is_int(v) or isinstance(v, float)) and 0 <= v <= 1
 )
@@ -146,7 +147,7 @@ THROTTLE_KEYS = {"rate": _between(1, 10_000), "burst": _between(1, 5_000)}
 
 @dataclass(slots=True)
 class _Reader:
-    """Takes tables apart and collects what is wrong with them."""
+    """A reader of tables that collects their problems."""
 
     problems: list[Problem] = field(default_factory=list)
 
@@ -156,14 +157,14 @@ class _Reader:
     def take(
         self, at: str, table: Mapping[str, Any], kinds: Mapping[str, _Kind], *required: str
     ) -> dict[str, Any]:
-        """The known, valid keys of a table; everything else becomes a problem."""
+        """Return the known, valid keys of a table, converted; everything else becomes a problem."""
         taken: dict[str, Any] = {}
         for key, value in table.items():
             here = f"{at}.{key}" if at else key
             if key not in kinds:
                 self.refuse(here, "unknown key", _nearest(key, kinds), Code.SETTING_UNKNOWN)
             elif not kinds[key].accepts(value):
-                self.refuse(here, f"{_told(value)} does not fit", f"write {kinds[key].name}")
+                self.refuse(here, f"{_shown(value)} does not fit", f"write {kinds[key].name}")
             else:
                 taken[key] = kinds[key].take(value)
         for key in required:
@@ -213,7 +214,7 @@ class _Reader:
         )
 
     def gate(self, at: str, table: dict[str, Any], task: Task | None) -> Gate:
-        keys = GATE_KEYS[task] if task else (*ANSWERS, *VECTORS, *WRITTEN)
+        keys = GATE_KEYS[task] if task else (*ANSWERS, *VECTORS, *GENERATED)
         return Gate(**self.take(at, table, {k: RATIO if k in SCORES else SHARE for k in keys}))
 
     def edge(self, at: str, cpu: dict[str, Any] | None) -> None:
@@ -221,16 +222,16 @@ class _Reader:
             self.refuse(at, "there is no CPU tier to copy", "add cpu = {} or remove it")
 
 
-def _told(value: object) -> str:
+def _shown(value: object) -> str:
     try:
         return repr(value)
-    # More digits than `sys.get_int_max_str_digits` says, read from hexadecimal ones.
+    # A hexadecimal number can have more digits than Python writes in decimal (`sys.get_int_max_str_digits`).
     except ValueError:
         return LONG_NUMBER
 
 
 def _from(base: Path, source: Path | str) -> Path | str:
-    """A path as seen from the file's folder; what lies elsewhere stays what it is."""
+    """Return a path relative to the file's folder; a remote source stays as it is."""
     return base / source if isinstance(source, Path) else source
 
 
@@ -240,7 +241,7 @@ def _nearest(key: str, kinds: Mapping[str, _Kind]) -> str:
 
 
 def read_models_toml(path: Path) -> Deployment:
-    """The deployment a file describes, its paths made relative to the file; raises ConfigError."""
+    """Read a deployment, its paths relative to the file; raise ConfigError with every problem."""
     reader = _Reader()
     document = _parse(path)
     tables = reader.take("", document, {"deployment": TABLE, "models": TABLE})
@@ -279,8 +280,7 @@ def _unread(error: Exception) -> Problem:
             message = f"not TOML: {error}; correct that line"
         case RecursionError():
             message = "nested too deeply; write tables of plain values, as the README shows"
-        case (
-            _
-        ):  # Python reads whole numbers of no more digits than `sys.get_int_max_str_digits` says.
+        case _:
+            # Python reads decimal numbers of up to `sys.get_int_max_str_digits` digits only.
             message = f"{LONG_NUMBER}; write a shorter one"
     return Problem(code=code, where="file", message=message)

@@ -11,6 +11,7 @@ from typing import Any, Self
 from contracts.tasks import Task, Tier
 
 ROUTES = "routes.json"
+# People and secret scanners recognise a leaked key by its prefix.
 KEY_PREFIX = "to-"
 
 

@@ -19,9 +19,12 @@ class Objective(StrEnum):
 class CpuSpec:
     """A Lambda container of a quantized model."""
 
+    # The memory that has one whole vCPU:
+    # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
     memory_mb: int = 1769
     timeout_s: int = 20
     max_inputs: int = 64
+    # Characters and not tokens, because the router, which applies it, has no tokenizer.
     max_chars: int = 50_000
     max_tokens: int | None = None
     quantize: str = "int8"

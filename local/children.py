@@ -17,8 +17,8 @@ from typing import IO
 
 PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-# The kernel's signal comes when the thread that started a child ends, and request threads come and go:
-# this one stays as long as the process.
+# The kernel sends the signal when the *thread* that started a child ends (prctl(2), PR_SET_PDEATHSIG). Request threads
+# are short-lived, so children are started from this one, which lives as long as the process.
 _starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
 
 
@@ -48,6 +48,7 @@ def start(
     def prepare() -> None:
         if _libc is not None:
             _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        # The parent may have ended before the signal was set.
         if os.getppid() != parent:
             os._exit(1)
         if data_limit_mb:

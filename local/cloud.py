@@ -71,9 +71,9 @@ class Cloud:
         self.stop()
 
     def start(self) -> None:
-        """Start everything and return when it is ready; raises LocalError if a port or the folder is taken."""
+        """Start everything and return when it is ready; raise LocalError if a port or the folder is taken."""
         with contextlib.ExitStack() as undo:
-            self._take_state(undo)
+            self._lock_state(undo)
             self.functions = Pool(self.state, self.venvs, base=self.credentials, report=self.report)
             undo.callback(self.functions.close)
             self.containers = Fleet(self.state, self.venvs, report=self.report)
@@ -81,18 +81,19 @@ class Cloud:
             self._start_control(undo)
             self._start_front(undo)
             self._write_docker()
+            # Only a complete start is kept: an error above ends all that was started before it.
             self.undo = undo.pop_all()
 
     def stop(self) -> None:
         """End everything; a second call does nothing."""
         self.undo.close()
 
-    def _take_state(self, undo: contextlib.ExitStack) -> None:
+    def _lock_state(self, undo: contextlib.ExitStack) -> None:
         """Lock the state folder and remove an earlier cloud's files; its processes have ended with it."""
         self.state.mkdir(parents=True, exist_ok=True)
         lock = undo.enter_context((self.state / "lock").open("a+", encoding="ascii"))
         try:
-            # The kernel lets go of it when this process ends, however that comes.
+            # The kernel releases the lock when this process ends, even by SIGKILL.
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             lock.seek(0)
@@ -114,7 +115,7 @@ class Cloud:
             "127.0.0.1", 0, _application(self), threaded=True, request_handler=_Quiet
         )
         server.daemon_threads = True  # type: ignore[attr-defined]
-        # "localhost" is the one host name by which moto takes a bucket from the path.
+        # moto takes a bucket from the path only for the host "localhost", and from the host name otherwise.
         self.endpoint_url = f"http://localhost:{server.server_port}"
         undo.callback(_reset)
         use(
@@ -134,6 +135,7 @@ class Cloud:
         certificate = self.state / "front.pem"
         issued = authority.issue_cert("localhost", "127.0.0.1")
         issued.private_key_and_cert_chain_pem.write_to_path(str(certificate))
+        # The file holds the private key.
         certificate.chmod(0o600)
         gateway = Gateway(self._invoke, timeout_s=self.gateway_timeout_s)
         front = Front(gateway, port=self.https_port, certificate=certificate)
@@ -179,14 +181,14 @@ class Cloud:
 
     def processes(self) -> list[children.Memory]:
         """Return this process and every child, with its memory."""
-        found = [
+        named = [
             ("local cloud", os.getpid()),
             *self.functions.processes(),
             *self.containers.processes(),
         ]
         return [
             children.Memory(name=name, pid=pid, pss_mb=round(children.pss_mb(pid), 1))
-            for name, pid in found
+            for name, pid in named
         ]
 
     def _write_docker(self) -> None:
@@ -207,7 +209,7 @@ def _stop(server: BaseWSGIServer) -> None:
 
 
 def _reset() -> None:
-    """Forget every resource: the next cloud of this process starts empty."""
+    """Delete every resource from moto's global state: the next cloud of this process starts empty."""
     from moto.moto_api._internal.models import moto_api_backend
 
     from local.control import sagemaker

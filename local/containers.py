@@ -1,4 +1,4 @@
-"""SageMaker containers: each inference component is a process of its image's own server, on a loopback port."""
+"""SageMaker containers: each inference component is a process of its image's server, on a loopback port."""
 
 import contextlib
 import http.client
@@ -18,8 +18,9 @@ from local.environments import python_for
 from local.errors import LocalError
 from local.images import Image
 
-# SageMaker gives a container 60 s for an answer.
-ANSWER_S = 60
+# SageMaker waits 60 s for a container's response.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
+RESPONSE_S = 60
 GRACE_S = 3.0
 
 
@@ -34,7 +35,7 @@ class Reply:
 
 @dataclass(slots=True, kw_only=True)
 class Container:
-    """One running server."""
+    """One running container."""
 
     name: str
     port: int
@@ -57,7 +58,7 @@ class Container:
         return 0
 
     def invoke(self, body: bytes, content_type: str) -> Reply:
-        with self._connection(ANSWER_S) as connection:
+        with self._connection(RESPONSE_S) as connection:
             connection.request("POST", "/invocations", body, {"Content-Type": content_type})
             answer = connection.getresponse()
             return Reply(
@@ -90,7 +91,7 @@ class Fleet:
     def start(
         self, component: str, image_uri: str, environment: dict[str, str], wait_s: int
     ) -> None:
-        """Start a component's container and wait until it is ready; raises LocalError with the end of its log."""
+        """Start a component's container and wait until it is ready; raise LocalError with the end of its log."""
 
         def run() -> Container:
             return self._run(component, image_uri, environment)
@@ -126,7 +127,7 @@ class Fleet:
             "SAGEMAKER_BIND_TO_PORT": str(port),
             "TURNOUT_HOST": "127.0.0.1",
             "TURNOUT_MODEL_DIR": str(image.folder / "model"),
-            # There is no GPU here: the same container computes on the CPU, in the same precision.
+            # A laptop has no GPU: the same container computes on the CPU, in the same precision.
             "TURNOUT_DEVICE": "cpu",
         }
         with log.open("ab") as output:
@@ -167,12 +168,12 @@ class Fleet:
         if container is None:
             return _error(400, "ValidationError", f"Inference component {component} not found.")
         if not container.alive:
-            self._revive(component, container)
+            self._restart(component, container)
             return _error(503, "ServiceUnavailable", "the container has ended and is started again")
         try:
             reply = container.invoke(body, content_type)
         except TimeoutError:
-            return _model_error(504, f"no answer in {ANSWER_S} seconds")
+            return _model_error(504, f"no answer in {RESPONSE_S} seconds")
         except (OSError, http.client.HTTPException):
             return _model_error(500, "the container closed the connection")
         if reply.status != 200:
@@ -183,7 +184,7 @@ class Fleet:
         }
         return Reply(status=200, headers=headers, body=reply.body)
 
-    def _revive(self, component: str, dead: Container) -> None:
+    def _restart(self, component: str, dead: Container) -> None:
         with self.lock:
             if self.containers.get(component) is dead:
                 self.containers[component] = dead.restart()
@@ -200,11 +201,11 @@ def _model_error(status: int, message: str) -> Reply:
 
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
     """
-    told = f'Received client error ({status}) from main with message "{message}"'
-    return _error(424, "ModelError", told, OriginalStatusCode=status, OriginalMessage=message)
+    wrapped = f'Received client error ({status}) from main with message "{message}"'
+    return _error(424, "ModelError", wrapped, OriginalStatusCode=status, OriginalMessage=message)
 
 
 def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

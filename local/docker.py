@@ -17,7 +17,7 @@ from local.errors import LocalError
 from local.images import Image, build
 
 STORE = "TURNOUT_LOCAL_IMAGES"
-Words = Sequence[str]
+Arguments = Sequence[str]
 
 
 def tag_of(name: str) -> str:
@@ -25,32 +25,34 @@ def tag_of(name: str) -> str:
     return name.rpartition(":")[2].removeprefix("cdkasset-")
 
 
-def login(words: Words, store: Path) -> int:
+def login(arguments: Arguments, store: Path) -> int:
+    # The CDK writes the password to standard input, and fails if nobody reads it.
     sys.stdin.read()
     return 0
 
 
-def inspect(words: Words, store: Path) -> int:
-    return 0 if (store / f"{tag_of(words[-1])}.json").exists() else 1
+def inspect(arguments: Arguments, store: Path) -> int:
+    return 0 if (store / f"{tag_of(arguments[-1])}.json").exists() else 1
 
 
-def build_image(words: Words, store: Path) -> int:
-    tag = tag_of(_option(words, "--tag"))
-    context = Path(words[-1])
-    dockerfile = context / _option(words, "--file", "Dockerfile")
-    image = build(context, dockerfile, store / tag, _option(words, "--platform"))
+def build_image(arguments: Arguments, store: Path) -> int:
+    tag = tag_of(_option(arguments, "--tag"))
+    context = Path(arguments[-1])
+    dockerfile = context / _option(arguments, "--file", "Dockerfile")
+    image = build(context, dockerfile, store / tag, _option(arguments, "--platform"))
     image.save(store, tag)
     return 0
 
 
-def tag(words: Words, store: Path) -> int:
+def tag(arguments: Arguments, store: Path) -> int:
     return 0
 
 
-def push(words: Words, store: Path) -> int:
+def push(arguments: Arguments, store: Path) -> int:
     """Record the tag in the registry, so that the next deployment finds the image."""
-    name, _, tag = words[-1].rpartition(":")
+    name, _, tag = arguments[-1].rpartition(":")
     Image.load(store, tag)
+    # A manifest without layers is enough for moto's registry: the files lie in the store.
     digest = hashlib.sha256(tag.encode()).hexdigest()
     kind = "application/vnd.docker"
     manifest = {
@@ -70,7 +72,7 @@ def push(words: Words, store: Path) -> int:
     return 0
 
 
-COMMANDS: dict[str, Callable[[Words, Path], int]] = {
+COMMANDS: dict[str, Callable[[Arguments, Path], int]] = {
     "login": login,
     "inspect": inspect,
     "build": build_image,
@@ -79,17 +81,19 @@ COMMANDS: dict[str, Callable[[Words, Path], int]] = {
 }
 
 
-def _option(words: Words, name: str, default: str = "") -> str:
-    return words[words.index(name) + 1] if name in words else default
+def _option(arguments: Arguments, name: str, default: str = "") -> str:
+    return arguments[arguments.index(name) + 1] if name in arguments else default
 
 
 def main() -> int:
-    command, *words = sys.argv[1:] or ["help"]
+    command, *arguments = sys.argv[1:] or ["help"]
     if command not in COMMANDS:
-        sys.stderr.write(f"{command}: not known here; the CDK needs {', '.join(COMMANDS)}\n")
+        sys.stderr.write(
+            f"{command}: not a command of this stand-in for Docker; the CDK needs {', '.join(COMMANDS)}\n"
+        )
         return 1
     try:
-        return COMMANDS[command](words, Path(os.environ[STORE]))
+        return COMMANDS[command](arguments, Path(os.environ[STORE]))
     except LocalError as error:
         sys.stderr.write(f"{error}\n")
         return 1

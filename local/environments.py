@@ -13,17 +13,17 @@ from pathlib import Path
 
 from local.errors import LocalError
 
-# The first that an image brings is installed: a laptop without a GPU has a lock of its own.
+# The first lock file of an image that exists is installed: the GPU image has one for laptops without a GPU.
 LOCKS = ("requirements-cpu.txt", "requirements.txt")
 
 
 def lock_of(root: Path) -> Path:
-    """Return the lock file of an image or of a function's folder; raises LocalError."""
+    """Return the lock file of an image or of a function's folder; raise LocalError."""
     for name in LOCKS:
         if (root / name).is_file():
             return root / name
     raise LocalError(
-        f"{root} brings no {LOCKS[-1]}, so its dependencies are not known; copy one into the image"
+        f"{root} has no {LOCKS[-1]}, so its dependencies are not known; copy one into the image"
     )
 
 
@@ -41,7 +41,7 @@ def python_for(root: Path, cache: Path, report: Callable[[str], None]) -> Path:
 
 
 def _make(target: Path, lock: Path) -> None:
-    # Scripts name the environment they stand in, so it is made in its place and removed when that fails.
+    # A half-made environment is never visible: it is made beside its place and moved there by one rename.
     shutil.rmtree(target, ignore_errors=True)
     half = Path(tempfile.mkdtemp(prefix=".half-", dir=target.parent))
     try:

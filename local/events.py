@@ -50,26 +50,28 @@ def find_route(keys: Iterable[str], method: str, path: str) -> tuple[str, dict[s
     """Return the most specific route key and its path parameters: exact, then {name}, then {name+}, then $default."""
     best: tuple[int, str, dict[str, str]] | None = None
     for key in keys:
-        score, parameters = _matched(key, method, path)
+        score, parameters = _score(key, method, path)
         if score and (best is None or score > best[0]):
             best = score, key, parameters
     return (best[1], best[2]) if best else None
 
 
-def _matched(key: str, method: str, path: str) -> tuple[int, dict[str, str]]:
+def _score(key: str, method: str, path: str) -> tuple[int, dict[str, str]]:
+    """Return how specific a matching route key is, and the path parameters; 0 if it does not match."""
     if key == "$default":
         return 1, {}
     allowed, _, pattern = key.partition(" ")
     if allowed not in (method, "ANY"):
         return 0, {}
     escaped = re.escape(pattern)
+    # `{name+}` takes the rest of the path, `{name}` one segment.
     escaped = re.sub(r"\\{(\w+)\\\+\\}", r"(?P<\1>.+)", escaped)
     escaped = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", escaped)
-    found = re.fullmatch(escaped, path)
-    if not found:
+    match = re.fullmatch(escaped, path)
+    if not match:
         return 0, {}
     kind = 2 if "+}" in pattern else 3 if "{" in pattern else 4
-    return kind * 2 + (allowed != "ANY"), found.groupdict()
+    return kind * 2 + (allowed != "ANY"), match.groupdict()
 
 
 def event(
@@ -77,6 +79,7 @@ def event(
 ) -> dict[str, Any]:
     """Return the event that a function is invoked with."""
     headers = _joined(request.headers)
+    # Format 2.0 has cookies in a list of their own.
     cookies = headers.pop("cookie", "")
     now = time.time()
     document: dict[str, Any] = {
@@ -138,9 +141,9 @@ def answer(payload: bytes) -> HttpAnswer:
     except ValueError:
         return gateway_error(500, "Internal Server Error")
     if not (isinstance(result, dict) and "statusCode" in result):
-        whole = result if isinstance(result, str) else json.dumps(result)
+        text = result if isinstance(result, str) else json.dumps(result)
         return HttpAnswer(
-            status=200, headers=[("content-type", "application/json")], body=whole.encode()
+            status=200, headers=[("content-type", "application/json")], body=text.encode()
         )
     raw = result.get("body") or ""
     text = raw if isinstance(raw, str) else json.dumps(raw)
@@ -148,5 +151,6 @@ def answer(payload: bytes) -> HttpAnswer:
     headers = [
         (str(name).lower(), str(value)) for name, value in (result.get("headers") or {}).items()
     ]
+    # Each cookie is a header of its own, which cannot be joined by commas (RFC 6265, section 3).
     headers += [("set-cookie", str(cookie)) for cookie in result.get("cookies") or ()]
     return HttpAnswer(status=int(result["statusCode"]), headers=headers, body=body)

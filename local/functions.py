@@ -1,4 +1,4 @@
-"""Lambda functions: each concurrent environment is a process of its own, under AWS's own runtime client."""
+"""Lambda functions: each execution environment is a process of its own, under AWS's own runtime client."""
 
 import io
 import json
@@ -22,9 +22,9 @@ from local.images import Image
 from local.runtime_api import RuntimeApi, Work
 
 TASK_ROOT = "/var/task"
-# As many environments of one function as run at once; Lambda itself starts with ten in a new account.
+# The most environments of one function; a new AWS account has a quota of ten concurrent executions as well.
 MAX_CONCURRENCY = 10
-# Address space that is mapped but never used is not memory; twice the limit stops what the watch is too slow for.
+# Mapped address space is more than the memory in use, so this limit only stops growth that is too fast for the watch.
 DATA_LIMIT_FACTOR = 2
 
 
@@ -74,6 +74,7 @@ class Environment:
         self.api.work.put(work)
         while True:
             try:
+                # The end of the process wakes no queue, so both are polled.
                 answer = self.api.answers.get(timeout=0.05)
             except queue.Empty:
                 if not self.alive:
@@ -83,6 +84,7 @@ class Environment:
                     message = f"RequestId: {request_id} Error: Task timed out after {timeout_s:.2f} seconds"
                     return error("Sandbox.Timedout", message), True
                 continue
+            # The handler could not be imported; Lambda starts another environment for the next request.
             if not answer.request_id:
                 self.close()
                 return answer.payload, True
@@ -91,10 +93,11 @@ class Environment:
 
     def _died(self, request_id: str) -> bytes:
         code = self.process.wait()
-        why = "signal: killed" if self.watch.exceeded or code == -9 else f"exit status {code}"
+        cause = "signal: killed" if self.watch.exceeded or code == -9 else f"exit status {code}"
         self.close()
         return error(
-            "Runtime.ExitError", f"RequestId: {request_id} Error: Runtime exited with error: {why}"
+            "Runtime.ExitError",
+            f"RequestId: {request_id} Error: Runtime exited with error: {cause}",
         )
 
     def tail(self) -> str:
@@ -129,7 +132,7 @@ class Pool:
 
     def invoke(self, function: Any, payload: bytes) -> Invocation:
         """Run one version of a function; never raises for an error of the function."""
-        environment = self._free(function)
+        environment = self._acquire(function)
         if environment is None:
             body = error(
                 "TooManyRequestsException", f"more than {MAX_CONCURRENCY} requests run at once"
@@ -145,7 +148,7 @@ class Pool:
         return Invocation(payload=body, error=failed, log=environment.tail())
 
     def forget(self, function_arn: str) -> None:
-        """End every environment of a function and of its versions."""
+        """Close every environment of a function and of its versions."""
         with self.lock:
             gone = [
                 arn
@@ -172,12 +175,12 @@ class Pool:
                 if environment.alive
             ]
 
-    def _free(self, function: Any) -> Environment | None:
+    def _acquire(self, function: Any) -> Environment | None:
         """Return an idle environment of this version, or a new one, locked; None at the limit of concurrency."""
-        code, python = self._placed(function)
+        code, python = self._code_and_python(function)
         with self.lock:
             key = str(function.function_arn)
-            pool = self._living(key)
+            pool = self._alive(key)
             for environment in pool:
                 if environment.busy.acquire(blocking=False):
                     return environment
@@ -189,7 +192,7 @@ class Pool:
             pool.append(environment)
             return environment
 
-    def _living(self, key: str) -> list[Environment]:
+    def _alive(self, key: str) -> list[Environment]:
         """Return the environments of a version that are alive; close the others."""
         known = self.environments.get(key, [])
         for environment in known:
@@ -198,8 +201,8 @@ class Pool:
         self.environments[key] = [environment for environment in known if environment.alive]
         return self.environments[key]
 
-    def _placed(self, function: Any) -> tuple[Code, Path]:
-        # The same code may be several functions, each with a handler of its own.
+    def _code_and_python(self, function: Any) -> tuple[Code, Path]:
+        # Several functions may share an image and differ in their handler.
         key = f"{function.code.get('ImageUri') or function.code_sha_256} {function.handler}"
         if key not in self.codes:
             code = self._image(function) if "ImageUri" in function.code else self._zip(function)

@@ -88,10 +88,10 @@ class Gateway:
     def answer(self, api: Any, request: HttpRequest) -> HttpAnswer:
         """Route the request, invoke the function, and respond within the gateway's timeout."""
         routes = {route.route_key: route for route in api.routes.values()}
-        found = find_route(routes, request.method, request.path)
-        if found is None:
+        route = find_route(routes, request.method, request.path)
+        if route is None:
             return gateway_error(404, "Not Found")
-        key, parameters = found
+        key, parameters = route
         integration = api.integrations[routes[key].target.rpartition("/")[2]]
         arn = ARN.search(integration.integration_uri)
         if arn is None:
@@ -100,15 +100,16 @@ class Gateway:
         payload = json.dumps(invocation).encode()
         if len(payload) > LAMBDA_PAYLOAD_BYTES:
             return gateway_error(413, "Request Entity Too Large")
-        return self._invoked(arn[0], payload, integration)
+        return self._invoke(arn[0], payload, integration)
 
-    def _invoked(self, arn: str, payload: bytes, integration: Any) -> HttpAnswer:
+    def _invoke(self, arn: str, payload: bytes, integration: Any) -> HttpAnswer:
         done: list[Invocation] = []
         worker = threading.Thread(
             target=lambda: done.append(self.invoke(arn, payload)), daemon=True
         )
         worker.start()
         timeout_ms = int(integration.timeout_in_millis or GATEWAY_TIMEOUT_S * 1000)
+        # The gateway gives up after its timeout, and the function runs on, as on AWS.
         worker.join(min(self.timeout_s, timeout_ms / 1000))
         if worker.is_alive():
             return gateway_error(503, "Service Unavailable")
@@ -133,19 +134,20 @@ def _api(host: str) -> Any:
         api for backend in apigatewayv2_backends[ACCOUNT].values() for api in backend.apis.values()
     ]
     named = [api for api in apis if host.startswith(f"{api.api_id}.")]
+    # A local client may use any name of this machine, which is unambiguous with a single API.
     if named:
         return named[0]
     return apis[0] if len(apis) == 1 else None
 
 
-def _response(found: HttpAnswer) -> Response:
-    response = Response(found.body, status_code=found.status)
+def _response(answer: HttpAnswer) -> Response:
+    response = Response(answer.body, status_code=answer.status)
     kept = [
         (n.encode("latin-1"), v.encode("latin-1"))
-        for n, v in found.headers
+        for n, v in answer.headers
         if n != "content-length"
     ]
-    length = (b"content-length", str(len(found.body)).encode())
+    length = (b"content-length", str(len(answer.body)).encode())
     response.raw_headers = [*kept, length]
     return response
 
@@ -165,8 +167,8 @@ class Front:
         self.port, self.server = port, uvicorn.Server(config)
 
     def start(self) -> int:
-        """Serve on loopback and return the port; raises OSError if it is taken."""
-        # Named in full: asyncio switches Nagle's delays off only for sockets that say they are TCP.
+        """Serve on loopback and return the port; raise OSError if it is taken."""
+        # With the protocol named: asyncio switches Nagle's algorithm off only for sockets of IPPROTO_TCP.
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from local.errors import LocalError
 
-# Instructions that change nothing a laptop needs to know; RUN is never executed.
+# Instructions without effect here. RUN mostly installs dependencies, which come from the image's lock file instead.
 SKIPPED = ("ARG", "EXPOSE", "FROM", "LABEL", "RUN", "USER")
 
 
@@ -37,11 +37,12 @@ class Image:
         file = store / f"{tag}.json"
         half = file.with_suffix(".half")
         half.write_text(json.dumps(asdict(self), indent=2), "utf-8")
+        # A reader sees the old file or the new one, never half of it.
         os.replace(half, file)
 
     @classmethod
     def load(cls, store: Path, tag: str) -> Self:
-        """Read an image by its tag; raises LocalError for one that was never built here."""
+        """Read an image by its tag; raise LocalError for one that was never built here."""
         try:
             document: dict[str, Any] = json.loads((store / f"{tag}.json").read_text("utf-8"))
         except FileNotFoundError as error:
@@ -62,7 +63,7 @@ def instructions(text: str) -> list[tuple[str, str]]:
 
 
 def build(context: Path, dockerfile: Path, root: Path, platform: str) -> Image:
-    """Interpret a Dockerfile into the folder `root`; raises LocalError for an instruction not known here."""
+    """Interpret a Dockerfile into the folder `root`; raise LocalError for an unknown instruction."""
     image = Image(root=str(root), platform=platform)
     root.mkdir(parents=True, exist_ok=True)
     environment: dict[str, str] = {}
@@ -78,10 +79,11 @@ def build(context: Path, dockerfile: Path, root: Path, platform: str) -> Image:
             workdir = rest
             image.path(workdir).mkdir(parents=True, exist_ok=True)
         elif word in start:
+            # The last ENTRYPOINT and the last CMD count, as in Docker.
             start[word] = _exec_form(word, rest)
         elif word not in SKIPPED:
             raise LocalError(
-                f"{dockerfile}: {word} is not known to the local cloud; it knows COPY, ENV, WORKDIR, …"
+                f"{dockerfile}: {word} is not supported by the local cloud; it supports COPY, ENV, WORKDIR, …"
             )
     return Image(
         root=str(root),

@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """One invocation on its way to the function."""
+    """One invocation for the function."""
 
     request_id: str
     payload: bytes
@@ -59,7 +59,7 @@ class _Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     server: _Server
     protocol_version = "HTTP/1.1"
-    # Headers and body leave in one packet, at once: otherwise every call waits for a delayed ACK.
+    # Headers and body are sent in one packet: otherwise every call waits up to 40 ms for a delayed ACK.
     wbufsize = 65536
     disable_nagle_algorithm = True
 
@@ -80,6 +80,7 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = self._body()
         *_, identity, last = self.path.strip("/").split("/")
+        # `POST /runtime/init/error`: the handler could not be imported.
         during_init = identity == "init"
         answer = Answer(
             request_id="" if during_init else identity, payload=body, error=last == "error"

@@ -34,7 +34,7 @@ class Inputs:
 
 
 def make_app(inputs: Inputs, **options: Any) -> cdk.App:
-    """Return the CDK app with every stack, checked by cdk-nag at synthesis; raises StackError."""
+    """Return the CDK app with every stack, checked by cdk-nag at synthesis; raise StackError."""
     artefacts, problems = read_artefacts(inputs.deployment, inputs.out)
     problems += check(inputs.deployment)
     if problems:
@@ -42,6 +42,7 @@ def make_app(inputs: Inputs, **options: Any) -> cdk.App:
     app = cdk.App(**options)
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     add_stacks(app, inputs, artefacts)
+    # The tag lets a user find and bill all resources of a deployment.
     cdk.Tags.of(app).add("turnout", inputs.deployment.name)
     return app
 
@@ -95,7 +96,7 @@ def add_stacks(app: cdk.App, inputs: Inputs, artefacts: Artefacts) -> None:
                 env=env,
                 description=f"Turnout: {model.name} on its {tier} tier",
             )
-            # The router first, always: what cannot be had here must not keep the product down.
+            # The router is deployed first: a GPU that AWS does not have must not keep the API from being deployed.
             stack.add_stack_dependency(router)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from contracts.errors import TurnoutError
 from contracts.problems import Code
 
+# 365 days of 24 hours in 12 months, as the AWS Pricing Calculator has it.
 HOURS_PER_MONTH = 730
 PRICES = Path(__file__).with_name("prices.json")
 
@@ -43,7 +44,7 @@ def as_of() -> str:
 
 
 def find_instance(name: str) -> Instance:
-    """Return the instance type; raises UnknownInstance, which lists the known ones."""
+    """Return the instance type; raise UnknownInstance, which lists the known ones."""
     if name not in instances():
         raise UnknownInstance(
             f"{name} is not in the table of GPU instances; choose one of {', '.join(instances())}"

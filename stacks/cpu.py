@@ -37,4 +37,5 @@ class CpuModelStack(cdk.Stack):
             timeout_s=spec.timeout_s,
             environment={"TURNOUT_MAX_INPUTS": str(spec.max_inputs)},
         )
+        # The row is written after the alias: what the registry lists can be invoked.
         add_release(self, deployment, manifest, f"{name}:{ALIAS}", model.alias)

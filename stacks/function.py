@@ -49,8 +49,11 @@ class ImageFunction(Construct):
             "Function",
             function_name=function_name,
             code=lambda_.DockerImageCode.from_image_asset(
-                str(context), platform=assets.Platform.LINUX_AMD64
+                # Without it, Docker builds for the processor of the laptop.
+                str(context),
+                platform=assets.Platform.LINUX_AMD64,
             ),
+            # The candidates are measured and proven on x86-64: on arm64 other kernels run, and answers may differ.
             architecture=lambda_.Architecture.X86_64,
             memory_size=memory_mb,
             timeout=cdk.Duration.seconds(timeout_s),
@@ -58,7 +61,7 @@ class ImageFunction(Construct):
             role=self.role,
             log_group=log,
         )
-        # The function must not start before it may write its log.
+        # CloudFormation would otherwise create the function before the policy that lets it write to its log.
         self.function.node.add_dependency(self.role)
         self.alias = lambda_.Alias(
             self, "Live", alias_name=ALIAS, version=self.function.current_version

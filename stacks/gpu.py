@@ -16,13 +16,18 @@ from stacks.function import RETENTION
 from stacks.release import add_release
 
 VARIANT = "main"
-# Driver 580: the container's onnxruntime-gpu is built for CUDA 13, and no older image of SageMaker's runs that.
+# The container's onnxruntime-gpu is built for CUDA 13, which needs driver 580: older AMIs of SageMaker have older ones.
 INFERENCE_AMI = "al2023-ami-sagemaker-inference-gpu-4-1"
+# A container loads its model into GPU memory before it is ready; SageMaker waits for at most an hour.
 STARTUP_S = 900
 
 
 class GpuModelStack(cdk.Stack):
-    """Model, endpoint and inference component. Model and configuration have no names: they are create-only."""
+    """Model, endpoint and inference component.
+
+    Model and endpoint configuration have no fixed names: they cannot be updated, and a replacement with the same name
+    would collide with the old one.
+    """
 
     def __init__(
         self,
@@ -86,7 +91,7 @@ class GpuModelStack(cdk.Stack):
                 },
             ),
         )
-        # A role alone is not enough: SageMaker checks at once what its policies allow.
+        # SageMaker checks the role's permissions at creation, so its policies have to be attached before.
         model.node.add_dependency(role)
         return model
 
@@ -118,6 +123,7 @@ class GpuModelStack(cdk.Stack):
             endpoint_name=self.name,
             endpoint_config_name=config.attr_endpoint_config_name,
         )
+        # The role must keep its permissions until the endpoint is deleted.
         endpoint.node.add_dependency(role)
         return endpoint
 
@@ -143,5 +149,6 @@ class GpuModelStack(cdk.Stack):
             ),
             runtime_config=component.InferenceComponentRuntimeConfigProperty(copy_count=1),
         )
+        # An endpoint cannot be deleted while it has inference components.
         placed.node.add_dependency(endpoint)
         return placed

@@ -12,6 +12,7 @@ def add_release(
 ) -> cdk.CustomResource:
     """Register the version after its resources are in service; the old version's row is removed afterwards."""
     stack = cdk.Stack.of(scope)
+    # The ARN is computed from names: a reference would be an export, which locks the router's stack.
     token = stack.format_arn(
         service="lambda",
         resource="function",
@@ -23,6 +24,7 @@ def add_release(
         "Release",
         resource_type="Custom::TurnoutRelease",
         service_token=token,
+        # CloudFormation would wait an hour for a function that does not respond.
         service_timeout=cdk.Duration.minutes(2),
         properties={
             "Table": registry_table(deployment),

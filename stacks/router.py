@@ -80,6 +80,7 @@ class RouterStack(cdk.Stack):
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
+            # The rows are about this deployment alone, and of no use after it.
             removal_policy=cdk.RemovalPolicy.DESTROY,
         )
 
@@ -117,6 +118,7 @@ class RouterStack(cdk.Stack):
             function = self.format_arn(
                 service="lambda",
                 resource="function",
+                # Invoking an alias needs a permission on the alias, not on the function.
                 resource_name=f"{name}:{ALIAS}",
                 arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
             )
@@ -132,6 +134,7 @@ class RouterStack(cdk.Stack):
             self,
             "Api",
             api_name=self.stack_name,
+            # The default stage of `HttpApi` has neither a throttle nor an access log.
             create_default_stage=False,
             default_integration=integrations.HttpLambdaIntegration(
                 "Router", router, timeout=cdk.Duration.seconds(INTEGRATION_TIMEOUT_S)

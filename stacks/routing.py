@@ -15,7 +15,7 @@ Artefacts = Mapping[tuple[str, Tier], Manifest]
 
 def read_artefacts(deployment: Deployment, out: Path) -> tuple[Artefacts, list[Problem]]:
     """Return the manifests of all artefacts to deploy, every sealed byte checked, and their problems."""
-    found: dict[tuple[str, Tier], Manifest] = {}
+    manifests: dict[tuple[str, Tier], Manifest] = {}
     problems: list[Problem] = []
     for model in deployment.models:
         for tier in model.tiers:
@@ -27,10 +27,10 @@ def read_artefacts(deployment: Deployment, out: Path) -> tuple[Artefacts, list[P
                 )
                 continue
             try:
-                found[model.name, tier] = verify(folder)
+                manifests[model.name, tier] = verify(folder)
             except BrokenArtefact as error:
                 problems.append(Problem(code=Code.ARTEFACT_BROKEN, message=str(error)))
-    return found, problems
+    return manifests, problems
 
 
 def make_routes(
@@ -51,6 +51,7 @@ def _route(deployment: str, model: ModelSpec, artefacts: Artefacts) -> Route:
         tier: _target(deployment, model.name, tier, spec, artefacts[model.name, tier])
         for tier, spec in model.tiers.items()
     }
+    # Labels and dimensions are those of the model, the same on every tier.
     manifest = artefacts[model.name, next(iter(targets))]
     return Route(
         model=model.name,

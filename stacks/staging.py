@@ -51,6 +51,7 @@ class Staging:
         self, name: str, files: Mapping[str, Path], texts: Mapping[str, str] | None = None
     ) -> Path:
         context = self.folder.resolve() / name
+        # A file that is no longer staged would otherwise stay in the image.
         shutil.rmtree(context, ignore_errors=True)
         for path, source in files.items():
             target = context / path
@@ -71,13 +72,14 @@ def _link(source: Path, target: Path) -> None:
 
 def _packages(*names: str) -> dict[str, Path]:
     """Return the contracts and the named packages of functions, Python files only."""
-    found = {"functions/__init__.py": ROOT / "functions/__init__.py"}
+    files = {"functions/__init__.py": ROOT / "functions/__init__.py"}
     for package in ("contracts", *(f"functions/{name}" for name in names)):
-        found |= _python(ROOT / package, package)
-    return found
+        files |= _python(ROOT / package, package)
+    return files
 
 
 def _python(folder: Path, prefix: str) -> dict[str, Path]:
+    # Bytecode is left out: it holds times, so the hash of an unchanged asset would change.
     paths = sorted(folder.rglob("*.py"))
     return {f"{prefix}/{path.relative_to(folder).as_posix()}": path for path in paths}
 

@@ -17,6 +17,7 @@ API = TaskApi(
     output=output(
         {
             "log_probability": described(NUMBER, "Of the whole text, in nats."),
+            # A text of one token has no scored token, and so no mean.
             "perplexity": {
                 "type": ["number", "null"],
                 "description": "Of a token; null for a text without scored tokens.",

@@ -6,6 +6,7 @@ from contracts.api.task_api import TEXT, Example, Parameter, TaskApi, output
 QUERY = Parameter(
     name="query",
     description="The text that the inputs are ranked for.",
+    # A blank text is no query.
     schema={**STRING, "pattern": r"\S"},
     required=True,
     expected="the text that the inputs are ranked for",

@@ -16,6 +16,7 @@ CANDIDATE_LABELS = Parameter(
 HYPOTHESIS_TEMPLATE = Parameter(
     name="hypothesis_template",
     description="The sentence that a label makes a hypothesis of; `{}` is the place of the label.",
+    # Exactly one "{}": none begins before it or after it.
     schema={**STRING, "pattern": r"^(?:(?!\{\})[\s\S])*\{\}(?:(?!\{\})[\s\S])*$"},
     default="This example is {}.",
     expected="a text with one {} in it, the place of the label",

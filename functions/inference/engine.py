@@ -116,6 +116,7 @@ def _open_model(folder: Path, manifest: Manifest, *, threads: int, device: str) 
             from functions.inference.encoder import Encoder
 
             family, needed = Encoder.open, ("model.onnx", "tokenizer.json")
+    # A file that is not sealed was not hashed, so it may be any other.
     _check_sealed(manifest, *needed)
     return family(folder, manifest, threads=threads, device=device)
 

@@ -34,7 +34,9 @@ class GenerationParameters:
 
 def parse(parameters: Mapping[str, Any], max_new_tokens: int) -> GenerationParameters:
     """Return the parameters of a request in which `problems` found none; `max_new_tokens` is the model's limit."""
+    # transformers ignores a temperature without `do_sample`; a caller who sends one expects it to have an effect.
     sampled = any(parameter.name in parameters for parameter in SAMPLING)
+    # A model with a small context may allow fewer tokens than the default.
     default = min(MAX_NEW_TOKENS.default, max_new_tokens)
     return GenerationParameters(
         max_new_tokens=parameters.get(MAX_NEW_TOKENS.name, default),

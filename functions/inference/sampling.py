@@ -49,6 +49,7 @@ class Sampler:
             token = int(self.random.choice(len(scores), p=probabilities(scores, self.sampling)))
         else:
             token = int(scores.argmax())
+        # The output counts as seen too, as in transformers, which passes prompt and output together.
         if self.mask is not None:
             self.mask[token] = True
         return token
@@ -96,6 +97,7 @@ def _nucleus(scores: "Logits", top_p: float) -> "Logits":
     """Remove the unlikely tokens that have at most 1 - top_p together: https://arxiv.org/abs/1904.09751."""
     order = np.argsort(scores, kind="stable")
     removed = np.cumsum(_softmax(scores[order])) <= 1 - top_p
+    # The likeliest token stays, as with `min_tokens_to_keep` in transformers, whatever rounding does to the sum.
     removed[-1] = False
     limited = scores.copy()
     limited[order[removed]] = -np.inf

@@ -97,6 +97,7 @@ class Seq2Seq:
         criteria = StopCriteria(
             tokens=self.config.ends, max_new_tokens=parameters.max_new_tokens, deadline=deadline
         )
+        # The decoder begins with its start token alone: the text is the input of the encoder.
         cache = self.decoder.empty_cache(self.encode(encoding.ids or start))
         ending = generate(self.decoder, start, cache, sampler, detokenizer, criteria)
         return {
@@ -120,6 +121,7 @@ class Seq2Seq:
         binding = self.encoder.io_binding()
         binding.bind_cpu_input("input_ids", tokens)
         binding.bind_cpu_input("attention_mask", mask)
+        # The decoder reads them on the device, so they are not copied back to the host.
         for name in names:
             binding.bind_output(name, self.device)
         self.encoder.run_with_iobinding(binding)

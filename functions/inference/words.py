@@ -196,6 +196,7 @@ class WordVectors:
 
         Only searches for the same number of words share a batch, so that no answer depends on its neighbours.
         """
+        # The number of fetched words decides which of them an 8-bit search ranks again.
         for fetched in dict.fromkeys(search.fetched for search in searches):
             floats = max(len(self.words), OVERFETCH * fetched * self.config.width)
             size = max(1, MAX_SEARCH_FLOATS // floats)

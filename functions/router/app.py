@@ -58,6 +58,7 @@ class Router:
             "inputs": len(prediction.inputs),
         }
         backend = self.backends[target.tier]
+        # boto3 blocks, so it runs in a thread and the event loop stays free.
         answer = await run_in_threadpool(backend.predict, target, prediction)
         head = {
             "model": model,

@@ -46,5 +46,6 @@ def _rows(model: str, registry: Registry) -> list[Row] | None:
     try:
         return registry.releases(model)
     except Exception:
+        # The route table alone describes the models, so a registry that fails must not fail the request.
         log.exception("the registry cannot be read")
         return None

@@ -13,6 +13,7 @@ from contracts.errors import PROBLEM_JSON
 def behind_gateway(app: ASGI) -> Mangum:
     """Return the handler. With a lifespan, Mangum would start and stop the application around every request."""
     _provide_event_loop()
+    # Mangum would encode the problem documents in base64: it does not know their type as text.
     return Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, PROBLEM_JSON])
 
 

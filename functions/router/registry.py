@@ -20,6 +20,7 @@ class DynamoRegistry:
 
     def releases(self, model: str) -> list[Row]:
         """Return the model's rows, in one query."""
+        # Only the list of models reads the registry; importing boto3 would lengthen every cold start.
         from boto3.dynamodb.conditions import Key
 
         if self.table is None:

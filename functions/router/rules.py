@@ -62,6 +62,7 @@ def too_large(request: PredictRequest, route: Route, target: Target) -> str | No
     inputs = len(request.inputs)
     if inputs > target.max_inputs:
         return f"{inputs} inputs are more than its {target.max_inputs}"
+    # The router has no tokenizer, so lengths are limited in characters.
     if request.chars > target.max_chars:
         return f"{request.chars} characters are more than its {target.max_chars}"
     if route.dimensions and inputs > (limit := vectors_per_answer(route.dimensions)):

@@ -7,7 +7,7 @@ from moto.cloudformation.exceptions import ValidationError
 
 from local.control import engine
 from local.control.custom import CustomResource
-from local.control.resources import modelled
+from local.control.resources import class_of
 from local.control.types import EMPTY, TYPES
 
 Response = responses.CloudFormationResponse
@@ -20,16 +20,16 @@ class ChangeSetNotFound(ValidationError):  # type: ignore[misc]
 
 
 def extend() -> None:
-    _know_our_types()
+    _add_our_types()
     _read_templates_by_path()
-    _keep_change_sets_apart()
+    _find_change_sets_by_stack()
     _use_previous_values()
     _delete_in_order()
 
 
-def _know_our_types() -> None:
+def _add_our_types() -> None:
     """Register our resource types and refuse unknown ones; moto finds models among subclasses of its base class."""
-    ours = {kind.name: modelled(kind) for kind in TYPES}
+    ours = {kind.name: class_of(kind) for kind in TYPES}
     find = parsing.resource_class_from_type
     name_property = parsing.resource_name_property_from_type
     named = {kind.name: kind.name_property for kind in TYPES}
@@ -72,7 +72,7 @@ def _find(response: Any) -> str | None:
     return None
 
 
-def _keep_change_sets_apart() -> None:
+def _find_change_sets_by_stack() -> None:
     """Look change sets up by stack and name: the CDK uses one name in every stack, and moto goes by name alone."""
 
     def describe(self: Any) -> Any:
@@ -84,6 +84,7 @@ def _keep_change_sets_apart() -> None:
         return responses.ActionResult(self.cloudformation_backend.change_sets[identity])
 
     def delete(self: Any) -> Any:
+        # The CDK deletes a change set before it creates one, whether there is one or not.
         self.cloudformation_backend.change_sets.pop(_find(self), None)
         return responses.EmptyResult()
 
@@ -114,12 +115,14 @@ def _use_previous_values() -> None:
             previous = stack.parameters or {}
         except ValidationError:
             previous = {}
-        return [found for item in value if (found := _valued(item, previous))]
+        return [resolved for item in value if (resolved := _with_previous_value(item, previous))]
 
     Response._get_param = with_previous
 
 
-def _valued(parameter: dict[str, Any], previous: dict[str, Any]) -> dict[str, Any] | None:
+def _with_previous_value(
+    parameter: dict[str, Any], previous: dict[str, Any]
+) -> dict[str, Any] | None:
     if str(parameter.get("UsePreviousValue", "")).lower() != "true":
         return parameter
     key = parameter["ParameterKey"]
@@ -127,6 +130,8 @@ def _valued(parameter: dict[str, Any], previous: dict[str, Any]) -> dict[str, An
 
 
 def _delete_in_order() -> None:
+    """Delete a stack's resources in the reverse order of their references."""
+
     def delete_stack(self: Any, name_or_stack_id: str) -> None:
         for stack in list(self.stacks.values()):
             if name_or_stack_id in (stack.name, stack.stack_id):

@@ -53,13 +53,13 @@ class CustomResource(CloudFormationModel):  # type: ignore[misc]
         **facts: Any,
     ) -> "CustomResource":
         properties = cloudformation_json["Properties"]
-        about = {
+        event = {
             "StackId": facts["StackId"],
             "LogicalResourceId": facts["LogicalId"],
             "ResourceType": facts["ResourceType"],
         }
-        answer = invoke("Create", properties, about, account_id, region_name)
-        return cls(properties, about, answer)
+        answer = invoke("Create", properties, event, account_id, region_name)
+        return cls(properties, event, answer)
 
     @classmethod
     def update_from_cloudformation_json(
@@ -77,6 +77,7 @@ class CustomResource(CloudFormationModel):  # type: ignore[misc]
         }
         answer = invoke("Update", properties, {**old.facts, **more}, account_id, region_name)
         changed = cls(properties, old.facts, answer)
+        # A new physical id is a replacement, after which CloudFormation deletes the old resource.
         if changed.physical_resource_id != old.physical_resource_id:
             old.delete(account_id, region_name)
         return changed
@@ -87,7 +88,7 @@ class CustomResource(CloudFormationModel):  # type: ignore[misc]
 
 
 def invoke(kind: str, properties: Any, facts: Any, account: str, region: str) -> dict[str, Any]:
-    """Invoke the function and return its response; raises CustomFailed."""
+    """Invoke the function and return its response; raise CustomFailed."""
     here = plane()
     token = uuid.uuid4().hex
     event = {
@@ -105,9 +106,9 @@ def invoke(kind: str, properties: Any, facts: Any, account: str, region: str) ->
     done = here.functions.invoke(function, json.dumps(event).encode())
     answer = here.answers.pop(token, None)
     if answer is None:
-        raise CustomFailed(f"its function did not answer: {done.payload.decode(errors='replace')}")
+        raise CustomFailed(f"its function did not respond: {done.payload.decode(errors='replace')}")
     if answer.get("Status") != "SUCCESS":
-        raise CustomFailed(f"its function said: {answer.get('Reason')}")
+        raise CustomFailed(f"its function responded FAILED: {answer.get('Reason')}")
     return answer
 
 

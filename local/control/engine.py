@@ -48,9 +48,9 @@ def ordered(resources: dict[str, Any]) -> list[str]:
             return
         resource = resources[name]
         depends = resource.get("DependsOn", [])
-        wanted = set(references(resource.get("Properties", {})))
-        wanted |= {depends} if isinstance(depends, str) else set(depends)
-        for other in sorted(wanted & resources.keys()):
+        needed = set(references(resource.get("Properties", {})))
+        needed |= {depends} if isinstance(depends, str) else set(depends)
+        for other in sorted(needed & resources.keys()):
             visit(other)
         order.append(name)
 
@@ -74,39 +74,41 @@ def add_event(stack: Any, name: str, kind: str, status: str, reason: str | None 
     stack.events.append(event)
 
 
-def step(stack: Any, name: str, resource: Any, what: str, act: Callable[[], Any]) -> None:
-    """Apply one action to one resource, with its events; raises StepFailed."""
+def step(stack: Any, name: str, resource: Any, operation: str, act: Callable[[], Any]) -> None:
+    """Apply one action to one resource, with its events; raise StepFailed."""
     kind = resource["Type"]
-    add_event(stack, name, kind, f"{what}_IN_PROGRESS")
+    add_event(stack, name, kind, f"{operation}_IN_PROGRESS")
     try:
         act()
     except Exception as error:
         reason = str(getattr(error, "message", None) or error) or type(error).__name__
-        add_event(stack, name, kind, f"{what}_FAILED", reason)
+        add_event(stack, name, kind, f"{operation}_FAILED", reason)
         log.debug("%s %s failed", kind, name, exc_info=True)
         raise StepFailed(f"{kind} {name}: {reason}") from error
-    add_event(stack, name, kind, f"{what}_COMPLETE")
+    add_event(stack, name, kind, f"{operation}_COMPLETE")
 
 
-def _wanted(resources: Any, resource: Any) -> bool:
+def _condition_holds(resources: Any, resource: Any) -> bool:
     condition = resource.get("Condition")
     return not condition or bool(resources.lazy_condition_map[condition])
 
 
 def apply(stack: Any, template: dict[str, Any], parameters: dict[str, Any]) -> None:
-    """Bring a stack's resources to the state of a template; raises StepFailed half-way."""
+    """Bring a stack's resources to the state of a template; raise StepFailed half-way."""
     resources = stack.resource_map
     old = dict(resources._resource_json_map) if resources._template else {}
+    # The difference has to be computed before the new template replaces the old one.
     diff = resources.build_resource_diff(template, parameters) if old else None
     _load(stack, template, parameters)
     new = template["Resources"]
     for name in ordered(new):
-        if not _wanted(resources, new[name]):
+        if not _condition_holds(resources, new[name]):
             continue
         if name not in resources._parsed_resources:
             step(stack, name, new[name], "CREATE", partial(_create, resources, name))
         elif diff and (name in diff["Modify"] or _refers(new[name], resources)):
             step(stack, name, new[name], "UPDATE", partial(_update, resources, new, name))
+    # Removals come last, as in the cleanup of CloudFormation: by then nothing refers to them.
     for name in reversed(ordered(old)):
         if name not in new and name in resources._parsed_resources:
             step(stack, name, old[name], "DELETE", partial(_delete, resources, old, name))
@@ -114,6 +116,7 @@ def apply(stack: Any, template: dict[str, Any], parameters: dict[str, Any]) -> N
 
 def _refers(resource: Any, resources: Any) -> bool:
     """Return whether the resource refers to one that this update has replaced."""
+    # A replaced resource has another physical id, which all that refer to it have to get.
     return bool(resources.replaced & set(references(resource.get("Properties", {}))))
 
 
@@ -130,6 +133,7 @@ def _load(stack: Any, template: dict[str, Any], parameters: dict[str, Any]) -> N
 
 
 def _create(resources: Any, name: str) -> None:
+    # moto creates a resource when it is first looked up.
     resources[name]
 
 
@@ -173,11 +177,11 @@ def _remove_all(stack: Any) -> None:
 def execute(change_set: Any) -> None:
     """Run a change set in a thread, as CloudFormation does; the caller polls."""
     stack = change_set.stack
-    what = change_set.change_set_type
+    operation = change_set.change_set_type
     change_set.execution_status = "EXECUTE_IN_PROGRESS"
-    stack.status = f"{what}_IN_PROGRESS"
+    stack.status = f"{operation}_IN_PROGRESS"
     stack._add_stack_event(stack.status, resource_status_reason="User Initiated")
-    run = _create_stack if what == "CREATE" else _update_stack
+    run = _create_stack if operation == "CREATE" else _update_stack
     threading.Thread(target=run, args=(stack, change_set), daemon=True).start()
 
 
@@ -211,17 +215,18 @@ def _update_stack(stack: Any, change_set: Any) -> None:
     except Exception as error:
         stack._add_stack_event("UPDATE_ROLLBACK_IN_PROGRESS", resource_status_reason=str(error))
         stack.status = "UPDATE_ROLLBACK_IN_PROGRESS"
+        # A rollback is an update to the old template.
         old = stack.parse_template(before[0])
         _roll_back(stack, lambda: apply(stack, old, before[1]), "UPDATE_ROLLBACK", error)
 
 
-def _roll_back(stack: Any, act: Callable[[], None], what: str, cause: Exception) -> None:
+def _roll_back(stack: Any, act: Callable[[], None], operation: str, cause: Exception) -> None:
     try:
         act()
-        _finish(stack, f"{what}_COMPLETE", str(cause))
+        _finish(stack, f"{operation}_COMPLETE", str(cause))
     except Exception as error:
-        log.debug("the way back failed", exc_info=True)
-        _finish(stack, f"{what}_FAILED", f"{cause}; then: {error}")
+        log.debug("the rollback failed", exc_info=True)
+        _finish(stack, f"{operation}_FAILED", f"{cause}; then: {error}")
 
 
 def delete(backend: Any, stack: Any) -> None:

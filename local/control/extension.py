@@ -13,16 +13,17 @@ def extend() -> None:
     cloudformation.extend()
     lambdas.extend()
     sagemaker.extend()
-    _leave_conditions_out()
+    _ignore_conditions()
 
 
-def _leave_conditions_out() -> None:
+def _ignore_conditions() -> None:
     """Drop statements with conditions, which moto does not evaluate: "deny without TLS" would deny everything here."""
     from moto.s3.models import FakeBucket
 
     allowed = FakeBucket.get_permission
 
     def get_permission(self: Any, action: str, resource: str) -> Any:
+        # The policy itself stays as it was put: it is replaced for the time of the check.
         full = self.policy
         if not full:
             return allowed(self, action, resource)

@@ -9,17 +9,18 @@ from moto.awslambda import models
 
 from local.control.plane import plane
 
-# Properties that moto's CloudFormation does not pass on to its own CreateFunction.
-PASSED_ON = ("PackageType", "ImageConfig", "Architectures", "LoggingConfig", "EphemeralStorage")
+# Properties that moto's CloudFormation drops before it calls its own CreateFunction.
+DROPPED = ("PackageType", "ImageConfig", "Architectures", "LoggingConfig", "EphemeralStorage")
 
 
 def extend() -> None:
     _pass_properties_on()
-    _make_versions_whole()
-    _run_our_way()
+    _complete_versions()
+    _run_in_pool()
 
 
 def _pass_properties_on() -> None:
+    """Pass the dropped properties to CreateFunction, and close a deleted function's environments."""
     create = models.LambdaFunction.create_from_cloudformation_json.__func__
     create_function = models.LambdaBackend.create_function
 
@@ -35,11 +36,12 @@ def _pass_properties_on() -> None:
         properties = cloudformation_json["Properties"]
 
         def with_properties(self: Any, spec: dict[str, Any]) -> Any:
-            spec.update({key: properties[key] for key in PASSED_ON if key in properties})
+            spec.update({key: properties[key] for key in DROPPED if key in properties})
             if isinstance(properties.get("Tags"), list):
                 spec["Tags"] = {tag["Key"]: tag["Value"] for tag in properties["Tags"]}
             return create_function(self, {k: v for k, v in spec.items() if v is not None})
 
+        # moto calls CreateFunction in the middle of its own method, so it is replaced for the time of the call.
         models.LambdaBackend.create_function = with_properties
         try:
             return create(cls, resource_name, cloudformation_json, account_id, region_name, **kw)
@@ -54,7 +56,7 @@ def _pass_properties_on() -> None:
     models.LambdaFunction.delete = delete
 
 
-def _make_versions_whole() -> None:
+def _complete_versions() -> None:
     """Publish a version from the function's current code; `Version` and `Ref` name it."""
 
     def create(
@@ -77,14 +79,17 @@ def _make_versions_whole() -> None:
     models.LambdaVersion.get_cfn_attribute = lambda self, attribute: (
         str(self.version) if attribute == "Version" else self.physical_resource_id
     )
-    # Versions go with their function.
+    # A version is deleted with its function.
     models.LambdaVersion.delete = lambda self, account_id, region: None
 
 
-def _run_our_way() -> None:
+def _run_in_pool() -> None:
+    """Run functions in our pool instead of moto's Docker containers, and resolve aliases to versions."""
+
     def invoke(self: Any, body: Any, request_headers: Any, response_headers: Any) -> Any:
         payload = body if isinstance(body, bytes) else (body or "{}").encode()
         kind = request_headers.get("X-Amz-Invocation-Type")
+        # A dry run checks permissions, which are not enforced here.
         if kind == "DryRun":
             return b""
         if kind == "Event":

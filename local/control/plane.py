@@ -36,7 +36,7 @@ class Invocation:
 
 @dataclass(slots=True, kw_only=True)
 class Plane:
-    """One running cloud's data plane. moto's state is global, so there is one per process."""
+    """The data plane of the running cloud. moto's state is global, so there is one per process."""
 
     endpoint_url: str
     api_endpoint: Callable[[str], str]

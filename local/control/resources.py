@@ -14,7 +14,7 @@ from moto.core.common_models import CloudFormationModel
 from local.control.plane import plane
 
 Properties = dict[str, Any]
-GONE = ("notfound", "not found", "could not find", "invalid api identifier", "does not exist")
+NOT_FOUND = ("notfound", "not found", "could not find", "invalid api identifier", "does not exist")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +35,8 @@ Read = Callable[[Made], Any]
 class Type:
     """One CloudFormation type over one service's API.
 
-    `create`, `update` and `delete` name boto3 operations. Without `update`, a change is a replacement.
-    `key` gives the arguments that name the resource to `update` and `delete`.
+    `create`, `update` and `delete` are names of boto3 operations. Without `update`, a change is a replacement.
+    `key` returns the arguments of `update` and `delete` that name the resource.
     """
 
     name: str
@@ -75,6 +75,7 @@ def call(service: str, operation: str, region: str, properties: Properties) -> d
 
 def _structure(shape: Any, value: Any) -> Any:
     members = {name.lower(): (name, member) for name, member in shape.members.items()}
+    # Some services spell members in camel case, CloudFormation never does.
     return {
         members[key.lower()][0]: shaped(members[key.lower()][1], item)
         for key, item in value.items()
@@ -83,6 +84,7 @@ def _structure(shape: Any, value: Any) -> Any:
 
 
 def _map(shape: Any, value: Any) -> Any:
+    # CloudFormation has tags as a list where some services take a map.
     pairs = {x["Key"]: x["Value"] for x in value} if isinstance(value, list) else value
     return {key: shaped(shape.value, item) for key, item in pairs.items()}
 
@@ -96,6 +98,7 @@ def _boolean(shape: Any, value: Any) -> bool:
 
 
 def _string(shape: Any, value: Any) -> str:
+    # A policy is an object in a template and a text in the API.
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -194,19 +197,19 @@ class Resource:
         try:
             call(kind.service, kind.delete, region_name, kind.key(self.made))
         except ClientError as error:
-            # What it belonged to went first, and took it along.
-            if not any(word in str(error).lower() for word in GONE):
+            # Deleting a parent deletes its children too, such as the routes of an API.
+            if not any(word in str(error).lower() for word in NOT_FOUND):
                 raise
 
 
-def modelled(kind: Type) -> type[Resource]:
+def class_of(kind: Type) -> type[Resource]:
     """Return the class of one resource type."""
     return type(kind.name.replace("::", ""), (Resource, CloudFormationModel), {"kind": kind})
 
 
-def _prepared(kind: Type, described: Any, name: str) -> Properties:
+def _prepared(kind: Type, template: Any, name: str) -> Properties:
     """Return the properties of the service call, with a name if the type has one."""
-    properties = dict(described.get("Properties") or {})
+    properties = dict(template.get("Properties") or {})
     if kind.name_property and not properties.get(kind.name_property):
         properties[kind.name_property] = name
     return kind.prepare(properties)

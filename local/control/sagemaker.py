@@ -76,8 +76,8 @@ def _delete(self: Any) -> Any:
 
 
 def _list(self: Any) -> Any:
-    found = [json.loads(_described(component, self.region)) for component in COMPONENTS.values()]
-    return 200, {}, json.dumps({"InferenceComponents": found})
+    listed = [json.loads(_described(component, self.region)) for component in COMPONENTS.values()]
+    return 200, {}, json.dumps({"InferenceComponents": listed})
 
 
 def _find(request: dict[str, Any]) -> dict[str, Any]:

@@ -113,10 +113,10 @@ TYPES: tuple[Type, ...] = (
     ),
 )
 
-# Types that the CDK adds and that stand for nothing.
+# Types that the CDK adds to every stack and that create nothing.
 EMPTY = ("AWS::CDK::Metadata",)
 
-# What is kept as it was written but has no effect here; the documentation lists it from this table.
+# Settings that are recorded and have no effect here; docs/local-cloud.md lists them from this table.
 INERT: dict[str, str] = {
     "IAM roles and policies": "recorded and never enforced: a missing permission shows on AWS alone",
     "S3 bucket policies": "recorded; statements with conditions are not evaluated",

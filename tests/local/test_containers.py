@@ -87,7 +87,7 @@ def test_an_image_is_what_its_dockerfile_copies_and_sets(context: Path, tmp_path
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("VOLUME /x", "VOLUME is not known to the local cloud"),
+        ("VOLUME /x", "VOLUME is not supported by the local cloud"),
         ("CMD python server.py", "write it in exec form"),
     ],
 )

@@ -132,7 +132,7 @@ def test_a_stack_that_fails_is_taken_back_in_the_reverse_order_and_says_why(
         e.get("ResourceStatusReason")
         for e in api.describe_stack_events(StackName=name)["StackEvents"]
     ]
-    assert "its function said: as asked" in reasons
+    assert "its function responded FAILED: as asked" in reasons
 
 
 def test_an_update_that_fails_leaves_the_stack_as_it_was(lab: Lab, name: str, custom: str) -> None:
@@ -171,7 +171,7 @@ def test_a_custom_resource_that_never_answers_fails_at_once(
     reason = lab.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0][
         "StackStatusReason"
     ]
-    assert "its function did not answer" in reason
+    assert "its function did not respond" in reason
 
 
 def test_an_update_of_a_functions_code_reaches_its_alias(lab: Lab, name: str) -> None:

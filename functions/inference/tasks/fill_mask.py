@@ -27,6 +27,7 @@ def _mask(logits: Any, top_k: int, context: Context) -> Output:
     order = np.argsort(-scores, kind="stable")[:top_k]
     top = [
         {
+            # Byte-level and SentencePiece tokens decode with the space in front of a word.
             "token": context.tokenizer.decode([int(i)], skip_special_tokens=False).strip(),
             "score": float(scores[i]),
         }

@@ -70,6 +70,7 @@ def _is_multi_label(manifest: Manifest) -> bool:
 @cache
 def _scored_bytes(labels: tuple[str, ...]) -> int:
     """Return the length of the longest `{"label": ..., "score": ...}` among those labels."""
+    # The keys, the braces and the separator take 24 characters, a float up to 24 more.
     return max(len(json.dumps(label)) for label in labels) + 48
 
 

@@ -96,6 +96,7 @@ def _words(tokens: Sequence[Span], strategy: str) -> list[Span]:
         elif strategy == "max":
             scores = max(parts, key=lambda part: float(part.scores.max())).scores
         else:
+            # As in transformers, the mean of probabilities and not of logits.
             scores = np.mean([part.scores for part in parts], axis=0)
         words.append(Span(parts[0].start, parts[-1].end, word, scores))
     return words

@@ -38,6 +38,7 @@ def postprocess(
     names = CANDIDATE_LABELS.value(context.parameters)
     entailed = context.manifest.details["entailment"]
     contradicted = context.manifest.details["contradiction"]
+    # A single label has no others to compete with: its softmax would always be 1.
     if MULTI_LABEL.value(context.parameters) or len(names) == 1:
         scores = [softmax([row[contradicted], row[entailed]])[1] for row in results]
     else:
