@@ -1,4 +1,4 @@
-"""Models that read whole texts at once, from a source of any kind to one graph with the head of its task."""
+"""Encoders, which read a whole text at once: from a source of any format to one graph with the head of its task."""
 
 import shutil
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ CALIBRATION_ROWS = 128
 
 
 def prepare(source: TokenizedSource, folder: Path, notify: Notify) -> None:
-    """The graph as it was exported, and fused."""
+    """Write the graph as it was exported, with the task's head, and the same fused."""
     exported = export(source, folder / "exported")
     plain(source, exported, folder / PLAIN)
     shutil.rmtree(folder / "exported")
@@ -66,7 +66,7 @@ def make(
 
 
 def calibration(source: TokenizedSource, rows: Rows) -> list[Feeds]:
-    """What an even sample of the rows feeds the model."""
+    """Return the feeds of an even sample of the rows."""
     feeds = feeds_of(source, [row.request for row in rows])
     return feeds[:: -(-len(feeds) // CALIBRATION_ROWS)]
 
