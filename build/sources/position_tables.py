@@ -23,7 +23,7 @@ from build.sources.token_ids import lookups
 SHORT, LONG = 8, 16
 # Positions take some twenty operators; a graph that computes more of them computes something else.
 MAX_NODES = 64
-# A file may ask for arrays of any size: this many numbers are the most that are computed.
+# A file may claim arrays of any size. No more numbers than these are computed.
 MAX_NUMBERS = 1 << 22
 # https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.EmbedLayerNormalization
 FUSED, FUSED_TABLE, FUSED_POSITIONS = "EmbedLayerNormalization", 3, 8
@@ -143,7 +143,7 @@ def _fused_limits(graph: Any) -> Iterator[int]:
 def _limit(positions: _Positions, name: str, rows: int) -> int | None:
     """Return the longest text whose indices are below `rows`; None where the indices are not positions."""
     short, long = (int(positions.indices(name, n).max()) for n in (SHORT, LONG))
-    if long - short != LONG - SHORT:
+    if long - short != LONG - SHORT or rows > MAX_NUMBERS:
         return None
     limit = rows - 1 - (short - SHORT)
     # Exporters often keep the positions as a constant and take as many as there are tokens: it may be shorter.

@@ -142,5 +142,10 @@ def test_distances_that_are_clipped_to_the_table_limit_nothing() -> None:
 def test_an_index_that_would_take_much_memory_or_cannot_be_computed_limits_nothing() -> None:
     more = helper.make_node("Expand", ["count", "huge"], ["index"])
     assert limit_of(graph_of(COUNT, more, table=TABLE, huge=[1 << 40, 1])) is None
+    same = helper.make_node("Identity", ["count"], ["index"])
+    claimed = graph_of(COUNT, same, table=TABLE)
+    assert limit_of(claimed) == 20
+    claimed.graph.initializer[-1].dims[0] = 1 << 40
+    assert limit_of(claimed) is None
     wrong = helper.make_node("Add", ["count", "three"], ["index"])
     assert limit_of(graph_of(COUNT, wrong, table=TABLE, three=[1, 2, 3])) is None
