@@ -18,9 +18,10 @@ LAYER = re.compile(r"\.\d+\.")
 
 
 def load(auto: Any, folder: Path, *, unused: tuple[str, ...] = ()) -> Any:
-    """Return the folder's model of the class `auto` in full precision; raise SourceError for missing or surplus ones.
+    """Return the folder's model of the class `auto`, in full precision.
 
-    Weights whose names begin with one of `unused` may be missing, as nothing reads them.
+    Raise SourceError with the names of missing and surplus weights; those that begin with one of `unused` may be
+    missing, as nothing reads them.
     """
     with quiet():
         model, info = auto.from_pretrained(folder, local_files_only=True, output_loading_info=True)
