@@ -121,4 +121,4 @@ def finish(work: Workspace, out: Path) -> None:
     )
     publish(chosen.folder, place / work.step.tier)
     write_json(place / "evidence" / f"{work.step.tier}.json", document)
-    write_report(place, chosen.figures.least(work.step.gate))
+    write_report(place, chosen.figures.threshold(work.step.gate))

@@ -12,6 +12,8 @@ from build.evaluation.rows import read_rows
 from build.sources.readers import inspect
 from build.sources.remote import located
 from build.step import REVISION, Step
+from build.tasks.description import TaskDescription
+from build.tasks.registry import TASKS, Tasks
 from contracts.manifest import BrokenArtefact, file_sha256, read_manifest, verify
 from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
@@ -19,7 +21,10 @@ from contracts.tasks import Tier
 
 
 def plan(
-    deployment: Deployment, out: Path, models: Sequence[str] | None = None
+    deployment: Deployment,
+    out: Path,
+    models: Sequence[str] | None = None,
+    tasks: Tasks = TASKS,
 ) -> tuple[Step, ...]:
     """Return the steps of the named models, or of all; raise SourceError with every problem in all of them."""
     known = [spec.name for spec in deployment.models]
@@ -36,7 +41,7 @@ def plan(
         if models and spec.name not in models:
             continue
         for tier, tier_spec in spec.tiers.items():
-            step, of_step = _step(spec, tier, tier_spec, out)
+            step, of_step = _step(spec, tier, tier_spec, out, tasks[spec.task])
             steps += [step] if step else []
             # Two tiers of one source have the same problems.
             problems += [problem for problem in of_step if problem not in problems]
@@ -46,7 +51,7 @@ def plan(
 
 
 def _step(
-    spec: ModelSpec, tier: Tier, tier_spec: CpuSpec | GpuSpec, out: Path
+    spec: ModelSpec, tier: Tier, tier_spec: CpuSpec | GpuSpec, out: Path, task: TaskDescription
 ) -> tuple[Step | None, list[Problem]]:
     folder = spec.source
     if isinstance(tier_spec, GpuSpec) and tier_spec.source:
@@ -55,10 +60,10 @@ def _step(
     if here is None or problem:
         problems = [problem] if problem else []
         # Rows are read all the same, so that their problems are reported together with the source's.
-        problems += read_rows(spec.eval, spec.task, None)[1]
+        problems += read_rows(spec.eval, task.rows, None)[1]
         return None, [each.within(spec.name) for each in problems]
     source, of_source = inspect(here, spec.task, tier_spec.max_tokens, spec.hints)
-    rows, of_rows = read_rows(spec.eval, spec.task, source.labels if source else None)
+    rows, of_rows = read_rows(spec.eval, task.rows, source.labels if source else None)
     problems = [each.within(spec.name) for each in (*_within(out, here), *of_source, *of_rows)]
     if source is None or problems:
         return None, problems
@@ -66,7 +71,7 @@ def _step(
     step = Step(
         model=spec.name,
         tier=tier,
-        task=spec.task,
+        task=task,
         source=source,
         rows=rows,
         quantize=on_cpu is not None and on_cpu.quantize == "int8",

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from build.errors import GateFailed, SourceError
-from build.evaluation.gate import measure
 from build.evaluation.metrics import Outputs
 from build.families.family import Family
 from build.families.registry import family_of
@@ -133,14 +132,14 @@ def _make_candidate(work: Workspace, recipe: Recipe) -> Candidate:
         **made_from,
     )
     manifest = seal_golden(folder, manifest, step.rows, work.reference, built)
-    figures = measure(step.task, built, work.reference, step.rows)
+    figures = step.task.comparison.measure(built, work.reference, step.rows)
     return Candidate(
         folder=folder,
         recipe=recipe,
         manifest=manifest,
         outputs=tuple(map(tuple, built)),
         figures=figures,
-        problems=tuple(figures.failures(step.gate)),
+        problems=tuple(figures.problems(step.gate)),
     )
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 from build.evaluation.rows import Row
 from build.sources.source import GraphSource, Source
+from build.tasks.description import TaskDescription
 from contracts.specs import Gate
-from contracts.tasks import Task, Tier
+from contracts.tasks import Tier
 from functions.inference.session import threads_of
 
 # Raised whenever our own code would build other bytes from the same inputs.
@@ -27,7 +28,7 @@ class Step:
 
     model: str
     tier: Tier
-    task: Task
+    task: TaskDescription
     source: Source
     rows: tuple[Row, ...]
     quantize: bool

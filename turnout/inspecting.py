@@ -63,7 +63,7 @@ def subject(deployment: Deployment, out: Path, model: str, tier: Tier, log: Cons
     found = pairs(originals, folder)
     if not found:
         raise CannotInspect(
-            f"{step.name} has no graph that could be looked at: a model for {step.task} is served from tables"
+            f"{step.name} has no graph that could be looked at: a model for {step.task.name} is served from tables"
         )
     return Subject(step=step, folder=folder, pairs=found)
 

@@ -53,7 +53,7 @@ json.dump({"library": library, "outputs": outputs}, open(sys.argv[2], "w", encod
 
 def theirs(step: Step, texts: list[str], python: str, place: Path) -> dict[str, Any]:
     asked = {
-        "task": step.task,
+        "task": step.task.name,
         "folder": str(step.source.path.resolve()),
         "texts": texts,
         "max_tokens": step.source.max_tokens,
@@ -90,7 +90,7 @@ def compared(step: Step, texts: list[str], artefact: Path, right: dict[str, Any]
         "reference": right["library"],
         "texts": len(texts),
     }
-    if step.task is Task.FEATURE_EXTRACTION:
+    if step.task.name is Task.FEATURE_EXTRACTION:
         one = np.array([output["embedding"] for output in outputs])
         other = np.array(right["outputs"])
         norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
@@ -111,7 +111,7 @@ def compared(step: Step, texts: list[str], artefact: Path, right: dict[str, Any]
 def main(config: Path, out: Path, python: str) -> None:
     rows: list[Row] = []
     for step in plan(read_models_toml(config), out):
-        if step.task not in TASKS or step.tier != "cpu":
+        if step.task.name not in TASKS or step.tier != "cpu":
             continue
         texts = [str(row.request.inputs[0]) for row in step.rows[:MOST_ROWS]]
         with tempfile.TemporaryDirectory() as name:

@@ -20,8 +20,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from benchmarks.record import Row, write
-from build.evaluation.gate import measure
-from build.evaluation.perplexity import WriterFigures
+from build.evaluation.perplexity import GenerationFigures
 from build.families.registry import family_of
 from build.plan import plan
 from build.proof.candidate import run_on_rows, seal
@@ -157,8 +156,10 @@ def main(data: Path, work: Path) -> None:
         start = time.process_time()
         ours = [engine.predict(row.request).outputs[0]["generated_text"] for row in step.rows]
         took = time.process_time() - start
-        figures = measure(step.task, run_on_rows(folder, step.rows, theirs), theirs, step.rows)
-        assert isinstance(figures, WriterFigures)
+        figures = step.task.comparison.measure(
+            run_on_rows(folder, step.rows, theirs), theirs, step.rows
+        )
+        assert isinstance(figures, GenerationFigures)
         same = sum(
             one == other[0]["generated_text"] for one, other in zip(ours, theirs, strict=True)
         )

@@ -1,4 +1,4 @@
-"""How near an encoder comes to its original: the cosine of their vectors, and people's judgement of pairs of texts."""
+"""Comparison of encoders: the cosine of their vectors, and people's judgement of pairs of texts."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -6,19 +6,17 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from build.evaluation.bootstrap import bootstrap_counts
-from build.evaluation.metrics import Floats, Outputs, below_threshold
+from build.evaluation.metrics import AllOutputs, Floats, below_threshold
 from build.evaluation.rows import Row
 from build.evaluation.spearman import correlations
 from contracts.specs import Gate
 
-Answered = Sequence[Outputs]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VectorFigures:
-    """An encoder against its original: cosine similarity of their vectors, text by text.
+    """An encoder against its reference: the cosine similarity of their vectors, text by text.
 
-    `cosine_low` to `cosine_high` is the 95 % interval of the mean over resampled rows (bootstrap).
+    `cosine_low` to `cosine_high` is the 95 % confidence interval of the mean over resampled rows (bootstrap).
     """
 
     cosine_mean: float
@@ -27,40 +25,42 @@ class VectorFigures:
     cosine_p5: float
     cosine_min: float
 
-    def failures(self, gate: Gate) -> list[str]:
+    def problems(self, gate: Gate) -> list[str]:
+        """Return each figure that is below its threshold."""
         checks = (
             ("mean cosine", self.cosine_mean, "min_cosine_mean", gate.min_cosine_mean),
             ("5th percentile of the cosine", self.cosine_p5, "min_cosine_p5", gate.min_cosine_p5),
         )
         return [
-            f"{what} {value:.4f} is below {key} {least:g}"
-            for what, value, key, least in checks
-            if value < least
+            f"{name} {value:.4f} is below {key} {threshold:g}"
+            for name, value, key, threshold in checks
+            if value < threshold
         ]
 
     @property
-    def what(self) -> str:
+    def nearness_name(self) -> str:
+        """Return the name of `nearness` where the reference is this machine."""
         return "mean cosine to the vectors here"
 
     @property
     def nearness(self) -> float:
-        """How near it comes to the original: 1 is the same."""
+        """Return how near the candidate is to the reference, from 0 to 1, the same."""
         return self.cosine_mean
 
     @staticmethod
-    def least(gate: Gate) -> float:
-        """The nearness that the gate asks for."""
+    def threshold(gate: Gate) -> float:
+        """Return the lowest nearness that passes the gate."""
         return gate.min_cosine_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairFigures(VectorFigures):
-    """Besides the cosines to the original's vectors: how well each of both ranks pairs of texts as people do.
+    """Besides the cosines to the reference's vectors: how well each of the two ranks pairs of texts as people do.
 
     The metric is Spearman's rank correlation of the cosine of a row's two vectors with its score, as for the STS
     benchmark (arXiv:1708.00055, arXiv:1908.10084). `metric_original_low` to `metric_original_high`,
     `metric_built_low` to `metric_built_high` and `difference_low` to `difference_high`, which is of built minus
-    original on the same rows, are 95 % intervals over resampled rows (bootstrap).
+    original on the same rows, are 95 % confidence intervals over resampled rows (bootstrap).
     """
 
     metric: str
@@ -74,24 +74,29 @@ class PairFigures(VectorFigures):
     difference_low: float
     difference_high: float
 
-    def failures(self, gate: Gate) -> list[str]:
-        found = below_threshold(self.metric, self.metric_built, self.metric_original, gate)
-        return found + VectorFigures.failures(self, gate)
+    def problems(self, gate: Gate) -> list[str]:
+        """Return each figure that is below its threshold, the correlation first."""
+        problems = below_threshold(self.metric, self.metric_built, self.metric_original, gate)
+        return problems + VectorFigures.problems(self, gate)
 
 
-def compared(built: Answered, original: Answered, rows: Sequence[Row]) -> VectorFigures:
-    """Of texts, and of pairs of them where the rows have scores."""
-    figures = vectors(built, original)
-    return _judged(figures, built, original, rows) if rows[0].answer is not None else figures
+def compare_embeddings(
+    candidate: AllOutputs, reference: AllOutputs, rows: Sequence[Row]
+) -> VectorFigures:
+    """Return the figures of texts, and of pairs of them if the rows have scores."""
+    figures = vector_figures(candidate, reference)
+    if rows[0].answer is None:
+        return figures
+    return _with_correlation(figures, candidate, reference, rows)
 
 
-def vectors(built: Answered, original: Answered) -> VectorFigures:
-    """Of all vectors of all rows; a word that is not known has none."""
-    one, other = _embeddings(built), _embeddings(original)
+def vector_figures(candidate: AllOutputs, reference: AllOutputs) -> VectorFigures:
+    """Return the figures of all vectors of all rows; an unknown word has none."""
+    one, other = _embeddings(candidate), _embeddings(reference)
     # Two vectors of zeros have no direction to differ in.
     same = ~one.any(axis=1) & ~other.any(axis=1)
     cosine = np.where(same, 1.0, cosines(one, other))
-    counts = np.array([sum("embedding" in output for output in row) for row in original])
+    counts = np.array([sum("embedding" in output for output in row) for row in reference])
     row_of = np.repeat(np.arange(len(counts)), counts)
     sums = np.stack([np.bincount(row_of, cosine, len(counts)), counts], axis=1)[counts > 0]
     resampled = bootstrap_counts(len(sums)) @ sums
@@ -106,37 +111,37 @@ def vectors(built: Answered, original: Answered) -> VectorFigures:
 
 
 def cosines(one: Floats, other: Floats) -> Floats:
-    """Of vectors side by side: [n, dimensions] twice -> [n]."""
+    """Return the cosines of vectors side by side: [n, dimensions] twice -> [n]."""
     norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    found: Floats = (one * other).sum(axis=1) / np.maximum(norms, 1e-12)
-    return found
+    values: Floats = (one * other).sum(axis=1) / np.maximum(norms, 1e-12)
+    return values
 
 
-def pair_cosines(answered: Answered) -> Floats:
-    """The cosine of the two vectors of each row: [rows]."""
-    one, other = (np.array([outputs[i]["embedding"] for outputs in answered]) for i in (0, 1))
+def pair_cosines(answers: AllOutputs) -> Floats:
+    """Return the cosine of the two vectors of each row: [rows]."""
+    one, other = (np.array([outputs[i]["embedding"] for outputs in answers]) for i in (0, 1))
     return cosines(one, other)
 
 
-def _embeddings(answered: Answered) -> Floats:
-    return np.array([o["embedding"] for row in answered for o in row if "embedding" in o])
+def _embeddings(answers: AllOutputs) -> Floats:
+    return np.array([o["embedding"] for row in answers for o in row if "embedding" in o])
 
 
-def _judged(
-    figures: VectorFigures, built: Answered, original: Answered, rows: Sequence[Row]
+def _with_correlation(
+    figures: VectorFigures, candidate: AllOutputs, reference: AllOutputs, rows: Sequence[Row]
 ) -> PairFigures:
     scores = np.array([row.answer for row in rows])
-    found = correlations(scores, pair_cosines(original), pair_cosines(built))
+    values = correlations(scores, pair_cosines(reference), pair_cosines(candidate))
     return PairFigures(
         **asdict(figures),
         metric="Spearman correlation",
         reference="labels",
-        metric_original=found.original,
-        metric_original_low=found.original_low,
-        metric_original_high=found.original_high,
-        metric_built=found.built,
-        metric_built_low=found.built_low,
-        metric_built_high=found.built_high,
-        difference_low=found.difference_low,
-        difference_high=found.difference_high,
+        metric_original=values.reference,
+        metric_original_low=values.reference_low,
+        metric_original_high=values.reference_high,
+        metric_built=values.candidate,
+        metric_built_low=values.candidate_low,
+        metric_built_high=values.candidate_high,
+        difference_low=values.difference_low,
+        difference_high=values.difference_high,
     )

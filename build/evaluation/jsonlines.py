@@ -1,4 +1,4 @@
-"""Files of JSON objects, one a line: what they hold, and what keeps them from being read."""
+"""Files of JSON objects, one on a line."""
 
 import json
 from pathlib import Path
@@ -7,15 +7,15 @@ from typing import Any
 from contracts.problems import Code, Problem
 
 
-class Wrong(Exception):
-    """One problem of a line."""
+class RowProblem(Exception):
+    """The problem of one line."""
 
     def __init__(self, message: str, code: Code = Code.ROWS_INVALID) -> None:
         super().__init__(message)
         self.code = code
 
 
-def lines_of(path: Path) -> tuple[list[str], Problem | None]:
+def read_lines(path: Path) -> tuple[list[str], Problem | None]:
     """Return the lines of a file, and the problem of the file as a whole if it has one."""
     if not path.is_file():
         message = "not found; give rows as JSON lines under `eval`"
@@ -33,22 +33,23 @@ def lines_of(path: Path) -> tuple[list[str], Problem | None]:
             "is one JSON array; write each of its objects on a line of its own, without [ and ]"
         )
         return [], Problem(code=Code.ROWS_INVALID, message=message)
-    # Not `splitlines`: JSON leaves characters within texts as they are that Python takes for ends of lines.
+    # Not `splitlines`: JSON strings may hold characters that Python takes for ends of lines, such as U+2028.
     return text.split("\n"), None
 
 
-def object_of(line: str) -> dict[str, Any]:
-    """The object on a line; raises Wrong."""
+def parse_object(line: str) -> dict[str, Any]:
+    """Return the object on a line; raise RowProblem."""
     try:
         value = json.loads(line)
     except RecursionError as error:
-        raise Wrong("nested too deeply to be a row; write one JSON object a line") from error
+        raise RowProblem("nested too deeply to be a row; write one JSON object a line") from error
     except ValueError as error:
-        raise Wrong(f"not JSON ({error}); write one JSON object a line") from error
+        raise RowProblem(f"not JSON ({error}); write one JSON object a line") from error
     if not isinstance(value, dict):
-        raise Wrong("not a JSON object; write one a line")
-    if "\\ud" in line.lower() and _halves(value):
-        raise Wrong("holds half a surrogate pair, which no UTF-8 text can; remove it")
+        raise RowProblem("not a JSON object; write one a line")
+    # JSON can escape one half of a surrogate pair, but no tokenizer takes a text with it.
+    if "\\ud" in line.lower() and not _is_unicode(value):
+        raise RowProblem("holds half a surrogate pair, which no UTF-8 text can; remove it")
     return value
 
 
@@ -61,9 +62,9 @@ def _is_array(text: str) -> bool:
         return False
 
 
-def _halves(value: dict[str, Any]) -> bool:
+def _is_unicode(value: dict[str, Any]) -> bool:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        return True
-    return False
+        return False
+    return True

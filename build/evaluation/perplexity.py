@@ -1,4 +1,4 @@
-"""How near a language model comes to its original: by the perplexity of texts, and by the tokens it goes on with."""
+"""Comparison of language models by the perplexity of texts, and by the tokens that they predict."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -6,19 +6,20 @@ from dataclasses import asdict, dataclass
 import numpy as np
 
 from build.evaluation.bootstrap import bootstrap_counts, wilson
-from build.evaluation.metrics import Outputs
+from build.evaluation.metrics import AllOutputs
+from build.evaluation.rows import Row
 from build.evaluation.teacher_forcing import IDS, LOG_PROBABILITIES
 from contracts.specs import Gate
 
-Answered = Sequence[Outputs]
+# A log-probability, in nats, for each token of each row.
 PerToken = Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreFigures:
-    """A language model against its original: the perplexity of all rows' tokens together.
+    """A language model against its reference: the perplexity of all rows' tokens together.
 
-    `ratio` is built over original, `ratio_low` to `ratio_high` its 95 % interval over resampled rows (paired
+    `ratio` is built over original, `ratio_low` to `ratio_high` its 95 % confidence interval over resampled rows (paired
     bootstrap). Differences are those of one token's log-probability, in nats: 95th percentile and largest.
     """
 
@@ -31,40 +32,43 @@ class ScoreFigures:
     difference_p95: float
     difference_max: float
 
-    def failures(self, gate: Gate) -> list[str]:
-        most = gate.max_perplexity_ratio
-        if 1 / most <= self.ratio <= most:
+    def problems(self, gate: Gate) -> list[str]:
+        """Return the perplexity's problem: a score that is lower than the reference's is as wrong as a higher one."""
+        limit = gate.max_perplexity_ratio
+        if 1 / limit <= self.ratio <= limit:
             return []
-        return [self.too_far("above" if self.ratio > most else "below 1 over", gate)]
+        return [self.outside("above" if self.ratio > limit else "below 1 over", gate)]
 
-    def too_far(self, side: str, gate: Gate) -> str:
+    def outside(self, side: str, gate: Gate) -> str:
+        """Return the message for a ratio on that side of the gate's limit."""
         return (
-            f"perplexity {self.perplexity_built:.4f} is {self.ratio:.4f} of the original's "
+            f"perplexity {self.perplexity_built:.4f} is {self.ratio:.4f} of the reference's "
             f"{self.perplexity_original:.4f}, {side} max_perplexity_ratio {gate.max_perplexity_ratio:g}"
         )
 
     @property
-    def what(self) -> str:
+    def nearness_name(self) -> str:
+        """Return the name of `nearness` where the reference is this machine."""
         return "perplexity over that here, or the inverse,"
 
     @property
     def nearness(self) -> float:
-        """How near it comes to the original: 1 is the same."""
+        """Return how near the candidate is to the reference, from 0 to 1, the same."""
         return min(self.ratio, 1 / self.ratio)
 
     @staticmethod
-    def least(gate: Gate) -> float:
-        """The nearness that the gate asks for."""
+    def threshold(gate: Gate) -> float:
+        """Return the lowest nearness that passes the gate."""
         return 1 / gate.max_perplexity_ratio
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WriterFigures(ScoreFigures):
-    """A model that writes against its original, along a row's target, or along what the original has written.
+class GenerationFigures(ScoreFigures):
+    """A model that generates text against its reference, by teacher forcing along the rows' targets or its output.
 
-    `reference` says which. The perplexity is that of those tokens. `agreement` is the share of them before which both
-    find the same token the likeliest, with its 95 % interval by Wilson. Where the original hardly prefers one to
-    another, the smallest change swaps them and costs nothing: perplexity says what a change costs.
+    `reference` is which of the two. The perplexity is that of those tokens. `agreement` is the share of them at which
+    both predict the same token, with its 95 % confidence interval by Wilson. If the reference hardly prefers one token
+    to another, the smallest change swaps them at no cost: perplexity measures what a change costs.
     """
 
     reference: str
@@ -72,44 +76,50 @@ class WriterFigures(ScoreFigures):
     agreement_low: float
     agreement_high: float
 
-    def failures(self, gate: Gate) -> list[str]:
-        failures = []
+    def problems(self, gate: Gate) -> list[str]:
+        """Return each figure that is outside of the gate; a lower perplexity than the reference's is no problem."""
+        problems = []
         if self.ratio > gate.max_perplexity_ratio:
-            failures.append(self.too_far("above", gate))
+            problems.append(self.outside("above", gate))
         if self.agreement < gate.min_token_agreement:
-            failures.append(
+            problems.append(
                 f"same next token in {self.agreement:.4f} of places, below min_token_agreement "
                 f"{gate.min_token_agreement:g}"
             )
-        return failures
+        return problems
 
     @property
-    def what(self) -> str:
+    def nearness_name(self) -> str:
+        """Return the name of `nearness` where the reference is this machine."""
         return "same next token as here"
 
     @property
     def nearness(self) -> float:
-        """How near it comes to the original: 1 is the same."""
+        """Return how near the candidate is to the reference, from 0 to 1, the same."""
         return self.agreement
 
     @staticmethod
-    def least(gate: Gate) -> float:
-        """The nearness that the gate asks for."""
+    def threshold(gate: Gate) -> float:
+        """Return the lowest nearness that passes the gate."""
         return gate.min_token_agreement
 
 
-def scored(built: Answered, original: Answered) -> ScoreFigures:
-    """Of texts whose every token has a log-probability."""
+def compare_scores(
+    candidate: AllOutputs, reference: AllOutputs, rows: Sequence[Row]
+) -> ScoreFigures:
+    """Return the figures of outputs with a log-probability for each token of a text."""
     ours, theirs = (
-        [[token["log_probability"] for token in row[0]["per_token"]] for row in answered]
-        for answered in (built, original)
+        [[token["log_probability"] for token in outputs[0]["per_token"]] for outputs in every]
+        for every in (candidate, reference)
     )
-    return _scores(ours, theirs)
+    return _figures(ours, theirs)
 
 
-def written(built: Answered, original: Answered, *, labelled: bool) -> WriterFigures:
-    """Of models that were led along the same tokens."""
-    ours, theirs = ([row[0] for row in answered] for answered in (built, original))
+def compare_generation(
+    candidate: AllOutputs, reference: AllOutputs, rows: Sequence[Row]
+) -> GenerationFigures:
+    """Return the figures of two models by teacher forcing along the same tokens."""
+    ours, theirs = ([outputs[0] for outputs in every] for every in (candidate, reference))
     pairs = [
         pair
         for one, other in zip(ours, theirs, strict=True)
@@ -117,24 +127,26 @@ def written(built: Answered, original: Answered, *, labelled: bool) -> WriterFig
     ]
     agreed = sum(one == other for one, other in pairs)
     low, high = wilson(agreed, len(pairs))
-    scores = _scores(*([o[LOG_PROBABILITIES] for o in outputs] for outputs in (ours, theirs)))
-    return WriterFigures(
+    scores = _figures(*([o[LOG_PROBABILITIES] for o in outputs] for outputs in (ours, theirs)))
+    return GenerationFigures(
         **asdict(scores),
-        reference="labels" if labelled else "original",
+        reference="original" if rows[0].answer is None else "labels",
         agreement=agreed / len(pairs),
         agreement_low=low,
         agreement_high=high,
     )
 
 
-def _scores(ours: PerToken, theirs: PerToken) -> ScoreFigures:
-    # Per row: tokens, and what the original and the built one lose on them.
+def _figures(ours: PerToken, theirs: PerToken) -> ScoreFigures:
+    # Of each row: its tokens, and the negative log-likelihoods of reference and candidate.
     sums = np.array([(len(a), -sum(a), -sum(b)) for a, b in zip(theirs, ours, strict=True)])
     tokens, before, after = sums.sum(axis=0)
     resampled = bootstrap_counts(len(sums)) @ sums
     ratios = np.exp((resampled[:, 2] - resampled[:, 1]) / np.maximum(resampled[:, 0], 1))
     low, high = np.percentile(ratios, [2.5, 97.5])
-    apart = np.abs(np.concatenate([np.subtract(a, b) for a, b in zip(theirs, ours, strict=True)]))
+    differences = np.abs(
+        np.concatenate([np.subtract(a, b) for a, b in zip(theirs, ours, strict=True)])
+    )
     return ScoreFigures(
         tokens=int(tokens),
         perplexity_original=float(np.exp(before / tokens)),
@@ -142,6 +154,6 @@ def _scores(ours: PerToken, theirs: PerToken) -> ScoreFigures:
         ratio=float(np.exp((after - before) / tokens)),
         ratio_low=float(low),
         ratio_high=float(high),
-        difference_p95=float(np.percentile(apart, 95)),
-        difference_max=float(apart.max()),
+        difference_p95=float(np.percentile(differences, 95)),
+        difference_max=float(differences.max()),
     )

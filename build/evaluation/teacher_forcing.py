@@ -1,6 +1,6 @@
-"""How an engine is asked a row: a model that writes is led along a text, and asked at each place how it would go on.
+"""Teacher forcing: a model that generates text is run along given tokens, and predicts each of them in turn.
 
-Once two models have written different words, nothing that follows can be compared; led along the same words, all can.
+Once two models have generated different tokens, nothing that follows can be compared. Along the same tokens all can.
 """
 
 from collections.abc import Sequence
@@ -10,22 +10,22 @@ from build.evaluation.metrics import Outputs
 from contracts.prediction import PredictRequest
 from functions.inference.engine import Engine
 
+# Keys of an output under teacher forcing, each a list with one value for each token: the tokens themselves, the
+# likeliest token at each place, and the log-probability of the given one. Golden files hold them by these names.
 ALONG, IDS, LOG_PROBABILITIES = "along", "ids", "log_probabilities"
-# What an answer has one of for each token that the model was led along.
 TEACHER_FORCED = (ALONG, IDS, LOG_PROBABILITIES)
 
 
-def path_of(original: Outputs) -> Sequence[int] | None:
-    """The tokens that candidates are led along, where the original's answer has such."""
-    found: Sequence[int] | None = original[0].get(ALONG)
-    return found
+def path_of(reference: Outputs) -> Sequence[int] | None:
+    """Return the tokens that candidates are run along, None for a model that generates no text."""
+    path: Sequence[int] | None = reference[0].get(ALONG)
+    return path
 
 
 def answer(
     engine: Engine, request: PredictRequest, along: Sequence[int] | None
 ) -> list[dict[str, Any]]:
-    """The engine's outputs for a row; with `along`, the token that it finds likeliest before each of those, and how
-    likely it finds that one."""
+    """Return the engine's outputs for a request, by teacher forcing if there are tokens to go along."""
     if along is None:
         return list(engine.predict(request).outputs)
     model: Any = engine.model

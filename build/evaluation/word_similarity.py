@@ -1,4 +1,4 @@
-"""How near a table of word vectors comes to its original: the vectors, the nearest words, and people's judgement."""
+"""Comparison of tables of word vectors: the vectors, the nearest words, and people's judgement of pairs of words."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -6,20 +6,23 @@ from typing import Any
 
 import numpy as np
 
-from build.evaluation.embedding_similarity import VectorFigures, pair_cosines, vectors
-from build.evaluation.metrics import Outputs
+from build.evaluation.embedding_similarity import VectorFigures, pair_cosines, vector_figures
+from build.evaluation.metrics import AllOutputs, Outputs
 from build.evaluation.rows import Row
 from build.evaluation.spearman import correlations
 
+# A pair's score with its outputs of reference and candidate.
 Pairs = list[tuple[float, Outputs, Outputs]]
+# A correlation of two pairs is 1 or -1, whatever they are.
+MIN_PAIRS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WordFigures(VectorFigures):
-    """Besides the cosines: `neighbours` is the share of the nearest words that are the original's.
+    """Besides the cosines: `neighbours` is the share of the nearest words that are the reference's too.
 
-    Where rows are pairs of words with a score that people gave, `spearman` is the rank correlation of the words'
-    cosines with it, over the `pairs` whose words are both known, and `difference_low` to `difference_high` the 95 %
+    If rows are pairs of words with a score that people gave, `spearman` is the rank correlation of the words' cosines
+    with it, over the `pairs` whose words are both known, and `difference_low` to `difference_high` the 95 % confidence
     interval of built minus original over resampled pairs (paired bootstrap).
     """
 
@@ -32,47 +35,46 @@ class WordFigures(VectorFigures):
     difference_high: float = 0.0
 
 
-def measure(
-    built: Sequence[Outputs], original: Sequence[Outputs], rows: Sequence[Row]
-) -> WordFigures:
-    """The figures of words and pairs of them; what neither has a vector of is left out."""
-    both = list(_side_by_side(built, original))
+def compare_words(candidate: AllOutputs, reference: AllOutputs, rows: Sequence[Row]) -> WordFigures:
+    """Return the figures of words and pairs of words, leaving out those that have no vector."""
+    both = list(_side_by_side(candidate, reference))
     known = [(ours, theirs) for ours, theirs in both if theirs["found"]]
     pairs = [
         (row.answer, theirs, ours)
-        for row, theirs, ours in zip(rows, original, built, strict=True)
+        for row, theirs, ours in zip(rows, reference, candidate, strict=True)
         if row.answer is not None and all(output["found"] for output in theirs)
     ]
     return WordFigures(
-        **asdict(vectors(built, original)),
-        neighbours=float(np.mean([_shared(*pair) for pair in known])),
+        **asdict(vector_figures(candidate, reference)),
+        neighbours=float(np.mean([_common_neighbours(*pair) for pair in known])),
         found=len(known) / len(both),
-        **(_judged(pairs) if len(pairs) > 2 else {}),
+        **(_correlated(pairs) if len(pairs) >= MIN_PAIRS else {}),
     )
 
 
 def _side_by_side(
-    built: Sequence[Outputs], original: Sequence[Outputs]
+    candidate: AllOutputs, reference: AllOutputs
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
-    for ours, theirs in zip(built, original, strict=True):
+    for ours, theirs in zip(candidate, reference, strict=True):
         yield from zip(ours, theirs, strict=True)
 
 
-def _shared(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
-    if not any(theirs["embedding"]):  # all words are as near to a vector of zeros
+def _common_neighbours(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
+    """Return the share of the reference's nearest words that are among the candidate's."""
+    if not any(theirs["embedding"]):  # every word is equally near to a vector of zeros
         return 1.0
     wanted = {entry["word"] for entry in theirs["nearest"]}
-    found = {entry["word"] for entry in ours["nearest"]}
-    return len(wanted & found) / max(len(wanted), 1)
+    listed = {entry["word"] for entry in ours["nearest"]}
+    return len(wanted & listed) / max(len(wanted), 1)
 
 
-def _judged(pairs: Pairs) -> dict[str, Any]:
+def _correlated(pairs: Pairs) -> dict[str, Any]:
     scores, theirs, ours = zip(*pairs, strict=True)
-    found = correlations(np.array(scores), pair_cosines(theirs), pair_cosines(ours))
+    values = correlations(np.array(scores), pair_cosines(theirs), pair_cosines(ours))
     return {
         "pairs": len(pairs),
-        "spearman_original": found.original,
-        "spearman_built": found.built,
-        "difference_low": found.difference_low,
-        "difference_high": found.difference_high,
+        "spearman_original": values.reference,
+        "spearman_built": values.candidate,
+        "difference_low": values.difference_low,
+        "difference_high": values.difference_high,
     }

@@ -29,7 +29,7 @@ def seal(
     source = step.source
     manifest = Manifest(
         model=step.model,
-        task=step.task,
+        task=step.task.name,
         tier=step.tier,
         precision=recipe.precision,
         recipe=recipe.name,

@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from build.evaluation.gate import metric_of
-from build.evaluation.metrics import ACCURACY, WRITES, Outputs
+from build.evaluation.agreement import AnswerComparison
+from build.evaluation.metrics import ACCURACY, Metric, Outputs
 from build.step import Step
-from contracts.tasks import Task
 
 MAX_CHANGED_ROWS = 50
-# Tasks that answer with numbers, which are more or less near and cannot be counted as changed.
-NUMERIC_TASKS = (Task.FEATURE_EXTRACTION, Task.WORD_VECTORS, Task.LANGUAGE_MODEL_SCORING, *WRITES)
 
 
 def per_class(
@@ -20,9 +17,7 @@ def per_class(
 
     Empty for all but classifiers with labelled rows.
     """
-    if step.task not in (Task.TEXT_CLASSIFICATION, Task.ZERO_SHOT_CLASSIFICATION):
-        return []
-    if metric_of(step.task, reference) is not ACCURACY or step.rows[0].answer is None:
+    if _metric_of(step, reference) is not ACCURACY or step.rows[0].answer is None:
         return []
     labels = [row.answer for row in step.rows]
     table = []
@@ -43,9 +38,9 @@ def changed_rows(
     step: Step, reference: Sequence[Outputs], built: Sequence[Outputs]
 ) -> list[dict[str, Any]]:
     """Return the rows that the artefact answers differently from the reference, as many as a person reads."""
-    if step.task in NUMERIC_TASKS:
+    metric = _metric_of(step, reference)
+    if metric is None:
         return []
-    metric = metric_of(step.task, reference)
     changed = []
     for row, expected, outputs in zip(step.rows, reference, built, strict=True):
         before, after = metric.answer(expected), metric.answer(outputs)
@@ -60,6 +55,12 @@ def changed_rows(
                 }
             )
     return changed[:MAX_CHANGED_ROWS]
+
+
+def _metric_of(step: Step, reference: Sequence[Outputs]) -> Metric | None:
+    """Return the metric of the task's answers; None if these are numbers, which are near or far."""
+    comparison = step.task.comparison
+    return comparison.metric_of(reference[0]) if isinstance(comparison, AnswerComparison) else None
 
 
 def _as_json(answer: Any) -> Any:

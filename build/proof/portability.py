@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from build.evaluation.gate import measure
 from build.proof.candidate import digest_of_parts
 from build.proof.choose import Candidate
 from build.proof.emulation import run_under, sample, sample_size, truncated
@@ -120,9 +119,11 @@ def _run_on(
         rows=step.rows_digest,
         toolchain=dict(candidate.manifest.toolchain),
     )
-    figures = measure(step.task, there, here, rows)
-    same, least = figures.nearness, figures.least(step.gate)
-    verdict = "holds" if same >= least else f"{figures.what} {same:.4f}, below {least:g}"
+    figures = step.task.comparison.measure(there, here, rows)
+    same, threshold = figures.nearness, figures.threshold(step.gate)
+    verdict = (
+        "holds" if same >= threshold else f"{figures.nearness_name} {same:.4f}, below {threshold:g}"
+    )
     return _result(processor.name, processor.how, len(rows), round(same, 6), verdict)
 
 

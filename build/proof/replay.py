@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from build.evaluation.gate import figures_of, measure, metric_of
-from build.evaluation.metrics import METRICS, WRITES, Outputs
+from build.evaluation.agreement import AnswerComparison
+from build.evaluation.gate import Comparison, figures_of
+from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
 from build.proof.candidate import run_on_rows
 from build.proof.evidence import processor_name
 from build.proof.golden import GoldenRow, read_golden, rounded
+from build.tasks.registry import TASKS, Tasks
 from contracts.errors import ServingError
 from contracts.manifest import BrokenArtefact, verify
-from contracts.specs import Gate
-from contracts.tasks import Task
 
 # Two floats within this difference are the same answer, if they were computed by the same instructions.
 MAX_DIFFERENCE = 1e-3
@@ -55,7 +55,7 @@ class Replay:
         return (self.built_on, self.built_with) != (self.ran_on, self.ran_with)
 
 
-def replay(name: str, folder: Path) -> Replay:
+def replay(name: str, folder: Path, tasks: Tasks = TASKS) -> Replay:
     """Check every sealed byte, run the golden rows by the code that serves, and compare."""
     import onnxruntime as ort
 
@@ -78,20 +78,21 @@ def replay(name: str, folder: Path) -> Replay:
         ran_on=processor_name(),
         ran_with=ort.__version__,
     )
+    comparison = tasks[manifest.task].comparison
     compared = [
-        compare(manifest.task, now, row.built) for now, row in zip(outputs, golden, strict=True)
+        compare(comparison, now, row.built) for now, row in zip(outputs, golden, strict=True)
     ]
     differing = [
         _difference(row, now)
         for row, now, (same, far) in zip(golden, outputs, compared, strict=True)
-        if not (same and _near(manifest.task, now, row, far, where.elsewhere))
+        if not (same and _near(comparison, now, row.built, far, where.elsewhere))
     ]
     return replace(
         where,
         same=len(golden) - len(differing),
         apart=max((far for _, far in compared if math.isfinite(far)), default=0.0),
-        now=_figures(manifest.task, outputs, reference, rows),
-        then=_figures(manifest.task, [row.built for row in golden], reference, rows),
+        now=_figures(comparison, outputs, reference, rows),
+        then=_figures(comparison, [row.built for row in golden], reference, rows),
         differing=tuple(differing),
     )
 
@@ -101,25 +102,24 @@ def unloadable_reason(folder: Path, error: Exception) -> str:
     return f"{folder} cannot be run: {type(error).__name__}: {first}; build the model again"
 
 
-def _near(task: Task, now: Outputs, row: GoldenRow, far: float, elsewhere: bool) -> bool:
-    """Return whether the floats of an otherwise equal answer are near enough to those it had."""
+def _near(comparison: Comparison, now: Outputs, then: Outputs, far: float, elsewhere: bool) -> bool:
+    """Return whether the floats of outputs that are otherwise the same are near enough to what they were."""
     if far <= MAX_DIFFERENCE:
         return True
-    if task is Task.FEATURE_EXTRACTION and elsewhere:
-        cosine = measure(task, [now], [row.built], [Row(request=row.request)])
-        return cosine.nearness >= Gate().min_cosine_mean
-    return elsewhere and task in (*METRICS, *WRITES)
+    if isinstance(comparison, AnswerComparison):
+        return elsewhere
+    return elsewhere and bool(comparison.same_elsewhere and comparison.same_elsewhere(now, then))
 
 
-def compare(task: Task, one: Outputs, other: Outputs) -> tuple[bool, float]:
-    """Return whether two answers to a row are the same by the task's metric, and their floats' largest difference.
+def compare(comparison: Comparison, one: Outputs, other: Outputs) -> tuple[bool, float]:
+    """Return whether two outputs of a row are the same by the task's metric, and their largest difference of floats.
 
-    Without a metric, everything but the floats has to be equal.
+    Without a metric, all but the floats have to be equal.
     """
     far, equal = max_difference(one, other)
-    if task not in METRICS:
+    if not isinstance(comparison, AnswerComparison):
         return equal, far
-    metric = metric_of(task, [other])
+    metric = comparison.metric_of(other)
     return metric.answer(one) == metric.answer(other), far
 
 
@@ -145,12 +145,15 @@ def _max_difference_of(pairs: Sequence[tuple[Any, Any]]) -> tuple[float, bool]:
 
 
 def _figures(
-    task: Task, outputs: Sequence[Outputs], reference: Sequence[Outputs], rows: Sequence[Row]
+    comparison: Comparison,
+    outputs: Sequence[Outputs],
+    reference: Sequence[Outputs],
+    rows: Sequence[Row],
 ) -> dict[str, Any] | None:
-    """Return the gate's figures against the reference; None for a task without any."""
-    if task not in (*METRICS, *WRITES, Task.FEATURE_EXTRACTION):
+    """Return the gate's figures against the reference; None for a task whose floats have to be the same everywhere."""
+    if not isinstance(comparison, AnswerComparison) and comparison.same_elsewhere is None:
         return None
-    figures = measure(task, outputs, reference, rows)
+    figures = comparison.measure(outputs, reference, rows)
     return {"nearness": round(figures.nearness, 6), **figures_of(figures)}
 
 

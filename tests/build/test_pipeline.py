@@ -198,7 +198,7 @@ def test_a_gate_that_is_failed_says_by_how_much_and_keeps_the_older_artefact(
     assert "tiny cpu: no candidate answers enough like the reference on 60 rows:" in message
     for recipe in ("fp32", "fp32 fused", "int8", "int8 smoothed", "int8 smoothed, static"):
         assert f"\n  {recipe}: accuracy 0." in message
-    assert "(min_accuracy_ratio 1.2 of the original's 0.9000)" in message
+    assert "(min_accuracy_ratio 1.2 of the reference's 0.9000)" in message
     assert "loosen `gate`" in message
     assert contents(out) == before
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from build.evaluation import rows
+from build.tasks.registry import TASKS
 from contracts.api.registry import APIS
 from contracts.manifest import Manifest
 from contracts.prediction import parse_request
@@ -30,7 +30,8 @@ def blocks(task: Task) -> list[Any]:
 
 def test_every_task_is_documented() -> None:
     assert set(SECTIONS) == set(Task)
-    assert set(rows.FORMS) == set(rows.EXAMPLES) == set(Task)
+    assert set(TASKS) == set(Task)
+    assert all(TASKS[task].name == task and TASKS[task].rows.example for task in Task)
 
 
 @pytest.mark.parametrize("task", Task)
@@ -39,13 +40,13 @@ def test_the_rows_that_are_shown_are_read(task: Task) -> None:
     shown = [row for row in re.findall(r"`(\{.*?\})`", said) if "[…]" not in row]
     assert shown
     for row in shown:
-        assert rows.FORMS[task](json.loads(row), None).request.inputs
+        assert TASKS[task].rows.parse(json.loads(row), None).request.inputs
 
 
 def test_a_scored_pair_of_texts_is_shown_in_both_spellings() -> None:
     said = SECTIONS[Task.FEATURE_EXTRACTION].split("\nRows: ")[1]
-    form = rows.FORMS[Task.FEATURE_EXTRACTION]
-    read = [form(json.loads(row), None) for row in re.findall(r"`(\{.*?\})`", said)]
+    parse = TASKS[Task.FEATURE_EXTRACTION].rows.parse
+    read = [parse(json.loads(row), None) for row in re.findall(r"`(\{.*?\})`", said)]
     assert [row.answer for row in read] == [None, 3.8, 3.8]
     assert read[1] == read[2]
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from build.evaluation.rows import read_rows
+from build.tasks.registry import TASKS
 from contracts.manifest import read_manifest, verify
 from contracts.specs import Gate
 from contracts.tasks import Task
@@ -36,7 +37,7 @@ def test_in_8_bits_texts_that_no_build_has_seen_are_answered_as_by_the_pipeline(
     manifest = verify(built.artefact)
     assert manifest.precision == "int8"
     assert manifest.recipe != "int8 tables"  # products as well
-    rows, _ = read_rows(write_rows(tmp_path / "fresh.jsonl", fresh), task, None)
+    rows, _ = read_rows(write_rows(tmp_path / "fresh.jsonl", fresh), TASKS[task].rows, None)
     engine, theirs = Engine.load(built.artefact), THEIRS[task](built.source)
     right = [theirs(row) for row in fresh]
     found = [ours(task, engine.predict(row.request).outputs) for row in rows]

@@ -13,6 +13,7 @@ from build.evaluation.rows import Row
 from build.proof.candidate import seal_golden, write_manifest
 from build.proof.golden import read_golden
 from build.proof.replay import compare, replay
+from build.tasks.registry import TASKS
 from contracts.manifest import BrokenArtefact, read_manifest
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
@@ -227,7 +228,7 @@ def test_a_model_that_is_not_there_is_told_with_those_that_are(out: Path) -> Non
 def test_answers_are_the_same_by_the_metric_or_where_there_is_none_in_all_but_floats(
     task: Task, one: dict[str, Any], other: dict[str, Any], same: bool, apart: float
 ) -> None:
-    assert compare(task, [one], [other]) == (same, apart)
+    assert compare(TASKS[task].comparison, [one], [other]) == (same, apart)
 
 
 def test_a_build_seals_what_its_artefact_answered_beside_the_originals_answers(
@@ -246,7 +247,7 @@ def test_a_build_seals_what_its_artefact_answered_beside_the_originals_answers(
     engine = Engine.load(out / "tiny/cpu")
     for row in found:
         now = list(engine.predict(row.request).outputs)
-        same, far = compare(Task.TOKEN_CLASSIFICATION, now, row.built)
+        same, far = compare(TASKS[Task.TOKEN_CLASSIFICATION].comparison, now, row.built)
         assert same
         assert far < 1e-6
         assert row.reference[0].keys() == row.built[0].keys()

@@ -9,12 +9,12 @@ import pytest
 
 import build
 from build.evaluation.embedding_similarity import PairFigures, VectorFigures, cosines
-from build.evaluation.gate import measure
 from build.evaluation.rows import Row, read_rows
 from build.evaluation.spearman import correlations, spearman
 from build.families.reference import answers
 from build.report.page import report
 from build.sources.source import TransformersSource
+from build.tasks.registry import TASKS
 from contracts.prediction import PredictRequest
 from contracts.specs import Gate
 from contracts.tasks import Task
@@ -51,9 +51,9 @@ def test_a_row_is_a_text_or_a_scored_pair_in_our_words_or_those_of_the_sts_bench
 ) -> None:
     sts: dict[str, Any] = {"sentence1": "a", "sentence2": "b", "score": 0, "genre": "main-news"}
     path = write_rows(tmp_path / "rows.jsonl", [pair(3.8), sts])
-    assert read_rows(path, EMBED, None) == (tuple(scored(3.8, 0.0)), [])
+    assert read_rows(path, TASKS[EMBED].rows, None) == (tuple(scored(3.8, 0.0)), [])
     plain = write_rows(tmp_path / "plain.jsonl", [{"text": "a"}, {"sentence1": "b"}])
-    rows, mistakes = read_rows(plain, EMBED, None)
+    rows, mistakes = read_rows(plain, TASKS[EMBED].rows, None)
     assert ([row.request.inputs for row in rows], mistakes) == ([("a",), ("b",)], [])
     assert [row.answer for row in rows] == [None, None]
 
@@ -69,15 +69,15 @@ def test_every_wrong_row_is_told_with_what_is_wrong_with_the_file(tmp_path: Path
     ]  # fmt: skip
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(lines), "utf-8")
-    assert list(map(str, read_rows(path, EMBED, None)[1])) == [
+    assert list(map(str, read_rows(path, TASKS[EMBED].rows, None)[1])) == [
         f"{path}:3: {SCORE}",
         f"{path}:4: {SCORE}",
         f'{path}:5: no "text_pair"; every row needs one that is not empty',
         *(f"{path}:{n}: {SCORE}" for n in (6, 7, 8, 9)),
         f'{path}:10: "score" has to be a number that says how alike "sentence1" and "sentence2" are',
         f'{path}:11: no "sentence2"; every row needs one that is not empty',
-        f"{path}: 1 of 2 other rows have a score; give it to all of them, or to none and the original's own "
-        "answers are the reference",
+        f"{path}: 1 of 2 other rows have a score; give it to all of them, or to none, and the reference's "
+        "own answers count as right",
     ]
 
 
@@ -85,8 +85,8 @@ def test_every_wrong_row_is_told_with_what_is_wrong_with_the_file(tmp_path: Path
     ("rows", "mistake"),
     [
         ([pair(1), pair(2), {"text": "a"}],
-         "2 of 3 rows have a score; give it to all of them, or to none and the original's own answers are the "
-         "reference"),
+         "2 of 3 rows have a score; give it to all of them, or to none, and the reference's own answers count as "
+         "right"),
         ([pair(2.5), pair(2.5)],
          "every score is 2.5, which ranks nothing; give pairs that are more alike and less, or leave the scores out"),
         ([], 'has no rows; write one JSON object a line, such as {"text": "..."} or {"text": "...", '
@@ -98,7 +98,7 @@ def test_rows_that_prove_nothing_together_are_refused(
     tmp_path: Path, rows: list[Any], mistake: str
 ) -> None:
     path = write_rows(tmp_path / "rows.jsonl", rows)
-    assert list(map(str, read_rows(path, EMBED, None)[1])) == [f"{path}: {mistake}"]
+    assert list(map(str, read_rows(path, TASKS[EMBED].rows, None)[1])) == [f"{path}: {mistake}"]
 
 
 @pytest.mark.parametrize(
@@ -136,12 +136,12 @@ def test_the_interval_of_a_correlation_is_as_wide_as_theory_says() -> None:
     generator = np.random.default_rng(1)
     scores, noise = generator.normal(size=(2, 500))
     found = correlations(scores, scores + noise, scores + noise)
-    low, high = np.tanh(np.arctanh(found.original) + np.array([-1.96, 1.96]) * (1.06 / 497) ** 0.5)
-    assert (found.original_low, found.original_high) == pytest.approx((low, high), abs=0.01)
-    assert (found.built, found.built_low, found.built_high) == (
-        found.original,
-        found.original_low,
-        found.original_high,
+    low, high = np.tanh(np.arctanh(found.reference) + np.array([-1.96, 1.96]) * (1.06 / 497) ** 0.5)
+    assert (found.reference_low, found.reference_high) == pytest.approx((low, high), abs=0.01)
+    assert (found.candidate, found.candidate_low, found.candidate_high) == (
+        found.reference,
+        found.reference_low,
+        found.reference_high,
     )
     assert (found.difference_low, found.difference_high) == (0, 0)
 
@@ -151,7 +151,9 @@ def test_the_interval_of_the_mean_cosine_is_over_rows_however_many_texts_they_ha
     for texts_each in (1, 2):
         original = [[{"embedding": [1.0, 0.0]}] * texts_each] * 1000
         built = [[{"embedding": [0.0, 1.0]}] * texts_each] * 100 + original[100:]
-        found = measure(EMBED, built, original, [Row(request=PredictRequest(inputs=("a",)))] * 1000)
+        found = TASKS[EMBED].comparison.measure(
+            built, original, [Row(request=PredictRequest(inputs=("a",)))] * 1000
+        )
         assert type(found) is VectorFigures
         assert (found.cosine_low, found.cosine_high) == pytest.approx((0.8814, 0.9186), abs=0.002)
 
@@ -159,15 +161,17 @@ def test_the_interval_of_the_mean_cosine_is_over_rows_however_many_texts_they_ha
 def test_two_vectors_of_zeros_are_the_same_and_one_is_another() -> None:
     zeros, ones = [{"embedding": [0.0, 0.0]}], [{"embedding": [1.0, 1.0]}]
     rows = [Row(request=PredictRequest(inputs=("a",)))] * 2
-    assert measure(EMBED, [zeros, ones], [zeros, ones], rows).failures(Gate()) == []
-    found = measure(EMBED, [zeros, ones], [ones, ones], rows)
+    assert (
+        TASKS[EMBED].comparison.measure([zeros, ones], [zeros, ones], rows).problems(Gate()) == []
+    )
+    found = TASKS[EMBED].comparison.measure([zeros, ones], [ones, ones], rows)
     assert isinstance(found, VectorFigures)
     assert found.cosine_min == 0
 
 
 def test_scored_pairs_are_measured_against_people_and_against_the_original() -> None:
     original, built = at(10, 20, 30, 40), at(10, 30, 20, 40)
-    found = measure(EMBED, built, original, scored(4, 3, 2, 1))
+    found = TASKS[EMBED].comparison.measure(built, original, scored(4, 3, 2, 1))
     assert isinstance(found, PairFigures)
     assert (found.metric, found.reference) == ("Spearman correlation", "labels")
     assert (found.metric_original, found.metric_built) == pytest.approx((1, 0.8))
@@ -176,23 +180,23 @@ def test_scored_pairs_are_measured_against_people_and_against_the_original() -> 
     one = [o["embedding"] for row in original for o in row]
     other = [o["embedding"] for row in built for o in row]
     assert found.nearness == pytest.approx(cosines(np.array(one), np.array(other)).mean())
-    assert found.failures(Gate(min_cosine_mean=0, min_cosine_p5=0)) == [
-        "Spearman correlation 0.8000 is below 0.9900 (min_accuracy_ratio 0.99 of the original's 1.0000)"
+    assert found.problems(Gate(min_cosine_mean=0, min_cosine_p5=0)) == [
+        "Spearman correlation 0.8000 is below 0.9900 (min_accuracy_ratio 0.99 of the reference's 1.0000)"
     ]
-    assert found.failures(Gate(min_cosine_mean=1, min_cosine_p5=0, min_accuracy_ratio=0.8)) == [
+    assert found.problems(Gate(min_cosine_mean=1, min_cosine_p5=0, min_accuracy_ratio=0.8)) == [
         f"mean cosine {found.cosine_mean:.4f} is below min_cosine_mean 1"
     ]
 
 
 def test_scores_that_fall_where_texts_are_alike_ask_no_more_than_others() -> None:
     """Distances, whose correlation is below 0: what is as the original passes."""
-    same = measure(EMBED, at(10, 30, 20), at(10, 30, 20), scored(1, 2, 3))
+    same = TASKS[EMBED].comparison.measure(at(10, 30, 20), at(10, 30, 20), scored(1, 2, 3))
     assert isinstance(same, PairFigures)
     assert same.metric_original == pytest.approx(-0.5)
-    assert same.failures(Gate(min_accuracy_ratio=1)) == []
-    farther = measure(EMBED, at(10, 20, 30), at(10, 30, 20), scored(1, 2, 3))
-    assert farther.failures(Gate(min_cosine_mean=0, min_cosine_p5=0)) == [
-        "Spearman correlation -1.0000 is below -0.5050 (min_accuracy_ratio 0.99 of the original's -0.5000)"
+    assert same.problems(Gate(min_accuracy_ratio=1)) == []
+    farther = TASKS[EMBED].comparison.measure(at(10, 20, 30), at(10, 30, 20), scored(1, 2, 3))
+    assert farther.problems(Gate(min_cosine_mean=0, min_cosine_p5=0)) == [
+        "Spearman correlation -1.0000 is below -0.5050 (min_accuracy_ratio 0.99 of the reference's -0.5000)"
     ]
 
 

@@ -9,12 +9,14 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from build.evaluation.agreement import AnswerFigures
 from build.evaluation.bootstrap import wilson
 from build.evaluation.embedding_similarity import VectorFigures
-from build.evaluation.gate import AnswerFigures, figures_of, measure
+from build.evaluation.gate import figures_of
 from build.evaluation.rows import Row
 from build.graph.edit import matmuls
 from build.recipes.block_int8 import BLOCK, in_blocks, pack
+from build.tasks.registry import TASKS
 from contracts.prediction import PredictRequest
 from contracts.specs import Gate
 from contracts.tasks import Task
@@ -58,13 +60,13 @@ def labels(names: str) -> list[list[dict[str, Any]]]:
         (answers(0.9, 0.891, 0.98), []),
         (
             answers(0.9, 0.89, 0.99),
-            ["accuracy 0.8900 is below 0.8910 (min_accuracy_ratio 0.99 of the original's 0.9000)"],
+            ["accuracy 0.8900 is below 0.8910 (min_accuracy_ratio 0.99 of the reference's 0.9000)"],
         ),
         (answers(0.5, 0.6, 0.9799), ["same answer on 0.9799, below min_agreement 0.98"]),
         (
             answers(1, 0, 0),
             [
-                "accuracy 0.0000 is below 0.9900 (min_accuracy_ratio 0.99 of the original's 1.0000)",
+                "accuracy 0.0000 is below 0.9900 (min_accuracy_ratio 0.99 of the reference's 1.0000)",
                 "same answer on 0.0000, below min_agreement 0.98",
             ],
         ),
@@ -82,11 +84,13 @@ def labels(names: str) -> list[list[dict[str, Any]]]:
 def test_what_falls_below_the_gate_is_named_with_its_figures(
     figures: AnswerFigures | VectorFigures, failures: list[str]
 ) -> None:
-    assert figures.failures(Gate()) == failures
+    assert figures.problems(Gate()) == failures
 
 
 def test_labels_are_measured_against_the_rows_and_against_the_original() -> None:
-    found = measure(Task.TEXT_CLASSIFICATION, labels("aaab"), labels("abbb"), rows(*"aabb"))
+    found = TASKS[Task.TEXT_CLASSIFICATION].comparison.measure(
+        labels("aaab"), labels("abbb"), rows(*"aabb")
+    )
     assert isinstance(found, AnswerFigures)
     assert (found.metric, found.reference) == ("accuracy", "labels")
     assert (found.metric_original, found.metric_built, found.agreement) == (0.75, 0.75, 0.5)
@@ -94,7 +98,9 @@ def test_labels_are_measured_against_the_rows_and_against_the_original() -> None
 
 
 def test_without_labels_the_original_is_the_reference_and_it_is_said() -> None:
-    found = measure(Task.TEXT_CLASSIFICATION, labels("aaab"), labels("aabb"), rows(*[None] * 4))
+    found = TASKS[Task.TEXT_CLASSIFICATION].comparison.measure(
+        labels("aaab"), labels("aabb"), rows(*[None] * 4)
+    )
     assert isinstance(found, AnswerFigures)
     assert found.reference == "original"
     assert (found.metric_original, found.metric_built, found.agreement) == (1, 0.75, 0.75)
@@ -104,7 +110,9 @@ def test_an_interval_covers_a_real_difference_and_not_much_more() -> None:
     """1,000 rows, 100 of them lost: by the normal approximation 0.1 +- 1.96 * sqrt(0.1 * 0.9 / 1000)."""
     right = ["a"] * 1000
     built = labels("b" * 100 + "a" * 900)
-    found = measure(Task.TEXT_CLASSIFICATION, built, labels("a" * 1000), rows(*right))
+    found = TASKS[Task.TEXT_CLASSIFICATION].comparison.measure(
+        built, labels("a" * 1000), rows(*right)
+    )
     assert isinstance(found, AnswerFigures)
     assert found.difference_low == pytest.approx(-0.1186, abs=0.003)
     assert found.difference_high == pytest.approx(-0.0814, abs=0.003)
@@ -134,7 +142,7 @@ def test_the_interval_of_a_share_stays_within_0_and_1(
     ids=["labels", "entities", "nothing to find", "ranks", "mask", "words", "zero-shot"],
 )  # fmt: skip
 def test_each_task_has_its_own_metric(task: Task, output: Any, right: Any, value: float) -> None:
-    found = measure(task, [output], [output], rows(right))
+    found = TASKS[task].comparison.measure([output], [output], rows(right))
     assert isinstance(found, AnswerFigures)
     assert found.metric_built == pytest.approx(value)
     assert found.agreement == 1
@@ -144,7 +152,9 @@ def test_vectors_are_measured_by_their_angle_and_not_by_their_length() -> None:
     original = [[{"embedding": v}] for v in ([1.0, 0.0], [0.0, 3.0], [1.0, 1.0])]
     built = [[{"embedding": v}] for v in ([5.0, 0.0], [0.0, 1.0], [1.0, 0.0])]
     root = 2**-0.5
-    assert figures_of(measure(Task.FEATURE_EXTRACTION, built, original, [ROW] * 3)) == {
+    assert figures_of(
+        TASKS[Task.FEATURE_EXTRACTION].comparison.measure(built, original, [ROW] * 3)
+    ) == {
         "cosine_mean": round((2 + root) / 3, 6),
         "cosine_low": round(root, 6),
         "cosine_high": 1,

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from build.evaluation.gate import figures_of, measure
-from build.evaluation.perplexity import ScoreFigures, WriterFigures
+from build.evaluation.gate import figures_of
+from build.evaluation.perplexity import GenerationFigures, ScoreFigures
 from build.evaluation.rows import read_rows
 from build.evaluation.teacher_forcing import ALONG, IDS, LOG_PROBABILITIES
 from build.report.plots import nearness
+from build.tasks.registry import TASKS
 from contracts.models_toml import ConfigError, read_models_toml
 from contracts.specs import Gate
 from contracts.tasks import Task
@@ -26,11 +27,11 @@ def answered(*rows: list[float]) -> list[list[dict[str, Any]]]:
 
 def test_perplexities_are_compared_over_all_tokens(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", [{"text": "a b c"}, {"text": "d"}])
-    rows, mistakes = read_rows(path, SCORES, None)
+    rows, mistakes = read_rows(path, TASKS[SCORES].rows, None)
     assert mistakes == []
     assert rows[0].request.parameters == {"per_token": True}
     original, made = answered([-1.0, -2.0, -3.0], [-2.0]), answered([-1.0, -2.5, -3.0], [-2.1])
-    figures = measure(SCORES, made, original, rows)
+    figures = TASKS[SCORES].comparison.measure(made, original, rows)
     assert isinstance(figures, ScoreFigures)
     assert figures.tokens == 4
     assert figures.perplexity_original == pytest.approx(math.exp(2))
@@ -58,10 +59,10 @@ def test_a_perplexity_may_be_neither_above_nor_below_the_original_s(
         difference_p95=0,
         difference_max=0,
     )
-    wanted = f"of the original's 50.0000, {side} max_perplexity_ratio 1.01"
-    failures = figures.failures(Gate())
+    wanted = f"of the reference's 50.0000, {side} max_perplexity_ratio 1.01"
+    failures = figures.problems(Gate())
     assert [wanted in failure for failure in failures] == ([True] if side else [])
-    assert (figures.nearness < figures.least(Gate())) == bool(side)
+    assert (figures.nearness < figures.threshold(Gate())) == bool(side)
 
 
 def test_the_gate_s_ratio_is_a_number_from_1_to_2(tmp_path: Path) -> None:
@@ -85,7 +86,7 @@ def test_models_that_write_are_compared_by_perplexity_and_by_their_next_tokens(
     path = write_rows(
         tmp_path / "rows.jsonl", [{"text": "a", "target": " b"}, {"text": "c", "target": " d"}]
     )
-    rows, mistakes = read_rows(path, task, None)
+    rows, mistakes = read_rows(path, TASKS[task].rows, None)
     assert mistakes == []
     original, made = (
         [
@@ -94,17 +95,17 @@ def test_models_that_write_are_compared_by_perplexity_and_by_their_next_tokens(
         ]
         for first, second in (([1, 2], [-3.0, -4.0]), ([1, 9], [-3.0, -4.2]))
     )
-    figures = measure(task, made, original, rows)
-    assert isinstance(figures, WriterFigures)
+    figures = TASKS[task].comparison.measure(made, original, rows)
+    assert isinstance(figures, GenerationFigures)
     assert (figures.tokens, figures.agreement, figures.reference) == (4, 0.75, "labels")
     assert figures.ratio == pytest.approx(math.exp(0.05))
-    assert figures.failures(Gate(max_perplexity_ratio=1.06, min_token_agreement=0.75)) == []
-    assert figures.failures(Gate()) == [
-        "perplexity 12.8071 is 1.0513 of the original's 12.1825, above max_perplexity_ratio 1.01",
+    assert figures.problems(Gate(max_perplexity_ratio=1.06, min_token_agreement=0.75)) == []
+    assert figures.problems(Gate()) == [
+        "perplexity 12.8071 is 1.0513 of the reference's 12.1825, above max_perplexity_ratio 1.01",
         "same next token in 0.7500 of places, below min_token_agreement 0.95",
     ]
-    better = measure(task, original, made, rows)
+    better = TASKS[task].comparison.measure(original, made, rows)
     assert (
-        better.failures(Gate(min_token_agreement=0.7)) == []
+        better.problems(Gate(min_token_agreement=0.7)) == []
     )  # to be surer than the original is no fault
     assert nearness(figures_of(figures)) == figures.nearness == 0.75

@@ -10,6 +10,7 @@ from build.edge.copy import run
 from build.errors import MAX_PROBLEMS
 from build.evaluation.rows import read_rows
 from build.proof.golden import GoldenRow
+from build.tasks.registry import TASKS
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from tests.fixtures.models.tiny_bert import LABELS, write_rows
@@ -25,7 +26,7 @@ def test_rows_may_hold_any_character_that_json_leaves_as_it_is(
     path = tmp_path / "rows.jsonl"
     lines = [f'{{"text": "one{end}more"}}', '{"text": "two"}']
     path.write_bytes(((last or "\n").join(lines) + last).encode())
-    rows, mistakes = read_rows(path, Task.FEATURE_EXTRACTION, None)
+    rows, mistakes = read_rows(path, TASKS[Task.FEATURE_EXTRACTION].rows, None)
     assert mistakes == []
     assert [row.request.inputs for row in rows] == [(f"one{end}more",), ("two",)]
 
@@ -33,7 +34,7 @@ def test_rows_may_hold_any_character_that_json_leaves_as_it_is(
 def test_mistakes_are_told_by_the_line_that_an_editor_shows(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "a\u2028b"}\n\n{"text": "a\x1eb"}\n[]\n', "utf-8")
-    _, mistakes = read_rows(path, Task.FEATURE_EXTRACTION, None)
+    _, mistakes = read_rows(path, TASKS[Task.FEATURE_EXTRACTION].rows, None)
     assert [str(mistake).removeprefix(f"{path}:").split(" (")[0] for mistake in mistakes] == [
         "3: not JSON",
         "4: not a JSON object; write one a line",
@@ -59,14 +60,14 @@ def test_a_row_that_cannot_be_asked_is_refused_by_its_line(
 ) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "a \\ud83d\\ude00"}\n' + line, "utf-8")
-    rows, mistakes = read_rows(path, Task.FEATURE_EXTRACTION, None)
+    rows, mistakes = read_rows(path, TASKS[Task.FEATURE_EXTRACTION].rows, None)
     assert (len(rows), list(map(str, mistakes))) == (1, [f"{path}:2: {mistake}"])
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('\ufeff{"text": "one"}\n', "utf-8")
-    rows, mistakes = read_rows(path, Task.FEATURE_EXTRACTION, None)
+    rows, mistakes = read_rows(path, TASKS[Task.FEATURE_EXTRACTION].rows, None)
     assert ([row.request.inputs for row in rows], mistakes) == ([("one",)], [])
 
 
@@ -74,14 +75,14 @@ def test_a_file_that_is_one_array_is_told_as_that(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps([{"text": "one"}, {"text": "two"}], indent=1), "utf-8")
     told = "is one JSON array; write each of its objects on a line of its own, without [ and ]"
-    rows, problems = read_rows(path, Task.FEATURE_EXTRACTION, None)
+    rows, problems = read_rows(path, TASKS[Task.FEATURE_EXTRACTION].rows, None)
     assert (rows, list(map(str, problems))) == ((), [f"{path}: {told}"])
 
 
 def test_a_file_that_cannot_be_read_is_named() -> None:
     path = Path("/proc/self/mem")  # a file whose first bytes nobody can read, root neither
     told = "cannot be read: Input/output error; allow that, or name another under `eval`"
-    rows, problems = read_rows(path, Task.FEATURE_EXTRACTION, None)
+    rows, problems = read_rows(path, TASKS[Task.FEATURE_EXTRACTION].rows, None)
     assert (rows, list(map(str, problems))) == ((), [f"{path}: {told}"])
 
 
@@ -101,6 +102,6 @@ for line in sys.stdin:
 
 def test_a_thousand_wrong_lines_are_not_told_one_by_one(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "eval.jsonl", [{"label": "good"}] * 1000)
-    rows, mistakes = read_rows(path, Task.TEXT_CLASSIFICATION, LABELS)
+    rows, mistakes = read_rows(path, TASKS[Task.TEXT_CLASSIFICATION].rows, LABELS)
     assert (rows, len(mistakes)) == ((), MAX_PROBLEMS + 1)
     assert str(mistakes[-1]) == f"{path}: and 990 more lines like these"

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 import build
-from build.evaluation.gate import measure
-from build.evaluation.perplexity import WriterFigures
+from build.evaluation.perplexity import GenerationFigures
 from build.evaluation.rows import read_rows
 from build.families.generators import CAUSAL, SEQ2SEQ
 from build.sources.source import TransformersSource
+from build.tasks.registry import TASKS
 from build.workspace.progress import silent
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
@@ -22,7 +22,7 @@ from tests.fixtures.models.tiny_bert import deployment, write_rows
 from tests.fixtures.models.tiny_decoders import PROMPTS, gpt2, llama, original, t5
 from tests.fixtures.sources import read_as
 
-TASKS: Mapping[Callable[[Path], Path], Task] = {
+TASK_OF: Mapping[Callable[[Path], Path], Task] = {
     gpt2: Task.TEXT_GENERATION,
     llama: Task.TEXT_GENERATION,
     t5: Task.TEXT2TEXT_GENERATION,
@@ -35,7 +35,7 @@ GATE = Gate(max_perplexity_ratio=2, min_token_agreement=0.5)
 def test_a_model_that_writes_is_built_and_writes_as_transformers_does(
     make: Callable[[Path], Path], tmp_path: Path
 ) -> None:
-    source, task = make(tmp_path / make.__name__), TASKS[make]
+    source, task = make(tmp_path / make.__name__), TASK_OF[make]
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in PROMPTS])
     out = tmp_path / "models.out"
     plan = build.plan(deployment(source, rows, task, gate=GATE), out)
@@ -74,18 +74,18 @@ def test_a_model_that_writes_is_built_and_writes_as_transformers_does(
 
 @pytest.mark.parametrize("make", [llama, t5])
 def test_rows_with_a_target_are_judged_by_it(make: Callable[[Path], Path], tmp_path: Path) -> None:
-    folder, task = make(tmp_path / make.__name__), TASKS[make]
+    folder, task = make(tmp_path / make.__name__), TASK_OF[make]
     path = write_rows(
         tmp_path / "rows.jsonl",
         [{"text": text, "target": " the signal fell"} for text in PROMPTS],
     )
     source = read_as(TransformersSource, folder, task)
-    rows, wrong = read_rows(path, task, None)
+    rows, wrong = read_rows(path, TASKS[task].rows, None)
     assert wrong == []
     family = SEQ2SEQ if task is Task.TEXT2TEXT_GENERATION else CAUSAL
     found = family.reference(source, rows, tmp_path, silent)
-    figures = measure(task, found, found, rows)
-    assert isinstance(figures, WriterFigures)
+    figures = TASKS[task].comparison.measure(found, found, rows)
+    assert isinstance(figures, GenerationFigures)
     assert (figures.reference, figures.agreement, figures.ratio) == ("labels", 1, 1)
     # Random weights know nothing of a text: a vocabulary has hundreds of tokens.
     assert figures.perplexity_original > 50

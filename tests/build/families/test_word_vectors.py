@@ -10,9 +10,9 @@ from gensim.models import KeyedVectors
 
 import build
 from build.errors import SourceError
-from build.evaluation.gate import measure
 from build.evaluation.rows import read_rows
 from build.evaluation.word_similarity import WordFigures
+from build.tasks.registry import TASKS
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
 from contracts.specs import Gate
@@ -63,14 +63,14 @@ def test_a_file_of_vectors_is_built_proven_and_served(tmp_path: Path) -> None:
 def test_the_correlation_with_human_scores_is_gensims(tmp_path: Path) -> None:
     path = trained("euclidean_vectors.bin")
     theirs = KeyedVectors.load_word2vec_format(str(path), binary=True)
-    rows, problems = read_rows(wordsim(tmp_path / "rows.jsonl"), WORDS, None)
+    rows, problems = read_rows(wordsim(tmp_path / "rows.jsonl"), TASKS[WORDS].rows, None)
     assert problems == []
     outputs = [
         [{"embedding": theirs[w].tolist(), "found": True, "nearest": []} if w in theirs else {"found": False}
          for w in map(str, row.request.inputs)]
         for row in rows
     ]  # fmt: skip
-    figures = measure(WORDS, outputs, outputs, rows)
+    figures = TASKS[WORDS].comparison.measure(outputs, outputs, rows)
     assert isinstance(figures, WordFigures)
     (_, right, unknown) = theirs.evaluate_word_pairs(
         str(trained("wordsim353.tsv")), case_insensitive=False
@@ -83,14 +83,14 @@ def test_the_correlation_with_human_scores_is_gensims(tmp_path: Path) -> None:
 
 def test_other_vectors_than_the_references_do_not_pass(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", [{"text": "a"}, {"text": "b"}])
-    rows = read_rows(path, WORDS, None)[0]
+    rows = read_rows(path, TASKS[WORDS].rows, None)[0]
     reference = [[vector([1, 0], "b")], [vector([0, 1], "a")]]
     candidate = [[vector([1, 1], "b")]] * 2
-    figures = measure(WORDS, candidate, reference, rows)
+    figures = TASKS[WORDS].comparison.measure(candidate, reference, rows)
     assert isinstance(figures, WordFigures)
     assert figures.cosine_mean == pytest.approx(0.5**0.5)
     assert (figures.neighbours, figures.pairs) == (0.5, 0)
-    assert len(figures.failures(Gate())) == 2
+    assert len(figures.problems(Gate())) == 2
 
 
 def vector(values: list[float], nearest: str) -> dict[str, Any]:
@@ -135,7 +135,7 @@ def test_every_invalid_row_of_words_is_reported(tmp_path: Path) -> None:
     ]
     path = write_rows(tmp_path / "rows.jsonl", rows)
     score = '"score" has to be a number that says how alike "text" and "other" are'
-    assert list(map(str, read_rows(path, WORDS, None)[1])) == [
+    assert list(map(str, read_rows(path, TASKS[WORDS].rows, None)[1])) == [
         f'{path}:2: no "text"; every row needs one that is not empty',
         f"{path}:3: {score}",
         f'{path}:4: no "other"; every row needs one that is not empty',

@@ -13,7 +13,7 @@ import pytest
 
 import build
 from build.errors import BuildError
-from build.evaluation.gate import AnswerFigures
+from build.evaluation.agreement import AnswerFigures
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
 from build.evaluation.teacher_forcing import TEACHER_FORCED

@@ -13,6 +13,7 @@ from build.errors import SourceError
 from build.evaluation.rows import read_rows
 from build.sources.readers import inspect
 from build.sources.source import Pooling, TransformersSource, digest_of
+from build.tasks.registry import TASKS
 from build.workspace.memory import memory_problem
 from contracts.specs import CpuSpec, ModelSpec
 from contracts.tasks import Task
@@ -253,8 +254,8 @@ def test_the_digest_of_a_source_covers_its_files_and_their_names(
                 ":3: not a JSON object; write one a line",
                 ':4: no "text"; every row needs one that is not empty',
                 ":6: the model does not know the label 'great'; it knows bad, good, so-so",
-                ": 1 of 2 other rows have a right answer; give it to all of them, or to none and the original's own "
-                "answers are the reference",
+                ": 1 of 2 other rows have a right answer; give it to all of them, or to none, and the reference's own "
+                "answers count as right",
             ],
         ),
     ],
@@ -263,7 +264,7 @@ def test_the_digest_of_a_source_covers_its_files_and_their_names(
 def test_every_invalid_row_is_reported(tmp_path: Path, content: bytes, problems: list[str]) -> None:
     path = tmp_path / "eval.jsonl"
     path.write_bytes(content)
-    assert list(map(str, read_rows(path, Task.TEXT_CLASSIFICATION, LABELS)[1])) == [
+    assert list(map(str, read_rows(path, TASKS[Task.TEXT_CLASSIFICATION].rows, LABELS)[1])) == [
         f"{path}{problem}" for problem in problems
     ]
 

@@ -1,0 +1,106 @@
+"""Comparison of answers that are the same or not: the task's metric, and the agreement with the reference."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from build.evaluation.bootstrap import bootstrap_counts, wilson
+from build.evaluation.metrics import AllOutputs, Floats, Metric, Outputs, below_threshold
+from build.evaluation.rows import Row
+from contracts.specs import Gate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerFigures:
+    """A candidate against its reference by the task's metric, on rows with right answers.
+
+    `reference` is where these come from: the rows' labels, or the reference's own answers. `difference_low` to
+    `difference_high` is the 95 % confidence interval of built minus original over resampled rows (paired bootstrap),
+    `agreement` the share of rows with the same answer, with its 95 % confidence interval by Wilson.
+    """
+
+    metric: str
+    reference: str
+    metric_original: float
+    metric_built: float
+    difference_low: float
+    difference_high: float
+    agreement: float
+    agreement_low: float
+    agreement_high: float
+
+    def problems(self, gate: Gate) -> list[str]:
+        """Return each figure that is below its threshold."""
+        problems = below_threshold(self.metric, self.metric_built, self.metric_original, gate)
+        if self.agreement < gate.min_agreement:
+            problems.append(
+                f"same answer on {self.agreement:.4f}, below min_agreement {gate.min_agreement:g}"
+            )
+        return problems
+
+    @property
+    def nearness_name(self) -> str:
+        """Return the name of `nearness` where the reference is this machine."""
+        return "same answer as here"
+
+    @property
+    def nearness(self) -> float:
+        """Return how near the candidate is to the reference, from 0 to 1, the same."""
+        return self.agreement
+
+    @staticmethod
+    def threshold(gate: Gate) -> float:
+        """Return the lowest nearness that passes the gate."""
+        return gate.min_agreement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerComparison:
+    """The comparison of a task by its metric; by another one if a model's outputs have `labels`, any number of them."""
+
+    metric: Metric
+    multi_label_metric: Metric | None = None
+
+    def metric_of(self, outputs: Outputs) -> Metric:
+        """Return the metric for a model with such outputs."""
+        if self.multi_label_metric and "labels" in outputs[0]:
+            return self.multi_label_metric
+        return self.metric
+
+    def measure(
+        self, candidate: AllOutputs, reference: AllOutputs, rows: Sequence[Row]
+    ) -> AnswerFigures:
+        """Return the figures of a candidate's outputs against those of the reference, row by row."""
+        metric = self.metric_of(reference[0])
+        ours, theirs = ([metric.answer(o) for o in every] for every in (candidate, reference))
+        labelled = rows[0].answer is not None
+        right = [row.answer for row in rows] if labelled else [metric.as_label(a) for a in theirs]
+        before, after = _counts(metric, theirs, right), _counts(metric, ours, right)
+        low, high = _difference_interval(metric, before, after)
+        agreed = sum(a == b for a, b in zip(ours, theirs, strict=True))
+        agreement_low, agreement_high = wilson(agreed, len(rows))
+        return AnswerFigures(
+            metric=metric.name,
+            reference="labels" if labelled else "original",
+            metric_original=float(metric.value(before.sum(axis=0))),
+            metric_built=float(metric.value(after.sum(axis=0))),
+            difference_low=low,
+            difference_high=high,
+            agreement=agreed / len(rows),
+            agreement_low=agreement_low,
+            agreement_high=agreement_high,
+        )
+
+
+def _counts(metric: Metric, answers: Sequence[Any], right: Sequence[Any]) -> Floats:
+    return np.array([metric.counts(a, r) for a, r in zip(answers, right, strict=True)], np.float64)
+
+
+def _difference_interval(metric: Metric, before: Floats, after: Floats) -> tuple[float, float]:
+    """Return the 95 % interval of the metric's difference over resampled rows, the same ones for both."""
+    resampled = bootstrap_counts(len(before))
+    differences = metric.value(resampled @ after) - metric.value(resampled @ before)
+    low, high = np.percentile(differences, [2.5, 97.5])
+    return float(low), float(high)

@@ -1,0 +1,52 @@
+"""Feature extraction: one vector, the embedding, for a text."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from build.evaluation.embedding_similarity import compare_embeddings, vector_figures
+from build.evaluation.gate import NumberComparison
+from build.evaluation.metrics import Outputs
+from build.evaluation.rows import Labels, Row, RowFormat, request_of, score_field, text_field
+from build.tasks.description import TaskDescription
+from contracts.problems import Code, Problem
+from contracts.specs import Gate
+from contracts.tasks import Task
+
+
+def parse_row(row: dict[str, Any], labels: Labels) -> Row:
+    """Return a text, or a pair with a score of how alike people find it; the keys may be those of the STS benchmark."""
+    sts = "sentence1" in row
+    one, other = ("sentence1", "sentence2") if sts else ("text", "text_pair")
+    text = text_field(row, one)
+    if other not in row and "score" not in row:
+        return Row(request=request_of(text))
+    score = score_field(row, one, other)
+    return Row(request=request_of(text, text_field(row, other)), answer=score)
+
+
+def scores_problems(rows: Sequence[Row]) -> list[Problem]:
+    """Return a problem if all scores are equal: they have no correlation with anything."""
+    if len({row.answer for row in rows}) > 1:
+        return []
+    message = (
+        f"every score is {rows[0].answer:g}, which ranks nothing; give pairs that are more alike and less, or leave "
+        "the scores out"
+    )
+    return [Problem(code=Code.ROWS_INVALID, message=message)]
+
+
+def same_vectors(one: Outputs, other: Outputs) -> bool:
+    """Return whether the vectors of a row are as near as the default gate wants them."""
+    return vector_figures([one], [other]).cosine_mean >= Gate().min_cosine_mean
+
+
+DESCRIPTION = TaskDescription(
+    name=Task.FEATURE_EXTRACTION,
+    rows=RowFormat(
+        parse=parse_row,
+        example='{"text": "..."} or {"text": "...", "text_pair": "...", "score": 3.8}',
+        answer="score",
+        problems=scores_problems,
+    ),
+    comparison=NumberComparison(measure=compare_embeddings, same_elsewhere=same_vectors),
+)

@@ -1,0 +1,59 @@
+"""Extractive question answering: the span of a text that answers a question."""
+
+import re
+import string
+from collections import Counter
+from typing import Any
+
+from build.evaluation.agreement import AnswerComparison
+from build.evaluation.metrics import Metric, Outputs, mean
+from build.evaluation.rows import Labels, Row, RowFormat, request_of, text_field, texts_field
+from build.tasks.description import TaskDescription
+from contracts.tasks import Task
+
+
+def parse_row(row: dict[str, Any], labels: Labels) -> Row:
+    """Return a question with the text that answers it; any of `answers` is right."""
+    value = {"question": text_field(row, "question"), "context": text_field(row, "context")}
+    answer = tuple(texts_field(row, "answers")) if "answers" in row else None
+    return Row(request=request_of(value), answer=answer)
+
+
+def answer_of(outputs: Outputs) -> str:
+    """Return the answer to a question."""
+    answer: str = outputs[0]["answer"]
+    return answer
+
+
+def best_word_f1(answer: str, right: tuple[str, ...]) -> tuple[float, ...]:
+    """Return F1 of the words in common with the nearest right answer, as SQuAD does (arXiv:1606.05250)."""
+    return max(_word_f1(_words(answer), _words(text)) for text in right), 1.0
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of an answer as SQuAD normalises it: no case, no punctuation, no articles."""
+    plain = "".join(c for c in text.lower() if c not in string.punctuation)
+    return re.sub(r"\b(a|an|the)\b", " ", plain).split()
+
+
+def _word_f1(one: list[str], other: list[str]) -> float:
+    if not one or not other:
+        return float(one == other)
+    return 2 * sum((Counter(one) & Counter(other)).values()) / (len(one) + len(other))
+
+
+WORD_F1 = Metric(
+    name="word F1",
+    answer=answer_of,
+    counts=best_word_f1,
+    value=mean,
+    as_label=lambda answer: (answer,),
+)
+
+DESCRIPTION = TaskDescription(
+    name=Task.QUESTION_ANSWERING,
+    rows=RowFormat(
+        parse=parse_row, example='{"question": "...", "context": "...", "answers": ["..."]}'
+    ),
+    comparison=AnswerComparison(metric=WORD_F1),
+)

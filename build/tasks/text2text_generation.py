@@ -1,0 +1,14 @@
+"""Text-to-text generation: the text that an encoder-decoder makes of another, such as a translation."""
+
+from build.evaluation.rows import RowFormat
+from build.tasks.description import TaskDescription
+from build.tasks.text_generation import COMPARISON, parse_row
+from contracts.tasks import Task
+
+DESCRIPTION = TaskDescription(
+    name=Task.TEXT2TEXT_GENERATION,
+    rows=RowFormat(
+        parse=parse_row, example='{"text": "..."} or {"text": "...", "target": "the right answer"}'
+    ),
+    comparison=COMPARISON,
+)

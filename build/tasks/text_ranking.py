@@ -1,0 +1,48 @@
+"""Text ranking: texts in the order in which a cross-encoder scores them for a query."""
+
+from typing import Any
+
+from build.evaluation.agreement import AnswerComparison
+from build.evaluation.jsonlines import RowProblem
+from build.evaluation.metrics import Metric, Outputs, mean
+from build.evaluation.rows import Labels, Row, RowFormat, request_of, text_field, texts_field
+from build.tasks.description import TaskDescription
+from contracts.tasks import Task
+
+
+def parse_row(row: dict[str, Any], labels: Labels) -> Row:
+    """Return a query with the texts to rank; `label` is the place of the best one in the list."""
+    texts = texts_field(row, "texts")
+    label = row.get("label")
+    if label is not None and not (isinstance(label, int) and 0 <= label < len(texts)):
+        raise RowProblem(
+            f'"label" has to be the place of the best text, from 0 to {len(texts) - 1}'
+        )
+    return Row(request=request_of(*texts, query=text_field(row, "query")), answer=label)
+
+
+def ranks_of(outputs: Outputs) -> tuple[int, ...]:
+    """Return the rank of each text, 1 for the best."""
+    return tuple(output["rank"] for output in outputs)
+
+
+def reciprocal_rank(ranks: tuple[int, ...], best: int) -> tuple[float, ...]:
+    """Return one over the rank that the best text was given."""
+    return 1 / ranks[best], 1.0
+
+
+MEAN_RECIPROCAL_RANK = Metric(
+    name="mean reciprocal rank",
+    answer=ranks_of,
+    counts=reciprocal_rank,
+    value=mean,
+    as_label=lambda ranks: ranks.index(1),
+)
+
+DESCRIPTION = TaskDescription(
+    name=Task.TEXT_RANKING,
+    rows=RowFormat(
+        parse=parse_row, example='{"query": "...", "texts": ["...", "..."], "label": 0}'
+    ),
+    comparison=AnswerComparison(metric=MEAN_RECIPROCAL_RANK),
+)
