@@ -12,7 +12,6 @@ from build.evaluation.rows import read_rows
 from build.sources.readers import inspect
 from build.sources.remote import located
 from build.step import REVISION, Step
-from build.tasks.description import TaskDescription
 from build.tasks.registry import TASKS, Tasks
 from contracts.manifest import BrokenArtefact, file_sha256, read_manifest, verify
 from contracts.problems import Code, Problem
@@ -41,7 +40,7 @@ def plan(
         if models and spec.name not in models:
             continue
         for tier, tier_spec in spec.tiers.items():
-            step, of_step = _step(spec, tier, tier_spec, out, tasks[spec.task])
+            step, of_step = _step(spec, tier, tier_spec, out, tasks)
             steps += [step] if step else []
             # Two tiers of one source have the same problems.
             problems += [problem for problem in of_step if problem not in problems]
@@ -51,19 +50,19 @@ def plan(
 
 
 def _step(
-    spec: ModelSpec, tier: Tier, tier_spec: CpuSpec | GpuSpec, out: Path, task: TaskDescription
+    spec: ModelSpec, tier: Tier, tier_spec: CpuSpec | GpuSpec, out: Path, tasks: Tasks
 ) -> tuple[Step | None, list[Problem]]:
-    folder = spec.source
+    folder, row_format = spec.source, tasks[spec.task].rows
     if isinstance(tier_spec, GpuSpec) and tier_spec.source:
         folder = tier_spec.source
     here, origin, problem = located(folder, out, pickle=spec.hints.pickle)
     if here is None or problem:
         problems = [problem] if problem else []
         # Rows are read all the same, so that their problems are reported together with the source's.
-        problems += read_rows(spec.eval, task.rows, None)[1]
+        problems += read_rows(spec.eval, row_format, None)[1]
         return None, [each.within(spec.name) for each in problems]
-    source, of_source = inspect(here, spec.task, tier_spec.max_tokens, spec.hints)
-    rows, of_rows = read_rows(spec.eval, task.rows, source.labels if source else None)
+    source, of_source = inspect(here, spec.task, tier_spec.max_tokens, spec.hints, tasks)
+    rows, of_rows = read_rows(spec.eval, row_format, source.labels if source else None)
     problems = [each.within(spec.name) for each in (*_within(out, here), *of_source, *of_rows)]
     if source is None or problems:
         return None, problems
@@ -71,7 +70,6 @@ def _step(
     step = Step(
         model=spec.name,
         tier=tier,
-        task=task,
         source=source,
         rows=rows,
         quantize=on_cpu is not None and on_cpu.quantize == "int8",

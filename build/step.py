@@ -28,7 +28,6 @@ class Step:
 
     model: str
     tier: Tier
-    task: TaskDescription
     source: Source
     rows: tuple[Row, ...]
     quantize: bool
@@ -45,6 +44,11 @@ class Step:
     sealed: bool = False
 
     @property
+    def task(self) -> TaskDescription:
+        """Return the task of the model."""
+        return self.source.task
+
+    @property
     def current(self) -> bool:
         """Return whether there is nothing to do."""
         return not self.why
@@ -59,7 +63,7 @@ class Step:
         """Return everything that decides the bytes of the graphs."""
         return {
             "source": self.source.digest,
-            "task": self.source.task,
+            "task": self.source.task.name,
             "max_tokens": self.source.max_tokens,
             "labels": self.source.labels,
             "inputs": self.source.inputs if isinstance(self.source, GraphSource) else (),

@@ -8,7 +8,7 @@ import onnx
 from onnx import helper
 
 from build.export.attention_fusion import at_opset_23, fuse_attention, unfused_attention_count
-from build.export.task_heads import add_head
+from build.export.pooling import add_pooling
 from build.graph.file import save
 from build.graph.finite import check_finite
 from build.sources.source import TokenizedSource
@@ -36,7 +36,9 @@ def plain(source: TokenizedSource, exported: Path, destination: Path) -> Path:
     """
     model = onnx.load(exported)
     check_tokens(model.graph, source)
-    add_head(model.graph, source)
+    if source.pooling:
+        add_pooling(model.graph, source.pooling, source.folder)
+    source.task.graph.add_head(model.graph, source.details)
     check_finite(model.graph, source.path)
     return _save(model, destination)
 

@@ -7,20 +7,12 @@ from build.sources import onnx_graph, torchscript
 from build.sources.formats import ONNX, SAVED_MODEL, TFLITE, TORCHSCRIPT
 from build.sources.source import TokenizedSource, TransformersSource
 from build.sources.tensorflow import source as tensorflow_source
-from contracts.tasks import Task
-
-# optimum's name for the graph that a task needs, where it is not the task's own name.
-GRAPHS = {
-    Task.ZERO_SHOT_CLASSIFICATION: "text-classification",
-    Task.TEXT_RANKING: "text-classification",
-    Task.LANGUAGE_MODEL_SCORING: "text-generation",
-}
 
 
 def export(source: TokenizedSource, destination: Path) -> Path:
     """Write the model as ONNX to `destination/model.onnx` and return that path; raise ExportFailed."""
     if isinstance(source, TransformersSource):
-        task = GRAPHS.get(source.task, str(source.task))
+        task = source.task.transformers.export_task
         return export_folder(source.folder, destination, task) / "model.onnx"
     exporters = {
         ONNX: onnx_graph.export,

@@ -21,10 +21,12 @@ from build.sources.source import GgufSource, TransformersSource
 from build.workspace.progress import Notify, counted, silent
 from build.workspace.quiet import quiet
 from contracts.errors import ModelFailed
-from contracts.tasks import Task, Tier
+from contracts.tasks import Tier
 from functions.inference.generation import TeacherForced, plain_tokenizer, truncate_prompt
 
 CheckpointSource = TransformersSource | GgufSource
+# Runs the reference on one row, given its model and tokenizer.
+Run = Callable[[Any, Any, CheckpointSource, Row], Outputs]
 
 
 def prepare(
@@ -59,21 +61,16 @@ def make(
 
 
 def reference(
-    source: CheckpointSource, rows: Rows, prepared: Path, notify: Notify = silent
+    run: Run, source: CheckpointSource, rows: Rows, prepared: Path, notify: Notify = silent
 ) -> Sequence[Outputs]:
-    """What transformers writes without sampling, and what it finds likeliest along each row's target, or along that."""
+    """Return the greedy output of transformers, and its teacher-forced predictions along the target, or along that."""
     import transformers
 
-    auto = {
-        Task.TEXT_GENERATION: transformers.AutoModelForCausalLM,
-        Task.TEXT2TEXT_GENERATION: transformers.AutoModelForSeq2SeqLM,
-    }
     folder = folder_of(source, prepared)
     tokenizer = plain_tokenizer(folder / "tokenizer.json")
-    model = load(auto[source.task], folder)
+    model = load(getattr(transformers, source.task.transformers.auto_class), folder)
     with quiet():
-        ask = {Task.TEXT_GENERATION: _continued, Task.TEXT2TEXT_GENERATION: _translated}
-        return [ask[source.task](model, tokenizer, source, row) for row in counted(rows, notify)]
+        return [run(model, tokenizer, source, row) for row in counted(rows, notify)]
 
 
 def _continued(model: Any, tokenizer: Any, source: CheckpointSource, row: Row) -> Outputs:
@@ -162,14 +159,14 @@ def _teacher_forced(
 
 CAUSAL = Family(
     prepare=partial(prepare, prepare_causal),
-    reference=reference,
+    reference=partial(reference, _continued),
     recipes=recipes,
     make=make,
     unit="new token",
 )
 SEQ2SEQ = Family(
     prepare=partial(prepare, prepare_seq2seq),
-    reference=reference,
+    reference=partial(reference, _translated),
     recipes=recipes,
     make=make,
     unit="new token",

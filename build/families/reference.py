@@ -33,21 +33,12 @@ from build.workspace.quiet import quiet
 from contracts.manifest import Manifest
 from contracts.prediction import PredictRequest
 from contracts.problems import Code
-from contracts.tasks import Task, Tier
+from contracts.tasks import Tier
 from functions.inference.encoder import Encoder, Forward
 from functions.inference.session import open_session
 from functions.inference.tasks import head_of
 from functions.inference.tokens import INPUTS, Feeds, encode, feed, open_tokenizer
 
-AUTO = {
-    Task.TEXT_CLASSIFICATION: "AutoModelForSequenceClassification",
-    Task.ZERO_SHOT_CLASSIFICATION: "AutoModelForSequenceClassification",
-    Task.TEXT_RANKING: "AutoModelForSequenceClassification",
-    Task.TOKEN_CLASSIFICATION: "AutoModelForTokenClassification",
-    Task.QUESTION_ANSWERING: "AutoModelForQuestionAnswering",
-    Task.FILL_MASK: "AutoModelForMaskedLM",
-    Task.FEATURE_EXTRACTION: "AutoModel",
-}
 TOKENS_COMPARED = 64
 
 
@@ -67,7 +58,7 @@ def _over(forward: Forward, source: TokenizedSource, names: tuple[str, ...]) -> 
 
 def _checked(forward: Forward, source: GraphSource) -> Forward:
     """The pass of a bare graph, which raises SourceError where it answers otherwise than its task wants."""
-    rank = head_of(source.task).output_rank
+    rank = head_of(source.task.name).output_rank
 
     def ask(feeds: Feeds) -> NDArray[np.float32]:
         numbers = forward(feeds)
@@ -84,7 +75,7 @@ def _checked(forward: Forward, source: GraphSource) -> Forward:
 def _manifest(source: TokenizedSource) -> Manifest:
     return Manifest(
         model="original",
-        task=source.task,
+        task=source.task.name,
         tier=Tier.GPU,
         precision="fp32",
         recipe="original",
@@ -100,10 +91,8 @@ def _manifest(source: TokenizedSource) -> Manifest:
 def _transformers(source: TransformersSource) -> tuple[Forward, tuple[str, ...]]:
     import transformers
 
-    auto = getattr(transformers, AUTO[source.task])
-    # Tokens are pooled here, whatever the model has for that.
-    unused = ("pooler.",) if source.task is Task.FEATURE_EXTRACTION else ()
-    model = load(auto, source.folder, unused=unused)
+    task = source.task.transformers
+    model = load(getattr(transformers, task.auto_class), source.folder, unused=task.unused_weights)
     known = inspect.signature(model.forward).parameters
     names = tuple(name for name in INPUTS if name in known)
     return (lambda feeds: _forward(model, source, feeds)), names
@@ -119,7 +108,7 @@ def _script(source: GraphSource, graph: Path) -> tuple[Forward, tuple[str, ...]]
     import torch
 
     module = torchscript.load(source.path)
-    count = 2 if source.task is Task.QUESTION_ANSWERING else 1
+    count = len(source.task.graph.names)
 
     def forward(feeds: Feeds) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -136,7 +125,7 @@ def _at_once(source: GraphSource, requests: Sequence[PredictRequest]) -> Forward
 
     Its process takes seconds to start, so it is told everything at once: first it is only listened to what is asked.
     """
-    head = head_of(source.task)
+    head = head_of(source.task.name)
     width = head.output_width(_manifest(source))
     asked: list[Feeds] = []
 
@@ -177,7 +166,7 @@ def answers(
 
 def feeds_of(source: TokenizedSource, requests: Sequence[PredictRequest]) -> list[Feeds]:
     """What each text that the requests make feeds the model, one text at a time."""
-    head = head_of(source.task)
+    head = head_of(source.task.name)
     tokenizer = open_tokenizer(
         source.tokenizer,
         source.max_tokens,
@@ -201,23 +190,18 @@ def _forward(model: Any, source: TransformersSource, feeds: Feeds) -> NDArray[np
     with torch.inference_mode():
         tensors = {name: torch.from_numpy(np.array(array)) for name, array in feeds.items()}
         output = model(**tensors)
+        results = source.task.transformers.read_output(output, tensors, source.details)
         if source.pooling:
-            found = _pool(source.pooling, source.folder, output, tensors["attention_mask"])
-        elif source.task is Task.QUESTION_ANSWERING:
-            found = torch.stack([output.start_logits, output.end_logits], dim=-1)
-        elif source.task is Task.FILL_MASK:
-            found = output.logits[tensors["input_ids"] == source.details["mask_id"]]
-        else:
-            found = output.logits
-    numbers: NDArray[np.float32] = found.numpy().astype(np.float32)
+            results = _pool(source.pooling, source.folder, results, tensors["attention_mask"])
+    numbers: NDArray[np.float32] = results.numpy().astype(np.float32)
     return numbers
 
 
-def _pool(pooling: Pooling, folder: Path, output: Any, mask: Any) -> Any:
-    """A vector for each text, by torch alone; texts are padded on the right."""
+def _pool(pooling: Pooling, folder: Path, hidden: Any, mask: Any) -> Any:
+    """Return a vector for each text, by torch alone; texts are padded on the right."""
     import torch
 
-    hidden, weights = output.last_hidden_state, mask.unsqueeze(-1).float()
+    weights = mask.unsqueeze(-1).float()
     count, total = weights.sum(1).clamp(min=1e-9), (hidden * weights).sum(1)
     places = weights.cumsum(1) * weights
     ways = {

@@ -1,20 +1,22 @@
-"""Which family a source belongs to: its task says."""
+"""The families of models by their names in the descriptions of tasks."""
 
 from typing import Any
 
 from build.families import encoders, generators, scorers, word_vectors
 from build.families.family import Family
 from build.sources.source import Source
-from contracts.tasks import Task
+from build.tasks.description import FamilyName
 
 # The reader of each format checks that its sources suit the task, so the task decides the class of the source.
-FAMILIES: dict[Task, Family[Any, Any]] = {
-    Task.TEXT_GENERATION: generators.CAUSAL,
-    Task.TEXT2TEXT_GENERATION: generators.SEQ2SEQ,
-    Task.WORD_VECTORS: word_vectors.FAMILY,
-    Task.LANGUAGE_MODEL_SCORING: scorers.FAMILY,
+FAMILIES: dict[FamilyName, Family[Any, Any]] = {
+    FamilyName.ENCODER: encoders.FAMILY,
+    FamilyName.CAUSAL: generators.CAUSAL,
+    FamilyName.SEQ2SEQ: generators.SEQ2SEQ,
+    FamilyName.SCORER: scorers.FAMILY,
+    FamilyName.WORD_VECTORS: word_vectors.FAMILY,
 }
 
 
 def family_of(source: Source) -> Family[Any, Any]:
-    return FAMILIES.get(source.task, encoders.FAMILY)
+    """Return the family of the source's task."""
+    return FAMILIES[source.task.family]

@@ -8,19 +8,9 @@ import numpy as np
 from build.families.family import Answered, Rows, requests_as_given
 from build.sources.source import TokenizedSource
 from contracts.prediction import PredictRequest
-from contracts.tasks import Task
 from functions.inference.tokens import open_tokenizer
 
 LENGTHS = (8, 32, 128, 256)
-
-
-# Tasks whose input is one text that may be of any length.
-ONE_TEXT = {
-    Task.TEXT_CLASSIFICATION,
-    Task.TOKEN_CLASSIFICATION,
-    Task.FEATURE_EXTRACTION,
-    Task.LANGUAGE_MODEL_SCORING,
-}
 
 
 def requests(source: TokenizedSource, rows: Rows, original: Answered) -> dict[int, PredictRequest]:
@@ -30,7 +20,7 @@ def requests(source: TokenizedSource, rows: Rows, original: Answered) -> dict[in
     stand for themselves.
     """
     texts = [row.request.inputs[0] for row in rows]
-    if source.task in ONE_TEXT and all(isinstance(text, str) for text in texts):
+    if source.task.one_text and all(isinstance(text, str) for text in texts):
         return _of_lengths([str(text) for text in texts], source.tokenizer, source.max_tokens)
     return requests_as_given(source, rows, original)
 

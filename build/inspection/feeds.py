@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from build.errors import LayersNotComparable
 from build.evaluation.teacher_forcing import path_of
-from build.families.reference import AUTO, feeds_of
+from build.families.reference import feeds_of
 from build.prepared import Pair
 from build.proof.golden import GoldenRow
 from build.sources.gguf.source import folder_of
 from build.sources.source import GgufSource, GraphSource, Source, TransformersSource
-from contracts.tasks import Task
+from build.tasks.description import FamilyName
 from functions.inference.decoder import PAST
 from functions.inference.generation import plain_tokenizer, truncate_prompt
 from functions.inference.session import open_session
@@ -26,17 +26,18 @@ def feeds_for(
     pair: Pair, pairs: Sequence[Pair], source: Source, golden: Rows, graph: Any
 ) -> Iterator[Feed]:
     """One feed for each text of the golden rows; raises NotFed for a task that it knows nothing of."""
-    if isinstance(source, TransformersSource | GraphSource) and source.task in AUTO:
+    family = source.task.family
+    if isinstance(source, TransformersSource | GraphSource) and family is FamilyName.ENCODER:
         return iter(feeds_of(source, [row.request for row in golden]))
     if isinstance(source, TransformersSource | GgufSource):
         tokenizer = plain_tokenizer(folder_of(source, pair.exported.parent) / "tokenizer.json")
-        if source.task is Task.TEXT_GENERATION:
+        if family is FamilyName.CAUSAL:
             return _prompts(tokenizer, source.details, golden, graph)
-        if source.task is Task.TEXT2TEXT_GENERATION:
+        if family is FamilyName.SEQ2SEQ:
             return _pairs(pair, pairs, tokenizer, source.details, golden, graph)
     raise LayersNotComparable(
-        f"the layers of a model for {source.task} cannot be compared: its golden rows are not fed to a graph tensor by "
-        "tensor; leave out --layers"
+        f"the layers of a model for {source.task.name} cannot be compared: its golden rows are not fed to a graph "
+        "tensor by tensor; leave out --layers"
     )
 
 

@@ -6,49 +6,33 @@ from typing import Any
 
 from build.sources.huggingface.tokenizer import TokenizerFile
 from build.sources.source import Unusable
+from build.tasks.description import FamilyName, TaskDescription
 from contracts.problems import Code, Problem
 from contracts.specs import Hints
-from contracts.tasks import Task
 from functions.inference.tokens import INPUTS
 
-# Tasks that a bare graph can be built for, and the key that it needs besides a tokenizer.
-TASKS = {
-    Task.TEXT_CLASSIFICATION: "labels",
-    Task.TOKEN_CLASSIFICATION: "labels",
-    Task.TEXT_RANKING: "",
-    Task.QUESTION_ANSWERING: "",
-    Task.FEATURE_EXTRACTION: "",
-    Task.LANGUAGE_MODEL_SCORING: "",
-}
-# Tasks whose outputs have labels, and the minimum number of them.
-LABELLED = {
-    Task.TEXT_CLASSIFICATION: 2,
-    Task.TOKEN_CLASSIFICATION: 2,
-    Task.ZERO_SHOT_CLASSIFICATION: 2,
-    Task.TEXT_RANKING: 1,
-}
 # Names of the padding token; BERT, RoBERTa and T5 tokenizers are often saved without `padding`.
 PADDING = ("[PAD]", "<pad>", "<PAD>")
 
 
-def check_task(task: Task, kind: str) -> None:
-    """Raise Unusable for a task that needs more than a bare graph and its keys in models.toml."""
-    if task not in TASKS:
+def check_task(task: TaskDescription, kind: str, *families: FamilyName) -> None:
+    """Raise Unusable for a task of other families, or one that needs more than the keys of a bare graph."""
+    if not task.graph.bare or task.family not in families:
         raise Unusable(
             Code.TASK_UNSUPPORTED,
-            f"{task} cannot be built from {kind}; save the model as a Hugging Face folder",
+            f"{task.name} cannot be built from {kind}; save the model as a Hugging Face folder",
         )
 
 
 def missing_hints(
-    task: Task, tokenizer: Path | None, hints: Hints, limit: int | None
+    task: TaskDescription, tokenizer: Path | None, hints: Hints, limit: int | None
 ) -> list[Problem]:
     """Return a problem for each fact that neither the graph nor `models.toml` states."""
     problems = []
     if tokenizer is None or not tokenizer.is_file():
         message = "a bare graph has no tokenizer; name a tokenizer.json as `tokenizer`"
         problems.append(Problem(code=Code.TOKENIZER_MISSING, message=message))
-    if TASKS[task] == "labels" and not hints.labels:
+    if task.min_labels and not (hints.labels or task.default_labels):
         message = "a bare graph has no labels; give `labels`, in the order of its outputs"
         problems.append(Problem(code=Code.LABELS_MISSING, message=message))
     if limit is None:
@@ -98,14 +82,16 @@ def sizes(shapes: Sequence[Sequence[int]]) -> tuple[bool, int]:
     return bool(batches), max(lengths, default=0)
 
 
-def check_labels(task: Task, width: int, labels: Sequence[str], *, paired: bool = False) -> None:
+def check_labels(
+    task: TaskDescription, width: int, labels: Sequence[str], *, paired: bool = False
+) -> None:
     """Raise Unusable unless there is a label for each of `width` outputs; 0 is an open width.
 
     One output may stand for two labels where it is still to be `paired`: it is the probability of the second.
     """
     count = len(labels)
-    pair = paired and task is Task.TEXT_CLASSIFICATION and (width, count) == (1, 2)
-    if task in LABELLED and width and count and width != count and not pair:
+    pair = paired and task.graph.binary and (width, count) == (1, 2)
+    if task.min_labels and width and count and width != count and not pair:
         raise Unusable(
             Code.LABELS_MISMATCH,
             f"answers {width} number{'s' * (width > 1)}, but there are {count} labels; "
@@ -113,12 +99,12 @@ def check_labels(task: Task, width: int, labels: Sequence[str], *, paired: bool 
         )
 
 
-def check_axes(task: Task, shape: Sequence[int], rank: int) -> None:
+def check_axes(task: TaskDescription, shape: Sequence[int], rank: int) -> None:
     """Raise Unusable unless the output's shape has the number of axes that the task's outputs have."""
     if len(shape) != rank:
         raise Unusable(
             Code.OUTPUTS_UNSUPPORTED,
-            f"answers {list(shape)}, but {task} needs {rank} axes; correct `task`",
+            f"answers {list(shape)}, but {task.name} needs {rank} axes; correct `task`",
         )
 
 

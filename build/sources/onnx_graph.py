@@ -15,7 +15,6 @@ from build.graph.edit import OPSET, every_node
 from build.graph.file import save
 from build.sources import probabilities
 from build.sources.bare_graph import (
-    LABELLED,
     check_inputs,
     check_labels,
     fixed_length,
@@ -36,9 +35,9 @@ from build.sources.onnx_file import data_files, read_graph
 from build.sources.position_tables import position_limit
 from build.sources.source import PARTS, GraphSource, Pooling, Unusable, digest_of
 from build.sources.token_ids import check_ids
+from build.tasks.description import FamilyName, TaskDescription
 from contracts.problems import Code
 from contracts.specs import Hints
-from contracts.tasks import Task
 from functions.inference.tokens import INPUTS
 
 POSITIONS = "position_ids"
@@ -54,11 +53,9 @@ DESCRIBING = (
 MIN_OPSET = 13
 # Operators that only a quantized graph has.
 QUANTIZED = {"DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "QAttention"}
-# Outputs that a task is read from, where it is not the first alone; BERT's pooled vector is a second, for example.
-OUTPUTS = {Task.QUESTION_ANSWERING: 2}
 
 
-def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> GraphSource:
+def read(source: Path, task: TaskDescription, max_tokens: int | None, hints: Hints) -> GraphSource:
     """Return the source; raise Unusable with the first problem."""
     path = _graph_of(source) if source.is_dir() else source
     folder = path.parent
@@ -71,7 +68,7 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Grap
     model = read_graph(path)
     graph = model.graph
     names = [node.name for node in graph.input]
-    scores = task is Task.LANGUAGE_MODEL_SCORING
+    scores = task.family is FamilyName.SCORER
     # Encoders compute positions themselves; of exported causal models, position ids are an input.
     check_inputs(names, hints.inputs, (*INPUTS, POSITIONS) if scores else tuple(INPUTS))
     if scores and _rank(graph) not in (0, 3):
@@ -83,13 +80,13 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Grap
     checkpoint = read_checkpoint(folder, tokenizer)
     end = probabilities.removable_activation(task, probabilities.end_of(graph))
     labels = hints.labels
-    if task in LABELLED and not labels:
+    if task.min_labels and not labels:
         labels = _labels_of(checkpoint, task)
     check_labels(task, _width(graph), labels, paired=True)
     inputs = hints.inputs or tuple(names)
     if "input_ids" in inputs:
         check_ids(graph, names[inputs.index("input_ids")], checkpoint.tokenizer)
-    pooled = task is Task.FEATURE_EXTRACTION and _rank(graph) == 3
+    pooled = task.graph.pooled and _rank(graph) == 3
     pooling = read_pooling(checkpoint) if pooled else None
     data = data_files(graph, folder)
     pad = checkpoint.settings.pad or pad_id(checkpoint.tokenizer)
@@ -146,13 +143,13 @@ def _graph_of(folder: Path) -> Path:
     return graphs[0]
 
 
-def _labels_of(checkpoint: Checkpoint, task: Task) -> tuple[str, ...]:
+def _labels_of(checkpoint: Checkpoint, task: TaskDescription) -> tuple[str, ...]:
     if not checkpoint.config.get("id2label"):
         raise Unusable(
             Code.LABELS_MISSING,
             "no config.json with `id2label` beside it; give `labels`, in the order of its outputs",
         )
-    return read_labels(checkpoint.config, LABELLED[task])
+    return read_labels(checkpoint.config, task.min_labels)
 
 
 def _shape(value: Any) -> tuple[int, ...]:
@@ -189,7 +186,8 @@ def finish(model: Any, source: GraphSource) -> None:
     """Name and type the graph's inputs as they are fed, and keep only the outputs that its task needs."""
     _rename_inputs(model.graph, source.inputs)
     _widen_inputs(model.graph)
-    del model.graph.output[OUTPUTS.get(source.task, 1) :]
+    # Others are not read: the pooled vector of BERT is a second output, for example.
+    del model.graph.output[len(source.task.graph.names) :]
     probabilities.to_logits(model.graph, source)
 
 

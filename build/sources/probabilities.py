@@ -12,23 +12,17 @@ from onnx import TensorProto, helper, numpy_helper
 
 from build.graph.edit import int_attribute
 from build.sources.source import GraphSource
-from contracts.tasks import Task
+from build.tasks.description import TaskDescription
 
 Floats = NDArray[np.float32]
 ENDS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
-# Activations that the serving code applies again, by task; for another task they are part of the output.
-REMOVABLE = {
-    Task.TEXT_CLASSIFICATION: ("softmax", "sigmoid"),
-    Task.TOKEN_CLASSIFICATION: ("softmax",),
-    Task.TEXT_RANKING: ("sigmoid",),
-}
 # Bounds of probabilities in 32-bit floats, so that their logarithms stay finite.
 TINY, NEARLY_ONE = np.float32(1e-37), np.float32(1 - 2**-24)
 
 
-def removable_activation(task: Task, end: str) -> str:
+def removable_activation(task: TaskDescription, end: str) -> str:
     """Return the final activation that this task's graph does without; "" where it is part of the output."""
-    return end if end in REMOVABLE.get(task, ()) else ""
+    return end if end in task.graph.removable_activations else ""
 
 
 def end_of(graph: Any) -> str:
@@ -41,12 +35,12 @@ def end_of(graph: Any) -> str:
 
 def is_pair(source: GraphSource, width: int) -> bool:
     """Return whether one output stands for two labels: the probability of the second."""
-    return source.task is Task.TEXT_CLASSIFICATION and width == 1 and len(source.labels) == 2
+    return source.task.graph.binary and width == 1 and len(source.labels) == 2
 
 
-def details_of(task: Task, end: str, width: int) -> dict[str, Any]:
+def details_of(task: TaskDescription, end: str, width: int) -> dict[str, Any]:
     """Return the detail that several labels may hold at once, which a sigmoid over several outputs means."""
-    several = task is Task.TEXT_CLASSIFICATION and end == "sigmoid" and width > 1
+    several = task.graph.multi_label and end == "sigmoid" and width > 1
     return {"multi_label": True} if several else {}
 
 

@@ -19,21 +19,27 @@ from build.sources.formats import (
     WORD_VECTORS,
 )
 from build.sources.source import Source, Unusable
+from build.tasks.description import FamilyName, TaskDescription
+from build.tasks.registry import TASKS, Tasks
 from contracts.problems import Code, Problem
 from contracts.specs import Hints
 from contracts.tasks import Task
 
-Reader = Callable[[Path, Task, int | None, Hints], Source]
+Reader = Callable[[Path, TaskDescription, int | None, Hints], Source]
 
 
 def inspect(
-    source: Path, task: Task, max_tokens: int | None, hints: Hints | None = None
+    source: Path,
+    task: Task,
+    max_tokens: int | None,
+    hints: Hints | None = None,
+    tasks: Tasks = TASKS,
 ) -> tuple[Source | None, list[Problem]]:
     """Read a source; return it, or every problem found in it."""
     format_ = UNRECOGNISED
     try:
-        format_ = _format(source, task)
-        return READERS[format_]()(source, task, max_tokens, hints or Hints()), []
+        format_ = _format(source, tasks[task])
+        return READERS[format_]()(source, tasks[task], max_tokens, hints or Hints()), []
     except Unusable as error:
         return None, [problem.within(source) for problem in error.problems]
     except BuildError:  # has named its own place
@@ -53,9 +59,10 @@ def _named(format_: str) -> str:
     return f"{'an' if format_[0] in 'AO' else 'a'} {format_}"
 
 
-def _format(source: Path, task: Task) -> str:
+def _format(source: Path, task: TaskDescription) -> str:
     """Return the format of a source; raise Unusable where it is ambiguous or cannot be built."""
-    if task is Task.WORD_VECTORS:  # recognised by content: such files have no agreed names
+    # Recognised by content: such files have no agreed names.
+    if task.family is FamilyName.WORD_VECTORS:
         return WORD_VECTORS
     if source.is_file():
         named = next((f for end, f in SUFFIXES.items() if source.name.endswith(end)), None)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from build.tasks.description import TaskDescription
 from contracts.manifest import file_sha256
 from contracts.problems import Code, Problem
-from contracts.tasks import Task
 
 # Suffixes of the files that make up a model. Others, such as README.md or a training log, leave its digest as it is.
 PARTS = {
@@ -57,7 +57,7 @@ class _Common:
 
     kind: str
     path: Path
-    task: Task
+    task: TaskDescription
     digest: str
     weight_bytes: int
     weights: int = 0

@@ -11,17 +11,17 @@ from build.graph.edit import OPSET
 from build.sources.bare_graph import check_inputs, check_task, missing_hints
 from build.sources.formats import TORCHSCRIPT
 from build.sources.source import GraphSource, Unusable, digest_of
+from build.tasks.description import FamilyName, TaskDescription
 from build.workspace.quiet import quiet
 from contracts.problems import Code
 from contracts.specs import Hints
-from contracts.tasks import Task
 
 SUFFIXES = {".pt", ".ts"}
 
 
-def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> GraphSource:
+def read(path: Path, task: TaskDescription, max_tokens: int | None, hints: Hints) -> GraphSource:
     """Return the source; raise Unusable with every problem."""
-    check_task(task, "TorchScript")
+    check_task(task, "TorchScript", FamilyName.ENCODER, FamilyName.SCORER)
     problems = missing_hints(task, hints.tokenizer, hints, max_tokens)
     inputs: tuple[str, ...] = ()
     try:
@@ -40,7 +40,7 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> GraphS
         inputs=inputs,
         weight_bytes=path.stat().st_size,
         max_tokens=max_tokens,
-        labels=hints.labels or (("score",) if task is Task.TEXT_RANKING else ()),
+        labels=hints.labels or task.default_labels,
     )
 
 
@@ -107,12 +107,11 @@ def export(source: GraphSource, destination: Path) -> Path:
 
     module = load(source.path)
     destination.mkdir(parents=True)
-    scores = source.task is Task.LANGUAGE_MODEL_SCORING
+    scores = source.task.family is FamilyName.SCORER
     # Texts are scored one by one, and the state that a recurrent network begins with has the size of the batch.
     example = tuple(torch.ones((1 if scores else 2, 8), dtype=torch.int64) for _ in source.inputs)
-    outputs = (
-        ["start_logits", "end_logits"] if source.task is Task.QUESTION_ANSWERING else ["output"]
-    )
+    names = source.task.graph.names
+    outputs = list(names) if len(names) > 1 else ["output"]
     try:
         with quiet():
             torch.onnx.export(

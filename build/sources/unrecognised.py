@@ -9,9 +9,9 @@ from build.sources.formats import LOOKED_FOR, SUFFIXES, UNKNOWN_FILE
 from build.sources.huggingface import folder as huggingface_folder
 from build.sources.source import Source, Unusable
 from build.sources.tensorflow import savedmodel
+from build.tasks.description import TaskDescription
 from contracts.problems import Code
 from contracts.specs import Hints
-from contracts.tasks import Task
 
 # Names shown in a message.
 MAX_NAMES = 10
@@ -19,7 +19,7 @@ MAX_NAMES = 10
 DESCRIBED = ("config.json", "tokenizer.json")
 
 
-def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Source:
+def read(folder: Path, task: TaskDescription, max_tokens: int | None, hints: Hints) -> Source:
     """Raise Unusable with the formats that were looked for, the files that are there, and the next step.
 
     A Hugging Face folder without weights comes here too: its own reader lists everything that it lacks.

@@ -1,13 +1,19 @@
 """Feature extraction: one vector, the embedding, for a text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from build.evaluation.embedding_similarity import compare_embeddings, vector_figures
 from build.evaluation.gate import NumberComparison
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, score_field, text_field
-from build.tasks.description import TaskDescription
+from build.tasks.description import (
+    Details,
+    FamilyName,
+    GraphOutputs,
+    TaskDescription,
+    TransformersModel,
+)
 from contracts.problems import Code, Problem
 from contracts.specs import Gate
 from contracts.tasks import Task
@@ -40,8 +46,14 @@ def same_vectors(one: Outputs, other: Outputs) -> bool:
     return vector_figures([one], [other]).cosine_mean >= Gate().min_cosine_mean
 
 
+def read_output(output: Any, inputs: Mapping[str, Any], details: Details) -> Any:
+    """Return the vectors of the tokens, which are pooled next."""
+    return output.last_hidden_state
+
+
 DESCRIPTION = TaskDescription(
     name=Task.FEATURE_EXTRACTION,
+    family=FamilyName.ENCODER,
     rows=RowFormat(
         parse=parse_row,
         example='{"text": "..."} or {"text": "...", "text_pair": "...", "score": 3.8}',
@@ -49,4 +61,15 @@ DESCRIPTION = TaskDescription(
         problems=scores_problems,
     ),
     comparison=NumberComparison(measure=compare_embeddings, same_elsewhere=same_vectors),
+    transformers=TransformersModel(
+        # Any architecture has vectors of tokens; the head of another task is left out.
+        architectures=("",),
+        auto_class="AutoModel",
+        export_task="feature-extraction",
+        # BERT's own pooler is not what sentence-transformers pools by.
+        unused_weights=("pooler.",),
+        read_output=read_output,
+    ),
+    graph=GraphOutputs(bare=True, pooled=True),
+    one_text=True,
 )

@@ -3,12 +3,21 @@
 import re
 import string
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
+
+import numpy as np
 
 from build.evaluation.agreement import AnswerComparison
 from build.evaluation.metrics import Metric, Outputs, mean
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, text_field, texts_field
-from build.tasks.description import TaskDescription
+from build.tasks.description import (
+    Details,
+    FamilyName,
+    GraphOutputs,
+    TaskDescription,
+    TransformersModel,
+)
 from contracts.tasks import Task
 
 
@@ -50,10 +59,41 @@ WORD_F1 = Metric(
     as_label=lambda answer: (answer,),
 )
 
+
+def read_output(output: Any, inputs: Mapping[str, Any], details: Details) -> Any:
+    """Return [batch, tokens, 2]: the logits of the start and of the end of the answer at each token."""
+    import torch
+
+    return torch.stack([output.start_logits, output.end_logits], dim=-1)
+
+
+def add_head(graph: Any, details: Details) -> None:
+    """Make [batch, tokens, 2] of the logits of starts and of ends."""
+    from onnx import helper, numpy_helper
+
+    from build.graph.output import append_output
+
+    names = [output.name for output in graph.output]
+    graph.initializer.append(numpy_helper.from_array(np.array([-1], np.int64), "span_axis"))
+    nodes = [
+        *(helper.make_node("Unsqueeze", [n, "span_axis"], [f"span_{n}"]) for n in names),
+        helper.make_node("Concat", [f"span_{n}" for n in names], ["spans"], axis=-1),
+    ]
+    append_output(graph, nodes, "span", "spans", ["batch", "tokens", 2])
+
+
 DESCRIPTION = TaskDescription(
     name=Task.QUESTION_ANSWERING,
+    family=FamilyName.ENCODER,
     rows=RowFormat(
         parse=parse_row, example='{"question": "...", "context": "...", "answers": ["..."]}'
     ),
     comparison=AnswerComparison(metric=WORD_F1),
+    transformers=TransformersModel(
+        architectures=("ForQuestionAnswering",),
+        auto_class="AutoModelForQuestionAnswering",
+        export_task="question-answering",
+        read_output=read_output,
+    ),
+    graph=GraphOutputs(names=("start_logits", "end_logits"), bare=True, add_head=add_head),
 )

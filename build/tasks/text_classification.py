@@ -6,7 +6,13 @@ from build.evaluation.agreement import AnswerComparison
 from build.evaluation.jsonlines import RowProblem
 from build.evaluation.metrics import ACCURACY, Metric, Outputs, f1, overlap
 from build.evaluation.rows import Labels, Row, RowFormat, known_label, request_of, text_field
-from build.tasks.description import TaskDescription
+from build.tasks.description import (
+    FamilyName,
+    GraphOutputs,
+    ModelFacts,
+    TaskDescription,
+    TransformersModel,
+)
 from contracts.tasks import Task
 
 
@@ -31,8 +37,27 @@ def labels_of(outputs: Outputs) -> frozenset[str]:
 
 MICRO_F1 = Metric(name="micro F1", answer=labels_of, counts=overlap, value=f1)
 
+
+def details(facts: ModelFacts) -> dict[str, Any]:
+    """Return whether the labels of a model do not exclude each other, as transformers marks it."""
+    multi_label = facts.config.get("problem_type") == "multi_label_classification"
+    return {"multi_label": True} if multi_label else {}
+
+
 DESCRIPTION = TaskDescription(
     name=Task.TEXT_CLASSIFICATION,
+    family=FamilyName.ENCODER,
     rows=RowFormat(parse=parse_row, example='{"text": "...", "label": "..."}'),
     comparison=AnswerComparison(metric=ACCURACY, multi_label_metric=MICRO_F1),
+    transformers=TransformersModel(
+        architectures=("ForSequenceClassification",),
+        auto_class="AutoModelForSequenceClassification",
+        export_task="text-classification",
+        details=details,
+    ),
+    graph=GraphOutputs(
+        bare=True, removable_activations=("softmax", "sigmoid"), multi_label=True, binary=True
+    ),
+    min_labels=2,
+    one_text=True,
 )

@@ -5,7 +5,7 @@ from typing import Any
 from build.evaluation.gate import NumberComparison
 from build.evaluation.perplexity import compare_generation
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, text_field
-from build.tasks.description import TaskDescription
+from build.tasks.description import FamilyName, TaskDescription, TransformersModel
 from contracts.tasks import Task
 
 # Tokens that the reference generates for a row without a target.
@@ -23,8 +23,13 @@ COMPARISON = NumberComparison(measure=compare_generation, same_elsewhere=lambda 
 
 DESCRIPTION = TaskDescription(
     name=Task.TEXT_GENERATION,
+    family=FamilyName.CAUSAL,
     rows=RowFormat(
         parse=parse_row, example='{"text": "..."} or {"text": "...", "target": "what follows"}'
     ),
     comparison=COMPARISON,
+    transformers=TransformersModel(
+        architectures=("ForCausalLM", "LMHeadModel"),
+        auto_class="AutoModelForCausalLM",
+    ),
 )

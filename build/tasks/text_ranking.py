@@ -6,7 +6,14 @@ from build.evaluation.agreement import AnswerComparison
 from build.evaluation.jsonlines import RowProblem
 from build.evaluation.metrics import Metric, Outputs, mean
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, text_field, texts_field
-from build.tasks.description import TaskDescription
+from build.tasks.description import (
+    FamilyName,
+    GraphOutputs,
+    ModelFacts,
+    TaskDescription,
+    TransformersModel,
+)
+from contracts.problems import Code, Problem
 from contracts.tasks import Task
 
 
@@ -39,10 +46,31 @@ MEAN_RECIPROCAL_RANK = Metric(
     as_label=lambda ranks: ranks.index(1),
 )
 
+
+def problems(facts: ModelFacts) -> list[Problem]:
+    """Return a problem if a model has more than one label: a cross-encoder has one score."""
+    if len(facts.labels) == 1:
+        return []
+    message = (
+        f"has {len(facts.labels)} labels, but text-ranking needs a cross-encoder with one score"
+    )
+    return [Problem(code=Code.LABELS_MISMATCH, message=message)]
+
+
 DESCRIPTION = TaskDescription(
     name=Task.TEXT_RANKING,
+    family=FamilyName.ENCODER,
     rows=RowFormat(
         parse=parse_row, example='{"query": "...", "texts": ["...", "..."], "label": 0}'
     ),
     comparison=AnswerComparison(metric=MEAN_RECIPROCAL_RANK),
+    transformers=TransformersModel(
+        architectures=("ForSequenceClassification",),
+        auto_class="AutoModelForSequenceClassification",
+        export_task="text-classification",
+        problems=problems,
+    ),
+    graph=GraphOutputs(bare=True, removable_activations=("sigmoid",)),
+    min_labels=1,
+    default_labels=("score",),
 )

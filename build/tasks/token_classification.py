@@ -14,7 +14,7 @@ from build.evaluation.rows import (
     text_field,
     texts_field,
 )
-from build.tasks.description import TaskDescription
+from build.tasks.description import FamilyName, GraphOutputs, TaskDescription, TransformersModel
 from contracts.tasks import Task
 
 # Start and end of an entity in the text, in characters, and its label.
@@ -78,9 +78,18 @@ ENTITY_F1 = Metric(name="entity F1", answer=entities_of, counts=overlap, value=f
 
 DESCRIPTION = TaskDescription(
     name=Task.TOKEN_CLASSIFICATION,
+    family=FamilyName.ENCODER,
     rows=RowFormat(
         parse=parse_row,
         example='{"text": "...", "entities": [{"start": 0, "end": 5, "label": "PER"}]}',
     ),
     comparison=AnswerComparison(metric=ENTITY_F1),
+    transformers=TransformersModel(
+        architectures=("ForTokenClassification",),
+        auto_class="AutoModelForTokenClassification",
+        export_task="token-classification",
+    ),
+    graph=GraphOutputs(rank=3, bare=True, removable_activations=("softmax",)),
+    min_labels=2,
+    one_text=True,
 )

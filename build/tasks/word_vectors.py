@@ -5,7 +5,7 @@ from typing import Any
 from build.evaluation.gate import NumberComparison
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, score_field, text_field
 from build.evaluation.word_similarity import compare_words
-from build.tasks.description import TaskDescription
+from build.tasks.description import FamilyName, TaskDescription
 from contracts.tasks import Task
 
 # Nearest words that a row asks for.
@@ -23,6 +23,7 @@ def parse_row(row: dict[str, Any], labels: Labels) -> Row:
 
 DESCRIPTION = TaskDescription(
     name=Task.WORD_VECTORS,
+    family=FamilyName.WORD_VECTORS,
     rows=RowFormat(
         parse=parse_row,
         example='{"text": "king"} or {"text": "king", "other": "queen", "score": 8.6}',

@@ -13,7 +13,8 @@ from build.evaluation.rows import (
     text_field,
     texts_field,
 )
-from build.tasks.description import TaskDescription
+from build.tasks.description import FamilyName, ModelFacts, TaskDescription, TransformersModel
+from contracts.problems import Code, Problem
 from contracts.tasks import Task
 
 
@@ -26,11 +27,38 @@ def parse_row(row: dict[str, Any], labels: Labels) -> Row:
     return Row(request=request, answer=answer)
 
 
+def details(facts: ModelFacts) -> dict[str, Any]:
+    """Return the places of the two labels that a score is made of; models abbreviate or capitalise their names."""
+    return {
+        key: i
+        for key in ("entailment", "contradiction")
+        for i, label in enumerate(facts.labels)
+        if label.lower().startswith(key[:6])
+    }
+
+
+def problems(facts: ModelFacts) -> list[Problem]:
+    """Return a problem if the labels are not those of natural language inference."""
+    if len(details(facts)) == 2:
+        return []
+    message = f"zero-shot needs labels named entailment and contradiction; it has {', '.join(facts.labels)}"
+    return [Problem(code=Code.LABELS_MISMATCH, message=message)]
+
+
 DESCRIPTION = TaskDescription(
     name=Task.ZERO_SHOT_CLASSIFICATION,
+    family=FamilyName.ENCODER,
     rows=RowFormat(
         parse=parse_row,
         example='{"text": "...", "candidate_labels": ["...", "..."], "label": "..."}',
     ),
     comparison=AnswerComparison(metric=ACCURACY),
+    transformers=TransformersModel(
+        architectures=("ForSequenceClassification",),
+        auto_class="AutoModelForSequenceClassification",
+        export_task="text-classification",
+        problems=problems,
+        details=details,
+    ),
+    min_labels=2,
 )

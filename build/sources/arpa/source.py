@@ -5,20 +5,20 @@ from pathlib import Path
 from build.sources.arpa import parser
 from build.sources.formats import ARPA
 from build.sources.source import TableSource, Unusable, digest_of
+from build.tasks.description import FamilyName, TaskDescription
 from contracts.problems import Code
 from contracts.specs import Hints
-from contracts.tasks import Task
 
 # Bounds the memory of a request alone: an n-gram reads few words, however long the text is.
 MAX_TOKENS = 1024
 
 
-def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> TableSource:
+def read(path: Path, task: TaskDescription, max_tokens: int | None, hints: Hints) -> TableSource:
     """Return the source; raises Unusable. What follows the 1-grams is checked in the build: that takes a while."""
-    if task is not Task.LANGUAGE_MODEL_SCORING:
+    if task.family is not FamilyName.SCORER:
         raise Unusable(
             Code.TASK_UNSUPPORTED,
-            f"{task} cannot be built from n-grams; its task is language-model-scoring",
+            f"{task.name} cannot be built from n-grams; its task is language-model-scoring",
         )
     _, order = parser.read_words(path)
     limit = max_tokens or MAX_TOKENS

@@ -24,12 +24,12 @@ from build.sources.source import (
     Unusable,
     digest_of,
 )
+from build.tasks.description import FamilyName, TaskDescription
 from build.workspace.quiet import quiet
 from contracts.problems import Code, Problem
 from contracts.specs import Hints
-from contracts.tasks import Task
 
-TASKS = (Task.TEXT_GENERATION, Task.LANGUAGE_MODEL_SCORING)
+FAMILIES = (FamilyName.CAUSAL, FamilyName.SCORER)
 # The Hugging Face folder that a file is unpacked to, among what is prepared.
 UNPACKED = "original"
 # Architectures that transformers reads, optimum exports, and of which every tensor and key is understood here.
@@ -54,12 +54,13 @@ PRE_TOKENIZERS: dict[str, tuple[bool, str | None]] = {
 NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
 
 
-def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> GgufSource:
+def read(path: Path, task: TaskDescription, max_tokens: int | None, hints: Hints) -> GgufSource:
     """Return the source; raises Unusable with every problem."""
-    if task not in TASKS:
+    if task.family not in FAMILIES:
         raise Unusable(
             Code.TASK_UNSUPPORTED,
-            f"{task} cannot be built from GGUF, which holds a causal model; use one of {', '.join(TASKS)}",
+            f"{task.name} cannot be built from GGUF, which holds a causal model; use text-generation or "
+            "language-model-scoring",
         )
     header = read_header(path)
     limit, problems = token_limit(header, max_tokens)
@@ -79,7 +80,7 @@ def read(path: Path, task: Task, max_tokens: int | None, hints: Hints) -> GgufSo
         tools={"gguf": importlib.metadata.version("gguf")},
         max_tokens=limit,
         licence=str(header.keys.get("general.license", "")),
-        details=_details(header, limit) if task is Task.TEXT_GENERATION else {},
+        details=_details(header, limit) if task.family is FamilyName.CAUSAL else {},
     )
 
 

@@ -17,24 +17,12 @@ from build.sources.huggingface.generation_config import details as generation_de
 from build.sources.huggingface.pooling_config import read_pooling
 from build.sources.huggingface.weights import missing, weights_of
 from build.sources.source import TransformersSource, Unusable, digest_of
+from build.tasks.description import FamilyName, ModelFacts, TaskDescription
 from contracts.problems import Code
 from contracts.specs import Hints
-from contracts.tasks import Task
 
 # transformers writes a number around 1e30 as the length of a tokenizer that has no limit of its own.
 NO_LIMIT = 1_000_000
-ARCHITECTURES = {
-    Task.TEXT_CLASSIFICATION: ("ForSequenceClassification",),
-    Task.ZERO_SHOT_CLASSIFICATION: ("ForSequenceClassification",),
-    Task.TEXT_RANKING: ("ForSequenceClassification",),
-    Task.TOKEN_CLASSIFICATION: ("ForTokenClassification",),
-    Task.QUESTION_ANSWERING: ("ForQuestionAnswering",),
-    Task.FILL_MASK: ("ForMaskedLM",),
-    Task.FEATURE_EXTRACTION: ("",),  # a head that was trained on it besides is left out
-    Task.TEXT_GENERATION: ("ForCausalLM", "LMHeadModel"),
-    Task.TEXT2TEXT_GENERATION: ("ForConditionalGeneration",),
-    Task.LANGUAGE_MODEL_SCORING: ("ForCausalLM", "LMHeadModel"),
-}
 # The smallest share of an embedding's rows that have a token: rows are padded to a multiple that hardware likes, and
 # some are reserved for tokens to be added. Fewer mean that the tokenizer belongs to another model.
 MIN_KNOWN = 0.9
@@ -42,29 +30,31 @@ MIN_KNOWN = 0.9
 SHIFTED = {"roberta", "xlm-roberta", "camembert", "mpnet"}
 
 
-def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> TransformersSource:
+def read(
+    folder: Path, task: TaskDescription, max_tokens: int | None, hints: Hints
+) -> TransformersSource:
     """Return the source; raise Unusable with every missing file, or else with the first problem."""
     if problems := missing(folder, pickle=hints.pickle):
         raise Unusable.listing(problems)
-    if task not in ARCHITECTURES:
+    architectures = task.transformers.architectures
+    if not architectures:
         raise Unusable(
             Code.TASK_UNSUPPORTED,
-            f"{task} cannot be built from a Hugging Face folder yet; correct `task`",
+            f"{task.name} cannot be built from a Hugging Face folder yet; correct `task`",
         )
     weights = weights_of(folder)
     checkpoint = read_checkpoint(folder)
     architecture = _architecture(checkpoint.config)
-    if not architecture.endswith(ARCHITECTURES[task]):
+    if not architecture.endswith(architectures):
         raise Unusable(
             Code.TASK_UNSUPPORTED,
-            f"its architecture is {architecture}, but {task} needs one that ends in "
-            f"{' or '.join(ARCHITECTURES[task])}; correct `task`, or fine-tune a head for it",
+            f"its architecture is {architecture}, but {task.name} needs one that ends in "
+            f"{' or '.join(architectures)}; correct `task`, or fine-tune a head for it",
         )
     _check_vocabulary(checkpoint)
     limit = read_max_tokens(checkpoint, max_tokens)
-    embeds = task is Task.FEATURE_EXTRACTION
-    pooling = read_pooling(checkpoint, pickle=hints.pickle) if embeds else None
-    labels = _labels(checkpoint.config, task)
+    pooling = read_pooling(checkpoint, pickle=hints.pickle) if task.graph.pooled else None
+    labels = read_labels(checkpoint.config, task.min_labels) if task.min_labels else ()
     return TransformersSource(
         kind=HUGGING_FACE,
         path=folder,
@@ -84,12 +74,6 @@ def read(folder: Path, task: Task, max_tokens: int | None, hints: Hints) -> Tran
         licence=read_licence(folder),
         details=read_details(checkpoint, task, labels) or _generation(checkpoint, task, limit),
     )
-
-
-def _labels(config: Mapping[str, Any], task: Task) -> tuple[str, ...]:
-    if not ARCHITECTURES[task][0].endswith(("SequenceClassification", "TokenClassification")):
-        return ()
-    return read_labels(config, 1 if task is Task.TEXT_RANKING else 2)
 
 
 def _architecture(config: Mapping[str, Any]) -> str:
@@ -165,61 +149,26 @@ def read_max_tokens(
     return wanted or limit
 
 
-def read_details(checkpoint: Checkpoint, task: Task, labels: tuple[str, ...]) -> dict[str, Any]:
+def read_details(
+    checkpoint: Checkpoint, task: TaskDescription, labels: tuple[str, ...]
+) -> dict[str, Any]:
     """Return the details that the task's head needs to serve this model; raise Unusable where they are missing."""
-    if task is Task.TEXT_CLASSIFICATION:
-        multi = checkpoint.config.get("problem_type") == "multi_label_classification"
-        return {"multi_label": True} if multi else {}
-    if task is Task.TEXT_RANKING and len(labels) != 1:
-        raise Unusable(
-            Code.LABELS_MISMATCH,
-            f"has {len(labels)} labels, but text-ranking needs a cross-encoder with one score",
-        )
-    if task is Task.ZERO_SHOT_CLASSIFICATION:
-        return _entailment(labels)
-    if task is Task.FILL_MASK:
-        return _mask(checkpoint)
-    return {}
+    facts = ModelFacts(
+        labels=labels,
+        config=checkpoint.config,
+        tokenizer_config=checkpoint.tokenizer_config,
+        vocabulary=checkpoint.tokenizer.vocabulary,
+    )
+    if problems := task.transformers.problems(facts):
+        raise Unusable.listing(problems)
+    return task.transformers.details(facts)
 
 
-def _generation(checkpoint: Checkpoint, task: Task, limit: int) -> dict[str, Any]:
+def _generation(checkpoint: Checkpoint, task: TaskDescription, limit: int) -> dict[str, Any]:
     """Return the details of a generator; nothing for another task."""
-    if task not in (Task.TEXT_GENERATION, Task.TEXT2TEXT_GENERATION):
+    if task.family not in (FamilyName.CAUSAL, FamilyName.SEQ2SEQ):
         return {}
     return generation_details(checkpoint, limit)
-
-
-def _entailment(labels: tuple[str, ...]) -> dict[str, Any]:
-    places: dict[str, Any] = {
-        key: i
-        for key in ("entailment", "contradiction")
-        for i, label in enumerate(labels)
-        if label.lower().startswith(key[:6])
-    }
-    if len(places) < 2:
-        raise Unusable(
-            Code.LABELS_MISMATCH,
-            f"zero-shot needs labels named entailment and contradiction; it has {', '.join(labels)}",
-        )
-    return places
-
-
-def _mask(checkpoint: Checkpoint) -> dict[str, Any]:
-    token = checkpoint.tokenizer_config.get("mask_token")
-    if isinstance(token, dict):
-        token = token.get("content")
-    known = checkpoint.tokenizer.vocabulary
-    if not isinstance(token, str) or token not in known:
-        raise Unusable(
-            Code.TOKENIZER_MISMATCH, "tokenizer_config.json names no mask_token of the vocabulary"
-        )
-    if not checkpoint.settings.vocabulary:
-        raise Unusable(Code.FILE_DAMAGED, "config.json has no `vocab_size`; save the model again")
-    return {
-        "mask_token": token,
-        "mask_id": known[token],
-        "vocabulary": checkpoint.settings.vocabulary,
-    }
 
 
 def read_licence(folder: Path) -> str:

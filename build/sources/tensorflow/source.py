@@ -28,15 +28,13 @@ from build.sources.source import GraphSource, Unusable, digest_of
 from build.sources.tensorflow import environment, savedmodel, tflite
 from build.sources.tensorflow.gemm import split_products
 from build.sources.tensorflow.signature import Signature, Tensor
+from build.tasks.description import FamilyName, TaskDescription
 from contracts.problems import Code, Problem
 from contracts.specs import Hints
-from contracts.tasks import Task
 from functions.inference.tokens import Feeds
 
 INSTALL = "run `make converters`"
 INTEGERS = {"int32", "int64"}
-# Axes of a task's output, where it has not two: [batch, labels].
-RANKS = {Task.TOKEN_CLASSIFICATION: 3}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,10 +51,10 @@ class _Facts:
     end: str
 
 
-def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> GraphSource:
+def read(source: Path, task: TaskDescription, max_tokens: int | None, hints: Hints) -> GraphSource:
     """Return the source; raises Unusable with every problem."""
     kind = SAVED_MODEL if source.is_dir() else TFLITE
-    check_task(task, kind)
+    check_task(task, kind, FamilyName.ENCODER)
     home = environment.home()
     tools = environment.versions(home)
     problems = [] if tools else [_converter_missing(kind, home)]
@@ -81,7 +79,7 @@ def read(source: Path, task: Task, max_tokens: int | None, hints: Hints) -> Grap
         inputs=facts.inputs,
         weight_bytes=sum(path.stat().st_size for path in files),
         max_tokens=limit,
-        labels=hints.labels or (("score",) if task is Task.TEXT_RANKING else ()),
+        labels=hints.labels or task.default_labels,
         pad_token_id=pad_id(vocabulary),
         details={
             **fixed_length(vocabulary, facts.length),
@@ -98,7 +96,7 @@ def _converter_missing(kind: str, place: Path) -> Problem:
     return Problem(code=Code.CONVERTER_MISSING, message=message)
 
 
-def _facts(signature: Signature, task: Task, hints: Hints) -> _Facts:
+def _facts(signature: Signature, task: TaskDescription, hints: Hints) -> _Facts:
     one_text, length = _check_inputs(signature)
     width = _check_outputs(signature, task, hints.labels)
     names = tuple(tensor.name for tensor in signature.inputs)
@@ -146,21 +144,21 @@ def _check_inputs(signature: Signature) -> tuple[bool, int]:
     return sizes([tensor.shape for tensor in signature.inputs if tensor.shape is not None])
 
 
-def output_places(signature: Signature, task: Task) -> tuple[int, ...]:
+def output_places(signature: Signature, task: TaskDescription) -> tuple[int, ...]:
     """Return the places of the outputs that the task reads; raises Unusable if that is ambiguous."""
     names = [tensor.name for tensor in signature.outputs]
-    spans = task is Task.QUESTION_ANSWERING
-    parts = ("start", "end") if spans else ("logits",)
+    wanted = task.graph.names
+    parts = [name.removesuffix("_logits") for name in wanted]
     places = tuple(i for part in parts for i, name in enumerate(names) if part in name)
-    if len(places) == len(parts):
+    if len(places) == len(wanted):
         return places
-    if len(names) == len(parts):  # whatever they are called
-        return tuple(range(len(parts)))
-    meant = "start_logits and end_logits" if spans else "the one that is meant"
-    raise Unusable(Code.OUTPUTS_UNSUPPORTED, f"answers {', '.join(names)}; save it with {meant}")
+    if len(names) == len(wanted):  # whatever they are called
+        return tuple(range(len(wanted)))
+    named = "the one that is meant" if len(wanted) == 1 else " and ".join(wanted)
+    raise Unusable(Code.OUTPUTS_UNSUPPORTED, f"answers {', '.join(names)}; save it with {named}")
 
 
-def _check_outputs(signature: Signature, task: Task, labels: tuple[str, ...]) -> int:
+def _check_outputs(signature: Signature, task: TaskDescription, labels: tuple[str, ...]) -> int:
     """Return the size of the output's last axis, 0 for any; raises Unusable."""
     output: Tensor = signature.outputs[output_places(signature, task)[0]]
     if output.kind != "float32":
@@ -170,7 +168,7 @@ def _check_outputs(signature: Signature, task: Task, labels: tuple[str, ...]) ->
         )
     if output.shape is None:
         return 0
-    check_axes(task, output.shape, RANKS.get(task, 2))
+    check_axes(task, output.shape, task.graph.rank)
     check_labels(task, width := output.shape[-1], labels, paired=True)
     return width
 

@@ -135,7 +135,7 @@ def test_such_an_artefact_is_sealed_whole_and_served(
         shutil.copyfile(source.tokenizer, folder / "tokenizer.json")
         manifest = Manifest(
             model="tiny",
-            task=source.task,
+            task=source.task.name,
             tier=Tier.CPU,
             precision="fp32",
             recipe="fp32",
