@@ -1,7 +1,7 @@
-"""The original, by transformers and torch, or the graph that was given: what every candidate is measured against.
+"""The reference of an encoder: the user's model, run by its own library, which every candidate is compared with.
 
-It answers through the same readers as the artefact that will be served, so that only the numbers can differ; that
-the readers themselves answer as transformers does is what their tests show.
+Its numbers become outputs by the same task heads as those of the served artefact, so that nothing but the numbers can
+differ. The heads themselves are compared with transformers' pipelines in their tests.
 """
 
 import inspect
@@ -39,46 +39,68 @@ from functions.inference.session import open_session
 from functions.inference.tasks import head_of
 from functions.inference.tokens import INPUTS, Feeds, encode, feed, open_tokenizer
 
-TOKENS_COMPARED = 64
+# Rows whose tokens are compared: a tokenizer that differs does so within a few texts.
+MAX_COMPARED_ROWS = 64
+Logits = NDArray[np.float32]
+
+
+def answers(
+    source: TokenizedSource,
+    requests: Sequence[PredictRequest],
+    graph: Path = Path(),
+    notify: Notify = silent,
+) -> tuple[tuple[dict[str, Any], ...], ...]:
+    """Return the reference's outputs for each request; `graph` is the prepared one, which an ONNX source is run by.
+
+    Raise ModelFailed for numbers that are not finite, and SourceError for a graph that does not suit its task.
+    """
+    if isinstance(source, GraphSource) and source.kind in (SAVED_MODEL, TFLITE):
+        reference = _encoder(_tensorflow(source, requests), source, source.inputs)
+    else:
+        reference = open_reference(source, graph)
+    if isinstance(source, TransformersSource):
+        _check_tokens(source, reference, requests)
+    with quiet():
+        return tuple(tuple(reference.outputs(request)) for request in counted(requests, notify))
 
 
 def open_reference(source: TokenizedSource, graph: Path) -> Encoder:
-    """The original behind the interface of an artefact; `graph` is the plain one, the original of an ONNX source."""
+    """Return the reference behind the interface of an artefact; `graph` is the prepared one."""
     if isinstance(source, TransformersSource):
         forward, names = _transformers(source)
     else:
-        forward, names = {ONNX: _session, TORCHSCRIPT: _script}[source.kind](source, graph)
-    return _over(forward, source, names)
+        forward, names = {ONNX: _onnx, TORCHSCRIPT: _torchscript}[source.kind](source, graph)
+    return _encoder(forward, source, names)
 
 
-def _over(forward: Forward, source: TokenizedSource, names: tuple[str, ...]) -> Encoder:
+def _encoder(forward: Forward, source: TokenizedSource, names: tuple[str, ...]) -> Encoder:
     checked = _checked(forward, source) if isinstance(source, GraphSource) else forward
     return Encoder.over(checked, source.tokenizer, _manifest(source), input_names=names)
 
 
 def _checked(forward: Forward, source: GraphSource) -> Forward:
-    """The pass of a bare graph, which raises SourceError where it answers otherwise than its task wants."""
+    """Return the forward pass of a bare graph, which raises SourceError if its output does not suit the task."""
     rank = head_of(source.task.name).output_rank
 
-    def ask(feeds: Feeds) -> NDArray[np.float32]:
-        numbers = forward(feeds)
+    def checked(feeds: Feeds) -> Logits:
+        logits = forward(feeds)
         try:
-            check_axes(source.task, numbers.shape, rank)
-            check_labels(source.task, numbers.shape[-1], source.labels)
+            check_axes(source.task, logits.shape, rank)
+            check_labels(source.task, logits.shape[-1], source.labels)
         except Unusable as error:
             raise SourceError([p.within(source.path) for p in error.problems]) from error
-        return numbers
+        return logits
 
-    return ask
+    return checked
 
 
 def _manifest(source: TokenizedSource) -> Manifest:
     return Manifest(
-        model="original",
+        model="reference",
         task=source.task.name,
         tier=Tier.GPU,
         precision="fp32",
-        recipe="original",
+        recipe="reference",
         max_tokens=source.max_tokens,
         labels=source.labels,
         pad_token_id=source.pad_token_id,
@@ -93,79 +115,63 @@ def _transformers(source: TransformersSource) -> tuple[Forward, tuple[str, ...]]
 
     task = source.task.transformers
     model = load(getattr(transformers, task.auto_class), source.folder, unused=task.unused_weights)
-    known = inspect.signature(model.forward).parameters
-    names = tuple(name for name in INPUTS if name in known)
+    parameters = inspect.signature(model.forward).parameters
+    names = tuple(name for name in INPUTS if name in parameters)
     return (lambda feeds: _forward(model, source, feeds)), names
 
 
-def _session(source: GraphSource, graph: Path) -> tuple[Forward, tuple[str, ...]]:
+def _onnx(source: GraphSource, graph: Path) -> tuple[Forward, tuple[str, ...]]:
     session = open_session(graph, threads=os.cpu_count() or 1, device="cpu")
     names = tuple(node.name for node in session.get_inputs())
     return (lambda feeds: session.run(None, feeds)[0]), names
 
 
-def _script(source: GraphSource, graph: Path) -> tuple[Forward, tuple[str, ...]]:
+def _torchscript(source: GraphSource, graph: Path) -> tuple[Forward, tuple[str, ...]]:
     import torch
 
     module = torchscript.load(source.path)
     count = len(source.task.graph.names)
 
-    def forward(feeds: Feeds) -> NDArray[np.float32]:
+    def forward(feeds: Feeds) -> Logits:
         with torch.inference_mode():
-            asked = [torch.from_numpy(np.array(feeds[name])) for name in source.inputs]
-            found = torchscript.first_tensors(module(*asked), count)
-        numbers: NDArray[np.float32] = (found[0] if count == 1 else torch.stack(found, -1)).numpy()
-        return numbers
+            inputs = [torch.from_numpy(np.array(feeds[name])) for name in source.inputs]
+            outputs = torchscript.first_tensors(module(*inputs), count)
+        logits: Logits = (outputs[0] if count == 1 else torch.stack(outputs, -1)).numpy()
+        return logits
 
     return forward, source.inputs
 
 
-def _at_once(source: GraphSource, requests: Sequence[PredictRequest]) -> Forward:
-    """What TensorFlow answers to all that the requests feed it, in their order.
+def _tensorflow(source: GraphSource, requests: Sequence[PredictRequest]) -> Forward:
+    """Return the forward pass of TensorFlow for the feeds of those requests, in their order.
 
-    Its process takes seconds to start, so it is told everything at once: first it is only listened to what is asked.
+    Its process takes seconds to start, so it is started once for all feeds. These are collected by a first round over
+    the requests, whose outputs are not used.
     """
     head = head_of(source.task.name)
     width = head.output_width(_manifest(source))
-    asked: list[Feeds] = []
+    collected: list[Feeds] = []
 
-    def listen(feeds: Feeds) -> NDArray[np.float32]:
-        asked.append(feeds)
+    def collect(feeds: Feeds) -> Logits:
+        collected.append(feeds)
         shape = feeds["input_ids"].shape[: head.output_rank - 1]
         return np.zeros((*shape, width), np.float32)
 
-    listening = _over(listen, source, source.inputs)
+    collector = _encoder(collect, source, source.inputs)
     for request in requests:
-        listening.outputs(request)
-    found = iter(tensorflow_source.predict(source, asked))
+        collector.outputs(request)
+    predictions = iter(tensorflow_source.predict(source, collected))
 
-    def forward(feeds: Feeds) -> NDArray[np.float32]:
-        parts = next(found)
-        numbers: NDArray[np.float32] = parts[0] if len(parts) == 1 else np.stack(parts, axis=-1)
-        return probabilities.as_logits(numbers, source)
+    def forward(feeds: Feeds) -> Logits:
+        outputs = next(predictions)
+        logits: Logits = outputs[0] if len(outputs) == 1 else np.stack(outputs, axis=-1)
+        return probabilities.as_logits(logits, source)
 
     return forward
 
 
-def answers(
-    source: TokenizedSource,
-    requests: Sequence[PredictRequest],
-    graph: Path = Path(),
-    notify: Notify = silent,
-) -> tuple[tuple[dict[str, Any], ...], ...]:
-    """The original's outputs for each request; raises ModelFailed for numbers that are not finite."""
-    if isinstance(source, GraphSource) and source.kind in (SAVED_MODEL, TFLITE):
-        original = _over(_at_once(source, requests), source, source.inputs)
-    else:
-        original = open_reference(source, graph)
-    if isinstance(source, TransformersSource):
-        _check_tokens(source, original, requests)
-    with quiet():
-        return tuple(tuple(original.outputs(one)) for one in counted(requests, notify))
-
-
 def feeds_of(source: TokenizedSource, requests: Sequence[PredictRequest]) -> list[Feeds]:
-    """What each text that the requests make feeds the model, one text at a time."""
+    """Return the model's inputs for each text that the requests make, one text at a time."""
     head = head_of(source.task.name)
     tokenizer = open_tokenizer(
         source.tokenizer,
@@ -183,8 +189,8 @@ def feeds_of(source: TokenizedSource, requests: Sequence[PredictRequest]) -> lis
     return [feed([encoding], tuple(INPUTS), manifest) for encoding in encode(tokenizer, texts)]
 
 
-def _forward(model: Any, source: TransformersSource, feeds: Feeds) -> NDArray[np.float32]:
-    """One pass, with the head that the built graph has at its end."""
+def _forward(model: Any, source: TransformersSource, feeds: Feeds) -> Logits:
+    """Return what the exported graph, with its head, has to return for the feeds."""
     import torch
 
     with torch.inference_mode():
@@ -193,8 +199,8 @@ def _forward(model: Any, source: TransformersSource, feeds: Feeds) -> NDArray[np
         results = source.task.transformers.read_output(output, tensors, source.details)
         if source.pooling:
             results = _pool(source.pooling, source.folder, results, tensors["attention_mask"])
-    numbers: NDArray[np.float32] = results.numpy().astype(np.float32)
-    return numbers
+    logits: Logits = results.numpy().astype(np.float32)
+    return logits
 
 
 def _pool(pooling: Pooling, folder: Path, hidden: Any, mask: Any) -> Any:
@@ -204,7 +210,7 @@ def _pool(pooling: Pooling, folder: Path, hidden: Any, mask: Any) -> Any:
     weights = mask.unsqueeze(-1).float()
     count, total = weights.sum(1).clamp(min=1e-9), (hidden * weights).sum(1)
     places = weights.cumsum(1) * weights
-    ways = {
+    modes = {
         "cls": lambda: hidden[:, 0],
         "max": lambda: hidden.masked_fill(weights == 0, -torch.inf).max(1).values,
         "mean": lambda: total / count,
@@ -212,7 +218,7 @@ def _pool(pooling: Pooling, folder: Path, hidden: Any, mask: Any) -> Any:
         "weightedmean": lambda: (hidden * places).sum(1) / places.sum(1).clamp(min=1e-9),
         "lasttoken": lambda: hidden[torch.arange(len(hidden)), mask.sum(1) - 1],
     }
-    pooled = torch.cat([ways[mode]() for mode in pooling.modes.split("+")], dim=-1)
+    pooled = torch.cat([modes[mode]() for mode in pooling.modes.split("+")], dim=-1)
     for dense in pooling.dense:
         pooled = _layer(folder / dense.place, dense, pooled)
     return torch.nn.functional.normalize(pooled, dim=-1) if pooling.normalize else pooled
@@ -225,26 +231,28 @@ def _layer(folder: Path, dense: Dense, vectors: Any) -> Any:
     weights = load_file(folder / WEIGHTS)
     bias = weights.get("linear.bias")
     activation = getattr(torch.nn, dense.activation)()
-    made = torch.nn.functional.linear(
+    outputs = torch.nn.functional.linear(
         vectors, weights["linear.weight"].float(), None if bias is None else bias.float()
     )
-    return activation(made)
+    return activation(outputs)
 
 
 def _check_tokens(
-    source: TransformersSource, original: Encoder, requests: Sequence[PredictRequest]
+    source: TransformersSource, reference: Encoder, requests: Sequence[PredictRequest]
 ) -> None:
-    """tokenizer.json, which is what is served, makes the same tokens as the class that transformers would load."""
+    """Raise SourceError if tokenizer.json makes other tokens than the class that transformers loads.
+
+    tokenizer.json is what is served, but transformers builds some tokenizers from other files of the folder.
+    """
     from transformers import AutoTokenizer
 
     with quiet():
-        theirs = AutoTokenizer.from_pretrained(source.folder, local_files_only=True)
-    for request in requests[:TOKENS_COMPARED]:
-        texts = original.head.texts(request.inputs[0], request.parameters)
+        tokenizer = AutoTokenizer.from_pretrained(source.folder, local_files_only=True)
+    for request in requests[:MAX_COMPARED_ROWS]:
+        texts = reference.head.texts(request.inputs[0], request.parameters)
         text = texts[0] if isinstance(texts[0], str) else texts[0][0]
-        one = theirs(text, truncation=True, max_length=source.max_tokens)["input_ids"]
-        other = original.tokenizer.encode(text).ids
-        if one != other:
+        expected = tokenizer(text, truncation=True, max_length=source.max_tokens)["input_ids"]
+        if reference.tokenizer.encode(text).ids != expected:
             raise SourceError.about(
                 source.folder,
                 Code.TOKENIZER_MISMATCH,
