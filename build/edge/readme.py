@@ -5,10 +5,11 @@ import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from build.tasks.description import FamilyName
+from build.tasks.registry import TASKS
 from contracts.api.registry import APIS
 from contracts.api.task_api import Parameter
 from contracts.manifest import Manifest
-from contracts.tasks import Task
 from functions.inference.tasks import head_of
 
 # The copy runs the code of the endpoint's image, so it takes the versions that are pinned there.
@@ -84,6 +85,7 @@ def _packages(manifest: Manifest) -> Iterator[str]:
     pinned = dict(
         line.split("==") for line in REQUIREMENTS.read_text("utf-8").splitlines() if "==" in line
     )
+    words = TASKS[manifest.task].family is FamilyName.WORD_VECTORS
     for package in PACKAGES:
-        if not (package == "tokenizers" and manifest.task is Task.WORD_VECTORS):
+        if not (package == "tokenizers" and words):
             yield f"{package}=={pinned[package]}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from build.evaluation.metrics import Outputs
+from build.evaluation.metrics import AllOutputs
 from build.evaluation.rows import Row
 from build.recipes.recipe import Recipe
 from build.sources.source import Source
@@ -14,16 +14,18 @@ from contracts.prediction import PredictRequest
 from contracts.tasks import Tier
 
 Rows = Sequence[Row]
-Answered = Sequence[Outputs]
+# Rows to time, by their place among all rows in the order of their length.
 QUANTILES = (0.1, 0.5, 0.9)
 # The classes of sources that models of one family come from, and of the recipes that they are changed by.
 S = TypeVar("S", bound=Source)
 R = TypeVar("R", bound=Recipe)
 
 
-def requests_as_given(source: Source, rows: Rows, original: Answered) -> dict[int, PredictRequest]:
+def requests_as_given(
+    source: Source, rows: Rows, reference: AllOutputs
+) -> dict[int, PredictRequest]:
     """Return requests to time by their number of tokens: a short row, one in the middle and a long one."""
-    tokens = [sum(output["tokens"] for output in outputs) for outputs in original]
+    tokens = [sum(output["tokens"] for output in outputs) for outputs in reference]
     ordered = sorted(range(len(rows)), key=tokens.__getitem__)
     picked = [ordered[round(q * (len(rows) - 1))] for q in QUANTILES]
     return {tokens[i]: rows[i].request for i in picked}
@@ -41,8 +43,8 @@ class Family(Generic[S, R]):
     """
 
     prepare: Callable[[S, Path, Notify], None]
-    reference: Callable[[S, Rows, Path, Notify], Sequence[Outputs]]
+    reference: Callable[[S, Rows, Path, Notify], AllOutputs]
     recipes: Callable[[S, Tier, bool], Sequence[R]]
     make: Callable[[R, S, Path, Rows, Path], None]
-    requests: Callable[[S, Rows, Answered], dict[int, PredictRequest]] = requests_as_given
+    requests: Callable[[S, Rows, AllOutputs], dict[int, PredictRequest]] = requests_as_given
     unit: str = "row"

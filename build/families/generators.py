@@ -1,4 +1,8 @@
-"""Models that write, causal or with an encoder: prepared with a cache, their weights in 8 or 4 bits."""
+"""Generators of text, causal or with an encoder: exported with a KV cache, their weights in 8 or 4 bits.
+
+Candidates are compared with the reference by teacher forcing: both are run along the row's target, or along the
+reference's greedy output if the row has none.
+"""
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -7,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from build.evaluation.metrics import Outputs
+from build.evaluation.metrics import AllOutputs, Outputs
 from build.evaluation.rows import Row
 from build.evaluation.teacher_forcing import ALONG, IDS, LOG_PROBABILITIES
 from build.export.generator import finish, kv_cache_fusion, prepare_causal, prepare_seq2seq
@@ -35,6 +39,7 @@ def prepare(
     folder: Path,
     notify: Notify,
 ) -> None:
+    """Write the graphs that every candidate is made of; a GGUF file is unpacked to a Hugging Face folder first."""
     if isinstance(source, GgufSource):
         notify("dequantizing the weights")
         unpack(source.path, folder / UNPACKED)
@@ -43,7 +48,7 @@ def prepare(
 
 
 def recipes(source: CheckpointSource, tier: Tier, quantize: bool) -> Sequence[GeneratorRecipe]:
-    """On a CPU attention is computed in place, where it can be; CUDA has no such operator in full precision."""
+    """Return the recipes to try: with attention fused with its cache on a CPU, which CUDA cannot do in float32."""
     if tier is Tier.GPU:
         return (replace(FULL, fused_cache=False),)
     return (FULL, *SMALLER) if quantize else (FULL,)
@@ -52,6 +57,7 @@ def recipes(source: CheckpointSource, tier: Tier, quantize: bool) -> Sequence[Ge
 def make(
     recipe: GeneratorRecipe, source: CheckpointSource, prepared: Path, rows: Rows, folder: Path
 ) -> None:
+    """Write the graphs of one candidate, and the tokenizer."""
     fused = kv_cache_fusion(prepared) if recipe.fused_cache else None
     smaller = None
     if recipe.weights is not WeightFormat.FLOAT32:
@@ -62,8 +68,11 @@ def make(
 
 def reference(
     run: Run, source: CheckpointSource, rows: Rows, prepared: Path, notify: Notify = silent
-) -> Sequence[Outputs]:
-    """Return the greedy output of transformers, and its teacher-forced predictions along the target, or along that."""
+) -> AllOutputs:
+    """Return the outputs of the model as transformers runs it: greedy, and teacher-forced along each row's target.
+
+    Raise ModelFailed for logits that are not finite.
+    """
     import transformers
 
     folder = folder_of(source, prepared)
@@ -73,60 +82,59 @@ def reference(
         return [run(model, tokenizer, source, row) for row in counted(rows, notify)]
 
 
-def _continued(model: Any, tokenizer: Any, source: CheckpointSource, row: Row) -> Outputs:
-    request, target = row.request, row.answer
-    facts, text = source.details, str(request.inputs[0])
-    wanted = _ids(tokenizer, target) if target else []
-    count = len(wanted) or request.parameters["max_new_tokens"]
+def _run_causal(model: Any, tokenizer: Any, source: CheckpointSource, row: Row) -> Outputs:
+    details, count = source.details, row.request.parameters["max_new_tokens"]
+    # A continuation has no tokens in front, such as the one that begins a text.
+    target = tokenizer.encode(row.answer, add_special_tokens=False).ids if row.answer else []
     prompt, truncated = truncate_prompt(
-        tokenizer.encode(text), facts["context"] - count, facts["start_token_id"]
+        tokenizer.encode(str(row.request.inputs[0])),
+        details["context"] - (len(target) or count),
+        details["start_token_id"],
     )
-    written = _greedy(model, [prompt], request.parameters["max_new_tokens"], facts)[len(prompt) :]
-    along = wanted or written
-    led = _teacher_forced(model, [[*prompt, *along]], along)
-    return [_output(tokenizer, written, along, led, len(prompt), truncated)]
+    generated = _generate(model, [prompt], count, details)[len(prompt) :]
+    along = target or generated
+    predictions = _teacher_forced(model, [[*prompt, *along]], along)
+    return [_output(tokenizer, generated, along, predictions, len(prompt), truncated)]
 
 
-def _translated(model: Any, tokenizer: Any, source: CheckpointSource, row: Row) -> Outputs:
-    request, target = row.request, row.answer
-    facts = source.details
-    tokenizer.enable_truncation(facts["context"])
-    encoding = tokenizer.encode(str(request.inputs[0]))
-    start = facts["start_token_id"]
-    prompt = encoding.ids or [start]
-    wanted = tokenizer.encode(target).ids if target else []
-    written = _greedy(model, [prompt], request.parameters["max_new_tokens"], facts)[1:]
-    along = wanted or written
-    led = _teacher_forced(model, [prompt], along, decoder_input_ids=[[start, *along]])
+def _run_seq2seq(model: Any, tokenizer: Any, source: CheckpointSource, row: Row) -> Outputs:
+    details = source.details
+    tokenizer.enable_truncation(details["context"])
+    encoding = tokenizer.encode(str(row.request.inputs[0]))
+    start = details["start_token_id"]
+    text = encoding.ids or [start]
+    target = tokenizer.encode(row.answer).ids if row.answer else []
+    # The first token is the decoder's start token, which no candidate predicts.
+    generated = _generate(model, [text], row.request.parameters["max_new_tokens"], details)[1:]
+    along = target or generated
+    predictions = _teacher_forced(model, [text], along, decoder_input_ids=[[start, *along]])
     truncated = bool(encoding.overflowing)
-    return [_output(tokenizer, written, along, led, len(encoding.ids), truncated)]
-
-
-def _ids(tokenizer: Any, text: str) -> list[int]:
-    """A continuation's tokens, without what is put in front of a text."""
-    found: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
-    return found
+    return [_output(tokenizer, generated, along, predictions, len(encoding.ids), truncated)]
 
 
 def _output(
     tokenizer: Any,
-    written: Sequence[int],
+    generated: Sequence[int],
     along: Sequence[int],
-    led: TeacherForced,
+    predictions: TeacherForced,
     tokens: int,
     truncated: bool,
 ) -> dict[str, Any]:
+    ids, log_probabilities = predictions
     return {
-        "generated_text": tokenizer.decode(list(written), skip_special_tokens=True),
+        "generated_text": tokenizer.decode(list(generated), skip_special_tokens=True),
         ALONG: list(along),
-        IDS: led[0],
-        LOG_PROBABILITIES: led[1],
+        IDS: ids,
+        LOG_PROBABILITIES: log_probabilities,
         "tokens": tokens,
         "truncated": truncated,
     }
 
 
-def _greedy(model: Any, prompt: list[list[int]], count: int, facts: Mapping[str, Any]) -> list[int]:
+def _generate(
+    model: Any, prompt: list[list[int]], count: int, details: Mapping[str, Any]
+) -> list[int]:
+    """Return the tokens of a greedy search, as `generate` does: those of a causal model begin with the prompt."""
     import torch
 
     with torch.inference_mode():
@@ -137,36 +145,40 @@ def _greedy(model: Any, prompt: list[list[int]], count: int, facts: Mapping[str,
             do_sample=False,
             num_beams=1,
             max_new_tokens=count,
-            eos_token_id=facts["eos_token_ids"] or None,
+            eos_token_id=details["eos_token_ids"] or None,
         )
     return [int(token) for token in ids[0].tolist()]
 
 
 def _teacher_forced(
-    model: Any, tokens: list[list[int]], along: Sequence[int], **more: Any
+    model: Any, tokens: list[list[int]], along: Sequence[int], **inputs: Any
 ) -> TeacherForced:
-    """The token found likeliest before each of `along`, which what is read ends with, and how likely that one is."""
+    """Return the likeliest token at each place of `along`, and the log-probability of the given one.
+
+    The model's last input, of `tokens` or of the decoder, ends with `along`.
+    """
     import torch
 
     with torch.inference_mode():
-        others = {name: torch.tensor(value) for name, value in more.items()}
+        others = {name: torch.tensor(value) for name, value in inputs.items()}
+        # The logits at a place are those of the token after it.
         logits = model(torch.tensor(tokens), **others).logits[0, -len(along) - 1 : -1]
     if not torch.isfinite(logits).all():
         raise ModelFailed("the model answered with numbers that are not finite")
-    found = logits.log_softmax(-1).gather(-1, torch.tensor(along)[:, None])[:, 0]
-    return logits.argmax(-1).tolist(), found.tolist()
+    given = logits.log_softmax(-1).gather(-1, torch.tensor(along)[:, None])[:, 0]
+    return logits.argmax(-1).tolist(), given.tolist()
 
 
 CAUSAL = Family(
     prepare=partial(prepare, prepare_causal),
-    reference=partial(reference, _continued),
+    reference=partial(reference, _run_causal),
     recipes=recipes,
     make=make,
     unit="new token",
 )
 SEQ2SEQ = Family(
     prepare=partial(prepare, prepare_seq2seq),
-    reference=partial(reference, _translated),
+    reference=partial(reference, _run_seq2seq),
     recipes=recipes,
     make=make,
     unit="new token",

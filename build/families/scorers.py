@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from build.errors import SourceError
-from build.evaluation.metrics import Outputs
+from build.evaluation.metrics import AllOutputs, Outputs
 from build.export.fuse import plain
 from build.export.generator import finish
 from build.export.to_onnx import export
 from build.families import ngram_model, request_lengths
-from build.families.family import Answered, Family, Rows, requests_as_given
+from build.families.family import Family, Rows, requests_as_given
 from build.families.ngram_graph import use_codebooks
 from build.families.transformers_model import load
 from build.graph.edit import OPSET
@@ -124,11 +124,11 @@ def _dynamic(graph: Any) -> None:
         graph.CopyFrom(onnx.load(destination).graph)
 
 
-def requests(source: Source, rows: Rows, original: Answered) -> dict[int, PredictRequest]:
+def requests(source: Source, rows: Rows, reference: AllOutputs) -> dict[int, PredictRequest]:
     """Return requests to time, by length: joined rows, or single ones if the tokenizer is made by the build itself."""
     if isinstance(source, TableSource | GgufSource):
-        return requests_as_given(source, rows, original)
-    return request_lengths.requests(source, rows, original)
+        return requests_as_given(source, rows, reference)
+    return request_lengths.requests(source, rows, reference)
 
 
 def reference(
