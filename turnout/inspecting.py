@@ -1,4 +1,4 @@
-"""`turnout inspect`: the original's graph and the one that was built, to be looked at side by side."""
+"""`turnout inspect`: the graphs of the reference and of the artefact, compared side by side."""
 
 import importlib.util
 import json
@@ -31,7 +31,7 @@ class CannotInspect(TurnoutError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """An artefact and the graphs of its original, with what else was found of it."""
+    """An artefact to inspect, with its graphs and those of its reference."""
 
     step: build.Step
     folder: Path
@@ -43,7 +43,7 @@ class Subject:
 
 
 def subject(deployment: Deployment, out: Path, model: str, tier: Tier, log: Console) -> Subject:
-    """The graphs of both, the original's made again where no build has left them; raises CannotInspect."""
+    """Return both sides' graphs, the reference's exported again if they are not cached; raise CannotInspect."""
     steps = [step for step in build.plan(deployment, out, [model]) if step.tier is tier]
     if not steps:
         raise CannotInspect(f"{model} has no {tier} tier; name another with --tier")
@@ -58,7 +58,7 @@ def subject(deployment: Deployment, out: Path, model: str, tier: Tier, log: Cons
     from build.prepared import pairs, prepared
     from build.workspace.cache import FOLDER, Cache
 
-    with status(log, "looking for the original's graph") as say:
+    with status(log, "exporting the reference's graphs") as say:
         originals = prepared(step, Cache(out / FOLDER / model), say)
     found = pairs(originals, folder)
     if not found:
@@ -69,7 +69,7 @@ def subject(deployment: Deployment, out: Path, model: str, tier: Tier, log: Cons
 
 
 def layers(of: Subject, log: Console) -> dict[str, Any]:
-    """How far each layer is from the original's, as a document, the worst first."""
+    """Return the difference of each layer from the reference's as a document, the worst first."""
     from build.inspection.layers import compare
     from build.proof.golden import read_golden
 
@@ -81,7 +81,7 @@ def layers(of: Subject, log: Console) -> dict[str, Any]:
 def show_layers(document: dict[str, Any], console: Console) -> None:
     found = document["layers"]
     if not found:
-        console.print("no layer of the original is found by its name in what was built")
+        console.print("no layer of the reference is in the artefact under its name")
         return
     table = Table(box=None, pad_edge=False)
     for name in ("SQNR, dB", "cosine"):
@@ -95,7 +95,7 @@ def show_layers(document: dict[str, Any], console: Console) -> None:
     console.print(table)
     console.print(
         f"\nthe worst {min(SHOWN, len(found))} of {len(found)} layers on {document['rows']} golden rows; "
-        f"{document['unmatched']} of the original's are not found by their name in what was built",
+        f"{document['unmatched']} of the reference's are not in the artefact under their name",
         soft_wrap=True,
     )
 
@@ -109,12 +109,12 @@ def tensorboard(of: Subject, out: Path, folder: Path, log: Console) -> dict[str,
         )
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CannotInspect(f"{folder} is there already and not empty; name a new folder")
-    from build.inspection.tensorboard import write_board
+    from build.inspection.tensorboard import write_event_files
 
     path = out / of.step.model / "evidence" / f"{of.step.tier}.json"
     evidence = evidence_of(path) if path.is_file() else None
     with status(log, "writing event files"):
-        written = write_board(folder, of.pairs, evidence)
+        written = write_event_files(folder, of.pairs, evidence)
     return {"folder": str(folder), **written}
 
 
@@ -141,12 +141,12 @@ def netron(of: Subject, port: int, browse: bool, emit: Emit, log: Console) -> No
 
     def say(url: str) -> None:
         log.print(
-            f"{of.name}: the original beside what was built, at {url}   Ctrl-C ends it",
+            f"{of.name}: the reference beside the artefact, at {url}   Ctrl-C ends it",
             soft_wrap=True,
         )
 
     shown = [
-        Shown(name=pair.name, sides={"original": pair.exported, "built": pair.built})
+        Shown(name=pair.name, sides={"reference": pair.exported, "built": pair.built})
         for pair in of.pairs
     ]
     try:

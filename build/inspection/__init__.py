@@ -1,1 +1,1 @@
-"""Compare an artefact's graph with its original's: `turnout inspect`."""
+"""The comparison of an artefact's graphs with the reference's: `turnout inspect`."""

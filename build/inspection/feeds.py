@@ -1,4 +1,4 @@
-"""What the golden rows feed each graph of an artefact, by the task."""
+"""The inputs of each graph of an artefact for the golden rows, by the task."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -25,63 +25,68 @@ Rows = Sequence[GoldenRow]
 def feeds_for(
     pair: Pair, pairs: Sequence[Pair], source: Source, golden: Rows, graph: Any
 ) -> Iterator[Feed]:
-    """One feed for each text of the golden rows; raises NotFed for a task that it knows nothing of."""
+    """Return the inputs for each text of the golden rows; raise LayersNotComparable for a task without a rule here."""
     family = source.task.family
     if isinstance(source, TransformersSource | GraphSource) and family is FamilyName.ENCODER:
         return iter(feeds_of(source, [row.request for row in golden]))
     if isinstance(source, TransformersSource | GgufSource):
         tokenizer = plain_tokenizer(folder_of(source, pair.exported.parent) / "tokenizer.json")
         if family is FamilyName.CAUSAL:
-            return _prompts(tokenizer, source.details, golden, graph)
+            return _generator_inputs(tokenizer, source.details, golden, graph)
         if family is FamilyName.SEQ2SEQ:
-            return _pairs(pair, pairs, tokenizer, source.details, golden, graph)
+            return _encoder_decoder_inputs(pair, pairs, tokenizer, source.details, golden, graph)
     raise LayersNotComparable(
         f"the layers of a model for {source.task.name} cannot be compared: its golden rows are not fed to a graph "
         "tensor by tensor; leave out --layers"
     )
 
 
-def _prompts(tokenizer: Any, facts: Mapping[str, Any], golden: Rows, graph: Any) -> Iterator[Feed]:
-    """The prompt and what follows it, read at once with an empty cache."""
+def _generator_inputs(
+    tokenizer: Any, details: Mapping[str, Any], golden: Rows, graph: Any
+) -> Iterator[Feed]:
+    """Yield each prompt with the tokens generated after it, for one pass with an empty KV cache."""
     for row in golden:
-        along = list(path_of(row.reference) or ())
+        continuation = list(path_of(row.reference) or ())
         encoding = tokenizer.encode(str(row.request.inputs[0]))
-        ids, _ = truncate_prompt(encoding, facts["context"] - len(along), facts["start_token_id"])
-        yield {**_read([*ids, *along]), **_empty(graph, ())}
+        ids, _ = truncate_prompt(
+            encoding, details["context"] - len(continuation), details["start_token_id"]
+        )
+        yield {**_token_inputs([*ids, *continuation]), **_empty_cache(graph, ())}
 
 
-def _pairs(
+def _encoder_decoder_inputs(
     pair: Pair,
     pairs: Sequence[Pair],
     tokenizer: Any,
-    facts: Mapping[str, Any],
+    details: Mapping[str, Any],
     golden: Rows,
     graph: Any,
 ) -> Iterator[Feed]:
-    """The text for the encoder; for the decoder what was answered, and what the original's encoder made of it."""
-    tokenizer.enable_truncation(facts["context"])
-    start = facts["start_token_id"]
+    """Yield the text for the encoder; for the decoder the tokens generated and the keys of the reference's encoder."""
+    tokenizer.enable_truncation(details["context"])
+    start = details["start_token_id"]
     texts = [tokenizer.encode(str(row.request.inputs[0])).ids or [start] for row in golden]
     if pair.name == "encoder":
-        yield from map(_read, texts)
+        yield from map(_token_inputs, texts)
         return
     (encoder,) = [other.exported for other in pairs if other.name == "encoder"]
     session = open_session(encoder, threads=1, device="cpu")
     keys = [node.name for node in session.get_outputs()]
     for row, ids in zip(golden, texts, strict=True):
-        asked = {name: _read(ids)[name] for name in ("input_ids", "attention_mask")}
-        fixed = dict(zip(keys, session.run(None, asked), strict=True))
-        own = _empty(graph, fixed)
-        along = [start, *(path_of(row.reference) or ())]
+        encoder_inputs = {
+            name: _token_inputs(ids)[name] for name in ("input_ids", "attention_mask")
+        }
+        fixed = dict(zip(keys, session.run(None, encoder_inputs), strict=True))
+        tokens = [start, *(path_of(row.reference) or ())]
         yield {
-            **_read(along),
-            **own,
+            **_token_inputs(tokens),
+            **_empty_cache(graph, fixed),
             **fixed,
-            "encoder_attention_mask": asked["attention_mask"],
+            "encoder_attention_mask": encoder_inputs["attention_mask"],
         }
 
 
-def _read(ids: Sequence[int]) -> dict[str, NDArray[np.int64]]:
+def _token_inputs(ids: Sequence[int]) -> dict[str, NDArray[np.int64]]:
     tokens = np.array([ids], np.int64)
     return {
         "input_ids": tokens,
@@ -90,11 +95,11 @@ def _read(ids: Sequence[int]) -> dict[str, NDArray[np.int64]]:
     }
 
 
-def _empty(graph: Any, given: Collection[str]) -> dict[str, NDArray[np.float32]]:
-    """Keys and values of a text that is not begun, but for those that are given."""
-    found = {}
+def _empty_cache(graph: Any, given: Collection[str]) -> dict[str, NDArray[np.float32]]:
+    """Return keys and values of no tokens, for those of the graph's inputs that are not given."""
+    cache = {}
     for node in graph.graph.input:
         if node.name.startswith(PAST) and node.name not in given:
             dims = node.type.tensor_type.shape.dim
-            found[node.name] = np.zeros((1, dims[1].dim_value, 0, dims[3].dim_value), np.float32)
-    return found
+            cache[node.name] = np.zeros((1, dims[1].dim_value, 0, dims[3].dim_value), np.float32)
+    return cache

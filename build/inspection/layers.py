@@ -1,8 +1,8 @@
-"""How far each layer of what was built is from the original's, on the golden rows.
+"""The difference of each layer's activations between an artefact and the reference, on the golden rows.
 
-Tensors are matched by their names, which quantization keeps for what a layer makes. ONNX Runtime's own debugger
+Tensors are matched by their names, which quantization keeps for a layer's outputs. ONNX Runtime's own debugger
 (onnxruntime.quantization.qdq_loss_debug) matches pairs of QuantizeLinear and DequantizeLinear, of which dynamic
-quantization and weights in blocks have none; the ratio is the one that it computes.
+quantization and weights in blocks have none; the ratio computed here is the same.
 """
 
 import math
@@ -22,7 +22,7 @@ from build.prepared import Pair
 from build.proof.golden import GoldenRow
 from build.sources.source import Source
 
-# What a layer is: the operators whose outputs are floats and are what a reader of a model thinks of as one step.
+# The operators that count as layers: each is one step of a model as its paper describes it, with floats as output.
 LAYERS = {
     "Attention",
     "BiasGelu",
@@ -46,7 +46,7 @@ LAYERS = {
 
 @dataclass(slots=True)
 class _Sums:
-    """What is summed over the golden rows for one tensor: squares of both and of their difference, and products."""
+    """Sums over the golden rows for one tensor: squares of both sides and of their difference, and products."""
 
     signal: float = 0.0
     other: float = 0.0
@@ -63,9 +63,9 @@ class _Sums:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """One tensor of a graph: the ratio of its signal to what quantization adds, in dB, and the cosine.
+    """One tensor of a graph: its signal-to-quantization-noise ratio in dB, and the cosine.
 
-    `sqnr_db` is None where both hold the same.
+    `sqnr_db` is None if both sides are equal.
     """
 
     graph: str
@@ -76,8 +76,8 @@ class Layer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
-    """The layers, the worst first, and how many of the original's are nowhere in what was built."""
+class Comparison:
+    """The layers, the worst first, and the number of the reference's that the artefact has under no name."""
 
     layers: tuple[Layer, ...] = ()
     unmatched: int = 0
@@ -85,48 +85,49 @@ class Compared:
     reference: Mapping[str, str] = field(default_factory=dict)
 
 
-def compare(pairs: Sequence[Pair], source: Source, golden: Sequence[GoldenRow]) -> Compared:
-    """Run both on the golden rows; raises NotFed for a task whose graphs it does not know how to feed."""
-    found: list[Layer] = []
-    unmatched, reference = 0, {}
+def compare(pairs: Sequence[Pair], source: Source, golden: Sequence[GoldenRow]) -> Comparison:
+    """Run both sides on the golden rows; raise LayersNotComparable for a task whose inputs have no rule here."""
+    layers: list[Layer] = []
+    unmatched, forms = 0, {}
     for pair in pairs:
         built = onnx.load(pair.built)
-        path, original = _nearest(pair, built)
-        reference[pair.name] = path.stem
-        names = _shared(original, built)
-        unmatched += sum(1 for _ in _made(original)) - len(names)
-        feeds = feeds_for(pair, pairs, source, golden, original)
-        found += _measure(pair.name, original, built, names, feeds)
-    worst = sorted(found, key=lambda layer: math.inf if layer.sqnr_db is None else layer.sqnr_db)
-    return Compared(layers=tuple(worst), unmatched=unmatched, rows=len(golden), reference=reference)
+        path, reference = _closest(pair, built)
+        forms[pair.name] = path.stem
+        names = _shared(reference, built)
+        unmatched += sum(1 for _ in _layers_of(reference)) - len(names)
+        feeds = feeds_for(pair, pairs, source, golden, reference)
+        layers += _measure(pair.name, reference, built, names, feeds)
+    worst = sorted(layers, key=lambda layer: math.inf if layer.sqnr_db is None else layer.sqnr_db)
+    return Comparison(layers=tuple(worst), unmatched=unmatched, rows=len(golden), reference=forms)
 
 
-def nearest(pair: Pair) -> Any:
-    """The original's graph in the shape that shares most layers with what was built."""
-    return _nearest(pair, onnx.load(pair.built))[1]
+def closest_reference(pair: Pair) -> Any:
+    """Return the form of the reference's graph that shares most layers with the artefact's."""
+    return _closest(pair, onnx.load(pair.built))[1]
 
 
-def _nearest(pair: Pair, built: Any) -> tuple[Path, Any]:
+def _closest(pair: Pair, built: Any) -> tuple[Path, Any]:
     graphs = [(path, onnx.load(path)) for path in (*pair.others, pair.exported)]
     return max(graphs, key=lambda item: len(_shared(item[1], built)))
 
 
-def _made(model: Any) -> Iterator[tuple[str, str]]:
-    """What each layer makes, by its name, with the operator."""
+def _layers_of(model: Any) -> Iterator[tuple[str, str]]:
+    """Yield the output name and the operator of each layer; a graph output counts as a layer."""
     outputs = {output.name for output in model.graph.output}
     for node in model.graph.node:
         if node.op_type in LAYERS or set(node.output) & outputs:
             yield node.output[0], node.op_type
 
 
-def _shared(original: Any, built: Any) -> dict[str, str]:
-    there = {name for node in built.graph.node for name in node.output}
-    return {name: operator for name, operator in _made(original) if name in there}
+def _shared(reference: Any, built: Any) -> dict[str, str]:
+    """Return the operators of the layers that both graphs have, by their names."""
+    names = {name for node in built.graph.node for name in node.output}
+    return {name: operator for name, operator in _layers_of(reference) if name in names}
 
 
 def _measure(
     graph: str,
-    original: Any,
+    reference: Any,
     built: Any,
     names: Mapping[str, str],
     feeds: Iterable[Mapping[str, Any]],
@@ -134,12 +135,14 @@ def _measure(
     sums = {name: _Sums() for name in names}
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        looks = [
+        observers = [
             stack.enter_context(with_observed_outputs(model, list(names), place / f"{side}.onnx"))
-            for side, model in (("original", original), ("built", built))
+            for side, model in (("reference", reference), ("built", built))
         ]
         for feed in feeds:
-            for name, one, other in zip(names, *(look(feed) for look in looks), strict=True):
+            for name, one, other in zip(
+                names, *(observe(feed) for observe in observers), strict=True
+            ):
                 if one.shape == other.shape:
                     sums[name].add(one, other)
     return [_layer(graph, name, names[name], s) for name, s in sums.items() if s.signal]

@@ -1,6 +1,6 @@
-"""What TensorBoard shows of a build: both graphs, weights before and after, and what was measured of candidates.
+"""Event files for TensorBoard: both graphs, weights before and after, and the figures of candidates.
 
-Written by tensorboardX, which brings nothing besides; torch's own writer needs all of TensorBoard to be installed.
+They are written by tensorboardX, since torch's own writer needs all of TensorBoard to be installed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,12 +9,12 @@ from typing import Any
 
 import onnx
 
-from build.inspection.layers import nearest
+from build.inspection.layers import closest_reference
 from build.prepared import Pair
 from build.recipes.dequantize import weights
 
-ORIGINAL, BUILT, CANDIDATES = "original", "built", "candidates"
-# What is told of a candidate as one number each, where it was measured.
+REFERENCE, BUILT, CANDIDATES = "reference", "built", "candidates"
+# The figures of a candidate that are single numbers; evidence has those of its task.
 FIGURES = (
     "agreement",
     "metric_original",
@@ -32,39 +32,39 @@ FIGURES = (
 )
 
 
-def write_board(
+def write_event_files(
     folder: Path, pairs: Sequence[Pair], evidence: Mapping[str, Any] | None
 ) -> dict[str, int]:
-    """Write event files below the folder; the number of graphs, of histograms and of candidates in them."""
-    told = {"graphs": 0, "histograms": 0, "candidates": 0}
+    """Write event files below the folder, and return the numbers of graphs, histograms and candidates in them."""
+    counts = {"graphs": 0, "histograms": 0, "candidates": 0}
     for pair in pairs:
         single = len(pairs) == 1
         sides = (
-            (ORIGINAL, onnx.load(pair.exported), nearest(pair)),
+            (REFERENCE, onnx.load(pair.exported), closest_reference(pair)),
             (BUILT, built := onnx.load(pair.built), built),
         )
-        for side, drawn, weighed in sides:
+        for side, drawn, weights_from in sides:
             run = folder / side if single else folder / side / pair.name
-            told["graphs"] += 1
-            told["histograms"] += _write_graph(run, drawn.graph, weights(weighed.graph))
+            counts["graphs"] += 1
+            counts["histograms"] += _write_graph(run, drawn.graph, weights(weights_from.graph))
     for candidate in (evidence or {}).get("candidates", ()):
-        _write_candidate(folder / CANDIDATES / _plain(candidate["recipe"]), candidate)
-        told["candidates"] += 1
-    return told
+        _write_candidate(folder / CANDIDATES / _safe_name(candidate["recipe"]), candidate)
+        counts["candidates"] += 1
+    return counts
 
 
 def _write_graph(run: Path, graph: Any, matrices: Mapping[str, Any]) -> int:
     from tensorboardX import SummaryWriter
 
     with SummaryWriter(str(run)) as writer:
-        writer.file_writer.add_onnx_graph(drawing(graph))
+        writer.file_writer.add_onnx_graph(graph_def(graph))
         for name, matrix in matrices.items():
-            writer.add_histogram(f"weights/{_plain(name)}", matrix, 0)
+            writer.add_histogram(f"weights/{_safe_name(name)}", matrix, 0)
     return len(matrices)
 
 
 def _write_candidate(run: Path, candidate: Mapping[str, Any]) -> None:
-    """Single numbers at step 0; latencies with the number of tokens as their step, which makes a curve."""
+    """Write single numbers at step 0, and latencies with the number of tokens as their step, which makes a curve."""
     from tensorboardX import SummaryWriter
 
     with SummaryWriter(str(run)) as writer:
@@ -76,31 +76,35 @@ def _write_candidate(run: Path, candidate: Mapping[str, Any]) -> None:
             writer.add_scalar("latency/ms_by_tokens", ms, int(tokens))
 
 
-def drawing(graph: Any) -> Any:
-    """The graph in TensorBoard's own form: nodes by what they make, with a slash where a scope begins; no constants."""
+def graph_def(graph: Any) -> Any:
+    """Return the graph as TensorBoard's GraphDef: nodes named by their first output, without constants.
+
+    A slash in a name begins a scope, which TensorBoard draws as a box.
+    """
     from tensorboardX.proto.attr_value_pb2 import AttrValue
     from tensorboardX.proto.graph_pb2 import GraphDef
     from tensorboardX.proto.node_def_pb2 import NodeDef
     from tensorboardX.proto.versions_pb2 import VersionDef
 
     own = {tensor.name for tensor in graph.initializer}
-    names = {node.name: _plain(node.name) for node in graph.input if node.name not in own}
+    names = {node.name: _safe_name(node.name) for node in graph.input if node.name not in own}
     nodes = [NodeDef(name=name, op="Input") for name in names.values()]
     for node in graph.node:
-        name = _plain(node.output[0])
+        name = _safe_name(node.output[0])
         names |= dict.fromkeys(node.output, name)
-        read = [names[value] for value in node.input if value in names]
+        inputs = [names[value] for value in node.input if value in names]
         constants = ", ".join(value for value in node.input if value in own)
         more = {"constants": AttrValue(s=constants.encode())} if constants else {}
-        nodes.append(NodeDef(name=name, op=node.op_type, input=read, attr=more))
+        nodes.append(NodeDef(name=name, op=node.op_type, input=inputs, attr=more))
     ends = [output.name for output in graph.output if output.name in names]
     nodes += [
-        NodeDef(name=f"outputs/{_plain(name)}", op="Output", input=[names[name]]) for name in ends
+        NodeDef(name=f"outputs/{_safe_name(name)}", op="Output", input=[names[name]])
+        for name in ends
     ]
     return GraphDef(node=nodes, versions=VersionDef(producer=22))
 
 
-def _plain(name: str) -> str:
-    """A name that TensorBoard takes as it is."""
+def _safe_name(name: str) -> str:
+    """Return the name with the characters that TensorBoard accepts."""
     kept = "".join(c if c.isalnum() or c in "_./-" else "_" for c in name)
     return kept.strip("/") or "_"

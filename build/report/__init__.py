@@ -1,1 +1,1 @@
-"""The evidence page."""
+"""The evidence page of a model."""

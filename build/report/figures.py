@@ -1,6 +1,6 @@
-"""An artefact's figures in words, for the page of a build: its cards, its sentences, its cells of a table.
+"""The figures of an artefact as text: the cards, sentences and table cells of its evidence page.
 
-What an evidence of an earlier build does not have is left out.
+Evidence of earlier builds has fewer figures; those that are missing are left out.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ Document = Mapping[str, Any]
 
 
 def cards(document: Document) -> Iterator[tuple[str, str]]:
-    """The figures that matter most, each with what it is of."""
+    """Yield the most important figures, each with its name."""
     if "metric" in document:
         metric = f"{_value(document, 'metric_original')} → {_value(document, 'metric_built')}"
         yield metric, f"{document['metric']} on {document['rows']} rows"
@@ -18,37 +18,54 @@ def cards(document: Document) -> Iterator[tuple[str, str]]:
         perplexity = f"{document['perplexity_original']:.2f} → {document['perplexity_built']:.2f}"
         yield perplexity, f"perplexity of {document['tokens']} tokens"
     if "agreement" in document:
-        of = (
-            "of next tokens are the original's"
-            if "ratio" in document
-            else "answered as by the original"
+        name = (
+            "agreement on the next token" if "ratio" in document else "agreement with the reference"
         )
-        yield f"{document['agreement']:.2%}", of
+        yield f"{document['agreement']:.2%}", name
     if "ratio" in document:
-        yield f"{document['difference_p95']:.4f}", "nats, 95 % of tokens differ by less"
+        yield (
+            f"{document['difference_p95']:.4f}",
+            "nats, 95th percentile of the difference per token",
+        )
     if "cosine_mean" in document:
-        yield f"{document['cosine_mean']:.4f}", "mean cosine to the original"
+        yield f"{document['cosine_mean']:.4f}", "mean cosine to the reference"
         yield f"{document['cosine_p5']:.4f}", "5th percentile of the cosine"
     if "neighbours" in document:
-        yield f"{document['neighbours']:.1%}", "of the nearest words are the same"
+        yield f"{document['neighbours']:.1%}", "of the nearest words in common"
 
 
 def sentences(document: Document) -> Iterator[str]:
-    """What was measured, with its intervals, and whose answers are the right ones."""
+    """Yield the measurements with their intervals, and what counts as a correct answer."""
     if "agreement_low" in document and "metric" in document:
-        yield _answers(document)
+        yield _agreement(document)
     if "metric_built_low" in document:
-        yield _pairs(document)
+        yield _scored_pairs(document)
     if document.get("pairs"):
-        yield _words(document)
+        yield _word_pairs(document)
     if "cosine_low" in document:
         yield _cosine(document)
     if "ratio" in document:
-        yield _perplexities(document)
+        yield _perplexity_ratio(document)
+
+
+def nearness(candidate: Document) -> float:
+    """Return the nearness to the reference, 1 at most: agreement, perplexity ratio (inverted above 1) or cosine."""
+    if "agreement" in candidate:
+        return float(candidate["agreement"])
+    if "ratio" in candidate:
+        return min(float(candidate["ratio"]), 1 / float(candidate["ratio"]))
+    return float(candidate.get("cosine_mean", 0))
+
+
+def nearness_name(candidate: Document) -> str:
+    """Return the name of the figure that `nearness` returns."""
+    if "agreement" in candidate:
+        return "agreement"
+    return "perplexity ratio" if "ratio" in candidate else "mean cosine"
 
 
 def metric(candidate: Document) -> str:
-    """The figure besides nearness: the metric, the perplexity, or the 5th percentile of the cosine."""
+    """Return the figure besides nearness: the metric, the perplexity, or the 5th percentile of the cosine."""
     if "metric_built" in candidate:
         return _value(candidate, "metric_built", ".2%")
     if "ratio" in candidate:
@@ -57,79 +74,77 @@ def metric(candidate: Document) -> str:
 
 
 def metric_name(candidate: Document) -> str:
-    """What that figure is."""
+    """Return the name of the figure that `metric` returns."""
     if "ratio" in candidate:
         return "perplexity"
     return str(candidate.get("metric", "cosine, 5th percentile"))
 
 
 def interval(candidate: Document) -> tuple[str, str]:
-    """What is told with an interval of each candidate, and that of this one; both empty where nothing is."""
+    """Return the name and the 95 % interval of the figure that has one; both are empty if none has."""
     if "metric_built" in candidate:
         form = "+.4f" if "cosine_mean" in candidate else "+.2%"
-        return "metric − original's, 95 %", _between(candidate, "difference", form)
+        return "difference, 95 % interval", _between(candidate, "difference", form)
     if "ratio" in candidate:
-        return "perplexity over original's, 95 %", _between(candidate, "ratio", ".4f")
+        return "perplexity ratio, 95 % interval", _between(candidate, "ratio", ".4f")
     if "cosine_low" in candidate:
-        return "alike, 95 %", _between(candidate, "cosine", ".2%")
+        return "mean cosine, 95 % interval", _between(candidate, "cosine", ".2%")
     return "", ""
 
 
-def _value(document: Document, key: str, share: str = ".1%") -> str:
-    """The task's metric: a correlation as a number, all others as shares."""
-    return format(document[key], ".4f" if "cosine_mean" in document else share)
+def _value(document: Document, key: str, percent: str = ".1%") -> str:
+    """Return the task's metric: a correlation as a number, any other as a percentage."""
+    return format(document[key], ".4f" if "cosine_mean" in document else percent)
 
 
 def _between(document: Document, key: str, form: str, to: str = "to") -> str:
     return f"{document[f'{key}_low']:{form}} {to} {document[f'{key}_high']:{form}}"
 
 
-def _answers(document: Document) -> str:
+def _agreement(document: Document) -> str:
     labels = (
         "measured on your labels"
         if document["reference"] == "labels"
-        else "your rows have no labels, so the original's own answers are the reference"
+        else "your rows have no labels, so the reference's answers count as correct"
     )
     return (
-        f"The {document['metric']} of what was built minus the original's lies between "
-        f"{_between(document, 'difference', '+.2%', 'and')} (95 %, paired bootstrap), {labels}. "
-        f"Of all such rows, {_between(document, 'agreement', '.2%')} are answered alike (95 %, Wilson)."
+        f"The artefact's {document['metric']} minus the reference's lies between "
+        f"{_between(document, 'difference', '+.2%', 'and')} (95 % interval, paired bootstrap), {labels}. "
+        f"It gives the reference's answer to between {_between(document, 'agreement', '.2%', 'and')} of such rows "
+        "(95 % interval, Wilson)."
     )
 
 
-def _pairs(document: Document) -> str:
+def _scored_pairs(document: Document) -> str:
     return (
         f"The {document['metric']} of the two vectors' cosine with the scores in your rows lies between "
-        f"{_between(document, 'metric_original', '.4f', 'and')} by the original, and between "
-        f"{_between(document, 'metric_built', '.4f', 'and')} by what was built; of the same rows, the latter minus "
-        f"the former lies between {_between(document, 'difference', '+.4f', 'and')} (95 %, paired bootstrap)."
+        f"{_between(document, 'metric_original', '.4f', 'and')} for the reference, and between "
+        f"{_between(document, 'metric_built', '.4f', 'and')} for the artefact; the artefact's minus the reference's "
+        f"lies between {_between(document, 'difference', '+.4f', 'and')} (95 % intervals, paired bootstrap)."
     )
 
 
-def _words(document: Document) -> str:
+def _word_pairs(document: Document) -> str:
     return (
         f"On {document['pairs']} pairs of words, Spearman's rank correlation with the scores in your rows is "
-        f"{document['spearman_original']:.4f} by the original and {document['spearman_built']:.4f} by what was built; "
-        f"the difference lies between {_between(document, 'difference', '+.4f', 'and')} (95 %, paired bootstrap)."
+        f"{document['spearman_original']:.4f} for the reference and {document['spearman_built']:.4f} for the artefact; "
+        f"the difference lies between {_between(document, 'difference', '+.4f', 'and')} (95 % interval, paired "
+        "bootstrap)."
     )
 
 
 def _cosine(document: Document) -> str:
     scored = "metric" in document or document.get("pairs")
-    reference = (
-        ""
-        if scored
-        else "; your rows have no scores, so the original's own vectors are the reference"
-    )
+    scores = "" if scored else "; your rows have no scores, so vectors alone are compared"
     return (
-        "The mean cosine of what was built to the original lies between "
-        f"{_between(document, 'cosine', '.4f', 'and')} (95 %, bootstrap over rows){reference}."
+        "The mean cosine of the artefact's vectors to the reference's lies between "
+        f"{_between(document, 'cosine', '.4f', 'and')} (95 % interval, bootstrap over rows){scores}."
     )
 
 
-def _perplexities(document: Document) -> str:
+def _perplexity_ratio(document: Document) -> str:
     return (
-        f"The perplexity of what was built over the original's is {document['ratio']:.4f}, and lies between "
-        f"{_between(document, 'ratio', '.4f', 'and')} (95 %, paired bootstrap over rows). No token's "
+        f"The ratio of the artefact's perplexity to the reference's is {document['ratio']:.4f}, and lies between "
+        f"{_between(document, 'ratio', '.4f', 'and')} (95 % interval, paired bootstrap over rows). No token's "
         f"log-probability differs by more than {document['difference_max']:.4f} nats."
     )

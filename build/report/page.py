@@ -1,4 +1,4 @@
-"""The evidence of one model as a page of its own: no script, nothing loaded from elsewhere."""
+"""The evidence page of one model: a single HTML file without scripts, which loads nothing from elsewhere."""
 
 import html
 import json
@@ -8,7 +8,7 @@ from typing import Any
 
 from build.proof.choose import EQUAL_LATENCY
 from build.report import figures
-from build.report.plots import kind, latency_plot, nearness, pareto_plot
+from build.report.plots import css_class, latency_plot, pareto_plot
 from build.workspace.publish import write_atomically
 from contracts.specs import Objective
 
@@ -17,7 +17,7 @@ Document = Mapping[str, Any]
 
 
 def report(evidence: Sequence[Document], gate: float) -> str:
-    """The page; `evidence` is of each tier, `gate` the least nearness that they had to reach."""
+    """Return the page of the evidence of each tier; `gate` is the nearness that candidates had to reach."""
     first = evidence[0]
     sections = "".join(_tier(document, gate) for document in evidence)
     return (
@@ -32,15 +32,15 @@ def report(evidence: Sequence[Document], gate: float) -> str:
     )
 
 
-def write_report(place: Path, least: float) -> None:
-    """Write a model's page from the evidence of all of its tiers; `least` is the nearness that they had to reach."""
-    found = [_read(path) for path in sorted((place / "evidence").glob("*.json"))]
-    whole = [document for document in found if "candidates" in document]
-    write_atomically(place / "report.html", report(whole, least))
+def write_report(place: Path, gate: float) -> None:
+    """Write a model's page from the evidence of all of its tiers; `gate` is the nearness that they had to reach."""
+    documents = [_read(path) for path in sorted((place / "evidence").glob("*.json"))]
+    complete = [document for document in documents if "candidates" in document]
+    write_atomically(place / "report.html", report(complete, gate))
 
 
 def _read(path: Path) -> Document:
-    """The evidence in a file; nothing where that is cut short, as its own tier is about to be built again."""
+    """Read the evidence in a file; empty if it is truncated, since its own tier is about to be built again."""
     try:
         document = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
@@ -56,26 +56,29 @@ def _tier(document: Document, gate: float) -> str:
     parts = [f"<h2>{_text(document['tier'])}: {_text(document['recipe'])}</h2>", _cards(document)]
     parts += [f"<p>{_text(sentence)}</p>" for sentence in figures.sentences(document)]
     if len(document["candidates"]) > 1 and document["expected_ms"]:
-        parts += _tried(document, gate)
+        parts += _comparison(document, gate)
     if document["processors"]:
-        parts += ["<h2>On other processors</h2>", _processors(document["processors"])]
-        parts += [f"<p>{_passed(document, one)}</p>" for one in document.get("passed_over", ())]
+        parts += ["<h2>Other processors</h2>", _processors(document["processors"])]
+        parts += [
+            f"<p>{_passed_over(document, one)}</p>" for one in document.get("passed_over", ())
+        ]
         parts += [f"<p>{_text(note)}.</p>" for note in document.get("notes", ())]
     if document["per_class"]:
-        parts += ["<h2>By label</h2>", _classes(document["per_class"])]
+        parts += ["<h2>Accuracy by label</h2>", _classes(document["per_class"])]
     if document["flips"]:
-        parts += ["<h2>Answers that changed</h2>", _flips(document["flips"])]
+        parts += ["<h2>Answers that changed</h2>", _changed(document["flips"])]
     return "".join(parts)
 
 
-def _tried(document: Document, gate: float) -> list[str]:
+def _comparison(document: Document, gate: float) -> list[str]:
     candidates, unit = document["candidates"], _unit(document)
+    name = f"{figures.nearness_name(candidates[0])} with the reference"
     parts = [
-        "<h2>What was tried</h2>",
+        "<h2>Candidates</h2>",
         pareto_plot(candidates, gate, unit),
-        f'<p class="dim">Latency of a {unit}, on rows like yours, against nearness to the original; a '
-        "circle&#39;s area is the size. Dotted: none is better in every way. What ships is the best by "
-        f"{_text(document['objective'])} of those that pass the gate{_ties(document)}.</p>",
+        f'<p class="dim">Expected latency per {unit} of your rows against the {name}; a circle&#39;s area is the '
+        "artefact&#39;s size, and the dotted line is the Pareto front. Of the candidates that pass the gate, the best "
+        f"by {_text(document['objective'])} ships{_ties(document)}.</p>",
         _candidates(candidates, unit),
     ]
     if len(candidates[0]["ms"]) > 1:
@@ -84,14 +87,14 @@ def _tried(document: Document, gate: float) -> list[str]:
 
 
 def _ties(document: Document) -> str:
-    """What decides where times are as good as the same."""
+    """Return the rule for candidates that are equally fast; empty for other objectives."""
     if document["objective"] != Objective.LATENCY:
         return ""
-    return f"; of those within {EQUAL_LATENCY - 1:.0%} of the fastest, the nearest to the original"
+    return f"; of those within {EQUAL_LATENCY - 1:.0%} of the fastest, the nearest to the reference"
 
 
 def _unit(document: Document) -> str:
-    """What a time is the time of."""
+    """Return the unit of a time, a row or a token; earlier evidence has only times of rows."""
     return _text(document.get("unit", "row"))
 
 
@@ -100,7 +103,7 @@ def _cards(document: Document) -> str:
     cards = [(_text(big), small) for big, small in figures.cards(document)]
     if document["expected_ms"]:
         took = f"{document['expected_ms']:.2f} ms"
-        cards.append((took, f"a {_unit(document)}, on rows like yours"))
+        cards.append((took, f"expected latency per {_unit(document)}"))
     cards += [(f"{before:.1f} → {after:.1f} MB", "size"), (_text(document["version"]), "version")]
     inner = "".join(
         f'<div class="card"><b>{big}</b><span>{_text(s)}</span></div>' for big, s in cards
@@ -110,13 +113,13 @@ def _cards(document: Document) -> str:
 
 def _candidates(candidates: Sequence[Document], unit: str) -> str:
     lengths = list(candidates[0]["ms"])
-    of, _ = figures.interval(candidates[0])
+    interval, _ = figures.interval(candidates[0])
     head = [
         "",
         "recipe",
-        "alike",
+        figures.nearness_name(candidates[0]),
         figures.metric_name(candidates[0]),
-        *([of] if of else []),
+        *([interval] if interval else []),
         "MB",
         f"ms/{unit}",
         *(f"{t} tokens" for t in lengths),
@@ -125,11 +128,11 @@ def _candidates(candidates: Sequence[Document], unit: str) -> str:
     ]
     rows = []
     for number, c in enumerate(candidates, start=1):
-        why = "".join(f'<div class="why">{_text(f)}</div>' for f in c["failures"])
+        problems = "".join(f'<div class="problem">{_text(f)}</div>' for f in c["failures"])
         cells = [
-            f"{nearness(c):.2%}",
+            f"{figures.nearness(c):.2%}",
             figures.metric(c),
-            *([figures.interval(c)[1]] if of else []),
+            *([figures.interval(c)[1]] if interval else []),
             f"{c['bytes'] / 1e6:.1f}",
             f"{c['expected_ms']:.2f}",
             *(f"{c['ms'][t]:.2f}" for t in lengths),
@@ -138,7 +141,7 @@ def _candidates(candidates: Sequence[Document], unit: str) -> str:
         ]
         mark = " ✓" if c["chosen"] else ""
         rows.append(
-            f'<tr class="{kind(c)}"><td class="n">{number}</td><td>{_text(c["recipe"])}{mark}{why}</td>'
+            f'<tr class="{css_class(c)}"><td class="n">{number}</td><td>{_text(c["recipe"])}{mark}{problems}</td>'
             + "".join(f'<td class="n">{cell}</td>' for cell in cells)
             + "</tr>"
         )
@@ -150,13 +153,15 @@ def _processors(processors: Sequence[Document]) -> str:
     for one in processors:
         same = f"{one['same']:.2%}" if one["rows"] else "–"
         rows.append(
-            f"<tr><td>{_text(one['name'])}</td><td>{_text(one['how'])}</td><td class='n'>{one['rows']}</td>"
-            f"<td class='n'>{same}</td><td>{_text(one['verdict'])}</td></tr>"
+            f"<tr><td>{_text(one['name'])}</td><td>{_text(one['how'])}</td><td>{_text(one['verdict'])}</td>"
+            f"<td class='n'>{one['rows']}</td><td class='n'>{same}</td></tr>"
         )
-    return _table(["processor", "how", "rows", "same as here", ""], rows, texts=2)
+    return _table(
+        ["processor", "run by", "result", "rows", "agreement with this machine"], rows, texts=3
+    )
 
 
-def _passed(document: Document, one: Document) -> str:
+def _passed_over(document: Document, one: Document) -> str:
     return _text(f"{document['recipe']} ships rather than {one['recipe']}: {one['why']}.")
 
 
@@ -171,29 +176,27 @@ def _classes(table: Sequence[Document]) -> str:
             f"<td class='n'>{entry['original']:.1%}</td><td class='n'>{entry['built']:.1%}</td>"
             f"<td class='n {mark}'>{change:+.1%}</td></tr>"
         )
-    same = (
-        f"<p>{len(table) - len(changed)} of {len(table)} labels are right as often as before.</p>"
-    )
-    head = ["label", "rows", "original right", "built right", "change"]
+    same = f"<p>{len(table) - len(changed)} of {len(table)} labels have the reference&#39;s accuracy.</p>"
+    head = ["label", "rows", "reference", "artefact", "change"]
     return same + (_table(head, rows, texts=1) if rows else "")
 
 
-def _flips(flips: Sequence[Document]) -> str:
+def _changed(flips: Sequence[Document]) -> str:
     rows = []
     for flip in flips:
-        asked = flip["request"]["inputs"][0]
-        text = asked if isinstance(asked, str) else json.dumps(asked, ensure_ascii=False)
+        value = flip["request"]["inputs"][0]
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
         verdict = {flip["right"] == flip["built"]: "up", flip["right"] == flip["original"]: "down"}
         mark = verdict.get(True, "") if flip["right"] is not None else ""
         rows.append(
             f"<tr><td>{_text(text[:300])}</td><td>{_text(flip['right'] if flip['right'] is not None else '–')}</td>"
             f"<td>{_text(flip['original'])}</td><td class='{mark}'>{_text(flip['built'])}</td></tr>"
         )
-    return _table(["input", "right", "original", "built"], rows, texts=4)
+    return _table(["input", "label", "reference", "artefact"], rows, texts=4)
 
 
 def _table(head: Sequence[str], rows: Sequence[str], *, texts: int) -> str:
-    """A table whose first columns are texts and whose others are numbers."""
+    """Return a table; its first `texts` columns are aligned as text, the others as numbers."""
     names = "".join(
         f"<th{'' if i < texts else ' class=n'}>{_text(name)}</th>" for i, name in enumerate(head)
     )
@@ -203,4 +206,4 @@ def _table(head: Sequence[str], rows: Sequence[str], *, texts: int) -> str:
 def _tools(document: Document) -> str:
     tools = ", ".join(f"{name} {version}" for name, version in document["toolchain"].items())
     seconds = ", ".join(f"{name} {took:g} s" for name, took in document["seconds"].items())
-    return f'<h2>How</h2><p class="dim">{_text(seconds)}.</p><p class="dim">{_text(tools)}.</p>'
+    return f'<h2>Build</h2><p class="dim">{_text(seconds)}.</p><p class="dim">{_text(tools)}.</p>'

@@ -1,4 +1,4 @@
-"""Two drawings for a report, as SVG: candidates by cost and nearness, and latency by length."""
+"""The two plots of an evidence page, as SVG: candidates by latency and nearness, and latency by length."""
 
 import html
 import math
@@ -8,26 +8,18 @@ from typing import Any
 from build.report import figures
 
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 720, 340, 64, 44, 20, 20
-# How wide a character of a name is on the whole.
-CHARACTER = 6
-STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+# The mean width of a character of 12 px, in units of the drawing; SVG cannot measure text.
+CHARACTER_WIDTH = 6
+# Distances between ticks of the vertical axis; the first that makes at most five is taken.
+TICK_STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 Scale = Callable[[float], float]
 Candidate = Mapping[str, Any]
 
 
-def nearness(candidate: Candidate) -> float:
-    """The share of rows or tokens as the original has them, the mean cosine to its vectors, or perplexities' ratio."""
-    if "agreement" in candidate:
-        return float(candidate["agreement"])
-    if "ratio" in candidate:
-        return min(float(candidate["ratio"]), 1 / float(candidate["ratio"]))
-    return float(candidate.get("cosine_mean", 0))
-
-
 def pareto_plot(candidates: Sequence[Candidate], limit: float, unit: str) -> str:
-    """Latency against nearness; a circle's area is the artefact's size, its number its row in the table below."""
+    """Return a plot of latency against nearness; a circle has the artefact's size as area, and its row as number."""
     x = _logarithmic([c["expected_ms"] for c in candidates], LEFT, WIDTH - RIGHT)
-    lowest = min([*map(nearness, candidates), limit])
+    lowest = min([*map(figures.nearness, candidates), limit])
     y = _linear(lowest - (1 - lowest) * 0.12 - 1e-4, 1 + (1 - lowest) * 0.08, HEIGHT - BOTTOM, TOP)
     biggest = max(c["bytes"] for c in candidates)
     parts = [*_axis_x(x, [c["expected_ms"] for c in candidates], f"expected ms per {unit}")]
@@ -37,38 +29,40 @@ def pareto_plot(candidates: Sequence[Candidate], limit: float, unit: str) -> str
         f'<text class="note" x="{WIDTH - RIGHT}" y="{y(limit) - 5:.1f}" text-anchor="end">gate {limit:.1%}</text>'
     )
     front = sorted((c for c in candidates if c["pareto"]), key=lambda c: c["expected_ms"])
-    points = " ".join(f"{x(c['expected_ms']):.1f},{y(nearness(c)):.1f}" for c in front)
+    points = " ".join(f"{x(c['expected_ms']):.1f},{y(figures.nearness(c)):.1f}" for c in front)
     parts.append(f'<polyline class="front" points="{points}"/>')
+    # The largest circles are drawn first, so that no other is hidden under one.
     order = sorted(enumerate(candidates, start=1), key=lambda pair: -pair[1]["bytes"])
     for number, c in order:
         radius = 7 + 15 * math.sqrt(c["bytes"] / biggest)
+        left, top = x(c["expected_ms"]), y(figures.nearness(c))
         parts.append(
-            f'<g class="{kind(c)}"><title>{html.escape(_named(c))}</title>'
-            f'<circle cx="{x(c["expected_ms"]):.1f}" cy="{y(nearness(c)):.1f}" r="{radius:.1f}"/>'
-            f'<text x="{x(c["expected_ms"]):.1f}" y="{y(nearness(c)) + 4:.1f}" text-anchor="middle">{number}</text></g>'
+            f'<g class="{css_class(c)}"><title>{html.escape(_tooltip(c))}</title>'
+            f'<circle cx="{left:.1f}" cy="{top:.1f}" r="{radius:.1f}"/>'
+            f'<text x="{left:.1f}" y="{top + 4:.1f}" text-anchor="middle">{number}</text></g>'
         )
-    return _svg(parts, "Candidates by latency and by nearness to the original")
+    return _svg(parts, "Candidates by latency and by nearness to the reference")
 
 
-def _named(candidate: Candidate) -> str:
-    """What stands beside the pointer: the recipe, and the task's metric where there is one."""
+def _tooltip(candidate: Candidate) -> str:
+    """Return the recipe, and the task's metric if there is one."""
     if "metric" not in candidate:
         return str(candidate["recipe"])
     return f"{candidate['recipe']}, {candidate['metric']} {figures.metric(candidate)}"
 
 
-def kind(candidate: Candidate) -> str:
-    """How a candidate is drawn."""
+def css_class(candidate: Candidate) -> str:
+    """Return the class by which report.css draws a candidate."""
     if candidate["chosen"]:
         return "chosen"
     return "rejected" if candidate["failures"] else "passed"
 
 
 def latency_plot(candidates: Sequence[Candidate]) -> str:
-    """Milliseconds by tokens, both on logarithmic axes."""
+    """Return a plot of milliseconds by tokens, both on logarithmic axes."""
     lengths = [int(tokens) for tokens in candidates[0]["ms"]]
     every = [ms for c in candidates for ms in c["ms"].values()]
-    right = WIDTH - RIGHT - CHARACTER * max(len(c["recipe"]) for c in candidates)
+    right = WIDTH - RIGHT - CHARACTER_WIDTH * max(len(c["recipe"]) for c in candidates)
     x, y = _logarithmic(lengths, LEFT, right - 8), _logarithmic(every, HEIGHT - BOTTOM, TOP)
     parts = [*_axis_x(x, lengths, "tokens")]
     for ms in _ticks(every):
@@ -77,12 +71,13 @@ def latency_plot(candidates: Sequence[Candidate]) -> str:
             f'<text class="tick" x="{LEFT - 8}" y="{y(ms) + 4:.1f}" text-anchor="end">{ms:g} ms</text>'
         )
     ends = sorted(candidates, key=lambda c: -list(c["ms"].values())[-1])
+    # Names are written from the top down, each at least 15 below the last, so that none covers another.
     place = 0.0
     for c in ends:
         points = " ".join(f"{x(int(t)):.1f},{y(ms):.1f}" for t, ms in c["ms"].items())
         place = max(place + 15, y(list(c["ms"].values())[-1]))
         parts.append(
-            f'<g class="{kind(c)}"><polyline class="line" points="{points}"/>'
+            f'<g class="{css_class(c)}"><polyline class="line" points="{points}"/>'
             f'<text x="{right}" y="{place + 4:.1f}">{html.escape(c["recipe"])}</text></g>'
         )
     return _svg(parts, "Latency by length", height=max(HEIGHT, place + 30))
@@ -103,7 +98,7 @@ def _logarithmic(values: Sequence[float], start: float, end: float) -> Scale:
 
 
 def _ticks(values: Sequence[float]) -> list[float]:
-    """1, 2 and 5 times powers of ten within the values."""
+    """Return 1, 2 and 5 times powers of ten within the range of the values."""
     low, high = min(values) * 0.85, max(values) * 1.2
     powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     return [m * 10.0**p for p in powers for m in (1, 2, 5) if low <= m * 10.0**p <= high]
@@ -125,7 +120,7 @@ def _axis_x(x: Scale, values: Sequence[float], name: str) -> list[str]:
 
 
 def _axis_y(y: Scale, lowest: float) -> list[str]:
-    step = next(s for s in STEPS if (1 - lowest) / s <= 5)
+    step = next(s for s in TICK_STEPS if (1 - lowest) / s <= 5)
     parts = []
     for i in range(6):
         value = 1 - i * step

@@ -37,7 +37,7 @@ def get(url: str, path: str) -> tuple[int, dict[str, str], bytes]:
 @pytest.fixture(scope="module")
 def page(home: Path) -> Iterator[tuple[str, Pair]]:
     pair = pair_of(home, "gpu")
-    shown = Shown(name="model", sides={"original": pair.exported, "built": pair.built})
+    shown = Shown(name="model", sides={"reference": pair.exported, "built": pair.built})
     with serving("tiny <cpu>", [shown, shown], 0) as url:
         yield url, pair
 
@@ -48,18 +48,18 @@ def test_the_page_has_a_frame_for_each_side_and_a_link_for_each_graph(
     status, _, body = get(page[0], "/")
     text = body.decode()
     assert status == 200
-    assert 'src="/0/original/"' in text
+    assert 'src="/0/reference/"' in text
     assert 'src="/0/built/"' in text
     assert 'href="/1"' in text
     assert "tiny &lt;cpu&gt;" in text
 
 
-@pytest.mark.parametrize("side", ["original", "built"])
+@pytest.mark.parametrize("side", ["reference", "built"])
 def test_netron_is_given_the_graph_and_no_way_to_ask_anyone_else(
     page: tuple[str, Pair], side: str
 ) -> None:
     url, pair = page
-    graph = pair.exported if side == "original" else pair.built
+    graph = pair.exported if side == "reference" else pair.built
     status, headers, body = get(url, f"/0/{side}/")
     text = body.decode()
     assert status == 200

@@ -223,7 +223,7 @@ def test_an_encoder_is_built_on_scored_pairs_and_the_page_and_the_table_say_so(
     assert "with the scores in your rows lies between" in page
     assert "your rows have no scores" not in page
     assert f"Spearman correlation {document['metric_built']:.4f}</title>" in page
-    assert "<th class=n>metric − original&#x27;s, 95 %</th>" in page
+    assert "<th class=n>difference, 95 % interval</th>" in page
 
 
 def test_a_page_has_the_interval_of_the_cosine_and_bears_evidence_that_has_none(
@@ -235,11 +235,14 @@ def test_a_page_has_the_interval_of_the_cosine_and_bears_evidence_that_has_none(
     document = json.loads((out / "tiny/evidence/cpu.json").read_text("utf-8"))
     low, high = (f"{document[f'cosine_{end}']:.4f}" for end in ("low", "high"))
     page = (out / "tiny/report.html").read_text("utf-8")
-    assert f"lies between {low} and {high} (95 %, bootstrap over rows); your rows have no" in page
-    assert "<th class=n>alike, 95 %</th>" in page
+    assert (
+        f"lies between {low} and {high} (95 % interval, bootstrap over rows); your rows have no"
+        in page
+    )
+    assert "<th class=n>mean cosine, 95 % interval</th>" in page
     assert f"mean ({low} to {high}), " in proof(document)
     for one in (document, *document["candidates"]):
         del one["cosine_low"], one["cosine_high"]
-    assert "95 %, bootstrap" not in report([document], 0.99)
-    assert "alike, 95 %" not in report([document], 0.99)
+    assert "95 % interval, bootstrap" not in report([document], 0.99)
+    assert "mean cosine, 95 % interval" not in report([document], 0.99)
     assert "mean, " in proof(document)

@@ -11,7 +11,7 @@ from build.evaluation.gate import figures_of
 from build.evaluation.perplexity import GenerationFigures, ScoreFigures
 from build.evaluation.rows import read_rows
 from build.evaluation.teacher_forcing import ALONG, IDS, LOG_PROBABILITIES
-from build.report.plots import nearness
+from build.report.figures import nearness
 from build.tasks.registry import TASKS
 from contracts.models_toml import ConfigError, read_models_toml
 from contracts.specs import Gate

@@ -120,7 +120,7 @@ def test_ngrams_are_built_and_score_as_the_file_has_it(tmp_path: Path) -> None:
         assert scores(engine, text) == pytest.approx(wanted, abs=1e-5)
     page = (out / "tiny/report.html").read_text("utf-8")
     assert f"perplexity of {evidence['tokens']} tokens" in page
-    assert "The perplexity of what was built over the original&#x27;s is" in page
+    assert "The ratio of the artefact&#x27;s perplexity to the reference&#x27;s is" in page
     assert proof(evidence).startswith(f"perplexity {evidence['perplexity_original']:.2f} → ")
 
 

@@ -55,7 +55,7 @@ def test_a_file_of_vectors_is_built_proven_and_served(tmp_path: Path) -> None:
     assert first["spearman_original"] == pytest.approx(first["spearman_built"], abs=1e-6)
     assert document["pairs"] == 353  # of n-grams, every word has a vector
     page = (out / "tiny/report.html").read_text("utf-8")
-    assert "of the nearest words are the same" in page
+    assert "of the nearest words in common" in page
     assert "On 353 pairs of words" in page
     assert build.plan(deployment(source, rows, WORDS), out)[0].current
 

@@ -17,7 +17,7 @@ from build.errors import LayersNotComparable
 from build.families.reference import feeds_of
 from build.families.registry import family_of
 from build.graph.edit import PRODUCTS
-from build.inspection.layers import compare, nearest
+from build.inspection.layers import closest_reference, compare
 from build.prepared import pairs, prepared
 from build.proof.golden import read_golden
 from build.recipes.dequantize import weights
@@ -163,21 +163,21 @@ def test_tensorboard_is_given_graphs_weights_and_figures(home: Path, tmp_path: P
     board = tmp_path / "board"
     told = json.loads(inspect(home, "--tensorboard", str(board), "--json").stdout)
     graphs, histograms = {}, {}
-    for side in ("original", "built"):
+    for side in ("reference", "built"):
         found = list(events(board / side))
         (graphs[side],) = [GraphDef.FromString(e.graph_def) for e in found if e.graph_def]
         values = [value for event in found for value in event.summary.value]
         histograms[side] = {v.tag: v.histo for v in values if v.HasField("histo")}
     assert {node.op for node in graphs["built"].node} > {"Input", "Output", "QAttention"}
-    assert "MatMul" in {node.op for node in graphs["original"].node}
+    assert "MatMul" in {node.op for node in graphs["reference"].node}
     for graph in graphs.values():
         names = [node.name for node in graph.node]
         assert len(names) == len(set(names))
         assert {name for node in graph.node for name in node.input} <= set(names)
-    both = histograms["original"].keys() & histograms["built"].keys()
-    assert len(both) == len(histograms["original"]) > 8
+    both = histograms["reference"].keys() & histograms["built"].keys()
+    assert len(both) == len(histograms["reference"]) > 8
     for tag in both:
-        one, other = histograms["original"][tag], histograms["built"][tag]
+        one, other = histograms["reference"][tag], histograms["built"][tag]
         assert one.num == other.num
         assert other.max == pytest.approx(one.max, rel=0.05)
     evidence = json.loads((home / "models.out/tiny/evidence/cpu.json").read_text("utf-8"))
@@ -211,7 +211,7 @@ def test_weights_are_read_back_from_however_they_are_stored(
     if recipe.int8_tables:
         assert shrink_tables(model.graph, least_bytes=1)
     found = weights(model.graph)
-    original = weights(nearest(replace(pair, built=tmp_path / "model.onnx")).graph)
+    original = weights(closest_reference(replace(pair, built=tmp_path / "model.onnx")).graph)
     assert original.keys() <= found.keys()
     changed = 0
     for name, matrix in original.items():

@@ -44,7 +44,6 @@ from build.proof.processors import (
 from build.proof.worker_client import ROOT
 from build.recipes.encoder import FP32, INT8
 from build.recipes.recipe import GIVEN, Recipe
-from build.report.page import report
 from build.step import Step
 from build.workspace.cache import Cache
 from contracts.manifest import read_manifest
@@ -291,22 +290,3 @@ def test_the_table_says_what_was_passed_over_and_where_answers_differ() -> None:
         f"int8 ships rather than int8 full range: on {AVX2}: same answer as here 0.97",
         f"on {GRAVITON2}: same answer as here 0.9000, below 0.98",
     ]
-
-
-def test_the_page_says_why_something_else_ships(tmp_path: Path) -> None:
-    """With what was not asked marked as such, rather than as wholly different."""
-    seen = [
-        {"name": AVX2, "how": "emulated", "rows": 60, "same": 0.95, "verdict": "below 0.98"},
-        {"name": GRAVITON2, "how": "not asked", "rows": 0, "same": 0.0, "verdict": NOT_CHECKED},
-    ]
-    home, out = tmp_path / "home", tmp_path / "out"
-    home.mkdir()
-    rows = write_rows(home / "rows.jsonl", [{"text": text} for text in texts(4)])
-    asked = deployment(classifier(home / "model"), rows, cpu=None)
-    build.run(build.plan(asked, out), out)
-    document = json.loads((out / "tiny/evidence/gpu.json").read_text("utf-8"))
-    over = [{"recipe": "int8 full range", "why": "on <that>: same answer as here 0.95"}]
-    page = report([{**document, "processors": seen, "passed_over": over}], 0.98)
-    assert "fp32 fused ships rather than int8 full range: on &lt;that&gt;: same answer" in page
-    assert "<td class='n'>95.00%</td>" in page
-    assert f"<td class='n'>0</td><td class='n'>–</td><td>{NOT_CHECKED}</td>" in page
