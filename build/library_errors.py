@@ -59,6 +59,7 @@ def naming_source(source: Source, folder: Path, stage: Stage) -> Iterator[None]:
     except BuildError:
         raise
     except Exception as error:
+        # Blaming the source would send the user to the wrong place.
         if disk_is_full(folder, error):
             raise
         problem = _problem(error, stage).within(source.path)

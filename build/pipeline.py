@@ -45,6 +45,7 @@ def build_all(
             _copy(step, out, progress)
             progress.stage(step.name, "proven and sealed", 1.0)
     unbuilt = [step for step in outdated if not step.sealed]
+    # Steps are in the order of models.toml, so those of one model, and of one source, are neighbours.
     for model, of_model in groupby(unbuilt, key=lambda step: step.model):
         cache = Cache(out / FOLDER / model)
         for _, group in groupby(of_model, key=lambda step: step.source):
@@ -59,6 +60,7 @@ def build_all(
                     if step.edge:
                         _copy(step, out, progress)
                     progress.stage(step.name, "proven and sealed", 1.0)
+        # Only now, since both tiers use entries of their source.
         cache.prune()
 
 

@@ -97,6 +97,7 @@ def candidates_stage(work: Workspace) -> Workspace:
     for recipe in work.family.recipes(step.source, step.tier, step.quantize):
         work.notify(recipe.name)
         candidate = _make_candidate(work, recipe)
+        # Recipes that differ in tables or blocks make equal graphs of a model that has none.
         digest = digest_of_parts(candidate.manifest)
         if digest not in made:
             made.add(digest)
@@ -107,6 +108,7 @@ def candidates_stage(work: Workspace) -> Workspace:
 def _make_candidate(work: Workspace, recipe: Recipe) -> Candidate:
     step = work.step
     made_from = {"recipe": asdict(recipe), **work.step.made_from}
+    # Without calibration, new rows leave the candidate as it is, and only its outputs are computed again.
     if recipe.calibrated:
         made_from["rows"] = step.rows_digest
 

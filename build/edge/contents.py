@@ -26,6 +26,7 @@ def outdated_reason(folder: Path, manifest: Manifest) -> str:
     """Return why the copy has to be made again; empty if it is a whole copy of that artefact with today's code."""
     if not folder.is_dir():
         return "its edge copy is missing"
+    # The artefact by its digest, the rest by its bytes: new code makes a new archive.
     try:
         same = verify(folder).digest == manifest.digest
     except BrokenArtefact:

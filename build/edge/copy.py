@@ -52,6 +52,7 @@ def prove(folder: Path, artefact: Path, manifest: Manifest) -> int:
     Raise EdgeDiffers unless its outputs equal those of the artefact, run by the same code on as many threads.
     """
     golden = read_golden(artefact)
+    # The runner has no limit on inputs and ONNX Runtime's own number of threads, and so has the artefact here.
     engine = Engine.open(artefact, manifest, max_inputs=sys.maxsize, threads=0)
     differing = [
         row

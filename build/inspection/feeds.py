@@ -48,6 +48,7 @@ def _generator_inputs(
     for row in golden:
         continuation = list(path_of(row.reference) or ())
         encoding = tokenizer.encode(str(row.request.inputs[0]))
+        # The prompt is truncated further than for a request, so that the tokens after it fit the context as well.
         ids, _ = truncate_prompt(
             encoding, details["context"] - len(continuation), details["start_token_id"]
         )
@@ -70,6 +71,7 @@ def _encoder_decoder_inputs(
         yield from map(_token_inputs, texts)
         return
     (encoder,) = [other.exported for other in pairs if other.name == "encoder"]
+    # Both decoders get the keys of the reference's encoder, so that its artefact's errors do not count as theirs.
     session = open_session(encoder, threads=1, device="cpu")
     keys = [node.name for node in session.get_outputs()]
     for row, ids in zip(golden, texts, strict=True):
@@ -99,6 +101,7 @@ def _empty_cache(graph: Any, given: Collection[str]) -> dict[str, NDArray[np.flo
     """Return keys and values of no tokens, for those of the graph's inputs that are not given."""
     cache = {}
     for node in graph.graph.input:
+        # [batch, heads, tokens, size] of which only the heads and their size are fixed.
         if node.name.startswith(PAST) and node.name not in given:
             dims = node.type.tensor_type.shape.dim
             cache[node.name] = np.zeros((1, dims[1].dim_value, 0, dims[3].dim_value), np.float32)

@@ -107,6 +107,7 @@ def closest_reference(pair: Pair) -> Any:
 
 
 def _closest(pair: Pair, built: Any) -> tuple[Path, Any]:
+    # Fusion renames tensors: an artefact made of the fused graph shares most names with that one.
     graphs = [(path, onnx.load(path)) for path in (*pair.others, pair.exported)]
     return max(graphs, key=lambda item: len(_shared(item[1], built)))
 
@@ -143,8 +144,10 @@ def _measure(
             for name, one, other in zip(
                 names, *(observe(feed) for observe in observers), strict=True
             ):
+                # A fused operator may keep a name for a tensor of another shape.
                 if one.shape == other.shape:
                     sums[name].add(one, other)
+    # A tensor that is zero throughout has no ratio of signal to noise.
     return [_layer(graph, name, names[name], s) for name, s in sums.items() if s.signal]
 
 

@@ -86,6 +86,7 @@ def graph_def(graph: Any) -> Any:
     from tensorboardX.proto.node_def_pb2 import NodeDef
     from tensorboardX.proto.versions_pb2 import VersionDef
 
+    # Weights have histograms of their own; as nodes they would hide the graph.
     own = {tensor.name for tensor in graph.initializer}
     names = {node.name: _safe_name(node.name) for node in graph.input if node.name not in own}
     nodes = [NodeDef(name=name, op="Input") for name in names.values()]

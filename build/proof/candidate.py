@@ -35,6 +35,7 @@ def seal(
         recipe=recipe.name,
         max_tokens=source.max_tokens,
         labels=source.labels,
+        # A word without a vector answers with none, so one row does not tell.
         dimensions=max(len(outputs[0].get("embedding", ())) for outputs in reference),
         batches=recipe.batches and source.batches,
         details=source.details,
@@ -86,6 +87,7 @@ def write_manifest(folder: Path, manifest: Manifest, **changes: Any) -> Manifest
 
 def digest_of_parts(manifest: Manifest) -> str:
     """Return the digest of the files that decide the outputs: equal for two recipes with the same result."""
+    # Golden rows hold outputs, which may differ in their last digits between equal graphs on different processors.
     parts = [file.sha256 for file in manifest.files if file.path != GOLDEN]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
 
@@ -98,6 +100,7 @@ def run_on_rows(
     A generator is run along the tokens of the reference (teacher forcing).
     """
     engine = Engine.load(folder, max_inputs=max(len(row.request.inputs) for row in rows))
+    # ONNX Runtime releases the interpreter's lock while it runs a graph, so threads are enough.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         outputs = pool.map(
             lambda row, expected: answer(engine, row.request, path_of(expected)), rows, reference

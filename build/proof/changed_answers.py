@@ -7,6 +7,7 @@ from build.evaluation.agreement import AnswerComparison
 from build.evaluation.metrics import ACCURACY, Metric, Outputs
 from build.step import Step
 
+# More rows than this nobody reads on a page; the figures count all of them.
 MAX_CHANGED_ROWS = 50
 
 

@@ -59,6 +59,7 @@ def ranked(candidates: Sequence[Candidate], objective: str) -> list[Candidate]:
         return sorted(left, key=lambda c: (c.manifest.size, c.loss))
     if objective == "accuracy":
         return sorted(left, key=lambda c: (c.loss, c.expected_ms))
+    # The fastest of those that are left sets the limit anew, so ties are broken at every rank, not only at the first.
     ordered = []
     while left:
         limit = min(c.expected_ms for c in left) * EQUAL_LATENCY

@@ -22,6 +22,7 @@ def provenance(
 ) -> dict[str, Any]:
     """Return the origin and the proof of an artefact: sealed, so equal for equal inputs on the same processor."""
     source = step.source
+    # Times, dates and file paths are left out: they would change the digest from one build to the next.
     return {
         "kind": source.kind,
         "origin": step.origin,
@@ -82,7 +83,9 @@ def evidence(
         "per_class": per_class(step, reference, chosen.outputs),
         "flips": changed_rows(step, reference, chosen.outputs),
         "seconds": dict(seconds),
+        # Linux reports kibibytes.
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        # Times mean little without the machine and the day that they were taken on.
         "machine": processor_name(),
         "date": datetime.now(UTC).date().isoformat(),
         "toolchain": dict(manifest.toolchain),

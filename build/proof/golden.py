@@ -14,6 +14,7 @@ from contracts.manifest import BrokenArtefact
 from contracts.prediction import PredictRequest
 
 GOLDEN = "golden.jsonl"
+# Every image carries these rows, and `turnout verify` replays them in seconds.
 MAX_GOLDEN_ROWS = 32
 
 
@@ -75,6 +76,7 @@ def rounded(value: Any) -> Any:
     """Return the value with its floats rounded to the digits on which two machines agree."""
     match value:
         case float():
+            # A float32 has seven significant digits, of which sums on another machine change the last.
             return round(value, 6)
         case dict():
             return {key: rounded(part) for key, part in value.items()}

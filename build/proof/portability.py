@@ -110,6 +110,7 @@ def _run_on(
     rows = sample(step.rows, size)
     here = [truncated(outputs) for outputs in sample(candidate.outputs, size)]
     notify(f"{candidate.recipe.name} under {processor.how}")
+    # The key has the parts and not the version: golden rows and provenance change nothing of what runs there.
     there = cache.value(
         lambda: run_under(processor, candidate.folder, rows, here, notify),
         "emulated",
@@ -119,6 +120,7 @@ def _run_on(
         rows=step.rows_digest,
         toolchain=dict(candidate.manifest.toolchain),
     )
+    # Compared with the outputs on this machine, not with the reference: the kernels are under test, not the recipe.
     figures = step.task.comparison.measure(there, here, rows)
     same, threshold = figures.nearness, figures.threshold(step.gate)
     verdict = (

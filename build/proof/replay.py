@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import onnxruntime as ort
+
 from build.evaluation.agreement import AnswerComparison
 from build.evaluation.gate import Comparison, figures_of
 from build.evaluation.metrics import Outputs
@@ -57,8 +59,6 @@ class Replay:
 
 def replay(name: str, folder: Path, tasks: Tasks = TASKS) -> Replay:
     """Check every sealed byte, run the golden rows by the code that serves, and compare."""
-    import onnxruntime as ort
-
     try:
         manifest = verify(folder)
         golden = read_golden(folder)
@@ -116,6 +116,7 @@ def compare(comparison: Comparison, one: Outputs, other: Outputs) -> tuple[bool,
 
     Without a metric, all but the floats have to be equal.
     """
+    # A metric compares answers as users see them: a label, a set of entities, an order.
     far, equal = max_difference(one, other)
     if not isinstance(comparison, AnswerComparison):
         return equal, far

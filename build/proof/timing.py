@@ -13,6 +13,7 @@ from build.proof.worker_client import Worker
 from build.workspace.progress import Notify, counted, silent
 from contracts.prediction import PredictRequest
 
+# The median of repeats drops a request that the machine's other load delayed; the median of rounds drops a slow minute.
 ROUNDS, REPEATS = 5, 3
 
 

@@ -10,14 +10,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+from build.evaluation.teacher_forcing import answer
 from contracts.prediction import PredictRequest
+from functions.inference.engine import Engine
 
 
 def main(folder: Path, threads: int) -> None:
-    from build.evaluation.teacher_forcing import answer
-    from functions.inference.engine import Engine
-
     start = time.perf_counter()
+    # A row may hold more inputs than the endpoint takes at once, such as the texts of a ranking.
     engine = Engine.load(folder, threads=threads, max_inputs=1_000_000)
     send(load_ms=(time.perf_counter() - start) * 1e3)
     for line in sys.stdin:

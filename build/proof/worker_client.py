@@ -33,8 +33,9 @@ class Worker:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # The worker is imported from the checkout, in whatever Python it is.
+            # `-m` finds the worker in the working folder, whichever Python runs it.
             cwd=ROOT,
+            # Bytecode of an emulated Python would lie in the checkout beside our own.
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
         )
 

@@ -52,6 +52,7 @@ def nearness(candidate: Document) -> float:
     """Return the nearness to the reference, 1 at most: agreement, perplexity ratio (inverted above 1) or cosine."""
     if "agreement" in candidate:
         return float(candidate["agreement"])
+    # A perplexity below the reference's is as far from it as one above.
     if "ratio" in candidate:
         return min(float(candidate["ratio"]), 1 / float(candidate["ratio"]))
     return float(candidate.get("cosine_mean", 0))
@@ -82,6 +83,7 @@ def metric_name(candidate: Document) -> str:
 
 def interval(candidate: Document) -> tuple[str, str]:
     """Return the name and the 95 % interval of the figure that has one; both are empty if none has."""
+    # A correlation is no share of anything, so its difference is not written in per cent.
     if "metric_built" in candidate:
         form = "+.4f" if "cosine_mean" in candidate else "+.2%"
         return "difference, 95 % interval", _between(candidate, "difference", form)
@@ -135,6 +137,7 @@ def _word_pairs(document: Document) -> str:
 
 def _cosine(document: Document) -> str:
     scored = "metric" in document or document.get("pairs")
+    # With scores, the sentence on their correlation stands beside this one.
     scores = "" if scored else "; your rows have no scores, so vectors alone are compared"
     return (
         "The mean cosine of the artefact's vectors to the reference's lies between "

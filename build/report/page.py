@@ -35,6 +35,7 @@ def report(evidence: Sequence[Document], gate: float) -> str:
 def write_report(place: Path, gate: float) -> None:
     """Write a model's page from the evidence of all of its tiers; `gate` is the nearness that they had to reach."""
     documents = [_read(path) for path in sorted((place / "evidence").glob("*.json"))]
+    # Evidence of a build older than this page has no candidates.
     complete = [document for document in documents if "candidates" in document]
     write_atomically(place / "report.html", report(complete, gate))
 
@@ -49,16 +50,18 @@ def _read(path: Path) -> Document:
 
 
 def _text(value: object) -> str:
+    # Rows, labels and names come from the user's files, and may hold anything.
     return html.escape(str(value))
 
 
 def _tier(document: Document, gate: float) -> str:
     parts = [f"<h2>{_text(document['tier'])}: {_text(document['recipe'])}</h2>", _cards(document)]
     parts += [f"<p>{_text(sentence)}</p>" for sentence in figures.sentences(document)]
+    # Candidates of a GPU tier are not timed, as this machine's times say nothing about it.
     if len(document["candidates"]) > 1 and document["expected_ms"]:
         parts += _comparison(document, gate)
     if document["processors"]:
-        parts += ["<h2>Other processors</h2>", _processors(document["processors"])]
+        parts += ["<h2>Processors</h2>", _processors(document["processors"])]
         parts += [
             f"<p>{_passed_over(document, one)}</p>" for one in document.get("passed_over", ())
         ]
@@ -167,6 +170,7 @@ def _passed_over(document: Document, one: Document) -> str:
 
 def _classes(table: Sequence[Document]) -> str:
     rows = []
+    # A model may have a hundred labels, so the table has those alone whose accuracy changed.
     changed = [e for e in table if e["built"] != e["original"]]
     for entry in sorted(changed, key=lambda e: e["built"] - e["original"]):
         change = entry["built"] - entry["original"]
@@ -186,6 +190,7 @@ def _changed(flips: Sequence[Document]) -> str:
     for flip in flips:
         value = flip["request"]["inputs"][0]
         text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        # Green if the artefact alone is right, red if the reference alone is; no colour if neither or without a label.
         verdict = {flip["right"] == flip["built"]: "up", flip["right"] == flip["original"]: "down"}
         mark = verdict.get(True, "") if flip["right"] is not None else ""
         rows.append(

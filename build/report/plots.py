@@ -19,6 +19,7 @@ Candidate = Mapping[str, Any]
 def pareto_plot(candidates: Sequence[Candidate], limit: float, unit: str) -> str:
     """Return a plot of latency against nearness; a circle has the artefact's size as area, and its row as number."""
     x = _logarithmic([c["expected_ms"] for c in candidates], LEFT, WIDTH - RIGHT)
+    # The axis ends a little above 1 and below the lowest, so that no circle is cut off.
     lowest = min([*map(figures.nearness, candidates), limit])
     y = _linear(lowest - (1 - lowest) * 0.12 - 1e-4, 1 + (1 - lowest) * 0.08, HEIGHT - BOTTOM, TOP)
     biggest = max(c["bytes"] for c in candidates)

@@ -63,6 +63,7 @@ class Cache:
 
     def _path(self, name: str, made_from: dict[str, Any]) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
+        # 96 bits are enough for the few entries of a model, and keep names short.
         text = json.dumps(made_from, sort_keys=True, default=str)
         key = hashlib.sha256(text.encode()).hexdigest()[:24]
         self.used.add(f"{key}-{name}")

@@ -44,6 +44,7 @@ def disk_is_full(folder: Path, error: Exception) -> bool:
 
 def _sweep(out: Path) -> None:
     """Remove the work folders of killed builds; each is named after its process."""
+    # A build that runs beside this one keeps its folder: its process is alive.
     for folder in out.glob(f"{PREFIX}*"):
         owner = folder.name.removeprefix(PREFIX).split("-")[0]
         if not owner.isdigit() or not Path(f"/proc/{owner}").exists():
@@ -54,6 +55,7 @@ def publish(folder: Path, target: Path) -> None:
     """Rename a finished folder to its place; if that fails, the old folder is put back."""
     target.parent.mkdir(parents=True, exist_ok=True)
     old = folder.with_name(folder.name + ".old")
+    # No single rename replaces a folder that is not empty.
     if target.exists():
         os.rename(target, old)
     try:

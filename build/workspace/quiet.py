@@ -11,6 +11,7 @@ from collections.abc import Iterator
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Suppress output and log records below an error within the block, and switch the network off."""
+    # Read when the libraries are imported, so they stay set after the block.
     os.environ.update(HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1")
     disabled = logging.root.manager.disable
     logging.disable(logging.WARNING)

@@ -53,7 +53,7 @@ def test_it_goes_from_the_figures_to_the_candidates_to_the_answers_that_changed(
         "cpu: int8 smoothed",
         "Candidates",
         "Latency by length",
-        "Other processors",
+        "Processors",
         "Accuracy by label",
         "Answers that changed",
         "Build",
