@@ -63,11 +63,14 @@ def run(
     steps: tuple[Step, ...],
     out: Path,
     progress: Progress | None = None,
+    *,
     targets: tuple[Processor, ...] | None = None,
+    timed: bool = True,
 ) -> None:
     """Build every step that is not current; raise BuildError. Importing torch takes some seconds.
 
-    Candidates are checked on the processors `targets`, by default on all that a tier may be deployed to.
+    Candidates are checked on the processors `targets`, by default on all that a tier may be deployed to. Without
+    `timed`, they are not timed, and count as equally fast.
     """
     if all(step.current for step in steps):
         return
@@ -84,4 +87,10 @@ def run(
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     from build.pipeline import build_all
 
-    build_all(steps, out, progress or Silent(), target_processors() if targets is None else targets)
+    build_all(
+        steps,
+        out,
+        progress or Silent(),
+        target_processors() if targets is None else targets,
+        timed=timed,
+    )

@@ -19,7 +19,7 @@ from build.proof.processors import Processor
 from build.report.page import write_report
 from build.sources.huggingface.weights import unpickled
 from build.sources.source import TransformersSource
-from build.stages import SOURCE_STAGES, TIER_STAGES, Stage, Workspace
+from build.stages import SOURCE_STAGES, TIER_STAGES, Stage, Workspace, timing_stage
 from build.step import Step
 from build.workspace.cache import FOLDER, Cache
 from build.workspace.memory import release_memory
@@ -30,7 +30,12 @@ STAGES = len(SOURCE_STAGES) + len(TIER_STAGES)
 
 
 def build_all(
-    steps: Sequence[Step], out: Path, progress: Progress, targets: tuple[Processor, ...]
+    steps: Sequence[Step],
+    out: Path,
+    progress: Progress,
+    targets: tuple[Processor, ...],
+    *,
+    timed: bool = True,
 ) -> None:
     """Build every step that is not current, source by source; check candidates on the target processors.
 
@@ -45,6 +50,7 @@ def build_all(
             _copy(step, out, progress)
             progress.stage(step.name, "proven and sealed", 1.0)
     unbuilt = [step for step in outdated if not step.sealed]
+    tier_stages = [stage for stage in TIER_STAGES if timed or stage[1] is not timing_stage]
     # Steps are in the order of models.toml, so those of one model, and of one source, are neighbours.
     for model, of_model in groupby(unbuilt, key=lambda step: step.model):
         cache = Cache(out / FOLDER / model)
@@ -55,7 +61,7 @@ def build_all(
                 work = run(work, SOURCE_STAGES, progress, done=0)
                 for step in tiers:
                     tier = replace(work, step=step)
-                    tier = run(tier, TIER_STAGES, progress, done=len(SOURCE_STAGES))
+                    tier = run(tier, tier_stages, progress, done=len(SOURCE_STAGES))
                     finish(tier, out)
                     if step.edge:
                         _copy(step, out, progress)

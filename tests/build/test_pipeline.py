@@ -1,5 +1,6 @@
 """Whole builds of tiny models that are real throughout: exported, fused, quantized, proven, sealed."""
 
+import json
 import os
 import shutil
 import signal
@@ -297,3 +298,18 @@ def test_planning_writes_nothing(classify: Deployment, tmp_path: Path) -> None:
         ("tiny gpu", "not built yet"),
     ]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_build_that_is_not_timed_ships_the_nearest_and_has_evidence_and_a_page(
+    home: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "models.out"
+    spec = deployment(home / "classifier", home / "labelled.jsonl", gpu=None)
+    build.run(build.plan(spec, out), out, timed=False)
+    evidence = json.loads((out / "tiny/evidence/cpu.json").read_text("utf-8"))
+    assert "timing candidates" not in evidence["seconds"]
+    assert {candidate["expected_ms"] for candidate in evidence["candidates"]} == {0}
+    nearest = max(candidate["agreement"] for candidate in evidence["candidates"])
+    assert evidence["agreement"] == nearest
+    assert "<h2>Candidates</h2>" not in (out / "tiny/report.html").read_text("utf-8")
+    assert [step.why for step in build.plan(spec, out)] == [""]

@@ -259,7 +259,7 @@ def test_texts_are_scored_by_an_n_gram_model(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in words])
     source, task = little(tmp_path / "little.arpa"), Task.LANGUAGE_MODEL_SCORING
     spec = deployment(source, rows, task, cpu=PLAIN, gpu=None, edge=True)
-    build.run(build.plan(spec, tmp_path / "out"), tmp_path / "out")
+    build.run(build.plan(spec, tmp_path / "out"), tmp_path / "out", timed=False)
     expected = served(tmp_path / "out", *words, per_token=True)
     assert outputs_of(tmp_path / "out/tiny/edge", *words, per_token=True) == expected
 
@@ -278,7 +278,7 @@ def test_words_are_found_added_and_composed(tmp_path: Path, quantize: str, name:
     cpu = replace(PLAIN, quantize=quantize, objective="size")
     gate = Gate(min_cosine_mean=0.5, min_cosine_p5=0.5)
     spec = deployment(source, rows, task, cpu=cpu, gpu=None, edge=True, gate=gate)
-    build.run(build.plan(spec, out), out)
+    build.run(build.plan(spec, out), out, timed=False)
     words = (
         *known,
         known[0].upper(),
