@@ -10,7 +10,7 @@ TEXT = "naïve 🚆🚄 to 東京: 👩‍👩‍👧 Größe. " * 9
 
 @pytest.fixture(scope="module")
 def bytewise() -> Tokenizer:
-    """One token for each byte."""
+    """Return a tokenizer with one token for each byte."""
     alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
     tokenizer = Tokenizer(models.BPE({char: i for i, char in enumerate(alphabet)}, []))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -20,7 +20,7 @@ def bytewise() -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def pieces() -> Tokenizer:
-    """Words with a mark for the space before them, and bytes for what is no word."""
+    """Return a tokenizer of words with a mark for the space before them, and of bytes for other text."""
     words = [f"<0x{byte:02X}>" for byte in range(256)] + ["▁the", "▁train", "s", "▁"]
     vocabulary = {word: i for i, word in enumerate(words)}
     tokenizer = Tokenizer(models.BPE(vocabulary, [], byte_fallback=True))

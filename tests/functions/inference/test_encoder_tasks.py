@@ -53,7 +53,7 @@ def served(folder: Path, task: Task, rows: Sequence[Row]) -> Engine:
 
 
 def assert_same(found: Any, right: Any) -> None:
-    """Equal, floats to within 1e-4."""
+    """Fail unless both are equal, floats to within 1e-4."""
     if isinstance(right, dict):
         assert set(found) == set(right)
         for key in right:

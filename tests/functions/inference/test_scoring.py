@@ -93,7 +93,7 @@ def test_an_answer_does_not_depend_on_its_neighbours(engine: Engine) -> None:
 
 
 def test_a_text_longer_than_is_read_at_once_is_scored_whole(tmp_path: Path) -> None:
-    """In parts that overlap, and as if it were read at once: an n-gram sees no farther than a part's beginning."""
+    """Score in windows, with the result of one pass: an n-gram looks no farther back than a window's beginning."""
     names = random_model(tmp_path / "random.arpa", 3, 9, 0.4)
     engine = Engine.load(artefact(tmp_path, tmp_path / "random.arpa"))
     known = by_hand(tmp_path / "random.arpa")
@@ -120,7 +120,7 @@ def test_parts_cover_every_token_once_after_half_a_part_of_others(most: int) -> 
 
 
 def test_a_text_with_nothing_to_score_has_no_perplexity(engine: Engine) -> None:
-    """Without marks around it, one word is what others would follow."""
+    """Score one word without marks around it: the first token has no score."""
     model = engine.model
     assert isinstance(model, Scorer)
     bare = type(model.tokenizer).from_str(model.tokenizer.to_str())

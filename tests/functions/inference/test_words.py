@@ -34,7 +34,7 @@ MANIFEST = Manifest(
 
 
 def served(path: Path, folder: Path, recipe: Any = FULL) -> WordVectors:
-    """What a build makes of a file, opened as it is served."""
+    """Build word vectors from a file, and open them as they are served."""
     source = read_as(TableSource, path, Task.WORD_VECTORS)
     prepared, parts = folder / "prepared", folder / "parts"
     for made in (prepared, parts):

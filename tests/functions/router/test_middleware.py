@@ -60,7 +60,7 @@ def test_what_is_not_http_is_passed_on() -> None:
 
 
 def test_a_thread_without_an_event_loop_is_given_one() -> None:
-    """As on Python 3.14, where asking for one that is not there fails."""
+    """Run in a new thread, where Python 3.14 raises an error if a program gets the event loop."""
     answers: list[Any] = []
 
     async def fine(scope: Scope, receive: Receive, send: Send) -> None:
