@@ -280,26 +280,6 @@ def test_weights_that_are_not_numbers_are_found_before_anything_is_written(
     assert contents(out) == {}
 
 
-@pytest.mark.parametrize("place", ["", "models.out"])
-def test_a_source_that_would_hold_what_is_built_from_it_is_refused(
-    classify: Deployment, home: Path, place: str
-) -> None:
-    source = home / "classifier"
-    with pytest.raises(SourceError) as caught:
-        build.plan(classify, source / place)
-    (problem,) = caught.value.problems
-    assert str(problem).startswith(f"tiny: {source}: what is built goes to {source / place}, which")
-
-
-def test_planning_writes_nothing(classify: Deployment, tmp_path: Path) -> None:
-    steps = build.plan(classify, tmp_path / "models.out")
-    assert [(step.name, step.why) for step in steps] == [
-        ("tiny cpu", "not built yet"),
-        ("tiny gpu", "not built yet"),
-    ]
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_build_that_is_not_timed_ships_the_nearest_and_has_evidence_and_a_page(
     home: Path, tmp_path: Path
 ) -> None:
