@@ -14,7 +14,8 @@ from contracts.errors import TurnoutError
 from contracts.problems import Code
 from contracts.tasks import Task, Tier
 
-MANIFEST = "manifest.json"
+# Files of an artefact: the manifest, the graph of a model that has one graph, and its tokenizer.
+MANIFEST, MODEL, TOKENIZER = "manifest.json", "model.onnx", "tokenizer.json"
 # The version of the format: code of another version refuses an artefact instead of misreading it.
 SCHEMA = 1
 VERSION_CHARS = 12

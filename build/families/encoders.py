@@ -15,6 +15,7 @@ from build.recipes.encoder import make as make_graph
 from build.recipes.recipe import GIVEN, EncoderRecipe, NamedRecipe
 from build.sources.source import GraphSource, TokenizedSource
 from build.workspace.progress import Notify, silent
+from contracts.manifest import MODEL, TOKENIZER
 from contracts.tasks import Tier
 from functions.inference.tokens import Feeds
 
@@ -56,13 +57,13 @@ def make(
     rows: Rows,
     folder: Path,
 ) -> None:
-    destination = folder / "model.onnx"
+    destination = folder / MODEL
     if isinstance(recipe, NamedRecipe):
         keep(prepared / PLAIN, destination)
     else:
         feeds = calibration(source, rows) if recipe.calibrated else []
         make_graph(recipe, prepared / PLAIN, prepared / FUSED, destination, feeds)
-    shutil.copyfile(source.tokenizer, folder / "tokenizer.json")
+    shutil.copyfile(source.tokenizer, folder / TOKENIZER)
 
 
 def calibration(source: TokenizedSource, rows: Rows) -> list[Feeds]:

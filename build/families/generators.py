@@ -25,6 +25,7 @@ from build.sources.source import GgufSource, TransformersSource
 from build.workspace.progress import Notify, counted, silent
 from build.workspace.quiet import quiet
 from contracts.errors import ModelFailed
+from contracts.manifest import TOKENIZER
 from contracts.tasks import Tier
 from functions.inference.generation import TeacherForced, plain_tokenizer, truncate_prompt
 
@@ -63,7 +64,7 @@ def make(
     if recipe.weights is not WeightFormat.FLOAT32:
         smaller = weight_only(recipe.weights, recipe.narrow)
     finish(prepared, folder, *(change for change in (fused, smaller) if change))
-    shutil.copyfile(folder_of(source, prepared) / "tokenizer.json", folder / "tokenizer.json")
+    shutil.copyfile(folder_of(source, prepared) / TOKENIZER, folder / TOKENIZER)
 
 
 def reference(
@@ -76,7 +77,7 @@ def reference(
     import transformers
 
     folder = folder_of(source, prepared)
-    tokenizer = plain_tokenizer(folder / "tokenizer.json")
+    tokenizer = plain_tokenizer(folder / TOKENIZER)
     model = load(getattr(transformers, source.task.transformers.auto_class), folder)
     with quiet():
         return [run(model, tokenizer, source, row) for row in counted(rows, notify)]

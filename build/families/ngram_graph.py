@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from build.errors import ExportFailed
-from build.graph.edit import OPSET, add_constant, constants, prune, replace_node
-from build.graph.file import MOST_BYTES
+from build.graph.edit import IR_VERSION, OPSET, add_constant, constants, prune, replace_node
+from build.graph.file import MAX_BYTES
 from build.sources.arpa.parser import END, START, UNKNOWN, Ngrams, Order
 
 # Mean number of entries in a bucket, unless another lets the rests fit 16 bits.
@@ -193,7 +193,7 @@ class _GraphBuilder:
     def finish(self, score: str) -> Any:
         """Return the model, with an output for every token but the first; raises ExportFailed if it is too large."""
         size = sum(array.nbytes for array in self.constants.values())
-        if size > MOST_BYTES:
+        if size > MAX_BYTES:
             raise ExportFailed(
                 f"its tables take {size / 1e9:.1f} GB, and one ONNX file holds 2 GB; prune the model"
             )
@@ -208,10 +208,10 @@ class _GraphBuilder:
             [helper.make_tensor_value_info("log_probabilities", TensorProto.FLOAT, [1, "scored"])],
             [numpy_helper.from_array(array, name) for name, array in self.constants.items()],
         )
-        opsets = [helper.make_opsetid("", OPSET)]
         prune(graph)  # drops the highest order's weights, which nothing reads
+        opsets = [helper.make_opsetid("", OPSET)]
         return helper.make_model(
-            graph, opset_imports=opsets, ir_version=10, producer_name="turnout"
+            graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="turnout"
         )
 
 

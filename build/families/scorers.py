@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import helper
 
 from build.errors import SourceError
 from build.evaluation.metrics import AllOutputs, Outputs
@@ -25,7 +24,7 @@ from build.families import ngram_model, request_lengths
 from build.families.family import Family, Rows, requests_as_given
 from build.families.ngram_graph import use_codebooks
 from build.families.transformers_model import load
-from build.graph.edit import OPSET
+from build.graph.edit import make_model
 from build.recipes.embedding_tables import shrink_tables
 from build.recipes.recipe import GIVEN, NamedRecipe, WeightFormat
 from build.recipes.weight_only import weight_only
@@ -42,6 +41,7 @@ from build.sources.source import (
 )
 from build.workspace.progress import Notify, counted, silent
 from build.workspace.quiet import quiet
+from contracts.manifest import MODEL, TOKENIZER
 from contracts.prediction import PredictRequest
 from contracts.problems import Code, Problem
 from contracts.tasks import Tier
@@ -51,7 +51,7 @@ from functions.inference.scoring import Scorer
 from functions.inference.session import open_session
 from functions.inference.tokens import Feeds
 
-PLAIN, TOKENIZER = "plain.onnx", "tokenizer.json"
+PLAIN = "plain.onnx"
 FULL = NamedRecipe(name="fp32")
 CODES = NamedRecipe(name="8-bit values", precision="int8")
 DYNAMIC = NamedRecipe(name="int8", precision="int8", batches=False)
@@ -94,11 +94,11 @@ def make(recipe: NamedRecipe, source: Source, prepared: Path, rows: Rows, folder
         model = onnx.load(prepared / PLAIN)
         if recipe == CODES:
             use_codebooks(model.graph)
-        onnx.save(model, folder / "model.onnx")
+        onnx.save(model, folder / MODEL)
         return
     changes = {DYNAMIC: (_dynamic,), WEIGHTS: (weight_only(WeightFormat.INT8),)}
     finish(prepared, folder, *changes.get(recipe, ()))
-    (folder / PLAIN).rename(folder / "model.onnx")
+    (folder / PLAIN).rename(folder / MODEL)
 
 
 def _dynamic(graph: Any) -> None:
@@ -106,10 +106,9 @@ def _dynamic(graph: Any) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     shrink_tables(graph)
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
+    model = make_model(graph)
     with tempfile.TemporaryDirectory() as scratch, quiet():
-        destination = Path(scratch) / "model.onnx"
+        destination = Path(scratch) / MODEL
         # Only weights are quantized: a product of two activations has no constant to take a scale from beforehand. The
         # default type is for tensors that shape inference does not reach.
         quantize_dynamic(

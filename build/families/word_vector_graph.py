@@ -17,13 +17,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from build.graph.edit import OPSET
+from build.graph.edit import make_model
 from build.graph.file import PAGE, external_tensor
 from build.recipes.block_int8 import INT8_ACTIVATIONS, quantize_blocks
 from build.sources.vectors.table import Floats
-from functions.inference.words import MODEL, OVERFETCH, TABLE
+from contracts.manifest import MODEL
+from functions.inference.words import OVERFETCH, TABLE
 
-IR_VERSION = 10
 # Rows that are converted at once.
 ROWS = 1 << 14
 # Block sizes to choose from: the larger has fewer scales, the smaller may need less padding.
@@ -55,8 +55,7 @@ def write_graph(table: NDArray[np.float32], words: int, bits: int, folder: Path)
         ],
         constants.tensors,
     )
-    opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("com.microsoft", 1)]
-    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION), folder / MODEL)
+    onnx.save(make_model(graph), folder / MODEL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from build.proof.golden import GoldenRow
 from build.sources.gguf.source import folder_of
 from build.sources.source import GgufSource, GraphSource, Source, TransformersSource
 from build.tasks.description import FamilyName
+from contracts.manifest import TOKENIZER
 from functions.inference.decoder import PAST
 from functions.inference.generation import plain_tokenizer, truncate_prompt
 from functions.inference.session import open_session
@@ -30,7 +31,7 @@ def feeds_for(
     if isinstance(source, TransformersSource | GraphSource) and family is FamilyName.ENCODER:
         return iter(feeds_of(source, [row.request for row in golden]))
     if isinstance(source, TransformersSource | GgufSource):
-        tokenizer = plain_tokenizer(folder_of(source, pair.exported.parent) / "tokenizer.json")
+        tokenizer = plain_tokenizer(folder_of(source, pair.exported.parent) / TOKENIZER)
         if family is FamilyName.CAUSAL:
             return _generator_inputs(tokenizer, source.details, golden, graph)
         if family is FamilyName.SEQ2SEQ:

@@ -15,6 +15,7 @@ from build.proof.changed_answers import changed_rows, per_class
 from build.proof.choose import Candidate, pareto
 from build.sources.source import GgufSource
 from build.step import Step
+from contracts.manifest import MODEL
 
 
 def provenance(
@@ -68,7 +69,7 @@ def evidence(
         "licence": step.source.licence,
         "rows": len(step.rows),
         **figures_of(chosen.figures),
-        "fused": _fused(chosen.folder / "model.onnx"),
+        "fused": _fused(chosen.folder / MODEL),
         "bytes_original": step.source.weight_bytes,
         "bytes_built": manifest.size,
         "expected_ms": chosen.expected_ms,

@@ -36,6 +36,7 @@ from build.sources.position_tables import position_limit
 from build.sources.source import PARTS, GraphSource, Pooling, Unusable, digest_of
 from build.sources.token_ids import check_ids
 from build.tasks.description import FamilyName, TaskDescription
+from contracts.manifest import MODEL
 from contracts.problems import Code
 from contracts.specs import Hints
 from functions.inference.tokens import INPUTS
@@ -178,8 +179,8 @@ def export(source: GraphSource, destination: Path) -> Path:
                 f"{source.path} has operator set {version} and cannot be brought to {OPSET} ({error}); export it again"
             ) from error
     finish(model, source)
-    save(model, destination / "model.onnx")
-    return destination / "model.onnx"
+    save(model, destination / MODEL)
+    return destination / MODEL
 
 
 def finish(model: Any, source: GraphSource) -> None:

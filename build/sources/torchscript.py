@@ -13,6 +13,7 @@ from build.sources.formats import TORCHSCRIPT
 from build.sources.source import GraphSource, Unusable, digest_of
 from build.tasks.description import FamilyName, TaskDescription
 from build.workspace.quiet import quiet
+from contracts.manifest import MODEL
 from contracts.problems import Code
 from contracts.specs import Hints
 
@@ -117,7 +118,7 @@ def export(source: GraphSource, destination: Path) -> Path:
             torch.onnx.export(
                 module,
                 example,
-                str(destination / "model.onnx"),
+                str(destination / MODEL),
                 input_names=list(source.inputs),
                 output_names=outputs,
                 dynamic_axes=_axes(source.inputs, outputs, scores),
@@ -129,7 +130,7 @@ def export(source: GraphSource, destination: Path) -> Path:
             f"{source.path} cannot be exported ({one_line(error)}); "
             "save the model as a Hugging Face folder or export it to ONNX where it was trained"
         ) from error
-    return destination / "model.onnx"
+    return destination / MODEL
 
 
 def _axes(inputs: Sequence[str], outputs: Sequence[str], scores: bool) -> dict[str, dict[int, str]]:

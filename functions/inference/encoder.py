@@ -11,7 +11,7 @@ import onnxruntime as ort
 from tokenizers import Encoding, Tokenizer
 
 from contracts.errors import ModelFailed, RequestProblem
-from contracts.manifest import BrokenArtefact, Manifest
+from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
 from functions.inference.model import Outputs, Parameters
 from functions.inference.session import open_session
@@ -22,7 +22,6 @@ from functions.inference.tokens import INPUTS, Feeds, batches, encode, feed, ope
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
 # A forward pass: [batch, tokens] inputs by name -> the graph's one output.
 Forward = Callable[[Feeds], "NDArray[np.float32]"]
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from contracts.errors import InvalidInput, TooLarge
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
-from contracts.manifest import BrokenArtefact, Manifest, verify
+from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest, verify
 from contracts.prediction import MAX_PROBLEMS, PredictRequest, TierAnswer
 from contracts.tasks import Task
 from functions.inference.model import Model
@@ -99,23 +99,23 @@ def _open_model(folder: Path, manifest: Manifest, *, threads: int, device: str) 
         case Task.TEXT_GENERATION:
             from functions.inference.generation import Generator
 
-            family, needed = Generator.open, ("model.onnx", "tokenizer.json")
+            family, needed = Generator.open, (MODEL, TOKENIZER)
         case Task.TEXT2TEXT_GENERATION:
-            from functions.inference.seq2seq import Seq2Seq
+            from functions.inference.seq2seq import DECODER, ENCODER, Seq2Seq
 
-            family, needed = Seq2Seq.open, ("encoder.onnx", "decoder.onnx", "tokenizer.json")
+            family, needed = Seq2Seq.open, (ENCODER, DECODER, TOKENIZER)
         case Task.WORD_VECTORS:
-            from functions.inference.words import CONFIG, MODEL, TABLE, WORDS, WordVectors
+            from functions.inference.words import CONFIG, TABLE, WORDS, WordVectors
 
             family, needed = WordVectors.open, (MODEL, TABLE, WORDS, CONFIG)
         case Task.LANGUAGE_MODEL_SCORING:
             from functions.inference.scoring import Scorer
 
-            family, needed = Scorer.open, ("model.onnx", "tokenizer.json")
+            family, needed = Scorer.open, (MODEL, TOKENIZER)
         case _:
             from functions.inference.encoder import Encoder
 
-            family, needed = Encoder.open, ("model.onnx", "tokenizer.json")
+            family, needed = Encoder.open, (MODEL, TOKENIZER)
     # A file that is not sealed was not hashed, so it may be any other.
     _check_sealed(manifest, *needed)
     return family(folder, manifest, threads=threads, device=device)

@@ -10,7 +10,7 @@ from tokenizers import Encoding, Tokenizer
 
 from contracts.api.text_generation import API
 from contracts.errors import RequestProblem
-from contracts.manifest import BrokenArtefact, Manifest
+from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
 from functions.inference.decoder import Cache, Decoder, DecoderLike
 from functions.inference.detokenizer import Detokenizer
@@ -18,7 +18,6 @@ from functions.inference.generation_parameters import GenerationParameters, pars
 from functions.inference.model import Outputs, Parameters
 from functions.inference.sampling import Sampler, check_finite, log_sum_exp
 
-MODEL, TOKENIZER = "model.onnx", "tokenizer.json"
 # The argmax token at each position of a target, and the log-probability of the target's own token there.
 TeacherForced = tuple[list[int], list[float]]
 # Why a text ended: text-generation-inference's names, and one of ours for the time limit.

@@ -20,9 +20,9 @@ from contracts.api.language_model_scoring import API, PER_TOKEN
 from contracts.api.task_api import input_problems, parameter_problems
 from contracts.errors import ModelFailed, RequestProblem
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
-from contracts.manifest import BrokenArtefact, Manifest
+from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
-from functions.inference.generation import MODEL, TOKENIZER, plain_tokenizer
+from functions.inference.generation import plain_tokenizer
 from functions.inference.model import Outputs, Parameters
 from functions.inference.session import open_session
 from functions.inference.tokens import INPUTS, Feeds, encode

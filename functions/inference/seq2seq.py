@@ -16,12 +16,11 @@ from tokenizers import Tokenizer
 
 from contracts.api.text2text_generation import API
 from contracts.errors import RequestProblem
-from contracts.manifest import BrokenArtefact, Manifest
+from contracts.manifest import TOKENIZER, BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
 from functions.inference.decoder import Decoder, DecoderLike
 from functions.inference.detokenizer import Detokenizer
 from functions.inference.generation import (
-    TOKENIZER,
     GenerationConfig,
     StopCriteria,
     TeacherForced,

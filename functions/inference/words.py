@@ -19,7 +19,7 @@ from contracts.api.json_schema import matches
 from contracts.api.task_api import input_problems, parameter_problems
 from contracts.api.word_vectors import API, MAX_WORD_CHARS, MAX_WORDS, NEAREST, NEGATIVE, POSITIVE
 from contracts.errors import RequestProblem, pointer
-from contracts.manifest import Manifest
+from contracts.manifest import MODEL, Manifest
 from contracts.prediction import Input, PredictRequest
 from functions.inference.model import Outputs, Parameters
 from functions.inference.session import open_session
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float32]
     Ids = NDArray[np.int64]
 
-MODEL, TABLE, WORDS, CONFIG = "model.onnx", "table.bin", "words.txt", "vectors.json"
+TABLE, WORDS, CONFIG = "table.bin", "words.txt", "vectors.json"
 SIDES = {POSITIVE: 1, NEGATIVE: -1}
 # Memory limit of one search, in floats (16 MB); queries are searched for in batches that stay below it.
 MAX_SEARCH_FLOATS = 1 << 22

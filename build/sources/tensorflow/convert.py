@@ -1,8 +1,8 @@
 """Conversion of a SavedModel or TFLite file to ONNX, and reference outputs; runs where TensorFlow is installed.
 
-`python -I convert.py convert SOURCE SIGNATURE MODEL` or `predict SOURCE SIGNATURE FEEDS OUTPUTS`. SIGNATURE is JSON
-(see build.sources.tensorflow.signature) with the places of the `picked` outputs. An error is the last line of standard
-error. Nothing of ours is imported, as the environment holds none of it.
+`python -I convert.py convert SOURCE SIGNATURE OPSET MODEL` or `predict SOURCE SIGNATURE FEEDS OUTPUTS`. SIGNATURE is
+JSON (see build.sources.tensorflow.signature) with the places of the `picked` outputs. An error is the last line of
+standard error. Nothing of ours is imported, as the environment holds none of it.
 """
 
 import contextlib
@@ -13,12 +13,11 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-OPSET = 18
 Signature = dict[str, Any]
 Arrays = Sequence[Any]
 
 
-def convert(source: str, signature: Signature, destination: str) -> None:
+def convert(source: str, signature: Signature, opset: str, destination: str) -> None:
     """Convert by tf2onnx's command line, the interface that it documents and keeps stable."""
     import onnx
     from tf2onnx import convert as tf2onnx
@@ -29,7 +28,7 @@ def convert(source: str, signature: Signature, destination: str) -> None:
     else:
         # Weights are dequantized: each recipe quantizes them anew, and its loss is measured.
         model_flags = ["--tflite", source, *(["--dequantize"] if signature["quantized"] else [])]
-    sys.argv = ["tf2onnx", *model_flags, "--opset", str(OPSET), "--output", destination]
+    sys.argv = ["tf2onnx", *model_flags, "--opset", opset, "--output", destination]
     with contextlib.redirect_stdout(io.StringIO()):
         tf2onnx.main()
     model = onnx.load(destination)

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from build.errors import BuildError, ExportFailed
+from build.graph.edit import OPSET
 from build.sources.tensorflow.signature import Signature
 from functions.inference.tokens import Feeds
 
@@ -47,7 +48,7 @@ def versions(folder: Path) -> dict[str, str]:
 def convert(source: Path, signature: Signature, picked: Sequence[int], destination: Path) -> None:
     """Write the model as ONNX, with its inputs and the picked outputs in that order; raises ExportFailed."""
     try:
-        _run("convert", source, signature, picked, destination)
+        _run("convert", source, signature, picked, OPSET, destination)
     except _StepFailed as error:
         raise ExportFailed(
             f"{source} cannot be converted ({error}); save it with operators that ONNX has, or convert it to ONNX "
@@ -85,7 +86,7 @@ class _StepFailed(Exception):
 
 
 def _run(
-    step: str, source: Path, signature: Signature, picked: Sequence[int], *files: Path
+    step: str, source: Path, signature: Signature, picked: Sequence[int], *arguments: object
 ) -> None:
     document: dict[str, Any] = {**asdict(signature), "picked": list(picked)}
     # -I leaves out the script's own folder, whose modules would shadow installed ones, and the user's packages.
@@ -96,7 +97,7 @@ def _run(
         step,
         source.resolve(),
         json.dumps(document),
-        *files,
+        *arguments,
     ]
     done = subprocess.run(
         [str(part) for part in command],

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from onnx import helper, numpy_helper
 
-from build.graph.edit import add_constant, constants, drop_unused, replace_node
+from build.graph.edit import add_constant, constants, remove_unused_constants, replace_node
 
 
 def split_products(graph: Any) -> None:
@@ -26,4 +26,4 @@ def split_products(graph: Any) -> None:
         if added:
             new.append(helper.make_node("Add", [made, *added], [name]))
         replace_node(graph, node, new)
-    drop_unused(graph)
+    remove_unused_constants(graph)

@@ -29,6 +29,7 @@ from build.sources.tensorflow import environment, savedmodel, tflite
 from build.sources.tensorflow.gemm import split_products
 from build.sources.tensorflow.signature import Signature, Tensor
 from build.tasks.description import FamilyName, TaskDescription
+from contracts.manifest import MODEL
 from contracts.problems import Code, Problem
 from contracts.specs import Hints
 from functions.inference.tokens import Feeds
@@ -176,7 +177,7 @@ def _check_outputs(signature: Signature, task: TaskDescription, labels: tuple[st
 def export(source: GraphSource, destination: Path) -> Path:
     """Write the model as ONNX, its inputs named and typed as they are fed, and return its path; raises ExportFailed."""
     destination.mkdir(parents=True)
-    path = destination / "model.onnx"
+    path = destination / MODEL
     signature = signature_of(source.path)
     environment.convert(source.path, signature, output_places(signature, source.task), path)
     model: Any = onnx.load(path)
