@@ -1,9 +1,9 @@
-"""Models that write, from a Hugging Face folder to graphs with a cache: what `Generator` and `Seq2Seq` open.
+"""Generators, from a Hugging Face folder to graphs with a KV cache: what `Generator` and `Seq2Seq` open.
 
-A causal model becomes `model.onnx`; one with an encoder becomes `encoder.onnx`, which ends in the keys and values that
-the decoder's layers look at, and `decoder.onnx`. A prompt is read with a cache of length zero, so no graph is there
-twice. Logits are those of the last position alone. Where a causal model's attention is of a form that is known, the
-tables it is turned by lie beside it, in `in-place.npz`: candidates for a processor then write into their cache.
+A causal model becomes `model.onnx`. A model with an encoder becomes `encoder.onnx`, which returns the keys and values
+of the decoder's cross-attention, and `decoder.onnx`. A prompt is run with an empty cache, so one graph serves both the
+prompt and the tokens after it. Logits are those of the last position alone. If a causal model's attention can be fused
+into GroupQueryAttention, its rotary tables are kept beside the graph, for the candidates of a CPU.
 """
 
 import contextlib
@@ -21,122 +21,128 @@ from build.errors import ExportFailed
 from build.export import kv_cache
 from build.export.exporter import export_folder
 from build.graph.constant_shapes import fold_constant_shapes
-from build.graph.edit import HIDDEN, LOGITS, prune
-from build.graph.file import BESIDE_BYTES, MOST_BYTES, beside_of, save
+from build.graph.edit import add_constant, constants, producers, prune, sign
+from build.graph.file import MAX_BYTES, MIN_EXTERNAL_BYTES, external_data_of, remove, save
 from build.graph.finite import check_finite
+from build.sources.huggingface.config import FILE as CONFIG
+from contracts.manifest import MODEL
+from functions.inference.decoder import LOGITS, PAST, PRESENT
+from functions.inference.seq2seq import DECODER, ENCODER
 
-TABLES = "in-place.npz"
-# The settings of a session for where it writes the constants of the graph it has optimised.
-BESIDE = "session.optimized_model_external_initializers"
+# optimum's names: of the decoder's input from the encoder, and of the three graphs of a model with an encoder. The
+# decoder without a cache is the one that computes the keys of cross-attention.
+HIDDEN = "encoder_hidden_states"
+ENCODER_GRAPH, FIRST_DECODER, DECODER_WITH_CACHE = (
+    f"{name}.onnx" for name in ("encoder_model", "decoder_model", "decoder_with_past_model")
+)
+ROTARY_TABLES = "in-place.npz"
+# Session settings that decide where ONNX Runtime writes the constants of a graph it has optimised.
+# https://github.com/microsoft/onnxruntime/blob/main/include/onnxruntime/core/session/onnxruntime_session_options_config_keys.h
+EXTERNAL_DATA = "session.optimized_model_external_initializers"
 # A change of a graph, in place, before ONNX Runtime optimises it.
 Change = Callable[[Any], None]
 
 
 def prepare_causal(folder: Path, destination: Path, context: int) -> None:
-    """`destination/model.onnx`, and what `in_place` needs where that is of use; raises ExportFailed or SourceError."""
+    """Write `destination/model.onnx`, and rotary tables if they are of use; raise ExportFailed or SourceError."""
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
         exported = export_folder(folder, Path(scratch), "text-generation-with-past", merge=False)
-        model = onnx.load(exported / "model.onnx")
+        model = onnx.load(exported / MODEL)
         check_finite(model.graph, folder)
-        with _naming(folder):
+        with _naming_architecture(folder):
             last_token_logits(model.graph)
-        fold_constant_shapes(model, exported / "settle.onnx")
-        _save(model, destination / "model.onnx")
-        if not _sliding_window(folder) < context:
-            _try_in_place(model, destination, context)
+        fold_constant_shapes(model, exported / "observed.onnx")
+        _save(model, destination / MODEL)
+        if _sliding_window(folder) >= context:
+            _keep_rotary_tables(model, destination, context)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((folder / CONFIG).read_text("utf-8"))
+    return config
 
 
 def _sliding_window(folder: Path) -> float:
-    """How many tokens every layer sees at least: the operator in place knows no window."""
-    config = json.loads((folder / "config.json").read_text("utf-8"))
+    """Return how many tokens attention reaches back. A fused graph has no such limit, so none may be in effect."""
+    config = _config(folder)
     window = config.get("sliding_window") if config.get("use_sliding_window", True) else None
     return float(window or "inf")
 
 
-def _try_in_place(model: Any, prepared: Path, context: int) -> None:
-    """Keep the tables if the graph with its attention in place answers as it did."""
-    place = prepared / "tried.onnx"
+def _keep_rotary_tables(model: Any, prepared: Path, context: int) -> None:
+    """Write the tables beside the graph if the graph with fused attention returns the same logits."""
+    fused = prepared / "fused.onnx"
     try:
-        tables = kv_cache.tables_of(model, context)
-        kv_cache.in_place(model.graph, tables)
-        _save(model, place)
-        if kv_cache.answers_alike(prepared / "model.onnx", place):
+        tables = kv_cache.rotary_tables(model, context)
+        kv_cache.fuse_grouped_query_attention(model.graph, tables)
+        _save(model, fused)
+        if kv_cache.same_logits(prepared / MODEL, fused):
             named: dict[str, Any] = {name.replace("/", "|"): t for name, t in tables.items()}
-            np.savez(prepared / TABLES, **named)
+            np.savez(prepared / ROTARY_TABLES, **named)
     except kv_cache.Unmatched:
-        pass  # it is served as it was exported
+        pass  # the exported attention is right as well, only slower
     finally:
-        place.unlink(missing_ok=True)
-        beside_of(place).unlink(missing_ok=True)
+        remove(fused)
 
 
 def kv_cache_fusion(prepared: Path) -> Change | None:
-    """The change that has attention computed in place, where that was found to answer alike."""
-    if not (prepared / TABLES).exists():
+    """Return the change that fuses attention with the KV cache; None if the fused graph was found to differ."""
+    if not (prepared / ROTARY_TABLES).exists():
         return None
-    with np.load(prepared / TABLES) as tables:
-        found = {name.replace("|", "/"): tables[name] for name in tables.files}
-    return lambda graph: kv_cache.in_place(graph, found)
+    with np.load(prepared / ROTARY_TABLES) as arrays:
+        tables = {name.replace("|", "/"): arrays[name] for name in arrays.files}
+    return lambda graph: kv_cache.fuse_grouped_query_attention(graph, tables)
 
 
 def prepare_seq2seq(folder: Path, destination: Path, context: int) -> None:
-    """`destination/encoder.onnx` and `decoder.onnx`; raises ExportFailed or SourceError."""
+    """Write `destination/encoder.onnx` and `decoder.onnx`; raise ExportFailed or SourceError."""
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
         exported = export_folder(
             folder, Path(scratch), "text2text-generation-with-past", merge=False
         )
-        encoder = onnx.load(exported / "encoder_model.onnx")
-        decoder = onnx.load(exported / "decoder_with_past_model.onnx")
-        with _naming(folder):
-            _end_in_keys(encoder.graph, onnx.load(exported / "decoder_model.onnx").graph)
+        encoder = onnx.load(exported / ENCODER_GRAPH)
+        decoder = onnx.load(exported / DECODER_WITH_CACHE)
+        with _naming_architecture(folder):
+            _move_cross_attention_keys(encoder.graph, onnx.load(exported / FIRST_DECODER).graph)
             last_token_logits(decoder.graph)
         for graph in (encoder.graph, decoder.graph):
             check_finite(graph, folder)
-        _save(encoder, destination / "encoder.onnx")
-        fold_constant_shapes(decoder, exported / "settle.onnx")
-        _save(decoder, destination / "decoder.onnx")
-
-
-def finish(prepared: Path, destination: Path, *changes: Change, most: int = MOST_BYTES) -> None:
-    """Change every prepared graph, and have ONNX Runtime fuse what it knows: loading does no such work.
-
-    Where its constants are more than `most` bytes, they lie beside a graph.
-    """
-    for path in sorted(prepared.glob("*.onnx")):
-        _optimise(path, changes, destination / path.name, most)
+        _save(encoder, destination / ENCODER)
+        fold_constant_shapes(decoder, exported / "observed.onnx")
+        _save(decoder, destination / DECODER)
 
 
 @contextlib.contextmanager
-def _naming(folder: Path) -> Iterator[None]:
-    """Say which architecture it is that has another form than those that are known."""
+def _naming_architecture(folder: Path) -> Iterator[None]:
+    """Name the architecture in an ExportFailed that says which part of a graph has an unknown form."""
     try:
         yield
     except ExportFailed as error:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
+        architecture = _config(folder).get("model_type", "that it has")
         raise ExportFailed(
-            f"{folder}: models of the architecture {config.get('model_type', 'that it has')} cannot be built yet: "
-            f"{error}"
+            f"{folder}: models of the architecture {architecture} cannot be built yet: {error}"
         ) from error
 
 
 def last_token_logits(graph: Any) -> None:
-    """Logits [batch, vocabulary] of the last position, by a product that reads the embedding where the two are tied."""
-    makers = {output: node for node in graph.node for output in node.output}
-    constants = {tensor.name: tensor for tensor in graph.initializer}
-    head = makers[LOGITS]
-    if head.op_type != "MatMul" or head.input[1] not in constants:
+    """Make the logits [batch, vocabulary], those of the last position alone, in place; raise ExportFailed.
+
+    The head becomes a Gemm that reads the embedding table, if the two are tied: they are then stored once.
+    """
+    initializers = constants(graph)
+    head = producers(graph)[LOGITS]
+    if head.op_type != "MatMul" or head.input[1] not in initializers:
         raise ExportFailed(f"the logits come from {head.op_type}, not from a product with a matrix")
-    matrix = numpy_helper.to_array(constants[head.input[1]]).T
-    table = next((t.name for t in graph.initializer if _is(t, matrix)), None)
+    matrix = numpy_helper.to_array(initializers[head.input[1]]).T
+    table = next((t.name for t in graph.initializer if _equal(t, matrix)), None)
     if table is None:
-        table = f"{head.input[1]}_rows"
-        graph.initializer.append(numpy_helper.from_array(np.ascontiguousarray(matrix), table))
-    graph.initializer.append(numpy_helper.from_array(np.array(-1, np.int64), "last_position"))
+        table = add_constant(graph, f"{head.input[1]}_rows", np.ascontiguousarray(matrix))
+    last = add_constant(graph, "last_position", np.array(-1, np.int64))
     hidden = head.input[0]
     graph.node.remove(head)
     graph.node.extend(
         [
-            helper.make_node("Gather", [hidden, "last_position"], ["last"], name="last", axis=1),
+            helper.make_node("Gather", [hidden, last], ["last"], name="last", axis=1),
             helper.make_node("Gemm", ["last", table], [LOGITS], name=LOGITS, transB=1),
         ]
     )
@@ -146,70 +152,80 @@ def last_token_logits(graph: Any) -> None:
     prune(graph)
 
 
-def _is(tensor: Any, matrix: Any) -> bool:
+def _equal(tensor: Any, matrix: Any) -> bool:
     if tuple(tensor.dims) != matrix.shape:
         return False
     return np.array_equal(numpy_helper.to_array(tensor), matrix)
 
 
-def _end_in_keys(encoder: Any, decoder: Any) -> None:
-    """Put what the decoder computes of the encoder's answer alone at the end of the encoder."""
-    makers = {output: node for node in decoder.node for output in node.output}
-    constants = {tensor.name: tensor for tensor in decoder.initializer}
+def _move_cross_attention_keys(encoder: Any, decoder: Any) -> None:
+    """Have the encoder return the keys and values of cross-attention instead of its hidden states, in place.
+
+    They depend on the input text alone, so the decoder need not compute them again for each token.
+    """
+    weights, made_by = constants(decoder), producers(decoder)
     hidden = encoder.output[0].name
     del encoder.output[:]
     for value in [output for output in decoder.output if ".encoder." in output.name]:
-        transpose = makers[value.name]
-        reshape = makers[transpose.input[0]]
-        product = makers[reshape.input[0]]
-        kinds = (transpose.op_type, reshape.op_type, product.op_type, product.input[0])
-        if kinds != ("Transpose", "Reshape", "MatMul", HIDDEN):
+        transpose = made_by[value.name]
+        reshape = made_by[transpose.input[0]]
+        projection = made_by[reshape.input[0]]
+        operators = (transpose.op_type, reshape.op_type, projection.op_type, projection.input[0])
+        if operators != ("Transpose", "Reshape", "MatMul", HIDDEN):
             raise ExportFailed(f"{value.name} is not a projection of what the encoder answers")
-        name = value.name.replace("present.", "past_key_values.")
-        dims = value.type.tensor_type.shape.dim
-        shape = np.array([0, -1, dims[1].dim_value, dims[3].dim_value], np.int64)
-        weight = numpy_helper.to_array(constants[product.input[1]])
-        encoder.initializer.append(numpy_helper.from_array(weight, f"{name}_weight"))
-        encoder.initializer.append(numpy_helper.from_array(shape, f"{name}_shape"))
-        steps = (
-            ("MatMul", [hidden, f"{name}_weight"], f"{name}_flat"),
-            ("Reshape", [f"{name}_flat", f"{name}_shape"], f"{name}_heads"),
-            ("Transpose", [f"{name}_heads"], name),
-        )
-        for kind, inputs, output in steps:
-            more = {"perm": [0, 2, 1, 3]} if kind == "Transpose" else {}
-            encoder.node.append(helper.make_node(kind, inputs, [output], name=output, **more))
-        value.name = name
-        encoder.output.append(value)
+        name = value.name.replace(PRESENT, PAST)
+        weight = numpy_helper.to_array(weights[projection.input[1]])
+        _append_projection(encoder, hidden, weight, value, name)
+
+
+def _append_projection(graph: Any, hidden: str, weight: Any, value: Any, name: str) -> None:
+    """Append hidden [1, tokens, width] times the weight, as an output [1, heads, tokens, head size]."""
+    dims = value.type.tensor_type.shape.dim
+    shape = np.array([0, -1, dims[1].dim_value, dims[3].dim_value], np.int64)
+    add_constant(graph, f"{name}_weight", weight)
+    add_constant(graph, f"{name}_shape", shape)
+    flat, heads = f"{name}_flat", f"{name}_heads"
+    graph.node.extend(
+        [
+            helper.make_node("MatMul", [hidden, f"{name}_weight"], [flat], name=flat),
+            helper.make_node("Reshape", [flat, f"{name}_shape"], [heads], name=heads),
+            helper.make_node("Transpose", [heads], [name], name=name, perm=[0, 2, 1, 3]),
+        ]
+    )
+    value.name = name
+    graph.output.append(value)
 
 
 def _save(model: Any, destination: Path) -> None:
-    if not any(entry.domain == "com.microsoft" for entry in model.opset_import):
-        model.opset_import.append(helper.make_opsetid("com.microsoft", 1))
-    del model.metadata_props[:]
-    model.producer_name, model.producer_version, model.doc_string = "turnout", "", ""
+    sign(model)
     save(model, destination)
 
 
-def _optimise(path: Path, changes: Sequence[Change], destination: Path, most: int) -> None:
+def finish(prepared: Path, destination: Path, *changes: Change, max_bytes: int = MAX_BYTES) -> None:
+    """Apply the changes to every prepared graph and have ONNX Runtime optimise it, so that loading does no such work.
+
+    Constants that take more than `max_bytes` become external data.
+    """
+    for path in sorted(prepared.glob("*.onnx")):
+        _optimise(path, changes, destination / path.name, max_bytes)
+
+
+def _optimise(path: Path, changes: Sequence[Change], destination: Path, max_bytes: int) -> None:
     import onnxruntime as ort
 
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
-        plain = Path(scratch) / "plain.onnx"
-        _change(path, changes, plain, most)
+        changed = Path(scratch) / "changed.onnx"
+        model = onnx.load(path)
+        for change in changes:
+            change(model.graph)
+        save(model, changed, max_bytes)
+        del model  # the session below holds all weights as well
         options = ort.SessionOptions()
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         options.optimized_model_filepath = str(destination)
         options.log_severity_level = 3
-        if beside_of(plain).exists():
-            name, least = beside_of(destination).name, str(BESIDE_BYTES)
-            options.add_session_config_entry(f"{BESIDE}_file_name", name)
-            options.add_session_config_entry(f"{BESIDE}_min_size_in_bytes", least)
-        ort.InferenceSession(str(plain), options, providers=["CPUExecutionProvider"])
-
-
-def _change(path: Path, changes: Sequence[Change], destination: Path, most: int) -> None:
-    model = onnx.load(path)
-    for change in changes:
-        change(model.graph)
-    save(model, destination, most)
+        if external_data_of(changed).exists():
+            name, size = external_data_of(destination).name, str(MIN_EXTERNAL_BYTES)
+            options.add_session_config_entry(f"{EXTERNAL_DATA}_file_name", name)
+            options.add_session_config_entry(f"{EXTERNAL_DATA}_min_size_in_bytes", size)
+        ort.InferenceSession(str(changed), options, providers=["CPUExecutionProvider"])

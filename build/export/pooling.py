@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from build.graph.edit import add_constant, drop_unread, drop_unused
+from build.graph.edit import add_constant, remove_dead_nodes, remove_unused_constants
 from build.sources.huggingface.weights import WEIGHTS
 from build.sources.source import Dense, Pooling
 
@@ -50,8 +50,8 @@ def add_pooling(graph: Any, pooling: Pooling, folder: Path) -> None:
     del graph.output[:]
     shape = ["batch", dimensions or "dimensions"]
     graph.output.append(helper.make_tensor_value_info("embedding", TensorProto.FLOAT, shape))
-    drop_unread(graph)
-    drop_unused(graph)
+    remove_dead_nodes(graph)
+    remove_unused_constants(graph)
 
 
 def _node(operator: str, inputs: list[str], output: str, **attributes: Any) -> Any:

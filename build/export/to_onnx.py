@@ -7,13 +7,14 @@ from build.sources import onnx_graph, torchscript
 from build.sources.formats import ONNX, SAVED_MODEL, TFLITE, TORCHSCRIPT
 from build.sources.source import TokenizedSource, TransformersSource
 from build.sources.tensorflow import source as tensorflow_source
+from contracts.manifest import MODEL
 
 
 def export(source: TokenizedSource, destination: Path) -> Path:
     """Write the model as ONNX to `destination/model.onnx` and return that path; raise ExportFailed."""
     if isinstance(source, TransformersSource):
         task = source.task.transformers.export_task
-        return export_folder(source.folder, destination, task) / "model.onnx"
+        return export_folder(source.folder, destination, task) / MODEL
     exporters = {
         ONNX: onnx_graph.export,
         TORCHSCRIPT: torchscript.export,

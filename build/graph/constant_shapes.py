@@ -1,130 +1,124 @@
-"""Shapes that an exporter computes at every run, although they hardly depend on what is asked: now said once.
+"""Constant folding of shapes: what a decoder computes from shapes at every run, replaced by constants where it can be.
 
-A text is run alone, so that of most shapes one size at most is open. Which, a few runs with different sizes tell.
+An exporter leaves chains of Shape, Gather and Concat nodes before each Reshape and Expand. A text is run alone, so of
+most of these shapes one axis at most varies. Which one is observed in a few runs whose sizes all differ.
 """
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 from onnx import helper
 
 from build.graph.edit import add_constant, prune
-from build.graph.file import save
-from functions.inference.session import open_session
+from build.graph.observe import with_observed_outputs
 
-# Tokens read, tokens in the cache, tokens that an encoder read. Sizes that differ never agree by chance.
+# Sizes of the runs: tokens read, tokens in the cache, tokens of the encoder. None of them agree by chance.
 RUNS = ((7, 0, 5), (1, 3, 11), (1, 13, 2), (5, 17, 19))
+Shapes = list[tuple[int, ...]]
 
 
-def fold_constant_shapes(model: Any, place: Path) -> None:
-    """Make constants of what a decoder computes from shapes alone, where it is the same in all runs.
+def fold_constant_shapes(model: Any, scratch: Path) -> None:
+    """Fold what a decoder computes from shapes alone and what is the same in all runs, in place.
 
-    A Reshape or Expand gets its shape as a constant even where one size differs. `place` is a file for the model with
-    more outputs.
+    A Reshape or Expand gets a constant shape even if one axis varies. `scratch` is the path of a temporary file.
     """
     graph = model.graph
-    known = {tensor.name for tensor in graph.initializer}
+    initializers = {tensor.name for tensor in graph.initializer}
     shaping = [
         node
         for node in graph.node
-        if node.op_type in ("Reshape", "Expand") and not known & set(node.input)
+        if node.op_type in ("Reshape", "Expand") and not initializers & set(node.input)
     ]
-    derived = _derived(graph, known)
+    derived = _derived_from_shapes(graph, initializers)
     names = {name for node in shaping for name in (node.input[0], node.output[0])}
-    found = _observe(model, sorted(names | set(derived)), place)
+    observed = _observe_runs(model, sorted(names.union(derived)), scratch)
     for node in shaping:
-        wanted, given = (
-            [each.shape for each in found[name]] for name in (node.output[0], node.input[0])
-        )
-        shape = _reshape(wanted) if node.op_type == "Reshape" else _expand(wanted, given)
-        if shape is not None:
-            node.input[1] = add_constant(
-                graph, f"{node.output[0]}_settled_shape", np.array(shape, np.int64)
-            )
+        _set_target(graph, node, observed)
     for name in derived:
-        first, *others = found[name]
+        first, *others = observed[name]
         if all(np.array_equal(first, other) for other in others):
-            _settle(graph, add_constant(graph, f"{name}_settled", np.asarray(first)), name)
+            _rename_input(graph, name, add_constant(graph, f"{name}_settled", np.asarray(first)))
     prune(graph)
 
 
-def _derived(graph: Any, known: set[str]) -> list[str]:
-    """Return the tensors computed from shapes and constants alone, in the graph's order.
+def _derived_from_shapes(graph: Any, initializers: set[str]) -> list[str]:
+    """Return the tensors that are computed from shapes and constants alone, in the graph's order.
 
-    In a set they would come in the order of their hashes, which differ from process to process, and so would the bytes
+    A set would return them in the order of their hashes, which differ from process to process, and so would the bytes
     of the graph.
     """
     derived: list[str] = []
-    settled = set(known)
+    constant = {*initializers, ""}  # an optional input that is left out has an empty name
     for node in graph.node:
         if node.op_type == "Constant":
-            settled |= set(node.output)
-        elif node.op_type == "Shape" or (
-            node.input and set(node.input) <= settled.union(derived, {""})
-        ):
+            constant |= set(node.output)
+        elif node.op_type == "Shape" or (node.input and set(node.input) <= constant.union(derived)):
             derived += node.output
     return derived
 
 
-def _settle(graph: Any, constant: str, name: str) -> None:
+def _rename_input(graph: Any, old: str, new: str) -> None:
     for node in graph.node:
-        for i, read in enumerate(node.input):
-            if read == name:
-                node.input[i] = constant
+        for i, name in enumerate(node.input):
+            if name == old:
+                node.input[i] = new
 
 
-Shapes = list[tuple[int, ...]]
+def _set_target(graph: Any, node: Any, observed: dict[str, list[Any]]) -> None:
+    """Make the second input of a Reshape or Expand a constant, unless its target shape varies too much."""
+    outputs, inputs = (
+        [value.shape for value in observed[name]] for name in (node.output[0], node.input[0])
+    )
+    if node.op_type == "Reshape":
+        shape = _reshape_target(outputs)
+    else:
+        shape = _expand_target(outputs, inputs)
+    if shape is not None:
+        name = f"{node.output[0]}_settled_shape"
+        node.input[1] = add_constant(graph, name, np.array(shape, np.int64))
 
 
-def _reshape(wanted: Shapes) -> list[int] | None:
-    """The sizes that never change, and -1 for the one that does."""
-    sizes = [set(column) for column in zip(*wanted, strict=True)]
+def _reshape_target(outputs: Shapes) -> list[int] | None:
+    """Return the shape for a Reshape, with -1 for the axis that varies; None if more than one does."""
+    sizes = [set(axis) for axis in zip(*outputs, strict=True)]
     shape = [size.pop() if len(size) == 1 else -1 for size in sizes]
     return shape if shape.count(-1) <= 1 else None
 
 
-def _expand(wanted: Shapes, given: Shapes) -> list[int] | None:
-    """The sizes that never change, and 1, which leaves a size as it is."""
-    if len(wanted[0]) != len(given[0]):
+def _expand_target(outputs: Shapes, inputs: Shapes) -> list[int] | None:
+    """Return the shape for an Expand, with 1 where the input's size stays; None if an expanded size varies."""
+    if len(outputs[0]) != len(inputs[0]):
         return None
     shape = []
-    for goals, sizes in zip(zip(*wanted, strict=True), zip(*given, strict=True), strict=True):
-        if goals != sizes and len(set(goals)) > 1:
+    for wide, narrow in zip(zip(*outputs, strict=True), zip(*inputs, strict=True), strict=True):
+        if wide != narrow and len(set(wide)) > 1:
             return None
-        shape.append(1 if goals == sizes else goals[0])
+        shape.append(1 if wide == narrow else wide[0])
     return shape
 
 
-def _observe(model: Any, names: list[str], place: Path) -> dict[str, list[Any]]:
-    """Those tensors, run by run."""
-    outputs = model.graph.output
-    own = len(outputs)
-    present = {output.name for output in outputs}
-    outputs.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)
-    try:
-        save(model, place)
-    finally:
-        del outputs[own:]
-    session = open_session(place, threads=1, device="cpu")
-    runs = [session.run(names, _zeros(model.graph, *sizes)) for sizes in RUNS]
-    return {name: [run[i] for run in runs] for i, name in enumerate(names)}
+def _observe_runs(model: Any, names: list[str], scratch: Path) -> dict[str, list[Any]]:
+    """Return the values of the named tensors, run by run."""
+    with with_observed_outputs(model, names, scratch) as run:
+        runs = [run(_zeros(model.graph, *sizes)) for sizes in RUNS]
+    return {name: [values[i] for values in runs] for i, name in enumerate(names)}
 
 
-def _zeros(graph: Any, read: int, past: int, encoded: int) -> dict[str, Any]:
+def _zeros(graph: Any, tokens: int, past: int, encoded: int) -> dict[str, Any]:
+    """Return a feed of zeros; the names of the axes are optimum's."""
     sizes = {
         "batch_size": 1,
-        "sequence_length": read,
-        "decoder_sequence_length": read,
+        "sequence_length": tokens,
+        "decoder_sequence_length": tokens,
         "past_sequence_length": past,
         "past_decoder_sequence_length": past,
-        "past_sequence_length + sequence_length": past + read,
+        "past_sequence_length + sequence_length": past + tokens,
         "encoder_sequence_length": encoded,
     }
-    feeds = {}
+    feed = {}
     for value in graph.input:
         kind = value.type.tensor_type
         shape = [dim.dim_value or sizes[dim.dim_param] for dim in kind.shape.dim]
-        feeds[value.name] = np.zeros(shape, helper.tensor_dtype_to_np_dtype(kind.elem_type))
-    return feeds
+        feed[value.name] = np.zeros(shape, helper.tensor_dtype_to_np_dtype(kind.elem_type))
+    return feed

@@ -1,6 +1,7 @@
-"""Graphs as files: in one piece, or with their constants in a file beside them where one piece cannot hold these.
+"""ONNX files: one file, or two if the constants do not fit into the first.
 
-ONNX is written as protobuf, which holds 2 GiB: https://onnx.ai/onnx/repo-docs/ExternalData.html
+ONNX is written as protobuf, which holds 2 GiB at most. Larger constants are external data:
+https://onnx.ai/onnx/repo-docs/ExternalData.html
 """
 
 import math
@@ -11,63 +12,66 @@ from typing import Any, BinaryIO
 import onnx
 from onnx import helper, numpy_helper
 
-# What is left is for the nodes.
-MOST_BYTES = (1 << 31) - (1 << 24)
-# Constants that are smaller stay in the graph.
-BESIDE_BYTES = 1024
-# Where a constant begins, so that it can be mapped into memory as it lies there.
+# 16 MiB of protobuf's 2 GiB are left for the nodes.
+MAX_BYTES = (1 << 31) - (1 << 24)
+# Smaller constants stay in the graph, as with onnx.save_model: shape inference needs those of shapes.
+MIN_EXTERNAL_BYTES = 1024
+# "Offset values SHOULD be multiples of the page size" (the specification above), so that mmap can be used.
 PAGE = 4096
 
 
-def save(model: Any, path: Path, most: int = MOST_BYTES) -> None:
-    """Write the model to `path`, and its constants to `path`.data where they are more than `most` bytes.
+def save(model: Any, path: Path, max_bytes: int = MAX_BYTES) -> None:
+    """Write the model to `path`, and its constants to `path`.data if they take more than `max_bytes`.
 
-    What was at either place before is gone.
+    Files that are there already are replaced, and external data of an older graph is removed.
     """
-    beside = beside_of(path)
-    beside.unlink(missing_ok=True)
-    if constant_bytes(model.graph) > most:
-        model = _parted(model, beside)
+    external = external_data_of(path)
+    external.unlink(missing_ok=True)
+    if constant_bytes(model.graph) > max_bytes:
+        model = _with_external_data(model, external)
     onnx.save(model, path)
 
 
-def _parted(model: Any, beside: Path) -> Any:
-    """The model with its constants written to that file, each at a page's beginning, without a copy of them all."""
-    parted = _without(model, "graph")
-    parted.graph.CopyFrom(_without(model.graph, "initializer"))
-    with beside.open("wb") as file:
+def _with_external_data(model: Any, path: Path) -> Any:
+    """Return the model with its constants in that file, each at the beginning of a page.
+
+    The constants are never copied in memory, where a large model leaves no room for a second one.
+    """
+    external = _copy_without(model, "graph")
+    external.graph.CopyFrom(_copy_without(model.graph, "initializer"))
+    with path.open("wb") as file:
         for tensor in model.graph.initializer:
-            if _bytes_of(tensor) >= BESIDE_BYTES:
+            if _bytes_of(tensor) >= MIN_EXTERNAL_BYTES:
                 file.write(b"\0" * (-file.tell() % PAGE))
-                parted.graph.initializer.append(_written(tensor, file, beside.name))
+                external.graph.initializer.append(_write(tensor, file, path.name))
             else:
-                parted.graph.initializer.append(tensor)
-    return parted
+                external.graph.initializer.append(tensor)
+    return external
 
 
-def _without(message: Any, left_out: str) -> Any:
-    """A copy of the message but for that field."""
-    found = type(message)()
+def _copy_without(message: Any, left_out: str) -> Any:
+    """Return a copy of the protobuf message without one of its fields."""
+    copy = type(message)()
     for field, value in message.ListFields():
         if field.name == left_out:
             continue
         if isinstance(value, str | bytes | int | float):
-            setattr(found, field.name, value)
+            setattr(copy, field.name, value)
         elif hasattr(value, "CopyFrom"):
-            getattr(found, field.name).CopyFrom(value)
+            getattr(copy, field.name).CopyFrom(value)
         else:
-            getattr(found, field.name).extend(value)
-    return found
+            getattr(copy, field.name).extend(value)
+    return copy
 
 
-def _written(tensor: Any, file: BinaryIO, name: str) -> Any:
+def _write(tensor: Any, file: BinaryIO, name: str) -> Any:
     """Write the tensor's numbers to the file, and return a tensor that refers to them."""
     data = tensor.raw_data or numpy_helper.to_array(tensor).tobytes()
-    outside = external_tensor(
+    reference = external_tensor(
         tensor.name, tensor.data_type, tensor.dims, name, file.tell(), len(data)
     )
     file.write(data)
-    return outside
+    return reference
 
 
 def external_tensor(
@@ -81,13 +85,19 @@ def external_tensor(
     return tensor
 
 
-def beside_of(path: Path) -> Path:
-    """Where the constants of a graph are that do not fit into its file."""
+def external_data_of(path: Path) -> Path:
+    """Return the path of a graph's external data."""
     return path.with_name(f"{path.name}.data")
 
 
+def remove(path: Path) -> None:
+    """Remove a graph's files, if there are any."""
+    path.unlink(missing_ok=True)
+    external_data_of(path).unlink(missing_ok=True)
+
+
 def constant_bytes(graph: Any) -> int:
-    """How many bytes the graph's constants take."""
+    """Return the size of the graph's constants in bytes."""
     return sum(_bytes_of(tensor) for tensor in graph.initializer)
 
 

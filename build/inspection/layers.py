@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import onnx
 
-from build.graph.edit import Floats, with_observed_outputs
+from build.graph.edit import Floats
+from build.graph.observe import with_observed_outputs
 from build.inspection.feeds import feeds_for
 from build.prepared import Pair
 from build.proof.golden import GoldenRow

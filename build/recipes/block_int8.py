@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from build.graph.edit import Floats, add_constant, constants, drop_unused, replace_node
+from build.graph.edit import Floats, add_constant, constants, remove_unused_constants, replace_node
 
 BLOCK = 32
 INT8_ACTIVATIONS = 4
@@ -22,7 +22,7 @@ def in_blocks(graph: Any, nodes: Sequence[Any]) -> None:
     weights = constants(graph)
     for node in nodes:
         _replace(graph, node, numpy_helper.to_array(weights[node.input[1]]))
-    drop_unused(graph)
+    remove_unused_constants(graph)
 
 
 def _replace(graph: Any, node: Any, matrix: Floats) -> None:

@@ -11,7 +11,13 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from build.graph.edit import add_constant, constants, drop_unused, int_attribute, replace_node
+from build.graph.edit import (
+    add_constant,
+    constants,
+    int_attribute,
+    remove_unused_constants,
+    replace_node,
+)
 from build.recipes.block_int8 import quantize_blocks
 
 # Smaller tables, such as those of positions and types, are not worth it.
@@ -31,7 +37,7 @@ def shrink_tables(graph: Any, least_bytes: int = LEAST_BYTES) -> int:
         if table is not None and len(table.dims) == 2 and int_attribute(node, "axis") == 0:
             array = numpy_helper.to_array(table)
             found += array.nbytes >= least_bytes and _replace(graph, node, array)
-    drop_unused(graph)
+    remove_unused_constants(graph)
     return found
 
 

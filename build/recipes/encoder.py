@@ -6,7 +6,7 @@ from typing import Any
 
 import onnx
 
-from build.graph.edit import drop_unused, matmuls
+from build.graph.edit import matmuls, remove_unused_constants
 from build.graph.file import save
 from build.recipes.block_int8 import in_blocks
 from build.recipes.embedding_tables import shrink_tables
@@ -61,7 +61,7 @@ def keep(plain: Path, destination: Path) -> Path:
 
 def _finish(model: Any, destination: Path) -> Path:
     join(model.graph)
-    drop_unused(model.graph)
+    remove_unused_constants(model.graph)
     save(model, destination)
     return destination
 

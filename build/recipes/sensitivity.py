@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from onnx import numpy_helper
 
-from build.graph.edit import Floats, constants, matmuls, observe
+from build.graph.edit import Floats, constants, matmuls
+from build.graph.observe import observe
 from functions.inference.tokens import Feeds
 
 # Rows of activations that one product is tried on.

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from onnx import helper, numpy_helper
 
-from build.graph.edit import Floats, add_constant, constants, drop_unused, matmuls, observe
+from build.graph.edit import Floats, add_constant, constants, matmuls, remove_unused_constants
+from build.graph.observe import observe
 from functions.inference.tokens import Feeds
 
 # a: 0.65 to 0.8 did best on MiniLM, by the error of the logits; the paper has 0.5 for larger models.
@@ -37,7 +38,7 @@ def smooth(model: Any, feeds: Sequence[Feeds], place: Path) -> None:
     for node in nodes:
         matrix = numpy_helper.to_array(weights[node.input[1]])
         _divide(graph, node, matrix, _scales(peaks[node.input[0]], matrix))
-    drop_unused(graph)
+    remove_unused_constants(graph)
 
 
 def _scales(peak: Floats, matrix: Floats) -> Floats:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from onnx import helper
 
-from build.graph.edit import Floats, add_constant, observe, replace_node
+from build.graph.edit import Floats, add_constant, replace_node
+from build.graph.observe import observe
 from functions.inference.tokens import Feeds
 
 

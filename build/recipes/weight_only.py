@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from build.graph.edit import LOGITS, add_constant, int_attribute, prune, replace_node
+from build.graph.edit import add_constant, int_attribute, prune, replace_node
 from build.recipes.block_int8 import BLOCK, INT8_ACTIVATIONS, pack
 from build.recipes.recipe import WeightFormat
+from functions.inference.decoder import LOGITS
 
 Packed = tuple[NDArray[np.uint8], NDArray[np.float32]]
 

@@ -15,7 +15,7 @@ from build.export.fuse import fuse, fused_operators, plain
 from build.export.generator import finish, kv_cache_fusion, prepare_causal
 from build.export.to_onnx import export
 from build.families.reference import feeds_of
-from build.graph.file import beside_of, constant_bytes, save
+from build.graph.file import constant_bytes, external_data_of, save
 from build.proof.candidate import _files, write_manifest
 from build.recipes.encoder import INT8, make
 from build.recipes.recipe import WeightFormat
@@ -38,8 +38,8 @@ REQUEST = PredictRequest(inputs=tuple(texts(6)))
 
 def apart(path: Path, destination: Path) -> Path:
     """The same graph with its constants beside it."""
-    save(onnx.load(path), destination, most=0)
-    assert beside_of(destination).stat().st_size > 10_000
+    save(onnx.load(path), destination, max_bytes=0)
+    assert external_data_of(destination).stat().st_size > 10_000
     return destination
 
 
@@ -61,15 +61,15 @@ def test_what_one_file_does_not_hold_lies_beside_it(tmp_path: Path) -> None:
     path, size = tmp_path / "model.onnx", table.nbytes
     assert constant_bytes(model.graph) == size
     before = model.SerializeToString()
-    save(model, path, most=size - 1)
+    save(model, path, max_bytes=size - 1)
     assert model.SerializeToString() == before  # it can be changed further
-    assert beside_of(path).stat().st_size == size
+    assert external_data_of(path).stat().st_size == size
     assert path.stat().st_size < 1000
     assert uses_external_data(onnx.load(path, load_external_data=False).graph.initializer[0])
     (read,) = onnx.load(path).graph.initializer
     np.testing.assert_array_equal(numpy_helper.to_array(read), table)
-    save(model, path, most=size)
-    assert not beside_of(path).exists()
+    save(model, path, max_bytes=size)
+    assert not external_data_of(path).exists()
     assert onnx.load(path) == model
 
 
@@ -115,9 +115,9 @@ def test_a_model_that_writes_is_finished_from_such_graphs_and_to_them(
     one, other = (tmp_path / name / "model.onnx" for name in ("one", "other"))
     assert one.read_bytes() == other.read_bytes()
     (tmp_path / "large").mkdir()
-    finish(parted, tmp_path / "large", changes[0], most=0)
+    finish(parted, tmp_path / "large", changes[0], max_bytes=0)
     large = tmp_path / "large/model.onnx"
-    assert beside_of(large).stat().st_size > large.stat().st_size
+    assert external_data_of(large).stat().st_size > large.stat().st_size
     assert sorted(path.name for path in large.parent.iterdir()) == ["model.onnx", "model.onnx.data"]
     open_session(large, threads=1, device="cpu")
 
@@ -131,7 +131,7 @@ def test_such_an_artefact_is_sealed_whole_and_served(
     for name, most in (("small", 1 << 30), ("large", 0)):
         folder = tmp_path / name
         folder.mkdir()
-        finish(whole, folder, most=most)
+        finish(whole, folder, max_bytes=most)
         shutil.copyfile(source.tokenizer, folder / "tokenizer.json")
         manifest = Manifest(
             model="tiny",

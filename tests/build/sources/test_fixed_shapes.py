@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 
 import build
-from build.graph.edit import drop_unused, every_node
+from build.graph.edit import every_node, remove_unused_constants
 from build.sources.onnx_graph import finish
 from build.sources.probabilities import as_logits, end_of, to_logits
 from build.sources.readers import inspect
@@ -253,7 +253,7 @@ def test_what_only_the_body_of_a_loop_reads_is_kept_and_renamed(tmp_path: Path) 
     shutil.rmtree(folder)
     source = read(mean_of(folder, end="Identity"))
     finish(model, source)
-    drop_unused(graph)
+    remove_unused_constants(graph)
     assert {node.op_type for node in every_node(graph)} >= {"Loop", "Gather", "Cast"}
     onnx.save(model, tmp_path / "loop.onnx")
     ids = np.arange(LENGTH, dtype=np.int64)[None]
