@@ -1,4 +1,7 @@
-"""One vector for each text at a graph's end, out of those of its tokens, as sentence-transformers makes it."""
+"""Sentence embeddings at the end of a graph: token embeddings pooled as sentence-transformers does it.
+
+https://sbert.net/docs/package_reference/sentence_transformer/models.html#sentence_transformers.models.Pooling
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,15 +11,19 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
-from build.graph.edit import add_constant, remove_dead_nodes, remove_unused_constants
+from build.graph.edit import add_constant, prune
 from build.sources.huggingface.weights import WEIGHTS
 from build.sources.source import Dense, Pooling
 
-OPERATORS = {"Tanh": "Tanh", "ReLU": "Relu", "Sigmoid": "Sigmoid"}
+# ONNX operators of the activations that a Dense layer may have; Identity takes none.
+ACTIVATIONS = {"Tanh": "Tanh", "ReLU": "Relu", "Sigmoid": "Sigmoid"}
 
 
 def add_pooling(graph: Any, pooling: Pooling, folder: Path) -> None:
-    """Make [batch, dimensions] out of the graph's [batch, tokens, width]; texts are padded on the right."""
+    """Pool the graph's output [batch, tokens, width] to [batch, dimensions], in place; texts are padded on the right.
+
+    `folder` holds the weights of Dense layers over the pooled vector.
+    """
     hidden = graph.output[0].name
     width = graph.output[0].type.tensor_type.shape.dim[-1].dim_value
     constants: dict[str, NDArray[Any]] = {
@@ -41,8 +48,10 @@ def add_pooling(graph: Any, pooling: Pooling, folder: Path) -> None:
         nodes.append(_node("Concat", [f"pooled_{mode}" for mode in modes], "pooled", axis=-1))
         last = "pooled"
     for number, dense in enumerate(pooling.dense):
-        more, last, dimensions = _dense(graph, folder / dense.place, dense, last, f"dense_{number}")
-        nodes += more
+        layer, last, dimensions = _dense(
+            graph, folder / dense.place, dense, last, f"dense_{number}"
+        )
+        nodes += layer
     nodes += _normalized(last) if pooling.normalize else [_node("Identity", [last], "embedding")]
     for number, node in enumerate(nodes):
         node.name = f"pool_{number}_{node.op_type}"
@@ -50,19 +59,18 @@ def add_pooling(graph: Any, pooling: Pooling, folder: Path) -> None:
     del graph.output[:]
     shape = ["batch", dimensions or "dimensions"]
     graph.output.append(helper.make_tensor_value_info("embedding", TensorProto.FLOAT, shape))
-    remove_dead_nodes(graph)
-    remove_unused_constants(graph)
+    prune(graph)
 
 
 def _node(operator: str, inputs: list[str], output: str, **attributes: Any) -> Any:
     return helper.make_node(operator, inputs, [output], **attributes)
 
 
-def _first(hidden: str, output: str) -> list[Any]:
+def _cls(hidden: str, output: str) -> list[Any]:
     return [_node("Gather", [hidden, "pool_zero"], output, axis=1)]
 
 
-def _last(hidden: str, output: str) -> list[Any]:
+def _last_token(hidden: str, output: str) -> list[Any]:
     return [
         _node("ReduceSum", ["attention_mask", "pool_axis_1"], f"{output}_count", keepdims=1),
         _node("Sub", [f"{output}_count", "pool_one"], f"{output}_place"),
@@ -70,11 +78,11 @@ def _last(hidden: str, output: str) -> list[Any]:
     ]
 
 
-def _greatest(hidden: str, output: str) -> list[Any]:
+def _max(hidden: str, output: str) -> list[Any]:
     return [
         _node("Cast", ["pool_mask_3d"], f"{output}_is", to=TensorProto.BOOL),
         _node("Where", [f"{output}_is", hidden, "pool_least"], f"{output}_masked"),
-        # Not ReduceMax, for the same reason as in `_normalized`.
+        # ReduceMax has the disadvantage of ReduceL2, see `_normalized`.
         helper.make_node(
             "TopK", [f"{output}_masked", "pool_axis_1"], [f"{output}_top", f"{output}_at"], axis=1
         ),
@@ -83,29 +91,29 @@ def _greatest(hidden: str, output: str) -> list[Any]:
 
 
 def _mean(hidden: str, output: str) -> list[Any]:
-    return _weighed(hidden, "pool_mask", "pool_mask_3d", output)
+    return _mean_with(hidden, "pool_mask", "pool_mask_3d", output)
 
 
-def _mean_of_root(hidden: str, output: str) -> list[Any]:
-    """The sum over the square root of the number of tokens."""
-    nodes = _weighed(hidden, "pool_mask", "pool_mask_3d", output)
+def _mean_sqrt(hidden: str, output: str) -> list[Any]:
+    """Divide the sum by the square root of the number of tokens."""
+    nodes = _mean_with(hidden, "pool_mask", "pool_mask_3d", output)
     root = _node("Sqrt", [f"{output}_safe"], f"{output}_root")
     return [*nodes[:-1], root, _node("Div", [f"{output}_sum", f"{output}_root"], output)]
 
 
-def _later_more(hidden: str, output: str) -> list[Any]:
-    """The mean with weights 1, 2, 3 and so on."""
+def _weighted_mean(hidden: str, output: str) -> list[Any]:
+    """Weight tokens by their position, 1, 2, 3 and so on (SGPT, Muennighoff 2022, arXiv:2202.08904)."""
     flat, deep = f"{output}_weights", f"{output}_weights_3d"
     return [
         _node("CumSum", ["pool_mask", "pool_one"], f"{output}_places"),
         _node("Mul", [f"{output}_places", "pool_mask"], flat),
         _node("Unsqueeze", [flat, "pool_axis_last"], deep),
-        *_weighed(hidden, flat, deep, output),
+        *_mean_with(hidden, flat, deep, output),
     ]
 
 
-def _weighed(hidden: str, flat: str, deep: str, output: str) -> list[Any]:
-    """The mean with those weights, given as [batch, tokens] and as [batch, tokens, 1]."""
+def _mean_with(hidden: str, flat: str, deep: str, output: str) -> list[Any]:
+    """Average with those weights, given as [batch, tokens] and as [batch, tokens, 1]."""
     return [
         _node("Mul", [hidden, deep], f"{output}_masked"),
         _node("ReduceSum", [f"{output}_masked", "pool_axis_1"], f"{output}_sum", keepdims=0),
@@ -116,19 +124,19 @@ def _weighed(hidden: str, flat: str, deep: str, output: str) -> list[Any]:
 
 
 MODES: dict[str, Callable[[str, str], list[Any]]] = {
-    "cls": _first,
-    "max": _greatest,
+    "cls": _cls,
+    "max": _max,
     "mean": _mean,
-    "mean_sqrt_len_tokens": _mean_of_root,
-    "weightedmean": _later_more,
-    "lasttoken": _last,
+    "mean_sqrt_len_tokens": _mean_sqrt,
+    "weightedmean": _weighted_mean,
+    "lasttoken": _last_token,
 }
 
 
 def _dense(
     graph: Any, folder: Path, dense: Dense, last: str, name: str
 ) -> tuple[list[Any], str, int]:
-    """The layer's nodes, what they make, and how wide that is."""
+    """Return the nodes of a Dense layer, the name of its output and that one's width."""
     from safetensors.numpy import load_file
 
     weights = load_file(folder / WEIGHTS)
@@ -138,15 +146,18 @@ def _dense(
         inputs.append(
             add_constant(graph, f"{name}_bias", weights["linear.bias"].astype(np.float32))
         )
-    nodes, made = [_node("Gemm", inputs, name, transB=1)], name
-    if operator := OPERATORS.get(dense.activation):
+    nodes, output = [_node("Gemm", inputs, name, transB=1)], name
+    if operator := ACTIVATIONS.get(dense.activation):
         nodes.append(_node(operator, [name], f"{name}_active"))
-        made = f"{name}_active"
-    return nodes, made, int(matrix.shape[0])
+        output = f"{name}_active"
+    return nodes, output, int(matrix.shape[0])
 
 
 def _normalized(last: str) -> list[Any]:
-    """Not by ReduceL2, whose shape ONNX Runtime's optimiser cannot infer: it would then fuse next to nothing."""
+    """Scale vectors to length 1.
+
+    ReduceL2 would be one node, but ONNX Runtime's optimiser cannot infer its shape and then fuses next to nothing.
+    """
     return [
         _node("Mul", [last, last], "pool_squares"),
         _node("ReduceSum", ["pool_squares", "pool_axis_last"], "pool_length", keepdims=1),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from build.evaluation.metrics import Outputs
-from build.export.fuse import fuse, fused_operators, plain
+from build.export.fuse import FUSED, PLAIN, fuse, fused_operators, plain
 from build.export.to_onnx import export
 from build.families import request_lengths
 from build.families.family import Family, Rows
@@ -19,7 +19,6 @@ from contracts.manifest import MODEL, TOKENIZER
 from contracts.tasks import Tier
 from functions.inference.tokens import Feeds
 
-PLAIN, FUSED = "plain.onnx", "fused.onnx"
 # Rows a candidate is calibrated on: an even sample. Ranges settle after a few dozen texts.
 CALIBRATION_ROWS = 128
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from build.errors import SourceError
 from build.evaluation.metrics import AllOutputs, Outputs
-from build.export.fuse import plain
+from build.export.fuse import PLAIN, plain
 from build.export.generator import finish
 from build.export.to_onnx import export
 from build.families import ngram_model, request_lengths
@@ -25,7 +25,7 @@ from build.families.family import Family, Rows, requests_as_given
 from build.families.ngram_graph import use_codebooks
 from build.families.transformers_model import load
 from build.graph.edit import make_model
-from build.recipes.embedding_tables import shrink_tables
+from build.recipes.embedding_tables import quantize_tables
 from build.recipes.recipe import GIVEN, NamedRecipe, WeightFormat
 from build.recipes.weight_only import weight_only
 from build.sources import torchscript
@@ -51,7 +51,6 @@ from functions.inference.scoring import Scorer
 from functions.inference.session import open_session
 from functions.inference.tokens import Feeds
 
-PLAIN = "plain.onnx"
 FULL = NamedRecipe(name="fp32")
 CODES = NamedRecipe(name="8-bit values", precision="int8")
 DYNAMIC = NamedRecipe(name="int8", precision="int8", batches=False)
@@ -105,7 +104,7 @@ def _dynamic(graph: Any) -> None:
     """Quantize matrix products per channel, to 7 of 8 bits (see DESIGN.md), and embeddings to 8 bits, in place."""
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    shrink_tables(graph)
+    quantize_tables(graph)
     model = make_model(graph)
     with tempfile.TemporaryDirectory() as scratch, quiet():
         destination = Path(scratch) / MODEL

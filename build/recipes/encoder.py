@@ -8,9 +8,9 @@ import onnx
 
 from build.graph.edit import matmuls, remove_unused_constants
 from build.graph.file import save
-from build.recipes.block_int8 import in_blocks
-from build.recipes.embedding_tables import shrink_tables
-from build.recipes.integer_matmul import join
+from build.recipes.block_int8 import quantize_block_wise
+from build.recipes.embedding_tables import quantize_tables
+from build.recipes.integer_matmul import fuse_integer_matmuls
 from build.recipes.recipe import EncoderRecipe, Int8MatMuls
 from build.recipes.saturation import requantize
 from build.recipes.sensitivity import most_sensitive
@@ -48,7 +48,7 @@ def make(
     """Write the candidate to `destination`; `feeds` are the rows of the user that it is calibrated on."""
     model = onnx.load(fused if recipe.fused else plain)
     if recipe.int8_tables:
-        shrink_tables(model.graph)
+        quantize_tables(model.graph)
     if recipe.matmuls is not None:
         model = _quantize_matmuls(recipe.matmuls, model, destination, feeds)
     return _finish(model, destination)
@@ -60,7 +60,7 @@ def keep(plain: Path, destination: Path) -> Path:
 
 
 def _finish(model: Any, destination: Path) -> Path:
-    join(model.graph)
+    fuse_integer_matmuls(model.graph)
     remove_unused_constants(model.graph)
     save(model, destination)
     return destination
@@ -73,7 +73,7 @@ def _quantize_matmuls(
     if recipe.smoothed:
         smooth(model, feeds, scratch)
     if recipe.block_wise:
-        in_blocks(model.graph, _block_wise(recipe, model, feeds, scratch))
+        quantize_block_wise(model.graph, _block_wise(recipe, model, feeds, scratch))
     model = _dynamic(recipe, model, destination)
     if recipe.static:
         fix_ranges(model, feeds, scratch)

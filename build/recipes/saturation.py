@@ -1,9 +1,11 @@
-"""8-bit weights as large as the 16-bit sums of older processors bear.
+"""Int8 weights per channel that cannot saturate the 16-bit sums of x86 processors without VNNI.
 
-Without VNNI, an x86 processor multiplies unsigned activations with signed weights and adds the products of two
-neighbouring rows in 16 bits, which saturate (vpmaddubsw). With activations up to 255 no sum does while the weights of a
-pair that have one sign come to at most 128. Keeping 7 bits of every weight (ONNX Runtime's `reduce_range`) ensures
-that, and gives away what is left: the largest weights of a column seldom stand side by side.
+Such a processor multiplies unsigned activations with signed weights and adds the products of two neighbouring rows in
+16 bits, with saturation (VPMADDUBSW, Intel SDM volume 2). With activations up to 255, no sum saturates if the weights
+of one sign in a pair of rows come to at most 128. ONNX Runtime's `reduce_range` ensures it with 7 bits for every
+weight: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html. That wastes most of a bit, as the
+largest weights of a column seldom stand in the same pair, so the scale of each column is the smallest that its own
+pairs allow.
 """
 
 from typing import Any
@@ -14,14 +16,17 @@ from onnx import numpy_helper
 
 from build.graph.edit import Floats, constants, matmuls
 
-LARGEST = 127
-# 255 * 128 is below 2**15; what rounding two weights may add is left out.
-PAIR = 127
+MAX_WEIGHT = 127
+# 255 * 128 is below 2**15; the 1 that is left over is what rounding two weights may add.
+MAX_PAIR = 127
 
 
-def requantize(model: Any, full: Any) -> int:
-    """Quantize the model's products anew, from the weights of the graph it was made of; the number of matrices."""
-    weights, own = constants(full), constants(model.graph)
+def requantize(quantized: Any, full: Any) -> int:
+    """Quantize the weights of a quantized graph anew, in place, from those of the graph that it was made of.
+
+    Return how many matrices there were.
+    """
+    weights, own = constants(full), constants(quantized.graph)
     names = {node.input[1] for node in matmuls(full) if f"{node.input[1]}_quantized" in own}
     for name in names:
         packed, scales = own[f"{name}_quantized"], own[f"{name}_scale"]
@@ -32,14 +37,14 @@ def requantize(model: Any, full: Any) -> int:
 
 
 def quantize(matrix: Floats) -> tuple[NDArray[np.int8], Floats]:
-    """The integers [rows, columns] and the scale of each column."""
-    steps = np.maximum(np.abs(matrix).max(axis=0) / LARGEST, largest_pair(matrix) / PAIR)
-    steps = np.maximum(steps, np.finfo(np.float32).tiny)
-    return np.rint(matrix / steps).astype(np.int8), steps.astype(np.float32)
+    """Return the integers [rows, columns] of a matrix and the scale of each column."""
+    scales = np.maximum(np.abs(matrix).max(axis=0) / MAX_WEIGHT, largest_pair(matrix) / MAX_PAIR)
+    scales = np.maximum(scales, np.finfo(np.float32).tiny)
+    return np.rint(matrix / scales).astype(np.int8), scales.astype(np.float32)
 
 
 def largest_pair(matrix: NDArray[Any]) -> NDArray[Any]:
-    """For each column, the largest sum of one sign over two neighbouring rows, the first and the second on."""
+    """Return for each column the largest sum of one sign over a pair of neighbouring rows: 0 and 1, 2 and 3, ..."""
     even = matrix[: len(matrix) - len(matrix) % 2]
     pairs = even.reshape(-1, 2, matrix.shape[1])
     sums = [np.maximum(sign * pairs, 0).sum(axis=1).max(axis=0, initial=0) for sign in (1, -1)]

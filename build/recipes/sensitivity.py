@@ -1,4 +1,4 @@
-"""Which products lose most by being quantized: measured on the user's rows, product by product."""
+"""Sensitivity analysis: which MatMuls lose most by int8, measured one by one on the user's rows."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,40 +11,41 @@ from build.graph.edit import Floats, constants, matmuls
 from build.graph.observe import observe
 from functions.inference.tokens import Feeds
 
-# Rows of activations that one product is tried on.
-TRIED = 512
+# Tokens that one MatMul is tried on, which bounds the memory that this takes.
+MAX_TOKENS = 512
+TINY = 1e-12
 
 
-def most_sensitive(model: Any, feeds: Sequence[Feeds], place: Path) -> list[str]:
-    """The outputs of all MatMul with a constant matrix, the one with the largest relative error first.
+def most_sensitive(model: Any, feeds: Sequence[Feeds], scratch: Path) -> list[str]:
+    """Return the outputs of all MatMuls with a constant matrix, the one with the largest relative error first.
 
-    The error is that of dynamic INT8 with one range for the input and one scale per column of the weights, as a share
-    of the product's own size.
+    The error is that of int8 with one range for the activations and one scale per column of the weights, as a share of
+    the norm of the output. `scratch` is the path of a temporary file.
     """
     nodes = matmuls(model.graph, ("MatMul",))
-    seen: dict[str, Floats] = {}
+    inputs: dict[str, Floats] = {}
 
-    def see(name: str, value: Floats) -> None:
-        before = seen.get(name, value[:0])
-        if len(before) < TRIED:
-            seen[name] = np.concatenate([before, value])[:TRIED]
+    def keep(name: str, value: Floats) -> None:
+        before = inputs.get(name, value[:0])
+        if len(before) < MAX_TOKENS:
+            inputs[name] = np.concatenate([before, value])[:MAX_TOKENS]
 
-    observe(model, sorted({node.input[0] for node in nodes}), feeds, place, see)
+    observe(model, sorted({node.input[0] for node in nodes}), feeds, scratch, keep)
     weights = constants(model.graph)
     errors = {
-        node.output[0]: _error(
-            seen[node.input[0]],
-            numpy_helper.to_array(weights[node.input[1]]),
+        node.output[0]: _relative_error(
+            inputs[node.input[0]], numpy_helper.to_array(weights[node.input[1]])
         )
         for node in nodes
     }
     return sorted(errors, key=lambda name: -errors[name])
 
 
-def _error(rows: Floats, matrix: Floats) -> float:
-    exact = rows @ matrix
-    low, high = min(0.0, float(rows.min())), max(0.0, float(rows.max()))
-    step = max((high - low) / 255, 1e-12)
-    scales = np.maximum(np.abs(matrix).max(axis=0), 1e-12) / 63
-    inexact = (np.rint(rows / step) * step) @ (np.rint(matrix / scales) * scales)
-    return float(np.linalg.norm(inexact - exact) / max(float(np.linalg.norm(exact)), 1e-12))
+def _relative_error(activations: Floats, matrix: Floats) -> float:
+    exact = activations @ matrix
+    low, high = min(0.0, float(activations.min())), max(0.0, float(activations.max()))
+    step = max((high - low) / 255, TINY)
+    # 7 bits are what the limit on saturation leaves at worst, see `build.recipes.saturation`.
+    scales = np.maximum(np.abs(matrix).max(axis=0), TINY) / 63
+    rounded = (np.rint(activations / step) * step) @ (np.rint(matrix / scales) * scales)
+    return float(np.linalg.norm(rounded - exact) / max(float(np.linalg.norm(exact)), TINY))

@@ -1,7 +1,7 @@
-"""Ranges of activations fixed ahead of time, by what they were on the user's rows.
+"""Static quantization of activations: ranges calibrated on the user's rows instead of computed for each request.
 
-A dynamically quantized graph looks for the least and largest value of each activation on every request. Fixed ranges
-save that, and no answer depends on its neighbours in a batch; what falls outside of them is cut off.
+It saves the search for each tensor's minimum and maximum at run time, and no answer depends on its neighbours in a
+batch. Values outside of a range are clipped.
 """
 
 from collections.abc import Sequence
@@ -16,24 +16,29 @@ from build.graph.observe import observe
 from functions.inference.tokens import Feeds
 
 
-def fix_ranges(model: Any, feeds: Sequence[Feeds], place: Path) -> None:
-    """Replace each DynamicQuantizeLinear by QuantizeLinear with the range seen on the rows, in place."""
+def fix_ranges(model: Any, feeds: Sequence[Feeds], scratch: Path) -> None:
+    """Replace each DynamicQuantizeLinear by a QuantizeLinear with the range on the rows, in place.
+
+    `scratch` is the path of a temporary file.
+    """
     graph = model.graph
     nodes = [node for node in graph.node if node.op_type == "DynamicQuantizeLinear"]
+    # Every range holds 0, as it does with the operator that is replaced, so that an exact 0 stays one:
+    # https://onnx.ai/onnx/operators/onnx__DynamicQuantizeLinear.html
     ranges: dict[str, tuple[float, float]] = {}
 
-    def see(name: str, value: Floats) -> None:
+    def widen(name: str, value: Floats) -> None:
         low, high = ranges.get(name, (0.0, 0.0))
         ranges[name] = min(low, float(value.min())), max(high, float(value.max()))
 
-    observe(model, sorted({node.input[0] for node in nodes}), feeds, place, see)
+    observe(model, sorted({node.input[0] for node in nodes}), feeds, scratch, widen)
     for node in nodes:
-        quantized, scale, zero = node.output
+        quantized, scale, zero_point = node.output
         low, high = ranges[node.input[0]]
         step = max((high - low) / 255, float(np.finfo(np.float32).tiny))
         add_constant(graph, scale, np.array(step, np.float32))
-        add_constant(graph, zero, np.array(round(-low / step), np.uint8))
+        add_constant(graph, zero_point, np.array(round(-low / step), np.uint8))
         new = helper.make_node(
-            "QuantizeLinear", [node.input[0], scale, zero], [quantized], name=node.name
+            "QuantizeLinear", [node.input[0], scale, zero_point], [quantized], name=node.name
         )
         replace_node(graph, node, [new])

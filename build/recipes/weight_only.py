@@ -1,11 +1,12 @@
-"""Weights of a model that writes in 8 or 4 bits, in blocks with a scale each; what is computed with them stays exact.
+"""Weight-only quantization of generators: weights in blocks of 8 or 4 bits.
 
-Products become ONNX Runtime's MatMulNBits, embeddings its GatherBlockQuantized. Where both read one table, as in models
-with tied embeddings, they read the same bytes. That table and the head keep 8 bits: every token passes through them.
+MatMuls become ONNX Runtime's MatMulNBits, embedding lookups its GatherBlockQuantized. A table that is both, as tied
+embeddings are, is stored once. It keeps 8 bits, and so does the head: every token passes through them.
 
-4 bits lose less with an offset per block, which is what a GGUF's Q4_1 has: such weights are then the same to the last
-digit. ONNX Runtime's own zero points are whole steps, or slow, so what offsets add is a product of its own, of the sums
-of the blocks that are read: one number for 32.
+With 4 bits, an offset per block loses less than a scale alone. A GGUF file's Q4_1 blocks have one as well, so their
+weights are reproduced exactly. MatMulNBits has zero points, but these are whole steps, or slow, so the offsets get a
+MatMul of their own, with the sums of the input's blocks: one number for 32.
+https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 """
 
 from collections.abc import Callable
@@ -16,176 +17,163 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from build.graph.edit import add_constant, int_attribute, prune, replace_node
-from build.recipes.block_int8 import BLOCK, INT8_ACTIVATIONS, pack
+from build.graph.edit import (
+    CONTRIB,
+    Floats,
+    add_constant,
+    constants,
+    insert_before,
+    int_attribute,
+    prune,
+    replace_node,
+)
+from build.recipes.block_int8 import (
+    BLOCK,
+    Packed,
+    add_packed,
+    pack,
+    replace_with_nbits,
+    split_blocks,
+)
 from build.recipes.recipe import WeightFormat
 from functions.inference.decoder import LOGITS
 
-Packed = tuple[NDArray[np.uint8], NDArray[np.float32]]
+TINY = np.finfo(np.float32).tiny
 
 
 def weight_only(weights: WeightFormat, narrow: WeightFormat | None = None) -> Callable[[Any], None]:
     """Return the change that puts the constant matrices of a graph into a format, in place.
 
-    MatMuls with fewer columns than rows, by which much is summed up into little, and those that make the values of
-    attention take the format `narrow`, if there is one.
+    MatMuls with fewer columns than rows, which sum up many numbers into few, and the value projections of attention
+    take the format `narrow`, if there is one.
     """
     return partial(_quantize, weights=weights, narrow=narrow or weights)
 
 
-def pack4(matrix: NDArray[np.float32]) -> Packed:
-    """Two weights a byte [columns, blocks, BLOCK / 2], the first one low, and scales [columns, blocks].
+def pack4(matrix: Floats) -> Packed:
+    """Return two weights a byte [columns, blocks, BLOCK / 2], the first one low, and scales [columns, blocks].
 
-    The largest of a block, with its sign, becomes -8: all 16 steps are used, as llama.cpp's Q4_0 does it.
+    The weight of the largest magnitude in a block becomes -8, whatever its sign, so all 16 steps are used, as in
+    llama.cpp's Q4_0.
     """
-    rows, columns = matrix.shape
-    blocks = -(-rows // BLOCK)
-    whole = np.zeros((columns, blocks * BLOCK), np.float32)
-    whole[:, :rows] = matrix.T
-    cut = whole.reshape(columns, blocks, BLOCK)
-    largest = np.take_along_axis(cut, np.abs(cut).argmax(axis=2)[:, :, None], axis=2)[:, :, 0]
+    blocks = split_blocks(matrix)
+    largest = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=2)[:, :, None], axis=2)[:, :, 0]
     scales = largest / -8
-    scales[scales == 0] = np.finfo(np.float32).tiny
-    steps = np.clip(np.rint(cut / scales[:, :, None]) + 8, 0, 15).astype(np.uint8)
-    return steps[:, :, ::2] | steps[:, :, 1::2] << 4, scales.astype(np.float32)
+    scales[scales == 0] = TINY
+    steps = np.clip(np.rint(blocks / scales[:, :, None]) + 8, 0, 15).astype(np.uint8)
+    return _pairs(steps), scales.astype(np.float32)
 
 
-def pack4_offset(
-    matrix: NDArray[np.float32],
-) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.float32]]:
-    """As `pack4`, from the least of a block to its largest, and what step 8 stands for [columns, blocks]."""
-    rows, columns = matrix.shape
-    cut = np.ascontiguousarray(matrix.T).reshape(columns, rows // BLOCK, BLOCK)
-    low = cut.min(axis=2)
-    scales = np.maximum((cut.max(axis=2) - low) / 15, np.finfo(np.float32).tiny)
-    steps = np.clip(np.rint((cut - low[:, :, None]) / scales[:, :, None]), 0, 15).astype(np.uint8)
-    return steps[:, :, ::2] | steps[:, :, 1::2] << 4, scales, low + 8 * scales
+def pack4_offset(matrix: Floats) -> tuple[NDArray[np.uint8], Floats, Floats]:
+    """Return bytes and scales as `pack4` does, and the value of step 8 of each block [columns, blocks].
+
+    The 16 steps go from the smallest weight of a block to its largest, as in llama.cpp's Q4_1.
+    """
+    blocks = split_blocks(matrix)
+    low = blocks.min(axis=2)
+    scales = np.maximum((blocks.max(axis=2) - low) / 15, TINY)
+    steps = np.rint((blocks - low[:, :, None]) / scales[:, :, None])
+    return _pairs(np.clip(steps, 0, 15).astype(np.uint8)), scales, low + 8 * scales
+
+
+def _pairs(steps: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return (steps[:, :, ::2] | steps[:, :, 1::2] << 4).astype(np.uint8)
 
 
 def _quantize(graph: Any, *, weights: WeightFormat, narrow: WeightFormat) -> None:
-    constants = {tensor.name: tensor for tensor in graph.initializer if len(tensor.dims) == 2}
+    matrices = {name: t for name, t in constants(graph).items() if len(t.dims) == 2}
     head = {node.input[1] for node in graph.node if node.name == LOGITS}
     values = {node.input[2] for node in graph.node if node.op_type == "GroupQueryAttention"}
     for node in list(graph.node):
-        if node.op_type == "Gather" and node.input[0] in constants:
-            _replace_gather(graph, node, numpy_helper.to_array(constants[node.input[0]]))
-        elif node.op_type in ("MatMul", "Gemm") and node.input[1] in constants:
-            matrix = numpy_helper.to_array(constants[node.input[1]])
+        if node.op_type == "Gather" and node.input[0] in matrices:
+            _replace_gather(graph, node, numpy_helper.to_array(matrices[node.input[0]]))
+        elif node.op_type in ("MatMul", "Gemm") and node.input[1] in matrices:
+            matrix = numpy_helper.to_array(matrices[node.input[1]])
             matrix = matrix.T if int_attribute(node, "transB") else matrix
             if node.input[1] in head:
-                _replace_product(graph, node, matrix, *_table(graph, node.input[1], matrix.T), 8)
+                packed = _packed_table(graph, node.input[1], matrix.T)
+                replace_with_nbits(graph, node, matrix.shape, packed, bits=8)
                 continue
             rows, columns = matrix.shape
-            taken = narrow if columns < rows or node.output[0] in values else weights
-            _replace_matmul(graph, node, matrix, taken)
+            is_narrow = columns < rows or node.output[0] in values
+            _replace_matmul(graph, node, matrix, narrow if is_narrow else weights)
     prune(graph)
 
 
-def _replace_matmul(
-    graph: Any, node: Any, matrix: NDArray[np.float32], weights: WeightFormat
-) -> None:
+def _replace_matmul(graph: Any, node: Any, matrix: Floats, weights: WeightFormat) -> None:
     if weights is WeightFormat.FLOAT32:
         return
     if weights is WeightFormat.INT4_OFFSETS and len(matrix) % BLOCK == 0:
         _replace_with_offsets(graph, node, matrix)
         return
     bits = 8 if weights is WeightFormat.INT8 else 4
-    names = _add(graph, node.output[0], *(pack if bits == 8 else pack4)(matrix))
-    _replace_product(graph, node, matrix, *names, bits)
+    names = add_packed(graph, node.output[0], pack(matrix) if bits == 8 else pack4(matrix))
+    replace_with_nbits(graph, node, matrix.shape, names, bits=bits)
 
 
-def _replace_with_offsets(graph: Any, node: Any, matrix: NDArray[np.float32]) -> None:
-    """x W = x (steps * scales) + (sums of the blocks of x) offsets."""
-    rows, out = matrix.shape[0], node.output[0]
+def _replace_with_offsets(graph: Any, node: Any, matrix: Floats) -> None:
+    """Replace x W by x (steps * scales) + (sums of the blocks of x) offsets."""
+    rows, output = matrix.shape[0], node.output[0]
     packed, scales, offsets = pack4_offset(matrix)
-    sums = _sums(graph, node, rows)
-    added = add_constant(graph, f"{out}_offsets", np.ascontiguousarray(offsets.T))
-    parts = [f"{out}_steps", f"{out}_offset"]
-    node.output[0] = parts[0]
+    sums = _block_sums(graph, node, rows)
+    added = add_constant(graph, f"{output}_offsets", np.ascontiguousarray(offsets.T))
+    terms = [f"{output}_steps", f"{output}_offset"]
+    node.output[0] = terms[0]
     graph.node.insert(
-        list(graph.node).index(node) + 1, helper.make_node("Add", parts, [out], name=f"{out}_sum")
+        list(graph.node).index(node) + 1,
+        helper.make_node("Add", terms, [output], name=f"{output}_sum"),
     )
-    offset = helper.make_node("MatMul", [sums, added], [parts[1]], name=parts[1])
-    graph.node.insert(list(graph.node).index(node), offset)
-    _replace_product(graph, node, matrix, *_add(graph, out, packed, scales), 4)
+    insert_before(
+        graph, node, [helper.make_node("MatMul", [sums, added], [terms[1]], name=terms[1])]
+    )
+    names = add_packed(graph, output, (packed, scales))
+    replace_with_nbits(graph, node, matrix.shape, names, bits=4)
 
 
-def _sums(graph: Any, node: Any, rows: int) -> str:
-    """The sums of the blocks of what a product reads, made once for all that read it."""
+def _block_sums(graph: Any, node: Any, rows: int) -> str:
+    """Return the sums of the blocks of a node's input, which are computed once for all nodes that read it."""
     name = f"{node.input[0]}_sums"
     if any(name in other.output for other in graph.node):
         return name
-    shape, axis = f"{name}_shape", f"{name}_axis"
-    lead = [-1] if node.op_type == "Gemm" else [0, 0]  # which reads its tokens as rows
-    add_constant(graph, shape, np.array([*lead, rows // BLOCK, BLOCK], np.int64))
-    add_constant(graph, axis, np.array([-1], np.int64))
-    cut = helper.make_node("Reshape", [node.input[0], shape], [f"{name}_cut"], name=f"{name}_cut")
-    summed = helper.make_node("ReduceSum", [f"{name}_cut", axis], [name], name=name, keepdims=0)
-    place = list(graph.node).index(node)
-    graph.node.insert(place, summed)
-    graph.node.insert(place, cut)
+    leading = [-1] if node.op_type == "Gemm" else [0, 0]  # a Gemm has one axis for batch and tokens
+    shape = np.array([*leading, rows // BLOCK, BLOCK], np.int64)
+    shape_name = add_constant(graph, f"{name}_shape", shape)
+    axis = add_constant(graph, f"{name}_axis", np.array([-1], np.int64))
+    blocks = f"{name}_cut"
+    nodes = [
+        helper.make_node("Reshape", [node.input[0], shape_name], [blocks], name=blocks),
+        helper.make_node("ReduceSum", [blocks, axis], [name], name=name, keepdims=0),
+    ]
+    insert_before(graph, node, nodes)
     return name
 
 
-def _replace_product(
-    graph: Any, node: Any, matrix: NDArray[np.float32], packed: str, scales: str, bits: int
-) -> None:
-    bias = ["", "", node.input[2]] if len(node.input) > 2 else []
-    new = helper.make_node(
-        "MatMulNBits",
-        [node.input[0], packed, scales, *bias],
-        list(node.output),
-        name=node.name,
-        domain="com.microsoft",
-        K=matrix.shape[0],
-        N=matrix.shape[1],
-        bits=bits,
-        block_size=BLOCK,
-        accuracy_level=INT8_ACTIVATIONS,
-    )
-    replace_node(graph, node, [new])
-
-
-def _replace_gather(graph: Any, node: Any, table: NDArray[np.float32]) -> None:
-    """Rows of the packed table, unpacked; tables whose rows are no whole blocks stay as they are."""
+def _replace_gather(graph: Any, node: Any, table: Floats) -> None:
+    """Replace a lookup by one in the packed table, unless the rows of the table are no whole number of blocks."""
     if int_attribute(node, "axis") or table.shape[1] % BLOCK:
         return
-    packed, _ = _table(graph, node.input[0], table)
+    packed, _ = _packed_table(graph, node.input[0], table)
     blocks = f"{node.output[0]}_blocks"
     shape, scales = f"{node.output[0]}_shape", f"{node.input[0]}_row_scales"
-    if not any(tensor.name == scales for tensor in graph.initializer):
-        found = pack(table.T)[1][:, :, None]
-        graph.initializer.append(numpy_helper.from_array(found, scales))
-    width = np.array([0, 0, table.shape[1]], np.int64)
-    graph.initializer.append(numpy_helper.from_array(width, shape))
-    new = helper.make_node(
+    if scales not in constants(graph):
+        add_constant(graph, scales, pack(table.T)[1][:, :, None])
+    add_constant(graph, shape, np.array([0, 0, table.shape[1]], np.int64))
+    lookup = helper.make_node(
         "GatherBlockQuantized",
         [packed, node.input[1], scales],
         [blocks],
         name=node.name,
-        domain="com.microsoft",
+        domain=CONTRIB,
         bits=8,
         block_size=BLOCK,
         gather_axis=0,
         quantize_axis=2,
     )
-    replace_node(
-        graph, node, [new, helper.make_node("Reshape", [blocks, shape], list(node.output))]
-    )
+    join = helper.make_node("Reshape", [blocks, shape], list(node.output))
+    replace_node(graph, node, [lookup, join])
 
 
-def _table(graph: Any, name: str, rows: NDArray[np.float32]) -> tuple[str, str]:
-    """The names of the table's bytes and scales, packed once for all that read it."""
+def _packed_table(graph: Any, name: str, rows: Floats) -> tuple[str, str]:
+    """Return the names of the table's bytes and scales, which are added once for all nodes that read it."""
     names = (f"{name}_packed", f"{name}_scales")
-    if not any(tensor.name == names[0] for tensor in graph.initializer):
-        return _add(graph, name, *pack(rows.T))
-    return names
-
-
-def _add(
-    graph: Any, name: str, packed: NDArray[np.uint8], scales: NDArray[np.float32]
-) -> tuple[str, str]:
-    return (
-        add_constant(graph, f"{name}_packed", packed),
-        add_constant(graph, f"{name}_scales", scales),
-    )
+    return names if names[0] in constants(graph) else add_packed(graph, name, pack(rows.T))

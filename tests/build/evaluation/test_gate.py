@@ -15,7 +15,7 @@ from build.evaluation.embedding_similarity import VectorFigures
 from build.evaluation.gate import figures_of
 from build.evaluation.rows import Row
 from build.graph.edit import matmuls
-from build.recipes.block_int8 import BLOCK, in_blocks, pack
+from build.recipes.block_int8 import BLOCK, pack, quantize_block_wise
 from build.tasks.registry import TASKS
 from contracts.prediction import PredictRequest
 from contracts.specs import Gate
@@ -185,7 +185,7 @@ def test_a_product_in_blocks_is_the_product(tmp_path: Path) -> None:
     )
     opsets = [helper.make_opsetid("", 18), helper.make_opsetid("com.microsoft", 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10)
-    in_blocks(model.graph, matmuls(model.graph))
+    quantize_block_wise(model.graph, matmuls(model.graph))
     onnx.save(model, tmp_path / "blocks.onnx")
     x = random.normal(size=(5, matrix.shape[0])).astype(np.float32)
     (found,) = onnxruntime.InferenceSession(tmp_path / "blocks.onnx").run(None, {"x": x})

@@ -21,7 +21,7 @@ from build.inspection.layers import closest_reference, compare
 from build.prepared import pairs, prepared
 from build.proof.golden import read_golden
 from build.recipes.dequantize import weights
-from build.recipes.embedding_tables import shrink_tables
+from build.recipes.embedding_tables import quantize_tables
 from build.recipes.encoder import INT8
 from build.recipes.recipe import EncoderRecipe, WeightFormat
 from build.recipes.weight_only import weight_only
@@ -209,7 +209,7 @@ def test_weights_are_read_back_from_however_they_are_stored(
     family_of(step.source).make(recipe, step.source, pair.exported.parent, step.rows, tmp_path)
     model = onnx.load(tmp_path / "model.onnx")
     if recipe.int8_tables:
-        assert shrink_tables(model.graph, least_bytes=1)
+        assert quantize_tables(model.graph, min_bytes=1)
     found = weights(model.graph)
     original = weights(closest_reference(replace(pair, built=tmp_path / "model.onnx")).graph)
     assert original.keys() <= found.keys()

@@ -157,8 +157,8 @@ def test_a_table_of_rows_with_their_own_scales_is_nearly_the_table(
 ) -> None:
     exact = fused if of_fused else graph
     model = onnx.load(exact)
-    assert embedding_tables.shrink_tables(model.graph) == 0  # too small to be worth it
-    assert embedding_tables.shrink_tables(model.graph, least_bytes=1000) >= 1
+    assert embedding_tables.quantize_tables(model.graph) == 0  # too small to be worth it
+    assert embedding_tables.quantize_tables(model.graph, min_bytes=1000) >= 1
     onnx.save(model, tmp_path / "made.onnx")
     types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     tables_read = [node.input[0] for node in model.graph.node if node.op_type == "Gather"]

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from build.recipes.integer_matmul import join
+from build.recipes.integer_matmul import fuse_integer_matmuls
 from build.recipes.saturation import largest_pair, quantize
 from functions.inference.session import open_session
 
@@ -43,7 +43,7 @@ def test_a_joined_product_answers_what_its_parts_did(
 ) -> None:
     model = product(ranges, readers)
     onnx.save(model, tmp_path / "parts.onnx")
-    assert join(model.graph) == readers
+    assert fuse_integer_matmuls(model.graph) == readers
     onnx.save(model, tmp_path / "joined.onnx")
     x = {"x": RANDOM.standard_normal((3, 5, 16)).astype(np.float32)}
     parts, joined = (
@@ -60,7 +60,7 @@ def test_a_product_whose_sums_are_read_elsewhere_is_left_alone() -> None:
     model = product("dynamic", 1)
     model.graph.output.append(helper.make_tensor_value_info("sums0", TensorProto.INT32, None))
     before = model.SerializeToString()
-    assert join(model.graph) == 0
+    assert fuse_integer_matmuls(model.graph) == 0
     assert model.SerializeToString() == before
 
 
