@@ -21,7 +21,8 @@ from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.session import open_session
 from functions.inference.tokens import Feeds
-from tests.fixtures.models.tiny_bert import classifier, texts
+from tests.fixtures.models.tiny_bert import SPECIAL, WORDS, classifier, texts
+from tests.fixtures.models.tiny_zoo import ZOO, classifier_of
 from tests.fixtures.sources import read_as
 
 TEXTS = texts(40)
@@ -164,6 +165,26 @@ def test_a_table_of_rows_with_their_own_scales_is_nearly_the_table(
     tables_read = [node.input[0] for node in model.graph.node if node.op_type == "Gather"]
     assert onnx.TensorProto.INT8 in map(types.get, tables_read)
     assert 0 < error(exact, tmp_path / "made.onnx", feeds) < 0.03
+
+
+@pytest.mark.parametrize("name", ["DistilBert", "Electra"])
+def test_tables_are_quantized_with_token_types_and_without(tmp_path: Path, name: str) -> None:
+    (architecture,) = [one for one in ZOO if one.name == name]
+    folder = classifier_of(tmp_path / "source", architecture)
+    source = read_as(TransformersSource, folder, Task.TEXT_CLASSIFICATION)
+    plain_graph = plain(source, export(source, tmp_path / "exported"), tmp_path / "plain.onnx")
+    exact = fuse(source, plain_graph, tmp_path / "fused.onnx")
+    model = onnx.load(exact)
+    assert "EmbedLayerNormalization" in kinds(exact)
+    assert embedding_tables.quantize_tables(model.graph, min_bytes=1000) >= 1
+    assert "EmbedLayerNormalization" not in {node.op_type for node in model.graph.node}
+    lookups = {node.input[0] for node in model.graph.node if node.op_type == "Gather"}
+    words = len(SPECIAL) + len(WORDS)
+    of_words = [t for t in model.graph.initializer if t.name in lookups and t.dims[0] == words]
+    assert len(of_words) == 2  # one table and its scales, however often it is read
+    onnx.save(model, tmp_path / "made.onnx")
+    feeds = feeds_of(source, [PredictRequest(inputs=(text,)) for text in TEXTS])
+    assert 0 < error(exact, tmp_path / "made.onnx", feeds) < 0.1
 
 
 def test_a_recipe_gives_the_same_bytes_twice(
