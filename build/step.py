@@ -12,7 +12,7 @@ from contracts.tasks import Tier
 from functions.inference.session import threads_of
 
 # Raised whenever our own code would build other bytes from the same inputs.
-REVISION = 6
+REVISION = 7
 
 # Another version of any of these may make other graphs of the same source.
 TOOLS = ("onnx", "onnxruntime", "optimum", "optimum-onnx", "tokenizers", "torch", "transformers")
