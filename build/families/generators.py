@@ -20,7 +20,7 @@ from build.families.transformers_model import load
 from build.recipes.generator import FULL, SMALLER
 from build.recipes.recipe import GeneratorRecipe, WeightFormat
 from build.recipes.weight_only import weight_only
-from build.sources.gguf.source import UNPACKED, folder_of, unpack
+from build.sources.gguf.source import folder_of, unpack_source
 from build.sources.source import GgufSource, TransformersSource
 from build.workspace.progress import Notify, counted, silent
 from build.workspace.quiet import quiet
@@ -42,9 +42,7 @@ def prepare(
 ) -> None:
     """Write the graphs that every candidate is made of; a GGUF file is unpacked to a Hugging Face folder first."""
     if isinstance(source, GgufSource):
-        notify("dequantizing the weights")
-        unpack(source.path, folder / UNPACKED)
-        notify("exporting")
+        unpack_source(source, folder, notify)
     export(folder_of(source, folder), folder, source.max_tokens)
 
 

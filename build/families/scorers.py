@@ -25,12 +25,13 @@ from build.families.family import Family, Rows, requests_as_given
 from build.families.ngram_graph import use_codebooks
 from build.families.transformers_model import load
 from build.graph.edit import make_model
+from build.recipes.dynamic_int8 import quantize
 from build.recipes.embedding_tables import quantize_tables
 from build.recipes.recipe import GIVEN, NamedRecipe, WeightFormat
 from build.recipes.weight_only import weight_only
 from build.sources import torchscript
 from build.sources.formats import ONNX, TORCHSCRIPT
-from build.sources.gguf.source import UNPACKED, unpack, unpacked
+from build.sources.gguf.source import unpack_source, unpacked
 from build.sources.source import (
     GgufSource,
     GraphSource,
@@ -56,7 +57,7 @@ CODES = NamedRecipe(name="8-bit values", precision="int8")
 DYNAMIC = NamedRecipe(name="int8", precision="int8", batches=False)
 WEIGHTS = NamedRecipe(name="int8 weights", precision="int8")
 # Operators that are quantized dynamically; ONNX Runtime has no such kernel for a GRU.
-PRODUCTS = ["MatMul", "LSTM"]
+PRODUCTS = ("MatMul", "LSTM")
 # Rows that sum to 1 within this are taken for probabilities.
 NEAR_ONE = 1e-3
 TRANSFORMERS_INPUTS = ("input_ids", "attention_mask")
@@ -69,9 +70,7 @@ def prepare(source: Source, folder: Path, notify: Notify) -> None:
         ngram_model.prepare(source.path, folder / PLAIN, folder / TOKENIZER)
         return
     if isinstance(source, GgufSource):
-        notify("dequantizing the weights")
-        unpack(source.path, folder / UNPACKED)
-        notify("exporting")
+        unpack_source(source, folder, notify)
     given = unpacked(source, folder)
     exported = export(given, folder / "exported")
     plain(given, exported, folder / PLAIN)
@@ -101,25 +100,11 @@ def make(recipe: NamedRecipe, source: Source, prepared: Path, rows: Rows, folder
 
 
 def _dynamic(graph: Any) -> None:
-    """Quantize matrix products per channel, to 7 of 8 bits (see DESIGN.md), and embeddings to 8 bits, in place."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
+    """Quantize matrix products and embedding tables to int8, in place."""
     quantize_tables(graph)
-    model = make_model(graph)
-    with tempfile.TemporaryDirectory() as scratch, quiet():
-        destination = Path(scratch) / MODEL
-        # Only weights are quantized: a product of two activations has no constant to take a scale from beforehand. The
-        # default type is for tensors that shape inference does not reach.
-        quantize_dynamic(
-            model,
-            destination,
-            op_types_to_quantize=PRODUCTS,
-            per_channel=True,
-            reduce_range=True,
-            weight_type=QuantType.QInt8,
-            extra_options={"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
-        )
-        graph.CopyFrom(onnx.load(destination).graph)
+    with tempfile.TemporaryDirectory() as scratch:
+        quantized = quantize(make_model(graph), Path(scratch) / MODEL, PRODUCTS)
+    graph.CopyFrom(quantized.graph)
 
 
 def requests(source: Source, rows: Rows, reference: AllOutputs) -> dict[int, PredictRequest]:

@@ -9,6 +9,7 @@ import onnx
 from build.graph.edit import matmuls, remove_unused_constants
 from build.graph.file import save
 from build.recipes.block_int8 import quantize_block_wise
+from build.recipes.dynamic_int8 import quantize
 from build.recipes.embedding_tables import quantize_tables
 from build.recipes.integer_matmul import fuse_integer_matmuls
 from build.recipes.recipe import EncoderRecipe, Int8MatMuls
@@ -16,7 +17,6 @@ from build.recipes.saturation import requantize
 from build.recipes.sensitivity import most_sensitive
 from build.recipes.smoothquant import smooth
 from build.recipes.static_ranges import fix_ranges
-from build.workspace.quiet import quiet
 from functions.inference.tokens import Feeds
 
 FP32 = EncoderRecipe(name="fp32", fused=False)
@@ -74,10 +74,14 @@ def _quantize_matmuls(
         smooth(model, feeds, scratch)
     if recipe.block_wise:
         quantize_block_wise(model.graph, _block_wise(recipe, model, feeds, scratch))
-    model = _dynamic(recipe, model, destination)
+    # ONNX's own Attention has no weights, and the quantizer would take it for ONNX Runtime's, which has.
+    operators = sorted({"MatMul", *(node.op_type for node in matmuls(model.graph))})
+    quantized = quantize(model, destination, operators, per_channel=recipe.per_channel)
+    if recipe.per_channel:
+        requantize(quantized, model.graph)
     if recipe.static:
-        fix_ranges(model, feeds, scratch)
-    return model
+        fix_ranges(quantized, feeds, scratch)
+    return quantized
 
 
 def _block_wise(
@@ -89,24 +93,3 @@ def _block_wise(
         return nodes
     picked = set(most_sensitive(model, feeds, scratch)[: recipe.block_wise])
     return [node for node in nodes if node.output[0] in picked]
-
-
-def _dynamic(recipe: Int8MatMuls, model: Any, destination: Path) -> Any:
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    with quiet():
-        quantize_dynamic(
-            model,
-            destination,
-            # ONNX's own Attention has no weights, and would be taken for ONNX Runtime's, which does.
-            op_types_to_quantize=sorted({"MatMul", *(n.op_type for n in matmuls(model.graph))}),
-            per_channel=recipe.per_channel,
-            reduce_range=recipe.per_channel,
-            weight_type=QuantType.QInt8,
-            # The optimiser leaves no shapes behind, so the type of a weight's neighbours is said here.
-            extra_options={"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT},
-        )
-    quantized = onnx.load(destination)
-    if recipe.per_channel:
-        requantize(quantized, model.graph)  # of which the quantizer has made a copy
-    return quantized

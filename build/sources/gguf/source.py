@@ -25,6 +25,7 @@ from build.sources.source import (
     digest_of,
 )
 from build.tasks.description import FamilyName, TaskDescription
+from build.workspace.progress import Notify
 from build.workspace.quiet import quiet
 from contracts.problems import Code, Problem
 from contracts.specs import Hints
@@ -124,6 +125,13 @@ def _details(header: Header, context: int) -> dict[str, Any]:
         "eos_token_ids": end_ids,
         "max_new_tokens": new_tokens(context),
     }
+
+
+def unpack_source(source: GgufSource, prepared: Path, notify: Notify) -> None:
+    """Unpack the file to where `folder_of` finds it; raise ExportFailed or SourceError."""
+    notify("dequantizing the weights")
+    unpack(source.path, prepared / UNPACKED)
+    notify("exporting")
 
 
 def folder_of(source: TransformersSource | GgufSource, prepared: Path) -> Path:
