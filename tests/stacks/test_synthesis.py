@@ -31,6 +31,7 @@ from tests.fixtures.deployment import (
     synthesise,
 )
 from tests.fixtures.models.tiny import Tiny, seal
+from tests.fixtures.problems import assert_problems
 from turnout.laptop import ROOT
 
 
@@ -158,7 +159,7 @@ def test_the_real_command_line_synthesises_without_network_docker_or_credentials
     assert "note: no key is deployed, so every request is refused" in done.stderr
 
 
-def test_every_mistake_is_told_at_once_with_what_to_do(tmp_path: Path) -> None:
+def test_every_problem_is_reported_at_once_with_the_next_step(tmp_path: Path) -> None:
     out = build(tmp_path / "models.out")
     (out / "words/cpu/model.onnx").write_bytes(b"")
     shutil.rmtree(out / "intents/gpu")
@@ -168,15 +169,15 @@ def test_every_mistake_is_told_at_once_with_what_to_do(tmp_path: Path) -> None:
     deployment = replace(SHOP, region="mars-north-1", models=(wrong, *SHOP.models[1:]))
     with pytest.raises(StackError) as caught:
         make_app(inputs(tmp_path, deployment))
-    found = [str(problem).replace(str(out), "OUT") for problem in caught.value.problems]
-    assert found == [
-        "OUT/intents/cpu/manifest.json was changed after it was sealed; build the model again",
-        "intents: has no artefact for its gpu tier in OUT; run `turnout build`",
-        "OUT/words/cpu/model.onnx is not the file that was sealed; build the model again",
-        f"deployment.region: mars-north-1 is not one that the image table covers: {', '.join(regions())}",
-        "models.intents.gpu.instance: ml.m5.large is not in the table of GPU instances; "
-        f"choose one of {', '.join(instances())}",
-    ]
+    choices = f"choose one of {', '.join(instances())}"
+    assert_problems(
+        caught.value.problems,
+        ("artefact_broken", "", f"{out}/intents/cpu/manifest.json", "build the model again"),
+        ("artefact_missing", "intents", "its gpu tier", str(out), "`turnout build`"),
+        ("artefact_broken", "", f"{out}/words/cpu/model.onnx", "build the model again"),
+        ("setting_invalid", "deployment.region", "mars-north-1", ", ".join(regions())),
+        ("instance_unknown", "models.intents.gpu.instance", "ml.m5.large", choices),
+    )
 
 
 @pytest.mark.parametrize("function", ["cpu", "gpu", "router"])

@@ -19,6 +19,7 @@ from contracts.prediction import PredictRequest
 from contracts.specs import Gate
 from contracts.tasks import Task
 from tests.fixtures.models.tiny_bert import deployment, encoder, texts, write_rows
+from tests.fixtures.problems import assert_problems
 from tests.fixtures.sources import read_as
 from turnout.building import proof
 
@@ -69,36 +70,35 @@ def test_every_wrong_row_is_told_with_what_is_wrong_with_the_file(tmp_path: Path
     ]  # fmt: skip
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(lines), "utf-8")
-    assert list(map(str, read_rows(path, TASKS[EMBED].rows, None)[1])) == [
-        f"{path}:3: {SCORE}",
-        f"{path}:4: {SCORE}",
-        f'{path}:5: no "text_pair"; every row needs one that is not empty',
-        *(f"{path}:{n}: {SCORE}" for n in (6, 7, 8, 9)),
-        f'{path}:10: "score" has to be a number that says how alike "sentence1" and "sentence2" are',
-        f'{path}:11: no "sentence2"; every row needs one that is not empty',
-        f"{path}: 1 of 2 other rows have a score; give it to all of them, or to none, and the reference's "
-        "own answers count as right",
-    ]
+    ours, stss = ('alike "text" and "text_pair"', 'alike "sentence1" and "sentence2"')
+    assert_problems(
+        read_rows(path, TASKS[EMBED].rows, None)[1],
+        ("rows_invalid", f"{path}:3", '"score"', ours),
+        ("rows_invalid", f"{path}:4", '"score"', ours),
+        ("rows_invalid", f"{path}:5", 'no "text_pair"', "not empty"),
+        *(("rows_invalid", f"{path}:{n}", '"score"', ours) for n in (6, 7, 8, 9)),
+        ("rows_invalid", f"{path}:10", '"score"', stss),
+        ("rows_invalid", f"{path}:11", 'no "sentence2"', "not empty"),
+        ("rows_invalid", path, "1 of 2 other rows have a score", "to all of them, or to none"),
+    )
 
 
 @pytest.mark.parametrize(
-    ("rows", "mistake"),
+    ("rows", "problem"),
     [
         ([pair(1), pair(2), {"text": "a"}],
-         "2 of 3 rows have a score; give it to all of them, or to none, and the reference's own answers count as "
-         "right"),
-        ([pair(2.5), pair(2.5)],
-         "every score is 2.5, which ranks nothing; give pairs that are more alike and less, or leave the scores out"),
-        ([], 'has no rows; write one JSON object a line, such as {"text": "..."} or {"text": "...", '
-             '"text_pair": "...", "score": 3.8}'),
+         ("rows_invalid", "2 of 3 rows have a score", "give it to all of them, or to none")),
+        ([pair(2.5), pair(2.5)], ("rows_invalid", "every score is 2.5", "or leave the scores out")),
+        ([], ("rows_missing", '{"text": "..."} or {"text": "...", "text_pair": "...", "score": 3.8}')),
     ],
     ids=["mixed", "all the same", "none"],
 )  # fmt: skip
 def test_rows_that_prove_nothing_together_are_refused(
-    tmp_path: Path, rows: list[Any], mistake: str
+    tmp_path: Path, rows: list[Any], problem: tuple[str, ...]
 ) -> None:
     path = write_rows(tmp_path / "rows.jsonl", rows)
-    assert list(map(str, read_rows(path, TASKS[EMBED].rows, None)[1])) == [f"{path}: {mistake}"]
+    code, *texts = problem
+    assert_problems(read_rows(path, TASKS[EMBED].rows, None)[1], (code, path, *texts))
 
 
 @pytest.mark.parametrize(

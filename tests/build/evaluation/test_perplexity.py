@@ -17,6 +17,7 @@ from contracts.models_toml import ConfigError, read_models_toml
 from contracts.specs import Gate
 from contracts.tasks import Task
 from tests.fixtures.models.tiny_bert import write_rows
+from tests.fixtures.problems import assert_problems
 
 SCORES = Task.LANGUAGE_MODEL_SCORING
 
@@ -73,10 +74,12 @@ def test_the_gate_s_ratio_is_a_number_from_1_to_2(tmp_path: Path) -> None:
     path.write_text(f"{table}gate = {{ max_perplexity_ratio = 0.9, min_agreement = 1 }}\n", "utf-8")
     with pytest.raises(ConfigError) as caught:
         read_models_toml(path)
-    assert [str(problem) for problem in caught.value.problems] == [
-        "models.m.gate.max_perplexity_ratio: 0.9 does not fit; write a number from 1 to 2",
-        "models.m.gate.min_agreement: unknown key; the keys here are max_perplexity_ratio",
-    ]
+    at = "models.m.gate"
+    assert_problems(
+        caught.value.problems,
+        ("setting_invalid", f"{at}.max_perplexity_ratio", "0.9", "a number from 1 to 2"),
+        ("setting_unknown", f"{at}.min_agreement", "the keys here are max_perplexity_ratio"),
+    )
 
 
 def test_models_that_write_are_compared_by_perplexity_and_by_their_next_tokens(

@@ -14,6 +14,7 @@ from build.tasks.registry import TASKS
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from tests.fixtures.models.tiny_bert import LABELS, write_rows
+from tests.fixtures.problems import assert_problems
 
 ENDS = ("\u2028", "\u2029", "\x85")
 
@@ -26,64 +27,62 @@ def test_rows_may_hold_any_character_that_json_leaves_as_it_is(
     path = tmp_path / "rows.jsonl"
     lines = [f'{{"text": "one{end}more"}}', '{"text": "two"}']
     path.write_bytes(((last or "\n").join(lines) + last).encode())
-    rows, mistakes = read_rows(path, TASKS[Task.FEATURE_EXTRACTION].rows, None)
-    assert mistakes == []
+    rows, problems = read_rows(path, TASKS[Task.FEATURE_EXTRACTION].rows, None)
+    assert problems == []
     assert [row.request.inputs for row in rows] == [(f"one{end}more",), ("two",)]
 
 
-def test_mistakes_are_told_by_the_line_that_an_editor_shows(tmp_path: Path) -> None:
+def test_problems_are_reported_by_the_line_that_an_editor_shows(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "a\u2028b"}\n\n{"text": "a\x1eb"}\n[]\n', "utf-8")
-    _, mistakes = read_rows(path, TASKS[Task.FEATURE_EXTRACTION].rows, None)
-    assert [str(mistake).removeprefix(f"{path}:").split(" (")[0] for mistake in mistakes] == [
-        "3: not JSON",
-        "4: not a JSON object; write one a line",
-    ]
+    assert_problems(
+        read_rows(path, TASKS[Task.FEATURE_EXTRACTION].rows, None)[1],
+        ("rows_invalid", f"{path}:3", "not JSON"),
+        ("rows_invalid", f"{path}:4", "not a JSON object"),
+    )
 
 
 @pytest.mark.parametrize(
-    ("line", "mistake"),
+    ("line", "texts"),
     [
-        (
-            '{"text": "a\\uD800 b"}',
-            "holds half a surrogate pair, which no UTF-8 text can; remove it",
-        ),
-        ("[" * 100_000, "nested too deeply to be a row; write one JSON object a line"),
-        ('{"text": 5}', '"text" is 5; it has to be a text'),
-        ('{"text": ["a", "b"]}', """"text" is ['a', 'b']; it has to be a text"""),
-        ('{"text": null}', 'no "text"; every row needs one that is not empty'),
+        ('{"text": "a\\uD800 b"}', ("half a surrogate pair", "remove it")),
+        ("[" * 100_000, ("nested too deeply", "one JSON object a line")),
+        ('{"text": 5}', ('"text" is 5', "it has to be a text")),
+        ('{"text": ["a", "b"]}', (""""text" is ['a', 'b']""", "it has to be a text")),
+        ('{"text": null}', ('no "text"', "not empty")),
     ],
     ids=["surrogate", "deep", "number", "list", "null"],
 )
-def test_a_row_that_cannot_be_asked_is_refused_by_its_line(
-    tmp_path: Path, line: str, mistake: str
+def test_a_row_that_is_no_request_is_refused_by_its_line(
+    tmp_path: Path, line: str, texts: tuple[str, ...]
 ) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "a \\ud83d\\ude00"}\n' + line, "utf-8")
-    rows, mistakes = read_rows(path, TASKS[Task.FEATURE_EXTRACTION].rows, None)
-    assert (len(rows), list(map(str, mistakes))) == (1, [f"{path}:2: {mistake}"])
+    rows, problems = read_rows(path, TASKS[Task.FEATURE_EXTRACTION].rows, None)
+    assert len(rows) == 1
+    assert_problems(problems, ("rows_invalid", f"{path}:2", *texts))
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('\ufeff{"text": "one"}\n', "utf-8")
-    rows, mistakes = read_rows(path, TASKS[Task.FEATURE_EXTRACTION].rows, None)
-    assert ([row.request.inputs for row in rows], mistakes) == ([("one",)], [])
+    rows, problems = read_rows(path, TASKS[Task.FEATURE_EXTRACTION].rows, None)
+    assert ([row.request.inputs for row in rows], problems) == ([("one",)], [])
 
 
-def test_a_file_that_is_one_array_is_told_as_that(tmp_path: Path) -> None:
+def test_a_file_that_is_one_array_is_reported_as_that(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text(json.dumps([{"text": "one"}, {"text": "two"}], indent=1), "utf-8")
-    told = "is one JSON array; write each of its objects on a line of its own, without [ and ]"
     rows, problems = read_rows(path, TASKS[Task.FEATURE_EXTRACTION].rows, None)
-    assert (rows, list(map(str, problems))) == ((), [f"{path}: {told}"])
+    assert rows == ()
+    assert_problems(problems, ("rows_invalid", path, "one JSON array", "without [ and ]"))
 
 
 def test_a_file_that_cannot_be_read_is_named() -> None:
     path = Path("/proc/self/mem")  # a file whose first bytes nobody can read, root neither
-    told = "cannot be read: Input/output error; allow that, or name another under `eval`"
     rows, problems = read_rows(path, TASKS[Task.FEATURE_EXTRACTION].rows, None)
-    assert (rows, list(map(str, problems))) == ((), [f"{path}: {told}"])
+    assert rows == ()
+    assert_problems(problems, ("rows_missing", path, "Input/output error", "under `eval`"))
 
 
 def test_the_answers_of_an_edge_copy_may_hold_them_as_well(tmp_path: Path) -> None:
@@ -100,8 +99,8 @@ for line in sys.stdin:
     assert run(tmp_path, golden) == [{"outputs": [text]} for text in texts]
 
 
-def test_a_thousand_wrong_lines_are_not_told_one_by_one(tmp_path: Path) -> None:
+def test_a_thousand_invalid_lines_are_not_reported_one_by_one(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "eval.jsonl", [{"label": "good"}] * 1000)
-    rows, mistakes = read_rows(path, TASKS[Task.TEXT_CLASSIFICATION].rows, LABELS)
-    assert (rows, len(mistakes)) == ((), MAX_PROBLEMS + 1)
-    assert str(mistakes[-1]) == f"{path}: and 990 more lines like these"
+    rows, problems = read_rows(path, TASKS[Task.TEXT_CLASSIFICATION].rows, LABELS)
+    assert (rows, len(problems)) == ((), MAX_PROBLEMS + 1)
+    assert_problems(problems[-1:], ("rows_invalid", path, "990 more lines"))

@@ -25,6 +25,7 @@ from tests.fixtures.models.tiny_bert import CPU, deployment, write_rows
 from tests.fixtures.models.tiny_decoders import CONTEXT, PROMPTS, gpt2, llama
 from tests.fixtures.models.tiny_ngrams import LITTLE, by_hand, little, log10, random_model
 from tests.fixtures.models.tiny_recurrent import TEXTS, recurrent, tokenizer, torchscript
+from tests.fixtures.problems import assert_problems
 from tests.fixtures.sources import read_as
 from turnout.building import proof
 
@@ -128,10 +129,10 @@ def test_a_problem_behind_the_words_of_an_arpa_file_is_reported_and_nothing_is_b
     tmp_path: Path,
 ) -> None:
     path = little(tmp_path / "little.arpa.gz", LITTLE.replace("-0.8\ttrain", "0.8\ttrain"))
-    with pytest.raises(
-        SourceError, match=r"little.arpa.gz: line 19: log-probability 0.8 is above 0"
-    ):
+    with pytest.raises(SourceError) as caught:
         built(path, ["the train"], tmp_path / "models.out")
+    line = ("file_damaged", f"{path}: line 19", "log-probability 0.8")
+    assert_problems(caught.value.problems, line)
     assert not (tmp_path / "models.out/tiny").exists()
 
 
@@ -190,12 +191,13 @@ def test_a_graph_with_inputs_of_any_name_and_32_bits_is_scored(tmp_path: Path) -
     assert evidence["candidates"][0]["difference_max"] < 1e-4
 
 
-def _refused(tmp_path: Path, module: Any, texts: Any = TEXTS) -> str:
+def assert_outputs_refused(tmp_path: Path, module: Any, *texts: str) -> None:
+    """Check that no build is made of a network, for what its outputs are."""
     source = torchscript(tmp_path / "network.pt", module)
     with pytest.raises(SourceError) as caught:
-        built(source, texts, tmp_path / "models.out", **bare(tmp_path))
+        built(source, TEXTS, tmp_path / "models.out", **bare(tmp_path))
     assert not (tmp_path / "models.out/tiny").exists()
-    return str(caught.value)
+    assert_problems(caught.value.problems, ("outputs_unsupported", source, *texts))
 
 
 def test_a_network_whose_output_is_not_logits_is_refused(tmp_path: Path) -> None:
@@ -211,18 +213,18 @@ def test_a_network_whose_output_is_not_logits_is_refused(tmp_path: Path) -> None
             return found.transpose(0, 1) if self.turn else torch.softmax(found, -1)
 
     inner = recurrent(state=False)
-    assert "not logits [batch, tokens, vocabulary]; transpose its output" in _refused(
-        tmp_path, Other(inner, True)
-    )
-    assert "its output is probabilities; save it without its softmax" in _refused(
-        tmp_path, Other(inner, False)
-    )
+    logits = "logits [batch, tokens, vocabulary]"
+    assert_outputs_refused(tmp_path, Other(inner, True), logits, "transpose its output")
+    softmax = "save it without its softmax"
+    assert_outputs_refused(tmp_path, Other(inner, False), "probabilities", softmax)
 
 
 def test_rows_with_nothing_to_score_are_refused(tmp_path: Path) -> None:
     folder = gpt2(tmp_path / "model")
-    with pytest.raises(SourceError, match="no row has two tokens"):
+    with pytest.raises(SourceError) as caught:
         built(folder, ["x", "y"], tmp_path / "models.out")
+    assert [problem.code for problem in caught.value.problems] == ["rows_invalid"]
+    assert "two tokens" in caught.value.problems[0].message
 
 
 @pytest.mark.parametrize("legacy", [False, True])
@@ -235,7 +237,5 @@ def test_a_pickle_of_weights_is_refused_unopened(tmp_path: Path, legacy: bool) -
     hints = Hints(tokenizer=tokenizer(tmp_path / "tokens.json"))
     source, problems = inspect(path, SCORES, TOKENS, hints)
     assert source is None
-    assert (
-        "a pickle, as torch.save writes it: it runs code when it is loaded" in problems[0].message
-    )
-    assert "save torch.jit.trace(model, example)" in problems[0].message
+    advice = "save torch.jit.trace(model, example)"
+    assert_problems(problems, ("pickle_refused", path, "torch.save", "it runs code", advice))

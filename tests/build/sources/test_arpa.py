@@ -2,7 +2,7 @@
 
 import gzip
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,17 +22,24 @@ from build.sources.arpa import parser
 from build.sources.formats import ARPA
 from build.sources.readers import inspect
 from build.sources.source import Unusable
+from contracts.problems import Problem
 from contracts.tasks import Task
 from tests.fixtures.models.tiny_ngrams import LITTLE, by_hand, little, log10, random_model
+from tests.fixtures.problems import assert_problems
 
 SCORES = Task.LANGUAGE_MODEL_SCORING
 TEXTS = ("the train late", "late late late", "train", "the unheard train of 東京", "")
 
 
-def problems_of(path: Path) -> list[str]:
+def problems_of(path: Path) -> Sequence[Problem]:
     with pytest.raises(Unusable) as caught:
         parser.read(path)
-    return [str(problem) for problem in caught.value.problems]
+    return caught.value.problems
+
+
+def assert_damaged(path: Path, *expected: tuple[str, ...]) -> None:
+    """Check that the file is refused as damaged, for each place with texts of the message."""
+    assert_problems(problems_of(path), *(("file_damaged", *one) for one in expected))
 
 
 def session_of(model: Any) -> onnxruntime.InferenceSession:
@@ -66,89 +73,94 @@ def test_windows_line_ends_and_fields_separated_by_tabs_are_read_as_well(tmp_pat
 @pytest.mark.parametrize(
     ("old", "new", "problems"),
     [
-        ("ngram 2=5", "ngram 2=6", ["line 23: 5 2-grams end here, but \\data\\ says 6"]),
-        ("\\end\\\n", "", ["line 26: the file ends without \\end\\, so it is cut short; copy it again"]),
+        ("ngram 2=5", "ngram 2=6", [("line 23", "5 2-grams end here", "\\data\\ says 6")]),
+        ("\\end\\\n", "", [("line 26", "the file ends without \\end\\, so it is cut short", "copy it again")]),
         ("-0.8\ttrain late\n", "", [
-            "line 22: 4 2-grams end here, but \\data\\ says 5",
-            "line 24: its first 2 words are no 2-gram of the file",
+            ("line 22", "4 2-grams end here", "\\data\\ says 5"),
+            ("line 24", "its first 2 words are no 2-gram of the file"),
         ]),
-        ("-0.8\ttrain", "0.8\ttrain", ["line 19: log-probability 0.8 is above 0"]),
-        ("-0.8\ttrain", "nan\ttrain", ["line 19: a number that is not finite; write -99 for a probability of 0"]),
+        ("-0.8\ttrain", "0.8\ttrain", [("line 19", "log-probability 0.8 is above 0")]),
+        ("-0.8\ttrain", "nan\ttrain", [("line 19", "a number that is not finite", "write -99 for a probability of 0")]),
         ("-0.8\ttrain", "-1e300\ttrain", [
-            "line 19: -1e+300 is not finite in 32 bits; write -99 for a probability of 0"
+            ("line 19", "-1e+300 is not finite in 32 bits", "write -99 for a probability of 0")
         ]),
         ("<s> the\t-0.15", "<s> the\t-1e300", [
-            "line 17: -1e+300 is not finite in 32 bits; write -99 for a probability of 0"
+            ("line 17", "-1e+300 is not finite in 32 bits", "write -99 for a probability of 0")
         ]),
         ("<s> the\t-0.15", "<s> the\t50", [
-            "line 17: backoff 50 is above 10, so probabilities would be above 1; train it again"
+            ("line 17", "backoff 50 is above 10, so probabilities would be above 1", "train it again")
         ]),
-        ("-0.8\ttrain", "x\ttrain", ["line 19: could not convert string to float: 'x'"]),
-        ("train late\n-0.6", "train tard\n-0.6", ["line 19: 'tard' is not among the 1-grams"]),
+        ("-0.8\ttrain", "x\ttrain", [("line 19", "could not convert string to float: 'x'")]),
+        ("train late\n-0.6", "train tard\n-0.6", [("line 19", "'tard' is not among the 1-grams")]),
         ("-0.5\t<s> the\t-0.15", "-0.5\t<s>", [
-            "line 17: 2 fields, where a 2-gram has a log-probability and 2 words, then a backoff or nothing"
+            ("line 17", "2 fields", "a 2-gram has a log-probability and 2 words, then a backoff or nothing")
         ]),
         ("-0.2\t<s> the train", "-0.2\t<s> the train\t-1", [
-            "line 24: 5 fields, where a 3-gram has a log-probability and 3 words"
+            ("line 24", "5 fields", "a 3-gram has a log-probability and 3 words")
         ]),
-        ("-0.6\tlate </s>", "-0.6\tthe train", ["line 20: the same n-gram as in a line before"]),
-        ("-0.9\ttrain", "-0.9\tthe", ["line 13: the word 'the' stands twice"]),
+        ("-0.6\tlate </s>", "-0.6\tthe train", [("line 20", "the same n-gram as in a line before")]),
+        ("-0.9\ttrain", "-0.9\tthe", [("line 13", "the word 'the' stands twice")]),
         ("-2.0\t<unk>", "-2.0\tunk", [
-            "line 16: no <unk> among the 1-grams that end here, so words that the model does not know have no "
-            "probability; add it with a low one, such as -7"
+            ("line 16",
+             "no <unk> among the 1-grams that end here, so words that the model does not know have no probability",
+             "add it with a low one, such as -7")
         ]),
-        ("\t</s>\n", "\tsss\n", ["line 16: no </s> among the 1-grams that end here; models of whole texts have it"]),
-        ("\\2-grams:", "\\4-grams:", ["line 16: '\\\\4-grams:' where \\2-grams: should begin"]),
-        ("\\end\\", "\\4-grams:", ["line 27: '\\\\4-grams:' where \\end\\ should be"]),
-        ("\\data\\", "", ["line 8: \\1-grams: before \\data\\"]),
-        ("ngram 1=6\n", "", ["line 4: ngram 2: orders go from 1 up, one by one, to 6"]),
-        ("ngram 1=6\nngram 2=5\nngram 3=2\n", "", ["line 5: \\data\\ has no counts, such as: ngram 1=5000"]),
+        ("\t</s>\n", "\tsss\n",
+         [("line 16", "no </s> among the 1-grams that end here", "models of whole texts have it")]),
+        ("\\2-grams:", "\\4-grams:", [("line 16", "'\\\\4-grams:' where \\2-grams: should begin")]),
+        ("\\end\\", "\\4-grams:", [("line 27", "'\\\\4-grams:' where \\end\\ should be")]),
+        ("\\data\\", "", [("line 8", "\\1-grams: before \\data\\")]),
+        ("ngram 1=6\n", "", [("line 4", "ngram 2: orders go from 1 up, one by one, to 6")]),
+        ("ngram 1=6\nngram 2=5\nngram 3=2\n", "", [("line 5", "\\data\\ has no counts, such as: ngram 1=5000")]),
     ],
     ids=lambda value: value if isinstance(value, str) and len(value) < 24 else "",
 )  # fmt: skip
 def test_a_problem_is_reported_with_its_line(
-    tmp_path: Path, old: str, new: str, problems: list[str]
+    tmp_path: Path, old: str, new: str, problems: list[tuple[str, ...]]
 ) -> None:
     assert old in LITTLE
-    assert problems_of(little(tmp_path / "damaged.arpa", LITTLE.replace(old, new, 1))) == problems
+    path = little(tmp_path / "damaged.arpa", LITTLE.replace(old, new, 1))
+    assert_damaged(path, *problems)
 
 
 def test_problems_are_reported_together_and_ten_at_most(tmp_path: Path) -> None:
     text = LITTLE.replace("-0.6\tlate", "0.6\tlate").replace("-0.3\tlate", "0.3\tlate")
-    assert problems_of(little(tmp_path / "two.arpa", text)) == [
-        "line 20: log-probability 0.6 is above 0",
-        "line 21: log-probability 0.3 is above 0",
-    ]
+    assert_damaged(
+        little(tmp_path / "two.arpa", text),
+        ("line 20", "log-probability 0.6 is above 0"),
+        ("line 21", "log-probability 0.3 is above 0"),
+    )
     many = LITTLE.replace("\n-", "\n")
     many = many.replace("\\1-grams:\n", "\\1-grams:\n" + "1 word\n" * 20)
     found = problems_of(little(tmp_path / "many.arpa", many))
     assert len(found) == 11
-    assert found[-1] == "and no further: correct these first"
+    assert_problems(found[-1:], ("file_damaged", "", "correct these first"))
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "latin.arpa"
     path.write_bytes(LITTLE.replace("late", "spät").encode("latin-1"))
-    assert problems_of(path) == ["line 14: not UTF-8 text at byte 7; save it as UTF-8"]
+    assert_damaged(path, ("line 14", "not UTF-8 text at byte 7", "save it as UTF-8"))
     path.write_bytes(b"")
-    assert problems_of(path)[0].startswith("line 0: the file ends without")
+    assert_damaged(path, ("line 0", "the file ends without"))
     path.write_bytes(b"x" * 100_000)
-    assert problems_of(path) == [
-        "line 1: longer than 65536 bytes, as no line of such a file is; correct `source`"
-    ]
+    longer = ("format_unknown", "line 1", "longer than 65536 bytes", "correct `source`")
+    assert_problems(problems_of(path), longer)
 
 
 def test_a_gzipped_file_that_is_truncated_or_swells_is_refused(tmp_path: Path) -> None:
     path = little(tmp_path / "cut.arpa.gz")
     path.write_bytes(path.read_bytes()[:-20])
-    assert "cannot be read (" in problems_of(path)[0]
+    (found,) = problems_of(path)
+    assert (found.code, "cannot be read (" in found.message) == ("file_damaged", True)
     path.write_bytes(gzip.compress((b"-" * 60_000 + b"\n") * 300))
-    assert (
-        "unpacks to more than 50 times its size; unpack it yourself and look"
-        in problems_of(path)[0]
-    )
+    (found,) = problems_of(path)
+    assert found.code == "file_damaged"
+    assert "more than 50 times its size; unpack it yourself" in found.message
     path.write_bytes(b"no gzip at all")
-    assert "cannot be read (Not a gzipped file" in problems_of(path)[0]
+    (found,) = problems_of(path)
+    assert found.code == "file_damaged"
+    assert "cannot be read (Not a gzipped file" in found.message
 
 
 def test_a_source_has_its_kind_and_refuses_other_tasks(tmp_path: Path) -> None:
@@ -158,13 +170,13 @@ def test_a_source_has_its_kind_and_refuses_other_tasks(tmp_path: Path) -> None:
     assert (problems, source.kind, source.max_tokens) == ([], ARPA, 1024)
     words, order = parser.read_words(path)
     assert (len(words), order) == (6, 3)
-    for task, tokens, message in (
-        (Task.TEXT_GENERATION, None, "text-generation cannot be built from n-grams"),
-        (SCORES, 5, "max_tokens 5 is less than twice its order, 3; raise it"),
+    for task, tokens, (code, *texts) in (
+        (Task.TEXT_GENERATION, None, ("task_unsupported", "text-generation", "n-grams")),
+        (SCORES, 5, ("length_invalid", "max_tokens 5", "twice its order, 3", "raise it")),
     ):
         source, problems = inspect(path, task, tokens)
         assert source is None
-        assert message in str(problems[0])
+        assert_problems(problems, (code, path, *texts))
 
 
 def test_a_score_is_what_a_person_computes(tmp_path: Path) -> None:

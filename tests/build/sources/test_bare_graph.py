@@ -1,5 +1,6 @@
 """Bare graphs: their data, their tokenizer and their labels belong to them, or they are refused."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,14 @@ import build
 from build.errors import SourceError
 from build.sources.readers import inspect
 from build.sources.source import GraphSource
+from contracts.problems import Problem
 from contracts.specs import Hints
 from contracts.tasks import Task
 from tests.fixtures.models import tiny_bert
 from tests.fixtures.models.tiny_bare import ROWS, bare, table
 from tests.fixtures.models.tiny_bert import CPU, LABELS, deployment, write_rows
 from tests.fixtures.models.tiny_recurrent import torchscript
+from tests.fixtures.problems import assert_problems
 from tests.fixtures.sources import read_as
 
 pytestmark = pytest.mark.build
@@ -61,20 +64,24 @@ def test_a_file_is_the_same_source_whatever_else_lies_around_it(tmp_path: Path) 
     assert read(path).digest != before
 
 
-def problems_of(folder: Path, labels: tuple[str, ...] = LABELS) -> list[str]:
+def assert_refused(folder: Path, code: str, *texts: str, labels: tuple[str, ...] = LABELS) -> None:
+    """Check that the graph is refused with one problem that has this code and these texts."""
     source, problems = inspect(folder, CLASSES, None, Hints(labels=labels))
     assert source is None
-    return [str(problem).removeprefix(f"{folder}: ") for problem in problems]
+    assert_problems(problems, (code, folder, *texts))
 
 
 @pytest.mark.parametrize("data", ["", "weights"])
 def test_a_tokenizer_of_more_tokens_than_the_embedding_has_rows_is_refused_when_read(
     tmp_path: Path, data: str
 ) -> None:
-    assert problems_of(bare(tmp_path / "short", table(ROWS - 5), data=data)) == [
-        f"tokenizer.json makes ids up to {ROWS - 1}, but the embedding has {ROWS - 5} rows; "
-        "name the tokenizer.json that belongs to the model as `tokenizer`"
-    ]
+    assert_refused(
+        bare(tmp_path / "short", table(ROWS - 5), data=data),
+        "tokenizer_mismatch",
+        f"tokenizer.json makes ids up to {ROWS - 1}",
+        f"{ROWS - 5} rows",
+        "as `tokenizer`",
+    )
     assert read(bare(tmp_path / "long", table(ROWS + 5), data=data))
 
 
@@ -93,7 +100,7 @@ def test_what_is_looked_up_otherwise_than_by_tokens_says_nothing_of_them(tmp_pat
     cast.input[0] = "input_ids"
     model.graph.node[1].CopyFrom(cast)
     onnx.save(model, folder / "model.onnx")
-    assert "but the embedding has 2 rows" in problems_of(folder)[0]
+    assert_refused(folder, "tokenizer_mismatch", "but the embedding has 2 rows")
 
 
 @pytest.mark.parametrize(("part", "field"), [("node", "input"), ("initializer", "raw_data")])
@@ -105,7 +112,7 @@ def test_a_node_or_constant_that_is_not_whole_is_refused(
     for entry in getattr(model.graph, part):
         entry.ClearField(field)
     (folder / "model.onnx").write_bytes(model.SerializeToString())
-    assert problems_of(folder)[0].startswith("has a node or constant that is not whole")
+    assert_refused(folder, "file_damaged", "a node or constant", "export it again")
 
 
 def network(path: Path, rows: int, width: int, *, pooled: bool = True) -> Path:
@@ -125,8 +132,8 @@ def network(path: Path, rows: int, width: int, *, pooled: bool = True) -> Path:
     return torchscript(path, Mean())
 
 
-def refusal(source: Path, tmp_path: Path, labels: tuple[str, ...] = LABELS) -> str:
-    """What a build says of it, before it makes a candidate."""
+def refusal(source: Path, tmp_path: Path, labels: tuple[str, ...] = LABELS) -> Sequence[Problem]:
+    """The problems that a build finds before it makes a candidate."""
     tiny_bert.write_tokenizer(tmp_path)
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in tiny_bert.texts(6)])
     hints = Hints(tokenizer=tmp_path / "tokenizer.json", labels=labels)
@@ -134,27 +141,23 @@ def refusal(source: Path, tmp_path: Path, labels: tuple[str, ...] = LABELS) -> s
     with pytest.raises(SourceError) as caught:
         build.run(build.plan(wanted, tmp_path / "out"), tmp_path / "out")
     assert not (tmp_path / "out/tiny").exists()
-    return str(caught.value.problems[0])
+    return caught.value.problems
 
 
 def test_the_rows_of_an_exported_graph_are_checked_before_it_is_run(
     tmp_path: Path,
 ) -> None:
     path = network(tmp_path / "network.pt", ROWS - 5, len(LABELS))
-    assert refusal(path, tmp_path).startswith(
-        f"{path}: tokenizer.json makes ids up to {ROWS - 1}, but the embedding has {ROWS - 5} rows"
-    )
+    ids, rows = f"makes ids up to {ROWS - 1}", f"{ROWS - 5} rows"
+    assert_problems(refusal(path, tmp_path), ("tokenizer_mismatch", path, ids, rows))
 
 
 @pytest.mark.parametrize("labels", [LABELS[:2], (*LABELS, "more")])
 def test_labels_that_are_too_few_or_too_many_are_refused(
     tmp_path: Path, labels: tuple[str, ...]
 ) -> None:
-    wanted = (
-        f"answers 3 numbers, but there are {len(labels)} labels; "
-        "name each of its outputs in `labels`"
-    )
-    assert problems_of(bare(tmp_path / "said"), labels) == [wanted]
+    wanted = ("answers 3 numbers", f"{len(labels)} labels", "`labels`")
+    assert_refused(bare(tmp_path / "said"), "labels_mismatch", *wanted, labels=labels)
     for number, path in enumerate(
         (
             bare(tmp_path / "unsaid", said=False) / "model.onnx",
@@ -162,18 +165,18 @@ def test_labels_that_are_too_few_or_too_many_are_refused(
         )
     ):
         (tmp_path / str(number)).mkdir()
-        assert refusal(path, tmp_path / str(number), labels) == f"{path}: {wanted}"
+        found = refusal(path, tmp_path / str(number), labels)
+        assert_problems(found, ("labels_mismatch", path, *wanted))
 
 
 def test_an_answer_of_other_axes_than_the_task_has_is_refused(tmp_path: Path) -> None:
     path = network(tmp_path / "network.pt", ROWS, 3, pooled=False)
-    assert refusal(path, tmp_path).endswith(
-        ", 3], but text-classification needs 2 axes; correct `task`"
-    )
+    found = refusal(path, tmp_path)
+    needs = "text-classification needs 2 axes"
+    assert_problems(found, ("outputs_unsupported", path, ", 3]", needs, "correct `task`"))
 
 
 def test_one_output_may_stand_for_two_labels(tmp_path: Path) -> None:
     assert read(bare(tmp_path / "pair", table(width=1)), LABELS[:2])
-    assert problems_of(bare(tmp_path / "three", table(width=1)))[0].startswith(
-        "answers 1 number, but there are 3 labels"
-    )
+    three = bare(tmp_path / "three", table(width=1))
+    assert_refused(three, "labels_mismatch", "answers 1 number, but", "3 labels")

@@ -12,7 +12,8 @@ from build.sources.gguf.source import unpack
 from build.sources.readers import inspect
 from contracts.tasks import Task
 from tests.fixtures.models.tiny_decoders import llama
-from tests.fixtures.models.tiny_gguf import inspected, write_gguf
+from tests.fixtures.models.tiny_gguf import write_gguf
+from tests.fixtures.problems import assert_problems
 
 
 @pytest.fixture(scope="module")
@@ -49,148 +50,110 @@ def with_tensor(dimensions: int, rest: bytes) -> Damage:
 @pytest.mark.parametrize(
     ("damage", "problem"),
     [
-        (lambda data: b"", "does not begin with GGUF"),
-        (lambda data: b"GGML" + data[4:], "does not begin with GGUF"),
-        (lambda data: data[:20], "has no readable header"),
-        (lambda data: data[:400], "has no readable header"),
-        (lambda data: data[:-64], "it is cut short, copy it again"),
-        (number(4, "I", 1), "is GGUF of version 1; 2 and 3 are read"),
-        (number(4, "I", 3 << 24), "is GGUF of version 50331648"),
-        (number(8, "Q", 1 << 60), "has no readable header"),
-        (number(16, "Q", 1 << 60), "has no readable header"),
-        (number(24, "Q", 1 << 60), "has no readable header"),
-        (with_value(4, b""), "has no readable header (1 elements in 0 bytes)"),
-        (with_value(77, bytes(8)), "has no readable header (a value of type 77)"),
-        (with_value(9, struct.pack("<IQ", 0, 1 << 60)), "(1152921504606846976 elements in "),
-        (with_value(9, struct.pack("<IQ", 8, 1 << 60)), "(1152921504606846976 elements in "),
-        (
-            with_value(9, struct.pack("<IQ", 9, 1) * 5000),
-            "has no readable header (a value of type 9)",
-        ),
-        (with_value(4, bytes(4), count=2), "has no readable header (a key stands in it twice)"),
-        (with_tensor(1 << 31, b""), "has no readable header (tensor 't' of 2147483648 dimensions)"),
-        (with_tensor(0, b""), "has no readable header (tensor 't' of 0 dimensions)"),
-        (with_tensor(1, struct.pack("<QIQ", 4, 0, 1 << 40)), "it is cut short, copy it again"),
-        (with_tensor(2, struct.pack("<2QIQ", 1 << 33, 1 << 33, 0, 0)), "it is cut short, copy it"),
-        (with_tensor(1, struct.pack("<QIQ", 4, 99, 0)), "t is of type 99, which is not known"),
-        (with_tensor(1, struct.pack("<QIQ", 5, 8, 0)), "(rows of 5 in t, in blocks of 32)"),
+        (lambda data: b"", ("file_damaged", "does not begin with GGUF")),
+        (lambda data: b"GGML" + data[4:], ("file_damaged", "does not begin with GGUF")),
+        (lambda data: data[:20], ("file_damaged", "has no readable header")),
+        (lambda data: data[:400], ("file_damaged", "has no readable header")),
+        (lambda data: data[:-64], ("file_damaged", "it is cut short, copy it again")),
+        (number(4, "I", 1), ("format_unsupported", "is GGUF of version 1", "2 and 3 are read")),
+        (number(4, "I", 3 << 24), ("format_unsupported", "is GGUF of version 50331648")),
+        (number(8, "Q", 1 << 60), ("file_damaged", "has no readable header")),
+        (number(16, "Q", 1 << 60), ("file_damaged", "has no readable header")),
+        (number(24, "Q", 1 << 60), ("file_damaged", "has no readable header")),
+        (with_value(4, b""), ("file_damaged", "has no readable header (1 elements in 0 bytes)")),
+        (with_value(77, bytes(8)), ("file_damaged", "has no readable header (a value of type 77)")),
+        (with_value(9, struct.pack("<IQ", 0, 1 << 60)), ("file_damaged", "(1152921504606846976 elements in ")),
+        (with_value(9, struct.pack("<IQ", 8, 1 << 60)), ("file_damaged", "(1152921504606846976 elements in ")),
+        (with_value(9, struct.pack("<IQ", 9, 1) * 5000),
+         ("file_damaged", "has no readable header (a value of type 9)")),
+        (with_value(4, bytes(4), count=2), ("file_damaged", "has no readable header (a key stands in it twice)")),
+        (with_tensor(1 << 31, b""), ("file_damaged", "has no readable header (tensor 't' of 2147483648 dimensions)")),
+        (with_tensor(0, b""), ("file_damaged", "has no readable header (tensor 't' of 0 dimensions)")),
+        (with_tensor(1, struct.pack("<QIQ", 4, 0, 1 << 40)), ("file_damaged", "it is cut short, copy it again")),
+        (with_tensor(2, struct.pack("<2QIQ", 1 << 33, 1 << 33, 0, 0)), ("file_damaged", "it is cut short, copy it")),
+        (with_tensor(1, struct.pack("<QIQ", 4, 99, 0)), ("format_unsupported", "t is of type 99", "is not known")),
+        (with_tensor(1, struct.pack("<QIQ", 5, 8, 0)), ("file_damaged", "(rows of 5 in t, in blocks of 32)")),
     ],
     ids=["empty", "other", "cut in counts", "cut in keys", "cut in weights"]
     + ["old", "big-endian", "tensors", "keys", "text"]
     + ["value cut", "value type", "long array", "long array of texts", "nested arrays"]
     + ["key twice", "many dimensions", "no dimensions", "offset", "size beyond 64 bits"]
     + ["tensor type", "rows in parts of blocks"],
-)
+)  # fmt: skip
 def test_a_damaged_file_is_refused(
-    file: Path, tmp_path: Path, damage: Damage, problem: str
+    file: Path, tmp_path: Path, damage: Damage, problem: tuple[str, ...]
 ) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(damage(file.read_bytes()))
-    source, (found,) = inspected(path)
+    source, problems = inspect(path, Task.TEXT_GENERATION, None)
+    code, *texts = problem
     assert source is None
-    assert problem in found
+    assert_problems(problems, (code, path, *texts))
 
 
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"general.architecture": "mamba"}, "its architecture is mamba; llama, "),
-        (
-            {"llama.context_length": None},
-            "has no context_length, the number of tokens that it reads",
-        ),
-        ({"llama.rope.scaling.type": "yarn"}, "scales its rotary positions"),
-        ({"tokenizer.ggml.model": "t5"}, "its tokenizer is t5; gpt2 and llama are known"),
-        ({"tokenizer.ggml.pre": "tekken"}, "its pre-tokenizer is tekken; known are "),
-        ({"tokenizer.ggml.tokens": None}, "has no tokens or no embedding of them"),
-        ({"tokenizer.ggml.tokens": ["a", "a"]}, "has a token twice"),
-        ({"tokenizer.ggml.tokens": [*map(str, range(999))]}, "999 tokens, but the embedding has "),
-        ({"tokenizer.ggml.tokens": [1, 2, 3]}, "has tokens that are not text"),
-        ({"split.count": 3}, "is one part of several"),
-        (
-            {"llama.context_length": "x"},
-            "has 'x' as llama.context_length, which has to be a whole number of at least 0",
-        ),
-        (
-            {"llama.context_length": 100_000_000},
-            "has 100000000 as its context_length, more than the 1000000 tokens that",
-        ),
-        (
-            {"llama.block_count": 4_000_000_000},
-            "llama.block_count is 4000000000, but its tensors have 2",
-        ),
-        ({"llama.block_count": 1}, "llama.block_count is 1, but its tensors have 2"),
-        (
-            {"llama.embedding_length": 128},
-            "llama.embedding_length is 128, but its tensors have 64",
-        ),
-        (
-            {"llama.embedding_length": None},
-            "has nothing as llama.embedding_length, which has to be a whole number of at least 1",
-        ),
-        (
-            {"llama.feed_forward_length": 4_000_000_000},
-            "llama.feed_forward_length is 4000000000, but its tensors have 96",
-        ),
-        ({"llama.vocab_size": 7}, "llama.vocab_size is 7, but its tensors have "),
-        (
-            {"llama.attention.head_count": 0},
-            "has 0 as llama.attention.head_count, which has to be a whole number of at least 1",
-        ),
-        (
-            {"llama.attention.head_count": 3},
-            "has 3 heads and 2 key heads, which do not divide queries of 64 numbers",
-        ),
-        (
-            {"llama.attention.head_count": 8},
-            "llama.rope.dimension_count is 16, but 8 heads of 64 numbers have 8",
-        ),
-        (
-            {"llama.attention.head_count_kv": 4},
-            "blk.0.attn_k.weight has 32 rows, but 4 key heads need 64",
-        ),
-        (
-            {"llama.rope.freq_base": "x"},
-            "has 'x' as llama.rope.freq_base, which has to be a number above 0",
-        ),
-        ({"general.alignment": 0}, "has 0 as general.alignment, which has to be a multiple of 8"),
-        (
-            {"general.alignment": "x"},
-            "has 'x' as general.alignment, which has to be a multiple of 8",
-        ),
-        ({"tokenizer.ggml.bos_token_id": 4_000_000}, "has 4000000 as its bos token, of "),
-        ({"tokenizer.ggml.eos_token_id": "x"}, "has 'x' as its eos token, of "),
-        (
-            {"tokenizer.ggml.bos_token_id": None},
-            "adds a bos token to each text, but has no bos_token_id",
-        ),
-        ({"tokenizer.ggml.merges": None}, "has no merges, by which BPE makes its tokens"),
-        (
-            {"tokenizer.ggml.merges": ["never seen"]},
-            "has the merge 'never seen', which does not make a token of two others",
-        ),
-        (
-            {"tokenizer.ggml.merges": [1]},
-            "has the merge 1, which does not make a token of two others",
-        ),
-        (
-            {"tokenizer.ggml.token_type": [1]},
-            "numbers, one for each token, as token_type; convert it again",
-        ),
-        (
-            {"tokenizer.ggml.model": "llama"},
-            "numbers, one for each token, as scores; convert it again",
-        ),
+        ({"general.architecture": "mamba"}, ("architecture_unsupported", "its architecture is mamba", "llama, ")),
+        ({"llama.context_length": None},
+         ("length_missing", "has no context_length, the number of tokens that it reads")),
+        ({"llama.rope.scaling.type": "yarn"}, ("architecture_unsupported", "scales its rotary positions")),
+        ({"tokenizer.ggml.model": "t5"}, ("tokenizer_unsupported", "its tokenizer is t5", "gpt2 and llama are known")),
+        ({"tokenizer.ggml.pre": "tekken"}, ("tokenizer_unsupported", "its pre-tokenizer is tekken", "known are ")),
+        ({"tokenizer.ggml.tokens": None}, ("file_damaged", "has no tokens or no embedding of them")),
+        ({"tokenizer.ggml.tokens": ["a", "a"]}, ("file_damaged", "has a token twice")),
+        ({"tokenizer.ggml.tokens": [*map(str, range(999))]}, ("file_damaged", "999 tokens", "the embedding has ")),
+        ({"tokenizer.ggml.tokens": [1, 2, 3]}, ("file_damaged", "has tokens that are not text")),
+        ({"split.count": 3}, ("format_unsupported", "is one part of several")),
+        ({"llama.context_length": "x"},
+         ("file_damaged", "has 'x' as llama.context_length", "has to be a whole number of at least 0")),
+        ({"llama.context_length": 100_000_000},
+         ("length_missing", "has 100000000 as its context_length, more than the 1000000 tokens that")),
+        ({"llama.block_count": 4_000_000_000},
+         ("file_damaged", "llama.block_count is 4000000000", "its tensors have 2")),
+        ({"llama.block_count": 1}, ("file_damaged", "llama.block_count is 1", "its tensors have 2")),
+        ({"llama.embedding_length": 128}, ("file_damaged", "llama.embedding_length is 128", "its tensors have 64")),
+        ({"llama.embedding_length": None},
+         ("file_damaged", "has nothing as llama.embedding_length", "has to be a whole number of at least 1")),
+        ({"llama.feed_forward_length": 4_000_000_000},
+         ("file_damaged", "llama.feed_forward_length is 4000000000", "its tensors have 96")),
+        ({"llama.vocab_size": 7}, ("file_damaged", "llama.vocab_size is 7", "its tensors have ")),
+        ({"llama.attention.head_count": 0},
+         ("file_damaged", "has 0 as llama.attention.head_count", "has to be a whole number of at least 1")),
+        ({"llama.attention.head_count": 3},
+         ("file_damaged", "has 3 heads and 2 key heads", "do not divide queries of 64 numbers")),
+        ({"llama.attention.head_count": 8},
+         ("file_damaged", "llama.rope.dimension_count is 16", "8 heads of 64 numbers have 8")),
+        ({"llama.attention.head_count_kv": 4},
+         ("file_damaged", "blk.0.attn_k.weight has 32 rows", "4 key heads need 64")),
+        ({"llama.rope.freq_base": "x"},
+         ("file_damaged", "has 'x' as llama.rope.freq_base", "has to be a number above 0")),
+        ({"general.alignment": 0}, ("file_damaged", "has 0 as general.alignment", "has to be a multiple of 8")),
+        ({"general.alignment": "x"}, ("file_damaged", "has 'x' as general.alignment", "has to be a multiple of 8")),
+        ({"tokenizer.ggml.bos_token_id": 4_000_000}, ("file_damaged", "has 4000000 as its bos token, of ")),
+        ({"tokenizer.ggml.eos_token_id": "x"}, ("file_damaged", "has 'x' as its eos token, of ")),
+        ({"tokenizer.ggml.bos_token_id": None},
+         ("file_damaged", "adds a bos token to each text", "has no bos_token_id")),
+        ({"tokenizer.ggml.merges": None}, ("file_damaged", "has no merges, by which BPE makes its tokens")),
+        ({"tokenizer.ggml.merges": ["never seen"]},
+         ("file_damaged", "has the merge 'never seen'", "does not make a token of two others")),
+        ({"tokenizer.ggml.merges": [1]}, ("file_damaged", "has the merge 1", "does not make a token of two others")),
+        ({"tokenizer.ggml.token_type": [1]},
+         ("file_damaged", "numbers, one for each token, as token_type", "convert it again")),
+        ({"tokenizer.ggml.model": "llama"},
+         ("file_damaged", "numbers, one for each token, as scores", "convert it again")),
     ],
     ids=str,
-)
+)  # fmt: skip
 def test_a_file_that_would_be_read_wrongly_is_refused(
-    folder: Path, tmp_path: Path, changes: dict[str, Any], problem: str
+    folder: Path, tmp_path: Path, changes: dict[str, Any], problem: tuple[str, ...]
 ) -> None:
     path = write_gguf(folder, tmp_path / "m.gguf", changes)
-    source, problems = inspected(path)
+    source, problems = inspect(path, Task.TEXT_GENERATION, None)
+    code, *texts = problem
     assert source is None
-    assert any(problem in found for found in problems)
+    named = [found for found in problems if all(text in found.message for text in texts)]
+    assert_problems(named[:1], (code, path))
 
 
 def test_a_context_beyond_belief_is_read_up_to_max_tokens(folder: Path, tmp_path: Path) -> None:
@@ -210,6 +173,6 @@ def test_a_tensor_that_has_no_place_in_the_model_stops_the_build(
 
 
 def test_a_task_that_no_causal_model_has_is_refused(file: Path) -> None:
-    source, (problem,) = inspected(file, Task.FILL_MASK)
+    source, problems = inspect(file, Task.FILL_MASK, None)
     assert source is None
-    assert "fill-mask cannot be built from GGUF" in problem
+    assert_problems(problems, ("task_unsupported", file, "fill-mask", "GGUF"))

@@ -36,6 +36,7 @@ from tests.fixtures.models.tiny_bert import (
     texts,
     write_rows,
 )
+from tests.fixtures.problems import assert_problems
 from tests.fixtures.sources import read_as
 from turnout.building import evidence, show
 
@@ -80,10 +81,11 @@ def read(
     return read_as(GraphSource, path, task, max_tokens, Hints(**hints))
 
 
-def problems_of(path: Path, task: Task = CLASSES, **hints: Any) -> list[str]:
-    source, problems = inspect(path, task, None, Hints(**hints))
+def assert_refused(path: Path, *expected: tuple[str, ...], task: Task = CLASSES) -> None:
+    """Check that the source is refused with these problems: a code each, and texts of its message."""
+    source, problems = inspect(path, task, None, Hints())
     assert source is None
-    return [str(problem).removeprefix(f"{path}: ") for problem in problems]
+    assert_problems(problems, *((code, path, *texts) for code, *texts in expected))
 
 
 def outputs(source: GraphSource, folder: Path) -> list[dict[str, Any]]:
@@ -202,10 +204,7 @@ def test_inputs_may_have_other_names_and_narrower_types(home: Path, tmp_path: Pa
         cast = helper.make_node("Cast", [node.name], [f"wide_{number}"], to=TensorProto.INT64)
         model.graph.node.insert(0, cast)
     onnx.save(model, folder / "model.onnx")
-    problems = problems_of(folder)
-    assert problems[0].startswith(
-        "its inputs are x0, x1, x2; say what they are, in this order, as `inputs`"
-    )
+    assert_refused(folder, ("inputs_unsupported", "x0, x1, x2", "in this order, as `inputs`"))
     names = ("input_ids", "attention_mask", "token_type_ids")
     order = [node.name for node in onnx.load(home / "onnx/model.onnx").graph.input]
     assert sorted(order) == sorted(names)
@@ -218,66 +217,64 @@ def test_a_script_with_turned_bytes_is_refused(home: Path, tmp_path: Path) -> No
     at = data.rfind(b"PK\x01\x02")
     data[at : at + 4] = b"XXXX"
     (tmp_path / "bert.pt").write_bytes(data)
-    (found,) = problems_of(tmp_path / "bert.pt")
-    assert found.startswith("cannot be read as a TorchScript file (BadZipFile: ")
+    assert_refused(tmp_path / "bert.pt", ("file_damaged", "a TorchScript file (BadZipFile: "))
 
 
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("model.onnx", b"", "model.onnx is empty; copy it again"),
-        ("model.onnx", b"\x00\x01 no graph", "model.onnx is not an ONNX file"),
-        ("model.pt", b"PK not really", "a bare graph has no tokenizer"),
-        ("model.gguf", b"GGUF", "text-classification cannot be built from GGUF"),
-        ("model.keras", b"PK", "a Keras file, which may hold code that runs when it is loaded"),
-        ("model.h5", b"\x89HDF", "a Keras file, which may hold code that runs when it is loaded"),
-        ("frozen.pb", b"\n", "a TensorFlow graph alone; name the SavedModel folder"),
-        ("model.bin", b"\x80\x04", "a pickle, which runs code when it is loaded"),
-        ("model.zip", b"PK", "not a model file that can be built; looked for a Hugging Face"),
+        ("model.onnx", b"", ("file_damaged", "model.onnx is empty", "copy it again")),
+        ("model.onnx", b"\x00\x01 no graph", ("file_damaged", "model.onnx is not an ONNX file")),
+        ("model.pt", b"PK not really", ("tokenizer_missing", "a bare graph has no tokenizer")),
+        ("model.gguf", b"GGUF", ("task_unsupported", "text-classification", "GGUF")),
+        ("model.keras", b"PK", ("format_unknown", "a Keras file", "`model.export(folder)`")),
+        ("model.h5", b"\x89HDF", ("format_unknown", "a Keras file", "`model.export(folder)`")),
+        ("frozen.pb", b"\n", ("format_unknown", "a TensorFlow graph alone", "SavedModel folder")),
+        ("model.bin", b"\x80\x04", ("format_unknown", "a pickle", "safetensors")),
+        ("model.zip", b"PK", ("format_unknown", "looked for a Hugging Face")),
     ],
 )
 def test_a_file_that_cannot_be_built_says_what_it_is(
-    tmp_path: Path, name: str, content: bytes, problem: str
+    tmp_path: Path, name: str, content: bytes, problem: tuple[str, ...]
 ) -> None:
     (tmp_path / "tokenizer.json").write_text("{}", "utf-8")
     (tmp_path / name).write_bytes(content)
-    assert problems_of(tmp_path / name)[0].startswith(problem)
+    source, (found, *_) = inspect(tmp_path / name, CLASSES, None)
+    code, *texts = problem
+    assert source is None
+    assert_problems([found], (code, tmp_path / name, *texts))
 
 
 def test_a_cut_onnx_file_is_found(home: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(home / "onnx", tmp_path / "cut")
     whole = (folder / "model.onnx").read_bytes()
     (folder / "model.onnx").write_bytes(whole[: len(whole) // 2])
-    assert "is not an ONNX file, or cut short" in problems_of(folder)[0]
+    assert_refused(folder, ("file_damaged", "model.onnx", "cut short"))
 
 
 def test_all_that_a_bare_graph_needs_is_reported_at_once(home: Path) -> None:
-    assert problems_of(home / "bert.pt") == [
-        "a bare graph has no tokenizer; name a tokenizer.json as `tokenizer`",
-        "a bare graph has no labels; give `labels`, in the order of its outputs",
-        "a bare graph does not say how many tokens it reads; give max_tokens in its tier's table",
-    ]
+    assert_refused(
+        home / "bert.pt",
+        ("tokenizer_missing", "name a tokenizer.json as `tokenizer`"),
+        ("labels_missing", "give `labels`, in the order of its outputs"),
+        ("length_missing", "give max_tokens in its tier's table"),
+    )
 
 
 def test_a_folder_of_two_kinds_is_refused(home: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(home / "hf", tmp_path / "both")
     shutil.copy(home / "onnx/model.onnx", folder / "model.onnx")
-    assert problems_of(folder)[0].startswith(
-        "holds model.onnx and model.safetensors; name the .onnx"
-    )
+    both = "model.onnx and model.safetensors"
+    assert_refused(folder, ("format_ambiguous", both, "name the .onnx file as `source`"))
     assert read(folder / "model.onnx").kind == ONNX
     (tmp_path / "two").mkdir()
     for name in ("a.onnx", "b.onnx"):
         shutil.copy(home / "onnx/model.onnx", tmp_path / "two" / name)
-    assert problems_of(tmp_path / "two") == [
-        "holds a.onnx, b.onnx; name the one to build as `source`"
-    ]
+    assert_refused(tmp_path / "two", ("format_ambiguous", "a.onnx, b.onnx", "as `source`"))
 
 
 def test_labels_of_an_onnx_graph_may_stand_in_models_toml(home: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(home / "onnx", tmp_path / "bare")
     (folder / "config.json").write_text(json.dumps({"max_position_embeddings": 32}), "utf-8")
-    assert problems_of(folder)[0].startswith(
-        "no config.json with `id2label` beside it; give `labels`"
-    )
+    assert_refused(folder, ("labels_missing", "config.json with `id2label`", "give `labels`"))
     assert read(folder, labels=("x", "y", "z")).labels == ("x", "y", "z")

@@ -19,6 +19,7 @@ from contracts.tasks import Task
 from tests.fixtures.models.tiny_bare import bare
 from tests.fixtures.models.tiny_bert import LABELS, POSITIONS
 from tests.fixtures.models.tiny_zoo import ZOO, classifier_of
+from tests.fixtures.problems import assert_problems
 from tests.fixtures.sources import read_as
 
 CLASSES, HINTS = Task.TEXT_CLASSIFICATION, Hints(labels=LABELS)
@@ -57,9 +58,8 @@ def test_the_table_s_rows_are_the_limit_where_nothing_else_is_given(folder: Path
 def test_more_tokens_than_the_table_has_rows_for_are_refused(folder: Path) -> None:
     source, problems = inspect(folder, CLASSES, POSITIONS + 1, HINTS)
     assert source is None
-    assert [str(problem) for problem in problems] == [
-        f"{folder}: reads {POSITIONS} tokens at most, but max_tokens is {POSITIONS + 1}; lower it"
-    ]
+    limit, given = f"{POSITIONS} tokens at most", f"max_tokens is {POSITIONS + 1}"
+    assert_problems(problems, ("length_invalid", folder, limit, given, "lower it"))
 
 
 def test_a_table_whose_data_lie_in_a_file_of_their_own_is_read_too(
@@ -92,9 +92,7 @@ def test_a_graph_without_a_position_table_still_needs_max_tokens(tmp_path: Path)
         (folder / name).unlink()
     source, problems = inspect(folder, CLASSES, None, HINTS)
     assert source is None
-    assert [str(problem) for problem in problems] == [
-        f"{folder}: says nowhere how many tokens it reads; give max_tokens in its tier's table"
-    ]
+    assert_problems(problems, ("length_missing", folder, "give max_tokens in its tier's table"))
     assert read_as(GraphSource, folder, CLASSES, 1000, HINTS).max_tokens == 1000
 
 

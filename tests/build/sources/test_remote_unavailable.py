@@ -12,6 +12,7 @@ from build.sources import remote
 from contracts.specs import Deployment, ModelSpec
 from contracts.tasks import Task
 from tests.fixtures.models.tiny_bert import CPU, write_rows
+from tests.fixtures.problems import assert_problems
 
 # Ports on which nothing listens, and no account.
 NOWHERE = {
@@ -44,10 +45,8 @@ def test_what_cannot_be_reached_says_what_to_do_and_leaves_nothing(
 ) -> None:
     with pytest.raises(SourceError) as caught:
         remote.fetch(source, tmp_path / "out", ENVIRONMENT)
-    (problem,) = map(str, caught.value.problems)
-    assert problem.startswith(f"{source}: cannot be fetched: ")
-    assert message in problem
-    assert len(problem) < 400
+    assert_problems(caught.value.problems, ("fetch_failed", source, message))
+    assert len(str(caught.value.problems[0])) < 400
     assert list(tmp_path.iterdir()) == []
 
 
@@ -61,14 +60,13 @@ def test_problems_of_all_models_are_reported_at_once_by_their_names(tmp_path: Pa
     )
     with pytest.raises(SourceError) as caught:
         build.fetch(Deployment(models=models), tmp_path / "out")
-    starts = [
-        f"one: hf://org: {remote.NOT_UNDERSTOOD}",
-        f"two: s3://Models: {remote.NOT_UNDERSTOOD}",
-        f'one: {wrong}:1: no "text"',
-        f"three: {tmp_path / 'none'}: not a folder",
-    ]
-    found = list(map(str, caught.value.problems))
-    assert all(one.startswith(start) for one, start in zip(found, starts, strict=True)), found
+    assert_problems(
+        caught.value.problems,
+        ("setting_invalid", "one: hf://org", "write hf://org/name@revision"),
+        ("setting_invalid", "two: s3://Models", "s3://bucket/prefix"),
+        ("rows_invalid", f"one: {wrong}:1", 'no "text"'),
+        ("file_missing", f"three: {tmp_path / 'none'}", "not a folder"),
+    )
     build.fetch(Deployment(models=models), tmp_path / "out", ["three"])
     assert not (tmp_path / "out").exists()
 
@@ -92,6 +90,6 @@ def test_an_index_that_is_broken_is_as_good_as_none(tmp_path: Path, text: str) -
     index.write_text(text, "utf-8")
     problem = remote.not_fetched("hf://org/bert")
     assert remote.located("hf://org/bert", tmp_path) == (None, "", problem)
-    assert str(problem) == f"hf://org/bert: {remote.NOT_FETCHED}"
+    assert_problems([problem], ("not_fetched", "hf://org/bert", "`turnout build`"))
     index.write_text(json.dumps({"hf://org/bert": {"folder": "there", "origin": "x"}}), "utf-8")
     assert remote.located("hf://org/bert", tmp_path)[1] == "x"

@@ -17,6 +17,7 @@ from build.sources.readers import inspect
 from build.sources.source import GraphSource, Unusable
 from build.sources.tensorflow import environment, savedmodel, tflite
 from build.sources.tensorflow.signature import Signature, Tensor
+from contracts.problems import Problem
 from contracts.specs import Hints
 from contracts.tasks import Task
 from tests.fixtures.models import tiny_bert
@@ -30,6 +31,7 @@ from tests.fixtures.models.tiny_saved import (
     lite,
     saved_model,
 )
+from tests.fixtures.problems import assert_problems
 from tests.fixtures.sources import read_as
 
 TEXTS = texts(40)
@@ -55,10 +57,17 @@ def tokenizer(tmp_path: Path) -> Path:
     return tmp_path / "words/tokenizer.json"
 
 
-def problems_of(source: Path, task: Task = CLASSES, limit: int | None = None, **hints: Any) -> Any:
+def problems_of(
+    source: Path, task: Task = CLASSES, limit: int | None = None, **hints: Any
+) -> list[Problem]:
     found, problems = inspect(source, task, limit, Hints(**hints))
     assert found is None
-    return [str(problem).removeprefix(f"{source}: ") for problem in problems]
+    return problems
+
+
+def assert_refused(source: Path, code: str, *texts: str, **hints: Any) -> None:
+    """Check that the source is refused with one problem that has this code and these texts."""
+    assert_problems(problems_of(source, **hints), (code, source, *texts))
 
 
 def test_the_signature_of_a_saved_model_is_read_without_tensorflow(tmp_path: Path) -> None:
@@ -95,8 +104,9 @@ def test_without_the_converters_a_plan_names_the_command_that_installs_them(
     ):
         with pytest.raises(SourceError) as caught:
             build.plan(deployment(source, rows, gpu=None, hints=hints), tmp_path / "out")
-        assert tuple(map(str, caught.value.problems)) == (
-            f"tiny: {source}: a {kind} needs TensorFlow, which {place} lacks; run `make converters`",
+        assert_problems(
+            caught.value.problems,
+            ("converter_missing", f"tiny: {source}", kind, str(place), "run `make converters`"),
         )
 
 
@@ -113,22 +123,22 @@ def test_a_fixed_length_comes_from_the_file_and_its_padding_from_the_tokenizer(
     assert source.batches
     assert source.details == {"length": 16, "pad_left": True}
     assert source.tools == {"tensorflow": "2.21.0", "tf2onnx": "1.17.0"}
-    assert problems_of(source.path, limit=17, tokenizer=tokenizer, labels=LABELS) == [
-        "reads 16 tokens, but max_tokens is 17; lower it"
-    ]
+    given: dict[str, Any] = {"tokenizer": tokenizer, "labels": LABELS}
+    longer = ("reads 16 tokens", "max_tokens is 17", "lower it")
+    assert_refused(source.path, "length_invalid", *longer, limit=17, **given)
 
 
 def test_facts_that_the_file_lacks_have_to_be_given(tmp_path: Path, installed: Path) -> None:
     two = {"a": ("a:0", INT64, (-1, -1)), "b": ("b:0", INT64, (-1, -1))}
-    assert problems_of(saved_model(tmp_path / "two", inputs=two)) == [
-        "its inputs are a, b; say what they are, in this order, as `inputs`, "
-        "each one of input_ids, attention_mask, token_type_ids"
-    ]
-    assert problems_of(tmp_path / "two", inputs=("input_ids", "attention_mask")) == [
-        "a bare graph has no tokenizer; name a tokenizer.json as `tokenizer`",
-        "a bare graph has no labels; give `labels`, in the order of its outputs",
-        "a bare graph does not say how many tokens it reads; give max_tokens in its tier's table",
-    ]
+    names = "input_ids, attention_mask, token_type_ids"
+    source = saved_model(tmp_path / "two", inputs=two)
+    assert_refused(source, "inputs_unsupported", "its inputs are a, b", "as `inputs`", names)
+    assert_problems(
+        problems_of(source, inputs=("input_ids", "attention_mask")),
+        ("tokenizer_missing", source, "name a tokenizer.json as `tokenizer`"),
+        ("labels_missing", source, "give `labels`, in the order of its outputs"),
+        ("length_missing", source, "give max_tokens in its tier's table"),
+    )
 
 
 TEXT = {"text": ("serving_ids:0", STRING, (-1,))}
@@ -142,57 +152,57 @@ SEVERAL = {**SCORES, "other": ("call:0", FLOAT32, (-1, 3))}
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"inputs": TEXT}, "takes texts as they are (text), so its tokenizer is part of the graph"),
-        ({"inputs": WORDS}, "its input words is float32, but tokens are int32 or int64"),
-        ({"inputs": EIGHT}, "takes 8 texts at a time, no more and no fewer"),
-        ({"inputs": CUBE}, "its inputs are [0, 16, 2], but texts make [batch, tokens]"),
-        ({"outputs": TOKENS}, "answers [0, 16, 3], but text-classification needs 2 axes"),
-        ({"outputs": SEVERAL}, "answers other, scores; save it with the one that is meant"),
-        ({"operator": "WriteFile"}, "uses WriteFile, which ONNX cannot do"),
-        ({"operator": "EagerPyFunc"}, "uses EagerPyFunc, which ONNX cannot do"),
-        ({"asset": "../../secret"}, "saved_model.pb names the file '../../secret', outside of its"),
-        ({"tag": "train"}, "saved_model.pb has no graph for serving"),
+        ({"inputs": TEXT}, ("inputs_unsupported", "texts as they are (text)", "`tokenizer`")),
+        ({"inputs": WORDS}, ("inputs_unsupported", "words is float32", "int32 or int64")),
+        ({"inputs": EIGHT}, ("inputs_unsupported", "8 texts at a time")),
+        ({"inputs": CUBE}, ("inputs_unsupported", "[0, 16, 2]", "[batch, tokens]")),
+        ({"outputs": TOKENS}, ("outputs_unsupported", "[0, 16, 3]", "needs 2 axes")),
+        ({"outputs": SEVERAL}, ("outputs_unsupported", "other, scores", "the one that is meant")),
+        ({"operator": "WriteFile"}, ("operator_unsupported", "WriteFile")),
+        ({"operator": "EagerPyFunc"}, ("operator_unsupported", "EagerPyFunc")),
+        ({"asset": "../../secret"}, ("file_outside", "saved_model.pb", "'../../secret'")),
+        ({"tag": "train"}, ("outputs_unsupported", "no graph for serving", "`model.export(")),
         (
             {"key": "__saved_model_init_op"},
-            "saved_model.pb has no signature serving_default, but none",
+            ("outputs_unsupported", "no signature serving_default, but none", "`model.export("),
         ),
     ],
 )
 def test_a_saved_model_that_cannot_be_built_is_refused_with_a_reason(
-    tmp_path: Path, installed: Path, changes: dict[str, Any], problem: str
+    tmp_path: Path, installed: Path, changes: dict[str, Any], problem: tuple[str, ...]
 ) -> None:
-    (found,) = problems_of(saved_model(tmp_path / "model", **changes), labels=LABELS)
-    assert found.startswith(problem)
+    assert_refused(saved_model(tmp_path / "model", **changes), *problem, labels=LABELS)
 
 
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"kind": 5}, "takes texts as they are (ids), so its tokenizer is part of the graph"),
+        ({"kind": 5}, ("inputs_unsupported", "texts as they are (ids)", "`tokenizer`")),
         (
             {"custom": "FlexStringLength", "operator": 32},
-            "uses FlexStringLength, which ONNX cannot",
+            ("operator_unsupported", "FlexStringLength"),
         ),
-        ({"operator": 142}, "uses VAR_HANDLE, which ONNX cannot do; save it with operators on"),
-        ({"size": 4}, "answers 4 numbers, but there are 3 labels; name each of its"),
+        ({"operator": 142}, ("operator_unsupported", "VAR_HANDLE", "save it with operators on")),
+        ({"size": 4}, ("labels_mismatch", "4 numbers", "3 labels", "`labels`")),
     ],
 )
 def test_a_tflite_file_that_cannot_be_built_is_refused_with_a_reason(
-    tmp_path: Path, installed: Path, changes: dict[str, Any], problem: str
+    tmp_path: Path, installed: Path, changes: dict[str, Any], problem: tuple[str, ...]
 ) -> None:
-    (found,) = problems_of(lite(tmp_path / "model.tflite", **changes), labels=LABELS)
-    assert found.startswith(problem)
+    assert_refused(lite(tmp_path / "model.tflite", **changes), *problem, labels=LABELS)
 
 
 def test_truncated_files_are_refused(tmp_path: Path, installed: Path) -> None:
     whole = (saved_model(tmp_path / "model") / "saved_model.pb").read_bytes()
     for keep in range(3, len(whole)):
         (tmp_path / "model/saved_model.pb").write_bytes(whole[:keep])
-        assert "copy it again" in problems_of(tmp_path / "model")[0]
+        found, *_ = problems_of(tmp_path / "model")
+        assert_problems([found], ("file_damaged", tmp_path / "model", "copy it again"))
     whole = lite(tmp_path / "model.tflite").read_bytes()
     for keep in (0, 7, 8, 20, 60, 100):
         (tmp_path / "model.tflite").write_bytes(whole[:keep])
-        assert "copy it again" in problems_of(tmp_path / "model.tflite")[0]
+        found, *_ = problems_of(tmp_path / "model.tflite")
+        assert_problems([found], ("file_damaged", tmp_path / "model.tflite", "copy it again"))
 
 
 def test_damaged_bytes_raise_unusable_and_nothing_else(tmp_path: Path) -> None:
@@ -241,8 +251,8 @@ def test_a_tflite_file_made_to_mislead_its_reader_is_refused(tmp_path: Path) -> 
 
 
 def test_a_task_that_a_bare_graph_cannot_do_is_refused(tmp_path: Path) -> None:
-    (found,) = problems_of(saved_model(tmp_path / "model"), Task.TEXT_GENERATION)
-    assert found.startswith("text-generation cannot be built from TensorFlow SavedModel")
+    source = saved_model(tmp_path / "model")
+    assert_refused(source, "task_unsupported", "TensorFlow SavedModel", task=Task.TEXT_GENERATION)
     with pytest.raises(Unusable):
         tflite.read_signature(tmp_path / "model/saved_model.pb")
 

@@ -9,15 +9,16 @@ from build.sources.readers import inspect
 from contracts.tasks import Task
 from tests.fixtures.models.tiny_recurrent import recurrent, torchscript
 from tests.fixtures.models.tiny_saved import saved_model
+from tests.fixtures.problems import assert_problems
 
 CORRECT = "put a model there, or correct `source`"
 
 
-def problem(folder: Path) -> str:
+def assert_unknown(folder: Path, *texts: str) -> None:
+    """Check that the folder is refused as no model, with these texts."""
     source, problems = inspect(folder, Task.TEXT_CLASSIFICATION, None)
     assert source is None
-    (found,) = problems
-    return str(found).removeprefix(f"{folder}: ")
+    assert_problems(problems, ("format_unknown", folder, *texts))
 
 
 @pytest.mark.parametrize(
@@ -43,18 +44,21 @@ def test_a_folder_says_what_it_holds_and_what_to_name(
     for name in names:
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
-    assert problem(tmp_path).startswith(f"{found}; {LOOKED_FOR}; {advice}")
+    assert_unknown(tmp_path, f"{found}; ", LOOKED_FOR, f"; {advice}")
 
 
 def test_a_program_and_a_saved_model_are_named_by_their_place(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     torchscript(tmp_path / "one/network.pt", recurrent())
-    assert problem(tmp_path / "one").endswith("; name network.pt in it as `source`")
+    assert_unknown(tmp_path / "one", "name network.pt in it as `source`")
     saved_model(tmp_path / "two/export")
-    assert problem(tmp_path / "two").endswith("; name export in it as `source`")
+    assert_unknown(tmp_path / "two", "name export in it as `source`")
 
 
 def test_a_hugging_face_folder_without_weights_says_what_it_lacks(tmp_path: Path) -> None:
     for name in ("config.json", "tokenizer.json"):
         (tmp_path / name).write_text("{}", "utf-8")
-    assert problem(tmp_path).startswith("no model.safetensors; save the model with")
+    source, problems = inspect(tmp_path, Task.TEXT_CLASSIFICATION, None)
+    assert source is None
+    missing = ("file_missing", tmp_path, "no model.safetensors", "`save_pretrained`")
+    assert_problems(problems, missing)
