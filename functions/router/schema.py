@@ -8,7 +8,7 @@ from typing import Any
 from contracts.api.json_schema import INTEGER, NUMBER, STRING, Schema, array, described, obj
 from contracts.api.registry import APIS
 from contracts.api.task_api import Form, Parameter, TaskApi
-from contracts.errors import ERRORS, PROBLEM_JSON
+from contracts.errors import ERRORS, PROBLEM_JSON, ServingError, problem_document
 from contracts.tasks import Task, Tier
 from functions.router.rules import RULES
 
@@ -118,19 +118,26 @@ def _secured(description: str, content: Schema, *statuses: int) -> Schema:
 
 def _responses(description: str, content: Schema, *statuses: int) -> Schema:
     """Return the responses: the given content, and problem documents for the other statuses."""
-    titles = {error.status: error.title for error in ERRORS.values()}
-    problem = {PROBLEM_JSON: {"schema": _ref("Problem")}}
+    errors = {error.status: error for error in ERRORS.values()}
     return {
         "200": {"description": description, "content": {"application/json": content}},
-        **{str(s): {"description": titles[s], "content": problem} for s in statuses},
+        **{str(status): _problem(errors[status]) for status in statuses},
     }
+
+
+def _problem(error: type[ServingError]) -> Schema:
+    """Return the response of an error, with a problem document as its example."""
+    meaning = str(error.__doc__)
+    example = problem_document(error(meaning))
+    content = {PROBLEM_JSON: {"schema": _ref("Problem"), "example": example}}
+    return {"description": meaning, "content": content}
 
 
 def _requests() -> Schema:
     return {
         "schema": {"anyOf": [_ref(f"{_name(task)}Request") for task in APIS]},
         "examples": {
-            task: {"summary": api.summary, "value": api.example.request}
+            task: {"summary": f"{task}: {api.summary}", "value": api.example.request}
             for task, api in APIS.items()
         },
     }
@@ -158,7 +165,7 @@ def _answers() -> Schema:
         "schema": answer(),
         "examples": {
             task: {
-                "summary": api.summary,
+                "summary": f"{task}: {api.summary}",
                 "value": {
                     **EXAMPLE_ANSWER,
                     "outputs": list(api.example.outputs),

@@ -108,6 +108,15 @@ def test_every_task_has_a_request_and_an_answer_with_examples_that_are_valid(
         assert problems_of(document, {"$ref": f"#/components/schemas/{name}Output"}, output) == []
 
 
+def test_every_error_has_a_problem_document_as_its_example(document: dict[str, Any]) -> None:
+    responses = document["paths"]["/v1/models/{model}/predict"]["post"]["responses"]
+    for status, response in responses.items():
+        if status != "200":
+            example = response["content"]["application/problem+json"]["example"]
+            assert problems_of(document, {"$ref": "#/components/schemas/Problem"}, example) == []
+            assert str(example["status"]) == status
+
+
 @pytest.mark.parametrize("task", Task)
 def test_every_parameter_of_a_task_is_described_with_its_default(
     document: dict[str, Any], task: Task
