@@ -3,7 +3,7 @@
 The graph itself is the reference that candidates are measured against.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,55 +59,34 @@ QUANTIZED = {"DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "MatMulN
 def read(source: Path, task: TaskDescription, max_tokens: int | None, hints: Hints) -> GraphSource:
     """Return the source; raise Unusable with the first problem."""
     path = _graph_of(source) if source.is_dir() else source
-    folder = path.parent
-    tokenizer = hints.tokenizer or folder / "tokenizer.json"
-    if not tokenizer.is_file():
-        raise Unusable(
-            Code.TOKENIZER_MISSING,
-            f"no {tokenizer.name} beside it; name the one that belongs to it as `tokenizer`",
-        )
+    tokenizer = _tokenizer_of(path.parent, hints)
     model = read_graph(path)
     graph = model.graph
-    names = [node.name for node in graph.input]
-    scores = task.family is FamilyName.SCORER
-    # Encoders compute positions themselves; of exported causal models, position ids are an input.
-    check_inputs(names, hints.inputs, (*INPUTS, POSITIONS) if scores else tuple(INPUTS))
-    if scores and _rank(graph) not in (0, 3):
-        raise Unusable(
-            Code.OUTPUTS_UNSUPPORTED,
-            f"its first output has {_rank(graph)} axes; to score texts it has to be logits [batch, tokens, vocabulary]",
-        )
+    inputs = _inputs_of(graph, task, hints)
     one_text, length = sizes([_shape(node) for node in graph.input])
-    checkpoint = read_checkpoint(folder, tokenizer)
+    checkpoint = read_checkpoint(path.parent, tokenizer)
+    labels = _labels_of(graph, checkpoint, task, hints)
+    _check_ids(graph, inputs, checkpoint)
     end = probabilities.removable_activation(task, probabilities.end_of(graph))
-    labels = hints.labels
-    if task.min_labels and not labels:
-        labels = _labels_of(checkpoint, task)
-    check_labels(task, _width(graph), labels, paired=True)
-    inputs = hints.inputs or tuple(names)
-    if "input_ids" in inputs:
-        check_ids(graph, names[inputs.index("input_ids")], checkpoint.tokenizer)
-    pooled = task.graph.pooled and _rank(graph) == 3
-    pooling = read_pooling(checkpoint) if pooled else None
-    data = data_files(graph, folder)
+    pooling = read_pooling(checkpoint) if task.graph.pooled and _rank(graph) == 3 else None
+    data = data_files(graph, path.parent)
     pad = checkpoint.settings.pad or pad_id(checkpoint.tokenizer)
-    limit = limit_of(max_tokens, length)
-    rows = position_limit(model, folder, dict(zip(names, inputs, strict=True)), pad)
+    rows = position_limit(model, path.parent, inputs, pad)
     return GraphSource(
         kind=ONNX,
         path=path,
         task=task,
         digest=_digest(source, path, tokenizer, data, pooling),
         tokenizer=tokenizer,
-        inputs=inputs,
+        inputs=tuple(inputs.values()),
         weight_bytes=sum(p.stat().st_size for p in (path, *data)),
         heads=checkpoint.settings.heads,
         hidden=checkpoint.settings.hidden,
-        max_tokens=read_max_tokens(checkpoint, limit, rows),
+        max_tokens=read_max_tokens(checkpoint, limit_of(max_tokens, length), rows),
         labels=labels,
         pooling=pooling,
         pad_token_id=pad,
-        licence=read_licence(folder),
+        licence=read_licence(path.parent),
         details={
             **read_details(checkpoint, task, labels),
             **fixed_length(checkpoint.tokenizer, length),
@@ -117,6 +96,37 @@ def read(source: Path, task: TaskDescription, max_tokens: int | None, hints: Hin
         one_text=one_text,
         quantized=any(node.op_type in QUANTIZED for node in graph.node),
     )
+
+
+def _tokenizer_of(folder: Path, hints: Hints) -> Path:
+    tokenizer = hints.tokenizer or folder / "tokenizer.json"
+    if not tokenizer.is_file():
+        raise Unusable(
+            Code.TOKENIZER_MISSING,
+            f"no {tokenizer.name} beside it; name the one that belongs to it as `tokenizer`",
+        )
+    return tokenizer
+
+
+def _inputs_of(graph: Any, task: TaskDescription, hints: Hints) -> dict[str, str]:
+    """Return our name of each input, in the graph's order; raise Unusable for one that cannot be fed."""
+    names = [node.name for node in graph.input]
+    scores = task.family is FamilyName.SCORER
+    # Encoders compute positions themselves; of exported causal models, position ids are an input.
+    check_inputs(names, hints.inputs, (*INPUTS, POSITIONS) if scores else tuple(INPUTS))
+    if scores and _rank(graph) not in (0, 3):
+        raise Unusable(
+            Code.OUTPUTS_UNSUPPORTED,
+            f"its first output has {_rank(graph)} axes; to score texts it has to be logits [batch, tokens, vocabulary]",
+        )
+    return dict(zip(names, hints.inputs or names, strict=True))
+
+
+def _check_ids(graph: Any, inputs: Mapping[str, str], checkpoint: Checkpoint) -> None:
+    """Raise Unusable where the tokenizer makes ids that the graph has no row for."""
+    for name, ours in inputs.items():
+        if ours == "input_ids":
+            check_ids(graph, name, checkpoint.tokenizer)
 
 
 def _digest(
@@ -144,13 +154,20 @@ def _graph_of(folder: Path) -> Path:
     return graphs[0]
 
 
-def _labels_of(checkpoint: Checkpoint, task: TaskDescription) -> tuple[str, ...]:
-    if not checkpoint.config.get("id2label"):
-        raise Unusable(
-            Code.LABELS_MISSING,
-            "no config.json with `id2label` beside it; give `labels`, in the order of its outputs",
-        )
-    return read_labels(checkpoint.config, task.min_labels)
+def _labels_of(
+    graph: Any, checkpoint: Checkpoint, task: TaskDescription, hints: Hints
+) -> tuple[str, ...]:
+    """Return the labels that the user gives or config.json has; raise Unusable where they do not fit the graph."""
+    labels = hints.labels
+    if task.min_labels and not labels:
+        if not checkpoint.config.get("id2label"):
+            raise Unusable(
+                Code.LABELS_MISSING,
+                "no config.json with `id2label` beside it; give `labels`, in the order of its outputs",
+            )
+        labels = read_labels(checkpoint.config, task.min_labels)
+    check_labels(task, _width(graph), labels, paired=True)
+    return labels
 
 
 def _shape(value: Any) -> tuple[int, ...]:
