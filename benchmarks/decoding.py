@@ -23,15 +23,15 @@ CHARACTERS = 40_000
 REFERENCE = "torch fp32"
 
 
-def main(asked: Namespace) -> None:
-    if not (asked.scratch / asked.gguf.name).exists():
-        shutil.copyfile(asked.gguf, asked.scratch / asked.gguf.name)
-    items = work(asked.model, asked.text)
+def main(args: Namespace) -> None:
+    if not (args.scratch / args.gguf.name).exists():
+        shutil.copyfile(args.gguf, args.scratch / args.gguf.name)
+    items = work(args.model, args.text)
     workloads = {f"{n} tokens read": [i * COMPARED] for i, n in enumerate(PROMPTS)}
     rows: list[Row] = []
     facts: list[dict[str, Any]] = []
     answers: Mapping[str, list[list[int]]] = {}
-    for measured in by_threads(DECODERS, asked, items, workloads, range(len(items))):
+    for measured in by_threads(DECODERS, args, items, workloads, range(len(items))):
         answers = answers or measured.answers
         rows += [_row(measured, answers, name, list(workloads)) for name in answers]
         facts.append(facts_of(measured))
@@ -49,10 +49,10 @@ def work(model: Path, path: Path) -> list[Item]:
     for length in PROMPTS:
         for _ in range(COMPARED):
             prompt = text[encoding.offsets[place][0] : encoding.offsets[place + length - 1][1]]
-            along = encoding.ids[place + length : place + length + WRITTEN]
+            continuation = encoding.ids[place + length : place + length + WRITTEN]
             # A piece of text may be cut into other tokens than it was in its place.
             ids = tokenizer.encode(prompt).ids
-            found.append(Item(text=prompt, ids=tuple(ids), along=tuple(along)))
+            found.append(Item(text=prompt, ids=tuple(ids), continuation=tuple(continuation)))
             place += length + WRITTEN
     return found
 

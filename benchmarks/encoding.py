@@ -20,14 +20,14 @@ DEV = "SST-2 dev"
 LIMIT = "limit: INT8 peak"
 
 
-def main(asked: Namespace) -> None:
-    items, workloads = work(asked.model)
-    export(asked.model, asked.scratch)
+def main(args: Namespace) -> None:
+    items, workloads = work(args.model)
+    export(args.model, args.scratch)
     answers: Mapping[str, list[list[int]]] = {}
-    read = range(len(items) - len(LENGTHS))[: asked.rows]
-    for measured in by_threads(ENCODERS, asked, items, workloads, read):
+    read = range(len(items) - len(LENGTHS))[: args.rows]
+    for measured in by_threads(ENCODERS, args, items, workloads, read):
         answers = answers or measured.answers
-        rows = _rows(measured, answers, workloads, items, asked.model)
+        rows = _rows(measured, answers, workloads, items, args.model)
         threads = measured.setting.threads
         command = f"benchmarks.inference encoder --threads {threads}"
         print(write(f"inference_{threads}", rows, command=command, run=facts_of(measured)))

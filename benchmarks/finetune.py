@@ -81,20 +81,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="the folder to write")
     parser.add_argument("--rows", type=int, help="training rows")
     parser.add_argument("--epochs", type=int)
-    asked = parser.parse_args()
-    recipe = SETS[asked.set]
-    rows, test = recipe.training(asked.data), recipe.evaluation(asked.data)
+    args = parser.parse_args()
+    recipe = SETS[args.set]
+    rows, test = recipe.training(args.data), recipe.evaluation(args.data)
     random.Random(SEED).shuffle(rows)
-    rows = rows[: asked.rows or recipe.rows]
+    rows = rows[: args.rows or recipe.rows]
     labels = sorted({row.label for row in rows})
     start = time.perf_counter()
     # Without a cache: it would keep the weights as they were before the first step.
     with torch.autocast("cpu", dtype=torch.bfloat16, cache_enabled=False):
-        model, tokenizer = train(rows, labels, asked.epochs or recipe.epochs, recipe.rate)
+        model, tokenizer = train(rows, labels, args.epochs or recipe.epochs, recipe.rate)
     took = time.perf_counter() - start
-    model.save_pretrained(asked.out)
-    tokenizer.save_pretrained(asked.out)
-    write_rows(asked.out / "eval.jsonl", test)
+    model.save_pretrained(args.out)
+    tokenizer.save_pretrained(args.out)
+    write_rows(args.out / "eval.jsonl", test)
     print(f"{took:.0f} s; right on {accuracy(model, tokenizer, test, labels):.2%} of {len(test)}")
 
 

@@ -30,21 +30,21 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--rows", type=int, help="rows whose answers are compared; all otherwise")
-    asked = parser.parse_args(words)
-    if asked.what == "setup":
-        if failed := set_up(asked.envs, tuple(asked.only or ENVIRONMENTS), print):
+    args = parser.parse_args(words)
+    if args.what == "setup":
+        if failed := set_up(args.envs, tuple(args.only or ENVIRONMENTS), print):
             raise SystemExit(f"not installed: {', '.join(failed)}")
         return
-    paths = ("model", "artefact", "scratch", *(("text", "gguf") if asked.what == "decoder" else ()))
-    needed = [name for name in paths if getattr(asked, name) is None]
+    paths = ("model", "artefact", "scratch", *(("text", "gguf") if args.what == "decoder" else ()))
+    needed = [name for name in paths if getattr(args, name) is None]
     if needed:
-        parser.error(f"{asked.what} needs {', '.join('--' + name for name in needed)}")
-    if asked.clock == "cpu" and asked.threads != [1]:
+        parser.error(f"{args.what} needs {', '.join('--' + name for name in needed)}")
+    if args.clock == "cpu" and args.threads != [1]:
         parser.error("--clock cpu needs --threads 1: the time of two is not the sum of theirs")
     # Whatever library asks: nothing is fetched.
     os.environ["HF_HUB_OFFLINE"] = "1"
-    asked.scratch.mkdir(parents=True, exist_ok=True)
-    MEASURE[asked.what](asked)
+    args.scratch.mkdir(parents=True, exist_ok=True)
+    MEASURE[args.what](args)
 
 
 if __name__ == "__main__":

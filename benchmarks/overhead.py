@@ -113,7 +113,7 @@ def contenders(folder: Path) -> tuple[dict[str, Call], Callable[[str], object]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.overhead", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="how often all texts are asked")
+    parser.add_argument("--rounds", type=int, default=3, help="how often all texts are run")
     parser.add_argument(
         "--data", type=Path, help="a folder with eval.jsonl; the example's otherwise"
     )

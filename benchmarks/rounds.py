@@ -10,13 +10,13 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-DRIFT, SLOWEST = 0.05, 1.5
+DRIFT, MAX_SLOWDOWN = 0.05, 1.5
 # A reading is the median of so many runs in a row that together take about this long.
-READING_MS, MOST_REPEATS = 60.0, 30
-LEAST_KEPT = 3
+READING_MS, MAX_REPEATS = 60.0, 30
+MIN_KEPT = 3
 
-# One pass over what is asked: milliseconds for each repetition.
-Ask = Callable[[str, str, int], list[float]]
+# Runs a contender on a workload, so many times: milliseconds for each repetition.
+Run = Callable[[str, str, int], list[float]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,26 +45,26 @@ class Kept:
     def median(self, contender: str, workload: str) -> float | None:
         """Return the median, None if too few readings count."""
         values = self.ms.get((contender, workload), [])
-        return statistics.median(values) if len(values) >= LEAST_KEPT else None
+        return statistics.median(values) if len(values) >= MIN_KEPT else None
 
 
 def measure(
     contenders: Sequence[str],
     workloads: Sequence[str],
-    ask: Ask,
+    run: Run,
     kernel: Callable[[], float],
     rounds: int,
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> list[Reading]:
     """Return readings of every contender on every workload, in rounds whose order rotates by one."""
-    repeats = _repeats(contenders, workloads, ask)
+    repeats = _repeats(contenders, workloads, run)
     readings = []
     for number in range(rounds):
         turn = number % len(contenders)
         for workload in workloads:
             before = kernel()
             for contender in (*contenders[turn:], *contenders[:turn]):
-                ms = statistics.median(ask(contender, workload, repeats[contender, workload]))
+                ms = statistics.median(run(contender, workload, repeats[contender, workload]))
                 after = kernel()
                 readings.append(
                     Reading(
@@ -72,29 +72,29 @@ def measure(
                     )
                 )
                 before = after
-        tell(f"round {number + 1} of {rounds}")
+        report(f"round {number + 1} of {rounds}")
     return readings
 
 
 def _repeats(
-    contenders: Sequence[str], workloads: Sequence[str], ask: Ask
+    contenders: Sequence[str], workloads: Sequence[str], run: Run
 ) -> Mapping[tuple[str, str], int]:
     """Return the number of runs per reading; the trial also warms up."""
     found = {}
     for contender in contenders:
         for workload in workloads:
-            ms = min(ask(contender, workload, 3))
-            found[contender, workload] = max(1, min(MOST_REPEATS, round(READING_MS / ms)))
+            ms = min(run(contender, workload, 3))
+            found[contender, workload] = max(1, min(MAX_REPEATS, round(READING_MS / ms)))
     return found
 
 
 def kept(readings: Sequence[Reading]) -> Kept:
-    seen = [r.before for r in readings] + [r.after for r in readings]
-    kernel = statistics.quantiles(seen, n=10, method="inclusive")[0]
+    kernel_readings = [r.before for r in readings] + [r.after for r in readings]
+    kernel = statistics.quantiles(kernel_readings, n=10, method="inclusive")[0]
     found = Kept(kernel_ms=kernel, made=len(readings))
     for reading in readings:
-        beside = (reading.before + reading.after) / 2
-        if abs(reading.before - reading.after) <= DRIFT * beside <= DRIFT * SLOWEST * kernel:
+        nearby = (reading.before + reading.after) / 2
+        if abs(reading.before - reading.after) <= DRIFT * nearby <= DRIFT * MAX_SLOWDOWN * kernel:
             ms = found.ms.setdefault((reading.contender, reading.workload), [])
-            ms.append(reading.ms * kernel / beside)
+            ms.append(reading.ms * kernel / nearby)
     return found

@@ -39,8 +39,8 @@ print((time.perf_counter() - start) * 1e3)
 """
 
 
-def main(asked: Namespace) -> None:
-    items, every = work(asked.model)
+def main(args: Namespace) -> None:
+    items, every = work(args.model)
     workloads = {name: every[name] for name in (f"{n} tokens" for n in LENGTHS)}
     contenders = [
         Contender(
@@ -52,8 +52,8 @@ def main(asked: Namespace) -> None:
     ]
     rows: list[Row] = []
     facts: list[dict[str, Any]] = []
-    about = {c.environment: _about(c.environment, asked.envs, asked.artefact) for c in contenders}
-    for measured in by_threads(contenders, asked, items, workloads):
+    about = {c.environment: _about(c.environment, args.envs, args.artefact) for c in contenders}
+    for measured in by_threads(contenders, args, items, workloads):
         for contender in contenders:
             version = contender.environment.split("-")[1]
             cells = {w: cell(measured.kept, contender.name, w) for w in workloads}

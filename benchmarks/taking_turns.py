@@ -17,7 +17,7 @@ from benchmarks.rounds import Kept, kept, measure
 KERNEL_RUNS = 3
 
 
-def tell(line: str) -> None:
+def report(line: str) -> None:
     print(line, flush=True)  # a run is long, and its output often a file
 
 
@@ -34,56 +34,58 @@ class Measured:
 
 def by_threads(
     contenders: Sequence[Contender],
-    asked: Namespace,
+    args: Namespace,
     items: Sequence[Item],
     workloads: Mapping[str, Sequence[int]],
     read: Sequence[int] = (),
 ) -> Iterator[Measured]:
     """Return the measurements for each number of threads; answers to the items in `read` are collected once, first."""
-    path = asked.scratch / "items.jsonl"
-    lines = [json.dumps({"text": i.text, "ids": i.ids, "along": i.along}) for i in items]
+    path = args.scratch / "items.jsonl"
+    lines = [
+        json.dumps({"text": i.text, "ids": i.ids, "continuation": i.continuation}) for i in items
+    ]
     path.write_text("\n".join(lines) + "\n", "utf-8")
-    for number, threads in enumerate(asked.threads):
+    for number, threads in enumerate(args.threads):
         setting = Setting(
-            model=asked.model,
-            artefact=asked.artefact,
-            scratch=asked.scratch,
+            model=args.model,
+            artefact=args.artefact,
+            scratch=args.scratch,
             items=path,
             threads=threads,
-            clock=asked.clock,
+            clock=args.clock,
         )
-        yield _measured(contenders, setting, asked, workloads, () if number else read)
+        yield _measured(contenders, setting, args, workloads, () if number else read)
 
 
 def _measured(
     contenders: Sequence[Contender],
     setting: Setting,
-    asked: Namespace,
+    args: Namespace,
     workloads: Mapping[str, Sequence[int]],
     read: Sequence[int],
 ) -> Measured:
     with ExitStack() as stack:
-        opened, versions, missing = _open(contenders, setting, asked.envs, stack)
+        opened, versions, missing = _open(contenders, setting, args.envs, stack)
         kernel = stack.enter_context(
-            Process(PEAK, setting, asked.envs, setting.scratch / "peak.log")
+            Process(PEAK, setting, args.envs, setting.scratch / "peak.log")
         )
         kernel.ready()
         answers: dict[str, list[list[int]]] = {}
         for name, process in opened.items() if read else ():
-            tell(f"asking {name} for its answers")
+            report(f"collecting the answers of {name}")
             answers[name] = process.read(read)
 
-        def ask(name: str, workload: str, repeats: int) -> list[float]:
+        def run(name: str, workload: str, repeats: int) -> list[float]:
             items = workloads[workload]
             return [ms / len(items) for ms in opened[name].time(items, repeats)]
 
         readings = measure(
             list(opened),
             list(workloads),
-            ask,
+            run,
             lambda: statistics.median(kernel.time([0], KERNEL_RUNS)),
-            asked.rounds,
-            tell,
+            args.rounds,
+            report,
         )
     return Measured(
         setting=setting,
@@ -106,7 +108,7 @@ def _open(
             process = stack.enter_context(Process(contender, setting, envs, log))
             versions[contender.name] = process.ready()
         except (Failed, FileNotFoundError) as error:
-            tell(f"left out: {error}")
+            report(f"left out: {error}")
             missing[contender.name] = str(error)
             continue
         opened[contender.name] = process

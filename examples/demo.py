@@ -1,4 +1,4 @@
-"""The whole journey on one machine: deploy the example models into a local cloud, ask both, show the answers.
+"""The journey on one machine: deploy the examples into a local cloud, send requests to both, show the answers.
 
 `make demo` runs it after the models are built; `make demo JSON=report.json` also writes the figures.
 """
@@ -27,7 +27,7 @@ LABEL_FIGURES = ("metric_original", "metric_built", "agreement")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ask:
+class DemoRequest:
     """One request of the demo, and the tier that has to answer it."""
 
     model: str
@@ -36,40 +36,48 @@ class Ask:
     body: dict[str, Any] = field(default_factory=dict)
 
 
-ASKS = (
-    Ask(model=INTENTS, inputs=("where on earth is my parcel, it was due tuesday",), tier="cpu"),
-    Ask(model=INTENTS, inputs=("you took the money two times for one order!!",), tier="cpu"),
-    Ask(model=INTENTS, inputs=("what's the capital of Peru?",), tier="cpu"),
-    Ask(model=INTENTS, inputs=("the mug arrived in pieces",), tier="gpu", body={"tier": "gpu"}),
-    Ask(model=INTENTS, inputs=("i cant get into my acount",) * 40, tier="gpu"),
-    Ask(model=VECTORS, inputs=("A guitar is a musical instrument.",), tier="cpu"),
-    Ask(model=VECTORS, inputs=("Send me the invoice, please.", "I need a receipt."), tier="cpu"),
+REQUESTS = (
+    DemoRequest(
+        model=INTENTS, inputs=("where on earth is my parcel, it was due tuesday",), tier="cpu"
+    ),
+    DemoRequest(
+        model=INTENTS, inputs=("you took the money two times for one order!!",), tier="cpu"
+    ),
+    DemoRequest(model=INTENTS, inputs=("what's the capital of Peru?",), tier="cpu"),
+    DemoRequest(
+        model=INTENTS, inputs=("the mug arrived in pieces",), tier="gpu", body={"tier": "gpu"}
+    ),
+    DemoRequest(model=INTENTS, inputs=("i cant get into my acount",) * 40, tier="gpu"),
+    DemoRequest(model=VECTORS, inputs=("A guitar is a musical instrument.",), tier="cpu"),
+    DemoRequest(
+        model=VECTORS, inputs=("Send me the invoice, please.", "I need a receipt."), tier="cpu"
+    ),
 )
 
 
-def ask_all(endpoint: Endpoint) -> Iterator[tuple[Ask, Reply]]:
-    """Each request twice: the first wakes the function up, the second is the one that is shown."""
-    for ask in ASKS:
-        document = {"inputs": list(ask.inputs), **ask.body}
-        predict(endpoint, ask.model, document)
-        yield ask, predict(endpoint, ask.model, document)
+def send_all(endpoint: Endpoint) -> Iterator[tuple[DemoRequest, Reply]]:
+    """Yield each request with its reply. It is sent twice, as the first one starts the function."""
+    for request in REQUESTS:
+        document = {"inputs": list(request.inputs), **request.body}
+        predict(endpoint, request.model, document)
+        yield request, predict(endpoint, request.model, document)
 
 
-def row(ask: Ask, reply: Reply) -> dict[str, Any]:
+def row(request: DemoRequest, reply: Reply) -> dict[str, Any]:
     answer = reply.body
     if reply.status != 200:
-        raise SystemExit(f"{ask.model} answered {reply.status}: {answer}")
-    if answer["tier"] != ask.tier or len(answer["outputs"]) != len(ask.inputs):
+        raise SystemExit(f"{request.model} answered {reply.status}: {answer}")
+    if answer["tier"] != request.tier or len(answer["outputs"]) != len(request.inputs):
         raise SystemExit(
-            f"{ask.model}: expected {ask.tier} to answer {len(ask.inputs)} inputs: {answer}"
+            f"{request.model}: expected {request.tier} to answer {len(request.inputs)} inputs: {answer}"
         )
     return {
         "model": answer["model"],
         "version": answer["version"],
         "tier": answer["tier"],
         "reason": answer["reason"],
-        "input": ask.inputs[0],
-        "inputs": len(ask.inputs),
+        "input": request.inputs[0],
+        "inputs": len(request.inputs),
         "output": answer["outputs"][0],
         "ms": round(reply.ms, 2),
     }
@@ -87,7 +95,7 @@ def show(rows: list[dict[str, Any]], console: Console) -> None:
 
 
 def evidence(out: Path) -> list[dict[str, Any]]:
-    """What the build measured, one entry per model and tier; null where a figure is not the task's."""
+    """Return the evidence of each model and tier; a figure that its task does not have is null."""
     paths = sorted(out.glob("*/evidence/*.json"))
     return [dict.fromkeys(LABEL_FIGURES) | json.loads(path.read_text("utf-8")) for path in paths]
 
@@ -105,7 +113,7 @@ def main() -> None:
         with steps(log, "deploying to a local cloud") as (laptop.say, laptop.detail):
             endpoint = laptop.deploy()
             laptop.say("sending requests, each of them twice")
-            rows = [row(ask, reply) for ask, reply in ask_all(endpoint)]
+            rows = [row(request, reply) for request, reply in send_all(endpoint)]
         show(rows, console)
         line = curl(endpoint, INTENTS, "can I still change the delivery address?")
     if target:

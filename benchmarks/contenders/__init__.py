@@ -16,11 +16,13 @@ class Item:
 
     text: str
     ids: tuple[int, ...]
-    along: tuple[int, ...] = ()
+    continuation: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> Self:
-        return cls(text=raw["text"], ids=tuple(raw["ids"]), along=tuple(raw.get("along", ())))
+        return cls(
+            text=raw["text"], ids=tuple(raw["ids"]), continuation=tuple(raw.get("continuation", ()))
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +58,7 @@ def _plain(value: Any) -> Any:
 class Opened:
     """A loaded model: `prepare` is not timed, `run` is, and `read` returns the answer.
 
-    The answer is the class of a text, or the likeliest token before each of the item's `along`.
+    The answer is the class of a text, or the likeliest token before each of the item's `continuation`.
     """
 
     prepare: Callable[[Item], Any]

@@ -43,18 +43,18 @@ def python_of(name: str, envs: Path) -> Path:
     return Path(sys.executable) if name == PROJECT else (envs / name / "bin/python").absolute()
 
 
-def set_up(envs: Path, names: tuple[str, ...], tell: Callable[[str], None]) -> list[str]:
+def set_up(envs: Path, names: tuple[str, ...], report: Callable[[str], None]) -> list[str]:
     """Make each missing environment; return the names of those that failed."""
     failed = []
     for name in names:
         mark = envs / name / "ready"
         if mark.exists():
             continue
-        tell(f"installing {name}: {' '.join(ENVIRONMENTS[name].packages)}")
+        report(f"installing {name}: {' '.join(ENVIRONMENTS[name].packages)}")
         try:
             _make(envs / name, ENVIRONMENTS[name])
         except subprocess.CalledProcessError as error:
-            tell(f"{name} cannot be installed: {error.stderr.strip()[-400:]}")
+            report(f"{name} cannot be installed: {error.stderr.strip()[-400:]}")
             failed.append(name)
             continue
         mark.touch()

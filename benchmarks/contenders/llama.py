@@ -21,7 +21,7 @@ def writes(setting: Setting) -> Opened:
         model.reset()
         tokens: list[int] = list(item.ids)
         found: list[int] = []
-        for token in item.along:
+        for token in item.continuation:
             model.eval(tokens)
             found.append(_likeliest(model))
             tokens = [token]

@@ -48,6 +48,6 @@ def writes(setting: Setting) -> Opened:
         raise SystemExit(f"{setting.artefact} is not a model that writes")
 
     def run(item: Item) -> list[int]:
-        return model.teacher_forced(item.text, item.along)[0]
+        return model.teacher_forced(item.text, item.continuation)[0]
 
     return Opened(prepare=lambda item: item, run=run, read=lambda ids: ids)

@@ -11,7 +11,7 @@ from benchmarks.contenders import Contender, Setting
 from benchmarks.contenders.environments import python_of
 from benchmarks.record import ROOT
 
-# Nothing is fetched, and nobody is told what is run.
+# Nothing is downloaded, and no library reports what is run.
 QUIET = {
     "HF_HUB_OFFLINE": "1",
     "ORT_DISABLE_TELEMETRY": "1",

@@ -44,12 +44,12 @@ def writes(setting: Setting) -> Opened:
         cache, found = None, []
         tokens = list(item.ids)
         with torch.inference_mode():
-            for token in item.along:
-                told = model(
+            for token in item.continuation:
+                output = model(
                     input_ids=torch.tensor([tokens]), past_key_values=cache, logits_to_keep=1
                 )
-                cache, tokens = told.past_key_values, [token]
-                found.append(int(told.logits[0, -1].argmax()))
+                cache, tokens = output.past_key_values, [token]
+                found.append(int(output.logits[0, -1].argmax()))
         return found
 
     return Opened(

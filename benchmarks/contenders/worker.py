@@ -18,20 +18,20 @@ CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time
 
 
 def main(opens: str, setting: Setting) -> None:
-    say = _own_output()
+    output = _own_output()
     module, function = opens.split(":")
     opened: Opened = getattr(importlib.import_module(f"benchmarks.contenders.{module}"), function)(
         setting
     )
     items = [Item.of(json.loads(line)) for line in setting.items.read_text("utf-8").splitlines()]
-    _write(say, ready=True, version=opened.version)
+    _write(output, ready=True, version=opened.version)
     for line in sys.stdin:
-        asked = json.loads(line)
-        if "time" in asked:
-            picked = [items[i] for i in asked["time"]]
-            _write(say, ms=_timed(opened, picked, asked["repeats"], CLOCKS[setting.clock]))
+        request = json.loads(line)
+        if "time" in request:
+            picked = [items[i] for i in request["time"]]
+            _write(output, ms=_timed(opened, picked, request["repeats"], CLOCKS[setting.clock]))
         else:
-            _write(say, read=[_read(opened, items[i]) for i in asked["read"]])
+            _write(output, read=[_read(opened, items[i]) for i in request["read"]])
 
 
 def _timed(

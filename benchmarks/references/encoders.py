@@ -30,37 +30,37 @@ from contracts.tasks import Task
 from functions.inference.engine import Engine
 
 TASKS = (Task.FEATURE_EXTRACTION, Task.TEXT_CLASSIFICATION)
-MOST_ROWS = 200
+MAX_ROWS = 200
 
 THEIRS = r"""
 import json, sys
-asked = json.load(open(sys.argv[1], encoding="utf-8"))
-texts, folder = asked["texts"], asked["folder"]
-if asked["task"] == "feature-extraction":
+job = json.load(open(sys.argv[1], encoding="utf-8"))
+texts, folder = job["texts"], job["folder"]
+if job["task"] == "feature-extraction":
     import sentence_transformers
     model = sentence_transformers.SentenceTransformer(folder, device="cpu", local_files_only=True)
-    model.max_seq_length = min(model.max_seq_length or asked["max_tokens"], asked["max_tokens"])
+    model.max_seq_length = min(model.max_seq_length or job["max_tokens"], job["max_tokens"])
     outputs = model.encode(texts, batch_size=1, show_progress_bar=False).tolist()
     library = f"sentence-transformers {sentence_transformers.__version__}"
 else:
     import transformers
     pipe = transformers.pipeline("text-classification", model=folder, device="cpu")
-    outputs = pipe(texts, batch_size=1, truncation=True, max_length=asked["max_tokens"])
+    outputs = pipe(texts, batch_size=1, truncation=True, max_length=job["max_tokens"])
     library = f"transformers {transformers.__version__}"
 json.dump({"library": library, "outputs": outputs}, open(sys.argv[2], "w", encoding="utf-8"))
 """
 
 
 def theirs(step: Step, texts: list[str], python: str, place: Path) -> dict[str, Any]:
-    asked = {
+    job = {
         "task": step.task.name,
         "folder": str(step.source.path.resolve()),
         "texts": texts,
         "max_tokens": step.source.max_tokens,
     }
-    (place / "asked.json").write_text(json.dumps(asked), "utf-8")
-    paths = [str(place / "asked.json"), str(place / "answered.json")]
-    # Nothing is asked of a network, and no threads spin for each other where others use the machine too.
+    (place / "job.json").write_text(json.dumps(job), "utf-8")
+    paths = [str(place / "job.json"), str(place / "outputs.json")]
+    # No network is used, and no threads spin for each other where others use the machine too.
     alone = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     subprocess.run([python, "-c", THEIRS, *paths], check=True, env=alone)
     found: dict[str, Any] = json.loads(Path(paths[1]).read_text("utf-8"))
@@ -113,7 +113,7 @@ def main(config: Path, out: Path, python: str) -> None:
     for step in plan(read_models_toml(config), out):
         if step.task.name not in TASKS or step.tier != "cpu":
             continue
-        texts = [str(row.request.inputs[0]) for row in step.rows[:MOST_ROWS]]
+        texts = [str(row.request.inputs[0]) for row in step.rows[:MAX_ROWS]]
         with tempfile.TemporaryDirectory() as name:
             right = theirs(step, texts, python, Path(name))
             rows.append(compared(step, texts, full_precision(step, Path(name)), right))

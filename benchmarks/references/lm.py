@@ -23,7 +23,7 @@ from contracts.specs import CpuSpec, Hints
 # What its authors trained it with.
 WINDOW, UNITS, TINY = 40, 128, 1e-7
 MARK, UNKNOWN = "<s>", "<pad>"
-SENTENCES, MOST = 60, 128
+SENTENCES, MAX_TOKENS = 60, 128
 
 
 def network(weights: Path) -> Any:
@@ -115,7 +115,7 @@ def tokenizer(weights: Path, destination: Path) -> Path:
 def texts(folder: Path) -> list[str]:
     text = (folder / "test.txt").read_text("utf-8").replace(" @-@ ", "-").replace("\n", " ")
     found = [" ".join(part.split()).replace(" ,", ",") + "." for part in text.split(" . ")]
-    fitting = [t for t in found if "<unk>" not in t and 20 <= len(t) <= MOST - 2]
+    fitting = [t for t in found if "<unk>" not in t and 20 <= len(t) <= MAX_TOKENS - 2]
     return fitting[:: max(1, len(fitting) // SENTENCES)][:SENTENCES]
 
 
@@ -135,7 +135,7 @@ def main() -> None:
             script,
             rows,
             Path(scratch) / "out",
-            cpu=CpuSpec(max_tokens=MOST, portable=False),
+            cpu=CpuSpec(max_tokens=MAX_TOKENS, portable=False),
             hints=Hints(
                 tokenizer=tokenizer(options.weights, Path(scratch) / "tokenizer.json"),
                 inputs=("input_ids",),

@@ -177,14 +177,14 @@ def main() -> None:
         apart, tokens = [], 0
         for text in texts:
             request = PredictRequest(inputs=(text,), parameters={"per_token": True})
-            told = engine.predict(request).outputs[0]["per_token"]
-            seen = ["<s>", *(entry["token"] for entry in told)]
-            for i, entry in enumerate(told, start=1):
-                gram = seen[max(0, i - 2) : i + 1]
+            tokens_scored = engine.predict(request).outputs[0]["per_token"]
+            context = ["<s>", *(entry["token"] for entry in tokens_scored)]
+            for i, entry in enumerate(tokens_scored, start=1):
+                gram = context[max(0, i - 2) : i + 1]
                 if "<unk>" not in gram:
                     score = theirs.prob(gram[::-1]) * float(np.log(BASE))
                     apart.append(abs(score - entry["log_probability"]))
-            tokens += len(told)
+            tokens += len(tokens_scored)
         size = arpa.stat().st_size
     rows = candidates(evidence)
     facts = {

@@ -1,9 +1,9 @@
 """A real T5 against transformers, text by text: `python -m benchmarks.references.seq2seq DATA WORK`.
 
 DATA is `traceforge_title_model/data/span` of the package traceforge-title-model 0.2.0: a flan-t5-small, trained further
-to write titles, as two ONNX graphs in 8 bits. Its weights are taken out of these into a folder as transformers saves
-one, whose model is the original here. In full precision a candidate has to write what transformers writes without
-sampling; each is led along that as well.
+to generate titles, as two ONNX graphs in 8 bits. Its weights are dequantized into a folder as transformers saves one,
+whose model is the reference here. In full precision a candidate has to generate what transformers generates without
+sampling; each is also teacher-forced along that.
 """
 
 import argparse

