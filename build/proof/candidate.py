@@ -35,7 +35,7 @@ def seal(
         recipe=recipe.name,
         max_tokens=source.max_tokens,
         labels=source.labels,
-        # A word without a vector answers with none, so one row does not tell.
+        # The output for a word without a vector has no embedding, so one row is not enough.
         dimensions=max(len(outputs[0].get("embedding", ())) for outputs in reference),
         batches=recipe.batches and source.batches,
         details=source.details,

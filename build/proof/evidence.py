@@ -114,7 +114,7 @@ def _candidate(candidate: Candidate, best: bool, chosen: Candidate) -> dict[str,
 
 
 def processor_name() -> str:
-    """Return the processor's name from Linux, elsewhere its architecture."""
+    """Return the processor's name on Linux; on other systems, its architecture."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

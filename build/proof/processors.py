@@ -1,10 +1,10 @@
 """The processors that an artefact may be deployed to, and the emulators that run it on those other than this one.
 
 Lambda promises neither AVX-512 nor VNNI. Without VNNI, ONNX Runtime multiplies 8-bit numbers by an instruction whose
-16-bit sums saturate, so a quantized model may answer otherwise there. It picks its kernels by CPUID, which an emulator
-answers as the processor that it emulates: under QEMU's Haswell, which has AVX2 and FMA and nothing later, the same
-wheel runs the same kernels as on such a machine, only slower. For arm64 the same release's wheel for Graviton runs in
-an arm64 Python under QEMU's Neoverse N1, which is the core of Lambda's Graviton2.
+16-bit sums saturate, so a quantized model may answer differently there. It picks its kernels by CPUID, which an
+emulator answers as the processor that it emulates: under QEMU's Haswell, which has AVX2 and FMA and nothing later,
+the same wheel runs the same kernels as on such a machine, only slower. For arm64 the same release's wheel for
+Graviton runs in an arm64 Python under QEMU's Neoverse N1, which is the core of Lambda's Graviton2.
 """
 
 import importlib.metadata

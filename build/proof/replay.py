@@ -52,7 +52,7 @@ class Replay:
         return not self.broken and self.same == self.rows
 
     @property
-    def elsewhere(self) -> bool:
+    def other_platform(self) -> bool:
         """Return whether it was built on another processor, or with another ONNX Runtime, than it ran on."""
         return (self.built_on, self.built_with) != (self.ran_on, self.ran_with)
 
@@ -85,7 +85,7 @@ def replay(name: str, folder: Path, tasks: Tasks = TASKS) -> Replay:
     differing = [
         _difference(row, now)
         for row, now, (same, far) in zip(golden, outputs, compared, strict=True)
-        if not (same and _near(comparison, now, row.built, far, where.elsewhere))
+        if not (same and _near(comparison, now, row.built, far, where.other_platform))
     ]
     return replace(
         where,
@@ -102,13 +102,17 @@ def unloadable_reason(folder: Path, error: Exception) -> str:
     return f"{folder} cannot be run: {type(error).__name__}: {first}; build the model again"
 
 
-def _near(comparison: Comparison, now: Outputs, then: Outputs, far: float, elsewhere: bool) -> bool:
+def _near(
+    comparison: Comparison, now: Outputs, then: Outputs, far: float, other_platform: bool
+) -> bool:
     """Return whether the floats of outputs that are otherwise the same are near enough to what they were."""
     if far <= MAX_DIFFERENCE:
         return True
     if isinstance(comparison, AnswerComparison):
-        return elsewhere
-    return elsewhere and bool(comparison.same_elsewhere and comparison.same_elsewhere(now, then))
+        return other_platform
+    return other_platform and bool(
+        comparison.same_elsewhere and comparison.same_elsewhere(now, then)
+    )
 
 
 def compare(comparison: Comparison, one: Outputs, other: Outputs) -> tuple[bool, float]:
