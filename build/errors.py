@@ -3,7 +3,7 @@
 BuildError
 ├── SourceError    a source folder or its labelled rows cannot be used; lists every problem
 ├── ExportFailed   the model could not be turned into ONNX
-├── GateFailed     no candidate answers enough like the original
+├── GateFailed     no candidate answers enough like the reference
 ├── EdgeDiffers    the edge copy does not answer like the artefact that it is of
 ├── NoSpace        a disk is full
 └── NotFed         the layers of a model cannot be looked into
@@ -18,8 +18,8 @@ from contracts.problems import Code, Problem, ProblemsFound
 MAX_PROBLEMS = 10
 
 
-# The most of another library's message that is told.
-LONGEST = 300
+# Characters of another library's message that are repeated in ours.
+MAX_MESSAGE_CHARS = 300
 
 
 class BuildError(TurnoutError):
@@ -43,13 +43,13 @@ class SourceError(ProblemsFound, BuildError):
 
 
 class ExportFailed(BuildError):
-    """The model could not be turned into ONNX."""
+    """The model cannot be turned into ONNX."""
 
     code = "export_failed"
 
 
 class GateFailed(BuildError):
-    """No candidate answers enough like the original; an older artefact stays as it was."""
+    """No candidate answers enough like the reference; an older artefact stays as it was."""
 
     code = "gate_failed"
 
@@ -73,12 +73,12 @@ class LayersNotComparable(BuildError):
 
 
 def some_of(names: Sequence[str], most: int) -> str:
-    """The first of many names, and how many more there are."""
+    """Return the first of many names, and the number of the rest."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 def one_line(error: BaseException) -> str:
-    """What another library's error is: its type and the first line of what it says."""
+    """Return another library's error in one line: its type and the first line of its message."""
     first = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {first[:LONGEST]}" if first else type(error).__name__
+    return f"{type(error).__name__}: {first[:MAX_MESSAGE_CHARS]}" if first else type(error).__name__

@@ -1,4 +1,4 @@
-"""The journey on one machine: deploy the examples into a local cloud, send requests to both, show the answers.
+"""The whole journey on one machine: deploy the example models into a local cloud, send requests, show the answers.
 
 `make demo` runs it after the models are built; `make demo JSON=report.json` also writes the figures.
 """
@@ -23,6 +23,7 @@ from turnout.progress import steps
 from turnout.running import require_built
 
 INTENTS, VECTORS = "support-intent", "sentence-embedding"
+# Figures that only tasks with right answers have; a report has the same keys for every model.
 LABEL_FIGURES = ("metric_original", "metric_built", "agreement")
 
 
@@ -47,6 +48,7 @@ REQUESTS = (
     DemoRequest(
         model=INTENTS, inputs=("the mug arrived in pieces",), tier="gpu", body={"tier": "gpu"}
     ),
+    # More inputs than the CPU tier takes at once: a rule sends them to the GPU.
     DemoRequest(model=INTENTS, inputs=("i cant get into my acount",) * 40, tier="gpu"),
     DemoRequest(model=VECTORS, inputs=("A guitar is a musical instrument.",), tier="cpu"),
     DemoRequest(
@@ -56,7 +58,7 @@ REQUESTS = (
 
 
 def send_all(endpoint: Endpoint) -> Iterator[tuple[DemoRequest, Reply]]:
-    """Yield each request with its reply. It is sent twice, as the first one starts the function."""
+    """Send each request twice and yield the second answer: the first one includes a cold start."""
     for request in REQUESTS:
         document = {"inputs": list(request.inputs), **request.body}
         predict(endpoint, request.model, document)
@@ -120,6 +122,7 @@ def main() -> None:
         report = {"requests": rows, "models": evidence(files.out)}
         target.write_text(json.dumps(report, indent=2, ensure_ascii=False) + "\n", "utf-8")
         log.print(f"figures: {target}")
+    # Standard output is buffered in a pipe: the table has to come before the lines below.
     sys.stdout.flush()
     log.print(
         "\nEverything that was started is stopped. `make up` keeps it running; then try, with its own key,"

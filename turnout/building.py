@@ -1,4 +1,4 @@
-"""`turnout build`: how far it is, and a table of what was proven."""
+"""`turnout build`: progress while it runs, and a table of the figures that its gate was decided on."""
 
 import json
 import time
@@ -20,14 +20,14 @@ EVERY_S = 5.0
 
 
 class Bars:
-    """One bar per artefact; its text is the stage at work."""
+    """Progress on a terminal: one bar for each artefact, with the stage at work beside it."""
 
     def __init__(self, progress: Progress) -> None:
         self.progress = progress
         self.tasks: dict[str, TaskID] = {}
 
     def stage(self, name: str, stage: str, done: float) -> None:
-        """`done` is the share of the whole artefact that is behind us."""
+        """Show the stage; `done` is the finished share of the whole artefact, from 0 to 1."""
         task = self.tasks.get(name)
         if task is None:
             task = self.tasks[name] = self.progress.add_task(name, total=1.0, stage=stage)
@@ -35,23 +35,23 @@ class Bars:
 
 
 class Lines:
-    """A line now and then, where there is no terminal to draw on."""
+    """Progress in a log: one line for each artefact every few seconds, and one at its end."""
 
     def __init__(self, log: Console) -> None:
         self.log = log
-        self.told: dict[str, float] = {}
+        self.printed_at: dict[str, float] = {}
 
     def stage(self, name: str, stage: str, done: float) -> None:
         now = time.monotonic()
-        if now - self.told.get(name, -EVERY_S) < EVERY_S and done < 1:
+        if now - self.printed_at.get(name, -EVERY_S) < EVERY_S and done < 1:
             return
-        self.told[name] = now
+        self.printed_at[name] = now
         line = f"{done:4.0%} {name}: {stage}"
         self.log.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
-def aimed(deployment: Deployment, objective: Objective | None) -> Deployment:
-    """The deployment with that objective for every model on a CPU; itself where none is given."""
+def with_objective(deployment: Deployment, objective: Objective | None) -> Deployment:
+    """Return the deployment with that objective for every model on a CPU; itself where none is given."""
     if objective is None:
         return deployment
     models = (
@@ -64,7 +64,7 @@ def aimed(deployment: Deployment, objective: Objective | None) -> Deployment:
 def build(
     deployment: Deployment, out: Path, models: Sequence[str] | None, log: Console
 ) -> list[dict[str, Any]]:
-    """Build what is not current; one document of evidence per artefact, in the order of the file."""
+    """Build what is not current; return the evidence of each artefact, in the order of `models.toml`."""
     builder.fetch(deployment, out, models)
     steps = builder.plan(deployment, out, models)
     columns = (
@@ -87,10 +87,11 @@ def build(
     ]
 
 
-def evidence(path: Path, **came: bool) -> dict[str, Any]:
-    """What was proven of an artefact, with what came of its step; raises BrokenArtefact where it cannot be shown."""
+def evidence(path: Path, **outcome: bool) -> dict[str, Any]:
+    """Read the evidence of an artefact and add the outcome of its step; raise BrokenArtefact if it cannot be shown."""
     try:
-        document: dict[str, Any] = {**json.loads(path.read_text("utf-8")), **came}
+        document: dict[str, Any] = {**json.loads(path.read_text("utf-8")), **outcome}
+        # A file cut short parses as JSON at times: what is shown later is made here, while the file can be named.
         cells(document)
         notes(document)
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
@@ -120,7 +121,7 @@ def show(built: list[dict[str, Any]], console: Console) -> None:
 
 
 def cells(one: dict[str, Any]) -> tuple[str, ...]:
-    """The row of the table."""
+    """Return one row of the table, as text."""
     size = f"{one['bytes_original'] / 1e6:.1f} → {one['bytes_built'] / 1e6:.1f}"
     note = "current" if one["skipped"] else f"built in {sum(one['seconds'].values()):.0f} s"
     note += ", with an edge copy" if one["edge"] else ""
@@ -133,6 +134,7 @@ def notes(one: dict[str, Any]) -> list[str]:
         f"{one['recipe']} ships rather than {over['recipe']}: {over['why']}"
         for over in one.get("passed_over", ())
     ]
+    # What was not checked is among the evidence's own notes, once for all of its processors.
     fine = ("holds", "measured here", "not checked")
     other = [
         f"on {seen['name']}: {seen['verdict']}"
@@ -144,7 +146,7 @@ def notes(one: dict[str, Any]) -> list[str]:
 
 
 def proof(one: dict[str, Any]) -> str:
-    """The gate's figures in few words."""
+    """Return the figures of the gate, which are those of the model's family, in few words."""
     if "cosine_mean" in one:
         return _vectors(one)
     if "ratio" in one:
@@ -162,8 +164,8 @@ def _vectors(one: dict[str, Any]) -> str:
     cosine = f"cosine {one['cosine_mean']:.4f} mean"
     if "metric" in one:
         change = f"{one['metric_original']:.4f} → {one['metric_built']:.4f}"
-        apart = f"{one['difference_low']:+.4f} to {one['difference_high']:+.4f}"
-        return f"{one['metric']} {change} ({apart}), {cosine}"
+        interval = f"{one['difference_low']:+.4f} to {one['difference_high']:+.4f}"
+        return f"{one['metric']} {change} ({interval}), {cosine}"
     if "cosine_low" in one:  # evidence of an earlier build has no interval
         cosine += f" ({one['cosine_low']:.4f} to {one['cosine_high']:.4f})"
     return f"{cosine}, {one['cosine_p5']:.4f} 5th percentile"

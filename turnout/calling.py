@@ -24,7 +24,7 @@ class CallError(TurnoutError):
 
 
 def find_endpoint(url: str | None, key: str | None, ca_file: str | None) -> Endpoint:
-    """The endpoint that was named, or the one that is up on this machine; raises CallError."""
+    """Return the endpoint that was named, or the one that is up on this machine; raise CallError without either."""
     if url and key:
         return Endpoint(url=url, key=key, ca_file=ca_file)
     if url or key:
@@ -39,7 +39,7 @@ def find_endpoint(url: str | None, key: str | None, ca_file: str | None) -> Endp
 
 
 def call(endpoint: Endpoint, model: str, document: Mapping[str, Any]) -> Reply:
-    """Raises CallError when nobody answers, or somebody else does."""
+    """Send the request; raise CallError if nothing answers, or something else than an endpoint of Turnout."""
     try:
         reply = predict(endpoint, model, document)
     except (OSError, HTTPException) as error:
@@ -52,12 +52,12 @@ def call(endpoint: Endpoint, model: str, document: Mapping[str, Any]) -> Reply:
 
 
 def inputs_of(texts: Sequence[str], *, objects: bool) -> list[Any]:
-    """The inputs as they are sent; with `objects` each is a JSON object. Raises CallError."""
+    """Return the inputs as they are sent; with `objects` parse each as a JSON object, or raise CallError."""
     return [_object(text, "an input") for text in texts] if objects else list(texts)
 
 
 def parameters_of(text: str | None) -> dict[str, Any]:
-    """Parameters that were given as a JSON object; raises CallError."""
+    """Parse parameters given as a JSON object, or raise CallError; nothing given is no parameters."""
     return _object(text, "--parameters") if text else {}
 
 
@@ -75,7 +75,7 @@ def show(reply: Reply, texts: Sequence[str], console: Console) -> None:
     body = reply.body
     if reply.status != 200:
         console.print(
-            f"{reply.status} {_words(body, 'title')}: {_words(body, 'detail')}", markup=False
+            f"{reply.status} {_field(body, 'title')}: {_field(body, 'detail')}", markup=False
         )
         for problem in body.get("errors", ()) if isinstance(body, dict) else ():
             console.print(f"  {problem['pointer']}: {problem['detail']}", markup=False)
@@ -89,7 +89,7 @@ def show(reply: Reply, texts: Sequence[str], console: Console) -> None:
     console.print(table)
 
 
-def _words(body: object, key: str) -> str:
+def _field(body: object, key: str) -> str:
     return str(body.get(key, body.get("message", ""))) if isinstance(body, dict) else str(body)
 
 
@@ -103,16 +103,17 @@ def _vector(output: Mapping[str, Any]) -> str:
 
 
 def _listed(key: str, name: str) -> Callable[[Mapping[str, Any]], str]:
-    """The entries of a list in the output, each by its name and score."""
+    """Return a function that lists the entries under `key`, each by its name and score."""
 
-    def told(output: Mapping[str, Any]) -> str:
+    def listed(output: Mapping[str, Any]) -> str:
         return ", ".join(f"{e[name]} {e['score']:.2f}" for e in output[key]) or "none"
 
-    return told
+    return listed
 
 
-# How an output is told in few words, by what it has; the first that fits.
-TOLD: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
+# A summary of an output by the key that its task answers with. The first that is there counts: an output that has
+# labels has a label too, and one of them is shown.
+SUMMARIES: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
     ("unknown", lambda o: f"not known: {', '.join(o['unknown'])}"),
     ("nearest", _listed("nearest", "word")),
     ("embedding", _vector),
@@ -132,7 +133,7 @@ TOLD: tuple[tuple[str, Callable[[Mapping[str, Any]], str]], ...] = (
 
 
 def describe(output: Mapping[str, Any]) -> str:
-    """One output in few words: its label with the score, words that are near, how a vector begins, what was written."""
-    cut = " (truncated)" if output.get("truncated") else ""
-    told = next((tell for key, tell in TOLD if output.get(key) is not None), None)
-    return f"{told(output) if told else dict(output)}{cut}"
+    """Summarise one output: its label and score, the nearest words, the start of a vector, the generated text."""
+    truncated = " (truncated)" if output.get("truncated") else ""
+    summary = next((made for key, made in SUMMARIES if output.get(key) is not None), None)
+    return f"{summary(output) if summary else dict(output)}{truncated}"

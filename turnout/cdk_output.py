@@ -26,7 +26,7 @@ CHANGED = {"CREATE": "created", "UPDATE": "updated"}
 
 @dataclass(slots=True, kw_only=True)
 class StackLines:
-    """A reader of lines that `cdk` prints: says one line when a stack is done, and shows every line as a detail.
+    """A reader of lines that `cdk` prints: reports a stack when it is done, and shows every line as a detail.
 
     The time is counted from the stack's own first line: stacks are deployed side by side, so the time that `cdk` prints
     behind one may stand behind another.

@@ -19,9 +19,9 @@ from turnout.keys import add_key, read_keys, remove_key
 
 HELP = """Put a fine-tuned language model behind one HTTPS endpoint.
 
-models.toml says what is served. `turnout build` turns each source folder into sealed artefacts that are proven to
-answer like the original; `turnout plan` says what a deployment comes to; `turnout up` deploys all of it into a
-local cloud; `cdk deploy --all` deploys the same stacks to AWS.
+models.toml lists the models. `turnout build` turns each source into sealed artefacts that are proven to answer like
+the reference, the model run by its own library; `turnout plan` lists the stacks of a deployment and what they cost
+while idle; `turnout up` deploys all of it into a local cloud; `cdk deploy --all` deploys the same stacks to AWS.
 """
 
 app = typer.Typer(
@@ -38,7 +38,7 @@ keys_app = typer.Typer(
 )
 app.add_typer(keys_app, name="keys")
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="The file that says what is served.")]
+Config = Annotated[Path, typer.Option("--config", "-c", help="The file that lists the models.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder of built artefacts.")]
 KeysFile = Annotated[Path, typer.Option("--keys", help="The file of key hashes; safe to commit.")]
 AsJson = Annotated[
@@ -46,14 +46,16 @@ AsJson = Annotated[
 ]
 CONFIG, OUT, KEYS = Path("models.toml"), Path("models.out"), Path("keys.toml")
 
+# Results go to standard output and everything else to standard error, so that a pipe gets results alone.
 log = Console(stderr=True, highlight=False)
 # A pipe has no width; the tables of this program are whole at this one.
 out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
 
 
 def emit(as_json: bool, document: object, show: Callable[[], None]) -> None:
-    """A command's result: as JSON for programs, or drawn for people."""
+    """Print a command's result: as JSON for programs, or drawn for people."""
     if as_json:
+        # Escapes are JSON for every reader; a character that an encoding lacks would be an error here.
         plain = not sys.stdout.encoding.lower().startswith("utf")
         sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=plain, default=str) + "\n")
     else:
@@ -69,17 +71,20 @@ def build_command(
     out_dir: Out = OUT,
     objective: Annotated[
         Objective | None,
-        typer.Option(help="What ships is best at, rather than what models.toml says."),
+        typer.Option(
+            help="Ship the candidate that is best at this, instead of the objective in models.toml."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Turn each model's source into sealed artefacts, and prove that they answer like the original.
+    """Turn each model's source into sealed artefacts, and prove that they answer like the reference.
 
-    What is current is skipped. An artefact that fails its gate is not written, and the figures say why.
+    What is current is skipped. An artefact that fails its gate is not published, and the figures show why.
     """
+    # Commands import what they need: `turnout --help` answers before torch or the CDK could be imported.
     from turnout import building
 
-    wanted = building.aimed(read_models_toml(config), objective)
+    wanted = building.with_objective(read_models_toml(config), objective)
     built = building.build(wanted, out_dir, models or None, log)
     emit(as_json, built, lambda: building.show(built, out))
 
@@ -92,9 +97,9 @@ def verify_command(
     out_dir: Out = OUT,
     as_json: AsJson = False,
 ) -> None:
-    """Check every byte of what was built, and that it still answers as it did then.
+    """Check every sealed byte, and that the artefacts answer as they did when they were built.
 
-    Each artefact is asked its golden rows by the code that serves it. Exits with 1 where something differs.
+    The code that serves an artefact runs its golden rows again. Exits with 1 if something differs.
     """
     from turnout import verifying
 
@@ -109,7 +114,8 @@ def inspect_command(
     model: Annotated[str, typer.Argument(help="The model's name, as in models.toml.")],
     tier: Annotated[Tier, typer.Option(help="Which of its artefacts.")] = Tier.CPU,
     layers: Annotated[
-        bool, typer.Option("--layers", help="Print how far each layer is from the original's.")
+        bool,
+        typer.Option("--layers", help="Print the difference of each layer from the reference's."),
     ] = False,
     tensorboard: Annotated[
         Path | None, typer.Option(help="Write event files for TensorBoard to a new folder.")
@@ -122,9 +128,9 @@ def inspect_command(
     out_dir: Out = OUT,
     as_json: AsJson = False,
 ) -> None:
-    """Look at what was built beside what it was built from: both graphs in Netron, until Ctrl-C.
+    """Show the graphs of the reference and of the artefact side by side in Netron, until Ctrl-C.
 
-    With --layers or --tensorboard it prints or writes that, and ends.
+    With --layers or --tensorboard, print or write that instead, and end.
     """
     from turnout import inspecting
 
@@ -141,7 +147,7 @@ def inspect_command(
 
 @app.command("plan")
 def plan_command(config: Config = CONFIG, out_dir: Out = OUT, as_json: AsJson = False) -> None:
-    """Say what would be built and deployed, and what it costs while idle. Touches nothing."""
+    """Print what would be built and deployed, and what it costs while idle. Changes nothing."""
     from turnout import planning
 
     plan = planning.plan(read_models_toml(config), out_dir)
@@ -162,7 +168,7 @@ def up_command(
 ) -> None:
     """Run the whole product on this machine: a local cloud, the real `cdk deploy`, an HTTPS endpoint.
 
-    Stays until Ctrl-C and leaves nothing behind. `turnout call` in another terminal finds it by itself.
+    Runs until Ctrl-C and leaves nothing running. `turnout call` in another terminal finds it by itself.
     """
     from turnout import running
     from turnout.laptop import ROOT, STATE, Files, Laptop
@@ -201,7 +207,7 @@ def call_command(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Ask the endpoint: the one that `turnout up` runs, or any with --url and --key."""
+    """Send texts to the endpoint: the one that `turnout up` runs, or any with --url and --key."""
     from turnout import calling
 
     wanted = calling.parameters_of(parameters) | ({"top_k": top_k} if top_k else {})
@@ -232,21 +238,21 @@ def keys_remove(
     keys: KeysFile = KEYS,
     as_json: AsJson = False,
 ) -> None:
-    """Forget a key; the router refuses it from the next `cdk deploy` on."""
+    """Remove a key; the router refuses it from the next `cdk deploy` on."""
     remove_key(keys, name)
     emit(as_json, {"removed": name}, lambda: out.print(f"{name} is removed from {keys}"))
 
 
 @keys_app.command("list")
 def keys_list(keys: KeysFile = KEYS, as_json: AsJson = False) -> None:
-    """Name the keys that the next deployment accepts."""
+    """List the keys that the next deployment accepts."""
     found = read_keys(keys)
     empty = f"{keys} has no key, so the router would refuse every request; make one with `turnout keys add NAME`"
     emit(as_json, found, lambda: out.print("\n".join(found) or empty, soft_wrap=True))
 
 
 def main() -> None:
-    """The console script. What a terminal has no characters for is replaced there."""
+    """Run the console script; characters that the terminal's encoding lacks are replaced."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")
     exit_with_message(app, log)

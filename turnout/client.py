@@ -1,4 +1,4 @@
-"""A caller of the endpoint: what `turnout call` and the demo send, with the standard library alone."""
+"""A client of the endpoint for `turnout call` and the demo, with the standard library alone."""
 
 import json
 import os
@@ -15,14 +15,14 @@ from urllib.parse import quote
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where to call and with which key; `ca_file` is the authority of a local cloud's certificate."""
+    """An endpoint's URL and a key of it; `ca_file` is the authority of a local cloud's certificate."""
 
     url: str
     key: str
     ca_file: str | None = None
 
     def save(self, path: Path) -> None:
-        """Readable by its owner alone from the first byte on: it holds the key."""
+        """Write it to a file that its owner alone may read, from the first byte on: it holds the key."""
         path.unlink(missing_ok=True)
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(json.dumps(asdict(self), indent=2) + "\n")
@@ -34,7 +34,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One HTTP answer; `ms` is the time from sending to the last byte, as the caller saw it."""
+    """One HTTP answer; `ms` is the caller's time from sending to the last byte, in milliseconds."""
 
     status: int
     body: Any
@@ -43,16 +43,17 @@ class Reply:
 
 
 def request(endpoint: Endpoint, method: str, path: str, document: object = None) -> Reply:
-    """Send one request and read its answer, whatever its status; raises OSError when nobody answers."""
+    """Send one request and read its answer, whatever its status; raise OSError if nothing answers."""
     body = None if document is None else json.dumps(document).encode()
     headers = {"Authorization": f"Bearer {endpoint.key}", "Content-Type": "application/json"}
     url = endpoint.url.rstrip("/") + path
     message = urllib.request.Request(url, data=body, headers=headers, method=method)
     start = time.perf_counter()
     try:
+        # Longer than the gateway's 30 s, so that its own answer arrives before this gives up.
         with urllib.request.urlopen(message, timeout=35, context=_tls(endpoint)) as answer:
             status, raw, found = answer.status, answer.read(), dict(answer.headers)
-    except urllib.error.HTTPError as error:
+    except urllib.error.HTTPError as error:  # a problem document is an answer as well
         status, raw, found = error.code, error.read(), dict(error.headers)
     ms = (time.perf_counter() - start) * 1e3
     return Reply(status=status, body=_decode(raw), ms=ms, headers=found)
@@ -63,7 +64,7 @@ def predict(endpoint: Endpoint, model: str, document: Mapping[str, Any]) -> Repl
 
 
 def curl(endpoint: Endpoint, model: str, text: str) -> str:
-    """The same request as a line for the shell."""
+    """Return the request of one text as a line for the shell."""
     ca = f" --cacert {endpoint.ca_file}" if endpoint.ca_file else ""
     body = json.dumps({"inputs": [text]}).replace("'", "'\\''")
     return (

@@ -19,12 +19,12 @@ from contracts.specs import Deployment
 from contracts.tasks import Tier
 from turnout.progress import status
 
-SHOWN = 20
+MAX_SHOWN = 20
 Emit = Callable[[dict[str, Any], Callable[[], None]], None]
 
 
 class CannotInspect(TurnoutError):
-    """There is nothing to look at, or no means to do so."""
+    """There is nothing to inspect, or the package that shows it is not installed."""
 
     code = "inspection_failed"
 
@@ -51,10 +51,12 @@ def subject(deployment: Deployment, out: Path, model: str, tier: Tier, log: Cons
     folder = out / model / tier
     if not folder.is_dir():
         raise CannotInspect(f"{step.name} is not built; run `turnout build {model}`")
+    # Layers of two different models would be compared otherwise, and every difference be a false one.
     if verify(folder).source_digest != step.source.digest:
         raise CannotInspect(
             f"{step.name} was built from other files than those of its source now; run `turnout build {model}`"
         )
+    # Here and not above: torch takes seconds to import, and the checks before need none of it.
     from build.prepared import pairs, prepared
     from build.workspace.cache import FOLDER, Cache
 
@@ -63,7 +65,7 @@ def subject(deployment: Deployment, out: Path, model: str, tier: Tier, log: Cons
     found = pairs(originals, folder)
     if not found:
         raise CannotInspect(
-            f"{step.name} has no graph that could be looked at: a model for {step.task.name} is served from tables"
+            f"{step.name} has no graph to inspect: a model for {step.task.name} is served from tables"
         )
     return Subject(step=step, folder=folder, pairs=found)
 
@@ -88,13 +90,13 @@ def show_layers(document: dict[str, Any], console: Console) -> None:
         table.add_column(name, justify="right", no_wrap=True)
     for name in ("operator", "graph", "tensor"):
         table.add_column(name, overflow="fold")
-    for layer in found[:SHOWN]:
+    for layer in found[:MAX_SHOWN]:
         ratio = "the same" if layer["sqnr_db"] is None else f"{layer['sqnr_db']:.1f}"
         cosine = f"{layer['cosine']:.5f}"
         table.add_row(ratio, cosine, layer["operator"], layer["graph"], layer["tensor"])
     console.print(table)
     console.print(
-        f"\nthe worst {min(SHOWN, len(found))} of {len(found)} layers on {document['rows']} golden rows; "
+        f"\nthe worst {min(MAX_SHOWN, len(found))} of {len(found)} layers on {document['rows']} golden rows; "
         f"{document['unmatched']} of the reference's are not in the artefact under their name",
         soft_wrap=True,
     )
@@ -107,6 +109,7 @@ def tensorboard(of: Subject, out: Path, folder: Path, log: Console) -> dict[str,
             "event files are written by tensorboardX, which is not installed; install it with "
             "`pip install 'tensorboardX>=2.6,<3'`"
         )
+    # TensorBoard shows every file of a folder as one run, older ones too.
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise CannotInspect(f"{folder} is there already and not empty; name a new folder")
     from build.inspection.tensorboard import write_event_files
@@ -130,7 +133,7 @@ def evidence_of(path: Path) -> dict[str, Any]:
 def show_written(document: dict[str, Any], console: Console) -> None:
     console.print(
         f"{document['graphs']} graphs, {document['histograms']} histograms of weights and the figures of "
-        f"{document['candidates']} candidates; look at them with: tensorboard --logdir {document['folder']}",
+        f"{document['candidates']} candidates; show them with: tensorboard --logdir {document['folder']}",
         soft_wrap=True,
     )
 

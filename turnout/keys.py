@@ -1,4 +1,4 @@
-"""`keys.toml`: which bearer keys the router knows, by the SHA-256 of each. The keys themselves are never stored."""
+"""`keys.toml`: the bearer keys that the router accepts, by the SHA-256 of each. No key itself is stored."""
 
 import os
 import re
@@ -15,13 +15,13 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
 
 
 class KeysError(TurnoutError):
-    """The keys file cannot be used, or not in the way that was asked for."""
+    """The keys file is invalid, or the name of a key is invalid, taken or unknown."""
 
     code = "keys_invalid"
 
 
 def read_keys(path: Path) -> dict[str, str]:
-    """Key hashes by name; empty when there is no file. Raises KeysError."""
+    """Return key hashes by name, none if there is no file; raise KeysError if the file is invalid."""
     if not path.exists():
         return {}
     try:
@@ -30,16 +30,16 @@ def read_keys(path: Path) -> dict[str, str]:
         raise KeysError(
             f"{path} is not TOML: {error}; correct it, or remove it and make new keys"
         ) from error
-    wrong = [name for name, value in table.items() if not _HASH.fullmatch(str(value))]
-    if wrong:
+    invalid = [name for name, value in table.items() if not _HASH.fullmatch(str(value))]
+    if invalid:
         raise KeysError(
-            f"{path}: {', '.join(wrong)}: not a SHA-256 in hexadecimal; make the key again with `turnout keys add`"
+            f"{path}: {', '.join(invalid)}: not a SHA-256 in hexadecimal; make the key again with `turnout keys add`"
         )
     return dict(table)
 
 
 def add_key(path: Path, name: str) -> str:
-    """Make a key, store its hash under `name`, give the key back; raises KeysError."""
+    """Make a key, store its hash under `name`, return the key; raise KeysError if the name is taken or invalid."""
     if not _NAME.fullmatch(name):
         raise KeysError(
             f"{name!r} cannot name a key; use lower-case letters, digits and hyphens, 32 at most"
@@ -49,6 +49,7 @@ def add_key(path: Path, name: str) -> str:
         raise KeysError(
             f"{path} has a key named {name}; remove it with `turnout keys remove {name}` first"
         )
+    # Only the hash is kept: whoever reads the file, a log or the router's image cannot call the endpoint.
     key = new_key()
     write_keys(path, {**keys, name: key_hash(key)})
     return key
@@ -63,9 +64,10 @@ def remove_key(path: Path, name: str) -> None:
 
 
 def write_keys(path: Path, keys: Mapping[str, str]) -> None:
-    """Replace the file in one step."""
+    """Replace the file in one step, so that a deployment never reads a half of it."""
     lines = "".join(f'{name} = "{value}"\n' for name, value in sorted(keys.items()))
     path.parent.mkdir(parents=True, exist_ok=True)
+    # A rename replaces a file at once; a write that is interrupted leaves the older keys as they were.
     half = path.with_suffix(".toml.half")
     half.write_text(f"{HEADER}\n[keys]\n{lines}", "utf-8")
     os.replace(half, path)

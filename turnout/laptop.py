@@ -23,21 +23,21 @@ from turnout.progress import Say
 ROOT = Path(__file__).resolve().parent.parent
 STATE = ".turnout/local"
 ENDPOINT = "endpoint.json"
-# What an interrupted command has to put things in order, before it is made to stop.
+# Seconds that an interrupted command has to end by itself, before it is killed.
 GRACE_S = 5.0
 # The last lines of the output that a message about a failed command has: the reason is among them.
 TAIL_LINES = 25
 
 
 class DeployFailed(TurnoutError):
-    """The CDK command line did not succeed; the message ends with the last of what it said."""
+    """A deployment cannot start or the CDK command line failed; the message ends with the end of its output."""
 
     code = "deploy_failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
-    """What is deployed: the models file and the folder of sealed artefacts."""
+    """The files of a deployment: `models.toml` and the folder of sealed artefacts."""
 
     config: Path
     out: Path
@@ -76,7 +76,7 @@ class Laptop:
         """Bootstrap and deploy every stack with a key of its own; raises DeployFailed."""
         key = new_key()
         write_keys(self.keys, {"laptop": key_hash(key)})
-        # Away from cdk.json, the command line does not synthesise an app that it would not look at.
+        # Away from cdk.json the command line does not synthesise the app, which a bootstrap does not need.
         self.cdk("bootstrap", f"aws://{ACCOUNT}/{self.deployment.region}", folder=self.state)
         outputs = self.state / "outputs.json"
         never = ("--require-approval", "never", "--concurrency", "4")
@@ -99,7 +99,7 @@ class Laptop:
             str(self.state / "cdk.out"),
         ]
         log = self.state / f"cdk-{words[0]}.log"
-        self.say(f"cdk {words[0]}, with all of its output in {shortest(log)}")
+        self.say(f"cdk {words[0]}, with all of its output in {relative_to_here(log)}")
         stacks = StackLines(say=self.say, detail=self.detail)
         with log.open("w", encoding="utf-8") as file:
 
@@ -115,7 +115,7 @@ class Laptop:
             )
 
     def environment(self) -> Mapping[str, str]:
-        """What the CDK command line and the app it runs are told, and nothing of the user's own AWS settings."""
+        """Return the environment of the CDK command line and of its app, without the user's own AWS settings."""
         kept = ("LANG", "LC_ALL", "NODE_EXTRA_CA_CERTS", "TMPDIR")
         return {
             **{name: os.environ[name] for name in kept if name in os.environ},
@@ -130,22 +130,22 @@ class Laptop:
         }
 
 
-def shortest(path: Path) -> Path:
+def relative_to_here(path: Path) -> Path:
     """Return the path as seen from the working directory where it lies in it."""
     here = Path.cwd()
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], say: Say) -> int:
-    """Run a command, tell every line it prints, give its exit status; it ends when we are interrupted."""
+def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], take: Say) -> int:
+    """Run a command, pass on every line it prints, return its exit status; an interrupt ends it too."""
     reading, writing = os.pipe()
     with open(reading, encoding="utf-8", errors="replace") as lines:
         with open(writing, "wb") as output:
             process = children.start(command, environment=environment, folder=folder, output=output)
         try:
             for line in lines:
-                say(line)
+                take(line)
             return process.wait()
-        except BaseException:
+        except BaseException:  # an interrupt too: no child may outlive us
             children.end(process, grace_s=GRACE_S)
             raise

@@ -1,4 +1,4 @@
-"""`turnout plan`: what would be built and deployed, and what it costs while nobody calls."""
+"""`turnout plan`: the artefacts to build, the stacks to deploy, and their cost while idle."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from stacks.costs import idle_gpu_cost
 
 
 def plan(deployment: Deployment, out: Path) -> dict[str, Any]:
-    """The plan as a document; writes nothing."""
+    """Return the plan as a document; write nothing."""
     steps = {(step.model, step.tier): step for step in build.plan(deployment, out)}
     rows: list[dict[str, Any]] = [
         {
@@ -46,7 +46,7 @@ def runs_on(spec: CpuSpec | GpuSpec) -> str:
 
 
 def idle(spec: CpuSpec | GpuSpec) -> float:
-    """US dollars a month for a tier that nobody calls; a function costs nothing then."""
+    """Return the cost of an idle tier in US dollars a month; an idle function costs nothing."""
     return idle_gpu_cost(spec.instance) if isinstance(spec, GpuSpec) else 0.0
 
 
@@ -55,12 +55,13 @@ def show(plan: dict[str, Any], console: Console) -> None:
     table = Table(*names, box=None, pad_edge=False)
     for row in plan["tiers"]:
         cost = f"${row['idle_usd_per_month']:,.0f} a month"
-        told = (row[key] for key in ("model", "tier", "source", "build", "runs_on", "stack"))
-        table.add_row(*told, cost)
+        shown = (row[key] for key in ("model", "tier", "source", "build", "runs_on", "stack"))
+        table.add_row(*shown, cost)
     console.print(table)
     console.print(f"\nrouter: stack {plan['router']} in {plan['region']}, HTTP API, $0 while idle")
     for row in plan["tiers"]:
         if row["tier"] == Tier.GPU:
+            # A GPU is billed by the hour from the deployment on, so this is said before anything is deployed.
             console.print(
                 f"[bold yellow]{row['stack']} costs ${row['idle_usd_per_month']:,.0f} a month even when nobody "
                 f"calls it[/]: its {row['runs_on'].split()[-1]} runs day and night until you `cdk destroy` it.",

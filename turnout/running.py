@@ -17,16 +17,14 @@ Emit = Callable[[dict[str, Any], Callable[[], None]], None]
 
 
 def require_built(deployment: Deployment, out: Path) -> None:
-    """Raises DeployFailed when an artefact is missing or stale."""
+    """Raise DeployFailed if an artefact is missing or stale."""
     stale = [f"{step.model} {step.tier}" for step in build.plan(deployment, out) if not step.sealed]
     if stale:
-        raise DeployFailed(
-            f"not built, or not from what lies there now: {', '.join(stale)}; run `turnout build`"
-        )
+        raise DeployFailed(f"not built, or changed since: {', '.join(stale)}; run `turnout build`")
 
 
 def up(laptop: Laptop, log: Console, emit: Emit) -> None:
-    """Start, deploy, say where it is, and stay until SIGINT or SIGTERM; then stop all of it."""
+    """Start, deploy, print the endpoint, and wait for SIGINT or SIGTERM; then stop all of it."""
     deployment = laptop.deployment
     require_built(deployment, laptop.files.out)
     try:
@@ -34,13 +32,13 @@ def up(laptop: Laptop, log: Console, emit: Emit) -> None:
             with steps(log, "deploying to a local cloud") as (laptop.say, laptop.detail):
                 endpoint = laptop.deploy()
             emit(describe(endpoint, deployment), lambda: show(endpoint, deployment, log))
-            threading.Event().wait()
+            threading.Event().wait()  # for ever; the interrupt ends it
     except KeyboardInterrupt:
         log.print("stopped; nothing was left running")
 
 
 def describe(endpoint: Endpoint, deployment: Deployment) -> dict[str, Any]:
-    """What a program needs to call the endpoint."""
+    """Return what a program needs to call the endpoint."""
     return {
         "url": endpoint.url,
         "key": endpoint.key,
@@ -51,7 +49,7 @@ def describe(endpoint: Endpoint, deployment: Deployment) -> dict[str, Any]:
 
 
 def show(endpoint: Endpoint, deployment: Deployment, log: Console) -> None:
-    """The same for a person, with a line to paste."""
+    """Print the same for a person, with a line to paste."""
     url = endpoint.url.rstrip("/")
     log.print(f"\n[bold]up[/] at {url}   API docs: {url}/docs\n")
     log.print(

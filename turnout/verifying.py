@@ -1,4 +1,4 @@
-"""`turnout verify`: every sealed byte checked, and the golden rows asked again."""
+"""`turnout verify`: every sealed byte checked, and the golden rows run again."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,19 +12,19 @@ from contracts.errors import TurnoutError
 from contracts.problems import Code
 from contracts.tasks import Tier
 
-SHOWN = 3
-# The folder of a copy that runs by itself, beside those of the tiers.
+MAX_SHOWN = 3
+# The folder of an edge copy, beside those of the tiers.
 EDGE = "edge"
 
 
 class NothingToVerify(TurnoutError):
-    """No artefact is where one was looked for."""
+    """No artefact is in the folder, or none of the models named."""
 
     code = Code.ARTEFACT_MISSING
 
 
 def artefacts(out: Path, models: Sequence[str] | None) -> dict[str, Path]:
-    """The folders of built tiers and edge copies by their names; raises NothingToVerify."""
+    """Return the folders of built tiers and edge copies by their names; raise NothingToVerify if there are none."""
     found = {
         f"{place.name} {tier}": place / tier
         for place in (sorted(out.iterdir()) if out.is_dir() else ())
@@ -42,15 +42,16 @@ def artefacts(out: Path, models: Sequence[str] | None) -> dict[str, Path]:
 
 
 def verify(out: Path, models: Sequence[str] | None, log: Console) -> dict[str, Any]:
-    """What was found of each artefact, as a document; `holds` says whether all is well."""
+    """Return the result of each artefact as a document; its `holds` is true if every artefact holds."""
     folders = artefacts(out, models)
+    # After the cheap check above: ONNX Runtime and numpy are imported only where there is something to run.
     from build.edge.copy import replay_copy
     from build.proof.replay import replay
 
-    with log.status("asking the golden rows again") as status:
+    with log.status("running the golden rows again") as status:
         found = []
         for name, folder in folders.items():
-            status.update(f"asking the golden rows of {name}")
+            status.update(f"running the golden rows of {name}")
             copied = folder.name == EDGE
             found.append(replay_copy(name, folder.parent) if copied else replay(name, folder))
     return {
@@ -63,7 +64,7 @@ def show(document: dict[str, Any], console: Console) -> None:
     table = Table(box=None, pad_edge=False)
     for name in ("artefact", "version", ""):
         table.add_column(name, no_wrap=True)
-    for name in ("same as when built", "farthest", "like the original, then → now"):
+    for name in ("same as when built", "largest difference", "like the reference, then → now"):
         table.add_column(name)
     for one in document["artefacts"]:
         mark = "[green]holds[/]" if one["holds"] else "[bold red]differs[/]"
@@ -74,15 +75,15 @@ def show(document: dict[str, Any], console: Console) -> None:
             f"{one[when]['nearness']:.2%}" for when in ("then", "now") if one[when]
         )
         rows = f"{one['same']} of {one['rows']} rows"
-        far = f"{one['apart']:.1e}" if one["ran_on"] else "run by itself"
-        table.add_row(one["name"], one["version"], mark, rows, far, nearness)
+        difference = f"{one['apart']:.1e}" if one["ran_on"] else "run by itself"
+        table.add_row(one["name"], one["version"], mark, rows, difference, nearness)
     console.print(table)
     for one in document["artefacts"]:
-        _more(one, console)
+        _show_details(one, console)
 
 
-def _more(one: dict[str, Any], console: Console) -> None:
-    """Where it was built and asked, and what is wrong with it."""
+def _show_details(one: dict[str, Any], console: Console) -> None:
+    """Print where it was built and run, and the rows whose answers differ."""
 
     def say(text: str) -> None:
         console.print(text, markup=False, soft_wrap=True)
@@ -93,8 +94,8 @@ def _more(one: dict[str, Any], console: Console) -> None:
         return
     ran = f"{one['ran_on']}, ONNX Runtime {one['ran_with']}"
     built = f"{one['built_on']}, ONNX Runtime {one['built_with']}"
-    say(f"\n{one['name']}: asked on {ran}; built on {'the same' if ran == built else built}")
-    for row in one["differing"][:SHOWN]:
-        say(f"  asked {row['request']}\n    built {row['built']}\n    now   {row['now']}")
-    if len(one["differing"]) > SHOWN:
-        say(f"  and {len(one['differing']) - SHOWN} more; --json shows all of them")
+    say(f"\n{one['name']}: run on {ran}; built on {'the same' if ran == built else built}")
+    for row in one["differing"][:MAX_SHOWN]:
+        say(f"  request {row['request']}\n    built {row['built']}\n    now   {row['now']}")
+    if len(one["differing"]) > MAX_SHOWN:
+        say(f"  and {len(one['differing']) - MAX_SHOWN} more; --json shows all of them")

@@ -1,9 +1,8 @@
 """Graphs side by side in Netron, on one loopback port.
 
-Netron's page is served from its library by our own handler, not by its own server: that keeps one model for all servers
-of a process, its page asks a service on the Internet where the reader is and reports to another, and it will not show
-anything once the library is half a year old. The handler gives the page no version and no date, and forbids it to ask
-anyone but this machine.
+Netron's page is served from its library by our own handler, not by its own server. That one keeps one model for all
+servers of a process; its page sends requests to two services on the Internet, and shows nothing once the library is
+half a year old. The handler gives the page no version and no date, and forbids requests to any other machine.
 """
 
 import html
@@ -22,13 +21,13 @@ from urllib.parse import quote, unquote
 from contracts.errors import TurnoutError
 
 HOST = "127.0.0.1"
-# No telemetry where Netron has this version: it takes itself for one that is being worked on.
+# A version under development, for which Netron sends no telemetry.
 UNRELEASED = "0.0.0"
 HEADERS = {
     "Content-Security-Policy": "default-src 'self' 'unsafe-inline' data: blob:; connect-src 'self' blob: data:",
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
-    # Netron asks nothing of a reader who has this.
+    # With this cookie Netron does not ask for consent.
     "Set-Cookie": "consent=1; Path=/; SameSite=Strict",
 }
 CSS = (
@@ -56,19 +55,19 @@ class NoNetron(TurnoutError):
 
 
 def netron_folder() -> Path:
-    """Where Netron's page lies; raises NoNetron."""
+    """Return the folder of Netron's page; raise NoNetron if it is not installed."""
     spec = importlib.util.find_spec("netron")
     if spec is None or not spec.submodule_search_locations:
         raise NoNetron(
             "graphs are shown by Netron, which is not installed; install it with `pip install 'netron>=9,<10'`, or "
-            "look at them with --layers or --tensorboard"
+            "compare them with --layers or --tensorboard"
         )
     return Path(spec.submodule_search_locations[0])
 
 
 @contextmanager
 def serving(title: str, graphs: Sequence[Shown], port: int) -> Iterator[str]:
-    """The address of the page, served until the block ends."""
+    """Yield the address of the page, which is served until the block ends."""
     handler = partial(_Handler, title, tuple(graphs), netron_folder())
     with ThreadingHTTPServer((HOST, port), handler) as server:
         server.daemon_threads = True
@@ -103,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._part(number, parts[1], "/".join(parts[2:]))
 
     def _part(self, number: int, side: str, path: str) -> None:
-        """Netron's page with its graph named in it, that graph, or any other file of the library."""
+        """Answer with Netron's page, with its graph, or with another file of the library."""
         graph = self.graphs[number].sides.get(side)
         if graph is None:
             self._answer(404, "text/plain", b"no such side")
@@ -136,7 +135,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _index(text: str, graph: Path) -> bytes:
-    """Netron's page for one graph, without the date by which it would ask for a newer one."""
+    """Return Netron's page for one graph, without the date by which it would look for a newer version."""
     url = f"data/{quote(graph.name)}"  # Netron puts the page's own path before it
     meta = (
         f'<meta name="type" content="Python"><meta name="version" content="{UNRELEASED}">'
@@ -147,7 +146,7 @@ def _index(text: str, graph: Path) -> bytes:
 
 
 def page(title: str, graphs: Sequence[Shown], number: int) -> str:
-    """Two frames of one graph, with links to the others."""
+    """Return the page of one graph: a frame for each side, and links to the other graphs."""
     name = graphs[number].name
     links = "".join(
         f'<a href="/{i}">{html.escape(other.name)}</a>' for i, other in enumerate(graphs)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from contracts.specs import Objective
 from tests.fixtures.command_line import turnout
 from tests.fixtures.models.tiny_bert import classifier, deployment, write_rows
-from turnout.building import Lines, aimed
+from turnout.building import Lines, with_objective
 from turnout.cli import app
 from turnout.laptop import ROOT
 
@@ -80,8 +80,8 @@ def test_a_place_that_cannot_be_written_is_named_without_a_stack_trace(tmp_path:
 
 def test_an_objective_on_the_command_line_goes_before_the_one_in_the_file(tmp_path: Path) -> None:
     wanted = deployment(tmp_path / "source", tmp_path / "rows.jsonl")
-    assert aimed(wanted, None) is wanted
-    cpu = aimed(wanted, Objective.SIZE).models[0].cpu
+    assert with_objective(wanted, None) is wanted
+    cpu = with_objective(wanted, Objective.SIZE).models[0].cpu
     assert cpu
     assert cpu.objective == "size"
     refused = run(app, ["build", "--objective", "speed"])
