@@ -1,9 +1,8 @@
 """Attention with a KV cache as one operator: ONNX Runtime's GroupQueryAttention in place of exported ones.
 
-An exported decoder copies the whole cache for every token, to append one key and one value. The fused operator writes
-them into a buffer that has room for more, applies rotary position embeddings itself (Su et al. 2021,
-arXiv:2104.09864), shares keys among groups of query heads (Ainslie et al. 2023, arXiv:2305.13245), and takes the number
-of tokens instead of a mask.
+An exported decoder copies the whole cache for every token. The fused operator writes into a buffer with room for more,
+applies rotary position embeddings itself (Su et al. 2021, arXiv:2104.09864), shares keys among groups of query heads
+(Ainslie et al. 2023, arXiv:2305.13245), and takes the number of tokens instead of a mask.
 https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md#com.microsoft.GroupQueryAttention
 """
 
@@ -42,8 +41,7 @@ PROJECTIONS = ("MatMul", "Add", "Split", "Slice")
 ROTARY_MULTIPLE = 16
 # The largest rotary tables: half a GB for heads of 128 numbers.
 MAX_CONTEXT = 1 << 18
-# The largest difference between logits before and after fusion, as a share of the largest logit: the fused operator
-# adds the same numbers in another order.
+# The largest difference of logits after fusion, as a share of the largest: the sums have another order.
 TOLERANCE = 2e-4
 # Tokens of consecutive runs: a prompt, single tokens, and several at once with a cache that is not empty.
 RUNS = ((5, 3, 8, 1, 9, 2, 7), (4,), (6,), (2, 2, 3), (1,))
