@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import build
+from scripts.figures import CODE, MAX_MODULES, NO_VERB, docstrings, tracked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -41,3 +43,22 @@ def test_the_imports_obey_the_design() -> None:
         [tool, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout
+
+
+def test_no_docstring_begins_with_what_whether_or_how() -> None:
+    found = [
+        place
+        for path in tracked(ROOT, *CODE)
+        for place, text in docstrings(path)
+        if NO_VERB.match(text)
+    ]
+    assert found == []
+
+
+def test_no_folder_has_more_than_15_modules() -> None:
+    modules = Counter(
+        str(path.parent.relative_to(ROOT))
+        for path in tracked(ROOT, *CODE, "tests")
+        if path.name != "__init__.py"
+    )
+    assert {folder: count for folder, count in modules.items() if count > MAX_MODULES} == {}
