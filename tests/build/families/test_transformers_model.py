@@ -6,14 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import transformers
-from safetensors.torch import load_file, save_file
+from safetensors.numpy import load_file, save_file
 
 from build.errors import SourceError
 from build.families.transformers_model import load
 from tests.fixtures.models.tiny_bert import classifier, encoder, headed
-
-CLASSIFIER = transformers.AutoModelForSequenceClassification
 
 
 def without(folder: Path, start: str) -> Path:
@@ -51,19 +48,23 @@ def shallower(folder: Path) -> Path:
 def test_weights_that_are_missing_or_left_over_are_named(
     tmp_path: Path, spoil: Callable[[Path], Path], message: str
 ) -> None:
+    from transformers import AutoModelForSequenceClassification
+
     folder = spoil(classifier(tmp_path / "source"))
     with pytest.raises(SourceError, match=message) as found:
-        load(CLASSIFIER, folder)
+        load(AutoModelForSequenceClassification, folder)
     assert re.search("; (save the model again|correct its number of layers)", str(found.value))
 
 
 def test_what_nothing_reads_may_be_missing_and_the_head_of_another_task_be_left(
     tmp_path: Path,
 ) -> None:
+    from transformers import AutoModel
+
     for folder in (
         without(encoder(tmp_path / "encoder"), "pooler."),
         headed(tmp_path / "masked", "BertForMaskedLM"),
     ):
-        model = load(transformers.AutoModel, folder, unused=("pooler.",))
+        model = load(AutoModel, folder, unused=("pooler.",))
         assert not model.training
         assert {str(weight.dtype) for weight in model.parameters()} == {"torch.float32"}

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from gensim.models import KeyedVectors
 
 import build
 from build.errors import SourceError
@@ -19,7 +18,7 @@ from contracts.specs import Gate
 from contracts.tasks import Task
 from functions.inference.engine import Engine
 from tests.fixtures.models.tiny_bert import deployment, write_rows
-from tests.fixtures.models.word_files import TINY, as_text, trained
+from tests.fixtures.models.word_files import TINY, as_text, by_gensim, trained
 from tests.fixtures.problems import assert_problems
 from turnout.calling import describe
 
@@ -63,7 +62,7 @@ def test_a_file_of_vectors_is_built_proven_and_served(tmp_path: Path) -> None:
 
 def test_the_correlation_with_human_scores_is_gensims(tmp_path: Path) -> None:
     path = trained("euclidean_vectors.bin")
-    theirs = KeyedVectors.load_word2vec_format(str(path), binary=True)
+    theirs = by_gensim(path, binary=True)
     rows, problems = read_rows(wordsim(tmp_path / "rows.jsonl"), TASKS[WORDS].rows, None)
     assert problems == []
     outputs = [

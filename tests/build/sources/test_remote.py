@@ -13,7 +13,6 @@ from urllib.parse import unquote
 import boto3
 import onnx
 import pytest
-from moto.server import ThreadedMotoServer
 
 import build
 from build.errors import SourceError
@@ -83,6 +82,8 @@ def hub(folder: Path, requested: list[str]) -> Iterator[dict[str, str]]:
 @pytest.fixture(scope="module")
 def s3() -> Iterator[dict[str, str]]:
     """An S3 on loopback; the environment to ask it."""
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     _, port = server.get_host_and_port()

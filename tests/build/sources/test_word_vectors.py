@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from gensim.models import KeyedVectors
-from gensim.models.fasttext import load_facebook_vectors
 
 from build.errors import MAX_PROBLEMS
 from build.sources.readers import inspect
@@ -18,7 +16,14 @@ from build.sources.vectors.source import layout_of, load
 from build.sources.vectors.table import FASTTEXT, GLOVE, WORD2VEC_BINARY, WORD2VEC_TEXT
 from contracts.problems import Code
 from contracts.tasks import Task
-from tests.fixtures.models.word_files import TINY, as_binary, as_fasttext, as_text, trained
+from tests.fixtures.models.word_files import (
+    TINY,
+    as_binary,
+    as_fasttext,
+    as_text,
+    by_gensim,
+    trained,
+)
 from tests.fixtures.problems import assert_problems
 
 # Without the time of day: processes that share the tests have to collect the same parameters.
@@ -40,11 +45,9 @@ NGRAMS = [(0.1 * i, -0.2, 0.3, 0.05 * i) for i in range(16)]
 def test_a_trained_file_is_read_as_gensim_reads_it(name: str, kind: str) -> None:
     path = trained(name)
     if kind == FASTTEXT:
-        theirs = load_facebook_vectors(str(path))
+        theirs = by_gensim(path, fasttext=True)
     else:
-        theirs = KeyedVectors.load_word2vec_format(
-            str(path), binary=kind == WORD2VEC_BINARY, no_header=kind == GLOVE
-        )
+        theirs = by_gensim(path, binary=kind == WORD2VEC_BINARY, no_header=kind == GLOVE)
     ours = load(path)
     assert layout_of(path).kind == kind
     assert list(ours.words) == theirs.index_to_key

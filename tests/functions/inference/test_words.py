@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from gensim.models import KeyedVectors
-from gensim.models.fasttext import load_facebook_vectors
 
 from build.families.word_vectors import FULL, SMALLER, make, prepare
 from build.sources.source import TableSource
@@ -18,7 +16,7 @@ from contracts.tasks import Task, Tier
 from functions.inference.subwords import buckets_of
 from functions.inference.words import WordVectors
 from tests.fixtures.described import assert_described
-from tests.fixtures.models.word_files import TINY, as_fasttext, as_text, trained
+from tests.fixtures.models.word_files import TINY, as_fasttext, as_text, by_gensim, trained
 from tests.fixtures.sources import read_as
 
 NEAR = 1e-5
@@ -62,13 +60,13 @@ def ask(model: WordVectors, *inputs: Any, **parameters: Any) -> list[dict[str, A
 def word2vec(tmp_path_factory: pytest.TempPathFactory) -> tuple[WordVectors, Any]:
     path = trained("euclidean_vectors.bin")
     model = served(path, tmp_path_factory.mktemp("word2vec"))
-    return model, KeyedVectors.load_word2vec_format(str(path), binary=True)
+    return model, by_gensim(path, binary=True)
 
 
 @pytest.fixture(scope="module")
 def fasttext(tmp_path_factory: pytest.TempPathFactory) -> tuple[WordVectors, Any]:
     path = trained("lee_fasttext_new.bin")
-    return served(path, tmp_path_factory.mktemp("fasttext")), load_facebook_vectors(str(path))
+    return served(path, tmp_path_factory.mktemp("fasttext")), by_gensim(path, fasttext=True)
 
 
 def assert_nearest(found: list[dict[str, Any]], right: list[tuple[str, float]]) -> None:
