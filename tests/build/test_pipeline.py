@@ -33,8 +33,8 @@ from tests.fixtures.models.tiny_bert import (
     texts,
     write_rows,
 )
+from tests.fixtures.paths import ROOT
 from tests.fixtures.sources import read_as
-from turnout.laptop import ROOT
 
 pytestmark = pytest.mark.build
 

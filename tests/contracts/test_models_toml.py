@@ -7,8 +7,7 @@ import pytest
 from contracts.models_toml import ConfigError, read_models_toml
 from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
 from contracts.tasks import Task, Tier
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.fixtures.paths import ROOT
 
 
 def written(tmp_path: Path, text: str) -> Path:

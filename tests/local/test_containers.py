@@ -16,8 +16,8 @@ from local.containers import Fleet
 from local.errors import LocalError
 from local.images import Image, build
 from tests.fixtures.local_cloud import LOCK
+from tests.fixtures.paths import ROOT
 from tests.fixtures.processes import ended
-from turnout.laptop import ROOT
 
 # A container by SageMaker's contract, with a way to make it misbehave.
 SERVER = """

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from turnout.laptop import ROOT
+from tests.fixtures.paths import ROOT
 
 TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 PACKAGES = ("build", "contracts", "functions")

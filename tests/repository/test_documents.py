@@ -13,7 +13,7 @@ from contracts import models_toml
 from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
 from functions.router import schema
 from local.control.types import INERT
-from turnout.laptop import ROOT
+from tests.fixtures.paths import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
 

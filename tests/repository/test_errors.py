@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from contracts.errors import ERRORS
 from contracts.problems import Code
+from tests.fixtures.paths import ROOT
 from turnout.exit_handling import FILE_INACCESSIBLE
-from turnout.laptop import ROOT
 
 PACKAGES = ("build", "contracts", "functions", "local", "stacks", "turnout")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from turnout.laptop import ROOT
+from tests.fixtures.paths import ROOT
 
 GROUPS = ("fast", "build", "system", "foreign", "exhaustive", "xdist_group")
 SUITE = """

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import build
 from scripts.figures import CODE, MAX_MODULES, NO_VERB, docstrings, tracked
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.fixtures.paths import ROOT
 
 
 def test_the_build_package_is_ours() -> None:

@@ -14,7 +14,7 @@ from contracts.tasks import Task, Tier
 from functions.inference.generation_parameters import problems
 from functions.inference.tasks import head_of
 from tests.fixtures.described import assert_described
-from turnout.laptop import ROOT
+from tests.fixtures.paths import ROOT
 
 TEXT = (ROOT / "docs/tasks.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))

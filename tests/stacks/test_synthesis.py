@@ -31,8 +31,8 @@ from tests.fixtures.deployment import (
     synthesise,
 )
 from tests.fixtures.models.tiny import Tiny, seal
+from tests.fixtures.paths import ROOT
 from tests.fixtures.problems import assert_problems
-from turnout.laptop import ROOT
 
 
 @pytest.fixture(scope="module")

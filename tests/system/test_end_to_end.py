@@ -19,8 +19,9 @@ from contracts.models_toml import read_models_toml
 from contracts.names import model_stack
 from contracts.tasks import Tier
 from tests.fixtures.journey import INTENTS, assert_problem, raw
+from tests.fixtures.paths import ROOT
 from turnout.client import Endpoint, curl, predict, request
-from turnout.laptop import ROOT, Files, Laptop
+from turnout.laptop import Files, Laptop
 
 pytestmark = pytest.mark.system
 VECTORS = "sentence-embedding"

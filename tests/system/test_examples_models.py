@@ -12,8 +12,8 @@ import pytest
 
 from contracts.manifest import verify
 from examples.rows import HERE
+from tests.fixtures.paths import ROOT
 from tests.fixtures.processes import descendants, ended
-from turnout.laptop import ROOT
 
 pytestmark = pytest.mark.system
 OUT = ROOT / "models.out"

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from contracts.manifest import BrokenArtefact
+from tests.fixtures.paths import ROOT
 from turnout.building import cells, evidence, notes
 from turnout.inspecting import CannotInspect, evidence_of
-from turnout.laptop import ROOT
 
 WHOLE: dict[str, Any] = {
     "model": "tiny",

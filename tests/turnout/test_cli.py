@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from contracts.specs import Objective
 from tests.fixtures.command_line import turnout
 from tests.fixtures.models.tiny_bert import classifier, deployment, write_rows
+from tests.fixtures.paths import ROOT
 from turnout.building import Lines, with_objective
 from turnout.cli import app
-from turnout.laptop import ROOT
 
 pytestmark = pytest.mark.build
 

@@ -15,7 +15,7 @@ import pytest
 from build.prepared import Pair, pairs
 from build.workspace.cache import FOLDER
 from tests.fixtures.inspected import GPU, built, inspect, pair_of
-from turnout.laptop import ROOT
+from tests.fixtures.paths import ROOT
 from turnout.viewer import Shown, serving
 
 pytestmark = pytest.mark.build

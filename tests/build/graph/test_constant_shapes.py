@@ -10,7 +10,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from build.graph.constant_shapes import fold_constant_shapes
-from turnout.laptop import ROOT
+from tests.fixtures.paths import ROOT
 
 FOLD = """
 import sys

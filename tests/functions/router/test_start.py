@@ -13,8 +13,8 @@ import pytest
 from moto import mock_aws
 
 from functions.router.registry import DynamoRegistry
+from tests.fixtures.paths import ROOT
 from tests.fixtures.router_app import ASSETS, ROUTES, event
-from turnout.laptop import ROOT
 
 FORBIDDEN = (
     "aws_cdk",
