@@ -1,4 +1,4 @@
-"""The build pipeline: which stages run for which artefact, and what is published at their end.
+"""The build pipeline: the stages of `build.stages` run for each artefact, and the results published.
 
 Once for each source: export it, optimise the graph, run the reference. Then for each tier: make every candidate, seal
 it and run it by the code that will serve it, time all of them side by side, and publish the one that the objective
@@ -108,7 +108,7 @@ def _notify(progress: Progress, name: str, stage: str, share: float, text: str) 
 def finish(work: Workspace, out: Path) -> None:
     """Publish the chosen candidate, then write its evidence and the page of its model.
 
-    An artefact without evidence is built again, so that an interrupt between the two leaves nothing half-finished.
+    An artefact without evidence is built again: an interrupt after publishing leaves nothing half-finished.
     """
     chosen, place = work.chosen, out / work.step.model
     assert chosen

@@ -1,6 +1,7 @@
 """Sealed artefacts: a folder whose manifest names every file in it by its SHA-256.
 
-The digest covers the manifest itself, and through it every sealed byte. It is checked when a model is loaded.
+The digest covers the manifest itself, and through it every sealed byte. `read_manifest` checks the digest, `verify`
+every byte as well.
 """
 
 import hashlib

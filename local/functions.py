@@ -1,4 +1,7 @@
-"""Lambda functions: each execution environment is a process of its own, under AWS's own runtime client."""
+"""Lambda functions: each execution environment is a process of its own, under AWS's own runtime client.
+
+Timeouts, concurrency, memory and payload sizes are limited as on Lambda.
+"""
 
 import io
 import json

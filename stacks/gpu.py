@@ -1,4 +1,7 @@
-"""A model's GPU tier: a SageMaker endpoint with one inference component, the only kind that scales to zero."""
+"""A model's GPU tier: a SageMaker endpoint with one inference component.
+
+Only endpoints of inference components can scale to zero. This one does not yet: it runs one instance.
+"""
 
 from pathlib import Path
 from typing import Any

@@ -18,8 +18,8 @@ EQUAL_LATENCY = 1.05
 class Candidate:
     """A sealed folder made by a recipe: its figures against the reference, and its cost.
 
-    `problems` are the gate's, none if it passes. `outputs` are those on the rows, `expected_ms` is the mean latency of
-    the user's rows.
+    `problems` are those of the gate and of the portability check; it may ship if there are none. `outputs` are those
+    on the rows, `expected_ms` is the mean latency of the user's rows.
     """
 
     folder: Path
@@ -33,7 +33,7 @@ class Candidate:
 
     @property
     def loss(self) -> float:
-        """Return 1 minus its nearness to the reference: 0 is no loss."""
+        """Return 1 minus the candidate's nearness to the reference, which is 1 at most."""
         return 1 - self.figures.nearness
 
 

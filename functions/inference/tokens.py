@@ -51,7 +51,7 @@ def encode(
 ) -> list[Encoding]:
     """Encode each text or pair; `encode_batch_fast` leaves out the `offsets` of tokens in the text.
 
-    Raise InvalidInput if the text that may not be truncated leaves no room for the other of a pair.
+    Raise InvalidInput if one text of a pair, which may not be truncated, leaves no room for the other.
     """
     method = tokenizer.encode_batch if offsets else tokenizer.encode_batch_fast
     try:

@@ -5,7 +5,7 @@ from typing import Any
 from moto.cloudformation import models, parsing, responses, utils
 from moto.cloudformation.exceptions import ValidationError
 
-from local.control import engine
+from local.control import stack_operations
 from local.control.custom import CustomResource
 from local.control.resources import class_of
 from local.control.types import EMPTY, TYPES
@@ -42,7 +42,7 @@ def _add_our_types() -> None:
         if kind in EMPTY:
             return None
         if kind not in parsing.get_model_map():
-            engine.refuse(kind)
+            stack_operations.refuse(kind)
         return find(kind)
 
     def resource_name_property(kind: str) -> Any:
@@ -94,7 +94,7 @@ def _find_change_sets_by_stack() -> None:
             raise ChangeSetNotFound(
                 message=f"ChangeSet [{self._get_param('ChangeSetName')}] does not exist"
             )
-        engine.execute(self.cloudformation_backend.change_sets[identity])
+        stack_operations.execute(self.cloudformation_backend.change_sets[identity])
         return responses.EmptyResult()
 
     Response.describe_change_set = describe
@@ -135,6 +135,6 @@ def _delete_in_order() -> None:
     def delete_stack(self: Any, name_or_stack_id: str) -> None:
         for stack in list(self.stacks.values()):
             if name_or_stack_id in (stack.name, stack.stack_id):
-                engine.delete(self, stack)
+                stack_operations.delete(self, stack)
 
     models.CloudFormationBackend.delete_stack = delete_stack

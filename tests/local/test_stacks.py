@@ -7,7 +7,7 @@ import pytest
 from moto.cloudformation.exceptions import ValidationError
 
 from local.cloud import Cloud
-from local.control.engine import ordered, references
+from local.control.stack_operations import ordered, references
 from tests.fixtures.deployment import shop
 from tests.fixtures.local_cloud import Lab, bucket
 
