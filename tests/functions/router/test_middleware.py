@@ -24,7 +24,9 @@ def messages_of(app: ASGIApp, kind: str = "http") -> list[Message]:
         messages.append(message)
 
     scope: dict[str, Any] = {"type": kind, "method": "GET", "path": "/x", "headers": []}
-    asyncio.run(RequestMiddleware(app)(scope, receive, send))
+    # A loop of its own: asyncio.run would drop the thread's loop, which the handlers of other tests use, unclosed.
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(RequestMiddleware(app)(scope, receive, send))
     return messages
 
 
