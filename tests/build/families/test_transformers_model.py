@@ -41,7 +41,7 @@ def shallower(folder: Path) -> Path:
         ),
         (lambda folder: without(folder, "classifier."), r"lack classifier\.bias, classifier\.weight,"),
         (lambda folder: without(folder, "bert.pooler."), r"lack bert\.pooler\.dense\.bias, bert"),
-        (shallower, r"have .*encoder\.layer\.1\..* and 13 more, which config\.json leaves no place"),
+        (shallower, r"have .*encoder\.layer\.1\..* and 13 more, which config\.json has no place"),
     ],
     ids=["a layer", "the head", "the pooler", "a layer too many"],
 )  # fmt: skip
