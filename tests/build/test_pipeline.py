@@ -24,6 +24,7 @@ from contracts.prediction import PredictRequest
 from contracts.specs import Deployment, Gate
 from contracts.tasks import Task
 from functions.inference.engine import Engine
+from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import (
     CPU,
     LABELS,
@@ -34,7 +35,6 @@ from tests.fixtures.models.tiny_bert import (
     write_rows,
 )
 from tests.fixtures.paths import ROOT
-from tests.fixtures.sources import read_as
 
 pytestmark = pytest.mark.build
 

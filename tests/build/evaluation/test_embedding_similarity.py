@@ -18,9 +18,9 @@ from build.tasks.registry import TASKS
 from contracts.prediction import PredictRequest
 from contracts.specs import Gate
 from contracts.tasks import Task
+from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import deployment, encoder, texts, write_rows
 from tests.fixtures.problems import assert_problems
-from tests.fixtures.sources import read_as
 from turnout.building import proof
 
 pytestmark = pytest.mark.build

@@ -19,9 +19,9 @@ from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.session import open_session
 from functions.inference.tokens import INPUTS, Feeds
+from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import encoder, texts
 from tests.fixtures.problems import assert_problems
-from tests.fixtures.sources import read_as
 
 Vector = NDArray[np.float64]
 TEXTS = texts(6)

@@ -18,9 +18,9 @@ from contracts.prediction import PredictRequest
 from contracts.specs import Gate
 from contracts.tasks import Task
 from functions.inference.engine import Engine
+from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import deployment, write_rows
 from tests.fixtures.models.tiny_decoders import PROMPTS, gpt2, llama, original, t5
-from tests.fixtures.sources import read_as
 
 TASK_OF: Mapping[Callable[[Path], Path], Task] = {
     gpt2: Task.TEXT_GENERATION,

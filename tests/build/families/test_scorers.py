@@ -21,12 +21,12 @@ from contracts.prediction import PredictRequest
 from contracts.specs import Gate, GpuSpec, Hints
 from contracts.tasks import Task
 from functions.inference.engine import Engine
+from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import CPU, deployment, write_rows
 from tests.fixtures.models.tiny_decoders import CONTEXT, PROMPTS, gpt2, llama
 from tests.fixtures.models.tiny_ngrams import LITTLE, by_hand, little, log10, random_model
 from tests.fixtures.models.tiny_recurrent import TEXTS, recurrent, tokenizer, torchscript
 from tests.fixtures.problems import assert_problems
-from tests.fixtures.sources import read_as
 from turnout.building import proof
 
 SCORES = Task.LANGUAGE_MODEL_SCORING

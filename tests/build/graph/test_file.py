@@ -27,9 +27,9 @@ from contracts.tasks import Task, Tier
 from functions.inference.engine import Engine
 from functions.inference.session import open_session
 from functions.inference.tokens import Feeds
+from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import classifier, texts
 from tests.fixtures.models.tiny_decoders import PROMPTS, llama
-from tests.fixtures.sources import read_as
 
 pytestmark = pytest.mark.build
 

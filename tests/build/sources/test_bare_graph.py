@@ -18,11 +18,11 @@ from contracts.problems import Problem
 from contracts.specs import Hints
 from contracts.tasks import Task
 from tests.fixtures.models import tiny_bert
+from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bare import ROWS, bare, table
 from tests.fixtures.models.tiny_bert import CPU, LABELS, deployment, write_rows
 from tests.fixtures.models.tiny_recurrent import torchscript
 from tests.fixtures.problems import assert_problems
-from tests.fixtures.sources import read_as
 
 pytestmark = pytest.mark.build
 

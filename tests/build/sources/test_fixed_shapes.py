@@ -24,9 +24,9 @@ from contracts.specs import CpuSpec, Hints
 from contracts.tasks import Task
 from functions.inference.engine import Engine
 from functions.inference.tasks.head import sigmoid, softmax
+from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import LABELS, deployment, texts, write_rows, write_tokenizer
 from tests.fixtures.problems import assert_problems
-from tests.fixtures.sources import read_as
 
 pytestmark = pytest.mark.build
 

@@ -18,10 +18,10 @@ from contracts.prediction import PredictRequest
 from contracts.specs import CpuSpec, Gate
 from contracts.tasks import Task
 from functions.inference.engine import Engine
+from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import deployment, write_rows
 from tests.fixtures.models.tiny_decoders import CONTEXT, LINES, PROMPTS, llama, original
 from tests.fixtures.models.tiny_gguf import inspected, write_gguf
-from tests.fixtures.sources import read_as
 
 pytestmark = pytest.mark.build
 

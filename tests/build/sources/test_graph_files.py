@@ -27,6 +27,7 @@ from contracts.prediction import PredictRequest
 from contracts.specs import Hints
 from contracts.tasks import Task
 from functions.inference.engine import Engine
+from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import (
     CPU,
     LABELS,
@@ -37,7 +38,6 @@ from tests.fixtures.models.tiny_bert import (
     write_rows,
 )
 from tests.fixtures.problems import assert_problems
-from tests.fixtures.sources import read_as
 from turnout.building import evidence, show
 
 pytestmark = pytest.mark.build

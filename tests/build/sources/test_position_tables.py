@@ -16,11 +16,11 @@ from build.sources.readers import inspect
 from build.sources.source import GraphSource, TransformersSource
 from contracts.specs import Hints
 from contracts.tasks import Task
+from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bare import bare
 from tests.fixtures.models.tiny_bert import LABELS, POSITIONS
 from tests.fixtures.models.tiny_zoo import ZOO, classifier_of
 from tests.fixtures.problems import assert_problems
-from tests.fixtures.sources import read_as
 
 CLASSES, HINTS = Task.TEXT_CLASSIFICATION, Hints(labels=LABELS)
 # RoBERTa's table has two rows more than it reads tokens; its padding is token 1.

@@ -17,9 +17,9 @@ from build.tasks.registry import TASKS
 from build.workspace.memory import memory_problem
 from contracts.specs import CpuSpec, ModelSpec
 from contracts.tasks import Task
+from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import LABELS, classifier, deployment, encoder, write_rows
 from tests.fixtures.problems import assert_problems
-from tests.fixtures.sources import read_as
 
 Spoil = Callable[[Path], object]
 

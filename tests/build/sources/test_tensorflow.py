@@ -21,6 +21,7 @@ from contracts.problems import Problem
 from contracts.specs import Hints
 from contracts.tasks import Task
 from tests.fixtures.models import tiny_bert
+from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import LABELS, deployment, texts, write_rows
 from tests.fixtures.models.tiny_saved import (
     FLOAT32,
@@ -32,7 +33,6 @@ from tests.fixtures.models.tiny_saved import (
     saved_model,
 )
 from tests.fixtures.problems import assert_problems
-from tests.fixtures.sources import read_as
 
 TEXTS = texts(40)
 CLASSES = Task.TEXT_CLASSIFICATION

@@ -23,9 +23,9 @@ from contracts.specs import CpuSpec, Gate, Hints
 from contracts.tasks import Task
 from functions.inference.engine import Engine
 from tests.fixtures.models import tiny_bert
+from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import LABELS, deployment, texts, write_rows
 from tests.fixtures.models.tiny_saved import lite
-from tests.fixtures.sources import read_as
 
 TEXTS = texts(40)
 REQUESTS = [PredictRequest(inputs=(text,)) for text in TEXTS]

@@ -22,8 +22,8 @@ from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.engine import Engine
 from tests.fixtures.described import assert_described
+from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import deployment, headed, texts, write_rows
-from tests.fixtures.sources import read_as
 
 pytestmark = pytest.mark.build
 

@@ -21,9 +21,9 @@ from contracts.models_toml import read_models_toml
 from contracts.prediction import PredictRequest
 from contracts.specs import Hints
 from contracts.tasks import Task
+from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import CPU, classifier, deployment, encoder, texts, write_rows
 from tests.fixtures.problems import assert_problems
-from tests.fixtures.sources import read_as
 
 CLASSES = Task.TEXT_CLASSIFICATION
 ALLOWED = Hints(pickle=True)
