@@ -87,6 +87,22 @@ def docstrings(path: Path) -> Iterator[tuple[str, str]]:
                 yield f"{path}:{getattr(node, 'lineno', 1)}", text
 
 
+def without_verb(repo: Path, *folders: str) -> list[str]:
+    """Return the places of docstrings that begin with What, Whether or How."""
+    found = (entry for path in tracked(repo, *folders) for entry in docstrings(path))
+    return [place for place, text in found if NO_VERB.match(text)]
+
+
+def crowded(repo: Path) -> dict[str, int]:
+    """Return the folders of more than MAX_MODULES modules, `__init__` not counted, with their number."""
+    modules = Counter(
+        str(path.parent.relative_to(repo))
+        for path in tracked(repo, *CODE, "tests")
+        if path.name != "__init__.py"
+    )
+    return {folder: count for folder, count in modules.most_common() if count > MAX_MODULES}
+
+
 def comments(path: Path) -> int:
     """Count the lines that carry a comment; directives to tools are none."""
     tokens = tokenize.generate_tokens(io.StringIO(path.read_text("utf-8")).readline)
@@ -111,10 +127,6 @@ def test_times(report: Path) -> tuple[dict[str, float], dict[str, int]]:
 def measure(repo: Path, report: Path | None) -> Figures:
     code, tests = tracked(repo, *CODE), tracked(repo, "tests")
     lines = sum(len(path.read_text("utf-8").splitlines()) for path in code)
-    texts = [found for path in code for found in docstrings(path)]
-    folders = Counter(
-        str(path.parent.relative_to(repo)) for path in (*code, *tests) if path.name != "__init__.py"
-    )
     took, counted = test_times(report) if report else ({}, {})
     return Figures(
         modules=len(code),
@@ -126,11 +138,11 @@ def measure(repo: Path, report: Path | None) -> Figures:
             for path in code
             for node in ast.walk(ast.parse(path.read_text("utf-8")))
         ),
-        folders={name: n for name, n in folders.most_common() if n > MAX_MODULES},
+        folders=crowded(repo),
         circles=circles(repo),
         broken_contracts=broken_contracts(repo),
-        docstrings=len(texts),
-        no_verb=[place for place, text in texts if NO_VERB.match(text)],
+        docstrings=sum(1 for path in code for _ in docstrings(path)),
+        no_verb=without_verb(repo, *CODE),
         comments_per_100_lines=round(100 * sum(map(comments, code)) / lines, 2),
         seconds=took,
         tests=counted,

@@ -1,4 +1,4 @@
-"""What counts of the rounds that contenders are measured in, and what a table says of it."""
+"""Readings that count in the rounds of contenders, and the notes of a table."""
 
 import random
 

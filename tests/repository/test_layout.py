@@ -2,11 +2,10 @@
 
 import subprocess
 import sys
-from collections import Counter
 from pathlib import Path
 
 import build
-from scripts.figures import CODE, MAX_MODULES, NO_VERB, docstrings, tracked
+from scripts.figures import CODE, crowded, without_verb
 from tests.fixtures.paths import ROOT
 
 
@@ -45,19 +44,8 @@ def test_the_imports_obey_the_design() -> None:
 
 
 def test_no_docstring_begins_with_what_whether_or_how() -> None:
-    found = [
-        place
-        for path in tracked(ROOT, *CODE)
-        for place, text in docstrings(path)
-        if NO_VERB.match(text)
-    ]
-    assert found == []
+    assert without_verb(ROOT, *CODE, "tests") == []
 
 
 def test_no_folder_has_more_than_15_modules() -> None:
-    modules = Counter(
-        str(path.parent.relative_to(ROOT))
-        for path in tracked(ROOT, *CODE, "tests")
-        if path.name != "__init__.py"
-    )
-    assert {folder: count for folder, count in modules.items() if count > MAX_MODULES} == {}
+    assert crowded(ROOT) == {}

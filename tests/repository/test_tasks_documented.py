@@ -1,4 +1,4 @@
-"""What docs/tasks.md shows of every task is a request that is taken, and an output that the API describes."""
+"""Examples of docs/tasks.md: each request is valid, and each output is one that the API describes."""
 
 import json
 import re

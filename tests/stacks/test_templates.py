@@ -1,4 +1,4 @@
-"""What the templates ask of AWS: the properties that cost money, open doors or break deployments."""
+"""Properties of the templates that cost money, open doors or break deployments."""
 
 import json
 import re

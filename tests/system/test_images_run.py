@@ -1,4 +1,4 @@
-"""What the Dockerfiles run, run: packages installed from the lock, what is not needed removed, the handler imported.
+"""The commands of the Dockerfiles, run: locked packages installed, unneeded ones removed, the handler imported.
 
 The differences to a container: uv installs in pip's place, and the interpreter is this machine's.
 """
@@ -30,7 +30,7 @@ class Container:
     environment: Mapping[str, str]
 
     def run(self, command: str, text: str = "", **variables: str) -> str:
-        """What a command prints, in the container's own environment and nothing else but what is given."""
+        """Return the output of a command in the container's own environment, with only the given variables besides."""
         done = subprocess.run(
             ["sh", "-euc", command],
             cwd=self.folder,

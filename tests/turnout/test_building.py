@@ -1,4 +1,4 @@
-"""What `turnout build` shows of the evidence beside an artefact, and on terminals that lack its characters."""
+"""The evidence as `turnout build` shows it, also on terminals that lack its characters."""
 
 import json
 import subprocess

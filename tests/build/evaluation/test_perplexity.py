@@ -1,4 +1,4 @@
-"""How near one language model comes to another: perplexities, their interval, and the gate."""
+"""Nearness of two language models: perplexities, their interval, and the gate."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How one vector is made of a text's tokens, against sums written out here: no padding, one text at a time."""
+"""Pooling of a text's tokens to one vector, against sums written out here: no padding, one text at a time."""
 
 import json
 from collections.abc import Callable
@@ -101,7 +101,7 @@ def layer(folder: Path, activation: str, *, bias: bool = True) -> tuple[Vector, 
 
 
 def together(source: TransformersSource, exported: Path, place: Path) -> Vector:
-    """What the graph makes of all texts in one padded batch."""
+    """Return the graph's vectors of all texts in one padded batch."""
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(source.tokenizer))

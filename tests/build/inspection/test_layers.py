@@ -1,4 +1,4 @@
-"""What `turnout inspect` tells of layers and weights, and what it writes for TensorBoard."""
+"""Layers and weights as `turnout inspect` reports them and writes them for TensorBoard."""
 
 import json
 import struct
@@ -144,7 +144,7 @@ def test_models_that_write_are_compared_graph_by_graph(
 
 
 def events(run: Path) -> Iterator[Any]:
-    """What was written for a run: records of a length, its checksum, an event and the checksum of that."""
+    """Yield the events of a run, from records of a length, its checksum, an event and the checksum of that."""
     from tensorboardX.proto.event_pb2 import Event
 
     for path in sorted(run.glob("events.*")):

@@ -73,7 +73,7 @@ def logits(model: Path, feeds: list[Feeds]) -> NDArray[np.float32]:
 
 
 def error(one: Path, other: Path, feeds: list[Feeds]) -> float:
-    """How far the logits of two graphs are apart, over the size of the first's."""
+    """Return the largest difference of the logits of two graphs, as a share of the first's size."""
     exact = logits(one, feeds)
     return float(np.linalg.norm(logits(other, feeds) - exact) / np.linalg.norm(exact))
 

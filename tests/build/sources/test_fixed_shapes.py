@@ -80,7 +80,7 @@ def read(folder: Path, labels: tuple[str, ...] = LABELS, limit: int | None = Non
 
 
 def run_graph(folder: Path, *, left: bool = False, fill: bool = True) -> Any:
-    """What the graph itself answers to each text, filled up to its length by hand."""
+    """Return the graph's own answer to each text, padded to its length by hand."""
     session = ort.InferenceSession(str(folder / "model.onnx"))
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()

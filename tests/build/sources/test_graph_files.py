@@ -89,7 +89,7 @@ def assert_refused(path: Path, *expected: tuple[str, ...], task: Task = CLASSES)
 
 
 def outputs(source: GraphSource, folder: Path) -> list[dict[str, Any]]:
-    """What the source itself answers."""
+    """Return the source's own answers."""
     graph = plain(source, export(source, folder / "again"), folder / "plain.onnx")
     return [found[0] for found in answers(source, REQUESTS, graph)]
 

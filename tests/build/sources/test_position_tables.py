@@ -1,4 +1,4 @@
-"""How many tokens a bare ONNX graph reads, by the rows of its position table."""
+"""The maximum length of a bare ONNX graph, from the rows of its position table."""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a build keeps for the next one: taken as it was made, or made again."""
+"""The cache of a build: an entry is reused as it was made, or made again."""
 
 from collections.abc import Callable
 from itertools import count
