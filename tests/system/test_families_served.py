@@ -64,7 +64,7 @@ def test_with_smaller_weights_a_model_goes_on_as_transformers_does(
     places = agreed = 0
     for text, _ in broken(12, first=6):
         along = original(built.source, text, 12)
-        ids, _ = model.follow(text, along)
+        ids, _ = model.teacher_forced(text, along)
         places += len(along)
         agreed += sum(a == b for a, b in zip(ids, along, strict=True))
     assert agreed >= Gate().min_token_agreement * places
