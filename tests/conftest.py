@@ -1,13 +1,19 @@
 """Rules for every test: one group each, the heavy ones first, and a part of the exhaustive ones chosen by a seed."""
 
+import gc
 import os
 import random
 import signal
+import sys
 
 import pytest
 
 # A shell that starts a run in the background has it ignore interrupts, and so would every process that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Tiny models are made several times faster by one thread than by a pool, and two processes share the machine; read when
+# torch is imported.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Heaviest first, so that two processes end at nearly the same time.
 GROUPS = ("system", "foreign", "build", "fast")
@@ -80,3 +86,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if group != "fast":
             item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
     items.sort(key=lambda item: GROUPS.index(groups[item]))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown() -> None:
+    """Leave what large libraries hold out of later garbage collections.
+
+    A build collects after every stage, and to look through torch and transformers each time takes longer than to
+    build a tiny model.
+    """
+    if "torch" in sys.modules and not gc.get_freeze_count():
+        gc.collect()
+        gc.freeze()
