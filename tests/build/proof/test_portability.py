@@ -54,6 +54,7 @@ from tests.fixtures.models.tiny_bert import classifier, deployment, texts, write
 from turnout.building import notes
 
 HERE = Processor(name="here", how="as it is")
+ANY_OTHER = "a processor of another kind"
 AVX2, GRAVITON2 = (
     "x86-64 with AVX2, without VNNI and AVX-512",
     "arm64 with NEON dot products (Graviton2)",
@@ -101,7 +102,7 @@ def candidate(folder: Path, recipe: Recipe, outputs: Any = None) -> Candidate:
 
 def processor(name: str) -> Processor:
     """One that is emulated; the test is skipped, with the reason, where it cannot be."""
-    found = next(one for one in target_processors() if one.name == name)
+    found = next(one for one in target_processors(here=ANY_OTHER) if one.name == name)
     if found.unavailable:
         pytest.skip(f"{name} is not emulated here: {found.unavailable}")
     return found
@@ -230,11 +231,18 @@ def test_without_an_emulator_what_may_saturate_is_not_shipped(
 
 
 def test_only_where_a_tier_can_be_deployed_a_processor_decides(tmp_path: Path) -> None:
-    assert [p.name for p in target_processors(tmp_path) if p.decides] == [AVX2]
-    assert all(
-        p.unavailable == "a reason"
-        for p in all_unavailable(target_processors(tmp_path), "a reason")
-    )
+    targets = target_processors(tmp_path, ANY_OTHER)
+    assert [p.name for p in targets if p.decides] == [AVX2]
+    assert all(p.unavailable == "a reason" for p in all_unavailable(targets, "a reason"))
+
+
+def test_the_processor_of_this_machine_is_not_emulated() -> None:
+    """All rows have been run on it, and emulation takes minutes."""
+    names = [p.name for p in target_processors(here=ANY_OTHER)]
+    assert AVX2 in names
+    for name in names:
+        assert [p.name for p in target_processors(here=name)] == [n for n in names if n != name]
+    assert native() not in [p.name for p in target_processors()]
 
 
 def test_an_arm64_system_is_requested_until_it_is_there_and_fits(tmp_path: Path) -> None:
