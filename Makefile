@@ -4,7 +4,8 @@ BIN := .venv/bin
 JSON ?=
 # Processes that share the tests.
 WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadgroup
+# The tests of a module share what they build or deploy, so they stay in one process; the heaviest start first.
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Tests of the packages whose coverage is gated; tracing costs time and is left out elsewhere.
 GATED := tests/contracts tests/functions/router tests/functions/test_registrar.py
 JUNIT ?=

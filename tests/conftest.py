@@ -72,10 +72,7 @@ def left_out(items: list[pytest.Item]) -> set[pytest.Item]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark each test with its group, and keep the tests of a heavy module in one process.
-
-    Heavy modules share what they build or deploy; fast tests go to whichever process is free.
-    """
+    """Mark each test with its group, and put the heavy ones first."""
     if gone := left_out(items):
         config.hook.pytest_deselected(items=list(gone))
         items[:] = [item for item in items if item not in gone]
@@ -83,8 +80,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item, group in groups.items():
         item.add_marker(group)
         item.user_properties.append(("group", group))
-        if group != "fast":
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
     items.sort(key=lambda item: GROUPS.index(groups[item]))
 
 

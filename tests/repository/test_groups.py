@@ -11,7 +11,7 @@ import pytest
 
 from tests.fixtures.paths import ROOT
 
-GROUPS = ("fast", "build", "system", "foreign", "exhaustive", "xdist_group")
+GROUPS = ("fast", "build", "system", "foreign", "exhaustive")
 SUITE = """
 import pytest
 
