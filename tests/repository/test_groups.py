@@ -26,6 +26,19 @@ def test_small(): pass
 def test_large(): pass
 """
 
+RECORDED = """
+import os
+import time
+
+import pytest
+
+@pytest.mark.parametrize("n", range(4))
+def test_many(n):
+    time.sleep(0.05)
+    with open("{name}.workers", "a") as file:
+        print(os.environ["PYTEST_XDIST_WORKER"], file=file)
+"""
+
 
 def output(suite: Path, *words: str, **environment: str) -> str:
     """Return what a run prints that only collects its tests."""
@@ -85,3 +98,17 @@ def test_a_test_with_two_groups_is_refused(suite: Path, tmp_path: Path) -> None:
     marked = SUITE.replace("@pytest.mark.system", "@pytest.mark.system\n@pytest.mark.build")
     (tmp_path / "test_suite.py").write_text(marked, "utf-8")
     assert "test_large belongs to system and build; mark it once" in output(tmp_path)
+
+
+def test_the_tests_of_a_module_share_a_process_when_they_are_run_by_make(tmp_path: Path) -> None:
+    line = re.search(r"^PYTEST := \S+ -m pytest (.+)$", (ROOT / "Makefile").read_text(), re.M)
+    assert line
+    for name in ("one", "two", "three"):
+        (tmp_path / f"test_{name}.py").write_text(RECORDED.format(name=name), "utf-8")
+    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n", "utf-8")
+    flags = line[1].replace("$(WORKERS)", "2").split()
+    subprocess.run([sys.executable, "-m", "pytest", *flags], cwd=tmp_path, check=True)
+    seen = [path.read_text("utf-8").splitlines() for path in sorted(tmp_path.glob("*.workers"))]
+    assert [len(lines) for lines in seen] == [4, 4, 4]
+    assert [len(set(lines)) for lines in seen] == [1, 1, 1]
+    assert {worker for lines in seen for worker in lines} == {"gw0", "gw1"}
