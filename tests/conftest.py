@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,12 +46,25 @@ def pytest_report_header() -> str:
 
 
 def group_of(item: pytest.Item) -> str:
-    """Return the one group of a test, by its mark or its folder; raise UsageError if it is marked with several."""
+    """Return the one group of a test, by its mark or its folder.
+
+    Raise UsageError if it is marked with several, or as fast in a folder that a run of the fast tests does not read.
+    """
     marked = [group for group in GROUPS if item.get_closest_marker(group)]
     if len(marked) > 1:
         raise pytest.UsageError(f"{item.nodeid} belongs to {' and '.join(marked)}; mark it once")
-    by_folder = (group for folder, group in FOLDERS.items() if item.nodeid.startswith(folder))
-    return marked[0] if marked else next(by_folder, "fast")
+    by_folder = next((FOLDERS[name] for name in FOLDERS if item.nodeid.startswith(name)), "fast")
+    if marked == ["fast"] != [by_folder]:
+        raise pytest.UsageError(f"{item.nodeid} is fast in a folder of {by_folder}; move it")
+    return marked[0] if marked else by_folder
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the folders of other groups out of a run of the fast tests: to import them takes seconds."""
+    if config.option.markexpr != "fast":
+        return None
+    folder = f"{collection_path.relative_to(config.rootpath).as_posix()}/"
+    return True if folder in FOLDERS else None
 
 
 def left_out(items: list[pytest.Item]) -> set[pytest.Item]:

@@ -9,6 +9,8 @@ from build.errors import SourceError
 from contracts.specs import Deployment
 from tests.fixtures.models.tiny_bert import classifier, deployment, texts, write_rows
 
+pytestmark = pytest.mark.build
+
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:

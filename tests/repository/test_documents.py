@@ -12,7 +12,7 @@ from benchmarks.tables import DOCUMENTS, filled
 from contracts import models_toml
 from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
 from functions.router import schema
-from local.control.types import INERT
+from local.control.inert import INERT
 from tests.fixtures.paths import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")

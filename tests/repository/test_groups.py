@@ -112,3 +112,15 @@ def test_the_tests_of_a_module_share_a_process_when_they_are_run_by_make(tmp_pat
     assert [len(lines) for lines in seen] == [4, 4, 4]
     assert [len(set(lines)) for lines in seen] == [1, 1, 1]
     assert {worker for lines in seen for worker in lines} == {"gw0", "gw1"}
+
+
+def test_a_fast_run_does_not_read_folders_of_other_groups(suite: Path, tmp_path: Path) -> None:
+    shutil.copytree(suite, tmp_path, dirs_exist_ok=True)
+    heavy = tmp_path / "tests/stacks"
+    heavy.mkdir(parents=True)
+    (heavy / "test_heavy.py").write_text("raise ImportError\n", "utf-8")
+    assert collected(tmp_path, "-m", "fast") == ["test_small"]
+    assert "1 error" in output(tmp_path)
+    marked = "import pytest\n\n@pytest.mark.fast\ndef test_lost(): pass\n"
+    (heavy / "test_heavy.py").write_text(marked, "utf-8")
+    assert "test_lost is fast in a folder of system; move it" in output(tmp_path)

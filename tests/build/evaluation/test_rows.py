@@ -104,3 +104,34 @@ def test_a_thousand_invalid_lines_are_not_reported_one_by_one(tmp_path: Path) ->
     rows, problems = read_rows(path, TASKS[Task.TEXT_CLASSIFICATION].rows, LABELS)
     assert (rows, len(problems)) == ((), MAX_PROBLEMS + 1)
     assert_problems(problems[-1:], ("rows_invalid", path, "990 more lines"))
+
+
+@pytest.mark.parametrize(
+    ("content", "problems"),
+    [
+        (b"", [("rows_missing", "", '{"text": "...", "label": "..."}')]),
+        (b"\n \n", [("rows_missing", "", '{"text": "...", "label": "..."}')]),
+        ("{}".encode("utf-16"), [("rows_invalid", "", "byte 0", "save it as UTF-8")]),
+        (
+            b'{"text": "a", "label": "good"}\n{"text": \n[]\n{"text": " "}\n'
+            b'{"text": "a"}\n{"text": "a", "label": "great"}',
+            [
+                ("rows_invalid", ":2", "not JSON (Expecting value: line 1 column 10 (char 9))"),
+                ("rows_invalid", ":3", "not a JSON object"),
+                ("rows_invalid", ":4", 'no "text"', "not empty"),
+                ("labels_mismatch", ":6", "'great'", "bad, good, so-so"),
+                ("rows_invalid", "", "1 of 2 other rows", "give it to all of them, or to none"),
+            ],
+        ),
+    ],
+    ids=["empty", "blank", "another encoding", "every line"],
+)
+def test_every_invalid_row_is_reported(
+    tmp_path: Path, content: bytes, problems: list[tuple[str, ...]]
+) -> None:
+    path = tmp_path / "eval.jsonl"
+    path.write_bytes(content)
+    assert_problems(
+        read_rows(path, TASKS[Task.TEXT_CLASSIFICATION].rows, LABELS)[1],
+        *((code, f"{path}{line}", *texts) for code, line, *texts in problems),
+    )

@@ -15,6 +15,8 @@ from tests.fixtures.models.tiny_decoders import llama
 from tests.fixtures.models.tiny_gguf import write_gguf
 from tests.fixtures.problems import assert_problems
 
+pytestmark = pytest.mark.build
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

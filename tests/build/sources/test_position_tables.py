@@ -47,6 +47,7 @@ def run(path: Path, length: int) -> Any:
     return session.run(None, {**feeds, "input_ids": np.full((1, length), 7)})[0]
 
 
+@pytest.mark.build
 def test_the_table_s_rows_are_the_limit_where_nothing_else_is_given(folder: Path) -> None:
     assert read_as(GraphSource, folder, CLASSES, None, HINTS).max_tokens == POSITIONS
     assert read_as(GraphSource, folder, CLASSES, 16, HINTS).max_tokens == 16
@@ -55,6 +56,7 @@ def test_the_table_s_rows_are_the_limit_where_nothing_else_is_given(folder: Path
         run(folder / "model.onnx", POSITIONS + 1)
 
 
+@pytest.mark.build
 def test_more_tokens_than_the_table_has_rows_for_are_refused(folder: Path) -> None:
     source, problems = inspect(folder, CLASSES, POSITIONS + 1, HINTS)
     assert source is None
@@ -62,6 +64,7 @@ def test_more_tokens_than_the_table_has_rows_for_are_refused(folder: Path) -> No
     assert_problems(problems, ("length_invalid", folder, limit, given, "lower it"))
 
 
+@pytest.mark.build
 def test_a_table_whose_data_lie_in_a_file_of_their_own_is_read_too(
     folder: Path, tmp_path: Path
 ) -> None:
@@ -78,6 +81,7 @@ def test_a_table_whose_data_lie_in_a_file_of_their_own_is_read_too(
     assert read_as(GraphSource, tmp_path, CLASSES, None, HINTS).max_tokens == POSITIONS
 
 
+@pytest.mark.build
 def test_a_table_within_onnx_runtime_s_own_operator_is_found(folder: Path) -> None:
     from onnxruntime.transformers import optimizer
 
@@ -86,6 +90,7 @@ def test_a_table_within_onnx_runtime_s_own_operator_is_found(folder: Path) -> No
     assert position_limit(model, folder, inputs, PADDINGS[folder.name]) == POSITIONS
 
 
+@pytest.mark.build
 def test_a_graph_without_a_position_table_still_needs_max_tokens(tmp_path: Path) -> None:
     folder = bare(tmp_path / "bare")
     for name in ("config.json", "tokenizer_config.json"):

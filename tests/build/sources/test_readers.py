@@ -10,16 +10,16 @@ import pytest
 
 import build
 from build.errors import SourceError
-from build.evaluation.rows import read_rows
 from build.sources.readers import inspect
 from build.sources.source import Pooling, TransformersSource, digest_of
-from build.tasks.registry import TASKS
 from build.workspace.memory import memory_problem
 from contracts.specs import CpuSpec, ModelSpec
 from contracts.tasks import Task
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import LABELS, classifier, deployment, encoder, write_rows
 from tests.fixtures.problems import assert_problems
+
+pytestmark = pytest.mark.build
 
 Spoil = Callable[[Path], object]
 
@@ -230,37 +230,6 @@ def test_the_digest_of_a_source_covers_its_files_and_their_names(
     assert digest_of(folder) == first
     (folder / "vocab.txt").rename(folder / "words.txt")
     assert digest_of(folder) != first
-
-
-@pytest.mark.parametrize(
-    ("content", "problems"),
-    [
-        (b"", [("rows_missing", "", '{"text": "...", "label": "..."}')]),
-        (b"\n \n", [("rows_missing", "", '{"text": "...", "label": "..."}')]),
-        ("{}".encode("utf-16"), [("rows_invalid", "", "byte 0", "save it as UTF-8")]),
-        (
-            b'{"text": "a", "label": "good"}\n{"text": \n[]\n{"text": " "}\n'
-            b'{"text": "a"}\n{"text": "a", "label": "great"}',
-            [
-                ("rows_invalid", ":2", "not JSON (Expecting value: line 1 column 10 (char 9))"),
-                ("rows_invalid", ":3", "not a JSON object"),
-                ("rows_invalid", ":4", 'no "text"', "not empty"),
-                ("labels_mismatch", ":6", "'great'", "bad, good, so-so"),
-                ("rows_invalid", "", "1 of 2 other rows", "give it to all of them, or to none"),
-            ],
-        ),
-    ],
-    ids=["empty", "blank", "another encoding", "every line"],
-)
-def test_every_invalid_row_is_reported(
-    tmp_path: Path, content: bytes, problems: list[tuple[str, ...]]
-) -> None:
-    path = tmp_path / "eval.jsonl"
-    path.write_bytes(content)
-    assert_problems(
-        read_rows(path, TASKS[Task.TEXT_CLASSIFICATION].rows, LABELS)[1],
-        *((code, f"{path}{line}", *texts) for code, line, *texts in problems),
-    )
 
 
 def test_every_problem_of_every_model_is_reported_at_once_and_nothing_is_written(

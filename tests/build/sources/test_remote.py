@@ -24,6 +24,8 @@ from tests.fixtures.models.tiny_bare import bare
 from tests.fixtures.models.tiny_bert import CPU, classifier, deployment, texts, write_rows
 from tests.fixtures.problems import assert_problems
 
+pytestmark = pytest.mark.build
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 AWS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
 
@@ -103,7 +105,6 @@ def put(environment: dict[str, str], key: str, body: bytes) -> None:
     client.put_object(Bucket="models", Key=key, Body=body)
 
 
-@pytest.mark.build
 def test_a_repository_is_fetched_once_pinned_and_built(model: Path, tmp_path: Path) -> None:
     requested: list[str] = []
     out = tmp_path / "out"
@@ -148,7 +149,6 @@ def test_one_file_of_a_repository_is_fetched_alone(model: Path, tmp_path: Path) 
     assert origin == f"hf://org/bert/model.safetensors@{COMMIT}"
 
 
-@pytest.mark.build
 @pytest.mark.parametrize("data", ["model.onnx.data", "[0] weights"])
 def test_what_a_graph_keeps_its_tensors_in_is_fetched_with_it_whatever_it_is_called(
     s3: dict[str, str], tmp_path: Path, data: str

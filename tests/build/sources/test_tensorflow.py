@@ -91,6 +91,7 @@ def test_the_signature_of_a_tflite_file_is_read_without_tensorflow(tmp_path: Pat
     assert tflite.read_signature(lite(tmp_path / "b.tflite", operator=14)).ends == ("sigmoid",)
 
 
+@pytest.mark.build
 def test_without_the_converters_a_plan_names_the_command_that_installs_them(
     tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,6 +111,7 @@ def test_without_the_converters_a_plan_names_the_command_that_installs_them(
         )
 
 
+@pytest.mark.build
 def test_a_fixed_length_comes_from_the_file_and_its_padding_from_the_tokenizer(
     tmp_path: Path, tokenizer: Path, installed: Path
 ) -> None:
@@ -257,6 +259,7 @@ def test_a_task_that_a_bare_graph_cannot_do_is_refused(tmp_path: Path) -> None:
         tflite.read_signature(tmp_path / "model/saved_model.pb")
 
 
+@pytest.mark.build
 def test_an_environment_that_fails_is_reported_in_one_line(
     tmp_path: Path, tokenizer: Path, installed: Path
 ) -> None:

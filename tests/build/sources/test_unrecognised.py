@@ -47,6 +47,7 @@ def test_a_folder_says_what_it_holds_and_what_to_name(
     assert_unknown(tmp_path, f"{found}; ", LOOKED_FOR, f"; {advice}")
 
 
+@pytest.mark.build
 def test_a_program_and_a_saved_model_are_named_by_their_place(tmp_path: Path) -> None:
     (tmp_path / "one").mkdir()
     torchscript(tmp_path / "one/network.pt", recurrent())

@@ -21,6 +21,7 @@ def logits(seed: int) -> Any:
     return np.random.default_rng(seed).normal(0, 3, WORDS).astype(np.float32)
 
 
+@pytest.mark.build
 @pytest.mark.parametrize("sampling", SAMPLINGS, ids=repr)
 @pytest.mark.parametrize("seed", range(5))
 def test_the_limits_leave_what_those_of_transformers_leave(sampling: Sampling, seed: int) -> None:
@@ -38,6 +39,7 @@ def test_the_limits_leave_what_those_of_transformers_leave(sampling: Sampling, s
     np.testing.assert_allclose(found, torch.softmax(wanted, -1)[0].numpy(), rtol=1e-4, atol=1e-9)
 
 
+@pytest.mark.build
 def test_the_penalty_is_that_of_transformers() -> None:
     import torch
     from transformers.generation import logits_process as original

@@ -10,7 +10,6 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from functions.router.registry import DynamoRegistry
 from tests.fixtures.paths import ROOT
@@ -81,6 +80,8 @@ def test_routes_read_back_are_those_that_were_written(tmp_path: Path) -> None:
 
 
 def test_the_registry_gives_the_rows_of_one_model() -> None:
+    from moto import mock_aws
+
     with mock_aws():
         table = boto3.resource("dynamodb", region_name="us-east-1").create_table(
             TableName="shop-registry",

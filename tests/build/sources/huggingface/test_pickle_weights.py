@@ -25,6 +25,8 @@ from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import CPU, classifier, deployment, encoder, texts, write_rows
 from tests.fixtures.problems import assert_problems
 
+pytestmark = pytest.mark.build
+
 CLASSES = Task.TEXT_CLASSIFICATION
 ALLOWED = Hints(pickle=True)
 REQUEST = PredictRequest(inputs=tuple(texts(8)))
@@ -83,7 +85,6 @@ def test_permission_is_given_in_the_model_s_table(tmp_path: Path) -> None:
     assert read_models_toml(file).models[0].hints == ALLOWED
 
 
-@pytest.mark.build
 def test_pickled_weights_are_built_from_and_answer_like_the_safe_ones(
     safe: Path, folder: Path, tmp_path: Path
 ) -> None:
