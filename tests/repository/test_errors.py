@@ -3,7 +3,7 @@
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator
+from functools import cache
 
 from contracts.errors import ERRORS
 from contracts.problems import Code
@@ -13,12 +13,16 @@ from turnout.exit_handling import FILE_INACCESSIBLE
 PACKAGES = ("build", "contracts", "functions", "local", "stacks", "turnout")
 
 
-def classes() -> Iterator[ast.ClassDef]:
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-                if isinstance(node, ast.ClassDef):
-                    yield node
+@cache
+def classes() -> tuple[ast.ClassDef, ...]:
+    """Return every class of our packages; read once, since that takes seconds."""
+    return tuple(
+        node
+        for package in PACKAGES
+        for path in sorted((ROOT / package).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ClassDef)
+    )
 
 
 def seen_by_users() -> dict[str, ast.ClassDef]:

@@ -120,7 +120,6 @@ def test_a_fast_run_does_not_read_folders_of_other_groups(suite: Path, tmp_path:
     heavy.mkdir(parents=True)
     (heavy / "test_heavy.py").write_text("raise ImportError\n", "utf-8")
     assert collected(tmp_path, "-m", "fast") == ["test_small"]
-    assert "1 error" in output(tmp_path)
     marked = "import pytest\n\n@pytest.mark.fast\ndef test_lost(): pass\n"
     (heavy / "test_heavy.py").write_text(marked, "utf-8")
     assert "test_lost is fast in a folder of system; move it" in output(tmp_path)
