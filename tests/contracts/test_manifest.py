@@ -1,6 +1,5 @@
 """Sealed folders: what was sealed is what is loaded, or nothing is."""
 
-import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ import pytest
 from contracts.limits import SAGEMAKER_NAME_CHARS
 from contracts.manifest import (
     MANIFEST,
-    BrokenArtefact,
     Manifest,
     SealedFile,
     read_manifest,
@@ -28,6 +26,7 @@ from contracts.names import (
 )
 from contracts.routes import Route, Routes, Target, key_hash, new_key
 from contracts.tasks import Task, Tier
+from tests.fixtures.problems import raises
 
 
 @pytest.fixture
@@ -72,16 +71,16 @@ def flip(path: Path) -> None:
 @pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json"])
 def test_one_flipped_bit_is_noticed(artefact: Path, name: str) -> None:
     flip(artefact / name)
-    with pytest.raises(BrokenArtefact, match=f"{name} is not the file that was sealed"):
+    with raises("artefact_broken", artefact / name, "sealed"):
         verify(artefact)
 
 
 def test_a_cut_file_and_a_missing_one_are_noticed(artefact: Path) -> None:
     (artefact / "model.onnx").write_bytes(b"weights")
-    with pytest.raises(BrokenArtefact, match="not the file that was sealed"):
+    with raises("artefact_broken", artefact / "model.onnx", "sealed"):
         verify(artefact)
     (artefact / "model.onnx").unlink()
-    with pytest.raises(BrokenArtefact, match="is missing"):
+    with raises("artefact_broken", artefact / "model.onnx", "missing"):
         verify(artefact)
 
 
@@ -90,7 +89,7 @@ def test_a_changed_manifest_is_noticed(artefact: Path) -> None:
     path.write_text(
         path.read_text("utf-8").replace('"max_tokens": 128', '"max_tokens": 256'), "utf-8"
     )
-    with pytest.raises(BrokenArtefact, match="was changed after it was sealed"):
+    with raises("artefact_broken", path, "changed"):
         read_manifest(artefact)
 
 
@@ -110,47 +109,45 @@ def test_a_changed_manifest_is_noticed(artefact: Path) -> None:
 )
 def test_what_is_no_manifest_is_refused(artefact: Path, text: str) -> None:
     (artefact / MANIFEST).write_text(text, "utf-8")
-    with pytest.raises(BrokenArtefact) as caught:
+    with raises("artefact_broken", f"{artefact / MANIFEST}: "):
         verify(artefact)
-    assert str(caught.value).startswith(f"{artefact / MANIFEST}: ")
-    assert str(caught.value).endswith("; build the model again")
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "message"),
+    ("key", "value"),
     [
-        ("max_tokens", "128", "it is not a manifest: '128' cannot be its max_tokens"),
-        ("dimensions", True, "it is not a manifest: True cannot be its dimensions"),
-        ("labels", ("ja", 3), "it is not a manifest: ('ja', 3) cannot be its labels"),
-        ("toolchain", {"onnx": 1}, "it is not a manifest: {'onnx': 1} cannot be its toolchain"),
-        ("details", [], "it is not a manifest: [] cannot be its details"),
-        ("model", None, "it is not a manifest: None cannot be its model"),
+        ("max_tokens", "128"),
+        ("dimensions", True),
+        ("labels", ("ja", 3)),
+        ("toolchain", {"onnx": 1}),
+        ("details", []),
+        ("model", None),
     ],
 )
 def test_values_of_another_kind_are_refused_though_they_were_sealed(
-    artefact: Path, key: str, value: object, message: str
+    artefact: Path, key: str, value: object
 ) -> None:
     reseal(artefact, **{key: value})
-    with pytest.raises(BrokenArtefact, match=re.escape(f"{artefact / MANIFEST}: {message}; build")):
+    with raises("artefact_broken", f"{artefact / MANIFEST}: ", f" {value!r} ", f" {key};"):
         read_manifest(artefact)
 
 
 @pytest.mark.parametrize("path", ["../secret", "/etc/passwd", "a/../../b", ".", ""])
 def test_a_file_outside_of_the_folder_is_refused_and_not_read(artefact: Path, path: str) -> None:
     reseal(artefact, files=(SealedFile(path=path, sha256="0", size=1),))
-    with pytest.raises(BrokenArtefact, match="which is not within its folder; build the model"):
+    with raises("artefact_broken", artefact / MANIFEST, f" {path!r}, ", "within"):
         verify(artefact)
 
 
 def test_a_text_that_no_utf8_can_hold_is_refused(artefact: Path) -> None:
     path = artefact / MANIFEST
     path.write_text(path.read_text("utf-8").replace('"ja"', r'"\ud800"'), "utf-8")
-    with pytest.raises(BrokenArtefact, match="holds no readable"):
+    with raises("artefact_broken", artefact, MANIFEST, "readable"):
         read_manifest(artefact)
 
 
 def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BrokenArtefact, match="holds no readable"):
+    with raises("artefact_broken", tmp_path, MANIFEST, "readable"):
         verify(tmp_path)
 
 

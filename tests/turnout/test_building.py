@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from contracts.manifest import BrokenArtefact
 from tests.fixtures.paths import ROOT
+from tests.fixtures.problems import raises
 from turnout.building import cells, evidence, notes
-from turnout.inspecting import CannotInspect, evidence_of
+from turnout.inspecting import evidence_of
 
-WHOLE: dict[str, Any] = {
+EVIDENCE: dict[str, Any] = {
     "model": "tiny",
     "tier": "cpu",
     "version": "0123456789ab",
@@ -25,7 +25,14 @@ WHOLE: dict[str, Any] = {
     "cosine_p5": 0.98,
     "rows": 12,
 }
-CUT = ["", "{", "[]", "3", '{"version": "0123456789ab"}', json.dumps({**WHOLE, "seconds": 3})]
+TRUNCATED = [
+    "",
+    "{",
+    "[]",
+    "3",
+    '{"version": "0123456789ab"}',
+    json.dumps({**EVIDENCE, "seconds": 3}),
+]
 
 
 def written(folder: Path, text: str) -> Path:
@@ -35,17 +42,15 @@ def written(folder: Path, text: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("text", CUT)
+@pytest.mark.parametrize("text", TRUNCATED)
 def test_evidence_that_cannot_be_shown_is_named_with_what_to_do(tmp_path: Path, text: str) -> None:
     path = written(tmp_path, text)
-    with pytest.raises(BrokenArtefact) as caught:
+    with raises("artefact_broken", path, "remove it and build again"):
         evidence(path, skipped=False, edge=False)
-    assert str(caught.value).startswith(f"{path} is not what a build writes there (")
-    assert str(caught.value).endswith("; remove it and build again")
 
 
-def test_whole_evidence_is_a_row_and_one_row_is_said_to_prove_nothing(tmp_path: Path) -> None:
-    found = evidence(written(tmp_path, json.dumps(WHOLE)), skipped=False, edge=True)
+def test_evidence_is_shown_as_a_row_and_one_golden_row_proves_nothing(tmp_path: Path) -> None:
+    found = evidence(written(tmp_path, json.dumps(EVIDENCE)), skipped=False, edge=True)
     assert cells(found)[-2:] == ("2.0 → 0.5", "built in 2 s, with an edge copy")
     assert notes(found) == []
     assert notes({**found, "rows": 1}) == [
@@ -53,24 +58,24 @@ def test_whole_evidence_is_a_row_and_one_row_is_said_to_prove_nothing(tmp_path: 
     ]
 
 
-@pytest.mark.parametrize("text", CUT[:4])
+@pytest.mark.parametrize("text", TRUNCATED[:4])
 def test_event_files_are_not_written_from_evidence_that_was_cut_short(
     tmp_path: Path, text: str
 ) -> None:
     path = written(tmp_path, text)
-    with pytest.raises(CannotInspect, match="is cut short or no evidence of a build; run `turnout"):
+    with raises("inspection_failed", path, "`turnout build`"):
         evidence_of(path)
 
 
 def test_a_terminal_without_the_characters_is_shown_others(tmp_path: Path) -> None:
     environment = {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
 
-    def told(*words: str) -> str:
+    def printed(*words: str) -> str:
         return subprocess.run(
             [sys.executable, *words], env=environment, capture_output=True, text=True, check=True
         ).stdout
 
     file = str(tmp_path / "→.toml")
-    assert "/?.toml has no key" in told("-m", "turnout", "keys", "list", "--keys", file)
+    assert "/?.toml has no key" in printed("-m", "turnout", "keys", "list", "--keys", file)
     emitted = "from turnout.cli import emit; emit(True, {'a': '→'}, print)"
-    assert json.loads(told("-c", emitted)) == {"a": "→"}
+    assert json.loads(printed("-c", emitted)) == {"a": "→"}
