@@ -8,10 +8,10 @@ WORKERS ?= 2
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Tests of the packages whose coverage is gated; tracing costs time and is left out elsewhere.
 GATED := tests/contracts tests/functions/router tests/functions/test_registrar.py
-JUNIT ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup converters models processors demo up fast test prove check format lock clean
+.PHONY: test-gated test-fast test-build
 
 help:  ## Say what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -66,9 +66,18 @@ check: setup  ## Format, lint, types, import rules
 fast: setup  ## The tests that build nothing, in under a minute
 	@$(PYTEST) -m fast
 
-test: check models converters  ## Everything above and every test
+test: check test-gated test-fast models test-build converters  ## Everything above and every test
+	@$(PYTEST) -m "system or foreign"
+
+# These need neither the example models nor TensorFlow: with `make --jobs` they run while both are made.
+test-gated: setup
 	@$(PYTEST) --cov --cov-report=term $(GATED)
-	@$(PYTEST) $(GATED:%=--ignore=%) $(if $(JUNIT),--junitxml=$(JUNIT))
+
+test-fast: setup
+	@$(PYTEST) -m fast $(GATED:%=--ignore=%)
+
+test-build: setup
+	@$(PYTEST) -m build $(GATED:%=--ignore=%)
 
 prove: models converters  ## Every case of the exhaustive tests as well; the dated result is committed
 	@TURNOUT_PROVE=1 $(PYTEST) --junitxml=.turnout/prove.xml

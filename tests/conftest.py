@@ -5,7 +5,9 @@ import os
 import random
 import signal
 import sys
+from collections import Counter, defaultdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +45,21 @@ def pytest_report_header() -> str:
     if os.environ.get(PROVE):
         return "every exhaustive test (make prove)"
     return f"exhaustive tests: a part, by {SEED}={os.environ[SEED]}; `make prove` runs all"
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the number of tests and their seconds by group."""
+    seconds: defaultdict[str, float] = defaultdict(float)
+    tests: Counter[str] = Counter()
+    reports = (report for found in terminalreporter.stats.values() for report in found)
+    for report in reports:
+        if isinstance(report, pytest.TestReport):
+            group = dict(report.user_properties)["group"]
+            seconds[group] += report.duration
+            tests[group] += report.when == "call"
+    for group in GROUPS:
+        if group in tests:
+            terminalreporter.write_line(f"{group}: {tests[group]} tests, {seconds[group]:.0f} s")
 
 
 def group_of(item: pytest.Item) -> str:
