@@ -27,6 +27,8 @@ ENDPOINT = "endpoint.json"
 GRACE_S = 5.0
 # The last lines of the output that a message about a failed command has: the reason is among them.
 TAIL_LINES = 25
+# Stacks take turns only where one depends on another; the command line waits some seconds for each.
+SIDE_BY_SIDE = ("--concurrency", "4")
 
 
 class DeployFailed(TurnoutError):
@@ -79,16 +81,12 @@ class Laptop:
         # Away from cdk.json the command line does not synthesise the app, which a bootstrap does not need.
         self.cdk("bootstrap", f"aws://{ACCOUNT}/{self.deployment.region}", folder=self.state)
         outputs = self.state / "outputs.json"
-        never = ("--require-approval", "never", "--concurrency", "4")
-        self.cdk("deploy", "--all", *never, "--outputs-file", str(outputs))
+        never = ("--require-approval", "never")
+        self.cdk("deploy", "--all", *SIDE_BY_SIDE, *never, "--outputs-file", str(outputs))
         stack = json.loads(outputs.read_text("utf-8"))[router_stack(self.deployment.name)]
         endpoint = Endpoint(url=stack["Url"], key=key, ca_file=str(self.cloud.ca_file))
         endpoint.save(self.state / ENDPOINT)
         return endpoint
-
-    def destroy(self) -> None:
-        """Remove every stack; raises DeployFailed."""
-        self.cdk("destroy", "--all", "--force")
 
     def cdk(self, *words: str, folder: Path = ROOT) -> None:
         """Run the project's own CDK command line against the local cloud; raises DeployFailed."""

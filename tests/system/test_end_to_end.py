@@ -21,7 +21,7 @@ from contracts.tasks import Tier
 from tests.fixtures.journey import INTENTS, assert_problem, raw
 from tests.fixtures.paths import ROOT
 from turnout.client import Endpoint, curl, predict, request
-from turnout.laptop import Files, Laptop
+from turnout.laptop import SIDE_BY_SIDE, Files, Laptop
 
 pytestmark = pytest.mark.system
 VECTORS = "sentence-embedding"
@@ -253,14 +253,16 @@ def test_a_second_deployment_changes_nothing(laptop: Laptop, endpoint: Endpoint)
     before = laptop.keys.read_text("utf-8")
     lines: list[str] = []
     laptop.say = lines.append
-    laptop.cdk("deploy", "--all", "--require-approval", "never")
+    laptop.cdk("deploy", "--all", *SIDE_BY_SIDE, "--require-approval", "never")
     assert laptop.keys.read_text("utf-8") == before
     assert sum("no changes" in line for line in lines) == 4
     assert predict(endpoint, INTENTS, {"inputs": "hello"}).status == 200
 
 
 def test_destroying_leaves_nothing(laptop: Laptop, endpoint: Endpoint) -> None:
-    laptop.destroy()
+    # From what was synthesised for the deployment: another synthesis takes longer than the rest.
+    synthesised = ("--app", str(laptop.state / "cdk.out"))
+    laptop.cdk("destroy", "--all", *synthesised, *SIDE_BY_SIDE, "--force")
     cloud = laptop.cloud.credentials()
     options = {
         "endpoint_url": cloud["AWS_ENDPOINT_URL"],
