@@ -56,7 +56,10 @@ class Laptop:
         self.say: Say = lambda line: None
         self.detail: Say = lambda line: None
         self.cloud = Cloud(
-            self.state / "cloud", https_port=https_port, report=lambda line: self.say(line)
+            self.state / "cloud",
+            region=deployment.region,
+            https_port=https_port,
+            report=lambda line: self.say(line),
         )
         self.keys = self.state / "keys.toml"
 

@@ -1,0 +1,16 @@
+"""The local cloud and the deployment in it."""
+
+from pathlib import Path
+
+from contracts.specs import Deployment
+from turnout.laptop import Files, Laptop
+
+
+def test_functions_and_stacks_are_in_the_region_of_the_deployment(tmp_path: Path) -> None:
+    deployment = Deployment(name="shop", region="eu-west-1", models=())
+    files = Files(config=tmp_path / "models.toml", out=tmp_path / "models.out")
+    laptop = Laptop(deployment, files, state=tmp_path / "local")
+    environment = laptop.environment()
+    assert environment["CDK_DEFAULT_REGION"] == "eu-west-1"
+    assert environment["AWS_REGION"] == "eu-west-1"
+    assert laptop.cloud.credentials()["AWS_DEFAULT_REGION"] == "eu-west-1"
