@@ -4,20 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from build.errors import BuildError, one_line
-from build.sources.formats import (
-    ARPA,
-    GGUF,
-    HUGGING_FACE,
-    LOOKED_FOR,
-    ONNX,
-    PICKLES,
-    SUFFIXES,
-    TENSORFLOW,
-    TORCHSCRIPT,
-    UNKNOWN_FILE,
-    UNRECOGNISED,
-    WORD_VECTORS,
-)
+from build.sources import formats
+from build.sources.formats import LOOKED_FOR, PICKLES, SUFFIXES, UNKNOWN_FILE
 from build.sources.source import Source, Unusable
 from build.tasks.description import FamilyName, TaskDescription
 from build.tasks.registry import TASKS, Tasks
@@ -36,10 +24,10 @@ def inspect(
     tasks: Tasks = TASKS,
 ) -> tuple[Source | None, list[Problem]]:
     """Read a source; return it, or every problem found in it."""
-    format_ = UNRECOGNISED
+    format_ = formats.UNRECOGNISED
     try:
         format_ = _format(source, tasks[task])
-        return READERS[format_]()(source, tasks[task], max_tokens, hints or Hints()), []
+        return _reader(format_)(source, tasks[task], max_tokens, hints or Hints()), []
     except Unusable as error:
         return None, [problem.within(source) for problem in error.problems]
     except BuildError:  # has named its own place
@@ -63,7 +51,7 @@ def _format(source: Path, task: TaskDescription) -> str:
     """Return the format of a source; raise Unusable where it is ambiguous or cannot be built."""
     # Recognised by content: such files have no agreed names.
     if task.family is FamilyName.WORD_VECTORS:
-        return WORD_VECTORS
+        return formats.WORD_VECTORS
     if source.is_file():
         named = next((f for end, f in SUFFIXES.items() if source.name.endswith(end)), None)
         if named is None:
@@ -79,7 +67,7 @@ def _format(source: Path, task: TaskDescription) -> str:
             Code.FILE_MISSING, "not a folder; put a Hugging Face model there, or correct `source`"
         )
     if (source / "saved_model.pb").is_file():
-        return TENSORFLOW
+        return formats.TENSORFLOW
     graphs, weights = list(source.glob("*.onnx")), list(source.glob("*.safetensors"))
     if graphs and weights:
         raise Unusable(
@@ -87,65 +75,28 @@ def _format(source: Path, task: TaskDescription) -> str:
             f"holds {graphs[0].name} and {weights[0].name}; name the .onnx file as `source`, or move one away",
         )
     if graphs:
-        return ONNX
-    return HUGGING_FACE if weights or any(source.glob(PICKLES)) else UNRECOGNISED
+        return formats.ONNX
+    return formats.HUGGING_FACE if weights or any(source.glob(PICKLES)) else formats.UNRECOGNISED
 
 
-def _hugging_face() -> Reader:
-    from build.sources.huggingface.folder import read
-
+def _reader(format_: str) -> Reader:
+    """Return the reader of a format, importing no other."""
+    read: Reader
+    match format_:
+        case formats.HUGGING_FACE:
+            from build.sources.huggingface.folder import read
+        case formats.ONNX:
+            from build.sources.onnx_graph import read
+        case formats.TORCHSCRIPT:
+            from build.sources.torchscript import read
+        case formats.TENSORFLOW:
+            from build.sources.tensorflow.source import read
+        case formats.GGUF:
+            from build.sources.gguf.source import read
+        case formats.ARPA:
+            from build.sources.arpa.source import read
+        case formats.WORD_VECTORS:
+            from build.sources.vectors.source import read
+        case _:
+            from build.sources.unrecognised import read
     return read
-
-
-def _onnx_graph() -> Reader:
-    from build.sources.onnx_graph import read
-
-    return read
-
-
-def _torchscript() -> Reader:
-    from build.sources.torchscript import read
-
-    return read
-
-
-def _tensorflow() -> Reader:
-    from build.sources.tensorflow.source import read
-
-    return read
-
-
-def _gguf() -> Reader:
-    from build.sources.gguf.source import read
-
-    return read
-
-
-def _arpa() -> Reader:
-    from build.sources.arpa.source import read
-
-    return read
-
-
-def _word_vectors() -> Reader:
-    from build.sources.vectors.source import read
-
-    return read
-
-
-def _unrecognised() -> Reader:
-    from build.sources.unrecognised import read
-
-    return read
-
-
-READERS: dict[str, Callable[[], Reader]] = {
-    HUGGING_FACE: _hugging_face,
-    ONNX: _onnx_graph,
-    TORCHSCRIPT: _torchscript,
-    TENSORFLOW: _tensorflow,
-    GGUF: _gguf,
-    ARPA: _arpa,
-    WORD_VECTORS: _word_vectors,
-    UNRECOGNISED: _unrecognised,
-}
