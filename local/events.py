@@ -5,16 +5,17 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 
 import base64
 import json
-import re
 import time
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
 from local.control.plane import ACCOUNT
 
+# The route that takes every request: no stack of ours has another.
+DEFAULT_ROUTE = "$default"
 Headers = Sequence[tuple[str, str]]
 
 
@@ -46,37 +47,7 @@ def gateway_error(status: int, message: str) -> HttpAnswer:
     return HttpAnswer(status=status, headers=[("content-type", "application/json")], body=body)
 
 
-def find_route(keys: Iterable[str], method: str, path: str) -> tuple[str, dict[str, str]] | None:
-    """Return the most specific route key and its path parameters: exact, then {name}, then {name+}, then $default."""
-    best: tuple[int, str, dict[str, str]] | None = None
-    for key in keys:
-        score, parameters = _score(key, method, path)
-        if score and (best is None or score > best[0]):
-            best = score, key, parameters
-    return (best[1], best[2]) if best else None
-
-
-def _score(key: str, method: str, path: str) -> tuple[int, dict[str, str]]:
-    """Return how specific a matching route key is, and the path parameters; 0 if it does not match."""
-    if key == "$default":
-        return 1, {}
-    allowed, _, pattern = key.partition(" ")
-    if allowed not in (method, "ANY"):
-        return 0, {}
-    escaped = re.escape(pattern)
-    # `{name+}` takes the rest of the path, `{name}` one segment.
-    escaped = re.sub(r"\\{(\w+)\\\+\\}", r"(?P<\1>.+)", escaped)
-    escaped = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", escaped)
-    match = re.fullmatch(escaped, path)
-    if not match:
-        return 0, {}
-    kind = 2 if "+}" in pattern else 3 if "{" in pattern else 4
-    return kind * 2 + (allowed != "ANY"), match.groupdict()
-
-
-def event(
-    request: HttpRequest, *, route_key: str, parameters: Mapping[str, str], api_id: str
-) -> dict[str, Any]:
+def event(request: HttpRequest, *, api_id: str) -> dict[str, Any]:
     """Return the event that a function is invoked with."""
     headers = _joined(request.headers)
     # Format 2.0 has cookies in a list of their own.
@@ -84,7 +55,7 @@ def event(
     now = time.time()
     document: dict[str, Any] = {
         "version": "2.0",
-        "routeKey": route_key,
+        "routeKey": DEFAULT_ROUTE,
         "rawPath": request.path,
         "rawQueryString": request.query,
         "headers": headers,
@@ -101,7 +72,7 @@ def event(
                 "userAgent": headers.get("user-agent", ""),
             },
             "requestId": uuid.uuid4().hex,
-            "routeKey": route_key,
+            "routeKey": DEFAULT_ROUTE,
             "stage": "$default",
             "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
             "timeEpoch": int(now * 1000),
@@ -112,8 +83,6 @@ def event(
         document["cookies"] = cookies.split("; ")
     if query := _joined(parse_qsl(request.query, keep_blank_values=True)):
         document["queryStringParameters"] = query
-    if parameters:
-        document["pathParameters"] = dict(parameters)
     if request.body:
         document["body"], document["isBase64Encoded"] = _text(request.body)
     return document

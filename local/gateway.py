@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from contracts.limits import GATEWAY_BODY_BYTES, GATEWAY_TIMEOUT_S, LAMBDA_PAYLOAD_BYTES
 from local.control.plane import ACCOUNT, Invocation
-from local.events import HttpAnswer, HttpRequest, answer, event, find_route, gateway_error
+from local.events import DEFAULT_ROUTE, HttpAnswer, HttpRequest, answer, event, gateway_error
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 ARN = re.compile(r"arn:aws:lambda:[^/]+")
@@ -86,18 +86,15 @@ class Gateway:
         return _response(await run_in_threadpool(self.answer, api, received))
 
     def answer(self, api: Any, request: HttpRequest) -> HttpAnswer:
-        """Route the request, invoke the function, and respond within the gateway's timeout."""
+        """Invoke the function of the default route, and respond within the gateway's timeout."""
         routes = {route.route_key: route for route in api.routes.values()}
-        route = find_route(routes, request.method, request.path)
-        if route is None:
+        if DEFAULT_ROUTE not in routes:
             return gateway_error(404, "Not Found")
-        key, parameters = route
-        integration = api.integrations[routes[key].target.rpartition("/")[2]]
+        integration = api.integrations[routes[DEFAULT_ROUTE].target.rpartition("/")[2]]
         arn = ARN.search(integration.integration_uri)
         if arn is None:
             return gateway_error(500, "Internal Server Error")
-        invocation = event(request, route_key=key, parameters=parameters, api_id=api.api_id)
-        payload = json.dumps(invocation).encode()
+        payload = json.dumps(event(request, api_id=api.api_id)).encode()
         if len(payload) > LAMBDA_PAYLOAD_BYTES:
             return gateway_error(413, "Request Entity Too Large")
         return self._invoke(arn[0], payload, integration)

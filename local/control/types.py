@@ -1,9 +1,11 @@
 """Resource types that moto's CloudFormation lacks, each over a service API that moto has."""
 
+from collections.abc import Callable
 from typing import Any
 
 from local.control.plane import plane
 from local.control.resources import Made, Properties, Type
+from local.events import DEFAULT_ROUTE
 
 
 def _response(key: str) -> Any:
@@ -24,8 +26,19 @@ def _function_name(properties: Properties) -> Properties:
     return {**properties, "FunctionName": name}
 
 
-def _api_child(kind: str, id_name: str) -> Type:
+def _default_route(properties: Properties) -> Properties:
+    """Return the properties; raise ValueError for a route that the gateway would never match."""
+    if properties["RouteKey"] != DEFAULT_ROUTE:
+        raise ValueError(
+            f"the local gateway has the route {DEFAULT_ROUTE} alone, not {properties['RouteKey']}; "
+            f"let the function behind {DEFAULT_ROUTE} tell paths apart, or deploy this stack to AWS"
+        )
+    return properties
+
+
+def _api_child(kind: str, id_name: str, prepare: Callable[[Properties], Properties] = dict) -> Type:
     return Type(
+        prepare=prepare,
         name=f"AWS::ApiGatewayV2::{kind}",
         service="apigatewayv2",
         create=f"create_{kind.lower()}",
@@ -75,7 +88,7 @@ TYPES: tuple[Type, ...] = (
         },
     ),
     _api_child("Integration", "IntegrationId"),
-    _api_child("Route", "RouteId"),
+    _api_child("Route", "RouteId", _default_route),
     Type(
         name="AWS::ApiGatewayV2::Stage",
         service="apigatewayv2",

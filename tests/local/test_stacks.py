@@ -104,6 +104,23 @@ def test_a_type_that_is_not_modelled_is_refused_by_name(lab: Lab, name: str, kin
     assert {n for n in tables(lab) if n.startswith(name)} == set()
 
 
+def test_a_route_that_the_gateway_does_not_match_is_refused(lab: Lab, name: str) -> None:
+    resources = {
+        "Api": {
+            "Type": "AWS::ApiGatewayV2::Api",
+            "Properties": {"Name": name, "ProtocolType": "HTTP"},
+        },
+        "Pets": {
+            "Type": "AWS::ApiGatewayV2::Route",
+            "Properties": {"ApiId": {"Ref": "Api"}, "RouteKey": "GET /pets"},
+        },
+    }
+    assert lab.deploy(name, resources) == "ROLLBACK_COMPLETE"
+    api = lab.client("cloudformation")
+    reason = api.describe_stacks(StackName=name)["Stacks"][0]["StackStatusReason"]
+    assert "the local gateway has the route $default alone, not GET /pets" in reason
+
+
 def test_every_type_of_our_stacks_is_modelled(lab: Lab) -> None:
     from moto.cloudformation import parsing
 

@@ -12,7 +12,6 @@ from benchmarks.tables import DOCUMENTS, filled
 from contracts import models_toml
 from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
 from functions.router import schema
-from local.control.inert import INERT
 from tests.fixtures.paths import ROOT
 
 README = (ROOT / "README.md").read_text("utf-8")
@@ -62,12 +61,6 @@ def test_every_path_that_is_linked_exists() -> None:
     for document in DOCUMENTS:
         for link in re.findall(r"\]\(([^)#:]+)\)", document.read_text("utf-8")):
             assert (document.parent / link).exists(), f"{document.name} links {link}"
-
-
-def test_what_is_only_recorded_locally_is_documented() -> None:
-    text = (ROOT / "docs/local-cloud.md").read_text("utf-8")
-    for what, why in INERT.items():
-        assert f"| {what} | {why} |" in text
 
 
 SETTINGS: dict[str, tuple[dict[str, object], type]] = {
