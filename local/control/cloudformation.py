@@ -1,5 +1,6 @@
 """Fixes of moto's CloudFormation API for the CDK command line."""
 
+import contextlib
 from typing import Any
 
 from moto.cloudformation import models, parsing, responses, utils
@@ -62,39 +63,30 @@ def _read_templates_by_path() -> None:
     utils.get_stack_from_s3_url = responses.get_stack_from_s3_url = by_path
 
 
-def _find(response: Any) -> str | None:
-    """Return the id of the named change set within the named stack."""
+def _find(response: Any) -> str:
+    """Return the id of the named change set within the named stack; raise ChangeSetNotFound."""
     name, stack = response._get_param("ChangeSetName"), response._get_param("StackName")
     for identity, change_set in response.cloudformation_backend.change_sets.items():
         ours = stack in (None, change_set.stack.name, change_set.stack.stack_id)
         if name == identity or (name == change_set.change_set_name and ours):
             return str(identity)
-    return None
+    raise ChangeSetNotFound(message=f"ChangeSet [{name}] does not exist")
 
 
 def _find_change_sets_by_stack() -> None:
     """Look change sets up by stack and name: the CDK uses one name in every stack, and moto goes by name alone."""
 
     def describe(self: Any) -> Any:
-        identity = _find(self)
-        if identity is None:
-            raise ChangeSetNotFound(
-                message=f"ChangeSet [{self._get_param('ChangeSetName')}] does not exist"
-            )
-        return responses.ActionResult(self.cloudformation_backend.change_sets[identity])
+        return responses.ActionResult(self.cloudformation_backend.change_sets[_find(self)])
 
     def delete(self: Any) -> Any:
         # The CDK deletes a change set before it creates one, whether there is one or not.
-        self.cloudformation_backend.change_sets.pop(_find(self), None)
+        with contextlib.suppress(ChangeSetNotFound):
+            self.cloudformation_backend.change_sets.pop(_find(self))
         return responses.EmptyResult()
 
     def execute(self: Any) -> Any:
-        identity = _find(self)
-        if identity is None:
-            raise ChangeSetNotFound(
-                message=f"ChangeSet [{self._get_param('ChangeSetName')}] does not exist"
-            )
-        stack_operations.execute(self.cloudformation_backend.change_sets[identity])
+        stack_operations.execute(self.cloudformation_backend.change_sets[_find(self)])
         return responses.EmptyResult()
 
     Response.describe_change_set = describe

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import threading
 from typing import Any
 
 from moto.awslambda import models
@@ -88,15 +87,6 @@ def _run_in_pool() -> None:
 
     def invoke(self: Any, body: Any, request_headers: Any, response_headers: Any) -> Any:
         payload = body if isinstance(body, bytes) else (body or "{}").encode()
-        kind = request_headers.get("X-Amz-Invocation-Type")
-        # A dry run checks permissions, which are not enforced here.
-        if kind == "DryRun":
-            return b""
-        if kind == "Event":
-            threading.Thread(
-                target=plane().functions.invoke, args=(self, payload), daemon=True
-            ).start()
-            return b""
         done = plane().functions.invoke(self, payload)
         if done.error:
             response_headers["x-amz-function-error"] = "Unhandled"

@@ -9,6 +9,7 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from graphlib import TopologicalSorter
 from typing import Any
 
 from moto.cloudformation import models, parsing
@@ -41,22 +42,14 @@ def references(value: Any) -> Iterator[str]:
 
 def ordered(resources: dict[str, Any]) -> list[str]:
     """Return logical ids in topological order: each after all that it refers to or depends on."""
-    order: list[str] = []
-
-    def visit(name: str) -> None:
-        if name in order:
-            return
-        resource = resources[name]
+    sorter: TopologicalSorter[str] = TopologicalSorter()
+    for name, resource in resources.items():
         depends = resource.get("DependsOn", [])
         needed = set(references(resource.get("Properties", {})))
         needed |= {depends} if isinstance(depends, str) else set(depends)
-        for other in sorted(needed & resources.keys()):
-            visit(other)
-        order.append(name)
-
-    for name in resources:
-        visit(name)
-    return order
+        # Sorted, because the order of a set changes from process to process.
+        sorter.add(name, *sorted(needed & resources.keys()))
+    return list(sorter.static_order())
 
 
 def add_event(stack: Any, name: str, kind: str, status: str, reason: str | None = None) -> None:
