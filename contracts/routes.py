@@ -10,7 +10,6 @@ from typing import Any, Self
 
 from contracts.tasks import Task, Tier
 
-ROUTES = "routes.json"
 # People and secret scanners recognise a leaked key by its prefix.
 KEY_PREFIX = "to-"
 

@@ -11,7 +11,6 @@ from cdk_nag import AwsSolutionsChecks
 from contracts.names import model_stack, router_stack
 from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, Deployment, GpuSpec
-from contracts.tasks import Tier
 from stacks.costs import UnknownInstance, find_instance
 from stacks.cpu import CpuModelStack
 from stacks.errors import StackError
@@ -92,7 +91,7 @@ def add_stacks(app: cdk.App, inputs: Inputs, artefacts: Artefacts) -> None:
                 spec,
                 deployment=deployment.name,
                 manifest=artefacts[model.name, tier],
-                context=_context(staging, name, inputs.out / model.name, tier),
+                context=staging.model(name, tier, inputs.out / model.name / tier),
                 env=env,
                 description=f"Turnout: {model.name} on its {tier} tier",
             )
@@ -104,8 +103,3 @@ def add_model_stack(app: cdk.App, name: str, spec: CpuSpec | GpuSpec, **options:
     if isinstance(spec, CpuSpec):
         return CpuModelStack(app, name, spec=spec, **options)
     return GpuModelStack(app, name, spec=spec, **options)
-
-
-def _context(staging: Staging, name: str, model: Path, tier: Tier) -> Path:
-    stage = staging.cpu if tier is Tier.CPU else staging.gpu
-    return stage(name, model / tier)

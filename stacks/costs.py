@@ -24,10 +24,7 @@ class Instance:
     """One SageMaker GPU instance type, with its on-demand price in us-east-1."""
 
     usd_per_hour: float
-    vcpus: int
     memory_gib: int
-    gpu: str
-    gpu_memory_gib: int
 
 
 @cache
@@ -35,12 +32,6 @@ def instances() -> dict[str, Instance]:
     """Return the instance types that can be deployed, by name."""
     table = json.loads(PRICES.read_text("utf-8"))["instances"]
     return {name: Instance(**row) for name, row in table.items()}
-
-
-@cache
-def as_of() -> str:
-    """Return the day on which the prices were read."""
-    return str(json.loads(PRICES.read_text("utf-8"))["as_of"])
 
 
 def find_instance(name: str) -> Instance:

@@ -6,8 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from contracts.tasks import Tier
+
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png")
+LOCKS = {
+    Tier.CPU: ("requirements.txt",),
+    Tier.GPU: ("requirements.txt", "requirements-cpu.txt"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,19 +22,10 @@ class Staging:
 
     folder: Path
 
-    def cpu(self, name: str, artefact: Path) -> Path:
+    def model(self, name: str, tier: Tier, artefact: Path) -> Path:
         files = {
-            **_packages("inference", "cpu"),
-            **_own("cpu", "requirements.txt"),
-            **_under("model", artefact),
-        }
-        return self._stage(name, files)
-
-    def gpu(self, name: str, artefact: Path) -> Path:
-        locks = ("requirements.txt", "requirements-cpu.txt")
-        files = {
-            **_packages("inference", "gpu"),
-            **_own("gpu", *locks),
+            **_packages("inference", tier),
+            **_own(tier, *LOCKS[tier]),
             **_under("model", artefact),
         }
         return self._stage(name, files)

@@ -52,9 +52,6 @@ class Cache:
 
         return json.loads(self.file(write, f"{name}.json", **made_from).read_text("utf-8"))
 
-    def has(self, name: str, **made_from: Any) -> bool:
-        return self._path(name, made_from).exists()
-
     def prune(self) -> None:
         """Remove the entries that this build did not use: older sources and settings left them."""
         for path in self.folder.iterdir():

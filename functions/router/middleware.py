@@ -49,9 +49,9 @@ class RequestMiddleware:
         log.info(json.dumps({"request_id": request_id, **log_fields, "ms": ms}))
 
 
-def problem_response(error: ServingError, headers: dict[str, str] | None = None) -> JSONResponse:
+def problem_response(error: ServingError) -> JSONResponse:
     """Return the problem document of an error, with the headers that its status calls for."""
-    headers = dict(headers or {})
+    headers = {}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if error.retry_after_s:

@@ -17,9 +17,9 @@ from aws_cdk import aws_s3 as s3
 from contracts.manifest import MANIFEST
 from contracts.specs import CpuSpec, GpuSpec
 from stacks.assembly import make_app
-from stacks.costs import UnknownInstance, as_of, find_instance, idle_gpu_cost, instances
+from stacks.costs import PRICES, UnknownInstance, find_instance, idle_gpu_cost, instances
 from stacks.errors import StackError
-from stacks.images import base_images, regions
+from stacks.images import IMAGES, regions
 from tests.fixtures.deployment import (
     INTENTS,
     SHOP,
@@ -185,7 +185,8 @@ def test_every_dockerfile_starts_from_the_pinned_base_and_ends_by_importing_what
     function: str,
 ) -> None:
     text = (ROOT / "functions" / function / "Dockerfile").read_text("utf-8")
-    assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == [base_images()[function]]
+    bases = json.loads(IMAGES.read_text("utf-8"))["bases"]
+    assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == [bases[function]]
     assert re.findall(r'^RUN python -c "from (functions\.\w+)', text, re.MULTILINE) == [
         f"functions.{function}"
     ]
@@ -208,7 +209,7 @@ def test_every_locked_dependency_has_a_hash() -> None:
 
 def test_an_idle_gpu_costs_its_hours() -> None:
     assert idle_gpu_cost("ml.g6.xlarge") == pytest.approx(1.127 * 730)
-    assert re.fullmatch(r"\d{4}-\d\d-\d\d", as_of())
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d", json.loads(PRICES.read_text("utf-8"))["as_of"])
     with pytest.raises(
         UnknownInstance,
         match="ml.t2.nano is not in the table of GPU instances; choose one of ml.g4dn",

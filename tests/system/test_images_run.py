@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.tasks import Tier
 from local.images import instructions
 from stacks.staging import Staging
 from tests.fixtures.models.tiny import artefact
@@ -71,7 +72,7 @@ def built(context: Path, **variables: str) -> Container:
 @pytest.fixture(scope="module")
 def cpu(tmp_path_factory: pytest.TempPathFactory) -> Container:
     folder = tmp_path_factory.mktemp("cpu")
-    context = Staging(folder=folder).cpu("image", artefact(folder / "artefact"))
+    context = Staging(folder=folder).model("image", Tier.CPU, artefact(folder / "artefact"))
     return built(context, TURNOUT_MODEL_DIR=str(context / "model"))
 
 
@@ -114,7 +115,7 @@ def test_the_router_image_answers(router: Container) -> None:
 
 
 def test_an_image_whose_handler_cannot_be_imported_is_not_built(tmp_path: Path) -> None:
-    context = Staging(folder=tmp_path).cpu("image", artefact(tmp_path / "artefact"))
+    context = Staging(folder=tmp_path).model("image", Tier.CPU, artefact(tmp_path / "artefact"))
     shutil.rmtree(context / "functions/inference")
     with pytest.raises(AssertionError, match="No module named 'functions.inference'"):
         built(context, TURNOUT_MODEL_DIR=str(context / "model"))
