@@ -1,13 +1,15 @@
 """Text generation with a decoder: the prompt is run once, then each new token alone, over the KV cache."""
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from tokenizers import Encoding, Tokenizer
 
+from contracts.api.task_api import TaskApi
 from contracts.api.text_generation import API
 from contracts.errors import RequestProblem
 from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest
@@ -55,12 +57,70 @@ class GenerationConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Generator:
-    """A tokenizer and a causal decoder, which continues a prompt."""
+class Prompt:
+    """The tokens that a decoder starts from, and its fixed inputs; `tokens` is the number of the text's own."""
 
+    ids: list[int]
+    fixed: Mapping[str, Any]
+    tokens: int
+    truncated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextModel(ABC):
+    """A tokenizer and a decoder that generates text from a prompt; a subclass makes the prompt from a text."""
+
+    api: ClassVar[TaskApi]
     config: GenerationConfig
     tokenizer: Tokenizer
     decoder: DecoderLike
+
+    @abstractmethod
+    def prompt(self, text: str, room: int) -> Prompt:
+        """Return the prompt of a text, which leaves room for so many tokens after it."""
+
+    def problems(self, request: PredictRequest) -> list[RequestProblem]:
+        return problems(request, self.api, self.config.new_tokens)
+
+    def max_outputs(self, parameters: Parameters) -> int | None:
+        """Return None: the length of a text is not known before it is generated."""
+        return None
+
+    def outputs(self, request: PredictRequest) -> Outputs:
+        """Generate one text after the other, so that none depends on its neighbours."""
+        parameters = parse(request.parameters, self.config.new_tokens)
+        return [self._output(str(text), parameters, request.deadline) for text in request.inputs]
+
+    def _output(
+        self, text: str, parameters: GenerationParameters, deadline: float
+    ) -> dict[str, Any]:
+        prompt = self.prompt(text, parameters.max_new_tokens)
+        detokenizer = Detokenizer(self.tokenizer, parameters.stop, prompt.ids)
+        sampler = Sampler(parameters.sampling, prompt.ids)
+        criteria = StopCriteria(
+            tokens=self.config.ends, max_new_tokens=parameters.max_new_tokens, deadline=deadline
+        )
+        cache = self.decoder.empty_cache(prompt.fixed)
+        ending = generate(self.decoder, prompt.ids, cache, sampler, detokenizer, criteria)
+        return {
+            "generated_text": text + detokenizer.text if parameters.full_text else detokenizer.text,
+            **ending,
+            "tokens": prompt.tokens,
+            "truncated": prompt.truncated,
+        }
+
+    def teacher_forced(self, text: str, target: Sequence[int]) -> TeacherForced:
+        """Score the target's tokens as the answer to a text, each after the target's tokens before it."""
+        prompt = self.prompt(text, len(target))
+        cache = self.decoder.empty_cache(prompt.fixed)
+        return teacher_forced(self.decoder, prompt.ids, cache, target)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generator(TextModel):
+    """A causal decoder, which continues a text."""
+
+    api = API
     providers: tuple[str, ...] = ()
 
     @classmethod
@@ -79,43 +139,12 @@ class Generator:
             providers=tuple(decoder.session.get_providers()),
         )
 
-    def problems(self, request: PredictRequest) -> list[RequestProblem]:
-        return problems(request, API, self.config.new_tokens)
-
-    def max_outputs(self, parameters: Parameters) -> int | None:
-        """Return None: the length of a text is not known before it is generated."""
-        return None
-
-    def outputs(self, request: PredictRequest) -> Outputs:
-        """Generate one text after the other, so that none depends on its neighbours."""
-        parameters = parse(request.parameters, self.config.new_tokens)
-        return [self._output(str(text), parameters, request.deadline) for text in request.inputs]
-
-    def _output(
-        self, text: str, parameters: GenerationParameters, deadline: float
-    ) -> dict[str, Any]:
-        prompt, truncated = self.prompt(text, self.config.context - parameters.max_new_tokens)
-        detokenizer = Detokenizer(self.tokenizer, parameters.stop, prompt)
-        sampler = Sampler(parameters.sampling, prompt)
-        criteria = StopCriteria(
-            tokens=self.config.ends, max_new_tokens=parameters.max_new_tokens, deadline=deadline
+    def prompt(self, text: str, room: int) -> Prompt:
+        """Return the last tokens of the text that fit the context together with those that follow."""
+        ids, truncated = truncate_prompt(
+            self.tokenizer.encode(text), self.config.context - room, self.config.start
         )
-        cache = self.decoder.empty_cache({})
-        ending = generate(self.decoder, prompt, cache, sampler, detokenizer, criteria)
-        return {
-            "generated_text": text + detokenizer.text if parameters.full_text else detokenizer.text,
-            **ending,
-            "tokens": len(prompt),
-            "truncated": truncated,
-        }
-
-    def prompt(self, text: str, max_tokens: int) -> tuple[list[int], bool]:
-        return truncate_prompt(self.tokenizer.encode(text), max_tokens, self.config.start)
-
-    def teacher_forced(self, text: str, target: Sequence[int]) -> TeacherForced:
-        """Score the target's tokens as the continuation of a text, each after the target's tokens before it."""
-        prompt, _ = self.prompt(text, self.config.context - len(target))
-        return teacher_forced(self.decoder, prompt, self.decoder.empty_cache({}), target)
+        return Prompt(ids=ids, fixed={}, tokens=len(ids), truncated=truncated)
 
 
 def truncate_prompt(encoding: Encoding, max_tokens: int, start: int) -> tuple[list[int], bool]:

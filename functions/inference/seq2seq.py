@@ -5,32 +5,17 @@
 `decoder.onnx` takes them beside its own cache.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import onnxruntime as ort
-from tokenizers import Tokenizer
 
 from contracts.api.text2text_generation import API
-from contracts.errors import RequestProblem
 from contracts.manifest import TOKENIZER, BrokenArtefact, Manifest
-from contracts.prediction import PredictRequest
-from functions.inference.decoder import Decoder, DecoderLike
-from functions.inference.detokenizer import Detokenizer
-from functions.inference.generation import (
-    GenerationConfig,
-    StopCriteria,
-    TeacherForced,
-    generate,
-    plain_tokenizer,
-    teacher_forced,
-)
-from functions.inference.generation_parameters import GenerationParameters, parse, problems
-from functions.inference.model import Outputs, Parameters
-from functions.inference.sampling import Sampler
+from functions.inference.decoder import Decoder
+from functions.inference.generation import GenerationConfig, Prompt, TextModel, plain_tokenizer
 from functions.inference.session import open_session
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
@@ -38,13 +23,11 @@ MASK = "encoder_attention_mask"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seq2Seq:
-    """A tokenizer, an encoder, and a decoder with attention to the encoder's output."""
+class Seq2Seq(TextModel):
+    """An encoder, and a decoder with attention to the encoder's output."""
 
-    config: GenerationConfig
-    tokenizer: Tokenizer
+    api = API
     encoder: ort.InferenceSession
-    decoder: DecoderLike
     device: str
 
     @classmethod
@@ -74,43 +57,15 @@ class Seq2Seq:
     def providers(self) -> tuple[str, ...]:
         return tuple(self.encoder.get_providers())
 
-    def problems(self, request: PredictRequest) -> list[RequestProblem]:
-        return problems(request, API, self.config.new_tokens)
-
-    def max_outputs(self, parameters: Parameters) -> int | None:
-        """Return None: the length of a text is not known before it is generated."""
-        return None
-
-    def outputs(self, request: PredictRequest) -> Outputs:
-        """Generate one text after the other, so that none depends on its neighbours."""
-        parameters = parse(request.parameters, self.config.new_tokens)
-        return [self._output(str(text), parameters, request.deadline) for text in request.inputs]
-
-    def _output(
-        self, text: str, parameters: GenerationParameters, deadline: float
-    ) -> dict[str, Any]:
-        encoding = self.tokenizer.encode(text)
-        start = [self.config.start]
-        detokenizer = Detokenizer(self.tokenizer, parameters.stop, start)
-        sampler = Sampler(parameters.sampling, start)
-        criteria = StopCriteria(
-            tokens=self.config.ends, max_new_tokens=parameters.max_new_tokens, deadline=deadline
+    def prompt(self, text: str, room: int) -> Prompt:
+        """Return the decoder's start token alone, as the text is the input of the encoder."""
+        encoding, start = self.tokenizer.encode(text), [self.config.start]
+        return Prompt(
+            ids=start,
+            fixed=self.encode(encoding.ids or start),
+            tokens=len(encoding.ids),
+            truncated=bool(encoding.overflowing),
         )
-        # The decoder begins with its start token alone: the text is the input of the encoder.
-        cache = self.decoder.empty_cache(self.encode(encoding.ids or start))
-        ending = generate(self.decoder, start, cache, sampler, detokenizer, criteria)
-        return {
-            "generated_text": detokenizer.text,
-            **ending,
-            "tokens": len(encoding.ids),
-            "truncated": bool(encoding.overflowing),
-        }
-
-    def teacher_forced(self, text: str, target: Sequence[int]) -> TeacherForced:
-        """Score the target's tokens as the answer to a text, each after the target's tokens before it."""
-        start = [self.config.start]
-        cache = self.decoder.empty_cache(self.encode(self.tokenizer.encode(text).ids or start))
-        return teacher_forced(self.decoder, start, cache, target)
 
     def encode(self, ids: list[int]) -> dict[str, Any]:
         """Run the encoder: the decoder's fixed inputs for a text, on the device where ONNX Runtime put them."""
