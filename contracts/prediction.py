@@ -7,7 +7,7 @@ router takes the same request, with an optional `tier`, and adds `model`, `tier`
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from contracts.errors import (
     MalformedRequest,
     ModelFailed,
     RequestProblem,
+    TooLarge,
     from_problem,
     pointer,
 )
@@ -89,6 +90,16 @@ class TierAnswer:
             }:
                 return cls(outputs=tuple(outputs), version=version, elapsed_ms=float(ms))
         raise ModelFailed("the tier did not answer in the words of the contract")
+
+
+async def read_body(chunks: AsyncIterable[bytes], max_bytes: int) -> bytes:
+    """Return a whole body; raise TooLarge as soon as it is longer than the limit."""
+    body = bytearray()
+    async for chunk in chunks:
+        body += chunk
+        if len(body) > max_bytes:
+            raise TooLarge(f"the body is over {max_bytes >> 20} MB")
+    return bytes(body)
 
 
 def read_json(body: bytes) -> object:

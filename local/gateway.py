@@ -18,7 +18,9 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from contracts.errors import TooLarge
 from contracts.limits import GATEWAY_BODY_BYTES, GATEWAY_TIMEOUT_S, LAMBDA_PAYLOAD_BYTES
+from contracts.prediction import read_body
 from local.control.plane import ACCOUNT, Invocation
 from local.events import DEFAULT_ROUTE, HttpAnswer, HttpRequest, answer, event, gateway_error
 
@@ -64,12 +66,10 @@ class Gateway:
             return _response(gateway_error(404, "Not Found"))
         if not self._within_throttle(api):
             return _response(gateway_error(429, "Too Many Requests"))
-        body = bytearray()
         try:
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > GATEWAY_BODY_BYTES:
-                    return _response(gateway_error(413, "Request Entity Too Large"))
+            body = await read_body(request.stream(), GATEWAY_BODY_BYTES)
+        except TooLarge:
+            return _response(gateway_error(413, "Request Entity Too Large"))
         except ClientDisconnect:
             return Response(status_code=499)
         received = HttpRequest(
@@ -79,7 +79,7 @@ class Gateway:
             headers=[
                 (k.decode("latin-1"), v.decode("latin-1")) for k, v in request.scope["headers"]
             ],
-            body=bytes(body),
+            body=body,
             client=request.client.host if request.client else "",
             host=request.headers.get("host", ""),
         )

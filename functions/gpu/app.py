@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from contracts.errors import PROBLEM_JSON, ServingError, TierUnavailable, TooLarge, problem_document
+from contracts.errors import PROBLEM_JSON, ServingError, TierUnavailable, problem_document
 from contracts.limits import SAGEMAKER_PAYLOAD_BYTES
-from contracts.prediction import parse_request, read_json
+from contracts.prediction import parse_request, read_body, read_json
 from functions.inference.engine import Engine
 
 log = logging.getLogger("turnout.gpu")
@@ -80,7 +80,8 @@ class Server:
     async def invocations(self, request: Request) -> Response:
         try:
             engine = self.ready()
-            prediction = parse_request(read_json(await body_of(request)))
+            body = await read_body(request.stream(), SAGEMAKER_PAYLOAD_BYTES)
+            prediction = parse_request(read_json(body))
             if self.waiting >= MAX_WAITING:
                 raise TierUnavailable(
                     f"{MAX_WAITING} requests are waiting already", retry_after_s=1
@@ -97,16 +98,6 @@ class Server:
             log.exception("a prediction failed")
             return problem_response(ServingError("the container failed; its log says why"))
         return Response(json.dumps(answer.to_wire()), media_type="application/json")
-
-
-async def body_of(request: Request) -> bytes:
-    """Return the whole body; raise TooLarge as soon as it is longer than SageMaker's limit."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > SAGEMAKER_PAYLOAD_BYTES:
-            raise TooLarge("the body is over 6 MB")
-    return bytes(body)
 
 
 def problem_response(error: ServingError) -> Response:

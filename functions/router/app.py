@@ -10,9 +10,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from contracts.errors import PROBLEM_JSON, ServingError, TooLarge, UnknownModel
+from contracts.errors import PROBLEM_JSON, ServingError, UnknownModel
 from contracts.limits import GATEWAY_BODY_BYTES
-from contracts.prediction import parse_request, read_json
+from contracts.prediction import parse_request, read_body, read_json
 from contracts.routes import Route, Routes
 from contracts.tasks import Tier
 from functions.router import docs
@@ -46,7 +46,8 @@ class Router:
     async def predict(self, model: str, request: Request) -> Response:
         """Run a model on one input or a list of inputs."""
         route = self.route(request, model)
-        prediction = parse_request(read_json(await body_of(request)))
+        body = await read_body(request.stream(), GATEWAY_BODY_BYTES)
+        prediction = parse_request(read_json(body))
         decision = decide(prediction, route)
         target = decision.target
         # The middleware logs these, whatever becomes of the request after this.
@@ -81,16 +82,6 @@ class Router:
     async def health(self) -> Response:
         """Report that the router runs; no tier is invoked."""
         return JSONResponse({"status": "ok"})
-
-
-async def body_of(request: Request) -> bytes:
-    """Return the whole body; raise TooLarge as soon as it is longer than API Gateway's limit."""
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > GATEWAY_BODY_BYTES:
-            raise TooLarge("the body is over 10 MB")
-    return bytes(body)
 
 
 def create_app(
