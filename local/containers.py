@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,12 +49,10 @@ class Container:
 
     def ping(self) -> int:
         """Return the status of `GET /ping`; 0 if nothing answers."""
-        with (
-            contextlib.suppress(OSError, http.client.HTTPException),
-            self._connection(2) as connection,
-        ):
-            connection.request("GET", "/ping")
-            return connection.getresponse().status
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            with self._connection(2) as connection:
+                connection.request("GET", "/ping")
+                return connection.getresponse().status
         return 0
 
     def invoke(self, body: bytes, content_type: str) -> Reply:
@@ -65,13 +63,9 @@ class Container:
                 status=answer.status, headers=dict(answer.getheaders()), body=answer.read()
             )
 
-    @contextlib.contextmanager
-    def _connection(self, timeout_s: float) -> Iterator[http.client.HTTPConnection]:
+    def _connection(self, timeout_s: float) -> contextlib.closing[http.client.HTTPConnection]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
-        try:
-            yield connection
-        finally:
-            connection.close()
+        return contextlib.closing(connection)
 
     def tail(self) -> str:
         return self.log.read_text("utf-8", "replace")[-2000:].strip()

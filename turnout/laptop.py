@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from contracts.errors import TurnoutError
@@ -68,12 +67,7 @@ class Laptop:
         self.cloud.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         (self.state / ENDPOINT).unlink(missing_ok=True)
         self.cloud.stop()
 

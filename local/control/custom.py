@@ -26,22 +26,11 @@ class CustomResource(CloudFormationModel):  # type: ignore[misc]
         self.physical_resource_id = str(answer["PhysicalResourceId"])
 
     @staticmethod
-    def cloudformation_name_type() -> str:
-        return ""
-
-    @staticmethod
     def cloudformation_type() -> str:
         return "Custom::"
 
-    @classmethod
-    def has_cfn_attr(cls, attr: str) -> bool:
-        return True
-
     def get_cfn_attribute(self, attribute_name: str) -> Any:
         return (self.answer.get("Data") or {}).get(attribute_name)
-
-    def is_created(self) -> bool:
-        return True
 
     @classmethod
     def create_from_cloudformation_json(

@@ -145,9 +145,6 @@ class Resource:
     def get_cfn_attribute(self, attribute_name: str) -> Any:
         return self.kind.attributes[attribute_name](self.made)
 
-    def is_created(self) -> bool:
-        return True
-
     @classmethod
     def create_from_cloudformation_json(
         cls,
