@@ -15,11 +15,11 @@ from build.sources import remote
 from build.sources.remote import not_fetched
 from build.step import Step
 from build.workspace.memory import memory_problem
-from build.workspace.progress import Progress, Silent
+from build.workspace.progress import Progress, hidden
 from contracts.problems import Code, Problem
 from contracts.specs import Deployment, ModelSpec
 
-__all__ = ["Progress", "Silent", "Step", "fetch", "plan", "run"]
+__all__ = ["Progress", "Step", "fetch", "plan", "run"]
 
 
 def fetch(deployment: Deployment, out: Path, models: Sequence[str] | None = None) -> None:
@@ -62,7 +62,7 @@ def _remote_sources(spec: ModelSpec) -> list[str]:
 def run(
     steps: tuple[Step, ...],
     out: Path,
-    progress: Progress | None = None,
+    progress: Progress = hidden,
     *,
     targets: tuple[Processor, ...] | None = None,
     timed: bool = True,
@@ -90,7 +90,7 @@ def run(
     build_all(
         steps,
         out,
-        progress or Silent(),
+        progress,
         target_processors() if targets is None else targets,
         timed=timed,
     )

@@ -42,13 +42,13 @@ def build_all(
     Raise BuildError; artefacts of earlier builds stay in place then.
     """
     for step in steps:
-        progress.stage(step.name, "current" if step.current else "waiting", float(step.current))
+        progress(step.name, "current" if step.current else "waiting", float(step.current))
     outdated = [step for step in steps if not step.current]
     for step in outdated:
         # The artefact is sealed already, and its edge copy alone is outdated.
         if step.sealed:
             _copy(step, out, progress)
-            progress.stage(step.name, "proven and sealed", 1.0)
+            progress(step.name, "proven and sealed", 1.0)
     unbuilt = [step for step in outdated if not step.sealed]
     tier_stages = [stage for stage in TIER_STAGES if timed or stage[1] is not timing_stage]
     # Steps are in the order of models.toml, so those of one model, and of one source, are neighbours.
@@ -65,14 +65,14 @@ def build_all(
                     finish(tier, out)
                     if step.edge:
                         _copy(step, out, progress)
-                    progress.stage(step.name, "proven and sealed", 1.0)
+                    progress(step.name, "proven and sealed", 1.0)
         # Only now, since both tiers use entries of their source.
         cache.prune()
 
 
 def _copy(step: Step, out: Path, progress: Progress) -> None:
     """Make the edge copy of a sealed artefact."""
-    progress.stage(step.name, "proving the edge copy", 0.95)
+    progress(step.name, "proving the edge copy", 0.95)
     with work_folder(out) as folder:
         copy_edge(out / step.model / step.tier, folder)
 
@@ -92,7 +92,7 @@ def run(
     """Run the stages in order and time each; `done` stages of the artefact were run before them."""
     for number, (name, stage) in enumerate(stages, start=done):
         share = number / STAGES
-        progress.stage(work.step.name, name, share)
+        progress(work.step.name, name, share)
         start = time.perf_counter()
         work = stage(replace(work, notify=partial(_notify, progress, work.step.name, name, share)))
         release_memory()
@@ -102,7 +102,7 @@ def run(
 
 
 def _notify(progress: Progress, name: str, stage: str, share: float, text: str) -> None:
-    progress.stage(name, f"{stage}: {text}", share)
+    progress(name, f"{stage}: {text}", share)
 
 
 def finish(work: Workspace, out: Path) -> None:

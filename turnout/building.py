@@ -76,9 +76,9 @@ def build(
     )
     if log.is_terminal:
         with Progress(*columns, console=log) as progress:
-            builder.run(steps, out, Bars(progress))
+            builder.run(steps, out, Bars(progress).stage)
     else:
-        builder.run(steps, out, Lines(log))
+        builder.run(steps, out, Lines(log).stage)
     return [
         evidence(
             out / step.model / "evidence" / f"{step.tier}.json", skipped=step.sealed, edge=step.edge
@@ -132,17 +132,17 @@ def notes(one: dict[str, Any]) -> list[str]:
     """Return why something else ships than what is best here, and what is not proven of what ships."""
     passed = [
         f"{one['recipe']} ships rather than {over['recipe']}: {over['why']}"
-        for over in one.get("passed_over", ())
+        for over in one["passed_over"]
     ]
     # What was not checked is among the evidence's own notes, once for all of its processors.
     fine = ("holds", "measured here", "not checked")
     other = [
         f"on {seen['name']}: {seen['verdict']}"
-        for seen in one.get("processors", ())
+        for seen in one["processors"]
         if seen["verdict"] not in fine
     ]
     few = ["its gate held for one row, which proves nothing of others; give more under `eval`"]
-    return passed + other + list(one.get("notes", ())) + few * (one.get("rows") == 1)
+    return [*passed, *other, *one["notes"], *few * (one["rows"] == 1)]
 
 
 def proof(one: dict[str, Any]) -> str:
@@ -166,6 +166,5 @@ def _vectors(one: dict[str, Any]) -> str:
         change = f"{one['metric_original']:.4f} → {one['metric_built']:.4f}"
         interval = f"{one['difference_low']:+.4f} to {one['difference_high']:+.4f}"
         return f"{one['metric']} {change} ({interval}), {cosine}"
-    if "cosine_low" in one:  # evidence of an earlier build has no interval
-        cosine += f" ({one['cosine_low']:.4f} to {one['cosine_high']:.4f})"
-    return f"{cosine}, {one['cosine_p5']:.4f} 5th percentile"
+    interval = f"{one['cosine_low']:.4f} to {one['cosine_high']:.4f}"
+    return f"{cosine} ({interval}), {one['cosine_p5']:.4f} 5th percentile"

@@ -19,6 +19,7 @@ from build.errors import GateFailed, SourceError
 from build.families.reference import answers
 from build.sources.source import TransformersSource
 from build.workspace.cache import FOLDER
+from build.workspace.progress import hidden
 from contracts.manifest import read_manifest, verify
 from contracts.prediction import PredictRequest
 from contracts.specs import Deployment, Gate
@@ -75,7 +76,7 @@ def classify(home: Path) -> Deployment:
     return deployment(home / "classifier", home / "labelled.jsonl")
 
 
-def run(deployment: Deployment, out: Path, progress: build.Progress | None = None) -> None:
+def run(deployment: Deployment, out: Path, progress: build.Progress = hidden) -> None:
     build.run(build.plan(deployment, out), out, progress)
 
 
@@ -133,7 +134,7 @@ def test_a_second_build_is_skipped_and_changes_nothing(built: Path, classify: De
     before = contents(built)
     steps = build.plan(classify, built)
     assert [step.why for step in steps] == ["", ""]
-    build.run(steps, built, Interrupt("tiny cpu", "current"))
+    build.run(steps, built, Interrupt("tiny cpu", "current").stage)
     assert contents(built) == before
 
 
@@ -223,7 +224,7 @@ def test_an_interrupt_at_any_stage_leaves_the_old_or_the_new_and_nothing_half(
     old = [verify(out / "tiny" / tier).version for tier in ("cpu", "gpu")]
     changed = deployment(home / "classifier", home / "labelled.jsonl", gate=Gate(min_agreement=0.9))
     with pytest.raises(KeyboardInterrupt):
-        run(changed, out, Interrupt(name, stage))
+        run(changed, out, Interrupt(name, stage).stage)
     found = [verify(out / "tiny" / tier).version for tier in ("cpu", "gpu")]
     assert sum(a != b for a, b in zip(old, found, strict=True)) == finished
     assert sorted(os.listdir(out)) == [FOLDER, "tiny"]
