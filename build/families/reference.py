@@ -55,7 +55,7 @@ def answers(
     Raise ModelFailed for numbers that are not finite, and SourceError for a graph that does not suit its task.
     """
     if isinstance(source, GraphSource) and source.kind in (SAVED_MODEL, TFLITE):
-        reference = _encoder(_tensorflow(source, requests), source, source.inputs)
+        reference = _encoder(_tensorflow(source, requests), source.inputs, source)
     else:
         reference = open_reference(source, graph)
     if isinstance(source, TransformersSource):
@@ -66,14 +66,17 @@ def answers(
 
 def open_reference(source: TokenizedSource, graph: Path) -> Encoder:
     """Return the reference behind the interface of an artefact; `graph` is the prepared one."""
+    return _encoder(*forward_of(source, graph), source)
+
+
+def forward_of(source: TokenizedSource, graph: Path) -> tuple[Forward, tuple[str, ...]]:
+    """Return the reference's forward pass, from tokens to logits, and the names of its inputs."""
     if isinstance(source, TransformersSource):
-        forward, names = _transformers(source)
-    else:
-        forward, names = {ONNX: _onnx, TORCHSCRIPT: _torchscript}[source.kind](source, graph)
-    return _encoder(forward, source, names)
+        return _transformers(source)
+    return {ONNX: _onnx, TORCHSCRIPT: _torchscript}[source.kind](source, graph)
 
 
-def _encoder(forward: Forward, source: TokenizedSource, names: tuple[str, ...]) -> Encoder:
+def _encoder(forward: Forward, names: tuple[str, ...], source: TokenizedSource) -> Encoder:
     checked = _checked(forward, source) if isinstance(source, GraphSource) else forward
     return Encoder.over(checked, source.tokenizer, _manifest(source), input_names=names)
 
@@ -157,7 +160,7 @@ def _tensorflow(source: GraphSource, requests: Sequence[PredictRequest]) -> Forw
         shape = feeds["input_ids"].shape[: head.output_rank - 1]
         return np.zeros((*shape, width), np.float32)
 
-    collector = _encoder(collect, source, source.inputs)
+    collector = _encoder(collect, source.inputs, source)
     for request in requests:
         collector.outputs(request)
     predictions = iter(tensorflow_source.predict(source, collected))

@@ -7,7 +7,7 @@ The reference runs apart from that graph, and its log-probabilities are computed
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +23,13 @@ from build.export.to_onnx import export
 from build.families import ngram_model, request_lengths
 from build.families.family import Family, Rows, requests_as_given
 from build.families.ngram_graph import use_codebooks
-from build.families.transformers_model import load
+from build.families.reference import forward_of
 from build.graph.edit import make_model
 from build.recipes.dynamic_int8 import quantize
 from build.recipes.embedding_tables import quantize_tables
 from build.recipes.recipe import GIVEN, NamedRecipe, WeightFormat
 from build.recipes.weight_only import weight_only
-from build.sources import torchscript
-from build.sources.formats import ONNX, TORCHSCRIPT
+from build.sources.formats import ONNX
 from build.sources.gguf.source import unpack_source, unpacked
 from build.sources.source import (
     GgufSource,
@@ -38,7 +37,6 @@ from build.sources.source import (
     Source,
     TableSource,
     TokenizedSource,
-    TransformersSource,
 )
 from build.workspace.progress import Notify, counted, silent
 from build.workspace.quiet import quiet
@@ -61,7 +59,6 @@ PRODUCTS = ("MatMul", "LSTM")
 # Rows that sum to 1 within this are taken for probabilities.
 NEAR_ONE = 1e-3
 TRANSFORMERS_INPUTS = ("input_ids", "attention_mask")
-Logits = Callable[[Feeds], NDArray[np.floating[Any]]]
 
 
 def prepare(source: Source, folder: Path, notify: Notify) -> None:
@@ -138,10 +135,11 @@ def reference_forward(source: Source, prepared: Path, texts: Sequence[Sequence[i
     if isinstance(source, TableSource):
         return _recursion(source, prepared, texts)
     given = unpacked(source, prepared)
-    if isinstance(given, TransformersSource):
-        logits_of = _transformers(given)
+    # The prepared graph ends in log-probabilities, so an ONNX source is run as the user gave it.
+    if isinstance(given, GraphSource) and given.kind == ONNX:
+        logits_of = _session(given)
     else:
-        logits_of = {ONNX: _session, TORCHSCRIPT: _script}[given.kind](given)
+        logits_of, _ = forward_of(given, prepared / PLAIN)
     return lambda feeds: _log_probabilities(given, logits_of(feeds), feeds["input_ids"])
 
 
@@ -156,20 +154,7 @@ def _vocabulary(prepared: Path) -> dict[str, int]:
     return vocabulary
 
 
-def _transformers(source: TransformersSource) -> Logits:
-    import torch
-    import transformers
-
-    model = load(transformers.AutoModelForCausalLM, source.folder)
-
-    def logits(feeds: Feeds) -> Any:
-        with torch.inference_mode():
-            return model(**{k: torch.from_numpy(v) for k, v in feeds.items()}).logits.numpy()
-
-    return logits
-
-
-def _session(source: GraphSource) -> Logits:
+def _session(source: GraphSource) -> Forward:
     """Return the forward pass of the graph as the user gave it; its inputs may have any names."""
     session = open_session(source.path, threads=os.cpu_count() or 1, device="cpu")
     nodes, output = session.get_inputs(), session.get_outputs()[0].name
@@ -181,19 +166,6 @@ def _session(source: GraphSource) -> Logits:
             for node, name in zip(nodes, source.inputs, strict=True)
         }
         return session.run([output], inputs)[0]
-
-    return logits
-
-
-def _script(source: GraphSource) -> Logits:
-    import torch
-
-    module = torchscript.load(source.path)
-
-    def logits(feeds: Feeds) -> Any:
-        with torch.inference_mode():
-            inputs = [torch.from_numpy(feeds[name]) for name in source.inputs]
-            return torchscript.first_tensors(module(*inputs), 1)[0].numpy()
 
     return logits
 
