@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from build.graph.edit import add_constant, prune
+from build.graph.output import append_output
 from build.sources.huggingface.weights import WEIGHTS
 from build.sources.source import Dense, Pooling
 
@@ -53,12 +54,7 @@ def add_pooling(graph: Any, pooling: Pooling, folder: Path) -> None:
         )
         nodes += layer
     nodes += _normalized(last) if pooling.normalize else [_node("Identity", [last], "embedding")]
-    for number, node in enumerate(nodes):
-        node.name = f"pool_{number}_{node.op_type}"
-    graph.node.extend(nodes)
-    del graph.output[:]
-    shape = ["batch", dimensions or "dimensions"]
-    graph.output.append(helper.make_tensor_value_info("embedding", TensorProto.FLOAT, shape))
+    append_output(graph, nodes, "pool", "embedding", ["batch", dimensions or "dimensions"])
     prune(graph)
 
 

@@ -18,6 +18,7 @@ from build.graph.edit import (
     remove_unused_constants,
     replace_node,
 )
+from build.graph.output import name_nodes
 from build.recipes.block_int8 import quantize_blocks
 
 # Smaller tables, such as those of positions and token types, save too little to be rounded.
@@ -95,8 +96,7 @@ def _unfuse(graph: Any, node: Any) -> None:
     nodes.append(
         helper.make_node("SkipLayerNormalization", norm, [name], domain=CONTRIB, epsilon=epsilon)
     )
-    for number, new in enumerate(nodes):
-        new.name = f"embed_{number}_{new.op_type}"
+    name_nodes(nodes, "embed")
     replace_node(graph, node, nodes)
     for other in graph.node:
         other.input[:] = [mask if n == node.output[1] else n for n in other.input]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import load_external_data_for_tensor
 
-from build.graph.edit import constants, every_constant
+from build.graph.edit import constants, every_constant, producers
 from build.sources.token_ids import lookups
 
 # Two lengths tell an index that grows with the text from one that does not.
@@ -72,7 +72,7 @@ class _Positions:
     def _makers(self, name: str) -> tuple[list[Any], dict[str, Any]]:
         """Return the nodes that compute a tensor, in their order, and the constants that these read."""
         graph = self.model.graph
-        makers = {output: node for node in graph.node for output in node.output}
+        makers = producers(graph)
         known = dict(every_constant(graph))
         read, computed, waiting = {}, set[str](), [name]
         while waiting:

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
-from build.graph.edit import int_attribute
+from build.graph.edit import add_constant, int_attribute, producers
 from build.sources.source import GraphSource
 from build.tasks.description import TaskDescription
 
@@ -78,7 +78,7 @@ def as_logits(numbers: Floats, source: GraphSource) -> Floats:
 
 def _last(graph: Any) -> Any:
     """Return the node that computes the first output, past any Identity."""
-    makers = {name: node for node in graph.node for name in node.output}
+    makers = producers(graph)
     node = makers.get(graph.output[0].name)
     # Exporters leave an Identity where a dropout or a renamed output was.
     while node is not None and node.op_type == "Identity":
@@ -94,11 +94,11 @@ def _over_last(graph: Any, node: Any) -> bool:
 def _inverted(graph: Any, name: str, end: str) -> str:
     bounds = (TINY, NEARLY_ONE if end == "sigmoid" else np.float32(1))
     for part, bound in zip(("low", "high"), bounds, strict=True):
-        graph.initializer.append(numpy_helper.from_array(np.array(bound), f"tail_{part}"))
+        add_constant(graph, f"tail_{part}", np.array(bound))
     nodes = [helper.make_node("Clip", [name, "tail_low", "tail_high"], ["tail_kept"])]
     nodes.append(helper.make_node("Log", ["tail_kept"], ["tail_log"]))
     if end == "sigmoid":
-        graph.initializer.append(numpy_helper.from_array(np.array(1, np.float32), "tail_one"))
+        add_constant(graph, "tail_one", np.array(1, np.float32))
         nodes += [
             helper.make_node("Sub", ["tail_one", "tail_kept"], ["tail_rest"]),
             helper.make_node("Log", ["tail_rest"], ["tail_rest_log"]),

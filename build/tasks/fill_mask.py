@@ -75,14 +75,14 @@ def read_output(output: Any, inputs: Mapping[str, Any], details: Details) -> Any
 
 def add_head(graph: Any, details: Details) -> None:
     """Make [masks, vocabulary]: the model's head is computed for the mask tokens and for no others."""
-    from onnx import helper, numpy_helper
+    from onnx import helper
 
+    from build.graph.edit import add_constant, insert_before
     from build.graph.output import append_output, name_nodes, replace_outputs
 
     inner = next((node for node in graph.node if node.name.startswith(HEAD_NODES)), None)
     hidden = inner.input[0] if inner else graph.output[0].name
-    mask_id = np.array(details["mask_id"], np.int64)
-    graph.initializer.append(numpy_helper.from_array(mask_id, "mask_id"))
+    add_constant(graph, "mask_id", np.array(details["mask_id"], np.int64))
     nodes = [
         helper.make_node("Equal", ["input_ids", "mask_id"], ["mask_is"]),
         helper.make_node("NonZero", ["mask_is"], ["mask_columns"]),
@@ -97,10 +97,8 @@ def add_head(graph: Any, details: Details) -> None:
     for node in graph.node:
         if node.name.startswith(HEAD_NODES):
             node.input[:] = ["mask_picked" if name == hidden else name for name in node.input]
-    place = list(graph.node).index(inner)
     name_nodes(nodes, "mask")
-    for offset, node in enumerate(nodes):
-        graph.node.insert(place + offset, node)
+    insert_before(graph, inner, nodes)
     # The shapes that were inferred for the head are those of all tokens.
     del graph.value_info[:]
     replace_outputs(graph, logits.name, shape)

@@ -24,13 +24,14 @@ def parse_row(row: dict[str, Any], labels: Labels) -> Row:
 
 def add_head(graph: Any, details: Details) -> None:
     """Make [batch, tokens - 1]: the log-probability of each token but the first, given those before it."""
-    from onnx import helper, numpy_helper
+    from onnx import helper
 
+    from build.graph.edit import add_constant
     from build.graph.output import append_output
 
     logits = graph.output[0].name
     for name, value in (("score_one", 1), ("score_end", (1 << 63) - 1), ("score_last", -1)):
-        graph.initializer.append(numpy_helper.from_array(np.array([value], np.int64), name))
+        add_constant(graph, name, np.array([value], np.int64))
     following = ["input_ids", "score_one", "score_end", "score_one"]
     nodes = [
         helper.make_node("LogSoftmax", [logits], ["score_all"], axis=-1),

@@ -69,12 +69,13 @@ def read_output(output: Any, inputs: Mapping[str, Any], details: Details) -> Any
 
 def add_head(graph: Any, details: Details) -> None:
     """Make [batch, tokens, 2] of the logits of starts and of ends."""
-    from onnx import helper, numpy_helper
+    from onnx import helper
 
+    from build.graph.edit import add_constant
     from build.graph.output import append_output
 
     names = [output.name for output in graph.output]
-    graph.initializer.append(numpy_helper.from_array(np.array([-1], np.int64), "span_axis"))
+    add_constant(graph, "span_axis", np.array([-1], np.int64))
     nodes = [
         *(helper.make_node("Unsqueeze", [n, "span_axis"], [f"span_{n}"]) for n in names),
         helper.make_node("Concat", [f"span_{n}" for n in names], ["spans"], axis=-1),
