@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
+from typing import ClassVar, Literal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +74,11 @@ class GeneratorRecipe:
     the value projections of attention. `fused_cache` has attention write into the KV cache, where the graph allows it.
     """
 
+    # An answer depends neither on its batch nor on the user's rows, and no sum of 16 bits occurs.
+    batches: ClassVar[bool] = True
+    calibrated: ClassVar[bool] = False
+    may_saturate: ClassVar[bool] = False
+
     name: str
     weights: WeightFormat = WeightFormat.FLOAT32
     narrow: WeightFormat = WeightFormat.FLOAT32
@@ -82,18 +87,6 @@ class GeneratorRecipe:
     @property
     def precision(self) -> str:
         return "int4" if self.weights is WeightFormat.INT4_OFFSETS else self.weights.value
-
-    @property
-    def batches(self) -> bool:
-        return True
-
-    @property
-    def calibrated(self) -> bool:
-        return False
-
-    @property
-    def may_saturate(self) -> bool:
-        return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
