@@ -1,7 +1,4 @@
-"""The figures of an artefact as text: the cards, sentences and table cells of its evidence page.
-
-Evidence of earlier builds has fewer figures; those that are missing are left out.
-"""
+"""The figures of an artefact as text: the cards, sentences and table cells of its evidence page."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -42,7 +39,7 @@ def sentences(document: Document) -> Iterator[str]:
         yield _scored_pairs(document)
     if document.get("pairs"):
         yield _word_pairs(document)
-    if "cosine_low" in document:
+    if "cosine_mean" in document:
         yield _cosine(document)
     if "ratio" in document:
         yield _perplexity_ratio(document)
@@ -82,16 +79,14 @@ def metric_name(candidate: Document) -> str:
 
 
 def interval(candidate: Document) -> tuple[str, str]:
-    """Return the name and the 95 % interval of the figure that has one; both are empty if none has."""
+    """Return the name and the 95 % interval of the figure that has one."""
     # A correlation is no share of anything, so its difference is not written in per cent.
     if "metric_built" in candidate:
         form = "+.4f" if "cosine_mean" in candidate else "+.2%"
         return "difference, 95 % interval", _between(candidate, "difference", form)
     if "ratio" in candidate:
         return "perplexity ratio, 95 % interval", _between(candidate, "ratio", ".4f")
-    if "cosine_low" in candidate:
-        return "mean cosine, 95 % interval", _between(candidate, "cosine", ".2%")
-    return "", ""
+    return "mean cosine, 95 % interval", _between(candidate, "cosine", ".2%")
 
 
 def _value(document: Document, key: str, percent: str = ".1%") -> str:

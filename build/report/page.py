@@ -26,7 +26,7 @@ def report(evidence: Sequence[Document], gate: float) -> str:
         f"<style>{CSS.read_text('utf-8')}</style></head><body>"
         f"<h1>{_text(first['model'])}</h1>"
         f'<p class="dim">{_text(first["task"])} · from a {_text(first["source"])}'
-        f"{' (' + _text(first['stored']) + ')' if first.get('stored') else ''}"
+        f"{' (' + _text(first['stored']) + ')' if first['stored'] else ''}"
         f"{' · licence ' + _text(first['licence']) if first['licence'] else ''} · {_text(first['machine'])} · "
         f"{_text(first['date'])}</p>{sections}{_tools(first)}</body></html>\n"
     )
@@ -35,9 +35,7 @@ def report(evidence: Sequence[Document], gate: float) -> str:
 def write_report(place: Path, gate: float) -> None:
     """Write a model's page from the evidence of all of its tiers; `gate` is the nearness that they had to reach."""
     documents = [_read(path) for path in sorted((place / "evidence").glob("*.json"))]
-    # Evidence of a build older than this page has no candidates.
-    complete = [document for document in documents if "candidates" in document]
-    write_atomically(place / "report.html", report(complete, gate))
+    write_atomically(place / "report.html", report([each for each in documents if each], gate))
 
 
 def _read(path: Path) -> Document:
@@ -62,10 +60,8 @@ def _tier(document: Document, gate: float) -> str:
         parts += _comparison(document, gate)
     if document["processors"]:
         parts += ["<h2>Processors</h2>", _processors(document["processors"])]
-        parts += [
-            f"<p>{_passed_over(document, one)}</p>" for one in document.get("passed_over", ())
-        ]
-        parts += [f"<p>{_text(note)}.</p>" for note in document.get("notes", ())]
+        parts += [f"<p>{_passed_over(document, one)}</p>" for one in document["passed_over"]]
+        parts += [f"<p>{_text(note)}.</p>" for note in document["notes"]]
     if document["per_class"]:
         parts += ["<h2>Accuracy by label</h2>", _classes(document["per_class"])]
     if document["flips"]:
@@ -74,7 +70,7 @@ def _tier(document: Document, gate: float) -> str:
 
 
 def _comparison(document: Document, gate: float) -> list[str]:
-    candidates, unit = document["candidates"], _unit(document)
+    candidates, unit = document["candidates"], document["unit"]
     name = f"{figures.nearness_name(candidates[0])} with the reference"
     parts = [
         "<h2>Candidates</h2>",
@@ -96,17 +92,12 @@ def _ties(document: Document) -> str:
     return f"; of those within {EQUAL_LATENCY - 1:.0%} of the fastest, the nearest to the reference"
 
 
-def _unit(document: Document) -> str:
-    """Return the unit of a time, a row or a token; earlier evidence has only times of rows."""
-    return _text(document.get("unit", "row"))
-
-
 def _cards(document: Document) -> str:
     before, after = document["bytes_original"] / 1e6, document["bytes_built"] / 1e6
     cards = [(_text(big), small) for big, small in figures.cards(document)]
     if document["expected_ms"]:
         took = f"{document['expected_ms']:.2f} ms"
-        cards.append((took, f"expected latency per {_unit(document)}"))
+        cards.append((took, f"expected latency per {document['unit']}"))
     cards += [(f"{before:.1f} → {after:.1f} MB", "size"), (_text(document["version"]), "version")]
     inner = "".join(
         f'<div class="card"><b>{big}</b><span>{_text(s)}</span></div>' for big, s in cards
@@ -116,13 +107,12 @@ def _cards(document: Document) -> str:
 
 def _candidates(candidates: Sequence[Document], unit: str) -> str:
     lengths = list(candidates[0]["ms"])
-    interval, _ = figures.interval(candidates[0])
     head = [
         "",
         "recipe",
         figures.nearness_name(candidates[0]),
         figures.metric_name(candidates[0]),
-        *([interval] if interval else []),
+        figures.interval(candidates[0])[0],
         "MB",
         f"ms/{unit}",
         *(f"{t} tokens" for t in lengths),
@@ -135,7 +125,7 @@ def _candidates(candidates: Sequence[Document], unit: str) -> str:
         cells = [
             f"{figures.nearness(c):.2%}",
             figures.metric(c),
-            *([figures.interval(c)[1]] if interval else []),
+            figures.interval(c)[1],
             f"{c['bytes'] / 1e6:.1f}",
             f"{c['expected_ms']:.2f}",
             *(f"{c['ms'][t]:.2f}" for t in lengths),

@@ -22,8 +22,13 @@ EVIDENCE: dict[str, Any] = {
     "bytes_built": 500_000,
     "seconds": {"export": 2.0},
     "cosine_mean": 0.99,
+    "cosine_low": 0.98,
+    "cosine_high": 1.0,
     "cosine_p5": 0.98,
     "rows": 12,
+    "processors": [],
+    "passed_over": [],
+    "notes": [],
 }
 TRUNCATED = [
     "",
