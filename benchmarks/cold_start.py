@@ -11,7 +11,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from benchmarks.record import ROOT, Row, write
+from benchmarks.record import ROOT, Row, publish
 from build.proof.golden import read_golden
 from local.environments import python_for
 
@@ -92,7 +92,7 @@ def main() -> None:
         }
         for name, values in samples.items()
     ]
-    print(write("cold_start", rows, rounds=rounds).read_text("utf-8"))
+    publish("cold_start", rows, rounds=rounds)
 
 
 if __name__ == "__main__":

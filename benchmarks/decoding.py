@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contenders import DECODERS, Item
-from benchmarks.record import Row, write
+from benchmarks.record import Row, publish
 from benchmarks.taking_turns import Measured, by_threads, cell, facts_of, same
 
 PROMPTS = (32, 128)
@@ -35,7 +35,7 @@ def main(args: Namespace) -> None:
         answers = answers or measured.answers
         rows += [_row(measured, answers, name, list(workloads)) for name in answers]
         facts.append(facts_of(measured))
-    print(write("inference_decoder", rows, command="benchmarks.inference decoder", runs=facts))
+    publish("inference_decoder", rows, command="benchmarks.inference decoder", runs=facts)
 
 
 def work(model: Path, path: Path) -> list[Item]:

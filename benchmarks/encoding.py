@@ -8,7 +8,7 @@ from typing import Any
 
 from benchmarks.contenders import ENCODERS, OURS, Item
 from benchmarks.contenders.peak import MACS
-from benchmarks.record import Row, write
+from benchmarks.record import Row, publish
 from benchmarks.taking_turns import Measured, by_threads, cell, facts_of, same
 from contracts.tasks import Task
 
@@ -30,7 +30,7 @@ def main(args: Namespace) -> None:
         rows = _rows(measured, answers, workloads, items, args.model)
         threads = measured.setting.threads
         command = f"benchmarks.inference encoder --threads {threads}"
-        print(write(f"inference_{threads}", rows, command=command, run=facts_of(measured)))
+        publish(f"inference_{threads}", rows, command=command, run=facts_of(measured))
 
 
 def work(model: Path) -> tuple[list[Item], dict[str, Sequence[int]]]:

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from benchmarks.record import ROOT, Row, write
+from benchmarks.record import ROOT, Row, publish
 from contracts.models_toml import read_models_toml
 from local.environments import python_for
 from turnout.client import predict
@@ -83,7 +83,7 @@ def main() -> None:
     rows += [
         {"what": "local cloud, all of it, PSS", "MB": round(sum(size for _, size in processes))},
     ]
-    print(write("memory", rows).read_text("utf-8"))
+    publish("memory", rows)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.record import ROOT, Row, spread, write
+from benchmarks.record import ROOT, Row, publish, spread
 from contracts.models_toml import read_models_toml
 from contracts.prediction import PredictRequest, TierAnswer
 from contracts.routes import Route, Routes, Target, key_hash
@@ -145,8 +145,7 @@ def main() -> None:
         {"what": f"{name}, ms", **spread(values)} for name, values in samples.items()
     ]
     rows.append({"what": "handler over session.run, paired, ms", **spread(extra)})
-    path = write("overhead", rows, texts=len(texts), rounds=words.rounds)
-    print(path.read_text("utf-8"))
+    publish("overhead", rows, texts=len(texts), rounds=words.rounds)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ The figures are the evidence that `turnout build` wrote; `make models` makes it.
 import json
 from typing import Any
 
-from benchmarks.record import ROOT, Row, write
+from benchmarks.record import ROOT, Row, publish
 from turnout.building import proof
 
 OUT = ROOT / "models.out"
@@ -36,7 +36,7 @@ def main() -> None:
         }
         for one in found
     ]
-    print(write("proof", rows).read_text("utf-8"))
+    publish("proof", rows)
 
 
 if __name__ == "__main__":

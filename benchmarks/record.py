@@ -46,8 +46,8 @@ def _git(*words: str) -> str:
     return done.stdout.strip()
 
 
-def write(name: str, rows: Sequence[Row], **facts: Any) -> Path:
-    """Write `results/<name>.json` and return its path."""
+def publish(name: str, rows: Sequence[Row], **facts: Any) -> None:
+    """Write `results/<name>.json` and print it."""
     document = {
         "name": name,
         "date": datetime.now(UTC).date().isoformat(),
@@ -58,8 +58,9 @@ def write(name: str, rows: Sequence[Row], **facts: Any) -> Path:
     }
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(document, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    return path
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    path.write_text(text, "utf-8")
+    print(path.relative_to(ROOT), text, sep="\n")
 
 
 def spread(samples: Sequence[float]) -> dict[str, float]:

@@ -16,7 +16,7 @@ from typing import Any
 from benchmarks.contenders import OURS, Contender
 from benchmarks.contenders.environments import RUNTIMES, python_of
 from benchmarks.encoding import LENGTHS, work
-from benchmarks.record import Row, write
+from benchmarks.record import Row, publish
 from benchmarks.taking_turns import by_threads, cell, facts_of
 
 PINNED = "1.28.0"
@@ -66,7 +66,7 @@ def main(args: Namespace) -> None:
                 }
             )
         facts.append(facts_of(measured))
-    print(write("inference_runtimes", rows, command="benchmarks.inference runtimes", runs=facts))
+    publish("inference_runtimes", rows, command="benchmarks.inference runtimes", runs=facts)
 
 
 def _about(environment: str, envs: Path, artefact: Path) -> Row:

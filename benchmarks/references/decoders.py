@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.record import Row, write
+from benchmarks.record import Row, publish
 from build.families.family import Family
 from build.families.generators import CAUSAL
 from build.sources.gguf.source import UNPACKED
@@ -145,14 +145,12 @@ def main(file: Path, work: Path, text: Path, count: int) -> None:
         "prompts": len(prompts),
         "written alike": same,
     }
-    print(
-        write(
-            "reference_decoders",
-            rows,
-            command="benchmarks.references.decoders",
-            **facts,
-            tokens=len(ids),
-        ).read_text("utf-8")
+    publish(
+        "reference_decoders",
+        rows,
+        command="benchmarks.references.decoders",
+        **facts,
+        tokens=len(ids),
     )
 
 

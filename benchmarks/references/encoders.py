@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.record import Row, write
+from benchmarks.record import Row, publish
 from build.families.registry import family_of
 from build.plan import plan
 from build.proof.candidate import seal
@@ -119,11 +119,7 @@ def main(config: Path, out: Path, python: str) -> None:
             rows.append(compared(step, texts, full_precision(step, Path(name)), right))
         if (out / step.model / "cpu").is_dir():
             rows.append(compared(step, texts, out / step.model / "cpu", right))
-    print(
-        write("reference_encoders", rows, command="benchmarks.references.encoders").read_text(
-            "utf-8"
-        )
-    )
+    publish("reference_encoders", rows, command="benchmarks.references.encoders")
 
 
 if __name__ == "__main__":

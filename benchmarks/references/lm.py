@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.record import write
+from benchmarks.record import publish
 from benchmarks.references.ngrams import built, candidates
 from build.workspace.quiet import quiet
 from contracts.specs import CpuSpec, Hints
@@ -148,11 +148,7 @@ def main() -> None:
         "bytes_torchscript": evidence["bytes_original"],
         "build_s": round(sum(evidence["seconds"].values()), 1),
     }
-    print(
-        write(
-            "reference_lm", candidates(evidence), command="benchmarks.references.lm", **facts
-        ).read_text("utf-8")
-    )
+    publish("reference_lm", candidates(evidence), command="benchmarks.references.lm", **facts)
 
 
 if __name__ == "__main__":

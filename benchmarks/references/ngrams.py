@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import build
-from benchmarks.record import Row, write
+from benchmarks.record import Row, publish
 from build.sources.arpa.parser import read_words
 from contracts.prediction import PredictRequest
 from contracts.specs import CpuSpec, Deployment, ModelSpec
@@ -198,11 +198,7 @@ def main() -> None:
         "largest_difference_from_pocketsphinx": round(max(apart), 6),
         "perplexity_original": evidence["perplexity_original"],
     }
-    print(
-        write("reference_ngrams", rows, command="benchmarks.references.ngrams", **facts).read_text(
-            "utf-8"
-        )
-    )
+    publish("reference_ngrams", rows, command="benchmarks.references.ngrams", **facts)
 
 
 if __name__ == "__main__":

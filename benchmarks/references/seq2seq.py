@@ -19,7 +19,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from benchmarks.record import Row, write
+from benchmarks.record import Row, publish
 from build.evaluation.perplexity import GenerationFigures
 from build.families.registry import family_of
 from build.plan import plan
@@ -174,11 +174,7 @@ def main(data: Path, work: Path) -> None:
             }
         )
         print(rows[-1], flush=True)
-    print(
-        write(
-            "reference_seq2seq", rows, command="benchmarks.references.seq2seq", texts=len(TEXTS)
-        ).read_text("utf-8")
-    )
+    publish("reference_seq2seq", rows, command="benchmarks.references.seq2seq", texts=len(TEXTS))
 
 
 if __name__ == "__main__":
