@@ -12,10 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from local.control.plane import ACCOUNT
+from local.control.plane import ACCOUNT, DEFAULT_ROUTE
 
-# The route that takes every request: no stack of ours has another.
-DEFAULT_ROUTE = "$default"
 Headers = Sequence[tuple[str, str]]
 
 

@@ -21,8 +21,8 @@ from starlette.routing import Route
 from contracts.errors import TooLarge
 from contracts.limits import GATEWAY_BODY_BYTES, GATEWAY_TIMEOUT_S, LAMBDA_PAYLOAD_BYTES
 from contracts.prediction import read_body
-from local.control.plane import ACCOUNT, Invocation
-from local.events import DEFAULT_ROUTE, HttpAnswer, HttpRequest, answer, event, gateway_error
+from local.control.plane import ACCOUNT, DEFAULT_ROUTE, Invocation
+from local.events import HttpAnswer, HttpRequest, answer, event, gateway_error
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 ARN = re.compile(r"arn:aws:lambda:[^/]+")

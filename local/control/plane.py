@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 ACCOUNT = "123456789012"
+# The route that takes every request: no stack of ours has another.
+DEFAULT_ROUTE = "$default"
 
 
 class Functions(Protocol):

@@ -3,9 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from local.control.plane import plane
+from local.control.plane import DEFAULT_ROUTE, plane
 from local.control.resources import Made, Properties, Type
-from local.events import DEFAULT_ROUTE
 
 
 def _response(key: str) -> Any:
