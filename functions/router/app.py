@@ -117,35 +117,21 @@ def create_app(
 
 def add_endpoints(app: FastAPI, router: Router) -> None:
     """Add the API's routes; `schema` describes them by their operation id when the document is requested."""
-    app.add_api_route(
-        "/v1/models/{model}/predict",
-        router.predict,
-        methods=["POST"],
-        tags=["models"],
-        summary="Run a model on texts",
-        operation_id="predict",
-    )
-    app.add_api_route(
-        "/v1/models",
-        router.models,
-        tags=["models"],
-        summary="List the models",
-        operation_id="models",
-    )
-    app.add_api_route(
-        "/v1/models/{model}",
-        router.model,
-        tags=["models"],
-        summary="Describe a model",
-        operation_id="model",
-    )
-    app.add_api_route(
-        "/health",
-        router.health,
-        tags=["service"],
-        summary="Report that the router runs",
-        operation_id="health",
-    )
+    model = "/v1/models/{model}"
+    for method, path, tag, summary, endpoint in (
+        ("POST", f"{model}/predict", "models", "Run a model on texts", router.predict),
+        ("GET", "/v1/models", "models", "List the models", router.models),
+        ("GET", model, "models", "Describe a model", router.model),
+        ("GET", "/health", "service", "Report that the router runs", router.health),
+    ):
+        app.add_api_route(
+            path,
+            endpoint,
+            methods=[method],
+            tags=[tag],
+            summary=summary,
+            operation_id=endpoint.__name__,
+        )
 
 
 async def _serving_error(request: Request, error: Exception) -> Response:
