@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -20,6 +20,9 @@ class AnswerFigures:
     `difference_high` is the 95 % confidence interval of built minus original over resampled rows (paired bootstrap),
     `agreement` the share of rows with the same answer, with its 95 % confidence interval by Wilson.
     """
+
+    # The name of `nearness` where the reference is this machine.
+    nearness_name: ClassVar[str] = "same answer as here"
 
     metric: str
     reference: str
@@ -39,11 +42,6 @@ class AnswerFigures:
                 f"same answer on {self.agreement:.4f}, below min_agreement {gate.min_agreement:g}"
             )
         return problems
-
-    @property
-    def nearness_name(self) -> str:
-        """Return the name of `nearness` where the reference is this machine."""
-        return "same answer as here"
 
     @property
     def nearness(self) -> float:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,6 +19,9 @@ class VectorFigures:
 
     `cosine_low` to `cosine_high` is the 95 % confidence interval of the mean over resampled rows (bootstrap).
     """
+
+    # The name of `nearness` where the reference is this machine.
+    nearness_name: ClassVar[str] = "mean cosine to the vectors here"
 
     cosine_mean: float
     cosine_low: float
@@ -36,11 +40,6 @@ class VectorFigures:
             for name, value, key, threshold in checks
             if value < threshold
         ]
-
-    @property
-    def nearness_name(self) -> str:
-        """Return the name of `nearness` where the reference is this machine."""
-        return "mean cosine to the vectors here"
 
     @property
     def nearness(self) -> float:
@@ -131,17 +130,19 @@ def _with_correlation(
     figures: VectorFigures, candidate: AllOutputs, reference: AllOutputs, rows: Sequence[Row]
 ) -> PairFigures:
     scores = np.array([row.answer for row in rows])
-    values = correlations(scores, pair_cosines(reference), pair_cosines(candidate))
+    original, built, difference = correlations(
+        scores, pair_cosines(reference), pair_cosines(candidate)
+    )
     return PairFigures(
         **asdict(figures),
         metric="Spearman correlation",
         reference="labels",
-        metric_original=values.reference,
-        metric_original_low=values.reference_low,
-        metric_original_high=values.reference_high,
-        metric_built=values.candidate,
-        metric_built_low=values.candidate_low,
-        metric_built_high=values.candidate_high,
-        difference_low=values.difference_low,
-        difference_high=values.difference_high,
+        metric_original=original.value,
+        metric_original_low=original.low,
+        metric_original_high=original.high,
+        metric_built=built.value,
+        metric_built_low=built.low,
+        metric_built_high=built.high,
+        difference_low=difference.low,
+        difference_high=difference.high,
     )

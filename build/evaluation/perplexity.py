@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,6 +23,9 @@ class ScoreFigures:
     `ratio` is built over original, `ratio_low` to `ratio_high` its 95 % confidence interval over resampled rows (paired
     bootstrap). Differences are those of one token's log-probability, in nats: 95th percentile and largest.
     """
+
+    # The name of `nearness` where the reference is this machine.
+    nearness_name: ClassVar[str] = "perplexity over that here, or the inverse,"
 
     tokens: int
     perplexity_original: float
@@ -47,11 +51,6 @@ class ScoreFigures:
         )
 
     @property
-    def nearness_name(self) -> str:
-        """Return the name of `nearness` where the reference is this machine."""
-        return "perplexity over that here, or the inverse,"
-
-    @property
     def nearness(self) -> float:
         """Return how near the candidate is to the reference, from 0 to 1, the same."""
         return min(self.ratio, 1 / self.ratio)
@@ -71,6 +70,9 @@ class GenerationFigures(ScoreFigures):
     to another, the smallest change swaps them at no cost: perplexity measures what a change costs.
     """
 
+    # The name of `nearness` where the reference is this machine.
+    nearness_name: ClassVar[str] = "same next token as here"
+
     reference: str
     agreement: float
     agreement_low: float
@@ -87,11 +89,6 @@ class GenerationFigures(ScoreFigures):
                 f"{gate.min_token_agreement:g}"
             )
         return problems
-
-    @property
-    def nearness_name(self) -> str:
-        """Return the name of `nearness` where the reference is this machine."""
-        return "same next token as here"
 
     @property
     def nearness(self) -> float:

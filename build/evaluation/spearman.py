@@ -1,6 +1,6 @@
 """Spearman's rank correlation of rows' scores with what two models find, and its confidence intervals."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,26 +11,19 @@ from build.evaluation.metrics import Floats
 BATCH = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Correlations:
-    """Correlations of the scores with what the reference and the candidate find, each with its 95 % interval.
+class Interval(NamedTuple):
+    """A figure with its 95 % interval: percentiles over resampled rows (bootstrap, Efron 1979)."""
 
-    Intervals are percentiles over resampled rows (bootstrap, Efron 1979). The difference is candidate minus reference
-    on the same rows (paired).
+    value: float
+    low: float
+    high: float
+
+
+def correlations(scores: Floats, reference: Floats, candidate: Floats) -> tuple[Interval, ...]:
+    """Return the correlations of the scores with what the reference and the candidate find, and their difference.
+
+    Columns are [rows]. The difference is candidate minus reference on the same rows (paired).
     """
-
-    reference: float
-    reference_low: float
-    reference_high: float
-    candidate: float
-    candidate_low: float
-    candidate_high: float
-    difference_low: float
-    difference_high: float
-
-
-def correlations(scores: Floats, reference: Floats, candidate: Floats) -> Correlations:
-    """Return the correlations of three columns: [rows] each."""
 
     def both(weights: Floats) -> Floats:
         return np.stack([spearman(scores, column, weights) for column in (reference, candidate)])
@@ -39,16 +32,8 @@ def correlations(scores: Floats, reference: Floats, candidate: Floats) -> Correl
     batches = np.array_split(bootstrap_counts(len(scores)), RESAMPLES // BATCH)
     before, after = np.concatenate([both(batch) for batch in batches], axis=1)
     low, high = np.percentile([before, after, after - before], [2.5, 97.5], axis=1)
-    return Correlations(
-        reference=float(whole[0]),
-        reference_low=float(low[0]),
-        reference_high=float(high[0]),
-        candidate=float(whole[1]),
-        candidate_low=float(low[1]),
-        candidate_high=float(high[1]),
-        difference_low=float(low[2]),
-        difference_high=float(high[2]),
-    )
+    values = (*whole, whole[1] - whole[0])
+    return tuple(Interval(*map(float, each)) for each in zip(values, low, high, strict=True))
 
 
 def spearman(one: Floats, other: Floats, weights: Floats) -> Floats:

@@ -70,11 +70,13 @@ def _common_neighbours(ours: dict[str, Any], theirs: dict[str, Any]) -> float:
 
 def _correlated(pairs: Pairs) -> dict[str, Any]:
     scores, theirs, ours = zip(*pairs, strict=True)
-    values = correlations(np.array(scores), pair_cosines(theirs), pair_cosines(ours))
+    original, built, difference = correlations(
+        np.array(scores), pair_cosines(theirs), pair_cosines(ours)
+    )
     return {
         "pairs": len(pairs),
-        "spearman_original": values.reference,
-        "spearman_built": values.candidate,
-        "difference_low": values.difference_low,
-        "difference_high": values.difference_high,
+        "spearman_original": original.value,
+        "spearman_built": built.value,
+        "difference_low": difference.low,
+        "difference_high": difference.high,
     }

@@ -134,15 +134,11 @@ def test_the_interval_of_a_correlation_is_as_wide_as_theory_says() -> None:
     """By Fisher's transformation with the variance 1.06 / (n - 3) of Fieller, Hartley and Pearson 1957."""
     generator = np.random.default_rng(1)
     scores, noise = generator.normal(size=(2, 500))
-    found = correlations(scores, scores + noise, scores + noise)
-    low, high = np.tanh(np.arctanh(found.reference) + np.array([-1.96, 1.96]) * (1.06 / 497) ** 0.5)
-    assert (found.reference_low, found.reference_high) == pytest.approx((low, high), abs=0.01)
-    assert (found.candidate, found.candidate_low, found.candidate_high) == (
-        found.reference,
-        found.reference_low,
-        found.reference_high,
-    )
-    assert (found.difference_low, found.difference_high) == (0, 0)
+    reference, candidate, difference = correlations(scores, scores + noise, scores + noise)
+    low, high = np.tanh(np.arctanh(reference.value) + np.array([-1.96, 1.96]) * (1.06 / 497) ** 0.5)
+    assert (reference.low, reference.high) == pytest.approx((low, high), abs=0.01)
+    assert candidate == reference
+    assert (difference.low, difference.high) == (0, 0)
 
 
 def test_the_interval_of_the_mean_cosine_is_over_rows_however_many_texts_they_have() -> None:
