@@ -61,9 +61,9 @@ class Opened:
     The answer is the class of a text, or the likeliest token before each of the item's `continuation`.
     """
 
-    prepare: Callable[[Item], Any]
     run: Callable[[Any], Any]
-    read: Callable[[Any], Sequence[int]]
+    prepare: Callable[[Item], Any] = lambda item: item
+    read: Callable[[Any], Sequence[int]] = lambda answer: answer
     version: str = ""
 
 

@@ -28,9 +28,7 @@ def writes(setting: Setting) -> Opened:
         return found
 
     return Opened(
-        prepare=lambda item: item,
         run=run,
-        read=lambda ids: ids,
         version=f"llama-cpp-python {llama_cpp.__version__}",
     )
 

@@ -50,4 +50,4 @@ def writes(setting: Setting) -> Opened:
     def run(item: Item) -> list[int]:
         return model.teacher_forced(item.text, item.continuation)[0]
 
-    return Opened(prepare=lambda item: item, run=run, read=lambda ids: ids)
+    return Opened(run=run)

@@ -11,7 +11,7 @@ import sentence_transformers
 import torch
 
 from benchmarks.contenders import Opened, Setting
-from benchmarks.contenders.tokens import arrays, largest
+from benchmarks.contenders.torch_ import classifier
 
 
 def full(setting: Setting) -> Opened:
@@ -56,15 +56,4 @@ def _loaded(folder: Path, name: str, threads: int) -> Any:
 
 def _opened(folder: Path, name: str, threads: int) -> Opened:
     torch.set_num_threads(threads)
-    model = _loaded(folder, name, threads).model
-
-    def run(feeds: Any) -> Any:
-        with torch.inference_mode():
-            return model(**feeds).logits
-
-    return Opened(
-        prepare=lambda item: {k: torch.from_numpy(v) for k, v in arrays(item).items()},
-        run=run,
-        read=lambda logits: largest(logits.numpy()),
-        version=sentence_transformers.__version__,
-    )
+    return classifier(_loaded(folder, name, threads).model, sentence_transformers.__version__)

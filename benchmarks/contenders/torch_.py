@@ -8,6 +8,8 @@ import transformers
 from benchmarks.contenders import Item, Opened, Setting
 from benchmarks.contenders.tokens import arrays, largest
 
+VERSION = f"torch {torch.__version__}, transformers {transformers.__version__}"
+
 
 def full(setting: Setting) -> Opened:
     return _classifier(setting, torch.float32)
@@ -21,6 +23,11 @@ def _classifier(setting: Setting, dtype: Any) -> Opened:
     torch.set_num_threads(setting.threads)
     auto = transformers.AutoModelForSequenceClassification
     model = auto.from_pretrained(setting.model, dtype=dtype, local_files_only=True).eval()
+    return classifier(model, VERSION)
+
+
+def classifier(model: Any, version: str) -> Opened:
+    """Return a model of transformers' interface, opened on prepared tokens."""
 
     def run(feeds: Any) -> Any:
         with torch.inference_mode():
@@ -30,7 +37,7 @@ def _classifier(setting: Setting, dtype: Any) -> Opened:
         prepare=lambda item: {k: torch.from_numpy(v) for k, v in arrays(item).items()},
         run=run,
         read=lambda logits: largest(logits.float().numpy()),
-        version=f"torch {torch.__version__}, transformers {transformers.__version__}",
+        version=version,
     )
 
 
@@ -53,8 +60,6 @@ def writes(setting: Setting) -> Opened:
         return found
 
     return Opened(
-        prepare=lambda item: item,
         run=run,
-        read=lambda ids: ids,
-        version=f"torch {torch.__version__}, transformers {transformers.__version__}",
+        version=VERSION,
     )
