@@ -4,7 +4,8 @@ import io
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from build.workspace.checkout import ROOT
+
 RUNNER = Path(__file__).with_name("runner.py")
 # The modules of `contracts` that inference imports; the others describe a deployment.
 CONTRACTS = ("errors", "limits", "manifest", "prediction", "problems", "tasks")

@@ -3,17 +3,17 @@
 import json
 import shlex
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from build.tasks.description import FamilyName
 from build.tasks.registry import TASKS
+from build.workspace.checkout import ROOT
 from contracts.api.registry import APIS
 from contracts.api.task_api import Parameter
 from contracts.manifest import Manifest
 from functions.inference.tasks import head_of
 
 # The copy runs the code of the endpoint's image, so it takes the versions that are pinned there.
-REQUIREMENTS = Path(__file__).parents[2] / "functions/cpu/requirements.in"
+REQUIREMENTS = ROOT / "functions/cpu/requirements.in"
 PACKAGES = ("onnxruntime", "tokenizers", "numpy")
 # The mask token of the API's example; models have others.
 MASK = "[MASK]"

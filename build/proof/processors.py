@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from build.proof.worker_client import ROOT
+from build.workspace.checkout import ROOT
 
 INSTALL = "apt-get install qemu-user"
 # `make processors` makes an arm64 system just large enough for the worker, and a note of the versions in it.

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from build.errors import BuildError
+from build.workspace.checkout import ROOT
 from build.workspace.json_process import JsonProcess
 from contracts.prediction import PredictRequest
-
-ROOT = Path(__file__).parents[2]
 
 
 class Worker(JsonProcess):

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from build.errors import SourceError
+from build.workspace.checkout import ROOT
 from build.workspace.publish import write_json
 from contracts.problems import Code, Problem
 
@@ -43,7 +44,6 @@ WANTED = (
     "variables.*",
 )
 PICKLES = ("*pytorch_model*.bin",)
-ROOT = Path(__file__).parents[2]
 NOT_FETCHED = "not fetched yet; `turnout build` does it"
 NOT_UNDERSTOOD = "not understood; write hf://org/name@revision or s3://bucket/prefix, which may go on to one file"
 # The next step, by what an error of huggingface_hub or botocore contains.

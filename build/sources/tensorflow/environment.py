@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from build.errors import BuildError, ExportFailed
 from build.graph.edit import OPSET
 from build.sources.tensorflow.signature import Signature
+from build.workspace.checkout import ROOT
 from functions.inference.tokens import Feeds
 
 # Environment variable that names another folder, for a computer whose users share one.
 VARIABLE = "TURNOUT_CONVERTERS"
-ROOT = Path(__file__).parents[3]
 SCRIPT = Path(__file__).with_name("convert.py")
 PACKAGES = {"tensorflow": "tensorflow_cpu", "tf2onnx": "tf2onnx"}
 

@@ -41,11 +41,11 @@ from build.proof.processors import (
     target_processors,
     versions,
 )
-from build.proof.worker_client import ROOT
 from build.recipes.encoder import FP32, INT8
 from build.recipes.recipe import GIVEN, Recipe
 from build.step import Step
 from build.workspace.cache import Cache
+from build.workspace.checkout import ROOT
 from contracts.manifest import read_manifest
 from contracts.prediction import PredictRequest
 from functions.inference.engine import Engine
