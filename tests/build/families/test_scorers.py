@@ -13,7 +13,6 @@ import build
 from build.errors import SourceError
 from build.export.to_onnx import export
 from build.sources.formats import ONNX
-from build.sources.readers import inspect
 from build.sources.source import GraphSource, TransformersSource
 from build.workspace.quiet import quiet
 from contracts.manifest import verify
@@ -21,7 +20,7 @@ from contracts.prediction import PredictRequest
 from contracts.specs import Gate, GpuSpec, Hints
 from contracts.tasks import Task
 from functions.inference.engine import Engine
-from tests.fixtures.models.sources import read_as
+from tests.fixtures.models.sources import assert_refused, read_as
 from tests.fixtures.models.tiny_bert import CPU, deployment, write_rows
 from tests.fixtures.models.tiny_decoders import CONTEXT, PROMPTS, gpt2, llama
 from tests.fixtures.models.tiny_ngrams import LITTLE, by_hand, little, log10, random_model
@@ -235,7 +234,6 @@ def test_a_pickle_of_weights_is_refused_unopened(tmp_path: Path, legacy: bool) -
     with quiet():
         torch.save(recurrent().state_dict(), path, _use_new_zipfile_serialization=not legacy)
     hints = Hints(tokenizer=tokenizer(tmp_path / "tokens.json"))
-    source, problems = inspect(path, SCORES, TOKENS, hints)
-    assert source is None
     advice = "save torch.jit.trace(model, example)"
-    assert_problems(problems, ("pickle_refused", path, "torch.save", "it runs code", advice))
+    problem = ("pickle_refused", "torch.save", "it runs code", advice)
+    assert_refused(path, problem, task=SCORES, max_tokens=TOKENS, hints=hints)

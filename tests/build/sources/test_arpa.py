@@ -24,6 +24,7 @@ from build.sources.readers import inspect
 from build.sources.source import Unusable
 from contracts.problems import Problem
 from contracts.tasks import Task
+from tests.fixtures.models.sources import assert_refused
 from tests.fixtures.models.tiny_ngrams import LITTLE, by_hand, little, log10, random_model
 from tests.fixtures.problems import assert_problems
 
@@ -170,13 +171,11 @@ def test_a_source_has_its_kind_and_refuses_other_tasks(tmp_path: Path) -> None:
     assert (problems, source.kind, source.max_tokens) == ([], ARPA, 1024)
     words, order = parser.read_words(path)
     assert (len(words), order) == (6, 3)
-    for task, tokens, (code, *texts) in (
+    for task, tokens, problem in (
         (Task.TEXT_GENERATION, None, ("task_unsupported", "text-generation", "n-grams")),
         (SCORES, 5, ("length_invalid", "max_tokens 5", "twice its order, 3", "raise it")),
     ):
-        source, problems = inspect(path, task, tokens)
-        assert source is None
-        assert_problems(problems, (code, path, *texts))
+        assert_refused(path, problem, task=task, max_tokens=tokens)
 
 
 def test_a_score_is_what_a_person_computes(tmp_path: Path) -> None:

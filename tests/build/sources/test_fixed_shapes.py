@@ -16,7 +16,6 @@ import build
 from build.graph.edit import every_node, remove_unused_constants
 from build.sources.onnx_graph import finish
 from build.sources.probabilities import as_logits, end_of, to_logits
-from build.sources.readers import inspect
 from build.sources.source import GraphSource
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
@@ -24,9 +23,8 @@ from contracts.specs import CpuSpec, Hints
 from contracts.tasks import Task
 from functions.inference.engine import Engine
 from functions.inference.tasks.head import sigmoid, softmax
-from tests.fixtures.models.sources import read_as
+from tests.fixtures.models.sources import assert_refused, read_as
 from tests.fixtures.models.tiny_bert import LABELS, deployment, texts, write_rows, write_tokenizer
-from tests.fixtures.problems import assert_problems
 
 pytestmark = pytest.mark.build
 
@@ -182,10 +180,7 @@ def test_a_shape_that_texts_cannot_have_is_refused(
     tmp_path: Path, shape: dict[str, Any], limit: int | None, problem: tuple[str, ...]
 ) -> None:
     folder = mean_of(tmp_path / "mean", **shape)
-    source, problems = inspect(folder, Task.TEXT_CLASSIFICATION, limit, Hints(labels=LABELS))
-    code, *texts = problem
-    assert source is None
-    assert_problems(problems, (code, folder, *texts))
+    assert_refused(folder, problem, max_tokens=limit, hints=Hints(labels=LABELS))
 
 
 @pytest.mark.parametrize("end", ["softmax", "sigmoid"])

@@ -11,6 +11,7 @@ from build.errors import ExportFailed
 from build.sources.gguf.source import unpack
 from build.sources.readers import inspect
 from contracts.tasks import Task
+from tests.fixtures.models.sources import assert_refused
 from tests.fixtures.models.tiny_decoders import llama
 from tests.fixtures.models.tiny_gguf import write_gguf
 from tests.fixtures.problems import assert_problems
@@ -87,10 +88,7 @@ def test_a_damaged_file_is_refused(
 ) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(damage(file.read_bytes()))
-    source, problems = inspect(path, Task.TEXT_GENERATION, None)
-    code, *texts = problem
-    assert source is None
-    assert_problems(problems, (code, path, *texts))
+    assert_refused(path, problem, task=Task.TEXT_GENERATION)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +173,4 @@ def test_a_tensor_that_has_no_place_in_the_model_stops_the_build(
 
 
 def test_a_task_that_no_causal_model_has_is_refused(file: Path) -> None:
-    source, problems = inspect(file, Task.FILL_MASK, None)
-    assert source is None
-    assert_problems(problems, ("task_unsupported", file, "fill-mask", "GGUF"))
+    assert_refused(file, ("task_unsupported", "fill-mask", "GGUF"), task=Task.FILL_MASK)

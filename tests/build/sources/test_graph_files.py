@@ -27,7 +27,7 @@ from contracts.prediction import PredictRequest
 from contracts.specs import Hints
 from contracts.tasks import Task
 from functions.inference.engine import Engine
-from tests.fixtures.models.sources import read_as
+from tests.fixtures.models.sources import assert_refused, read_as
 from tests.fixtures.models.tiny_bert import (
     CPU,
     LABELS,
@@ -79,13 +79,6 @@ def read(
     path: Path, task: Task = CLASSES, max_tokens: int | None = None, **hints: Any
 ) -> GraphSource:
     return read_as(GraphSource, path, task, max_tokens, Hints(**hints))
-
-
-def assert_refused(path: Path, *expected: tuple[str, ...], task: Task = CLASSES) -> None:
-    """Check that the source is refused with these problems: a code each, and texts of its message."""
-    source, problems = inspect(path, task, None, Hints())
-    assert source is None
-    assert_problems(problems, *((code, path, *texts) for code, *texts in expected))
 
 
 def outputs(source: GraphSource, folder: Path) -> list[dict[str, Any]]:

@@ -12,15 +12,13 @@ from onnx import TensorProto, helper, numpy_helper
 
 from build.export.to_onnx import export
 from build.sources.position_tables import position_limit
-from build.sources.readers import inspect
 from build.sources.source import GraphSource, TransformersSource
 from contracts.specs import Hints
 from contracts.tasks import Task
-from tests.fixtures.models.sources import read_as
+from tests.fixtures.models.sources import assert_refused, read_as
 from tests.fixtures.models.tiny_bare import bare
 from tests.fixtures.models.tiny_bert import LABELS, POSITIONS
 from tests.fixtures.models.tiny_zoo import ZOO, classifier_of
-from tests.fixtures.problems import assert_problems
 
 CLASSES, HINTS = Task.TEXT_CLASSIFICATION, Hints(labels=LABELS)
 # RoBERTa's table has two rows more than it reads tokens; its padding is token 1.
@@ -58,10 +56,9 @@ def test_the_table_s_rows_are_the_limit_where_nothing_else_is_given(folder: Path
 
 @pytest.mark.build
 def test_more_tokens_than_the_table_has_rows_for_are_refused(folder: Path) -> None:
-    source, problems = inspect(folder, CLASSES, POSITIONS + 1, HINTS)
-    assert source is None
     limit, given = f"{POSITIONS} tokens at most", f"max_tokens is {POSITIONS + 1}"
-    assert_problems(problems, ("length_invalid", folder, limit, given, "lower it"))
+    problem = ("length_invalid", limit, given, "lower it")
+    assert_refused(folder, problem, max_tokens=POSITIONS + 1, hints=HINTS)
 
 
 @pytest.mark.build
@@ -95,9 +92,7 @@ def test_a_graph_without_a_position_table_still_needs_max_tokens(tmp_path: Path)
     folder = bare(tmp_path / "bare")
     for name in ("config.json", "tokenizer_config.json"):
         (folder / name).unlink()
-    source, problems = inspect(folder, CLASSES, None, HINTS)
-    assert source is None
-    assert_problems(problems, ("length_missing", folder, "give max_tokens in its tier's table"))
+    assert_refused(folder, ("length_missing", "give max_tokens in its tier's table"), hints=HINTS)
     assert read_as(GraphSource, folder, CLASSES, 1000, HINTS).max_tokens == 1000
 
 

@@ -15,7 +15,7 @@ from build.sources.source import Pooling, TransformersSource, digest_of
 from build.workspace.memory import memory_problem
 from contracts.specs import CpuSpec, ModelSpec
 from contracts.tasks import Task
-from tests.fixtures.models.sources import read_as
+from tests.fixtures.models.sources import assert_refused, read_as
 from tests.fixtures.models.tiny_bert import LABELS, classifier, deployment, encoder, write_rows
 from tests.fixtures.problems import assert_problems
 
@@ -136,10 +136,7 @@ def test_an_unusable_source_is_named_with_what_to_do(
 ) -> None:
     folder = shutil.copytree(sources[task], tmp_path / "source")
     spoil(folder)
-    source, problems = inspect(folder, task, None)
-    assert source is None
-    code, *texts = problem
-    assert_problems(problems, (code, folder, *texts))
+    assert_refused(folder, problem, task=task)
 
 
 def test_every_value_of_a_config_that_is_no_number_is_reported_at_once(
@@ -196,9 +193,9 @@ def test_a_layer_that_is_not_known_is_named(sources: dict[Task, Path], tmp_path:
         2, {"idx": 2, "name": "2", "path": "2_LSTM", "type": "sentence_transformers.models.LSTM"}
     )
     (folder / "modules.json").write_text(json.dumps(modules), "utf-8")
-    _, problems = inspect(folder, Task.FEATURE_EXTRACTION, None)
     layers = "Transformer, Pooling, LSTM, Normalize"
-    assert_problems(problems, ("pooling_unsupported", folder, "modules.json", layers, "any Dense"))
+    problem = ("pooling_unsupported", "modules.json", layers, "any Dense")
+    assert_refused(folder, problem, task=Task.FEATURE_EXTRACTION)
 
 
 def test_a_usable_source_is_read_whole(sources: dict[Task, Path]) -> None:
@@ -215,10 +212,8 @@ def test_a_usable_source_is_read_whole(sources: dict[Task, Path]) -> None:
 
 def test_more_tokens_than_the_model_reads_are_refused(sources: dict[Task, Path]) -> None:
     folder = sources[Task.TEXT_CLASSIFICATION]
-    _, problems = inspect(folder, Task.TEXT_CLASSIFICATION, 64)
-    assert_problems(
-        problems, ("length_invalid", folder, "32 tokens at most", "max_tokens is 64", "lower it")
-    )
+    problem = ("length_invalid", "32 tokens at most", "max_tokens is 64", "lower it")
+    assert_refused(folder, problem, max_tokens=64)
 
 
 def test_the_digest_of_a_source_covers_its_files_and_their_names(

@@ -5,20 +5,16 @@ from pathlib import Path
 import pytest
 
 from build.sources.formats import LOOKED_FOR
-from build.sources.readers import inspect
-from contracts.tasks import Task
+from tests.fixtures.models.sources import assert_refused
 from tests.fixtures.models.tiny_recurrent import recurrent, torchscript
 from tests.fixtures.models.tiny_saved import saved_model
-from tests.fixtures.problems import assert_problems
 
 CORRECT = "put a model there, or correct `source`"
 
 
 def assert_unknown(folder: Path, *texts: str) -> None:
     """Check that the folder is refused as no model, with these texts."""
-    source, problems = inspect(folder, Task.TEXT_CLASSIFICATION, None)
-    assert source is None
-    assert_problems(problems, ("format_unknown", folder, *texts))
+    assert_refused(folder, ("format_unknown", *texts))
 
 
 @pytest.mark.parametrize(
@@ -59,7 +55,4 @@ def test_a_program_and_a_saved_model_are_named_by_their_place(tmp_path: Path) ->
 def test_a_hugging_face_folder_without_weights_says_what_it_lacks(tmp_path: Path) -> None:
     for name in ("config.json", "tokenizer.json"):
         (tmp_path / name).write_text("{}", "utf-8")
-    source, problems = inspect(tmp_path, Task.TEXT_CLASSIFICATION, None)
-    assert source is None
-    missing = ("file_missing", tmp_path, "no model.safetensors", "`save_pretrained`")
-    assert_problems(problems, missing)
+    assert_refused(tmp_path, ("file_missing", "no model.safetensors", "`save_pretrained`"))

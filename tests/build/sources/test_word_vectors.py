@@ -16,6 +16,7 @@ from build.sources.vectors.source import layout_of, load
 from build.sources.vectors.table import FASTTEXT, GLOVE, WORD2VEC_BINARY, WORD2VEC_TEXT
 from contracts.problems import Code
 from contracts.tasks import Task
+from tests.fixtures.models.sources import assert_refused
 from tests.fixtures.models.word_files import (
     TINY,
     as_binary,
@@ -253,9 +254,7 @@ def test_only_its_own_task_takes_a_file_of_word_vectors(tmp_path: Path) -> None:
     for name, text in texts.items():
         path = tmp_path / name
         path.write_bytes(as_binary(TINY))
-        source, problems = inspect(path, Task.TEXT_CLASSIFICATION, None)
-        assert source is None
-        assert_problems(problems, ("format_unknown", path, text))
+        assert_refused(path, ("format_unknown", text))
 
 
 def test_a_folder_stands_for_the_one_file_in_it(tmp_path: Path) -> None:

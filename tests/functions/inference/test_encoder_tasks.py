@@ -21,7 +21,7 @@ from contracts.errors import InvalidInput
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.engine import Engine
-from tests.fixtures.described import assert_described
+from tests.fixtures.described import ask
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import deployment, headed, texts, write_rows
 
@@ -64,12 +64,6 @@ def assert_same(found: Any, right: Any) -> None:
             assert_same(one, other)
     else:
         assert found == (pytest.approx(right, abs=1e-4) if isinstance(right, float) else right)
-
-
-def ask(engine: Engine, *inputs: Any, **parameters: Any) -> list[dict[str, Any]]:
-    outputs = engine.predict(PredictRequest(inputs=inputs, parameters=parameters)).outputs
-    assert_described(engine.manifest.task, outputs)
-    return list(outputs)
 
 
 def pipeline(task: str, folder: Path, **more: Any) -> Any:

@@ -17,7 +17,7 @@ from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier
 from functions.inference.engine import Engine
 from functions.inference.scoring import Scorer, perplexity, windows
-from tests.fixtures.described import assert_described
+from tests.fixtures.described import ask
 from tests.fixtures.models.tiny_ngrams import by_hand, little, log10, random_model
 
 MOST = 16
@@ -50,12 +50,6 @@ def artefact(folder: Path, arpa: Path) -> Path:
 def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     folder = tmp_path_factory.mktemp("little")
     return Engine.load(artefact(folder, little(folder / "little.arpa")))
-
-
-def ask(engine: Engine, *texts: str, **parameters: Any) -> tuple[dict[str, Any], ...]:
-    outputs = engine.predict(PredictRequest(inputs=texts, parameters=parameters)).outputs
-    assert_described(engine.manifest.task, outputs)
-    return outputs
 
 
 def test_a_text_is_scored_as_a_person_would(engine: Engine) -> None:
