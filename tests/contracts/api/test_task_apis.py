@@ -16,6 +16,7 @@ from contracts.api.task_api import (
 from contracts.prediction import parse_request
 from contracts.tasks import Task
 from tests.fixtures.described import assert_described
+from tests.fixtures.problems import assert_request_problems
 
 TOP_K = Parameter(name="top_k", description="", schema=integer(1, 3))
 FLAG = Parameter(name="flag", description="", schema=BOOLEAN, default=False)
@@ -56,28 +57,30 @@ def test_the_example_is_a_request_with_an_output_for_each_input(task: Task) -> N
 @pytest.mark.parametrize("task", Task)
 def test_an_output_of_another_form_is_not_described(task: Task) -> None:
     (output, *_) = APIS[task].example.outputs
-    for wrong in ({**output, "surplus": 1}, {"truncated": False}):
+    for other in ({**output, "surplus": 1}, {"truncated": False}):
         with pytest.raises(AssertionError):
-            assert_described(task, [wrong])
+            assert_described(task, [other])
 
 
 def test_every_problem_of_the_parameters_is_reported_in_the_order_of_the_request() -> None:
     values = {"flag": 1, "topk": 1, "top_k": 4}
     found = parameter_problems(values, (TOP_K, FLAG, NEEDED))
-    assert [(problem.pointer, problem.detail) for problem in found] == [
-        ("/parameters/flag", "must be true or false"),
-        ("/parameters/topk", "unknown; this task knows top_k, flag, query"),
-        ("/parameters/top_k", "must be a whole number from 1 to 3"),
-        ("/parameters/query", "is needed: a query"),
-    ]
+    assert_request_problems(
+        found,
+        ("/parameters/flag", "true or false"),
+        ("/parameters/topk", "unknown", "top_k, flag, query"),
+        ("/parameters/top_k", "from 1 to 3"),
+        ("/parameters/query", "a query"),
+    )
     assert parameter_problems({"top_k": 3, "query": "x"}, (TOP_K, FLAG, NEEDED)) == []
-    (problem,) = parameter_problems({"top_k": 1}, ())
-    assert problem.detail == "unknown; this task knows no parameters"
+    found = parameter_problems({"top_k": 1}, ())
+    assert_request_problems(found, ("/parameters/top_k", "unknown", "no parameters"))
 
 
 def test_a_limit_of_the_model_takes_the_place_of_the_general_one() -> None:
     limited = TOP_K.limited(maximum=2)
-    assert (TOP_K.problem(3), limited.problem(3)) == (None, "must be a whole number from 1 to 2")
+    assert TOP_K.problem(3) is None
+    assert "from 1 to 2" in str(limited.problem(3))
     assert limited.document() == {"type": "integer", "minimum": 1, "maximum": 2, "description": ""}
 
 
@@ -94,8 +97,6 @@ def test_an_input_of_another_form_is_reported_with_its_place() -> None:
         {"text": "a"},
         {"text": "a", "text_pair": ["b"]},
     )
-    expected = 'must be a text or an object {"text": "...", "text_pair": "..."}'
-    assert [(p.pointer, p.detail) for p in input_problems(inputs, form)] == [
-        ("/inputs/2", expected),
-        ("/inputs/3", expected),
-    ]
+    expected = ("a text", '{"text": "...", "text_pair": "..."}')
+    found = input_problems(inputs, form)
+    assert_request_problems(found, ("/inputs/2", *expected), ("/inputs/3", *expected))

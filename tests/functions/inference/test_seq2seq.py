@@ -7,7 +7,6 @@ import pytest
 
 from build.recipes.recipe import WeightFormat
 from build.recipes.weight_only import weight_only
-from contracts.manifest import BrokenArtefact
 from contracts.prediction import PredictRequest
 from functions.inference.seq2seq import Seq2Seq
 from tests.fixtures.models.tiny_decoders import (
@@ -20,6 +19,7 @@ from tests.fixtures.models.tiny_decoders import (
     original,
     t5,
 )
+from tests.fixtures.problems import assert_request_problems, raises
 
 pytestmark = pytest.mark.build
 
@@ -117,8 +117,8 @@ def test_a_long_text_is_cut_at_its_end_and_says_so(model: Seq2Seq) -> None:
 
 def test_there_is_no_full_text_to_return(model: Seq2Seq) -> None:
     request = PredictRequest(inputs=("x",), parameters={"return_full_text": True})
-    (problem,) = model.problems(request)
-    assert problem.detail.startswith("unknown; this task knows max_new_tokens, ")
+    unknown = ("/parameters/return_full_text", "unknown", "max_new_tokens, ")
+    assert_request_problems(model.problems(request), unknown)
 
 
 @pytest.mark.parametrize("bits", [8, 4])
@@ -136,8 +136,8 @@ def test_a_decoder_without_a_cache_is_refused(source: Path, folder: Path, tmp_pa
     other = built(gpt2(tmp_path / "gpt2"), tmp_path / "cpu")
     (other / "encoder.onnx").write_bytes((folder / "encoder.onnx").read_bytes())
     (other / "decoder.onnx").write_bytes((folder / "encoder.onnx").read_bytes())
-    with pytest.raises(BrokenArtefact, match="which is no decoder with a cache"):
+    with raises("artefact_broken", "decoder.onnx", "cache"):
         opened(source, other)
     (other / "decoder.onnx").write_bytes((other / "model.onnx").read_bytes())
-    with pytest.raises(BrokenArtefact, match="which decoder.onnx does not take"):
+    with raises("artefact_broken", "encoder.onnx", "decoder.onnx does not take"):
         opened(source, other)

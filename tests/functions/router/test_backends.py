@@ -6,8 +6,6 @@ import pytest
 from botocore.config import Config
 
 from contracts.errors import (
-    DeadlineExceeded,
-    ModelFailed,
     TierUnavailable,
     TooLarge,
     problem_document,
@@ -21,6 +19,7 @@ from contracts.limits import (
 )
 from contracts.tasks import Tier
 from functions.router.backends import CONNECT_TIMEOUT_S, LambdaBackend
+from tests.fixtures.problems import assert_names
 from tests.fixtures.router_app import target
 from tests.fixtures.services import ANSWER, GOOD, REQUEST, Service, ask, client, failure, serving
 
@@ -45,8 +44,8 @@ def test_a_tier_is_invoked_once_in_the_words_of_the_contract(tier: Tier, path: s
 @pytest.mark.parametrize("tier", list(Tier))
 def test_a_tier_that_hangs_gets_one_attempt(tier: Tier) -> None:
     error = failure(Service(body=GOOD, hangs_s=2.5), tier)
-    assert isinstance(error, DeadlineExceeded)
-    assert error.detail == f"the {tier} tier did not answer in 1 s"
+    assert error.code == "deadline_exceeded"
+    assert_names(error.detail, (f"{tier} tier", " 1 s"))
 
 
 def test_timeouts_nest_so_that_every_caller_outlasts_the_one_it_calls() -> None:
@@ -61,10 +60,8 @@ def test_a_tier_that_nobody_serves_cannot_be_reached(tier: Tier) -> None:
         closed = service.address
     with pytest.raises(TierUnavailable) as caught:
         ask(closed, tier)
-    assert (caught.value.detail, caught.value.retry_after_s) == (
-        f"the {tier} tier cannot be reached",
-        5,
-    )
+    assert caught.value.retry_after_s == 5
+    assert_names(caught.value.detail, (f"{tier} tier", "reached"))
 
 
 @pytest.mark.parametrize(
@@ -82,10 +79,8 @@ def test_a_tier_that_nobody_serves_cannot_be_reached(tier: Tier) -> None:
 @pytest.mark.parametrize("tier", list(Tier))
 def test_an_answer_that_is_none_is_a_failure_of_the_tier(tier: Tier, body: Any) -> None:
     error = failure(Service(body=body), tier)
-    assert (type(error), error.detail) == (
-        ModelFailed,
-        "the tier did not answer in the words of the contract",
-    )
+    assert error.code == "model_failed"
+    assert "contract" in error.detail
 
 
 def test_a_problem_in_the_answer_keeps_its_kind() -> None:

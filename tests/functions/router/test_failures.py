@@ -16,6 +16,15 @@ from contracts.errors import (
 from contracts.tasks import Tier
 from tests.fixtures.services import Service, failure
 
+# Words of the services' own messages in these tests.
+THEIRS = ("secret", "RequestId", "timed out", "signal", "payload size", "Traceback", "account 1")
+
+
+def assert_kind(error: ServingError, kind: type[ServingError], detail: str) -> None:
+    """Check the kind of an error and what its detail names, and that it repeats no message of a service."""
+    assert (type(error), detail in error.detail) == (kind, True), error.detail
+    assert [words for words in THEIRS if words in error.detail] == []
+
 
 @pytest.mark.parametrize(
     ("payload", "kind", "detail"),
@@ -26,12 +35,12 @@ from tests.fixtures.services import Service, failure
                 "errorMessage": "RequestId: 1 Error: Task timed out after 1.00 seconds",
             },
             DeadlineExceeded,
-            "the cpu tier ran out of its time",
+            "its time",
         ),
         (
             {"errorMessage": "2026-11-24T00:00:00Z 1 Task timed out after 1.00 seconds"},
             DeadlineExceeded,
-            "the cpu tier ran out of its time",
+            "its time",
         ),
         (
             {
@@ -39,7 +48,7 @@ from tests.fixtures.services import Service, failure
                 "errorMessage": "RequestId: 1 Error: Runtime exited with error: signal: killed",
             },
             ModelFailed,
-            "the cpu tier's function crashed; its log says why",
+            "function crashed",
         ),
         (
             {
@@ -47,14 +56,14 @@ from tests.fixtures.services import Service, failure
                 "errorMessage": "Response payload size exceeded",
             },
             TooLarge,
-            "the answer would pass the 6 MB of one answer; send fewer inputs",
+            "6 MB of one answer",
         ),
         (
             {"errorType": "ValueError", "errorMessage": "secret", "stackTrace": ["secret"]},
             ModelFailed,
-            "the cpu tier's function crashed; its log says why",
+            "function crashed",
         ),
-        (b"not json", ModelFailed, "the cpu tier's function crashed; its log says why"),
+        (b"not json", ModelFailed, "function crashed"),
     ],
     ids=["timeout", "timeout on AWS", "killed", "large answer", "exception", "rubbish"],
 )
@@ -62,33 +71,33 @@ def test_a_function_that_fails_is_answered_by_its_cause(
     payload: Any, kind: type[ServingError], detail: str
 ) -> None:
     error = failure(Service(body=payload, headers={"X-Amz-Function-Error": "Unhandled"}))
-    assert (type(error), error.detail) == (kind, detail)
+    assert_kind(error, kind, detail)
 
 
 @pytest.mark.parametrize(
     ("status", "code", "kind", "detail"),
     [
-        (404, "ResourceNotFoundException", TierUnavailable, "the cpu tier is not deployed yet"),
-        (429, "TooManyRequestsException", TierUnavailable, "the cpu tier is busy or waking up"),
-        (409, "ResourceConflictException", TierUnavailable, "the cpu tier is busy or waking up"),
-        (500, "ServiceException", TierUnavailable, "the cpu tier is busy or waking up"),
+        (404, "ResourceNotFoundException", TierUnavailable, "not deployed"),
+        (429, "TooManyRequestsException", TierUnavailable, "busy"),
+        (409, "ResourceConflictException", TierUnavailable, "busy"),
+        (500, "ServiceException", TierUnavailable, "busy"),
         (
             413,
             "RequestTooLargeException",
             TooLarge,
-            "the request is over the 6 MB that the cpu tier takes",
+            "request is over the 6 MB",
         ),
         (
             403,
             "AccessDeniedException",
             ModelFailed,
-            "the router may not invoke the cpu tier (AccessDenied)",
+            "(AccessDenied)",
         ),
         (
             502,
             "InvalidRuntimeException",
             ModelFailed,
-            "the cpu tier cannot be invoked (InvalidRuntimeException)",
+            "(InvalidRuntimeException)",
         ),
     ],
 )
@@ -98,7 +107,7 @@ def test_an_error_of_lambda_itself_has_its_status(
     error = failure(
         Service(status=status, body={"Message": "secret"}, headers={"x-amzn-ErrorType": code})
     )
-    assert (type(error), error.detail) == (kind, detail)
+    assert_kind(error, kind, detail)
 
 
 def model_error(status: int, message: str) -> Service:
@@ -126,12 +135,12 @@ def model_error(status: int, message: str) -> Service:
         (
             model_error(500, "Traceback (most recent call last)"),
             ModelFailed,
-            "the gpu tier's container failed (status 500)",
+            "container failed (status 500)",
         ),
         (
             model_error(500, '{"type": "about:blank"}'),
             ModelFailed,
-            "the gpu tier's container failed (status 500)",
+            "container failed (status 500)",
         ),
         (
             Service(
@@ -140,7 +149,7 @@ def model_error(status: int, message: str) -> Service:
                 headers={"x-amzn-ErrorType": "ValidationError"},
             ),
             TierUnavailable,
-            "the gpu tier is not deployed yet",
+            "not deployed",
         ),
         (
             Service(
@@ -149,12 +158,12 @@ def model_error(status: int, message: str) -> Service:
                 headers={"x-amzn-ErrorType": "ValidationError"},
             ),
             TierUnavailable,
-            "the gpu tier is busy or waking up",
+            "busy",
         ),
         (
             Service(status=503, body={}, headers={"x-amzn-ErrorType": "ServiceUnavailable"}),
             TierUnavailable,
-            "the gpu tier is busy or waking up",
+            "busy",
         ),
     ],
     ids=[
@@ -171,4 +180,4 @@ def test_an_error_of_sagemaker_has_its_status(
     service: Service, kind: type[ServingError], detail: str
 ) -> None:
     error = failure(service, Tier.GPU)
-    assert (type(error), error.detail) == (kind, detail)
+    assert_kind(error, kind, detail)
