@@ -205,6 +205,7 @@ def test_a_gate_that_is_failed_says_by_how_much_and_keeps_the_older_artefact(
     assert contents(out) == before
 
 
+@pytest.mark.exhaustive(keep=3)
 @pytest.mark.parametrize(
     ("name", "stage", "finished"),
     [

@@ -29,6 +29,7 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> Builds:
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
+@pytest.mark.exhaustive(keep=2)
 @pytest.mark.parametrize("task", list(THEIRS))
 def test_in_8_bits_texts_that_no_build_has_seen_are_answered_as_by_the_pipeline(
     builds: Builds, task: Task, tmp_path: Path
@@ -53,6 +54,7 @@ def test_in_8_bits_texts_that_no_build_has_seen_are_answered_as_by_the_pipeline(
     assert sum(apart) / len(apart) < SCORES
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("name", WRITERS)
 def test_with_smaller_weights_a_model_goes_on_as_transformers_does(
     builds: Builds, name: str
@@ -123,6 +125,7 @@ ASKED: dict[Task, tuple[str, Any, dict[str, Any], set[str], dict[str, Any], str]
 }  # fmt: skip
 
 
+@pytest.mark.exhaustive(keep=5)
 @pytest.mark.parametrize("task", list(Task))
 def test_a_task_is_served_by_the_function(builds: Builds, task: Task) -> None:
     name, value, parameters, keys, wrong, place = ASKED[task]
@@ -150,6 +153,7 @@ def test_a_task_is_served_by_the_function(builds: Builds, task: Task) -> None:
     assert set(ran.modules) & set(FORBIDDEN) == set()
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("name", ["gpt2", "words", "n-grams", "LSTM"])
 def test_the_same_inputs_give_the_same_sealed_bytes(
     builds: Builds, name: str, tmp_path: Path

@@ -64,6 +64,7 @@ def scores(found: Sequence[dict[str, Any]], labels: Sequence[str]) -> Any:
 
 
 @pytest.mark.foreign
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize(
     ("name", "labels", "details", "near"),
     [
@@ -122,6 +123,7 @@ def test_operators_that_onnx_lacks_are_named(home: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.foreign
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("name", ["lstm", "mean.tflite", "both.tflite"])
 def test_a_tokenizer_of_more_tokens_than_the_embedding_has_rows_is_refused(
     home: Path, tmp_path: Path, name: str
