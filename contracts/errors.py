@@ -171,6 +171,7 @@ def problem_document(error: ServingError) -> dict[str, Any]:
 
 def from_problem(document: Mapping[str, Any]) -> ServingError:
     """Return the error that a tier sent as a problem document; ModelFailed if it is none of ours."""
+    # The type identifies a problem, and not our own `code` (RFC 9457, section 3.1.1).
     code = str(document.get("type", "")).removeprefix(PROBLEM_TYPE).replace("-", "_")
     kind = ERRORS.get(code, ModelFailed)
     problems = [

@@ -30,4 +30,5 @@ FLOAT_JSON_BYTES = 25
 
 def vectors_per_answer(dimensions: int) -> int:
     """Return how many vectors of that many floats always fit one Lambda response as JSON."""
+    # 1,024 bytes are left for what stands around the outputs, and 128 for the keys, token count and flag of each.
     return (LAMBDA_PAYLOAD_BYTES - 1024) // (dimensions * FLOAT_JSON_BYTES + 128)

@@ -100,6 +100,7 @@ class Manifest:
             manifest = cls(**document)
         except KeyError as error:
             raise BrokenArtefact(f"it has no {error}") from error
+        # AttributeError: the document is a list or a number, which has no `get`.
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise BrokenArtefact(f"it is not a manifest: {error}") from error
         _check_kinds(manifest)

@@ -126,6 +126,7 @@ GPU_KEYS = {
     "max_inputs": POSITIVE,
     "max_chars": POSITIVE,
     "max_tokens": _between(2, 1_000_000),
+    # SageMaker's minimum (`MinMemoryRequiredInMb` in the service model).
     "memory_mb": _between(128, 2_000_000),
 }
 MODEL_KEYS = {
@@ -142,6 +143,8 @@ MODEL_KEYS = {
     "edge": FLAG,
 }
 DEPLOYMENT_KEYS = {"name": _name(MAX_DEPLOYMENT_CHARS), "region": REGION, "throttle": TABLE}
+# The account's quotas in a region, which no stage can exceed.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 THROTTLE_KEYS = {"rate": _between(1, 10_000), "burst": _between(1, 5_000)}
 
 
@@ -248,6 +251,7 @@ def read_models_toml(path: Path) -> Deployment:
     top = reader.take("deployment", tables.get("deployment", {}), DEPLOYMENT_KEYS)
     throttle = reader.take("deployment.throttle", top.pop("throttle", {}), THROTTLE_KEYS)
     named = tables.get("models", {})
+    # A `models` that is no table has its problem already.
     if not named and document.get("models", {}) == {}:
         reader.refuse("models", "no model", "add a table [models.my-model]", Code.SETTING_MISSING)
     models = [reader.model(name, table, path.parent) for name, table in named.items()]
@@ -260,6 +264,7 @@ def read_models_toml(path: Path) -> Deployment:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
+        # `utf-8-sig`: tomllib refuses the byte order mark that some editors put in front.
         return tomllib.loads(path.read_text("utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(path, [_unread(error)]) from error

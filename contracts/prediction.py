@@ -23,6 +23,7 @@ from contracts.errors import (
 from contracts.tasks import Tier
 
 KEYS = ("inputs", "parameters", "tier")
+# A body of 10 MB can have a problem in each of a million inputs; an answer lists the first of them.
 MAX_PROBLEMS = 20
 # A text, or an object of texts if a task takes more than one: `{"question": ..., "context": ...}`.
 Input = str | Mapping[str, Any]
@@ -106,6 +107,7 @@ def read_json(body: bytes) -> object:
     """Return the value of a JSON text; raise MalformedRequest with the place where it stops being one."""
     try:
         # Python would read NaN and Infinity, which JSON has not (RFC 8259, section 6).
+        # Given bytes, json.loads would also take UTF-16 and UTF-32; JSON texts are UTF-8 (section 8.1).
         return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
         raise MalformedRequest(
@@ -135,6 +137,7 @@ def parse_request(document: object) -> PredictRequest:
     if not isinstance(document.get("parameters", {}), dict):
         problems.append(RequestProblem(pointer="/parameters", detail="must be an object"))
     tier = document.get("tier")
+    # The type is checked first, because a list or an object cannot be looked up in a set.
     if tier is not None and not (isinstance(tier, str) and tier in set(Tier)):
         choices = " or ".join(f'"{t}"' for t in Tier)
         problems.append(RequestProblem(pointer="/tier", detail=f"must be {choices}"))

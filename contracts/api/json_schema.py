@@ -49,6 +49,7 @@ def matches(value: object, schema: Schema) -> bool:
     Python's True is an int and its 1.0 equals 1, so types are checked strictly: an integer is written without a point.
     """
     if "oneOf" in schema:
+        # The alternatives have different types, so a value that matches one of them matches no other.
         return any(matches(value, one) for one in schema["oneOf"])
     if "enum" in schema:
         return value in schema["enum"]
@@ -94,6 +95,7 @@ def _within(value: Any, schema: Schema) -> bool:
 
 def _is_text(value: str, schema: Schema) -> bool:
     return len(value) >= schema.get("minLength", 0) and bool(
+        # JSON Schema does not anchor patterns, so they are searched for and not matched (Validation, section 6.3.3).
         re.search(schema.get("pattern", ""), value)
     )
 

@@ -12,6 +12,7 @@ MAX_ANSWER_LEN = Parameter(
     name="max_answer_len",
     description="The longest answer, in tokens; at most as many as the model reads.",
     schema=integer(1),
+    # The default of transformers' question-answering pipeline.
     default=15,
 )
 HANDLE_IMPOSSIBLE_ANSWER = Parameter(

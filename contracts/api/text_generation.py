@@ -16,6 +16,7 @@ from contracts.api.json_schema import (
 from contracts.api.task_api import TEXT, Example, Parameter, TaskApi, output
 
 MAX_STOPS = 16
+# Logits are divided by the temperature and by the repetition penalty, so neither can be 0.
 POSITIVE = {**NUMBER, "exclusiveMinimum": 0}
 
 MAX_NEW_TOKENS = Parameter(
@@ -56,6 +57,7 @@ REPETITION_PENALTY = Parameter(
 SEED = Parameter(
     name="seed",
     description="The same seed gives the same text; without one every text is sampled differently.",
+    # As in text-generation-inference, whose seeds are unsigned 64-bit numbers.
     schema=integer(0, 2**64 - 1),
 )
 STOP = Parameter(

@@ -3,12 +3,17 @@
 from contracts.api.json_schema import BOOLEAN, STRING, array, described
 from contracts.api.task_api import SCORE, SCORED, TEXT, Example, Parameter, TaskApi, output
 
+# The model is run once for each candidate label, so their number bounds the time of an input.
 MAX_CANDIDATES = 256
 CANDIDATE_LABELS = Parameter(
     name="candidate_labels",
     description="The labels to choose from.",
     schema=array(
-        {**STRING, "pattern": r"\S"}, minItems=1, maxItems=MAX_CANDIDATES, uniqueItems=True
+        # A label given twice would share its probability with itself.
+        {**STRING, "pattern": r"\S"},
+        minItems=1,
+        maxItems=MAX_CANDIDATES,
+        uniqueItems=True,
     ),
     required=True,
     expected=f"a list of 1 to {MAX_CANDIDATES} different labels to choose from",
@@ -18,6 +23,7 @@ HYPOTHESIS_TEMPLATE = Parameter(
     description="The sentence that a label makes a hypothesis of; `{}` is the place of the label.",
     # Exactly one "{}": none begins before it or after it.
     schema={**STRING, "pattern": r"^(?:(?!\{\})[\s\S])*\{\}(?:(?!\{\})[\s\S])*$"},
+    # The default of transformers' zero-shot-classification pipeline.
     default="This example is {}.",
     expected="a text with one {} in it, the place of the label",
 )

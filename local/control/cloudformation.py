@@ -42,6 +42,7 @@ def _add_our_types() -> None:
             return CustomResource
         if kind in EMPTY:
             return None
+        # moto logs a warning for a type that it does not know, and the stack still becomes CREATE_COMPLETE.
         if kind not in parsing.get_model_map():
             stack_operations.refuse(kind)
         return find(kind)
@@ -60,6 +61,7 @@ def _read_templates_by_path() -> None:
     def by_path(url: str, account_id: str, partition: str) -> Any:
         return read(url.replace("//127.0.0.1", "//localhost"), account_id, partition)
 
+    # `responses` has imported the function by its name, so both names are replaced.
     utils.get_stack_from_s3_url = responses.get_stack_from_s3_url = by_path
 
 
@@ -96,6 +98,8 @@ def _find_change_sets_by_stack() -> None:
 
 def _use_previous_values() -> None:
     """Resolve `UsePreviousValue` to the stack's value, and drop the parameter if it has none."""
+    # The CDK's templates have a parameter BootstrapVersion, which each update sends in this way. moto fails with a
+    # KeyError.
     get_param = Response._get_param
 
     def with_previous(self: Any, name: str, *rest: Any, **options: Any) -> Any:
@@ -125,6 +129,7 @@ def _delete_in_order() -> None:
     """Delete a stack's resources in the reverse order of their references."""
 
     def delete_stack(self: Any, name_or_stack_id: str) -> None:
+        # A copy, because the thread that deletes a stack takes it out of `stacks`.
         for stack in list(self.stacks.values()):
             if name_or_stack_id in (stack.name, stack.stack_id):
                 stack_operations.delete(self, stack)

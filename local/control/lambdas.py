@@ -90,6 +90,8 @@ def _run_in_pool() -> None:
         done = plane().functions.invoke(self, payload)
         if done.error:
             response_headers["x-amz-function-error"] = "Unhandled"
+        # Lambda returns the last 4 KB of the log.
+        # https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_ResponseSyntax
         response_headers["x-amz-log-result"] = base64.b64encode(done.log[-4096:].encode()).decode()
         response_headers["x-amz-executed-version"] = str(self.version)
         return done.payload

@@ -16,6 +16,7 @@ from moto.cloudformation import models, parsing
 from moto.cloudformation.exceptions import ValidationError
 
 log = logging.getLogger("turnout.local")
+# `${!Name}` in Fn::Sub is the text `${Name}` and no reference.
 SUB = re.compile(r"\$\{([\w.]+)\}")
 
 
@@ -73,6 +74,7 @@ def step(stack: Any, name: str, resource: Any, operation: str, act: Callable[[],
     add_event(stack, name, kind, f"{operation}_IN_PROGRESS")
     try:
         act()
+    # The service's own error classes are too many to list, and any of them is the reason of an event.
     except Exception as error:
         reason = str(getattr(error, "message", None) or error) or type(error).__name__
         add_event(stack, name, kind, f"{operation}_FAILED", reason)

@@ -6,6 +6,7 @@ from functions.inference.tasks.head import TaskHead
 
 def head_of(task: Task) -> TaskHead:
     """Return the task's head, importing no other task; raise KeyError for a task that is not an encoder's."""
+    # Imported here and not above: a cold start pays for the module of one task alone.
     match task:
         case Task.TEXT_CLASSIFICATION:
             from functions.inference.tasks.text_classification import HEAD

@@ -24,6 +24,7 @@ def postprocess(
 def _mask(logits: Any, top_k: int, context: Context) -> Output:
     powers = np.exp(logits - logits.max())
     scores = powers / powers.sum()
+    # Stable: numpy's default sort depends on the processor, and so would the order of equal scores.
     order = np.argsort(-scores, kind="stable")[:top_k]
     top = [
         {

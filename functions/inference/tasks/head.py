@@ -21,6 +21,7 @@ Parameters = Mapping[str, Any]
 Output = dict[str, Any]
 Text = str | tuple[str, str]
 
+# 1,024 bytes are left for what stands around the outputs: keys, version and elapsed time.
 ANSWER_BYTES = LAMBDA_PAYLOAD_BYTES - 1024
 # The JSON of an output besides its scores or floats: keys, token count, the flag, the best label's score.
 OUTPUT_BYTES = 128

@@ -22,6 +22,7 @@ Floats = NDArray[np.float32]
 
 
 def texts(value: Input, parameters: Parameters) -> list[Text]:
+    # `problems` lets nothing but objects through.
     assert not isinstance(value, str)
     return [(value["question"], value["context"])]
 
@@ -47,6 +48,7 @@ def postprocess(
         for i, j in _best(starts, ends, longest, top_k * 2 + EXTRA_SPANS):
             start, end = _characters(encoding, i, j)
             text = value["context"][start:end]
+            # As in transformers, answers that differ in case alone are one answer.
             answer = answers.setdefault(
                 text.lower(), {"answer": text, "score": 0.0, "start": start, "end": end}
             )
@@ -77,6 +79,7 @@ def _probabilities(encoding: Encoding, logits: Any) -> tuple[Floats, Floats, flo
 
 def _best(starts: Floats, ends: Floats, longest: int, count: int) -> list[tuple[int, int]]:
     """Return the likeliest spans of at most `longest` tokens, best first, without those of probability 0."""
+    # The upper triangle has the spans that end no earlier than they start, and the band the short ones among them.
     table = np.tril(np.triu(np.outer(starts, ends)), longest - 1)
     flat = table.ravel()
     order = np.argsort(-flat, kind="stable")[:count]
@@ -108,6 +111,7 @@ HEAD = TaskHead(
     postprocess=postprocess,
     output_width=lambda manifest: 2,
     output_rank=3,
+    # The question stays whole; only the context is cut into windows.
     truncation="only_second",
     windows=True,
 )

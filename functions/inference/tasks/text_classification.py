@@ -67,6 +67,7 @@ def _is_multi_label(manifest: Manifest) -> bool:
     return bool(manifest.details.get("multi_label", False))
 
 
+# The labels of a model never change, and every request needs their length.
 @cache
 def _scored_bytes(labels: tuple[str, ...]) -> int:
     """Return the length of the longest `{"label": ..., "score": ...}` among those labels."""

@@ -43,6 +43,7 @@ HEAD = TaskHead(
     texts=texts,
     postprocess=postprocess,
     finish=rank,
+    # A score and a rank take no more than OUTPUT_BYTES allows for an output.
     max_outputs=lambda manifest, parameters: ANSWER_BYTES // OUTPUT_BYTES,
     output_width=lambda manifest: 1,
 )

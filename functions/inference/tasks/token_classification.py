@@ -79,6 +79,7 @@ def _tokens(encodings: Sequence[Encoding], results: Sequence[Any]) -> list[Span]
             before = place if window else len(inner)
             after = len(inner) - 1 - place if window < last else len(inner)
             start, end = encoding.offsets[i]
+            # Windows overlap: a token is known by its characters, which are the same in each of them.
             known = best.get((start, end))
             if known is None or min(before, after) > known[0]:
                 word = encoding.word_ids[i]
@@ -105,6 +106,7 @@ def _words(tokens: Sequence[Span], strategy: str) -> list[Span]:
 def _entity(span: Span, labels: Sequence[str]) -> Entity:
     best = int(span.scores.argmax())
     tag = labels[best]
+    # As in transformers, a label without a prefix counts as within an entity.
     label = tag[2:] if tag[:2] in ("B-", "I-") else tag
     return Entity(label, tag.startswith("B-"), float(span.scores[best]), span.start, span.end)
 

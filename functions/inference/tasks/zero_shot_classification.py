@@ -28,6 +28,7 @@ from functions.inference.tasks.text_classification import scored
 
 def texts(value: Input, parameters: Parameters) -> list[Text]:
     template, labels = HYPOTHESIS_TEMPLATE.value(parameters), CANDIDATE_LABELS.value(parameters)
+    # Not `format`, which would read any other brace of the caller's template as a field.
     return [(str(value), template.replace("{}", label)) for label in labels]
 
 
@@ -51,5 +52,6 @@ HEAD = TaskHead(
     texts=texts,
     postprocess=postprocess,
     output_width=lambda manifest: len(manifest.labels),
+    # As in transformers' pipeline: the text is cut, and the hypothesis stays whole.
     truncation="only_first",
 )
