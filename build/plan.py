@@ -12,7 +12,7 @@ from build.evaluation.rows import read_rows
 from build.sources.readers import inspect
 from build.sources.remote import located
 from build.step import REVISION, Step
-from build.tasks.registry import TASKS, Tasks
+from build.tasks.registry import TASKS
 from contracts.manifest import BrokenArtefact, file_sha256, read_manifest, verify
 from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
@@ -20,10 +20,7 @@ from contracts.tasks import Tier
 
 
 def plan(
-    deployment: Deployment,
-    out: Path,
-    models: Sequence[str] | None = None,
-    tasks: Tasks = TASKS,
+    deployment: Deployment, out: Path, models: Sequence[str] | None = None
 ) -> tuple[Step, ...]:
     """Return the steps of the named models, or of all; raise SourceError with every problem in all of them."""
     known = [spec.name for spec in deployment.models]
@@ -40,7 +37,7 @@ def plan(
         if models and spec.name not in models:
             continue
         for tier, tier_spec in spec.tiers.items():
-            step, of_step = _step(spec, tier, tier_spec, out, tasks)
+            step, of_step = _step(spec, tier, tier_spec, out)
             steps += [step] if step else []
             # Two tiers of one source have the same problems.
             problems += [problem for problem in of_step if problem not in problems]
@@ -50,9 +47,9 @@ def plan(
 
 
 def _step(
-    spec: ModelSpec, tier: Tier, tier_spec: CpuSpec | GpuSpec, out: Path, tasks: Tasks
+    spec: ModelSpec, tier: Tier, tier_spec: CpuSpec | GpuSpec, out: Path
 ) -> tuple[Step | None, list[Problem]]:
-    folder, row_format = spec.source, tasks[spec.task].rows
+    folder, row_format = spec.source, TASKS[spec.task].rows
     if isinstance(tier_spec, GpuSpec) and tier_spec.source:
         folder = tier_spec.source
     here, origin, problem = located(folder, out, pickle=spec.hints.pickle)
@@ -61,7 +58,7 @@ def _step(
         # Rows are read all the same, so that their problems are reported together with the source's.
         problems += read_rows(spec.eval, row_format, None)[1]
         return None, [each.within(spec.name) for each in problems]
-    source, of_source = inspect(here, spec.task, tier_spec.max_tokens, spec.hints, tasks)
+    source, of_source = inspect(here, spec.task, tier_spec.max_tokens, spec.hints)
     rows, of_rows = read_rows(spec.eval, row_format, source.labels if source else None)
     problems = [each.within(spec.name) for each in (*_within(out, here), *of_source, *of_rows)]
     if source is None or problems:

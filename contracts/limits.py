@@ -15,8 +15,6 @@ LAMBDA_MB_PER_VCPU = 1_769
 
 # SageMaker real-time endpoints take a body of at most 6 MB (`BodyBlob` in the service model).
 SAGEMAKER_PAYLOAD_BYTES = 6 * 1024 * 1024
-# Endpoint and inference component names.
-SAGEMAKER_NAME_CHARS = 63
 
 # Timeouts nest, so that every caller outlasts the one it calls:
 # tier (at most MAX_TIER_TIMEOUT_S) < the router's wait for it < the router itself < the gateway.

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import IO
 
 PR_SET_PDEATHSIG = 1
+# Seconds between two looks at the memory of a process.
+WATCH_S = 0.05
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 # The kernel sends the signal when the *thread* that started a child ends (prctl(2), PR_SET_PDEATHSIG). Request threads
 # are short-lived, so children are started from this one, which lives as long as the process.
@@ -101,10 +103,8 @@ def pss_mb(pid: int) -> float:
 class Watch:
     """A thread that kills a process above its memory limit, as Lambda does; `exceeded` is set then."""
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], limit_mb: int, period_s: float = 0.05
-    ) -> None:
-        self.process, self.limit_mb, self.period_s = process, limit_mb, period_s
+    def __init__(self, process: subprocess.Popen[bytes], limit_mb: int) -> None:
+        self.process, self.limit_mb = process, limit_mb
         self.exceeded = False
         threading.Thread(target=self._run, daemon=True, name="memory").start()
 
@@ -115,4 +115,4 @@ class Watch:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(self.process.pid, signal.SIGKILL)
                 return
-            time.sleep(self.period_s)
+            time.sleep(WATCH_S)

@@ -47,12 +47,11 @@ class Cloud:
         region: str = REGION,
         https_port: int = 0,
         gateway_timeout_s: float = GATEWAY_TIMEOUT_S,
-        venvs: Path = VENVS,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.state, self.region, self.https_port = state.resolve(), region, https_port
         self.gateway_timeout_s = gateway_timeout_s
-        self.venvs, self.report = venvs, report
+        self.report = report
         self.endpoint_url = self.url = ""
         self.ca_file = self.state / "ca.pem"
         self.undo = contextlib.ExitStack()
@@ -68,9 +67,9 @@ class Cloud:
         """Start everything and return when it is ready; raise LocalError if a port or the folder is taken."""
         with contextlib.ExitStack() as undo:
             self._lock_state(undo)
-            self.functions = Pool(self.state, self.venvs, base=self.credentials, report=self.report)
+            self.functions = Pool(self.state, VENVS, base=self.credentials, report=self.report)
             undo.callback(self.functions.close)
-            self.containers = Fleet(self.state, self.venvs, report=self.report)
+            self.containers = Fleet(self.state, VENVS, report=self.report)
             undo.callback(self.containers.close)
             self._start_control(undo)
             self._start_front(undo)

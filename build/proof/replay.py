@@ -15,7 +15,7 @@ from build.evaluation.rows import Row
 from build.proof.candidate import run_on_rows
 from build.proof.evidence import processor_name
 from build.proof.golden import GoldenRow, read_golden, rounded
-from build.tasks.registry import TASKS, Tasks
+from build.tasks.registry import TASKS
 from contracts.errors import ServingError
 from contracts.manifest import BrokenArtefact, verify
 
@@ -57,7 +57,7 @@ class Replay:
         return (self.built_on, self.built_with) != (self.ran_on, self.ran_with)
 
 
-def replay(name: str, folder: Path, tasks: Tasks = TASKS) -> Replay:
+def replay(name: str, folder: Path) -> Replay:
     """Check every sealed byte, run the golden rows by the code that serves, and compare."""
     try:
         manifest = verify(folder)
@@ -78,7 +78,7 @@ def replay(name: str, folder: Path, tasks: Tasks = TASKS) -> Replay:
         ran_on=processor_name(),
         ran_with=ort.__version__,
     )
-    comparison = tasks[manifest.task].comparison
+    comparison = TASKS[manifest.task].comparison
     compared = [
         compare(comparison, now, row.built) for now, row in zip(outputs, golden, strict=True)
     ]

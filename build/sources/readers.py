@@ -8,7 +8,7 @@ from build.sources import formats
 from build.sources.formats import LOOKED_FOR, PICKLES, SUFFIXES, UNKNOWN_FILE
 from build.sources.source import Source, Unusable
 from build.tasks.description import FamilyName, TaskDescription
-from build.tasks.registry import TASKS, Tasks
+from build.tasks.registry import TASKS
 from contracts.problems import Code, Problem
 from contracts.specs import Hints
 from contracts.tasks import Task
@@ -17,17 +17,13 @@ Reader = Callable[[Path, TaskDescription, int | None, Hints], Source]
 
 
 def inspect(
-    source: Path,
-    task: Task,
-    max_tokens: int | None,
-    hints: Hints | None = None,
-    tasks: Tasks = TASKS,
+    source: Path, task: Task, max_tokens: int | None, hints: Hints | None = None
 ) -> tuple[Source | None, list[Problem]]:
     """Read a source; return it, or every problem found in it."""
     format_ = formats.UNRECOGNISED
     try:
-        format_ = _format(source, tasks[task])
-        return _reader(format_)(source, tasks[task], max_tokens, hints or Hints()), []
+        format_ = _format(source, TASKS[task])
+        return _reader(format_)(source, TASKS[task], max_tokens, hints or Hints()), []
     except Unusable as error:
         return None, [problem.within(source) for problem in error.problems]
     except BuildError:  # has named its own place

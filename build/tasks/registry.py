@@ -18,9 +18,7 @@ from build.tasks import (
 from build.tasks.description import TaskDescription
 from contracts.tasks import Task
 
-Tasks = Mapping[Task, TaskDescription]
-
-TASKS: Tasks = {
+TASKS: Mapping[Task, TaskDescription] = {
     description.name: description
     for description in (
         text_classification.DESCRIPTION,

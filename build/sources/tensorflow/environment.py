@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,9 +28,9 @@ SCRIPT = Path(__file__).with_name("convert.py")
 PACKAGES = {"tensorflow": "tensorflow_cpu", "tf2onnx": "tf2onnx"}
 
 
-def home(environment: Mapping[str, str] = os.environ) -> Path:
+def home() -> Path:
     """Return the folder of the environment, whether it is installed or not."""
-    return Path(environment.get(VARIABLE) or ROOT / ".turnout/converters")
+    return Path(os.environ.get(VARIABLE) or ROOT / ".turnout/converters")
 
 
 def versions(folder: Path) -> dict[str, str]:
