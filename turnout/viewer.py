@@ -21,6 +21,7 @@ from urllib.parse import quote, unquote
 from contracts.errors import TurnoutError
 
 HOST = "127.0.0.1"
+HTML = "text/html; charset=utf-8"
 # A version under development, for which Netron sends no telemetry.
 UNRELEASED = "0.0.0"
 HEADERS = {
@@ -91,44 +92,35 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         parts = [unquote(part) for part in self.path.split("?")[0].strip("/").split("/")]
-        number = int(parts[0]) if parts[0].isdigit() else 0
-        if number >= len(self.graphs):
-            self._answer(404, "text/plain", b"no such graph")
-        elif len(parts) == 1:
-            known = parts[0] in ("", str(number))
-            body = page(self.title, self.graphs, number).encode()
-            self._answer(200 if known else 404, "text/html; charset=utf-8", body if known else b"")
-        else:
-            self._part(number, parts[1], "/".join(parts[2:]))
-
-    def _part(self, number: int, side: str, path: str) -> None:
-        """Answer with Netron's page, with its graph, or with another file of the library."""
-        graph = self.graphs[number].sides.get(side)
-        if graph is None:
-            self._answer(404, "text/plain", b"no such side")
-            return
-        if path in ("", "index.html"):
-            index = (self.netron / "index.html").read_text("utf-8")
-            self._answer(200, "text/html; charset=utf-8", _index(index, graph))
-        elif path == f"data/{graph.name}":
-            self._answer(200, "application/octet-stream", graph.read_bytes())
-        elif (file := (self.netron / path).resolve()).is_relative_to(self.netron.resolve()):
-            kind = mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-            found = file.is_file()
-            self._answer(200 if found else 404, kind, file.read_bytes() if found else b"")
-        else:
-            self._answer(404, "text/plain", b"")
-
-    def _answer(self, status: int, kind: str, body: bytes) -> None:
-        self.send_response(status)
-        for name, value in {
-            "Content-Type": kind,
-            "Content-Length": str(len(body)),
-            **HEADERS,
-        }.items():
+        content = self._content(parts)
+        kind, body = content or ("text/plain", b"there is nothing here")
+        self.send_response(200 if content else 404)
+        headers = {"Content-Type": kind, "Content-Length": str(len(body)), **HEADERS}
+        for name, value in headers.items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+    def _content(self, parts: list[str]) -> tuple[str, bytes] | None:
+        """Return the type and the bytes at a path, given in its parts; None if there is nothing."""
+        number, path = int(parts[0]) if parts[0].isdigit() else 0, "/".join(parts[2:])
+        if number >= len(self.graphs):
+            return None
+        if len(parts) == 1:
+            known = parts[0] in ("", str(number))
+            return (HTML, page(self.title, self.graphs, number).encode()) if known else None
+        graph = self.graphs[number].sides.get(parts[1])
+        if graph is None:
+            return None
+        if path in ("", "index.html"):
+            return HTML, _index((self.netron / "index.html").read_text("utf-8"), graph)
+        if path == f"data/{graph.name}":
+            return "application/octet-stream", graph.read_bytes()
+        # Links and dots are resolved first: no file outside of the library is served.
+        file = (self.netron / path).resolve()
+        if not file.is_relative_to(self.netron.resolve()) or not file.is_file():
+            return None
+        return mimetypes.guess_type(file.name)[0] or "application/octet-stream", file.read_bytes()
 
     def log_message(self, format: str, *arguments: object) -> None:
         return
