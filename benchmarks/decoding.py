@@ -58,10 +58,7 @@ def work(model: Path, path: Path) -> list[Item]:
 
 
 def _row(
-    measured: Measured,
-    answers: Mapping[str, list[list[int]]],
-    name: str,
-    workloads: list[str],
+    measured: Measured, answers: Mapping[str, list[list[int]]], name: str, workloads: list[str]
 ) -> Row:
     agreement = f"{same(answers[name], answers[REFERENCE]):.2%}"
     cells = {

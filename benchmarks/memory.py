@@ -81,7 +81,7 @@ def main() -> None:
     ]
     rows += [{"what": f"local cloud: {name}, PSS", "MB": round(size)} for name, size in processes]
     rows += [
-        {"what": "local cloud, all of it, PSS", "MB": round(sum(size for _, size in processes))},
+        {"what": "local cloud, all of it, PSS", "MB": round(sum(size for _, size in processes))}
     ]
     publish("memory", rows)
 

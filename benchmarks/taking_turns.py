@@ -88,11 +88,7 @@ def _measured(
             report,
         )
     return Measured(
-        setting=setting,
-        kept=kept(readings),
-        versions=versions,
-        missing=missing,
-        answers=answers,
+        setting=setting, kept=kept(readings), versions=versions, missing=missing, answers=answers
     )
 
 

@@ -88,9 +88,5 @@ def run(
     from build.pipeline import build_all
 
     build_all(
-        steps,
-        out,
-        progress,
-        target_processors() if targets is None else targets,
-        timed=timed,
+        steps, out, progress, target_processors() if targets is None else targets, timed=timed
     )

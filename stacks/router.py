@@ -148,8 +148,7 @@ class RouterStack(cdk.Stack):
             stage_name="$default",
             auto_deploy=True,
             throttle=gateway.ThrottleSettings(
-                rate_limit=self.deployment.throttle.rate,
-                burst_limit=self.deployment.throttle.burst,
+                rate_limit=self.deployment.throttle.rate, burst_limit=self.deployment.throttle.burst
             ),
             access_log_settings=AccessLog(log),
         )

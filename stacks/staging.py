@@ -10,10 +10,7 @@ from contracts.tasks import Tier
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png")
-LOCKS = {
-    Tier.CPU: ("requirements.txt",),
-    Tier.GPU: ("requirements.txt", "requirements-cpu.txt"),
-}
+LOCKS = {Tier.CPU: ("requirements.txt",), Tier.GPU: ("requirements.txt", "requirements-cpu.txt")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

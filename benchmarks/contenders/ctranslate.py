@@ -25,12 +25,7 @@ def encoder(setting: Setting) -> Opened:
         pooled = np.array(model.forward_batch(ids).pooler_output)
         return pooled @ weight.T + bias
 
-    return Opened(
-        prepare=_ids,
-        run=run,
-        read=largest,
-        version=ctranslate2.__version__,
-    )
+    return Opened(prepare=_ids, run=run, read=largest, version=ctranslate2.__version__)
 
 
 def _ids(item: Item) -> list[list[int]]:

@@ -27,10 +27,7 @@ def writes(setting: Setting) -> Opened:
             tokens = [token]
         return found
 
-    return Opened(
-        run=run,
-        version=f"llama-cpp-python {llama_cpp.__version__}",
-    )
+    return Opened(run=run, version=f"llama-cpp-python {llama_cpp.__version__}")
 
 
 def _likeliest(model: Any) -> int:

@@ -59,7 +59,4 @@ def writes(setting: Setting) -> Opened:
                 found.append(int(output.logits[0, -1].argmax()))
         return found
 
-    return Opened(
-        run=run,
-        version=VERSION,
-    )
+    return Opened(run=run, version=VERSION)

@@ -177,10 +177,7 @@ def feeds_of(source: TokenizedSource, requests: Sequence[PredictRequest]) -> lis
     """Return the model's inputs for each text that the requests make, one text at a time."""
     head = head_of(source.task.name)
     tokenizer = open_tokenizer(
-        source.tokenizer,
-        source.max_tokens,
-        truncation=head.truncation,
-        windows=head.windows,
+        source.tokenizer, source.max_tokens, truncation=head.truncation, windows=head.windows
     )
     texts = [
         text

@@ -31,13 +31,7 @@ from build.recipes.recipe import GIVEN, NamedRecipe, WeightFormat
 from build.recipes.weight_only import weight_only
 from build.sources.formats import ONNX
 from build.sources.gguf.source import unpack_source, unpacked
-from build.sources.source import (
-    GgufSource,
-    GraphSource,
-    Source,
-    TableSource,
-    TokenizedSource,
-)
+from build.sources.source import GgufSource, GraphSource, Source, TableSource, TokenizedSource
 from build.workspace.progress import Notify, counted, silent
 from build.workspace.quiet import quiet
 from contracts.manifest import MODEL, TOKENIZER

@@ -102,10 +102,7 @@ def _run(
 ) -> list[Outputs]:
     outputs: list[Any] = []
     worker = Worker(
-        folder,
-        under=processor.under,
-        python=processor.python,
-        environment=processor.environment,
+        folder, under=processor.under, python=processor.python, environment=processor.environment
     )
     with worker:
         worker.wait_until_loaded()

@@ -112,8 +112,7 @@ def limit_of(max_tokens: int | None, length: int) -> int | None:
     """Return how many tokens are read of each text; None where neither the user nor a fixed length gives it."""
     if length and max_tokens and max_tokens > length:
         raise Unusable(
-            Code.LENGTH_INVALID,
-            f"reads {length} tokens, but max_tokens is {max_tokens}; lower it",
+            Code.LENGTH_INVALID, f"reads {length} tokens, but max_tokens is {max_tokens}; lower it"
         )
     return max_tokens or length or None
 

@@ -36,10 +36,7 @@ def read_graph(path: Path) -> Any:
             Code.FILE_DAMAGED, f"{path.name} is not an ONNX file, or has no nodes; copy it again"
         )
     if not model.graph.output:
-        raise Unusable(
-            Code.OUTPUTS_UNSUPPORTED,
-            f"{path.name} has no outputs; export it again",
-        )
+        raise Unusable(Code.OUTPUTS_UNSUPPORTED, f"{path.name} has no outputs; export it again")
     _check_operators(path, model)
     for name, tensor in every_constant(model.graph):
         if tensor.data_location == TensorProto.EXTERNAL:

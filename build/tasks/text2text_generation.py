@@ -13,7 +13,6 @@ DESCRIPTION = TaskDescription(
     ),
     comparison=COMPARISON,
     transformers=TransformersModel(
-        architectures=("ForConditionalGeneration",),
-        auto_class="AutoModelForSeq2SeqLM",
+        architectures=("ForConditionalGeneration",), auto_class="AutoModelForSeq2SeqLM"
     ),
 )

@@ -29,7 +29,6 @@ DESCRIPTION = TaskDescription(
     ),
     comparison=COMPARISON,
     transformers=TransformersModel(
-        architectures=("ForCausalLM", "LMHeadModel"),
-        auto_class="AutoModelForCausalLM",
+        architectures=("ForCausalLM", "LMHeadModel"), auto_class="AutoModelForCausalLM"
     ),
 )

@@ -38,9 +38,7 @@ TEMPERATURE = Parameter(
     default=1.0,
 )
 TOP_K = Parameter(
-    name="top_k",
-    description="Sample from this many of the likeliest tokens.",
-    schema=integer(1),
+    name="top_k", description="Sample from this many of the likeliest tokens.", schema=integer(1)
 )
 TOP_P = Parameter(
     name="top_p",

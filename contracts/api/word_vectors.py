@@ -62,20 +62,14 @@ API = TaskApi(
             {
                 "found": True,
                 "embedding": [0.5, -0.6],
-                "nearest": [
-                    {"word": "prince", "score": 0.82},
-                    {"word": "queen", "score": 0.78},
-                ],
+                "nearest": [{"word": "prince", "score": 0.82}, {"word": "queen", "score": 0.78}],
                 "tokens": 1,
                 "truncated": False,
             },
             {
                 "found": True,
                 "embedding": [0.7, -0.7],
-                "nearest": [
-                    {"word": "queen", "score": 0.71},
-                    {"word": "monarch", "score": 0.62},
-                ],
+                "nearest": [{"word": "queen", "score": 0.71}, {"word": "monarch", "score": 0.62}],
                 "tokens": 3,
                 "truncated": False,
             },

@@ -54,10 +54,7 @@ API = TaskApi(
             {
                 "label": "billing",
                 "score": 0.97,
-                "top": [
-                    {"label": "billing", "score": 0.97},
-                    {"label": "delivery", "score": 0.03},
-                ],
+                "top": [{"label": "billing", "score": 0.97}, {"label": "delivery", "score": 0.03}],
                 "tokens": 24,
                 "truncated": False,
             },

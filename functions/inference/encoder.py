@@ -65,10 +65,7 @@ class Encoder:
         """Return an encoder over any forward pass, such as the reference model's, with the tokenizer of that file."""
         head = head_of(manifest.task)
         tokenizer = open_tokenizer(
-            tokenizer_json,
-            manifest.max_tokens,
-            truncation=head.truncation,
-            windows=head.windows,
+            tokenizer_json, manifest.max_tokens, truncation=head.truncation, windows=head.windows
         )
         return cls(
             manifest=manifest,

@@ -34,10 +34,7 @@ def release(event: dict[str, Any]) -> str:
     if event["RequestType"] == "Delete":
         delete(table, event["PhysicalResourceId"])
         return str(event["PhysicalResourceId"])
-    key = {
-        "model": properties["Model"],
-        "release": f"{properties['Tier']}#{properties['Version']}",
-    }
+    key = {"model": properties["Model"], "release": f"{properties['Tier']}#{properties['Version']}"}
     named = ("Tier", "Version", "Digest", "Precision", "Task", "Address")
     row = {**key, **{name.lower(): properties[name] for name in named}}
     row |= {"size": Decimal(properties["Size"]), "deployed_at": int(time.time())}

@@ -110,10 +110,7 @@ def _operation(operation_id: str) -> Schema:
 
 
 def _secured(description: str, content: Schema, *statuses: int) -> Schema:
-    return {
-        "security": [{"key": []}],
-        "responses": _responses(description, content, *statuses),
-    }
+    return {"security": [{"key": []}], "responses": _responses(description, content, *statuses)}
 
 
 def _responses(description: str, content: Schema, *statuses: int) -> Schema:

@@ -161,11 +161,7 @@ def _remove_all(stack: Any) -> None:
     for name in reversed(ordered(described)):
         if resources._parsed_resources.get(name) is not None:
             step(
-                stack,
-                name,
-                described[name],
-                "DELETE",
-                partial(_delete, resources, described, name),
+                stack, name, described[name], "DELETE", partial(_delete, resources, described, name)
             )
 
 

@@ -6,14 +6,7 @@ from typing import Any
 
 import pytest
 
-from contracts.manifest import (
-    MANIFEST,
-    Manifest,
-    SealedFile,
-    read_manifest,
-    sealed_files,
-    verify,
-)
+from contracts.manifest import MANIFEST, Manifest, SealedFile, read_manifest, sealed_files, verify
 from contracts.names import (
     MAX_DEPLOYMENT_CHARS,
     MAX_MODEL_CHARS,

@@ -39,14 +39,8 @@ def test_parameters_and_tier_are_taken() -> None:
         ({}, [("/inputs", "missing")]),
         ({"inputs": []}, [("/inputs", "empty")]),
         ({"inputs": 3}, [("/inputs", "must be", "list")]),
-        (
-            {"inputs": ["ok", 3, " "]},
-            [("/inputs/1", "must be"), ("/inputs/2", "empty")],
-        ),
-        (
-            {"inputs": "\ud800"},
-            [("/inputs/0", "surrogate")],
-        ),
+        ({"inputs": ["ok", 3, " "]}, [("/inputs/1", "must be"), ("/inputs/2", "empty")]),
+        ({"inputs": "\ud800"}, [("/inputs/0", "surrogate")]),
         ({"inputs": "a", "tier": "tpu"}, [("/tier", '"cpu"', '"gpu"')]),
         ({"inputs": "a", "tier": ["cpu"]}, [("/tier", '"cpu"', '"gpu"')]),
         ({"inputs": "a", "parameters": [1]}, [("/parameters", "object")]),

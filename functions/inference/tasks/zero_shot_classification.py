@@ -15,14 +15,7 @@ from contracts.api.zero_shot_classification import (
     MULTI_LABEL,
 )
 from contracts.prediction import Input
-from functions.inference.tasks.head import (
-    Context,
-    Output,
-    Parameters,
-    TaskHead,
-    Text,
-    softmax,
-)
+from functions.inference.tasks.head import Context, Output, Parameters, TaskHead, Text, softmax
 from functions.inference.tasks.text_classification import scored
 
 

@@ -76,8 +76,7 @@ def test_a_model_that_writes_is_built_and_writes_as_transformers_does(
 def test_rows_with_a_target_are_judged_by_it(make: Callable[[Path], Path], tmp_path: Path) -> None:
     folder, task = make(tmp_path / make.__name__), TASK_OF[make]
     path = write_rows(
-        tmp_path / "rows.jsonl",
-        [{"text": text, "target": " the signal fell"} for text in PROMPTS],
+        tmp_path / "rows.jsonl", [{"text": text, "target": " the signal fell"} for text in PROMPTS]
     )
     source = read_as(TransformersSource, folder, task)
     rows, wrong = read_rows(path, TASKS[task].rows, None)

@@ -174,10 +174,7 @@ def test_a_graph_with_inputs_of_any_name_and_32_bits_is_scored(tmp_path: Path) -
     (tmp_path / "graph").mkdir()
     onnx.save(model, tmp_path / "graph/model.onnx")
     old = {value: key for key, value in new.items()}
-    hints = Hints(
-        tokenizer=source.tokenizer,
-        inputs=tuple(old[name] for name in names),
-    )
+    hints = Hints(tokenizer=source.tokenizer, inputs=tuple(old[name] for name in names))
     table = {
         "cpu": replace(CPU, max_tokens=CONTEXT),
         "gpu": GpuSpec(instance="ml.g6.xlarge", max_tokens=CONTEXT),

@@ -144,9 +144,7 @@ def refusal(source: Path, tmp_path: Path, labels: tuple[str, ...] = LABELS) -> S
     return caught.value.problems
 
 
-def test_the_rows_of_an_exported_graph_are_checked_before_it_is_run(
-    tmp_path: Path,
-) -> None:
+def test_the_rows_of_an_exported_graph_are_checked_before_it_is_run(tmp_path: Path) -> None:
     path = network(tmp_path / "network.pt", ROWS - 5, len(LABELS))
     ids, rows = f"makes ids up to {ROWS - 1}", f"{ROWS - 5} rows"
     assert_problems(refusal(path, tmp_path), ("tokenizer_mismatch", path, ids, rows))

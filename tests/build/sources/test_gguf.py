@@ -105,10 +105,7 @@ def test_a_build_depends_on_the_version_of_the_dequantizing_library(
     other, _ = inspected(folder)
     assert source
     assert other
-    assert toolchain(source) == {
-        **toolchain(other),
-        "gguf": importlib.metadata.version("gguf"),
-    }
+    assert toolchain(source) == {**toolchain(other), "gguf": importlib.metadata.version("gguf")}
 
 
 @pytest.mark.parametrize(

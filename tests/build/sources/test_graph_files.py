@@ -105,10 +105,7 @@ def test_a_torchscript_file_answers_as_the_model_it_was_made_from(
     home: Path, tmp_path: Path
 ) -> None:
     source = read(
-        home / "bert.pt",
-        max_tokens=32,
-        tokenizer=home / "hf/tokenizer.json",
-        labels=LABELS,
+        home / "bert.pt", max_tokens=32, tokenizer=home / "hf/tokenizer.json", labels=LABELS
     )
     assert (source.kind, source.inputs) == (
         TORCHSCRIPT,

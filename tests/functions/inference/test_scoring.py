@@ -161,9 +161,7 @@ def _graph(folder: Path, nodes: list[Any], shape: list[str], names: tuple[str, .
 
 def test_a_graph_is_fed_all_that_it_asks_for(tmp_path: Path) -> None:
     names = ("input_ids", "attention_mask", "position_ids", "token_type_ids")
-    nodes = [
-        helper.make_node("Sum", [f"{name}_f" for name in names], ["y"]),
-    ]
+    nodes = [helper.make_node("Sum", [f"{name}_f" for name in names], ["y"])]
     casts = [helper.make_node("Cast", [n], [f"{n}_f"], to=TensorProto.FLOAT) for n in names]
     engine = Engine.load(_graph(tmp_path, [*casts, *nodes], ["b", "t"], names))
     model = engine.model
