@@ -65,6 +65,7 @@ def start(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
+            # A session of its own: `end` can kill all that the process starts, and Ctrl-C reaches the parent alone.
             start_new_session=True,
             preexec_fn=prepare,
         )
@@ -79,6 +80,7 @@ def end(process: subprocess.Popen[bytes], *, grace_s: float = 0.0) -> None:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(timeout=grace_s)
     with contextlib.suppress(ProcessLookupError):
+        # The group outlives its leader: what the process has started is killed even if the process has ended by itself.
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
@@ -86,6 +88,7 @@ def end(process: subprocess.Popen[bytes], *, grace_s: float = 0.0) -> None:
 def rss_mb(pid: int) -> float:
     """Return a process's resident set size in MB; 0 if it has ended."""
     with contextlib.suppress(OSError, ValueError, IndexError):
+        # The second field is the resident set in pages (proc(5)).
         pages = int(Path(f"/proc/{pid}/statm").read_text("ascii").split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
     return 0.0

@@ -101,6 +101,7 @@ class Cloud:
             (self.state / name).mkdir(parents=True)
 
     def _start_control(self, undo: contextlib.ExitStack) -> None:
+        # moto looks here before it derives an account from a request's header or access key.
         os.environ.setdefault("MOTO_ACCOUNT_ID", ACCOUNT)
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         extend()
@@ -163,10 +164,12 @@ class Cloud:
         """Return the environment of the CDK command line, which reaches nothing but this cloud."""
         return {
             **self.credentials(),
+            # The CDK keeps account ids under HOME (`.cdk/cache`), where the user's own must not meet this cloud's.
             "HOME": str(self.state / "home"),
             "CDK_DOCKER": str(self.state / "docker"),
             "CDK_DEFAULT_ACCOUNT": ACCOUNT,
             "CDK_DISABLE_CLI_TELEMETRY": "true",
+            # A list of Node's major versions: jsii ignores any other value.
             "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "18,20",
             "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "true",
             "AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED": "true",
@@ -213,6 +216,7 @@ def _reset() -> None:
 
 
 class _Quiet(WSGIRequestHandler):
+    # HTTP/1.0, the default, closes the connection after each request.
     protocol_version = "HTTP/1.1"
 
     def log(self, type: str, message: str, *args: Any) -> None:
@@ -230,6 +234,7 @@ def _application(cloud: Cloud) -> Wsgi:
         if path.startswith(ANSWERS) and method == "PUT":
             plane().answers[path.removeprefix(ANSWERS)] = json.loads(_body(environ))
             return _reply(start, Reply(status=200, headers={}, body=b""))
+        # moto answers every InvokeEndpoint with one canned body, even for an endpoint that does not exist.
         if path.startswith("/endpoints/") and path.endswith("/invocations"):
             component = environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_COMPONENT", "")
             kind = environ.get("CONTENT_TYPE") or "application/octet-stream"

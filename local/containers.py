@@ -21,6 +21,7 @@ from local.images import Image
 # SageMaker waits 60 s for a container's response.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 RESPONSE_S = 60
+# SageMaker waits 30 s between SIGTERM and SIGKILL; nothing here has that long to finish.
 GRACE_S = 3.0
 
 
@@ -50,6 +51,7 @@ class Container:
     def ping(self) -> int:
         """Return the status of `GET /ping`; 0 if nothing answers."""
         with contextlib.suppress(OSError, http.client.HTTPException):
+            # SageMaker waits 2 s for a ping.
             with self._connection(2) as connection:
                 connection.request("GET", "/ping")
                 return connection.getresponse().status
@@ -126,7 +128,11 @@ class Fleet:
         }
         with log.open("ab") as output:
             process = children.start(
-                [*command, "serve"], environment=variables, folder=image.folder, output=output
+                # SageMaker runs an image with the argument `serve` (see the page above).
+                [*command, "serve"],
+                environment=variables,
+                folder=image.folder,
+                output=output,
             )
         return Container(
             name=component,
@@ -173,6 +179,7 @@ class Fleet:
         if reply.status != 200:
             return _model_error(reply.status, reply.body.decode("utf-8", "replace"))
         headers = {
+            # uvicorn sends header names in lower case.
             "Content-Type": reply.headers.get("content-type", "application/json"),
             "x-Amzn-Invoked-Production-Variant": "main",
         }

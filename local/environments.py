@@ -45,7 +45,9 @@ def _make(target: Path, lock: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     half = Path(tempfile.mkdtemp(prefix=".half-", dir=target.parent))
     try:
+        # The base interpreter: `sys.executable` may belong to a virtual environment, which may be removed.
         python = getattr(sys, "_base_executable", sys.executable)
+        # Relocatable, because scripts name the folder of their environment, and this one is renamed below.
         _uv("venv", "--quiet", "--python", python, "--relocatable", "--allow-existing", str(half))
         install = (
             "pip",

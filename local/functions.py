@@ -142,6 +142,7 @@ class Pool:
             )
             return Invocation(payload=body, error=True, log="")
         try:
+            # 3 s is Lambda's default.
             body, failed = environment.invoke(payload, float(function.timeout or 3))
         finally:
             environment.busy.release()

@@ -71,6 +71,7 @@ class Gateway:
         except TooLarge:
             return _response(gateway_error(413, "Request Entity Too Large"))
         except ClientDisconnect:
+            # nginx's status for a client that has gone; nobody reads it.
             return Response(status_code=499)
         received = HttpRequest(
             method=request.method,
@@ -119,6 +120,7 @@ class Gateway:
             limits = stage.default_route_settings or {}
             rate, burst = limits.get("throttlingRateLimit"), limits.get("throttlingBurstLimit")
             if rate and burst:
+                # The limits are part of the key, so a changed throttle begins with a full bucket.
                 key = api.api_id, float(rate), float(burst)
                 with self.lock:
                     return self.buckets.setdefault(key, Bucket(key[1], key[2])).take()
@@ -145,6 +147,7 @@ def _response(answer: HttpAnswer) -> Response:
         if n != "content-length"
     ]
     length = (b"content-length", str(len(answer.body)).encode())
+    # Starlette takes headers as a mapping, which would keep one `set-cookie` alone.
     response.raw_headers = [*kept, length]
     return response
 

@@ -110,6 +110,7 @@ def _copy(context: Path, workdir: Path, image: Image, rest: str) -> None:
     for name in sources:
         source = context / name
         if source.is_dir():
+            # As in Docker, the contents of a folder are copied and not the folder itself.
             shutil.copytree(source, into, dirs_exist_ok=True, copy_function=_link)
         elif target.endswith("/") or len(sources) > 1:
             into.mkdir(parents=True, exist_ok=True)

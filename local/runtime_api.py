@@ -89,6 +89,7 @@ class Handler(BaseHTTPRequestHandler):
         self._reply(202, json.dumps({"status": "OK"}).encode(), {})
 
     def _body(self) -> bytes:
+        # Chunks: size in hexadecimal, data, line end; the last has size 0 (RFC 9112, section 7.1).
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
         body = bytearray()

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+# Before the imports below: a later onnxruntime than the pinned one reads it when it is imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 import uvicorn

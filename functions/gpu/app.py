@@ -82,6 +82,7 @@ class Server:
             engine = self.ready()
             body = await read_body(request.stream(), SAGEMAKER_PAYLOAD_BYTES)
             prediction = parse_request(read_json(body))
+            # The event loop alone counts, so no lock is needed.
             if self.waiting >= MAX_WAITING:
                 raise TierUnavailable(
                     f"{MAX_WAITING} requests are waiting already", retry_after_s=1

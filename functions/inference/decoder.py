@@ -91,6 +91,7 @@ class Decoder:
             session=session,
             device=used,
             inputs=tuple(inputs),
+            # A cache input is [batch, heads, tokens, size of a head].
             shapes={name: (nodes[name].shape[1], nodes[name].shape[3]) for name in past},
             presents=tuple(presents),
         )
@@ -138,6 +139,7 @@ class Decoder:
             binding.bind_cpu_input(name, array)
         binding.bind_output(LOGITS, "cpu")
         self.session.run_with_iobinding(binding)
+        # The caches were bound first, and a name that is bound again keeps its place: the logits are last.
         logits: NDArray[np.float32] = binding.get_outputs()[-1].numpy()[0]
         return logits, replace(cache, length=length)
 

@@ -96,6 +96,7 @@ class Encoder:
         for value, own in zip(request.inputs, owned, strict=True):
             output = head.postprocess(value, own, [next(results) for _ in own], context)
             output["tokens"] = sum(map(len, own))
+            # `overflowing` is the rest of a truncated text; with windows it is run as well.
             output["truncated"] = not head.windows and any(e.overflowing for e in own)
             outputs.append(output)
         if head.finish:

@@ -86,6 +86,7 @@ class Engine:
 
 def _check_answer(outputs: list[dict[str, Any]]) -> None:
     """Raise TooLarge if the outputs as JSON are larger than a Lambda response may be."""
+    # Escaped to ASCII, so characters are bytes, and no fewer than the runtime client sends, which escapes nothing.
     size = len(json.dumps(outputs))
     if size > LAMBDA_PAYLOAD_BYTES - 1024:
         raise TooLarge(f"the answer of {size} bytes would pass 6 MB; send fewer or shorter inputs")

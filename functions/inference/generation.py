@@ -156,6 +156,7 @@ def truncate_prompt(encoding: Encoding, max_tokens: int, start: int) -> tuple[li
     if len(ids) <= max_tokens:
         return ids, False
     mask = encoding.special_tokens_mask
+    # At least the last token of the text stays, whatever the tokenizer puts in front.
     lead = min(mask.index(0) if 0 in mask else 0, max_tokens - 1)
     return ids[:lead] + ids[len(ids) - max_tokens + lead :], True
 

@@ -104,6 +104,7 @@ def _nucleus(scores: "Logits", top_p: float) -> "Logits":
     return limited
 
 
+# As in transformers' TopKLogitsWarper, tokens that tie with the last of the `top_k` stay.
 def _above(scores: "Logits", threshold: float) -> "Logits":
     return np.where(scores < threshold, -np.inf, scores)
 

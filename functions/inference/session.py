@@ -7,6 +7,7 @@ import onnxruntime as ort
 
 from contracts.limits import LAMBDA_MB_PER_VCPU
 
+# In the order in which they are tried for each operator: what CUDA lacks runs on the CPU.
 PROVIDERS: dict[str, list[str]] = {
     "cpu": ["CPUExecutionProvider"],
     "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
@@ -23,7 +24,9 @@ def options(threads: int) -> ort.SessionOptions:
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = threads
+    # Operators run one after the other (ORT_SEQUENTIAL, the default), so a second pool of threads would idle.
     options.inter_op_num_threads = 1
+    # 3 is ERROR.
     options.log_severity_level = 3
     # Threads wait for each other's work by spinning, which is faster; between requests spinning would be billed for
     # nothing, so it ends with the run.

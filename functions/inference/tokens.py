@@ -74,6 +74,7 @@ def batches(encodings: Sequence[Encoding], *, together: bool) -> Iterator[list[i
         return
     batch: list[int] = []
     lengths = [len(encoding) for encoding in encodings]
+    # Sorted by length, so the text that is added is the longest of its batch, to which the others are padded.
     for i in sorted(range(len(lengths)), key=lengths.__getitem__):
         if batch and (len(batch) + 1) * lengths[i] > BATCH_TOKENS:
             yield batch

@@ -18,6 +18,7 @@ MAX_ATTEMPTS = 4
 
 def handler(event: dict[str, Any], context: object) -> None:
     """Handle one event and always respond, because CloudFormation waits an hour for a missing response."""
+    # A Create event has no physical id yet.
     physical_id = event.get("PhysicalResourceId") or event["LogicalResourceId"]
     try:
         physical_id = release(event)
@@ -37,6 +38,7 @@ def release(event: dict[str, Any]) -> str:
     key = {"model": properties["Model"], "release": f"{properties['Tier']}#{properties['Version']}"}
     named = ("Tier", "Version", "Digest", "Precision", "Task", "Address")
     row = {**key, **{name.lower(): properties[name] for name in named}}
+    # CloudFormation sends every property as text; boto3 stores a Decimal as a number.
     row |= {"size": Decimal(properties["Size"]), "deployed_at": int(time.time())}
     table.put_item(Item=row)
     return f"{key['model']}/{key['release']}"

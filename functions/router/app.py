@@ -37,6 +37,7 @@ class Router:
         self.authorize(request)
         if model not in self.routes.models:
             known = ", ".join(self.routes.models) or "none"
+            # The caller chooses the name, so the answer does not repeat it at any length.
             raise UnknownModel(f"no model named {model[:64]!r} is deployed; there is {known}")
         return self.routes.models[model]
 
@@ -45,6 +46,7 @@ class Router:
 
     async def predict(self, model: str, request: Request) -> Response:
         """Run a model on one input or a list of inputs."""
+        # Before the body: of a caller without a key nothing is parsed.
         route = self.route(request, model)
         body = await read_body(request.stream(), GATEWAY_BODY_BYTES)
         prediction = parse_request(read_json(body))
@@ -144,6 +146,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     """Answer unknown paths and methods with a problem document, as any other error."""
     assert isinstance(error, HTTPException)
     body = {
+        # The problem is the status itself and has no type of its own (RFC 9457, section 4.2.1).
         "type": "about:blank",
         "title": error.detail,
         "status": error.status_code,

@@ -21,6 +21,7 @@ from contracts.routes import Target
 
 Client = Any
 MakeClient = Callable[[str, Config], Client]
+# With the longest timeout of a tier and its slack these are 28 s, the router's own (see `contracts.limits`).
 CONNECT_TIMEOUT_S = 2
 RETRY_AFTER_S = 5
 
@@ -80,6 +81,7 @@ class LambdaBackend:
         client = self.clients.with_timeout(target.timeout_s)
         payload = json.dumps(request.to_wire()).encode()
         reply = _call(target, lambda: client.invoke(FunctionName=target.address, Payload=payload))
+        # The payload is a stream, whose reading can time out as well.
         body = _call(target, lambda: reply["Payload"].read())
         document = _document(body)
         if reply.get("FunctionError"):

@@ -25,5 +25,7 @@ class DynamoRegistry:
 
         if self.table is None:
             self.table = self.make_table()
+        # One page holds 1 MB, which is thousands of rows of some hundred bytes.
+        # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query.html
         page = self.table.query(KeyConditionExpression=Key("model").eq(model))
         return [dict(item) for item in page["Items"]]
