@@ -74,6 +74,7 @@ def main() -> None:
     contenders = {"minimal script": MINIMAL, "cpu function": OURS}
     samples: dict[str, list[float]] = {name: [] for name in contenders}
     for code in contenders.values():
+        # The first process of each compiles its modules and reads the files from the disk; it is not counted.
         seconds(python, code, folder, text)
     for _ in range(rounds):
         for name, code in contenders.items():

@@ -24,6 +24,7 @@ REFERENCE = "torch fp32"
 
 
 def main(args: Namespace) -> None:
+    # A contender is given no path but the scratch folder, where llama.cpp's takes the one GGUF file.
     if not (args.scratch / args.gguf.name).exists():
         shutil.copyfile(args.gguf, args.scratch / args.gguf.name)
     items = work(args.model, args.text)

@@ -78,6 +78,7 @@ def export(model: Path, scratch: Path) -> None:
 def macs(config: Mapping[str, int], tokens: int) -> int:
     """Return the multiply-accumulates of a BERT encoder with pooler on one text, without the two-class head."""
     hidden, inner = config["hidden_size"], config["intermediate_size"]
+    # Queries, keys, values and output; the two feed-forward products; the scores and the weighted sum of values.
     layer = tokens * (4 * hidden * hidden + 2 * hidden * inner) + 2 * tokens * tokens * hidden
     return config["num_hidden_layers"] * layer + hidden * hidden
 

@@ -26,6 +26,7 @@ LEAST_WORDS = (
 
 def sst2(data: Path, name: str) -> list[Row]:
     with (data / "glue-sst2" / f"{name}.tsv").open(encoding="utf-8", newline="") as file:
+        # In GLUE's files a quotation mark is part of the sentence.
         rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
         names = ("negative", "positive")
         return [Row(text=row["sentence"], label=names[int(row["label"])]) for row in rows]

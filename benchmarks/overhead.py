@@ -81,6 +81,7 @@ def router_call() -> Call:
 
 def contenders(folder: Path) -> tuple[dict[str, Call], Callable[[str], object]]:
     """Return the timed calls by name, each with the preparation of a text before the clock starts."""
+    # The handler loads its model when it is imported below.
     os.environ["TURNOUT_MODEL_DIR"] = str(folder)
     import onnxruntime
     from tokenizers import Tokenizer
@@ -140,6 +141,7 @@ def main() -> None:
                 call(text)
                 took[name] = (time.perf_counter() - start) * 1e3
                 samples[name].append(took[name])
+            # Of the same text, so that the lengths of texts add nothing to the spread.
             extra.append(took["cpu handler"] - took["session.run"])
     rows: list[Row] = [
         {"what": f"{name}, ms", **spread(values)} for name, values in samples.items()

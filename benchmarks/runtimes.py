@@ -72,6 +72,7 @@ def main(args: Namespace) -> None:
 def _about(environment: str, envs: Path, artefact: Path) -> Row:
     python = python_of(environment, envs)
     package = next((envs / environment).glob("lib/*/site-packages/onnxruntime"))
+    # Bytecode is written at the first import and is no part of the package.
     files = [path for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"]
     library = next(path for path in files if "pybind11_state" in path.name)
     took = [float(_run([str(python), "-c", IMPORT], {})) for _ in range(IMPORTS)]

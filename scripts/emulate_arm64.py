@@ -106,11 +106,13 @@ def unpack(apt: Path, root: Path) -> None:
     (apt / "status").touch()
     settings = {
         "Dir::State": apt,
+        # An empty status: nothing counts as installed, so every dependency is downloaded.
         "Dir::State::status": apt / "status",
         "Dir::State::lists": apt / "lists",
         "Dir::Cache": apt / "cache",
         "APT::Architecture": "arm64",
         "APT::Architectures": "arm64",
+        # apt would download as the user _apt, who cannot write here.
         "APT::Sandbox::User": "",
         "APT::Install-Recommends": "false",
     }
@@ -118,6 +120,7 @@ def unpack(apt: Path, root: Path) -> None:
     subprocess.run([*command, "update"], check=True)
     subprocess.run([*command, "install", "--yes", "--download-only", *WANTED], check=True)
     for archive in sorted(apt.glob("cache/archives/*.deb")):
+        # Unpacked and not installed: that takes root, and runs the packages' own scripts.
         subprocess.run(["dpkg", "-x", archive, root], check=True)
     shutil.rmtree(apt)
     for pattern in UNUSED:

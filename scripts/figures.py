@@ -60,6 +60,7 @@ def tracked(repo: Path, *folders: str) -> list[Path]:
 
 def circles(repo: Path) -> list[list[str]]:
     """Return every set of modules that reach each other by imports, lazy ones included."""
+    # grimp finds packages by the import path.
     sys.path.insert(0, str(repo))
     graph = grimp.build_graph(*PACKAGES, cache_dir=None)
     upstream = {module: graph.find_upstream_modules(module) for module in graph.modules}

@@ -26,6 +26,7 @@ def _quantized(graph: Path) -> Path:
 
     small = graph.with_name(f"{graph.stem}-int8.onnx")
     if not small.exists():
+        # 1 is FLOAT: the type of tensors that shape inference does not reach, without which the quantizer fails.
         quantize_dynamic(graph, small, extra_options={"DefaultTensorType": 1})
     return small
 

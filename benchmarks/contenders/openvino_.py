@@ -32,6 +32,7 @@ def _opened(graph: Path, threads: int, precision: str) -> Opened:
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": "1",
         "INFERENCE_NUM_THREADS": str(threads),
+        # By default OpenVINO computes in bf16 where the processor has it.
         "INFERENCE_PRECISION_HINT": precision,
     }
     request = core.compile_model(graph, "CPU", settings).create_infer_request()
@@ -64,5 +65,6 @@ def _quantized(setting: Setting) -> Path:
         model_type=nncf.ModelType.TRANSFORMER,
         subset_size=len(picked),
     )
+    # `save_model` halves the float weights unless it is told not to.
     openvino.save_model(quantized, small, compress_to_fp16=False)
     return small

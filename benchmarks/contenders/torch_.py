@@ -53,7 +53,10 @@ def writes(setting: Setting) -> Opened:
         with torch.inference_mode():
             for token in item.continuation:
                 output = model(
-                    input_ids=torch.tensor([tokens]), past_key_values=cache, logits_to_keep=1
+                    # As our graph, which computes the head for the last position alone.
+                    input_ids=torch.tensor([tokens]),
+                    past_key_values=cache,
+                    logits_to_keep=1,
                 )
                 cache, tokens = output.past_key_values, [token]
                 found.append(int(output.logits[0, -1].argmax()))

@@ -98,6 +98,7 @@ def save_folder(data: Path, folder: Path) -> None:
     import torch
     from transformers import T5Config, T5ForConditionalGeneration
 
+    # The sizes of flan-t5-small, which the package does not come with.
     config = T5Config(
         vocab_size=32128,
         d_model=512,

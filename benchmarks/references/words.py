@@ -156,6 +156,7 @@ def timed(folder: Path, ours: Sequence[str], gensim: Path, stack: ExitStack) -> 
             "what": name,
             "MB": round(size / 1e6, 1),
             "load ms": round(load, 1),
+            # The first round warms up.
             "ms per vector": round(statistics.median(one["vector"][1:]), 4),
             "ms per 10 nearest": round(statistics.median(one["nearest"][1:]), 2),
             "peak MB": round(peak),
