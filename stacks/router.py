@@ -34,6 +34,7 @@ class AccessLog:
         return self._destination
 
     @property
+    # None is the CDK's default, the Common Log Format.
     def format(self) -> None:
         return None
 
@@ -93,6 +94,7 @@ class RouterStack(cdk.Stack):
             self,
             "Registrar",
             function_name=registrar_function(self.deployment.name),
+            # Lambda's managed runtime brings boto3, so the function is one file.
             runtime=lambda_.Runtime.PYTHON_3_14,
             handler="registrar.handler",
             code=lambda_.Code.from_asset(str(code)),

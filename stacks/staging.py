@@ -10,6 +10,7 @@ from contracts.tasks import Tier
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png")
+# requirements-cpu.txt is for the local cloud, as a laptop has no GPU.
 LOCKS = {Tier.CPU: ("requirements.txt",), Tier.GPU: ("requirements.txt", "requirements-cpu.txt")}
 
 
@@ -38,6 +39,7 @@ class Staging:
 
     def registrar(self, name: str) -> Path:
         source = ROOT / "functions/registrar"
+        # Lambda's runtime has boto3; the lock file is for the local cloud, which installs what it names.
         files = {file: source / file for file in ("registrar.py", "requirements.txt")}
         return self._stage(name, files)
 

@@ -21,6 +21,7 @@ def exit_with_message(run: Callable[[], object], log: Console) -> None:
 
     Every other exception is a defect of Turnout and keeps its stack trace.
     """
+    # SIGTERM becomes a KeyboardInterrupt, so that everything is cleaned up on the same path as for Ctrl-C.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         run()

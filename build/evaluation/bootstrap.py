@@ -26,4 +26,5 @@ def wilson(hits: float, rows: int) -> tuple[float, float]:
     share, spread = hits / rows, Z95**2 / rows
     centre = share + spread / 2
     half = Z95 * math.sqrt(share * (1 - share) / rows + spread / (4 * rows))
+    # At a share of 0 or 1 rounding may lead past it.
     return max(0.0, (centre - half) / (1 + spread)), min(1.0, (centre + half) / (1 + spread))

@@ -139,6 +139,7 @@ def _figures(ours: PerToken, theirs: PerToken) -> ScoreFigures:
     sums = np.array([(len(a), -sum(a), -sum(b)) for a, b in zip(theirs, ours, strict=True)])
     tokens, before, after = sums.sum(axis=0)
     resampled = bootstrap_counts(len(sums)) @ sums
+    # A resample may have drawn none but rows without scored tokens.
     ratios = np.exp((resampled[:, 2] - resampled[:, 1]) / np.maximum(resampled[:, 0], 1))
     low, high = np.percentile(ratios, [2.5, 97.5])
     differences = np.abs(

@@ -105,6 +105,7 @@ def _scores(seen: _Graph, name: str) -> _Scores | None:
                 return replace(scores, biases=(*scores.biases, other))
     if node.op_type in ("Mul", "Div") and node.input[1] in seen.scalars:
         scores, factor = _scores(seen, node.input[0]), seen.scalars[node.input[1]]
+        # A factor after the biases would scale these too, which the operator cannot do.
         if scores and scores.scale and not scores.biases:
             factor = factor if node.op_type == "Mul" else 1 / factor
             return replace(scores, scale=scores.scale * factor)
@@ -164,6 +165,7 @@ def _replace(
         key = _key(seen, scores.key, f"{output}_key", nodes)
         inputs, last = [scores.query, key, weighted_sum.input[1]], weighted_sum
     output = last.output[0]
+    # No two nodes may make one tensor: the old node gets another name, and `prune` removes it, as nothing reads it.
     last.output[0] = f"{output}_unread"
     name = f"{output}_attention"
     nodes.append(helper.make_node("Attention", [*inputs, *mask], [output], name=name, **attributes))
@@ -188,6 +190,7 @@ def _mask(
         one = add_constant(graph, f"{name}_one", np.ones(1, np.int64))
         tokens, shape = f"{name}_tokens", f"{name}_shape"
         nodes += [
+            # Every input of an encoder is [batch, tokens].
             helper.make_node("Shape", [graph.input[0].name], [tokens], start=1, end=2),
             helper.make_node("Concat", [tokens, one], [shape], axis=0),
             helper.make_node("Expand", [total, shape], [name]),

@@ -26,6 +26,7 @@ def export_folder(folder: Path, destination: Path, task: str, *, merge: bool = T
                 device="cpu",
                 do_validation=False,
                 no_post_process=not merge,
+                # Otherwise optimum takes a folder with sentence-transformers' files for a model of that library.
                 library_name="transformers",
                 local_files_only=True,
             )

@@ -65,6 +65,7 @@ def _config(folder: Path) -> dict[str, Any]:
 def _sliding_window(folder: Path) -> float:
     """Return how many tokens attention reaches back. A fused graph has no such limit, so none may be in effect."""
     config = _config(folder)
+    # Qwen2's config.json has a window even where `use_sliding_window` turns it off.
     window = config.get("sliding_window") if config.get("use_sliding_window", True) else None
     return float(window or "inf")
 
@@ -221,6 +222,8 @@ def _optimise(path: Path, changes: Sequence[Change], destination: Path, max_byte
         save(model, changed, max_bytes)
         del model  # the session below holds all weights as well
         options = ort.SessionOptions()
+        # Not ORT_ENABLE_ALL: its layouts suit the processor that optimises, which is not the one that serves.
+        # https://onnxruntime.ai/docs/performance/model-optimizations/graph-optimizations.html
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
         options.optimized_model_filepath = str(destination)
         options.log_severity_level = 3

@@ -32,6 +32,7 @@ def add_pooling(graph: Any, pooling: Pooling, folder: Path) -> None:
         "pool_axis_last": np.array([-1], np.int64),
         "pool_zero": np.array(0, np.int64),
         "pool_one": np.array(1, np.int64),
+        # The least that sentence-transformers divides by.
         "pool_tiny": np.array(1e-9, np.float32),
         "pool_least": np.array(np.finfo(np.float32).min, np.float32),
     }

@@ -141,6 +141,7 @@ def _generate(
         ids = model.generate(
             tokens,
             attention_mask=torch.ones_like(tokens),
+            # A model's generation_config.json may have sampling or beams, which no candidate is run with.
             do_sample=False,
             num_beams=1,
             max_new_tokens=count,

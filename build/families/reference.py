@@ -119,6 +119,7 @@ def _transformers(source: TransformersSource) -> tuple[Forward, tuple[str, ...]]
     task = source.task.transformers
     model = load(getattr(transformers, task.auto_class), source.folder, unused=task.unused_weights)
     parameters = inspect.signature(model.forward).parameters
+    # DistilBERT, for one, takes no token types.
     names = tuple(name for name in INPUTS if name in parameters)
     return (lambda feeds: _forward(model, source, feeds)), names
 

@@ -83,6 +83,7 @@ def split_blocks(matrix: Floats) -> Floats:
 
 def quantize_blocks(blocks: Floats) -> Packed:
     """Return bytes with a zero point of 128, the operator's default, and a scale for each block (the last axis)."""
+    # The smallest normal float keeps a block of zeros from being divided by 0.
     scales = np.maximum(np.abs(blocks).max(axis=-1), np.finfo(np.float32).tiny) / 127
     packed = np.clip(np.rint(blocks / scales[..., None]) + 128, 0, 255).astype(np.uint8)
     return packed, scales.astype(np.float32)

@@ -88,6 +88,7 @@ def _nbits_matmul(node: Any, arrays: Arrays) -> Any:
         return None
     rows, columns, bits = (int_attribute(node, name) for name in ("K", "N", "bits"))
     steps = _unpacked(packed, bits).reshape(columns, scales.size // columns, -1)
+    # The operator's default zero point is the middle of the range: no recipe of ours gives it another.
     blocks = (steps - 2 ** (bits - 1)) * scales.reshape(columns, -1, 1)
     offsets = arrays.get(f"{_name(node)}_offsets")
     if offsets is not None:

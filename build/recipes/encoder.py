@@ -70,6 +70,7 @@ def _quantize_matmuls(
     recipe: Int8MatMuls, model: Any, destination: Path, feeds: Sequence[Feeds]
 ) -> Any:
     scratch = destination.with_name(f"{destination.stem}-observed.onnx")
+    # Smoothing comes first, because sensitivity is measured and ranges are fixed on the smoothed activations.
     if recipe.smoothed:
         smooth(model, feeds, scratch)
     if recipe.block_wise:

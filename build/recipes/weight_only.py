@@ -82,7 +82,9 @@ def _pairs(steps: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _quantize(graph: Any, *, weights: WeightFormat, narrow: WeightFormat) -> None:
     matrices = {name: t for name, t in constants(graph).items() if len(t.dims) == 2}
+    # `last_token_logits` names the node of the head so.
     head = {node.input[1] for node in graph.node if node.name == LOGITS}
+    # The third input is the values; a packed projection has none of its own.
     values = {node.input[2] for node in graph.node if node.op_type == "GroupQueryAttention"}
     for node in list(graph.node):
         if node.op_type == "Gather" and node.input[0] in matrices:
@@ -103,6 +105,7 @@ def _quantize(graph: Any, *, weights: WeightFormat, narrow: WeightFormat) -> Non
 def _replace_matmul(graph: Any, node: Any, matrix: Floats, weights: WeightFormat) -> None:
     if weights is WeightFormat.FLOAT32:
         return
+    # The sums of an input's blocks are made by a Reshape, which needs whole blocks.
     if weights is WeightFormat.INT4_OFFSETS and len(matrix) % BLOCK == 0:
         _replace_with_offsets(graph, node, matrix)
         return

@@ -30,6 +30,7 @@ def add_head(graph: Any, details: Details) -> None:
     from build.graph.output import append_output
 
     logits = graph.output[0].name
+    # ONNX's Slice takes the largest int64 for the end of an axis.
     for name, value in (("score_one", 1), ("score_end", (1 << 63) - 1), ("score_last", -1)):
         add_constant(graph, name, np.array([value], np.int64))
     following = ["input_ids", "score_one", "score_end", "score_one"]
