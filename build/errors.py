@@ -1,12 +1,12 @@
 """The errors of a build. Each message ends with the next step.
 
 BuildError
-├── SourceError    a source folder or its labelled rows cannot be used; lists every problem
-├── ExportFailed   the model could not be turned into ONNX
-├── GateFailed     no candidate answers enough like the reference
-├── EdgeDiffers    the edge copy does not answer like the artefact that it is of
-├── NoSpace        a disk is full
-└── NotFed         the layers of a model cannot be looked into
+├── SourceError          a source folder or its labelled rows cannot be used; lists every problem
+├── ExportFailed         the model could not be turned into ONNX
+├── GateFailed           no candidate answers enough like the reference
+├── EdgeDiffers          the edge copy does not answer like the artefact that it is of
+├── NoSpace              a disk is full
+└── LayersNotComparable  the layers of a model cannot be compared
 """
 
 from collections.abc import Sequence

@@ -29,6 +29,7 @@ def main() -> int:
     except BrokenArtefact as error:
         sys.exit(str(error))
     refused = False
+    # `fsencode` gives the bytes that the shell passed, whatever their encoding.
     for line in map(os.fsencode, sys.argv[1:]) if sys.argv[1:] else sys.stdin.buffer:
         document = answer(engine, line.rstrip(b"\r\n"))
         refused |= "problem" in document

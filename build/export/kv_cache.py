@@ -152,6 +152,7 @@ def fuse_grouped_query_attention(graph: Any, tables: Tables) -> None:
     caches = {f"{PAST}{layer.number}.{kind}" for layer in layers for kind in ("key", "value")}
     for value in (*graph.input, *graph.output):
         if value.name.replace(PRESENT, PAST, 1) in caches:
+            # The buffer is longer than the text, and past and present are the same.
             value.type.tensor_type.shape.dim[2].dim_param = "capacity"
     prune(graph)
     _drop_unread_inputs(graph)

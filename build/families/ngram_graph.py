@@ -63,6 +63,7 @@ def hash_table(keys: Integers, limit: int) -> Table:
     width = min(62 - bits, MULTIPLIER_BITS)
     tried: list[tuple[int, int]] = []
     for _ in range(TRIES):
+        # Odd: only then is the product a bijection.
         multiplier = int(random.integers(1 << (width - 1), 1 << width)) | 1
         counts = np.bincount((keys * multiplier % (1 << bits)) >> rest_bits)
         tried.append((int(counts.max(initial=1)), multiplier))

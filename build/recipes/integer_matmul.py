@@ -65,6 +65,7 @@ def _group(
     quantizer = makers.get(node.input[0])
     cast = _only_reader(readers, node.output[0], "Cast")
     output = _only_reader(readers, cast.output[0], "Mul") if cast is not None else None
+    # Four inputs: `quantize_dynamic` gives a MatMulInteger both zero points.
     if quantizer is None or cast is None or output is None or len(node.input) != 4:
         return None
     factor = next((name for name in output.input if name != cast.output[0]), "")

@@ -17,7 +17,7 @@ Candidate = Mapping[str, Any]
 
 
 def pareto_plot(candidates: Sequence[Candidate], limit: float, unit: str) -> str:
-    """Return a plot of latency against nearness; a circle has the artefact's size as area, and its row as number."""
+    """Return a plot of latency against nearness; a circle grows with the artefact's size, and its number is the row."""
     x = _logarithmic([c["expected_ms"] for c in candidates], LEFT, WIDTH - RIGHT)
     # The axis ends a little above 1 and below the lowest, so that no circle is cut off.
     lowest = min([*map(figures.nearness, candidates), limit])
@@ -35,6 +35,7 @@ def pareto_plot(candidates: Sequence[Candidate], limit: float, unit: str) -> str
     # The largest circles are drawn first, so that no other is hidden under one.
     order = sorted(enumerate(candidates, start=1), key=lambda pair: -pair[1]["bytes"])
     for number, c in order:
+        # The smallest circle has to hold its number.
         radius = 7 + 15 * math.sqrt(c["bytes"] / biggest)
         left, top = x(c["expected_ms"]), y(figures.nearness(c))
         parts.append(

@@ -46,6 +46,7 @@ def read_graph(path: Path) -> Any:
 
 def _check_operators(path: Path, model: Any) -> None:
     newest = onnx.defs.onnx_opset_version()
+    # Both are names of ONNX's own domain.
     versions = [e.version for e in model.opset_import if e.domain in ("", "ai.onnx")]
     stated = f"operator set {versions[0]}" if versions else "no operator set"
     if not versions or not 1 <= versions[0] <= newest:
@@ -80,6 +81,7 @@ def _check_external(path: Path, name: str, tensor: Any) -> None:
             f"{path.name} keeps {name} in {location}, which is not there; copy it too",
         )
     start, length = (entries.get(key) or "0" for key in ("offset", "length"))
+    # `int` alone would take signs, spaces and underscores too.
     if not (start.isdecimal() and length.isdecimal()):
         raise Unusable(
             Code.FILE_DAMAGED,

@@ -115,6 +115,7 @@ def _parsed(source: str) -> list[str]:
     """Return the scheme of a source and its parts; nothing where it is neither."""
     for pattern, scheme in ((HF, "hf"), (S3, "s3")):
         match = pattern.fullmatch(source)
+        # A part that leads up would leave the folder of downloads.
         if match and ".." not in source.split("/"):
             return [scheme, *(part or "" for part in match.groups())]
     return []
@@ -150,6 +151,7 @@ def _download(
             raise SourceError.about(
                 source, Code.FETCH_FAILED, f"cannot be fetched: {_with_advice(last)}"
             )
+        # The last line: libraries may print others before it.
         pin: dict[str, str] = json.loads(done.stdout.strip().splitlines()[-1])
         folder = out / FOLDER / pin["folder"]
         shutil.rmtree(folder, ignore_errors=True)

@@ -35,6 +35,7 @@ def hugging_face(
     commit, names = info.sha, [sibling.rfilename for sibling in info.siblings or ()]
     if commit is None:
         raise ValueError(f"the hub states no commit of {repository}; write one after the @")
+    # `remote.HF` lets no character of a pattern into a file's name.
     wanted = [file] if file else list(WANTED)
     if file and file not in names:
         raise ValueError(
@@ -88,6 +89,7 @@ def s3(bucket: str, prefix: str, folder: Path, *, pickle: bool) -> dict[str, str
     client: Any = boto3.client("s3")
     one = _objects(client, bucket, prefix, count=1)
     if [entry["Key"] for entry in one] == [prefix]:
+        # A bracket in the name is no pattern.
         file, root = PurePosixPath(prefix).name, prefix[: prefix.rfind("/") + 1]
         known, wanted = {file: one[0]}, [glob.escape(file)]
     else:
@@ -139,6 +141,8 @@ def _download(client: Any, bucket: str, entries: list[Any], root: str, folder: P
         client.download_file(bucket, entry["Key"], str(target))
 
 
+# An ETag changes with the object, but is no digest of one that was uploaded in parts.
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_Object.html
 def _digest(name: str, entry: dict[str, Any]) -> str:
     """Return a digest of an object's version, by the ETag and size in a listing."""
     return hashlib.sha256(f"{name}\0{entry['ETag']}\0{entry['Size']}\n".encode()).hexdigest()[:12]

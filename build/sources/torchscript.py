@@ -91,6 +91,7 @@ def _names(path: Path) -> set[str]:
 
 def _inputs(module: Any) -> tuple[str, ...]:
     """Return the names of the arguments, as they were when the module was traced."""
+    # The first input is the module itself, and a name that occurs again gets a number: `input_ids.1`.
     names = [value.debugName() for value in list(module.graph.inputs())[1:]]
     return tuple(re.sub(r"\.\d+$", "", name) for name in names)
 

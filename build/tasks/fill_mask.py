@@ -85,6 +85,7 @@ def add_head(graph: Any, details: Details) -> None:
     add_constant(graph, "mask_id", np.array(details["mask_id"], np.int64))
     nodes = [
         helper.make_node("Equal", ["input_ids", "mask_id"], ["mask_is"]),
+        # Row by row, so text by text: `Encoder._rows` gives the logits back to their texts in this order.
         helper.make_node("NonZero", ["mask_is"], ["mask_columns"]),
         helper.make_node("Transpose", ["mask_columns"], ["mask_places"], perm=[1, 0]),
         helper.make_node("GatherND", [hidden, "mask_places"], ["mask_picked"]),

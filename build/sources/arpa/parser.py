@@ -176,6 +176,7 @@ def _problem(number: int, message: str) -> Problem:
 
 def _section(reader: _Reader, n: int, words: dict[str, int], below: list[Order]) -> Order:
     """Return one order; its words are added to `words` if it is the first, and have to be there otherwise."""
+    # Arrays, as lists of Python's numbers take several times the memory, and a file may have millions of n-grams.
     ids, lines = array("q"), array("q")
     log10, backoff = array("d"), array("d")
     complete = True

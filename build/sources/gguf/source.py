@@ -117,6 +117,7 @@ def _details(header: Header, context: int) -> dict[str, Any]:
     from build.sources.huggingface.generation_config import new_tokens
 
     keys = header.keys
+    # Chat models end a turn by `eot`, and Llama a call of a tool by `eom`.
     ends = [keys.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom")]
     end_ids = list(dict.fromkeys(int(token) for token in ends if token is not None))
     return {
@@ -167,6 +168,7 @@ def unpack(path: Path, folder: Path) -> None:
     header = read_header(path)
     with quiet(), contextlib.redirect_stderr(io.StringIO()):  # hides its progress bar
         config = AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
+        # Every weight comes from the file: random ones would be made for nothing.
         with no_init_weights():
             model = AutoModelForCausalLM.from_config(config)
         tensors = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=model)[
@@ -221,6 +223,7 @@ def _byte_level_bpe(keys: Any) -> Any:
     digits, expression = PRE_TOKENIZERS[pre]
     merges = [tuple(merge.split(" ", 1)) for merge in keys["tokenizer.ggml.merges"]]
     vocabulary = {token: i for i, token in enumerate(tokens)}
+    # As in llama.cpp: Llama 3 takes a word that is a token as it is, whatever its merges.
     tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=pre == "llama-bpe"))
     steps = [pre_tokenizers.Digits(individual_digits=True)] if digits else []
     if expression:

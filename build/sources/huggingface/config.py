@@ -13,6 +13,7 @@ FILE = "config.json"
 # Characters of a value that a message shows.
 MAX_SHOWN = 40
 # The key of each number: architectures have several names for one, and the first that is there counts.
+# DistilBERT has n_heads and dim, GPT-2 n_positions.
 KEYS = {
     "heads": ("num_attention_heads", "n_heads"),
     "hidden": ("hidden_size", "dim"),

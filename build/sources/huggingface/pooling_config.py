@@ -83,6 +83,7 @@ def _modes(config: dict[str, Any]) -> str:
 
 def _dense(folder: Path, pickle: bool) -> Dense:
     config = read_json(folder / "config.json")
+    # Tanh is the default of sentence-transformers' Dense.
     activation = str(config.get("activation_function", "Tanh")).rsplit(".", 1)[-1]
     other = {"module_input_name", "module_output_name"} & {
         key for key, value in config.items() if value not in (None, "sentence_embedding")

@@ -55,6 +55,7 @@ def _graph(model: Any) -> Any:
 
 def _signature(graph: Any) -> Signature:
     signatures = _map(graph.signature_def)
+    # `__saved_model_init_op` is TensorFlow's own.
     named = sorted(key for key in signatures if not key.startswith("__"))
     key = DEFAULT if DEFAULT in named else (named or [""])[0]
     if not key or (key != DEFAULT and len(named) > 1):
@@ -69,6 +70,7 @@ def _signature(graph: Any) -> Signature:
     operators = {node.op for body in bodies for node in body}
     return Signature(
         key=key,
+        # A map of Protocol Buffers has no order, so names are sorted.
         inputs=tuple(_tensor(name, inputs[name]) for name in sorted(inputs)),
         outputs=tuple(_tensor(name, outputs[name]) for name in sorted(outputs)),
         ends=tuple(_end(outputs[name].name, nodes, functions) for name in sorted(outputs)),
@@ -91,6 +93,7 @@ def _end(tensor: str, nodes: Iterable[Any], functions: Mapping[str, Any]) -> str
     """Return "softmax" or "sigmoid" if such an operator makes the tensor, else ""; calls and Identity are followed."""
     by_name = {node.name: node for node in nodes}
     for _ in range(MAX_STEPS):
+        # A ^ in front marks a control input; a number behind a colon is that of the output.
         name, *output = tensor.lstrip("^").split(":")
         node = by_name.get(name)
         if node is None:

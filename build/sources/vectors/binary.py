@@ -17,6 +17,8 @@ from contracts.problems import Code
 from functions.inference.subwords import buckets_of
 
 MAGIC = struct.pack("<i", 793_712_314)
+# Arguments: version, dim, ws, epoch, minCount, neg, wordNgrams, loss, model, bucket, minn, maxn, lrUpdateRate, t.
+# Dictionary: entries, words, labels, tokens, pruned. Entry: count, type. Matrix: quantized, rows, columns.
 ARGUMENTS, DICTIONARY, ENTRY, MATRIX = map(struct.Struct, ("<4x13id", "<iiiqq", "<qb", "<?qq"))
 VERSIONS = (11, 12)
 # The word for the end of a text, of which fastText makes no n-grams.
