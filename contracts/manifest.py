@@ -154,6 +154,7 @@ def sealed_files(folder: Path, paths: Iterable[str]) -> tuple[SealedFile, ...]:
         SealedFile(
             path=path, sha256=file_sha256(folder / path), size=(folder / path).stat().st_size
         )
+        # A folder lists its files in an order of its own, which would change the digest.
         for path in sorted(paths)
     )
 

@@ -11,6 +11,8 @@ from contracts.tasks import Tier
 MAX_DEPLOYMENT_CHARS = 16
 MAX_MODEL_CHARS = 32
 ALIAS = "live"
+# A letter first, as CloudFormation wants of a stack's name.
+# https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
 _NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 
 

@@ -87,6 +87,7 @@ class TierAnswer:
             case {
                 "outputs": list(outputs),
                 "version": str(version),
+                # JSON has one kind of number, so 12.0 may arrive as 12.
                 "elapsed_ms": float() | int() as ms,
             }:
                 return cls(outputs=tuple(outputs), version=version, elapsed_ms=float(ms))

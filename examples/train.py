@@ -46,6 +46,7 @@ def key() -> str:
 
 def batches(rows: Sequence[Row], tokenizer: Any, chance: random.Random) -> Iterator[list[Row]]:
     """Yield rows of similar length together, in an order that differs from epoch to epoch."""
+    # Up to three tokens of noise, so that each epoch has other batches.
     lengths = [len(tokenizer(row.text)["input_ids"]) + chance.random() * 3 for row in rows]
     order = sorted(range(len(rows)), key=lengths.__getitem__)
     groups = [order[i : i + BATCH] for i in range(0, len(order), BATCH)]

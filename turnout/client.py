@@ -23,6 +23,7 @@ class Endpoint:
 
     def save(self, path: Path) -> None:
         """Write it to a file that its owner alone may read, from the first byte on: it holds the key."""
+        # An older file would keep its own permissions.
         path.unlink(missing_ok=True)
         with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
             file.write(json.dumps(asdict(self), indent=2) + "\n")

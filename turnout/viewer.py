@@ -72,6 +72,7 @@ def serving(title: str, graphs: Sequence[Shown], port: int) -> Iterator[str]:
     handler = partial(_Handler, title, tuple(graphs), netron_folder())
     with ThreadingHTTPServer((HOST, port), handler) as server:
         server.daemon_threads = True
+        # Shutting down waits for the next poll, which is half a second by default.
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
         thread.start()
         try:

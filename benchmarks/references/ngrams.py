@@ -37,6 +37,7 @@ class Bits:
     """Numbers packed bit by bit in rows of equal width, the lowest bit of the lowest byte first."""
 
     def __init__(self, data: bytes, rows: int, width: int) -> None:
+        # `take` may read beyond the last row.
         self.data = np.frombuffer(data + bytes(8), np.uint8)
         self.starts = np.arange(rows, dtype=np.int64) * width
         self.at = 0
@@ -46,6 +47,7 @@ class Bits:
         first = self.starts + self.at
         self.at += bits
         found = np.zeros(len(first), np.int64)
+        # 32 bits that begin within a byte touch five.
         for byte in range(5):
             found |= self.data[(first >> 3) + byte].astype(np.int64) << (8 * byte)
         return (found >> (first & 7)) & ((1 << bits) - 1)
@@ -56,6 +58,7 @@ def unpack(path: Path, destination: Path) -> None:
     data = path.read_bytes()
     place = len(HEADER)
     assert data.startswith(HEADER)
+    # The order: other ones have more or fewer tables.
     assert data[place] == 3
     one, two, three = struct.unpack_from("<3I", data, place + 1)
     place += 1 + 12 + 4

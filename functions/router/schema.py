@@ -115,6 +115,7 @@ def _secured(description: str, content: Schema, *statuses: int) -> Schema:
 
 def _responses(description: str, content: Schema, *statuses: int) -> Schema:
     """Return the responses: the given content, and problem documents for the other statuses."""
+    # No two errors have the same status.
     errors = {error.status: error for error in ERRORS.values()}
     return {
         "200": {"description": description, "content": {"application/json": content}},

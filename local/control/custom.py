@@ -93,6 +93,7 @@ def invoke(kind: str, properties: Any, facts: Any, account: str, region: str) ->
         properties["ServiceToken"]
     )
     done = here.functions.invoke(function, json.dumps(event).encode())
+    # A function sends its document before it returns, so it is here by now or never.
     answer = here.answers.pop(token, None)
     if answer is None:
         raise CustomFailed(f"its function did not respond: {done.payload.decode(errors='replace')}")

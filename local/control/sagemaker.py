@@ -42,6 +42,7 @@ def _described(component: dict[str, Any], region: str) -> str:
     endpoint = f"arn:aws:sagemaker:{region}:{ACCOUNT}:endpoint/{component['EndpointName']}"
     described = {
         **component,
+        # Required members of the response, of which nothing here depends on the value.
         "CreationTime": 0,
         "LastModifiedTime": 0,
         "EndpointArn": endpoint,

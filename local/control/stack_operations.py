@@ -189,6 +189,7 @@ def _create_stack(stack: Any, change_set: Any) -> None:
         apply(stack, change_set.template_dict, change_set.parameters)
         stack.output_map = stack._create_output_map()
         _finish(stack, "CREATE_COMPLETE")
+    # Nobody waits for this thread: a failure has to become the stack's status, for which the CDK polls.
     except Exception as error:
         stack._add_stack_event("ROLLBACK_IN_PROGRESS", resource_status_reason=str(error))
         stack.status = "ROLLBACK_IN_PROGRESS"
