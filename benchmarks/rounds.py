@@ -83,6 +83,7 @@ def _repeats(
     found = {}
     for contender in contenders:
         for workload in workloads:
+            # The minimum, because a run that was disturbed would make for too few repeats.
             ms = min(run(contender, workload, 3))
             found[contender, workload] = max(1, min(MAX_REPEATS, round(READING_MS / ms)))
     return found

@@ -43,6 +43,7 @@ class Setting:
 
     @classmethod
     def of(cls, raw: dict[str, Any]) -> Self:
+        # Annotations are the classes themselves, as this module does not postpone their evaluation.
         paths = {field.name: Path(raw[field.name]) for field in fields(cls) if field.type is Path}
         return cls(threads=int(raw["threads"]), clock=raw["clock"], **paths)
 

@@ -76,6 +76,7 @@ def written_by_transformers(folder: Path, prompts: Sequence[Sequence[int]]) -> l
         return [
             model.generate(
                 torch.tensor([prompt]),
+                # Without a mask, `generate` makes one of the padding token, which may be the end token as well.
                 attention_mask=torch.ones((1, len(prompt)), dtype=torch.int64),
                 do_sample=False,
                 max_new_tokens=NEW_TOKENS,
@@ -99,6 +100,7 @@ def likeliest(decoder: Decoder, ids: Sequence[int]) -> tuple[NDArray[np.int64], 
 
 def token_ms(decoder: Decoder, ids: Sequence[int], cached: int) -> float:
     """Return the processor time of a new token, the minimum of several: interference makes it longer, never shorter."""
+    # The time depends on how many tokens are cached, and not on which.
     many = list(ids) * (cached // len(ids) + 1)
     _, cache = decoder.run(many[:cached], decoder.empty_cache({}))
     took = []
@@ -128,6 +130,7 @@ def main(file: Path, work: Path, text: Path, count: int) -> None:
     made = list(candidates(CAUSAL, source, work))
     tokenizer = plain_tokenizer(made[0][1] / "tokenizer.json")
     prompts = [tokenizer.encode(prompt).ids for prompt in PROMPTS]
+    # The family's first recipe is the one in full precision, so `made[0]` has to generate the same.
     theirs = written_by_transformers(work / "prepared" / UNPACKED, prompts)
     decoder = Decoder.open(made[0][1] / "model.onnx", threads=1, device="cpu")
     same = sum(

@@ -75,6 +75,7 @@ def full_precision(step: Step, place: Path) -> Path:
     family = family_of(step.source)
     family.prepare(step.source, prepared, lambda text: print(f"{step.model}: {text}", flush=True))
     family.make(FP32_FUSED, step.source, prepared, step.rows, parts)
+    # `seal` takes the length of a vector from the reference's outputs, for which a few rows are enough.
     few = replace(step, rows=step.rows[:8])
     original = family.reference(few.source, few.rows, prepared, silent)
     seal(place / "artefact", few, FP32_FUSED, parts, original)

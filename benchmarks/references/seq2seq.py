@@ -77,6 +77,7 @@ def _named(
     for node in graph.node:
         if node.op_type == "MatMulInteger" and node.input[1] in tensors:
             key = node.name.strip("/").removesuffix("/MatMul_quant").replace("/", ".")
+            # ONNX multiplies by [in, out], and torch's Linear keeps [out, in].
             yield f"{key}.weight", _floats(tensors, node.input[1]).T
     for name, array in tensors.items():
         if name.endswith("layer_norm.weight"):

@@ -73,6 +73,7 @@ class AnswerComparison:
         """Return the figures of a candidate's outputs against those of the reference, row by row."""
         metric = self.metric_of(reference[0])
         ours, theirs = ([metric.answer(o) for o in every] for every in (candidate, reference))
+        # One row stands for all: `build.evaluation.rows` refuses a file of which only some have an answer.
         labelled = rows[0].answer is not None
         right = [row.answer for row in rows] if labelled else [metric.as_label(a) for a in theirs]
         before, after = _counts(metric, theirs, right), _counts(metric, ours, right)

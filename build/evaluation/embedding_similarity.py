@@ -112,6 +112,7 @@ def vector_figures(candidate: AllOutputs, reference: AllOutputs) -> VectorFigure
 def cosines(one: Floats, other: Floats) -> Floats:
     """Return the cosines of vectors side by side: [n, dimensions] twice -> [n]."""
     norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    # The cosine of a vector of zeros is 0 instead of NaN.
     values: Floats = (one * other).sum(axis=1) / np.maximum(norms, 1e-12)
     return values
 

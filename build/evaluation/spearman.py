@@ -59,5 +59,6 @@ def _ranks(column: Floats, weights: Floats) -> Floats:
     ordered = weights[:, np.argsort(groups, kind="stable")]
     sums = np.add.reduceat(ordered, np.cumsum(counts) - counts, axis=1)
     before = np.cumsum(sums, axis=1) - sums
+    # A group of n equal rows takes the ranks from before + 1 to before + n, whose mean this is.
     ranks: Floats = (before + (sums + 1) / 2)[:, groups]
     return ranks

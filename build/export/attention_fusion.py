@@ -45,6 +45,7 @@ class _Scores:
 
 def fuse_attention(graph: Any, heads: int) -> int:
     """Replace each attention by one operator, in place; return how many were replaced."""
+    # The nodes that are replaced stay until `prune`, so what is read here holds for every softmax.
     seen = _read(graph)
     masks: dict[tuple[str, ...], str] = {}
     count = 0
@@ -201,6 +202,7 @@ def _mask(
 
 
 def _permutation(node: Any) -> list[int]:
+    # Without `perm`, a Transpose reverses all axes, which is none of those looked for.
     return next((list(a.ints) for a in node.attribute if a.name == "perm"), [])
 
 

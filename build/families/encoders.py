@@ -44,6 +44,7 @@ def recipes(
     """Return the recipes to try: for a graph that is quantized already, only itself."""
     if isinstance(source, GraphSource) and source.quantized:
         return (GIVEN,)
+    # A GPU tier serves full precision, so there is one candidate.
     if tier is Tier.GPU:
         return (FP32_FUSED,)
     return (FP32, FP32_FUSED, *(INT8 if quantize else ()))

@@ -73,6 +73,7 @@ def forward_of(source: TokenizedSource, graph: Path) -> tuple[Forward, tuple[str
     """Return the reference's forward pass, from tokens to logits, and the names of its inputs."""
     if isinstance(source, TransformersSource):
         return _transformers(source)
+    # TensorFlow's formats are not among them: `answers` runs these for all requests at once.
     return {ONNX: _onnx, TORCHSCRIPT: _torchscript}[source.kind](source, graph)
 
 

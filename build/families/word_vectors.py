@@ -89,6 +89,7 @@ def reference(
 ) -> Sequence[Outputs]:
     """Return the outputs for all rows, each word searched once; raises SourceError if the file has none of them."""
     words = tuple(dict.fromkeys(word for row in rows for word in row.request.inputs))
+    # The parameters of one row are those of all (`build.tasks.word_vectors`).
     request = PredictRequest(inputs=words, parameters=rows[0].request.parameters)
     outputs = dict(zip(words, open_reference(prepared).outputs(request), strict=True))
     if not any(output["found"] for output in outputs.values()):

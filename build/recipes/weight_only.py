@@ -59,6 +59,7 @@ def pack4(matrix: Floats) -> Packed:
     blocks = split_blocks(matrix)
     largest = np.take_along_axis(blocks, np.abs(blocks).argmax(axis=2)[:, :, None], axis=2)[:, :, 0]
     scales = largest / -8
+    # A block of zeros must not be divided by 0.
     scales[scales == 0] = TINY
     steps = np.clip(np.rint(blocks / scales[:, :, None]) + 8, 0, 15).astype(np.uint8)
     return _pairs(steps), scales.astype(np.float32)
@@ -73,6 +74,7 @@ def pack4_offset(matrix: Floats) -> tuple[NDArray[np.uint8], Floats, Floats]:
     low = blocks.min(axis=2)
     scales = np.maximum((blocks.max(axis=2) - low) / 15, TINY)
     steps = np.rint((blocks - low[:, :, None]) / scales[:, :, None])
+    # The operator's default zero point is 8, so the offset is the value of that step.
     return _pairs(np.clip(steps, 0, 15).astype(np.uint8)), scales, low + 8 * scales
 
 

@@ -47,6 +47,7 @@ def _words(text: str) -> list[str]:
 
 def _word_f1(one: list[str], other: list[str]) -> float:
     if not one or not other:
+        # As SQuAD 2.0 scores it: no answer is right only where none is wanted.
         return float(one == other)
     return 2 * sum((Counter(one) & Counter(other)).values()) / (len(one) + len(other))
 
@@ -56,6 +57,7 @@ WORD_F1 = Metric(
     answer=answer_of,
     counts=best_word_f1,
     value=mean,
+    # A row may have several right answers, so the reference's becomes a tuple of one.
     as_label=lambda answer: (answer,),
 )
 

@@ -58,6 +58,7 @@ DESCRIPTION = TaskDescription(
     graph=GraphOutputs(
         bare=True, removable_activations=("softmax", "sigmoid"), multi_label=True, binary=True
     ),
+    # With a single label, transformers takes a model for a regression.
     min_labels=2,
     one_text=True,
 )

@@ -65,6 +65,7 @@ def _parse_conll(row: dict[str, Any], labels: Labels) -> Row:
             entities[-1] = (entities[-1][0], end, label)
         elif tag != "O":
             entities.append((start, end, label))
+        # A space stands between two tokens.
         start, before = end + 1, tag
     return Row(request=request_of(text), answer=frozenset(entities))
 
