@@ -72,6 +72,7 @@ def event(request: HttpRequest, *, api_id: str) -> dict[str, Any]:
             "requestId": uuid.uuid4().hex,
             "routeKey": DEFAULT_ROUTE,
             "stage": "$default",
+            # As in the documentation: 12/Mar/2020:19:03:58 +0000.
             "time": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
             "timeEpoch": int(now * 1000),
         },

@@ -39,6 +39,7 @@ def make_app(inputs: Inputs, **options: Any) -> cdk.App:
     if problems:
         raise StackError(problems)
     app = cdk.App(**options)
+    # Since its version 3, cdk-nag is a validation plugin and no longer an aspect.
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     add_stacks(app, inputs, artefacts)
     # The tag lets a user find and bill all resources of a deployment.

@@ -78,6 +78,7 @@ class RouterStack(cdk.Stack):
             partition_key=dynamodb.Attribute(name="model", type=dynamodb.AttributeType.STRING),
             sort_key=dynamodb.Attribute(name="release", type=dynamodb.AttributeType.STRING),
             billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            # cdk-nag asks for it (AwsSolutions-DDB3).
             point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
                 point_in_time_recovery_enabled=True
             ),
@@ -147,6 +148,7 @@ class RouterStack(cdk.Stack):
             self,
             "Stage",
             http_api=api,
+            # The stage that is served from the base of the API's URL.
             stage_name="$default",
             auto_deploy=True,
             throttle=gateway.ThrottleSettings(

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from turnout.progress import Say
 
+# The lines of the CDK's version that package.json pins.
 SYNTHESISED = re.compile(r"✨\s+Synthesis time: ([\d.]+)s")
 STARTED = re.compile(r"(\S+): (?:deploying|destroying)\.\.\.")
 # The event of a stack as a whole, whose status says whether it was new: `NAME | 7/8 | TIME | STATUS | TYPE | NAME`.

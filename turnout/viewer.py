@@ -119,6 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
             return "application/octet-stream", graph.read_bytes()
         # Links and dots are resolved first: no file outside of the library is served.
         file = (self.netron / path).resolve()
+        # Any page in the browser may send requests here: a path with .. must not lead out of the library.
         if not file.is_relative_to(self.netron.resolve()) or not file.is_file():
             return None
         return mimetypes.guess_type(file.name)[0] or "application/octet-stream", file.read_bytes()

@@ -126,6 +126,7 @@ def parameter_problems(
             details[name] = f"unknown; this task knows {', '.join(by_name) or 'no parameters'}"
     for parameter in known:
         if parameter.required and parameter.name not in values:
+            # None is no value of any parameter, so this is the problem of one that is missing.
             details[parameter.name] = parameter.problem(None)
     return [
         RequestProblem(pointer=pointer("parameters", name), detail=detail)

@@ -111,6 +111,7 @@ class TextModel(ABC):
 
     def teacher_forced(self, text: str, target: Sequence[int]) -> TeacherForced:
         """Score the target's tokens as the answer to a text, each after the target's tokens before it."""
+        # The reference truncates its prompt by the same rule (`build.families.generators`).
         prompt = self.prompt(text, len(target))
         cache = self.decoder.empty_cache(prompt.fixed)
         return teacher_forced(self.decoder, prompt.ids, cache, target)

@@ -62,6 +62,7 @@ class Seq2Seq(TextModel):
         encoding, start = self.tokenizer.encode(text), [self.config.start]
         return Prompt(
             ids=start,
+            # A text may have no tokens, but the encoder needs one.
             fixed=self.encode(encoding.ids or start),
             tokens=len(encoding.ids),
             truncated=bool(encoding.overflowing),

@@ -187,6 +187,7 @@ class WordVectors:
             for word in words - set(known):
                 buckets = buckets_of(word, config.shortest, config.longest, config.buckets)
                 if buckets:
+                    # In the table, the rows of buckets follow those of the words.
                     ids = np.array([buckets], np.int64) + len(self.words)
                     weights = np.full(ids.shape, 1 / len(buckets), np.float32)
                     vectors[word] = self.table.vectors(ids, weights)[0]

@@ -38,6 +38,7 @@ def main() -> Mangum:
     def table() -> Any:
         import boto3
 
+        # Two tries of 3 s at most: a list of models is answered without the registry rather than late.
         config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
         return boto3.resource("dynamodb", config=config).Table(routes.registry)
 
