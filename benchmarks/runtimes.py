@@ -44,6 +44,7 @@ def main(args: Namespace) -> None:
     workloads = {name: every[name] for name in (f"{n} tokens" for n in LENGTHS)}
     contenders = [
         Contender(
+            # `cell` relates every time to that of OURS.
             name=OURS if version == PINNED else version,
             environment=f"onnxruntime-{version}",
             opens="ours:graph",

@@ -79,16 +79,20 @@ PATH = _Kind("a path, as text", lambda v: isinstance(v, str) and bool(v.strip())
 REMOTE = ("hf://", "s3://")
 SOURCE = _Kind(
     "a path, hf://org/name@revision or s3://bucket/prefix",
+    # Another scheme would be taken for the name of a folder.
     lambda v: PATH.accepts(v) and (v.startswith(REMOTE) or "://" not in v),
     lambda v: v if v.startswith(REMOTE) else Path(v),
 )
 TABLE = _Kind("a table", lambda v: isinstance(v, dict))
+# `stacks.costs` has the list of types; this finds a typing error before anything is built.
 INSTANCE = _Kind(
     'a SageMaker instance type such as "ml.g6.xlarge"',
     lambda v: isinstance(v, str) and v.startswith("ml.") and v.count(".") == 2,
 )
 REGION = _Kind(
-    'an AWS region such as "us-east-1"', lambda v: isinstance(v, str) and v.count("-") >= 2
+    # Some have three hyphens, such as us-gov-east-1.
+    'an AWS region such as "us-east-1"',
+    lambda v: isinstance(v, str) and v.count("-") >= 2,
 )
 TASK = _Kind(
     "one of " + ", ".join(f'"{t}"' for t in Task),
@@ -143,7 +147,7 @@ MODEL_KEYS = {
     "edge": FLAG,
 }
 DEPLOYMENT_KEYS = {"name": _name(MAX_DEPLOYMENT_CHARS), "region": REGION, "throttle": TABLE}
-# The account's quotas in a region, which no stage can exceed.
+# The account's default quotas in a region, which no stage can exceed.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 THROTTLE_KEYS = {"rate": _between(1, 10_000), "burst": _between(1, 5_000)}
 

@@ -13,7 +13,7 @@ class Code(StrEnum):
 
     meaning: str
 
-    # StrEnum's own `__new__` takes text alone; `_value_` keeps the meaning out of the member's value.
+    # StrEnum's own `__new__` would take the meaning for an encoding.
     def __new__(cls, value: str, meaning: str) -> Self:
         member = str.__new__(cls, value)
         member._value_, member.meaning = value, meaning

@@ -53,6 +53,7 @@ class Routes:
     key_hashes: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
+        # Sorted, so that the order of models.toml changes nothing of the router's image, and no deployment follows.
         return json.dumps(asdict(self), indent=2, sort_keys=True) + "\n"
 
     @classmethod

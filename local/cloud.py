@@ -84,6 +84,7 @@ class Cloud:
     def _lock_state(self, undo: contextlib.ExitStack) -> None:
         """Lock the state folder and remove an earlier cloud's files; its processes have ended with it."""
         self.state.mkdir(parents=True, exist_ok=True)
+        # Not "w", which would empty the file of the cloud that holds the lock.
         lock = undo.enter_context((self.state / "lock").open("a+", encoding="ascii"))
         try:
             # The kernel releases the lock when this process ends, even by SIGKILL.
@@ -108,6 +109,7 @@ class Cloud:
         server = make_server(
             "127.0.0.1", 0, _application(self), threaded=True, request_handler=_Quiet
         )
+        # A request that still runs must not keep the process alive.
         server.daemon_threads = True  # type: ignore[attr-defined]
         # moto takes a bucket from the path only for the host "localhost", and from the host name otherwise.
         self.endpoint_url = f"http://localhost:{server.server_port}"

@@ -206,6 +206,7 @@ def _model_error(status: int, message: str) -> Reply:
     return _error(424, "ModelError", wrapped, OriginalStatusCode=status, OriginalMessage=message)
 
 
+# Pings need the number, so the server cannot be left to choose one; it binds this one a moment later.
 def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -31,6 +31,7 @@ def login(arguments: Arguments, store: Path) -> int:
     return 0
 
 
+# The CDK builds an image only if this ends with 1, as Docker does for one that is not there.
 def inspect(arguments: Arguments, store: Path) -> int:
     return 0 if (store / f"{tag_of(arguments[-1])}.json").exists() else 1
 

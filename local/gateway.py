@@ -180,6 +180,7 @@ class Front:
             target=self.server.run, args=([self.socket],), daemon=True, name="https"
         )
         self.thread.start()
+        # uvicorn has no event to wait for.
         while not self.server.started:
             time.sleep(0.01)
         return int(self.socket.getsockname()[1])

@@ -56,6 +56,7 @@ class Image:
 
 def instructions(text: str) -> list[tuple[str, str]]:
     """Return the instructions of a Dockerfile, without comments and with continued lines joined."""
+    # Comments go first: as in Docker, one may stand between two lines that continue each other.
     lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     joined = "\n".join(lines).replace("\\\n", " ")
     words = (line.strip().partition(" ") for line in joined.splitlines() if line.strip())
@@ -105,6 +106,7 @@ def _exec_form(word: str, rest: str) -> tuple[str, ...]:
 
 
 def _copy(context: Path, workdir: Path, image: Image, rest: str) -> None:
+    # Options such as --chown have no effect here: every process runs as the user.
     *sources, target = [word for word in shlex.split(rest) if not word.startswith("--")]
     into = image.path(target) if target.startswith("/") else workdir / target
     for name in sources:

@@ -67,6 +67,7 @@ class Handler(BaseHTTPRequestHandler):
         return
 
     def do_GET(self) -> None:
+        # `GET /runtime/invocation/next` stays open until there is an invocation, however long that takes.
         work = self.server.api.work.get()
         headers = {
             "Lambda-Runtime-Aws-Request-Id": work.request_id,
@@ -79,6 +80,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self._body()
+        # `/2018-06-01/runtime/invocation/ID/response`, or `/error` at its end.
         *_, identity, last = self.path.strip("/").split("/")
         # `POST /runtime/init/error`: the handler could not be imported.
         during_init = identity == "init"

@@ -47,6 +47,7 @@ class Lines:
             return
         self.printed_at[name] = now
         line = f"{done:4.0%} {name}: {stage}"
+        # Rich would read brackets as markup, and break lines at the width that it assumes for a log.
         self.log.print(line, highlight=False, markup=False, soft_wrap=True)
 
 

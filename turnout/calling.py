@@ -90,6 +90,7 @@ def show(reply: Reply, texts: Sequence[str], console: Console) -> None:
 
 
 def _field(body: object, key: str) -> str:
+    # API Gateway's own errors have a `message` and nothing else.
     return str(body.get(key, body.get("message", ""))) if isinstance(body, dict) else str(body)
 
 

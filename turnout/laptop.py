@@ -135,6 +135,7 @@ def run(command: Sequence[str], folder: Path, environment: Mapping[str, str], ta
     """Run a command, pass on every line it prints, return its exit status; an interrupt ends it too."""
     reading, writing = os.pipe()
     with open(reading, encoding="utf-8", errors="replace") as lines:
+        # Closed here once the child has it: the lines below end when nobody holds the pipe's writing end any more.
         with open(writing, "wb") as output:
             process = children.start(command, environment=environment, folder=folder, output=output)
         try:

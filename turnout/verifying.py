@@ -29,6 +29,7 @@ def artefacts(out: Path, models: Sequence[str] | None) -> dict[str, Path]:
         f"{place.name} {tier}": place / tier
         for place in (sorted(out.iterdir()) if out.is_dir() else ())
         for tier in (*Tier, EDGE)
+        # `.cache` and `.sources` are the build's own.
         if (place / tier).is_dir() and not place.name.startswith(".")
     }
     built = dict.fromkeys(folder.parent.name for folder in found.values())

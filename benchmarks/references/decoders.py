@@ -76,7 +76,7 @@ def written_by_transformers(folder: Path, prompts: Sequence[Sequence[int]]) -> l
         return [
             model.generate(
                 torch.tensor([prompt]),
-                # Without a mask, `generate` makes one of the padding token, which may be the end token as well.
+                # Without a mask, `generate` leaves out every token that equals the padding token.
                 attention_mask=torch.ones((1, len(prompt)), dtype=torch.int64),
                 do_sample=False,
                 max_new_tokens=NEW_TOKENS,

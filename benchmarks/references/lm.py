@@ -47,6 +47,7 @@ def network(weights: Path) -> Any:
 
         def forward(self, input_ids: Any) -> Any:
             batch, tokens = input_ids.shape
+            # With 0, which is the id of the padding.
             padded = torch.nn.functional.pad(input_ids, (WINDOW - 1, 0))
             places = torch.arange(tokens)[:, None] + torch.arange(WINDOW)[None]
             embedded = self.embedding(padded[:, places].reshape(-1, WINDOW))

@@ -21,6 +21,7 @@ def archive() -> bytes:
         for name, path in sorted(sources().items()):
             entry = zipfile.ZipInfo(name)
             entry.create_system = 3  # Unix, on whatever system it is made
+            # The upper 16 bits are the file's mode in Unix.
             entry.external_attr = 0o644 << 16
             file.writestr(entry, path.read_bytes())
     return buffer.getvalue()

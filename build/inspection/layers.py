@@ -55,6 +55,7 @@ class _Sums:
     product: float = 0.0
 
     def add(self, one: Floats, other: Floats) -> None:
+        # The sums run over all numbers of all rows, more than float32 can add up.
         a, b = one.ravel().astype(np.float64), other.ravel().astype(np.float64)
         self.signal += float(a @ a)
         self.other += float(b @ b)

@@ -17,6 +17,7 @@ from build.tasks.description import TaskDescription
 Floats = NDArray[np.float32]
 ENDS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
 # Bounds of probabilities in 32-bit floats, so that their logarithms stay finite.
+# The second is the largest float32 below 1.
 TINY, NEARLY_ONE = np.float32(1e-37), np.float32(1 - 2**-24)
 
 

@@ -41,6 +41,7 @@ class Cache:
                     # A folder there is whole: another build of the same was first.
                     if not path.is_dir():
                         raise
+            # Written last: an interrupt before it leaves an entry that counts as damaged.
             digest_file.write_text(digest, "utf-8")
         return path
 

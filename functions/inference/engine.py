@@ -14,6 +14,7 @@ from contracts.prediction import MAX_PROBLEMS, PredictRequest, TierAnswer
 from contracts.tasks import Task
 from functions.inference.model import Model
 
+# As in `contracts.specs.CpuSpec`, a module that an edge copy does not have.
 DEFAULT_MAX_INPUTS = 64
 
 

@@ -141,6 +141,7 @@ class WordVectors:
         searches = [
             _Search(
                 output=output,
+                # As in gensim's `most_similar`, the words of an input are not among its nearest.
                 excluded=frozenset(self._spelling(word) for word, _ in own),
                 count=NEAREST.value(request.parameters),
             )

@@ -55,6 +55,7 @@ def routes(assets: Path) -> list[BaseRoute]:
             return Response(status_code=404)
         return FileResponse(assets / name, media_type=MEDIA[name], headers=CACHED)
 
+    # Without a key: a browser that opens the page sends none. The requests that are made from it do.
     return [
         Route("/docs", page),
         Route("/docs/start.js", start),
