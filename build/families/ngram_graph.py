@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from build.errors import ExportFailed
-from build.graph.edit import IR_VERSION, OPSET, add_constant, constants, prune, replace_node
+from build.graph.edit import add_constant, constants, prune, replace_node
 from build.graph.file import MAX_BYTES
+from build.graph.opset import IR_VERSION, OPSET
 from build.sources.arpa.parser import END, START, UNKNOWN, Ngrams, Order
 
 # Mean number of entries in a bucket, unless another lets the rests fit 16 bits.

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-# The oldest operator set that has all the operators which ONNX Runtime's optimiser looks for.
-OPSET, IR_VERSION = 18, 10
+from build.graph.opset import IR_VERSION, OPSET
+
 # The domain of ONNX Runtime's own operators:
 # https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 CONTRIB = "com.microsoft"

@@ -6,6 +6,7 @@ from typing import Any
 
 from build.sources.huggingface.tokenizer import TokenizerFile
 from build.sources.source import Unusable
+from build.sources.token_limit import token_limit
 from build.tasks.description import FamilyName, TaskDescription
 from contracts.problems import Code, Problem
 from contracts.specs import Hints
@@ -108,13 +109,12 @@ def check_axes(task: TaskDescription, shape: Sequence[int], rank: int) -> None:
         )
 
 
-def limit_of(max_tokens: int | None, length: int) -> int | None:
-    """Return how many tokens are read of each text; None where neither the user nor a fixed length gives it."""
-    if length and max_tokens and max_tokens > length:
-        raise Unusable(
-            Code.LENGTH_INVALID, f"reads {length} tokens, but max_tokens is {max_tokens}; lower it"
-        )
-    return max_tokens or length or None
+def fixed_limit(max_tokens: int | None, length: int) -> int | None:
+    """Return how many tokens are read of each text by a graph with inputs of a fixed length; 0 is any.
+
+    None where neither that nor `max_tokens` gives it. Raise Unusable for a larger `max_tokens`.
+    """
+    return token_limit(max_tokens, [length] if length else [])
 
 
 def pad_id(tokenizer: TokenizerFile) -> int:

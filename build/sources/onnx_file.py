@@ -7,7 +7,8 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import TensorProto
 
-from build.graph.edit import OPSET, every_constant, every_node
+from build.graph.edit import every_constant, every_node
+from build.graph.opset import OPSET
 from build.sources.source import Unusable
 from contracts.problems import Code
 

@@ -11,14 +11,15 @@ import onnx
 from onnx import TensorProto, helper
 
 from build.errors import ExportFailed
-from build.graph.edit import OPSET, every_node
+from build.graph.edit import every_node
 from build.graph.file import save
+from build.graph.opset import MIN_OPSET, OPSET
 from build.sources import probabilities
 from build.sources.bare_graph import (
     check_inputs,
     check_labels,
     fixed_length,
-    limit_of,
+    fixed_limit,
     pad_id,
     sizes,
 )
@@ -50,8 +51,6 @@ DESCRIBING = (
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
 )
-# In older operator sets axes and scales are attributes, which neither the fusions nor the quantizer look for.
-MIN_OPSET = 13
 # Operators that only a quantized graph has.
 QUANTIZED = {"DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "QAttention"}
 
@@ -82,7 +81,7 @@ def read(source: Path, task: TaskDescription, max_tokens: int | None, hints: Hin
         weight_bytes=sum(p.stat().st_size for p in (path, *data)),
         heads=checkpoint.settings.heads,
         hidden=checkpoint.settings.hidden,
-        max_tokens=read_max_tokens(checkpoint, limit_of(max_tokens, length), rows),
+        max_tokens=read_max_tokens(checkpoint, fixed_limit(max_tokens, length), rows),
         labels=labels,
         pooling=pooling,
         pad_token_id=pad,

@@ -1,4 +1,4 @@
-"""The position tables of an ONNX graph, whose rows bound how many tokens it reads.
+"""The position tables of an ONNX graph, whose rows limit the tokens it reads (see `build.sources.token_limit`).
 
 An encoder looks its positions up in a constant table [rows, width]. A text of n tokens needs the rows up to n + offset:
 -1 is the offset of most models, 1 that of RoBERTa, whose positions begin behind that of the padding. No weight takes

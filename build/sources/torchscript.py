@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from build.errors import ExportFailed, one_line
-from build.graph.edit import OPSET
+from build.graph.opset import OPSET
 from build.sources.bare_graph import check_inputs, check_task, missing_hints
 from build.sources.formats import TORCHSCRIPT
 from build.sources.source import GraphSource, Unusable, digest_of

@@ -9,7 +9,8 @@ from build.tasks.description import FamilyName, TaskDescription
 from contracts.problems import Code
 from contracts.specs import Hints
 
-# Bounds the memory of a request alone: an n-gram reads few words, however long the text is.
+# The limit where `max_tokens` gives none (see `build.sources.token_limit`). It bounds the memory of a request alone: an
+# n-gram reads few words, however long the text is.
 MAX_TOKENS = 1024
 
 

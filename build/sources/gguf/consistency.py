@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from build.sources.gguf.header import Header
-from build.sources.huggingface.folder import NO_LIMIT
+from build.sources.token_limit import MAX_TRUSTED_LIMIT, limit_problem
 from contracts.problems import Code, Problem
 
 AGAIN = "convert it again with llama.cpp"
@@ -100,21 +100,20 @@ def _position_problems(header: Header) -> Iterator[str]:
         yield f"reads {context} tokens by its context_length, but has {rows} positions; {AGAIN}"
 
 
-def token_limit(header: Header, max_tokens: int | None) -> tuple[int, list[Problem]]:
-    """Return the number of tokens that the model is to read, or 0 and the problem with it."""
+def context_limit(header: Header, max_tokens: int | None) -> tuple[int, list[Problem]]:
+    """Return the number of tokens that the model is to read by its context length, or 0 and the problem with it."""
     context = header.hyperparameter("context_length", 0)
     if not _is_integer(context):
         return 0, []  # one of the value problems
     if not context:
         message = f"has no context_length, the number of tokens that it reads; {AGAIN}"
         return 0, [Problem(code=Code.LENGTH_MISSING, message=message)]
-    if max_tokens and max_tokens > context > 0:
-        message = f"reads {context} tokens at most, but max_tokens is {max_tokens}; lower it"
-        return 0, [Problem(code=Code.LENGTH_INVALID, message=message)]
-    if not max_tokens and context > NO_LIMIT:
+    if context > 0 and (problem := limit_problem(max_tokens, context)):
+        return 0, [problem]
+    if not max_tokens and context > MAX_TRUSTED_LIMIT:
         message = (
-            f"has {context} as its context_length, more than the {NO_LIMIT} tokens that a file is trusted with; "
-            "give max_tokens in its tier's table"
+            f"has {context} as its context_length, more than the {MAX_TRUSTED_LIMIT} tokens that a file is trusted "
+            "with; give max_tokens in its tier's table"
         )
         return 0, [Problem(code=Code.LENGTH_MISSING, message=message)]
     return max_tokens or context, []

@@ -14,7 +14,7 @@ from typing import Any
 
 from build.errors import ExportFailed, SourceError
 from build.sources.formats import GGUF, HUGGING_FACE
-from build.sources.gguf.consistency import adds_token, consistency_problems, token_limit
+from build.sources.gguf.consistency import adds_token, consistency_problems, context_limit
 from build.sources.gguf.header import Header, read_header
 from build.sources.source import (
     GgufSource,
@@ -64,7 +64,7 @@ def read(path: Path, task: TaskDescription, max_tokens: int | None, hints: Hints
             "language-model-scoring",
         )
     header = read_header(path)
-    limit, problems = token_limit(header, max_tokens)
+    limit, problems = context_limit(header, max_tokens)
     problems += _unsupported(header)
     if header.architecture in ARCHITECTURES:
         problems += consistency_problems(header)

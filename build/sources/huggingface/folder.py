@@ -17,12 +17,11 @@ from build.sources.huggingface.generation_config import details as generation_de
 from build.sources.huggingface.pooling_config import read_pooling
 from build.sources.huggingface.weights import missing, weights_of
 from build.sources.source import TransformersSource, Unusable, digest_of
+from build.sources.token_limit import MAX_TRUSTED_LIMIT, token_limit
 from build.tasks.description import FamilyName, ModelFacts, TaskDescription
 from contracts.problems import Code
 from contracts.specs import Hints
 
-# transformers writes a number around 1e30 as the length of a tokenizer that has no limit of its own.
-NO_LIMIT = 1_000_000
 # The smallest share of an embedding's rows that have a token: rows are padded to a multiple that hardware likes, and
 # some are reserved for tokens to be added. Fewer mean that the tokenizer belongs to another model.
 MIN_KNOWN = 0.9
@@ -118,12 +117,12 @@ def read_labels(config: Mapping[str, Any], minimum: int) -> tuple[str, ...]:
 
 
 def read_max_tokens(
-    checkpoint: Checkpoint, wanted: int | None, position_rows: int | None = None
+    checkpoint: Checkpoint, max_tokens: int | None, position_rows: int | None = None
 ) -> int:
-    """Return how many tokens are read of each text: `wanted`, or else the smallest limit that is known.
+    """Return how many tokens are read of each text: `max_tokens`, or else the smallest limit of the folder's files.
 
     Raise Unusable for more than that limit, and where there is neither. `position_rows` is the limit that a graph
-    itself shows.
+    itself shows (see `build.sources.position_tables`).
     """
     positions = checkpoint.settings.positions
     if positions and checkpoint.config.get("model_type") in SHIFTED:
@@ -134,19 +133,14 @@ def read_max_tokens(
         positions,
         position_rows,
     )
-    known = [limit for limit in limits if limit and limit < NO_LIMIT]
-    if not known and not wanted:
+    known = [limit for limit in limits if limit and limit < MAX_TRUSTED_LIMIT]
+    limit = token_limit(max_tokens, known)
+    if limit is None:
         raise Unusable(
             Code.LENGTH_MISSING,
             "says nowhere how many tokens it reads; give max_tokens in its tier's table",
         )
-    limit = min(known, default=wanted or 0)
-    if wanted and wanted > limit:
-        raise Unusable(
-            Code.LENGTH_INVALID,
-            f"reads {limit} tokens at most, but max_tokens is {wanted}; lower it",
-        )
-    return wanted or limit
+    return limit
 
 
 def read_details(

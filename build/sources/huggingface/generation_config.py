@@ -5,8 +5,8 @@ from typing import Any
 from build.sources.huggingface.checkpoint import Checkpoint
 from build.sources.huggingface.config import optional_json
 
-# Tokens generated at most where a request sets no limit.
-MAX_NEW_TOKENS = 512
+# The most new tokens that a request may ask for; how many it gets by default is in contracts/api/text_generation.py.
+NEW_TOKENS_LIMIT = 512
 
 
 def details(checkpoint: Checkpoint, context: int) -> dict[str, Any]:
@@ -31,4 +31,4 @@ def details(checkpoint: Checkpoint, context: int) -> dict[str, Any]:
 
 def new_tokens(context: int) -> int:
     """Return the largest number of tokens to generate: half of the context at most, so that a prompt has room."""
-    return min(MAX_NEW_TOKENS, context // 2)
+    return min(NEW_TOKENS_LIMIT, context // 2)

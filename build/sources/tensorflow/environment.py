@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from build.errors import BuildError, ExportFailed
-from build.graph.edit import OPSET
+from build.graph.opset import OPSET
 from build.sources.tensorflow.signature import Signature
 from build.workspace.checkout import ROOT
 from functions.inference.tokens import Feeds

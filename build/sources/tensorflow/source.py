@@ -17,7 +17,7 @@ from build.sources.bare_graph import (
     check_labels,
     check_task,
     fixed_length,
-    limit_of,
+    fixed_limit,
     missing_hints,
     pad_id,
     sizes,
@@ -61,7 +61,7 @@ def read(source: Path, task: TaskDescription, max_tokens: int | None, hints: Hin
     problems = [] if tools else [_converter_missing(kind, home)]
     try:
         facts = _facts(signature_of(source), task, hints)
-        limit = limit_of(max_tokens, facts.length)
+        limit = fixed_limit(max_tokens, facts.length)
     except Unusable as error:
         raise Unusable.listing([*problems, *error.problems]) from error
     folder = source if source.is_dir() else source.parent
