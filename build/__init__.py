@@ -10,11 +10,11 @@ from pathlib import Path
 
 from build.errors import SourceError
 from build.plan import plan
-from build.proof.processors import Processor, target_processors
+from build.proof.processors import Processor, processors_to_check
 from build.sources import remote
 from build.sources.remote import not_fetched
 from build.step import Step
-from build.workspace.memory import memory_problem
+from build.workspace.build_memory import memory_problem
 from build.workspace.progress import Progress, hidden
 from contracts.problems import Code, Problem
 from contracts.specs import Deployment, ModelSpec
@@ -64,12 +64,12 @@ def run(
     out: Path,
     progress: Progress = hidden,
     *,
-    targets: tuple[Processor, ...] | None = None,
+    processors: tuple[Processor, ...] | None = None,
     timed: bool = True,
 ) -> None:
     """Build every step that is not current; raise BuildError. Importing torch takes some seconds.
 
-    Candidates are checked on the processors `targets`, by default on all that a tier may be deployed to. Without
+    Candidates are checked on the `processors`, by default on all that a tier may be deployed to. Without
     `timed`, they are not timed, and count as equally fast.
     """
     if all(step.current for step in steps):
@@ -88,5 +88,9 @@ def run(
     from build.pipeline import build_all
 
     build_all(
-        steps, out, progress, target_processors() if targets is None else targets, timed=timed
+        steps,
+        out,
+        progress,
+        processors_to_check() if processors is None else processors,
+        timed=timed,
     )

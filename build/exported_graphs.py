@@ -12,7 +12,7 @@ from build.workspace.progress import Notify
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pair:
+class GraphPair:
     """One graph of an artefact and the exported graph it was made from; `others` are that one fused, for example."""
 
     name: str
@@ -21,8 +21,8 @@ class Pair:
     others: tuple[Path, ...] = ()
 
 
-def prepared(step: Step, cache: Cache, notify: Notify) -> Path:
-    """Return the folder of the exported graphs: from the cache of the last build, or exported again."""
+def export_graphs(step: Step, cache: Cache, notify: Notify) -> Path:
+    """Return the folder of the exported graphs: cached by the last build, or exported again by `Family.prepare`."""
 
     def prepare(folder: Path) -> None:
         folder.mkdir()
@@ -32,7 +32,7 @@ def prepared(step: Step, cache: Cache, notify: Notify) -> Path:
     return cache.file(prepare, "prepared", **step.made_from)
 
 
-def pairs(originals: Path, built: Path) -> tuple[Pair, ...]:
+def graph_pairs(originals: Path, built: Path) -> tuple[GraphPair, ...]:
     """Return each built graph with the exported one that it was made from; none for a model served from tables."""
     matched = []
     for path in sorted(built.glob("*.onnx")):
@@ -41,7 +41,7 @@ def pairs(originals: Path, built: Path) -> tuple[Pair, ...]:
         if same:
             others = () if same[0].name == path.name else sorted(originals.glob("*.onnx"))
             matched.append(
-                Pair(
+                GraphPair(
                     name=path.stem,
                     exported=same[0],
                     built=path,

@@ -13,16 +13,16 @@ from itertools import groupby
 from pathlib import Path
 
 from build.edge.copy import copy_edge
-from build.proof.candidate import write_manifest
 from build.proof.evidence import evidence, provenance
 from build.proof.processors import Processor
+from build.proof.sealing import write_manifest
 from build.report.page import write_report
 from build.sources.huggingface.weights import unpickled
 from build.sources.source import TransformersSource
 from build.stages import SOURCE_STAGES, TIER_STAGES, Stage, Workspace, timing_stage
 from build.step import Step
+from build.workspace.build_memory import release_memory
 from build.workspace.cache import FOLDER, Cache
-from build.workspace.memory import release_memory
 from build.workspace.progress import Progress
 from build.workspace.publish import publish, work_folder, write_json
 
@@ -33,11 +33,11 @@ def build_all(
     steps: Sequence[Step],
     out: Path,
     progress: Progress,
-    targets: tuple[Processor, ...],
+    processors: tuple[Processor, ...],
     *,
     timed: bool = True,
 ) -> None:
-    """Build every step that is not current, source by source; check candidates on the target processors.
+    """Build every step that is not current, source by source; check candidates on the processors.
 
     Raise BuildError; artefacts of earlier builds stay in place then.
     """
@@ -57,7 +57,7 @@ def build_all(
         for _, group in groupby(of_model, key=lambda step: step.source):
             with work_folder(out) as folder:
                 tiers = _unpickled(list(group), folder)
-                work = Workspace(folder=folder, step=tiers[0], cache=cache, targets=targets)
+                work = Workspace(folder=folder, step=tiers[0], cache=cache, processors=processors)
                 work = run(work, SOURCE_STAGES, progress, done=0)
                 for step in tiers:
                     tier = replace(work, step=step)
@@ -113,7 +113,9 @@ def finish(work: Workspace, out: Path) -> None:
     chosen, place = work.chosen, out / work.step.model
     assert chosen
     manifest = write_manifest(
-        chosen.folder, chosen.manifest, provenance=provenance(work.step, chosen, work.processors)
+        chosen.folder,
+        chosen.manifest,
+        provenance=provenance(work.step, chosen, work.processor_results),
     )
     chosen = replace(chosen, manifest=manifest)
     document = evidence(
@@ -122,7 +124,7 @@ def finish(work: Workspace, out: Path) -> None:
         work.candidates,
         work.reference,
         work.seconds,
-        work.processors,
+        work.processor_results,
         work.passed_over,
         work.family.unit,
         work.notes,

@@ -1,4 +1,7 @@
-"""The plan of a build: its steps, and the reason for each. Planning reads and hashes, and writes nothing."""
+"""The plan of a build: its steps, whether an artefact is current (by its build key), and why not.
+
+Planning reads and hashes, and writes nothing. The inputs of a build key are in `build/step.py`.
+"""
 
 import hashlib
 import json
@@ -11,7 +14,7 @@ from build.errors import SourceError
 from build.evaluation.rows import read_rows
 from build.sources.readers import inspect
 from build.sources.remote import located
-from build.step import REVISION, Step
+from build.step import BUILD_CODE_REVISION, Step
 from build.tasks.registry import TASKS
 from contracts.manifest import BrokenArtefact, file_sha256, read_manifest, verify
 from contracts.problems import Code, Problem
@@ -77,7 +80,7 @@ def _step(
         origin=origin,
         gate=spec.gate,
         rows_digest=file_sha256(spec.eval),
-        revision=REVISION,
+        revision=BUILD_CODE_REVISION,
     )
     return _with_reason(step, out), []
 

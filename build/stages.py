@@ -12,21 +12,22 @@ from typing import Any
 
 from build.errors import GateFailed, SourceError
 from build.evaluation.metrics import Outputs
+from build.exported_graphs import export_graphs
 from build.families.family import Family
 from build.families.registry import family_of
 from build.library_errors import MAKING_CANDIDATE, RUNNING_REFERENCE, naming_source
-from build.prepared import prepared
-from build.proof import choose
-from build.proof.candidate import digest_of_parts, run_on_rows, seal, seal_golden
-from build.proof.choose import Candidate
+from build.proof import ranking
+from build.proof.candidate import Candidate
 from build.proof.evidence import processor_name
+from build.proof.native_run import run_on_rows
 from build.proof.portability import first_portable
 from build.proof.processors import Processor, all_unavailable
+from build.proof.sealing import digest_of_parts, seal, seal_golden
 from build.proof.timing import Timing, time_all
 from build.recipes.recipe import Recipe
 from build.step import Step
+from build.workspace.build_memory import release_memory
 from build.workspace.cache import Cache
-from build.workspace.memory import release_memory
 from build.workspace.progress import Notify, silent
 from contracts.errors import ModelFailed
 from contracts.problems import Code
@@ -38,19 +39,20 @@ from functions.inference.session import threads_of
 class Workspace:
     """The results of a build so far.
 
-    `targets` are the processors that candidates are checked on besides this machine's. `seconds` are the durations of
-    the stages; `notify` is called with what is at work within one.
+    `processors` are those that candidates are checked on besides this machine's; `processor_results` are the results
+    of the candidate that ships on each. `seconds` are the durations of the stages; `notify` is called with what is at
+    work within one.
     """
 
     folder: Path
     step: Step
     cache: Cache
-    targets: tuple[Processor, ...]
+    processors: tuple[Processor, ...]
     prepared: Path = Path()
     reference: tuple[Outputs, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     chosen: Candidate | None = None
-    processors: tuple[dict[str, Any], ...] = ()
+    processor_results: tuple[dict[str, Any], ...] = ()
     passed_over: tuple[dict[str, str], ...] = ()
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
@@ -66,7 +68,7 @@ Stage = Callable[[Workspace], Workspace]
 
 def export_stage(work: Workspace) -> Workspace:
     """Export the source to ONNX graphs in full precision, from which every candidate is made."""
-    return replace(work, prepared=prepared(work.step, work.cache, work.notify))
+    return replace(work, prepared=export_graphs(work.step, work.cache, work.notify))
 
 
 def reference_stage(work: Workspace) -> Workspace:
@@ -153,13 +155,13 @@ def timing_stage(work: Workspace) -> Workspace:
         return work
     tokens = [sum(output["tokens"] for output in outputs) for outputs in work.reference]
     requests = work.family.requests(step.source, step.rows, work.reference)
-    shares = choose.length_shares(tokens, list(requests))
+    shares = ranking.length_shares(tokens, list(requests))
     folders = [candidate.folder for candidate in work.candidates]
     timings: list[Timing] = time_all(folders, requests, threads_of(step.memory_mb), work.notify)
     return replace(
         work,
         candidates=tuple(
-            replace(c, timing=t, expected_ms=choose.expected_ms(t, shares))
+            replace(c, timing=t, expected_ms=ranking.expected_ms(t, shares))
             for c, t in zip(work.candidates, timings, strict=True)
         ),
     )
@@ -171,16 +173,16 @@ def choose_stage(work: Workspace) -> Workspace:
     Raise GateFailed with the problems of each candidate if none does.
     """
     step = work.step
-    targets = (
-        work.targets if step.portable else all_unavailable(work.targets, "`portable` is false")
-    )
-    ordered = choose.ranked(work.candidates, step.objective)
-    result = first_portable(step, ordered, work.cache, targets, work.notify)
+    processors = work.processors
+    if not step.portable:
+        processors = all_unavailable(processors, "`portable` is false")
+    ordered = ranking.ranked(work.candidates, step.objective)
+    result = first_portable(step, ordered, work.cache, processors, work.notify)
     rejected = result.problems
     work = replace(
         work,
         chosen=result.chosen,
-        processors=result.processors,
+        processor_results=result.processors,
         notes=result.notes,
         passed_over=tuple(
             {"recipe": c.recipe.name, "why": rejected[c.folder]}

@@ -1,4 +1,4 @@
-"""One artefact to build: the inputs that decide its bytes, and the versions of the tools that make it."""
+"""One artefact to build, with the inputs of its build key: what decides whether an artefact is current."""
 
 import importlib.metadata
 from dataclasses import asdict, dataclass
@@ -12,8 +12,8 @@ from contracts.specs import Gate
 from contracts.tasks import Tier
 from functions.inference.session import threads_of
 
-# Raised whenever our own code would build other bytes from the same inputs.
-REVISION = 7
+# An input of every build key: raised whenever our own code would build other bytes from the same inputs.
+BUILD_CODE_REVISION = 7
 
 # Another version of any of these may make other graphs of the same source.
 TOOLS = ("onnx", "onnxruntime", "optimum", "optimum-onnx", "tokenizers", "torch", "transformers")
@@ -61,7 +61,7 @@ class Step:
 
     @property
     def made_from(self) -> dict[str, Any]:
-        """Return everything that decides the bytes of the graphs."""
+        """Return everything that decides the bytes of the exported graphs."""
         return {
             "source": self.source.digest,
             "task": self.source.task.name,
@@ -74,7 +74,7 @@ class Step:
 
     @property
     def decided_by(self) -> dict[str, Any]:
-        """Return everything that decides which artefact is built: one made from the same is current."""
+        """Return the inputs of the build key: an artefact made from the same ones is current."""
         return {
             **self.made_from,
             "tier": self.tier,

@@ -18,7 +18,7 @@ from build.proof.processors import (
     INSTALL,
     NOTE,
     Processor,
-    target_processors,
+    processors_to_check,
     versions,
 )
 
@@ -64,7 +64,9 @@ def main() -> None:
 
 
 def ready() -> Processor | None:
-    return next((p for p in target_processors() if GRAVITON2 in p.how and not p.unavailable), None)
+    return next(
+        (p for p in processors_to_check() if GRAVITON2 in p.how and not p.unavailable), None
+    )
 
 
 def missing() -> str:

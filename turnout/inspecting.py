@@ -57,12 +57,12 @@ def subject(deployment: Deployment, out: Path, model: str, tier: Tier, log: Cons
             f"{step.name} was built from other files than those of its source now; run `turnout build {model}`"
         )
     # Here and not above: torch takes seconds to import, and the checks before need none of it.
-    from build.prepared import pairs, prepared
+    from build.exported_graphs import export_graphs, graph_pairs
     from build.workspace.cache import FOLDER, Cache
 
     with status(log, "exporting the reference's graphs") as say:
-        originals = prepared(step, Cache(out / FOLDER / model), say)
-    found = pairs(originals, folder)
+        originals = export_graphs(step, Cache(out / FOLDER / model), say)
+    found = graph_pairs(originals, folder)
     if not found:
         raise CannotInspect(
             f"{step.name} has no graph to inspect: a model for {step.task.name} is served from tables"

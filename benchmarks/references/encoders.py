@@ -20,7 +20,7 @@ import numpy as np
 from benchmarks.record import Row, publish
 from build.families.registry import family_of
 from build.plan import plan
-from build.proof.candidate import seal
+from build.proof.sealing import seal
 from build.recipes.encoder import FP32_FUSED
 from build.step import Step
 from build.workspace.progress import silent

@@ -23,7 +23,8 @@ from benchmarks.record import Row, publish
 from build.evaluation.perplexity import GenerationFigures
 from build.families.registry import family_of
 from build.plan import plan
-from build.proof.candidate import run_on_rows, seal
+from build.proof.native_run import run_on_rows
+from build.proof.sealing import seal
 from build.step import Step
 from build.workspace.progress import silent
 from build.workspace.quiet import quiet

@@ -21,8 +21,8 @@ class AnswerFigures:
     `agreement` the share of rows with the same answer, with its 95 % confidence interval by Wilson.
     """
 
-    # The name of `nearness` where the reference is this machine.
-    nearness_name: ClassVar[str] = "same answer as here"
+    # The name of `similarity` where the reference is this machine.
+    similarity_name: ClassVar[str] = "same answer as here"
 
     metric: str
     reference: str
@@ -44,13 +44,13 @@ class AnswerFigures:
         return problems
 
     @property
-    def nearness(self) -> float:
+    def similarity(self) -> float:
         """Return how near the candidate is to the reference, from 0 to 1, the same."""
         return self.agreement
 
     @staticmethod
     def threshold(gate: Gate) -> float:
-        """Return the lowest nearness that passes the gate."""
+        """Return the lowest similarity that passes the gate."""
         return gate.min_agreement
 
 

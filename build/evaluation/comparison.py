@@ -1,4 +1,7 @@
-"""The gate's view of every comparison: figures of a candidate against the reference."""
+"""The figures that compare a candidate with the reference, for each kind of task.
+
+The thresholds that figures have to reach, the gate, are `contracts.specs.Gate`.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass

@@ -20,8 +20,8 @@ class VectorFigures:
     `cosine_low` to `cosine_high` is the 95 % confidence interval of the mean over resampled rows (bootstrap).
     """
 
-    # The name of `nearness` where the reference is this machine.
-    nearness_name: ClassVar[str] = "mean cosine to the vectors here"
+    # The name of `similarity` where the reference is this machine.
+    similarity_name: ClassVar[str] = "mean cosine to the vectors here"
 
     cosine_mean: float
     cosine_low: float
@@ -42,13 +42,13 @@ class VectorFigures:
         ]
 
     @property
-    def nearness(self) -> float:
+    def similarity(self) -> float:
         """Return how near the candidate is to the reference, from 0 to 1, the same."""
         return self.cosine_mean
 
     @staticmethod
     def threshold(gate: Gate) -> float:
-        """Return the lowest nearness that passes the gate."""
+        """Return the lowest similarity that passes the gate."""
         return gate.min_cosine_mean
 
 

@@ -24,8 +24,8 @@ class ScoreFigures:
     bootstrap). Differences are those of one token's log-probability, in nats: 95th percentile and largest.
     """
 
-    # The name of `nearness` where the reference is this machine.
-    nearness_name: ClassVar[str] = "perplexity over that here, or the inverse,"
+    # The name of `similarity` where the reference is this machine.
+    similarity_name: ClassVar[str] = "perplexity over that here, or the inverse,"
 
     tokens: int
     perplexity_original: float
@@ -51,13 +51,13 @@ class ScoreFigures:
         )
 
     @property
-    def nearness(self) -> float:
+    def similarity(self) -> float:
         """Return how near the candidate is to the reference, from 0 to 1, the same."""
         return min(self.ratio, 1 / self.ratio)
 
     @staticmethod
     def threshold(gate: Gate) -> float:
-        """Return the lowest nearness that passes the gate."""
+        """Return the lowest similarity that passes the gate."""
         return 1 / gate.max_perplexity_ratio
 
 
@@ -70,8 +70,8 @@ class GenerationFigures(ScoreFigures):
     to another, the smallest change swaps them at no cost: perplexity measures what a change costs.
     """
 
-    # The name of `nearness` where the reference is this machine.
-    nearness_name: ClassVar[str] = "same next token as here"
+    # The name of `similarity` where the reference is this machine.
+    similarity_name: ClassVar[str] = "same next token as here"
 
     reference: str
     agreement: float
@@ -91,13 +91,13 @@ class GenerationFigures(ScoreFigures):
         return problems
 
     @property
-    def nearness(self) -> float:
+    def similarity(self) -> float:
         """Return how near the candidate is to the reference, from 0 to 1, the same."""
         return self.agreement
 
     @staticmethod
     def threshold(gate: Gate) -> float:
-        """Return the lowest nearness that passes the gate."""
+        """Return the lowest similarity that passes the gate."""
         return gate.min_token_agreement
 
 

@@ -12,22 +12,22 @@ from functions.inference.engine import Engine
 
 # Keys of an output under teacher forcing, each a list with one value for each token: the tokens themselves, the
 # likeliest token at each place, and the log-probability of the given one. Golden files hold them by these names.
-ALONG, IDS, LOG_PROBABILITIES = "along", "ids", "log_probabilities"
-TEACHER_FORCED = (ALONG, IDS, LOG_PROBABILITIES)
+FORCED_TOKENS, IDS, LOG_PROBABILITIES = "along", "ids", "log_probabilities"
+TEACHER_FORCED = (FORCED_TOKENS, IDS, LOG_PROBABILITIES)
 
 
-def path_of(reference: Outputs) -> Sequence[int] | None:
+def forced_tokens_of(reference: Outputs) -> Sequence[int] | None:
     """Return the tokens that candidates are run along, None for a model that generates no text."""
-    path: Sequence[int] | None = reference[0].get(ALONG)
-    return path
+    tokens: Sequence[int] | None = reference[0].get(FORCED_TOKENS)
+    return tokens
 
 
 def answer(
-    engine: Engine, request: PredictRequest, along: Sequence[int] | None
+    engine: Engine, request: PredictRequest, forced_tokens: Sequence[int] | None
 ) -> list[dict[str, Any]]:
-    """Return the engine's outputs for a request, by teacher forcing if there are tokens to go along."""
-    if along is None:
+    """Return the engine's outputs for a request, by teacher forcing along `forced_tokens` if there are any."""
+    if forced_tokens is None:
         return list(engine.predict(request).outputs)
     model: Any = engine.model
-    ids, log_probabilities = model.teacher_forced(str(request.inputs[0]), along)
-    return [{ALONG: list(along), IDS: ids, LOG_PROBABILITIES: log_probabilities}]
+    ids, log_probabilities = model.teacher_forced(str(request.inputs[0]), forced_tokens)
+    return [{FORCED_TOKENS: list(forced_tokens), IDS: ids, LOG_PROBABILITIES: log_probabilities}]

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from build.errors import ExportFailed
-from build.graph.edit import OPSET
-from build.workspace.memory import release_memory
+from build.graph.opset import OPSET
+from build.workspace.build_memory import release_memory
 from build.workspace.quiet import quiet
 
 

@@ -17,7 +17,7 @@ from build.graph.file import save
 from build.graph.finite import check_finite
 from build.sources.source import TokenizedSource
 from build.sources.token_ids import check_tokens
-from build.workspace.memory import release_memory
+from build.workspace.build_memory import release_memory
 from build.workspace.quiet import quiet
 from functions.inference.session import open_session
 

@@ -12,7 +12,7 @@ from build.families.family import Family, Rows
 from build.families.reference import answers, feeds_of
 from build.recipes.encoder import FP32, FP32_FUSED, INT8, keep
 from build.recipes.encoder import make as make_graph
-from build.recipes.recipe import GIVEN, EncoderRecipe, NamedRecipe
+from build.recipes.recipe import PREQUANTIZED, EncoderRecipe, NamedRecipe
 from build.sources.source import GraphSource, TokenizedSource
 from build.workspace.progress import Notify, silent
 from contracts.manifest import MODEL, TOKENIZER
@@ -43,7 +43,7 @@ def recipes(
 ) -> Sequence[EncoderRecipe | NamedRecipe]:
     """Return the recipes to try: for a graph that is quantized already, only itself."""
     if isinstance(source, GraphSource) and source.quantized:
-        return (GIVEN,)
+        return (PREQUANTIZED,)
     # A GPU tier serves full precision, so there is one candidate.
     if tier is Tier.GPU:
         return (FP32_FUSED,)

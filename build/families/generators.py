@@ -13,7 +13,7 @@ from typing import Any
 
 from build.evaluation.metrics import AllOutputs, Outputs
 from build.evaluation.rows import Row
-from build.evaluation.teacher_forcing import ALONG, IDS, LOG_PROBABILITIES
+from build.evaluation.teacher_forcing import FORCED_TOKENS, IDS, LOG_PROBABILITIES
 from build.export.generator import finish, kv_cache_fusion, prepare_causal, prepare_seq2seq
 from build.families.family import Family, Rows
 from build.families.transformers_model import load
@@ -60,7 +60,7 @@ def make(
     fused = kv_cache_fusion(prepared) if recipe.fused_cache else None
     smaller = None
     if recipe.weights is not WeightFormat.FLOAT32:
-        smaller = weight_only(recipe.weights, recipe.narrow)
+        smaller = weight_only(recipe.weights, recipe.sensitive_weights)
     finish(prepared, folder, *(change for change in (fused, smaller) if change))
     shutil.copyfile(folder_of(source, prepared) / TOKENIZER, folder / TOKENIZER)
 
@@ -91,9 +91,9 @@ def _run_causal(model: Any, tokenizer: Any, source: CheckpointSource, row: Row) 
         details["start_token_id"],
     )
     generated = _generate(model, [prompt], count, details)[len(prompt) :]
-    along = target or generated
-    predictions = _teacher_forced(model, [[*prompt, *along]], along)
-    return [_output(tokenizer, generated, along, predictions, len(prompt), truncated)]
+    forced_tokens = target or generated
+    predictions = _teacher_forced(model, [[*prompt, *forced_tokens]], forced_tokens)
+    return [_output(tokenizer, generated, forced_tokens, predictions, len(prompt), truncated)]
 
 
 def _run_seq2seq(model: Any, tokenizer: Any, source: CheckpointSource, row: Row) -> Outputs:
@@ -105,16 +105,18 @@ def _run_seq2seq(model: Any, tokenizer: Any, source: CheckpointSource, row: Row)
     target = tokenizer.encode(row.answer).ids if row.answer else []
     # The first token is the decoder's start token, which no candidate predicts.
     generated = _generate(model, [text], row.request.parameters["max_new_tokens"], details)[1:]
-    along = target or generated
-    predictions = _teacher_forced(model, [text], along, decoder_input_ids=[[start, *along]])
+    forced_tokens = target or generated
+    predictions = _teacher_forced(
+        model, [text], forced_tokens, decoder_input_ids=[[start, *forced_tokens]]
+    )
     truncated = bool(encoding.overflowing)
-    return [_output(tokenizer, generated, along, predictions, len(encoding.ids), truncated)]
+    return [_output(tokenizer, generated, forced_tokens, predictions, len(encoding.ids), truncated)]
 
 
 def _output(
     tokenizer: Any,
     generated: Sequence[int],
-    along: Sequence[int],
+    forced_tokens: Sequence[int],
     predictions: TeacherForced,
     tokens: int,
     truncated: bool,
@@ -122,7 +124,7 @@ def _output(
     ids, log_probabilities = predictions
     return {
         "generated_text": tokenizer.decode(list(generated), skip_special_tokens=True),
-        ALONG: list(along),
+        FORCED_TOKENS: list(forced_tokens),
         IDS: ids,
         LOG_PROBABILITIES: log_probabilities,
         "tokens": tokens,
@@ -151,21 +153,21 @@ def _generate(
 
 
 def _teacher_forced(
-    model: Any, tokens: list[list[int]], along: Sequence[int], **inputs: Any
+    model: Any, tokens: list[list[int]], forced_tokens: Sequence[int], **inputs: Any
 ) -> TeacherForced:
-    """Return the likeliest token at each place of `along`, and the log-probability of the given one.
+    """Return the likeliest token at each place of `forced_tokens`, and the log-probability of the given one.
 
-    The model's last input, of `tokens` or of the decoder, ends with `along`.
+    The model's last input, of `tokens` or of the decoder, ends with `forced_tokens`.
     """
     import torch
 
     with torch.inference_mode():
         others = {name: torch.tensor(value) for name, value in inputs.items()}
         # The logits at a place are those of the token after it.
-        logits = model(torch.tensor(tokens), **others).logits[0, -len(along) - 1 : -1]
+        logits = model(torch.tensor(tokens), **others).logits[0, -len(forced_tokens) - 1 : -1]
     if not torch.isfinite(logits).all():
         raise ModelFailed("the model answered with numbers that are not finite")
-    given = logits.log_softmax(-1).gather(-1, torch.tensor(along)[:, None])[:, 0]
+    given = logits.log_softmax(-1).gather(-1, torch.tensor(forced_tokens)[:, None])[:, 0]
     return logits.argmax(-1).tolist(), given.tolist()
 
 

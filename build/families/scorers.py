@@ -27,7 +27,7 @@ from build.families.reference import forward_of
 from build.graph.edit import make_model
 from build.recipes.dynamic_int8 import quantize
 from build.recipes.embedding_tables import quantize_tables
-from build.recipes.recipe import GIVEN, NamedRecipe, WeightFormat
+from build.recipes.recipe import PREQUANTIZED, NamedRecipe, WeightFormat
 from build.recipes.weight_only import weight_only
 from build.sources.formats import ONNX
 from build.sources.gguf.source import unpack_source, unpacked
@@ -71,7 +71,7 @@ def prepare(source: Source, folder: Path, notify: Notify) -> None:
 
 def recipes(source: Source, tier: Tier, quantize: bool) -> Sequence[NamedRecipe]:
     if isinstance(source, GraphSource) and source.quantized:
-        return (GIVEN,)
+        return (PREQUANTIZED,)
     if tier is Tier.GPU or not quantize:
         return (FULL,)
     return (FULL, CODES) if isinstance(source, TableSource) else (FULL, DYNAMIC, WEIGHTS)

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from build.errors import LayersNotComparable
-from build.evaluation.teacher_forcing import path_of
+from build.evaluation.teacher_forcing import forced_tokens_of
+from build.exported_graphs import GraphPair
 from build.families.reference import feeds_of
-from build.prepared import Pair
 from build.proof.golden import GoldenRow
 from build.sources.gguf.source import folder_of
 from build.sources.source import GgufSource, GraphSource, Source, TransformersSource
@@ -24,7 +24,7 @@ Rows = Sequence[GoldenRow]
 
 
 def feeds_for(
-    pair: Pair, pairs: Sequence[Pair], source: Source, golden: Rows, graph: Any
+    pair: GraphPair, pairs: Sequence[GraphPair], source: Source, golden: Rows, graph: Any
 ) -> Iterator[Feed]:
     """Return the inputs for each text of the golden rows; raise LayersNotComparable for a task without a rule here."""
     family = source.task.family
@@ -47,7 +47,7 @@ def _generator_inputs(
 ) -> Iterator[Feed]:
     """Yield each prompt with the tokens generated after it, for one pass with an empty KV cache."""
     for row in golden:
-        continuation = list(path_of(row.reference) or ())
+        continuation = list(forced_tokens_of(row.reference) or ())
         encoding = tokenizer.encode(str(row.request.inputs[0]))
         # The prompt is truncated further than for a request, so that the tokens after it fit the context as well.
         ids, _ = truncate_prompt(
@@ -57,8 +57,8 @@ def _generator_inputs(
 
 
 def _encoder_decoder_inputs(
-    pair: Pair,
-    pairs: Sequence[Pair],
+    pair: GraphPair,
+    pairs: Sequence[GraphPair],
     tokenizer: Any,
     details: Mapping[str, Any],
     golden: Rows,
@@ -80,7 +80,7 @@ def _encoder_decoder_inputs(
             name: _token_inputs(ids)[name] for name in ("input_ids", "attention_mask")
         }
         fixed = dict(zip(keys, session.run(None, encoder_inputs), strict=True))
-        tokens = [start, *(path_of(row.reference) or ())]
+        tokens = [start, *(forced_tokens_of(row.reference) or ())]
         yield {
             **_token_inputs(tokens),
             **_empty_cache(graph, fixed),

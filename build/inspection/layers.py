@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import onnx
 
+from build.exported_graphs import GraphPair
 from build.graph.edit import Floats
 from build.graph.observe import with_observed_outputs
 from build.inspection.feeds import feeds_for
-from build.prepared import Pair
 from build.proof.golden import GoldenRow
 from build.sources.source import Source
 
@@ -87,7 +87,7 @@ class Comparison:
     reference: Mapping[str, str] = field(default_factory=dict)
 
 
-def compare(pairs: Sequence[Pair], source: Source, golden: Sequence[GoldenRow]) -> Comparison:
+def compare(pairs: Sequence[GraphPair], source: Source, golden: Sequence[GoldenRow]) -> Comparison:
     """Run both sides on the golden rows; raise LayersNotComparable for a task whose inputs have no rule here."""
     layers: list[Layer] = []
     unmatched, forms = 0, {}
@@ -103,12 +103,12 @@ def compare(pairs: Sequence[Pair], source: Source, golden: Sequence[GoldenRow]) 
     return Comparison(layers=tuple(worst), unmatched=unmatched, rows=len(golden), reference=forms)
 
 
-def closest_reference(pair: Pair) -> Any:
+def closest_reference(pair: GraphPair) -> Any:
     """Return the form of the reference's graph that shares most layers with the artefact's."""
     return _closest(pair, onnx.load(pair.built))[1]
 
 
-def _closest(pair: Pair, built: Any) -> tuple[Path, Any]:
+def _closest(pair: GraphPair, built: Any) -> tuple[Path, Any]:
     # Fusion renames tensors: an artefact made of the fused graph shares most names with that one.
     graphs = [(path, onnx.load(path)) for path in (*pair.others, pair.exported)]
     return max(graphs, key=lambda item: len(_shared(item[1], built)))

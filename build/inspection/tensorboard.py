@@ -9,8 +9,8 @@ from typing import Any
 
 import onnx
 
+from build.exported_graphs import GraphPair
 from build.inspection.layers import closest_reference
-from build.prepared import Pair
 from build.recipes.dequantize import weights
 
 REFERENCE, BUILT, CANDIDATES = "reference", "built", "candidates"
@@ -33,7 +33,7 @@ FIGURES = (
 
 
 def write_event_files(
-    folder: Path, pairs: Sequence[Pair], evidence: Mapping[str, Any] | None
+    folder: Path, pairs: Sequence[GraphPair], evidence: Mapping[str, Any] | None
 ) -> dict[str, int]:
     """Write event files below the folder, and return the numbers of graphs, histograms and candidates in them."""
     counts = {"graphs": 0, "histograms": 0, "candidates": 0}

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
-from build.evaluation.teacher_forcing import TEACHER_FORCED, path_of
+from build.evaluation.teacher_forcing import TEACHER_FORCED, forced_tokens_of
 from build.proof.processors import Processor
 from build.proof.worker_client import Worker
 from build.workspace.progress import Notify, silent
@@ -45,7 +45,7 @@ def sample_size(
     processor: Processor, size: int, rows: Sequence[Row], outputs: Sequence[Outputs]
 ) -> int:
     """Return the number of rows to run an artefact of `size` bytes on."""
-    forced = [path_of(truncated(output)) for output in outputs]
+    forced = [forced_tokens_of(truncated(output)) for output in outputs]
     tokens = [
         sum(len(str(text)) for text in row.request.inputs) / CHARACTERS_PER_TOKEN
         + SINGLE_TOKEN_COST * len(path or ())
@@ -55,13 +55,13 @@ def sample_size(
     each = max(size * sum(tokens) / len(tokens), 1.0)
     return min(
         max(int(MAX_BYTE_TOKENS / each), minimum),
-        MAX_ROWS if processor.decides else MAX_ROWS_INFORMING,
+        MAX_ROWS if processor.blocking else MAX_ROWS_INFORMING,
     )
 
 
 def truncated(outputs: Outputs) -> Outputs:
     """Return a generator's outputs truncated to the first tokens, which do not depend on later ones."""
-    if path_of(outputs) is None:
+    if forced_tokens_of(outputs) is None:
         return outputs
     return [
         {**outputs[0], **{key: list(outputs[0][key])[:MAX_FORCED_TOKENS] for key in TEACHER_FORCED}}
@@ -81,7 +81,8 @@ def run_under(
     """
     workers = min(os.cpu_count() or 1, -(-len(rows) // MIN_ROWS_PER_PROCESS))
     requests = [
-        (row.request, path_of(outputs)) for row, outputs in zip(rows, outputs_here, strict=True)
+        (row.request, forced_tokens_of(outputs))
+        for row, outputs in zip(rows, outputs_here, strict=True)
     ]
     parts = [requests[i::workers] for i in range(workers)]
     done = count(1)

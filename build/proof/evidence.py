@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from build.evaluation.bootstrap import SEED
-from build.evaluation.gate import figures_of
+from build.evaluation.comparison import figures_of
 from build.evaluation.metrics import Outputs
 from build.export.fuse import fused_operators
+from build.proof.candidate import Candidate
 from build.proof.changed_answers import changed_rows, per_class
-from build.proof.choose import Candidate, pareto
+from build.proof.ranking import pareto
 from build.sources.source import GgufSource
 from build.step import Step
 from contracts.manifest import MODEL

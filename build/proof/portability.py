@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from build.proof.candidate import digest_of_parts
-from build.proof.choose import Candidate
+from build.proof.candidate import Candidate
 from build.proof.emulation import run_under, sample, sample_size, truncated
 from build.proof.processors import Processor, native
-from build.recipes.recipe import GIVEN, Recipe
+from build.proof.sealing import digest_of_parts
+from build.recipes.recipe import PREQUANTIZED, Recipe
 from build.step import Step
 from build.workspace.cache import Cache
 from build.workspace.progress import Notify, silent
@@ -57,10 +57,10 @@ def first_portable(
 def _unchecked_notes(
     step: Step, recipe: Recipe, processors: Sequence[Processor]
 ) -> tuple[str, ...]:
-    """Return the note on a graph that came quantized and was not run on a processor that decides."""
-    reasons = [one.unavailable for one in processors if one.decides and one.unavailable]
+    """Return the note on a graph that came quantized and was not run on a blocking processor."""
+    reasons = [one.unavailable for one in processors if one.blocking and one.unavailable]
     # With `portable = false` the user has decided so and needs no note.
-    if not (reasons and recipe == GIVEN and step.portable):
+    if not (reasons and recipe == PREQUANTIZED and step.portable):
         return ()
     return (f"{UNCHECKED}, where its sums may saturate: {reasons[0]}",)
 
@@ -91,12 +91,12 @@ def check_portability(
 
 def _problem(recipe: Recipe, processor: Processor, verdict: str) -> str:
     """Return why the verdict keeps the candidate from being shipped; empty if it does not."""
-    if not processor.decides or verdict == "holds":
+    if not processor.blocking or verdict == "holds":
         return ""
     if verdict != NOT_CHECKED:
         return f"on {processor.name}: {verdict}"
     # Of a model that came quantized there is no safer candidate, so it ships unchecked, with a note.
-    if not recipe.may_saturate or recipe == GIVEN:
+    if not recipe.may_saturate or recipe == PREQUANTIZED:
         return ""
     return f"not checked on {processor.name}, where its sums may saturate: {processor.unavailable}"
 
@@ -122,10 +122,9 @@ def _run_on(
     )
     # Compared with the outputs on this machine, not with the reference: the kernels are under test, not the recipe.
     figures = step.task.comparison.measure(there, here, rows)
-    same, threshold = figures.nearness, figures.threshold(step.gate)
-    verdict = (
-        "holds" if same >= threshold else f"{figures.nearness_name} {same:.4f}, below {threshold:g}"
-    )
+    same, threshold = figures.similarity, figures.threshold(step.gate)
+    below = f"{figures.similarity_name} {same:.4f}, below {threshold:g}"
+    verdict = "holds" if same >= threshold else below
     return _result(processor.name, processor.how, len(rows), round(same, 6), verdict)
 
 

@@ -30,8 +30,8 @@ GRAVITON2 = "neoverse-n1"
 class Processor:
     """A processor that an artefact can be run on: its name, the emulator, and the Python that runs under it.
 
-    With `decides`, a candidate that differs there is rejected: tiers can be deployed to it. `unavailable` is why it
-    cannot be emulated on this machine, with the next step; empty if it can.
+    A candidate that differs on a `blocking` one is rejected, since tiers can be deployed to it; on another it is
+    reported. `unavailable` is why it cannot be emulated on this machine, with the next step; empty if it can.
     """
 
     name: str
@@ -39,12 +39,12 @@ class Processor:
     under: tuple[str, ...] = ()
     python: str = sys.executable
     environment: Mapping[str, str] = field(default_factory=dict)
-    decides: bool = True
+    blocking: bool = True
     unavailable: str = ""
 
 
-def target_processors(system: Path = ARM64, here: str | None = None) -> tuple[Processor, ...]:
-    """Return the processors that an artefact may be deployed to, those that decide first.
+def processors_to_check(system: Path = ARM64, here: str | None = None) -> tuple[Processor, ...]:
+    """Return the processors that an artefact may be deployed to, blocking ones first.
 
     That of this machine is left out, since the gate has measured all rows on it; `here` is its name, by default as
     `native` returns it.
@@ -83,7 +83,7 @@ def _avx512(which: str, sums: str) -> Processor:
     return Processor(
         name=f"x86-64 with AVX-512{which}",
         how="not emulated",
-        decides=False,
+        blocking=False,
         unavailable=f"no emulator has AVX-512; its 8-bit sums {sums}",
     )
 
@@ -97,7 +97,7 @@ def _graviton(system: Path) -> Processor:
         under=(path, "-cpu", GRAVITON2, "-L", str(system / "root")),
         python=str(system / "root" / note.get("python", "usr/bin/python3")),
         environment={"PYTHONPATH": str(system / "packages"), "PYTHONNOUSERSITE": "1"},
-        decides=False,
+        blocking=False,
         unavailable=_arm64_problem(path, note),
     )
 

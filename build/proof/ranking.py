@@ -1,40 +1,12 @@
-"""The choice among candidates: ranked by the objective, of those that pass the gate."""
+"""The ranking of candidates: those that pass the gate, best first by the objective of `models.toml`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-from build.evaluation.gate import Figures
-from build.evaluation.metrics import Outputs
-from build.proof.timing import UNTIMED, Timing
-from build.recipes.recipe import Recipe
-from contracts.manifest import Manifest
+from build.proof.candidate import Candidate
+from build.proof.timing import Timing
 
 # Latencies within this ratio count as equal: two runs of one candidate on one machine differ by as much.
 EQUAL_LATENCY = 1.05
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A sealed folder made by a recipe: its figures against the reference, and its cost.
-
-    `problems` are those of the gate and of the portability check; it may ship if there are none. `outputs` are those
-    on the rows, `expected_ms` is the mean latency of the user's rows.
-    """
-
-    folder: Path
-    recipe: Recipe
-    manifest: Manifest
-    figures: Figures
-    problems: tuple[str, ...]
-    outputs: tuple[Outputs, ...] = ()
-    timing: Timing = UNTIMED
-    expected_ms: float = 0.0
-
-    @property
-    def loss(self) -> float:
-        """Return 1 minus the candidate's nearness to the reference, which is 1 at most."""
-        return 1 - self.figures.nearness
 
 
 def expected_ms(timing: Timing, shares: Mapping[int, float]) -> float:
@@ -56,22 +28,22 @@ def ranked(candidates: Sequence[Candidate], objective: str) -> list[Candidate]:
     """
     left = [candidate for candidate in candidates if not candidate.problems]
     if objective == "size":
-        return sorted(left, key=lambda c: (c.manifest.size, c.loss))
+        return sorted(left, key=lambda c: (c.manifest.size, c.divergence))
     if objective == "accuracy":
-        return sorted(left, key=lambda c: (c.loss, c.expected_ms))
+        return sorted(left, key=lambda c: (c.divergence, c.expected_ms))
     # The fastest of those that are left sets the limit anew, so ties are broken at every rank, not only at the first.
     ordered = []
     while left:
         limit = min(c.expected_ms for c in left) * EQUAL_LATENCY
-        best = min((c for c in left if c.expected_ms <= limit), key=lambda c: c.loss)
+        best = min((c for c in left if c.expected_ms <= limit), key=lambda c: c.divergence)
         left.remove(best)
         ordered.append(best)
     return ordered
 
 
 def pareto(candidates: Sequence[Candidate]) -> list[bool]:
-    """Return for each candidate whether it is Pareto-optimal in latency, size and loss: no other dominates it."""
-    costs = [(c.expected_ms, c.manifest.size, c.loss) for c in candidates]
+    """Return for each candidate whether it is Pareto-optimal in latency, size and divergence: no other dominates it."""
+    costs = [(c.expected_ms, c.manifest.size, c.divergence) for c in candidates]
     return [not any(_dominates(other, own) for other in costs) for own in costs]
 
 

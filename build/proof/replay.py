@@ -9,12 +9,12 @@ from typing import Any
 import onnxruntime as ort
 
 from build.evaluation.agreement import AnswerComparison
-from build.evaluation.gate import Comparison, figures_of
+from build.evaluation.comparison import Comparison, figures_of
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
-from build.proof.candidate import run_on_rows
 from build.proof.evidence import processor_name
 from build.proof.golden import GoldenRow, read_golden, rounded
+from build.proof.native_run import run_on_rows
 from build.tasks.registry import TASKS
 from contracts.errors import ServingError
 from contracts.manifest import BrokenArtefact, verify
@@ -159,7 +159,7 @@ def _figures(
     if not isinstance(comparison, AnswerComparison) and comparison.same_elsewhere is None:
         return None
     figures = comparison.measure(outputs, reference, rows)
-    return {"nearness": round(figures.nearness, 6), **figures_of(figures)}
+    return {"nearness": round(figures.similarity, 6), **figures_of(figures)}
 
 
 def _difference(row: GoldenRow, now: Outputs) -> dict[str, Any]:

@@ -1,24 +1,19 @@
-"""The artefact of a candidate: sealed, loaded and run by the code that will serve it."""
+"""The sealing of an artefact's folder: its manifest, its golden rows, and the digest of what decides its outputs."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
-from build.evaluation.teacher_forcing import answer, path_of
 from build.proof.golden import GOLDEN, write_golden
 from build.recipes.recipe import Recipe
 from build.sources.source import GraphSource, Pooling, Source, TransformersSource
 from build.step import Step, toolchain
-from build.workspace.progress import Notify, counted, silent
 from contracts.manifest import MANIFEST, Manifest, SealedFile, sealed_files
-from functions.inference.engine import Engine
 
 
 def seal(
@@ -90,19 +85,3 @@ def digest_of_parts(manifest: Manifest) -> str:
     # Golden rows hold outputs, which may differ in their last digits between equal graphs on different processors.
     parts = [file.sha256 for file in manifest.files if file.path != GOLDEN]
     return hashlib.sha256("".join(parts).encode()).hexdigest()
-
-
-def run_on_rows(
-    folder: Path, rows: Sequence[Row], reference: Sequence[Outputs], notify: Notify = silent
-) -> list[Outputs]:
-    """Return the artefact's outputs, row by row; as many rows run at once as there are processors, each on one thread.
-
-    A generator is run along the tokens of the reference (teacher forcing).
-    """
-    engine = Engine.load(folder, max_inputs=max(len(row.request.inputs) for row in rows))
-    # ONNX Runtime releases the interpreter's lock while it runs a graph, so threads are enough.
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        outputs = pool.map(
-            lambda row, expected: answer(engine, row.request, path_of(expected)), rows, reference
-        )
-        return [next(outputs) for _ in counted(rows, notify)]

@@ -5,13 +5,17 @@ from build.recipes.recipe import WeightFormat as Format
 
 FULL = GeneratorRecipe(name="fp32")
 SMALLER = (
-    GeneratorRecipe(name="int8 weights", weights=Format.INT8, narrow=Format.INT8),
+    GeneratorRecipe(name="int8 weights", weights=Format.INT8, sensitive_weights=Format.INT8),
     GeneratorRecipe(name="int8 weights, narrow as they are", weights=Format.INT8),
-    GeneratorRecipe(name="int4 weights", weights=Format.INT4, narrow=Format.INT4),
+    GeneratorRecipe(name="int4 weights", weights=Format.INT4, sensitive_weights=Format.INT4),
     GeneratorRecipe(
-        name="int4 weights, offsets", weights=Format.INT4_OFFSETS, narrow=Format.INT4_OFFSETS
+        name="int4 weights, offsets",
+        weights=Format.INT4_OFFSETS,
+        sensitive_weights=Format.INT4_OFFSETS,
     ),
     GeneratorRecipe(
-        name="int4 weights, offsets, narrow in 8", weights=Format.INT4_OFFSETS, narrow=Format.INT8
+        name="int4 weights, offsets, narrow in 8",
+        weights=Format.INT4_OFFSETS,
+        sensitive_weights=Format.INT8,
     ),
 )

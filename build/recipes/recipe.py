@@ -1,4 +1,4 @@
-"""Quantization recipes as data: each one is made into a candidate and measured; `build.proof.choose` picks."""
+"""Quantization recipes as data: each one is made into a candidate and measured; `build.proof.ranking` ranks them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -70,8 +70,9 @@ class WeightFormat(StrEnum):
 class GeneratorRecipe:
     """One way to make a candidate from a generator's graphs; its weights alone are quantized.
 
-    `narrow` is the format of the matrices that are the most sensitive: down projections (fewer columns than rows) and
-    the value projections of attention. `fused_cache` has attention write into the KV cache, where the graph allows it.
+    `sensitive_weights` is the format of the matrices that lose the most by quantization: down projections (fewer
+    columns than rows) and the value projections of attention. `fused_cache` has attention write into the KV cache,
+    where the graph allows it.
     """
 
     # An answer depends neither on its batch nor on the user's rows, and no sum of 16 bits occurs.
@@ -81,7 +82,7 @@ class GeneratorRecipe:
 
     name: str
     weights: WeightFormat = WeightFormat.FLOAT32
-    narrow: WeightFormat = WeightFormat.FLOAT32
+    sensitive_weights: WeightFormat = WeightFormat.FLOAT32
     fused_cache: bool = True
 
     @property
@@ -102,5 +103,5 @@ class NamedRecipe:
 
 Recipe = EncoderRecipe | GeneratorRecipe | NamedRecipe
 
-# A graph that was quantized before it came here. Nothing is known of its ranges, so the worst is assumed.
-GIVEN = NamedRecipe(name="as it was", precision="int8", batches=False, may_saturate=True)
+# A graph that its user has quantized already. Nothing is known of its ranges, so the worst is assumed.
+PREQUANTIZED = NamedRecipe(name="as it was", precision="int8", batches=False, may_saturate=True)

@@ -41,13 +41,15 @@ from functions.inference.decoder import LOGITS
 TINY = np.finfo(np.float32).tiny
 
 
-def weight_only(weights: WeightFormat, narrow: WeightFormat | None = None) -> Callable[[Any], None]:
+def weight_only(
+    weights: WeightFormat, sensitive_weights: WeightFormat | None = None
+) -> Callable[[Any], None]:
     """Return the change that puts the constant matrices of a graph into a format, in place.
 
-    MatMuls with fewer columns than rows, which sum up many numbers into few, and the value projections of attention
-    take the format `narrow`, if there is one.
+    Sensitive weights take the format `sensitive_weights`, if there is one: those of MatMuls with fewer columns than
+    rows, which sum up many numbers into few, and the value projections of attention.
     """
-    return partial(_quantize, weights=weights, narrow=narrow or weights)
+    return partial(_quantize, weights=weights, sensitive_weights=sensitive_weights or weights)
 
 
 def pack4(matrix: Floats) -> Packed:
@@ -82,7 +84,7 @@ def _pairs(steps: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return (steps[:, :, ::2] | steps[:, :, 1::2] << 4).astype(np.uint8)
 
 
-def _quantize(graph: Any, *, weights: WeightFormat, narrow: WeightFormat) -> None:
+def _quantize(graph: Any, *, weights: WeightFormat, sensitive_weights: WeightFormat) -> None:
     matrices = {name: t for name, t in constants(graph).items() if len(t.dims) == 2}
     # `last_token_logits` names the node of the head so.
     head = {node.input[1] for node in graph.node if node.name == LOGITS}
@@ -99,8 +101,8 @@ def _quantize(graph: Any, *, weights: WeightFormat, narrow: WeightFormat) -> Non
                 replace_with_nbits(graph, node, matrix.shape, packed, bits=8)
                 continue
             rows, columns = matrix.shape
-            is_narrow = columns < rows or node.output[0] in values
-            _replace_matmul(graph, node, matrix, narrow if is_narrow else weights)
+            is_sensitive = columns < rows or node.output[0] in values
+            _replace_matmul(graph, node, matrix, sensitive_weights if is_sensitive else weights)
     prune(graph)
 
 

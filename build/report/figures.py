@@ -45,8 +45,8 @@ def sentences(document: Document) -> Iterator[str]:
         yield _perplexity_ratio(document)
 
 
-def nearness(candidate: Document) -> float:
-    """Return the nearness to the reference, 1 at most: agreement, perplexity ratio (inverted above 1) or cosine."""
+def similarity(candidate: Document) -> float:
+    """Return the similarity to the reference, 1 at most: agreement, perplexity ratio (inverted above 1) or cosine."""
     if "agreement" in candidate:
         return float(candidate["agreement"])
     # A perplexity below the reference's is as far from it as one above.
@@ -55,15 +55,15 @@ def nearness(candidate: Document) -> float:
     return float(candidate.get("cosine_mean", 0))
 
 
-def nearness_name(candidate: Document) -> str:
-    """Return the name of the figure that `nearness` returns."""
+def similarity_name(candidate: Document) -> str:
+    """Return the name of the figure that `similarity` returns."""
     if "agreement" in candidate:
         return "agreement"
     return "perplexity ratio" if "ratio" in candidate else "mean cosine"
 
 
 def metric(candidate: Document) -> str:
-    """Return the figure besides nearness: the metric, the perplexity, or the 5th percentile of the cosine."""
+    """Return the figure besides similarity: the metric, the perplexity, or the 5th percentile of the cosine."""
     if "metric_built" in candidate:
         return _value(candidate, "metric_built", ".2%")
     if "ratio" in candidate:

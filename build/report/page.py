@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from build.proof.choose import EQUAL_LATENCY
+from build.proof.ranking import EQUAL_LATENCY
 from build.report import figures
 from build.report.plots import css_class, latency_plot, pareto_plot
 from build.workspace.publish import write_atomically
@@ -17,7 +17,7 @@ Document = Mapping[str, Any]
 
 
 def report(evidence: Sequence[Document], gate: float) -> str:
-    """Return the page of the evidence of each tier; `gate` is the nearness that candidates had to reach."""
+    """Return the page of the evidence of each tier; `gate` is the similarity that candidates had to reach."""
     first = evidence[0]
     sections = "".join(_tier(document, gate) for document in evidence)
     return (
@@ -33,7 +33,7 @@ def report(evidence: Sequence[Document], gate: float) -> str:
 
 
 def write_report(place: Path, gate: float) -> None:
-    """Write a model's page from the evidence of all of its tiers; `gate` is the nearness that they had to reach."""
+    """Write a model's page from the evidence of all of its tiers; `gate` is the similarity that they had to reach."""
     documents = [_read(path) for path in sorted((place / "evidence").glob("*.json"))]
     write_atomically(place / "report.html", report([each for each in documents if each], gate))
 
@@ -71,7 +71,7 @@ def _tier(document: Document, gate: float) -> str:
 
 def _comparison(document: Document, gate: float) -> list[str]:
     candidates, unit = document["candidates"], document["unit"]
-    name = f"{figures.nearness_name(candidates[0])} with the reference"
+    name = f"{figures.similarity_name(candidates[0])} with the reference"
     parts = [
         "<h2>Candidates</h2>",
         pareto_plot(candidates, gate, unit),
@@ -110,7 +110,7 @@ def _candidates(candidates: Sequence[Document], unit: str) -> str:
     head = [
         "",
         "recipe",
-        figures.nearness_name(candidates[0]),
+        figures.similarity_name(candidates[0]),
         figures.metric_name(candidates[0]),
         figures.interval(candidates[0])[0],
         "MB",
@@ -123,7 +123,7 @@ def _candidates(candidates: Sequence[Document], unit: str) -> str:
     for number, c in enumerate(candidates, start=1):
         problems = "".join(f'<div class="problem">{_text(f)}</div>' for f in c["failures"])
         cells = [
-            f"{figures.nearness(c):.2%}",
+            f"{figures.similarity(c):.2%}",
             figures.metric(c),
             figures.interval(c)[1],
             f"{c['bytes'] / 1e6:.1f}",

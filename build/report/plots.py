@@ -1,4 +1,4 @@
-"""The two plots of an evidence page, as SVG: candidates by latency and nearness, and latency by length."""
+"""The two plots of an evidence page, as SVG: candidates by latency and similarity, and latency by length."""
 
 import html
 import math
@@ -17,10 +17,10 @@ Candidate = Mapping[str, Any]
 
 
 def pareto_plot(candidates: Sequence[Candidate], limit: float, unit: str) -> str:
-    """Return a plot of latency against nearness; a circle grows with the artefact's size, and its number is the row."""
+    """Return a plot of latency against similarity; a circle grows with the artefact's size, and its number is the row."""
     x = _logarithmic([c["expected_ms"] for c in candidates], LEFT, WIDTH - RIGHT)
     # The axis ends a little above 1 and below the lowest, so that no circle is cut off.
-    lowest = min([*map(figures.nearness, candidates), limit])
+    lowest = min([*map(figures.similarity, candidates), limit])
     y = _linear(lowest - (1 - lowest) * 0.12 - 1e-4, 1 + (1 - lowest) * 0.08, HEIGHT - BOTTOM, TOP)
     biggest = max(c["bytes"] for c in candidates)
     parts = [*_axis_x(x, [c["expected_ms"] for c in candidates], f"expected ms per {unit}")]
@@ -30,20 +30,20 @@ def pareto_plot(candidates: Sequence[Candidate], limit: float, unit: str) -> str
         f'<text class="note" x="{WIDTH - RIGHT}" y="{y(limit) - 5:.1f}" text-anchor="end">gate {limit:.1%}</text>'
     )
     front = sorted((c for c in candidates if c["pareto"]), key=lambda c: c["expected_ms"])
-    points = " ".join(f"{x(c['expected_ms']):.1f},{y(figures.nearness(c)):.1f}" for c in front)
+    points = " ".join(f"{x(c['expected_ms']):.1f},{y(figures.similarity(c)):.1f}" for c in front)
     parts.append(f'<polyline class="front" points="{points}"/>')
     # The largest circles are drawn first, so that no other is hidden under one.
     order = sorted(enumerate(candidates, start=1), key=lambda pair: -pair[1]["bytes"])
     for number, c in order:
         # The smallest circle has to hold its number.
         radius = 7 + 15 * math.sqrt(c["bytes"] / biggest)
-        left, top = x(c["expected_ms"]), y(figures.nearness(c))
+        left, top = x(c["expected_ms"]), y(figures.similarity(c))
         parts.append(
             f'<g class="{css_class(c)}"><title>{html.escape(_tooltip(c))}</title>'
             f'<circle cx="{left:.1f}" cy="{top:.1f}" r="{radius:.1f}"/>'
             f'<text x="{left:.1f}" y="{top + 4:.1f}" text-anchor="middle">{number}</text></g>'
         )
-    return _svg(parts, "Candidates by latency and by nearness to the reference")
+    return _svg(parts, "Candidates by latency and by similarity to the reference")
 
 
 def _tooltip(candidate: Candidate) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from build.evaluation.gate import Comparison
+from build.evaluation.comparison import Comparison
 from build.evaluation.rows import RowFormat
 from contracts.problems import Problem
 from contracts.tasks import Task

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from build.evaluation.comparison import NumberComparison
 from build.evaluation.embedding_similarity import compare_embeddings, vector_figures
-from build.evaluation.gate import NumberComparison
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, score_field, text_field
 from build.tasks.description import (

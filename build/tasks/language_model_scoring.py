@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from build.evaluation.gate import NumberComparison
+from build.evaluation.comparison import NumberComparison
 from build.evaluation.perplexity import compare_scores
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, text_field
 from build.tasks.description import (

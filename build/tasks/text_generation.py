@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from build.evaluation.gate import NumberComparison
+from build.evaluation.comparison import NumberComparison
 from build.evaluation.perplexity import compare_generation
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, text_field
 from build.tasks.description import FamilyName, TaskDescription, TransformersModel

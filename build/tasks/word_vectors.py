@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from build.evaluation.gate import NumberComparison
+from build.evaluation.comparison import NumberComparison
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, score_field, text_field
 from build.evaluation.word_similarity import compare_words
 from build.tasks.description import FamilyName, TaskDescription

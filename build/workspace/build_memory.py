@@ -1,4 +1,4 @@
-"""The memory of a build: released between its steps, and checked against the machine's before the first.
+"""The memory of the machine that builds: checked before the first step, released after each stage.
 
 Graphs and the objects that edit them refer to each other, so they stay until the garbage collector runs; and the C
 library keeps freed memory for itself. A build of 440 MB of weights took 8 GB with both left alone.

@@ -1,4 +1,7 @@
-"""The cache of a build, by which a second or an interrupted one continues where the last one was."""
+"""The cache of a build, by which a second or an interrupted one continues where the last one was.
+
+An entry is named by the digest of what it is made from; what that is for graphs is in `build/step.py`.
+"""
 
 import hashlib
 import json

@@ -20,7 +20,7 @@ from functions.inference.generation_parameters import GenerationParameters, pars
 from functions.inference.model import Outputs, Parameters
 from functions.inference.sampling import Sampler, check_finite, log_sum_exp
 
-# The argmax token at each position of a target, and the log-probability of the target's own token there.
+# The argmax token at the position of each forced token, and the log-probability of the forced token there.
 TeacherForced = tuple[list[int], list[float]]
 # Why a text ended: text-generation-inference's names, and one of ours for the time limit.
 END, STOP, LENGTH, TIME = "eos_token", "stop_sequence", "length", "time"
@@ -109,12 +109,12 @@ class TextModel(ABC):
             "truncated": prompt.truncated,
         }
 
-    def teacher_forced(self, text: str, target: Sequence[int]) -> TeacherForced:
-        """Score the target's tokens as the answer to a text, each after the target's tokens before it."""
+    def teacher_forced(self, text: str, forced_tokens: Sequence[int]) -> TeacherForced:
+        """Score the forced tokens as the answer to a text, each after those before it."""
         # The reference truncates its prompt by the same rule (`build.families.generators`).
-        prompt = self.prompt(text, len(target))
+        prompt = self.prompt(text, len(forced_tokens))
         cache = self.decoder.empty_cache(prompt.fixed)
-        return teacher_forced(self.decoder, prompt.ids, cache, target)
+        return teacher_forced(self.decoder, prompt.ids, cache, forced_tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,11 +163,11 @@ def truncate_prompt(encoding: Encoding, max_tokens: int, start: int) -> tuple[li
 
 
 def teacher_forced(
-    decoder: DecoderLike, tokens: Sequence[int], cache: Cache, target: Sequence[int]
+    decoder: DecoderLike, tokens: Sequence[int], cache: Cache, forced_tokens: Sequence[int]
 ) -> TeacherForced:
-    """Run the tokens, then each of the target: the argmax before each, and the target's natural log-probability."""
+    """Run the tokens, then each forced one: return the argmax before each, and its own natural log-probability."""
     ids, log_probabilities = [], []
-    for token in target:
+    for token in forced_tokens:
         logits, cache = decoder.run(tokens, cache)
         check_finite(logits)
         ids.append(int(logits.argmax()))

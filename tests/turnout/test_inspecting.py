@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from build.prepared import Pair, pairs
+from build.exported_graphs import GraphPair, graph_pairs
 from build.workspace.cache import FOLDER
 from tests.fixtures.inspected import GPU, built, inspect, pair_of
 from tests.fixtures.paths import ROOT
@@ -35,7 +35,7 @@ def get(url: str, path: str) -> tuple[int, dict[str, str], bytes]:
 
 
 @pytest.fixture(scope="module")
-def page(home: Path) -> Iterator[tuple[str, Pair]]:
+def page(home: Path) -> Iterator[tuple[str, GraphPair]]:
     pair = pair_of(home, "gpu")
     shown = Shown(name="model", sides={"reference": pair.exported, "built": pair.built})
     with serving("tiny <cpu>", [shown, shown], 0) as url:
@@ -43,7 +43,7 @@ def page(home: Path) -> Iterator[tuple[str, Pair]]:
 
 
 def test_the_page_has_a_frame_for_each_side_and_a_link_for_each_graph(
-    page: tuple[str, Pair],
+    page: tuple[str, GraphPair],
 ) -> None:
     status, _, body = get(page[0], "/")
     text = body.decode()
@@ -56,7 +56,7 @@ def test_the_page_has_a_frame_for_each_side_and_a_link_for_each_graph(
 
 @pytest.mark.parametrize("side", ["reference", "built"])
 def test_netron_is_given_the_graph_and_no_way_to_ask_anyone_else(
-    page: tuple[str, Pair], side: str
+    page: tuple[str, GraphPair], side: str
 ) -> None:
     url, pair = page
     graph = pair.exported if side == "reference" else pair.built
@@ -86,7 +86,7 @@ def test_netron_is_given_the_graph_and_no_way_to_ask_anyone_else(
         "/0/built//etc/passwd",
     ],
 )
-def test_nothing_else_is_served(page: tuple[str, Pair], path: str) -> None:
+def test_nothing_else_is_served(page: tuple[str, GraphPair], path: str) -> None:
     assert get(page[0], path)[0] == 404
 
 
@@ -164,4 +164,4 @@ def test_what_cannot_be_looked_at_says_why(home: Path, tmp_path: Path) -> None:
         inspect(copy, "--tier", "gpu").exception
     )
     assert "tiny has no cpu tier" in str(inspect(copy).exception)
-    assert pairs(copy, copy / "source") == ()
+    assert graph_pairs(copy, copy / "source") == ()

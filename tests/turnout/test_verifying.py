@@ -10,9 +10,9 @@ from typer.testing import CliRunner
 
 import build
 from build.evaluation.rows import Row
-from build.proof.candidate import seal_golden, write_manifest
 from build.proof.golden import read_golden
 from build.proof.replay import compare, replay
+from build.proof.sealing import seal_golden, write_manifest
 from build.tasks.registry import TASKS
 from contracts.manifest import BrokenArtefact, read_manifest
 from contracts.prediction import PredictRequest

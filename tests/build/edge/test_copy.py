@@ -17,8 +17,8 @@ from build.edge.contents import outdated_reason, write_copy
 from build.edge.copy import prove
 from build.edge.copy import run as run_copy
 from build.errors import EdgeDiffers
-from build.proof.candidate import write_manifest
 from build.proof.golden import read_golden
+from build.proof.sealing import write_manifest
 from contracts.manifest import read_manifest, verify
 from contracts.specs import Gate
 from contracts.tasks import Task

@@ -174,7 +174,7 @@ def test_scored_pairs_are_measured_against_people_and_against_the_original() -> 
     assert found.difference_low < -0.2 < found.difference_high <= 1e-9
     one = [o["embedding"] for row in original for o in row]
     other = [o["embedding"] for row in built for o in row]
-    assert found.nearness == pytest.approx(cosines(np.array(one), np.array(other)).mean())
+    assert found.similarity == pytest.approx(cosines(np.array(one), np.array(other)).mean())
     assert found.problems(Gate(min_cosine_mean=0, min_cosine_p5=0)) == [
         "Spearman correlation 0.8000 is below 0.9900 (min_accuracy_ratio 0.99 of the reference's 1.0000)"
     ]

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from build.evaluation.gate import figures_of
+from build.evaluation.comparison import figures_of
 from build.evaluation.perplexity import GenerationFigures, ScoreFigures
 from build.evaluation.rows import read_rows
-from build.evaluation.teacher_forcing import ALONG, IDS, LOG_PROBABILITIES
-from build.report.figures import nearness
+from build.evaluation.teacher_forcing import FORCED_TOKENS, IDS, LOG_PROBABILITIES
+from build.report.figures import similarity
 from build.tasks.registry import TASKS
 from contracts.models_toml import ConfigError, read_models_toml
 from contracts.specs import Gate
@@ -43,7 +43,7 @@ def test_perplexities_are_compared_over_all_tokens(tmp_path: Path) -> None:
     assert figures.ratio_high == pytest.approx(math.exp(0.5 / 3))
     assert figures.difference_max == pytest.approx(0.5)
     assert figures.difference_p95 == pytest.approx(np.percentile([0, 0.5, 0, 0.1], 95))
-    assert nearness(figures_of(figures)) == pytest.approx(figures.nearness, abs=1e-6)
+    assert similarity(figures_of(figures)) == pytest.approx(figures.similarity, abs=1e-6)
 
 
 @pytest.mark.parametrize(("ratio", "side"), [(1.02, "above"), (0.98, "below 1 over"), (1.005, "")])
@@ -63,7 +63,7 @@ def test_a_perplexity_may_be_neither_above_nor_below_the_original_s(
     wanted = f"of the reference's 50.0000, {side} max_perplexity_ratio 1.01"
     failures = figures.problems(Gate())
     assert [wanted in failure for failure in failures] == ([True] if side else [])
-    assert (figures.nearness < figures.threshold(Gate())) == bool(side)
+    assert (figures.similarity < figures.threshold(Gate())) == bool(side)
 
 
 def test_the_gate_s_ratio_is_a_number_from_1_to_2(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_models_that_write_are_compared_by_perplexity_and_by_their_next_tokens(
     assert mistakes == []
     original, made = (
         [
-            [{ALONG: [1, 2], IDS: ids, LOG_PROBABILITIES: scores}]
+            [{FORCED_TOKENS: [1, 2], IDS: ids, LOG_PROBABILITIES: scores}]
             for ids, scores in ((first, [-1.0, -2.0]), ([3, 4], second))
         ]
         for first, second in (([1, 2], [-3.0, -4.0]), ([1, 9], [-3.0, -4.2]))
@@ -111,4 +111,4 @@ def test_models_that_write_are_compared_by_perplexity_and_by_their_next_tokens(
     assert (
         better.problems(Gate(min_token_agreement=0.7)) == []
     )  # to be surer than the original is no fault
-    assert nearness(figures_of(figures)) == figures.nearness == 0.75
+    assert similarity(figures_of(figures)) == figures.similarity == 0.75

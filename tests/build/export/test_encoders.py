@@ -10,7 +10,7 @@ from build.export.attention_fusion import unfused_attention_count
 from build.export.fuse import fused_operators
 from build.families.registry import family_of
 from build.plan import plan
-from build.proof.candidate import seal
+from build.proof.sealing import seal
 from build.recipes.encoder import FP32_FUSED, INT8
 from build.workspace.quiet import quiet
 from contracts.prediction import PredictRequest

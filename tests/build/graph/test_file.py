@@ -16,7 +16,7 @@ from build.export.generator import finish, kv_cache_fusion, prepare_causal
 from build.export.to_onnx import export
 from build.families.reference import feeds_of
 from build.graph.file import constant_bytes, external_data_of, save
-from build.proof.candidate import _files, write_manifest
+from build.proof.sealing import _files, write_manifest
 from build.recipes.encoder import INT8, make
 from build.recipes.recipe import WeightFormat
 from build.recipes.weight_only import weight_only

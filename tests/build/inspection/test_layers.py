@@ -14,11 +14,11 @@ from onnx import numpy_helper
 
 import build
 from build.errors import LayersNotComparable
+from build.exported_graphs import export_graphs, graph_pairs
 from build.families.reference import feeds_of
 from build.families.registry import family_of
 from build.graph.edit import MATMULS
 from build.inspection.layers import closest_reference, compare
-from build.prepared import pairs, prepared
 from build.proof.golden import read_golden
 from build.recipes.dequantize import weights
 from build.recipes.embedding_tables import quantize_tables
@@ -123,8 +123,8 @@ def test_models_that_write_are_compared_graph_by_graph(
     out = tmp_path / "models.out"
     (step,) = build.plan(deployment(source, rows, task, cpu=None), out)
     build.run((step,), out)
-    originals = prepared(step, Cache(out / FOLDER / "tiny"), lambda text: None)
-    found = pairs(originals, out / "tiny/gpu")
+    originals = export_graphs(step, Cache(out / FOLDER / "tiny"), lambda text: None)
+    found = graph_pairs(originals, out / "tiny/gpu")
     assert {pair.name for pair in found} == graphs
     compared = compare(found, step.source, read_golden(out / "tiny/gpu"))
     assert {layer.graph for layer in compared.layers} == graphs

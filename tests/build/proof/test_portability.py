@@ -17,7 +17,7 @@ from build.evaluation.agreement import AnswerFigures
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
 from build.evaluation.teacher_forcing import TEACHER_FORCED
-from build.proof.choose import Candidate
+from build.proof.candidate import Candidate
 from build.proof.emulation import (
     MAX_BYTE_TOKENS,
     MAX_FORCED_TOKENS,
@@ -38,11 +38,11 @@ from build.proof.processors import (
     Processor,
     all_unavailable,
     native,
-    target_processors,
+    processors_to_check,
     versions,
 )
 from build.recipes.encoder import FP32, INT8
-from build.recipes.recipe import GIVEN, Recipe
+from build.recipes.recipe import PREQUANTIZED, Recipe
 from build.step import Step
 from build.workspace.cache import Cache
 from build.workspace.checkout import ROOT
@@ -102,7 +102,7 @@ def candidate(folder: Path, recipe: Recipe, outputs: Any = None) -> Candidate:
 
 def processor(name: str) -> Processor:
     """One that is emulated; the test is skipped, with the reason, where it cannot be."""
-    found = next(one for one in target_processors(here=ANY_OTHER) if one.name == name)
+    found = next(one for one in processors_to_check(here=ANY_OTHER) if one.name == name)
     if found.unavailable:
         pytest.skip(f"{name} is not emulated here: {found.unavailable}")
     return found
@@ -203,7 +203,7 @@ def test_a_processor_that_informs_rules_nothing_out(
     other = [[{"label": "so-so"}]] * len(ROWS)
     failing = candidate(folder, FULL, other)
     problem, seen = check_portability(
-        step, failing, Cache(tmp_path), [replace(HERE, decides=False)]
+        step, failing, Cache(tmp_path), [replace(HERE, blocking=False)]
     )
     assert problem == ""
     assert seen[-1]["verdict"] == "same answer as here 0.2500, below 0.98"
@@ -212,7 +212,7 @@ def test_a_processor_that_informs_rules_nothing_out(
 def test_without_an_emulator_what_may_saturate_is_not_shipped(
     folder: Path, step: Step, tmp_path: Path
 ) -> None:
-    recipes = (FULL, GIVEN, PLAIN, FP32)
+    recipes = (FULL, PREQUANTIZED, PLAIN, FP32)
     assert [recipe.may_saturate for recipe in recipes] == [True, True, False, False]
     cache, unavailable = Cache(tmp_path), [replace(HERE, unavailable="apt-get install qemu-user")]
     problem, seen = check_portability(step, candidate(folder, FULL), cache, unavailable)
@@ -220,7 +220,7 @@ def test_without_an_emulator_what_may_saturate_is_not_shipped(
     assert (seen[-1]["rows"], seen[-1]["verdict"]) == (0, NOT_CHECKED)
     assert seen[-1]["how"] == "not asked: apt-get install qemu-user"
     assert check_portability(step, candidate(folder, PLAIN), cache, unavailable)[0] == ""
-    given = candidate(folder, GIVEN)
+    given = candidate(folder, PREQUANTIZED)
     note = "not checked on other processors, where its sums may saturate: apt-get install qemu-user"
     for portable, expected in ((True, (note,)), (False, ())):
         result = first_portable(replace(step, portable=portable), [given], cache, unavailable)
@@ -230,24 +230,24 @@ def test_without_an_emulator_what_may_saturate_is_not_shipped(
     assert (exact, len(seen)) == ("", 1)
 
 
-def test_only_where_a_tier_can_be_deployed_a_processor_decides(tmp_path: Path) -> None:
-    targets = target_processors(tmp_path, ANY_OTHER)
-    assert [p.name for p in targets if p.decides] == [AVX2]
-    assert all(p.unavailable == "a reason" for p in all_unavailable(targets, "a reason"))
+def test_a_processor_is_blocking_only_where_a_tier_can_be_deployed(tmp_path: Path) -> None:
+    processors = processors_to_check(tmp_path, ANY_OTHER)
+    assert [p.name for p in processors if p.blocking] == [AVX2]
+    assert all(p.unavailable == "a reason" for p in all_unavailable(processors, "a reason"))
 
 
 def test_the_processor_of_this_machine_is_not_emulated() -> None:
     """All rows have been run on it, and emulation takes minutes."""
-    names = [p.name for p in target_processors(here=ANY_OTHER)]
+    names = [p.name for p in processors_to_check(here=ANY_OTHER)]
     assert AVX2 in names
     for name in names:
-        assert [p.name for p in target_processors(here=name)] == [n for n in names if n != name]
-    assert native() not in [p.name for p in target_processors()]
+        assert [p.name for p in processors_to_check(here=name)] == [n for n in names if n != name]
+    assert native() not in [p.name for p in processors_to_check()]
 
 
 def test_an_arm64_system_is_requested_until_it_is_there_and_fits(tmp_path: Path) -> None:
     def problem() -> str:
-        return next(p.unavailable for p in target_processors(tmp_path) if p.name == GRAVITON2)
+        return next(p.unavailable for p in processors_to_check(tmp_path) if p.name == GRAVITON2)
 
     assert "make processors" in problem()
     if not shutil.which("qemu-aarch64"):
@@ -270,7 +270,7 @@ def test_the_larger_a_model_the_fewer_rows_and_never_too_few() -> None:
     read: list[Outputs] = [[{"label": "fine"}]] * 100
     written: list[Outputs] = [[dict.fromkeys(TEACHER_FORCED, list(range(200)))]] * 100
     assert sample_size(HERE, 1, rows, read) == MAX_ROWS
-    assert sample_size(replace(HERE, decides=False), 1, rows, read) == MAX_ROWS_INFORMING
+    assert sample_size(replace(HERE, blocking=False), 1, rows, read) == MAX_ROWS_INFORMING
     assert sample_size(HERE, 10**9, rows, read) == MIN_ROWS
     assert sample_size(HERE, 10**9, rows, written) == MIN_ROWS_GENERATED
     assert sample_size(HERE, 40_000_000, rows, written) == int(

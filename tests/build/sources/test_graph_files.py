@@ -151,7 +151,7 @@ def test_what_is_quantized_already_ships_as_it_was(home: Path, tmp_path: Path) -
     }
     assert evidence(path, **came)["notes"] == []
     tried = deployment(folder, home / "rows.jsonl", cpu=type(CPU)(objective="size"), gpu=None)
-    build.run(build.plan(tried, out), out, targets=(HERE,))
+    build.run(build.plan(tried, out), out, processors=(HERE,))
     manifest = verify(out / "tiny/cpu")
     assert (manifest.recipe, manifest.precision, manifest.batches) == ("as it was", "int8", False)
     seen = [(p["how"], p["verdict"]) for p in manifest.provenance["processors"]]
@@ -159,7 +159,7 @@ def test_what_is_quantized_already_ships_as_it_was(home: Path, tmp_path: Path) -
     assert evidence(path, **came)["notes"] == []
     shutil.rmtree(out / "tiny")
     missing = replace(HERE, unavailable="apt-get install qemu-user")
-    build.run(build.plan(tried, out), out, targets=(missing,))
+    build.run(build.plan(tried, out), out, processors=(missing,))
     assert verify(out / "tiny/cpu").provenance["processors"][1]["verdict"] == "not checked"
     document = evidence(path, **came)
     assert document["notes"] == [UNCHECKED]

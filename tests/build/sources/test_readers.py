@@ -12,7 +12,7 @@ import build
 from build.errors import SourceError
 from build.sources.readers import inspect
 from build.sources.source import Pooling, TransformersSource, digest_of
-from build.workspace.memory import memory_problem
+from build.workspace.build_memory import memory_problem
 from contracts.specs import CpuSpec, ModelSpec
 from contracts.tasks import Task
 from tests.fixtures.models.sources import assert_refused, read_as

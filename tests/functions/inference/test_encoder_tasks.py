@@ -14,7 +14,7 @@ import pytest
 from build.families.reference import answers
 from build.families.registry import family_of
 from build.plan import plan
-from build.proof.candidate import seal
+from build.proof.sealing import seal
 from build.recipes.encoder import FP32_FUSED
 from build.sources.source import TransformersSource
 from contracts.errors import InvalidInput

@@ -264,7 +264,7 @@ def test_logits_that_are_no_numbers_are_a_failure(generator: Generator) -> None:
         (weight_only(WeightFormat.INT8), 0.99),
         (weight_only(WeightFormat.INT4), 0.8),
         (weight_only(WeightFormat.INT4_OFFSETS), 0.8),
-        (weight_only(WeightFormat.INT4_OFFSETS, narrow=WeightFormat.INT8), 0.8),
+        (weight_only(WeightFormat.INT4_OFFSETS, sensitive_weights=WeightFormat.INT8), 0.8),
     ],
     ids=["8", "4", "4 with offsets", "4 and 8"],
 )

@@ -1,0 +1,33 @@
+"""An artefact run on the rows on this machine, by the code that will serve it.
+
+`build/proof/emulation.py` runs it on other processors, `build/proof/timing.py` times it.
+"""
+
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from build.evaluation.metrics import Outputs
+from build.evaluation.rows import Row
+from build.evaluation.teacher_forcing import answer, forced_tokens_of
+from build.workspace.progress import Notify, counted, silent
+from functions.inference.engine import Engine
+
+
+def run_on_rows(
+    folder: Path, rows: Sequence[Row], reference: Sequence[Outputs], notify: Notify = silent
+) -> list[Outputs]:
+    """Return the artefact's outputs, row by row; as many rows run at once as there are processors, each on one thread.
+
+    A generator is run along the tokens of the reference (teacher forcing).
+    """
+    engine = Engine.load(folder, max_inputs=max(len(row.request.inputs) for row in rows))
+    # ONNX Runtime releases the interpreter's lock while it runs a graph, so threads are enough.
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        outputs = pool.map(
+            lambda row, expected: answer(engine, row.request, forced_tokens_of(expected)),
+            rows,
+            reference,
+        )
+        return [next(outputs) for _ in counted(rows, notify)]
