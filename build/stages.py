@@ -29,7 +29,7 @@ from build.step import Step
 from build.workspace.build_memory import release_memory
 from build.workspace.cache import Cache
 from build.workspace.progress import Notify, silent
-from contracts.errors import ModelFailed
+from contracts.http_errors import ModelFailed
 from contracts.problems import Code
 from contracts.tasks import Tier
 from functions.inference.session import threads_of

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from contracts.errors import (
+from contracts.http_errors import (
     InvalidInput,
     MalformedRequest,
     ModelFailed,

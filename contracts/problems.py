@@ -1,4 +1,8 @@
-"""Problems: each has a stable code, the place where it is, and a sentence that ends with the next step."""
+"""Problems of settings, sources, rows and artefacts, as `turnout` reports them: never the body of an HTTP answer.
+
+Each has a stable code, the place where it is, and a sentence that ends with the next step. Errors of requests, and the
+problem documents that they are answered with, are in `contracts/http_errors.py`.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from contracts.errors import TooLarge
+from contracts.http_errors import TooLarge
 from contracts.limits import GATEWAY_BODY_BYTES, GATEWAY_TIMEOUT_S, LAMBDA_PAYLOAD_BYTES
 from contracts.prediction import read_body
 from local.control.plane import ACCOUNT, DEFAULT_ROUTE, Invocation

@@ -8,7 +8,7 @@ from build.workspace.checkout import ROOT
 
 RUNNER = Path(__file__).with_name("runner.py")
 # The modules of `contracts` that inference imports; the others describe a deployment.
-CONTRACTS = ("errors", "limits", "manifest", "prediction", "problems", "tasks")
+CONTRACTS = ("errors", "http_errors", "limits", "manifest", "prediction", "problems", "tasks")
 
 
 def archive() -> bytes:

@@ -13,7 +13,7 @@ from typing import Any
 # Releases of ONNX Runtime later than ours send telemetry, unless this is set before they are imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-from contracts.errors import ServingError, problem_document
+from contracts.http_errors import ServingError, problem_document
 from contracts.manifest import BrokenArtefact
 from contracts.prediction import parse_request, read_json
 from functions.inference.engine import Engine

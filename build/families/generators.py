@@ -24,7 +24,7 @@ from build.sources.gguf.source import folder_of, unpack_source
 from build.sources.source import GgufSource, TransformersSource
 from build.workspace.progress import Notify, counted, silent
 from build.workspace.quiet import quiet
-from contracts.errors import ModelFailed
+from contracts.http_errors import ModelFailed
 from contracts.manifest import TOKENIZER
 from contracts.tasks import Tier
 from functions.inference.generation import TeacherForced, plain_tokenizer, truncate_prompt

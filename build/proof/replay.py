@@ -16,7 +16,7 @@ from build.proof.evidence import processor_name
 from build.proof.golden import GoldenRow, read_golden, rounded
 from build.proof.native_run import run_on_rows
 from build.tasks.registry import TASKS
-from contracts.errors import ServingError
+from contracts.http_errors import ServingError
 from contracts.manifest import BrokenArtefact, verify
 
 # Two floats within this difference are the same answer, if they were computed by the same instructions.

@@ -17,7 +17,7 @@ Candidate = Mapping[str, Any]
 
 
 def pareto_plot(candidates: Sequence[Candidate], limit: float, unit: str) -> str:
-    """Return a plot of latency against similarity; a circle grows with the artefact's size, and its number is the row."""
+    """Return a plot of latency against similarity; a circle grows with the artefact's size, its number is the row."""
     x = _logarithmic([c["expected_ms"] for c in candidates], LEFT, WIDTH - RIGHT)
     # The axis ends a little above 1 and below the lowest, so that no circle is cut off.
     lowest = min([*map(figures.similarity, candidates), limit])

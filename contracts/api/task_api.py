@@ -15,7 +15,7 @@ from contracts.api.json_schema import (
     matches,
     obj,
 )
-from contracts.errors import RequestProblem, pointer
+from contracts.http_errors import RequestProblem, pointer
 
 TOKENS = described(INTEGER, "The number of tokens that the model has read.")
 TRUNCATED = described(BOOLEAN, "True if the text is longer than the model reads, and was cut.")

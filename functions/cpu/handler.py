@@ -18,7 +18,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 # A function has few vCPUs, and the model needs them: a second thread pool, for the tokenizer, would only compete.
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-from contracts.errors import ServingError, problem_document
+from contracts.http_errors import ServingError, problem_document
 from contracts.manifest import Manifest, verify
 from contracts.prediction import parse_request
 

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from contracts.errors import PROBLEM_JSON, ServingError, TierUnavailable, problem_document
+from contracts.http_errors import PROBLEM_JSON, ServingError, TierUnavailable, problem_document
 from contracts.limits import SAGEMAKER_PAYLOAD_BYTES
 from contracts.prediction import parse_request, read_body, read_json
 from functions.inference.engine import Engine

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from contracts.errors import InvalidInput, TooLarge
+from contracts.http_errors import InvalidInput, TooLarge
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest, verify
 from contracts.prediction import MAX_PROBLEMS, PredictRequest, TierAnswer

@@ -11,7 +11,7 @@ from tokenizers import Encoding, Tokenizer
 
 from contracts.api.task_api import TaskApi
 from contracts.api.text_generation import API
-from contracts.errors import RequestProblem
+from contracts.http_errors import RequestProblem
 from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
 from functions.inference.decoder import Cache, Decoder, DecoderLike

@@ -17,7 +17,7 @@ from contracts.api.text_generation import (
     TOP_K,
     TOP_P,
 )
-from contracts.errors import RequestProblem, pointer
+from contracts.http_errors import RequestProblem, pointer
 from contracts.prediction import PredictRequest
 from functions.inference.sampling import Sampling
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from contracts.errors import RequestProblem
+from contracts.http_errors import RequestProblem
 from contracts.prediction import PredictRequest
 
 Parameters = Mapping[str, Any]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from contracts.api.text_generation import REPETITION_PENALTY, TEMPERATURE, TOP_P
-from contracts.errors import ModelFailed
+from contracts.http_errors import ModelFailed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -18,7 +18,7 @@ from tokenizers import Encoding, Tokenizer
 
 from contracts.api.language_model_scoring import API, PER_TOKEN
 from contracts.api.task_api import input_problems, parameter_problems
-from contracts.errors import ModelFailed, RequestProblem
+from contracts.http_errors import ModelFailed, RequestProblem
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest

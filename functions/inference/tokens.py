@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from contracts.errors import InvalidInput
+from contracts.http_errors import InvalidInput
 from contracts.manifest import Manifest
 
 if TYPE_CHECKING:  # imported for annotations only, which would lengthen a cold start

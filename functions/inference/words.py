@@ -18,7 +18,7 @@ import onnxruntime as ort
 from contracts.api.json_schema import matches
 from contracts.api.task_api import input_problems, parameter_problems
 from contracts.api.word_vectors import API, MAX_WORD_CHARS, MAX_WORDS, NEAREST, NEGATIVE, POSITIVE
-from contracts.errors import RequestProblem, pointer
+from contracts.http_errors import RequestProblem, pointer
 from contracts.manifest import MODEL, Manifest
 from contracts.prediction import Input, PredictRequest
 from functions.inference.model import Outputs, Parameters

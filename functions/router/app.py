@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from contracts.errors import PROBLEM_JSON, ServingError, UnknownModel
+from contracts.http_errors import PROBLEM_JSON, ServingError, UnknownModel
 from contracts.limits import GATEWAY_BODY_BYTES
 from contracts.prediction import parse_request, read_body, read_json
 from contracts.routes import Route, Routes

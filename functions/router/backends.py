@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
 
-from contracts.errors import (
+from contracts.http_errors import (
     DeadlineExceeded,
     ModelFailed,
     ServingError,

@@ -7,7 +7,7 @@ from mangum import Mangum
 from mangum.adapter import DEFAULT_TEXT_MIME_TYPES
 from mangum.types import ASGI
 
-from contracts.errors import PROBLEM_JSON
+from contracts.http_errors import PROBLEM_JSON
 
 
 def behind_gateway(app: ASGI) -> Mangum:

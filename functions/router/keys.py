@@ -3,7 +3,7 @@
 import hmac
 from collections.abc import Iterable
 
-from contracts.errors import Unauthorized
+from contracts.http_errors import Unauthorized
 from contracts.routes import key_hash
 
 

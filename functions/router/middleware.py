@@ -9,7 +9,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from contracts.errors import PROBLEM_JSON, ServingError, problem_document
+from contracts.http_errors import PROBLEM_JSON, ServingError, problem_document
 
 log = logging.getLogger("turnout.access")
 failures = logging.getLogger("turnout.router")

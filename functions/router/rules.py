@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from contracts.errors import InvalidInput, RequestProblem, TooLarge
+from contracts.http_errors import InvalidInput, RequestProblem, TooLarge
 from contracts.limits import vectors_per_answer
 from contracts.prediction import PredictRequest
 from contracts.routes import Route, Target

@@ -8,7 +8,7 @@ from typing import Any
 from contracts.api.json_schema import INTEGER, NUMBER, STRING, Schema, array, described, obj
 from contracts.api.registry import APIS
 from contracts.api.task_api import Form, Parameter, TaskApi
-from contracts.errors import ERRORS, PROBLEM_JSON, ServingError, problem_document
+from contracts.http_errors import ERRORS, PROBLEM_JSON, ServingError, problem_document
 from contracts.tasks import Task, Tier
 from functions.router.rules import RULES
 

@@ -5,7 +5,7 @@ import re
 from collections import Counter
 from functools import cache
 
-from contracts.errors import ERRORS
+from contracts.http_errors import ERRORS
 from contracts.problems import Code
 from tests.fixtures.paths import ROOT
 from turnout.exit_handling import FILE_INACCESSIBLE

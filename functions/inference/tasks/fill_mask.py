@@ -7,7 +7,7 @@ import numpy as np
 from tokenizers import Encoding
 
 from contracts.api.fill_mask import API, TOP_K
-from contracts.errors import RequestProblem, pointer
+from contracts.http_errors import RequestProblem, pointer
 from contracts.manifest import Manifest
 from contracts.prediction import Input, PredictRequest
 from functions.inference.tasks.head import Context, Output, TaskHead

@@ -12,7 +12,7 @@ from typing import Any
 from tokenizers import Encoding, Tokenizer
 
 from contracts.api.task_api import Parameter, TaskApi, input_problems, parameter_problems
-from contracts.errors import RequestProblem
+from contracts.http_errors import RequestProblem
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from contracts.manifest import Manifest
 from contracts.prediction import Input, PredictRequest

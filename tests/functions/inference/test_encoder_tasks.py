@@ -17,7 +17,7 @@ from build.plan import plan
 from build.proof.sealing import seal
 from build.recipes.encoder import FP32_FUSED
 from build.sources.source import TransformersSource
-from contracts.errors import InvalidInput
+from contracts.http_errors import InvalidInput
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.engine import Engine

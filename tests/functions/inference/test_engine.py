@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.errors import InvalidInput
+from contracts.http_errors import InvalidInput
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from contracts.manifest import MANIFEST
 from contracts.prediction import PredictRequest, TierAnswer

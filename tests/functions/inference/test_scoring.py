@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from build.families.ngram_graph import ngram_graph, tokenizer_of
 from build.sources.arpa.parser import read
-from contracts.errors import InvalidInput
+from contracts.http_errors import InvalidInput
 from contracts.manifest import MANIFEST, Manifest, sealed_files
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier

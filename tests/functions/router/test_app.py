@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts.errors import DeadlineExceeded, ModelFailed, TierUnavailable
+from contracts.http_errors import DeadlineExceeded, ModelFailed, TierUnavailable
 from contracts.prediction import PredictRequest
 from contracts.tasks import Tier
 from tests.fixtures.router_app import INTENTS, PREDICT, Ask, FakeTier, problem, router

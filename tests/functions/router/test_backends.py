@@ -5,11 +5,7 @@ from typing import Any
 import pytest
 from botocore.config import Config
 
-from contracts.errors import (
-    TierUnavailable,
-    TooLarge,
-    problem_document,
-)
+from contracts.http_errors import TierUnavailable, TooLarge, problem_document
 from contracts.limits import (
     BACKEND_SLACK_S,
     GATEWAY_TIMEOUT_S,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from contracts.errors import (
+from contracts.http_errors import (
     DeadlineExceeded,
     ModelFailed,
     ServingError,

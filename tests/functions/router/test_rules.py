@@ -2,7 +2,7 @@
 
 import pytest
 
-from contracts.errors import InvalidInput
+from contracts.http_errors import InvalidInput
 from contracts.prediction import PredictRequest
 from contracts.routes import Route
 from contracts.tasks import Task, Tier

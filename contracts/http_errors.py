@@ -1,0 +1,180 @@
+"""The errors that are answered over HTTP: each has a status, and its body is an RFC 9457 problem document.
+
+`problem_document` makes that body. Problems of `models.toml` and of sources, which no request has to do with, are in
+`contracts/problems.py`.
+
+TurnoutError
+└── ServingError            500
+    ├── MalformedRequest    400  the body is not JSON text
+    ├── Unauthorized        401  no key, or an unknown one
+    ├── UnknownModel        404  no such model
+    ├── TooLarge            413  more than any tier of the model takes
+    ├── InvalidInput        422  JSON, but not a valid request
+    ├── ModelFailed         502  the tier failed, or its answer is not one of the contract
+    ├── TierUnavailable     503  the tier cannot be reached now; try again
+    └── DeadlineExceeded    504  the tier did not answer in time
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.errors import TurnoutError
+
+PROBLEM_JSON = "application/problem+json"
+# The caller chooses the keys of a request, so a response must not repeat them at any length.
+MAX_POINTER_CHARS = 200
+PROBLEM_TYPE = "urn:turnout:problem:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestProblem:
+    """One problem of a request: a JSON pointer (RFC 6901) to its place, and a sentence."""
+
+    pointer: str
+    detail: str
+
+
+def pointer(*keys: str) -> str:
+    """Return the JSON pointer to a place, safe to send back whatever keys the caller chose.
+
+    Keys are escaped as in RFC 6901, half surrogates, which no UTF-8 text can hold, as `\\ud800`, and a pointer longer
+    than any of ours is cut.
+    """
+    # "~" is escaped first, because the escape of "/" contains one.
+    path = "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
+    if len(path) > MAX_POINTER_CHARS:
+        path = path[:MAX_POINTER_CHARS] + "…"
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+class ServingError(TurnoutError):
+    """A failure that the caller cannot repair; the base of all other errors of serving."""
+
+    status = 500
+    code = "internal_error"
+    title = "Internal error"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        problems: Iterable[RequestProblem] = (),
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.problems = tuple(problems)
+        self.retry_after_s = retry_after_s
+
+
+class MalformedRequest(ServingError):
+    """The body is not JSON text in UTF-8."""
+
+    status = 400
+    code = "malformed_request"
+    title = "Malformed request"
+
+
+class Unauthorized(ServingError):
+    """The request has no key, or an unknown one."""
+
+    status = 401
+    code = "unauthorized"
+    title = "Unauthorized"
+
+
+class UnknownModel(ServingError):
+    """No model of that name is deployed."""
+
+    status = 404
+    code = "unknown_model"
+    title = "Unknown model"
+
+
+class TooLarge(ServingError):
+    """The request is larger than any tier of the model takes.
+
+    Raised for a body by `contracts.prediction.read_body`, for inputs by `functions/router/rules.py` and
+    `functions/inference/engine.py`, for a tier's own limits by `functions/router/backends.py`.
+    """
+
+    status = 413
+    code = "too_large"
+    title = "Too large"
+
+
+class InvalidInput(ServingError):
+    """The body is JSON, but not a valid request."""
+
+    status = 422
+    code = "invalid_input"
+    title = "Invalid input"
+
+
+class ModelFailed(ServingError):
+    """The tier crashed, or its answer is not one of the contract."""
+
+    status = 502
+    code = "model_failed"
+    title = "Model failed"
+
+
+class TierUnavailable(ServingError):
+    """The tier cannot be reached now; the same request may succeed later."""
+
+    status = 503
+    code = "tier_unavailable"
+    title = "Tier unavailable"
+
+
+class DeadlineExceeded(ServingError):
+    """The tier did not answer in time."""
+
+    status = 504
+    code = "deadline_exceeded"
+    title = "Deadline exceeded"
+
+
+# A tier sends an error as a document, of which the router makes the same class again.
+ERRORS: dict[str, type[ServingError]] = {
+    error.code: error
+    for error in (
+        ServingError,
+        MalformedRequest,
+        Unauthorized,
+        UnknownModel,
+        TooLarge,
+        InvalidInput,
+        ModelFailed,
+        TierUnavailable,
+        DeadlineExceeded,
+    )
+}
+
+
+def problem_document(error: ServingError) -> dict[str, Any]:
+    """Return the error as an RFC 9457 problem document; `errors` lists the problems of a request."""
+    document: dict[str, Any] = {
+        "type": PROBLEM_TYPE + error.code.replace("_", "-"),
+        "title": error.title,
+        "status": error.status,
+        "detail": error.detail,
+        "code": error.code,
+    }
+    if error.problems:
+        document["errors"] = [{"pointer": p.pointer, "detail": p.detail} for p in error.problems]
+    return document
+
+
+def from_problem(document: Mapping[str, Any]) -> ServingError:
+    """Return the error that a tier sent as a problem document; ModelFailed if it is none of ours."""
+    # The type identifies a problem, and not our own `code` (RFC 9457, section 3.1.1).
+    code = str(document.get("type", "")).removeprefix(PROBLEM_TYPE).replace("-", "_")
+    kind = ERRORS.get(code, ModelFailed)
+    problems = [
+        RequestProblem(pointer=str(p.get("pointer", "")), detail=str(p.get("detail", "")))
+        for p in document.get("errors", ())
+        if isinstance(p, Mapping)
+    ]
+    return kind(str(document.get("detail", "the tier gave no reason")), problems=problems)
