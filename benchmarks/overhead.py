@@ -42,7 +42,7 @@ class NoRegistry:
 
 def router_call() -> Call:
     from functions.router.app import create_app
-    from functions.router.gateway import behind_gateway
+    from functions.router.lambda_adapter import adapt_to_lambda
 
     target = Target(
         tier=Tier.CPU,
@@ -64,7 +64,7 @@ def router_call() -> Call:
     app = create_app(
         routes, {Tier.CPU: Instant()}, NoRegistry(), ROOT / "node_modules/swagger-ui-dist"
     )
-    handler: Any = behind_gateway(app)
+    handler: Any = adapt_to_lambda(app)
     event = json.loads((ROOT / "tests/events/predict.json").read_text("utf-8"))
     event["headers"]["authorization"] = f"Bearer {KEY}"
 

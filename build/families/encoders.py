@@ -17,7 +17,7 @@ from build.sources.source import GraphSource, TokenizedSource
 from build.workspace.progress import Notify, silent
 from contracts.manifest import MODEL, TOKENIZER
 from contracts.tasks import Tier
-from functions.inference.tokens import Feeds
+from functions.inference.token_batches import Feeds
 
 # Rows a candidate is calibrated on: an even sample. Ranges settle after a few dozen texts.
 CALIBRATION_ROWS = 128

@@ -37,7 +37,7 @@ from contracts.tasks import Tier
 from functions.inference.encoder import Encoder, Forward
 from functions.inference.session import open_session
 from functions.inference.tasks import head_of
-from functions.inference.tokens import INPUTS, Feeds, encode, feed, open_tokenizer
+from functions.inference.token_batches import INPUTS, Feeds, encode, feed, open_tokenizer
 
 # Rows whose tokens are compared: a tokenizer that differs does so within a few texts.
 MAX_COMPARED_ROWS = 64

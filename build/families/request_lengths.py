@@ -9,7 +9,7 @@ from build.evaluation.metrics import AllOutputs
 from build.families.family import Rows, requests_as_given
 from build.sources.source import TokenizedSource
 from contracts.prediction import PredictRequest
-from functions.inference.tokens import open_tokenizer
+from functions.inference.token_batches import open_tokenizer
 
 # Numbers of tokens: a few words, a sentence, a paragraph, a page.
 LENGTHS = (8, 32, 128, 256)

@@ -42,7 +42,7 @@ from functions.inference.encoder import Forward
 from functions.inference.generation import plain_tokenizer
 from functions.inference.scoring import Scorer
 from functions.inference.session import open_session
-from functions.inference.tokens import Feeds
+from functions.inference.token_batches import Feeds
 
 FULL = NamedRecipe(name="fp32")
 CODES = NamedRecipe(name="8-bit values", precision="int8")

@@ -10,7 +10,7 @@ import onnx
 from build.graph.edit import Floats
 from build.graph.file import remove, save
 from functions.inference.session import open_session
-from functions.inference.tokens import Feeds
+from functions.inference.token_batches import Feeds
 
 # Takes the name of a tensor and its values of one run, as [tokens, channels].
 Observer = Callable[[str, Floats], None]

@@ -17,7 +17,7 @@ from build.recipes.saturation import requantize
 from build.recipes.sensitivity import most_sensitive
 from build.recipes.smoothquant import smooth
 from build.recipes.static_ranges import fix_ranges
-from functions.inference.tokens import Feeds
+from functions.inference.token_batches import Feeds
 
 FP32 = EncoderRecipe(name="fp32", fused=False)
 FP32_FUSED = EncoderRecipe(name="fp32 fused")

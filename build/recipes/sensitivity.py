@@ -9,7 +9,7 @@ from onnx import numpy_helper
 
 from build.graph.edit import Floats, constants, matmuls
 from build.graph.observe import observe
-from functions.inference.tokens import Feeds
+from functions.inference.token_batches import Feeds
 
 # Tokens that one MatMul is tried on, which bounds the memory that this takes.
 MAX_TOKENS = 512

@@ -21,7 +21,7 @@ from build.graph.edit import (
     remove_unused_constants,
 )
 from build.graph.observe import observe
-from functions.inference.tokens import Feeds
+from functions.inference.token_batches import Feeds
 
 # The migration strength a. 0.65 to 0.8 did best on MiniLM, by the error of its logits; the paper has 0.5 for models of
 # billions of parameters.

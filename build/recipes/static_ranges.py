@@ -13,7 +13,7 @@ from onnx import helper
 
 from build.graph.edit import Floats, add_constant, replace_node
 from build.graph.observe import observe
-from functions.inference.tokens import Feeds
+from functions.inference.token_batches import Feeds
 
 
 def fix_ranges(model: Any, feeds: Sequence[Feeds], scratch: Path) -> None:

@@ -10,7 +10,7 @@ from build.sources.token_limit import token_limit
 from build.tasks.description import FamilyName, TaskDescription
 from contracts.problems import Code, Problem
 from contracts.specs import Hints
-from functions.inference.tokens import INPUTS
+from functions.inference.token_batches import INPUTS
 
 # Names of the padding token; BERT, RoBERTa and T5 tokenizers are often saved without `padding`.
 PADDING = ("[PAD]", "<pad>", "<PAD>")

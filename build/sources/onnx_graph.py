@@ -40,7 +40,7 @@ from build.tasks.description import FamilyName, TaskDescription
 from contracts.manifest import MODEL
 from contracts.problems import Code
 from contracts.specs import Hints
-from functions.inference.tokens import INPUTS
+from functions.inference.token_batches import INPUTS
 
 POSITIONS = "position_ids"
 # Files beside a graph that decide how it is served, and so belong to its digest.

@@ -1,4 +1,7 @@
-"""Models that read a whole text at once: one forward pass for each text, pair of texts or window."""
+"""Models that read a whole text at once: one forward pass for each text, pair of texts or window.
+
+An output is `truncated` if its input had more tokens than the model reads; windows cover all of theirs.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -17,7 +20,7 @@ from functions.inference.model import Outputs, Parameters
 from functions.inference.session import open_session
 from functions.inference.tasks import head_of
 from functions.inference.tasks.head import Context, TaskHead
-from functions.inference.tokens import INPUTS, Feeds, batches, encode, feed, open_tokenizer
+from functions.inference.token_batches import INPUTS, Feeds, batches, encode, feed, open_tokenizer
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

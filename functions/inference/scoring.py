@@ -25,7 +25,7 @@ from contracts.prediction import PredictRequest
 from functions.inference.generation import plain_tokenizer
 from functions.inference.model import Outputs, Parameters
 from functions.inference.session import open_session
-from functions.inference.tokens import INPUTS, Feeds, encode
+from functions.inference.token_batches import INPUTS, Feeds, encode
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

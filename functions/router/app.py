@@ -17,9 +17,9 @@ from contracts.routes import Route, Routes
 from contracts.tasks import Tier
 from functions.router import docs
 from functions.router.backends import Backend
-from functions.router.catalog import describe
 from functions.router.keys import authorize
 from functions.router.middleware import RequestMiddleware, problem_response
+from functions.router.model_list import describe
 from functions.router.registry import Registry
 from functions.router.rules import decide
 

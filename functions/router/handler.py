@@ -1,4 +1,7 @@
-"""The Lambda handler: the application behind an HTTP API, and the only module that reads the environment."""
+"""The entry point of the router's image: `handler`, which Lambda calls, made from the environment and routes.json.
+
+It is the only module of the router that reads the environment. `lambda_adapter.py` translates events and answers.
+"""
 
 import logging
 import os
@@ -13,7 +16,7 @@ from contracts.routes import Routes
 from contracts.tasks import Tier
 from functions.router.app import create_app
 from functions.router.backends import LambdaBackend, SageMakerBackend
-from functions.router.gateway import behind_gateway
+from functions.router.lambda_adapter import adapt_to_lambda
 from functions.router.registry import DynamoRegistry
 
 # One line of JSON per request; Lambda's own log handler would put a level and a request id in front of it.
@@ -48,7 +51,7 @@ def main() -> Mangum:
         DynamoRegistry(table),
         Path(os.environ.get("TURNOUT_DOCS", "/var/task/docs")),
     )
-    return behind_gateway(app)
+    return adapt_to_lambda(app)
 
 
 handler = main()

@@ -1,4 +1,7 @@
-"""The registry of deployed versions, written by the deployment itself: one row per model, tier and version."""
+"""The registry of deployed versions, written by the deployment itself: one row per model, tier and version.
+
+Only `GET /v1/models` reads it. Requests are routed by routes.json in the router's image (`contracts/routes.py`).
+"""
 
 from typing import Any, Protocol
 

@@ -22,6 +22,7 @@ Rule = Callable[[PredictRequest, Route], Decision | None]
 
 
 def pinned(request: PredictRequest, route: Route) -> Decision | None:
+    """Take the tier that the request names; raise InvalidInput if there is none, TooLarge if it is over its limits."""
     if request.tier is None:
         return None
     target = route.targets.get(request.tier)
@@ -31,16 +32,18 @@ def pinned(request: PredictRequest, route: Route) -> Decision | None:
         raise InvalidInput(
             f"/tier: {detail}", problems=[RequestProblem(pointer="/tier", detail=detail)]
         )
-    if reason := too_large(request, route, target):
+    if reason := over_limits(request, route, target):
         raise TooLarge(f"the request pins the {request.tier} tier, but {reason}")
     return Decision(target=target, reason="pinned")
 
 
 def fits_cpu(request: PredictRequest, route: Route) -> Decision | None:
+    """Take the CPU tier if the model has one and the request is within its limits."""
     return _fits(request, route, Tier.CPU)
 
 
 def fits_gpu(request: PredictRequest, route: Route) -> Decision | None:
+    """Take the GPU tier if the model has one and the request is within its limits."""
     return _fits(request, route, Tier.GPU)
 
 
@@ -53,11 +56,13 @@ def decide(request: PredictRequest, route: Route, rules: tuple[Rule, ...] = RULE
     for rule in rules:
         if decision := rule(request, route):
             return decision
-    reasons = "; ".join(f"{t.tier}: {too_large(request, route, t)}" for t in route.targets.values())
+    reasons = "; ".join(
+        f"{t.tier}: {over_limits(request, route, t)}" for t in route.targets.values()
+    )
     raise TooLarge(f"no tier of {route.model} takes this request ({reasons})")
 
 
-def too_large(request: PredictRequest, route: Route, target: Target) -> str | None:
+def over_limits(request: PredictRequest, route: Route, target: Target) -> str | None:
     """Return the reason why the target does not take the request; None if it does."""
     inputs = len(request.inputs)
     if inputs > target.max_inputs:
@@ -72,6 +77,6 @@ def too_large(request: PredictRequest, route: Route, target: Target) -> str | No
 
 def _fits(request: PredictRequest, route: Route, tier: Tier) -> Decision | None:
     target = route.targets.get(tier)
-    if target is None or too_large(request, route, target):
+    if target is None or over_limits(request, route, target):
         return None
     return Decision(target=target, reason=f"fits_{tier}")

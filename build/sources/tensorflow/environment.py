@@ -20,7 +20,7 @@ from build.errors import BuildError, ExportFailed
 from build.graph.opset import OPSET
 from build.sources.tensorflow.signature import Signature
 from build.workspace.checkout import ROOT
-from functions.inference.tokens import Feeds
+from functions.inference.token_batches import Feeds
 
 # Environment variable that names another folder, for a computer whose users share one.
 VARIABLE = "TURNOUT_CONVERTERS"

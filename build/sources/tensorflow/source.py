@@ -32,7 +32,7 @@ from build.tasks.description import FamilyName, TaskDescription
 from contracts.manifest import MODEL
 from contracts.problems import Code, Problem
 from contracts.specs import Hints
-from functions.inference.tokens import Feeds
+from functions.inference.token_batches import Feeds
 
 INSTALL = "run `make converters`"
 INTEGERS = {"int32", "int64"}

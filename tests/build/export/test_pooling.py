@@ -18,7 +18,7 @@ from build.sources.source import Pooling, TransformersSource, Unusable
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.session import open_session
-from functions.inference.tokens import INPUTS, Feeds
+from functions.inference.token_batches import INPUTS, Feeds
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import encoder, texts
 from tests.fixtures.problems import assert_problems

@@ -26,7 +26,7 @@ from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier
 from functions.inference.engine import Engine
 from functions.inference.session import open_session
-from functions.inference.tokens import Feeds
+from functions.inference.token_batches import Feeds
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import classifier, texts
 from tests.fixtures.models.tiny_decoders import PROMPTS, llama

@@ -20,7 +20,7 @@ from build.sources.source import TransformersSource
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.session import open_session
-from functions.inference.tokens import Feeds
+from functions.inference.token_batches import Feeds
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import SPECIAL, WORDS, classifier, texts
 from tests.fixtures.models.tiny_zoo import ZOO, classifier_of

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from functions.router.gateway import behind_gateway
+from functions.router.lambda_adapter import adapt_to_lambda
 from functions.router.middleware import RequestMiddleware
 from tests.fixtures.router_app import event
 
@@ -70,7 +70,7 @@ def test_a_thread_without_an_event_loop_is_given_one() -> None:
         await send({"type": "http.response.body", "body": b""})
 
     def run() -> None:
-        answers.append(behind_gateway(fine)(event("GET", "/x"), None))  # type: ignore[arg-type]
+        answers.append(adapt_to_lambda(fine)(event("GET", "/x"), None))  # type: ignore[arg-type]
         asyncio.get_event_loop().close()
 
     thread = threading.Thread(target=run)

@@ -1,4 +1,8 @@
-"""Token batches from texts, with no more padding than needed."""
+"""Batches of token ids for encoders: texts are tokenized, truncated, and padded no more than needed.
+
+Prompts are truncated in `generation.py`, texts for an encoder-decoder in `seq2seq.py`; a text to score is never
+truncated (`scoring.py`).
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path

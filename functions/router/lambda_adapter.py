@@ -1,4 +1,4 @@
-"""The Lambda handler around the application, for events of an API Gateway HTTP API."""
+"""The adapter of the application to Lambda: Mangum, for events of an API Gateway HTTP API."""
 
 import asyncio
 import warnings
@@ -10,10 +10,11 @@ from mangum.types import ASGI
 from contracts.http_errors import PROBLEM_JSON
 
 
-def behind_gateway(app: ASGI) -> Mangum:
-    """Return the handler. With a lifespan, Mangum would start and stop the application around every request."""
+def adapt_to_lambda(app: ASGI) -> Mangum:
+    """Return the application as a Lambda handler."""
     _provide_event_loop()
-    # Mangum would encode the problem documents in base64: it does not know their type as text.
+    # With a lifespan, Mangum would start and stop the application around every request. It would encode the problem
+    # documents in base64 as well, because it does not know their type as text.
     return Mangum(app, lifespan="off", text_mime_types=[*DEFAULT_TEXT_MIME_TYPES, PROBLEM_JSON])
 
 
