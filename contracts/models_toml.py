@@ -84,7 +84,8 @@ SOURCE = _Kind(
     lambda v: v if v.startswith(REMOTE) else Path(v),
 )
 TABLE = _Kind("a table", lambda v: isinstance(v, dict))
-# `stacks.costs` has the list of types; this finds a typing error before anything is built.
+# The form alone, so that a typing error is found before anything is built: `stacks.assembly.aws_problems` checks at
+# synthesis that the type is in the table of `stacks/instances.py`.
 INSTANCE = _Kind(
     'a SageMaker instance type such as "ml.g6.xlarge"',
     lambda v: isinstance(v, str) and v.startswith("ml.") and v.count(".") == 2,

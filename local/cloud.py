@@ -20,8 +20,8 @@ from contracts.limits import GATEWAY_TIMEOUT_S
 from local import children, docker
 from local.containers import Fleet, Reply
 from local.control.custom import ANSWERS
+from local.control.data_plane import ACCOUNT, DataPlane, Invocation, data_plane, use
 from local.control.extension import extend
-from local.control.plane import ACCOUNT, Invocation, Plane, plane, use
 from local.errors import LocalError
 from local.functions import Pool, too_large
 from local.gateway import Front, Gateway
@@ -115,7 +115,7 @@ class Cloud:
         self.endpoint_url = f"http://localhost:{server.server_port}"
         undo.callback(_reset)
         use(
-            Plane(
+            DataPlane(
                 endpoint_url=self.endpoint_url,
                 api_endpoint=lambda api_id: self.url,
                 functions=self.functions,
@@ -234,7 +234,7 @@ def _application(cloud: Cloud) -> Wsgi:
     def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         if path.startswith(ANSWERS) and method == "PUT":
-            plane().answers[path.removeprefix(ANSWERS)] = json.loads(_body(environ))
+            data_plane().answers[path.removeprefix(ANSWERS)] = json.loads(_body(environ))
             return _reply(start, Reply(status=200, headers={}, body=b""))
         # moto answers every InvokeEndpoint with one canned body, even for an endpoint that does not exist.
         if path.startswith("/endpoints/") and path.endswith("/invocations"):

@@ -38,9 +38,9 @@ def inspect(arguments: Arguments, store: Path) -> int:
 
 def build_image(arguments: Arguments, store: Path) -> int:
     tag = tag_of(_option(arguments, "--tag"))
-    context = Path(arguments[-1])
-    dockerfile = context / _option(arguments, "--file", "Dockerfile")
-    image = build(context, dockerfile, store / tag, _option(arguments, "--platform"))
+    build_context = Path(arguments[-1])
+    dockerfile = build_context / _option(arguments, "--file", "Dockerfile")
+    image = build(build_context, dockerfile, store / tag, _option(arguments, "--platform"))
     image.save(store, tag)
     return 0
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from local.control.plane import ACCOUNT, DEFAULT_ROUTE
+from local.control.data_plane import ACCOUNT, DEFAULT_ROUTE
 
 Headers = Sequence[tuple[str, str]]
 

@@ -18,8 +18,8 @@ from typing import Any
 
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from local import children
+from local.control.data_plane import Invocation
 from local.control.lambdas import error
-from local.control.plane import Invocation
 from local.environments import python_for
 from local.images import Image
 from local.runtime_api import RuntimeApi, Work

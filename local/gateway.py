@@ -1,4 +1,4 @@
-"""The front of the HTTP API: TLS on loopback, deployed routes, API Gateway's limits and error bodies."""
+"""The emulated API Gateway: TLS on loopback, deployed routes, the real one's limits and error bodies."""
 
 import json
 import re
@@ -21,7 +21,7 @@ from starlette.routing import Route
 from contracts.http_errors import TooLarge
 from contracts.limits import GATEWAY_BODY_BYTES, GATEWAY_TIMEOUT_S, LAMBDA_PAYLOAD_BYTES
 from contracts.prediction import read_body
-from local.control.plane import ACCOUNT, DEFAULT_ROUTE, Invocation
+from local.control.data_plane import ACCOUNT, DEFAULT_ROUTE, Invocation
 from local.events import HttpAnswer, HttpRequest, answer, event, gateway_error
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]

@@ -63,7 +63,7 @@ def instructions(text: str) -> list[tuple[str, str]]:
     return [(word.upper(), rest.strip()) for word, _, rest in words]
 
 
-def build(context: Path, dockerfile: Path, root: Path, platform: str) -> Image:
+def build(build_context: Path, dockerfile: Path, root: Path, platform: str) -> Image:
     """Interpret a Dockerfile into the folder `root`; raise LocalError for an unknown instruction."""
     image = Image(root=str(root), platform=platform)
     root.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def build(context: Path, dockerfile: Path, root: Path, platform: str) -> Image:
     workdir = "/"
     for word, rest in instructions(dockerfile.read_text("utf-8")):
         if word == "COPY":
-            _copy(context, image.path(workdir), image, rest)
+            _copy(build_context, image.path(workdir), image, rest)
         elif word == "ENV":
             name, _, value = rest.partition("=")
             environment[name.strip()] = value.strip().strip('"')
@@ -105,12 +105,12 @@ def _exec_form(word: str, rest: str) -> tuple[str, ...]:
         ) from error
 
 
-def _copy(context: Path, workdir: Path, image: Image, rest: str) -> None:
+def _copy(build_context: Path, workdir: Path, image: Image, rest: str) -> None:
     # Options such as --chown have no effect here: every process runs as the user.
     *sources, target = [word for word in shlex.split(rest) if not word.startswith("--")]
     into = image.path(target) if target.startswith("/") else workdir / target
     for name in sources:
-        source = context / name
+        source = build_context / name
         if source.is_dir():
             # As in Docker, the contents of a folder are copied and not the folder itself.
             shutil.copytree(source, into, dirs_exist_ok=True, copy_function=_link)

@@ -11,13 +11,13 @@ from cdk_nag import AwsSolutionsChecks
 from contracts.names import model_stack, router_stack
 from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, Deployment, GpuSpec
-from stacks.costs import UnknownInstance, find_instance
 from stacks.cpu import CpuModelStack
 from stacks.errors import StackError
 from stacks.gpu import GpuModelStack
 from stacks.images import regions
+from stacks.instances import UnknownInstance, find_instance
+from stacks.route_table import Artefacts, make_routes, read_artefacts
 from stacks.router import RouterStack
-from stacks.routing import Artefacts, make_routes, read_artefacts
 from stacks.staging import Staging
 
 
@@ -35,7 +35,7 @@ class Inputs:
 def make_app(inputs: Inputs, **options: Any) -> cdk.App:
     """Return the CDK app with every stack, checked by cdk-nag at synthesis; raise StackError."""
     artefacts, problems = read_artefacts(inputs.deployment, inputs.out)
-    problems += check(inputs.deployment)
+    problems += aws_problems(inputs.deployment)
     if problems:
         raise StackError(problems)
     app = cdk.App(**options)
@@ -47,8 +47,8 @@ def make_app(inputs: Inputs, **options: Any) -> cdk.App:
     return app
 
 
-def check(deployment: Deployment) -> list[Problem]:
-    """Return the problems that AWS would refuse at deployment."""
+def aws_problems(deployment: Deployment) -> list[Problem]:
+    """Return the problems of settings that AWS would refuse at deployment: a region, an instance type."""
     problems = []
     if deployment.region not in regions():
         message = (
@@ -78,7 +78,7 @@ def add_stacks(app: cdk.App, inputs: Inputs, artefacts: Artefacts) -> None:
         app,
         name,
         deployment=deployment,
-        context=staging.router(name, routes.to_json()),
+        build_context=staging.router(name, routes.to_json()),
         registrar=staging.registrar(f"{name}-registrar"),
         env=env,
         description="Turnout: the API, the router and the registry",
@@ -92,7 +92,7 @@ def add_stacks(app: cdk.App, inputs: Inputs, artefacts: Artefacts) -> None:
                 spec,
                 deployment=deployment.name,
                 manifest=artefacts[model.name, tier],
-                context=staging.model(name, tier, inputs.out / model.name / tier),
+                build_context=staging.model(name, tier, inputs.out / model.name / tier),
                 env=env,
                 description=f"Turnout: {model.name} on its {tier} tier",
             )

@@ -1,46 +1,9 @@
-"""Prices of instances from a dated table; AWS has no price source that can be read offline."""
+"""The cost of a deployment while it is idle, from the prices in `stacks/instances.py`."""
 
-import json
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-
-from contracts.errors import TurnoutError
-from contracts.problems import Code
+from stacks.instances import find_instance
 
 # 365 days of 24 hours in 12 months, as the AWS Pricing Calculator has it.
 HOURS_PER_MONTH = 730
-PRICES = Path(__file__).with_name("prices.json")
-
-
-class UnknownInstance(TurnoutError):
-    """The price table does not have the instance type."""
-
-    code = Code.INSTANCE_UNKNOWN
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instance:
-    """One SageMaker GPU instance type, with its on-demand price in us-east-1."""
-
-    usd_per_hour: float
-    memory_gib: int
-
-
-@cache
-def instances() -> dict[str, Instance]:
-    """Return the instance types that can be deployed, by name."""
-    table = json.loads(PRICES.read_text("utf-8"))["instances"]
-    return {name: Instance(**row) for name, row in table.items()}
-
-
-def find_instance(name: str) -> Instance:
-    """Return the instance type; raise UnknownInstance, which lists the known ones."""
-    if name not in instances():
-        raise UnknownInstance(
-            f"{name} is not in the table of GPU instances; choose one of {', '.join(instances())}"
-        )
-    return instances()[name]
 
 
 def idle_gpu_cost(instance: str) -> float:

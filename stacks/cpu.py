@@ -10,7 +10,7 @@ from contracts.manifest import Manifest
 from contracts.names import ALIAS
 from contracts.specs import CpuSpec
 from stacks.function import ImageFunction
-from stacks.release import add_release
+from stacks.registry_row import add_registry_row
 
 
 class CpuModelStack(cdk.Stack):
@@ -24,7 +24,7 @@ class CpuModelStack(cdk.Stack):
         deployment: str,
         spec: CpuSpec,
         manifest: Manifest,
-        context: Path,
+        build_context: Path,
         **options: Any,
     ) -> None:
         super().__init__(scope, name, stack_name=name, **options)
@@ -32,10 +32,10 @@ class CpuModelStack(cdk.Stack):
             self,
             "Model",
             function_name=name,
-            context=context,
+            build_context=build_context,
             memory_mb=spec.memory_mb,
             timeout_s=spec.timeout_s,
             environment={"TURNOUT_MAX_INPUTS": str(spec.max_inputs)},
         )
         # The row is written after the alias: what the registry lists can be invoked.
-        add_release(self, deployment, manifest, f"{name}:{ALIAS}", model.alias)
+        add_registry_row(self, deployment, manifest, f"{name}:{ALIAS}", model.alias)

@@ -36,7 +36,7 @@ class ImageFunction(Construct):
         name: str,
         *,
         function_name: str,
-        context: Path,
+        build_context: Path,
         memory_mb: int,
         timeout_s: int,
         environment: Mapping[str, str],
@@ -50,7 +50,7 @@ class ImageFunction(Construct):
             function_name=function_name,
             code=lambda_.DockerImageCode.from_image_asset(
                 # Without it, Docker builds for the processor of the laptop.
-                str(context),
+                str(build_context),
                 platform=assets.Platform.LINUX_AMD64,
             ),
             # The candidates are measured and proven on x86-64: on arm64 other kernels run, and answers may differ.

@@ -16,7 +16,7 @@ from constructs import Construct
 from contracts.manifest import Manifest
 from contracts.specs import GpuSpec
 from stacks.function import RETENTION
-from stacks.release import add_release
+from stacks.registry_row import add_registry_row
 
 VARIANT = "main"
 # The container's onnxruntime-gpu is built for CUDA 13, which needs driver 580: older AMIs of SageMaker have older ones.
@@ -40,19 +40,19 @@ class GpuModelStack(cdk.Stack):
         deployment: str,
         spec: GpuSpec,
         manifest: Manifest,
-        context: Path,
+        build_context: Path,
         **options: Any,
     ) -> None:
         super().__init__(scope, name, stack_name=name, **options)
         self.name, self.spec = name, spec
         image = assets.DockerImageAsset(
-            self, "Image", directory=str(context), platform=assets.Platform.LINUX_AMD64
+            self, "Image", directory=str(build_context), platform=assets.Platform.LINUX_AMD64
         )
         role = self.add_role(image, self.add_logs())
         model = self.add_model(image, role)
         endpoint = self.add_endpoint(role)
         component = self.add_component(model, endpoint)
-        add_release(self, deployment, manifest, name, component)
+        add_registry_row(self, deployment, manifest, name, component)
 
     def add_logs(self) -> list[logs.LogGroup]:
         """Create SageMaker's log groups first: those it creates itself never expire and outlive the stack."""

@@ -48,7 +48,7 @@ class RouterStack(cdk.Stack):
         name: str,
         *,
         deployment: Deployment,
-        context: Path,
+        build_context: Path,
         registrar: Path,
         **options: Any,
     ) -> None:
@@ -58,7 +58,7 @@ class RouterStack(cdk.Stack):
             self,
             "Router",
             function_name=name,
-            context=context,
+            build_context=build_context,
             memory_mb=MEMORY_MB,
             timeout_s=ROUTER_TIMEOUT_S,
             environment={},

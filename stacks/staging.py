@@ -46,16 +46,16 @@ class Staging:
     def _stage(
         self, name: str, files: Mapping[str, Path], texts: Mapping[str, str] | None = None
     ) -> Path:
-        context = self.folder.resolve() / name
+        build_context = self.folder.resolve() / name
         # A file that is no longer staged would otherwise stay in the image.
-        shutil.rmtree(context, ignore_errors=True)
+        shutil.rmtree(build_context, ignore_errors=True)
         for path, source in files.items():
-            target = context / path
+            target = build_context / path
             target.parent.mkdir(parents=True, exist_ok=True)
             _link(source, target)
         for path, text in (texts or {}).items():
-            (context / path).write_text(text, "utf-8")
-        return context
+            (build_context / path).write_text(text, "utf-8")
+        return build_context
 
 
 def _link(source: Path, target: Path) -> None:

@@ -1,4 +1,8 @@
-"""`turnout call`: one request to the endpoint, and its answer as a table."""
+"""`turnout call`: one request to the endpoint, and its answer as a table.
+
+The endpoint is the one of --url and --key, or else of the local cloud (`find_endpoint`). Flags are in `turnout/cli.py`,
+the timeout is in `turnout/client.py`.
+"""
 
 import json
 from collections.abc import Callable, Mapping, Sequence

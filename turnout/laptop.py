@@ -14,7 +14,7 @@ from contracts.routes import key_hash, new_key
 from contracts.specs import Deployment
 from local import children
 from local.cloud import ACCOUNT, Cloud
-from turnout.cdk_output import StackLines
+from turnout.cdk_progress import StackLines
 from turnout.client import Endpoint
 from turnout.keys import write_keys
 from turnout.progress import Say

@@ -7,7 +7,7 @@ from typing import Any
 from moto.awslambda import models as lambda_models
 from moto.core.common_models import CloudFormationModel
 
-from local.control.plane import plane
+from local.control.data_plane import data_plane
 
 ANSWERS = "/_local/custom-resource/"
 
@@ -78,7 +78,7 @@ class CustomResource(CloudFormationModel):  # type: ignore[misc]
 
 def invoke(kind: str, properties: Any, facts: Any, account: str, region: str) -> dict[str, Any]:
     """Invoke the function and return its response; raise CustomFailed."""
-    here = plane()
+    here = data_plane()
     token = uuid.uuid4().hex
     event = {
         "RequestType": kind,

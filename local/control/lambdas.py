@@ -6,7 +6,7 @@ from typing import Any
 
 from moto.awslambda import models
 
-from local.control.plane import plane
+from local.control.data_plane import data_plane
 
 # Properties that moto's CloudFormation drops before it calls its own CreateFunction.
 DROPPED = ("PackageType", "ImageConfig", "Architectures", "LoggingConfig", "EphemeralStorage")
@@ -48,7 +48,7 @@ def _pass_properties_on() -> None:
             models.LambdaBackend.create_function = create_function
 
     def delete(self: Any, account_id: str, region: str) -> None:
-        plane().functions.forget(self.function_arn)
+        data_plane().functions.forget(self.function_arn)
         models.lambda_backends[account_id][region].delete_function(self.function_name)
 
     models.LambdaFunction.create_from_cloudformation_json = classmethod(from_cloudformation)
@@ -87,7 +87,7 @@ def _run_in_pool() -> None:
 
     def invoke(self: Any, body: Any, request_headers: Any, response_headers: Any) -> Any:
         payload = body if isinstance(body, bytes) else (body or "{}").encode()
-        done = plane().functions.invoke(self, payload)
+        done = data_plane().functions.invoke(self, payload)
         if done.error:
             response_headers["x-amz-function-error"] = "Unhandled"
         # Lambda returns the last 4 KB of the log.

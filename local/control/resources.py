@@ -11,7 +11,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto.core.common_models import CloudFormationModel
 
-from local.control.plane import plane
+from local.control.data_plane import data_plane
 
 Properties = dict[str, Any]
 # Each service words it differently: SageMaker has a ValidationException "Could not find ...", API Gateway a
@@ -70,7 +70,7 @@ def client(service: str, region: str, endpoint_url: str) -> Any:
 
 def call(service: str, operation: str, region: str, properties: Properties) -> dict[str, Any]:
     """Call moto's API with CloudFormation properties, converted to the service's shape."""
-    api = client(service, region, plane().endpoint_url)
+    api = client(service, region, data_plane().endpoint_url)
     model = api.meta.service_model.operation_model(api.meta.method_to_api_mapping[operation])
     answer: dict[str, Any] = getattr(api, operation)(**shaped(model.input_shape, properties))
     return answer

@@ -6,7 +6,7 @@ from typing import Any
 from moto.sagemaker import models
 from moto.sagemaker.responses import SageMakerResponse
 
-from local.control.plane import ACCOUNT
+from local.control.data_plane import ACCOUNT
 
 # moto has no inference components; by name, as they were created.
 COMPONENTS: dict[str, dict[str, Any]] = {}

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from local.control.plane import DEFAULT_ROUTE, plane
+from local.control.data_plane import DEFAULT_ROUTE, data_plane
 from local.control.resources import Made, Properties, Type
 
 
@@ -58,7 +58,7 @@ def _start_component(made: Made) -> None:
     startup = specification.get("StartupParameters", {})
     wait_s = int(startup.get("ContainerStartupHealthCheckTimeoutInSeconds", 600))
     name = made.properties["InferenceComponentName"]
-    plane().containers.start(name, image, environment, wait_s)
+    data_plane().containers.start(name, image, environment, wait_s)
 
 
 TYPES: tuple[Type, ...] = (
@@ -83,7 +83,7 @@ TYPES: tuple[Type, ...] = (
         key=lambda made: {"ApiId": made.response["ApiId"]},
         attributes={
             "ApiId": _response("ApiId"),
-            "ApiEndpoint": lambda made: plane().api_endpoint(made.response["ApiId"]),
+            "ApiEndpoint": lambda made: data_plane().api_endpoint(made.response["ApiId"]),
         },
     ),
     _api_child("Integration", "IntegrationId"),
@@ -109,7 +109,7 @@ TYPES: tuple[Type, ...] = (
             "InferenceComponentStatus": lambda made: "InService",
         },
         after=_start_component,
-        before_delete=lambda made: plane().containers.stop(
+        before_delete=lambda made: data_plane().containers.stop(
             made.properties["InferenceComponentName"]
         ),
     ),

@@ -17,9 +17,10 @@ from aws_cdk import aws_s3 as s3
 from contracts.manifest import MANIFEST
 from contracts.specs import CpuSpec, GpuSpec
 from stacks.assembly import make_app
-from stacks.costs import PRICES, UnknownInstance, find_instance, idle_gpu_cost, instances
+from stacks.costs import idle_gpu_cost
 from stacks.errors import StackError
 from stacks.images import IMAGES, regions
+from stacks.instances import PRICES, UnknownInstance, find_instance, instances
 from tests.fixtures.deployment import (
     INTENTS,
     SHOP,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from turnout.cdk_output import StackLines
+from turnout.cdk_progress import StackLines
 from turnout.progress import steps
 
 # The output of a real `cdk deploy` of the example models into the local cloud, with its 172 lines.

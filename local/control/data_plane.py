@@ -37,7 +37,7 @@ class Invocation:
 
 
 @dataclass(slots=True, kw_only=True)
-class Plane:
+class DataPlane:
     """The data plane of the running cloud. moto's state is global, so there is one per process."""
 
     endpoint_url: str
@@ -47,13 +47,13 @@ class Plane:
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-_current: list[Plane] = []
+_current: list[DataPlane] = []
 
 
-def use(plane: Plane | None) -> None:
-    """Set the plane that new resources belong to."""
+def use(plane: DataPlane | None) -> None:
+    """Set the data plane that new resources belong to."""
     _current[:] = [plane] if plane else []
 
 
-def plane() -> Plane:
+def data_plane() -> DataPlane:
     return _current[0]

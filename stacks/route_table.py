@@ -1,4 +1,4 @@
-"""The router's route table, from settings and built artefacts."""
+"""The route table that is synthesised into the router's image, from settings and built artefacts."""
 
 from collections.abc import Mapping
 from pathlib import Path

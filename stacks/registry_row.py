@@ -1,4 +1,4 @@
-"""The release row that a deployment writes about itself."""
+"""The registry row that a deployment writes about itself: one release, a version of a model on a tier."""
 
 import aws_cdk as cdk
 from constructs import Construct, IDependable
@@ -7,7 +7,7 @@ from contracts.manifest import Manifest
 from contracts.names import registrar_function, registry_table
 
 
-def add_release(
+def add_registry_row(
     scope: Construct, deployment: str, manifest: Manifest, address: str, after: IDependable
 ) -> cdk.CustomResource:
     """Register the version after its resources are in service; the old version's row is removed afterwards."""
