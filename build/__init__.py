@@ -48,7 +48,7 @@ def _fetch(spec: ModelSpec, out: Path) -> list[Problem]:
     problems: list[Problem] = []
     for source in _remote_sources(spec):
         try:
-            remote.fetch(source, out, pickle=spec.hints.pickle)
+            remote.fetch(source, out, pickle=spec.source_options.allow_pickle)
         except SourceError as error:
             problems += [problem.within(spec.name) for problem in error.problems]
     return problems

@@ -55,13 +55,13 @@ def _step(
     folder, row_format = spec.source, TASKS[spec.task].rows
     if isinstance(tier_spec, GpuSpec) and tier_spec.source:
         folder = tier_spec.source
-    here, origin, problem = located(folder, out, pickle=spec.hints.pickle)
+    here, origin, problem = located(folder, out, pickle=spec.source_options.allow_pickle)
     if here is None or problem:
         problems = [problem] if problem else []
         # Rows are read all the same, so that their problems are reported together with the source's.
         problems += read_rows(spec.eval, row_format, None)[1]
         return None, [each.within(spec.name) for each in problems]
-    source, of_source = inspect(here, spec.task, tier_spec.max_tokens, spec.hints)
+    source, of_source = inspect(here, spec.task, tier_spec.max_tokens, spec.source_options)
     rows, of_rows = read_rows(spec.eval, row_format, source.labels if source else None)
     problems = [each.within(spec.name) for each in (*_within(out, here), *of_source, *of_rows)]
     if source is None or problems:

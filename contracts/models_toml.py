@@ -15,9 +15,9 @@ from contracts.specs import (
     Deployment,
     Gate,
     GpuSpec,
-    Hints,
     ModelSpec,
     Objective,
+    SourceOptions,
     Throttle,
 )
 from contracts.tasks import Task
@@ -213,11 +213,11 @@ class _Reader:
             gpu=None if gpu is None else GpuSpec(**gpu),
             gate=gate,
             edge=taken.get("edge", False),
-            hints=Hints(
+            source_options=SourceOptions(
                 tokenizer=base / taken["tokenizer"] if "tokenizer" in taken else None,
                 labels=taken.get("labels", ()),
                 inputs=taken.get("inputs", ()),
-                pickle=taken.get("pickle", False),
+                allow_pickle=taken.get("pickle", False),
             ),
         )
 

@@ -58,16 +58,16 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hints:
-    """Metadata that a bare graph lacks: its tokenizer, its labels, and its inputs in their order.
+class SourceOptions:
+    """Options on reading a source: metadata that a bare graph lacks (its tokenizer, labels, and inputs in their order).
 
-    `pickle` is the user's permission to read weights from a pickle, which can run code.
+    `allow_pickle` is the user's permission to read weights from a pickle, which can run code.
     """
 
     tokenizer: Path | None = None
     labels: tuple[str, ...] = ()
     inputs: tuple[str, ...] = ()
-    pickle: bool = False
+    allow_pickle: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +85,7 @@ class ModelSpec:
     gpu: GpuSpec | None = None
     gate: Gate = field(default_factory=Gate)
     edge: bool = False
-    hints: Hints = field(default_factory=Hints)
+    source_options: SourceOptions = field(default_factory=SourceOptions)
 
     @property
     def tiers(self) -> dict[Tier, CpuSpec | GpuSpec]:

@@ -18,7 +18,7 @@ import numpy as np
 from benchmarks.record import publish
 from benchmarks.references.ngrams import built, candidates
 from build.workspace.quiet import quiet
-from contracts.specs import CpuSpec, Hints
+from contracts.specs import CpuSpec, SourceOptions
 
 # What its authors trained it with.
 WINDOW, UNITS, TINY = 40, 128, 1e-7
@@ -137,7 +137,7 @@ def main() -> None:
             rows,
             Path(scratch) / "out",
             cpu=CpuSpec(max_tokens=MAX_TOKENS, portable=False),
-            hints=Hints(
+            source_options=SourceOptions(
                 tokenizer=tokenizer(options.weights, Path(scratch) / "tokenizer.json"),
                 inputs=("input_ids",),
             ),

@@ -9,7 +9,7 @@ from build.sources.source import Unusable
 from build.sources.token_limit import token_limit
 from build.tasks.description import FamilyName, TaskDescription
 from contracts.problems import Code, Problem
-from contracts.specs import Hints
+from contracts.specs import SourceOptions
 from functions.inference.token_batches import INPUTS
 
 # Names of the padding token; BERT, RoBERTa and T5 tokenizers are often saved without `padding`.
@@ -25,15 +25,15 @@ def check_task(task: TaskDescription, kind: str, *families: FamilyName) -> None:
         )
 
 
-def missing_hints(
-    task: TaskDescription, tokenizer: Path | None, hints: Hints, limit: int | None
+def missing_facts(
+    task: TaskDescription, tokenizer: Path | None, options: SourceOptions, limit: int | None
 ) -> list[Problem]:
     """Return a problem for each fact that neither the graph nor `models.toml` states."""
     problems = []
     if tokenizer is None or not tokenizer.is_file():
         message = "a bare graph has no tokenizer; name a tokenizer.json as `tokenizer`"
         problems.append(Problem(code=Code.TOKENIZER_MISSING, message=message))
-    if task.min_labels and not (hints.labels or task.default_labels):
+    if task.min_labels and not (options.labels or task.default_labels):
         message = "a bare graph has no labels; give `labels`, in the order of its outputs"
         problems.append(Problem(code=Code.LABELS_MISSING, message=message))
     if limit is None:
@@ -43,10 +43,10 @@ def missing_hints(
 
 
 def check_inputs(
-    names: Sequence[str], hinted: Sequence[str], known: Sequence[str] = tuple(INPUTS)
+    names: Sequence[str], given: Sequence[str], known: Sequence[str] = tuple(INPUTS)
 ) -> None:
     """Raise Unusable unless every input is known by its name, or by the key `inputs`."""
-    meanings = hinted or names
+    meanings = given or names
     complete = len(meanings) == len(names) == len(set(meanings))
     if not complete or not set(meanings) <= set(known):
         raise Unusable(

@@ -39,7 +39,7 @@ from build.sources.token_ids import check_ids
 from build.tasks.description import FamilyName, TaskDescription
 from contracts.manifest import MODEL
 from contracts.problems import Code
-from contracts.specs import Hints
+from contracts.specs import SourceOptions
 from functions.inference.token_batches import INPUTS
 
 POSITIONS = "position_ids"
@@ -55,16 +55,18 @@ DESCRIBING = (
 QUANTIZED = {"DynamicQuantizeLinear", "MatMulInteger", "QLinearMatMul", "MatMulNBits", "QAttention"}
 
 
-def read(source: Path, task: TaskDescription, max_tokens: int | None, hints: Hints) -> GraphSource:
+def read(
+    source: Path, task: TaskDescription, max_tokens: int | None, options: SourceOptions
+) -> GraphSource:
     """Return the source; raise Unusable with the first problem."""
     path = _graph_of(source) if source.is_dir() else source
-    tokenizer = _tokenizer_of(path.parent, hints)
+    tokenizer = _tokenizer_of(path.parent, options)
     model = read_graph(path)
     graph = model.graph
-    inputs = _inputs_of(graph, task, hints)
+    inputs = _inputs_of(graph, task, options)
     one_text, length = sizes([_shape(node) for node in graph.input])
     checkpoint = read_checkpoint(path.parent, tokenizer)
-    labels = _labels_of(graph, checkpoint, task, hints)
+    labels = _labels_of(graph, checkpoint, task, options)
     _check_ids(graph, inputs, checkpoint)
     end = probabilities.removable_activation(task, probabilities.end_of(graph))
     pooling = read_pooling(checkpoint) if task.graph.pooled and _rank(graph) == 3 else None
@@ -97,8 +99,8 @@ def read(source: Path, task: TaskDescription, max_tokens: int | None, hints: Hin
     )
 
 
-def _tokenizer_of(folder: Path, hints: Hints) -> Path:
-    tokenizer = hints.tokenizer or folder / "tokenizer.json"
+def _tokenizer_of(folder: Path, options: SourceOptions) -> Path:
+    tokenizer = options.tokenizer or folder / "tokenizer.json"
     if not tokenizer.is_file():
         raise Unusable(
             Code.TOKENIZER_MISSING,
@@ -107,18 +109,18 @@ def _tokenizer_of(folder: Path, hints: Hints) -> Path:
     return tokenizer
 
 
-def _inputs_of(graph: Any, task: TaskDescription, hints: Hints) -> dict[str, str]:
+def _inputs_of(graph: Any, task: TaskDescription, options: SourceOptions) -> dict[str, str]:
     """Return our name of each input, in the graph's order; raise Unusable for one that cannot be fed."""
     names = [node.name for node in graph.input]
     scores = task.family is FamilyName.SCORER
     # Encoders compute positions themselves; of exported causal models, position ids are an input.
-    check_inputs(names, hints.inputs, (*INPUTS, POSITIONS) if scores else tuple(INPUTS))
+    check_inputs(names, options.inputs, (*INPUTS, POSITIONS) if scores else tuple(INPUTS))
     if scores and _rank(graph) not in (0, 3):
         raise Unusable(
             Code.OUTPUTS_UNSUPPORTED,
             f"its first output has {_rank(graph)} axes; to score texts it has to be logits [batch, tokens, vocabulary]",
         )
-    return dict(zip(names, hints.inputs or names, strict=True))
+    return dict(zip(names, options.inputs or names, strict=True))
 
 
 def _check_ids(graph: Any, inputs: Mapping[str, str], checkpoint: Checkpoint) -> None:
@@ -154,10 +156,10 @@ def _graph_of(folder: Path) -> Path:
 
 
 def _labels_of(
-    graph: Any, checkpoint: Checkpoint, task: TaskDescription, hints: Hints
+    graph: Any, checkpoint: Checkpoint, task: TaskDescription, options: SourceOptions
 ) -> tuple[str, ...]:
     """Return the labels that the user gives or config.json has; raise Unusable where they do not fit the graph."""
-    labels = hints.labels
+    labels = options.labels
     if task.min_labels and not labels:
         if not checkpoint.config.get("id2label"):
             raise Unusable(

@@ -10,20 +10,20 @@ from build.sources.source import Source, Unusable
 from build.tasks.description import FamilyName, TaskDescription
 from build.tasks.registry import TASKS
 from contracts.problems import Code, Problem
-from contracts.specs import Hints
+from contracts.specs import SourceOptions
 from contracts.tasks import Task
 
-Reader = Callable[[Path, TaskDescription, int | None, Hints], Source]
+Reader = Callable[[Path, TaskDescription, int | None, SourceOptions], Source]
 
 
 def inspect(
-    source: Path, task: Task, max_tokens: int | None, hints: Hints | None = None
+    source: Path, task: Task, max_tokens: int | None, options: SourceOptions | None = None
 ) -> tuple[Source | None, list[Problem]]:
     """Read a source; return it, or every problem found in it."""
     format_ = formats.UNRECOGNISED
     try:
         format_ = _format(source, TASKS[task])
-        return _reader(format_)(source, TASKS[task], max_tokens, hints or Hints()), []
+        return _reader(format_)(source, TASKS[task], max_tokens, options or SourceOptions()), []
     except Unusable as error:
         return None, [problem.within(source) for problem in error.problems]
     except BuildError:  # has named its own place

@@ -8,40 +8,42 @@ from typing import Any
 
 from build.errors import ExportFailed, one_line
 from build.graph.opset import OPSET
-from build.sources.bare_graph import check_inputs, check_task, missing_hints
+from build.sources.bare_graph import check_inputs, check_task, missing_facts
 from build.sources.formats import TORCHSCRIPT
 from build.sources.source import GraphSource, Unusable, digest_of
 from build.tasks.description import FamilyName, TaskDescription
 from build.workspace.quiet import quiet
 from contracts.manifest import MODEL
 from contracts.problems import Code
-from contracts.specs import Hints
+from contracts.specs import SourceOptions
 
 SUFFIXES = {".pt", ".ts"}
 
 
-def read(path: Path, task: TaskDescription, max_tokens: int | None, hints: Hints) -> GraphSource:
+def read(
+    path: Path, task: TaskDescription, max_tokens: int | None, options: SourceOptions
+) -> GraphSource:
     """Return the source; raise Unusable with every problem."""
     check_task(task, "TorchScript", FamilyName.ENCODER, FamilyName.SCORER)
-    problems = missing_hints(task, hints.tokenizer, hints, max_tokens)
+    problems = missing_facts(task, options.tokenizer, options, max_tokens)
     inputs: tuple[str, ...] = ()
     try:
-        inputs = hints.inputs or _inputs(load(path))
+        inputs = options.inputs or _inputs(load(path))
         check_inputs(inputs, ())
     except Unusable as error:
         problems.extend(error.problems)
-    if problems or hints.tokenizer is None or max_tokens is None:  # each of which is a problem
+    if problems or options.tokenizer is None or max_tokens is None:  # each of which is a problem
         raise Unusable.listing(problems)
     return GraphSource(
         kind=TORCHSCRIPT,
         path=path,
         task=task,
-        digest=digest_of(None, path, hints.tokenizer),
-        tokenizer=hints.tokenizer,
+        digest=digest_of(None, path, options.tokenizer),
+        tokenizer=options.tokenizer,
         inputs=inputs,
         weight_bytes=path.stat().st_size,
         max_tokens=max_tokens,
-        labels=hints.labels or task.default_labels,
+        labels=options.labels or task.default_labels,
     )
 
 

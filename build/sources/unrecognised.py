@@ -11,7 +11,7 @@ from build.sources.source import Source, Unusable
 from build.sources.tensorflow import savedmodel
 from build.tasks.description import TaskDescription
 from contracts.problems import Code
-from contracts.specs import Hints
+from contracts.specs import SourceOptions
 
 # Names shown in a message.
 MAX_NAMES = 10
@@ -19,14 +19,16 @@ MAX_NAMES = 10
 DESCRIBED = ("config.json", "tokenizer.json")
 
 
-def read(folder: Path, task: TaskDescription, max_tokens: int | None, hints: Hints) -> Source:
+def read(
+    folder: Path, task: TaskDescription, max_tokens: int | None, options: SourceOptions
+) -> Source:
     """Raise Unusable with the formats that were looked for, the files that are there, and the next step.
 
     A Hugging Face folder without weights comes here too: its own reader lists everything that it lacks.
     """
     usable = sorted(_usable(folder))
     if not usable and any((folder / name).is_file() for name in DESCRIBED):
-        return huggingface_folder.read(folder, task, max_tokens, hints)
+        return huggingface_folder.read(folder, task, max_tokens, options)
     raise Unusable(
         Code.FORMAT_UNKNOWN, f"{_found(folder)}; {LOOKED_FOR}; {_advice(folder, usable)}"
     )

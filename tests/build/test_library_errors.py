@@ -16,7 +16,7 @@ from build.errors import BuildError, ExportFailed, GateFailed, SourceError
 from build.library_errors import EXPORTING, RUNNING_REFERENCE, naming_source
 from build.sources.readers import inspect
 from build.sources.source import Source
-from contracts.specs import Hints
+from contracts.specs import SourceOptions
 from contracts.tasks import Task
 from tests.fixtures.models.tiny_bert import CPU, LABELS, classifier, deployment, write_rows
 
@@ -106,8 +106,8 @@ def test_a_graph_that_does_not_run_is_told_and_leaves_nothing(
 ) -> None:
     path = graph(tmp_path / "graph", tokenizer, nodes, takes)
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": "a good film"}])
-    hints, cpu, out = Hints(labels=LABELS), replace(CPU, max_tokens=8), tmp_path / "out"
-    steps = build.plan(deployment(path, rows, cpu=cpu, gpu=None, hints=hints), out)
+    options, cpu, out = SourceOptions(labels=LABELS), replace(CPU, max_tokens=8), tmp_path / "out"
+    steps = build.plan(deployment(path, rows, cpu=cpu, gpu=None, source_options=options), out)
     with pytest.raises((ExportFailed, SourceError), match=r"model\.onnx: .* failed \(.*; check"):
         build.run(steps, out)
     assert not (out / "tiny").exists()

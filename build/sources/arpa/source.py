@@ -7,14 +7,16 @@ from build.sources.formats import ARPA
 from build.sources.source import TableSource, Unusable, digest_of
 from build.tasks.description import FamilyName, TaskDescription
 from contracts.problems import Code
-from contracts.specs import Hints
+from contracts.specs import SourceOptions
 
 # The limit where `max_tokens` gives none (see `build.sources.token_limit`). It bounds the memory of a request alone: an
 # n-gram reads few words, however long the text is.
 MAX_TOKENS = 1024
 
 
-def read(path: Path, task: TaskDescription, max_tokens: int | None, hints: Hints) -> TableSource:
+def read(
+    path: Path, task: TaskDescription, max_tokens: int | None, options: SourceOptions
+) -> TableSource:
     """Return the source; raises Unusable. What follows the 1-grams is checked in the build: that takes a while."""
     if task.family is not FamilyName.SCORER:
         raise Unusable(

@@ -28,7 +28,7 @@ from build.tasks.description import FamilyName, TaskDescription
 from build.workspace.progress import Notify
 from build.workspace.quiet import quiet
 from contracts.problems import Code, Problem
-from contracts.specs import Hints
+from contracts.specs import SourceOptions
 
 FAMILIES = (FamilyName.CAUSAL, FamilyName.SCORER)
 # The Hugging Face folder that a file is unpacked to, among what is prepared.
@@ -55,7 +55,9 @@ PRE_TOKENIZERS: dict[str, tuple[bool, str | None]] = {
 NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
 
 
-def read(path: Path, task: TaskDescription, max_tokens: int | None, hints: Hints) -> GgufSource:
+def read(
+    path: Path, task: TaskDescription, max_tokens: int | None, options: SourceOptions
+) -> GgufSource:
     """Return the source; raises Unusable with every problem."""
     if task.family not in FAMILIES:
         raise Unusable(

@@ -20,7 +20,7 @@ from build.sources.source import TransformersSource, Unusable, digest_of
 from build.sources.token_limit import MAX_TRUSTED_LIMIT, token_limit
 from build.tasks.description import FamilyName, ModelFacts, TaskDescription
 from contracts.problems import Code
-from contracts.specs import Hints
+from contracts.specs import SourceOptions
 
 # The smallest share of an embedding's rows that have a token: rows are padded to a multiple that hardware likes, and
 # some are reserved for tokens to be added. Fewer mean that the tokenizer belongs to another model.
@@ -30,10 +30,10 @@ SHIFTED = {"roberta", "xlm-roberta", "camembert", "mpnet"}
 
 
 def read(
-    folder: Path, task: TaskDescription, max_tokens: int | None, hints: Hints
+    folder: Path, task: TaskDescription, max_tokens: int | None, options: SourceOptions
 ) -> TransformersSource:
     """Return the source; raise Unusable with every missing file, or else with the first problem."""
-    if problems := missing(folder, pickle=hints.pickle):
+    if problems := missing(folder, pickle=options.allow_pickle):
         raise Unusable.listing(problems)
     architectures = task.transformers.architectures
     if not architectures:
@@ -52,7 +52,7 @@ def read(
         )
     _check_vocabulary(checkpoint)
     limit = read_max_tokens(checkpoint, max_tokens)
-    pooling = read_pooling(checkpoint, pickle=hints.pickle) if task.graph.pooled else None
+    pooling = read_pooling(checkpoint, pickle=options.allow_pickle) if task.graph.pooled else None
     labels = read_labels(checkpoint.config, task.min_labels) if task.min_labels else ()
     return TransformersSource(
         kind=HUGGING_FACE,

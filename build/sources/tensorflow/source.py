@@ -18,7 +18,7 @@ from build.sources.bare_graph import (
     check_task,
     fixed_length,
     fixed_limit,
-    missing_hints,
+    missing_facts,
     pad_id,
     sizes,
 )
@@ -31,7 +31,7 @@ from build.sources.tensorflow.signature import Signature, Tensor
 from build.tasks.description import FamilyName, TaskDescription
 from contracts.manifest import MODEL
 from contracts.problems import Code, Problem
-from contracts.specs import Hints
+from contracts.specs import SourceOptions
 from functions.inference.token_batches import Feeds
 
 INSTALL = "run `make converters`"
@@ -52,7 +52,9 @@ class _Facts:
     end: str
 
 
-def read(source: Path, task: TaskDescription, max_tokens: int | None, hints: Hints) -> GraphSource:
+def read(
+    source: Path, task: TaskDescription, max_tokens: int | None, options: SourceOptions
+) -> GraphSource:
     """Return the source; raises Unusable with every problem."""
     kind = SAVED_MODEL if source.is_dir() else TFLITE
     check_task(task, kind, FamilyName.ENCODER)
@@ -60,13 +62,13 @@ def read(source: Path, task: TaskDescription, max_tokens: int | None, hints: Hin
     tools = environment.versions(home)
     problems = [] if tools else [_converter_missing(kind, home)]
     try:
-        facts = _facts(signature_of(source), task, hints)
+        facts = _facts(signature_of(source), task, options)
         limit = fixed_limit(max_tokens, facts.length)
     except Unusable as error:
         raise Unusable.listing([*problems, *error.problems]) from error
     folder = source if source.is_dir() else source.parent
-    tokenizer = hints.tokenizer or folder / "tokenizer.json"
-    problems += missing_hints(task, tokenizer, hints, limit)
+    tokenizer = options.tokenizer or folder / "tokenizer.json"
+    problems += missing_facts(task, tokenizer, options, limit)
     if problems or limit is None:  # which is one of them
         raise Unusable.listing(problems)
     vocabulary = read_tokenizer(tokenizer)
@@ -80,7 +82,7 @@ def read(source: Path, task: TaskDescription, max_tokens: int | None, hints: Hin
         inputs=facts.inputs,
         weight_bytes=sum(path.stat().st_size for path in files),
         max_tokens=limit,
-        labels=hints.labels or task.default_labels,
+        labels=options.labels or task.default_labels,
         pad_token_id=pad_id(vocabulary),
         details={
             **fixed_length(vocabulary, facts.length),
@@ -97,15 +99,15 @@ def _converter_missing(kind: str, place: Path) -> Problem:
     return Problem(code=Code.CONVERTER_MISSING, message=message)
 
 
-def _facts(signature: Signature, task: TaskDescription, hints: Hints) -> _Facts:
+def _facts(signature: Signature, task: TaskDescription, options: SourceOptions) -> _Facts:
     one_text, length = _check_inputs(signature)
-    width = _check_outputs(signature, task, hints.labels)
+    width = _check_outputs(signature, task, options.labels)
     names = tuple(tensor.name for tensor in signature.inputs)
     if len(names) == 1:  # a single input is the tokens, whatever its name
         names = ("input_ids",)
-    check_inputs(names, hints.inputs)
+    check_inputs(names, options.inputs)
     return _Facts(
-        inputs=hints.inputs or names,
+        inputs=options.inputs or names,
         # Its activation ranges are those of a whole batch, so one text would change the outputs of another.
         one_text=one_text or signature.quantized,
         length=length,

@@ -23,7 +23,7 @@ from build.sources.vectors.table import (
 )
 from build.tasks.description import TaskDescription
 from contracts.problems import Code
-from contracts.specs import Hints
+from contracts.specs import SourceOptions
 
 LOOKED_FOR = "looked for word2vec as text or binary, GloVe as text, fastText as .vec or .bin"
 SUFFIXES = {".vec", ".w2v", ".glove", ".txt", ".bin", ".gz"}
@@ -33,7 +33,9 @@ SIZES = re.compile(rb"(\d{1,12}) (\d{1,12}) *\r?\n")
 SAMPLE, ROWS = 1 << 16, 1 << 16
 
 
-def read(source: Path, task: TaskDescription, max_tokens: int | None, hints: Hints) -> TableSource:
+def read(
+    source: Path, task: TaskDescription, max_tokens: int | None, options: SourceOptions
+) -> TableSource:
     """Return the source; raises Unusable. Rows are read in the build: that takes a while."""
     source = _file_of(source) if source.is_dir() else source
     if not source.is_file():

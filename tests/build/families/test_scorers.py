@@ -17,7 +17,7 @@ from build.sources.source import GraphSource, TransformersSource
 from build.workspace.quiet import quiet
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
-from contracts.specs import Gate, GpuSpec, Hints
+from contracts.specs import Gate, GpuSpec, SourceOptions
 from contracts.tasks import Task
 from functions.inference.engine import Engine
 from tests.fixtures.models.sources import assert_refused, read_as
@@ -47,7 +47,9 @@ def bare(folder: Path) -> dict[str, Any]:
     return {
         "cpu": replace(CPU, max_tokens=TOKENS),
         "gpu": GpuSpec(instance="ml.g6.xlarge", max_tokens=TOKENS),
-        "hints": Hints(tokenizer=tokenizer(folder / "tokens.json"), inputs=("input_ids",)),
+        "source_options": SourceOptions(
+            tokenizer=tokenizer(folder / "tokens.json"), inputs=("input_ids",)
+        ),
     }
 
 
@@ -174,15 +176,19 @@ def test_a_graph_with_inputs_of_any_name_and_32_bits_is_scored(tmp_path: Path) -
     (tmp_path / "graph").mkdir()
     onnx.save(model, tmp_path / "graph/model.onnx")
     old = {value: key for key, value in new.items()}
-    hints = Hints(tokenizer=source.tokenizer, inputs=tuple(old[name] for name in names))
+    options = SourceOptions(tokenizer=source.tokenizer, inputs=tuple(old[name] for name in names))
     table = {
         "cpu": replace(CPU, max_tokens=CONTEXT),
         "gpu": GpuSpec(instance="ml.g6.xlarge", max_tokens=CONTEXT),
     }
-    found = read_as(GraphSource, tmp_path / "graph/model.onnx", SCORES, CONTEXT, hints)
+    found = read_as(GraphSource, tmp_path / "graph/model.onnx", SCORES, CONTEXT, options)
     assert (found.kind, set(found.inputs)) == (ONNX, set(new))
     evidence = built(
-        tmp_path / "graph/model.onnx", PROMPTS, tmp_path / "models.out", hints=hints, **table
+        tmp_path / "graph/model.onnx",
+        PROMPTS,
+        tmp_path / "models.out",
+        source_options=options,
+        **table,
     )
     assert evidence["candidates"][0]["difference_max"] < 1e-4
 
@@ -230,7 +236,7 @@ def test_a_pickle_of_weights_is_refused_unopened(tmp_path: Path, legacy: bool) -
     path = tmp_path / "weights.pt"
     with quiet():
         torch.save(recurrent().state_dict(), path, _use_new_zipfile_serialization=not legacy)
-    hints = Hints(tokenizer=tokenizer(tmp_path / "tokens.json"))
+    options = SourceOptions(tokenizer=tokenizer(tmp_path / "tokens.json"))
     advice = "save torch.jit.trace(model, example)"
     problem = ("pickle_refused", "torch.save", "it runs code", advice)
-    assert_refused(path, problem, task=SCORES, max_tokens=TOKENS, hints=hints)
+    assert_refused(path, problem, task=SCORES, max_tokens=TOKENS, options=options)

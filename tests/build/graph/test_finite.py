@@ -15,7 +15,7 @@ from build.families.registry import family_of
 from build.graph.finite import check_finite
 from build.sources.gguf.source import unpack
 from build.sources.readers import inspect
-from contracts.specs import Hints
+from contracts.specs import SourceOptions
 from contracts.tasks import Task
 from tests.fixtures.models.tiny_bare import bare, table
 from tests.fixtures.models.tiny_bert import CPU, LABELS, classifier, deployment, write_rows
@@ -149,13 +149,13 @@ def test_bare_graphs_are_looked_at_as_well(tmp_path: Path) -> None:
     network = torchscript(tmp_path / "network.pt", module)
     rows = table().astype(np.float16)
     rows[-1] = INF
-    hints = Hints(tokenizer=tokenizer(tmp_path / "tokens.json"), inputs=("input_ids",))
+    options = SourceOptions(tokenizer=tokenizer(tmp_path / "tokens.json"), inputs=("input_ids",))
     for path, task, told, what in (
-        (network, Task.LANGUAGE_MODEL_SCORING, hints, "embedding.weight, which .* holds NaN"),
+        (network, Task.LANGUAGE_MODEL_SCORING, options, "embedding.weight, which .* holds NaN"),
         (
             bare(tmp_path / "onnx", rows),
             Task.TEXT_CLASSIFICATION,
-            Hints(labels=LABELS),
+            SourceOptions(labels=LABELS),
             "table, wh",
         ),
     ):

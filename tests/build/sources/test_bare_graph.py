@@ -15,7 +15,7 @@ from build.errors import SourceError
 from build.sources.readers import inspect
 from build.sources.source import GraphSource
 from contracts.problems import Problem
-from contracts.specs import Hints
+from contracts.specs import SourceOptions
 from contracts.tasks import Task
 from tests.fixtures.models import tiny_bert
 from tests.fixtures.models.sources import read_as
@@ -30,7 +30,7 @@ CLASSES = Task.TEXT_CLASSIFICATION
 
 
 def read(folder: Path, labels: tuple[str, ...] = LABELS) -> GraphSource:
-    return read_as(GraphSource, folder, CLASSES, None, Hints(labels=labels))
+    return read_as(GraphSource, folder, CLASSES, None, SourceOptions(labels=labels))
 
 
 @pytest.mark.parametrize("data", ["weights", "model.onnx.data", "model.weight.0"])
@@ -66,7 +66,7 @@ def test_a_file_is_the_same_source_whatever_else_lies_around_it(tmp_path: Path) 
 
 def assert_refused(folder: Path, code: str, *texts: str, labels: tuple[str, ...] = LABELS) -> None:
     """Check that the graph is refused with one problem that has this code and these texts."""
-    source, problems = inspect(folder, CLASSES, None, Hints(labels=labels))
+    source, problems = inspect(folder, CLASSES, None, SourceOptions(labels=labels))
     assert source is None
     assert_problems(problems, (code, folder, *texts))
 
@@ -136,8 +136,10 @@ def refusal(source: Path, tmp_path: Path, labels: tuple[str, ...] = LABELS) -> S
     """The problems that a build finds before it makes a candidate."""
     tiny_bert.write_tokenizer(tmp_path)
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in tiny_bert.texts(6)])
-    hints = Hints(tokenizer=tmp_path / "tokenizer.json", labels=labels)
-    wanted = deployment(source, rows, cpu=replace(CPU, max_tokens=16), gpu=None, hints=hints)
+    options = SourceOptions(tokenizer=tmp_path / "tokenizer.json", labels=labels)
+    wanted = deployment(
+        source, rows, cpu=replace(CPU, max_tokens=16), gpu=None, source_options=options
+    )
     with pytest.raises(SourceError) as caught:
         build.run(build.plan(wanted, tmp_path / "out"), tmp_path / "out")
     assert not (tmp_path / "out/tiny").exists()

@@ -19,7 +19,7 @@ from build.sources.probabilities import as_logits, end_of, to_logits
 from build.sources.source import GraphSource
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
-from contracts.specs import CpuSpec, Hints
+from contracts.specs import CpuSpec, SourceOptions
 from contracts.tasks import Task
 from functions.inference.engine import Engine
 from functions.inference.tasks.head import sigmoid, softmax
@@ -74,7 +74,9 @@ def mean_of(
 
 
 def read(folder: Path, labels: tuple[str, ...] = LABELS, limit: int | None = None) -> GraphSource:
-    return read_as(GraphSource, folder, Task.TEXT_CLASSIFICATION, limit, Hints(labels=labels))
+    return read_as(
+        GraphSource, folder, Task.TEXT_CLASSIFICATION, limit, SourceOptions(labels=labels)
+    )
 
 
 def run_graph(folder: Path, *, left: bool = False, fill: bool = True) -> Any:
@@ -94,7 +96,9 @@ def run_graph(folder: Path, *, left: bool = False, fill: bool = True) -> Any:
 def built(folder: Path, out: Path, labels: tuple[str, ...] = LABELS, **cpu: Any) -> Engine:
     rows = write_rows(out / "rows.jsonl", [{"text": text} for text in TEXTS])
     tier = CpuSpec(objective="accuracy", portable=False, quantize="none", **cpu)
-    wanted = deployment(folder, rows, cpu=tier, gpu=None, hints=Hints(labels=labels), edge=True)
+    wanted = deployment(
+        folder, rows, cpu=tier, gpu=None, source_options=SourceOptions(labels=labels), edge=True
+    )
     build.run(build.plan(wanted, out), out)
     verify(out / "tiny/cpu")
     return Engine.load(out / "tiny/cpu")
@@ -180,7 +184,7 @@ def test_a_shape_that_texts_cannot_have_is_refused(
     tmp_path: Path, shape: dict[str, Any], limit: int | None, problem: tuple[str, ...]
 ) -> None:
     folder = mean_of(tmp_path / "mean", **shape)
-    assert_refused(folder, problem, max_tokens=limit, hints=Hints(labels=LABELS))
+    assert_refused(folder, problem, max_tokens=limit, options=SourceOptions(labels=LABELS))
 
 
 @pytest.mark.parametrize("end", ["softmax", "sigmoid"])

@@ -24,7 +24,7 @@ from build.sources.source import GraphSource, Pooling, TransformersSource
 from build.workspace.quiet import quiet
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
-from contracts.specs import Hints
+from contracts.specs import SourceOptions
 from contracts.tasks import Task
 from functions.inference.engine import Engine
 from tests.fixtures.models.sources import assert_refused, read_as
@@ -76,9 +76,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(
-    path: Path, task: Task = CLASSES, max_tokens: int | None = None, **hints: Any
+    path: Path, task: Task = CLASSES, max_tokens: int | None = None, **options: Any
 ) -> GraphSource:
-    return read_as(GraphSource, path, task, max_tokens, Hints(**hints))
+    return read_as(GraphSource, path, task, max_tokens, SourceOptions(**options))
 
 
 def outputs(source: GraphSource, folder: Path) -> list[dict[str, Any]]:
@@ -121,9 +121,9 @@ def test_a_torchscript_file_answers_as_the_model_it_was_made_from(
 
 @pytest.mark.parametrize("name", ["onnx", "bert.pt"])
 def test_a_bare_graph_is_built_proven_and_served(home: Path, tmp_path: Path, name: str) -> None:
-    hints = Hints(tokenizer=home / "hf/tokenizer.json", labels=LABELS)
+    options = SourceOptions(tokenizer=home / "hf/tokenizer.json", labels=LABELS)
     cpu = CPU if name == "onnx" else type(CPU)(objective="size", portable=False, max_tokens=32)
-    wanted = deployment(home / name, home / "rows.jsonl", cpu=cpu, gpu=None, hints=hints)
+    wanted = deployment(home / name, home / "rows.jsonl", cpu=cpu, gpu=None, source_options=options)
     build.run(build.plan(wanted, tmp_path), tmp_path)
     manifest = verify(tmp_path / "tiny/cpu")
     assert manifest.precision == "int8"

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from build.sources.readers import inspect
-from contracts.specs import Hints
+from contracts.specs import SourceOptions
 from contracts.tasks import Task
 from tests.fixtures.models.tiny_bert import LABELS
 from tests.fixtures.problems import assert_problems
@@ -16,7 +16,7 @@ from tests.fixtures.problems import assert_problems
 
 def assert_refused(path: Path, code: str, *texts: str) -> None:
     """Check that the graph is refused with one problem that has this code and these texts."""
-    source, problems = inspect(path, Task.TEXT_CLASSIFICATION, None, Hints(labels=LABELS))
+    source, problems = inspect(path, Task.TEXT_CLASSIFICATION, None, SourceOptions(labels=LABELS))
     assert source is None
     assert_problems(problems, (code, path, *texts))
 

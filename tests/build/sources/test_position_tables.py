@@ -13,14 +13,14 @@ from onnx import TensorProto, helper, numpy_helper
 from build.export.to_onnx import export
 from build.sources.position_tables import position_limit
 from build.sources.source import GraphSource, TransformersSource
-from contracts.specs import Hints
+from contracts.specs import SourceOptions
 from contracts.tasks import Task
 from tests.fixtures.models.sources import assert_refused, read_as
 from tests.fixtures.models.tiny_bare import bare
 from tests.fixtures.models.tiny_bert import LABELS, POSITIONS
 from tests.fixtures.models.tiny_zoo import ZOO, classifier_of
 
-CLASSES, HINTS = Task.TEXT_CLASSIFICATION, Hints(labels=LABELS)
+CLASSES, OPTIONS = Task.TEXT_CLASSIFICATION, SourceOptions(labels=LABELS)
 # RoBERTa's table has two rows more than it reads tokens; its padding is token 1.
 PADDINGS = {"Bert": 0, "Roberta": 1}
 
@@ -47,8 +47,8 @@ def run(path: Path, length: int) -> Any:
 
 @pytest.mark.build
 def test_the_table_s_rows_are_the_limit_where_nothing_else_is_given(folder: Path) -> None:
-    assert read_as(GraphSource, folder, CLASSES, None, HINTS).max_tokens == POSITIONS
-    assert read_as(GraphSource, folder, CLASSES, 16, HINTS).max_tokens == 16
+    assert read_as(GraphSource, folder, CLASSES, None, OPTIONS).max_tokens == POSITIONS
+    assert read_as(GraphSource, folder, CLASSES, 16, OPTIONS).max_tokens == 16
     assert run(folder / "model.onnx", POSITIONS).shape == (1, len(LABELS))
     with pytest.raises(Exception, match=r"indices element out of data bounds|BroadcastIterator"):
         run(folder / "model.onnx", POSITIONS + 1)
@@ -58,7 +58,7 @@ def test_the_table_s_rows_are_the_limit_where_nothing_else_is_given(folder: Path
 def test_more_tokens_than_the_table_has_rows_for_are_refused(folder: Path) -> None:
     limit, given = f"{POSITIONS} tokens at most", f"max_tokens is {POSITIONS + 1}"
     problem = ("length_invalid", limit, given, "lower it")
-    assert_refused(folder, problem, max_tokens=POSITIONS + 1, hints=HINTS)
+    assert_refused(folder, problem, max_tokens=POSITIONS + 1, options=OPTIONS)
 
 
 @pytest.mark.build
@@ -75,7 +75,7 @@ def test_a_table_whose_data_lie_in_a_file_of_their_own_is_read_too(
         size_threshold=0,
         convert_attribute=True,
     )
-    assert read_as(GraphSource, tmp_path, CLASSES, None, HINTS).max_tokens == POSITIONS
+    assert read_as(GraphSource, tmp_path, CLASSES, None, OPTIONS).max_tokens == POSITIONS
 
 
 @pytest.mark.build
@@ -92,8 +92,10 @@ def test_a_graph_without_a_position_table_still_needs_max_tokens(tmp_path: Path)
     folder = bare(tmp_path / "bare")
     for name in ("config.json", "tokenizer_config.json"):
         (folder / name).unlink()
-    assert_refused(folder, ("length_missing", "give max_tokens in its tier's table"), hints=HINTS)
-    assert read_as(GraphSource, folder, CLASSES, 1000, HINTS).max_tokens == 1000
+    assert_refused(
+        folder, ("length_missing", "give max_tokens in its tier's table"), options=OPTIONS
+    )
+    assert read_as(GraphSource, folder, CLASSES, 1000, OPTIONS).max_tokens == 1000
 
 
 def graph_of(*nodes: Any, **arrays: Any) -> Any:

@@ -18,7 +18,7 @@ from build.sources.source import GraphSource, Unusable
 from build.sources.tensorflow import environment, savedmodel, tflite
 from build.sources.tensorflow.signature import Signature, Tensor
 from contracts.problems import Problem
-from contracts.specs import Hints
+from contracts.specs import SourceOptions
 from contracts.tasks import Task
 from tests.fixtures.models import tiny_bert
 from tests.fixtures.models.sources import read_as
@@ -58,16 +58,16 @@ def tokenizer(tmp_path: Path) -> Path:
 
 
 def problems_of(
-    source: Path, task: Task = CLASSES, limit: int | None = None, **hints: Any
+    source: Path, task: Task = CLASSES, limit: int | None = None, **options: Any
 ) -> list[Problem]:
-    found, problems = inspect(source, task, limit, Hints(**hints))
+    found, problems = inspect(source, task, limit, SourceOptions(**options))
     assert found is None
     return problems
 
 
-def assert_refused(source: Path, code: str, *texts: str, **hints: Any) -> None:
+def assert_refused(source: Path, code: str, *texts: str, **options: Any) -> None:
     """Check that the source is refused with one problem that has this code and these texts."""
-    assert_problems(problems_of(source, **hints), (code, source, *texts))
+    assert_problems(problems_of(source, **options), (code, source, *texts))
 
 
 def test_the_signature_of_a_saved_model_is_read_without_tensorflow(tmp_path: Path) -> None:
@@ -98,13 +98,13 @@ def test_without_the_converters_a_plan_names_the_command_that_installs_them(
     place = tmp_path / "nowhere"
     monkeypatch.setenv(environment.VARIABLE, str(place))
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in TEXTS])
-    hints = Hints(tokenizer=tokenizer, labels=LABELS)
+    options = SourceOptions(tokenizer=tokenizer, labels=LABELS)
     for source, kind in (
         (saved_model(tmp_path / "model"), SAVED_MODEL),
         (lite(tmp_path / "model.tflite"), TFLITE),
     ):
         with pytest.raises(SourceError) as caught:
-            build.plan(deployment(source, rows, gpu=None, hints=hints), tmp_path / "out")
+            build.plan(deployment(source, rows, gpu=None, source_options=options), tmp_path / "out")
         assert_problems(
             caught.value.problems,
             ("converter_missing", f"tiny: {source}", kind, str(place), "run `make converters`"),
@@ -118,8 +118,8 @@ def test_a_fixed_length_comes_from_the_file_and_its_padding_from_the_tokenizer(
     padded = Tokenizer.from_file(str(tokenizer))
     padded.enable_padding(direction="left", pad_id=3, pad_token="[SEP]")
     padded.save(str(tokenizer))
-    hints = Hints(tokenizer=tokenizer, labels=LABELS)
-    source = read_as(GraphSource, saved_model(tmp_path / "model"), CLASSES, None, hints)
+    options = SourceOptions(tokenizer=tokenizer, labels=LABELS)
+    source = read_as(GraphSource, saved_model(tmp_path / "model"), CLASSES, None, options)
     assert (source.kind, source.inputs, source.max_tokens) == (SAVED_MODEL, ("input_ids",), 16)
     assert (source.removable_activation, source.pad_token_id) == ("softmax", 3)
     assert source.batches
@@ -265,7 +265,7 @@ def test_an_environment_that_fails_is_reported_in_one_line(
 ) -> None:
     (installed / "bin/python").write_text("#!/bin/sh\necho chatter >&2\necho the end >&2\nexit 3\n")
     (installed / "bin/python").chmod(0o755)
-    hints = Hints(tokenizer=tokenizer, labels=LABELS)
-    source = read_as(GraphSource, saved_model(tmp_path / "model"), CLASSES, None, hints)
+    options = SourceOptions(tokenizer=tokenizer, labels=LABELS)
+    source = read_as(GraphSource, saved_model(tmp_path / "model"), CLASSES, None, options)
     with pytest.raises(ExportFailed, match=r"model cannot be converted \(the end\); save it with"):
         export(source, tmp_path / "exported")

@@ -19,7 +19,7 @@ from build.sources.source import GraphSource
 from build.sources.tensorflow import environment, tflite
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
-from contracts.specs import CpuSpec, Gate, Hints
+from contracts.specs import CpuSpec, Gate, SourceOptions
 from contracts.tasks import Task
 from functions.inference.engine import Engine
 from tests.fixtures.models import tiny_bert
@@ -87,12 +87,12 @@ def test_an_artefact_has_the_outputs_of_tensorflow(
         right = np.concatenate([1 - right, right], axis=1)
     best = np.stack([right.argmax(axis=1), right.max(axis=1)], axis=1)
     assert len(set(best[:, 0])) == len(labels)
-    hints = Hints(tokenizer=home / "tokenizer.json", labels=labels)
+    options = SourceOptions(tokenizer=home / "tokenizer.json", labels=labels)
     limit = 32 if name == "lstm" else None
     for quantize in ("int8", "none"):
         cpu = CpuSpec(objective="size", portable=False, quantize=quantize, max_tokens=limit)
         gate = Gate(min_agreement=0.94, min_accuracy_ratio=0.94)  # of 40 rows, one is 2.5 %
-        table: dict[str, Any] = {"cpu": cpu, "gpu": None, "hints": hints, "gate": gate}
+        table: dict[str, Any] = {"cpu": cpu, "gpu": None, "source_options": options, "gate": gate}
         spec = deployment(home / name, home / "rows.jsonl", **table)
         build.run(build.plan(spec, tmp_path), tmp_path)
         manifest = verify(tmp_path / "tiny/cpu")
@@ -114,8 +114,8 @@ def test_an_artefact_has_the_outputs_of_tensorflow(
 
 @pytest.mark.foreign
 def test_operators_that_onnx_lacks_are_named(home: Path, tmp_path: Path) -> None:
-    hints = Hints(tokenizer=home / "tokenizer.json", labels=("no", "yes"))
-    read_as(GraphSource, home / "mean.tflite", CLASSES, None, hints)
+    options = SourceOptions(tokenizer=home / "tokenizer.json", labels=("no", "yes"))
+    read_as(GraphSource, home / "mean.tflite", CLASSES, None, options)
     broken = lite(tmp_path / "model.tflite", operator=129)
     signature = tflite.read_signature(broken)
     with pytest.raises(ExportFailed, match="cannot be converted"):
@@ -132,7 +132,7 @@ def test_a_tokenizer_of_more_tokens_than_the_embedding_has_rows_is_refused(
     longer.add_tokens(["another"])
     longer.save(str(tmp_path / "longer.json"))
     labels = ("no", "yes") if name == "mean.tflite" else LABELS
-    hints = Hints(tokenizer=tmp_path / "longer.json", labels=labels)
-    source = read_as(GraphSource, home / name, CLASSES, 16, hints)
+    options = SourceOptions(tokenizer=tmp_path / "longer.json", labels=labels)
+    source = read_as(GraphSource, home / name, CLASSES, 16, options)
     with pytest.raises(SourceError, match="longer.json makes ids up to 40, but the embedding has"):
         plain(source, export(source, tmp_path / "exported"), tmp_path / "plain.onnx")

@@ -19,7 +19,7 @@ from build.sources.source import TransformersSource
 from contracts.manifest import verify
 from contracts.models_toml import read_models_toml
 from contracts.prediction import PredictRequest
-from contracts.specs import Hints
+from contracts.specs import SourceOptions
 from contracts.tasks import Task
 from tests.fixtures.models.sources import assert_refused, read_as
 from tests.fixtures.models.tiny_bert import CPU, classifier, deployment, encoder, texts, write_rows
@@ -28,7 +28,7 @@ from tests.fixtures.problems import assert_problems
 pytestmark = pytest.mark.build
 
 CLASSES = Task.TEXT_CLASSIFICATION
-ALLOWED = Hints(pickle=True)
+ALLOWED = SourceOptions(allow_pickle=True)
 REQUEST = PredictRequest(inputs=tuple(texts(8)))
 
 
@@ -78,16 +78,16 @@ def test_permission_is_given_in_the_model_s_table(tmp_path: Path) -> None:
     file = tmp_path / "models.toml"
     table = '[models.old]\nsource = "m"\ntask = "text-classification"\neval = "e"\ncpu = {}\n'
     file.write_text(table, "utf-8")
-    assert read_models_toml(file).models[0].hints == Hints()
+    assert read_models_toml(file).models[0].source_options == SourceOptions()
     file.write_text(table + "pickle = true\n", "utf-8")
-    assert read_models_toml(file).models[0].hints == ALLOWED
+    assert read_models_toml(file).models[0].source_options == ALLOWED
 
 
 def test_pickled_weights_are_built_from_and_answer_like_the_safe_ones(
     safe: Path, folder: Path, tmp_path: Path
 ) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in texts(24)])
-    wanted = deployment(folder, rows, cpu=CPU, hints=ALLOWED)
+    wanted = deployment(folder, rows, cpu=CPU, source_options=ALLOWED)
     build.run(build.plan(wanted, tmp_path / "out"), tmp_path / "out")
     for tier in ("cpu", "gpu"):
         assert verify(tmp_path / "out/tiny" / tier).source_digest == read(folder).digest
@@ -133,7 +133,7 @@ def test_a_build_that_meets_such_a_pickle_leaves_nothing(folder: Path, tmp_path:
     victim, out = tmp_path / "victim", tmp_path / "out"
     torch.save({"weight": Malicious(victim)}, folder / "pytorch_model.bin")
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in texts(4)])
-    steps = build.plan(deployment(folder, rows, cpu=CPU, hints=ALLOWED), out)
+    steps = build.plan(deployment(folder, rows, cpu=CPU, source_options=ALLOWED), out)
     with pytest.raises(SourceError) as caught:
         build.run(steps, out)
     path = folder / "pytorch_model.bin"
