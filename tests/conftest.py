@@ -1,4 +1,8 @@
-"""Rules for every test: one group each, the heavy ones first, and a part of the exhaustive ones chosen by a seed."""
+"""Rules for every test: one group each, the heavy ones first, and a part of the exhaustive ones chosen by a seed.
+
+Fixtures are in the test modules that use them, or in a conftest.py beside several; what they are made of (tiny models,
+servers, builds) is in `tests/fixtures/`.
+"""
 
 import gc
 import os

@@ -4,16 +4,14 @@ import base64
 import http.client
 import json
 import ssl
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
-from local.cloud import Cloud
 from local.events import answer
-from tests.fixtures.local_cloud import Lab
+from tests.fixtures.local_cloud import LocalCloudClient
 from tests.fixtures.router_app import EVENT
 
 TIMEOUT_S = 1.5
@@ -21,15 +19,18 @@ LIMITS = {"ThrottlingRateLimit": 100, "ThrottlingBurstLimit": 100}
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with Cloud(tmp_path_factory.mktemp("cloud"), gateway_timeout_s=TIMEOUT_S) as cloud:
-        lab = Lab(cloud)
-        for handler in ("api", "slow", "fails", "crash"):
-            add_api(lab, handler, lab.function(handler, handler, timeout_s=20))
-        yield lab
+def gateway_timeout_s() -> float:
+    return TIMEOUT_S
 
 
-def add_api(lab: Lab, name: str, function: str, route: str = "$default") -> None:
+@pytest.fixture(scope="module", autouse=True)
+def apis(lab: LocalCloudClient) -> None:
+    """An API for each kind of function; the id of each is in `lab.made`, by the name of its function."""
+    for handler in ("api", "slow", "fails", "crash"):
+        add_api(lab, handler, lab.function(handler, handler, timeout_s=20))
+
+
+def add_api(lab: LocalCloudClient, name: str, function: str, route: str = "$default") -> None:
     api = lab.client("apigatewayv2")
     lab.made[name] = made = api.create_api(Name=name, ProtocolType="HTTP")["ApiId"]
     integration = api.create_integration(
@@ -50,7 +51,7 @@ class Answer:
 
 
 def ask(
-    lab: Lab,
+    lab: LocalCloudClient,
     method: str,
     path: str,
     body: bytes = b"",
@@ -73,7 +74,7 @@ def ask(
         connection.close()
 
 
-def test_an_event_is_shaped_as_api_gateways(lab: Lab) -> None:
+def test_an_event_is_shaped_as_api_gateways(lab: LocalCloudClient) -> None:
     headers = {"X-Twice": "a", "Cookie": "s=1; t=2", "User-Agent": "lab"}
     found = ask(lab, "POST", "/a%20b/c?x=1&x=2&y=", b'{"inputs": "gr\xc3\xbc\xc3\x9fe"}', headers)
     event = found.body
@@ -95,7 +96,7 @@ def test_an_event_is_shaped_as_api_gateways(lab: Lab) -> None:
     assert (event["routeKey"], event["requestContext"]["http"]["method"]) == ("$default", "POST")
 
 
-def test_an_answers_status_headers_and_cookies_arrive(lab: Lab) -> None:
+def test_an_answers_status_headers_and_cookies_arrive(lab: LocalCloudClient) -> None:
     found = ask(lab, "GET", "/api")
     named = [(name.lower(), value) for name, value in found.headers]
     assert found.body["routeKey"] == "$default"
@@ -103,7 +104,7 @@ def test_an_answers_status_headers_and_cookies_arrive(lab: Lab) -> None:
     assert ("content-type", "application/json") in named
 
 
-def test_a_body_that_is_not_text_comes_as_base64(lab: Lab) -> None:
+def test_a_body_that_is_not_text_comes_as_base64(lab: LocalCloudClient) -> None:
     event = ask(lab, "POST", "/", b"\xff\xfe").body
     assert (base64.b64decode(event["body"]), event["isBase64Encoded"]) == (b"\xff\xfe", True)
 
@@ -120,13 +121,13 @@ def test_a_body_that_is_not_text_comes_as_base64(lab: Lab) -> None:
     ids=["wrong event", "exception", "crash", "7 MB", "11 MB"],
 )
 def test_what_the_gateway_answers_itself_has_its_own_body(
-    lab: Lab, api: str, body: bytes, status: int, message: str
+    lab: LocalCloudClient, api: str, body: bytes, status: int, message: str
 ) -> None:
     found = ask(lab, "POST", "/", body, api=api)
     assert (found.status, found.body) == (status, {"message": message})
 
 
-def test_a_function_that_hangs_is_given_up_on(lab: Lab) -> None:
+def test_a_function_that_hangs_is_given_up_on(lab: LocalCloudClient) -> None:
     hangs = lab.function(
         "hangs", "api", code="import time\ndef api(event, context): time.sleep(15)"
     )
@@ -136,14 +137,14 @@ def test_a_function_that_hangs_is_given_up_on(lab: Lab) -> None:
     assert ask(lab, "GET", "/api").status == 200
 
 
-def throttle(lab: Lab, rate: float, burst: int) -> None:
+def throttle(lab: LocalCloudClient, rate: float, burst: int) -> None:
     api, stage = lab.client("apigatewayv2"), {"ApiId": lab.made["api"], "StageName": "$default"}
     api.delete_stage(**stage)
     limits = {"ThrottlingRateLimit": rate, "ThrottlingBurstLimit": burst}
     api.create_stage(**stage, AutoDeploy=True, DefaultRouteSettings=limits)
 
 
-def test_more_requests_than_the_stage_allows_are_refused(lab: Lab) -> None:
+def test_more_requests_than_the_stage_allows_are_refused(lab: LocalCloudClient) -> None:
     throttle(lab, 0.001, 3)
     found = [ask(lab, "GET", "/api") for _ in range(5)]
     throttle(lab, 100, 100)
@@ -151,7 +152,7 @@ def test_more_requests_than_the_stage_allows_are_refused(lab: Lab) -> None:
     assert found[-1].body == {"message": "Too Many Requests"}
 
 
-def test_the_certificate_is_good_for_its_own_authority_alone(lab: Lab) -> None:
+def test_the_certificate_is_good_for_its_own_authority_alone(lab: LocalCloudClient) -> None:
     url = urlsplit(lab.cloud.url)
     stranger = http.client.HTTPSConnection(
         str(url.hostname), url.port, context=ssl.create_default_context()
@@ -161,7 +162,7 @@ def test_the_certificate_is_good_for_its_own_authority_alone(lab: Lab) -> None:
     stranger.close()
 
 
-def test_without_a_default_route_nothing_is_found(lab: Lab) -> None:
+def test_without_a_default_route_nothing_is_found(lab: LocalCloudClient) -> None:
     add_api(lab, "pets", "api", "GET /pets")
     found = ask(lab, "GET", "/pets", api="pets")
     assert (found.status, found.body) == (404, {"message": "Not Found"})

@@ -1,24 +1,16 @@
 """CloudFormation in the local cloud: in order, with events, taken back on failure, refused when unknown."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from moto.cloudformation.exceptions import ValidationError
 
-from local.cloud import Cloud
 from local.control.stack_operations import ordered, references
 from tests.fixtures.deployment import shop
-from tests.fixtures.local_cloud import Lab, bucket
+from tests.fixtures.local_cloud import LocalCloudClient, bucket
 
 Json = dict[str, Any]
 NAMES = iter(f"stack{n}" for n in range(1000))
-
-
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    with Cloud(tmp_path_factory.mktemp("cloud")) as cloud:
-        yield Lab(cloud)
 
 
 @pytest.fixture
@@ -27,7 +19,7 @@ def name() -> str:
 
 
 @pytest.fixture(scope="module")
-def custom(lab: Lab) -> str:
+def custom(lab: LocalCloudClient) -> str:
     """The function behind the custom resources."""
     return lab.function("custom", "custom")
 
@@ -45,12 +37,12 @@ def table(name: str, **more: Any) -> Json:
     }
 
 
-def ask(lab: Lab, custom: str, **properties: Any) -> Json:
+def ask(lab: LocalCloudClient, custom: str, **properties: Any) -> Json:
     arn = f"arn:aws:lambda:{lab.cloud.region}:123456789012:function:{custom}"
     return {"Type": "Custom::Thing", "Properties": {"ServiceToken": arn, **properties}}
 
 
-def tables(lab: Lab) -> set[str]:
+def tables(lab: LocalCloudClient) -> set[str]:
     return set(lab.client("dynamodb").list_tables()["TableNames"])
 
 
@@ -74,7 +66,9 @@ def test_resources_are_ordered_after_what_they_need() -> None:
     assert ordered(resources) == ["First", "Middle", "Last", "Other"]
 
 
-def test_a_stack_is_made_changed_and_removed_with_its_events(lab: Lab, name: str) -> None:
+def test_a_stack_is_made_changed_and_removed_with_its_events(
+    lab: LocalCloudClient, name: str
+) -> None:
     assert lab.deploy(name, {"A": table(f"{name}-a")}, Name={"Ref": "A"}) == "CREATE_COMPLETE"
     assert lab.outputs(name) == {"Name": f"{name}-a"}
     assert lab.deploy(name, {"B": table(f"{name}-b")}) == "UPDATE_COMPLETE"
@@ -93,7 +87,9 @@ def test_a_stack_is_made_changed_and_removed_with_its_events(lab: Lab, name: str
 
 
 @pytest.mark.parametrize("kind", ["AWS::EC2::Nonsense", "AWS::Bedrock::Agent", "Alexa::ASK::Skill"])
-def test_a_type_that_is_not_modelled_is_refused_by_name(lab: Lab, name: str, kind: str) -> None:
+def test_a_type_that_is_not_modelled_is_refused_by_name(
+    lab: LocalCloudClient, name: str, kind: str
+) -> None:
     status = lab.deploy(
         name, {"A": table(f"{name}-a"), "B": {"Type": kind, "DependsOn": "A", "Properties": {}}}
     )
@@ -104,7 +100,9 @@ def test_a_type_that_is_not_modelled_is_refused_by_name(lab: Lab, name: str, kin
     assert {n for n in tables(lab) if n.startswith(name)} == set()
 
 
-def test_a_route_that_the_gateway_does_not_match_is_refused(lab: Lab, name: str) -> None:
+def test_a_route_that_the_gateway_does_not_match_is_refused(
+    lab: LocalCloudClient, name: str
+) -> None:
     resources = {
         "Api": {
             "Type": "AWS::ApiGatewayV2::Api",
@@ -121,7 +119,7 @@ def test_a_route_that_the_gateway_does_not_match_is_refused(lab: Lab, name: str)
     assert "the local gateway has the route $default alone, not GET /pets" in reason
 
 
-def test_every_type_of_our_stacks_is_modelled(lab: Lab) -> None:
+def test_every_type_of_our_stacks_is_modelled(lab: LocalCloudClient) -> None:
     from moto.cloudformation import parsing
 
     kinds = {r["Type"] for t in shop().templates.values() for r in t["Resources"].values()}
@@ -132,7 +130,7 @@ def test_every_type_of_our_stacks_is_modelled(lab: Lab) -> None:
 
 
 def test_a_stack_that_fails_is_taken_back_in_the_reverse_order_and_says_why(
-    lab: Lab, name: str, custom: str
+    lab: LocalCloudClient, name: str, custom: str
 ) -> None:
     resources = {
         "A": table(f"{name}-a"),
@@ -152,7 +150,9 @@ def test_a_stack_that_fails_is_taken_back_in_the_reverse_order_and_says_why(
     assert "its function responded FAILED: as asked" in reasons
 
 
-def test_an_update_that_fails_leaves_the_stack_as_it_was(lab: Lab, name: str, custom: str) -> None:
+def test_an_update_that_fails_leaves_the_stack_as_it_was(
+    lab: LocalCloudClient, name: str, custom: str
+) -> None:
     before = {"A": ask(lab, custom, Word="before")}
     assert lab.deploy(name, before, Said={"Fn::GetAtt": ["A", "Said"]}) == "CREATE_COMPLETE"
     after = {
@@ -165,7 +165,7 @@ def test_an_update_that_fails_leaves_the_stack_as_it_was(lab: Lab, name: str, cu
 
 
 def test_a_custom_resource_is_asked_to_create_to_update_and_to_delete(
-    lab: Lab, name: str, custom: str
+    lab: LocalCloudClient, name: str, custom: str
 ) -> None:
     said = {"Said": {"Fn::GetAtt": ["A", "Said"]}, "Flag": {"Fn::GetAtt": ["A", "Flag"]}}
     lab.deploy(name, {"A": ask(lab, custom, Word="one", Flag=True, Id=f"{name}-1")}, **said)
@@ -182,7 +182,7 @@ def test_a_custom_resource_is_asked_to_create_to_update_and_to_delete(
 
 
 def test_a_custom_resource_that_never_answers_fails_at_once(
-    lab: Lab, name: str, custom: str
+    lab: LocalCloudClient, name: str, custom: str
 ) -> None:
     assert lab.deploy(name, {"A": ask(lab, custom, Fail="Silence")}) == "ROLLBACK_COMPLETE"
     reason = lab.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0][
@@ -191,7 +191,7 @@ def test_a_custom_resource_that_never_answers_fails_at_once(
     assert "its function did not respond" in reason
 
 
-def test_an_update_of_a_functions_code_reaches_its_alias(lab: Lab, name: str) -> None:
+def test_an_update_of_a_functions_code_reaches_its_alias(lab: LocalCloudClient, name: str) -> None:
     def resources(key: str, handler: str) -> Json:
         return {
             "F": {
@@ -229,7 +229,7 @@ def test_an_update_of_a_functions_code_reaches_its_alias(lab: Lab, name: str) ->
 
 
 def test_a_change_set_that_is_not_there_has_the_code_that_the_cdk_looks_for(
-    lab: Lab, name: str
+    lab: LocalCloudClient, name: str
 ) -> None:
     api = lab.client("cloudformation")
     with pytest.raises(api.exceptions.ClientError) as caught:

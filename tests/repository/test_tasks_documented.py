@@ -13,8 +13,8 @@ from contracts.prediction import parse_request
 from contracts.tasks import Task, Tier
 from functions.inference.generation_parameters import problems
 from functions.inference.tasks import head_of
-from tests.fixtures.described import assert_described
 from tests.fixtures.paths import ROOT
+from tests.fixtures.schema_checks import assert_described
 
 TEXT = (ROOT / "docs/tasks.md").read_text("utf-8")
 SECTIONS = dict(re.findall(r"^## (\S+)\n(.*?)(?=^## |\Z)", TEXT, re.MULTILINE | re.DOTALL))

@@ -18,7 +18,7 @@ from contracts.manifest import read_manifest
 from contracts.models_toml import read_models_toml
 from contracts.names import model_stack
 from contracts.tasks import Tier
-from tests.fixtures.journey import INTENTS, assert_problem, raw
+from tests.fixtures.end_to_end_requests import INTENTS, assert_problem, raw
 from tests.fixtures.paths import ROOT
 from turnout.client import Endpoint, curl, predict, request
 from turnout.laptop import SIDE_BY_SIDE, Files, Laptop

@@ -15,8 +15,8 @@ from contracts.api.task_api import (
 )
 from contracts.prediction import parse_request
 from contracts.tasks import Task
-from tests.fixtures.described import assert_described
 from tests.fixtures.problems import assert_request_problems
+from tests.fixtures.schema_checks import assert_described
 
 TOP_K = Parameter(name="top_k", description="", schema=integer(1, 3))
 FLAG = Parameter(name="flag", description="", schema=BOOLEAN, default=False)

@@ -21,10 +21,10 @@ from contracts.http_errors import InvalidInput
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.engine import Engine
-from tests.fixtures.described import ask
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import deployment, headed, texts, write_rows
 from tests.fixtures.problems import assert_problems, raises
+from tests.fixtures.schema_checks import ask
 
 pytestmark = pytest.mark.build
 

@@ -13,9 +13,9 @@ from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from contracts.manifest import MANIFEST
 from contracts.prediction import PredictRequest, TierAnswer
 from functions.inference.engine import Engine
-from tests.fixtures.described import assert_described
 from tests.fixtures.models.tiny import LABELS, MAX_TOKENS, Tiny, artefact, seal, vectors
 from tests.fixtures.problems import assert_request_problems, raises
+from tests.fixtures.schema_checks import assert_described
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier
 from functions.inference.engine import Engine
 from functions.inference.scoring import Scorer, perplexity, windows
-from tests.fixtures.described import ask
 from tests.fixtures.models.tiny_ngrams import by_hand, little, log10, random_model
 from tests.fixtures.problems import assert_request_problems, raises
+from tests.fixtures.schema_checks import ask
 
 MOST = 16
 LN10 = math.log(10)

@@ -15,10 +15,10 @@ from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier
 from functions.inference.subwords import buckets_of
 from functions.inference.words import WordVectors
-from tests.fixtures.described import assert_described
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.word_files import TINY, as_fasttext, as_text, by_gensim, trained
 from tests.fixtures.problems import assert_request_problems
+from tests.fixtures.schema_checks import assert_described
 
 NEAR = 1e-5
 MANIFEST = Manifest(

@@ -1,0 +1,23 @@
+"""The running local cloud that the modules beside this one share the definition of: each module starts its own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from contracts.limits import GATEWAY_TIMEOUT_S
+from local.cloud import Cloud
+from tests.fixtures.local_cloud import LocalCloudClient
+
+
+@pytest.fixture(scope="module")
+def gateway_timeout_s() -> float:
+    """The gateway's timeout in seconds; a module may define a shorter one."""
+    return GATEWAY_TIMEOUT_S
+
+
+@pytest.fixture(scope="module")
+def lab(
+    tmp_path_factory: pytest.TempPathFactory, gateway_timeout_s: float
+) -> Iterator[LocalCloudClient]:
+    with Cloud(tmp_path_factory.mktemp("cloud"), gateway_timeout_s=gateway_timeout_s) as cloud:
+        yield LocalCloudClient(cloud)
