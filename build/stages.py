@@ -39,9 +39,9 @@ from functions.inference.session import threads_of
 class Workspace:
     """The results of a build so far.
 
-    `processors` are those that candidates are checked on besides this machine's; `processor_results` are the results
-    of the candidate that ships on each. `seconds` are the durations of the stages; `notify` is called with what is at
-    work within one.
+    `prepared` is the folder of the exported graphs. `processors` are those that candidates are checked on besides this
+    machine's; `processor_results` are the results of the candidate that ships on each. `seconds` are the durations of
+    the stages; `notify` is called with what is at work within one.
     """
 
     folder: Path

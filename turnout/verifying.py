@@ -72,12 +72,12 @@ def show(document: dict[str, Any], console: Console) -> None:
         if one["broken"]:
             table.add_row(one["name"], one["version"], "[bold red]broken[/]", "", "", "")
             continue
-        nearness = " → ".join(
+        similarity = " → ".join(
             f"{one[when]['nearness']:.2%}" for when in ("then", "now") if one[when]
         )
         rows = f"{one['same']} of {one['rows']} rows"
         difference = f"{one['apart']:.1e}" if one["ran_on"] else "run by itself"
-        table.add_row(one["name"], one["version"], mark, rows, difference, nearness)
+        table.add_row(one["name"], one["version"], mark, rows, difference, similarity)
     console.print(table)
     for one in document["artefacts"]:
         _show_details(one, console)

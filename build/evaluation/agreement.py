@@ -45,7 +45,7 @@ class AnswerFigures:
 
     @property
     def similarity(self) -> float:
-        """Return how near the candidate is to the reference, from 0 to 1, the same."""
+        """Return the similarity of the candidate to the reference: 1 if they are the same, less otherwise."""
         return self.agreement
 
     @staticmethod

@@ -52,7 +52,7 @@ class ScoreFigures:
 
     @property
     def similarity(self) -> float:
-        """Return how near the candidate is to the reference, from 0 to 1, the same."""
+        """Return the similarity of the candidate to the reference: 1 if they are the same, less otherwise."""
         return min(self.ratio, 1 / self.ratio)
 
     @staticmethod
@@ -92,7 +92,7 @@ class GenerationFigures(ScoreFigures):
 
     @property
     def similarity(self) -> float:
-        """Return how near the candidate is to the reference, from 0 to 1, the same."""
+        """Return the similarity of the candidate to the reference: 1 if they are the same, less otherwise."""
         return self.agreement
 
     @staticmethod
