@@ -35,6 +35,7 @@ def fetch(deployment: Deployment, out: Path, models: Sequence[str] | None = None
     try:
         plan(deployment, out, models)
     except SourceError as error:
+        # To the plan, what could not be fetched is only not fetched yet, which says less.
         known = {
             *problems,
             *(not_fetched(s).within(spec.name) for spec in wanted for s in _remote_sources(spec)),

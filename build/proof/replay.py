@@ -64,6 +64,7 @@ def replay(name: str, folder: Path) -> Replay:
         golden = read_golden(folder)
         rows = [Row(request=row.request) for row in golden]
         reference = [row.reference for row in golden]
+        # Rounded as the golden rows are, so that equal outputs compare as equal.
         outputs = [rounded(row) for row in run_on_rows(folder, rows, reference)]
     except (BrokenArtefact, ServingError) as error:
         return Replay(name=name, broken=str(error))

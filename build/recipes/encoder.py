@@ -22,6 +22,7 @@ from functions.inference.token_batches import Feeds
 FP32 = EncoderRecipe(name="fp32", fused=False)
 FP32_FUSED = EncoderRecipe(name="fp32 fused")
 INT8 = (
+    # A single call of ONNX Runtime's quantizer gives this one; the others are for models that it changes too much.
     EncoderRecipe(name="int8 per tensor", matmuls=Int8MatMuls(per_channel=False)),
     EncoderRecipe(name="int8", int8_tables=True, matmuls=Int8MatMuls()),
     EncoderRecipe(name="int8 smoothed", int8_tables=True, matmuls=Int8MatMuls(smoothed=True)),

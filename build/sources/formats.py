@@ -20,6 +20,7 @@ LOOKED_FOR = (
     "looked for a Hugging Face folder, .onnx, TorchScript as .pt or .ts, a SavedModel folder, .tflite, "
     ".gguf, and .arpa or .arpa.gz"
 )
+# A Lambda layer is Python code, which older versions of Keras run whatever they are told (CVE-2024-3660).
 KERAS = (
     "a Keras file, which may hold code that runs when it is loaded; save the model as a SavedModel folder with "
     "`model.export(folder)`"

@@ -70,6 +70,7 @@ def _check_external(path: Path, name: str, tensor: Any) -> None:
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
     inside = path.parent.resolve()
+    # Such paths have got past onnx's own checks (CVE-2022-25882, CVE-2024-27318), and so have links (CVE-2026-27489).
     target = (inside / location).resolve()
     if not location or Path(location).is_absolute() or not target.is_relative_to(inside):
         raise Unusable(

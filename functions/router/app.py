@@ -94,6 +94,7 @@ def create_app(
     app = FastAPI(
         title="Turnout",
         version="1",
+        # FastAPI's own pages load scripts from the internet, and its document lacks the tasks.
         openapi_url=None,
         docs_url=None,
         redoc_url=None,

@@ -20,6 +20,7 @@ def extend() -> None:
 
 def _pass_properties_on() -> None:
     """Pass the dropped properties to CreateFunction, and close a deleted function's environments."""
+    # `__func__`: bound to its class, the method would get that one twice.
     create = models.LambdaFunction.create_from_cloudformation_json.__func__
     create_function = models.LambdaBackend.create_function
 

@@ -36,6 +36,7 @@ TEXT, ARRAY = 8, 9
 # ggml's own limit (GGML_MAX_DIMS), and the alignment of a file that names none.
 MAX_DIMENSIONS, ALIGNMENT = 4, 32
 # Elements of an array and bytes of a text; the largest vocabularies have some 300,000 tokens.
+# Sizes that a file claimed have overflowed buffers of llama.cpp (CVE-2026-27940, CVE-2026-33298).
 MAX_COUNT = 1 << 24
 
 

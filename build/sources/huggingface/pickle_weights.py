@@ -47,6 +47,8 @@ def _load(path: Path) -> Any:
     import torch
 
     try:
+        # Not proof by itself: before torch 2.6 such a load could run code (CVE-2025-32434), and before 2.10 corrupt
+        # memory (CVE-2026-24747). pyproject.toml wants a later one.
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises several kinds for a damaged file
         raise _refused(path, _why(error)) from error

@@ -16,6 +16,7 @@ FILE = "saved_model.pb"
 KINDS = {1: "float32", 2: "float64", 3: "int32", 7: "string", 9: "int64", 10: "bool", 19: "float16"}
 SERVE, DEFAULT = "serve", "serving_default"
 # Operators of a program that reaches beyond its tensors. What saves and restores its own variables is not among them.
+# https://github.com/tensorflow/tensorflow/blob/master/SECURITY.md
 REACHING = {"ReadFile", "WriteFile", "MatchingFiles", "PyFunc", "PyFuncStateless", "EagerPyFunc"}
 CALLS = {"StatefulPartitionedCall", "PartitionedCall"}
 ENDS = {"Softmax": "softmax", "Sigmoid": "sigmoid"}
