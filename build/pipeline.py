@@ -111,6 +111,7 @@ def finish(work: Workspace, out: Path) -> None:
     An artefact without evidence is built again: an interrupt after publishing leaves nothing half-finished.
     """
     chosen, place = work.chosen, out / work.step.model
+    # `choose_stage` raises GateFailed where there is none.
     assert chosen
     manifest = write_manifest(
         chosen.folder,

@@ -136,6 +136,7 @@ def install(packages: Path, python: str) -> None:
     wanted = [f"{name}=={version}" for name, version in versions().items()]
     platform = ["--python-platform", "aarch64-manylinux_2_28", "--python-version", python]
     command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps"]
+    # Wheels alone: nothing can be compiled here for another processor.
     command += ["--only-binary", ":all:", *platform, "--target", str(packages), *wanted]
     subprocess.run(command, check=True)
 

@@ -61,12 +61,14 @@ def request(endpoint: Endpoint, method: str, path: str, document: object = None)
 
 
 def predict(endpoint: Endpoint, model: str, document: Mapping[str, Any]) -> Reply:
+    # A slash in a name that was typed in is no part of the path.
     return request(endpoint, "POST", f"/v1/models/{quote(model, safe='')}/predict", document)
 
 
 def curl(endpoint: Endpoint, model: str, text: str) -> str:
     """Return the request of one text as a line for the shell."""
     ca = f" --cacert {endpoint.ca_file}" if endpoint.ca_file else ""
+    # A quote ends the shell's text, so each is put outside of it, escaped.
     body = json.dumps({"inputs": [text]}).replace("'", "'\\''")
     return (
         f"curl{ca} {endpoint.url.rstrip('/')}/v1/models/{model}/predict"

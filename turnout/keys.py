@@ -30,6 +30,7 @@ def read_keys(path: Path) -> dict[str, str]:
         raise KeysError(
             f"{path} is not TOML: {error}; correct it, or remove it and make new keys"
         ) from error
+    # A value in TOML may be a number or a table as well.
     invalid = [name for name, value in table.items() if not _HASH.fullmatch(str(value))]
     if invalid:
         raise KeysError(

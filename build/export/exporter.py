@@ -24,6 +24,7 @@ def export_folder(folder: Path, destination: Path, task: str, *, merge: bool = T
                 task=task,
                 opset=OPSET,
                 device="cpu",
+                # optimum would compare with the model on made-up inputs; the build does so on the user's rows.
                 do_validation=False,
                 no_post_process=not merge,
                 # Otherwise optimum takes a folder with sentence-transformers' files for a model of that library.

@@ -6,7 +6,7 @@ from build.recipes.recipe import WeightFormat as Format
 FULL = GeneratorRecipe(name="fp32")
 SMALLER = (
     GeneratorRecipe(name="int8 weights", weights=Format.INT8, sensitive_weights=Format.INT8),
-    # The inputs of the narrow matrices have outliers, which 8 bits lose most by.
+    # Narrow are the sensitive matrices: their inputs have outliers, which 8 bits lose most by.
     GeneratorRecipe(name="int8 weights, narrow as they are", weights=Format.INT8),
     GeneratorRecipe(name="int4 weights", weights=Format.INT4, sensitive_weights=Format.INT4),
     GeneratorRecipe(

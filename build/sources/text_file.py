@@ -26,6 +26,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     """Yield the file, unpacked if it is gzipped; raises Unusable if reading it fails within the block."""
     try:
         with gzip.open(path) if is_gzipped(path) else path.open("rb") as file:
+            # A GzipFile is read like any binary file, but has no common type with it.
             yield cast(BinaryIO, file)
     except (EOFError, OSError, zlib.error) as error:
         raise Unusable(Code.FILE_DAMAGED, f"cannot be read ({error}); copy it again") from error

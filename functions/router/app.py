@@ -138,6 +138,7 @@ def add_endpoints(app: FastAPI, router: Router) -> None:
 
 
 async def _serving_error(request: Request, error: Exception) -> Response:
+    # Starlette's type of a handler is for any exception; it calls this one for ServingErrors alone.
     assert isinstance(error, ServingError)
     request.scope["turnout"]["problem"] = error.code
     return problem_response(error)
