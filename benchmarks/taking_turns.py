@@ -71,7 +71,6 @@ def _measured(
         )
         kernel.ready()
         answers: dict[str, list[list[int]]] = {}
-        # Before anything is timed, so that the readings of all contenders lie close together.
         for name, process in opened.items() if read else ():
             report(f"collecting the answers of {name}")
             answers[name] = process.read(read)

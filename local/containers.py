@@ -179,7 +179,7 @@ class Fleet:
         if reply.status != 200:
             return _model_error(reply.status, reply.body.decode("utf-8", "replace"))
         headers = {
-            # uvicorn sends header names in lower case.
+            # Starlette sends header names in lower case.
             "Content-Type": reply.headers.get("content-type", "application/json"),
             "x-Amzn-Invoked-Production-Variant": "main",
         }

@@ -58,7 +58,7 @@ def unpack(path: Path, destination: Path) -> None:
     data = path.read_bytes()
     place = len(HEADER)
     assert data.startswith(HEADER)
-    # The order: other ones have more or fewer tables.
+    # 3 is the model's order; a model of another order has other tables.
     assert data[place] == 3
     one, two, three = struct.unpack_from("<3I", data, place + 1)
     place += 1 + 12 + 4

@@ -26,5 +26,5 @@ def wilson(hits: float, rows: int) -> tuple[float, float]:
     share, spread = hits / rows, Z95**2 / rows
     centre = share + spread / 2
     half = Z95 * math.sqrt(share * (1 - share) / rows + spread / (4 * rows))
-    # At a share of 0 or 1 rounding may lead past it.
+    # At a share of 0 or 1, rounding may take an end of the interval out of 0 to 1.
     return max(0.0, (centre - half) / (1 + spread)), min(1.0, (centre + half) / (1 + spread))

@@ -89,8 +89,8 @@ def s3(bucket: str, prefix: str, folder: Path, *, pickle: bool) -> dict[str, str
     client: Any = boto3.client("s3")
     one = _objects(client, bucket, prefix, count=1)
     if [entry["Key"] for entry in one] == [prefix]:
-        # A bracket in the name is no pattern.
         file, root = PurePosixPath(prefix).name, prefix[: prefix.rfind("/") + 1]
+        # Escaped, because a bracket in the name would be read as a pattern.
         known, wanted = {file: one[0]}, [glob.escape(file)]
     else:
         file, root = "", f"{prefix}/"

@@ -25,7 +25,7 @@ def read(
         )
     _, order = parser.read_words(path)
     limit = max_tokens or MAX_TOKENS
-    # Windows over a long text share half of it, which has to hold the words that an n-gram looks back on.
+    # Windows over a long text overlap by half of max_tokens, which has to hold the words that an n-gram looks back on.
     if limit < 2 * order:
         raise Unusable(
             Code.LENGTH_INVALID,

@@ -107,7 +107,7 @@ def read_labels(config: Mapping[str, Any], minimum: int) -> tuple[str, ...]:
     names = config.get("id2label") or {}
     if not isinstance(names, dict):
         names = {}
-    # Keys of a JSON object are texts, numbers too.
+    # Keys of a JSON object are texts, so the ids of labels are texts here.
     labels = tuple(str(names.get(str(i), "")) for i in range(len(names)))
     if len(labels) < minimum or not all(labels) or len(set(labels)) < len(labels):
         raise Unusable(
