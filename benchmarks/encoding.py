@@ -24,6 +24,7 @@ def main(args: Namespace) -> None:
     items, workloads = work(args.model)
     export(args.model, args.scratch)
     answers: Mapping[str, list[list[int]]] = {}
+    # The texts of fixed lengths, which come last, are cut from rows and stand for no class.
     read = range(len(items) - len(LENGTHS))[: args.rows]
     for measured in by_threads(ENCODERS, args, items, workloads, read):
         answers = answers or measured.answers

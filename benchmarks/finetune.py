@@ -85,6 +85,7 @@ def main() -> None:
     args = parser.parse_args()
     recipe = SETS[args.set]
     rows, test = recipe.training(args.data), recipe.evaluation(args.data)
+    # Banking77's file is sorted by class, so a part of it would lack some.
     random.Random(SEED).shuffle(rows)
     rows = rows[: args.rows or recipe.rows]
     labels = sorted({row.label for row in rows})

