@@ -113,7 +113,7 @@ class GpuModelStack(cdk.Stack):
                     managed_instance_scaling=sagemaker.CfnEndpointConfig.ManagedInstanceScalingProperty(
                         status="ENABLED", min_instance_count=1, max_instance_count=1
                     ),
-                    # The default, RANDOM, sends a request to a busy copy while another is idle.
+                    # RANDOM would send a request to a busy instance while another is idle.
                     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantRoutingConfig.html
                     routing_config=sagemaker.CfnEndpointConfig.RoutingConfigProperty(
                         routing_strategy="LEAST_OUTSTANDING_REQUESTS"
