@@ -1,4 +1,4 @@
-"""The output of the CDK command line, reduced to one line for each stack.
+"""The progress of a deployment, read from the output of the CDK command line: one line for each stack.
 
 `cdk` prints every event of every resource, a hundred lines for two models. They are for its log; a reader wants to know
 which stacks are there and how long each took.
