@@ -241,7 +241,7 @@ def test_a_build_seals_what_its_artefact_answered_beside_the_originals_answers(
     model = spec.models[0]
     assert model.cpu
     plain = replace(spec, models=(replace(model, cpu=replace(model.cpu, quantize="none")),))
-    build.run(build.plan(plain, out), out)
+    build.run(build.plan(plain, out), out, timed=False)
     found = read_golden(out / "tiny/cpu")
     assert len(found) == 32
     engine = Engine.load(out / "tiny/cpu")
@@ -259,7 +259,7 @@ def test_a_model_that_writes_is_led_along_the_same_tokens_again(tmp_path: Path) 
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in PROMPTS])
     out = tmp_path / "models.out"
     spec = deployment(source, rows, Task.TEXT_GENERATION, cpu=None)
-    build.run(build.plan(spec, out), out)
+    build.run(build.plan(spec, out), out, timed=False)
     assert verify(out)[0] == 0
     folder = out / "tiny/gpu"
     row = read_golden(folder)[0]

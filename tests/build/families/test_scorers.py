@@ -37,7 +37,8 @@ TOKENS = 24
 def built(source: Path, texts: Any, out: Path, **table: Any) -> dict[str, Any]:
     """Build for both tiers, and return the evidence of the CPU's."""
     rows = write_rows(out.with_suffix(".jsonl"), [{"text": text} for text in texts])
-    build.run(build.plan(deployment(source, rows, SCORES, **{"gate": GATE, **table}), out), out)
+    spec = deployment(source, rows, SCORES, **{"gate": GATE, **table})
+    build.run(build.plan(spec, out), out, timed=False)
     evidence: dict[str, Any] = json.loads((out / "tiny/evidence/cpu.json").read_text("utf-8"))
     return evidence
 

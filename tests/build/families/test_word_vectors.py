@@ -36,7 +36,7 @@ def wordsim(path: Path) -> Path:
 def test_a_file_of_vectors_is_built_proven_and_served(tmp_path: Path) -> None:
     rows, out = wordsim(tmp_path / "rows.jsonl"), tmp_path / "models.out"
     source = Path(shutil.copyfile(trained("lee_fasttext_new.bin"), tmp_path / "lee.bin"))
-    build.run(build.plan(deployment(source, rows, WORDS), out), out)
+    build.run(build.plan(deployment(source, rows, WORDS), out), out, timed=False)
     full, small = (verify(out / "tiny" / tier) for tier in ("gpu", "cpu"))
     assert (full.recipe, small.recipe) == ("fp32", "int8 rows")
     assert (small.precision, small.size < full.size, small.dimensions) == ("int8", True, 10)

@@ -40,7 +40,7 @@ from turnout.inspecting import CannotInspect
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A quantized classifier, and it in full precision."""
-    return built(tmp_path_factory.mktemp("home"), CPU, GPU)
+    return built(tmp_path_factory.mktemp("home"), CPU, GPU, timed=True)
 
 
 def test_layers_are_told_from_the_worst_on(home: Path) -> None:

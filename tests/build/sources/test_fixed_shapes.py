@@ -99,7 +99,7 @@ def built(folder: Path, out: Path, labels: tuple[str, ...] = LABELS, **cpu: Any)
     wanted = deployment(
         folder, rows, cpu=tier, gpu=None, source_options=SourceOptions(labels=labels), edge=True
     )
-    build.run(build.plan(wanted, out), out)
+    build.run(build.plan(wanted, out), out, timed=False)
     verify(out / "tiny/cpu")
     return Engine.load(out / "tiny/cpu")
 

@@ -125,7 +125,7 @@ def test_a_repository_is_fetched_once_pinned_and_built(model: Path, tmp_path: Pa
     there = type(asked_for)(
         models=(type(spec)(name="tiny", source=source, task=spec.task, eval=rows, cpu=CPU),)
     )
-    build.run(build.plan(there, out), out)
+    build.run(build.plan(there, out), out, timed=False)
     found = verify(out / "tiny/cpu").provenance
     assert (found["origin"], found["licence"]) == (origin, "apache-2.0")
 
