@@ -23,7 +23,7 @@ def test_a_reading_while_the_kernel_drifts_does_not_count() -> None:
     assert (found.count, found.made, found.kernel_ms) == (3, 5, 10)
 
 
-def test_on_a_machine_that_was_slower_throughout_a_reading_is_told_as_if_it_was_not() -> None:
+def test_a_reading_is_corrected_for_a_machine_that_was_slower_throughout() -> None:
     slower = [reading(1.3, before=13, after=13) for _ in range(6)]
     busy = [reading(9.0, before=25, after=25) for _ in range(6)]
     found = kept([*slower, *busy, *[reading(1.0) for _ in range(4)]])
@@ -38,7 +38,7 @@ def test_fewer_than_three_readings_are_no_figure() -> None:
     assert cell(found, OURS, "8 tokens") == "–"
 
 
-def test_a_cell_says_how_many_times_ours_a_contender_took() -> None:
+def test_a_cell_has_the_time_of_a_contender_as_a_multiple_of_ours() -> None:
     others = [reading(3.0, contender="another") for _ in range(3)]
     found = kept([*[reading(2.0) for _ in range(3)], *others])
     assert cell(found, "another", "8 tokens") == "3.00 (1.50×)"
@@ -46,15 +46,15 @@ def test_a_cell_says_how_many_times_ours_a_contender_took() -> None:
 
 
 def test_contenders_take_turns_and_each_is_first_once() -> None:
-    asked: list[str] = []
+    calls: list[str] = []
 
-    def ask(contender: str, workload: str, repeats: int) -> list[float]:
-        asked.append(contender)
-        return [random.Random(len(asked)).uniform(50, 70)] * repeats
+    def seconds_of(contender: str, workload: str, repeats: int) -> list[float]:
+        calls.append(contender)
+        return [random.Random(len(calls)).uniform(50, 70)] * repeats
 
-    readings = measure(["a", "b", "c"], ["w"], ask, lambda: 10.0, 3, lambda _: None)
-    assert asked[3:] == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
-    assert [one.contender for one in readings] == asked[3:]
+    readings = measure(["a", "b", "c"], ["w"], seconds_of, lambda: 10.0, 3, lambda _: None)
+    assert calls[3:] == ["a", "b", "c", "b", "c", "a", "c", "a", "b"]
+    assert [one.contender for one in readings] == calls[3:]
 
 
 def test_agreement_is_the_share_of_equal_values() -> None:

@@ -8,6 +8,7 @@ import build
 from build.errors import SourceError
 from contracts.specs import Deployment
 from tests.fixtures.models.tiny_bert import classifier, deployment, texts, write_rows
+from tests.fixtures.problems import assert_problems
 
 pytestmark = pytest.mark.build
 
@@ -32,8 +33,8 @@ def test_a_source_that_would_hold_what_is_built_from_it_is_refused(
     source = home / "classifier"
     with pytest.raises(SourceError) as caught:
         build.plan(classify, source / place)
-    (problem,) = caught.value.problems
-    assert str(problem).startswith(f"tiny: {source}: what is built goes to {source / place}, which")
+    within = ("setting_invalid", f"tiny: {source}", f" {source / place}, ", "--out")
+    assert_problems(caught.value.problems, within)
 
 
 def test_planning_writes_nothing(classify: Deployment, tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def artefact(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_whole_folder_is_verified(artefact: Path) -> None:
+def test_a_complete_folder_is_verified(artefact: Path) -> None:
     manifest = verify(artefact)
     assert manifest == read_manifest(artefact)
     assert manifest.version == manifest.digest[:12]
@@ -163,7 +163,7 @@ def test_routes_survive_their_file(tmp_path: Path) -> None:
     assert Routes.read(path) == routes
 
 
-def test_keys_differ_and_hash_to_what_sha256_says() -> None:
+def test_keys_differ_and_are_hashed_by_sha256() -> None:
     assert new_key() != new_key()
     assert key_hash("abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 

@@ -17,7 +17,7 @@ def written(tmp_path: Path, text: str) -> Path:
     return path
 
 
-def test_the_projects_own_file_says_what_the_readme_shows() -> None:
+def test_the_projects_own_file_has_the_table_of_the_readme() -> None:
     deployment = read_models_toml(ROOT / "models.toml")
     assert [(model.name, list(model.tiers)) for model in deployment.models] == [
         ("support-intent", [Tier.CPU, Tier.GPU]),

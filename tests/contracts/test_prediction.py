@@ -130,7 +130,7 @@ def test_an_answer_in_other_words_is_a_failure_of_the_model(document: Any) -> No
 
 
 def test_a_problem_survives_the_wire() -> None:
-    error = InvalidInput("two things", problems=[RequestProblem(pointer="/a", detail="wrong")])
+    error = InvalidInput("two things", problems=[RequestProblem(pointer="/a", detail="invalid")])
     with pytest.raises(InvalidInput) as caught:
         TierAnswer.from_wire({"problem": problem_document(error)})
     assert problem_document(caught.value) == problem_document(error)

@@ -19,6 +19,7 @@ from contracts.tasks import Tier
 from functions.gpu.app import create_app
 from functions.inference.engine import Engine
 from tests.fixtures.models.tiny import Tiny, artefact
+from tests.fixtures.problems import assert_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +33,7 @@ class Answer:
 class Client:
     port: int
 
-    def ask(self, method: str, path: str, body: bytes = b"") -> Answer:
+    def request(self, method: str, path: str, body: bytes = b"") -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         try:
             connection.request(method, path, body)
@@ -46,7 +47,7 @@ class Client:
     def settled(self) -> Answer:
         """The answer of /ping once loading is over."""
         for _ in range(200):
-            answer = self.ask("GET", "/ping")
+            answer = self.request("GET", "/ping")
             if answer.status == 200 or "being loaded" not in answer.body["detail"]:
                 return answer
             time.sleep(0.02)
@@ -82,7 +83,7 @@ def client(model: Path) -> Iterator[Client]:
 
 def test_a_batch_is_answered_as_the_engine_answers_it(client: Client, model: Path) -> None:
     body = json.dumps({"inputs": ["lovely", "awful " * 40], "parameters": {"top_k": 2}})
-    answer = client.ask("POST", "/invocations", body.encode())
+    answer = client.request("POST", "/invocations", body.encode())
     request = PredictRequest(inputs=("lovely", "awful " * 40), parameters={"top_k": 2})
     assert (answer.status, answer.kind) == (200, "application/json")
     assert TierAnswer.from_wire(answer.body).outputs == Engine.load(model).predict(request).outputs
@@ -118,30 +119,28 @@ def test_a_batch_is_answered_as_the_engine_answers_it(client: Client, model: Pat
 def test_a_bad_body_is_answered_with_a_problem(
     client: Client, body: bytes, status: int, kind: str
 ) -> None:
-    answer = client.ask("POST", "/invocations", body)
+    answer = client.request("POST", "/invocations", body)
     assert (answer.status, answer.kind) == (status, "application/problem+json")
     assert (answer.body["status"], answer.body["type"]) == (status, f"urn:turnout:problem:{kind}")
     assert "Traceback" not in json.dumps(answer.body)
-    assert client.ask("GET", "/ping").status == 200
+    assert client.request("GET", "/ping").status == 200
 
 
 def test_a_gpu_instance_without_cuda_is_never_ready(model: Path) -> None:
     with serving(partial(Engine.load, model), "cuda") as client:
         down = client.settled()
-        refused = client.ask("POST", "/invocations", b'{"inputs": "fine"}')
+        refused = client.request("POST", "/invocations", b'{"inputs": "fine"}')
     assert (down.status, refused.status) == (503, 503)
-    assert down.body["detail"] == (
-        "this is a GPU instance, but the session's first provider is CPUExecutionProvider, not CUDA"
-    )
+    assert_names(down.body["detail"], ("GPU instance", "CPUExecutionProvider", "CUDA"))
 
 
-def test_a_broken_artefact_is_said_and_never_ready(tmp_path: Path) -> None:
+def test_a_broken_artefact_is_reported_and_never_ready(tmp_path: Path) -> None:
     folder = artefact(tmp_path / "gpu", Tiny(tier=Tier.GPU))
     (folder / "model.onnx").unlink()
     with serving(partial(Engine.load, folder)) as client:
         answer = client.settled()
     assert answer.status == 503
-    assert answer.body["detail"].endswith("model.onnx is missing; build the model again")
+    assert_names(answer.body["detail"], (folder / "model.onnx", "missing"))
 
 
 def test_ping_answers_while_the_model_is_loaded(model: Path) -> None:
@@ -152,10 +151,11 @@ def test_ping_answers_while_the_model_is_loaded(model: Path) -> None:
         return Engine.load(model)
 
     with serving(load) as client:
-        early = client.ask("GET", "/ping")
+        early = client.request("GET", "/ping")
         loading.set()
         ready = client.settled()
-    assert (early.status, early.body["detail"]) == (503, "the model is being loaded")
+    assert early.status == 503
+    assert "being loaded" in early.body["detail"]
     assert ready.status == 200
 
 
@@ -163,11 +163,11 @@ def test_requests_at_once_are_all_answered_rightly(client: Client) -> None:
     words = {"lovely": "good", "awful": "bad", "fine": "so-so"}
     found: list[bool] = []
 
-    def ask(word: str) -> None:
-        answer = client.ask("POST", "/invocations", json.dumps({"inputs": [word]}).encode())
+    def send(word: str) -> None:
+        answer = client.request("POST", "/invocations", json.dumps({"inputs": [word]}).encode())
         found.append(answer.body["outputs"][0]["label"] == words[word])
 
-    threads = [threading.Thread(target=ask, args=(word,)) for word in [*words] * 6]
+    threads = [threading.Thread(target=send, args=(word,)) for word in [*words] * 6]
     for thread in threads:
         thread.start()
     for thread in threads:

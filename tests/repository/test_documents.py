@@ -1,4 +1,4 @@
-"""README and docs say what is so: their files, commands and tables are checked against the project."""
+"""README and docs are current: their files, commands and tables are compared with the project."""
 
 import json
 import re

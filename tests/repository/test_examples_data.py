@@ -1,4 +1,4 @@
-"""The example's rows: enough of them, varied, and none of the evaluation rows said in training already."""
+"""The example's rows: enough of them, varied, and none of the evaluation rows among those of training."""
 
 import json
 import re
@@ -27,23 +27,23 @@ def likeness(a: set[str], b: set[str]) -> float:
     return len(a & b) / len(a | b)
 
 
-@pytest.mark.parametrize(("rows", "least"), [(TRAIN, 40), (EVAL, 20)], ids=["train", "eval"])
-def test_every_intent_has_enough_rows(rows: list[Row], least: int) -> None:
+@pytest.mark.parametrize(("rows", "min_rows"), [(TRAIN, 40), (EVAL, 20)], ids=["train", "eval"])
+def test_every_intent_has_enough_rows(rows: list[Row], min_rows: int) -> None:
     counts = Counter(row.label for row in rows)
     assert set(counts) == {row.label for row in EVERYTHING}
     assert len(set(counts) - {OUT_OF_SCOPE}) >= 15
-    assert {label: count for label, count in counts.items() if count < least} == {}
+    assert {label: count for label, count in counts.items() if count < min_rows} == {}
 
 
-def test_no_text_is_written_twice() -> None:
+def test_no_text_occurs_twice() -> None:
     counts = Counter(" ".join(words(row.text)) for row in EVERYTHING)
     assert [text for text, count in counts.items() if count > 1] == []
 
 
 def test_no_evaluation_row_is_nearly_a_training_row() -> None:
     seen = [(row.text, trigrams(row.text)) for row in TRAIN]
-    asked = [(row.text, trigrams(row.text)) for row in EVAL]
-    near = [(a, b) for a, these in asked for b, those in seen if likeness(these, those) > 0.7]
+    held_out = [(row.text, trigrams(row.text)) for row in EVAL]
+    near = [(a, b) for a, these in held_out for b, those in seen if likeness(these, those) > 0.7]
     assert near == []
 
 
@@ -65,7 +65,7 @@ def test_rows_are_short_and_long() -> None:
     assert sum(length >= 20 for length in lengths) >= len(lengths) // 20
 
 
-def test_a_label_is_told_by_no_single_word_of_its_name() -> None:
+def test_no_single_word_of_its_name_gives_a_label_away() -> None:
     """Rows that all repeat their label's own word would be labelled by a search for it."""
     for label in {row.label for row in EVERYTHING} - {OUT_OF_SCOPE}:
         rows = [row for row in EVERYTHING if row.label == label]

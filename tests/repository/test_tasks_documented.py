@@ -49,17 +49,17 @@ def test_every_task_is_documented() -> None:
 
 @pytest.mark.parametrize("task", Task)
 def test_the_rows_that_are_shown_are_read(task: Task) -> None:
-    said = SECTIONS[task].split("\nRows: ")[1]
-    shown = [row for row in re.findall(r"`(\{.*?\})`", said) if "[…]" not in row]
+    text = SECTIONS[task].split("\nRows: ")[1]
+    shown = [row for row in re.findall(r"`(\{.*?\})`", text) if "[…]" not in row]
     assert shown
     for row in shown:
         assert TASKS[task].rows.parse(json.loads(row), None).request.inputs
 
 
 def test_a_scored_pair_of_texts_is_shown_in_both_spellings() -> None:
-    said = SECTIONS[Task.FEATURE_EXTRACTION].split("\nRows: ")[1]
+    text = SECTIONS[Task.FEATURE_EXTRACTION].split("\nRows: ")[1]
     parse = TASKS[Task.FEATURE_EXTRACTION].rows.parse
-    read = [parse(json.loads(row), None) for row in re.findall(r"`(\{.*?\})`", said)]
+    read = [parse(json.loads(row), None) for row in re.findall(r"`(\{.*?\})`", text)]
     assert [row.answer for row in read] == [None, 3.8, 3.8]
     assert read[1] == read[2]
 

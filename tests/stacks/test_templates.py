@@ -52,7 +52,7 @@ def test_every_tier_waits_for_the_router_and_for_no_other_tier(stacks: Synthesis
     assert waits == {name: [] if name == "shop-router" else ["shop-router"] for name in STACKS}
 
 
-def test_a_cpu_function_is_as_its_table_says(stacks: Synthesised) -> None:
+def test_a_cpu_function_has_the_settings_of_its_table(stacks: Synthesised) -> None:
     properties = stacks.only("shop-intents-cpu", "AWS::Lambda::Function")["Properties"]
     assert (properties["MemorySize"], properties["Timeout"]) == (2048, 7)
     assert properties["Environment"] == {"Variables": {"TURNOUT_MAX_INPUTS": "16"}}
@@ -94,7 +94,7 @@ def test_timeouts_nest_below_the_gateways(stacks: Synthesised) -> None:
     assert max(tiers) < router == ROUTER_TIMEOUT_S < INTEGRATION_TIMEOUT_S < 30
 
 
-def test_the_stage_is_throttled_and_logged_as_the_file_says(stacks: Synthesised) -> None:
+def test_the_stage_is_throttled_and_logged_as_configured(stacks: Synthesised) -> None:
     stage = stacks.only("shop-router", "AWS::ApiGatewayV2::Stage")["Properties"]
     assert stage["DefaultRouteSettings"] == {"ThrottlingRateLimit": 5, "ThrottlingBurstLimit": 9}
     (log,) = (

@@ -1,4 +1,4 @@
-"""The whole journey: the real `cdk deploy` of the example models into the local cloud, and real requests to it."""
+"""The journey of a user: the real `cdk deploy` of the example models into the local cloud, and real requests to it."""
 
 import json
 import os
@@ -64,7 +64,9 @@ def test_requests_reach_the_tier_that_the_rules_choose(
 
 
 @pytest.mark.parametrize("tier", ["cpu", "gpu"])
-def test_each_tier_answers_its_golden_rows_like_the_original(endpoint: Endpoint, tier: str) -> None:
+def test_each_tier_answers_its_golden_rows_like_the_reference(
+    endpoint: Endpoint, tier: str
+) -> None:
     lines = (OUT / INTENTS / tier / "golden.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     reply = predict(endpoint, INTENTS, {"inputs": [row["inputs"][0] for row in rows], "tier": tier})
@@ -77,19 +79,19 @@ def test_each_tier_answers_its_golden_rows_like_the_original(endpoint: Endpoint,
         )
 
 
-def test_the_classifier_understands_what_no_training_row_says(endpoint: Endpoint) -> None:
-    asked = {
+def test_the_classifier_labels_texts_unlike_any_training_row(endpoint: Endpoint) -> None:
+    expected = {
         "they billed my visa two times": "charged-twice",
         "let me speak to a real person please": "talk-to-human",
         "my coupon code is not accepted": "promo-code",
         "can you send me the invoice as pdf": "invoice-request",
     }
-    reply = predict(endpoint, INTENTS, {"inputs": list(asked), "parameters": {"top_k": 2}})
-    assert [output["label"] for output in reply.body["outputs"]] == list(asked.values())
+    reply = predict(endpoint, INTENTS, {"inputs": list(expected), "parameters": {"top_k": 2}})
+    assert [output["label"] for output in reply.body["outputs"]] == list(expected.values())
     assert all(len(output["top"]) == 2 for output in reply.body["outputs"])
 
 
-def test_a_long_text_is_cut_and_says_so(endpoint: Endpoint) -> None:
+def test_a_long_text_is_truncated_and_marked(endpoint: Endpoint) -> None:
     reply = predict(endpoint, VECTORS, {"inputs": ["word " * 600]})
     (output,) = reply.body["outputs"]
     assert output["truncated"] is True
@@ -113,8 +115,8 @@ def test_a_long_text_is_cut_and_says_so(endpoint: Endpoint) -> None:
         "not utf-8",
         "no object",
         "empty",
-        "wrong types",
-        "wrong parameter",
+        "invalid types",
+        "invalid parameter",
         "10,000 inputs",
     ],
 )
@@ -142,9 +144,9 @@ def test_a_body_that_is_too_large_gets_the_gateways_own_answer(
     assert (reply.status, reply.body) == (413, {"message": "Request Entity Too Large"})
 
 
-def test_an_unknown_model_a_missing_key_and_a_wrong_one_are_refused(endpoint: Endpoint) -> None:
+def test_an_unknown_model_a_missing_and_an_invalid_key_are_refused(endpoint: Endpoint) -> None:
     assert_problem(predict(endpoint, "nope", {"inputs": "a"}), 404, "unknown-model")
-    for key in ("", "wrong", endpoint.key[:-1]):
+    for key in ("", "unknown", endpoint.key[:-1]):
         stranger = Endpoint(url=endpoint.url, key=key, ca_file=endpoint.ca_file)
         assert_problem(predict(stranger, INTENTS, {"inputs": "a"}), 401, "unauthorized")
 

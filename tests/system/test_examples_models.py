@@ -32,13 +32,13 @@ def test_the_quantized_classifier_keeps_its_accuracy_in_a_third_of_the_bytes() -
     assert found["version"] == verify(OUT / "support-intent/cpu").version
 
 
-def test_the_classifier_in_full_precision_is_the_original() -> None:
+def test_the_classifier_in_full_precision_answers_as_the_reference() -> None:
     found = evidence("support-intent", "gpu")
     assert found["metric_built"] == found["metric_original"]
     assert (found["agreement"], found["precision"]) == (1, "fp32")
 
 
-def test_the_quantized_encoder_points_where_the_original_does() -> None:
+def test_the_quantized_encoder_points_where_the_reference_does() -> None:
     found = evidence("sentence-embedding", "cpu")
     assert (found["cosine_mean"] >= 0.99, found["cosine_p5"] >= 0.985) == (True, True)
     assert found["bytes_built"] <= 0.30 * found["bytes_original"]
@@ -68,8 +68,8 @@ def test_a_local_cloud_that_is_ended_while_it_deploys_leaves_nothing(
             time.sleep(0.01)
         started = descendants(process.pid)
         process.send_signal(how)
-        said = process.stderr.read() if process.stderr else ""
+        printed = process.stderr.read() if process.stderr else ""
     assert started
-    assert said.splitlines()[-1] == "stopped; nothing was left running"
+    assert printed.splitlines()[-1] == "stopped; nothing was left running"
     assert (process.returncode, ended(started)) == (0, True)
     assert not (tmp_path / "state/endpoint.json").exists()

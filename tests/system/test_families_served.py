@@ -1,4 +1,4 @@
-"""Every family in as few bits as pass the default gate: as the original, from the same function, the same each time."""
+"""Every family in as few bits as pass the default gate: as the reference, by the same function, the same each time."""
 
 from pathlib import Path
 from typing import Any
@@ -12,13 +12,13 @@ from contracts.specs import Gate
 from contracts.tasks import Task
 from functions.inference.engine import Engine
 from tests.fixtures.cpu_function import FORBIDDEN, run
-from tests.fixtures.families import Builds, build_whole
+from tests.fixtures.families import Builds, build_all_stages
 from tests.fixtures.models.tiny_bert import write_rows
-from tests.fixtures.models.tiny_decoders import original
-from tests.fixtures.models.tiny_taught import broken, rows_of
+from tests.fixtures.models.tiny_decoders import reference_tokens
+from tests.fixtures.models.tiny_trained import prefixes, rows_of
 from tests.fixtures.pipelines import THEIRS, ours
 
-# How far a score of 0 to 1 may be from the original's, in the mean.
+# How far a score of 0 to 1 may be from the reference's, in the mean.
 SCORES = 0.02
 WRITERS = ("gpt2", "llama", "t5")
 
@@ -56,7 +56,7 @@ def test_in_8_bits_texts_that_no_build_has_seen_are_answered_as_by_the_pipeline(
 
 @pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("name", WRITERS)
-def test_with_smaller_weights_a_model_goes_on_as_transformers_does(
+def test_with_smaller_weights_a_model_generates_as_transformers_does(
     builds: Builds, name: str
 ) -> None:
     built = builds[name]
@@ -64,8 +64,8 @@ def test_with_smaller_weights_a_model_goes_on_as_transformers_does(
     assert manifest.precision in ("int8", "int4")
     model: Any = Engine.load(built.artefact).model
     places = agreed = 0
-    for text, _ in broken(12, first=6):
-        along = original(built.source, text, 12)
+    for text, _ in prefixes(12, first=6):
+        along = reference_tokens(built.source, text, 12)
         ids, _ = model.teacher_forced(text, along)
         places += len(along)
         agreed += sum(a == b for a, b in zip(ids, along, strict=True))
@@ -76,8 +76,8 @@ TEXT = "a great film"
 SPAN = {"question": "a good scene", "context": "very great plot end"}
 WRITTEN = {"generated_text", "finish_reason", "generated_tokens"}
 LABELLED = {"label", "score", "top"}
-# The model of each task, a good request, what its answer tells, and a bad one with the place of what is wrong.
-ASKED: dict[Task, tuple[str, Any, dict[str, Any], set[str], dict[str, Any], str]] = {
+# The model of each task, a valid request, the keys of its answer, and an invalid one with the place of its problem.
+REQUESTS: dict[Task, tuple[str, Any, dict[str, Any], set[str], dict[str, Any], str]] = {
     Task.TEXT_CLASSIFICATION: (
         "text-classification", TEXT, {"top_k": 2}, LABELLED,
         {"inputs": [TEXT, {"text": TEXT}]}, "/inputs/1",
@@ -128,18 +128,18 @@ ASKED: dict[Task, tuple[str, Any, dict[str, Any], set[str], dict[str, Any], str]
 @pytest.mark.exhaustive(keep=5)
 @pytest.mark.parametrize("task", list(Task))
 def test_a_task_is_served_by_the_function(builds: Builds, task: Task) -> None:
-    name, value, parameters, keys, wrong, place = ASKED[task]
+    name, value, parameters, keys, invalid, place = REQUESTS[task]
     ran = run(
         builds[name].artefact,
         {"inputs": [value, value], "parameters": parameters},
-        wrong,
+        invalid,
         {"inputs": [value], "parameters": {**parameters, "no_such": 1}},
         {"inputs": [value, ""], "parameters": parameters},
         {"inputs": value, "parameters": parameters},
     )
     good, *bad, last = ran.answers
     first, second = good["outputs"]
-    # Which of two that are alike is the better is told by their order.
+    # Their order shows which of two near ones is the better.
     assert {**first, "rank": 0} == {**second, "rank": 0}
     assert set(first) == keys | {"tokens", "truncated"}
     assert last["outputs"] == [first]
@@ -159,7 +159,7 @@ def test_the_same_inputs_give_the_same_sealed_bytes(
     builds: Builds, name: str, tmp_path: Path
 ) -> None:
     built = builds[name]
-    again = verify(build_whole(name, built.source, tmp_path / "again"))
+    again = verify(build_all_stages(name, built.source, tmp_path / "again"))
     first = verify(built.artefact)
     assert first.precision in ("int8", "int4")
     assert (again.recipe, again.files) == (first.recipe, first.files)

@@ -108,8 +108,8 @@ def test_the_cpu_image_holds_what_a_function_needs_and_nothing_of_ours_besides(
 
 def test_the_router_image_answers(router: Container) -> None:
     code = CALL.format(module="functions.router.handler")
-    asked = json.dumps(event("GET", "/docs", key=None))
-    *_, last = router.run(f"python -c '{code}'", asked).splitlines()
+    request = json.dumps(event("GET", "/docs", key=None))
+    *_, last = router.run(f"python -c '{code}'", request).splitlines()
     assert json.loads(last)["statusCode"] == 200
     assert not list(router.folder.glob("onnxruntime*"))
 

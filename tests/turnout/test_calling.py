@@ -1,4 +1,4 @@
-"""`turnout call`: what it sends, how it shows an answer, and what it says of an endpoint that cannot be called."""
+"""`turnout call`: the request, the answer as it is shown, and endpoints that cannot be called."""
 
 import json
 import threading
@@ -11,6 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from tests.fixtures.command_line import turnout
+from tests.fixtures.problems import assert_names, raises
 from turnout.calling import describe, find_endpoint, shorten
 from turnout.cli import app
 from turnout.client import Endpoint, curl, predict
@@ -18,21 +19,21 @@ from turnout.client import Endpoint, curl, predict
 run = CliRunner().invoke
 
 
-def test_calling_when_nothing_runs_says_how_to_start_it(tmp_path: Path) -> None:
+def test_calling_where_nothing_runs_names_the_command_that_starts_it(tmp_path: Path) -> None:
     done = turnout("call", "m", "text", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("error[call_failed]: ")
-    assert "start one with `turnout up`" in done.stderr
+    assert "`turnout up`" in done.stderr
 
 
-def test_an_endpoint_is_named_whole_or_not_at_all() -> None:
-    with pytest.raises(Exception, match="give --key"):
+def test_an_endpoint_is_given_by_both_its_url_and_a_key() -> None:
+    with raises("call_failed", "--key"):
         find_endpoint("https://x", None, None)
     assert find_endpoint("https://x", "k", None) == Endpoint(url="https://x", key="k")
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with what it was asked, or with a problem for the model `bad`."""
+    """Answers with the request it got, or with a problem for the model `bad`."""
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -51,7 +52,7 @@ class Echo(BaseHTTPRequestHandler):
             output = {"label": "refund", "score": 0.5, "tokens": 3, "truncated": True}
             outputs = [output for _ in body["inputs"]]
             self.answer(
-                200, {"outputs": outputs, "tier": "cpu", "reason": "fits_cpu", "asked": body}
+                200, {"outputs": outputs, "tier": "cpu", "reason": "fits_cpu", "request": body}
             )
 
     def answer(self, status: int, document: Any) -> None:
@@ -74,13 +75,13 @@ def server() -> Iterator[str]:
 
 
 def test_call_shows_the_answer_with_its_tier_and_reason(server: str) -> None:
-    told = run(app, ["call", "m", "one", "two", "--tier", "gpu", "--url", server, "--key", "k"])
-    assert told.exit_code == 0
-    assert told.stdout.count("refund 0.50 (truncated)") == 2
-    assert "fits_cpu" in told.stdout
+    done = run(app, ["call", "m", "one", "two", "--tier", "gpu", "--url", server, "--key", "k"])
+    assert done.exit_code == 0
+    assert done.stdout.count("refund 0.50 (truncated)") == 2
+    assert "fits_cpu" in done.stdout
 
 
-def test_call_sends_what_was_asked_for(server: str) -> None:
+def test_call_sends_the_options_as_parameters(server: str) -> None:
     words = [
         "call",
         "m",
@@ -95,59 +96,65 @@ def test_call_sends_what_was_asked_for(server: str) -> None:
         "k",
         "--json",
     ]
-    asked = json.loads(run(app, words).stdout)["asked"]
-    assert asked == {"inputs": ["one"], "tier": "cpu", "parameters": {"top_k": 2}}
+    sent = json.loads(run(app, words).stdout)["request"]
+    assert sent == {"inputs": ["one"], "tier": "cpu", "parameters": {"top_k": 2}}
 
 
 def test_call_takes_any_parameters_and_inputs_that_are_objects(server: str) -> None:
     where = ["--url", server, "--key", "k", "--json"]
     words = ["call", "m", '{"question": "q", "context": "c"}', "--objects", "-p", '{"top_k": 3}']
-    asked = json.loads(run(app, [*words, *where]).stdout)["asked"]
-    right = {"inputs": [{"question": "q", "context": "c"}], "parameters": {"top_k": 3}}
-    assert asked == right
+    sent = json.loads(run(app, [*words, *where]).stdout)["request"]
+    expected = {"inputs": [{"question": "q", "context": "c"}], "parameters": {"top_k": 3}}
+    assert sent == expected
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "thing"),
     [
-        (["text", "-p", "{"], "--parameters is not JSON"),
+        (["text", "-p", "{"], "--parameters"),
         (["text", "-p", "[1]"], "--parameters is not a JSON object: [1]"),
-        (["text", "--objects"], "an input is not JSON"),
+        (["text", "--objects"], "input"),
     ],
 )
-def test_what_is_no_json_object_is_told_and_not_sent(words: list[str], told: str) -> None:
+def test_a_text_that_is_no_json_object_is_refused_and_not_sent(
+    words: list[str], thing: str
+) -> None:
     done = turnout("call", "m", *words, "--url", "http://127.0.0.1:9", "--key", "k")
-    assert (done.returncode, told in done.stderr) == (1, True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error[call_failed]: ")
+    assert_names(done.stderr, (thing, "JSON"))
     assert "Traceback" not in done.stderr
 
 
 def test_call_shows_a_problem_and_exits_with_one(server: str) -> None:
-    told = run(app, ["call", "bad", "one", "--url", server, "--key", "k"])
-    assert told.exit_code == 1
-    assert told.stdout == "422 Invalid input: no\n  /a: b\n"
+    done = run(app, ["call", "bad", "one", "--url", server, "--key", "k"])
+    assert done.exit_code == 1
+    assert done.stdout == "422 Invalid input: no\n  /a: b\n"
 
 
 @pytest.mark.parametrize(
-    ("url", "model", "told"),
+    ("url", "model", "problem"),
     [
-        ("http://127.0.0.1:9", "m", "http://127.0.0.1:9 does not answer: "),
-        ("127.0.0.1", "m", "127.0.0.1 is not a URL: "),
-        ("SERVER", "other", "SERVER answers, but it is no endpoint of Turnout; check the URL"),
+        ("http://127.0.0.1:9", "m", "does not answer"),
+        ("127.0.0.1", "m", "is not a URL"),
+        ("SERVER", "other", "no endpoint"),
     ],
     ids=["nobody", "no url", "another service"],
 )
-def test_an_endpoint_that_cannot_be_called_is_told_plainly(
-    server: str, url: str, model: str, told: str
+def test_an_endpoint_that_cannot_be_called_is_named(
+    server: str, url: str, model: str, problem: str
 ) -> None:
-    done = turnout("call", model, "text", "--url", url.replace("SERVER", server), "--key", "k")
+    url = url.replace("SERVER", server)
+    done = turnout("call", model, "text", "--url", url, "--key", "k")
     assert done.returncode == 1
-    assert told.replace("SERVER", server) in done.stderr
+    assert done.stderr.startswith(f"error[call_failed]: {url} ")
+    assert problem in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_a_models_name_is_quoted_in_the_url(server: str) -> None:
-    told = run(app, ["call", "no such/../model", "one", "--url", server, "--key", "k"])
-    assert told.exit_code == 0
+    done = run(app, ["call", "no such/../model", "one", "--url", server, "--key", "k"])
+    assert done.exit_code == 0
 
 
 def test_an_endpoints_key_is_its_owners_alone_to_read(tmp_path: Path) -> None:
@@ -172,7 +179,7 @@ def test_the_curl_line_quotes_what_a_shell_would_take() -> None:
 
 
 @pytest.mark.parametrize(
-    ("output", "told"),
+    ("output", "words"),
     [
         ({"embedding": [0.1, -0.2, 0.3]}, "[+0.100, -0.200, … 3 floats]"),
         ({"label": "a", "score": 0.5}, "a 0.50"),
@@ -188,9 +195,9 @@ def test_the_curl_line_quotes_what_a_shell_would_take() -> None:
         ({"embedding": [1.0, 0.0], "nearest": [{"word": "cat", "score": 0.5}]}, "cat 0.50"),
     ],
 )
-def test_outputs_are_told_in_few_words(output: dict[str, Any], told: str) -> None:
-    assert describe({**output, "tokens": 3, "truncated": False}) == told
-    assert describe({**output, "tokens": 3, "truncated": True}) == f"{told} (truncated)"
+def test_outputs_are_shown_in_few_words(output: dict[str, Any], words: str) -> None:
+    assert describe({**output, "tokens": 3, "truncated": False}) == words
+    assert describe({**output, "tokens": 3, "truncated": True}) == f"{words} (truncated)"
 
 
 def test_long_texts_are_shortened() -> None:

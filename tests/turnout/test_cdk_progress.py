@@ -13,7 +13,7 @@ from turnout.progress import steps
 DEPLOYED = Path(__file__).with_name("cdk-deploy.log").read_text("utf-8")
 
 
-def said(output: str) -> list[str]:
+def printed(output: str) -> list[str]:
     lines: list[str] = []
     clock = count()  # one second for each time that it is looked at
     reader = StackLines(say=lines.append, detail=lambda line: None, clock=lambda: next(clock))
@@ -22,9 +22,9 @@ def said(output: str) -> list[str]:
     return lines
 
 
-def test_a_deployment_says_one_line_for_each_stack_with_what_happened_and_seconds() -> None:
+def test_a_deployment_prints_one_line_for_each_stack_with_its_outcome_and_seconds() -> None:
     assert len(DEPLOYED.splitlines()) > 150
-    synthesised, *stacks = said(DEPLOYED)
+    synthesised, *stacks = printed(DEPLOYED)
     assert synthesised == "stacks synthesised in 41.9 s"
     assert sorted(line.split(", ")[0] for line in stacks) == [
         "turnout-router: created",
@@ -50,21 +50,23 @@ def test_stacks_side_by_side_are_timed_from_their_own_start() -> None:
     assert lines == ["b: deployed, 3.0 s", "a: deployed, 8.0 s"]
 
 
-def test_what_did_not_change_failed_or_was_removed_is_said() -> None:
+def test_stacks_that_did_not_change_failed_or_were_removed_are_reported() -> None:
     update = "a | 1/2 | 1:27:22 AM | UPDATE_COMPLETE      | AWS::CloudFormation::Stack | a"
     failed = "\n ❌  b failed: ToolkitError: The stack named b failed to deploy: ROLLBACK_COMPLETE"
     lines = ["a: deploying... [1/2]", update, " ✅  a", " ✅  c (no changes)", failed]
-    assert [line.split(", ")[0] for line in said("\n".join(lines))] == [
+    assert [line.split(", ")[0] for line in printed("\n".join(lines))] == [
         "a: updated",
         "c: no changes",
         "b failed: ToolkitError: The stack named b failed to deploy: ROLLBACK_COMPLETE",
     ]
-    gone = said("d: destroying... [1/1]\n ✅  d: destroyed\n ❌  e: destroy failed Error: in use")
+    gone = printed(
+        "d: destroying... [1/1]\n ✅  d: destroyed\n ❌  e: destroy failed Error: in use"
+    )
     assert gone == ["d: destroyed, 1.0 s", "e failed: Error: in use"]
 
 
 def test_the_bootstrap_of_an_account_is_no_stack() -> None:
-    assert said(" ✅  Environment aws://123456789012/us-east-1 bootstrapped.") == []
+    assert printed(" ✅  Environment aws://123456789012/us-east-1 bootstrapped.") == []
 
 
 def test_a_log_keeps_the_steps_and_none_of_the_details() -> None:

@@ -23,10 +23,10 @@ run = CliRunner().invoke
 
 
 @pytest.mark.parametrize("command", ["build", "verify", "inspect", "plan", "up", "call", "keys"])
-def test_help_teaches_every_command(command: str) -> None:
-    told = run(app, [command, "--help"])
-    assert told.exit_code == 0
-    assert command in told.output
+def test_help_covers_every_command(command: str) -> None:
+    done = run(app, [command, "--help"])
+    assert done.exit_code == 0
+    assert command in done.output
     assert command in run(app, ["--help"]).output
 
 
@@ -60,7 +60,8 @@ def test_a_file_full_of_problems_is_reported_without_a_stack_trace(tmp_path: Pat
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("error[config_invalid]: models.toml: 5 problems\n")
-    assert "models.a.sourc: unknown key; did you mean source?" in done.stderr
+    assert "  models.a.sourc: " in done.stderr
+    assert "[setting_unknown]" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -89,24 +90,25 @@ def test_an_objective_on_the_command_line_goes_before_the_one_in_the_file(tmp_pa
     assert "'latency', 'size', 'accuracy'" in refused.output
 
 
-def test_a_missing_source_says_what_to_do(tmp_path: Path) -> None:
+def test_a_missing_source_is_named_with_its_code(tmp_path: Path) -> None:
     text = '[models.a]\nsource = "m"\ntask = "feature-extraction"\neval = "e.jsonl"\ncpu = {}\n'
     (tmp_path / "models.toml").write_text(text, "utf-8")
     done = turnout("build", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("error[source_unusable]: ")
-    assert "m: not a folder; put a Hugging Face model there" in done.stderr
-    assert "e.jsonl: not found" in done.stderr
+    lines = done.stderr.splitlines()
+    for place, code in (("m: ", "file_missing"), ("e.jsonl: ", "rows_missing")):
+        assert [line for line in lines if place in line and line.endswith(f"[{code}]")]
     assert not (tmp_path / "models.out").exists()
 
 
-def test_a_build_without_a_terminal_says_now_and_then_how_far_it_is() -> None:
-    told = io.StringIO()
-    lines = Lines(Console(file=told))
+def test_a_build_without_a_terminal_prints_its_progress_line_by_line() -> None:
+    log = io.StringIO()
+    lines = Lines(Console(file=log))
     for done in (0.0, 0.1, 0.2):
         lines.stage("sst2 cpu", "exporting [1 of 2]", done)
     lines.stage("sst2 cpu", "sealed", 1.0)
-    assert told.getvalue().splitlines() == [
+    assert log.getvalue().splitlines() == [
         "  0% sst2 cpu: exporting [1 of 2]",
         "100% sst2 cpu: sealed",
     ]

@@ -16,7 +16,6 @@ import build
 from build.edge.contents import outdated_reason, write_copy
 from build.edge.copy import prove
 from build.edge.copy import run as run_copy
-from build.errors import EdgeDiffers
 from build.proof.golden import read_golden
 from build.proof.sealing import write_manifest
 from contracts.manifest import read_manifest, verify
@@ -38,6 +37,7 @@ from tests.fixtures.models.tiny_bert import encoder as tiny_encoder
 from tests.fixtures.models.tiny_decoders import PROMPTS, gpt2, llama, t5
 from tests.fixtures.models.tiny_ngrams import little
 from tests.fixtures.models.word_files import TINY, as_text, trained
+from tests.fixtures.problems import raises
 from turnout.cli import app
 
 TEXTS = texts(12)
@@ -78,7 +78,7 @@ def test_it_runs_wherever_it_is_copied_and_answers_as_the_artefact(
     assert outputs_of(copy, pair, top_k=2) == served(classifier, pair, top_k=2)
 
 
-def test_its_answers_are_those_of_the_endpoint_whole(classifier: Path) -> None:
+def test_it_prints_the_complete_answers_of_the_endpoint(classifier: Path) -> None:
     code, (answer,) = answered(classifier / "tiny/edge", TEXTS[0])
     assert (code, set(answer)) == (0, {"outputs", "version", "elapsed_ms"})
     assert answer["version"] == read_manifest(classifier / "tiny/cpu").version
@@ -118,9 +118,7 @@ def test_a_copy_that_answers_otherwise_is_not_published(classifier: Path, tmp_pa
     write_copy(artefact, manifest, folder)
     assert prove(folder, artefact, manifest) == 32
     write_manifest(folder, manifest, labels=LABELS[::-1])
-    with pytest.raises(
-        EdgeDiffers, match=r"answers \d+ of 32 golden rows otherwise than the artefact"
-    ):
+    with raises("edge_differs", "run.pyz", " of 32 golden rows otherwise"):
         prove(folder, artefact, manifest)
     assert outdated_reason(folder, manifest) == "its edge copy is not current"
 
@@ -135,23 +133,20 @@ def test_a_copy_is_verified_with_the_artefact_it_is_of(classifier: Path, tmp_pat
     (out / "tiny/edge/model.onnx").write_bytes(b"")
     done = CliRunner().invoke(app, ["verify", "--out", str(out)])
     assert done.exit_code == 1
-    assert "its edge copy is not current; build the model again" in done.stdout
+    assert "edge copy is not current" in done.stdout
     shutil.rmtree(out / "tiny/cpu")
     done = CliRunner().invoke(app, ["verify", "--out", str(out)])
     assert done.exit_code == 1
-    assert "holds no readable manifest.json" in done.stdout
+    assert "manifest.json" in done.stdout
 
 
-def test_a_copy_with_a_changed_file_says_which_and_is_not_proved(
+def test_a_copy_with_a_changed_file_names_it_and_is_not_proved(
     classifier: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(classifier / "tiny/edge", tmp_path / "copy")
     (folder / "tokenizer.json").write_text("{}", "utf-8")
     golden = read_golden(classifier / "tiny/cpu")
-    with pytest.raises(
-        EdgeDiffers,
-        match=r"run.pyz of the edge copy ended with 1 after 0 of 32 golden rows \(.*tokenizer.json is not the file",
-    ):
+    with raises("edge_differs", "run.pyz", "after 0 of 32 golden rows", "tokenizer.json"):
         run_copy(folder, golden)
 
 
@@ -164,7 +159,7 @@ def test_a_copy_without_its_packages_names_the_one_that_is_missing(classifier: P
     )
     assert completed.returncode == 1
     assert completed.stderr.startswith("No module named ")
-    assert completed.stderr.endswith("; install the packages that README.txt names\n")
+    assert "README.txt" in completed.stderr
 
 
 def test_labels_of_a_text_are_all_that_reach_the_threshold(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Requests to an edge copy: answered as the endpoint answers them, and refused in words."""
+"""Requests to an edge copy: answered as the endpoint answers them, and refused with a code."""
 
 import json
 from collections.abc import Callable
@@ -12,33 +12,37 @@ from tests.fixtures.edge_copies import answered, built, problem, run, served
 from tests.fixtures.models.tiny_bert import classifier as tiny_classifier
 from tests.fixtures.models.tiny_bert import texts
 from tests.fixtures.models.tiny_decoders import PROMPTS, llama, t5
+from tests.fixtures.problems import assert_names
 
 TEXTS = texts(12)
-REFUSED = {
-    "no JSON": (b'{"inputs": ', "the body is not JSON: Expecting value at line 1, column 12"),
-    "no request": (b'{"texts": "x"}', "/texts: unknown key; the keys are inputs, parameters, tier"),
-    "a blank line": (b"", "/inputs/0: is an empty text"),
-    "spaces": (b"   ", "/inputs/0: is an empty text"),
-    "a number": (b'{"inputs": 5}', "/inputs: must be a text or a list of texts"),
-    "no inputs": (b'{"inputs": []}', "/inputs: is empty; give at least one text"),
+REFUSED: dict[str, tuple[bytes, str, tuple[str, ...]]] = {
+    "no JSON": (b'{"inputs": ', "malformed_request", ("JSON", "line 1, column 12")),
+    "no request": (b'{"texts": "x"}', "invalid_input", ("/texts: ", "inputs, parameters, tier")),
+    "a blank line": (b"", "invalid_input", ("/inputs/0: ", "empty")),
+    "spaces": (b"   ", "invalid_input", ("/inputs/0: ", "empty")),
+    "a number": (b'{"inputs": 5}', "invalid_input", ("/inputs: ", "list")),
+    "no inputs": (b'{"inputs": []}', "invalid_input", ("/inputs: ", "empty")),
     "another task's input": (
         b'{"inputs": {"question": "x"}}',
-        "/inputs/0: must be a text or an obj",
+        "invalid_input",
+        ("/inputs/0: ", "text"),
     ),
     "an unknown parameter": (
         b'{"inputs": "x", "parameters": {"nearest": 1}}',
-        "/parameters/nearest: unknown; this task knows top_k",
+        "invalid_input",
+        ("/parameters/nearest: unknown",),
     ),
-    "a wrong parameter": (
+    "an invalid parameter": (
         b'{"inputs": "x", "parameters": {"top_k": "2"}}',
-        "/parameters/top_k: must be a whole number from 1 to",
+        "invalid_input",
+        ("/parameters/top_k: ", "from 1 to"),
     ),
-    "half a surrogate pair": (rb'"\ud800"', "/inputs/0: holds half a surrogate pair"),
-    "a text that is not UTF-8": (b"caf\xe9", "/inputs/0: holds half a surrogate pair"),
-    "a request that is not UTF-8": (b'"caf\xe9"', "the body is not UTF-8 text: byte 4 is invalid"),
-    "a text in quotes, and more": (b'"one" more', "the body is not JSON: Extra data at line 1"),
-    "a deep nest": (b'{"inputs":' + b"[" * 100_000, "nested too deeply"),
-    "no number of JSON": (b'{"inputs": NaN}', "the body is not JSON: NaN is not a JSON number"),
+    "half a surrogate pair": (rb'"\ud800"', "invalid_input", ("/inputs/0: ", "surrogate")),
+    "a text that is not UTF-8": (b"caf\xe9", "invalid_input", ("/inputs/0: ", "surrogate")),
+    "a request that is not UTF-8": (b'"caf\xe9"', "malformed_request", ("UTF-8", "byte 4")),
+    "a text in quotes, and more": (b'"one" more', "malformed_request", ("JSON", "line 1")),
+    "a deep nest": (b'{"inputs":' + b"[" * 100_000, "malformed_request", ("nested",)),
+    "no number of JSON": (b'{"inputs": NaN}', "malformed_request", ("JSON", "NaN")),
 }
 
 
@@ -70,20 +74,21 @@ def test_more_inputs_than_the_endpoint_takes_at_once_are_answered(classifier: Pa
     assert run(classifier / "tiny/edge", line) == served(classifier, "film") * 70
 
 
-def test_what_cannot_be_answered_is_a_problem_in_words_and_the_rest_is_answered(
+def test_a_line_that_cannot_be_answered_is_a_problem_and_the_rest_is_answered(
     classifier: Path,
 ) -> None:
-    lines = b"".join(line + b"\n" for line, _ in REFUSED.values())
+    lines = b"".join(line + b"\n" for line, _, _ in REFUSED.values())
     code, answers = answered(classifier / "tiny/edge", stdin=lines + b"great film")
     assert code == 1
-    for answer, (_, words) in zip(answers, REFUSED.values(), strict=False):
-        assert words in answer["problem"]["detail"]
+    for answer, (_, error_code, things) in zip(answers, REFUSED.values(), strict=False):
+        assert answer["problem"]["code"] == error_code
+        assert_names(answer["problem"]["detail"], things)
     assert len(answers) == len(REFUSED) + 1
     assert answers[-1]["outputs"] == served(classifier, "great film")
 
 
 @pytest.mark.parametrize("make", [llama, t5])
-def test_more_tokens_than_the_endpoint_generates_are_refused_in_words(
+def test_more_tokens_than_the_endpoint_generates_are_refused_with_the_limit(
     make: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     task = Task.TEXT2TEXT_GENERATION if make is t5 else Task.TEXT_GENERATION
@@ -92,5 +97,6 @@ def test_more_tokens_than_the_endpoint_generates_are_refused_in_words(
     limit = read_manifest(tmp_path / "out/tiny/cpu").details["max_new_tokens"]
     for tokens in (0, limit + 1):
         line = json.dumps({"inputs": PROMPTS[0], "parameters": {"max_new_tokens": tokens}})
-        detail = f"/parameters/max_new_tokens: must be a whole number from 1 to {limit}"
-        assert problem(edge, line)["detail"] == detail
+        refused = problem(edge, line)
+        assert refused["code"] == "invalid_input"
+        assert_names(refused["detail"], ("/parameters/max_new_tokens: ", f"from 1 to {limit}"))

@@ -25,11 +25,11 @@ TWO = frozenset({(0, 3, "PER"), (5, 8, "LOC")})
 ROW = Row(request=PredictRequest(inputs=("x",)))
 
 
-def answers(original: float, built: float, agreement: float) -> AnswerFigures:
+def answers(reference: float, built: float, agreement: float) -> AnswerFigures:
     return AnswerFigures(
         metric="accuracy",
         reference="labels",
-        metric_original=original,
+        metric_original=reference,
         metric_built=built,
         difference_low=0,
         difference_high=0,
@@ -87,7 +87,7 @@ def test_what_falls_below_the_gate_is_named_with_its_figures(
     assert figures.problems(Gate()) == failures
 
 
-def test_labels_are_measured_against_the_rows_and_against_the_original() -> None:
+def test_labels_are_measured_against_the_rows_and_against_the_reference() -> None:
     found = TASKS[Task.TEXT_CLASSIFICATION].comparison.measure(
         labels("aaab"), labels("abbb"), rows(*"aabb")
     )
@@ -97,7 +97,7 @@ def test_labels_are_measured_against_the_rows_and_against_the_original() -> None
     assert (found.difference_low, found.difference_high) == (-0.75, 0.75)
 
 
-def test_without_labels_the_original_is_the_reference_and_it_is_said() -> None:
+def test_without_labels_answers_are_compared_with_the_reference() -> None:
     found = TASKS[Task.TEXT_CLASSIFICATION].comparison.measure(
         labels("aaab"), labels("aabb"), rows(*[None] * 4)
     )
@@ -149,11 +149,11 @@ def test_each_task_has_its_own_metric(task: Task, output: Any, right: Any, value
 
 
 def test_vectors_are_measured_by_their_angle_and_not_by_their_length() -> None:
-    original = [[{"embedding": v}] for v in ([1.0, 0.0], [0.0, 3.0], [1.0, 1.0])]
+    reference = [[{"embedding": v}] for v in ([1.0, 0.0], [0.0, 3.0], [1.0, 1.0])]
     built = [[{"embedding": v}] for v in ([5.0, 0.0], [0.0, 1.0], [1.0, 0.0])]
     root = 2**-0.5
     assert figures_of(
-        TASKS[Task.FEATURE_EXTRACTION].comparison.measure(built, original, [ROW] * 3)
+        TASKS[Task.FEATURE_EXTRACTION].comparison.measure(built, reference, [ROW] * 3)
     ) == {
         "cosine_mean": round((2 + root) / 3, 6),
         "cosine_low": round(root, 6),

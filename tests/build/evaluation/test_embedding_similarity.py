@@ -53,12 +53,12 @@ def test_a_row_is_a_text_or_a_scored_pair_in_our_words_or_those_of_the_sts_bench
     path = write_rows(tmp_path / "rows.jsonl", [pair(3.8), sts])
     assert read_rows(path, TASKS[EMBED].rows, None) == (tuple(scored(3.8, 0.0)), [])
     plain = write_rows(tmp_path / "plain.jsonl", [{"text": "a"}, {"sentence1": "b"}])
-    rows, mistakes = read_rows(plain, TASKS[EMBED].rows, None)
-    assert ([row.request.inputs for row in rows], mistakes) == ([("a",), ("b",)], [])
+    rows, problems = read_rows(plain, TASKS[EMBED].rows, None)
+    assert ([row.request.inputs for row in rows], problems) == ([("a",), ("b",)], [])
     assert [row.answer for row in rows] == [None, None]
 
 
-def test_every_wrong_row_is_told_with_what_is_wrong_with_the_file(tmp_path: Path) -> None:
+def test_every_invalid_row_is_reported_with_its_problem(tmp_path: Path) -> None:
     lines = [
         *map(json.dumps, (pair(3), {"text": "a"}, pair("3"), pair(True), {"text": "a", "score": 1})),
         json.dumps({"text": "a", "text_pair": "b"}),
@@ -144,10 +144,10 @@ def test_the_interval_of_a_correlation_is_as_wide_as_theory_says() -> None:
 def test_the_interval_of_the_mean_cosine_is_over_rows_however_many_texts_they_have() -> None:
     """1,000 rows, 100 of them at a right angle: by the normal approximation 0.9 +- 1.96 * sqrt(0.9 * 0.1 / 1000)."""
     for texts_each in (1, 2):
-        original = [[{"embedding": [1.0, 0.0]}] * texts_each] * 1000
-        built = [[{"embedding": [0.0, 1.0]}] * texts_each] * 100 + original[100:]
+        reference = [[{"embedding": [1.0, 0.0]}] * texts_each] * 1000
+        built = [[{"embedding": [0.0, 1.0]}] * texts_each] * 100 + reference[100:]
         found = TASKS[EMBED].comparison.measure(
-            built, original, [Row(request=PredictRequest(inputs=("a",)))] * 1000
+            built, reference, [Row(request=PredictRequest(inputs=("a",)))] * 1000
         )
         assert type(found) is VectorFigures
         assert (found.cosine_low, found.cosine_high) == pytest.approx((0.8814, 0.9186), abs=0.002)
@@ -164,15 +164,15 @@ def test_two_vectors_of_zeros_are_the_same_and_one_is_another() -> None:
     assert found.cosine_min == 0
 
 
-def test_scored_pairs_are_measured_against_people_and_against_the_original() -> None:
-    original, built = at(10, 20, 30, 40), at(10, 30, 20, 40)
-    found = TASKS[EMBED].comparison.measure(built, original, scored(4, 3, 2, 1))
+def test_scored_pairs_are_measured_against_people_and_against_the_reference() -> None:
+    reference, built = at(10, 20, 30, 40), at(10, 30, 20, 40)
+    found = TASKS[EMBED].comparison.measure(built, reference, scored(4, 3, 2, 1))
     assert isinstance(found, PairFigures)
     assert (found.metric, found.reference) == ("Spearman correlation", "labels")
     assert (found.metric_original, found.metric_built) == pytest.approx((1, 0.8))
     assert found.metric_built_low < 0.8 < found.metric_built_high <= 1 + 1e-9
     assert found.difference_low < -0.2 < found.difference_high <= 1e-9
-    one = [o["embedding"] for row in original for o in row]
+    one = [o["embedding"] for row in reference for o in row]
     other = [o["embedding"] for row in built for o in row]
     assert found.similarity == pytest.approx(cosines(np.array(one), np.array(other)).mean())
     assert found.problems(Gate(min_cosine_mean=0, min_cosine_p5=0)) == [
@@ -183,8 +183,8 @@ def test_scored_pairs_are_measured_against_people_and_against_the_original() -> 
     ]
 
 
-def test_scores_that_fall_where_texts_are_alike_ask_no_more_than_others() -> None:
-    """Distances, whose correlation is below 0: what is as the original passes."""
+def test_scores_that_fall_where_texts_are_alike_need_no_more_than_others() -> None:
+    """Distances, whose correlation is below 0: what is as the reference passes."""
     same = TASKS[EMBED].comparison.measure(at(10, 30, 20), at(10, 30, 20), scored(1, 2, 3))
     assert isinstance(same, PairFigures)
     assert same.metric_original == pytest.approx(-0.5)
@@ -195,7 +195,7 @@ def test_scores_that_fall_where_texts_are_alike_ask_no_more_than_others() -> Non
     ]
 
 
-def test_an_encoder_is_built_on_scored_pairs_and_the_page_and_the_table_say_so(
+def test_an_encoder_is_built_on_scored_pairs_and_the_page_and_the_table_report_them(
     tmp_path: Path,
 ) -> None:
     folder, out = encoder(tmp_path / "encoder"), tmp_path / "models.out"

@@ -28,11 +28,11 @@ def answered(*rows: list[float]) -> list[list[dict[str, Any]]]:
 
 def test_perplexities_are_compared_over_all_tokens(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "rows.jsonl", [{"text": "a b c"}, {"text": "d"}])
-    rows, mistakes = read_rows(path, TASKS[SCORES].rows, None)
-    assert mistakes == []
+    rows, problems = read_rows(path, TASKS[SCORES].rows, None)
+    assert problems == []
     assert rows[0].request.parameters == {"per_token": True}
-    original, made = answered([-1.0, -2.0, -3.0], [-2.0]), answered([-1.0, -2.5, -3.0], [-2.1])
-    figures = TASKS[SCORES].comparison.measure(made, original, rows)
+    reference, made = answered([-1.0, -2.0, -3.0], [-2.0]), answered([-1.0, -2.5, -3.0], [-2.1])
+    figures = TASKS[SCORES].comparison.measure(made, reference, rows)
     assert isinstance(figures, ScoreFigures)
     assert figures.tokens == 4
     assert figures.perplexity_original == pytest.approx(math.exp(2))
@@ -47,7 +47,7 @@ def test_perplexities_are_compared_over_all_tokens(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("ratio", "side"), [(1.02, "above"), (0.98, "below 1 over"), (1.005, "")])
-def test_a_perplexity_may_be_neither_above_nor_below_the_original_s(
+def test_a_perplexity_may_be_neither_above_nor_below_the_reference_s(
     ratio: float, side: str
 ) -> None:
     figures = ScoreFigures(
@@ -82,23 +82,23 @@ def test_the_gate_s_ratio_is_a_number_from_1_to_2(tmp_path: Path) -> None:
     )
 
 
-def test_models_that_write_are_compared_by_perplexity_and_by_their_next_tokens(
+def test_generators_are_compared_by_perplexity_and_by_their_next_tokens(
     tmp_path: Path,
 ) -> None:
     task = Task.TEXT_GENERATION
     path = write_rows(
         tmp_path / "rows.jsonl", [{"text": "a", "target": " b"}, {"text": "c", "target": " d"}]
     )
-    rows, mistakes = read_rows(path, TASKS[task].rows, None)
-    assert mistakes == []
-    original, made = (
+    rows, problems = read_rows(path, TASKS[task].rows, None)
+    assert problems == []
+    reference, made = (
         [
             [{FORCED_TOKENS: [1, 2], IDS: ids, LOG_PROBABILITIES: scores}]
             for ids, scores in ((first, [-1.0, -2.0]), ([3, 4], second))
         ]
         for first, second in (([1, 2], [-3.0, -4.0]), ([1, 9], [-3.0, -4.2]))
     )
-    figures = TASKS[task].comparison.measure(made, original, rows)
+    figures = TASKS[task].comparison.measure(made, reference, rows)
     assert isinstance(figures, GenerationFigures)
     assert (figures.tokens, figures.agreement, figures.reference) == (4, 0.75, "labels")
     assert figures.ratio == pytest.approx(math.exp(0.05))
@@ -107,8 +107,8 @@ def test_models_that_write_are_compared_by_perplexity_and_by_their_next_tokens(
         "perplexity 12.8071 is 1.0513 of the reference's 12.1825, above max_perplexity_ratio 1.01",
         "same next token in 0.7500 of places, below min_token_agreement 0.95",
     ]
-    better = TASKS[task].comparison.measure(original, made, rows)
+    better = TASKS[task].comparison.measure(reference, made, rows)
     assert (
         better.problems(Gate(min_token_agreement=0.7)) == []
-    )  # to be surer than the original is no fault
+    )  # to be surer than the reference is no fault
     assert similarity(figures_of(figures)) == figures.similarity == 0.75

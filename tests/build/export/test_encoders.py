@@ -56,15 +56,17 @@ def test_an_architecture_is_fused_and_answers_as_transformers_does(
     assert found.startswith(architecture.attention)
     assert "Normalization" in found
     assert unfused_attention_count(onnx.load(parts / "model.onnx").graph) == 0
-    original = family_of(step.source).reference(step.source, step.rows, prepared, lambda text: None)
-    seal(tmp_path / "artefact", step, FP32_FUSED, parts, original)
+    reference = family_of(step.source).reference(
+        step.source, step.rows, prepared, lambda text: None
+    )
+    seal(tmp_path / "artefact", step, FP32_FUSED, parts, reference)
     engine = Engine.load(tmp_path / "artefact")
     right = by_transformers(folder)
     assert len({one["label"] for one in right}) > 1
     for size in (1, len(TEXTS)):
-        asked = [tuple(TEXTS[i : i + size]) for i in range(0, len(TEXTS), size)]
+        batches = [tuple(TEXTS[i : i + size]) for i in range(0, len(TEXTS), size)]
         outputs = [
-            o for inputs in asked for o in engine.predict(PredictRequest(inputs=inputs)).outputs
+            o for inputs in batches for o in engine.predict(PredictRequest(inputs=inputs)).outputs
         ]
         assert [o["label"] for o in outputs] == [one["label"] for one in right]
         assert [o["score"] for o in outputs] == pytest.approx(

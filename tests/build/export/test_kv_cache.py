@@ -9,7 +9,6 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from build.errors import ExportFailed
 from build.export.generator import prepare_causal, prepare_seq2seq
 from build.recipes.block_int8 import pack
 from build.recipes.recipe import WeightFormat
@@ -20,17 +19,18 @@ from tests.fixtures.models.tiny_bert import classifier
 from tests.fixtures.models.tiny_decoders import (
     CONTEXT,
     PROMPTS,
-    ask,
     bart,
     built,
+    generate,
     gpt2,
     llama,
     mistral,
     opened,
-    original,
     qwen3,
+    reference_tokens,
     t5,
 )
+from tests.fixtures.problems import raises
 
 
 @pytest.mark.parametrize("bits", [8, 4])
@@ -134,23 +134,26 @@ def test_the_facts_come_from_the_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("make", "fused"), [(qwen3, True), (mistral, False)])
-def test_a_graph_is_changed_only_where_it_would_answer_alike_whatever_is_read(
+def test_a_graph_is_fused_only_where_its_answers_stay_the_same(
     tmp_path: Path, make: Any, fused: bool
 ) -> None:
     source = make(tmp_path / make.__name__)
     model = opened(source, built(source, tmp_path / "cpu"))
     assert model.decoder.in_place is fused
     for prompt in (PROMPTS[0], PROMPTS[-1]):
-        assert ask(model, prompt, max_new_tokens=16).ids == original(source, prompt, 16)[:-1]
+        assert (
+            generate(model, prompt, max_new_tokens=16).ids
+            == reference_tokens(source, prompt, 16)[:-1]
+        )
 
 
 def test_an_architecture_of_another_form_is_named(tmp_path: Path) -> None:
     folder = bart(tmp_path / "bart")
-    with pytest.raises(ExportFailed, match="architecture bart cannot be built yet"):
+    with raises("export_failed", folder, "architecture bart"):
         prepare_seq2seq(folder, tmp_path / "cpu", CONTEXT)
 
 
-def test_a_model_that_does_not_write_cannot_be_exported(tmp_path: Path) -> None:
+def test_a_model_that_does_not_generate_cannot_be_exported(tmp_path: Path) -> None:
     source = classifier(tmp_path / "bert")
-    with pytest.raises(ExportFailed, match="cannot be exported"):
+    with raises("export_failed", f"{source} cannot be exported"):
         prepare_causal(source, tmp_path / "cpu", CONTEXT)

@@ -20,7 +20,7 @@ from contracts.tasks import Task
 from functions.inference.engine import Engine
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import deployment, write_rows
-from tests.fixtures.models.tiny_decoders import PROMPTS, gpt2, llama, original, t5
+from tests.fixtures.models.tiny_decoders import PROMPTS, gpt2, llama, reference_tokens, t5
 
 TASK_OF: Mapping[Callable[[Path], Path], Task] = {
     gpt2: Task.TEXT_GENERATION,
@@ -32,7 +32,7 @@ GATE = Gate(max_perplexity_ratio=2, min_token_agreement=0.5)
 
 
 @pytest.mark.parametrize("make", [gpt2, llama, t5])
-def test_a_model_that_writes_is_built_and_writes_as_transformers_does(
+def test_a_generator_is_built_and_generates_as_transformers_does(
     make: Callable[[Path], Path], tmp_path: Path
 ) -> None:
     source, task = make(tmp_path / make.__name__), TASK_OF[make]
@@ -52,8 +52,8 @@ def test_a_model_that_writes_is_built_and_writes_as_transformers_does(
     tokenizer = engine.model.tokenizer  # type: ignore[attr-defined]
     for text in PROMPTS:
         answer = engine.predict(PredictRequest(inputs=(text,), parameters={"max_new_tokens": 16}))
-        wanted = tokenizer.decode(original(source, text, 16), skip_special_tokens=True)
-        # What ends in half a character is told up to there.
+        wanted = tokenizer.decode(reference_tokens(source, text, 16), skip_special_tokens=True)
+        # A text that ends within a character is returned up to there.
         assert answer.outputs[0]["generated_text"].rstrip("\ufffd") == wanted.rstrip("\ufffd")
     document = json.loads((out / "tiny/evidence/cpu.json").read_text("utf-8"))
     assert [c["recipe"] for c in document["candidates"]] == [
@@ -79,8 +79,8 @@ def test_rows_with_a_target_are_judged_by_it(make: Callable[[Path], Path], tmp_p
         tmp_path / "rows.jsonl", [{"text": text, "target": " the signal fell"} for text in PROMPTS]
     )
     source = read_as(TransformersSource, folder, task)
-    rows, wrong = read_rows(path, TASKS[task].rows, None)
-    assert wrong == []
+    rows, problems = read_rows(path, TASKS[task].rows, None)
+    assert problems == []
     family = SEQ2SEQ if task is Task.TEXT2TEXT_GENERATION else CAUSAL
     found = family.reference(source, rows, tmp_path, silent)
     figures = TASKS[task].comparison.measure(found, found, rows)

@@ -21,7 +21,7 @@ from build.recipes.encoder import INT8, make
 from build.recipes.recipe import WeightFormat
 from build.recipes.weight_only import weight_only
 from build.sources.source import TransformersSource
-from contracts.manifest import BrokenArtefact, Manifest, verify
+from contracts.manifest import Manifest, verify
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier
 from functions.inference.engine import Engine
@@ -30,6 +30,7 @@ from functions.inference.token_batches import Feeds
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import classifier, texts
 from tests.fixtures.models.tiny_decoders import PROMPTS, llama
+from tests.fixtures.problems import raises
 
 pytestmark = pytest.mark.build
 
@@ -75,17 +76,17 @@ def test_what_one_file_does_not_hold_lies_beside_it(tmp_path: Path) -> None:
 
 def test_an_encoder_is_fused_and_quantized_from_such_graphs(tmp_path: Path) -> None:
     source = read_as(TransformersSource, classifier(tmp_path / "source"), Task.TEXT_CLASSIFICATION)
-    whole = plain(source, export(source, tmp_path / "exported"), tmp_path / "whole.onnx")
-    parted = apart(whole, tmp_path / "parted.onnx")
-    fused = fuse(source, whole, tmp_path / "fused.onnx")
-    same = fuse(source, parted, tmp_path / "same.onnx")
+    single = plain(source, export(source, tmp_path / "exported"), tmp_path / "single.onnx")
+    split = apart(single, tmp_path / "split.onnx")
+    fused = fuse(source, single, tmp_path / "fused.onnx")
+    same = fuse(source, split, tmp_path / "same.onnx")
     assert fused_operators(same) == fused_operators(fused) != "nothing"
     feeds = feeds_of(source, [REQUEST])
     np.testing.assert_allclose(answers(fused, feeds), answers(same, feeds), atol=1e-6)
     beside = apart(fused, tmp_path / "beside.onnx")
     for recipe in INT8[:4]:
-        one = make(recipe, whole, fused, tmp_path / "one.onnx", feeds)
-        other = make(recipe, parted, beside, tmp_path / "other.onnx", feeds)
+        one = make(recipe, single, fused, tmp_path / "one.onnx", feeds)
+        other = make(recipe, split, beside, tmp_path / "other.onnx", feeds)
         assert one.read_bytes() == other.read_bytes()
 
 
@@ -93,45 +94,45 @@ def test_an_encoder_is_fused_and_quantized_from_such_graphs(tmp_path: Path) -> N
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The same llama prepared as it is, and with its graph's constants beside it."""
     folder = tmp_path_factory.mktemp("prepared")
-    whole, parted = folder / "whole", folder / "parted"
-    whole.mkdir()
-    prepare_causal(llama(folder / "llama"), whole, 32)
-    shutil.copytree(whole, parted)
-    apart(whole / "model.onnx", parted / "model.onnx")
-    return whole, parted
+    single, split = folder / "single", folder / "split"
+    single.mkdir()
+    prepare_causal(llama(folder / "llama"), single, 32)
+    shutil.copytree(single, split)
+    apart(single / "model.onnx", split / "model.onnx")
+    return single, split
 
 
-def test_a_model_that_writes_is_finished_from_such_graphs_and_to_them(
+def test_a_generator_is_finished_from_such_graphs_and_to_them(
     prepared: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    whole, parted = prepared
+    single, split = prepared
     changes = [
-        change for change in (kv_cache_fusion(whole), weight_only(WeightFormat.INT8)) if change
+        change for change in (kv_cache_fusion(single), weight_only(WeightFormat.INT8)) if change
     ]
     assert len(changes) == 2
-    for name, of in (("one", whole), ("other", parted)):
+    for name, of in (("one", single), ("other", split)):
         (tmp_path / name).mkdir()
         finish(of, tmp_path / name, *changes)
     one, other = (tmp_path / name / "model.onnx" for name in ("one", "other"))
     assert one.read_bytes() == other.read_bytes()
     (tmp_path / "large").mkdir()
-    finish(parted, tmp_path / "large", changes[0], max_bytes=0)
+    finish(split, tmp_path / "large", changes[0], max_bytes=0)
     large = tmp_path / "large/model.onnx"
     assert external_data_of(large).stat().st_size > large.stat().st_size
     assert sorted(path.name for path in large.parent.iterdir()) == ["model.onnx", "model.onnx.data"]
     open_session(large, threads=1, device="cpu")
 
 
-def test_such_an_artefact_is_sealed_whole_and_served(
+def test_such_an_artefact_is_sealed_with_its_data_and_served(
     prepared: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    whole, _ = prepared
-    source = read_as(TransformersSource, whole.parent / "llama", Task.TEXT_GENERATION, 32)
+    single, _ = prepared
+    source = read_as(TransformersSource, single.parent / "llama", Task.TEXT_GENERATION, 32)
     answers = []
-    for name, most in (("small", 1 << 30), ("large", 0)):
+    for name, max_bytes in (("small", 1 << 30), ("large", 0)):
         folder = tmp_path / name
         folder.mkdir()
-        finish(whole, folder, max_bytes=most)
+        finish(single, folder, max_bytes=max_bytes)
         shutil.copyfile(source.tokenizer, folder / "tokenizer.json")
         manifest = Manifest(
             model="tiny",
@@ -150,5 +151,5 @@ def test_such_an_artefact_is_sealed_whole_and_served(
     assert "model.onnx.data" in [file.path for file in sealed.files]
     data = folder / "model.onnx.data"
     data.write_bytes(data.read_bytes()[:-1] + b"x")
-    with pytest.raises(BrokenArtefact, match=r"model\.onnx\.data"):
+    with raises("artefact_broken", data, "sealed"):
         verify(folder)

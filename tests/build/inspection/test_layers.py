@@ -13,7 +13,6 @@ import pytest
 from onnx import numpy_helper
 
 import build
-from build.errors import LayersNotComparable
 from build.exported_graphs import export_graphs, graph_pairs
 from build.families.reference import feeds_of
 from build.families.registry import family_of
@@ -34,6 +33,7 @@ from tests.fixtures.inspected import CPU, GPU, built, inspect, pair_of, step_of
 from tests.fixtures.models.tiny_bert import deployment, write_rows
 from tests.fixtures.models.tiny_decoders import PROMPTS, gpt2, llama, t5
 from tests.fixtures.models.tiny_gguf import write_gguf
+from tests.fixtures.problems import assert_names, raises
 from turnout.inspecting import CannotInspect
 
 
@@ -43,7 +43,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return built(tmp_path_factory.mktemp("home"), CPU, GPU, timed=True)
 
 
-def test_layers_are_told_from_the_worst_on(home: Path) -> None:
+def test_layers_are_reported_from_the_worst_on(home: Path) -> None:
     document = json.loads(inspect(home, "--layers", "--json").stdout)
     found = [layer["sqnr_db"] for layer in document["layers"]]
     assert len(found) > 12
@@ -115,32 +115,30 @@ def gguf(path: Path) -> Path:
         (t5, Task.TEXT2TEXT_GENERATION, {"encoder", "decoder"}),
     ],
 )
-def test_models_that_write_are_compared_graph_by_graph(
+def test_generators_are_compared_graph_by_graph(
     tmp_path: Path, make: Callable[[Path], Path], task: Task, graphs: set[str]
 ) -> None:
     source = make(tmp_path / make.__name__)
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in PROMPTS])
     out = tmp_path / "models.out"
     (step,) = build.plan(deployment(source, rows, task, cpu=None), out)
-    build.run((step,), out)
-    originals = export_graphs(step, Cache(out / FOLDER / "tiny"), lambda text: None)
-    found = graph_pairs(originals, out / "tiny/gpu")
+    build.run((step,), out, timed=False)
+    references = export_graphs(step, Cache(out / FOLDER / "tiny"), lambda text: None)
+    found = graph_pairs(references, out / "tiny/gpu")
     assert {pair.name for pair in found} == graphs
     compared = compare(found, step.source, read_golden(out / "tiny/gpu"))
     assert {layer.graph for layer in compared.layers} == graphs
     assert all(layer.sqnr_db is None or layer.sqnr_db > 80 for layer in compared.layers)
     other = replace(step.source, task=TASKS[Task.WORD_VECTORS])
-    with pytest.raises(
-        LayersNotComparable, match="the layers of a model for word-vectors cannot be compared"
-    ):
+    with raises("layers_not_comparable", "word-vectors"):
         compare(found, other, read_golden(out / "tiny/gpu"))
     model = onnx.load(found[0].built)
-    whole = weights(model.graph)
+    unpacked = weights(model.graph)
     weight_only(WeightFormat.INT4)(model.graph)
     packed = weights(model.graph)
     assert len(packed) > 3
     for name, matrix in packed.items():
-        assert np.abs(matrix - whole[name]).max() < 0.15 * np.abs(whole[name]).max()
+        assert np.abs(matrix - unpacked[name]).max() < 0.15 * np.abs(unpacked[name]).max()
 
 
 def events(run: Path) -> Iterator[Any]:
@@ -161,7 +159,7 @@ def test_tensorboard_is_given_graphs_weights_and_figures(home: Path, tmp_path: P
     from tensorboardX.proto.graph_pb2 import GraphDef
 
     board = tmp_path / "board"
-    told = json.loads(inspect(home, "--tensorboard", str(board), "--json").stdout)
+    printed = json.loads(inspect(home, "--tensorboard", str(board), "--json").stdout)
     graphs, histograms = {}, {}
     for side in ("reference", "built"):
         found = list(events(board / side))
@@ -181,7 +179,7 @@ def test_tensorboard_is_given_graphs_weights_and_figures(home: Path, tmp_path: P
         assert one.num == other.num
         assert other.max == pytest.approx(one.max, rel=0.05)
     evidence = json.loads((home / "models.out/tiny/evidence/cpu.json").read_text("utf-8"))
-    assert told["candidates"] == len(evidence["candidates"])
+    assert printed["candidates"] == len(evidence["candidates"])
     runs = sorted(path.name for path in (board / "candidates").iterdir())
     assert len(runs) == len(evidence["candidates"])
     assert "int8_smoothed__static" in runs
@@ -198,7 +196,7 @@ def test_tensorboard_is_given_graphs_weights_and_figures(home: Path, tmp_path: P
     assert steps == [int(tokens) for tokens in first["ms"]]
     again = inspect(home, "--tensorboard", str(board))
     assert isinstance(again.exception, CannotInspect)
-    assert "is there already and not empty; name a new folder" in str(again.exception)
+    assert_names(str(again.exception), (board, "not empty"))
 
 
 @pytest.mark.parametrize("recipe", INT8, ids=lambda recipe: recipe.name)
@@ -211,10 +209,10 @@ def test_weights_are_read_back_from_however_they_are_stored(
     if recipe.int8_tables:
         assert quantize_tables(model.graph, min_bytes=1)
     found = weights(model.graph)
-    original = weights(closest_reference(replace(pair, built=tmp_path / "model.onnx")).graph)
-    assert original.keys() <= found.keys()
+    reference = weights(closest_reference(replace(pair, built=tmp_path / "model.onnx")).graph)
+    assert reference.keys() <= found.keys()
     changed = 0
-    for name, matrix in original.items():
+    for name, matrix in reference.items():
         far = np.abs(found[name] - matrix).max() / np.abs(matrix).max()
         assert far < 0.05
         changed += far > 0

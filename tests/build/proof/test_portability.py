@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 import build
-from build.errors import BuildError
 from build.evaluation.agreement import AnswerFigures
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
@@ -51,6 +50,7 @@ from contracts.prediction import PredictRequest
 from functions.inference.engine import Engine
 from tests.fixtures.models.tiny import artefact
 from tests.fixtures.models.tiny_bert import classifier, deployment, texts, write_rows
+from tests.fixtures.problems import raises
 from turnout.building import notes
 
 HERE = Processor(name="here", how="as it is")
@@ -164,9 +164,9 @@ def test_the_worker_needs_no_more_than_the_packages_that_are_put_there() -> None
 
 
 def test_an_emulator_that_cannot_run_it_is_an_error_that_names_the_artefact(folder: Path) -> None:
-    broken = Processor(name="broken", how="false", under=("false",))
-    with pytest.raises(BuildError, match="cpu cannot be run: its process ended with 1"):
-        run_under(broken, folder, ROWS, [[{}]] * len(ROWS))
+    failing = Processor(name="failing", how="false", under=("false",))
+    with raises("build_failed", "cpu cannot be run", "ended with 1"):
+        run_under(failing, folder, ROWS, [[{}]] * len(ROWS))
 
 
 def test_a_candidate_that_answers_differently_under_emulation_is_rejected_for_the_next(
@@ -285,7 +285,7 @@ def test_a_generator_is_run_along_the_first_tokens_alone() -> None:
     assert truncated([{"label": "fine"}]) == [{"label": "fine"}]
 
 
-def test_the_table_says_what_was_passed_over_and_where_answers_differ() -> None:
+def test_the_table_has_the_rejected_candidates_and_the_rows_that_differ() -> None:
     seen = [
         {"name": native(), "verdict": "measured here"},
         {"name": AVX2, "verdict": "holds"},

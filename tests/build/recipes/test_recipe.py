@@ -108,7 +108,7 @@ def test_full_precision_stays_what_it_is_fused_or_not(
     assert 0 < error(graph, fused, feeds) < 1e-4
 
 
-def test_smoothing_and_blocks_come_nearer_to_the_original(
+def test_smoothing_and_blocks_come_nearer_to_the_reference(
     graph: Path, fused: Path, feeds: list[Feeds], tmp_path: Path
 ) -> None:
     errors = [

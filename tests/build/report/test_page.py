@@ -77,7 +77,7 @@ def test_each_candidate_is_a_row_with_its_interval_and_the_problem_that_rejected
     assert "gate 98.0%" in page
 
 
-def test_it_says_what_was_measured_against_what(page: str) -> None:
+def test_the_page_names_both_sides_of_the_measurement(page: str) -> None:
     text = html.unescape(page)
     assert (
         "The artefact's accuracy minus the reference's lies between -0.50% and +1.51% (95 % interval, paired "
@@ -102,7 +102,7 @@ def test_a_processor_that_was_not_checked_has_no_agreement() -> None:
     assert ["arm64", "not run", "not checked", "0", "–"] in rows
 
 
-def test_it_says_why_something_else_ships_and_takes_no_text_for_html() -> None:
+def test_the_page_has_the_reason_why_another_ships_and_escapes_html() -> None:
     over = [{"recipe": "int8 full range", "why": "on <that>: same answer as here 0.95"}]
     page = report([classifier_evidence(passed_over=over)], 0.98)
     assert (

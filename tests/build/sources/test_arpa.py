@@ -74,45 +74,44 @@ def test_windows_line_ends_and_fields_separated_by_tabs_are_read_as_well(tmp_pat
 @pytest.mark.parametrize(
     ("old", "new", "problems"),
     [
-        ("ngram 2=5", "ngram 2=6", [("line 23", "5 2-grams end here", "\\data\\ says 6")]),
-        ("\\end\\\n", "", [("line 26", "the file ends without \\end\\, so it is cut short", "copy it again")]),
+        ("ngram 2=5", "ngram 2=6", [("line 23", "5 2-grams ", " 6")]),
+        ("\\end\\\n", "", [("line 26", "without \\end\\")]),
         ("-0.8\ttrain late\n", "", [
-            ("line 22", "4 2-grams end here", "\\data\\ says 5"),
-            ("line 24", "its first 2 words are no 2-gram of the file"),
+            ("line 22", "4 2-grams ", " 5"),
+            ("line 24", "no 2-gram"),
         ]),
-        ("-0.8\ttrain", "0.8\ttrain", [("line 19", "log-probability 0.8 is above 0")]),
-        ("-0.8\ttrain", "nan\ttrain", [("line 19", "a number that is not finite", "write -99 for a probability of 0")]),
+        ("-0.8\ttrain", "0.8\ttrain", [("line 19", "log-probability 0.8 ")]),
+        ("-0.8\ttrain", "nan\ttrain", [("line 19", "not finite", " -99 ")]),
         ("-0.8\ttrain", "-1e300\ttrain", [
-            ("line 19", "-1e+300 is not finite in 32 bits", "write -99 for a probability of 0")
+            ("line 19", "-1e+300 ", "32 bits", " -99 ")
         ]),
         ("<s> the\t-0.15", "<s> the\t-1e300", [
-            ("line 17", "-1e+300 is not finite in 32 bits", "write -99 for a probability of 0")
+            ("line 17", "-1e+300 ", "32 bits", " -99 ")
         ]),
         ("<s> the\t-0.15", "<s> the\t50", [
-            ("line 17", "backoff 50 is above 10, so probabilities would be above 1", "train it again")
+            ("line 17", "backoff 50 ", " 10")
         ]),
         ("-0.8\ttrain", "x\ttrain", [("line 19", "could not convert string to float: 'x'")]),
-        ("train late\n-0.6", "train tard\n-0.6", [("line 19", "'tard' is not among the 1-grams")]),
+        ("train late\n-0.6", "train tard\n-0.6", [("line 19", "'tard'", "1-grams")]),
         ("-0.5\t<s> the\t-0.15", "-0.5\t<s>", [
-            ("line 17", "2 fields", "a 2-gram has a log-probability and 2 words, then a backoff or nothing")
+            ("line 17", "2 fields", "2-gram", "2 words")
         ]),
         ("-0.2\t<s> the train", "-0.2\t<s> the train\t-1", [
-            ("line 24", "5 fields", "a 3-gram has a log-probability and 3 words")
+            ("line 24", "5 fields", "3-gram", "3 words")
         ]),
-        ("-0.6\tlate </s>", "-0.6\tthe train", [("line 20", "the same n-gram as in a line before")]),
-        ("-0.9\ttrain", "-0.9\tthe", [("line 13", "the word 'the' stands twice")]),
+        ("-0.6\tlate </s>", "-0.6\tthe train", [("line 20", "same n-gram")]),
+        ("-0.9\ttrain", "-0.9\tthe", [("line 13", "'the'", "twice")]),
         ("-2.0\t<unk>", "-2.0\tunk", [
             ("line 16",
-             "no <unk> among the 1-grams that end here, so words that the model does not know have no probability",
-             "add it with a low one, such as -7")
+             "no <unk>", "-7")
         ]),
         ("\t</s>\n", "\tsss\n",
-         [("line 16", "no </s> among the 1-grams that end here", "models of whole texts have it")]),
-        ("\\2-grams:", "\\4-grams:", [("line 16", "'\\\\4-grams:' where \\2-grams: should begin")]),
-        ("\\end\\", "\\4-grams:", [("line 27", "'\\\\4-grams:' where \\end\\ should be")]),
+         [("line 16", "no </s>")]),
+        ("\\2-grams:", "\\4-grams:", [("line 16", "'\\\\4-grams:'", "\\2-grams:")]),
+        ("\\end\\", "\\4-grams:", [("line 27", "'\\\\4-grams:'", "\\end\\")]),
         ("\\data\\", "", [("line 8", "\\1-grams: before \\data\\")]),
-        ("ngram 1=6\n", "", [("line 4", "ngram 2: orders go from 1 up, one by one, to 6")]),
-        ("ngram 1=6\nngram 2=5\nngram 3=2\n", "", [("line 5", "\\data\\ has no counts, such as: ngram 1=5000")]),
+        ("ngram 1=6\n", "", [("line 4", "ngram 2:", "to 6")]),
+        ("ngram 1=6\nngram 2=5\nngram 3=2\n", "", [("line 5", "\\data\\", "ngram 1=5000")]),
     ],
     ids=lambda value: value if isinstance(value, str) and len(value) < 24 else "",
 )  # fmt: skip
@@ -128,8 +127,8 @@ def test_problems_are_reported_together_and_ten_at_most(tmp_path: Path) -> None:
     text = LITTLE.replace("-0.6\tlate", "0.6\tlate").replace("-0.3\tlate", "0.3\tlate")
     assert_damaged(
         little(tmp_path / "two.arpa", text),
-        ("line 20", "log-probability 0.6 is above 0"),
-        ("line 21", "log-probability 0.3 is above 0"),
+        ("line 20", "log-probability 0.6 "),
+        ("line 21", "log-probability 0.3 "),
     )
     many = LITTLE.replace("\n-", "\n")
     many = many.replace("\\1-grams:\n", "\\1-grams:\n" + "1 word\n" * 20)
@@ -153,15 +152,16 @@ def test_a_gzipped_file_that_is_truncated_or_swells_is_refused(tmp_path: Path) -
     path = little(tmp_path / "cut.arpa.gz")
     path.write_bytes(path.read_bytes()[:-20])
     (found,) = problems_of(path)
-    assert (found.code, "cannot be read (" in found.message) == ("file_damaged", True)
+    assert found.code == "file_damaged"
+    assert "cannot be read (" in found.message
     path.write_bytes(gzip.compress((b"-" * 60_000 + b"\n") * 300))
     (found,) = problems_of(path)
     assert found.code == "file_damaged"
-    assert "more than 50 times its size; unpack it yourself" in found.message
+    assert "50 times its size" in found.message
     path.write_bytes(b"no gzip at all")
     (found,) = problems_of(path)
     assert found.code == "file_damaged"
-    assert "cannot be read (Not a gzipped file" in found.message
+    assert "(Not a gzipped file" in found.message
 
 
 def test_a_source_has_its_kind_and_refuses_other_tasks(tmp_path: Path) -> None:
@@ -266,8 +266,8 @@ def test_few_values_keep_their_own_codes_and_many_share_256(tmp_path: Path) -> N
     path = tmp_path / "random.arpa"
     random_model(path, 3, 30, 0.3)
     model = ngram_graph(parser.read(path))
-    whole, ids = session_of(model), [1, 7, 9, 4, 11, 2]
+    exact, ids = session_of(model), [1, 7, 9, 4, 11, 2]
     size = model.ByteSize()
     use_codebooks(model.graph)
     assert model.ByteSize() < size
-    assert scored(session_of(model), ids) == pytest.approx(scored(whole, ids).tolist(), abs=0.03)
+    assert scored(session_of(model), ids) == pytest.approx(scored(exact, ids).tolist(), abs=0.03)

@@ -40,9 +40,9 @@ def test_other_weights_are_another_source_whatever_their_file_is_called(
     folder = bare(tmp_path / "bare", data=data)
     before = read(folder).digest
     assert read(folder).digest == before
-    whole = bytearray((folder / data).read_bytes())
-    whole[0] ^= 1
-    (folder / data).write_bytes(whole)
+    content = bytearray((folder / data).read_bytes())
+    content[0] ^= 1
+    (folder / data).write_bytes(content)
     assert read(folder).digest != before
 
 
@@ -85,7 +85,7 @@ def test_a_tokenizer_of_more_tokens_than_the_embedding_has_rows_is_refused_when_
     assert read(bare(tmp_path / "long", table(ROWS + 5), data=data))
 
 
-def test_what_is_looked_up_otherwise_than_by_tokens_says_nothing_of_them(tmp_path: Path) -> None:
+def test_tables_that_are_not_looked_up_by_tokens_are_not_compared_with_them(tmp_path: Path) -> None:
     folder = bare(tmp_path / "bare", table(rows=2))
     model = onnx.load(folder / "model.onnx")
     cast, gather, *rest = model.graph.node
@@ -104,9 +104,7 @@ def test_what_is_looked_up_otherwise_than_by_tokens_says_nothing_of_them(tmp_pat
 
 
 @pytest.mark.parametrize(("part", "field"), [("node", "input"), ("initializer", "raw_data")])
-def test_a_node_or_constant_that_is_not_whole_is_refused(
-    tmp_path: Path, part: str, field: str
-) -> None:
+def test_an_incomplete_node_or_constant_is_refused(tmp_path: Path, part: str, field: str) -> None:
     folder = bare(tmp_path / "bare")
     model = onnx.load(folder / "model.onnx")
     for entry in getattr(model.graph, part):
@@ -116,7 +114,7 @@ def test_a_node_or_constant_that_is_not_whole_is_refused(
 
 
 def network(path: Path, rows: int, width: int, *, pooled: bool = True) -> Path:
-    """The same as TorchScript, which says neither how many rows nor how many outputs there are."""
+    """The same as TorchScript, which has neither the number of rows nor that of outputs."""
     import torch
 
     class Mean(torch.nn.Module):  # type: ignore[misc]
@@ -157,10 +155,10 @@ def test_labels_that_are_too_few_or_too_many_are_refused(
     tmp_path: Path, labels: tuple[str, ...]
 ) -> None:
     wanted = ("answers 3 numbers", f"{len(labels)} labels", "`labels`")
-    assert_refused(bare(tmp_path / "said"), "labels_mismatch", *wanted, labels=labels)
+    assert_refused(bare(tmp_path / "sized"), "labels_mismatch", *wanted, labels=labels)
     for number, path in enumerate(
         (
-            bare(tmp_path / "unsaid", said=False) / "model.onnx",
+            bare(tmp_path / "unsized", has_width=False) / "model.onnx",
             network(tmp_path / "network.pt", ROWS, 3),
         )
     ):

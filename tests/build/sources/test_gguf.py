@@ -1,4 +1,4 @@
-"""GGUF files as sources: headers, unpacked weights, tokenizers and whole builds."""
+"""GGUF files as sources: headers, unpacked weights, tokenizers and builds."""
 
 import importlib.metadata
 import json
@@ -20,7 +20,7 @@ from contracts.tasks import Task
 from functions.inference.engine import Engine
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import deployment, write_rows
-from tests.fixtures.models.tiny_decoders import CONTEXT, LINES, PROMPTS, llama, original
+from tests.fixtures.models.tiny_decoders import CONTEXT, LINES, PROMPTS, llama, reference_tokens
 from tests.fixtures.models.tiny_gguf import inspected, write_gguf
 
 pytestmark = pytest.mark.build
@@ -137,7 +137,7 @@ def test_a_file_is_built_and_generates_as_transformers_does(file: Path, tmp_path
     save(tokenizer, tmp_path / "llama")
     for text in PROMPTS:
         response = engine.predict(PredictRequest(inputs=(text,), parameters={"max_new_tokens": 16}))
-        wanted = tokenizer.decode(original(tmp_path / "llama", text, 16))
+        wanted = tokenizer.decode(reference_tokens(tmp_path / "llama", text, 16))
         assert response.outputs[0]["generated_text"].rstrip("\ufffd") == wanted.rstrip("\ufffd")
     document = json.loads((out / "tiny/evidence/cpu.json").read_text("utf-8"))
     assert (document["source"], document["stored"]) == ("GGUF file", "Q8_0, with F32")

@@ -1,4 +1,4 @@
-"""Bare graphs as sources: ONNX and TorchScript, whole, broken and hostile."""
+"""Bare graphs as sources: ONNX and TorchScript: intact, damaged and hostile."""
 
 import io
 import json
@@ -224,7 +224,7 @@ def test_a_script_with_turned_bytes_is_refused(home: Path, tmp_path: Path) -> No
         ("model.zip", b"PK", ("format_unknown", "looked for a Hugging Face")),
     ],
 )
-def test_a_file_that_cannot_be_built_says_what_it_is(
+def test_a_file_that_cannot_be_built_is_named_by_its_format(
     tmp_path: Path, name: str, content: bytes, problem: tuple[str, ...]
 ) -> None:
     (tmp_path / "tokenizer.json").write_text("{}", "utf-8")
@@ -237,8 +237,8 @@ def test_a_file_that_cannot_be_built_says_what_it_is(
 
 def test_a_cut_onnx_file_is_found(home: Path, tmp_path: Path) -> None:
     folder = shutil.copytree(home / "onnx", tmp_path / "cut")
-    whole = (folder / "model.onnx").read_bytes()
-    (folder / "model.onnx").write_bytes(whole[: len(whole) // 2])
+    content = (folder / "model.onnx").read_bytes()
+    (folder / "model.onnx").write_bytes(content[: len(content) // 2])
     assert_refused(folder, ("file_damaged", "model.onnx", "cut short"))
 
 

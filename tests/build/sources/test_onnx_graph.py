@@ -1,4 +1,4 @@
-"""ONNX files that are not what they say: data elsewhere, operators that nobody has, nothing that is answered."""
+"""ONNX files that are refused: data outside of their folder, unknown operators, no outputs of the task."""
 
 from pathlib import Path
 

@@ -147,5 +147,5 @@ def test_an_index_that_would_take_much_memory_or_cannot_be_computed_limits_nothi
     assert limit_of(claimed) == 20
     claimed.graph.initializer[-1].dims[0] = 1 << 40
     assert limit_of(claimed) is None
-    wrong = helper.make_node("Add", ["count", "three"], ["index"])
-    assert limit_of(graph_of(COUNT, wrong, table=TABLE, three=[1, 2, 3])) is None
+    invalid = helper.make_node("Add", ["count", "three"], ["index"])
+    assert limit_of(graph_of(COUNT, invalid, table=TABLE, three=[1, 2, 3])) is None

@@ -198,7 +198,7 @@ def test_a_layer_that_is_not_known_is_named(sources: dict[Task, Path], tmp_path:
     assert_refused(folder, problem, task=Task.FEATURE_EXTRACTION)
 
 
-def test_a_usable_source_is_read_whole(sources: dict[Task, Path]) -> None:
+def test_every_fact_of_a_usable_source_is_read(sources: dict[Task, Path]) -> None:
     classes, embed = Task.TEXT_CLASSIFICATION, Task.FEATURE_EXTRACTION
     source = read_as(TransformersSource, sources[classes], classes)
     assert (source.labels, source.max_tokens, source.heads, source.hidden) == (LABELS, 32, 4, 32)

@@ -1,4 +1,4 @@
-"""Sources on a Hugging Face hub and in S3: servers on loopback speak the protocols, the real clients ask them."""
+"""Sources on a Hugging Face hub and in S3: servers on loopback speak the protocols, the real clients call them."""
 
 import hashlib
 import json
@@ -40,7 +40,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def hub(folder: Path, requested: list[str]) -> Iterator[dict[str, str]]:
-    """A hub with one repository, `org/bert`: revisions, file list, files. Gives the environment to ask it."""
+    """A hub with one repository, `org/bert`: revisions, file list, files. Yields the environment of its clients."""
     names = [path.name for path in folder.iterdir()]
 
     class Handler(BaseHTTPRequestHandler):
@@ -48,9 +48,9 @@ def hub(folder: Path, requested: list[str]) -> Iterator[dict[str, str]]:
             requested.append(self.path)
             if self.path.startswith("/api/models/org/bert/revision/"):
                 files = [{"rfilename": name} for name in names]
-                self.say(json.dumps({"id": "org/bert", "sha": COMMIT, "siblings": files}).encode())
+                self.send(json.dumps({"id": "org/bert", "sha": COMMIT, "siblings": files}).encode())
             elif self.path.startswith(f"/org/bert/resolve/{COMMIT}/"):
-                self.say((folder / unquote(self.path.rsplit("/", 1)[1])).read_bytes())
+                self.send((folder / unquote(self.path.rsplit("/", 1)[1])).read_bytes())
             else:
                 self.send_response(404)
                 self.send_header("X-Error-Code", "RepoNotFound")
@@ -59,7 +59,7 @@ def hub(folder: Path, requested: list[str]) -> Iterator[dict[str, str]]:
 
         do_HEAD = do_GET
 
-        def say(self, body: bytes) -> None:
+        def send(self, body: bytes) -> None:
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("X-Repo-Commit", COMMIT)
@@ -83,7 +83,7 @@ def hub(folder: Path, requested: list[str]) -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[dict[str, str]]:
-    """An S3 on loopback; the environment to ask it."""
+    """An S3 on loopback; yields the environment of its clients."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -120,9 +120,9 @@ def test_a_repository_is_fetched_once_pinned_and_built(model: Path, tmp_path: Pa
     assert origin == f"hf://org/bert@{COMMIT}"
     assert (folder / "model.safetensors").read_bytes() == (model / "model.safetensors").read_bytes()
     assert not (folder / "training_args.bin").exists()
-    asked_for = deployment(folder, rows, cpu=CPU, gpu=None)
-    spec = asked_for.models[0]
-    there = type(asked_for)(
+    one = deployment(folder, rows, cpu=CPU, gpu=None)
+    spec = one.models[0]
+    there = type(one)(
         models=(type(spec)(name="tiny", source=source, task=spec.task, eval=rows, cpu=CPU),)
     )
     build.run(build.plan(there, out), out, timed=False)
@@ -141,7 +141,13 @@ def test_one_file_of_a_repository_is_fetched_alone(model: Path, tmp_path: Path) 
         remote.fetch(source, tmp_path, environment)
         with pytest.raises(SourceError) as caught:
             remote.fetch("hf://org/bert/other.gguf", tmp_path, environment)
-    assert f"there is no other.gguf in it at {COMMIT}; there are README.md, " in str(caught.value)
+    missing = (
+        "fetch_failed",
+        "hf://org/bert/other.gguf",
+        f" other.gguf in it at {COMMIT}",
+        "README.md, ",
+    )
+    assert_problems(caught.value.problems, missing)
     path, origin, _ = remote.located(source, tmp_path)
     assert path is not None
     assert path.read_bytes() == (model / "model.safetensors").read_bytes()
@@ -165,12 +171,12 @@ def test_what_a_graph_keeps_its_tensors_in_is_fetched_with_it_whatever_it_is_cal
         f"s3://models/{prefix}/model.onnx": False,
     }
     with hub(model, []) as environment:
-        for source, whole in sources.items():
+        for source, is_folder in sources.items():
             remote.fetch(source, tmp_path, {**s3, "HF_ENDPOINT": environment["HF_ENDPOINT"]})
             place, _, _ = remote.located(source, tmp_path)
             assert place is not None
-            folder = place if whole else place.parent
-            assert ("other" in held(folder), "config.json" in held(folder)) == (False, whole)
+            folder = place if is_folder else place.parent
+            assert ("other" in held(folder), "config.json" in held(folder)) == (False, is_folder)
             assert (folder / data).read_bytes() == (model / data).read_bytes()
 
 

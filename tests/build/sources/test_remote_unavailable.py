@@ -34,27 +34,27 @@ def model(name: str, source: Path | str, rows: Path) -> ModelSpec:
 
 
 @pytest.mark.parametrize(
-    ("source", "message"),
+    ("source", "advice"),
     [
-        ("hf://org/bert", "see whether this machine may reach it, or put the model into a folder"),
-        ("s3://models/bert", "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"),
+        ("hf://org/bert", "put the model into a folder"),
+        ("s3://models/bert", "AWS_PROFILE"),
     ],
 )
-def test_what_cannot_be_reached_says_what_to_do_and_leaves_nothing(
-    tmp_path: Path, source: str, message: str
+def test_an_unreachable_source_is_refused_with_the_next_step_and_leaves_nothing(
+    tmp_path: Path, source: str, advice: str
 ) -> None:
     with pytest.raises(SourceError) as caught:
         remote.fetch(source, tmp_path / "out", ENVIRONMENT)
-    assert_problems(caught.value.problems, ("fetch_failed", source, message))
+    assert_problems(caught.value.problems, ("fetch_failed", source, advice))
     assert len(str(caught.value.problems[0])) < 400
     assert list(tmp_path.iterdir()) == []
 
 
 def test_problems_of_all_models_are_reported_at_once_by_their_names(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": "film"}])
-    wrong = write_rows(tmp_path / "wrong.jsonl", [{"txt": "film"}])
+    invalid = write_rows(tmp_path / "invalid.jsonl", [{"txt": "film"}])
     models = (
-        model("one", "hf://org", wrong),
+        model("one", "hf://org", invalid),
         model("two", "s3://Models", rows),
         model("three", tmp_path / "none", rows),
     )
@@ -64,7 +64,7 @@ def test_problems_of_all_models_are_reported_at_once_by_their_names(tmp_path: Pa
         caught.value.problems,
         ("setting_invalid", "one: hf://org", "write hf://org/name@revision"),
         ("setting_invalid", "two: s3://Models", "s3://bucket/prefix"),
-        ("rows_invalid", f"one: {wrong}:1", 'no "text"'),
+        ("rows_invalid", f"one: {invalid}:1", 'no "text"'),
         ("file_missing", f"three: {tmp_path / 'none'}", "not a folder"),
     )
     build.fetch(Deployment(models=models), tmp_path / "out", ["three"])
@@ -84,7 +84,7 @@ def test_problems_of_all_models_are_reported_at_once_by_their_names(tmp_path: Pa
         '{"hf://org/bert": {"folder": "there", "origin": "x", "file": 3}}',
     ],
 )
-def test_an_index_that_is_broken_is_as_good_as_none(tmp_path: Path, text: str) -> None:
+def test_a_damaged_index_counts_as_none(tmp_path: Path, text: str) -> None:
     (tmp_path / remote.FOLDER / "there").mkdir(parents=True)
     index = tmp_path / remote.FOLDER / remote.INDEX
     index.write_text(text, "utf-8")

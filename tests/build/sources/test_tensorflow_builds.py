@@ -12,7 +12,7 @@ import pytest
 from tokenizers import Tokenizer
 
 import build
-from build.errors import ExportFailed, SourceError
+from build.errors import SourceError
 from build.export.fuse import plain
 from build.export.to_onnx import export
 from build.sources.source import GraphSource
@@ -26,6 +26,7 @@ from tests.fixtures.models import tiny_bert
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import LABELS, deployment, texts, write_rows
 from tests.fixtures.models.tiny_saved import lite
+from tests.fixtures.problems import assert_problems, raises
 
 TEXTS = texts(40)
 REQUESTS = [PredictRequest(inputs=(text,)) for text in TEXTS]
@@ -116,10 +117,10 @@ def test_an_artefact_has_the_outputs_of_tensorflow(
 def test_operators_that_onnx_lacks_are_named(home: Path, tmp_path: Path) -> None:
     options = SourceOptions(tokenizer=home / "tokenizer.json", labels=("no", "yes"))
     read_as(GraphSource, home / "mean.tflite", CLASSES, None, options)
-    broken = lite(tmp_path / "model.tflite", operator=129)
-    signature = tflite.read_signature(broken)
-    with pytest.raises(ExportFailed, match="cannot be converted"):
-        environment.convert(broken, signature, (0,), tmp_path / "model.onnx")
+    path = lite(tmp_path / "model.tflite", operator=129)
+    signature = tflite.read_signature(path)
+    with raises("export_failed", path):
+        environment.convert(path, signature, (0,), tmp_path / "model.onnx")
 
 
 @pytest.mark.foreign
@@ -134,5 +135,7 @@ def test_a_tokenizer_of_more_tokens_than_the_embedding_has_rows_is_refused(
     labels = ("no", "yes") if name == "mean.tflite" else LABELS
     options = SourceOptions(tokenizer=tmp_path / "longer.json", labels=labels)
     source = read_as(GraphSource, home / name, CLASSES, 16, options)
-    with pytest.raises(SourceError, match="longer.json makes ids up to 40, but the embedding has"):
+    with pytest.raises(SourceError) as caught:
         plain(source, export(source, tmp_path / "exported"), tmp_path / "plain.onnx")
+    other = ("tokenizer_mismatch", source.path, "longer.json", " 40, ")
+    assert_problems(caught.value.problems, other)

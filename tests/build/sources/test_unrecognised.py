@@ -34,7 +34,7 @@ def assert_unknown(folder: Path, *texts: str) -> None:
         ([f"{i:02}" for i in range(12)], "holds 00, 01, 02, 03, 04, 05, 06, 07, 08, 09 and 2 more", CORRECT),
     ],
 )  # fmt: skip
-def test_a_folder_says_what_it_holds_and_what_to_name(
+def test_a_folder_is_refused_with_its_files_and_the_one_to_name(
     tmp_path: Path, names: tuple[str, ...], found: str, advice: str
 ) -> None:
     for name in names:
@@ -52,7 +52,7 @@ def test_a_program_and_a_saved_model_are_named_by_their_place(tmp_path: Path) ->
     assert_unknown(tmp_path / "two", "name export in it as `source`")
 
 
-def test_a_hugging_face_folder_without_weights_says_what_it_lacks(tmp_path: Path) -> None:
+def test_a_hugging_face_folder_without_weights_names_the_missing_file(tmp_path: Path) -> None:
     for name in ("config.json", "tokenizer.json"):
         (tmp_path / name).write_text("{}", "utf-8")
     assert_refused(tmp_path, ("file_missing", "no model.safetensors", "`save_pretrained`"))

@@ -1,4 +1,4 @@
-"""The folder that a build works in: gone however it ends, and a full disk is told as one."""
+"""The folder that a build works in: gone however it ends, and a full disk is reported as one."""
 
 import errno
 import os
@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from build.errors import NoSpace, SourceError
+from build.errors import SourceError
 from build.workspace.publish import publish, work_folder
 from contracts.problems import Code
+from tests.fixtures.problems import raises
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model.onnx")
 
@@ -30,10 +31,10 @@ def ended_by(error: Exception, out: Path) -> None:
     ],
     ids=["by the system", "by a copy", "by a library"],
 )
-def test_a_full_disk_is_told_as_one_and_nothing_is_left_on_it(
+def test_a_full_disk_is_reported_as_one_and_nothing_is_left_on_it(
     tmp_path: Path, error: Exception
 ) -> None:
-    with pytest.raises(NoSpace, match=r"no space is left on the disk of .*build again"):
+    with raises("disk_full", tmp_path.resolve(), "`--out`"):
         ended_by(error, tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -83,9 +83,9 @@ def test_characters_of_single_bytes_are_emitted_between_words(pieces: Tokenizer)
 
 def test_bytes_that_are_no_text_do_not_pile_up(bytewise: Tokenizer) -> None:
     alphabet = bytewise.get_vocab()
-    broken = [alphabet["ÿ"]] * 500  # 0xFF, which no UTF-8 text holds
+    invalid = [alphabet["ÿ"]] * 500  # 0xFF, which no UTF-8 text holds
     detokenizer = Detokenizer(bytewise, (), ())
-    for token in [*broken, *bytewise.encode("end").ids]:
+    for token in [*invalid, *bytewise.encode("end").ids]:
         detokenizer.add(token)
     assert detokenizer.text == "\ufffd" * 500 + "end"
     assert detokenizer.window < 100

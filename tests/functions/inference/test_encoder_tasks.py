@@ -24,7 +24,7 @@ from functions.inference.engine import Engine
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import deployment, headed, texts, write_rows
 from tests.fixtures.problems import assert_problems, raises
-from tests.fixtures.schema_checks import ask
+from tests.fixtures.schema_checks import predict
 
 pytestmark = pytest.mark.build
 
@@ -46,10 +46,10 @@ def served(folder: Path, task: Task, rows: Sequence[Row]) -> Engine:
     family = family_of(step.source)
     family.prepare(step.source, prepared, lambda text: None)
     family.make(FP32_FUSED, step.source, prepared, step.rows, parts)
-    original = family.reference(step.source, step.rows, prepared, lambda text: None)
-    seal(folder / "artefact", step, FP32_FUSED, parts, original)
+    reference = family.reference(step.source, step.rows, prepared, lambda text: None)
+    seal(folder / "artefact", step, FP32_FUSED, parts, reference)
     engine = Engine.load(folder / "artefact")
-    assert_same([engine.predict(row.request).outputs for row in step.rows], original)
+    assert_same([engine.predict(row.request).outputs for row in step.rows], reference)
     return engine
 
 
@@ -87,7 +87,7 @@ def test_entities_are_those_of_the_pipeline(tagger: tuple[Path, Engine], strateg
     theirs = pipeline("token-classification", folder, aggregation_strategy=strategy)
     some = 0
     for text in TEXTS:
-        (ours,) = ask(engine, text, aggregation=strategy)
+        (ours,) = predict(engine, text, aggregation=strategy)
         right = [
             {
                 "label": e["entity_group"],
@@ -105,7 +105,7 @@ def test_entities_are_those_of_the_pipeline(tagger: tuple[Path, Engine], strateg
 
 def test_a_long_text_is_tagged_to_its_end_and_nothing_twice(tagger: tuple[Path, Engine]) -> None:
     _, engine = tagger
-    (output,) = ask(engine, LONG, aggregation="none")
+    (output,) = predict(engine, LONG, aggregation="none")
     assert output["truncated"] is False
     assert output["tokens"] > len(LONG.split())  # windows overlap
     places = [(e["start"], e["end"]) for e in output["entities"]]
@@ -127,7 +127,7 @@ def test_answers_are_those_of_the_pipeline(reader: tuple[Path, Engine], top_k: i
     folder, engine = reader
     theirs = pipeline("question-answering", folder)
     for question, context in zip(TEXTS, (*TEXTS[1:], LONG), strict=True):
-        (ours,) = ask(engine, {"question": question, "context": context}, top_k=top_k)
+        (ours,) = predict(engine, {"question": question, "context": context}, top_k=top_k)
         right = theirs(
             question=question, context=context, top_k=top_k, max_seq_len=32, doc_stride=16
         )
@@ -139,7 +139,7 @@ def test_answers_are_those_of_the_pipeline(reader: tuple[Path, Engine], top_k: i
 def test_an_answer_may_be_that_there_is_none(reader: tuple[Path, Engine]) -> None:
     _, engine = reader
     value = {"question": TEXTS[0], "context": TEXTS[1]}
-    (output,) = ask(engine, value, handle_impossible_answer=True, top_k=20, max_answer_len=2)
+    (output,) = predict(engine, value, handle_impossible_answer=True, top_k=20, max_answer_len=2)
     assert "" in [answer["answer"] for answer in output["top"]]
     assert all(len(answer["answer"].split()) <= 2 for answer in output["top"])
 
@@ -148,7 +148,7 @@ def test_a_question_that_leaves_no_room_for_its_context_is_refused(
     reader: tuple[Path, Engine],
 ) -> None:
     with raises("invalid_input", "cannot be cut"):
-        ask(reader[1], {"question": LONG, "context": TEXTS[0]})
+        predict(reader[1], {"question": LONG, "context": TEXTS[0]})
 
 
 @pytest.mark.parametrize("multi", [False, True])
@@ -160,7 +160,7 @@ def test_candidate_labels_are_scored_as_by_the_pipeline(tmp_path: Path, multi: b
     theirs = pipeline("zero-shot-classification", folder)
     template = "the {} is not plain"
     for text in TEXTS:
-        (ours,) = ask(
+        (ours,) = predict(
             engine, text, candidate_labels=names, multi_label=multi, hypothesis_template=template
         )
         right = theirs(text, names, multi_label=multi, hypothesis_template=template)
@@ -174,15 +174,15 @@ def test_masks_are_filled_as_by_the_pipeline(tmp_path: Path) -> None:
     masked = [f"[MASK] {text}" if i % 2 else f"{text} [MASK]" for i, text in enumerate(TEXTS)]
     engine = served(folder, Task.FILL_MASK, [{"text": text} for text in masked])
     theirs = pipeline("fill-mask", folder)
-    for text, ours in zip(masked, ask(engine, *masked, top_k=3), strict=True):
+    for text, ours in zip(masked, predict(engine, *masked, top_k=3), strict=True):
         right = [{"token": e["token_str"], "score": e["score"]} for e in theirs(text, top_k=3)]
         assert_same(ours["masks"][0]["top"], right)
-    (two,) = ask(engine, "[MASK] film [MASK]")
+    (two,) = predict(engine, "[MASK] film [MASK]")
     assert len(two["masks"]) == 2
-    (cut,) = ask(engine, "film " * 40 + "[MASK]")
+    (cut,) = predict(engine, "film " * 40 + "[MASK]")
     assert (cut["masks"], cut["truncated"]) == ([], True)
     with raises("invalid_input", "/inputs/0: ", "[MASK]"):
-        ask(engine, "film")
+        predict(engine, "film")
 
 
 def test_texts_are_ranked_by_the_sigmoid_of_their_logit(tmp_path: Path) -> None:
@@ -190,12 +190,12 @@ def test_texts_are_ranked_by_the_sigmoid_of_their_logit(tmp_path: Path) -> None:
     rows = [{"query": TEXTS[0], "texts": TEXTS[1:5], "label": 2}]
     engine = served(folder, Task.TEXT_RANKING, rows)
     theirs = pipeline("text-classification", folder)
-    ours = ask(engine, *TEXTS, query="great film")
+    ours = predict(engine, *TEXTS, query="great film")
     right = [theirs({"text": "great film", "text_pair": t})["score"] for t in TEXTS]
     assert [o["score"] for o in ours] == pytest.approx(right, abs=1e-4)
     assert [o["rank"] for o in ours] == [1 + sum(s > r for s in right) for r in right]
     with raises("invalid_input", "/parameters/query: "):
-        ask(engine, "film")
+        predict(engine, "film")
 
 
 def test_any_number_of_labels_and_pairs_of_texts(tmp_path: Path) -> None:
@@ -211,12 +211,12 @@ def test_any_number_of_labels_and_pairs_of_texts(tmp_path: Path) -> None:
     theirs = pipeline("text-classification", folder, top_k=None)
     for text in TEXTS:
         pair = {"text": text, "text_pair": "the end"}
-        (ours,) = ask(engine, pair, top_k=3, threshold=0.4)
+        (ours,) = predict(engine, pair, top_k=3, threshold=0.4)
         right = theirs([pair])[0]
         assert_same(ours["top"], right)
         assert_same(ours["labels"], [e for e in right if e["score"] >= 0.4])
     with pytest.raises(InvalidInput) as caught:
-        ask(engine, {"text": "film"}, threshold=2)
+        predict(engine, {"text": "film"}, threshold=2)
     assert [m.pointer for m in caught.value.problems] == ["/inputs/0", "/parameters/threshold"]
 
 

@@ -29,7 +29,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Engine:
     return Engine.load(folder, max_inputs=1000)
 
 
-def ask(engine: Engine, *inputs: str, **parameters: object) -> TierAnswer:
+def predict(engine: Engine, *inputs: str, **parameters: object) -> TierAnswer:
     answer = engine.predict(PredictRequest(inputs=inputs, parameters=parameters))
     assert_described(engine.manifest.task, answer.outputs)
     return answer
@@ -41,7 +41,7 @@ def score(*logits: float) -> float:
 
 
 def test_a_label_has_the_score_of_its_logit(engine: Engine) -> None:
-    (output,) = ask(engine, "Lovely, and fine").outputs
+    (output,) = predict(engine, "Lovely, and fine").outputs
     assert output == {
         "label": "good",
         "score": pytest.approx(score(2.5, 1, 0)),
@@ -53,20 +53,22 @@ def test_a_label_has_the_score_of_its_logit(engine: Engine) -> None:
 def test_answers_keep_the_order_of_the_inputs_whatever_their_length(engine: Engine) -> None:
     texts = ["lovely " * n + "awful" * (n % 2) for n in (9, 1, 12, 3, 2, 7)]
     texts = [*texts, "awful", "fine", "nothing known", "awful awful lovely"]
-    together = ask(engine, *texts).outputs
+    together = predict(engine, *texts).outputs
     assert [o["tokens"] for o in together] == [12, 4, 14, 6, 4, 10, 3, 3, 4, 5]
-    assert list(together) == [ask(engine, text).outputs[0] for text in texts]
+    assert list(together) == [predict(engine, text).outputs[0] for text in texts]
 
 
 @pytest.mark.parametrize("batches", [True, False])
 def test_an_answer_does_not_depend_on_its_neighbours(tmp_path: Path, batches: bool) -> None:
     engine = Engine.load(artefact(tmp_path / "cpu", Tiny(batches=batches)))
-    alone = ask(engine, "fine").outputs[0]
-    assert ask(engine, "lovely " * 14, "fine", "awful").outputs[1] == alone
+    alone = predict(engine, "fine").outputs[0]
+    assert predict(engine, "lovely " * 14, "fine", "awful").outputs[1] == alone
 
 
-def test_a_text_that_was_cut_says_so(engine: Engine) -> None:
-    outputs = ask(engine, "lovely " * 14, "lovely " * 15, "lovely " * 14 + "awful " * 50).outputs
+def test_a_truncated_text_is_marked(engine: Engine) -> None:
+    outputs = predict(
+        engine, "lovely " * 14, "lovely " * 15, "lovely " * 14 + "awful " * 50
+    ).outputs
     assert [(o["tokens"], o["truncated"]) for o in outputs] == [
         (MAX_TOKENS, False),
         (MAX_TOKENS, True),
@@ -76,23 +78,23 @@ def test_a_text_that_was_cut_says_so(engine: Engine) -> None:
 
 
 def test_the_best_labels_are_listed_with_top_k(engine: Engine) -> None:
-    (output,) = ask(engine, "fine", top_k=2).outputs
+    (output,) = predict(engine, "fine", top_k=2).outputs
     assert output["top"] == [
         {"label": "so-so", "score": pytest.approx(score(1, 0.5, 0))},
         {"label": "good", "score": pytest.approx(score(0.5, 1, 0))},
     ]
-    assert [len(ask(engine, "fine", top_k=k).outputs[0]["top"]) for k in (1, 3)] == [1, 3]
+    assert [len(predict(engine, "fine", top_k=k).outputs[0]["top"]) for k in (1, 3)] == [1, 3]
 
 
 @pytest.mark.parametrize("top_k", [0, 4, -1, 1.5, "2", None, True, [1]], ids=repr)
 def test_an_invalid_top_k_is_named_with_its_limits(engine: Engine, top_k: object) -> None:
     with raises("invalid_input", "/parameters/top_k: ", "from 1 to 3"):
-        ask(engine, "fine", top_k=top_k)
+        predict(engine, "fine", top_k=top_k)
 
 
 def test_every_unknown_parameter_is_reported_at_once(engine: Engine, encoder: Engine) -> None:
     with pytest.raises(InvalidInput) as caught:
-        ask(engine, "fine", topk=1, **{"a/b": 2}, top_k=9)
+        predict(engine, "fine", topk=1, **{"a/b": 2}, top_k=9)
     assert_request_problems(
         caught.value.problems,
         ("/parameters/topk", "unknown", " top_k"),
@@ -100,11 +102,11 @@ def test_every_unknown_parameter_is_reported_at_once(engine: Engine, encoder: En
         ("/parameters/top_k", "from 1 to 3"),
     )
     with raises("invalid_input", "/parameters/top_k: unknown"):
-        ask(encoder, "one", top_k=1)
+        predict(encoder, "one", top_k=1)
 
 
 def test_an_embedding_is_what_the_graph_answers(encoder: Engine) -> None:
-    outputs = ask(encoder, "one two two", "two", "neither").outputs
+    outputs = predict(encoder, "one two two", "two", "neither").outputs
     assert [o["embedding"] for o in outputs] == [[1, 4, 0, 0], [0, 2, 0, 0], [0, 0, 0, 0]]
 
 
@@ -121,36 +123,36 @@ def test_an_embedding_is_what_the_graph_answers(encoder: Engine) -> None:
     ids=["emoji", "control", "ligature", "a very long word", "dotted I", "bidi"],
 )
 def test_odd_texts_are_answered(engine: Engine, text: str) -> None:
-    (output,) = ask(engine, text).outputs
+    (output,) = predict(engine, text).outputs
     assert output["label"] == "good"
     json.dumps(output, allow_nan=False)
 
 
 def test_numbers_that_are_not_finite_are_a_failure_and_not_an_answer(engine: Engine) -> None:
     with raises("model_failed", "not finite"):
-        ask(engine, "fine", "broken")
-    assert ask(engine, "fine").outputs[0]["label"] == "so-so"
+        predict(engine, "fine", "broken")
+    assert predict(engine, "fine").outputs[0]["label"] == "so-so"
 
 
 def test_more_inputs_than_the_tier_takes_are_refused(engine: Engine) -> None:
     with raises("too_large", "10000 inputs", " 64 "):
-        ask(engine, *["fine"] * 10_000)
+        predict(engine, *["fine"] * 10_000)
 
 
 def test_a_batch_of_vectors_over_6_mb_is_refused_before_it_is_computed(tmp_path: Path) -> None:
     engine = Engine.load(artefact(tmp_path / "cpu", vectors(384, works=False)), max_inputs=1000)
     with raises("too_large", "782 outputs", "6 MB"):
-        ask(engine, *["one"] * 782)
+        predict(engine, *["one"] * 782)
     with pytest.raises(Exception, match="indices element out of data bounds"):
-        ask(engine, "one")
+        predict(engine, "one")
 
 
 def test_the_largest_batch_of_vectors_that_is_taken_fits_one_answer(tmp_path: Path) -> None:
     engine = Engine.load(artefact(tmp_path / "cpu", vectors(384)), max_inputs=1000)
     with raises("too_large", "1000 outputs") as caught:
-        ask(engine, *["one"] * 1000)
+        predict(engine, *["one"] * 1000)
     (limit,) = map(int, re.findall(r"at most (\d+)", str(caught.value)))
-    answer = ask(engine, *["one"] * limit).to_wire()
+    answer = predict(engine, *["one"] * limit).to_wire()
     for output in answer["outputs"]:
         output["embedding"] = [-1.2345678901234567e-38] * 384  # the longest a float is written
     assert len(json.dumps(answer)) <= LAMBDA_PAYLOAD_BYTES
@@ -197,5 +199,5 @@ def test_a_graph_with_an_unknown_input_is_refused(tmp_path: Path) -> None:
 
 
 def test_labels_stand_in_the_order_of_the_manifest(engine: Engine) -> None:
-    (output,) = ask(engine, "unheard of", top_k=3).outputs
+    (output,) = predict(engine, "unheard of", top_k=3).outputs
     assert tuple(entry["label"] for entry in output["top"]) == LABELS

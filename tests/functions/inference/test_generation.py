@@ -19,10 +19,10 @@ from tests.fixtures.models.tiny_decoders import (
     CONTEXT,
     PROMPTS,
     Recorder,
-    ask,
     built,
+    generate,
     opened,
-    original,
+    reference_tokens,
 )
 from tests.fixtures.problems import assert_request_problems, raises
 
@@ -52,8 +52,8 @@ def generator(source: Path, folder: Path) -> Generator:
 def test_it_generates_what_transformers_generates(
     generator: Generator, source: Path, prompt: str
 ) -> None:
-    ids = original(source, prompt, 20)
-    generated = ask(generator, prompt, max_new_tokens=20)
+    ids = reference_tokens(source, prompt, 20)
+    generated = generate(generator, prompt, max_new_tokens=20)
     text = generator.tokenizer.decode(ids)
     assert generated.ids == ids[:-1]
     assert generated.output["generated_text"].rstrip("\ufffd") == text.rstrip("\ufffd")
@@ -61,7 +61,7 @@ def test_it_generates_what_transformers_generates(
 
 
 def test_after_the_prompt_each_run_takes_one_token(generator: Generator) -> None:
-    generated = ask(generator, PROMPTS[-1], max_new_tokens=20)
+    generated = generate(generator, PROMPTS[-1], max_new_tokens=20)
     tokens = generated.output["tokens"]
     assert [(len(read), past) for read, past in generated.reads] == [
         (tokens, 0),
@@ -74,8 +74,8 @@ def test_the_cache_changes_no_logits(generator: Generator) -> None:
     cache = generator.decoder.empty_cache({})
     for end in range(1, len(ids) + 1):
         stepped, cache = generator.decoder.run(ids[end - 1 : end], cache)
-        whole, _ = generator.decoder.run(ids[:end], generator.decoder.empty_cache({}))
-        np.testing.assert_allclose(stepped, whole, atol=1e-4)
+        at_once, _ = generator.decoder.run(ids[:end], generator.decoder.empty_cache({}))
+        np.testing.assert_allclose(stepped, at_once, atol=1e-4)
 
 
 def test_what_was_read_is_neither_copied_nor_moved(generator: Generator) -> None:
@@ -113,47 +113,47 @@ def test_a_graph_as_it_was_exported_generates_the_same(
     plain = opened(source, built(source, tmp_path / "gpu", fused=False))
     assert not plain.decoder.in_place
     for prompt in PROMPTS[:3]:
-        assert ask(plain, prompt).output == ask(generator, prompt).output
+        assert generate(plain, prompt).output == generate(generator, prompt).output
 
 
 def test_a_seed_gives_the_same_text_again_and_another_one_another(generator: Generator) -> None:
     texts = [
-        ask(generator, "The train", seed=seed, **SAMPLED).output["generated_text"]
+        generate(generator, "The train", seed=seed, **SAMPLED).output["generated_text"]
         for seed in (1, 1, 2)
     ]
     assert texts[0] == texts[1] != texts[2]
 
 
 def test_without_a_seed_every_text_is_drawn_anew(generator: Generator) -> None:
-    texts = {ask(generator, "x", **SAMPLED).output["generated_text"] for _ in range(3)}
+    texts = {generate(generator, "x", **SAMPLED).output["generated_text"] for _ in range(3)}
     assert len(texts) > 1
 
 
 def test_a_seeded_text_does_not_depend_on_its_neighbours(generator: Generator) -> None:
-    alone = ask(generator, "and", seed=4, **SAMPLED).output
+    alone = generate(generator, "and", seed=4, **SAMPLED).output
     request = PredictRequest(inputs=("The train", "and", "and"), parameters={"seed": 4, **SAMPLED})
     assert generator.outputs(request)[1:] == [alone, alone]
 
 
 def test_the_likeliest_of_one_is_the_likeliest(generator: Generator) -> None:
     for prompt in PROMPTS:
-        assert ask(generator, prompt, top_k=1).output == ask(generator, prompt).output
+        assert generate(generator, prompt, top_k=1).output == generate(generator, prompt).output
 
 
 def test_a_text_ends_before_its_stop_string_wherever_the_tokens_meet(generator: Generator) -> None:
-    whole = ask(generator, "The train", max_new_tokens=20).output["generated_text"]
-    for start in range(len(whole) - 2):
-        stop = whole[start : start + 3]
-        output = ask(generator, "The train", max_new_tokens=20, stop=["never", stop]).output
-        assert output["generated_text"] == whole[: whole.index(stop)]
+    full = generate(generator, "The train", max_new_tokens=20).output["generated_text"]
+    for start in range(len(full) - 2):
+        stop = full[start : start + 3]
+        output = generate(generator, "The train", max_new_tokens=20, stop=["never", stop]).output
+        assert output["generated_text"] == full[: full.index(stop)]
         assert output["finish_reason"] == "stop_sequence"
 
 
 def test_a_text_ends_where_the_model_ends_it(source: Path, folder: Path) -> None:
-    ids = original(source, "The train", 12)
+    ids = reference_tokens(source, "The train", 12)
     end = ids[7]
     generator = opened(source, folder, eos_token_ids=[end, 1])
-    output = ask(generator, "The train", max_new_tokens=12).output
+    output = generate(generator, "The train", max_new_tokens=12).output
     count = ids.index(end)
     assert output["finish_reason"] == "eos_token"
     assert output["generated_tokens"] == count + 1
@@ -161,25 +161,25 @@ def test_a_text_ends_where_the_model_ends_it(source: Path, folder: Path) -> None
     assert output["generated_text"].rstrip("\ufffd") == text.rstrip("\ufffd")
 
 
-def test_a_long_prompt_loses_its_beginning_and_says_so(generator: Generator) -> None:
+def test_a_long_prompt_is_truncated_at_its_beginning_and_marked(generator: Generator) -> None:
     encoded = generator.tokenizer.encode(LONG).ids
-    generated = ask(generator, LONG, max_new_tokens=8)
+    generated = generate(generator, LONG, max_new_tokens=8)
     (prompt, _), *_ = generated.reads
     assert len(prompt) == CONTEXT - 8 == generated.output["tokens"]
     assert prompt[1:] == encoded[-(CONTEXT - 9) :]
     if encoded[0] == 1:  # what the tokenizer puts in front stays in front
         assert prompt[0] == 1
     assert (generated.output["truncated"], generated.output["generated_tokens"]) == (True, 8)
-    assert not ask(generator, "The train").output["truncated"]
+    assert not generate(generator, "The train").output["truncated"]
 
 
 def test_the_whole_context_can_be_used(generator: Generator) -> None:
-    output = ask(generator, LONG, max_new_tokens=CONTEXT // 2).output
+    output = generate(generator, LONG, max_new_tokens=CONTEXT // 2).output
     assert output["tokens"] + output["generated_tokens"] == CONTEXT
 
 
 def test_a_text_that_runs_out_of_time_is_what_there_is_of_it(generator: Generator) -> None:
-    whole = ask(generator, "The train", max_new_tokens=20).output["generated_text"]
+    full = generate(generator, "The train", max_new_tokens=20).output["generated_text"]
 
     class Slow(Recorder):
         def run(self, tokens: Sequence[int], cache: Cache) -> Any:
@@ -195,20 +195,20 @@ def test_a_text_that_runs_out_of_time_is_what_there_is_of_it(generator: Generato
     first, second = slow.outputs(request)
     assert 0 < first["generated_tokens"] < 20
     assert first["finish_reason"] == "time"
-    assert whole.startswith(first["generated_text"])
+    assert full.startswith(first["generated_text"])
     assert (second["generated_text"], second["generated_tokens"]) == ("", 0)
     assert second["finish_reason"] == "time"
 
 
 def test_the_full_text_is_the_input_and_what_follows(generator: Generator) -> None:
-    alone = ask(generator, "The train", max_new_tokens=5).output["generated_text"]
-    full = ask(generator, "The train", max_new_tokens=5, return_full_text=True).output
+    alone = generate(generator, "The train", max_new_tokens=5).output["generated_text"]
+    full = generate(generator, "The train", max_new_tokens=5, return_full_text=True).output
     assert full["generated_text"] == "The train" + alone
 
 
 def test_a_penalty_keeps_words_from_coming_back(generator: Generator) -> None:
-    plain = ask(generator, "and", max_new_tokens=20).ids
-    varied = ask(generator, "and", max_new_tokens=20, repetition_penalty=1e6).ids
+    plain = generate(generator, "and", max_new_tokens=20).ids
+    varied = generate(generator, "and", max_new_tokens=20, repetition_penalty=1e6).ids
     assert len(set(varied)) == len(varied)
     assert len(set(plain)) < len(plain)
 
@@ -252,9 +252,9 @@ def test_logits_that_are_no_numbers_are_a_failure(generator: Generator) -> None:
         def run(self, tokens: Any, cache: Cache) -> Any:
             return np.full(300, np.nan, np.float32), cache
 
-    broken: DecoderLike = Broken()
+    failing: DecoderLike = Broken()
     with raises("model_failed", "not finite"):
-        replace(generator, decoder=broken).outputs(PredictRequest(inputs=("x",)))
+        replace(generator, decoder=failing).outputs(PredictRequest(inputs=("x",)))
 
 
 @pytest.mark.parametrize(

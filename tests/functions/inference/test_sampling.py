@@ -26,15 +26,15 @@ def logits(seed: int) -> Any:
 @pytest.mark.parametrize("seed", range(5))
 def test_the_limits_leave_what_those_of_transformers_leave(sampling: Sampling, seed: int) -> None:
     import torch
-    from transformers.generation import logits_process as original
+    from transformers.generation import logits_process as theirs
 
     scores = torch.tensor(logits(seed))[None]
     ids = torch.tensor([[3, 7, 7, 100]])
-    wanted = original.TemperatureLogitsWarper(float(sampling.temperature))(ids, scores)
+    wanted = theirs.TemperatureLogitsWarper(float(sampling.temperature))(ids, scores)
     if sampling.top_k:
-        wanted = original.TopKLogitsWarper(sampling.top_k)(ids, wanted)
+        wanted = theirs.TopKLogitsWarper(sampling.top_k)(ids, wanted)
     if sampling.top_p < 1:
-        wanted = original.TopPLogitsWarper(sampling.top_p)(ids, wanted)
+        wanted = theirs.TopPLogitsWarper(sampling.top_p)(ids, wanted)
     found = probabilities(logits(seed).astype(np.float64), sampling)
     np.testing.assert_allclose(found, torch.softmax(wanted, -1)[0].numpy(), rtol=1e-4, atol=1e-9)
 
@@ -42,12 +42,12 @@ def test_the_limits_leave_what_those_of_transformers_leave(sampling: Sampling, s
 @pytest.mark.build
 def test_the_penalty_is_that_of_transformers() -> None:
     import torch
-    from transformers.generation import logits_process as original
+    from transformers.generation import logits_process as theirs
 
     ids = [3, 7, 7, 100]
     seen = np.zeros(WORDS, np.bool_)
     seen[ids] = True
-    process = original.RepetitionPenaltyLogitsProcessor(1.3)
+    process = theirs.RepetitionPenaltyLogitsProcessor(1.3)
     wanted = process(torch.tensor([ids]), torch.tensor(logits(1))[None])[0].numpy()
     np.testing.assert_allclose(penalise(logits(1).astype(np.float64), seen, 1.3), wanted, rtol=1e-6)
 

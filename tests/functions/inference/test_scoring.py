@@ -19,7 +19,7 @@ from functions.inference.engine import Engine
 from functions.inference.scoring import Scorer, perplexity, windows
 from tests.fixtures.models.tiny_ngrams import by_hand, little, log10, random_model
 from tests.fixtures.problems import assert_request_problems, raises
-from tests.fixtures.schema_checks import ask
+from tests.fixtures.schema_checks import predict
 
 MOST = 16
 LN10 = math.log(10)
@@ -54,7 +54,7 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Engine:
 
 
 def test_a_text_is_scored_as_a_person_would(engine: Engine) -> None:
-    (output,) = ask(engine, "the train late")
+    (output,) = predict(engine, "the train late")
     total = (-0.5 - 0.2 - 0.25 - 0.8 - 0.1) * LN10
     assert output == {
         "log_probability": pytest.approx(total, abs=1e-5),
@@ -67,7 +67,7 @@ def test_a_text_is_scored_as_a_person_would(engine: Engine) -> None:
 
 def test_each_token_is_reported_with_its_place_in_the_text(engine: Engine) -> None:
     text = "  the  münster late"
-    (output,) = ask(engine, text, per_token=True)
+    (output,) = predict(engine, text, per_token=True)
     entries = output["per_token"]
     assert [(t["token"], t["start"], t["end"]) for t in entries] == [
         ("the", 2, 5),
@@ -84,17 +84,17 @@ def test_each_token_is_reported_with_its_place_in_the_text(engine: Engine) -> No
 
 def test_an_answer_does_not_depend_on_its_neighbours(engine: Engine) -> None:
     texts = ["late", "the train", "late late late late"]
-    assert ask(engine, *texts) == tuple(ask(engine, text)[0] for text in texts)
+    assert predict(engine, *texts) == tuple(predict(engine, text)[0] for text in texts)
 
 
-def test_a_text_longer_than_is_read_at_once_is_scored_whole(tmp_path: Path) -> None:
+def test_a_text_longer_than_the_context_is_scored_completely(tmp_path: Path) -> None:
     """Score in windows, with the result of one pass: an n-gram looks no farther back than a window's beginning."""
     names = random_model(tmp_path / "random.arpa", 3, 9, 0.4)
     engine = Engine.load(artefact(tmp_path, tmp_path / "random.arpa"))
     known = by_hand(tmp_path / "random.arpa")
     for count in (1, MOST - 3, MOST - 2, MOST - 1, MOST, 3 * MOST, 101):
         words = [names[i * i % len(names)] for i in range(count)]
-        (output,) = ask(engine, " ".join(words))
+        (output,) = predict(engine, " ".join(words))
         seen = ["<s>", *words, "</s>"]
         grams = [tuple(seen[max(0, i - 2) : i + 1]) for i in range(1, len(seen))]
         total = math.fsum(log10(known, gram) for gram in grams) * LN10
@@ -102,14 +102,14 @@ def test_a_text_longer_than_is_read_at_once_is_scored_whole(tmp_path: Path) -> N
         assert output["log_probability"] == pytest.approx(total, abs=1e-4)
 
 
-@pytest.mark.parametrize("most", [2, 3, 7, 16])
-def test_parts_cover_every_token_once_after_half_a_part_of_others(most: int) -> None:
+@pytest.mark.parametrize("max_tokens", [2, 3, 7, 16])
+def test_parts_cover_every_token_once_after_half_a_part_of_others(max_tokens: int) -> None:
     for tokens in range(60):
         scored: list[int] = []
-        for start, end in windows(tokens, most):
-            assert end - start <= most
+        for start, end in windows(tokens, max_tokens):
+            assert end - start <= max_tokens
             new = range(max(len(scored) + 1, start + 1), end)
-            assert start == 0 or new[0] - start >= most // 2
+            assert start == 0 or new[0] - start >= max_tokens // 2
             scored += new
         assert scored == list(range(1, tokens))
 
@@ -122,9 +122,9 @@ def test_a_text_with_nothing_to_score_has_no_perplexity(engine: Engine) -> None:
     bare.post_processor = type(model.tokenizer.post_processor)(single="$A", special_tokens=[])
     alone = replace(engine, model=replace(model, tokenizer=bare))
     nothing = {"log_probability": 0.0, "perplexity": None, "tokens": 0, "truncated": False}
-    assert ask(alone, "train") == (nothing,)
-    assert ask(alone, "train", per_token=True) == ({**nothing, "per_token": []},)
-    assert ask(alone, "train late")[0]["tokens"] == 1
+    assert predict(alone, "train") == (nothing,)
+    assert predict(alone, "train", per_token=True) == ({**nothing, "per_token": []},)
+    assert predict(alone, "train late")[0]["tokens"] == 1
     assert perplexity(-1e9, 1) == math.exp(700)
 
 
@@ -134,7 +134,7 @@ def test_every_invalid_parameter_is_named(engine: Engine) -> None:
         ({"top_k": 5}, ("/parameters/top_k", "unknown", "per_token")),
     ):
         with pytest.raises(InvalidInput) as caught:
-            ask(engine, "the train", **parameters)
+            predict(engine, "the train", **parameters)
         assert_request_problems(caught.value.problems, problem)
     with raises("invalid_input", "/inputs/0: "):
         engine.predict(PredictRequest(inputs=({"text": "the train"},)))
@@ -144,9 +144,9 @@ def test_an_answer_too_large_is_refused_and_not_cut(engine: Engine) -> None:
     wide = replace(engine, max_inputs=10**6)
     assert engine.model.max_outputs({}) == 39315
     with raises("too_large", "39316 outputs", " 39315 inputs"):
-        ask(wide, *["late"] * 39316)
+        predict(wide, *["late"] * 39316)
     with raises("too_large", "6 MB"):
-        ask(wide, "late " * 100_000, per_token=True)
+        predict(wide, "late " * 100_000, per_token=True)
 
 
 def _graph(folder: Path, nodes: list[Any], shape: list[str], names: tuple[str, ...]) -> Path:
@@ -177,7 +177,7 @@ def test_numbers_that_are_not_finite_are_no_answer(tmp_path: Path) -> None:
     ]
     engine = Engine.load(_graph(tmp_path, nodes, ["b", "t"], ("input_ids",)))
     with raises("model_failed", "not finite"):
-        ask(engine, "anything")
+        predict(engine, "anything")
 
 
 @pytest.mark.parametrize(

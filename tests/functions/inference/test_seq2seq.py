@@ -12,11 +12,11 @@ from functions.inference.seq2seq import Seq2Seq
 from tests.fixtures.models.tiny_decoders import (
     CONTEXT,
     PROMPTS,
-    ask,
     built,
+    generate,
     gpt2,
     opened,
-    original,
+    reference_tokens,
     t5,
 )
 from tests.fixtures.problems import assert_request_problems, raises
@@ -46,8 +46,8 @@ def model(source: Path, folder: Path) -> Seq2Seq:
 def test_it_generates_what_transformers_generates(
     model: Seq2Seq, source: Path, prompt: str
 ) -> None:
-    ids = original(source, prompt, 20)
-    generated = ask(model, prompt, max_new_tokens=20)
+    ids = reference_tokens(source, prompt, 20)
+    generated = generate(model, prompt, max_new_tokens=20)
     text = model.tokenizer.decode(ids)
     assert generated.output["generated_tokens"] == len(ids)
     assert generated.ids == ids[:-1]
@@ -55,7 +55,7 @@ def test_it_generates_what_transformers_generates(
 
 
 def test_each_run_of_the_decoder_takes_one_token(model: Seq2Seq) -> None:
-    generated = ask(model, "The train", max_new_tokens=10)
+    generated = generate(model, "The train", max_new_tokens=10)
     reads = [(len(tokens), past) for tokens, past in generated.reads]
     assert reads == [(1, i) for i in range(generated.output["generated_tokens"])]
 
@@ -76,13 +76,13 @@ def test_the_cache_changes_no_logits(model: Seq2Seq) -> None:
     cache = model.decoder.empty_cache(fixed)
     for end in range(1, len(ids) + 1):
         stepped, cache = model.decoder.run(ids[end - 1 : end], cache)
-        whole, _ = model.decoder.run(ids[:end], model.decoder.empty_cache(fixed))
-        np.testing.assert_allclose(stepped, whole, atol=1e-4)
+        at_once, _ = model.decoder.run(ids[:end], model.decoder.empty_cache(fixed))
+        np.testing.assert_allclose(stepped, at_once, atol=1e-4)
 
 
 def test_a_seed_gives_the_same_text_again_and_another_one_another(model: Seq2Seq) -> None:
     texts = [
-        ask(model, "The train", seed=seed, temperature=2.0).output["generated_text"]
+        generate(model, "The train", seed=seed, temperature=2.0).output["generated_text"]
         for seed in (1, 1, 2)
     ]
     assert texts[0] == texts[1] != texts[2]
@@ -90,29 +90,29 @@ def test_a_seed_gives_the_same_text_again_and_another_one_another(model: Seq2Seq
 
 def test_the_likeliest_of_one_is_the_likeliest(model: Seq2Seq) -> None:
     for prompt in PROMPTS:
-        assert ask(model, prompt, top_k=1).output == ask(model, prompt).output
+        assert generate(model, prompt, top_k=1).output == generate(model, prompt).output
 
 
 def test_a_text_ends_before_its_stop_string(model: Seq2Seq) -> None:
-    whole = ask(model, "The train", max_new_tokens=20).output["generated_text"]
-    stop = whole[3:6]
-    output = ask(model, "The train", max_new_tokens=20, stop=[stop]).output
-    assert output["generated_text"] == whole[: whole.index(stop)]
+    full = generate(model, "The train", max_new_tokens=20).output["generated_text"]
+    stop = full[3:6]
+    output = generate(model, "The train", max_new_tokens=20, stop=[stop]).output
+    assert output["generated_text"] == full[: full.index(stop)]
     assert output["finish_reason"] == "stop_sequence"
 
 
 def test_a_text_ends_where_the_model_ends_it(source: Path, folder: Path) -> None:
-    ids = original(source, "The train", 12)
+    ids = reference_tokens(source, "The train", 12)
     model = opened(source, folder, eos_token_ids=[ids[5]])
-    output = ask(model, "The train", max_new_tokens=12).output
+    output = generate(model, "The train", max_new_tokens=12).output
     assert output["finish_reason"] == "eos_token"
     assert output["generated_tokens"] == ids.index(ids[5]) + 1
 
 
-def test_a_long_text_is_cut_at_its_end_and_says_so(model: Seq2Seq) -> None:
-    output = ask(model, LONG, max_new_tokens=4).output
+def test_a_long_text_is_truncated_at_its_end_and_marked(model: Seq2Seq) -> None:
+    output = generate(model, LONG, max_new_tokens=4).output
     assert (output["tokens"], output["truncated"]) == (CONTEXT, True)
-    assert not ask(model, "The train").output["truncated"]
+    assert not generate(model, "The train").output["truncated"]
 
 
 def test_there_is_no_full_text_to_return(model: Seq2Seq) -> None:

@@ -49,7 +49,7 @@ def tiny(folder: Path, content: bytes | None = None) -> WordVectors:
     return served(path, folder)
 
 
-def ask(model: WordVectors, *inputs: Any, **parameters: Any) -> list[dict[str, Any]]:
+def predict(model: WordVectors, *inputs: Any, **parameters: Any) -> list[dict[str, Any]]:
     request = PredictRequest(inputs=inputs, parameters=parameters)
     assert model.problems(request) == []
     outputs = model.outputs(request)
@@ -82,7 +82,7 @@ def assert_nearest(found: list[dict[str, Any]], right: list[tuple[str, float]]) 
 def test_vectors_and_nearest_words_are_those_of_gensim(word2vec: tuple[WordVectors, Any]) -> None:
     model, theirs = word2vec
     words = theirs.index_to_key[:300]
-    for word, output in zip(words, ask(model, *words, nearest=10), strict=True):
+    for word, output in zip(words, predict(model, *words, nearest=10), strict=True):
         assert (output["found"], output["tokens"], output["truncated"]) == (True, 1, False)
         assert np.abs(np.array(output["embedding"]) - theirs[word]).max() < NEAR
         assert_nearest(output["nearest"], theirs.most_similar(word, topn=10))
@@ -93,13 +93,13 @@ def test_analogies_are_those_of_gensim(word2vec: tuple[WordVectors, Any]) -> Non
     words = theirs.index_to_key
     for i in range(40):
         plus, minus = [words[3 * i], words[7 * i + 1]], [words[5 * i + 2]]
-        (output,) = ask(model, {"positive": plus, "negative": minus})
+        (output,) = predict(model, {"positive": plus, "negative": minus})
         assert_nearest(output["nearest"], theirs.most_similar(positive=plus, negative=minus))
         assert output["tokens"] == 3
         assert np.linalg.norm(output["embedding"]) == pytest.approx(1, abs=NEAR)
-    (output,) = ask(model, {"positive": words[5]}, nearest=3)
+    (output,) = predict(model, {"positive": words[5]}, nearest=3)
     assert_nearest(output["nearest"], theirs.most_similar(words[5], topn=3))
-    (output,) = ask(model, {"negative": words[5]})
+    (output,) = predict(model, {"negative": words[5]})
     assert_nearest(output["nearest"], theirs.most_similar(negative=words[5]))
 
 
@@ -109,7 +109,7 @@ def test_words_that_fasttext_has_never_seen_are_made_of_their_ngrams(
     model, theirs = fasttext
     words = ["unseenly", "x", "Übermut", "новое", "日本語", "a" * MAX_WORD_CHARS, "two words"]
     assert not any(word in theirs.key_to_index for word in words)
-    for word, output in zip(words, ask(model, *words, nearest=6), strict=True):
+    for word, output in zip(words, predict(model, *words, nearest=6), strict=True):
         assert output["found"]
         assert np.abs(np.array(output["embedding"]) - theirs[word]).max() < NEAR
         # The mark for the end of a text is another vector to gensim than to fastText.
@@ -122,7 +122,7 @@ def test_analogies_of_words_that_fasttext_has_never_seen_are_those_of_gensim(
     fasttext: tuple[WordVectors, Any],
 ) -> None:
     model, theirs = fasttext
-    (output,) = ask(model, {"positive": ["Australian", "unseenly"], "negative": ["people"]})
+    (output,) = predict(model, {"positive": ["Australian", "unseenly"], "negative": ["people"]})
     right = theirs.most_similar(positive=["Australian", "unseenly"], negative=["people"])
     assert_nearest(output["nearest"], right)
 
@@ -140,7 +140,7 @@ def test_ngrams_are_hashed_as_by_the_reference() -> None:
 def test_an_unknown_word_fails_nothing_and_is_named(tmp_path: Path) -> None:
     model = tiny(tmp_path)
     value = {"positive": ["king", "nobody"], "negative": ["nothing", "nobody"]}
-    known, word, analogy = ask(model, "king", "nobody", value, nearest=2)
+    known, word, analogy = predict(model, "king", "nobody", value, nearest=2)
     assert known["embedding"] == pytest.approx(TINY["king"])
     assert word == {"found": False, "unknown": ["nobody"], "tokens": 1, "truncated": False}
     assert analogy == {
@@ -154,27 +154,27 @@ def test_an_unknown_word_fails_nothing_and_is_named(tmp_path: Path) -> None:
 def test_a_fasttext_word_too_short_for_any_ngram_is_unknown(tmp_path: Path) -> None:
     ngrams = [(1.0, 0.0, 0.0, 0.0)] * 8
     model = tiny(tmp_path, as_fasttext(TINY, ngrams, shortest=6, longest=6))
-    short, long = ask(model, "xy", "long enough")
+    short, long = predict(model, "xy", "long enough")
     assert (short["found"], long["found"]) == (False, True)
     assert long["embedding"] == pytest.approx([1, 0, 0, 0])
 
 
 def test_a_fasttext_word_in_upper_case_is_made_of_its_own_ngrams(tmp_path: Path) -> None:
     model = tiny(tmp_path, as_fasttext(TINY, [(1.0, 0.0, 0.0, 0.0)] * 8))
-    (output,) = ask(model, "KING")
+    (output,) = predict(model, "KING")
     assert output["embedding"] == pytest.approx([1, 0, 0, 0])
     assert "word" not in output
 
 
 def test_case_is_as_given_unless_all_words_are_in_lower_case(tmp_path: Path) -> None:
     model = tiny(tmp_path)
-    upper, exact = ask(model, "King", "king", nearest=2)
+    upper, exact = predict(model, "King", "king", nearest=2)
     assert (upper["word"], "word" in exact) == ("king", False)
     assert upper["embedding"] == exact["embedding"]
     assert upper["nearest"] == exact["nearest"]
     (tmp_path / "mixed").mkdir()
     mixed = tiny(tmp_path / "mixed", as_text({**TINY, "Paris": (1.0, 0.0, 0.0, 0.0)}))
-    assert [o["found"] for o in ask(mixed, "King", "king", "Paris", "paris")] == [
+    assert [o["found"] for o in predict(mixed, "King", "king", "Paris", "paris")] == [
         False,
         True,
         True,
@@ -184,7 +184,7 @@ def test_case_is_as_given_unless_all_words_are_in_lower_case(tmp_path: Path) -> 
 
 def test_more_words_than_there_are_gives_all_the_others(tmp_path: Path) -> None:
     model = tiny(tmp_path)
-    (output,) = ask(model, "king", nearest=1000)
+    (output,) = predict(model, "king", nearest=1000)
     assert {e["word"] for e in output["nearest"]} == set(TINY) - {"king"}
     scores = [e["score"] for e in output["nearest"]]
     assert scores == sorted(scores, reverse=True)
@@ -192,7 +192,7 @@ def test_more_words_than_there_are_gives_all_the_others(tmp_path: Path) -> None:
 
 def test_a_vector_of_zeros_is_near_to_nothing(tmp_path: Path) -> None:
     model = tiny(tmp_path, as_text({**TINY, "zero": (0.0, 0.0, 0.0, 0.0)}))
-    zero, king = ask(model, "zero", "king", nearest=10)
+    zero, king = predict(model, "zero", "king", nearest=10)
     assert zero["embedding"] == [0, 0, 0, 0]
     assert {e["score"] for e in zero["nearest"]} == {0}
     assert {e["word"]: e["score"] for e in king["nearest"]}["zero"] == 0
@@ -202,19 +202,19 @@ def test_a_vector_of_zeros_is_near_to_nothing(tmp_path: Path) -> None:
 def test_no_answer_depends_on_its_neighbours(tmp_path: Path, recipe: Any) -> None:
     model = served(trained("euclidean_vectors.bin"), tmp_path, recipe)
     inputs: list[Any] = [*model.words[:20], {"positive": list(model.words[20:24])}]
-    together = ask(model, *inputs, nearest=7)
+    together = predict(model, *inputs, nearest=7)
     for value, output in zip(inputs, together, strict=True):
-        (alone,) = ask(model, value, nearest=7)
+        (alone,) = predict(model, value, nearest=7)
         assert alone["embedding"] == output["embedding"]
         assert [e["word"] for e in alone["nearest"]] == [e["word"] for e in output["nearest"]]
 
 
 def test_scores_in_8_bits_are_the_cosines_of_the_vectors_served(tmp_path: Path) -> None:
     model = served(trained("euclidean_vectors.bin"), tmp_path, SMALLER)
-    (output,) = ask(model, model.words[3], nearest=10)
+    (output,) = predict(model, model.words[3], nearest=10)
     own = np.array(output["embedding"])
     for entry in output["nearest"]:
-        (other,) = ask(model, entry["word"])
+        (other,) = predict(model, entry["word"])
         vector = np.array(other["embedding"])
         cosine = own @ vector / np.linalg.norm(own) / np.linalg.norm(vector)
         assert entry["score"] == pytest.approx(cosine, abs=NEAR)
@@ -224,8 +224,8 @@ def test_the_table_lies_in_the_artefact_once(tmp_path: Path) -> None:
     model = served(trained("lee_fasttext_new.bin"), tmp_path)
     rows = len(model.words) + model.config.buckets
     size = (tmp_path / "parts/table.bin").stat().st_size
-    whole = struct.calcsize("f") * (rows * model.config.width + len(model.words))
-    assert whole <= size < whole + 2 * 4096
+    size_of_table = struct.calcsize("f") * (rows * model.config.width + len(model.words))
+    assert size_of_table <= size < size_of_table + 2 * 4096
     assert (tmp_path / "parts/model.onnx").stat().st_size < 10_000
 
 

@@ -1,4 +1,4 @@
-"""The router as API Gateway calls it: a whole event in, a whole response out."""
+"""The router as API Gateway calls it: a complete event in, a complete response out."""
 
 import base64
 import json
@@ -7,10 +7,19 @@ from typing import Any
 
 import pytest
 
-from contracts.http_errors import DeadlineExceeded, ModelFailed, TierUnavailable
+from contracts.http_errors import DeadlineExceeded, ModelFailed, RequestProblem, TierUnavailable
 from contracts.prediction import PredictRequest
 from contracts.tasks import Tier
-from tests.fixtures.router_app import INTENTS, PREDICT, Ask, FakeTier, problem, router
+from tests.fixtures.problems import assert_request_problems
+from tests.fixtures.router_app import (
+    INTENTS,
+    PREDICT,
+    Call,
+    FakeTier,
+    assert_problem,
+    problem,
+    router,
+)
 
 SECRET = "my card is 4111"
 
@@ -21,14 +30,14 @@ def tiers() -> dict[Tier, FakeTier]:
 
 
 @pytest.fixture
-def ask(tiers: dict[Tier, FakeTier]) -> Ask:
+def call(tiers: dict[Tier, FakeTier]) -> Call:
     return router(tiers)
 
 
 def test_an_answer_names_its_tier_its_reason_its_model_and_its_version(
-    ask: Ask, tiers: dict[Tier, FakeTier]
+    call: Call, tiers: dict[Tier, FakeTier]
 ) -> None:
-    response = ask("POST", PREDICT, '{"inputs": ["one", "two"], "parameters": {"top_k": 1}}')
+    response = call("POST", PREDICT, '{"inputs": ["one", "two"], "parameters": {"top_k": 1}}')
     output = {"label": "order-status", "score": 0.75, "tokens": 5, "truncated": False}
     assert json.loads(response["body"]) == {
         "model": "support-intent",
@@ -57,9 +66,9 @@ def test_an_answer_names_its_tier_its_reason_its_model_and_its_version(
     ids=["a text", "a batch", "pinned"],
 )
 def test_the_rules_choose_the_tier_that_is_invoked(
-    ask: Ask, tiers: dict[Tier, FakeTier], body: dict[str, Any], tier: str, reason: str
+    call: Call, tiers: dict[Tier, FakeTier], body: dict[str, Any], tier: str, reason: str
 ) -> None:
-    answer = json.loads(ask("POST", PREDICT, json.dumps(body))["body"])
+    answer = json.loads(call("POST", PREDICT, json.dumps(body))["body"])
     assert (answer["tier"], answer["reason"]) == (tier, reason)
     assert {name: len(fake.requests) for name, fake in tiers.items()} == {
         Tier(tier): 1,
@@ -67,95 +76,96 @@ def test_the_rules_choose_the_tier_that_is_invoked(
     }
 
 
-def test_a_body_may_come_as_base64(ask: Ask) -> None:
+def test_a_body_may_come_as_base64(call: Call) -> None:
     body = base64.b64encode('{"inputs": "größer"}'.encode()).decode()
-    assert ask("POST", PREDICT, body, base64=True)["statusCode"] == 200
+    assert call("POST", PREDICT, body, base64=True)["statusCode"] == 200
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "kind", "detail"),
+    ("body", "status", "kind", "things"),
     [
         (
             None,
             400,
             "malformed-request",
-            "the body is not JSON: Expecting value at line 1, column 1",
+            ("JSON", "line 1, column 1"),
         ),
         (
             "{",
             400,
             "malformed-request",
-            "the body is not JSON: Expecting property name enclosed in double quotes at line 1, column 2",
+            ("JSON", "line 1, column 2"),
         ),
         (
             '{"inputs": Infinity}',
             400,
             "malformed-request",
-            "the body is not JSON: Infinity is not a JSON number",
+            ("JSON", "Infinity"),
         ),
         (
             "[]",
             422,
             "invalid-input",
-            'the request is not a JSON object; send {"inputs": ["some text"]}',
+            ("JSON object",),
         ),
-        ('{"inputs": []}', 422, "invalid-input", "/inputs: is empty; give at least one text"),
-        ('{"inputs": ["a"], "tier": "tpu"}', 422, "invalid-input", '/tier: must be "cpu" or "gpu"'),
+        ('{"inputs": []}', 422, "invalid-input", ("/inputs: ", "empty")),
+        ('{"inputs": ["a"], "tier": "tpu"}', 422, "invalid-input", ("/tier: ", '"cpu"', '"gpu"')),
         (
             '{"inputs": [1, null], "x": 1}',
             422,
             "invalid-input",
-            "/x: unknown key; the keys are inputs, parameters, tier, and 2 more problems",
+            ("/x: ", "unknown", "2 more"),
         ),
     ],
     ids=["no body", "cut", "Infinity", "a list", "empty", "no such tier", "many problems"],
 )
 def test_a_bad_body_is_answered_with_a_problem(
-    ask: Ask, tiers: dict[Tier, FakeTier], body: str | None, status: int, kind: str, detail: str
+    call: Call,
+    tiers: dict[Tier, FakeTier],
+    body: str | None,
+    status: int,
+    kind: str,
+    things: tuple[str, ...],
 ) -> None:
-    assert problem(ask("POST", PREDICT, body)) == (status, kind, detail)
+    assert_problem(call("POST", PREDICT, body), status, kind, *things)
     assert [fake.requests for fake in tiers.values()] == [[], []]
 
 
-def test_every_problem_is_reported_with_its_place(ask: Ask) -> None:
-    response = ask("POST", PREDICT, '{"inputs": [1, ""], "tier": 3, "parameters": [], "y/z": 1}')
-    assert json.loads(response["body"])["errors"] == [
-        {"pointer": "/y~1z", "detail": "unknown key; the keys are inputs, parameters, tier"},
-        {"pointer": "/inputs/0", "detail": "must be a text"},
-        {"pointer": "/inputs/1", "detail": "is an empty text"},
-        {"pointer": "/parameters", "detail": "must be an object"},
-        {"pointer": "/tier", "detail": 'must be "cpu" or "gpu"'},
-    ]
-
-
-def test_bytes_that_are_not_utf_8_are_named_by_their_place(ask: Ask) -> None:
-    body = base64.b64encode(b'{"inputs": "\xff"}').decode()
-    assert problem(ask("POST", PREDICT, body, base64=True)) == (
-        400,
-        "malformed-request",
-        "the body is not UTF-8 text: byte 12 is invalid",
+def test_every_problem_is_reported_with_its_place(call: Call) -> None:
+    response = call("POST", PREDICT, '{"inputs": [1, ""], "tier": 3, "parameters": [], "y/z": 1}')
+    assert_request_problems(
+        [RequestProblem(**error) for error in json.loads(response["body"])["errors"]],
+        ("/y~1z", "unknown", "inputs, parameters, tier"),
+        ("/inputs/0", "must be"),
+        ("/inputs/1", "empty"),
+        ("/parameters", "object"),
+        ("/tier", '"cpu"', '"gpu"'),
     )
 
 
+def test_bytes_that_are_not_utf_8_are_named_by_their_place(call: Call) -> None:
+    body = base64.b64encode(b'{"inputs": "\xff"}').decode()
+    response = call("POST", PREDICT, body, base64=True)
+    assert_problem(response, 400, "malformed-request", "UTF-8", "byte 12")
+
+
 def test_ten_thousand_inputs_are_refused_and_no_tier_is_invoked(
-    ask: Ask, tiers: dict[Tier, FakeTier]
+    call: Call, tiers: dict[Tier, FakeTier]
 ) -> None:
-    response = ask("POST", PREDICT, json.dumps({"inputs": ["a"] * 10_000}))
+    response = call("POST", PREDICT, json.dumps({"inputs": ["a"] * 10_000}))
     assert problem(response)[:2] == (413, "too-large")
     assert [fake.requests for fake in tiers.values()] == [[], []]
 
 
-def test_a_body_over_the_gateways_limit_is_refused(ask: Ask) -> None:
+def test_a_body_over_the_gateways_limit_is_refused(call: Call) -> None:
     body = json.dumps({"inputs": "a" * 10 * 2**20})
-    assert problem(ask("POST", PREDICT, body)) == (413, "too-large", "the body is over 10 MB")
+    assert_problem(call("POST", PREDICT, body), 413, "too-large", "10 MB")
 
 
-def test_an_unknown_model_is_answered_with_those_that_are_there(ask: Ask) -> None:
-    assert problem(ask("POST", "/v1/models/nope/predict", '{"inputs": "a"}')) == (
-        404,
-        "unknown-model",
-        "no model named 'nope' is deployed; there is support-intent, sentence-embedding",
-    )
+def test_an_unknown_model_is_answered_with_those_that_are_there(call: Call) -> None:
+    response = call("POST", "/v1/models/nope/predict", '{"inputs": "a"}')
+    deployed = "support-intent, sentence-embedding"
+    assert_problem(response, 404, "unknown-model", "'nope'", deployed)
 
 
 @pytest.mark.parametrize(
@@ -169,13 +179,9 @@ def test_an_unknown_model_is_answered_with_those_that_are_there(ask: Ask) -> Non
     ids=["path", "method", "delete", "outside"],
 )
 def test_what_is_not_part_of_the_api_is_a_problem_too(
-    ask: Ask, method: str, path: str, status: int
+    call: Call, method: str, path: str, status: int
 ) -> None:
-    assert problem(ask(method, path)) == (
-        status,
-        "about:blank",
-        f"{method} {path} is not part of this API; GET /docs shows what is",
-    )
+    assert_problem(call(method, path), status, "about:blank", f"{method} {path} ", "GET /docs")
 
 
 @pytest.mark.parametrize(
@@ -198,9 +204,9 @@ def test_a_tiers_failure_keeps_its_status(error: Exception, status: int, retry: 
 def test_a_defect_of_ours_is_a_problem_with_a_number_and_a_trace_in_the_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    broken = router({Tier.CPU: FakeTier(error=ZeroDivisionError("secret")), Tier.GPU: FakeTier()})
+    failing = router({Tier.CPU: FakeTier(error=ZeroDivisionError("secret")), Tier.GPU: FakeTier()})
     with caplog.at_level(logging.ERROR, "turnout.router"):
-        response = broken("POST", PREDICT, '{"inputs": "a"}')
+        response = failing("POST", PREDICT, '{"inputs": "a"}')
     number = response["headers"]["x-request-id"]
     assert problem(response) == (500, "internal-error", f"request {number} failed")
     assert caplog.messages == [f"request {number} failed"]
@@ -208,11 +214,11 @@ def test_a_defect_of_ours_is_a_problem_with_a_number_and_a_trace_in_the_log(
 
 
 def test_the_log_has_one_line_with_the_decision_and_no_text_and_no_key(
-    ask: Ask, caplog: pytest.LogCaptureFixture
+    call: Call, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, "turnout.access"):
-        response = ask("POST", PREDICT, json.dumps({"inputs": [SECRET]}))
-        ask("POST", PREDICT, json.dumps({"inputs": [SECRET, 3]}))
+        response = call("POST", PREDICT, json.dumps({"inputs": [SECRET]}))
+        call("POST", PREDICT, json.dumps({"inputs": [SECRET, 3]}))
     good, bad = (json.loads(message) for message in caplog.messages)
     assert good.pop("ms") >= 0
     assert good == {
@@ -230,7 +236,7 @@ def test_the_log_has_one_line_with_the_decision_and_no_text_and_no_key(
     assert "test-key" not in caplog.text
 
 
-def test_health_needs_no_key_and_invokes_no_tier(ask: Ask, tiers: dict[Tier, FakeTier]) -> None:
-    response = ask("GET", "/health", key=None)
+def test_health_needs_no_key_and_invokes_no_tier(call: Call, tiers: dict[Tier, FakeTier]) -> None:
+    response = call("GET", "/health", key=None)
     assert (response["statusCode"], json.loads(response["body"])) == (200, {"status": "ok"})
     assert [fake.requests for fake in tiers.values()] == [[], []]

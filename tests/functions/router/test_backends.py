@@ -17,7 +17,7 @@ from contracts.tasks import Tier
 from functions.router.backends import CONNECT_TIMEOUT_S, LambdaBackend
 from tests.fixtures.problems import assert_names
 from tests.fixtures.router_app import target
-from tests.fixtures.services import ANSWER, GOOD, REQUEST, Service, ask, client, failure, serving
+from tests.fixtures.services import ANSWER, GOOD, REQUEST, Service, client, failure, invoke, serving
 
 
 @pytest.mark.parametrize(
@@ -30,7 +30,7 @@ from tests.fixtures.services import ANSWER, GOOD, REQUEST, Service, ask, client,
 )
 def test_a_tier_is_invoked_once_in_the_words_of_the_contract(tier: Tier, path: str) -> None:
     with serving(Service(body=GOOD)) as service:
-        assert ask(service.address, tier) == ANSWER
+        assert invoke(service.address, tier) == ANSWER
     ((invoked, headers, body),) = service.seen
     assert (invoked, body) == (path, {"inputs": ["a text"], "parameters": {"top_k": 1}})
     component = headers.get("X-Amzn-SageMaker-Inference-Component")
@@ -55,7 +55,7 @@ def test_a_tier_that_nobody_serves_cannot_be_reached(tier: Tier) -> None:
     with serving(Service()) as service:
         closed = service.address
     with pytest.raises(TierUnavailable) as caught:
-        ask(closed, tier)
+        invoke(closed, tier)
     assert caught.value.retry_after_s == 5
     assert_names(caught.value.detail, (f"{tier} tier", "reached"))
 
@@ -70,7 +70,7 @@ def test_a_tier_that_nobody_serves_cannot_be_reached(tier: Tier) -> None:
         {"outputs": []},
         {"outputs": "x", "version": "v", "elapsed_ms": 1},
     ],
-    ids=["nothing", "html", "list", "null", "no version", "wrong type"],
+    ids=["nothing", "html", "list", "null", "no version", "invalid type"],
 )
 @pytest.mark.parametrize("tier", list(Tier))
 def test_an_answer_that_is_none_is_a_failure_of_the_tier(tier: Tier, body: Any) -> None:

@@ -1,4 +1,4 @@
-"""The page that describes the API comes whole from the router, and describes what is there."""
+"""The page that describes the API comes from the router alone, and describes what is deployed."""
 
 import json
 import re
@@ -10,17 +10,17 @@ from jsonschema import Draft202012Validator
 
 from contracts.api.registry import APIS
 from contracts.tasks import Task, Tier
-from tests.fixtures.router_app import ASSETS, PREDICT, Ask, FakeTier, router
+from tests.fixtures.router_app import ASSETS, PREDICT, Call, FakeTier, router
 
 
 @pytest.fixture(scope="module")
-def ask() -> Ask:
+def call() -> Call:
     return router({tier: FakeTier() for tier in Tier})
 
 
 @pytest.fixture(scope="module")
-def document(ask: Ask) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads(ask("GET", "/openapi.json", key=None)["body"])
+def document(call: Call) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads(call("GET", "/openapi.json", key=None)["body"])
     return loaded
 
 
@@ -30,8 +30,8 @@ def problems_of(document: dict[str, Any], schema: dict[str, Any], value: object)
     return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
 
 
-def test_the_page_loads_nothing_from_elsewhere(ask: Ask) -> None:
-    page = ask("GET", "/docs", key=None)
+def test_the_page_loads_nothing_from_elsewhere(call: Call) -> None:
+    page = call("GET", "/docs", key=None)
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page["body"])
     assert sorted(loaded) == [
         "docs/assets/favicon-32x32.png",
@@ -39,18 +39,18 @@ def test_the_page_loads_nothing_from_elsewhere(ask: Ask) -> None:
         "docs/assets/swagger-ui.css",
         "docs/start.js",
     ]
-    assert [ask("GET", f"/{address}", key=None)["statusCode"] for address in loaded] == [200] * 4
+    assert [call("GET", f"/{address}", key=None)["statusCode"] for address in loaded] == [200] * 4
     assert "default-src 'none'" in page["headers"]["content-security-policy"]
 
 
-def test_only_the_named_assets_are_given_out(ask: Ask) -> None:
+def test_only_the_named_assets_are_given_out(call: Call) -> None:
     others = [path.name for path in ASSETS.iterdir() if path.suffix in {".json", ".map", ".html"}]
     assert others
-    assert {ask("GET", f"/docs/assets/{name}", key=None)["statusCode"] for name in others} == {404}
+    assert {call("GET", f"/docs/assets/{name}", key=None)["statusCode"] for name in others} == {404}
 
 
-def test_the_description_has_every_path_and_every_error(ask: Ask) -> None:
-    document = json.loads(ask("GET", "/openapi.json", key=None)["body"])
+def test_the_description_has_every_path_and_every_error(call: Call) -> None:
+    document = json.loads(call("GET", "/openapi.json", key=None)["body"])
     assert {path: sorted(methods) for path, methods in document["paths"].items()} == {
         "/v1/models/{model}/predict": ["post"],
         "/v1/models": ["get"],
@@ -72,18 +72,18 @@ def test_the_description_has_every_path_and_every_error(ask: Ask) -> None:
     assert predict["security"] == [{"key": []}]
     assert document["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
     assert "HTTPValidationError" not in json.dumps(document)
-    assert ask("GET", "/openapi.json", key=None)["body"] == json.dumps(
+    assert call("GET", "/openapi.json", key=None)["body"] == json.dumps(
         document, separators=(",", ":"), ensure_ascii=False
     )
 
 
-def test_the_examples_of_the_description_are_requests_that_are_answered(ask: Ask) -> None:
-    document = json.loads(ask("GET", "/openapi.json", key=None)["body"])
+def test_the_examples_of_the_description_are_requests_that_are_answered(call: Call) -> None:
+    document = json.loads(call("GET", "/openapi.json", key=None)["body"])
     content = document["paths"]["/v1/models/{model}/predict"]["post"]["requestBody"]["content"]
     examples = content["application/json"]["examples"]
     assert set(examples) == set(Task)
     for example in examples.values():
-        answer = ask("POST", "/v1/models/support-intent/predict", json.dumps(example["value"]))
+        answer = call("POST", "/v1/models/support-intent/predict", json.dumps(example["value"]))
         assert answer["statusCode"] == 200
 
 
@@ -130,16 +130,16 @@ def test_every_parameter_of_a_task_is_described_with_its_default(
         assert shown.get("default") == parameter.default
 
 
-def test_what_the_router_answers_is_what_it_describes(document: dict[str, Any], ask: Ask) -> None:
+def test_what_the_router_answers_is_what_it_describes(document: dict[str, Any], call: Call) -> None:
     answered = {
-        ("/v1/models", "get"): ask("GET", "/v1/models"),
-        ("/v1/models/{model}", "get"): ask("GET", "/v1/models/support-intent"),
-        ("/health", "get"): ask("GET", "/health", key=None),
-        ("/v1/models/{model}/predict", "post"): ask("POST", PREDICT, '{"inputs": "a"}'),
+        ("/v1/models", "get"): call("GET", "/v1/models"),
+        ("/v1/models/{model}", "get"): call("GET", "/v1/models/support-intent"),
+        ("/health", "get"): call("GET", "/health", key=None),
+        ("/v1/models/{model}/predict", "post"): call("POST", PREDICT, '{"inputs": "a"}'),
     }
     for (path, method), response in answered.items():
         content = document["paths"][path][method]["responses"]["200"]["content"]
         schema = content["application/json"]["schema"]
         assert problems_of(document, schema, json.loads(response["body"])) == []
-    refused = json.loads(ask("POST", PREDICT, '{"inputs": 1}')["body"])
+    refused = json.loads(call("POST", PREDICT, '{"inputs": 1}')["body"])
     assert problems_of(document, {"$ref": "#/components/schemas/Problem"}, refused) == []

@@ -93,8 +93,8 @@ def test_pickled_weights_are_built_from_and_answer_like_the_safe_ones(
         assert verify(tmp_path / "out/tiny" / tier).source_digest == read(folder).digest
     assert sorted(path.name for path in folder.glob("*.safetensors")) == []
     kept = unpickled(read(folder), tmp_path / "kept")
-    original = read_as(TransformersSource, safe, CLASSES)
-    assert answers(kept, [REQUEST]) == answers(original, [REQUEST])
+    reference = read_as(TransformersSource, safe, CLASSES)
+    assert answers(kept, [REQUEST]) == answers(reference, [REQUEST])
 
 
 def test_shards_are_read_too(safe: Path, folder: Path, tmp_path: Path) -> None:
@@ -109,8 +109,8 @@ def test_shards_are_read_too(safe: Path, folder: Path, tmp_path: Path) -> None:
     index = {"metadata": {}, "weight_map": where}
     (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index), "utf-8")
     kept = unpickled(read(folder), tmp_path / "kept")
-    original = read_as(TransformersSource, safe, CLASSES)
-    assert answers(kept, [REQUEST]) == answers(original, [REQUEST])
+    reference = read_as(TransformersSource, safe, CLASSES)
+    assert answers(kept, [REQUEST]) == answers(reference, [REQUEST])
 
 
 def test_a_pickle_that_would_run_something_is_refused_and_not_run(
