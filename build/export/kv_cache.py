@@ -263,9 +263,8 @@ def _before_split(seen: _Graph, name: str) -> str:
     """Return [batch, tokens, heads * size] of a tensor that was split into heads; with heads apart if it is no view."""
     split = str(seen.producer(name, "Transpose").input[0])
     node = seen.producers[split]
-    if node.op_type == "Reshape" and seen.operator(node.input[0]) in PROJECTIONS:
-        return str(node.input[0])
-    return split
+    is_view = node.op_type == "Reshape" and seen.operator(node.input[0]) in PROJECTIONS
+    return str(node.input[0]) if is_view else split
 
 
 def _width(seen: _Graph, reshape: Any) -> int:
