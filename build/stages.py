@@ -10,7 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from build.errors import GateFailed, SourceError
+from build.errors import SourceError
+from build.evaluation.gate import gate_failed
 from build.evaluation.metrics import Outputs
 from build.exported_graphs import export_graphs
 from build.families.family import Family
@@ -195,18 +196,9 @@ def choose_stage(work: Workspace) -> Workspace:
         ),
     )
     if result.chosen is None:
-        raise _gate_failed(work)
+        found = {c.recipe.name: c.problems for c in work.candidates}
+        raise gate_failed(step.name, len(step.rows), found)
     return work
-
-
-def _gate_failed(work: Workspace) -> GateFailed:
-    rows = len(work.step.rows)
-    lines = [
-        f"{work.step.name}: no candidate answers enough like the reference on {rows} rows:",
-        *(f"  {c.recipe.name}: {'; '.join(c.problems)}" for c in work.candidates),
-        "loosen `gate` if you can accept these figures, or look at the rows",
-    ]
-    return GateFailed("\n".join(lines))
 
 
 SOURCE_STAGES: tuple[tuple[str, Stage], ...] = (

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from build.evaluation.bootstrap import bootstrap_counts, wilson
-from build.evaluation.metrics import AllOutputs, Floats, Metric, Outputs, below_threshold
+from build.evaluation.gate import below_threshold
+from build.evaluation.metrics import AllOutputs, Floats, Metric, Outputs
 from build.evaluation.rows import Row
 from contracts.specs import Gate
 

@@ -7,7 +7,8 @@ from typing import ClassVar
 import numpy as np
 
 from build.evaluation.bootstrap import bootstrap_counts
-from build.evaluation.metrics import AllOutputs, Floats, below_threshold
+from build.evaluation.gate import below_threshold
+from build.evaluation.metrics import AllOutputs, Floats
 from build.evaluation.rows import Row
 from build.evaluation.spearman import correlations
 from contracts.specs import Gate

@@ -7,8 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.specs import Gate
-
 # The outputs of one row, one for each input of its request.
 Outputs = Sequence[dict[str, Any]]
 # The outputs of all rows.
@@ -30,21 +28,6 @@ class Metric:
     counts: Callable[[Any, Any], tuple[float, ...]]
     value: Callable[[Floats], Floats]
     as_label: Callable[[Any], Any] = staticmethod(lambda answer: answer)
-
-
-def below_threshold(name: str, candidate: float, reference: float, gate: Gate) -> list[str]:
-    """Return the problem of a metric that is below the gate's share of the reference's, if it is.
-
-    The threshold of a correlation below 0 is as far below it as that of one above 0 would be.
-    """
-    ratio = gate.min_accuracy_ratio
-    threshold = reference * ratio if reference >= 0 else reference * (2 - ratio)
-    if candidate >= threshold:
-        return []
-    return [
-        f"{name} {candidate:.4f} is below {threshold:.4f} "
-        f"(min_accuracy_ratio {ratio:g} of the reference's {reference:.4f})"
-    ]
 
 
 def mean(sums: Floats) -> Floats:
