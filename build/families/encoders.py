@@ -8,8 +8,9 @@ from build.evaluation.metrics import Outputs
 from build.export.fuse import FUSED, PLAIN, fuse, fused_operators, plain
 from build.export.to_onnx import export
 from build.families import request_lengths
+from build.families.calibration import calibration_feeds
 from build.families.family import Family, Rows
-from build.families.reference import answers, feeds_of
+from build.families.reference import answers
 from build.recipes.encoder import FP32, FP32_FUSED, INT8, keep
 from build.recipes.encoder import make as make_graph
 from build.recipes.recipe import PREQUANTIZED, EncoderRecipe, NamedRecipe
@@ -17,10 +18,6 @@ from build.sources.source import GraphSource, TokenizedSource
 from build.workspace.progress import Notify, silent
 from contracts.manifest import MODEL, TOKENIZER
 from contracts.tasks import Tier
-from functions.inference.token_batches import Feeds
-
-# Rows a candidate is calibrated on: an even sample. Ranges settle after a few dozen texts.
-CALIBRATION_ROWS = 128
 
 
 def prepare(source: TokenizedSource, folder: Path, notify: Notify) -> None:
@@ -61,15 +58,9 @@ def make(
     if isinstance(recipe, NamedRecipe):
         keep(prepared / PLAIN, destination)
     else:
-        feeds = calibration(source, rows) if recipe.calibrated else []
+        feeds = calibration_feeds(source, rows) if recipe.calibrated else []
         make_graph(recipe, prepared / PLAIN, prepared / FUSED, destination, feeds)
     shutil.copyfile(source.tokenizer, folder / TOKENIZER)
-
-
-def calibration(source: TokenizedSource, rows: Rows) -> list[Feeds]:
-    """Return the feeds of an even sample of the rows."""
-    feeds = feeds_of(source, [row.request for row in rows])
-    return feeds[:: -(-len(feeds) // CALIBRATION_ROWS)]
 
 
 FAMILY = Family(

@@ -1,7 +1,7 @@
 """Static quantization of activations: ranges calibrated on the user's rows instead of computed for each request.
 
 It saves the search for each tensor's minimum and maximum at run time, and no answer depends on its neighbours in a
-batch. Values outside of a range are clipped.
+batch. Values outside of a range are clipped. The rows are those of `build/families/calibration.py`.
 """
 
 from collections.abc import Sequence
