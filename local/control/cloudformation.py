@@ -8,8 +8,8 @@ from moto.cloudformation.exceptions import ValidationError
 
 from local.control import stack_operations
 from local.control.custom import CustomResource
-from local.control.resources import class_of
-from local.control.types import EMPTY, TYPES
+from local.control.resource_type import class_of
+from local.control.resource_types import EMPTY, TYPES
 
 Response = responses.CloudFormationResponse
 
@@ -44,7 +44,7 @@ def _add_our_types() -> None:
             return None
         # moto logs a warning for a type that it does not know, and the stack still becomes CREATE_COMPLETE.
         if kind not in parsing.get_model_map():
-            stack_operations.refuse(kind)
+            raise _not_modelled(kind)
         return find(kind)
 
     def resource_name_property(kind: str) -> Any:
@@ -52,6 +52,16 @@ def _add_our_types() -> None:
 
     parsing.resource_class_from_type = resource_class
     parsing.resource_name_property_from_type = resource_name_property
+
+
+def _not_modelled(kind: str) -> ValidationError:
+    """Return the error of a type that neither moto nor `TYPES` has, and that moto would skip silently."""
+    return ValidationError(
+        message=(
+            f"the local cloud does not model {kind}; deploy this stack to AWS, or add the type to "
+            "local/control/resource_types.py"
+        )
+    )
 
 
 def _read_templates_by_path() -> None:

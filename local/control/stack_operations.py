@@ -13,7 +13,6 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 from moto.cloudformation import models, parsing
-from moto.cloudformation.exceptions import ValidationError
 
 log = logging.getLogger("turnout.local")
 # `${!Name}` in Fn::Sub is the text `${Name}` and no reference.
@@ -237,10 +236,3 @@ def delete(backend: Any, stack: Any) -> None:
         _finish(stack, "DELETE_COMPLETE")
 
     threading.Thread(target=run, daemon=True).start()
-
-
-def refuse(kind: str) -> None:
-    """Raise ValidationError for a type that moto does not know and would skip silently."""
-    raise ValidationError(
-        message=f"the local cloud does not model {kind}; deploy this stack to AWS, or add the type to local/control"
-    )

@@ -1,10 +1,13 @@
-"""Resource types that moto's CloudFormation lacks, each over a service API that moto has."""
+"""Resource types that moto's CloudFormation lacks, each over a service API that moto has.
+
+`cloudformation.py` refuses a type that neither moto nor this table has.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 from local.control.data_plane import DEFAULT_ROUTE, data_plane
-from local.control.resources import Made, Properties, Type
+from local.control.resource_type import Made, Properties, Type
 
 
 def _response(key: str) -> Any:
