@@ -16,9 +16,9 @@ from rich.table import Table
 
 from contracts.models_toml import read_models_toml
 from turnout.calling import describe, shorten
-from turnout.client import Endpoint, Reply, curl, predict
+from turnout.client import STATE, Endpoint, Reply, curl, predict
 from turnout.exit_handling import exit_with_message
-from turnout.laptop import ROOT, STATE, Files, Laptop
+from turnout.laptop import ROOT, Files, Laptop
 from turnout.progress import steps
 from turnout.running import require_built
 

@@ -7,7 +7,6 @@ the timeout is in `turnout/client.py`.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPException
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -15,10 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from contracts.errors import TurnoutError
-from turnout.client import Endpoint, Reply, predict
-
-# `turnout up` leaves the endpoint here while it runs.
-ENDPOINT = Path(".turnout/local/endpoint.json")
+from turnout.client import ENDPOINT_FILE, STATE, Endpoint, Reply, predict
 
 
 class CallError(TurnoutError):
@@ -35,7 +31,7 @@ def find_endpoint(url: str | None, key: str | None, ca_file: str | None) -> Endp
         missing = "--key (or TURNOUT_KEY)" if url else "--url (or TURNOUT_URL)"
         raise CallError(f"an endpoint needs its URL and a key; give {missing} as well")
     try:
-        return Endpoint.load(ENDPOINT)
+        return Endpoint.load(STATE / ENDPOINT_FILE)
     except FileNotFoundError as error:
         raise CallError(
             "no local cloud is running here; start one with `turnout up`, or give --url and --key"

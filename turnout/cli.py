@@ -171,7 +171,8 @@ def up_command(
     Runs until Ctrl-C and leaves nothing running. `turnout call` in another terminal finds it by itself.
     """
     from turnout import running
-    from turnout.laptop import ROOT, STATE, Files, Laptop
+    from turnout.client import STATE
+    from turnout.laptop import ROOT, Files, Laptop
 
     files = Files(config=config, out=out_dir)
     laptop = Laptop(read_models_toml(config), files, state=state or ROOT / STATE, https_port=port)

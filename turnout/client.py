@@ -1,4 +1,7 @@
-"""A client of the endpoint for `turnout call` and the demo, with the standard library alone."""
+"""A client of the endpoint for `turnout call` and the demo, with the standard library alone.
+
+`find_endpoint` in `calling.py` decides which endpoint that is.
+"""
 
 import json
 import os
@@ -11,6 +14,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
+
+# The folder of the local cloud under the project's, and the file in it that holds the endpoint while the cloud is up.
+STATE = Path(".turnout/local")
+ENDPOINT_FILE = "endpoint.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

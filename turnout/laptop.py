@@ -15,13 +15,11 @@ from contracts.specs import Deployment
 from local import children
 from local.cloud import ACCOUNT, Cloud
 from turnout.cdk_progress import StackLines
-from turnout.client import Endpoint
+from turnout.client import ENDPOINT_FILE, Endpoint
 from turnout.keys import write_keys
 from turnout.progress import Say
 
 ROOT = Path(__file__).resolve().parent.parent
-STATE = ".turnout/local"
-ENDPOINT = "endpoint.json"
 # Seconds that an interrupted command has to end by itself, before it is killed.
 GRACE_S = 5.0
 # The last lines of the output that a message about a failed command has: the reason is among them.
@@ -68,7 +66,7 @@ class Laptop:
         return self
 
     def __exit__(self, *error: object) -> None:
-        (self.state / ENDPOINT).unlink(missing_ok=True)
+        (self.state / ENDPOINT_FILE).unlink(missing_ok=True)
         self.cloud.stop()
 
     def deploy(self) -> Endpoint:
@@ -82,7 +80,7 @@ class Laptop:
         self.cdk("deploy", "--all", *SIDE_BY_SIDE, *never, "--outputs-file", str(outputs))
         stack = json.loads(outputs.read_text("utf-8"))[router_stack(self.deployment.name)]
         endpoint = Endpoint(url=stack["Url"], key=key, ca_file=str(self.cloud.ca_file))
-        endpoint.save(self.state / ENDPOINT)
+        endpoint.save(self.state / ENDPOINT_FILE)
         return endpoint
 
     def cdk(self, *words: str, folder: Path = ROOT) -> None:
