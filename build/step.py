@@ -1,4 +1,4 @@
-"""One artefact to build, with the inputs of its build key: what decides whether an artefact is current."""
+"""One artefact to build, and the inputs of its build key; `build/plan.py` compares the key."""
 
 import importlib.metadata
 from dataclasses import asdict, dataclass

@@ -1,4 +1,4 @@
-"""Limits that AWS sets, each with its source; ours are derived from them."""
+"""Limits that AWS sets, each with its source, and ours derived from them, such as the timeouts that nest."""
 
 # API Gateway HTTP API quotas: payload 10 MB, integration timeout 30 s, neither can be raised.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html

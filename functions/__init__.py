@@ -1,1 +1,1 @@
-"""The code that runs in AWS, one folder per image."""
+"""The code that runs in AWS: one folder per deployed thing; `inference/` is shared by `cpu/` and `gpu/`."""

@@ -84,7 +84,8 @@ def build(build_context: Path, dockerfile: Path, root: Path, platform: str) -> I
             start[word] = _exec_form(word, rest)
         elif word not in SKIPPED:
             raise LocalError(
-                f"{dockerfile}: {word} is not supported by the local cloud; it supports COPY, ENV, WORKDIR, …"
+                f"{dockerfile}: {word} is not supported by the local cloud; it supports "
+                f"COPY, ENV, WORKDIR, ENTRYPOINT and CMD, and skips {', '.join(SKIPPED)}"
             )
     return Image(
         root=str(root),

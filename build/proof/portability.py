@@ -1,4 +1,7 @@
-"""The portability check: a candidate run on other processors, and compared with its outputs on this machine."""
+"""The portability check: a candidate run on other processors, and compared with its outputs on this machine.
+
+`processors.py` decides which of them rejects a candidate that differs (`Processor.blocking`).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -75,9 +75,9 @@ def _comparison(document: Document, gate: float) -> list[str]:
     parts = [
         "<h2>Candidates</h2>",
         pareto_plot(candidates, gate, unit),
-        f'<p class="dim">Expected latency per {unit} of your rows against the {name}; a circle&#39;s area is the '
-        "artefact&#39;s size, and the dotted line is the Pareto front. Of the candidates that pass the gate, the best "
-        f"by {_text(document['objective'])} ships{_ties(document)}.</p>",
+        f'<p class="dim">Expected latency per {unit} of your rows against the {name}; a circle grows '
+        "with the artefact&#39;s size; the dotted line is the Pareto front. Of the candidates that pass the gate, the "
+        f"best by {_text(document['objective'])} ships{_ties(document)}.</p>",
         _candidates(candidates, unit),
     ]
     if len(candidates[0]["ms"]) > 1:

@@ -1,4 +1,4 @@
 """The tasks as the build knows them, one module each: rows, metric, export, labels, outputs.
 
-To add a task, describe it in a module of its own as `text_classification` does, and list it in `registry`.
+To add one, follow "Add a task" in CONTRIBUTING.md.
 """

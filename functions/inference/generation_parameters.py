@@ -1,4 +1,7 @@
-"""The parameters of a request to generate text, with defaults for those left out."""
+"""The parameters of a request to generate text: checked, and with defaults for those left out.
+
+Defaults and ranges are in `contracts/api/text_generation.py`.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
