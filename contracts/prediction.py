@@ -7,6 +7,7 @@ router takes the same request, with an optional `tier`, and adds `model`, `tier`
 
 import json
 import math
+import sys
 from collections.abc import AsyncIterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -119,6 +120,10 @@ def read_json(body: bytes) -> object:
         raise MalformedRequest(f"the body is not JSON: {error.msg} at {where}") from error
     except RecursionError as error:
         raise MalformedRequest("the body is not a request: it is nested too deeply") from error
+    except ValueError as error:
+        # Python converts no longer ones, since the time that takes is quadratic (CVE-2020-10735).
+        most = sys.get_int_max_str_digits()
+        raise MalformedRequest(f"the body has an integer of more than {most} digits") from error
 
 
 def _refuse_constant(word: str) -> object:

@@ -83,8 +83,9 @@ def test_no_more_than_twenty_problems_are_listed() -> None:
         (b'{"inputs": "\xff"}', ("UTF-8", "byte 12")),
         (b'{"inputs": NaN}', ("JSON", "NaN")),
         (b"[" * 100_000, ("nested",)),
+        (b"9" * 5_000, ("integer", "4300")),
     ],
-    ids=["cut", "empty", "latin", "nan", "deep"],
+    ids=["cut", "empty", "latin", "nan", "deep", "digits"],
 )
 def test_a_body_that_is_not_json_is_refused_with_the_place(
     body: bytes, places: tuple[str, ...]
