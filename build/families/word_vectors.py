@@ -112,7 +112,7 @@ def make(
 
 
 def count_words(folder: Path) -> int:
-    return (folder / WORDS).read_text("utf-8").count("\n") + 1
+    return (folder / WORDS).read_bytes().count(b"\n") + 1
 
 
 FAMILY = Family(prepare=prepare, reference=reference, recipes=recipes, make=make)

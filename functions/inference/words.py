@@ -111,8 +111,8 @@ class WordVectors:
     @classmethod
     def over(cls, table: Table, folder: Path, *, providers: tuple[str, ...] = ()) -> Self:
         """Return word vectors over any table, such as the reference's, of the words in that folder."""
-        # Not `splitlines`, which also ends lines at characters that words may hold, such as U+0085.
-        words = (folder / WORDS).read_text("utf-8").split("\n")
+        # Neither `read_text` nor `splitlines`: words may hold "\r" and U+0085, at which these end lines too.
+        words = (folder / WORDS).read_bytes().decode("utf-8").split("\n")
         rows = dict(zip(words, range(len(words)), strict=True))
         return cls(
             table=table, config=read_config(folder), words=words, rows=rows, providers=providers

@@ -18,7 +18,7 @@ from contracts.specs import Gate
 from contracts.tasks import Task
 from functions.inference.engine import Engine
 from tests.fixtures.models.tiny_bert import deployment, write_rows
-from tests.fixtures.models.word_files import TINY, as_text, by_gensim, trained
+from tests.fixtures.models.word_files import TINY, as_binary, as_text, by_gensim, trained
 from tests.fixtures.problems import assert_problems
 from turnout.calling import describe
 
@@ -58,6 +58,18 @@ def test_a_file_of_vectors_is_built_proven_and_served(tmp_path: Path) -> None:
     assert "of the nearest words in common" in page
     assert "On 353 pairs of words" in page
     assert build.plan(deployment(source, rows, WORDS), out)[0].current
+
+
+def test_words_with_line_ends_in_them_keep_their_vectors(tmp_path: Path) -> None:
+    source, out = tmp_path / "tiny.bin", tmp_path / "models.out"
+    odd = ("carriage\rreturn", "next\x85line")
+    source.write_bytes(as_binary({odd[0]: (1, 0, 0, 0), odd[1]: (0, 1, 0, 0), **TINY}))
+    rows = write_rows(tmp_path / "rows.jsonl", [{"text": word} for word in TINY])
+    build.run(build.plan(deployment(source, rows, WORDS), out), out, timed=False)
+    request = PredictRequest(inputs=(*odd, *TINY))
+    outputs = Engine.load(out / "tiny/gpu").predict(request).outputs
+    found = [output["embedding"] for output in outputs]
+    assert found == [pytest.approx(row) for row in ((1, 0, 0, 0), (0, 1, 0, 0), *TINY.values())]
 
 
 def test_the_correlation_with_human_scores_is_gensims(tmp_path: Path) -> None:
