@@ -2,17 +2,21 @@
 
 import json
 import re
+import shlex
 import subprocess
 from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from benchmarks.tables import DOCUMENTS, filled
 from contracts import models_toml
+from contracts.routes import key_hash
 from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
 from functions.router import schema
 from tests.fixtures.paths import ROOT
+from turnout.cli import app
 
 README = (ROOT / "README.md").read_text("utf-8")
 
@@ -55,6 +59,27 @@ def test_every_turnout_command_that_is_named_exists() -> None:
         )
     }
     assert named == {"build", "plan", "verify", "inspect", "up", "call", "keys"}
+
+
+def test_every_page_is_listed() -> None:
+    listed = re.findall(r"\]\((.+?)\)", (ROOT / "docs/README.md").read_text("utf-8"))
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} - set(listed) == {"README.md"}
+
+
+def test_the_commands_of_the_page_on_keys_do_what_it_says(tmp_path: Path) -> None:
+    keys = tmp_path / "keys.toml"
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / "docs/keys.md").read_text("utf-8"), re.DOTALL)
+    made, rotation = ([line.split("#")[0] for line in block.splitlines()] for block in blocks)
+    results = [
+        CliRunner().invoke(app, shlex.split(line)[1:] + ["--keys", str(keys)])
+        for line in (*made, made[0], *rotation)
+    ]
+    assert [result.exit_code for result in results] == [0] * 6
+    key, listed, _, old, new, _ = (result.stdout.strip() for result in results)
+    assert listed == "mobile-app"
+    stored = keys.read_text("utf-8")
+    assert f'mobile-app-2 = "{key_hash(new)}"' in stored
+    assert not any(text in stored for text in (key, old, new, key_hash(key), key_hash(old)))
 
 
 def test_every_path_that_is_linked_exists() -> None:
