@@ -74,6 +74,34 @@ def test_a_rule_is_added_in_one_file_and_decides(tmp_path: Path) -> None:
     assert run(DECIDE, tmp_path).split() == ["cpu", "fits_cpu", "gpu", "large_batch"]
 
 
+PLACES = re.findall(
+    r"`([\w./-]+)`(?: \(([^)]+)\))?",
+    "".join(re.findall(r"^\|[^|]+\|(.+)\|$", section("Where things are"), re.MULTILINE)),
+)
+
+
+@pytest.mark.parametrize(("path", "symbols"), PLACES)
+def test_the_table_of_places_names_files_and_what_they_define(path: str, symbols: str) -> None:
+    text = (ROOT / path).read_text("utf-8")
+    for symbol in re.findall(r"`(\w+)`", symbols):
+        definition = rf"^\s*(?:(?:async )?def |class ){symbol}\b|^{symbol}\b[^=\n]*="
+        assert re.search(definition, text, re.MULTILINE), f"{path} does not define {symbol}"
+
+
+def test_the_table_of_places_has_a_row_for_each_package() -> None:
+    packages = {path.split("/")[0] for path, _ in PLACES}
+    assert packages == {
+        "benchmarks",
+        "build",
+        "contracts",
+        "functions",
+        "local",
+        "stacks",
+        "tests",
+        "turnout",
+    }
+
+
 @pytest.mark.parametrize(
     "path", re.findall(r"`((?:build|functions|contracts|tests|docs)/[\w./]+)`", TEXT)
 )
