@@ -20,7 +20,7 @@ from functions.router.backends import Backend
 from functions.router.keys import authorize
 from functions.router.middleware import RequestMiddleware, problem_response
 from functions.router.model_list import describe
-from functions.router.registry import Registry
+from functions.router.release_registry import Registry
 from functions.router.rules import decide
 
 

@@ -17,7 +17,7 @@ from contracts.tasks import Tier
 from functions.router.app import create_app
 from functions.router.backends import LambdaBackend, SageMakerBackend
 from functions.router.lambda_adapter import adapt_to_lambda
-from functions.router.registry import DynamoRegistry
+from functions.router.release_registry import DynamoRegistry
 
 # One line of JSON per request; Lambda's own log handler would put a level and a request id in front of it.
 _out = logging.StreamHandler(sys.stdout)

@@ -11,7 +11,7 @@ from typing import Any
 import boto3
 import pytest
 
-from functions.router.registry import DynamoRegistry
+from functions.router.release_registry import DynamoRegistry
 from tests.fixtures.paths import ROOT
 from tests.fixtures.router_app import ASSETS, ROUTES, event
 
