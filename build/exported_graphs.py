@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from build.export.fuse import PLAIN
+from build.export.fusion import PLAIN
 from build.families.registry import family_of
 from build.library_errors import EXPORTING, naming_source
 from build.step import Step

@@ -1,4 +1,4 @@
-"""Make the edge copy of a sealed artefact: write it, prove it in a process that has none of our code, publish it."""
+"""The edge copy of a sealed artefact: written, proven in a process that has none of our code, and published."""
 
 import json
 import subprocess

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from build.evaluation.metrics import Outputs
-from build.export.fuse import FUSED, PLAIN, fuse, fused_operators, plain
+from build.export.fusion import FUSED, PLAIN, fuse, fused_operators, plain
 from build.export.to_onnx import export
 from build.families import request_lengths
 from build.families.calibration import calibration_feeds

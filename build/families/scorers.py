@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from build.errors import SourceError
 from build.evaluation.metrics import AllOutputs, Outputs
-from build.export.fuse import PLAIN, plain
+from build.export.fusion import PLAIN, plain
 from build.export.generator import finish
 from build.export.to_onnx import export
 from build.families import ngram_model, request_lengths

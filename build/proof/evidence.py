@@ -10,7 +10,7 @@ from typing import Any
 from build.evaluation.bootstrap import SEED
 from build.evaluation.comparison import figures_of
 from build.evaluation.metrics import Outputs
-from build.export.fuse import fused_operators
+from build.export.fusion import fused_operators
 from build.proof.candidate import Candidate
 from build.proof.changed_answers import changed_rows, per_class
 from build.proof.ranking import pareto

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from build.export.attention_fusion import unfused_attention_count
-from build.export.fuse import fused_operators
+from build.export.fusion import fused_operators
 from build.families.registry import family_of
 from build.plan import plan
 from build.proof.sealing import seal

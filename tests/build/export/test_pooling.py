@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from build.export.fuse import fuse, fused_operators, plain
+from build.export.fusion import fuse, fused_operators, plain
 from build.export.to_onnx import export
 from build.families.reference import answers
 from build.sources.huggingface.checkpoint import read_checkpoint

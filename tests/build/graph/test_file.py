@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 from onnx.external_data_helper import uses_external_data
 
-from build.export.fuse import fuse, fused_operators, plain
+from build.export.fusion import fuse, fused_operators, plain
 from build.export.generator import finish, kv_cache_fusion, prepare_causal
 from build.export.to_onnx import export
 from build.families.reference import feeds_of

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from build.export.fuse import fuse, plain
+from build.export.fusion import fuse, plain
 from build.export.to_onnx import export
 from build.families.reference import feeds_of
 from build.recipes import embedding_tables

@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from rich.console import Console
 
 import build
-from build.export.fuse import plain
+from build.export.fusion import plain
 from build.export.to_onnx import export
 from build.families.reference import answers
 from build.proof.processors import Processor

@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 import build
 from build.errors import SourceError
-from build.export.fuse import plain
+from build.export.fusion import plain
 from build.export.to_onnx import export
 from build.sources.source import GraphSource
 from build.sources.tensorflow import environment, tflite
