@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.record import ROOT, Row, publish, spread
+from contracts.keys import key_hash
 from contracts.models_toml import read_models_toml
 from contracts.prediction import PredictRequest, TierAnswer
-from contracts.routes import Route, Routes, Target, key_hash
+from contracts.routes import Route, Routes, Target
 from contracts.tasks import Task, Tier
 
 MODEL = "support-intent"

@@ -1,17 +1,12 @@
 """The route table in the router's image: its models, their targets and the hashes of its keys."""
 
-import hashlib
 import json
-import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
 from contracts.tasks import Task, Tier
-
-# People and secret scanners recognise a leaked key by its prefix.
-KEY_PREFIX = "to-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,13 +74,3 @@ def _route(document: dict[str, Any]) -> Route:
         labels=tuple(document["labels"]),
         dimensions=document["dimensions"],
     )
-
-
-def new_key() -> str:
-    """Return a new bearer key of 256 random bits."""
-    return KEY_PREFIX + secrets.token_urlsafe(32)
-
-
-def key_hash(key: str) -> str:
-    """Return the SHA-256 in hexadecimal. A key of 256 random bits cannot be guessed, so it needs no slow hash."""
-    return hashlib.sha256(key.encode()).hexdigest()

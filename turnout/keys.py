@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from contracts.errors import TurnoutError
-from contracts.routes import key_hash, new_key
+from contracts.keys import key_hash, new_key
 
 HEADER = "# Bearer keys the router accepts, by their SHA-256. `turnout keys` writes this file; it holds no secret.\n"
 _HASH = re.compile(r"[0-9a-f]{64}")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from contracts.errors import TurnoutError
+from contracts.keys import key_hash, new_key
 from contracts.names import router_stack
-from contracts.routes import key_hash, new_key
 from contracts.specs import Deployment
 from local import children
 from local.cloud import ACCOUNT, Cloud

@@ -4,7 +4,7 @@ import hmac
 from collections.abc import Iterable
 
 from contracts.http_errors import Unauthorized
-from contracts.routes import key_hash
+from contracts.keys import key_hash
 
 
 def authorize(header: str | None, key_hashes: Iterable[str]) -> None:

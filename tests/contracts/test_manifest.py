@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from contracts.keys import key_hash, new_key
 from contracts.manifest import MANIFEST, Manifest, SealedFile, read_manifest, sealed_files, verify
 from contracts.names import (
     MAX_DEPLOYMENT_CHARS,
@@ -16,7 +17,7 @@ from contracts.names import (
     registry_table,
     router_stack,
 )
-from contracts.routes import Route, Routes, Target, key_hash, new_key
+from contracts.routes import Route, Routes, Target
 from contracts.tasks import Task, Tier
 from tests.fixtures.problems import raises
 

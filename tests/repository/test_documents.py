@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from benchmarks.tables import DOCUMENTS, filled
 from contracts import models_toml
-from contracts.routes import key_hash
+from contracts.keys import key_hash
 from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
 from functions.router import schema
 from tests.fixtures.paths import ROOT

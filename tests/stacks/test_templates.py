@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from contracts.keys import key_hash
 from contracts.limits import INTEGRATION_TIMEOUT_S, ROUTER_TIMEOUT_S
 from contracts.names import ALIAS
-from contracts.routes import key_hash
 from tests.fixtures.deployment import INTENTS, KEY, Synthesised, shop
 from tests.fixtures.models.tiny import LABELS
 

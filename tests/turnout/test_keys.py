@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from contracts.routes import key_hash
+from contracts.keys import key_hash
 from tests.fixtures.problems import raises
 from turnout.keys import add_key, read_keys, remove_key
 
