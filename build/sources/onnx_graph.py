@@ -24,13 +24,13 @@ from build.sources.bare_graph import (
     sizes,
 )
 from build.sources.formats import ONNX
-from build.sources.huggingface.checkpoint import Checkpoint, read_checkpoint
 from build.sources.huggingface.folder import (
     read_details,
     read_labels,
     read_licence,
     read_max_tokens,
 )
+from build.sources.huggingface.folder_files import FolderFiles, read_folder_files
 from build.sources.huggingface.pooling_config import read_pooling
 from build.sources.onnx_file import data_files, read_graph
 from build.sources.position_tables import position_limit
@@ -65,13 +65,13 @@ def read(
     graph = model.graph
     inputs = _inputs_of(graph, task, options)
     one_text, length = sizes([_shape(node) for node in graph.input])
-    checkpoint = read_checkpoint(path.parent, tokenizer)
-    labels = _labels_of(graph, checkpoint, task, options)
-    _check_ids(graph, inputs, checkpoint)
+    files = read_folder_files(path.parent, tokenizer)
+    labels = _labels_of(graph, files, task, options)
+    _check_ids(graph, inputs, files)
     end = probabilities.removable_activation(task, probabilities.end_of(graph))
-    pooling = read_pooling(checkpoint) if task.graph.pooled and _rank(graph) == 3 else None
+    pooling = read_pooling(files) if task.graph.pooled and _rank(graph) == 3 else None
     data = data_files(graph, path.parent)
-    pad = checkpoint.settings.pad or pad_id(checkpoint.tokenizer)
+    pad = files.settings.pad or pad_id(files.tokenizer)
     rows = position_limit(model, path.parent, inputs, pad)
     return GraphSource(
         kind=ONNX,
@@ -81,16 +81,16 @@ def read(
         tokenizer=tokenizer,
         inputs=tuple(inputs.values()),
         weight_bytes=sum(p.stat().st_size for p in (path, *data)),
-        heads=checkpoint.settings.heads,
-        hidden=checkpoint.settings.hidden,
-        max_tokens=read_max_tokens(checkpoint, fixed_limit(max_tokens, length), rows),
+        heads=files.settings.heads,
+        hidden=files.settings.hidden,
+        max_tokens=read_max_tokens(files, fixed_limit(max_tokens, length), rows),
         labels=labels,
         pooling=pooling,
         pad_token_id=pad,
         licence=read_licence(path.parent),
         details={
-            **read_details(checkpoint, task, labels),
-            **fixed_length(checkpoint.tokenizer, length),
+            **read_details(files, task, labels),
+            **fixed_length(files.tokenizer, length),
             **probabilities.details_of(task, end, _width(graph)),
         },
         removable_activation=end,
@@ -123,11 +123,11 @@ def _inputs_of(graph: Any, task: TaskDescription, options: SourceOptions) -> dic
     return dict(zip(names, options.inputs or names, strict=True))
 
 
-def _check_ids(graph: Any, inputs: Mapping[str, str], checkpoint: Checkpoint) -> None:
+def _check_ids(graph: Any, inputs: Mapping[str, str], files: FolderFiles) -> None:
     """Raise Unusable where the tokenizer makes ids that the graph has no row for."""
     for name, ours in inputs.items():
         if ours == "input_ids":
-            check_ids(graph, name, checkpoint.tokenizer)
+            check_ids(graph, name, files.tokenizer)
 
 
 def _digest(
@@ -156,17 +156,17 @@ def _graph_of(folder: Path) -> Path:
 
 
 def _labels_of(
-    graph: Any, checkpoint: Checkpoint, task: TaskDescription, options: SourceOptions
+    graph: Any, files: FolderFiles, task: TaskDescription, options: SourceOptions
 ) -> tuple[str, ...]:
     """Return the labels that the user gives or config.json has; raise Unusable where they do not fit the graph."""
     labels = options.labels
     if task.min_labels and not labels:
-        if not checkpoint.config.get("id2label"):
+        if not files.config.get("id2label"):
             raise Unusable(
                 Code.LABELS_MISSING,
                 "no config.json with `id2label` beside it; give `labels`, in the order of its outputs",
             )
-        labels = read_labels(checkpoint.config, task.min_labels)
+        labels = read_labels(files.config, task.min_labels)
     check_labels(task, _width(graph), labels, paired=True)
     return labels
 

@@ -1,4 +1,4 @@
-"""The JSON files of a model, and the numbers in config.json."""
+"""The reading of a model's JSON files, and the numbers in config.json."""
 
 import json
 from collections.abc import Mapping

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from build.sources.formats import HUGGING_FACE
-from build.sources.huggingface.checkpoint import (
+from build.sources.huggingface.config import whole
+from build.sources.huggingface.folder_files import (
     SENTENCE_CONFIG,
     TOKENIZER_CONFIG,
-    Checkpoint,
-    read_checkpoint,
+    FolderFiles,
+    read_folder_files,
 )
-from build.sources.huggingface.config import whole
 from build.sources.huggingface.generation_config import details as generation_details
 from build.sources.huggingface.pooling_config import read_pooling
 from build.sources.huggingface.weights import missing, weights_of
@@ -42,18 +42,18 @@ def read(
             f"{task.name} cannot be built from a Hugging Face folder yet; correct `task`",
         )
     weights = weights_of(folder)
-    checkpoint = read_checkpoint(folder)
-    architecture = _architecture(checkpoint.config)
+    files = read_folder_files(folder)
+    architecture = _architecture(files.config)
     if not architecture.endswith(architectures):
         raise Unusable(
             Code.TASK_UNSUPPORTED,
             f"its architecture is {architecture}, but {task.name} needs one that ends in "
             f"{' or '.join(architectures)}; correct `task`, or fine-tune a head for it",
         )
-    _check_vocabulary(checkpoint)
-    limit = read_max_tokens(checkpoint, max_tokens)
-    pooling = read_pooling(checkpoint, pickle=options.allow_pickle) if task.graph.pooled else None
-    labels = read_labels(checkpoint.config, task.min_labels) if task.min_labels else ()
+    _check_vocabulary(files)
+    limit = read_max_tokens(files, max_tokens)
+    pooling = read_pooling(files, pickle=options.allow_pickle) if task.graph.pooled else None
+    labels = read_labels(files.config, task.min_labels) if task.min_labels else ()
     return TransformersSource(
         kind=HUGGING_FACE,
         path=folder,
@@ -62,16 +62,16 @@ def read(
         tokenizer=folder / "tokenizer.json",
         weight_bytes=weights.size,
         weights=weights.count,
-        heads=checkpoint.settings.heads,
-        hidden=checkpoint.settings.hidden,
+        heads=files.settings.heads,
+        hidden=files.settings.hidden,
         max_tokens=limit,
         labels=labels,
         pickled=weights.pickled
         or any(layer.pickled for layer in (pooling.dense if pooling else ())),
         pooling=pooling,
-        pad_token_id=checkpoint.settings.pad,
+        pad_token_id=files.settings.pad,
         licence=read_licence(folder),
-        details=read_details(checkpoint, task, labels) or _generation(checkpoint, task, limit),
+        details=read_details(files, task, labels) or _generation(files, task, limit),
     )
 
 
@@ -85,9 +85,9 @@ def _architecture(config: Mapping[str, Any]) -> str:
     return str(named[0])
 
 
-def _check_vocabulary(checkpoint: Checkpoint) -> None:
+def _check_vocabulary(files: FolderFiles) -> None:
     """Raise Unusable for another model's tokenizer: one with a token without a row, or too many rows without one."""
-    rows, last = checkpoint.settings.vocabulary, checkpoint.tokenizer.max_id
+    rows, last = files.settings.vocabulary, files.tokenizer.max_id
     if rows and last >= rows:
         raise Unusable(
             Code.TOKENIZER_MISMATCH,
@@ -118,19 +118,19 @@ def read_labels(config: Mapping[str, Any], minimum: int) -> tuple[str, ...]:
 
 
 def read_max_tokens(
-    checkpoint: Checkpoint, max_tokens: int | None, position_rows: int | None = None
+    files: FolderFiles, max_tokens: int | None, position_rows: int | None = None
 ) -> int:
     """Return how many tokens are read of each text: `max_tokens`, or else the smallest limit of the folder's files.
 
     Raise Unusable for more than that limit, and where there is neither. `position_rows` is the limit that a graph
     itself shows (see `build.sources.position_tables`).
     """
-    positions = checkpoint.settings.positions
-    if positions and checkpoint.config.get("model_type") in SHIFTED:
-        positions -= checkpoint.settings.pad + 1
+    positions = files.settings.positions
+    if positions and files.config.get("model_type") in SHIFTED:
+        positions -= files.settings.pad + 1
     limits = (
-        whole(checkpoint.sentence_config, "max_seq_length", minimum=0, file=SENTENCE_CONFIG),
-        whole(checkpoint.tokenizer_config, "model_max_length", minimum=0, file=TOKENIZER_CONFIG),
+        whole(files.sentence_config, "max_seq_length", minimum=0, file=SENTENCE_CONFIG),
+        whole(files.tokenizer_config, "model_max_length", minimum=0, file=TOKENIZER_CONFIG),
         positions,
         position_rows,
     )
@@ -145,25 +145,25 @@ def read_max_tokens(
 
 
 def read_details(
-    checkpoint: Checkpoint, task: TaskDescription, labels: tuple[str, ...]
+    files: FolderFiles, task: TaskDescription, labels: tuple[str, ...]
 ) -> dict[str, Any]:
     """Return the details that the task's head needs to serve this model; raise Unusable where they are missing."""
     facts = ModelFacts(
         labels=labels,
-        config=checkpoint.config,
-        tokenizer_config=checkpoint.tokenizer_config,
-        vocabulary=checkpoint.tokenizer.vocabulary,
+        config=files.config,
+        tokenizer_config=files.tokenizer_config,
+        vocabulary=files.tokenizer.vocabulary,
     )
     if problems := task.transformers.problems(facts):
         raise Unusable.listing(problems)
     return task.transformers.details(facts)
 
 
-def _generation(checkpoint: Checkpoint, task: TaskDescription, limit: int) -> dict[str, Any]:
+def _generation(files: FolderFiles, task: TaskDescription, limit: int) -> dict[str, Any]:
     """Return the details of a generator; nothing for another task."""
     if task.family not in (FamilyName.CAUSAL, FamilyName.SEQ2SEQ):
         return {}
-    return generation_details(checkpoint, limit)
+    return generation_details(files, limit)
 
 
 def read_licence(folder: Path) -> str:

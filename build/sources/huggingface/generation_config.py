@@ -2,21 +2,21 @@
 
 from typing import Any
 
-from build.sources.huggingface.checkpoint import Checkpoint
 from build.sources.huggingface.config import optional_json
+from build.sources.huggingface.folder_files import FolderFiles
 
 # The most new tokens that a request may ask for; how many it gets by default is in contracts/api/text_generation.py.
 NEW_TOKENS_LIMIT = 512
 
 
-def details(checkpoint: Checkpoint, context: int) -> dict[str, Any]:
+def details(files: FolderFiles, context: int) -> dict[str, Any]:
     """Return a generator's details for the manifest: `functions.inference.generation.GenerationConfig`.
 
     `context` is the largest number of tokens it reads, prompt and generated tokens together. Keys of
     generation_config.json come before those of config.json, as in transformers.
     """
-    config = checkpoint.config
-    generation = optional_json(checkpoint.folder / "generation_config.json")
+    config = files.config
+    generation = optional_json(files.folder / "generation_config.json")
     ends = generation.get("eos_token_id", config.get("eos_token_id"))
     ends = ends if isinstance(ends, list) else [] if ends is None else [ends]
     start = "decoder_start_token_id" if config.get("is_encoder_decoder") else "bos_token_id"

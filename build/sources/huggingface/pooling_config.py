@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from build.sources.huggingface.checkpoint import Checkpoint
 from build.sources.huggingface.config import optional_json, read_json
+from build.sources.huggingface.folder_files import FolderFiles
 from build.sources.huggingface.weights import weights_of, weights_problem
 from build.sources.source import Dense, Pooling, Unusable
 from contracts.problems import Code
@@ -24,9 +24,9 @@ MODES = {
 ACTIVATIONS = ("Identity", "Tanh", "ReLU", "Sigmoid")
 
 
-def read_pooling(checkpoint: Checkpoint, *, pickle: bool = False) -> Pooling:
+def read_pooling(files: FolderFiles, *, pickle: bool = False) -> Pooling:
     """Return how token vectors become a text's vector; raise Unusable for modules that are not known."""
-    folder = checkpoint.folder
+    folder = files.folder
     path = folder / "modules.json"
     if not path.is_file():
         raise Unusable(
@@ -41,7 +41,7 @@ def read_pooling(checkpoint: Checkpoint, *, pickle: bool = False) -> Pooling:
             Code.POOLING_UNSUPPORTED,
             f"modules.json lists {', '.join(kinds)}; known are Transformer, Pooling, then any Dense, then Normalize",
         )
-    _check_texts(checkpoint)
+    _check_texts(files)
     return Pooling(
         modes=_modes(read_json(_within(folder, modules[1][1]) / "config.json")),
         dense=tuple(_dense(_within(folder, p), pickle) for k, p in modules if k == "Dense"),
@@ -99,9 +99,9 @@ def _dense(folder: Path, pickle: bool) -> Dense:
     return Dense(place=folder.name, activation=activation, pickled=weights_of(folder).pickled)
 
 
-def _check_texts(checkpoint: Checkpoint) -> None:
+def _check_texts(files: FolderFiles) -> None:
     """Raise Unusable where sentence-transformers changes a text before its tokenizer, which alone is served."""
-    settings = optional_json(checkpoint.folder / "config_sentence_transformers.json")
+    settings = optional_json(files.folder / "config_sentence_transformers.json")
     prompts, name = settings.get("prompts") or {}, settings.get("default_prompt_name")
     if name and (prompt := prompts.get(name)):
         raise Unusable(
@@ -109,8 +109,8 @@ def _check_texts(checkpoint: Checkpoint) -> None:
             f"puts {prompt!r} before every text, by its default prompt, which is not done here; set "
             "`default_prompt_name` to null in config_sentence_transformers.json and send it with your texts",
         )
-    lower = checkpoint.sentence_config.get("do_lower_case")
-    if lower and not _lowers(checkpoint.tokenizer.normalizer):
+    lower = files.sentence_config.get("do_lower_case")
+    if lower and not _lowers(files.tokenizer.normalizer):
         raise Unusable(
             Code.POOLING_UNSUPPORTED,
             "writes texts in small letters by `do_lower_case` in sentence_bert_config.json, which tokenizer.json "

@@ -13,7 +13,7 @@ from build.export.generator import prepare_causal, prepare_seq2seq
 from build.recipes.block_int8 import pack
 from build.recipes.recipe import WeightFormat
 from build.recipes.weight_only import pack4, pack4_offset, weight_only
-from build.sources.huggingface.checkpoint import read_checkpoint
+from build.sources.huggingface.folder_files import read_folder_files
 from build.sources.huggingface.generation_config import details
 from tests.fixtures.models.tiny_bert import classifier
 from tests.fixtures.models.tiny_decoders import (
@@ -129,8 +129,8 @@ def test_attention_is_one_operator_a_layer_and_copies_no_cache(tmp_path: Path, m
 
 def test_the_facts_come_from_the_folder(tmp_path: Path) -> None:
     facts = {"context": CONTEXT, "eos_token_ids": [1], "max_new_tokens": 24, "start_token_id": 1}
-    assert details(read_checkpoint(llama(tmp_path / "llama")), CONTEXT) == facts
-    assert details(read_checkpoint(t5(tmp_path / "t5")), CONTEXT) == facts
+    assert details(read_folder_files(llama(tmp_path / "llama")), CONTEXT) == facts
+    assert details(read_folder_files(t5(tmp_path / "t5")), CONTEXT) == facts
 
 
 @pytest.mark.parametrize(("make", "fused"), [(qwen3, True), (mistral, False)])

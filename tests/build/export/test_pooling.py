@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from build.export.fusion import fuse, fused_operators, plain
 from build.export.to_onnx import export
 from build.families.reference import answers
-from build.sources.huggingface.checkpoint import read_checkpoint
+from build.sources.huggingface.folder_files import read_folder_files
 from build.sources.huggingface.pooling_config import MODES, read_pooling
 from build.sources.source import Pooling, TransformersSource, Unusable
 from contracts.prediction import PredictRequest
@@ -177,7 +177,7 @@ def test_both_forms_of_a_pooling_s_settings_are_read(folder: Path) -> None:
     assert shaped(folder, both, "Dropout").pooling == Pooling(modes="cls+mean")
     normalized = shaped(folder, {"pooling_mode": ["mean", "cls"]}, normalize=True)
     assert normalized.pooling == Pooling(modes="mean+cls", normalize=True)
-    assert read_pooling(read_checkpoint(folder)) == normalized.pooling
+    assert read_pooling(read_folder_files(folder)) == normalized.pooling
 
 
 @pytest.mark.parametrize(
@@ -196,7 +196,7 @@ def test_a_layer_that_does_something_else_is_refused(
     written = json.loads((folder / "2_Dense/config.json").read_text("utf-8"))
     (folder / "2_Dense/config.json").write_text(json.dumps({**written, **config}), "utf-8")
     with pytest.raises(Unusable) as caught:
-        read_pooling(read_checkpoint(folder))
+        read_pooling(read_folder_files(folder))
     layer_named = f"2_Dense is a Dense layer with {activation}"
     assert_problems(caught.value.problems, ("pooling_unsupported", "", layer_named))
 
@@ -207,5 +207,5 @@ def test_a_module_outside_of_the_folder_is_not_read(folder: Path) -> None:
     modules[1]["path"] = "../elsewhere"
     (folder / "modules.json").write_text(json.dumps(modules), "utf-8")
     with pytest.raises(Unusable) as caught:
-        read_pooling(read_checkpoint(folder))
+        read_pooling(read_folder_files(folder))
     assert_problems(caught.value.problems, ("file_outside", "", "'../elsewhere'"))

@@ -12,7 +12,7 @@ SENTENCE_CONFIG, TOKENIZER_CONFIG = "sentence_bert_config.json", "tokenizer_conf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
+class FolderFiles:
     """The files that describe a model in `folder`; an optional one that is missing is empty.
 
     A folder with an ONNX graph has the same files, but its tokenizer may lie elsewhere.
@@ -26,14 +26,14 @@ class Checkpoint:
     sentence_config: Mapping[str, Any]
 
 
-def read_checkpoint(folder: Path, tokenizer: Path | None = None) -> Checkpoint:
+def read_folder_files(folder: Path, tokenizer: Path | None = None) -> FolderFiles:
     """Return what the folder says of its model; raise Unusable where a file is damaged.
 
     Files that only one check needs, such as modules.json, are left to that check: a model for another task is built
     even if they are damaged.
     """
     config = optional_json(folder / FILE)
-    return Checkpoint(
+    return FolderFiles(
         folder=folder,
         config=config,
         settings=read_settings(config),
