@@ -19,10 +19,9 @@ from build.families.registry import family_of
 from build.library_errors import MAKING_CANDIDATE, RUNNING_REFERENCE, naming_source
 from build.proof import ranking
 from build.proof.candidate import Candidate
-from build.proof.evidence import processor_name
 from build.proof.native_run import run_on_rows
 from build.proof.portability import first_portable
-from build.proof.processors import Processor, all_unavailable
+from build.proof.processors import Processor, all_unavailable, processor_name
 from build.proof.sealing import digest_of_parts, seal, seal_golden
 from build.proof.timing import Timing, time_all
 from build.recipes.recipe import Recipe

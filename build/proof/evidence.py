@@ -1,6 +1,5 @@
 """The evidence of a build: its measurements, which differ between runs and so are not sealed with the artefact."""
 
-import platform
 import resource
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from build.evaluation.metrics import Outputs
 from build.export.fusion import fused_operators
 from build.proof.candidate import Candidate
 from build.proof.changed_answers import changed_rows, per_class
+from build.proof.processors import processor_name
 from build.proof.ranking import pareto
 from build.sources.source import GgufSource
 from build.step import Step
@@ -112,11 +112,3 @@ def _candidate(candidate: Candidate, best: bool, chosen: Candidate) -> dict[str,
         "pareto": best,
         "chosen": candidate.recipe.name == chosen.recipe.name,
     }
-
-
-def processor_name() -> str:
-    """Return the processor's name on Linux; on other systems, its architecture."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.exists() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

@@ -10,7 +10,7 @@ from typing import Any
 
 from build.proof.candidate import Candidate
 from build.proof.emulation import run_under, sample, sample_size, truncated
-from build.proof.processors import Processor, native
+from build.proof.processors import Processor, instruction_set
 from build.proof.sealing import digest_of_parts
 from build.recipes.recipe import PREQUANTIZED, Recipe
 from build.step import Step
@@ -80,7 +80,7 @@ def check_portability(
     A candidate in full precision is not checked: it has no integer sums that could saturate. After the first problem no
     other processor is checked, since emulation takes minutes.
     """
-    results = [_result(native(), "this machine", len(step.rows), 1.0, "measured here")]
+    results = [_result(instruction_set(), "this machine", len(step.rows), 1.0, "measured here")]
     if candidate.recipe.precision == "fp32":
         return "", results
     for processor in processors:

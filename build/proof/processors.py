@@ -47,9 +47,9 @@ def processors_to_check(system: Path = ARM64, here: str | None = None) -> tuple[
     """Return the processors that an artefact may be deployed to, blocking ones first.
 
     That of this machine is left out, since the gate has measured all rows on it; `here` is its name, by default as
-    `native` returns it.
+    `instruction_set` returns it.
     """
-    here = native() if here is None else here
+    here = instruction_set() if here is None else here
     found = [
         _avx2(),
         _avx512(", without VNNI", "saturate where those of AVX2 do"),  # Skylake and its like
@@ -134,7 +134,7 @@ def _emulator(name: str) -> tuple[str, str]:
     return path, printed.split("version", 1)[-1].split()[0] if "version" in printed else "unknown"
 
 
-def native() -> str:
+def instruction_set() -> str:
     """Return the machine's architecture and its widest instructions for 8-bit products, by their flags in Linux."""
     cpuinfo = Path("/proc/cpuinfo")
     flags = set(cpuinfo.read_text("utf-8").split()) if cpuinfo.exists() else set()
@@ -148,3 +148,11 @@ def native() -> str:
     )
     widest = next((name for flag, name in instructions if flag in flags), "instructions not known")
     return f"{platform.machine().replace('_', '-')} with {widest}"
+
+
+def processor_name() -> str:
+    """Return the processor's name on Linux; on other systems, its architecture."""
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -12,9 +12,9 @@ from build.evaluation.agreement import AnswerComparison
 from build.evaluation.comparison import Comparison, figures_of
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
-from build.proof.evidence import processor_name
 from build.proof.golden import GoldenRow, read_golden, rounded
 from build.proof.native_run import run_on_rows
+from build.proof.processors import processor_name
 from build.tasks.registry import TASKS
 from contracts.http_errors import ServingError
 from contracts.manifest import BrokenArtefact, verify

@@ -36,7 +36,7 @@ from build.proof.processors import (
     PACKAGES,
     Processor,
     all_unavailable,
-    native,
+    instruction_set,
     processors_to_check,
     versions,
 )
@@ -145,7 +145,7 @@ def test_a_model_answers_under_emulation_as_it_does_here(folder: Path, name: str
     assert [o[0]["label"] for o in there] == [o[0]["label"] for o in here]
     assert [o[0]["score"] for o in there] == pytest.approx([o[0]["score"] for o in here], abs=1e-6)
     assert sorted(text[:6] for text in lines) == ["1 of 4", "2 of 4", "3 of 4", "4 of 4"]
-    assert "with" in native()
+    assert "with" in instruction_set()
 
 
 def test_the_worker_needs_no_more_than_the_packages_that_are_put_there() -> None:
@@ -242,7 +242,7 @@ def test_the_processor_of_this_machine_is_not_emulated() -> None:
     assert AVX2 in names
     for name in names:
         assert [p.name for p in processors_to_check(here=name)] == [n for n in names if n != name]
-    assert native() not in [p.name for p in processors_to_check()]
+    assert instruction_set() not in [p.name for p in processors_to_check()]
 
 
 def test_an_arm64_system_is_requested_until_it_is_there_and_fits(tmp_path: Path) -> None:
@@ -287,7 +287,7 @@ def test_a_generator_is_run_along_the_first_tokens_alone() -> None:
 
 def test_the_table_has_the_rejected_candidates_and_the_rows_that_differ() -> None:
     seen = [
-        {"name": native(), "verdict": "measured here"},
+        {"name": instruction_set(), "verdict": "measured here"},
         {"name": AVX2, "verdict": "holds"},
         {"name": "other", "verdict": NOT_CHECKED},
         {"name": GRAVITON2, "verdict": "same answer as here 0.9000, below 0.98"},
