@@ -108,7 +108,7 @@ def _manifest(source: TokenizedSource) -> Manifest:
         max_tokens=source.max_tokens,
         labels=source.labels,
         pad_token_id=source.pad_token_id,
-        batches=source.batches,
+        batches=source.batchable,
         details=source.details,
         toolchain={},
     )

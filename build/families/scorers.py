@@ -46,7 +46,7 @@ from functions.inference.token_batches import Feeds
 
 FULL = NamedRecipe(name="fp32")
 CODES = NamedRecipe(name="8-bit values", precision="int8")
-DYNAMIC = NamedRecipe(name="int8", precision="int8", batches=False)
+DYNAMIC = NamedRecipe(name="int8", precision="int8", batchable=False)
 WEIGHTS = NamedRecipe(name="int8 weights", precision="int8")
 # Operators that are quantized dynamically; ONNX Runtime has no such kernel for a GRU.
 PRODUCTS = ("MatMul", "LSTM")

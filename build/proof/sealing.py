@@ -32,7 +32,7 @@ def seal(
         labels=source.labels,
         # The output for a word without a vector has no embedding, so one row is not enough.
         dimensions=max(len(outputs[0].get("embedding", ())) for outputs in reference),
-        batches=recipe.batches and source.batches,
+        batches=recipe.batchable and source.batchable,
         details=source.details,
         source_digest=source.digest,
         build_key=step.build_key,

@@ -39,7 +39,7 @@ class EncoderRecipe:
         return "int8" if self.matmuls or self.int8_tables else "fp32"
 
     @property
-    def batches(self) -> bool:
+    def batchable(self) -> bool:
         """True if an answer does not depend on the other texts of a batch, which share dynamic ranges."""
         return self.matmuls is None or self.matmuls.static
 
@@ -76,7 +76,7 @@ class GeneratorRecipe:
     """
 
     # An answer depends neither on its batch nor on the user's rows, and no sum of 16 bits occurs.
-    batches: ClassVar[bool] = True
+    batchable: ClassVar[bool] = True
     calibrated: ClassVar[bool] = False
     may_saturate: ClassVar[bool] = False
 
@@ -96,7 +96,7 @@ class NamedRecipe:
 
     name: str
     precision: str = "fp32"
-    batches: bool = True
+    batchable: bool = True
     calibrated: bool = False
     may_saturate: bool = False
 
@@ -104,4 +104,4 @@ class NamedRecipe:
 Recipe = EncoderRecipe | GeneratorRecipe | NamedRecipe
 
 # A graph that its user has quantized already. Nothing is known of its ranges, so the worst is assumed.
-PREQUANTIZED = NamedRecipe(name="as it was", precision="int8", batches=False, may_saturate=True)
+PREQUANTIZED = NamedRecipe(name="as it was", precision="int8", batchable=False, may_saturate=True)

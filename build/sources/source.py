@@ -68,7 +68,7 @@ class _Common:
     tools: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def batches(self) -> bool:
+    def batchable(self) -> bool:
         """Return whether texts may run together."""
         return True
 
@@ -119,7 +119,7 @@ class GraphSource(_Tokenized):
         return self.path.parent
 
     @property
-    def batches(self) -> bool:
+    def batchable(self) -> bool:
         """Return whether texts may run together: not where padding would be read as a part of them."""
         # A graph of a fixed length was trained with its padding in place, so it needs no mask.
         masked = "attention_mask" in self.inputs or "length" in self.details

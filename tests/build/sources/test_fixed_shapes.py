@@ -125,7 +125,7 @@ def test_a_graph_of_one_length_is_given_texts_of_that_length(tmp_path: Path, lef
         document["padding"]["direction"] = "Left"
         path.write_text(json.dumps(document), "utf-8")
     source = read(folder)
-    assert (source.max_tokens, source.pad_token_id, source.batches) == (LENGTH, PAD, True)
+    assert (source.max_tokens, source.pad_token_id, source.batchable) == (LENGTH, PAD, True)
     engine = built(folder, tmp_path)
     assert engine.manifest.details == {"length": LENGTH, **({"pad_left": True} if left else {})}
     np.testing.assert_allclose(answered(engine), run_graph(folder, left=left), atol=1e-5)
@@ -137,7 +137,7 @@ def test_a_graph_of_one_length_is_given_texts_of_that_length(tmp_path: Path, lef
 
 def test_a_graph_that_takes_one_text_at_a_time_gets_them_one_by_one(tmp_path: Path) -> None:
     folder = mean_of(tmp_path / "mean", batch=1)
-    assert not read(folder).batches
+    assert not read(folder).batchable
     engine = built(folder, tmp_path, max_tokens=8)
     assert (engine.manifest.batches, engine.manifest.max_tokens) == (False, 8)
     assert engine.predict(PredictRequest(inputs=(" ".join(TEXTS),))).outputs[0]["truncated"]

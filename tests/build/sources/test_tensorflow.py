@@ -122,7 +122,7 @@ def test_a_fixed_length_comes_from_the_file_and_its_padding_from_the_tokenizer(
     source = read_as(GraphSource, saved_model(tmp_path / "model"), CLASSES, None, options)
     assert (source.kind, source.inputs, source.max_tokens) == (SAVED_MODEL, ("input_ids",), 16)
     assert (source.removable_activation, source.pad_token_id) == ("softmax", 3)
-    assert source.batches
+    assert source.batchable
     assert source.details == {"length": 16, "pad_left": True}
     assert source.tools == {"tensorflow": "2.21.0", "tf2onnx": "1.17.0"}
     given: dict[str, Any] = {"tokenizer": tokenizer, "labels": LABELS}
