@@ -72,7 +72,7 @@ def _name(max_chars: int) -> _Kind:
 SHARE = _Kind(
     "a number from 0 to 1", lambda v: (_is_int(v) or isinstance(v, float)) and 0 <= v <= 1
 )
-RATIO = _Kind(
+RATIO_FROM_1 = _Kind(
     "a number from 1 to 2", lambda v: (_is_int(v) or isinstance(v, float)) and 1 <= v <= 2
 )
 PATH = _Kind("a path, as text", lambda v: isinstance(v, str) and bool(v.strip()), Path)
@@ -223,7 +223,9 @@ class _Reader:
 
     def gate(self, at: str, table: dict[str, Any], task: Task | None) -> Gate:
         keys = GATE_KEYS[task] if task else (*ANSWERS, *VECTORS, *GENERATED)
-        return Gate(**self.take(at, table, {k: RATIO if k in SCORES else SHARE for k in keys}))
+        return Gate(
+            **self.take(at, table, {k: RATIO_FROM_1 if k in SCORES else SHARE for k in keys})
+        )
 
     def edge(self, at: str, cpu: dict[str, Any] | None) -> None:
         if cpu is None:

@@ -79,6 +79,7 @@ def _quantize_matmuls(
     # ONNX's own Attention has no weights, and the quantizer would take it for ONNX Runtime's, which has.
     operators = sorted({"MatMul", *(node.op_type for node in matmuls(model.graph))})
     quantized = quantize(model, destination, operators, per_channel=recipe.per_channel)
+    # Weights per channel are limited as well, so that they cannot saturate sums of 16 bits.
     if recipe.per_channel:
         requantize(quantized, model.graph)
     if recipe.static:
