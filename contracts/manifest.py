@@ -72,12 +72,12 @@ class Manifest:
 
     @property
     def version(self) -> str:
-        """The first characters of the digest, which answers and registry rows call the artefact's version."""
+        """Return the first characters of the digest, which answers and registry rows call the artefact's version."""
         return self.digest[:VERSION_CHARS]
 
     @property
     def size(self) -> int:
-        """Bytes of all sealed files."""
+        """Return the bytes of all sealed files."""
         return sum(file.size for file in self.files)
 
     def sealed(self) -> Self:

@@ -55,7 +55,7 @@ TEXTS = (
 
 
 def weights_of(data: Path) -> dict[str, NDArray[np.float32]]:
-    """The model's weights by the names that transformers has for them, in full precision."""
+    """Return the model's weights by the names that transformers has for them, in full precision."""
     found: dict[str, NDArray[np.float32]] = {}
     for name, prefix in (("encoder", "enc."), ("decoder", "m.")):
         graph = onnx.load(data / f"{name}.onnx").graph

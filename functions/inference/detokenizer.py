@@ -32,7 +32,7 @@ class Detokenizer:
 
     @property
     def window(self) -> int:
-        """The number of tokens that are decoded with the next one."""
+        """Return the number of tokens that are decoded with the next one."""
         return len(self._ids)
 
     def add(self, token: int) -> bool:

@@ -15,7 +15,7 @@ class Model(Protocol):
 
     @property
     def providers(self) -> tuple[str, ...]:
-        """The execution providers of its sessions, first the one in use."""
+        """Return the execution providers of its sessions, first the one in use."""
         ...
 
     def problems(self, request: PredictRequest) -> list[RequestProblem]:

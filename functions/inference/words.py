@@ -226,7 +226,7 @@ class _Search:
 
     @property
     def fetched(self) -> int:
-        """The words to fetch, so that enough are left when the excluded ones are among them."""
+        """Return how many words to fetch, so that enough are left when the excluded ones are among them."""
         return self.count + len(self.excluded)
 
 

@@ -76,7 +76,7 @@ def test_errors_of_ours_and_a_full_disk_pass_as_they_are(source: Source, tmp_pat
 
 
 def graph(folder: Path, tokenizer: Path, nodes: list[onnx.NodeProto], takes: int) -> Path:
-    """A graph of these nodes from `input_ids` to logits `y`, beside a tokenizer."""
+    """Return a graph of these nodes from `input_ids` to logits `y`, beside a tokenizer."""
     folder.mkdir()
     shutil.copy(tokenizer, folder)
     weights = numpy_helper.from_array(np.zeros((99, 3), np.float32), "w")

@@ -82,7 +82,7 @@ def run(deployment: Deployment, out: Path, progress: build.Progress = hidden) ->
 
 
 def contents(out: Path) -> dict[str, bytes]:
-    """Every file but the cache's by its path, so that two states can be compared."""
+    """Return every file but the cache's by its path, so that two states can be compared."""
     files = [path for path in out.rglob("*") if path.is_file() and FOLDER not in path.parts]
     return {str(path.relative_to(out)): path.read_bytes() for path in files}
 

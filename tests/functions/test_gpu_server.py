@@ -45,7 +45,7 @@ class Client:
             connection.close()
 
     def settled(self) -> Answer:
-        """The answer of /ping once loading is over."""
+        """Return the answer of /ping once loading is over."""
         for _ in range(200):
             answer = self.request("GET", "/ping")
             if answer.status == 200 or "being loaded" not in answer.body["detail"]:

@@ -11,7 +11,7 @@ from tests.fixtures.local_cloud import LocalCloudClient
 
 @pytest.fixture(scope="module")
 def gateway_timeout_s() -> float:
-    """The gateway's timeout in seconds; a module may define a shorter one."""
+    """Return the gateway's timeout in seconds; a module may define a shorter one."""
     return GATEWAY_TIMEOUT_S
 
 

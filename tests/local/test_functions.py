@@ -32,7 +32,7 @@ def test_requests_at_once_get_environments_of_their_own(lab: LocalCloudClient) -
 
 
 def failed(lab: LocalCloudClient, name: str, event: object) -> tuple[str, str]:
-    """The kind and the words of a failure."""
+    """Return the kind and the words of a failure."""
     answer, error = lab.invoke(name, event)
     assert error == "Unhandled"
     return answer["errorType"], answer["errorMessage"]

@@ -26,7 +26,7 @@ def gateway_timeout_s() -> float:
 
 @pytest.fixture(scope="module", autouse=True)
 def apis(lab: LocalCloudClient) -> None:
-    """An API for each kind of function; the id of each is in `lab.made`, by the name of its function."""
+    """Make an API for each kind of function; the id of each is in `lab.made`, by the name of its function."""
     for handler in ("api", "slow", "fails", "crash"):
         add_api(lab, handler, lab.function(handler, handler, timeout_s=20))
 

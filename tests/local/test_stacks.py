@@ -20,7 +20,7 @@ def name() -> str:
 
 @pytest.fixture(scope="module")
 def custom(lab: LocalCloudClient) -> str:
-    """The function behind the custom resources."""
+    """Return the function behind the custom resources."""
     return lab.function("custom", "custom")
 
 

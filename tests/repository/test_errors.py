@@ -26,7 +26,7 @@ def classes() -> tuple[ast.ClassDef, ...]:
 
 
 def seen_by_users() -> dict[str, ast.ClassDef]:
-    """The classes that derive from TurnoutError, by name; read and not imported, as torch would be with them."""
+    """Return the classes that derive from TurnoutError, by name; read and not imported, as torch would be with them."""
     found = {"TurnoutError": next(node for node in classes() if node.name == "TurnoutError")}
     while True:
         more = {
@@ -40,7 +40,7 @@ def seen_by_users() -> dict[str, ast.ClassDef]:
 
 
 def codes(node: ast.ClassDef) -> list[str]:
-    """The values given to `code` in the body of the class."""
+    """Return the values given to `code` in the body of the class."""
     return [
         _code(line.value)
         for line in node.body
@@ -51,7 +51,7 @@ def codes(node: ast.ClassDef) -> list[str]:
 
 
 def _code(value: ast.expr) -> str:
-    """The text itself, or the member of `Code` that a problem has as well."""
+    """Return the text itself, or the member of `Code` that a problem has as well."""
     return Code[value.attr] if isinstance(value, ast.Attribute) else str(ast.literal_eval(value))
 
 
@@ -64,7 +64,7 @@ def test_every_error_that_users_see_has_a_code_of_its_own() -> None:
 
 
 def table(heading: str) -> dict[str, list[str]]:
-    """The rows of one table of docs/errors.md, by their code."""
+    """Return the rows of one table of docs/errors.md, by their code."""
     text = (ROOT / "docs/errors.md").read_text("utf-8")
     (section,) = re.findall(rf"^## {heading}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)
     rows = [

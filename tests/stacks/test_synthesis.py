@@ -42,7 +42,7 @@ def stacks() -> Synthesised:
 
 
 def images(stacks: Synthesised) -> dict[str, list[str]]:
-    """The digests of every stack's image assets."""
+    """Return the digests of every stack's image assets."""
     return {name: sorted(assets.get("dockerImages", {})) for name, assets in stacks.assets.items()}
 
 

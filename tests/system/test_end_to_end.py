@@ -214,7 +214,7 @@ def test_a_function_that_was_killed_is_started_again(laptop: Laptop, endpoint: E
 
 
 def stopped(laptop: Laptop, endpoint: Endpoint) -> int:
-    """The process of the one warm function of the classifier, stopped as if it hung."""
+    """Stop the process of the one warm function of the classifier, as if it hung, and return its id."""
     assert predict(endpoint, INTENTS, {"inputs": "hello"}).status == 200
     name = f"lambda {model_stack(laptop.deployment.name, INTENTS, Tier.CPU)}"
     (pid,) = [process.pid for process in laptop.cloud.processes() if process.name == name]

@@ -49,7 +49,7 @@ class Container:
 
 
 def built(context: Path, **variables: str) -> Container:
-    """The context with its Dockerfile's ENV set and its RUN lines run."""
+    """Return the context with its Dockerfile's ENV set and its RUN lines run."""
     uv = str(Path(sys.executable).with_name("uv"))
     bare = context.parent / "bare"
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(bare)], check=True)

@@ -29,7 +29,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def get(url: str, path: str) -> tuple[int, dict[str, str], bytes]:
-    """The answer to a path as it stands, which a client would otherwise make plain."""
+    """Return the answer to a path as it stands, which a client would otherwise make plain."""
     connection = http.client.HTTPConnection(url.split("/")[2], timeout=30)
     connection.request("GET", path)
     reply = connection.getresponse()

@@ -49,7 +49,7 @@ FILES = sorted(["README.txt", "run.pyz", *SEALED])
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An INT8 classifier with its edge copy."""
+    """Return an INT8 classifier with its edge copy."""
     folder = tmp_path_factory.mktemp("classifier")
     source = tiny_classifier(folder / "source")
     rows = [{"text": text} for text in texts(40)]

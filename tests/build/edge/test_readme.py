@@ -32,7 +32,7 @@ def manifest(task: Task, **details: Any) -> Manifest:
 
 
 def commands(task: Task) -> list[str]:
-    """The arguments that the README shows run.pyz with, read as a shell would."""
+    """Return the arguments that the README shows run.pyz with, read as a shell would."""
     lines = [
         line.strip()
         for line in readme(manifest(task), ARCHIVE).splitlines()

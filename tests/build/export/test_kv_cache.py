@@ -101,7 +101,7 @@ def test_tied_embeddings_are_stored_once(tmp_path: Path) -> None:
 
 
 def _tables(graph: Any) -> list[str]:
-    """The constants with as many values as the embedding."""
+    """Return the constants with as many values as the embedding."""
     (ids,) = (output for output in graph.output if output.name == "logits")
     words = ids.type.tensor_type.shape.dim[1].dim_value
     sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in graph.initializer}

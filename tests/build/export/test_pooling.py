@@ -50,7 +50,7 @@ def exported(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def tokens(folder: Path) -> list[Vector]:
-    """The vectors of each text's tokens, by transformers."""
+    """Return the vectors of each text's tokens, by transformers."""
     import torch
     from transformers import AutoModel, AutoTokenizer
 
@@ -68,7 +68,7 @@ def read(folder: Path) -> TransformersSource:
 def shaped(
     folder: Path, config: dict[str, Any], *layers: str, normalize: bool = False
 ) -> TransformersSource:
-    """The folder's source with another pooling."""
+    """Return the folder's source with another pooling."""
     kinds = ["Transformer", "Pooling", *layers, *(["Normalize"] if normalize else [])]
     modules = [
         {"path": f"{i}_{kind}" if i else "", "type": f"sentence_transformers.models.{kind}"}

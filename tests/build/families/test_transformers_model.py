@@ -14,7 +14,7 @@ from tests.fixtures.problems import assert_problems
 
 
 def without(folder: Path, start: str) -> Path:
-    """The folder with no weights whose names begin so."""
+    """Return the folder with no weights whose names begin so."""
     path = folder / "model.safetensors"
     weights = load_file(path)
     kept = {name: weight for name, weight in weights.items() if not name.startswith(start)}
@@ -24,7 +24,7 @@ def without(folder: Path, start: str) -> Path:
 
 
 def shallower(folder: Path) -> Path:
-    """The folder with a config that speaks of one layer fewer."""
+    """Return the folder with a config that speaks of one layer fewer."""
     path = folder / "config.json"
     config = json.loads(path.read_text("utf-8"))
     config["num_hidden_layers"] -= 1

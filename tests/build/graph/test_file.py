@@ -38,7 +38,7 @@ REQUEST = PredictRequest(inputs=tuple(texts(6)))
 
 
 def apart(path: Path, destination: Path) -> Path:
-    """The same graph with its constants beside it."""
+    """Return the same graph with its constants beside it."""
     save(onnx.load(path), destination, max_bytes=0)
     assert external_data_of(destination).stat().st_size > 10_000
     return destination
@@ -92,7 +92,7 @@ def test_an_encoder_is_fused_and_quantized_from_such_graphs(tmp_path: Path) -> N
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """The same llama prepared as it is, and with its graph's constants beside it."""
+    """Return the same llama prepared as it is, and with its graph's constants beside it."""
     folder = tmp_path_factory.mktemp("prepared")
     single, split = folder / "single", folder / "split"
     single.mkdir()

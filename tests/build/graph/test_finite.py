@@ -31,7 +31,7 @@ FLOATS = [TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16, TensorProt
 
 
 def weights(kind: int, numbers: Any, *, raw: bool = True) -> Any:
-    """The numbers as a constant of that type, as exporters store it, or one by one."""
+    """Return the numbers as a constant of that type, as exporters store it, or one by one."""
     listed = helper.make_tensor("w", kind, numbers.shape, numbers.ravel())
     if not raw:
         return listed
@@ -50,7 +50,7 @@ def spoilt(value: float) -> Any:
 
 
 def graph(operator: str, constant: Any, *, through: str = "") -> Any:
-    """A graph that reads the constant by that operator, behind another one or not."""
+    """Return a graph that reads the constant by that operator, behind another one or not."""
     name = "same" if through else "w"
     read = [name, "x"] if operator == "Gather" else ["x", name]
     nodes = [helper.make_node(operator, read, ["y"], name="reader")]

@@ -39,7 +39,7 @@ from turnout.inspecting import CannotInspect
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A quantized classifier, and it in full precision."""
+    """Return a quantized classifier, and it in full precision."""
     return built(tmp_path_factory.mktemp("home"), CPU, GPU, timed=True)
 
 

@@ -101,7 +101,7 @@ def candidate(folder: Path, recipe: Recipe, outputs: Any = None) -> Candidate:
 
 
 def processor(name: str) -> Processor:
-    """One that is emulated; the test is skipped, with the reason, where it cannot be."""
+    """Return one that is emulated; skip the test, with the reason, where it cannot be."""
     found = next(one for one in processors_to_check(here=ANY_OTHER) if one.name == name)
     if found.unavailable:
         pytest.skip(f"{name} is not emulated here: {found.unavailable}")
@@ -109,7 +109,7 @@ def processor(name: str) -> Processor:
 
 
 def instructions(of: Processor) -> list[str]:
-    """The instructions that numpy finds there."""
+    """Return the instructions that numpy finds there."""
     code = (
         "import json, numpy; print(json.dumps(numpy.show_config(mode='dicts')['SIMD Extensions']))"
     )

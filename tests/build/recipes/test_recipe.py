@@ -41,7 +41,7 @@ def feeds(source: TransformersSource) -> list[Feeds]:
 
 @pytest.fixture(scope="module")
 def graph(source: TransformersSource, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The plain graph with outliers put into it: two channels of a layer norm's output are 30 times the others."""
+    """Return the plain graph with outliers: two channels of a layer norm's output are 30 times the others."""
     folder = tmp_path_factory.mktemp("graph")
     path = plain(source, export(source, folder / "exported"), folder / "plain.onnx")
     model = onnx.load(path)

@@ -65,7 +65,7 @@ def test_a_product_whose_sums_are_read_elsewhere_is_left_alone() -> None:
 
 
 def product(ranges: str, readers: int) -> onnx.ModelProto:
-    """As `quantize_dynamic` leaves it: products of one input, each with weights of its own."""
+    """Return products of one input, each with weights of its own, as `quantize_dynamic` leaves them."""
     constants = {"step": np.array(0.03, np.float32), "zero": np.array(120, np.uint8)}
     static = helper.make_node("QuantizeLinear", ["x", "step", "zero"], ["integers"])
     found = helper.make_node("DynamicQuantizeLinear", ["x"], ["integers", "step", "zero"])

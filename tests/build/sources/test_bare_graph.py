@@ -114,7 +114,7 @@ def test_an_incomplete_node_or_constant_is_refused(tmp_path: Path, part: str, fi
 
 
 def network(path: Path, rows: int, width: int, *, pooled: bool = True) -> Path:
-    """The same as TorchScript, which has neither the number of rows nor that of outputs."""
+    """Return the same as TorchScript, which has neither the number of rows nor that of outputs."""
     import torch
 
     class Mean(torch.nn.Module):  # type: ignore[misc]
@@ -131,7 +131,7 @@ def network(path: Path, rows: int, width: int, *, pooled: bool = True) -> Path:
 
 
 def refusal(source: Path, tmp_path: Path, labels: tuple[str, ...] = LABELS) -> Sequence[Problem]:
-    """The problems that a build finds before it makes a candidate."""
+    """Return the problems that a build finds before it makes a candidate."""
     tiny_bert.write_tokenizer(tmp_path)
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in tiny_bert.texts(6)])
     options = SourceOptions(tokenizer=tmp_path / "tokenizer.json", labels=labels)

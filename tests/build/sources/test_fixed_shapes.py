@@ -41,7 +41,7 @@ def mean_of(
     length: int | str = LENGTH,
     kind: int = TensorProto.INT32,
 ) -> Path:
-    """A folder with a graph that takes ids alone, so padding is a part of what it takes the mean of."""
+    """Return a folder with a graph that takes ids alone, so padding is a part of what it takes the mean of."""
     random = np.random.default_rng(11)
     weights = {
         "table": random.normal(size=(40, WIDTH)).astype(np.float32),
@@ -105,7 +105,7 @@ def built(folder: Path, out: Path, labels: tuple[str, ...] = LABELS, **cpu: Any)
 
 
 def answered(engine: Engine) -> Any:
-    """The score of each label, for all texts in one request."""
+    """Return the score of each label, for all texts in one request."""
     names = engine.manifest.labels
     request = PredictRequest(inputs=tuple(TEXTS), parameters={"top_k": len(names)})
     return np.array(

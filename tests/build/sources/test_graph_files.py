@@ -53,7 +53,7 @@ REQUESTS = [PredictRequest(inputs=(text,)) for text in TEXTS]
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Hugging Face classifier, the same as ONNX with its files beside it, and as TorchScript."""
+    """Return a Hugging Face classifier, the same as ONNX with its files beside it, and as TorchScript."""
     import torch
     from transformers import AutoModelForSequenceClassification
 

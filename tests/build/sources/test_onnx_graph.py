@@ -22,7 +22,7 @@ def assert_refused(path: Path, code: str, *texts: str) -> None:
 
 
 def external(folder: Path, location: str, *, length: int = 16) -> Path:
-    """An ONNX file whose one weight lies at a location outside of it."""
+    """Return an ONNX file whose one weight lies at a location outside of it."""
     folder.mkdir()
     tensor = numpy_helper.from_array(np.zeros(4, np.float32), "w")
     tensor.ClearField("raw_data")

@@ -27,7 +27,7 @@ PADDINGS = {"Bert": 0, "Roberta": 1}
 
 @pytest.fixture(scope="module", params=PADDINGS)
 def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A graph that transformers' own model was exported to, with its tokenizer and nothing else."""
+    """Return a graph that transformers' own model was exported to, with its tokenizer and nothing else."""
     home = tmp_path_factory.mktemp(request.param)
     (architecture,) = [one for one in ZOO if one.name == request.param]
     source = read_as(TransformersSource, classifier_of(home / "source", architecture), CLASSES)
@@ -99,7 +99,7 @@ def test_a_graph_without_a_position_table_still_needs_max_tokens(tmp_path: Path)
 
 
 def graph_of(*nodes: Any, **arrays: Any) -> Any:
-    """A graph that looks rows up in `table` by what the nodes make of `tokens`, the length of the text."""
+    """Return a graph that looks rows up in `table` by what the nodes make of `tokens`, the length of the text."""
     length = [
         helper.make_node("Shape", ["input_ids"], ["shape"]),
         helper.make_node("Gather", ["shape", "one"], ["tokens"]),

@@ -58,18 +58,18 @@ def removed(*names: str) -> Spoil:
 
 
 def pickled(folder: Path) -> None:
-    """The folder as older tools saved it: weights that would run code when loaded."""
+    """Change the folder to what older tools saved: weights that would run code when loaded."""
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
 
 def prompted(folder: Path) -> None:
-    """A folder whose model puts a prompt before each text, which a caller does not send."""
+    """Change the folder's model to put a prompt before each text, which a caller does not send."""
     settings = {"prompts": {"query": "query: "}, "default_prompt_name": "query"}
     (folder / "config_sentence_transformers.json").write_text(json.dumps(settings), "utf-8")
 
 
 def cased(folder: Path) -> None:
-    """A folder that has sentence-transformers write texts in small letters, where its tokenizer does not."""
+    """Have sentence-transformers write texts in small letters, where the folder's tokenizer does not."""
     (folder / "sentence_bert_config.json").write_text('{"do_lower_case": true}', "utf-8")
     tokenizer = json.loads((folder / "tokenizer.json").read_text("utf-8"))
     tokenizer["normalizer"]["lowercase"] = False

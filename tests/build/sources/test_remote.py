@@ -40,7 +40,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @contextmanager
 def hub(folder: Path, requested: list[str]) -> Iterator[dict[str, str]]:
-    """A hub with one repository, `org/bert`: revisions, file list, files. Yields the environment of its clients."""
+    """Serve a hub with one repository, `org/bert`: revisions, file list, files; yield its clients' environment."""
     names = [path.name for path in folder.iterdir()]
 
     class Handler(BaseHTTPRequestHandler):
@@ -83,7 +83,7 @@ def hub(folder: Path, requested: list[str]) -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def s3() -> Iterator[dict[str, str]]:
-    """An S3 on loopback; yields the environment of its clients."""
+    """Serve an S3 on loopback; yield its clients' environment."""
     from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -131,7 +131,7 @@ def test_a_repository_is_fetched_once_pinned_and_built(model: Path, tmp_path: Pa
 
 
 def held(folder: Path) -> list[str]:
-    """The files in a folder, without the library's own notes."""
+    """Return the files in a folder, without the library's own notes."""
     return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
 
 

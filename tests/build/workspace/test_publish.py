@@ -16,7 +16,7 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model.onnx")
 
 
 def ended_by(error: Exception, out: Path) -> None:
-    """A build that has written something when that happens."""
+    """Run a build that has written something when the error is raised."""
     with work_folder(out) as folder:
         (folder / "half").write_text("half of a file", "utf-8")
         raise error

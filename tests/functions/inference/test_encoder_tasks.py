@@ -36,7 +36,7 @@ Row = dict[str, Any]
 
 
 def served(folder: Path, task: Task, rows: Sequence[Row]) -> Engine:
-    """The fp32 artefact of a source folder, fused, as a build seals it."""
+    """Return the fp32 artefact of a source folder, fused, as a build seals it."""
     write_rows(folder / "rows.jsonl", rows)
     out = folder.with_name(f"{folder.name}-out")
     (step, _) = plan(deployment(folder, folder / "rows.jsonl", task), out)

@@ -36,7 +36,7 @@ def predict(engine: Engine, *inputs: str, **parameters: object) -> TierAnswer:
 
 
 def score(*logits: float) -> float:
-    """The softmax of the first of the logits."""
+    """Return the softmax of the first of the logits."""
     return math.exp(logits[0]) / sum(map(math.exp, logits))
 
 

@@ -71,7 +71,7 @@ def fasttext(tmp_path_factory: pytest.TempPathFactory) -> tuple[WordVectors, Any
 
 
 def assert_nearest(found: list[dict[str, Any]], right: list[tuple[str, float]]) -> None:
-    """The same scores in the same order, and the same words but where scores are as good as equal."""
+    """Check that scores are the same in the same order, and so are words but where scores are as good as equal."""
     assert [e["score"] for e in found] == pytest.approx([score for _, score in right], abs=NEAR)
     scores = dict(right)
     for entry, (word, score) in zip(found, right, strict=True):

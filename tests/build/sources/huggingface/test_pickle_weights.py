@@ -39,7 +39,7 @@ def safe(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def folder(safe: Path, tmp_path: Path) -> Path:
-    """The same model with its weights pickled, as transformers did it for years."""
+    """Return the same model with its weights pickled, as transformers did it for years."""
     import torch
     from safetensors.torch import load_file
 
@@ -55,7 +55,7 @@ def read(folder: Path) -> TransformersSource:
 
 @functools.cache
 def shared(torch: Any) -> Any:
-    """One tensor of 4 MB, for many names."""
+    """Return one tensor of 4 MB, for many names."""
     return torch.zeros(1 << 20)
 
 
