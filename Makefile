@@ -66,7 +66,7 @@ check: setup  ## Format, lint, types, import rules
 fast: setup  ## The tests that build nothing, in under a minute
 	@$(PYTEST) -m fast
 
-test: check test-gated test-fast models test-build converters  ## Everything above and every test
+test: check models test-gated test-fast test-build converters  ## Everything above and every test
 	@$(PYTEST) -m "system or foreign"
 
 # These need neither the example models nor TensorFlow: with `make --jobs` they run while both are made.
