@@ -54,20 +54,35 @@ def build_all(
     # Steps are in the order of models.toml, so those of one model, and of one source, are neighbours.
     for model, of_model in groupby(unbuilt, key=lambda step: step.model):
         cache = Cache(out / FOLDER / model)
-        for _, group in groupby(of_model, key=lambda step: step.source):
-            with work_folder(out) as folder:
-                tiers = _unpickled(list(group), folder)
-                work = Workspace(folder=folder, step=tiers[0], cache=cache, processors=processors)
-                work = run(work, SOURCE_STAGES, progress, done=0)
-                for step in tiers:
-                    tier = replace(work, step=step)
-                    tier = run(tier, tier_stages, progress, done=len(SOURCE_STAGES))
-                    finish(tier, out)
-                    if step.edge:
-                        _copy(step, out, progress)
-                    progress(step.name, "proven and sealed", 1.0)
-        # Only now, since both tiers use entries of their source.
-        cache.prune()
+        try:
+            for _, group in groupby(of_model, key=lambda step: step.source):
+                _build_source(list(group), out, cache, progress, processors, tier_stages)
+            # Only now, since both tiers use entries of their source.
+            cache.prune()
+        finally:
+            cache.sweep()
+
+
+def _build_source(
+    steps: Sequence[Step],
+    out: Path,
+    cache: Cache,
+    progress: Progress,
+    processors: tuple[Processor, ...],
+    tier_stages: Sequence[tuple[str, Stage]],
+) -> None:
+    """Build and publish the tiers of one source, which share its stages."""
+    with work_folder(out) as folder:
+        tiers = _unpickled(steps, folder)
+        work = Workspace(folder=folder, step=tiers[0], cache=cache, processors=processors)
+        work = run(work, SOURCE_STAGES, progress, done=0)
+        for step in tiers:
+            tier = replace(work, step=step)
+            tier = run(tier, tier_stages, progress, done=len(SOURCE_STAGES))
+            finish(tier, out)
+            if step.edge:
+                _copy(step, out, progress)
+            progress(step.name, "proven and sealed", 1.0)
 
 
 def _copy(step: Step, out: Path, progress: Progress) -> None:

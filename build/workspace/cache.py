@@ -34,7 +34,7 @@ class Cache:
         digest_file = path.with_name(path.name + DIGEST_SUFFIX)
         if not _is_whole(path, digest_file):
             _remove(path)
-            with tempfile.TemporaryDirectory(prefix=".half-", dir=self.folder) as half:
+            with tempfile.TemporaryDirectory(prefix=_half(os.getpid()), dir=self.folder) as half:
                 made = Path(half) / name
                 make(made)
                 digest = _digest(made)
@@ -56,6 +56,11 @@ class Cache:
 
         return json.loads(self.file(write, f"{name}.json", **made_from).read_text("utf-8"))
 
+    def sweep(self) -> None:
+        """Remove the entries that this process began and did not finish: an interrupt can end their removal too."""
+        for path in self.folder.glob(f"{_half(os.getpid())}*"):
+            _remove(path)
+
     def prune(self) -> None:
         """Remove the entries that this build did not use: older sources and settings left them."""
         for path in self.folder.iterdir():
@@ -69,6 +74,10 @@ class Cache:
         key = hashlib.sha256(text.encode()).hexdigest()[:24]
         self.used.add(f"{key}-{name}")
         return self.folder / f"{key}-{name}"
+
+
+def _half(process: int) -> str:
+    return f".half-{process}-"
 
 
 def _is_whole(path: Path, digest_file: Path) -> bool:

@@ -1,5 +1,6 @@
 """The cache of a build: an entry is reused as it was made, or made again."""
 
+import os
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -61,6 +62,15 @@ def test_of_two_builds_that_make_the_same_the_second_takes_what_the_first_has_ma
     found = Cache(tmp_path).file(overtaken, "candidate", of="a")
     assert [path.name for path in found.iterdir()] == ["model.onnx"]
     assert not list(tmp_path.glob(".half-*"))
+
+
+def test_what_this_process_did_not_finish_is_swept(tmp_path: Path) -> None:
+    cache, own = Cache(tmp_path), tmp_path / f".half-{os.getpid()}-abc/candidate"
+    kept, other = cache.file(weights, "candidate", of="a"), tmp_path / ".half-1-abc"
+    own.mkdir(parents=True)
+    other.mkdir()
+    cache.sweep()
+    assert sorted(tmp_path.iterdir()) == [other, kept, kept.with_name(kept.name + ".sha256")]
 
 
 def test_what_a_build_did_not_use_is_removed(tmp_path: Path) -> None:
