@@ -13,11 +13,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
-import trustme
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from contracts.limits import GATEWAY_TIMEOUT_S
-from local import children, docker
+from local import certificate, children, docker
 from local.containers import Fleet, Reply
 from local.control.custom import ANSWERS
 from local.control.data_plane import ACCOUNT, DataPlane, Invocation, data_plane, use
@@ -53,7 +52,7 @@ class Cloud:
         self.gateway_timeout_s = gateway_timeout_s
         self.report = report
         self.endpoint_url = self.url = ""
-        self.ca_file = self.state / "ca.pem"
+        self.ca_file = self.state / certificate.CA_FILE
         self.undo = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -126,17 +125,10 @@ class Cloud:
         undo.callback(_stop, server)
 
     def _start_front(self, undo: contextlib.ExitStack) -> None:
-        authority = trustme.CA(organization_name="Turnout local cloud")
-        authority.cert_pem.write_to_path(str(self.ca_file))
-        certificate = self.state / "front.pem"
-        issued = authority.issue_cert("localhost", "127.0.0.1")
-        issued.private_key_and_cert_chain_pem.write_to_path(str(certificate))
-        # The file holds the private key.
-        certificate.chmod(0o600)
         gateway = Gateway(self._invoke, timeout_s=self.gateway_timeout_s)
-        front = Front(gateway, port=self.https_port, certificate=certificate)
+        front = Front(gateway, port=self.https_port, certificate=certificate.issue(self.state))
         try:
-            self.url = f"https://localhost:{front.start()}"
+            self.url = f"https://{certificate.HOST}:{front.start()}"
         except OSError as error:
             raise LocalError(str(error)) from error
         undo.callback(front.stop)
