@@ -1,7 +1,8 @@
 """Model folder in, sealed artefact out.
 
 `fetch` downloads remote sources. `plan` returns what would be done and why, and writes nothing; `run` does it. An
-artefact becomes visible by one rename, after the code that serves it has shown that it answers like the reference.
+artefact becomes visible when its finished folder is renamed into place, after the code that serves it has shown that it
+answers like the reference; its evidence and the page made of it follow.
 """
 
 import os

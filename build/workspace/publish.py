@@ -1,4 +1,4 @@
-"""The hidden work folder of a build, and the one rename that publishes an artefact."""
+"""The hidden work folder of a build, and the renames that publish an artefact in the place of an older one."""
 
 import contextlib
 import errno

@@ -4,6 +4,8 @@ import json
 import re
 import shlex
 import subprocess
+import tomllib
+from configparser import ConfigParser
 from dataclasses import MISSING, fields
 from pathlib import Path
 
@@ -15,10 +17,13 @@ from contracts import models_toml
 from contracts.keys import key_hash
 from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
 from functions.router import schema
+from local.certificate import CA_FILE, HOST
 from tests.fixtures.paths import ROOT
 from turnout.cli import app
+from turnout.client import STATE, Endpoint, curl
 
 README = (ROOT / "README.md").read_text("utf-8")
+DESIGN = (ROOT / "DESIGN.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -122,6 +127,44 @@ def test_the_answer_in_the_readme_has_what_an_answer_has() -> None:
     shown = json.loads(block)
     assert set(shown) == set(schema.answer()["properties"])
     assert set(shown["outputs"][0]) == {"label", "score", "tokens", "truncated"}
+
+
+def test_the_request_in_the_readme_is_the_one_that_the_command_line_prints() -> None:
+    (block,) = re.findall(r"```sh\n(curl .*?)```", README, re.DOTALL)
+    shown = shlex.split(block.replace("\\\n", ""))
+    (text,) = json.loads(shown[-1])["inputs"]
+    endpoint = Endpoint(
+        url=f"https://{HOST}:$PORT",
+        key="$TURNOUT_KEY",
+        ca_file=str(STATE / "cloud" / CA_FILE),
+    )
+    assert shown == shlex.split(curl(endpoint, "support-intent", text))
+
+
+def test_the_design_has_a_line_for_every_dependency() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    groups = (
+        project["build-system"]["requires"],
+        project["project"]["dependencies"],
+        *project["project"]["optional-dependencies"].values(),
+        *project["dependency-groups"].values(),
+        json.loads((ROOT / "package.json").read_text("utf-8"))["dependencies"],
+        # "Nothing else" is said of this image.
+        re.findall(r"^\w.*$", (ROOT / "functions/cpu/requirements.in").read_text(), re.MULTILINE),
+    )
+    names = {re.split(r"[^\w.-]", line)[0].lower() for group in groups for line in group}
+    section = DESIGN.split("## Dependencies")[1].split("\n## ")[0]
+    heads = re.findall(r"\*\*(.+?)\*\*", section)
+    listed = {name.split()[0].lower() for head in heads for name in head.split(", ")}
+    assert names - listed == set()
+
+
+def test_the_design_lists_the_layers_that_imports_are_checked_by() -> None:
+    contracts = ConfigParser()
+    contracts.read(ROOT / ".importlinter")
+    layers = re.findall(r"\w+", contracts["importlinter:contract:build-points-down"]["layers"])
+    listed = DESIGN.split("Its layers, the highest first:")[1].split(". `lint-imports`")[0]
+    assert re.findall(r"`(\w+)`", listed) == layers
 
 
 def test_no_file_names_a_registry_host_or_a_machines_path() -> None:
