@@ -6,10 +6,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from contracts.docs_assets import DOCS_ASSETS
 from contracts.tasks import Tier
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCS = ("swagger-ui-bundle.js", "swagger-ui.css", "favicon-32x32.png")
 # requirements-cpu.txt is for the local cloud, as a laptop has no GPU.
 LOCKS = {Tier.CPU: ("requirements.txt",), Tier.GPU: ("requirements.txt", "requirements-cpu.txt")}
 
@@ -33,7 +33,7 @@ class Staging:
         files = {
             **_packages("router"),
             **_own("router", "requirements.txt"),
-            **{f"docs/{asset}": assets / asset for asset in DOCS},
+            **{f"docs/{asset}": assets / asset for asset in DOCS_ASSETS},
         }
         return self._stage(name, files, {"routes.json": routes})
 

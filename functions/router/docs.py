@@ -6,11 +6,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-MEDIA = {
-    "swagger-ui-bundle.js": "text/javascript",
-    "swagger-ui.css": "text/css",
-    "favicon-32x32.png": "image/png",
-}
+from contracts.docs_assets import DOCS_ASSETS
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -51,9 +47,9 @@ def routes(assets: Path) -> list[BaseRoute]:
 
     async def asset(request: Request) -> Response:
         name = request.path_params["name"]
-        if name not in MEDIA:
+        if name not in DOCS_ASSETS:
             return Response(status_code=404)
-        return FileResponse(assets / name, media_type=MEDIA[name], headers=CACHED)
+        return FileResponse(assets / name, media_type=DOCS_ASSETS[name], headers=CACHED)
 
     # Without a key: a browser that opens the page sends none. The requests that are made from it do.
     return [
