@@ -26,11 +26,11 @@ from build.sources.bare_graph import (
 from build.sources.formats import ONNX
 from build.sources.huggingface.folder import (
     read_details,
-    read_labels,
     read_licence,
     read_max_tokens,
 )
 from build.sources.huggingface.folder_files import FolderFiles, read_folder_files
+from build.sources.huggingface.labels import read_labels
 from build.sources.huggingface.pooling_config import read_pooling
 from build.sources.onnx_file import data_files, read_graph
 from build.sources.position_tables import position_limit

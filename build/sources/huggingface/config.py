@@ -1,4 +1,8 @@
-"""The reading of a model's JSON files, and the numbers in config.json."""
+"""The reading of a model's JSON files, and the numbers in config.json.
+
+Its labels are read in `labels.py`, its architecture in `folder.py`. Generation and pooling are set in other files,
+which `generation_config.py` and `pooling_config.py` read.
+"""
 
 import json
 from collections.abc import Mapping

@@ -14,6 +14,7 @@ from build.sources.huggingface.folder_files import (
     read_folder_files,
 )
 from build.sources.huggingface.generation_config import details as generation_details
+from build.sources.huggingface.labels import read_labels
 from build.sources.huggingface.pooling_config import read_pooling
 from build.sources.huggingface.weights import missing, weights_of
 from build.sources.source import TransformersSource, Unusable, digest_of
@@ -100,21 +101,6 @@ def _check_vocabulary(files: FolderFiles) -> None:
             f"tokenizer.json makes ids up to {last} only, but the embedding has {rows} rows: it belongs to another "
             "model; save the model's own, or cut the embedding to the tokens that it has",
         )
-
-
-def read_labels(config: Mapping[str, Any], minimum: int) -> tuple[str, ...]:
-    """Return the labels in the order of the outputs; raise Unusable where there are fewer, or one is missing."""
-    names = config.get("id2label") or {}
-    if not isinstance(names, dict):
-        names = {}
-    # Keys of a JSON object are texts, so the ids of labels are texts here.
-    labels = tuple(str(names.get(str(i), "")) for i in range(len(names)))
-    if len(labels) < minimum or not all(labels) or len(set(labels)) < len(labels):
-        raise Unusable(
-            Code.LABELS_MISSING,
-            "config.json has no complete `id2label`; name every label once, from 0 up",
-        )
-    return labels
 
 
 def read_max_tokens(
