@@ -1,4 +1,7 @@
-"""All stacks of a deployment."""
+"""All stacks of a deployment, checked by cdk-nag at synthesis.
+
+An exception to one of its rules stands beside the resource that it is for, as `acknowledge` with the reason.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""The command line: `turnout build | plan | verify | inspect | up | call | keys`."""
+"""`turnout build | plan | verify | inspect | up | call | keys`: every command with its options and their defaults."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""An ONNX Runtime session, set up for a function that answers one request at a time."""
+"""An ONNX Runtime session for a function that answers one request at a time, and the threads its memory gives it."""
 
 import math
 from pathlib import Path
