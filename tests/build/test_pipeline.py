@@ -3,12 +3,12 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from signal import SIGINT, SIGKILL, SIGTERM, Signals
 from typing import Any
 
 import numpy as np
@@ -235,11 +235,9 @@ def test_an_interrupt_at_any_stage_leaves_the_old_or_the_new_and_nothing_half(
     assert sorted(contents(out)) == sorted(contents(built))
 
 
-@pytest.mark.parametrize(
-    "how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL], ids=lambda s: s.name
-)
+@pytest.mark.parametrize("how", [SIGINT, SIGTERM, SIGKILL], ids=lambda s: s.name)
 def test_a_build_that_is_ended_leaves_nothing_or_is_swept_by_the_next(
-    home: Path, classify: Deployment, tmp_path: Path, how: signal.Signals
+    home: Path, classify: Deployment, tmp_path: Path, how: Signals
 ) -> None:
     (tmp_path / "models.toml").write_text(
         f'[models.tiny]\nsource = "{home}/classifier"\neval = "{home}/labelled.jsonl"\n'
@@ -259,7 +257,7 @@ def test_a_build_that_is_ended_leaves_nothing_or_is_swept_by_the_next(
             time.sleep(0.005)
         process.send_signal(how)
         printed = process.stderr.read() if process.stderr else ""
-    if how is signal.SIGKILL:
+    if how is SIGKILL:
         assert list(out.glob(".work-*"))
         run(classify, out)
         assert sorted(os.listdir(out)) == [FOLDER, "tiny"]
