@@ -6,7 +6,7 @@ from pathlib import Path
 
 from contracts.errors import TurnoutError
 from contracts.models_toml import read_models_toml
-from stacks.assembly import Inputs, make_app
+from stacks.app import Inputs, make_app
 from turnout.keys import read_keys
 
 ROOT = Path(__file__).resolve().parent

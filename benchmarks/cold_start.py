@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks.record import ROOT, Row, publish
 from build.proof.golden import read_golden
-from local.environments import python_for
+from local.python_environments import python_for
 
 MODEL = "support-intent"
 

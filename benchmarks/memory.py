@@ -13,9 +13,9 @@ from pathlib import Path
 
 from benchmarks.record import ROOT, Row, publish
 from contracts.models_toml import read_models_toml
-from local.environments import python_for
+from local.python_environments import python_for
 from turnout.client import predict
-from turnout.laptop import Files, Laptop
+from turnout.local_deployment import Files, Laptop
 
 MODEL = "sentence-embedding"
 OUT = ROOT / "models.out"

@@ -18,9 +18,9 @@ from contracts.models_toml import read_models_toml
 from turnout.calling import describe, shorten
 from turnout.client import STATE, Endpoint, Reply, curl, predict
 from turnout.exit_handling import exit_with_message
-from turnout.laptop import ROOT, Files, Laptop
+from turnout.local_deployment import ROOT, Files, Laptop
 from turnout.progress import steps
-from turnout.running import require_built
+from turnout.up import require_built
 
 INTENTS, VECTORS = "support-intent", "sentence-embedding"
 # Figures that only tasks with right answers have; a report has the same keys for every model.

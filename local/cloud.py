@@ -20,7 +20,7 @@ from local import certificate, children, docker
 from local.containers import Fleet, Reply
 from local.control.custom import ANSWERS
 from local.control.data_plane import ACCOUNT, DataPlane, Invocation, data_plane, use
-from local.control.extension import extend
+from local.control.moto_extension import extend
 from local.errors import LocalError
 from local.functions import Pool, too_large
 from local.gateway import Front, Gateway

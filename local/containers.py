@@ -14,9 +14,9 @@ from typing import Any
 
 from contracts.limits import SAGEMAKER_PAYLOAD_BYTES
 from local import children
-from local.environments import python_for
 from local.errors import LocalError
 from local.images import Image
+from local.python_environments import python_for
 
 # SageMaker waits 60 s for a container's response.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html

@@ -20,8 +20,8 @@ from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from local import children
 from local.control.data_plane import Invocation
 from local.control.lambdas import error
-from local.environments import python_for
 from local.images import Image
+from local.python_environments import python_for
 from local.runtime_api import RuntimeApi, Work
 
 TASK_ROOT = "/var/task"

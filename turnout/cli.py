@@ -170,13 +170,13 @@ def up_command(
 
     Runs until Ctrl-C and leaves nothing running. `turnout call` in another terminal finds it by itself.
     """
-    from turnout import running
+    from turnout import up
     from turnout.client import STATE
-    from turnout.laptop import ROOT, Files, Laptop
+    from turnout.local_deployment import ROOT, Files, Laptop
 
     files = Files(config=config, out=out_dir)
     laptop = Laptop(read_models_toml(config), files, state=state or ROOT / STATE, https_port=port)
-    running.up(laptop, log, partial(emit, as_json))
+    up.up(laptop, log, partial(emit, as_json))
 
 
 @app.command("call")

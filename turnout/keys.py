@@ -1,4 +1,4 @@
-"""`keys.toml`: the bearer keys that the router accepts, by the SHA-256 of each. No key itself is stored."""
+"""`turnout keys`: the bearer keys that the router accepts, of which `keys.toml` holds the SHA-256; no key is stored."""
 
 import os
 import re

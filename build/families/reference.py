@@ -1,7 +1,8 @@
 """The reference of an encoder: the user's model, run by its own library, which every candidate is compared with.
 
 Its numbers become outputs by the same task heads as those of the served artefact, so that nothing but the numbers can
-differ. The heads themselves are compared with transformers' pipelines in their tests.
+differ. The heads themselves are compared with transformers' pipelines in their tests. Scorers use its forward pass, and
+calibration its inputs.
 """
 
 import inspect

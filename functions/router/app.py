@@ -15,7 +15,7 @@ from contracts.limits import GATEWAY_BODY_BYTES
 from contracts.prediction import parse_request, read_body, read_json
 from contracts.routes import Route, Routes
 from contracts.tasks import Tier
-from functions.router import docs
+from functions.router import docs_page
 from functions.router.backends import Backend
 from functions.router.keys import authorize
 from functions.router.middleware import RequestMiddleware, problem_response
@@ -98,7 +98,7 @@ def create_app(
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
-        routes=docs.routes(assets),
+        routes=docs_page.routes(assets),
     )
     add_endpoints(app, router)
     app.add_exception_handler(ServingError, _serving_error)
@@ -106,20 +106,20 @@ def create_app(
     app.add_middleware(RequestMiddleware)
     document: dict[str, Any] = {}
 
-    async def openapi() -> Response:
+    async def openapi_document() -> Response:
         if not document:
             # Few requests need the document, and every cold start would pay for it.
-            from functions.router import schema
+            from functions.router import openapi
 
-            document.update(schema.complete(app.openapi()))
+            document.update(openapi.complete(app.openapi()))
         return JSONResponse(document)
 
-    app.add_api_route("/openapi.json", openapi, include_in_schema=False)
+    app.add_api_route("/openapi.json", openapi_document, include_in_schema=False)
     return app
 
 
 def add_endpoints(app: FastAPI, router: Router) -> None:
-    """Add the API's routes; `schema` describes them by their operation id when the document is requested."""
+    """Add the API's routes; `openapi.py` describes them by their operation id when the document is requested."""
     model = "/v1/models/{model}"
     for method, path, tag, summary, endpoint in (
         ("POST", f"{model}/predict", "models", "Run a model on texts", router.predict),

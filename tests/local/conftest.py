@@ -6,7 +6,7 @@ import pytest
 
 from contracts.limits import GATEWAY_TIMEOUT_S
 from local.cloud import Cloud
-from tests.fixtures.local_cloud import LocalCloudClient
+from tests.fixtures.local_cloud_client import LocalCloudClient
 
 
 @pytest.fixture(scope="module")
@@ -16,7 +16,7 @@ def gateway_timeout_s() -> float:
 
 
 @pytest.fixture(scope="module")
-def lab(
+def local_cloud(
     tmp_path_factory: pytest.TempPathFactory, gateway_timeout_s: float
 ) -> Iterator[LocalCloudClient]:
     with Cloud(tmp_path_factory.mktemp("cloud"), gateway_timeout_s=gateway_timeout_s) as cloud:

@@ -14,7 +14,7 @@ import pytest
 from local.cloud import Cloud
 from local.containers import Fleet
 from local.images import Image, build
-from tests.fixtures.local_cloud import LOCK
+from tests.fixtures.local_cloud_client import LOCK
 from tests.fixtures.paths import ROOT
 from tests.fixtures.problems import raises
 from tests.fixtures.processes import ended

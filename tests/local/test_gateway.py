@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from local.events import answer
-from tests.fixtures.local_cloud import LocalCloudClient
+from tests.fixtures.local_cloud_client import LocalCloudClient
 from tests.fixtures.router_app import EVENT
 
 # The cold start of a function takes some seconds on a busy machine.
@@ -25,19 +25,21 @@ def gateway_timeout_s() -> float:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def apis(lab: LocalCloudClient) -> None:
-    """Make an API for each kind of function; the id of each is in `lab.made`, by the name of its function."""
+def apis(local_cloud: LocalCloudClient) -> None:
+    """Make an API for each kind of function; the id of each is in `local_cloud.made`, by the name of its function."""
     for handler in ("api", "slow", "fails", "crash"):
-        add_api(lab, handler, lab.function(handler, handler, timeout_s=20))
+        add_api(local_cloud, handler, local_cloud.function(handler, handler, timeout_s=20))
 
 
-def add_api(lab: LocalCloudClient, name: str, function: str, route: str = "$default") -> None:
-    api = lab.client("apigatewayv2")
-    lab.made[name] = made = api.create_api(Name=name, ProtocolType="HTTP")["ApiId"]
+def add_api(
+    local_cloud: LocalCloudClient, name: str, function: str, route: str = "$default"
+) -> None:
+    api = local_cloud.client("apigatewayv2")
+    local_cloud.made[name] = made = api.create_api(Name=name, ProtocolType="HTTP")["ApiId"]
     integration = api.create_integration(
         ApiId=made,
         IntegrationType="AWS_PROXY",
-        IntegrationUri=f"arn:aws:lambda:{lab.cloud.region}:123456789012:function:{function}",
+        IntegrationUri=f"arn:aws:lambda:{local_cloud.cloud.region}:123456789012:function:{function}",
         PayloadFormatVersion="2.0",
     )["IntegrationId"]
     api.create_route(ApiId=made, RouteKey=route, Target=f"integrations/{integration}")
@@ -52,16 +54,16 @@ class Answer:
 
 
 def ask(
-    lab: LocalCloudClient,
+    local_cloud: LocalCloudClient,
     method: str,
     path: str,
     body: bytes = b"",
     headers: dict[str, str] | None = None,
     api: str = "api",
 ) -> Answer:
-    host = {"Host": f"{lab.made[api]}.execute-api.localhost"}
-    url = urlsplit(lab.cloud.url)
-    context = ssl.create_default_context(cafile=str(lab.cloud.ca_file))
+    host = {"Host": f"{local_cloud.made[api]}.execute-api.localhost"}
+    url = urlsplit(local_cloud.cloud.url)
+    context = ssl.create_default_context(cafile=str(local_cloud.cloud.ca_file))
     connection = http.client.HTTPSConnection(
         str(url.hostname), url.port, context=context, timeout=30
     )
@@ -75,9 +77,11 @@ def ask(
         connection.close()
 
 
-def test_an_event_is_shaped_as_api_gateways(lab: LocalCloudClient) -> None:
-    headers = {"X-Twice": "a", "Cookie": "s=1; t=2", "User-Agent": "lab"}
-    found = ask(lab, "POST", "/a%20b/c?x=1&x=2&y=", b'{"inputs": "gr\xc3\xbc\xc3\x9fe"}', headers)
+def test_an_event_is_shaped_as_api_gateways(local_cloud: LocalCloudClient) -> None:
+    headers = {"X-Twice": "a", "Cookie": "s=1; t=2", "User-Agent": "local_cloud"}
+    found = ask(
+        local_cloud, "POST", "/a%20b/c?x=1&x=2&y=", b'{"inputs": "gr\xc3\xbc\xc3\x9fe"}', headers
+    )
     event = found.body
     assert set(EVENT) | {"cookies", "queryStringParameters"} == set(event)
     assert set(EVENT["requestContext"]) == set(event["requestContext"])
@@ -91,22 +95,22 @@ def test_an_event_is_shaped_as_api_gateways(lab: LocalCloudClient) -> None:
     assert (event["cookies"], "cookie" in event["headers"]) == (["s=1", "t=2"], False)
     assert (event["headers"]["x-twice"], event["requestContext"]["http"]["userAgent"]) == (
         "a",
-        "lab",
+        "local_cloud",
     )
     assert (event["body"], event["isBase64Encoded"]) == ('{"inputs": "grüße"}', False)
     assert (event["routeKey"], event["requestContext"]["http"]["method"]) == ("$default", "POST")
 
 
-def test_an_answers_status_headers_and_cookies_arrive(lab: LocalCloudClient) -> None:
-    found = ask(lab, "GET", "/api")
+def test_an_answers_status_headers_and_cookies_arrive(local_cloud: LocalCloudClient) -> None:
+    found = ask(local_cloud, "GET", "/api")
     named = [(name.lower(), value) for name, value in found.headers]
     assert found.body["routeKey"] == "$default"
     assert [value for name, value in named if name == "set-cookie"] == ["a=1", "b=2"]
     assert ("content-type", "application/json") in named
 
 
-def test_a_body_that_is_not_text_comes_as_base64(lab: LocalCloudClient) -> None:
-    event = ask(lab, "POST", "/", b"\xff\xfe").body
+def test_a_body_that_is_not_text_comes_as_base64(local_cloud: LocalCloudClient) -> None:
+    event = ask(local_cloud, "POST", "/", b"\xff\xfe").body
     assert (base64.b64decode(event["body"]), event["isBase64Encoded"]) == (b"\xff\xfe", True)
 
 
@@ -122,38 +126,41 @@ def test_a_body_that_is_not_text_comes_as_base64(lab: LocalCloudClient) -> None:
     ids=["wrong event", "exception", "crash", "7 MB", "11 MB"],
 )
 def test_what_the_gateway_answers_itself_has_its_own_body(
-    lab: LocalCloudClient, api: str, body: bytes, status: int, message: str
+    local_cloud: LocalCloudClient, api: str, body: bytes, status: int, message: str
 ) -> None:
-    found = ask(lab, "POST", "/", body, api=api)
+    found = ask(local_cloud, "POST", "/", body, api=api)
     assert (found.status, found.body) == (status, {"message": message})
 
 
-def test_a_function_that_hangs_is_given_up_on(lab: LocalCloudClient) -> None:
+def test_a_function_that_hangs_is_given_up_on(local_cloud: LocalCloudClient) -> None:
     code = "import time\ndef api(event, context): time.sleep(60)"
-    hangs = lab.function("hangs", "api", timeout_s=60, code=code)
-    add_api(lab, "hangs", hangs)
-    found = ask(lab, "GET", "/", api="hangs")
+    hangs = local_cloud.function("hangs", "api", timeout_s=60, code=code)
+    add_api(local_cloud, "hangs", hangs)
+    found = ask(local_cloud, "GET", "/", api="hangs")
     assert (found.status, found.body) == (503, {"message": "Service Unavailable"})
-    assert ask(lab, "GET", "/api").status == 200
+    assert ask(local_cloud, "GET", "/api").status == 200
 
 
-def throttle(lab: LocalCloudClient, rate: float, burst: int) -> None:
-    api, stage = lab.client("apigatewayv2"), {"ApiId": lab.made["api"], "StageName": "$default"}
+def throttle(local_cloud: LocalCloudClient, rate: float, burst: int) -> None:
+    api, stage = (
+        local_cloud.client("apigatewayv2"),
+        {"ApiId": local_cloud.made["api"], "StageName": "$default"},
+    )
     api.delete_stage(**stage)
     limits = {"ThrottlingRateLimit": rate, "ThrottlingBurstLimit": burst}
     api.create_stage(**stage, AutoDeploy=True, DefaultRouteSettings=limits)
 
 
-def test_more_requests_than_the_stage_allows_are_refused(lab: LocalCloudClient) -> None:
-    throttle(lab, 0.001, 3)
-    found = [ask(lab, "GET", "/api") for _ in range(5)]
-    throttle(lab, 100, 100)
+def test_more_requests_than_the_stage_allows_are_refused(local_cloud: LocalCloudClient) -> None:
+    throttle(local_cloud, 0.001, 3)
+    found = [ask(local_cloud, "GET", "/api") for _ in range(5)]
+    throttle(local_cloud, 100, 100)
     assert [answer.status for answer in found] == [200, 200, 200, 429, 429]
     assert found[-1].body == {"message": "Too Many Requests"}
 
 
-def test_the_certificate_is_good_for_its_own_authority_alone(lab: LocalCloudClient) -> None:
-    url = urlsplit(lab.cloud.url)
+def test_the_certificate_is_good_for_its_own_authority_alone(local_cloud: LocalCloudClient) -> None:
+    url = urlsplit(local_cloud.cloud.url)
     stranger = http.client.HTTPSConnection(
         str(url.hostname), url.port, context=ssl.create_default_context()
     )
@@ -162,9 +169,9 @@ def test_the_certificate_is_good_for_its_own_authority_alone(lab: LocalCloudClie
     stranger.close()
 
 
-def test_without_a_default_route_nothing_is_found(lab: LocalCloudClient) -> None:
-    add_api(lab, "pets", "api", "GET /pets")
-    found = ask(lab, "GET", "/pets", api="pets")
+def test_without_a_default_route_nothing_is_found(local_cloud: LocalCloudClient) -> None:
+    add_api(local_cloud, "pets", "api", "GET /pets")
+    found = ask(local_cloud, "GET", "/pets", api="pets")
     assert (found.status, found.body) == (404, {"message": "Not Found"})
 
 

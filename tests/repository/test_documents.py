@@ -16,7 +16,7 @@ from benchmarks.tables import DOCUMENTS, filled
 from contracts import models_toml
 from contracts.keys import key_hash
 from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
-from functions.router import schema
+from functions.router import openapi
 from local.certificate import CA_FILE, HOST
 from tests.fixtures.paths import ROOT
 from turnout.cli import app
@@ -125,7 +125,7 @@ def test_the_table_in_the_readme_is_the_one_that_is_built() -> None:
 def test_the_answer_in_the_readme_has_what_an_answer_has() -> None:
     (block,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
     shown = json.loads(block)
-    assert set(shown) == set(schema.answer()["properties"])
+    assert set(shown) == set(openapi.answer()["properties"])
     assert set(shown["outputs"][0]) == {"label", "score", "tokens", "truncated"}
 
 

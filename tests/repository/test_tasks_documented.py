@@ -13,7 +13,7 @@ from contracts.prediction import PredictRequest, parse_request
 from contracts.tasks import Task, Tier
 from functions.inference.generation_parameters import problems
 from functions.inference.tasks import head_of
-from functions.router import schema
+from functions.router import openapi
 from functions.router.rules import RULES
 from tests.fixtures.paths import ROOT
 from tests.fixtures.router_app import INTENTS
@@ -34,7 +34,7 @@ def blocks(task: Task) -> list[Any]:
 def test_every_reason_that_a_tier_is_chosen_for_is_documented() -> None:
     section = TEXT.split("\n## How a tier is chosen\n")[1].split("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
-    assert documented == schema.answer()["properties"]["reason"]["enum"]
+    assert documented == openapi.answer()["properties"]["reason"]["enum"]
     # With a pinned tier and within the limits of both, every rule decides.
     request = PredictRequest(inputs=("a text",), tier=Tier.CPU)
     decisions = [rule(request, INTENTS) for rule in RULES]

@@ -16,12 +16,15 @@ from aws_cdk import aws_s3 as s3
 
 from contracts.manifest import MANIFEST
 from contracts.specs import CpuSpec, GpuSpec
-from stacks.assembly import make_app
+from stacks.app import make_app
 from stacks.costs import idle_gpu_cost
 from stacks.errors import StackError
 from stacks.images import IMAGES, regions
 from stacks.instances import PRICES, find_instance, instances
-from tests.fixtures.deployment import (
+from tests.fixtures.models.tiny import Tiny, seal
+from tests.fixtures.paths import ROOT
+from tests.fixtures.problems import assert_problems, raises
+from tests.fixtures.synthesis import (
     INTENTS,
     SHOP,
     Synthesised,
@@ -31,9 +34,6 @@ from tests.fixtures.deployment import (
     shop,
     synthesise,
 )
-from tests.fixtures.models.tiny import Tiny, seal
-from tests.fixtures.paths import ROOT
-from tests.fixtures.problems import assert_problems, raises
 
 
 @pytest.fixture(scope="module")

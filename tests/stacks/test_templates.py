@@ -9,8 +9,8 @@ import pytest
 from contracts.keys import key_hash
 from contracts.limits import INTEGRATION_TIMEOUT_S, ROUTER_TIMEOUT_S
 from contracts.names import ALIAS
-from tests.fixtures.deployment import INTENTS, KEY, Synthesised, shop
 from tests.fixtures.models.tiny import LABELS
+from tests.fixtures.synthesis import INTENTS, KEY, Synthesised, shop
 
 STACKS = ["shop-intents-cpu", "shop-intents-gpu", "shop-router", "shop-words-cpu"]
 # What a deployment may leave nowhere: everything else in the templates is free while it is not used.

@@ -21,7 +21,7 @@ from contracts.tasks import Tier
 from tests.fixtures.end_to_end_requests import INTENTS, assert_problem, raw
 from tests.fixtures.paths import ROOT
 from turnout.client import Endpoint, curl, predict, request
-from turnout.laptop import SIDE_BY_SIDE, Files, Laptop
+from turnout.local_deployment import SIDE_BY_SIDE, Files, Laptop
 
 pytestmark = pytest.mark.system
 VECTORS = "sentence-embedding"

@@ -16,7 +16,7 @@ from tests.fixtures.families import Builds, build_all_stages
 from tests.fixtures.models.tiny_bert import write_rows
 from tests.fixtures.models.tiny_decoders import reference_tokens
 from tests.fixtures.models.tiny_trained import prefixes, rows_of
-from tests.fixtures.pipelines import THEIRS, ours
+from tests.fixtures.transformers_pipelines import THEIRS, ours
 
 # How far a score of 0 to 1 may be from the reference's, in the mean.
 SCORES = 0.02

@@ -15,9 +15,9 @@ from contracts.limits import (
 )
 from contracts.tasks import Tier
 from functions.router.backends import CONNECT_TIMEOUT_S, LambdaBackend
+from tests.fixtures.fake_aws import ANSWER, GOOD, REQUEST, Service, client, failure, invoke, serving
 from tests.fixtures.problems import assert_names
 from tests.fixtures.router_app import target
-from tests.fixtures.services import ANSWER, GOOD, REQUEST, Service, client, failure, invoke, serving
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from contracts.http_errors import (
     problem_document,
 )
 from contracts.tasks import Tier
-from tests.fixtures.services import Service, failure
+from tests.fixtures.fake_aws import Service, failure
 
 # Words of the services' own messages in these tests.
 THEIRS = ("secret", "RequestId", "timed out", "signal", "payload size", "Traceback", "account 1")

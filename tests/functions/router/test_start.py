@@ -19,7 +19,7 @@ FORBIDDEN = (
     "aws_cdk",
     "contracts.api",
     "functions.inference",
-    "functions.router.schema",
+    "functions.router.openapi",
     "onnxruntime",
     "optimum",
     "sagemaker",

@@ -14,7 +14,7 @@ from contracts.manifest import Manifest
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier
 from functions.inference.character_ngrams import buckets_of
-from functions.inference.words import WordVectors
+from functions.inference.word_vectors import WordVectors
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.word_files import TINY, as_fasttext, as_text, by_gensim, trained
 from tests.fixtures.problems import assert_request_problems

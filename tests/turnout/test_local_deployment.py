@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from contracts.specs import Deployment
-from turnout.laptop import Files, Laptop
+from turnout.local_deployment import Files, Laptop
 
 
 def test_functions_and_stacks_are_in_the_region_of_the_deployment(tmp_path: Path) -> None:

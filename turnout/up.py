@@ -10,7 +10,7 @@ from rich.console import Console
 import build
 from contracts.specs import Deployment
 from turnout.client import Endpoint, curl
-from turnout.laptop import DeployFailed, Laptop
+from turnout.local_deployment import DeployFailed, Laptop
 from turnout.progress import steps
 
 Emit = Callable[[dict[str, Any], Callable[[], None]], None]
