@@ -58,7 +58,7 @@ class Interrupt:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Sources and rows; a classifier's rows have the label that the reference itself gives, except every tenth."""
+    """Make sources and rows; a classifier's rows have the label that the reference gives, except every tenth."""
     folder = tmp_path_factory.mktemp("home")
     classifier(folder / "classifier")
     source = read_as(TransformersSource, folder / "classifier", Task.TEXT_CLASSIFICATION)

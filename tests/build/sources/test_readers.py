@@ -77,7 +77,7 @@ def cased(folder: Path) -> None:
 
 
 def indexed(places: object) -> Spoil:
-    """Weights in shards, listed by an index with this map."""
+    """Return a change to weights in shards, listed by an index with this map."""
 
     def spoil(folder: Path) -> None:
         (folder / "model.safetensors").rename(folder / "model-1.safetensors")
