@@ -69,15 +69,16 @@ fast: setup  ## The tests that build nothing, in under a minute
 test: check models test-gated test-fast test-build converters  ## Everything above and every test
 	@$(PYTEST) -m "system or foreign"
 
-# These need neither the example models nor TensorFlow: with `make --jobs` they run while both are made.
+# These need neither the example models nor TensorFlow: with `make --jobs` they run while both are made, and leave the
+# processor to them, since all else waits for the models.
 test-gated: setup
-	@$(PYTEST) --cov --cov-report=term $(GATED)
+	@nice $(PYTEST) --cov --cov-report=term $(GATED)
 
 test-fast: setup
-	@$(PYTEST) -m fast $(GATED:%=--ignore=%)
+	@nice $(PYTEST) -m fast $(GATED:%=--ignore=%)
 
 test-build: setup
-	@$(PYTEST) -m build $(GATED:%=--ignore=%)
+	@nice $(PYTEST) -m build $(GATED:%=--ignore=%)
 
 prove: models converters  ## Every case of the exhaustive tests as well; the dated result is committed
 	@TURNOUT_PROVE=1 $(PYTEST) --junitxml=.turnout/prove.xml

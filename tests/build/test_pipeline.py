@@ -235,6 +235,7 @@ def test_an_interrupt_at_any_stage_leaves_the_old_or_the_new_and_nothing_half(
     assert sorted(contents(out)) == sorted(contents(built))
 
 
+@pytest.mark.exhaustive(keep=2)
 @pytest.mark.parametrize("how", [SIGINT, SIGTERM, SIGKILL], ids=lambda s: s.name)
 def test_a_build_that_is_ended_leaves_nothing_or_is_swept_by_the_next(
     home: Path, classify: Deployment, tmp_path: Path, how: Signals

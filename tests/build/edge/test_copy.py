@@ -227,6 +227,7 @@ def test_vectors_are_those_of_the_artefact(tmp_path: Path) -> None:
     assert outputs_of(edge, *TEXTS, LONG) == served(tmp_path / "out", *TEXTS, LONG)
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("make", [gpt2, llama, t5])
 def test_text_is_generated_with_a_kv_cache(make: Callable[[Path], Path], tmp_path: Path) -> None:
     task = Task.TEXT2TEXT_GENERATION if make is t5 else Task.TEXT_GENERATION
@@ -238,6 +239,7 @@ def test_text_is_generated_with_a_kv_cache(make: Callable[[Path], Path], tmp_pat
     assert len({output["generated_text"] for output in expected}) > 3
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("make", [gpt2, llama])
 def test_texts_are_scored_token_by_token(make: Callable[[Path], Path], tmp_path: Path) -> None:
     source, task = make(tmp_path / make.__name__), Task.LANGUAGE_MODEL_SCORING
@@ -259,6 +261,7 @@ def test_texts_are_scored_by_an_n_gram_model(tmp_path: Path) -> None:
     assert outputs_of(tmp_path / "out/tiny/edge", *words, per_token=True) == expected
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("quantize", ["none", "int8"])
 @pytest.mark.parametrize("name", ["lee_fasttext_new.bin", "glove"])
 def test_words_are_found_added_and_composed(tmp_path: Path, quantize: str, name: str) -> None:

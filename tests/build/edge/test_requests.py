@@ -87,6 +87,7 @@ def test_a_line_that_cannot_be_answered_is_a_problem_and_the_rest_is_answered(
     assert answers[-1]["outputs"] == served(classifier, "great film")
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("make", [llama, t5])
 def test_more_tokens_than_the_endpoint_generates_are_refused_with_the_limit(
     make: Callable[[Path], Path], tmp_path: Path

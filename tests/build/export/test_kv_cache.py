@@ -108,6 +108,7 @@ def _tables(graph: Any) -> list[str]:
     return [name for name, size in sizes.items() if size == words * 64]
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("make", [gpt2, llama, t5])
 def test_little_is_computed_about_shapes(tmp_path: Path, make: Any) -> None:
     folder = built(make(tmp_path / make.__name__), tmp_path / "cpu")

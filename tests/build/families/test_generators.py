@@ -31,6 +31,7 @@ TASK_OF: Mapping[Callable[[Path], Path], Task] = {
 GATE = Gate(max_perplexity_ratio=2, min_token_agreement=0.5)
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("make", [gpt2, llama, t5])
 def test_a_generator_is_built_and_generates_as_transformers_does(
     make: Callable[[Path], Path], tmp_path: Path

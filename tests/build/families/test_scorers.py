@@ -72,6 +72,7 @@ def by_torch(logits: Any, ids: list[int]) -> list[float]:
     ]
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize(("kind", "state"), [("LSTM", True), ("GRU", False), ("RNN", True)])
 def test_a_recurrent_network_is_built_and_scores_as_torch_does(
     tmp_path: Path, kind: str, state: bool
@@ -138,6 +139,7 @@ def test_a_problem_behind_the_words_of_an_arpa_file_is_reported_and_nothing_is_b
     assert not (tmp_path / "models.out/tiny").exists()
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("make", [gpt2, llama])
 def test_a_causal_transformer_is_built_and_scores_as_transformers_does(
     make: Any, tmp_path: Path

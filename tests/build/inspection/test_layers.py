@@ -109,6 +109,7 @@ def gguf(path: Path) -> Path:
     return write_gguf(llama(path), path.with_suffix(".gguf"))
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize(
     ("make", "task", "graphs"),
     [

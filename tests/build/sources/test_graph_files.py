@@ -119,6 +119,7 @@ def test_a_torchscript_file_answers_as_the_model_it_was_made_from(
     assert [node.name for node in onnx.load(graph).graph.input] == list(source.inputs)
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("name", ["onnx", "bert.pt"])
 def test_a_bare_graph_is_built_proven_and_served(home: Path, tmp_path: Path, name: str) -> None:
     options = SourceOptions(tokenizer=home / "hf/tokenizer.json", labels=LABELS)

@@ -155,6 +155,7 @@ def test_one_file_of_a_repository_is_fetched_alone(model: Path, tmp_path: Path) 
     assert origin == f"hf://org/bert/model.safetensors@{COMMIT}"
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("data", ["model.onnx.data", "[0] weights"])
 def test_what_a_graph_keeps_its_tensors_in_is_fetched_with_it_whatever_it_is_called(
     s3: dict[str, str], tmp_path: Path, data: str

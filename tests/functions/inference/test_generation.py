@@ -257,6 +257,7 @@ def test_logits_that_are_no_numbers_are_a_failure(generator: Generator) -> None:
         replace(generator, decoder=failing).outputs(PredictRequest(inputs=("x",)))
 
 
+@pytest.mark.exhaustive(keep=2)
 @pytest.mark.parametrize(
     ("change", "min_correlation"),
     # Random weights make much of little: what is unpacked wrongly has nothing in common with what was packed.

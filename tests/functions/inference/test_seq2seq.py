@@ -121,6 +121,7 @@ def test_there_is_no_full_text_to_return(model: Seq2Seq) -> None:
     assert_request_problems(model.problems(request), unknown)
 
 
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("bits", [8, 4])
 def test_few_bits_generate_nearly_the_same(
     model: Seq2Seq, source: Path, tmp_path: Path, bits: int
