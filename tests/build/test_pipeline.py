@@ -224,8 +224,7 @@ def test_an_interrupt_at_any_stage_leaves_the_old_or_the_new_and_nothing_half(
     old = [verify(out / "tiny" / tier).version for tier in ("cpu", "gpu")]
     changed = deployment(home / "classifier", home / "labelled.jsonl", gate=Gate(min_agreement=0.9))
     # As if a second interrupt had ended the removal of what the first cut off.
-    cut = out / FOLDER / "tiny" / f".half-{os.getpid()}-cut"
-    cut.mkdir()
+    (cut := out / FOLDER / "tiny" / f".half-{os.getpid()}-cut").mkdir()
     with pytest.raises(KeyboardInterrupt):
         run(changed, out, Interrupt(name, stage).stage)
     assert not cut.exists()
