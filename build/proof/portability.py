@@ -84,6 +84,9 @@ def check_portability(
     if candidate.recipe.precision == "fp32":
         return "", results
     for processor in processors:
+        # With `portable = false` it is unavailable like the others, so that the same candidate ships from any machine.
+        if processor.native and not processor.unavailable:
+            continue
         result = _run_on(processor, step, candidate, cache, notify)
         results.append(result)
         problem = _problem(candidate.recipe, processor, result["verdict"])

@@ -31,7 +31,8 @@ class Processor:
     """A processor that an artefact can be run on: its name, the emulator, and the Python that runs under it.
 
     A candidate that differs on a `blocking` one is rejected, since tiers can be deployed to it; on another it is
-    reported. `unavailable` is why it cannot be emulated on this machine, with the next step; empty if it can.
+    reported. `unavailable` is why nothing can be run on it here, with the next step; empty if it can. A `native` one is
+    of this machine's kind, on which the gate has measured all rows.
     """
 
     name: str
@@ -41,13 +42,13 @@ class Processor:
     environment: Mapping[str, str] = field(default_factory=dict)
     blocking: bool = True
     unavailable: str = ""
+    native: bool = False
 
 
 def processors_to_check(system: Path = ARM64, here: str | None = None) -> tuple[Processor, ...]:
     """Return the processors that an artefact may be deployed to, blocking ones first.
 
-    That of this machine is left out, since the gate has measured all rows on it; `here` is its name, by default as
-    `instruction_set` returns it.
+    `here` is the name of this machine's own, by default as `instruction_set` returns it.
     """
     here = instruction_set() if here is None else here
     found = [
@@ -57,7 +58,9 @@ def processors_to_check(system: Path = ARM64, here: str | None = None) -> tuple[
     ]
     if platform.machine() != "aarch64":
         found.append(_graviton(system))
-    return tuple(one for one in found if one.name != here)
+    return tuple(
+        replace(one, native=True, unavailable="") if one.name == here else one for one in found
+    )
 
 
 def all_unavailable(processors: tuple[Processor, ...], why: str) -> tuple[Processor, ...]:

@@ -15,21 +15,8 @@ import build
 from build.evaluation.agreement import AnswerFigures
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
-from build.evaluation.teacher_forcing import TEACHER_FORCED
 from build.proof.candidate import Candidate
-from build.proof.emulation import (
-    MAX_BYTE_TOKENS,
-    MAX_FORCED_TOKENS,
-    MAX_ROWS,
-    MAX_ROWS_INFORMING,
-    MIN_ROWS,
-    MIN_ROWS_GENERATED,
-    SINGLE_TOKEN_COST,
-    run_under,
-    sample,
-    sample_size,
-    truncated,
-)
+from build.proof.emulation import run_under
 from build.proof.portability import NOT_CHECKED, check_portability, first_portable
 from build.proof.processors import (
     NOTE,
@@ -236,13 +223,23 @@ def test_a_processor_is_blocking_only_where_a_tier_can_be_deployed(tmp_path: Pat
     assert all(p.unavailable == "a reason" for p in all_unavailable(processors, "a reason"))
 
 
-def test_the_processor_of_this_machine_is_not_emulated() -> None:
+def test_the_processor_of_this_machine_is_not_emulated(
+    folder: Path, step: Step, tmp_path: Path
+) -> None:
     """All rows have been run on it, and emulation takes minutes."""
     names = [p.name for p in processors_to_check(here=ANY_OTHER)]
     assert AVX2 in names
+    assert not any(p.native for p in processors_to_check(here=ANY_OTHER))
     for name in names:
-        assert [p.name for p in processors_to_check(here=name)] == [n for n in names if n != name]
-    assert instruction_set() not in [p.name for p in processors_to_check()]
+        (native,) = [p for p in processors_to_check(here=name) if p.native]
+        assert (native.name, native.unavailable) == (name, "")
+    own, cache = replace(HERE, native=True), Cache(tmp_path)
+    problem, seen = check_portability(step, candidate(folder, FULL), cache, [own])
+    assert (problem, [one["verdict"] for one in seen]) == ("", ["measured here"])
+    # So that the same candidate ships from any machine if nothing is to be checked.
+    (unchecked,) = all_unavailable((own,), "`portable` is false")
+    problem, _ = check_portability(step, candidate(folder, FULL), cache, [unchecked])
+    assert problem.endswith("its sums may saturate: `portable` is false")
 
 
 def test_an_arm64_system_is_requested_until_it_is_there_and_fits(tmp_path: Path) -> None:
@@ -256,33 +253,6 @@ def test_an_arm64_system_is_requested_until_it_is_there_and_fits(tmp_path: Path)
     assert problem() == ""
     (tmp_path / NOTE).write_text(json.dumps({**versions(), "numpy": "1.0"}))
     assert problem() == "`make processors` again: its numpy differ from those here"
-
-
-def test_a_sample_is_even_and_as_large_as_requested() -> None:
-    assert sample(range(61), 60)[:3] == [0, 1, 2]
-    assert len(sample(range(61), 60)) == 60
-    assert sample(range(10), 4) == [0, 2, 5, 7]
-    assert sample([1, 2], 60) == [1, 2]
-
-
-def test_the_larger_a_model_the_fewer_rows_and_never_too_few() -> None:
-    rows = [Row(request=PredictRequest(inputs=("word " * 80,)))] * 100
-    read: list[Outputs] = [[{"label": "fine"}]] * 100
-    written: list[Outputs] = [[dict.fromkeys(TEACHER_FORCED, list(range(200)))]] * 100
-    assert sample_size(HERE, 1, rows, read) == MAX_ROWS
-    assert sample_size(replace(HERE, blocking=False), 1, rows, read) == MAX_ROWS_INFORMING
-    assert sample_size(HERE, 10**9, rows, read) == MIN_ROWS
-    assert sample_size(HERE, 10**9, rows, written) == MIN_ROWS_GENERATED
-    assert sample_size(HERE, 40_000_000, rows, written) == int(
-        MAX_BYTE_TOKENS / 40e6 / (100 + SINGLE_TOKEN_COST * MAX_FORCED_TOKENS)
-    )
-
-
-def test_a_generator_is_run_along_the_first_tokens_alone() -> None:
-    outputs = [{**dict.fromkeys(TEACHER_FORCED, list(range(50))), "tokens": 3}]
-    first = {**dict.fromkeys(TEACHER_FORCED, list(range(MAX_FORCED_TOKENS))), "tokens": 3}
-    assert truncated(outputs) == [first]
-    assert truncated([{"label": "fine"}]) == [{"label": "fine"}]
 
 
 def test_the_table_has_the_rejected_candidates_and_the_rows_that_differ() -> None:

@@ -1,0 +1,50 @@
+"""The rows, and the tokens of each, that an artefact is run on under an emulator."""
+
+from dataclasses import replace
+
+from build.evaluation.metrics import Outputs
+from build.evaluation.rows import Row
+from build.evaluation.teacher_forcing import TEACHER_FORCED
+from build.proof.emulation import (
+    MAX_BYTE_TOKENS,
+    MAX_FORCED_TOKENS,
+    MAX_ROWS,
+    MAX_ROWS_INFORMING,
+    MIN_ROWS,
+    MIN_ROWS_GENERATED,
+    SINGLE_TOKEN_COST,
+    sample,
+    sample_size,
+    truncated,
+)
+from build.proof.processors import Processor
+from contracts.prediction import PredictRequest
+
+HERE = Processor(name="here", how="as it is")
+
+
+def test_a_sample_is_even_and_as_large_as_requested() -> None:
+    assert sample(range(61), 60)[:3] == [0, 1, 2]
+    assert len(sample(range(61), 60)) == 60
+    assert sample(range(10), 4) == [0, 2, 5, 7]
+    assert sample([1, 2], 60) == [1, 2]
+
+
+def test_the_larger_a_model_the_fewer_rows_and_never_too_few() -> None:
+    rows = [Row(request=PredictRequest(inputs=("word " * 80,)))] * 100
+    read: list[Outputs] = [[{"label": "fine"}]] * 100
+    written: list[Outputs] = [[dict.fromkeys(TEACHER_FORCED, list(range(200)))]] * 100
+    assert sample_size(HERE, 1, rows, read) == MAX_ROWS
+    assert sample_size(replace(HERE, blocking=False), 1, rows, read) == MAX_ROWS_INFORMING
+    assert sample_size(HERE, 10**9, rows, read) == MIN_ROWS
+    assert sample_size(HERE, 10**9, rows, written) == MIN_ROWS_GENERATED
+    assert sample_size(HERE, 40_000_000, rows, written) == int(
+        MAX_BYTE_TOKENS / 40e6 / (100 + SINGLE_TOKEN_COST * MAX_FORCED_TOKENS)
+    )
+
+
+def test_a_generator_is_run_along_the_first_tokens_alone() -> None:
+    outputs = [{**dict.fromkeys(TEACHER_FORCED, list(range(50))), "tokens": 3}]
+    first = {**dict.fromkeys(TEACHER_FORCED, list(range(MAX_FORCED_TOKENS))), "tokens": 3}
+    assert truncated(outputs) == [first]
+    assert truncated([{"label": "fine"}]) == [{"label": "fine"}]
