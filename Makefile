@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 JSON ?=
-# Processes that share the tests.
+# Processes that share the tests. Those of the system wait for others more than they compute, hence one more.
 WORKERS ?= 2
+SYSTEM_WORKERS ?= 3
 # The tests of a module share what they build or deploy, so they stay in one process; the heaviest start first.
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Tests of the packages whose coverage is gated; tracing costs time and is left out elsewhere.
@@ -67,7 +68,7 @@ fast: setup  ## The tests that build nothing, in under a minute
 	@$(PYTEST) -m fast
 
 test: check models test-gated test-fast test-build converters  ## Everything above and every test
-	@$(PYTEST) -m "system or foreign"
+	@$(PYTEST) --numprocesses $(SYSTEM_WORKERS) -m "system or foreign"
 
 # These need neither the example models nor TensorFlow: with `make --jobs` they run while both are made, and leave the
 # processor to them, since all else waits for the models.
@@ -81,7 +82,7 @@ test-build: setup
 	@nice $(PYTEST) -m build $(GATED:%=--ignore=%)
 
 prove: models converters  ## Every case of the exhaustive tests as well; the dated result is committed
-	@TURNOUT_PROVE=1 $(PYTEST) --junitxml=.turnout/prove.xml
+	@TURNOUT_PROVE=1 $(PYTEST) --numprocesses $(SYSTEM_WORKERS) --junitxml=.turnout/prove.xml
 	@$(BIN)/python -m scripts.prove .turnout/prove.xml
 
 format: setup
