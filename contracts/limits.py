@@ -17,10 +17,11 @@ LAMBDA_MB_PER_VCPU = 1_769
 SAGEMAKER_PAYLOAD_BYTES = 6 * 1024 * 1024
 
 # Timeouts nest, so that every caller outlasts the one it calls:
-# tier (at most MAX_TIER_TIMEOUT_S) < the router's wait for it < the router itself < the gateway.
+# tier (at most MAX_TIER_TIMEOUT_S) < the router's wait for it < the router itself < the gateway < `turnout call`.
 MAX_TIER_TIMEOUT_S = 25
 BACKEND_SLACK_S = 1
 ROUTER_TIMEOUT_S = 28
+CLIENT_TIMEOUT_S = GATEWAY_TIMEOUT_S + 5
 
 # A JSON number made from a float32 is at most 23 characters, and two go to the separator.
 FLOAT_JSON_BYTES = 25

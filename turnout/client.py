@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import quote
 
+from contracts.limits import CLIENT_TIMEOUT_S
+
 # The folder of the local cloud under the project's, and the file in it that holds the endpoint while the cloud is up.
 STATE = Path(".turnout/local")
 ENDPOINT_FILE = "endpoint.json"
@@ -58,8 +60,10 @@ def request(endpoint: Endpoint, method: str, path: str, document: object = None)
     message = urllib.request.Request(url, data=body, headers=headers, method=method)
     start = time.perf_counter()
     try:
-        # Longer than the gateway's 30 s, so that its own answer arrives before this gives up.
-        with urllib.request.urlopen(message, timeout=35, context=_tls(endpoint)) as answer:
+        # Longer than the gateway, so that its own answer arrives before this gives up.
+        with urllib.request.urlopen(
+            message, timeout=CLIENT_TIMEOUT_S, context=_tls(endpoint)
+        ) as answer:
             status, raw, found = answer.status, answer.read(), dict(answer.headers)
     except urllib.error.HTTPError as error:  # a problem document is an answer as well
         status, raw, found = error.code, error.read(), dict(error.headers)
