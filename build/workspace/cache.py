@@ -34,7 +34,7 @@ class Cache:
         digest_file = path.with_name(path.name + DIGEST_SUFFIX)
         if not _is_whole(path, digest_file):
             _remove(path)
-            with tempfile.TemporaryDirectory(prefix=_half(os.getpid()), dir=self.folder) as half:
+            with tempfile.TemporaryDirectory(prefix=_half_prefix(), dir=self.folder) as half:
                 made = Path(half) / name
                 make(made)
                 digest = _digest(made)
@@ -58,7 +58,7 @@ class Cache:
 
     def sweep(self) -> None:
         """Remove the entries that this process began and did not finish: an interrupt can end their removal too."""
-        for path in self.folder.glob(f"{_half(os.getpid())}*"):
+        for path in self.folder.glob(f"{_half_prefix()}*"):
             _remove(path)
 
     def prune(self) -> None:
@@ -76,8 +76,8 @@ class Cache:
         return self.folder / f"{key}-{name}"
 
 
-def _half(process: int) -> str:
-    return f".half-{process}-"
+def _half_prefix() -> str:
+    return f".half-{os.getpid()}-"
 
 
 def _is_whole(path: Path, digest_file: Path) -> bool:
