@@ -7,11 +7,11 @@ from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from functions.registrar.registrar import handler
+from tests.fixtures.registry_table import create_registry_table
 
 TABLE = "shop-registry"
 PROPERTIES = {
@@ -82,18 +82,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with mock_aws():
-        yield boto3.resource("dynamodb").create_table(
-            TableName=TABLE,
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[
-                {"AttributeName": "model", "KeyType": "HASH"},
-                {"AttributeName": "release", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "model", "AttributeType": "S"},
-                {"AttributeName": "release", "AttributeType": "S"},
-            ],
-        )
+        yield create_registry_table(TABLE)
 
 
 def releases(table: Any) -> list[str]:

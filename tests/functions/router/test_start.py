@@ -8,11 +8,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from functions.router.release_registry import DynamoRegistry
 from tests.fixtures.paths import ROOT
+from tests.fixtures.registry_table import create_registry_table
 from tests.fixtures.router_app import ASSETS, ROUTES, event
 
 FORBIDDEN = (
@@ -83,18 +83,7 @@ def test_the_registry_gives_the_rows_of_one_model() -> None:
     from moto import mock_aws
 
     with mock_aws():
-        table = boto3.resource("dynamodb", region_name="us-east-1").create_table(
-            TableName="shop-registry",
-            BillingMode="PAY_PER_REQUEST",
-            KeySchema=[
-                {"AttributeName": "model", "KeyType": "HASH"},
-                {"AttributeName": "release", "KeyType": "RANGE"},
-            ],
-            AttributeDefinitions=[
-                {"AttributeName": "model", "AttributeType": "S"},
-                {"AttributeName": "release", "AttributeType": "S"},
-            ],
-        )
+        table = create_registry_table("shop-registry")
         for model, release in (("a", "cpu#1"), ("a", "gpu#2"), ("b", "cpu#3")):
             table.put_item(Item={"model": model, "release": release, "deployed_at": 7})
         registry = DynamoRegistry(lambda: table)
