@@ -11,7 +11,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from functions.registrar.registrar import handler
-from tests.fixtures.registry_table import create_registry_table
+from tests.fixtures.fake_aws import create_registry_table
 
 TABLE = "shop-registry"
 PROPERTIES = {

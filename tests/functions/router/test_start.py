@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from functions.router.release_registry import DynamoRegistry
+from tests.fixtures.fake_aws import create_registry_table
 from tests.fixtures.paths import ROOT
-from tests.fixtures.registry_table import create_registry_table
 from tests.fixtures.router_app import ASSETS, ROUTES, event
 
 FORBIDDEN = (
