@@ -11,7 +11,7 @@ import platform
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -120,7 +120,7 @@ def described(way: str) -> str:
     return "with a network, since this system refuses both namespaces and filters; libraries are set offline"
 
 
-def isolated(command: Sequence[str], way: str | None = None, **variables: str) -> list[str]:
+def isolated(command: Iterable[str], way: str | None = None, **variables: str) -> list[str]:
     """Return a command that runs `command`, with the variables added to the few that it keeps.
 
     The program is not started at all where `way` fails, which is by default the strongest that the system allows.

@@ -20,6 +20,7 @@ from build.errors import BuildError, ExportFailed
 from build.graph.opset import OPSET
 from build.sources.tensorflow.signature import Signature
 from build.workspace.checkout import ROOT
+from build.workspace.isolated_process import isolated
 from functions.inference.token_batches import Feeds
 
 # Environment variable that names another folder, for a computer whose users share one.
@@ -100,9 +101,8 @@ def _run(
         *arguments,
     ]
     done = subprocess.run(
-        [str(part) for part in command],
         # TensorFlow's own log is left out of standard error; a GPU would change the reference by its rounding.
-        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
+        isolated(map(str, command), TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1"),
         capture_output=True,
         text=True,
         errors="replace",
