@@ -2,155 +2,47 @@
 
 import difflib
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from contracts.limits import LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S
-from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
 from contracts.problems import Code, Problem, ProblemsFound
+from contracts.settings import (
+    ANSWERS,
+    CPU_KEYS,
+    DEPLOYMENT_KEYS,
+    GATE_KEYS,
+    GENERATED,
+    GPU_KEYS,
+    MODEL_KEYS,
+    MODEL_NAME,
+    RATIO_FROM_1,
+    SCORES,
+    SHARE,
+    TABLE,
+    THROTTLE_KEYS,
+    VECTORS,
+    Kind,
+)
 from contracts.specs import (
     CpuSpec,
     Deployment,
     Gate,
     GpuSpec,
     ModelSpec,
-    Objective,
     SourceOptions,
     Throttle,
 )
 from contracts.tasks import Task
 
-ANSWERS, VECTORS = ("min_accuracy_ratio", "min_agreement"), ("min_cosine_mean", "min_cosine_p5")
-SCORES, GENERATED = ("max_perplexity_ratio",), ("max_perplexity_ratio", "min_token_agreement")
-GATE_KEYS = {
-    **dict.fromkeys(Task, ANSWERS),
-    Task.TEXT_GENERATION: GENERATED,
-    Task.TEXT2TEXT_GENERATION: GENERATED,
-    Task.FEATURE_EXTRACTION: (*VECTORS, "min_accuracy_ratio"),
-    Task.WORD_VECTORS: VECTORS,
-    Task.LANGUAGE_MODEL_SCORING: SCORES,
-}
+LONG_NUMBER = "a number of thousands of digits"
 
 
 class ConfigError(ProblemsFound):
     """`models.toml` cannot be used; `problems` has all of its problems."""
 
     code = "config_invalid"
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """A kind of value: its name in messages, its check, and its conversion."""
-
-    name: str
-    accepts: Callable[[Any], bool]
-    take: Callable[[Any], Any] = staticmethod(lambda value: value)
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _between(low: int, high: int) -> _Kind:
-    return _Kind(f"a whole number from {low} to {high}", lambda v: _is_int(v) and low <= v <= high)
-
-
-def _one_of(*choices: str) -> _Kind:
-    return _Kind("one of " + ", ".join(f'"{c}"' for c in choices), lambda v: v in choices)
-
-
-def _name(max_chars: int) -> _Kind:
-    return _Kind(
-        f"lower-case letters, digits and single hyphens, a letter first, at most {max_chars}",
-        lambda v: isinstance(v, str) and is_name(v, max_chars),
-    )
-
-
-# bool is an int in Python, but `true` is no number in TOML.
-SHARE = _Kind(
-    "a number from 0 to 1", lambda v: (_is_int(v) or isinstance(v, float)) and 0 <= v <= 1
-)
-RATIO_FROM_1 = _Kind(
-    "a number from 1 to 2", lambda v: (_is_int(v) or isinstance(v, float)) and 1 <= v <= 2
-)
-PATH = _Kind("a path, as text", lambda v: isinstance(v, str) and bool(v.strip()), Path)
-REMOTE = ("hf://", "s3://")
-SOURCE = _Kind(
-    "a path, hf://org/name@revision or s3://bucket/prefix",
-    # Another scheme would be taken for the name of a folder.
-    lambda v: PATH.accepts(v) and (v.startswith(REMOTE) or "://" not in v),
-    lambda v: v if v.startswith(REMOTE) else Path(v),
-)
-TABLE = _Kind("a table", lambda v: isinstance(v, dict))
-# The form alone, so that a typing error is found before anything is built: `stacks.app.aws_problems` checks at
-# synthesis that the type is in the table of `stacks/instances.py`.
-INSTANCE = _Kind(
-    'a SageMaker instance type such as "ml.g6.xlarge"',
-    lambda v: isinstance(v, str) and v.startswith("ml.") and v.count(".") == 2,
-)
-REGION = _Kind(
-    # Some have three hyphens, such as us-gov-east-1.
-    'an AWS region such as "us-east-1"',
-    lambda v: isinstance(v, str) and v.count("-") >= 2,
-)
-TASK = _Kind(
-    "one of " + ", ".join(f'"{t}"' for t in Task),
-    lambda v: isinstance(v, str) and v in set(Task),
-    Task,
-)
-NAMES = _Kind(
-    "a list of texts",
-    lambda v: isinstance(v, list) and bool(v) and all(isinstance(n, str) and n for n in v),
-    tuple,
-)
-LABELS = _Kind(
-    "a list of texts, each of them once",
-    lambda v: NAMES.accepts(v) and len(set(v)) == len(v),
-    tuple,
-)
-LONG_NUMBER = "a number of thousands of digits"
-FLAG = _Kind("true or false", lambda v: isinstance(v, bool))
-POSITIVE = _between(1, 10_000_000)
-
-CPU_KEYS = {
-    "memory_mb": _between(*LAMBDA_MEMORY_MB),
-    "timeout_s": _between(1, MAX_TIER_TIMEOUT_S),
-    "max_inputs": POSITIVE,
-    "max_chars": POSITIVE,
-    "max_tokens": _between(2, 1_000_000),
-    "quantize": _one_of("int8", "none"),
-    "objective": _one_of(*Objective),
-    "portable": FLAG,
-}
-GPU_KEYS = {
-    "instance": INSTANCE,
-    "source": SOURCE,
-    "timeout_s": _between(1, MAX_TIER_TIMEOUT_S),
-    "max_inputs": POSITIVE,
-    "max_chars": POSITIVE,
-    "max_tokens": _between(2, 1_000_000),
-    # SageMaker's minimum (`MinMemoryRequiredInMb` in the service model).
-    "memory_mb": _between(128, 2_000_000),
-}
-MODEL_KEYS = {
-    "source": SOURCE,
-    "task": TASK,
-    "eval": PATH,
-    "tokenizer": PATH,
-    "labels": LABELS,
-    "inputs": NAMES,
-    "pickle": FLAG,
-    "cpu": TABLE,
-    "gpu": TABLE,
-    "gate": TABLE,
-    "edge": FLAG,
-}
-DEPLOYMENT_KEYS = {"name": _name(MAX_DEPLOYMENT_CHARS), "region": REGION, "throttle": TABLE}
-# The account's default quotas in a region, which no stage can exceed.
-# https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
-THROTTLE_KEYS = {"rate": _between(1, 10_000), "burst": _between(1, 5_000)}
 
 
 @dataclass(slots=True)
@@ -163,7 +55,7 @@ class _Reader:
         self.problems.append(Problem(code=code, where=key, message=f"{detail}; {fix}"))
 
     def take(
-        self, at: str, table: Mapping[str, Any], kinds: Mapping[str, _Kind], *required: str
+        self, at: str, table: Mapping[str, Any], kinds: Mapping[str, Kind], *required: str
     ) -> dict[str, Any]:
         """Return the known, valid keys of a table, converted; everything else becomes a problem."""
         taken: dict[str, Any] = {}
@@ -184,9 +76,9 @@ class _Reader:
     def model(self, name: str, table: Any, base: Path) -> ModelSpec | None:
         at = f"models.{name}"
         before = len(self.problems)
-        if not (kind := _name(MAX_MODEL_CHARS)).accepts(name):
+        if not MODEL_NAME.accepts(name):
             self.refuse(
-                at, f"{name!r} cannot be part of a URL and of AWS names", f"use {kind.name}"
+                at, f"{name!r} cannot be part of a URL and of AWS names", f"use {MODEL_NAME.name}"
             )
         if not isinstance(table, dict):
             self.refuse(at, "is not a table", f"write [{at}]")
@@ -245,7 +137,7 @@ def _from(base: Path, source: Path | str) -> Path | str:
     return base / source if isinstance(source, Path) else source
 
 
-def _nearest(key: str, kinds: Mapping[str, _Kind]) -> str:
+def _nearest(key: str, kinds: Mapping[str, Kind]) -> str:
     near = difflib.get_close_matches(key, kinds, n=1)
     return f"did you mean {near[0]}?" if near else "the keys here are " + ", ".join(kinds)
 

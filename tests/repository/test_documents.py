@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from benchmarks.tables import DOCUMENTS, filled
-from contracts import models_toml
+from contracts import settings
 from contracts.keys import key_hash
 from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
 from functions.router import openapi
@@ -94,12 +94,12 @@ def test_every_path_that_is_linked_exists() -> None:
 
 
 SETTINGS: dict[str, tuple[dict[str, object], type]] = {
-    "`[models.NAME]`": ({**models_toml.MODEL_KEYS}, ModelSpec),
-    "`cpu`": ({**models_toml.CPU_KEYS}, CpuSpec),
-    "`gpu`": ({**models_toml.GPU_KEYS}, GpuSpec),
+    "`[models.NAME]`": ({**settings.MODEL_KEYS}, ModelSpec),
+    "`cpu`": ({**settings.CPU_KEYS}, CpuSpec),
+    "`gpu`": ({**settings.GPU_KEYS}, GpuSpec),
     "`gate`": (dict.fromkeys(field.name for field in fields(Gate)), Gate),
-    "`[deployment]`": ({**models_toml.DEPLOYMENT_KEYS}, Deployment),
-    "`deployment.throttle`": ({**models_toml.THROTTLE_KEYS}, Throttle),
+    "`[deployment]`": ({**settings.DEPLOYMENT_KEYS}, Deployment),
+    "`deployment.throttle`": ({**settings.THROTTLE_KEYS}, Throttle),
 }
 
 
