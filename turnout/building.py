@@ -130,7 +130,7 @@ def cells(one: dict[str, Any]) -> tuple[str, ...]:
 
 
 def notes(one: dict[str, Any]) -> list[str]:
-    """Return why something else ships than what is best here, and what is not proven of what ships."""
+    """Return what is not proven of what ships, and why something else ships than what is best here."""
     passed = [
         f"{one['recipe']} ships rather than {over['recipe']}: {over['why']}"
         for over in one["passed_over"]
@@ -142,8 +142,9 @@ def notes(one: dict[str, Any]) -> list[str]:
         for seen in one["processors"]
         if seen["verdict"] not in fine
     ]
+    sample = ["agreement on sample rows only; add your own under `eval`"] * bool(one.get("sample"))
     few = ["its gate held for one row, which proves nothing of others; give more under `eval`"]
-    return [*passed, *other, *one["notes"], *few * (one["rows"] == 1)]
+    return [*sample, *passed, *other, *one["notes"], *few * (one["rows"] == 1)]
 
 
 def proof(one: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from build.proof.candidate import Candidate
 from build.proof.changed_answers import changed_rows, per_class
 from build.proof.processors import processor_name
 from build.proof.ranking import pareto
+from build.samples.facts import only_sample_rows
 from build.sources.source import GgufSource
 from build.step import Step
 from contracts.manifest import MODEL
@@ -31,6 +32,7 @@ def provenance(
         "licence": source.licence,
         "rows": len(step.rows),
         "rows_digest": step.rows_digest,
+        **({"sample": True} if only_sample_rows(source, step.rows) else {}),
         "gate": figures_of(chosen.figures),
         "objective": step.objective,
         "machine": processor_name(),
@@ -69,6 +71,7 @@ def evidence(
         "stored": step.source.stored if isinstance(step.source, GgufSource) else "",
         "licence": step.source.licence,
         "rows": len(step.rows),
+        "sample": only_sample_rows(step.source, step.rows),
         **figures_of(chosen.figures),
         "fused": _fused(chosen.folder / MODEL),
         "bytes_original": step.source.weight_bytes,

@@ -5,6 +5,11 @@ from typing import Any
 
 Document = Mapping[str, Any]
 
+SAMPLE = (
+    "Agreement on sample rows only: no row is yours, so nothing is shown of your own texts. Add your own rows to the "
+    "file under eval and build again."
+)
+
 
 def cards(document: Document) -> Iterator[tuple[str, str]]:
     """Yield the most important figures, each with its name."""
@@ -33,6 +38,8 @@ def cards(document: Document) -> Iterator[tuple[str, str]]:
 
 def sentences(document: Document) -> Iterator[str]:
     """Yield the measurements with their intervals, and what counts as a correct answer."""
+    if document.get("sample"):
+        yield SAMPLE
     if "agreement_low" in document and "metric" in document:
         yield _agreement(document)
     if "metric_built_low" in document:

@@ -61,6 +61,9 @@ def test_evidence_is_shown_as_a_row_and_one_golden_row_proves_nothing(tmp_path: 
     assert notes({**found, "rows": 1}) == [
         "its gate held for one row, which proves nothing of others; give more under `eval`"
     ]
+    assert notes({**found, "sample": True}) == [
+        "agreement on sample rows only; add your own under `eval`"
+    ]
 
 
 @pytest.mark.parametrize("text", TRUNCATED[:4])

@@ -44,11 +44,11 @@ def text_layout(rows: bytes, sizes: re.Match[bytes] | None) -> Layout:
 
 def _width(rows: bytes) -> int:
     """Return how many numbers end the first row; a word that is a number itself is not one of them."""
-    fields = _fields(rows.split(b"\n", 1)[0])
-    return sum(1 for _ in takewhile(_is_number, reversed(fields[1:])))
+    first = fields(rows.split(b"\n", 1)[0])
+    return sum(1 for _ in takewhile(_is_number, reversed(first[1:])))
 
 
-def _fields(line: bytes, numbers: int = -1) -> list[bytes]:
+def fields(line: bytes, numbers: int = -1) -> list[bytes]:
     """Return the word and that many numbers; split from the end, since words of some files have spaces in them."""
     return line.rstrip(b" \r\n").rsplit(b" ", numbers)
 
@@ -103,7 +103,7 @@ def _problem(number: int, message: str) -> Problem:
 
 def _row(line: bytes, width: int) -> tuple[str, Floats]:
     """Return the word and the numbers of a row; raises _RowProblem."""
-    raw, *numbers = _fields(line, width)
+    raw, *numbers = fields(line, width)
     try:
         word = raw.decode("utf-8")
     except UnicodeDecodeError as error:

@@ -119,3 +119,10 @@ def test_truncated_evidence_of_another_tier_is_left_out(tmp_path: Path) -> None:
     page = (tmp_path / "report.html").read_text("utf-8")
     assert "cpu: int8 smoothed" in Outline(page).headings
     assert not [heading for heading in Outline(page).headings if heading.startswith("gpu")]
+
+
+def test_it_says_first_that_no_row_is_the_users_where_all_are_the_samples(page: str) -> None:
+    sampled = report([{**classifier_evidence(), "sample": True}], 0.98)
+    assert "<p>Agreement on sample rows only" in sampled
+    assert sampled.index("sample rows") < sampled.index("95 % interval")
+    assert "sample rows" not in page
