@@ -5,10 +5,11 @@
 
 TurnoutError
 └── ServingError            500
-    ├── MalformedRequest    400  the body is not JSON text
+    ├── MalformedRequest    400  the body is not JSON text, or not read alike by everyone
     ├── Unauthorized        401  no key, or an unknown one
     ├── UnknownModel        404  no such model
     ├── TooLarge            413  more than any tier of the model takes
+    ├── UnsupportedEncoding 415  a body compressed in a way that is not read
     ├── InvalidInput        422  JSON, but not a valid request
     ├── ModelFailed         502  the tier failed, or its answer is not one of the contract
     ├── TierUnavailable     503  the tier cannot be reached now; try again
@@ -23,7 +24,7 @@ from contracts.errors import TurnoutError
 
 PROBLEM_JSON = "application/problem+json"
 # The caller chooses the keys of a request, so a response must not repeat them at any length.
-MAX_POINTER_CHARS = 200
+MAX_SHOWN_CHARS = 200
 PROBLEM_TYPE = "urn:turnout:problem:"
 
 
@@ -35,17 +36,17 @@ class RequestProblem:
     detail: str
 
 
-def pointer(*keys: str) -> str:
-    """Return the JSON pointer to a place, safe to send back whatever keys the caller chose.
+def shown(text: str) -> str:
+    """Return a text of the caller's, safe to send back: cut, and half surrogates as `\\ud800`, since UTF-8 has none."""
+    if len(text) > MAX_SHOWN_CHARS:
+        text = text[:MAX_SHOWN_CHARS] + "…"
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
-    Keys are escaped as in RFC 6901, half surrogates, which no UTF-8 text can hold, as `\\ud800`, and a pointer longer
-    than any of ours is cut.
-    """
+
+def pointer(*keys: str) -> str:
+    """Return the JSON pointer (RFC 6901) to a place, safe to send back whatever keys the caller chose."""
     # "~" is escaped first, because the escape of "/" contains one.
-    path = "".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys)
-    if len(path) > MAX_POINTER_CHARS:
-        path = path[:MAX_POINTER_CHARS] + "…"
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+    return shown("".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys))
 
 
 class ServingError(TurnoutError):
@@ -69,7 +70,7 @@ class ServingError(TurnoutError):
 
 
 class MalformedRequest(ServingError):
-    """The body is not JSON text in UTF-8."""
+    """The body is not JSON text in UTF-8, or repeats a key, or has a number that no float64 holds."""
 
     status = 400
     code = "malformed_request"
@@ -95,13 +96,21 @@ class UnknownModel(ServingError):
 class TooLarge(ServingError):
     """The request is larger than any tier of the model takes.
 
-    Raised for a body by `contracts.prediction.read_body`, for inputs by `functions/router/rules.py` and
+    Raised for a body by `contracts/request_body.py`, for inputs by `functions/router/rules.py` and
     `functions/inference/engine.py`, for a tier's own limits by `functions/router/backends.py`.
     """
 
     status = 413
     code = "too_large"
     title = "Too large"
+
+
+class UnsupportedEncoding(ServingError):
+    """The body is compressed in another way than gzip."""
+
+    status = 415
+    code = "unsupported_encoding"
+    title = "Unsupported content encoding"
 
 
 class InvalidInput(ServingError):
@@ -145,6 +154,7 @@ ERRORS: dict[str, type[ServingError]] = {
         Unauthorized,
         UnknownModel,
         TooLarge,
+        UnsupportedEncoding,
         InvalidInput,
         ModelFailed,
         TierUnavailable,

@@ -5,27 +5,29 @@ An input is a text, or an object of texts if a task takes more than one. A tier 
 router takes the same request, with an optional `tier`, and adds `model`, `tier` and `reason` to the answer.
 """
 
-import json
 import math
-import sys
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from contracts.http_errors import (
     InvalidInput,
-    MalformedRequest,
     ModelFailed,
     RequestProblem,
-    TooLarge,
     from_problem,
     pointer,
 )
 from contracts.tasks import Tier
 
 KEYS = ("inputs", "parameters", "tier")
-# A body of 10 MB can have a problem in each of a million inputs; an answer lists the first of them.
+# A body of 10 MB can have a problem in each of a million inputs: the first are counted, and an answer lists fewer.
+MAX_COUNTED = 1_000
 MAX_PROBLEMS = 20
+# The deepest parameter of a task is a list of texts, and the longest has 256 of them. Whatever is read has to be
+# written again for the tier, within Python's own limit on recursion.
+MAX_DEPTH = 8
+MAX_PARAMETER_VALUES = 10_000
 # A text, or an object of texts if a task takes more than one: `{"question": ..., "context": ...}`.
 Input = str | Mapping[str, Any]
 
@@ -45,7 +47,8 @@ class PredictRequest:
 
     @property
     def chars(self) -> int:
-        return sum(map(chars_of, self.inputs))
+        """Return the characters of all inputs and parameters: a label or a query is read like an input."""
+        return sum(map(chars_of, self.inputs)) + chars_of(self.parameters)
 
     def to_wire(self) -> dict[str, Any]:
         """Return the body that a tier receives."""
@@ -95,64 +98,18 @@ class TierAnswer:
         raise ModelFailed("the tier did not answer in the words of the contract")
 
 
-async def read_body(chunks: AsyncIterable[bytes], max_bytes: int) -> bytes:
-    """Return a whole body; raise TooLarge as soon as it is longer than the limit."""
-    body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        if len(body) > max_bytes:
-            raise TooLarge(f"the body is over {max_bytes >> 20} MB")
-    return bytes(body)
-
-
-def read_json(body: bytes) -> object:
-    """Return the value of a JSON text; raise MalformedRequest with the place where it stops being one."""
-    try:
-        # Python would read NaN and Infinity, which JSON has not (RFC 8259, section 6).
-        # Given bytes, json.loads would also take UTF-16 and UTF-32; JSON texts are UTF-8 (section 8.1).
-        return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
-    except UnicodeDecodeError as error:
-        raise MalformedRequest(
-            f"the body is not UTF-8 text: byte {error.start} is invalid"
-        ) from error
-    except json.JSONDecodeError as error:
-        where = f"line {error.lineno}, column {error.colno}"
-        raise MalformedRequest(f"the body is not JSON: {error.msg} at {where}") from error
-    except RecursionError as error:
-        raise MalformedRequest("the body is not a request: it is nested too deeply") from error
-    except ValueError as error:
-        # Python converts no longer ones, since the time that takes is quadratic (CVE-2020-10735).
-        most = sys.get_int_max_str_digits()
-        raise MalformedRequest(f"the body has an integer of more than {most} digits") from error
-
-
-def _refuse_constant(word: str) -> object:
-    raise MalformedRequest(f"the body is not JSON: {word} is not a JSON number")
-
-
 def parse_request(document: object) -> PredictRequest:
     """Return the request in a JSON document; raise InvalidInput with every problem, 20 at most."""
     if not isinstance(document, dict):
         raise InvalidInput('the request is not a JSON object; send {"inputs": ["some text"]}')
-    problems = [
-        RequestProblem(pointer=pointer(key), detail=f"unknown key; the keys are {', '.join(KEYS)}")
-        for key in document
-        if key not in KEYS
-    ]
-    problems += _inputs_problems(document)
-    if not isinstance(document.get("parameters", {}), dict):
-        problems.append(RequestProblem(pointer="/parameters", detail="must be an object"))
-    tier = document.get("tier")
-    # The type is checked first, because a list or an object cannot be looked up in a set.
-    if tier is not None and not (isinstance(tier, str) and tier in set(Tier)):
-        choices = " or ".join(f'"{t}"' for t in Tier)
-        problems.append(RequestProblem(pointer="/tier", detail=f"must be {choices}"))
-    if problems:
+    if problems := list(islice(_problems(document), MAX_COUNTED)):
         first = problems[0]
-        more = f", and {len(problems) - 1} more problems" if len(problems) > 1 else ""
+        least = "" if len(problems) < MAX_COUNTED else "at least "
+        more = f", and {least}{len(problems) - 1} more problems" if len(problems) > 1 else ""
         raise InvalidInput(
             f"{first.pointer}: {first.detail}{more}", problems=problems[:MAX_PROBLEMS]
         )
+    tier = document.get("tier")
     inputs = document["inputs"]
     return PredictRequest(
         inputs=tuple(inputs) if isinstance(inputs, list) else (inputs,),
@@ -161,17 +118,36 @@ def parse_request(document: object) -> PredictRequest:
     )
 
 
-def _inputs_problems(document: dict[str, Any]) -> list[RequestProblem]:
+def _problems(document: dict[str, Any]) -> Iterator[RequestProblem]:
+    for key in document:
+        if key not in KEYS:
+            detail = f"unknown key; the keys are {', '.join(KEYS)}"
+            yield RequestProblem(pointer=pointer(key), detail=detail)
+    yield from _inputs_problems(document)
+    parameters = document.get("parameters", {})
+    if isinstance(parameters, dict):
+        yield from _parameters_problems(parameters)
+    else:
+        yield RequestProblem(pointer="/parameters", detail="must be an object")
+    tier = document.get("tier")
+    # The type is checked first, because a list or an object cannot be looked up in a set.
+    if tier is not None and not (isinstance(tier, str) and tier in set(Tier)):
+        choices = " or ".join(f'"{t}"' for t in Tier)
+        yield RequestProblem(pointer="/tier", detail=f"must be {choices}")
+
+
+def _inputs_problems(document: dict[str, Any]) -> Iterator[RequestProblem]:
     if "inputs" not in document:
-        return [
-            RequestProblem(pointer="/inputs", detail="is missing; give a text or a list of texts")
-        ]
+        yield RequestProblem(pointer="/inputs", detail="is missing; give a text or a list of texts")
+        return
     inputs = _listed(document["inputs"])
     if not isinstance(inputs, list):
-        return [RequestProblem(pointer="/inputs", detail="must be a text or a list of texts")]
-    if not inputs:
-        return [RequestProblem(pointer="/inputs", detail="is empty; give at least one text")]
-    return [problem for i, value in enumerate(inputs) for problem in _input_problems(str(i), value)]
+        yield RequestProblem(pointer="/inputs", detail="must be a text or a list of texts")
+    elif not inputs:
+        yield RequestProblem(pointer="/inputs", detail="is empty; give at least one text")
+    else:
+        for i, value in enumerate(inputs):
+            yield from _input_problems(str(i), value)
 
 
 def _listed(inputs: object) -> object:
@@ -179,19 +155,18 @@ def _listed(inputs: object) -> object:
     return [inputs] if isinstance(inputs, str | dict) else inputs
 
 
-def _input_problems(at: str, value: object) -> list[RequestProblem]:
+def _input_problems(at: str, value: object) -> Iterator[RequestProblem]:
     if not isinstance(value, dict):
-        detail = _text_problem(value)
-        return [RequestProblem(pointer=pointer("inputs", at), detail=detail)] if detail else []
-    if not value:
-        return [RequestProblem(pointer=pointer("inputs", at), detail="is an empty object")]
-    problems = []
-    for key, part in value.items():
-        texts = part if isinstance(part, list) else [part]
-        details = [detail for text in texts if (detail := _text_problem(text))]
-        if details:
-            problems.append(RequestProblem(pointer=pointer("inputs", at, key), detail=details[0]))
-    return problems
+        if detail := _text_problem(value):
+            yield RequestProblem(pointer=pointer("inputs", at), detail=detail)
+    elif not value:
+        yield RequestProblem(pointer=pointer("inputs", at), detail="is an empty object")
+    else:
+        for key, part in value.items():
+            texts = part if isinstance(part, list) else [part]
+            details = filter(None, (_half_surrogate(key), *map(_text_problem, texts)))
+            if detail := next(details, None):
+                yield RequestProblem(pointer=pointer("inputs", at, key), detail=detail)
 
 
 def _text_problem(text: object) -> str | None:
@@ -199,9 +174,47 @@ def _text_problem(text: object) -> str | None:
         return "must be a text"
     if not text.strip():
         return "is an empty text"
+    return _half_surrogate(text)
+
+
+def _half_surrogate(text: str) -> str | None:
     try:
         # JSON can escape half a surrogate pair, which tokenizers and UTF-8 responses cannot hold.
         text.encode("utf-8")
     except UnicodeEncodeError:
         return "holds half a surrogate pair, which no UTF-8 text can"
+    return None
+
+
+def _parameters_problems(parameters: dict[str, Any]) -> Iterator[RequestProblem]:
+    """Yield what no parameter of any task may hold, without recursion: the caller chooses the depth."""
+    waiting: list[tuple[tuple[str, ...], Any]] = [(("parameters",), parameters)]
+    seen = 0
+    while waiting:
+        place, value = waiting.pop()
+        seen += 1
+        if detail := _value_problem(value, len(place)):
+            yield RequestProblem(pointer=pointer(*place), detail=detail)
+        elif isinstance(value, dict | list):
+            if seen + len(waiting) + len(value) > MAX_PARAMETER_VALUES:
+                detail = f"hold more than {MAX_PARAMETER_VALUES} values"
+                yield RequestProblem(pointer="/parameters", detail=detail)
+                return
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            # The last is popped first.
+            waiting += [((*place, str(key)), item) for key, item in items][::-1]
+
+
+def _value_problem(value: object, depth: int) -> str | None:
+    if depth > MAX_DEPTH:
+        return f"is nested more than {MAX_DEPTH} deep"
+    match value:
+        case str():
+            return _half_surrogate(value)
+        case float() if not math.isfinite(value):
+            # From a caller of the function itself, whose runtime reads Infinity and NaN, which are not JSON.
+            return "is not a finite number"
+        case dict():
+            if any(map(_half_surrogate, value)):
+                return "has a key with half a surrogate pair, which no UTF-8 text can hold"
     return None

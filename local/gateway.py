@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from contracts.http_errors import TooLarge
 from contracts.limits import GATEWAY_BODY_BYTES, GATEWAY_TIMEOUT_S, LAMBDA_PAYLOAD_BYTES
-from contracts.prediction import read_body
+from contracts.request_body import read_body
 from local.control.data_plane import ACCOUNT, DEFAULT_ROUTE, Invocation
 from local.events import HttpAnswer, HttpRequest, answer, event, gateway_error
 

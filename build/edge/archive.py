@@ -7,8 +7,17 @@ from pathlib import Path
 from build.workspace.checkout import ROOT
 
 RUNNER = Path(__file__).with_name("runner.py")
-# The modules of `contracts` that inference imports; the others describe a deployment.
-CONTRACTS = ("errors", "http_errors", "limits", "manifest", "prediction", "problems", "tasks")
+# The modules of `contracts` that inference and the runner import; the others describe a deployment.
+CONTRACTS = (
+    "errors",
+    "http_errors",
+    "limits",
+    "manifest",
+    "prediction",
+    "problems",
+    "request_body",
+    "tasks",
+)
 
 
 def archive() -> bytes:

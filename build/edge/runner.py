@@ -15,7 +15,8 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from contracts.http_errors import ServingError, problem_document
 from contracts.manifest import BrokenArtefact
-from contracts.prediction import parse_request, read_json
+from contracts.prediction import parse_request
+from contracts.request_body import read_json
 from functions.inference.engine import Engine
 
 

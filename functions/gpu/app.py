@@ -17,7 +17,8 @@ from starlette.routing import Route
 
 from contracts.http_errors import PROBLEM_JSON, ServingError, TierUnavailable, problem_document
 from contracts.limits import SAGEMAKER_PAYLOAD_BYTES
-from contracts.prediction import parse_request, read_body, read_json
+from contracts.prediction import parse_request
+from contracts.request_body import read_document
 from functions.inference.engine import Engine
 
 log = logging.getLogger("turnout.gpu")
@@ -80,8 +81,9 @@ class Server:
     async def invocations(self, request: Request) -> Response:
         try:
             engine = self.ready()
-            body = await read_body(request.stream(), SAGEMAKER_PAYLOAD_BYTES)
-            prediction = parse_request(read_json(body))
+            encoding = request.headers.get("content-encoding")
+            document = await read_document(request.stream(), encoding, SAGEMAKER_PAYLOAD_BYTES)
+            prediction = parse_request(document)
             # The event loop alone counts, so no lock is needed.
             if self.waiting >= MAX_WAITING:
                 raise TierUnavailable(

@@ -12,7 +12,8 @@ from starlette.responses import JSONResponse, Response
 
 from contracts.http_errors import PROBLEM_JSON, ServingError, UnknownModel
 from contracts.limits import GATEWAY_BODY_BYTES
-from contracts.prediction import parse_request, read_body, read_json
+from contracts.prediction import parse_request
+from contracts.request_body import read_document
 from contracts.routes import Route, Routes
 from contracts.tasks import Tier
 from functions.router import docs_page
@@ -48,8 +49,9 @@ class Router:
         """Run a model on one input or a list of inputs."""
         # Before the body: of a caller without a key nothing is parsed.
         route = self.route(request, model)
-        body = await read_body(request.stream(), GATEWAY_BODY_BYTES)
-        prediction = parse_request(read_json(body))
+        encoding = request.headers.get("content-encoding")
+        document = await read_document(request.stream(), encoding, GATEWAY_BODY_BYTES)
+        prediction = parse_request(document)
         decision = decide(prediction, route)
         target = decision.target
         # The middleware logs these, whatever becomes of the request after this.

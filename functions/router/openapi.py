@@ -67,6 +67,13 @@ MODELS: Schema = {
     "properties": {"object": {"const": "list"}, "data": array(MODEL)},
 }
 HEALTH: Schema = {"type": "object", "properties": {"status": {"const": "ok"}}}
+CONTENT_ENCODING: Schema = {
+    "name": "Content-Encoding",
+    "in": "header",
+    "description": "`gzip` for a compressed body, which may inflate to 10 MB. The gateway keeps its bytes only if the "
+    "`Content-Type` is not one of a text, such as `application/octet-stream`.",
+    "schema": {"enum": ["gzip", "identity"]},
+}
 EXAMPLE_ANSWER = {
     "model": "my-model",
     "version": "f00dfeed0000",
@@ -90,18 +97,22 @@ def complete(document: Schema) -> Schema:
     }
     for path in document["paths"].values():
         for operation in path.values():
-            operation.update(_operation(operation["operationId"]))
+            operation.update(_operation(operation["operationId"], operation.get("parameters", [])))
     info = {**document["info"], "description": DESCRIPTION}
     return {**document, "info": info, "components": components}
 
 
-def _operation(operation_id: str) -> Schema:
+def _operation(operation_id: str, inferred: list[Schema]) -> Schema:
     """Return the request body, responses and security of an operation, which FastAPI cannot infer."""
     match operation_id:
         case "predict":
             body = {"required": True, "content": {"application/json": _requests()}}
-            codes = (400, 401, 404, 413, 422, 502, 503, 504)
-            return {"requestBody": body, **_secured("The answer", _answers(), *codes)}
+            codes = (400, 401, 404, 413, 415, 422, 502, 503, 504)
+            return {
+                "requestBody": body,
+                "parameters": [*inferred, CONTENT_ENCODING],
+                **_secured("The answer", _answers(), *codes),
+            }
         case "models":
             return _secured("The models", {"schema": MODELS}, 401)
         case "model":

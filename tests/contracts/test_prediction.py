@@ -1,6 +1,7 @@
 """Requests and answers, as they come over the wire."""
 
 import json
+import math
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from contracts.http_errors import (
     problem_document,
 )
 from contracts.limits import LAMBDA_PAYLOAD_BYTES, vectors_per_answer
-from contracts.prediction import PredictRequest, TierAnswer, parse_request, read_json
+from contracts.prediction import PredictRequest, TierAnswer, parse_request
 from contracts.tasks import Tier
 from tests.fixtures.problems import assert_request_problems, raises
 
@@ -76,22 +77,75 @@ def test_no_more_than_twenty_problems_are_listed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "places"),
+    ("inputs", "place"),
     [
-        (b"{", ("JSON", "line 1, column 2")),
-        (b"", ("JSON", "line 1, column 1")),
-        (b'{"inputs": "\xff"}', ("UTF-8", "byte 12")),
-        (b'{"inputs": NaN}', ("JSON", "NaN")),
-        (b"[" * 100_000, ("nested",)),
-        (b"9" * 5_000, ("integer", "4300")),
+        ({"\ud800": "a"}, "/inputs/0/\\ud800"),
+        ({"text": "a", "text_pair": "b\udc00"}, "/inputs/0/text_pair"),
+        ({"positive": ["king", "\ud800x"]}, "/inputs/0/positive"),
     ],
-    ids=["cut", "empty", "latin", "nan", "deep", "digits"],
+    ids=["a key", "a text", "a text of a list"],
 )
-def test_a_body_that_is_not_json_is_refused_with_the_place(
-    body: bytes, places: tuple[str, ...]
+def test_half_a_surrogate_pair_is_a_problem_wherever_it_stands_in_an_input(
+    inputs: Any, place: str
 ) -> None:
-    with raises("malformed_request", *places):
-        read_json(body)
+    with pytest.raises(InvalidInput) as caught:
+        parse_request({"inputs": inputs})
+    assert_request_problems(caught.value.problems, (place, "surrogate"))
+
+
+def nested(levels: int) -> Any:
+    value: Any = "deep"
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("parameters", "problems"),
+    [
+        ({"candidate_labels": ["a", "\ud800"]}, [("/parameters/candidate_labels/1", "surrogate")]),
+        ({"a": {"\udfff": 1}}, [("/parameters/a", "key", "surrogate")]),
+        ({"\udfff": 1}, [("/parameters", "key", "surrogate")]),
+        ({"top_k": math.inf}, [("/parameters/top_k", "finite")]),
+        (
+            {"a": [1, math.nan], "b": -math.inf},
+            [("/parameters/a/1", "finite"), ("/parameters/b", "finite")],
+        ),
+        ({"a": nested(7)}, [("/parameters/a/0/0/0/0/0/0/0", "8 deep")]),
+        ({"a": nested(100_000)}, [("/parameters/a/0/0/0/0/0/0/0", "8 deep")]),
+        ({"a": [0] * 10_000}, [("/parameters", "10000 values")]),
+        ({"a": [[0] * 5_000, [0] * 5_000]}, [("/parameters", "10000 values")]),
+    ],
+    ids=["label", "key", "top key", "infinity", "several", "deep", "deeper", "wide", "wide twice"],
+)
+def test_what_no_parameter_may_hold_is_a_problem_in_its_place(
+    parameters: Any, problems: list[tuple[str, ...]]
+) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_request({"inputs": "a", "parameters": parameters})
+    assert_request_problems(caught.value.problems, *problems)
+
+
+def test_parameters_at_the_limits_are_taken_and_can_be_sent_on() -> None:
+    for parameters in ({"a": nested(6)}, {"a": [0] * 9_998}, {"a": 10**4299, "b": -0.0}):
+        request = parse_request({"inputs": "a", "parameters": parameters})
+        assert json.loads(json.dumps(request.to_wire()))["parameters"] == parameters
+
+
+def test_the_texts_of_parameters_count_as_characters() -> None:
+    parameters = {
+        "candidate_labels": ["abc", "de"],
+        "hypothesis_template": "{}",
+        "multi_label": True,
+    }
+    assert parse_request({"inputs": "a", "parameters": parameters}).chars == 8
+
+
+def test_a_million_problems_cost_no_more_than_a_thousand() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        parse_request({"inputs": [[]] * 1_000_000})
+    assert "at least 999 more problems" in caught.value.detail
+    assert len(caught.value.problems) == 20
 
 
 def test_an_answer_survives_the_wire() -> None:
@@ -151,6 +205,7 @@ def test_every_error_has_a_code_and_a_status_of_its_kind() -> None:
         "unauthorized": 401,
         "unknown_model": 404,
         "too_large": 413,
+        "unsupported_encoding": 415,
         "invalid_input": 422,
         "model_failed": 502,
         "tier_unavailable": 503,

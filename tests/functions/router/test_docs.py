@@ -64,6 +64,7 @@ def test_the_description_has_every_path_and_every_error(call: Call) -> None:
         "401",
         "404",
         "413",
+        "415",
         "422",
         "502",
         "503",
