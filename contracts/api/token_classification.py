@@ -7,7 +7,7 @@ AGGREGATION = Parameter(
     name="aggregation",
     description="How the labels of tokens become entities, as `aggregation_strategy` in transformers' pipeline: a "
     "word takes the label of its `first` token, the `average` or the `max` of its tokens; `simple` joins tokens "
-    "without regard to words, and `none` lists every token.",
+    "without regard to words, and `none` lists every token with its whole tag, such as `B-PER`.",
     schema=choice("first", "average", "max", "simple", "none"),
     default="first",
 )
