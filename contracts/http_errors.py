@@ -18,6 +18,7 @@ TurnoutError
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 
 from contracts.errors import TurnoutError
@@ -175,6 +176,18 @@ def problem_document(error: ServingError) -> dict[str, Any]:
     if error.problems:
         document["errors"] = [{"pointer": p.pointer, "detail": p.detail} for p in error.problems]
     return document
+
+
+def status_document(status: int, detail: str) -> dict[str, Any]:
+    """Return the problem document of a status that says all: it has no type of its own (RFC 9457, section 4.2.1)."""
+    known = HTTPStatus(status)
+    return {
+        "type": "about:blank",
+        "title": known.phrase,
+        "status": status,
+        "detail": detail,
+        "code": known.name.lower(),
+    }
 
 
 def from_problem(document: Mapping[str, Any]) -> ServingError:

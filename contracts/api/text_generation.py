@@ -16,7 +16,7 @@ from contracts.api.json_schema import (
 from contracts.api.task_api import TEXT, Example, Parameter, TaskApi, output
 
 MAX_STOPS = 16
-# Logits are divided by the temperature and by the repetition penalty, so neither can be 0.
+# Logits are divided by the temperature, which therefore cannot be 0.
 POSITIVE = {**NUMBER, "exclusiveMinimum": 0}
 
 MAX_NEW_TOKENS = Parameter(
@@ -49,7 +49,8 @@ TOP_P = Parameter(
 REPETITION_PENALTY = Parameter(
     name="repetition_penalty",
     description="Above 1 tokens that occur in the prompt or the output become less likely.",
-    schema=POSITIVE,
+    # Logits are multiplied or divided by it, and have to stay finite.
+    schema={**NUMBER, "minimum": 1e-9, "maximum": 1e9},
     default=1.0,
 )
 SEED = Parameter(

@@ -11,11 +11,19 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from contracts.http_errors import PROBLEM_JSON, ServingError, TierUnavailable, problem_document
+from contracts.http_errors import (
+    PROBLEM_JSON,
+    ServingError,
+    TierUnavailable,
+    problem_document,
+    shown,
+    status_document,
+)
 from contracts.limits import SAGEMAKER_PAYLOAD_BYTES
 from contracts.prediction import parse_request
 from contracts.request_body import read_document
@@ -116,4 +124,20 @@ def create_app(load: Callable[[], Engine], device: str) -> Starlette:
         Route("/ping", server.ping, methods=["GET"]),
         Route("/invocations", server.invocations, methods=["POST"]),
     ]
-    return Starlette(routes=routes, lifespan=server.lifespan)
+    app = Starlette(
+        routes=routes,
+        lifespan=server.lifespan,
+        exception_handlers={HTTPException: _http_error},
+    )
+    # A path with a slash too many is not part of the contract either.
+    app.router.redirect_slashes = False
+    return app
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    """Answer unknown paths and methods with a problem document, as any other error."""
+    assert isinstance(error, HTTPException)
+    place = f"{request.method} {shown(request.scope['path'])}"
+    detail = f"{place} is not part of this container; it has GET /ping and POST /invocations"
+    text = json.dumps(status_document(error.status_code, detail))
+    return Response(text, error.status_code, error.headers, PROBLEM_JSON)

@@ -1,7 +1,6 @@
 """The HTTP application, independent of API Gateway in front of it."""
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,13 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from contracts.http_errors import PROBLEM_JSON, ServingError, UnknownModel
+from contracts.http_errors import (
+    PROBLEM_JSON,
+    ServingError,
+    UnknownModel,
+    shown,
+    status_document,
+)
 from contracts.limits import GATEWAY_BODY_BYTES
 from contracts.prediction import parse_request
 from contracts.request_body import read_document
@@ -19,7 +24,12 @@ from contracts.tasks import Tier
 from functions.router import docs_page
 from functions.router.backends import Backend
 from functions.router.keys import authorize
-from functions.router.middleware import RequestMiddleware, problem_response
+from functions.router.middleware import (
+    HeadMiddleware,
+    RequestMiddleware,
+    problem_response,
+    with_head,
+)
 from functions.router.model_list import describe
 from functions.router.release_registry import Registry
 from functions.router.rules import decide
@@ -100,11 +110,15 @@ def create_app(
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
+        # A path with a slash too many is not part of the API, and a redirect would repeat the Host of the caller's.
+        redirect_slashes=False,
         routes=docs_page.routes(assets),
     )
     add_endpoints(app, router)
     app.add_exception_handler(ServingError, _serving_error)
     app.add_exception_handler(HTTPException, _http_error)
+    # The last one is the first to see a request.
+    app.add_middleware(HeadMiddleware)
     app.add_middleware(RequestMiddleware)
     document: dict[str, Any] = {}
 
@@ -149,12 +163,14 @@ async def _serving_error(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     """Answer unknown paths and methods with a problem document, as any other error."""
     assert isinstance(error, HTTPException)
-    body = {
-        # The problem is the status itself and has no type of its own (RFC 9457, section 4.2.1).
-        "type": "about:blank",
-        "title": error.detail,
-        "status": error.status_code,
-        "detail": f"{request.method} {request.url.path} is not part of this API; GET /docs shows what is",
-        "code": HTTPStatus(error.status_code).name.lower(),
-    }
-    return JSONResponse(body, error.status_code, headers=error.headers, media_type=PROBLEM_JSON)
+    place = f"{request.method} {shown(request.scope['path'])}"
+    detail = f"{place} is not part of this API; GET /docs shows what is"
+    headers = {**(error.headers or {})}
+    if allowed := headers.get("Allow"):
+        headers["Allow"] = with_head(allowed)
+    return JSONResponse(
+        status_document(error.status_code, detail),
+        error.status_code,
+        headers=headers,
+        media_type=PROBLEM_JSON,
+    )

@@ -170,5 +170,5 @@ def _function_error(document: object) -> ServingError:
 def _document(body: bytes) -> object:
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

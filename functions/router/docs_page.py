@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from contracts.docs_assets import DOCS_ASSETS
@@ -48,8 +50,10 @@ def routes(assets: Path) -> list[BaseRoute]:
     async def asset(request: Request) -> Response:
         name = request.path_params["name"]
         if name not in DOCS_ASSETS:
-            return Response(status_code=404)
-        return FileResponse(assets / name, media_type=DOCS_ASSETS[name], headers=CACHED)
+            raise HTTPException(404)
+        # Whole, because a FileResponse answers ranges, whose errors are no problem documents.
+        content = await run_in_threadpool((assets / name).read_bytes)
+        return Response(content, media_type=DOCS_ASSETS[name], headers=CACHED)
 
     # Without a key: a browser that opens the page sends none. The requests that are made from it do.
     return [

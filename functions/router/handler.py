@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from botocore.config import Config
-from mangum import Mangum
 
 from contracts.routes import Routes
 from contracts.tasks import Tier
 from functions.router.app import create_app
 from functions.router.backends import LambdaBackend, SageMakerBackend
-from functions.router.lambda_adapter import adapt_to_lambda
+from functions.router.lambda_adapter import Handler, adapt_to_lambda
 from functions.router.release_registry import DynamoRegistry
 
 # One line of JSON per request; Lambda's own log handler would put a level and a request id in front of it.
@@ -35,7 +34,7 @@ def client(service: str, config: Config) -> Any:
     return boto3.client(service, config=config)
 
 
-def main() -> Mangum:
+def main() -> Handler:
     routes = Routes.read(Path(os.environ.get("TURNOUT_ROUTES", "/var/task/routes.json")))
 
     def table() -> Any:

@@ -49,11 +49,37 @@ class RequestMiddleware:
         log.info(json.dumps({"request_id": request_id, **log_fields, "ms": ms}))
 
 
+class HeadMiddleware:
+    """ASGI middleware: HEAD on every path that has GET, with its status and headers (RFC 9110, section 9.3.2)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "HEAD":
+            await self.app(scope, receive, send)
+            return
+
+        async def send_without_body(message: Message) -> None:
+            await send({**message, "body": b""} if "body" in message else message)
+
+        await self.app({**scope, "method": "GET"}, receive, send_without_body)
+
+
+def with_head(allowed: str) -> str:
+    """Return a value of Allow that names HEAD wherever it names GET, in a fixed order."""
+    methods = {method.strip() for method in allowed.split(",")}
+    return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+
+
 def problem_response(error: ServingError) -> JSONResponse:
     """Return the problem document of an error, with the headers that its status calls for."""
     headers = {}
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if error.status == 415:
+        # The encodings that are taken (RFC 9110, section 12.5.3).
+        headers["Accept-Encoding"] = "gzip"
     if error.retry_after_s:
         headers["Retry-After"] = str(error.retry_after_s)
     return JSONResponse(

@@ -1,5 +1,6 @@
 """The GPU container's own server over HTTP, as SageMaker calls it; on the CPU, which is all that is here."""
 
+import gzip
 import http.client
 import json
 import threading
@@ -27,20 +28,26 @@ class Answer:
     status: int
     kind: str
     body: Any
+    allow: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
     port: int
 
-    def request(self, method: str, path: str, body: bytes = b"") -> Answer:
+    def request(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
         try:
-            connection.request(method, path, body)
+            connection.request(method, path, body, named)
             answer = connection.getresponse()
             text = answer.read()
-            kind = answer.getheader("content-type") or ""
-            return Answer(status=answer.status, kind=kind, body=json.loads(text) if text else None)
+            return Answer(
+                status=answer.status,
+                kind=answer.getheader("content-type") or "",
+                body=json.loads(text) if text else None,
+                allow=answer.getheader("allow"),
+            )
         finally:
             connection.close()
 
@@ -97,6 +104,11 @@ def test_a_batch_is_answered_as_the_engine_answers_it(client: Client, model: Pat
         (b'{"inputs": "\xff"}', 400, "malformed-request"),
         (b'{"inputs": NaN}', 400, "malformed-request"),
         (b"[" * 100_000, 400, "malformed-request"),
+        (b'{"inputs": "fine", "inputs": "awful"}', 400, "malformed-request"),
+        (b'{"inputs": "fine", "parameters": {"top_k": 1e999}}', 400, "malformed-request"),
+        ('{"inputs": "fine"}'.encode("utf-16"), 400, "malformed-request"),
+        (b'{"inputs": "\\ud800"}', 422, "invalid-input"),
+        (b'{"inputs": "fine", "parameters": {"\\ud800": 1}}', 422, "invalid-input"),
         (b'{"inputs": []}', 422, "invalid-input"),
         (b'{"inputs": "fine", "parameters": {"k": 1}}', 422, "invalid-input"),
         (b'{"inputs": "broken"}', 502, "model-failed"),
@@ -109,6 +121,11 @@ def test_a_batch_is_answered_as_the_engine_answers_it(client: Client, model: Pat
         "not utf-8",
         "NaN",
         "deep",
+        "a key twice",
+        "1e999",
+        "UTF-16",
+        "half a pair",
+        "half a pair in a key",
         "no inputs",
         "parameter",
         "not finite",
@@ -124,6 +141,59 @@ def test_a_bad_body_is_answered_with_a_problem(
     assert (answer.body["status"], answer.body["type"]) == (status, f"urn:turnout:problem:{kind}")
     assert "Traceback" not in json.dumps(answer.body)
     assert client.request("GET", "/ping").status == 200
+
+
+def test_a_compressed_body_is_answered_like_its_content(client: Client) -> None:
+    body = json.dumps({"inputs": ["lovely"] * 64}).encode()
+    plain = client.request("POST", "/invocations", body)
+    packed = client.request("POST", "/invocations", gzip.compress(body), Content_Encoding="gzip")
+    assert (plain.status, packed.status) == (200, 200)
+    assert packed.body["outputs"] == plain.body["outputs"]
+
+
+@pytest.mark.parametrize(
+    ("body", "encoding", "status", "kind"),
+    [
+        (gzip.compress(b" " * 6 * 2**20 + b"1"), "gzip", 413, "too-large"),
+        (gzip.compress(b"{}")[:-1], "gzip", 400, "malformed-request"),
+        (b"{}", "gzip", 400, "malformed-request"),
+        (b"{}", "br", 415, "unsupported-encoding"),
+    ],
+    ids=["bomb", "cut", "not compressed", "brotli"],
+)
+def test_a_body_that_cannot_be_decompressed_is_answered_with_a_problem(
+    client: Client, body: bytes, encoding: str, status: int, kind: str
+) -> None:
+    answer = client.request("POST", "/invocations", body, Content_Encoding=encoding)
+    assert (answer.status, answer.kind) == (status, "application/problem+json")
+    assert answer.body["type"] == f"urn:turnout:problem:{kind}"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "allow"),
+    [
+        ("GET", "/", 404, None),
+        ("GET", "/ping/", 404, None),
+        ("POST", "/%ED%A0%80" + "x" * 500, 404, None),
+        ("POST", "/ping", 405, {"GET", "HEAD"}),
+        ("GET", "/invocations", 405, {"POST"}),
+        ("OPTIONS", "/invocations", 405, {"POST"}),
+    ],
+)
+def test_what_the_container_does_not_have_is_a_problem_too(
+    client: Client, method: str, path: str, status: int, allow: set[str] | None
+) -> None:
+    answer = client.request(method, path)
+    assert (answer.status, answer.kind) == (status, "application/problem+json")
+    assert (answer.body["type"], answer.body["status"]) == ("about:blank", status)
+    assert_names(answer.body["detail"], (method, path[:5].split("%")[0], "GET /ping"))
+    assert len(answer.body["detail"]) < 400
+    assert (set(answer.allow.split(", ")) if answer.allow else None) == allow
+
+
+def test_head_answers_like_get_without_a_body(client: Client) -> None:
+    assert client.request("HEAD", "/ping") == client.request("GET", "/ping")
+    assert client.request("HEAD", "/invocations").status == 405
 
 
 def test_a_gpu_instance_without_cuda_is_never_ready(model: Path) -> None:
