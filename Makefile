@@ -17,7 +17,7 @@ GATED := tests/contracts tests/functions/router tests/functions/registrar
 help:  ## Say what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
 
-setup: .venv/ready node_modules/ready  ## Install the pinned Python and Node packages
+setup: .venv/ready .turnout/optimum/ready node_modules/ready  ## Install the pinned Python and Node packages
 
 # torch comes through pip, which takes the CPU build where the configured index or folder offers one; uv
 # installs the rest, several times faster.
@@ -28,6 +28,13 @@ setup: .venv/ready node_modules/ready  ## Install the pinned Python and Node pac
 	@$(BIN)/pip install --quiet --quiet --disable-pip-version-check $(shell grep -E '^(torch|uv)==' requirements.txt)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+# Only what optimum wants in other versions; everything else, torch above all, is found in .venv.
+.turnout/optimum/ready: build/export/optimum/requirements.txt .venv/ready
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .turnout/optimum
+	@$(BIN)/uv pip install --quiet --python .turnout/optimum/bin/python --no-deps --require-hashes --requirements build/export/optimum/requirements.txt
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(.turnout/optimum/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shared.pth
 	@touch $@
 
 node_modules/ready: package.json package-lock.json
@@ -89,9 +96,10 @@ format: setup
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock:  ## Pin what .venv holds in requirements.txt, and what the converters need in build/sources/tensorflow/requirements.txt
-	@$(BIN)/uv pip freeze --python $(BIN)/python --exclude-editable | sed 's/+cpu$$//' > requirements.txt
+lock:  ## Pin what .venv holds in requirements.txt, and the environments of optimum and TensorFlow beside their clients
+	@$(BIN)/uv pip freeze --python $(BIN)/python --exclude-editable | sed 's/+cpu$$//; /^pip==/d' > requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group converters --output-file build/sources/tensorflow/requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-deps --group optimum --output-file build/export/optimum/requirements.txt
 
 clean:  ## Remove everything that make has made
 	@rm -rf .venv node_modules .turnout models.out cdk.out examples/*/model

@@ -6,17 +6,18 @@ from functools import cache
 from typing import Any
 
 from build.evaluation.rows import Row
-from build.sources.source import GraphSource, Source
+from build.export.optimum import environment as optimum
+from build.sources.source import GraphSource, Source, TableSource
 from build.tasks.description import TaskDescription
 from contracts.specs import Gate
 from contracts.tasks import Tier
 from functions.inference.session import threads_of
 
 # An input of every build key: raised whenever our own code would build other bytes from the same inputs.
-BUILD_CODE_REVISION = 7
+BUILD_CODE_REVISION = 8
 
 # Another version of any of these may make other graphs of the same source.
-TOOLS = ("onnx", "onnxruntime", "optimum", "optimum-onnx", "tokenizers", "torch", "transformers")
+TOOLS = ("onnx", "onnxruntime", "tokenizers", "torch", "transformers")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +91,8 @@ class Step:
 
 def toolchain(source: Source) -> dict[str, str]:
     """Return the versions of the tools that decide an artefact's bytes, without a build mark such as +cpu."""
-    return {**_versions(), **source.tools}
+    exporter = {} if isinstance(source, GraphSource | TableSource) else optimum.versions()
+    return {**_versions(), **exporter, **source.tools}
 
 
 @cache

@@ -19,7 +19,7 @@ from onnx import helper, numpy_helper
 
 from build.errors import ExportFailed
 from build.export import kv_cache
-from build.export.exporter import export_folder
+from build.export.optimum.environment import export_folder
 from build.graph.constant_shapes import fold_constant_shapes
 from build.graph.edit import add_constant, constants, producers, prune, sign
 from build.graph.file import MAX_BYTES, MIN_EXTERNAL_BYTES, external_data_of, remove, save

@@ -164,8 +164,8 @@ def unpacked(source: TokenizedSource | GgufSource, prepared: Path) -> TokenizedS
 def unpack(path: Path, folder: Path) -> None:
     """Write the file as a Hugging Face folder in full precision; raises ExportFailed, or SourceError for NaN."""
     from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers.initialization import no_init_weights
     from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
-    from transformers.modeling_utils import no_init_weights
 
     header = read_header(path)
     with quiet(), contextlib.redirect_stderr(io.StringIO()):  # hides its progress bar
@@ -227,7 +227,7 @@ def _byte_level_bpe(keys: Any) -> Any:
     vocabulary = {token: i for i, token in enumerate(tokens)}
     # As in llama.cpp: Llama 3 takes a word that is a token as it is, whatever its merges.
     tokenizer = Tokenizer(models.BPE(vocabulary, merges, ignore_merges=pre == "llama-bpe"))
-    steps = [pre_tokenizers.Digits(individual_digits=True)] if digits else []
+    steps: list[Any] = [pre_tokenizers.Digits(individual_digits=True)] if digits else []
     if expression:
         steps.append(pre_tokenizers.Split(Regex(expression), behavior="isolated"))
     steps.append(pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=expression is None))

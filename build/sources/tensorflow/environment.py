@@ -5,8 +5,6 @@ that the build itself uses and takes seconds to import, so the build's own proce
 """
 
 import json
-import os
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -19,38 +17,24 @@ from numpy.typing import NDArray
 from build.errors import BuildError, ExportFailed
 from build.graph.opset import OPSET
 from build.sources.tensorflow.signature import Signature
-from build.workspace.checkout import ROOT
-from build.workspace.isolated_process import isolated
+from build.workspace.python_environment import PythonEnvironment, StepFailed
 from functions.inference.token_batches import Feeds
 
-# Environment variable that names another folder, for a computer whose users share one.
-VARIABLE = "TURNOUT_CONVERTERS"
+ENVIRONMENT = PythonEnvironment(
+    name="converters",
+    variable="TURNOUT_CONVERTERS",
+    packages={"tensorflow": "tensorflow_cpu", "tf2onnx": "tf2onnx"},
+    # TensorFlow's own log is left out of standard error; a GPU would change the reference by its rounding.
+    settings={"TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "-1"},
+)
 SCRIPT = Path(__file__).with_name("convert.py")
-PACKAGES = {"tensorflow": "tensorflow_cpu", "tf2onnx": "tf2onnx"}
-
-
-def home() -> Path:
-    """Return the folder of the environment, whether it is installed or not."""
-    return Path(os.environ.get(VARIABLE) or ROOT / ".turnout/converters")
-
-
-def versions(folder: Path) -> dict[str, str]:
-    """Return the versions of the packages that decide a graph's bytes; empty if the environment is incomplete."""
-    # From folder names: starting the environment's Python would take longer than the rest of a plan.
-    installed = {}
-    for name, distribution in PACKAGES.items():
-        folders = sorted(folder.glob(f"lib/python*/site-packages/{distribution}-*.dist-info"))
-        if not folders or not (folder / "bin/python").exists():
-            return {}
-        installed[name] = folders[-1].name.removesuffix(".dist-info").split("-")[1]
-    return installed
 
 
 def convert(source: Path, signature: Signature, picked: Sequence[int], destination: Path) -> None:
     """Write the model as ONNX, with its inputs and the picked outputs in that order; raises ExportFailed."""
     try:
         _run("convert", source, signature, picked, OPSET, destination)
-    except _StepFailed as error:
+    except StepFailed as error:
         raise ExportFailed(
             f"{source} cannot be converted ({error}); save it with operators that ONNX has, or convert it to ONNX "
             "where it was trained"
@@ -76,40 +60,14 @@ def predict(
         np.savez(inputs, **arrays)
         try:
             _run("predict", source, signature, picked, inputs, outputs)
-        except _StepFailed as error:
+        except StepFailed as error:
             raise BuildError(f"{source} cannot be run ({error}); save the model again") from error
         with np.load(outputs, allow_pickle=False) as found:
             return [[found[f"{i}.{k}"] for k in range(len(picked))] for i in range(len(feeds))]
-
-
-class _StepFailed(Exception):
-    """A step failed; the message is the last line of its standard error."""
 
 
 def _run(
     step: str, source: Path, signature: Signature, picked: Sequence[int], *arguments: object
 ) -> None:
     document: dict[str, Any] = {**asdict(signature), "picked": list(picked)}
-    # -I leaves out the script's own folder, whose modules would shadow installed ones, and the user's packages.
-    command = [
-        home() / "bin/python",
-        "-I",
-        SCRIPT,
-        step,
-        source.resolve(),
-        json.dumps(document),
-        *arguments,
-    ]
-    done = subprocess.run(
-        # TensorFlow's own log is left out of standard error; a GPU would change the reference by its rounding.
-        isolated(map(str, command), TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="-1"),
-        capture_output=True,
-        text=True,
-        errors="replace",
-        check=False,
-    )
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise _StepFailed(
-            last if done.returncode > 0 else f"its process was ended by {-done.returncode}: {last}"
-        )
+    ENVIRONMENT.run(SCRIPT, step, source.resolve(), json.dumps(document), *arguments)

@@ -58,9 +58,8 @@ def read(
     """Return the source; raises Unusable with every problem."""
     kind = SAVED_MODEL if source.is_dir() else TFLITE
     check_task(task, kind, FamilyName.ENCODER)
-    home = environment.home()
-    tools = environment.versions(home)
-    problems = [] if tools else [_converter_missing(kind, home)]
+    tools = environment.ENVIRONMENT.versions()
+    problems = [] if tools else [_converter_missing(kind, environment.ENVIRONMENT.home())]
     try:
         facts = _facts(signature_of(source), task, options)
         limit = fixed_limit(max_tokens, facts.length)

@@ -46,7 +46,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (place / f"lib/python3.11/site-packages/{name}.dist-info").mkdir(parents=True)
     (place / "bin").mkdir()
     (place / "bin/python").touch()
-    monkeypatch.setenv(environment.VARIABLE, str(place))
+    monkeypatch.setenv(environment.ENVIRONMENT.variable, str(place))
     return place
 
 
@@ -96,7 +96,7 @@ def test_without_the_converters_a_plan_names_the_command_that_installs_them(
     tmp_path: Path, tokenizer: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place = tmp_path / "nowhere"
-    monkeypatch.setenv(environment.VARIABLE, str(place))
+    monkeypatch.setenv(environment.ENVIRONMENT.variable, str(place))
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in TEXTS])
     options = SourceOptions(tokenizer=tokenizer, labels=LABELS)
     for source, kind in (

@@ -36,8 +36,8 @@ CLASSES = Task.TEXT_CLASSIFICATION
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder of models made by Keras, with TensorFlow's own outputs for the texts."""
-    place = environment.home()
-    assert environment.versions(place), f"nothing in {place}; run `make converters`"
+    place = environment.ENVIRONMENT.home()
+    assert environment.ENVIRONMENT.versions(), f"nothing in {place}; run `make converters`"
     folder = tmp_path_factory.mktemp("home")
     tiny_bert.write_tokenizer(folder)
     words = Tokenizer.from_file(str(folder / "tokenizer.json"))
