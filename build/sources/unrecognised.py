@@ -8,7 +8,7 @@ from build.sources import torchscript
 from build.sources.formats import LOOKED_FOR, SUFFIXES, UNKNOWN_FILE
 from build.sources.huggingface import folder as huggingface_folder
 from build.sources.source import Source, Unusable
-from build.sources.tensorflow import savedmodel
+from build.sources.tensorflow import savedmodel_signature
 from build.tasks.description import TaskDescription
 from contracts.problems import Code
 from contracts.specs import SourceOptions
@@ -40,7 +40,7 @@ def _usable(folder: Path) -> Iterator[str]:
         place = path.relative_to(folder)
         if any(part.startswith(".") for part in place.parts) or not path.is_file():
             continue
-        if path.name == savedmodel.FILE:
+        if path.name == savedmodel_signature.FILE:
             yield str(place.parent)
         elif path.suffix in torchscript.SUFFIXES:
             yield from [str(place)] if torchscript.is_script(path) else []

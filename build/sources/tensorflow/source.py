@@ -25,7 +25,7 @@ from build.sources.bare_graph import (
 from build.sources.formats import SAVED_MODEL, TFLITE
 from build.sources.huggingface.tokenizer import read_tokenizer
 from build.sources.source import GraphSource, Unusable, digest_of
-from build.sources.tensorflow import environment, savedmodel, tflite
+from build.sources.tensorflow import environment, savedmodel_signature, tflite_signature
 from build.sources.tensorflow.gemm import split_products
 from build.sources.tensorflow.signature import Signature, Tensor
 from build.tasks.description import FamilyName, TaskDescription
@@ -119,7 +119,9 @@ def _facts(signature: Signature, task: TaskDescription, options: SourceOptions) 
 
 def signature_of(source: Path) -> Signature:
     """Return the signature of a model that ONNX can express; raises Unusable."""
-    reader = savedmodel.read_signature if source.is_dir() else tflite.read_signature
+    reader = (
+        savedmodel_signature.read_signature if source.is_dir() else tflite_signature.read_signature
+    )
     signature = reader(source)
     if signature.foreign:
         raise Unusable(

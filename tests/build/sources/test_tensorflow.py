@@ -15,7 +15,7 @@ from build.export.to_onnx import export
 from build.sources.formats import SAVED_MODEL, TFLITE
 from build.sources.readers import inspect
 from build.sources.source import GraphSource, Unusable
-from build.sources.tensorflow import environment, savedmodel, tflite
+from build.sources.tensorflow import environment, savedmodel_signature, tflite_signature
 from build.sources.tensorflow.signature import Signature, Tensor
 from contracts.problems import Problem
 from contracts.specs import SourceOptions
@@ -71,24 +71,28 @@ def assert_refused(source: Path, code: str, *texts: str, **options: Any) -> None
 
 
 def test_the_signature_of_a_saved_model_is_read_without_tensorflow(tmp_path: Path) -> None:
-    assert savedmodel.read_signature(saved_model(tmp_path / "model")) == Signature(
+    assert savedmodel_signature.read_signature(saved_model(tmp_path / "model")) == Signature(
         key="serving_default",
         inputs=(Tensor(name="ids", kind="int32", shape=(0, 16)),),
         outputs=(Tensor(name="scores", kind="float32", shape=(0, 3)),),
         ends=("softmax",),
     )
     other = saved_model(tmp_path / "other", operator="Sigmoid")
-    assert savedmodel.read_signature(other).ends == ("sigmoid",)
-    assert savedmodel.read_signature(saved_model(tmp_path / "add", operator="Add")).ends == ("",)
+    assert savedmodel_signature.read_signature(other).ends == ("sigmoid",)
+    assert savedmodel_signature.read_signature(
+        saved_model(tmp_path / "add", operator="Add")
+    ).ends == ("",)
 
 
 def test_the_signature_of_a_tflite_file_is_read_without_tensorflow(tmp_path: Path) -> None:
-    assert tflite.read_signature(lite(tmp_path / "a.tflite")) == Signature(
+    assert tflite_signature.read_signature(lite(tmp_path / "a.tflite")) == Signature(
         inputs=(Tensor(name="ids", kind="int32", shape=(0, 16)),),
         outputs=(Tensor(name="scores", kind="float32", shape=(1, 3)),),
         ends=("softmax",),
     )
-    assert tflite.read_signature(lite(tmp_path / "b.tflite", operator=14)).ends == ("sigmoid",)
+    assert tflite_signature.read_signature(lite(tmp_path / "b.tflite", operator=14)).ends == (
+        "sigmoid",
+    )
 
 
 @pytest.mark.build
@@ -210,8 +214,8 @@ def test_truncated_files_are_refused(tmp_path: Path, installed: Path) -> None:
 def test_damaged_bytes_raise_unusable_and_nothing_else(tmp_path: Path) -> None:
     random = np.random.default_rng(7)
     read = (
-        (saved_model(tmp_path / "model") / "saved_model.pb", savedmodel.read_signature),
-        (lite(tmp_path / "model.tflite"), tflite.read_signature),
+        (saved_model(tmp_path / "model") / "saved_model.pb", savedmodel_signature.read_signature),
+        (lite(tmp_path / "model.tflite"), tflite_signature.read_signature),
     )
     for path, reader in read:
         content = path.read_bytes()
@@ -234,13 +238,13 @@ def test_a_saved_model_made_to_mislead_its_reader_is_refused(tmp_path: Path) -> 
     ):
         path.write_bytes(hostile)
         with pytest.raises(Unusable) as caught:
-            savedmodel.read_signature(path.parent)
+            savedmodel_signature.read_signature(path.parent)
         assert_problems(caught.value.problems, ("file_damaged", "", "SavedModel", "copy it again"))
 
 
 def test_nodes_that_read_each_other_in_a_circle_end_in_no_activation(tmp_path: Path) -> None:
     circle = saved_model(tmp_path / "model", operator="Identity", input_="last:output:0")
-    assert savedmodel.read_signature(circle).ends == ("",)
+    assert savedmodel_signature.read_signature(circle).ends == ("",)
 
 
 def test_a_tflite_file_made_to_mislead_its_reader_is_refused(tmp_path: Path) -> None:
@@ -250,7 +254,7 @@ def test_a_tflite_file_made_to_mislead_its_reader_is_refused(tmp_path: Path) -> 
     assert shape in content
     path.write_bytes(content.replace(shape, struct.pack("<3i", (1 << 31) - 1, -1, 16)))
     with pytest.raises(Unusable) as caught:
-        tflite.read_signature(path)
+        tflite_signature.read_signature(path)
     assert_problems(caught.value.problems, ("file_damaged", "", "model.tflite", "copy it again"))
 
 
@@ -258,7 +262,7 @@ def test_a_task_that_a_bare_graph_cannot_do_is_refused(tmp_path: Path) -> None:
     source = saved_model(tmp_path / "model")
     assert_refused(source, "task_unsupported", "TensorFlow SavedModel", task=Task.TEXT_GENERATION)
     with pytest.raises(Unusable):
-        tflite.read_signature(tmp_path / "model/saved_model.pb")
+        tflite_signature.read_signature(tmp_path / "model/saved_model.pb")
 
 
 @pytest.mark.build

@@ -16,7 +16,7 @@ from build.errors import SourceError
 from build.export.fusion import plain
 from build.export.to_onnx import export
 from build.sources.source import GraphSource
-from build.sources.tensorflow import environment, tflite
+from build.sources.tensorflow import environment, tflite_signature
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest
 from contracts.specs import CpuSpec, Gate, SourceOptions
@@ -118,7 +118,7 @@ def test_operators_that_onnx_lacks_are_named(home: Path, tmp_path: Path) -> None
     options = SourceOptions(tokenizer=home / "tokenizer.json", labels=("no", "yes"))
     read_as(GraphSource, home / "mean.tflite", CLASSES, None, options)
     path = lite(tmp_path / "model.tflite", operator=129)
-    signature = tflite.read_signature(path)
+    signature = tflite_signature.read_signature(path)
     with raises("export_failed", path):
         environment.convert(path, signature, (0,), tmp_path / "model.onnx")
 
