@@ -57,6 +57,10 @@ class Code(StrEnum):
     LENGTH_INVALID = "length_invalid", "`max_tokens` is more or less than the model can read"
     WEIGHTS_INCOMPLETE = "weights_incomplete", "weights are missing, or there are too many"
     WEIGHTS_NOT_FINITE = "weights_not_finite", "weights or outputs have NaN or infinity"
+    CODE_REFUSED = (
+        "code_refused",
+        "a file would have a library run code that comes with the model, or fetch something",
+    )
     PICKLE_REFUSED = "pickle_refused", "weights are in a pickle, which can run code when loaded"
     MEMORY_SHORT = "memory_short", "a step of a build takes more memory than there is"
     REFERENCE_FAILED = "reference_failed", "the model's own library cannot load or run it"

@@ -7,6 +7,7 @@ from build.errors import some_of
 from build.sources import torchscript
 from build.sources.formats import LOOKED_FOR, SUFFIXES, UNKNOWN_FILE
 from build.sources.huggingface import folder as huggingface_folder
+from build.sources.huggingface.stored_forms import ADAPTER
 from build.sources.source import Source, Unusable
 from build.sources.tensorflow import savedmodel_signature
 from build.tasks.description import TaskDescription
@@ -16,7 +17,7 @@ from contracts.specs import SourceOptions
 # Names shown in a message.
 MAX_NAMES = 10
 # Files that a Hugging Face folder has besides its weights.
-DESCRIBED = ("config.json", "tokenizer.json")
+DESCRIBED = ("config.json", "tokenizer.json", ADAPTER)
 
 
 def read(

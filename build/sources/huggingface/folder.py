@@ -1,12 +1,12 @@
 """A Hugging Face folder as a source, with the checks that it can be built for a task."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from build.sources.formats import HUGGING_FACE
-from build.sources.huggingface.config import whole
+from build.sources.huggingface import code_settings
+from build.sources.huggingface.config import FILE, read_json, whole
 from build.sources.huggingface.folder_files import (
     SENTENCE_CONFIG,
     TOKENIZER_CONFIG,
@@ -16,11 +16,13 @@ from build.sources.huggingface.folder_files import (
 from build.sources.huggingface.generation_config import details as generation_details
 from build.sources.huggingface.labels import read_labels
 from build.sources.huggingface.pooling_config import read_pooling
+from build.sources.huggingface.served_architectures import architecture_problem
+from build.sources.huggingface.stored_forms import adapter_problem, quantized_problem
 from build.sources.huggingface.weights import missing, weights_of
 from build.sources.source import TransformersSource, Unusable, digest_of
 from build.sources.token_limit import MAX_TRUSTED_LIMIT, token_limit
 from build.tasks.description import FamilyName, ModelFacts, TaskDescription
-from contracts.problems import Code
+from contracts.problems import Code, Problem
 from contracts.specs import SourceOptions
 
 # The smallest share of an embedding's rows that have a token: rows are padded to a multiple that hardware likes, and
@@ -33,24 +35,11 @@ SHIFTED = {"roberta", "xlm-roberta", "camembert", "mpnet"}
 def read(
     folder: Path, task: TaskDescription, max_tokens: int | None, options: SourceOptions
 ) -> TransformersSource:
-    """Return the source; raise Unusable with every missing file, or else with the first problem."""
-    if problems := missing(folder, pickle=options.allow_pickle):
+    """Return the source; raise Unusable with all that keeps it from being read, or else with the first problem."""
+    if problems := unreadable(folder, task, pickle=options.allow_pickle):
         raise Unusable.listing(problems)
-    architectures = task.transformers.architectures
-    if not architectures:
-        raise Unusable(
-            Code.TASK_UNSUPPORTED,
-            f"{task.name} cannot be built from a Hugging Face folder yet; correct `task`",
-        )
     weights = weights_of(folder)
     files = read_folder_files(folder)
-    architecture = _architecture(files.config)
-    if not architecture.endswith(architectures):
-        raise Unusable(
-            Code.TASK_UNSUPPORTED,
-            f"its architecture is {architecture}, but {task.name} needs one that ends in "
-            f"{' or '.join(architectures)}; correct `task`, or fine-tune a head for it",
-        )
     _check_vocabulary(files)
     limit = read_max_tokens(files, max_tokens)
     pooling = read_pooling(files, pickle=options.allow_pickle) if task.graph.pooled else None
@@ -76,14 +65,22 @@ def read(
     )
 
 
-def _architecture(config: Mapping[str, Any]) -> str:
-    named = config.get("architectures") or ["none"]
-    if not isinstance(named, list):
-        raise Unusable(
-            Code.FILE_DAMAGED,
-            "config.json has `architectures` that are no list; save the model again",
-        )
-    return str(named[0])
+def unreadable(folder: Path, task: TaskDescription, *, pickle: bool) -> list[Problem]:
+    """Return every reason not to read a folder: what it is, what it lacks, and what it would have a library do.
+
+    Raise Unusable for a config.json that cannot be parsed.
+    """
+    if adapter := adapter_problem(folder):
+        return [adapter]  # which lacks the files of a whole model
+    if not task.transformers.architectures:
+        message = f"{task.name} cannot be built from a Hugging Face folder yet; correct `task`"
+        return [Problem(code=Code.TASK_UNSUPPORTED, message=message)]
+    problems = missing(folder, pickle=pickle) + code_settings.problems(folder)
+    if (folder / FILE).is_file():
+        config = read_json(folder / FILE)
+        found = (architecture_problem(config, task), quantized_problem(folder, config))
+        problems += [problem for problem in found if problem]
+    return problems
 
 
 def _check_vocabulary(files: FolderFiles) -> None:

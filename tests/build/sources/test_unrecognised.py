@@ -53,6 +53,13 @@ def test_a_program_and_a_saved_model_are_named_by_their_place(tmp_path: Path) ->
 
 
 def test_a_hugging_face_folder_without_weights_names_the_missing_file(tmp_path: Path) -> None:
-    for name in ("config.json", "tokenizer.json"):
-        (tmp_path / name).write_text("{}", "utf-8")
+    config = '{"model_type": "bert", "architectures": ["BertForSequenceClassification"]}'
+    (tmp_path / "config.json").write_text(config, "utf-8")
+    (tmp_path / "tokenizer.json").write_text("{}", "utf-8")
     assert_refused(tmp_path, ("file_missing", "no model.safetensors", "`save_pretrained`"))
+
+
+def test_an_adapter_without_any_other_file_is_told_as_one(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text('{"peft_type": "LORA"}', "utf-8")
+    (tmp_path / "adapter_model.bin").write_bytes(b"x")
+    assert_refused(tmp_path, ("format_unsupported", "LORA adapter", "merge"))
