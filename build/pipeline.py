@@ -7,13 +7,14 @@ ranks first among those that pass the gate.
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 
 from build.edge.copy import copy_edge
 from build.proof.evidence import evidence, provenance
+from build.proof.golden import SEAL, evidence_path, write_golden
 from build.proof.processors import Processor
 from build.proof.sealing import write_manifest
 from build.report.page import write_report
@@ -121,7 +122,7 @@ def _notify(progress: Progress, name: str, stage: str, share: float, text: str) 
 
 
 def finish(work: Workspace, out: Path) -> None:
-    """Publish the chosen candidate, then write its evidence and the page of its model.
+    """Publish the chosen candidate, then write its golden rows, its evidence and the page of its model.
 
     An artefact without evidence is built again: an interrupt after publishing leaves nothing half-finished.
     """
@@ -145,6 +146,8 @@ def finish(work: Workspace, out: Path) -> None:
         work.family.unit,
         work.notes,
     )
-    publish(chosen.folder, place / work.step.tier)
-    write_json(place / "evidence" / f"{work.step.tier}.json", document)
+    artefact = place / work.step.tier
+    publish(chosen.folder, artefact)
+    golden = write_golden(artefact, work.step.rows, work.reference, chosen.outputs)
+    write_json(evidence_path(artefact), {**document, SEAL: asdict(golden)})
     write_report(place, chosen.figures.threshold(work.step.gate))

@@ -12,11 +12,18 @@ from pathlib import Path
 from build.edge.contents import FOLDER, outdated_reason
 from build.errors import SourceError
 from build.evaluation.rows import read_rows
+from build.proof.golden import evidence_path, verify_golden
 from build.sources.readers import inspect
 from build.sources.remote import located
 from build.step import BUILD_CODE_REVISION, Step
 from build.tasks.registry import TASKS
-from contracts.manifest import BrokenArtefact, file_sha256, read_manifest, verify
+from contracts.manifest import (
+    BrokenArtefact,
+    OutdatedArtefact,
+    file_sha256,
+    read_manifest,
+    verify,
+)
 from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Tier
@@ -110,6 +117,8 @@ def _artefact_reason(folder: Path, build_key: str) -> str:
         return "not built yet"
     try:
         manifest = verify(folder)
+    except OutdatedArtefact as error:
+        return f"outdated: {error}"
     except BrokenArtefact as error:
         return f"damaged: {error}"
     if manifest.build_key != build_key:
@@ -117,6 +126,10 @@ def _artefact_reason(folder: Path, build_key: str) -> str:
     # An artefact of the same key may have been built again since its evidence was written.
     if _proven_version(folder) != manifest.version:
         return "its evidence is missing"
+    try:
+        verify_golden(folder, manifest)
+    except BrokenArtefact as error:
+        return f"damaged: {error}"
     return ""
 
 
@@ -131,7 +144,6 @@ def _proven_version(folder: Path) -> object:
     Evidence is written last, so a build that was interrupted before it is done again.
     """
     try:
-        text = (folder.parent / "evidence" / f"{folder.name}.json").read_text("utf-8")
-        return json.loads(text)["version"]
+        return json.loads(evidence_path(folder).read_text("utf-8"))["version"]
     except (OSError, ValueError, KeyError, TypeError):
         return None

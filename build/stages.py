@@ -22,7 +22,7 @@ from build.proof.candidate import Candidate
 from build.proof.native_run import run_on_rows
 from build.proof.portability import first_portable
 from build.proof.processors import Processor, all_unavailable, processor_name
-from build.proof.sealing import digest_of_parts, seal, seal_golden
+from build.proof.sealing import digest_of_parts, seal
 from build.proof.timing import Timing, time_all
 from build.recipes.recipe import Recipe
 from build.step import Step
@@ -135,7 +135,6 @@ def _make_candidate(work: Workspace, recipe: Recipe) -> Candidate:
         on=processor_name(),
         **made_from,
     )
-    manifest = seal_golden(folder, manifest, step.rows, work.reference, built)
     figures = step.task.comparison.measure(built, work.reference, step.rows)
     return Candidate(
         folder=folder,

@@ -1,7 +1,7 @@
 """Sealed artefacts: a folder whose manifest names every file in it by its SHA-256.
 
 The digest covers the manifest itself, and through it every sealed byte. `read_manifest` checks the digest, `verify`
-every byte as well.
+every byte as well. All of the folder is deployed; the user's rows are no part of it (`build/proof/golden.py`).
 """
 
 import hashlib
@@ -17,8 +17,9 @@ from contracts.tasks import Task, Tier
 
 # Files of an artefact: the manifest, the graph of a model that has one graph, and its tokenizer.
 MANIFEST, MODEL, TOKENIZER = "manifest.json", "model.onnx", "tokenizer.json"
-# The version of the format: code of another version refuses an artefact instead of misreading it.
-SCHEMA = 1
+# The version of the format: code of another version refuses an artefact instead of misreading it. Folders of version 1
+# hold rows of the user's.
+SCHEMA = 2
 VERSION_CHARS = 12
 
 
@@ -26,6 +27,12 @@ class BrokenArtefact(TurnoutError):
     """A sealed folder does not hold what its manifest says."""
 
     code = Code.ARTEFACT_BROKEN
+
+
+class OutdatedArtefact(BrokenArtefact):
+    """A folder was sealed in another version of the format."""
+
+    code = Code.ARTEFACT_OUTDATED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +99,14 @@ class Manifest:
         """Read a manifest; raise BrokenArtefact for a text that is no manifest of this schema."""
         try:
             document = json.loads(text)
-            if document.get("schema") != SCHEMA:
-                raise BrokenArtefact(f"its schema {document.get('schema')!r} is not {SCHEMA}")
+            schema = document.get("schema")
+            if not isinstance(schema, int):
+                raise BrokenArtefact(f"its schema {schema!r} is no number")
+            if schema != SCHEMA:
+                raise OutdatedArtefact(
+                    f"it is sealed in version {schema!r} of the format, and this release deploys version {SCHEMA}, "
+                    "which holds none of your rows"
+                )
             document["files"] = tuple(SealedFile(**file) for file in document["files"])
             document["labels"] = tuple(document["labels"])
             document["task"], document["tier"] = Task(document["task"]), Tier(document["tier"])
@@ -165,7 +178,7 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = Manifest.from_json((folder / MANIFEST).read_text("utf-8"))
         digest = _digest(manifest)
     except BrokenArtefact as error:
-        raise BrokenArtefact(f"{folder / MANIFEST}: {error}; build the model again") from error
+        raise type(error)(f"{folder / MANIFEST}: {error}; build the model again") from error
     except (OSError, UnicodeError) as error:
         raise BrokenArtefact(
             f"{folder} holds no readable {MANIFEST}; build the model again"
@@ -181,10 +194,14 @@ def verify(folder: Path) -> Manifest:
     """Return the folder's manifest after checking every sealed file; raise BrokenArtefact."""
     manifest = read_manifest(folder)
     for file in manifest.files:
-        path = folder / file.path
-        if not path.is_file():
-            raise BrokenArtefact(f"{path} is missing; build the model again")
-        # The size is compared first, because hashing a large file takes seconds.
-        if path.stat().st_size != file.size or file_sha256(path) != file.sha256:
-            raise BrokenArtefact(f"{path} is not the file that was sealed; build the model again")
+        verify_file(folder / file.path, file)
     return manifest
+
+
+def verify_file(path: Path, sealed: SealedFile) -> None:
+    """Raise BrokenArtefact unless the file at `path` has the sealed bytes."""
+    if not path.is_file():
+        raise BrokenArtefact(f"{path} is missing; build the model again")
+    # The size is compared first, because hashing a large file takes seconds.
+    if path.stat().st_size != sealed.size or file_sha256(path) != sealed.sha256:
+        raise BrokenArtefact(f"{path} is not the file that was sealed; build the model again")

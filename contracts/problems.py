@@ -74,6 +74,10 @@ class Code(StrEnum):
     ROWS_INVALID = "rows_invalid", "rows are not in the form of the task"
     ARTEFACT_MISSING = "artefact_missing", "no artefact has been built where one is needed"
     ARTEFACT_BROKEN = "artefact_broken", "an artefact does not hold what its manifest says"
+    ARTEFACT_OUTDATED = (
+        "artefact_outdated",
+        "an artefact was sealed in another version of the format",
+    )
     INSTANCE_UNKNOWN = "instance_unknown", "the price table does not have the instance type"
 
 

@@ -29,7 +29,7 @@ def read_artefacts(deployment: Deployment, out: Path) -> tuple[Artefacts, list[P
             try:
                 manifests[model.name, tier] = verify(folder)
             except BrokenArtefact as error:
-                problems.append(Problem(code=Code.ARTEFACT_BROKEN, message=str(error)))
+                problems.append(Problem(code=error.code, message=str(error)))
     return manifests, problems
 
 

@@ -2,11 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.docs_assets import DOCS_ASSETS
+from contracts.manifest import MANIFEST, read_manifest
 from contracts.tasks import Tier
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,10 +22,11 @@ class Staging:
     folder: Path
 
     def model(self, name: str, tier: Tier, artefact: Path) -> Path:
+        """Stage a tier with the sealed files of its artefact; any other file that lies beside them is left out."""
         files = {
             **_packages("inference", tier),
             **_own(tier, *LOCKS[tier]),
-            **_under("model", artefact),
+            **_sealed("model", artefact),
         }
         return self._stage(name, files)
 
@@ -84,6 +86,6 @@ def _own(name: str, *files: str) -> dict[str, Path]:
     return {file: ROOT / "functions" / name / file for file in ("Dockerfile", *files)}
 
 
-def _under(prefix: str, folder: Path) -> dict[str, Path]:
-    paths: Iterable[Path] = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return {f"{prefix}/{path.relative_to(folder)}": path for path in paths}
+def _sealed(prefix: str, artefact: Path) -> dict[str, Path]:
+    names = (MANIFEST, *(file.path for file in read_manifest(artefact).files))
+    return {f"{prefix}/{name}": artefact / name for name in names}

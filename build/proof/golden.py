@@ -1,4 +1,10 @@
-"""Golden rows: a sample of the user's, with the outputs of the reference and of the artefact when it was built."""
+"""Golden rows: a sample of the user's, with the outputs of the reference and of the artefact when it was built.
+
+They are the second part of the seal. They lie outside of the artefact's folder, `cpu/` or `gpu/`, which is copied into
+images: `evidence/cpu/golden.jsonl` stays on the machine that builds. The evidence beside it, `evidence/cpu.json`, has
+its SHA-256 and the artefact's digest, so that neither can be replaced alone. The artefact does not name its golden
+rows: its digest is the same with others.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -10,11 +16,21 @@ import numpy as np
 
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
-from contracts.manifest import BrokenArtefact
+from build.workspace.publish import write_atomically
+from contracts.manifest import (
+    BrokenArtefact,
+    Manifest,
+    SealedFile,
+    read_manifest,
+    sealed_files,
+    verify_file,
+)
 from contracts.prediction import PredictRequest
 
 GOLDEN = "golden.jsonl"
-# Every image carries these rows, and `turnout verify` replays them in seconds.
+# The key of the evidence under which it has the file's seal.
+SEAL = "golden"
+# `turnout verify` replays them in seconds.
 MAX_GOLDEN_ROWS = 32
 
 
@@ -27,10 +43,20 @@ class GoldenRow:
     built: Outputs
 
 
+def evidence_path(artefact: Path) -> Path:
+    """Return the place of the evidence of the artefact in that folder."""
+    return artefact.parent / "evidence" / f"{artefact.name}.json"
+
+
+def golden_path(artefact: Path) -> Path:
+    """Return the place of the golden rows of the artefact in that folder."""
+    return evidence_path(artefact).with_suffix("") / GOLDEN
+
+
 def write_golden(
-    path: Path, rows: Sequence[Row], reference: Sequence[Outputs], built: Sequence[Outputs]
-) -> None:
-    """Write rows spread evenly over the user's, so that every part of their file is represented."""
+    artefact: Path, rows: Sequence[Row], reference: Sequence[Outputs], built: Sequence[Outputs]
+) -> SealedFile:
+    """Write rows spread evenly over the user's, so that every part of their file is represented; return their seal."""
     picked = np.linspace(0, len(rows) - 1, min(MAX_GOLDEN_ROWS, len(rows))).round().astype(int)
     lines = [
         json.dumps(
@@ -43,21 +69,42 @@ def write_golden(
         )
         for i in dict.fromkeys(picked.tolist())
     ]
-    path.write_text("\n".join(lines) + "\n", "utf-8")
+    path = golden_path(artefact)
+    write_atomically(path, "\n".join(lines) + "\n")
+    (sealed,) = sealed_files(path.parent, [path.name])
+    return sealed
 
 
-def read_golden(folder: Path) -> list[GoldenRow]:
-    """Read the golden rows of an artefact; raise BrokenArtefact if it has none that can be replayed."""
-    path = folder / GOLDEN
+def read_golden(artefact: Path) -> list[GoldenRow]:
+    """Read the golden rows of an artefact after checking their seal; raise BrokenArtefact if none can be replayed."""
+    verify_golden(artefact, read_manifest(artefact))
+    path = golden_path(artefact)
     try:
         golden = list(_read(path))
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise BrokenArtefact(
             f"{path} has no rows with what the artefact answered when it was built; build the model again"
         ) from error
     if not golden:
         raise BrokenArtefact(f"{path} has no rows; build the model again")
     return golden
+
+
+def verify_golden(artefact: Path, manifest: Manifest) -> None:
+    """Raise BrokenArtefact unless the golden rows are there, have the sealed bytes, and are the artefact's own."""
+    path = evidence_path(artefact)
+    try:
+        evidence = json.loads(path.read_text("utf-8"))
+        digest, sealed = evidence["digest"], SealedFile(**evidence[SEAL])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BrokenArtefact(
+            f"{path} is missing or incomplete, and has the seal of the golden rows; build the model again"
+        ) from error
+    if digest != manifest.digest:
+        raise BrokenArtefact(
+            f"{path} is about another artefact than the one in {artefact}; build the model again"
+        )
+    verify_file(golden_path(artefact), sealed)
 
 
 def _read(path: Path) -> Iterator[GoldenRow]:

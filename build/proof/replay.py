@@ -58,7 +58,7 @@ class Replay:
 
 
 def replay(name: str, folder: Path) -> Replay:
-    """Check every sealed byte, run the golden rows by the code that serves, and compare."""
+    """Check every byte of both parts of the seal, run the golden rows by the code that serves, and compare."""
     try:
         manifest = verify(folder)
         golden = read_golden(folder)

@@ -1,4 +1,4 @@
-"""The sealing of an artefact's folder: its manifest, its golden rows, and the digest of what decides its outputs."""
+"""The sealing of an artefact's folder: its manifest, and the digest of what decides its outputs."""
 
 import hashlib
 import shutil
@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from build.evaluation.metrics import Outputs
-from build.evaluation.rows import Row
-from build.proof.golden import GOLDEN, write_golden
 from build.recipes.recipe import Recipe
 from build.sources.source import GraphSource, Pooling, Source, TransformersSource
 from build.step import Step, toolchain
@@ -55,18 +53,6 @@ def _tokenized_fields(source: Source) -> dict[str, Any]:
     }
 
 
-def seal_golden(
-    folder: Path,
-    manifest: Manifest,
-    rows: Sequence[Row],
-    reference: Sequence[Outputs],
-    built: Sequence[Outputs],
-) -> Manifest:
-    """Seal the folder again with its golden rows."""
-    write_golden(folder / GOLDEN, rows, reference, built)
-    return write_manifest(folder, manifest, files=_files(folder))
-
-
 def _files(folder: Path) -> tuple[SealedFile, ...]:
     """Return every file of an artefact's folder except the manifest itself."""
     paths = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
@@ -82,6 +68,5 @@ def write_manifest(folder: Path, manifest: Manifest, **changes: Any) -> Manifest
 
 def digest_of_parts(manifest: Manifest) -> str:
     """Return the digest of the files that decide the outputs: equal for two recipes with the same result."""
-    # Golden rows hold outputs, which may differ in their last digits between equal graphs on different processors.
-    parts = [file.sha256 for file in manifest.files if file.path != GOLDEN]
+    parts = [file.sha256 for file in manifest.files]
     return hashlib.sha256("".join(parts).encode()).hexdigest()

@@ -92,9 +92,9 @@ def test_a_changed_manifest_is_noticed(artefact: Path) -> None:
         "",
         "[]",
         "{}",
-        '{"schema": 1}',
-        '{"schema": 99}',
-        '{"schema": 1, "files": 3}',
+        '{"schema": "2"}',
+        '{"schema": 2}',
+        '{"schema": 2, "files": 3}',
         "[" * 100_000,
         "9" * 5_000,
     ],
@@ -103,6 +103,19 @@ def test_a_changed_manifest_is_noticed(artefact: Path) -> None:
 def test_what_is_no_manifest_is_refused(artefact: Path, text: str) -> None:
     (artefact / MANIFEST).write_text(text, "utf-8")
     with raises("artefact_broken", f"{artefact / MANIFEST}: "):
+        verify(artefact)
+
+
+@pytest.mark.parametrize("schema", [1, 3])
+def test_another_version_of_the_format_is_named_with_the_next_step(
+    artefact: Path, schema: int
+) -> None:
+    text = (artefact / MANIFEST).read_text("utf-8")
+    (artefact / MANIFEST).write_text(text.replace('"schema": 2', f'"schema": {schema}'), "utf-8")
+    version = f"version {schema} of the format"
+    with raises(
+        "artefact_outdated", artefact / MANIFEST, version, "version 2", "build the model again"
+    ):
         verify(artefact)
 
 

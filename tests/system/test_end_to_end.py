@@ -14,6 +14,7 @@ from typing import Any
 import boto3
 import pytest
 
+from build.proof.golden import read_golden
 from contracts.manifest import read_manifest
 from contracts.models_toml import read_models_toml
 from contracts.names import model_stack
@@ -67,15 +68,16 @@ def test_requests_reach_the_tier_that_the_rules_choose(
 def test_each_tier_answers_its_golden_rows_like_the_reference(
     endpoint: Endpoint, tier: str
 ) -> None:
-    lines = (OUT / INTENTS / tier / "golden.jsonl").read_text("utf-8").splitlines()
-    rows = [json.loads(line) for line in lines]
-    reply = predict(endpoint, INTENTS, {"inputs": [row["inputs"][0] for row in rows], "tier": tier})
+    rows = read_golden(OUT / INTENTS / tier)
+    reply = predict(
+        endpoint, INTENTS, {"inputs": [r.request.inputs[0] for r in rows], "tier": tier}
+    )
     pairs = list(zip(rows, reply.body["outputs"], strict=True))
-    same = [row["outputs"][0]["label"] == output["label"] for row, output in pairs]
+    same = [row.reference[0]["label"] == output["label"] for row, output in pairs]
     assert sum(same) >= 0.95 * len(rows)
     if tier == "gpu":
         assert [output["score"] for _, output in pairs] == pytest.approx(
-            [row["outputs"][0]["score"] for row, _ in pairs], abs=1e-4
+            [row.reference[0]["score"] for row, _ in pairs], abs=1e-4
         )
 
 

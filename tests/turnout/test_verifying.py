@@ -1,6 +1,7 @@
 """`turnout verify`: an artefact has every sealed byte and still answers as it did, or the difference is shown."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,18 @@ import pytest
 from typer.testing import CliRunner
 
 import build
-from build.evaluation.rows import Row
-from build.proof.golden import read_golden
+from build.proof.golden import golden_path, read_golden
 from build.proof.replay import compare, replay
-from build.proof.sealing import seal_golden, write_manifest
+from build.proof.sealing import write_manifest
 from build.tasks.registry import TASKS
 from contracts.manifest import read_manifest
-from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.engine import Engine
+from tests.fixtures.models.golden import golden, sealed
 from tests.fixtures.models.tiny import Tiny, artefact, seal, vectors
 from tests.fixtures.models.tiny_bert import deployment, headed, texts, write_rows
 from tests.fixtures.models.tiny_decoders import PROMPTS, gpt2
-from tests.fixtures.problems import assert_names, raises
+from tests.fixtures.problems import assert_names
 from turnout.cli import app
 from turnout.verifying import NothingToVerify
 
@@ -30,21 +30,14 @@ pytestmark = pytest.mark.build
 TEXTS = ("awful", "lovely", "fine plot", "fine fine lovely", "nothing of it")
 
 
-def golden(folder: Path, *inputs: str) -> Path:
-    """Give an artefact golden rows, with the answers that it has now."""
-    engine = Engine.load(folder)
-    rows = [Row(request=PredictRequest(inputs=(text,))) for text in inputs]
-    answered = [list(engine.predict(row.request).outputs) for row in rows]
-    seal_golden(folder, read_manifest(folder), rows, answered, answered)
-    return folder
-
-
-def changed(folder: Path, number: int, **built: Any) -> None:
-    """Change the answer that a golden row records from the build, and seal it so."""
-    path = folder / "golden.jsonl"
+def changed(folder: Path, number: int, *, inputs: Sequence[str] = (), **built: Any) -> None:
+    """Change the inputs of a golden row or the answer that it records from the build, and seal it so."""
+    path = golden_path(folder)
     rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     rows[number]["built"][0].update(built)
+    rows[number]["inputs"] = [*inputs] or rows[number]["inputs"]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    sealed(folder)
 
 
 @pytest.fixture
@@ -54,7 +47,6 @@ def out(tmp_path: Path) -> Path:
     golden(artefact(folder / "tiny/cpu"), *TEXTS)
     golden(artefact(folder / "vectors/gpu", vectors()), "one", "two", "one two")
     (folder / ".cache/tiny/cpu").mkdir(parents=True)
-    (folder / "tiny/evidence").mkdir()
     return folder
 
 
@@ -85,7 +77,6 @@ def test_only_the_models_that_are_named_are_verified(out: Path) -> None:
 def test_a_row_with_another_label_is_shown_with_both_answers(out: Path) -> None:
     folder = out / "tiny/cpu"
     changed(folder, 1, label="bad")
-    seal(folder, Tiny())
     code, document = verify(out)
     assert (code, document["holds"]) == (1, False)
     one, other = document["artefacts"]
@@ -105,7 +96,6 @@ def test_a_score_may_be_a_thousandth_away_and_no_more(out: Path, by: float, hold
     folder = out / "tiny/cpu"
     score = read_golden(folder)[0].built[0]["score"]
     changed(folder, 0, score=score - by)
-    seal(folder, Tiny())
     found = replay("tiny cpu", folder)
     assert found.holds is holds
     assert found.apart == pytest.approx(by)
@@ -114,7 +104,6 @@ def test_a_score_may_be_a_thousandth_away_and_no_more(out: Path, by: float, hold
 def test_a_vector_that_moved_in_one_place_differs(out: Path) -> None:
     folder = out / "vectors/gpu"
     changed(folder, 2, embedding=[1.0, 2.0, 0.01, 0.0])
-    seal(folder, vectors())
     found = replay("vectors gpu", folder)
     assert (found.holds, found.same, found.apart) == (False, 2, 0.01)
     assert found.now
@@ -127,21 +116,24 @@ def test_on_another_processor_scores_may_move_and_answers_may_not(out: Path) -> 
     far = {"machine": "another processor"}
     folder = out / "tiny/cpu"
     score = read_golden(folder)[0].built[0]["score"]
+    write_manifest(folder, read_manifest(folder), provenance=far)
     for number, built, same in ((0, {"score": score - 0.01}, 5), (1, {"label": "bad"}, 4)):
         changed(folder, number, **built)
-        write_manifest(seal(folder, Tiny()), read_manifest(folder), provenance=far)
         assert replay("tiny cpu", folder).same == same
     assert "built on another processor, ONNX Runtime 1.28.0" in printed(out)
     folder = out / "vectors/gpu"
+    write_manifest(folder, read_manifest(folder), provenance=far)
     for embedding, same in (([1.0, 2.0, 0.01, 0.0], 3), ([2.0, 1.0, 0.0, 0.0], 2)):
         changed(folder, 2, embedding=embedding)
-        write_manifest(seal(folder, vectors()), read_manifest(folder), provenance=far)
         assert replay("vectors gpu", folder).same == same
 
 
-@pytest.mark.parametrize("name", ["model.onnx", "tokenizer.json", "golden.jsonl", "manifest.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["cpu/model.onnx", "cpu/tokenizer.json", "cpu/manifest.json", "evidence/cpu/golden.jsonl"],
+)
 def test_a_damaged_file_is_named_and_the_others_are_still_verified(out: Path, name: str) -> None:
-    path = out / "tiny/cpu" / name
+    path = out / "tiny" / name
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -153,49 +145,31 @@ def test_a_damaged_file_is_named_and_the_others_are_still_verified(out: Path, na
     assert name in printed(out)
 
 
-def test_a_file_that_is_gone_is_named(out: Path) -> None:
-    (out / "tiny/cpu/tokenizer.json").unlink()
-    assert "tokenizer.json is missing" in printed(out)
+@pytest.mark.parametrize(
+    "name", ["cpu/tokenizer.json", "evidence/cpu/golden.jsonl", "evidence/cpu.json"]
+)
+def test_a_file_that_is_gone_is_named_with_the_next_step(out: Path, name: str) -> None:
+    (out / "tiny" / name).unlink()
+    code, document = verify(out)
+    gone, intact = document["artefacts"]
+    assert (code, gone["holds"], intact["holds"]) == (1, False, True)
+    assert_names(gone["broken"], (out / "tiny" / name, "missing", "build the model again"))
 
 
 def test_a_graph_that_cannot_be_loaded_is_reported_without_a_stack_trace(out: Path) -> None:
     folder = out / "tiny/cpu"
     (folder / "model.onnx").write_bytes(b"no graph")
-    code, document = verify(seal(folder, Tiny()).parents[1])
+    code, document = verify(sealed(seal(folder, Tiny())).parents[1])
     assert code == 1
     assert_names(document["artefacts"][0]["broken"], ("tiny/cpu ", "InvalidProtobuf"))
 
 
 def test_a_model_that_now_fails_is_reported_without_a_stack_trace(out: Path) -> None:
     folder = out / "tiny/cpu"
-    rows = [json.loads(line) for line in (folder / "golden.jsonl").read_text("utf-8").splitlines()]
-    rows[0]["inputs"] = ["broken"]
-    (folder / "golden.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
-    seal(folder, Tiny())
+    changed(folder, 0, inputs=["broken"])
     code, document = verify(out)
     assert code == 1
     assert "not finite" in document["artefacts"][0]["broken"]
-
-
-@pytest.mark.parametrize(
-    "text", ["", '{"inputs": ["a"], "parameters": {}, "outputs": []}\n', "[\n"]
-)
-def test_an_artefact_without_answers_of_its_own_has_to_be_built_again(
-    tmp_path: Path, text: str
-) -> None:
-    folder = artefact(tmp_path / "cpu")
-    (folder / "golden.jsonl").write_text(text, "utf-8")
-    with raises("artefact_broken", folder / "golden.jsonl"):
-        read_golden(seal(folder, Tiny()))
-
-
-def test_texts_with_other_ends_of_lines_stay_one_row(tmp_path: Path) -> None:
-    folder = golden(artefact(tmp_path / "cpu"), "fine\u2028plot", "awful\x85\x0bfilm")
-    assert [row.request.inputs[0] for row in read_golden(folder)] == [
-        "fine\u2028plot",
-        "awful\x85\x0bfilm",
-    ]
-    assert replay("tiny cpu", folder).holds
 
 
 @pytest.mark.parametrize("words", [(), ("other",)])
@@ -268,14 +242,5 @@ def test_a_generator_is_verified_along_the_same_tokens(tmp_path: Path) -> None:
     ids = [*row.built[0]["ids"]]
     ids[3] += 1
     changed(folder, 0, ids=ids)
-    manifest = read_manifest(folder)
-    kept = [(r.request, r.reference, r.built) for r in read_golden(folder)]
-    seal_golden(
-        folder,
-        manifest,
-        [Row(request=request) for request, _, _ in kept],
-        [reference for _, reference, _ in kept],
-        [built for _, _, built in kept],
-    )
-    found = replay("tiny gpu", folder)
-    assert (found.broken, found.same, found.rows) == ("", len(kept) - 1, len(kept))
+    found, kept = replay("tiny gpu", folder), len(read_golden(folder))
+    assert (found.broken, found.same, found.rows) == ("", kept - 1, kept)

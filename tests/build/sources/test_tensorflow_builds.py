@@ -15,6 +15,7 @@ import build
 from build.errors import SourceError
 from build.export.fusion import plain
 from build.export.to_onnx import export
+from build.proof.golden import read_golden
 from build.sources.source import GraphSource
 from build.sources.tensorflow import environment, tflite_signature
 from contracts.manifest import verify
@@ -104,8 +105,8 @@ def test_an_artefact_has_the_outputs_of_tensorflow(
             assert (found[:, 0] == best[:, 0]).mean() >= 0.95
         else:
             np.testing.assert_allclose(found, best, atol=near)
-    golden = (tmp_path / "tiny/cpu/golden.jsonl").read_text("utf-8").splitlines()
-    reference = {line["inputs"][0]: line["outputs"][0] for line in map(json.loads, golden)}
+    golden = read_golden(tmp_path / "tiny/cpu")
+    reference = {str(row.request.inputs[0]): row.reference[0] for row in golden}
     np.testing.assert_allclose(
         scores([reference[text] for text in TEXTS if text in reference], labels),
         [row for row, text in zip(best, TEXTS, strict=True) if text in reference],
