@@ -40,12 +40,16 @@ class Route:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Routes:
-    """The whole route table; `key_hashes` are the SHA-256 of the keys by their name."""
+    """The whole route table; `key_hashes` are the SHA-256 of the keys by their name.
+
+    `cors_origins` are the origins whose scripts browsers let call the router.
+    """
 
     deployment: str
     registry: str
     models: Mapping[str, Route] = field(default_factory=dict)
     key_hashes: Mapping[str, str] = field(default_factory=dict)
+    cors_origins: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         # Sorted, so that the order of models.toml changes nothing of the router's image, and no deployment follows.
@@ -55,6 +59,7 @@ class Routes:
     def from_json(cls, text: str) -> Self:
         document: dict[str, Any] = json.loads(text)
         document["models"] = {name: _route(route) for name, route in document["models"].items()}
+        document["cors_origins"] = tuple(document["cors_origins"])
         return cls(**document)
 
     @classmethod

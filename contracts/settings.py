@@ -1,5 +1,6 @@
 """The settings of `models.toml`: the keys of each table, and the kind of value that each takes."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,12 @@ def _between(low: int, high: int) -> Kind:
 
 def _one_of(*choices: str) -> Kind:
     return Kind("one of " + ", ".join(f'"{c}"' for c in choices), lambda v: v in choices)
+
+
+def _are_origins(values: list[Any]) -> bool:
+    return all(
+        isinstance(v, str) and ORIGIN.fullmatch(v) and not OWN_PORT.fullmatch(v) for v in values
+    ) and len(set(values)) == len(values)
 
 
 def _name(max_chars: int) -> Kind:
@@ -85,6 +92,16 @@ NAMES = Kind(
     lambda v: isinstance(v, list) and bool(v) and all(isinstance(n, str) and n for n in v),
     tuple,
 )
+# A browser sends the scheme and the host in lower case, and no port that is the scheme's own.
+# https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://(?:[a-z0-9._-]+|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?")
+OWN_PORT = re.compile(r"http://.*:80|https://.*:443")
+ORIGINS = Kind(
+    'a list of origins as browsers send them, such as "https://app.example.com", each once: scheme and host in '
+    'lower case, no path, no port that is the scheme\'s own; or ["*"] for any',
+    lambda v: isinstance(v, list) and (v == ["*"] or _are_origins(v)),
+    tuple,
+)
 LABELS = Kind(
     "a list of texts, each of them once",
     lambda v: NAMES.accepts(v) and len(set(v)) == len(v),
@@ -127,7 +144,12 @@ MODEL_KEYS = {
     "edge": FLAG,
 }
 MODEL_NAME = _name(MAX_MODEL_CHARS)
-DEPLOYMENT_KEYS = {"name": _name(MAX_DEPLOYMENT_CHARS), "region": REGION, "throttle": TABLE}
+DEPLOYMENT_KEYS = {
+    "name": _name(MAX_DEPLOYMENT_CHARS),
+    "region": REGION,
+    "throttle": TABLE,
+    "cors_origins": ORIGINS,
+}
 # The account's default quotas in a region, which no stage can exceed.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
 THROTTLE_KEYS = {"rate": _between(1, 10_000), "burst": _between(1, 5_000)}

@@ -103,9 +103,13 @@ class Throttle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """All of `models.toml`: the models that are deployed together, under one name, behind one URL."""
+    """All of `models.toml`: the models that are deployed together, under one name, behind one URL.
+
+    `cors_origins` are the origins whose scripts browsers let call it; none by default, `("*",)` for any.
+    """
 
     name: str = "turnout"
     region: str = "us-east-1"
     throttle: Throttle = field(default_factory=Throttle)
+    cors_origins: tuple[str, ...] = ()
     models: tuple[ModelSpec, ...] = ()

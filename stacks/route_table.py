@@ -43,6 +43,7 @@ def make_routes(
             model.name: _route(deployment.name, model, artefacts) for model in deployment.models
         },
         key_hashes=key_hashes,
+        cors_origins=deployment.cors_origins,
     )
 
 

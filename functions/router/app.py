@@ -23,6 +23,7 @@ from contracts.routes import Route, Routes
 from contracts.tasks import Tier
 from functions.router import docs_page
 from functions.router.backends import Backend
+from functions.router.cors import Cors
 from functions.router.keys import authorize
 from functions.router.middleware import (
     HeadMiddleware,
@@ -119,7 +120,7 @@ def create_app(
     app.add_exception_handler(HTTPException, _http_error)
     # The last one is the first to see a request.
     app.add_middleware(HeadMiddleware)
-    app.add_middleware(RequestMiddleware)
+    app.add_middleware(RequestMiddleware, cors=Cors(origins=routes.cors_origins))
     document: dict[str, Any] = {}
 
     async def openapi_document() -> Response:

@@ -1,4 +1,4 @@
-"""Middleware around every request: an id, one line of log, and an answer even if our code fails."""
+"""Middleware around every request: an id, one line of log, CORS, and an answer even if our code fails."""
 
 import json
 import logging
@@ -6,10 +6,12 @@ import time
 import uuid
 from typing import Any
 
+from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts.http_errors import PROBLEM_JSON, ServingError, problem_document
+from functions.router.cors import Cors
 
 log = logging.getLogger("turnout.access")
 failures = logging.getLogger("turnout.router")
@@ -18,8 +20,8 @@ failures = logging.getLogger("turnout.router")
 class RequestMiddleware:
     """ASGI middleware; endpoints add their fields of the log line to `scope["turnout"]`."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
+    def __init__(self, app: ASGIApp, cors: Cors | None = None) -> None:
+        self.app, self.cors = app, cors or Cors()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -33,11 +35,13 @@ class RequestMiddleware:
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
                 log_fields["status"] = message["status"]
-                message["headers"].append((b"x-request-id", request_id.encode()))
+                headers = MutableHeaders(raw=message["headers"])
+                headers["X-Request-Id"] = request_id
+                self.cors.add_to(headers, scope)
             await send(message)
 
         try:
-            await self.app(scope, receive, send_with_id)
+            await (self.cors.preflight(scope) or self.app)(scope, receive, send_with_id)
         except Exception:
             failures.exception("request %s failed", request_id)
             # Once the response has started, its status is sent and cannot become another.

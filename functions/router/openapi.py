@@ -13,7 +13,9 @@ from contracts.tasks import Task, Tier
 from functions.router.rules import RULES
 
 DESCRIPTION = """Language models on two tiers: quantized on CPU, in full precision on GPU. The router chooses per
-request; every answer names the `tier` that gave it and the `reason`, the rule that chose it."""
+request; every answer names the `tier` that gave it and the `reason`, the rule that chose it.
+
+Every path that has `GET` has `HEAD` as well. Scripts of other origins may call if `models.toml` names their origin."""
 
 TIER: Schema = {"enum": [*Tier]}
 NULLABLE_INTEGER: Schema = {"type": ["integer", "null"]}

@@ -171,7 +171,13 @@ def test_routes_survive_their_file(tmp_path: Path) -> None:
     route = Route(
         model="m", task=Task.FEATURE_EXTRACTION, targets={Tier.CPU: target}, dimensions=384
     )
-    routes = Routes(deployment="d", registry="t", models={"m": route}, key_hashes={"k": "h"})
+    routes = Routes(
+        deployment="d",
+        registry="t",
+        models={"m": route},
+        key_hashes={"k": "h"},
+        cors_origins=("*",),
+    )
     path = tmp_path / "routes.json"
     path.write_text(routes.to_json(), "utf-8")
     assert Routes.read(path) == routes

@@ -1,5 +1,6 @@
 """`models.toml`, read strictly."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,7 @@ def test_every_key_is_taken(tmp_path: Path) -> None:
         name = "shop"
         region = "eu-west-1"
         throttle = { rate = 5, burst = 9 }
+        cors_origins = ["https://app.example.com"]
         [models.a]
         source = "a"
         task = "text-classification"
@@ -49,6 +51,7 @@ def test_every_key_is_taken(tmp_path: Path) -> None:
         name="shop",
         region="eu-west-1",
         throttle=Throttle(rate=5, burst=9),
+        cors_origins=("https://app.example.com",),
         models=(
             ModelSpec(
                 name="a",
@@ -227,3 +230,54 @@ def test_a_copy_that_cannot_be_made_is_a_problem_in_models_toml(
     with pytest.raises(ConfigError) as caught:
         read_models_toml(path)
     assert_problems(caught.value.problems, *problems)
+
+
+MODEL = '[models.a]\nsource = "a"\ntask = "text-classification"\neval = "a.jsonl"\ncpu = {}\n'
+
+
+@pytest.mark.parametrize(
+    "origins",
+    [
+        [],
+        ["*"],
+        ["https://app.example.com"],
+        ["http://localhost:5173", "http://127.0.0.1:8080"],
+        ["http://[::1]:3000", "https://xn--mnchen-3ya.example", "capacitor://localhost"],
+        ["http://a:443", "https://a:80"],
+    ],
+)
+def test_origins_are_taken_as_browsers_send_them(tmp_path: Path, origins: list[str]) -> None:
+    path = written(tmp_path, f"[deployment]\ncors_origins = {json.dumps(origins)}\n{MODEL}")
+    assert read_models_toml(path).cors_origins == tuple(origins)
+
+
+@pytest.mark.parametrize(
+    "origins",
+    [
+        "*",
+        ["*", "https://a"],
+        ["null"],
+        ["app.example.com"],
+        ["https://app.example.com/"],
+        ["https://app.example.com/path"],
+        ["https://App.example.com"],
+        ["https://münchen.example"],
+        ["https://a:443"],
+        ["http://a:80"],
+        ["https://a:0"],
+        ["https://user@a"],
+        ["https://*.example.com"],
+        ["https://a", "https://a"],
+        ["https://a\n"],
+        [""],
+        [3],
+    ],
+)
+def test_what_no_browser_sends_as_an_origin_is_refused(tmp_path: Path, origins: object) -> None:
+    path = written(tmp_path, f"[deployment]\ncors_origins = {json.dumps(origins)}\n{MODEL}")
+    with pytest.raises(ConfigError) as caught:
+        read_models_toml(path)
+    assert_problems(
+        caught.value.problems,
+        ("setting_invalid", "deployment.cors_origins", "https://app.example.com", '["*"]'),
+    )

@@ -10,7 +10,7 @@ from contracts.keys import key_hash
 from contracts.limits import INTEGRATION_TIMEOUT_S, ROUTER_TIMEOUT_S
 from contracts.names import ALIAS
 from tests.fixtures.models.tiny import LABELS
-from tests.fixtures.synthesis import INTENTS, KEY, Synthesised, shop
+from tests.fixtures.synthesis import INTENTS, KEY, ORIGIN, Synthesised, shop
 
 STACKS = ["shop-intents-cpu", "shop-intents-gpu", "shop-router", "shop-words-cpu"]
 # What a deployment may leave nowhere: everything else in the templates is free while it is not used.
@@ -255,12 +255,23 @@ def test_the_deployment_writes_its_own_registry_rows(stacks: Synthesised) -> Non
     assert properties["Digest"].startswith(properties["Version"])
 
 
+def test_the_router_answers_preflights_and_the_gateway_leaves_them_to_it(
+    stacks: Synthesised,
+) -> None:
+    api = stacks.only("shop-router", "AWS::ApiGatewayV2::Api")["Properties"]
+    # With it, the gateway would drop the headers of the router.
+    assert "CorsConfiguration" not in api
+    routes = stacks.resources("shop-router", "AWS::ApiGatewayV2::Route").values()
+    assert [route["Properties"]["RouteKey"] for route in routes] == ["$default"]
+
+
 def test_the_routers_image_holds_the_routes_and_only_the_hash_of_a_key(stacks: Synthesised) -> None:
     routes = [
         json.loads(path.read_text("utf-8")) for path in stacks.folder.glob("asset.*/routes.json")
     ]
     (document,) = routes
     assert document["key_hashes"] == {"ci": key_hash(KEY)}
+    assert document["cors_origins"] == [ORIGIN]
     target = document["models"]["intents"]["targets"]["cpu"]
     assert (target["address"], target["timeout_s"], target["max_inputs"]) == (
         f"shop-intents-cpu:{ALIAS}",
