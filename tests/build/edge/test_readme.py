@@ -46,7 +46,7 @@ def test_it_names_the_model_its_licence_and_what_to_install() -> None:
     title = "tiny 0123456789ab: text-classification, int8 weights, licence mit."
     assert text.splitlines()[0] == title
     assert "Python 3.11 or newer" in text
-    assert "    pip install onnxruntime==1.28.0 tokenizers==0.22.2 numpy==2.4.6\n" in text
+    assert "    pip install onnxruntime==1.28.0 tokenizers==0.23.3 numpy==2.4.6\n" in text
     assert "\n    python run.pyz < lines.txt\n" in text
 
 
