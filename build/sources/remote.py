@@ -16,6 +16,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -44,6 +45,14 @@ WANTED = (
     "variables.*",
 )
 PICKLES = ("*pytorch_model*.bin",)
+# Patterns of the files that describe a model: its settings, its tokenizer and its card, without any weights.
+DESCRIBING = (
+    "*config*.json",
+    "tokenizer.json",
+    "special_tokens_map.json",
+    "modules.json",
+    "README.md",
+)
 NOT_FETCHED = "not fetched yet; `turnout build` does it"
 NOT_UNDERSTOOD = "not understood; write hf://org/name@revision or s3://bucket/prefix, which may go on to one file"
 # The next step, by what an error of huggingface_hub or botocore contains.
@@ -111,6 +120,33 @@ def fetch(
     write_json(out / FOLDER / INDEX, {**_index(out), _key(source, pickle): pin})
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemoteModel:
+    """A source as a hub or a bucket describes it: the version it has now, and the names of its files.
+
+    `pinned` is the source as models.toml may name it, at that version where its scheme has versions. `file` is the one
+    file that the source names, "" for a whole repository. `pipeline_tag` is the hub's name of the model's task.
+    """
+
+    pinned: str
+    file: str
+    names: tuple[str, ...]
+    pipeline_tag: str
+
+
+def describe(source: str, folder: Path, environment: Mapping[str, str] = os.environ) -> RemoteModel:
+    """Download the files that describe a source into a folder, none of its weights; raise SourceError.
+
+    Endpoints and credentials are those of the environment, as for `fetch`.
+    """
+    parts = _parsed(source)
+    if not parts:
+        raise SourceError([_not_understood(source)])
+    arguments = {"describe": True, "parts": parts, "folder": str(folder.resolve())}
+    found = _in_process(source, arguments, environment)
+    return RemoteModel(**{**found, "names": tuple(found["names"])})
+
+
 def _parsed(source: str) -> list[str]:
     """Return the scheme of a source and its parts; nothing where it is neither."""
     for pattern, scheme in ((HF, "hf"), (S3, "s3")):
@@ -128,37 +164,45 @@ def _key(source: str, pickle: bool) -> str:
 def _download(
     source: str, parts: list[str], out: Path, environment: Mapping[str, str], pickle: bool
 ) -> dict[str, str]:
-    """Download in a process of its own and return the pin; raise SourceError.
-
-    huggingface_hub reads HF_HUB_OFFLINE once, when it is imported: what this process has imported must not decide.
-    """
+    """Download and return the pin; raise SourceError."""
     # The folder gets its own name only once it is complete, so that half a download is never taken for a source.
     half = out / FOLDER / f".half-{os.getpid()}"
     shutil.rmtree(half, ignore_errors=True)
     half.mkdir(parents=True)
     arguments = {"parts": parts, "folder": str(half.resolve()), "pickle": pickle}
     try:
-        done = subprocess.run(
-            [sys.executable, "-m", "build.sources.remote_download", json.dumps(arguments)],
-            cwd=ROOT,
-            env={k: v for k, v in environment.items() if not k.endswith("_OFFLINE")},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
-            raise SourceError.about(
-                source, Code.FETCH_FAILED, f"cannot be fetched: {_with_advice(last)}"
-            )
-        # The last line: libraries may print others before it.
-        pin: dict[str, str] = json.loads(done.stdout.strip().splitlines()[-1])
+        pin: dict[str, str] = _in_process(source, arguments, environment)
         folder = out / FOLDER / pin["folder"]
         shutil.rmtree(folder, ignore_errors=True)
         half.rename(folder)
         return pin
     finally:
         shutil.rmtree(half, ignore_errors=True)
+
+
+def _in_process(
+    source: str, arguments: Mapping[str, Any], environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return what a process of its own downloads or describes; raise SourceError.
+
+    huggingface_hub reads HF_HUB_OFFLINE once, when it is imported: what this process has imported must not decide.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "build.sources.remote_download", json.dumps(arguments)],
+        cwd=ROOT,
+        env={k: v for k, v in environment.items() if not k.endswith("_OFFLINE")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]
+        raise SourceError.about(
+            source, Code.FETCH_FAILED, f"cannot be fetched: {_with_advice(last)}"
+        )
+    # The last line: libraries may print others before it.
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
 
 
 def _with_advice(error: str) -> str:

@@ -1,7 +1,7 @@
-"""The process that downloads a source for `build.sources.remote`; its one argument is JSON.
+"""The process that downloads or describes a source for `build.sources.remote`; its one argument is JSON.
 
-It prints a line of JSON, the pin: the folder, the file in it, and the version it has. An error is the last line of
-standard error.
+It prints a line of JSON: of a download the pin, which is the folder, the file in it and the version it has; of a
+description the values of `build.sources.remote.RemoteModel`. An error is the last line of standard error.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from build.errors import some_of
-from build.sources.remote import PICKLES, WANTED
+from build.sources.remote import DESCRIBING, PICKLES, WANTED
 
 # Names of a repository's files that a message shows.
 MAX_NAMES = 20
@@ -29,30 +29,59 @@ def hugging_face(
 
     Reads HF_ENDPOINT and HF_TOKEN, as the library does. Raise ValueError where there is no such file.
     """
-    from huggingface_hub import HfApi, snapshot_download
-
-    info = HfApi().model_info(repository, revision=revision or "main")
-    commit, names = info.sha, [sibling.rfilename for sibling in info.siblings or ()]
-    if commit is None:
-        raise ValueError(f"the hub states no commit of {repository}; write one after the @")
+    commit, names, _ = _repository(repository, file, revision)
     # `remote.HF` lets no character of a pattern into a file's name.
     wanted = [file] if file else list(WANTED)
-    if file and file not in names:
-        raise ValueError(
-            f"there is no {file} in it at {commit}; there are {some_of(sorted(names), MAX_NAMES)}"
-        )
     if pickle and not file and not any(name.endswith(".safetensors") for name in names):
         wanted += PICKLES
-    download = partial(
-        snapshot_download, repository, revision=commit, local_dir=folder, max_workers=4
-    )
+    download = _downloader(repository, commit, folder)
     download(allow_patterns=wanted)
     # Only the graphs themselves tell the names of their external data.
     if data := [glob.escape(name) for name in missing_data(folder) if name in names]:
         download(allow_patterns=data)
     parts = ["hf", *repository.split("/"), commit[:12], *file.split("/")]
-    origin = f"hf://{repository}{'/' if file else ''}{file}@{commit}"
+    origin = _origin(repository, file, commit)
     return {"folder": _folder(parts, pickle), "file": file, "origin": origin}
+
+
+def describe_hugging_face(
+    repository: str, file: str, revision: str, folder: Path
+) -> dict[str, Any]:
+    """Download the files that describe a repository, and return what the hub says of it.
+
+    One file is described by its name alone: it is downloaded and built without its neighbours. Raise ValueError where
+    there is no such file.
+    """
+    commit, names, tag = _repository(repository, file, revision)
+    if not file:
+        _downloader(repository, commit, folder)(allow_patterns=list(DESCRIBING))
+    pinned = _origin(repository, file, commit)
+    return {"pinned": pinned, "file": file, "names": names, "pipeline_tag": tag}
+
+
+def _repository(repository: str, file: str, revision: str) -> tuple[str, list[str], str]:
+    """Return the commit of a revision, the names of its files, and the model's tag; raise ValueError."""
+    from huggingface_hub import HfApi
+
+    info = HfApi().model_info(repository, revision=revision or "main")
+    commit, names = info.sha, [sibling.rfilename for sibling in info.siblings or ()]
+    if commit is None:
+        raise ValueError(f"the hub states no commit of {repository}; write one after the @")
+    if file and file not in names:
+        raise ValueError(
+            f"there is no {file} in it at {commit}; there are {some_of(sorted(names), MAX_NAMES)}"
+        )
+    return commit, names, info.pipeline_tag or ""
+
+
+def _downloader(repository: str, commit: str, folder: Path) -> Callable[..., str]:
+    from huggingface_hub import snapshot_download
+
+    return partial(snapshot_download, repository, revision=commit, local_dir=folder, max_workers=4)
+
+
+def _origin(repository: str, file: str, commit: str) -> str:
+    return f"hf://{repository}{'/' if file else ''}{file}@{commit}"
 
 
 def _folder(parts: list[str], pickle: bool) -> str:
@@ -88,7 +117,7 @@ def s3(bucket: str, prefix: str, folder: Path, *, pickle: bool) -> dict[str, str
 
     client: Any = boto3.client("s3")
     one = _objects(client, bucket, prefix, count=1)
-    if [entry["Key"] for entry in one] == [prefix]:
+    if _is_object(one, prefix):
         file, root = PurePosixPath(prefix).name, prefix[: prefix.rfind("/") + 1]
         # Escaped, because a bracket in the name would be read as a pattern.
         known, wanted = {file: one[0]}, [glob.escape(file)]
@@ -110,6 +139,33 @@ def s3(bucket: str, prefix: str, folder: Path, *, pickle: bool) -> dict[str, str
     key = digests if file and not data else hashlib.sha256(digests.encode()).hexdigest()[:12]
     origin = f"s3://{bucket}/{prefix}#{key}"
     return {"folder": _folder(["s3", bucket, key], pickle), "file": file, "origin": origin}
+
+
+def describe_s3(bucket: str, prefix: str, folder: Path) -> dict[str, Any]:
+    """Download the files that describe a model under a prefix, and return the names that are there.
+
+    Raise ValueError for a key that leads out of the folder, and where there is nothing.
+    """
+    import boto3
+
+    client: Any = boto3.client("s3")
+    file, root = "", f"{prefix}/"
+    if _is_object(_objects(client, bucket, prefix, count=1), prefix):
+        file, names = PurePosixPath(prefix).name, [PurePosixPath(prefix).name]
+    else:
+        known = _within(_objects(client, bucket, root), root)
+        names = list(known)
+        wanted = [n for n in known if any(fnmatch.fnmatch(n, pattern) for pattern in DESCRIBING)]
+        _download(client, bucket, [known[name] for name in wanted], root, folder)
+    if not names:
+        raise ValueError(f"nothing lies under {root}; correct the prefix")
+    # A bucket has no commits: the first download pins what is there by ETags.
+    pinned = f"s3://{bucket}/{prefix}"
+    return {"pinned": pinned, "file": file, "names": names, "pipeline_tag": ""}
+
+
+def _is_object(listed: list[Any], key: str) -> bool:
+    return [entry["Key"] for entry in listed] == [key]
 
 
 def _objects(client: Any, bucket: str, prefix: str, count: int | None = None) -> list[Any]:
@@ -149,17 +205,26 @@ def _digest(name: str, entry: dict[str, Any]) -> str:
 
 
 def main(arguments: dict[str, Any]) -> None:
-    """Download what the arguments name and print the pin; exit with one line for an error."""
+    """Download or describe what the arguments name and print it; exit with one line for an error."""
     try:
         scheme, *parts = arguments["parts"]
-        downloaders: dict[str, Callable[..., dict[str, str]]] = {"hf": hugging_face, "s3": s3}
-        folder, pickle = Path(arguments["folder"]), arguments["pickle"]
-        pin = downloaders[scheme](*parts, folder, pickle=pickle)
-        sys.stdout.write(json.dumps(pin) + "\n")
+        folder = Path(arguments["folder"])
+        found: dict[str, Any]
+        if arguments.get("describe"):
+            found = DESCRIBERS[scheme](*parts, folder)
+        else:
+            found = DOWNLOADERS[scheme](*parts, folder, pickle=arguments["pickle"])
+        sys.stdout.write(json.dumps(found) + "\n")
     except Exception as error:  # of many libraries: the parent looks for its advice in the line
         line = " ".join(str(error).split())
         sys.exit(f"{type(error).__name__}: {line}")
 
+
+DOWNLOADERS: dict[str, Callable[..., dict[str, str]]] = {"hf": hugging_face, "s3": s3}
+DESCRIBERS: dict[str, Callable[..., dict[str, Any]]] = {
+    "hf": describe_hugging_face,
+    "s3": describe_s3,
+}
 
 if __name__ == "__main__":
     main(json.loads(sys.argv[1]))

@@ -1,14 +1,8 @@
 """Sources on a Hugging Face hub and in S3: servers on loopback speak the protocols, the real clients call them."""
 
-import hashlib
-import json
 import os
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import unquote
 
 import boto3
 import onnx
@@ -20,13 +14,13 @@ from build.sources import remote
 from build.sources.readers import inspect
 from contracts.manifest import verify
 from contracts.tasks import Task
+from tests.fixtures.models.hub import COMMIT, hub
 from tests.fixtures.models.tiny_bare import bare
 from tests.fixtures.models.tiny_bert import CPU, classifier, deployment, texts, write_rows
 from tests.fixtures.problems import assert_problems
 
 pytestmark = pytest.mark.build
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 AWS = {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x", "AWS_DEFAULT_REGION": "us-east-1"}
 
 
@@ -36,49 +30,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n", "utf-8")
     (folder / "training_args.bin").write_bytes(b"\x80\x04 a pickle")
     return folder
-
-
-@contextmanager
-def hub(folder: Path, requested: list[str]) -> Iterator[dict[str, str]]:
-    """Serve a hub with one repository, `org/bert`: revisions, file list, files; yield its clients' environment."""
-    names = [path.name for path in folder.iterdir()]
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            requested.append(self.path)
-            if self.path.startswith("/api/models/org/bert/revision/"):
-                files = [{"rfilename": name} for name in names]
-                self.send(json.dumps({"id": "org/bert", "sha": COMMIT, "siblings": files}).encode())
-            elif self.path.startswith(f"/org/bert/resolve/{COMMIT}/"):
-                self.send((folder / unquote(self.path.rsplit("/", 1)[1])).read_bytes())
-            else:
-                self.send_response(404)
-                self.send_header("X-Error-Code", "RepoNotFound")
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-        do_HEAD = do_GET
-
-        def send(self, body: bytes) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("X-Repo-Commit", COMMIT)
-            self.send_header("ETag", hashlib.sha256(body).hexdigest())
-            self.end_headers()
-            if self.command == "GET":
-                self.wfile.write(body)
-
-        def log_message(self, format: str, *arguments: object) -> None:
-            return
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield {**os.environ, "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}
-        finally:
-            server.shutdown()
-            thread.join()
 
 
 @pytest.fixture(scope="module")
