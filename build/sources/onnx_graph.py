@@ -59,12 +59,12 @@ def read(
     source: Path, task: TaskDescription, max_tokens: int | None, options: SourceOptions
 ) -> GraphSource:
     """Return the source; raise Unusable with the first problem."""
-    path = _graph_of(source) if source.is_dir() else source
+    path = graph_of(source) if source.is_dir() else source
     tokenizer = _tokenizer_of(path.parent, options)
     model = read_graph(path)
     graph = model.graph
     inputs = _inputs_of(graph, task, options)
-    one_text, length = sizes([_shape(node) for node in graph.input])
+    one_text, length = sizes([shape_of(node) for node in graph.input])
     files = read_folder_files(path.parent, tokenizer)
     labels = _labels_of(graph, files, task, options)
     _check_ids(graph, inputs, files)
@@ -147,7 +147,8 @@ def _digest(
     return digest_of(None, *(p for p in files if p.is_file()))
 
 
-def _graph_of(folder: Path) -> Path:
+def graph_of(folder: Path) -> Path:
+    """Return the one graph in a folder; raise Unusable where there are several."""
     graphs = sorted(folder.glob("*.onnx"))
     if len(graphs) > 1:
         names = ", ".join(path.name for path in graphs)
@@ -171,17 +172,17 @@ def _labels_of(
     return labels
 
 
-def _shape(value: Any) -> tuple[int, ...]:
+def shape_of(value: Any) -> tuple[int, ...]:
     """Return the sizes of an input or output, 0 for those that are open."""
     return tuple(max(0, dim.dim_value) for dim in value.type.tensor_type.shape.dim)
 
 
 def _rank(graph: Any) -> int:
-    return len(_shape(graph.output[0]))
+    return len(shape_of(graph.output[0]))
 
 
 def _width(graph: Any) -> int:
-    return (_shape(graph.output[0]) or (0,))[-1]
+    return (shape_of(graph.output[0]) or (0,))[-1]
 
 
 def export(source: GraphSource, destination: Path) -> Path:

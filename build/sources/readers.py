@@ -1,7 +1,8 @@
 """The reader of each format. A reader is imported when a source needs it, as some import torch or onnx."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Collection
+from fnmatch import fnmatch
+from pathlib import Path, PurePath
 
 from build.errors import BuildError, one_line
 from build.sources import formats
@@ -44,35 +45,45 @@ def _named(format_: str) -> str:
 
 
 def _format(source: Path, task: TaskDescription) -> str:
-    """Return the format of a source; raise Unusable where it is ambiguous or cannot be built."""
     # Recognised by content: such files have no agreed names.
-    if task.family is FamilyName.WORD_VECTORS:
-        return formats.WORD_VECTORS
+    return formats.WORD_VECTORS if task.family is FamilyName.WORD_VECTORS else format_of(source)
+
+
+def format_of(source: Path) -> str:
+    """Return the format of a source by its name, or by those in it; raise Unusable for none, or for several."""
     if source.is_file():
-        named = next((f for end, f in SUFFIXES.items() if source.name.endswith(end)), None)
-        if named is None:
-            raise Unusable(
-                Code.FORMAT_UNKNOWN,
-                UNKNOWN_FILE.get(
-                    source.suffix, "not a model file that can be built; " + LOOKED_FOR
-                ),
-            )
-        return named
+        return format_of_file(source.name)
     if not source.is_dir():
         raise Unusable(
             Code.FILE_MISSING, "not a folder; put a Hugging Face model there, or correct `source`"
         )
-    if (source / "saved_model.pb").is_file():
+    return format_of_folder([path.name for path in source.iterdir() if path.is_file()])
+
+
+def format_of_file(name: str) -> str:
+    """Return the format of a file; raise Unusable for one that cannot be built."""
+    named = next((format_ for end, format_ in SUFFIXES.items() if name.endswith(end)), None)
+    if named is None:
+        unknown = "not a model file that can be built; " + LOOKED_FOR
+        raise Unusable(Code.FORMAT_UNKNOWN, UNKNOWN_FILE.get(PurePath(name).suffix, unknown))
+    return named
+
+
+def format_of_folder(names: Collection[str]) -> str:
+    """Return the format of a folder of these files; raise Unusable where it holds more than one model."""
+    if "saved_model.pb" in names:
         return formats.TENSORFLOW
-    graphs, weights = list(source.glob("*.onnx")), list(source.glob("*.safetensors"))
+    graphs = [name for name in names if name.endswith(".onnx")]
+    weights = [name for name in names if name.endswith(".safetensors")]
     if graphs and weights:
         raise Unusable(
             Code.FORMAT_AMBIGUOUS,
-            f"holds {graphs[0].name} and {weights[0].name}; name the .onnx file as `source`, or move one away",
+            f"holds {graphs[0]} and {weights[0]}; name the .onnx file as `source`, or move one away",
         )
     if graphs:
         return formats.ONNX
-    return formats.HUGGING_FACE if weights or any(source.glob(PICKLES)) else formats.UNRECOGNISED
+    pickled = any(fnmatch(name, PICKLES) for name in names)
+    return formats.HUGGING_FACE if weights or pickled else formats.UNRECOGNISED
 
 
 def _reader(format_: str) -> Reader:

@@ -1,6 +1,8 @@
 """A Hugging Face folder as a source, with the checks that it can be built for a task."""
 
 import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from build.sources.huggingface.labels import read_labels
 from build.sources.huggingface.pooling_config import read_pooling
 from build.sources.huggingface.served_architectures import architecture_problem
 from build.sources.huggingface.stored_forms import adapter_problem, quantized_problem
-from build.sources.huggingface.weights import missing, weights_of
+from build.sources.huggingface.weights import missing, missing_settings, weights_of
 from build.sources.source import TransformersSource, Unusable, digest_of
 from build.sources.token_limit import MAX_TRUSTED_LIMIT, token_limit
 from build.tasks.description import FamilyName, ModelFacts, TaskDescription
@@ -32,18 +34,27 @@ MIN_KNOWN = 0.9
 SHIFTED = {"roberta", "xlm-roberta", "camembert", "mpnet"}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FolderSettings:
+    """The facts of a model in the files of its folder besides the weights, checked for a task."""
+
+    files: FolderFiles
+    max_tokens: int
+    labels: tuple[str, ...]
+    details: Mapping[str, Any]
+
+
 def read(
     folder: Path, task: TaskDescription, max_tokens: int | None, options: SourceOptions
 ) -> TransformersSource:
     """Return the source; raise Unusable with all that keeps it from being read, or else with the first problem."""
-    if problems := unreadable(folder, task, pickle=options.allow_pickle):
+    if problems := unreadable(folder, task, missing(folder, pickle=options.allow_pickle)):
         raise Unusable.listing(problems)
     weights = weights_of(folder)
-    files = read_folder_files(folder)
-    _check_vocabulary(files)
-    limit = read_max_tokens(files, max_tokens)
-    pooling = read_pooling(files, pickle=options.allow_pickle) if task.graph.pooled else None
-    labels = read_labels(files.config, task.min_labels) if task.min_labels else ()
+    settings = _settings(folder, task, max_tokens)
+    pooling = (
+        read_pooling(settings.files, pickle=options.allow_pickle) if task.graph.pooled else None
+    )
     return TransformersSource(
         kind=HUGGING_FACE,
         path=folder,
@@ -52,21 +63,38 @@ def read(
         tokenizer=folder / "tokenizer.json",
         weight_bytes=weights.size,
         weights=weights.count,
-        heads=files.settings.heads,
-        hidden=files.settings.hidden,
-        max_tokens=limit,
-        labels=labels,
+        heads=settings.files.settings.heads,
+        hidden=settings.files.settings.hidden,
+        max_tokens=settings.max_tokens,
+        labels=settings.labels,
         pickled=weights.pickled
         or any(layer.pickled for layer in (pooling.dense if pooling else ())),
         pooling=pooling,
-        pad_token_id=files.settings.pad,
+        pad_token_id=settings.files.settings.pad,
         licence=read_licence(folder),
-        details=read_details(files, task, labels) or _generation(files, task, limit),
+        details=settings.details,
     )
 
 
-def unreadable(folder: Path, task: TaskDescription, *, pickle: bool) -> list[Problem]:
-    """Return every reason not to read a folder: what it is, what it lacks, and what it would have a library do.
+def _settings(folder: Path, task: TaskDescription, max_tokens: int | None) -> FolderSettings:
+    """Return what is known of a model without its weights; raise Unusable with the first problem."""
+    files = read_folder_files(folder)
+    _check_vocabulary(files)
+    limit = read_max_tokens(files, max_tokens)
+    labels = read_labels(files.config, task.min_labels) if task.min_labels else ()
+    details = read_details(files, task, labels) or _generation(files, task, limit)
+    return FolderSettings(files=files, max_tokens=limit, labels=labels, details=details)
+
+
+def read_described(folder: Path, task: TaskDescription, max_tokens: int | None) -> FolderSettings:
+    """Return what is known of a model whose weights are elsewhere; raise Unusable as `read` does."""
+    if problems := unreadable(folder, task, missing_settings(folder)):
+        raise Unusable.listing(problems)
+    return _settings(folder, task, max_tokens)
+
+
+def unreadable(folder: Path, task: TaskDescription, lacking: Sequence[Problem]) -> list[Problem]:
+    """Return every reason not to read a folder: what it is, what it is `lacking`, what it would have a library do.
 
     Raise Unusable for a config.json that cannot be parsed.
     """
@@ -75,7 +103,7 @@ def unreadable(folder: Path, task: TaskDescription, *, pickle: bool) -> list[Pro
     if not task.transformers.architectures:
         message = f"{task.name} cannot be built from a Hugging Face folder yet; correct `task`"
         return [Problem(code=Code.TASK_UNSUPPORTED, message=message)]
-    problems = missing(folder, pickle=pickle) + code_settings.problems(folder)
+    problems = [*lacking, *code_settings.problems(folder)]
     if (folder / FILE).is_file():
         config = read_json(folder / FILE)
         found = (architecture_problem(config, task), quantized_problem(folder, config))

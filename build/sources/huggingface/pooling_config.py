@@ -33,7 +33,7 @@ def read_pooling(files: FolderFiles, *, pickle: bool = False) -> Pooling:
             Code.POOLING_UNSUPPORTED,
             "no modules.json, so how tokens become one vector is not known; save it with sentence-transformers",
         )
-    modules = _modules(path)
+    modules = read_modules(path)
     kinds = [kind for kind, _ in modules]
     ending = kinds[2:-1] if kinds[-1:] == ["Normalize"] else kinds[2:]
     if kinds[:2] != ["Transformer", "Pooling"] or set(ending) - {"Dense"}:
@@ -49,7 +49,7 @@ def read_pooling(files: FolderFiles, *, pickle: bool = False) -> Pooling:
     )
 
 
-def _modules(path: Path) -> list[tuple[str, str]]:
+def read_modules(path: Path) -> list[tuple[str, str]]:
     """Return the class and folder of each module but Dropout, which does nothing outside of training."""
     try:
         listed = json.loads(path.read_text("utf-8"))

@@ -37,13 +37,17 @@ class Weights:
 
 def missing(folder: Path, *, pickle: bool) -> list[Problem]:
     """Return a problem for each file that has to be in the folder and is not."""
-    problems = [
+    problem = weights_problem(folder, pickle=pickle)
+    return [*missing_settings(folder), *([problem] if problem else [])]
+
+
+def missing_settings(folder: Path) -> list[Problem]:
+    """Return a problem for each file besides the weights that has to be in the folder and is not."""
+    return [
         Problem(code=Code.FILE_MISSING, message=f"no {name}; {SAVE}")
         for name in ("config.json", "tokenizer.json")
         if not (folder / name).is_file()
     ]
-    problem = weights_problem(folder, pickle=pickle)
-    return [*problems, problem] if problem else problems
 
 
 def weights_problem(folder: Path, *, pickle: bool) -> Problem | None:
