@@ -174,7 +174,10 @@ def _unread(error: Exception) -> Problem:
     code = Code.FILE_DAMAGED
     match error:
         case FileNotFoundError():
-            code, message = Code.FILE_MISSING, "not found; create it, or name another with --config"
+            code, message = (
+                Code.FILE_MISSING,
+                "not found; `turnout init SOURCE` writes one, or name another with --config",
+            )
         case OSError():
             code = Code.FILE_MISSING
             message = f"cannot be read: {error.strerror}; allow that, or name another with --config"

@@ -17,9 +17,9 @@ from rich.table import Table
 from contracts.models_toml import read_models_toml
 from turnout.calling import describe, shorten
 from turnout.client import STATE, Endpoint, Reply, curl, predict
-from turnout.exit_handling import exit_with_message
 from turnout.local_deployment import ROOT, Files, Laptop
 from turnout.progress import steps
+from turnout.terminal import exit_with_message
 from turnout.up import require_built
 
 INTENTS, VECTORS = "support-intent", "sentence-embedding"

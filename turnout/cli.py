@@ -1,27 +1,26 @@
-"""`turnout build | plan | verify | inspect | up | call | keys`: every command with its options and their defaults."""
+"""`turnout init | build | plan | verify | inspect | up | call | keys`: commands with their options and defaults."""
 
 import io
-import json
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 
 from contracts.models_toml import read_models_toml
 from contracts.specs import Objective
 from contracts.tasks import Tier
-from turnout.exit_handling import exit_with_message
+from turnout.init.command import init_command
 from turnout.keys import add_key, read_keys, remove_key
+from turnout.terminal import CONFIG, OUT, AsJson, Config, Out, emit, exit_with_message, log, out
 
 HELP = """Put a fine-tuned language model behind one HTTPS endpoint.
 
-models.toml lists the models. `turnout build` turns each source into sealed artefacts that are proven to answer like
-the reference, the model run by its own library; `turnout plan` lists the stacks of a deployment and what they cost
-while idle; `turnout up` deploys all of it into a local cloud; `cdk deploy --all` deploys the same stacks to AWS.
+models.toml lists the models. `turnout init SOURCE` adds one to it; `turnout build` turns each source into sealed
+artefacts that are proven to answer like the reference, the model run by its own library; `turnout plan` lists the
+stacks of a deployment and what they cost while idle; `turnout up` deploys all of it into a local cloud; `cdk deploy
+--all` deploys the same stacks to AWS.
 """
 
 app = typer.Typer(
@@ -38,28 +37,10 @@ keys_app = typer.Typer(
 )
 app.add_typer(keys_app, name="keys")
 
-Config = Annotated[Path, typer.Option("--config", "-c", help="The file that lists the models.")]
-Out = Annotated[Path, typer.Option("--out", "-o", help="The folder of built artefacts.")]
 KeysFile = Annotated[Path, typer.Option("--keys", help="The file of key hashes; safe to commit.")]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print the result as JSON on standard output.")
-]
-CONFIG, OUT, KEYS = Path("models.toml"), Path("models.out"), Path("keys.toml")
+KEYS = Path("keys.toml")
 
-# Results go to standard output and everything else to standard error, so that a pipe gets results alone.
-log = Console(stderr=True, highlight=False)
-# A pipe has no width; the tables of this program are whole at this one.
-out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
-
-
-def emit(as_json: bool, document: object, show: Callable[[], None]) -> None:
-    """Print a command's result: as JSON for programs, or drawn for people."""
-    if as_json:
-        # Escapes are JSON for every reader; a character that an encoding lacks would be an error here.
-        plain = not sys.stdout.encoding.lower().startswith("utf")
-        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=plain, default=str) + "\n")
-    else:
-        show()
+app.command("init")(init_command)
 
 
 @app.command("build")

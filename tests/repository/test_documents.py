@@ -60,10 +60,10 @@ def test_every_turnout_command_that_is_named_exists() -> None:
         name
         for document in DOCUMENTS
         for name in re.findall(
-            r"turnout (build|plan|verify|inspect|up|call|keys)\b", document.read_text("utf-8")
+            r"turnout (init|build|plan|verify|inspect|up|call|keys)\b", document.read_text("utf-8")
         )
     }
-    assert named == {"build", "plan", "verify", "inspect", "up", "call", "keys"}
+    assert named == {"init", "build", "plan", "verify", "inspect", "up", "call", "keys"}
 
 
 def test_every_page_is_listed() -> None:

@@ -8,7 +8,7 @@ from functools import cache
 from contracts.http_errors import ERRORS
 from contracts.problems import Code
 from tests.fixtures.paths import ROOT
-from turnout.exit_handling import FILE_INACCESSIBLE
+from turnout.terminal import FILE_INACCESSIBLE
 
 PACKAGES = ("build", "contracts", "functions", "local", "stacks", "turnout")
 

@@ -1,10 +1,16 @@
-"""The end of a command: success, an error as a message with its code, or an interrupt."""
+"""The parts that every command shares: its options, how its result is printed, and its end.
 
+The end is success, an error as a message with its code, or an interrupt.
+"""
+
+import json
 import signal
 import sys
 from collections.abc import Callable
-from typing import NoReturn
+from pathlib import Path
+from typing import Annotated, NoReturn
 
+import typer
 from rich.console import Console
 from rich.text import Text
 
@@ -14,6 +20,28 @@ from contracts.errors import TurnoutError
 INTERRUPTED = 130
 # An error of the operating system about a file or a folder; every other code is an error's own.
 FILE_INACCESSIBLE = "file_inaccessible"
+
+Config = Annotated[Path, typer.Option("--config", "-c", help="The file that lists the models.")]
+Out = Annotated[Path, typer.Option("--out", "-o", help="The folder of built artefacts.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON on standard output.")
+]
+CONFIG, OUT = Path("models.toml"), Path("models.out")
+
+# Results go to standard output and everything else to standard error, so that a pipe gets results alone.
+log = Console(stderr=True, highlight=False)
+# A pipe has no width; the tables of this program are whole at this one.
+out = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def emit(as_json: bool, document: object, show: Callable[[], None]) -> None:
+    """Print a command's result: as JSON for programs, or drawn for people."""
+    if as_json:
+        # Escapes are JSON for every reader; a character that an encoding lacks would be an error here.
+        plain = not sys.stdout.encoding.lower().startswith("utf")
+        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=plain, default=str) + "\n")
+    else:
+        show()
 
 
 def exit_with_message(run: Callable[[], object], log: Console) -> None:
