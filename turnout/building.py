@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 
 import build as builder
+from build.workspace.isolated_process import NONE, described, leave_network
 from contracts.manifest import BrokenArtefact
 from contracts.specs import Deployment, Objective
 
@@ -68,6 +69,9 @@ def build(
     """Build what is not current; return the evidence of each artefact, in the order of `models.toml`."""
     builder.fetch(deployment, out, models)
     steps = builder.plan(deployment, out, models)
+    # From here on, libraries load what the sources hold.
+    if not leave_network():
+        log.print(f"models are loaded {described(NONE)}")
     columns = (
         SpinnerColumn(finished_text="[green]✓[/]"),
         TextColumn("{task.description}"),

@@ -1,8 +1,9 @@
 """Processes without a network and without credentials, in which a library loads the user's model.
 
-`isolated` returns the command that starts one. The command runs this file, which leaves the network, keeps of the
-environment what computing takes, and turns into the program. Files stay readable: what a program reads there can be
-changed on this machine, but cannot be sent from it.
+The build leaves the network (`leave_network`) once sources are downloaded. For its processes, `isolated` returns the
+command that starts one. The command runs this file, which leaves the network, keeps of the environment what computing
+takes, and turns into the program. Files stay readable: what a program reads there can be changed on this machine, but
+cannot be sent from it.
 """
 
 import ctypes
@@ -33,10 +34,10 @@ SET = {
 }
 # <linux/sched.h>, <linux/prctl.h>, <linux/seccomp.h>
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS, SECCOMP_MODE_FILTER = 22, 38, 2
-# The audit number of each processor, and its numbers of the system calls `socket` and `io_uring_setup`. The latter
-# could make sockets without the former.
-SYSTEM_CALLS = {"x86_64": (0xC000003E, 41, 425), "aarch64": (0xC00000B7, 198, 425)}
+PR_SET_NO_NEW_PRIVS, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC = 38, 1, 1
+# The audit number of each processor, and its numbers of the system calls `socket`, `io_uring_setup` and `seccomp`. The
+# second could make sockets without the first.
+SYSTEM_CALLS = {"x86_64": (0xC000003E, 41, 425, 317), "aarch64": (0xC00000B7, 198, 425, 277)}
 # On x86_64, numbers from here on are those of x32, under which `socket` has another one.
 X32 = 0x40000000
 LOAD, EQUAL, AT_LEAST, RETURN = 0x20, 0x15, 0x35, 0x06
@@ -58,14 +59,15 @@ def own_namespace() -> None:
 
 
 def socket_filter() -> None:
-    """Have the system refuse this process every socket but those of files; raise OSError where it cannot.
+    """Have the system refuse every socket but those of files to this process; raise OSError where it cannot.
 
-    This is for systems whose users may not have namespaces, as in most containers.
+    All of its threads are refused, and what it starts. Users who may not have namespaces, as in most containers, may
+    have this.
     https://man7.org/linux/man-pages/man2/seccomp.2.html
     """
     if platform.machine() not in SYSTEM_CALLS:
         raise OSError(f"the system calls of {platform.machine()} are not known")
-    audit, socket, io_uring = SYSTEM_CALLS[platform.machine()]
+    audit, socket, io_uring, seccomp = SYSTEM_CALLS[platform.machine()]
     # Offsets in struct seccomp_data: the number is at 0, the architecture at 4, the first argument at 16.
     rules = [
         (LOAD, 0, 0, 4),
@@ -82,7 +84,7 @@ def socket_filter() -> None:
     program = ctypes.create_string_buffer(b"".join(struct.pack("HBBI", *rule) for rule in rules))
     filter_ = struct.pack("HxxxxxxP", len(rules), ctypes.addressof(program))
     _call("prctl", PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
-    _call("prctl", PR_SET_SECCOMP, SECCOMP_MODE_FILTER, filter_, 0, 0)
+    _call("syscall", seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, filter_)
 
 
 def _call(name: str, *arguments: int | bytes) -> None:
@@ -111,6 +113,18 @@ def allows(way: str) -> bool:
     """Return whether this system lets a process leave the network in that way."""
     probe = isolated([sys.executable, "-I", "-S", "-c", ""], way)
     return subprocess.run(probe, capture_output=True, check=False).returncode == 0
+
+
+def leave_network() -> bool:
+    """Have the system refuse this process and what it starts a network from now on; return whether it does.
+
+    A namespace would do so too, but its user would lose what it may do with the files of others.
+    """
+    try:
+        socket_filter()
+    except OSError:
+        return False
+    return True
 
 
 def described(way: str) -> str:

@@ -160,6 +160,50 @@ main(["namespace", "--", "echo", "started"])
     assert done.stderr.startswith("this system does not allow a process without a network")
 
 
+def test_a_build_leaves_the_network_in_all_of_its_threads_and_processes(port: int) -> None:
+    code = f"""
+import queue, subprocess, sys, threading
+from build.workspace.isolated_process import leave_network
+CODE = {CONNECT!r}
+waiting = queue.Queue()
+def older() -> None:
+    waiting.get()
+    exec(CODE)
+thread = threading.Thread(target=older)
+thread.start()
+exec(CODE)
+print(leave_network())
+exec(CODE)
+waiting.put(None)
+thread.join()
+subprocess.run([sys.executable, "-c", CODE, sys.argv[1]])
+"""
+    done = subprocess.run(
+        [sys.executable, "-u", "-c", code, str(port)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    left = "True" if allows("filter") else "False"
+    after = "refused" if allows("filter") else "connected"
+    assert done.stdout.split() == ["connected", left, after, after, after]
+
+
+@pytest.mark.skipif(not {"namespace", "filter"} <= set(filter(allows, WAYS)), reason="not allowed")
+def test_processes_of_a_build_that_has_left_the_network_have_namespaces_of_their_own() -> None:
+    code = """
+import subprocess, sys
+from build.workspace.isolated_process import isolated, leave_network, way_out
+print(leave_network(), way_out())
+print(subprocess.run(isolated(["echo", "started"]), capture_output=True, text=True).stdout)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == ["True", "namespace", "started"]
+
+
 def test_its_exit_status_and_its_messages_are_the_programs_own() -> None:
     done = subprocess.run(
         isolated([sys.executable, "-c", "import sys; sys.exit('the last line')"]),
