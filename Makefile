@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no
 GATED := tests/contracts tests/functions/router tests/functions/registrar
 
 .DEFAULT_GOAL := help
-.PHONY: help setup converters models processors demo up fast test prove check format lock clean
+.PHONY: help setup converters models processors demo up fast test prove audit check format lock clean
 .PHONY: test-gated test-fast test-build
 
 help:  ## Say what there is to make
@@ -70,6 +70,9 @@ check: setup  ## Format, lint, types, import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+audit: setup  ## Known advisories of every lock, and pip-audit where it can ask
+	@$(BIN)/python -m scripts.audit
 
 fast: setup  ## The tests that build nothing, in under a minute
 	@$(PYTEST) -m fast

@@ -48,6 +48,8 @@ HARMLESS_ARGUMENTS = {
     "use_cache",
     "use_fast",
 }
+# A name that no path can be made of.
+PLAIN_NAME = re.compile(r"\w[\w.-]*")
 CUSTOM_GENERATE = Path("custom_generate/generate.py")
 
 
@@ -58,6 +60,7 @@ class Rule:
     does: str
     harmless: Callable[[Any], bool]
     step: str = "take it out"
+    code: Code = Code.CODE_REFUSED
 
 
 def _one_of(*allowed: Any) -> Callable[[Any], bool]:
@@ -85,6 +88,15 @@ def _is_activation(value: Any) -> bool:
     if not isinstance(value, str):
         return value is None
     return "." not in value or bool(ACTIVATION.fullmatch(value))
+
+
+def _is_template(value: Any) -> bool:
+    """Return whether it is null, one template, or several with names that are no paths."""
+    if isinstance(value, list):
+        names = [one.get("name") if isinstance(one, dict) else one for one in value]
+    else:
+        names = list(value) if isinstance(value, dict) else []
+    return all(isinstance(name, str) and PLAIN_NAME.fullmatch(name) for name in names)
 
 
 NOTHING = _one_of(False, "", [], {})
@@ -137,6 +149,12 @@ RULES: Mapping[str, Rule] = {
     "fast_tokenizer_files": Rule(does=OTHER_FILE, harmless=_names_only("tokenizer.json")),
     "transformers_weights": Rule(does=OTHER_FILE, harmless=NOTHING),
     "gguf_file": Rule(does=OTHER_FILE, harmless=NOTHING),
+    "chat_template": Rule(
+        does="has a name by which transformers writes the template outside of its folder",
+        harmless=_is_template,
+        step="give each template a name without a path",
+        code=Code.FILE_OUTSIDE,
+    ),
     "init_inputs": Rule(
         does="has transformers open files by these names, wherever they lie", harmless=NOTHING
     ),
@@ -189,7 +207,7 @@ def _of_file(folder: Path, path: Path) -> Iterator[Problem]:
             shown = shown if len(shown) <= MAX_SHOWN else f"{shown[:MAX_SHOWN]} …"
             message = f"`{'.'.join(keys)}` = {shown} {rule.does}; {rule.step}"
             where = path.relative_to(folder).as_posix()
-            yield Problem(code=Code.CODE_REFUSED, where=where, message=message)
+            yield Problem(code=rule.code, where=where, message=message)
 
 
 def _settings(document: Any) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -29,6 +29,7 @@ VALUES: dict[str, Any] = {
     "configuration_files": ["config.5.0.0.json"],
     "fast_tokenizer_files": ["tokenizer.4.0.0.json"],
     "init_inputs": ["/etc/passwd"],
+    "chat_template": [{"name": "../../evil", "template": "x"}],
 }
 
 
@@ -39,7 +40,9 @@ def module(kind: str) -> list[dict[str, str]]:
 def found(folder: Path) -> list[Problem]:
     """Return the problems of settings alone."""
     _, problems = inspect(folder, Task.TEXT_CLASSIFICATION, None)
-    return [problem for problem in problems if problem.code is Code.CODE_REFUSED]
+    return [
+        problem for problem in problems if problem.code in (Code.CODE_REFUSED, Code.FILE_OUTSIDE)
+    ]
 
 
 def assert_refused(folder: Path, *expected: tuple[str, ...]) -> None:
@@ -82,6 +85,7 @@ def test_a_key_without_a_value_is_harmless(write: Write, key: str) -> None:
         (MODULES, module("torch.nn.Linear"), ("`0.type`", "torch.nn.Linear")),
         (MODULES, module("sentence_transformers.base.model.pickle"), ("`0.type`", "pickle")),
         ("router_config.json", {"types": {"q": "evil.Model"}}, ("`types.q`", "evil.Model")),
+        ("tokenizer_config.json", {"chat_template": {"../x": "y"}}, ("`chat_template`", "../x")),
         (SENTENCE, {"tokenizer_name_or_path": "org/tokenizer"}, ("org/tokenizer",)),
         (SENTENCE, {"model_args": {"attn_implementation": "org/k"}}, ("`model_args.attn_impl",)),
         (SENTENCE, {"model_args": {"trust_remote_code": True}}, ("`model_args.trust_remote",)),
@@ -113,6 +117,12 @@ def test_every_file_that_a_library_reads_is_looked_through(
         ("sbert_ce_default_activation_function", "torch.nn.modules.activation.Sigmoid"),
         ("fast_tokenizer_files", ["tokenizer.json"]),
         ("_name_or_path", "bert-base-uncased"),
+        ("chat_template", "{{ messages }}"),
+        (
+            "chat_template",
+            [{"name": "default", "template": "x"}, {"name": "tool_use", "template": "y"}],
+        ),
+        ("chat_template", {"rag.v2": "x"}),
         ("_attn_implementation_autoset", True),
     ],
 )
