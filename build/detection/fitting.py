@@ -60,8 +60,9 @@ def by_modules(model: Described) -> Tasks:
 def by_head(model: Described) -> Tasks:
     """Return the tasks of the head that config.json names; the card's tag decides where several fit."""
     named = [task for task in _buildable(model) if _has_head(model, TASKS[task])]
-    # A head without, say, the labels that a task needs is no model of that task, unless it is of no other.
-    whole = [task for task in named if not _lacks(model, TASKS[task])] or named
+    # A head without, say, the labels that a task needs is no model of that task; if it is of no other, the check of the
+    # first reports what it lacks.
+    whole = [task for task in named if not _lacks(model, TASKS[task])] or named[:1]
     if Task.TEXT_GENERATION in whole and _tagged(model) not in whole:
         return (Task.TEXT_GENERATION,)
     return _by_tag(model, tuple(whole))
@@ -77,7 +78,7 @@ def by_outputs(model: Described) -> Tasks:
     """Return the tasks of a bare graph's outputs, by their names and axes."""
     bare = [task for task in _buildable(model) if TASKS[task].graph.bare]
     if model.labelled:
-        bare = [task for task in bare if TASKS[task].min_labels > 1]
+        bare = [task for task in bare if TASKS[task].min_labels and not TASKS[task].default_labels]
     # A Hugging Face folder is no graph, and lacks its config if nothing was found before.
     if model.architecture or model.format_ == formats.HUGGING_FACE:
         return ()
@@ -116,6 +117,9 @@ def _buildable(model: Described) -> list[Task]:
 def _has_head(model: Described, task: TaskDescription) -> bool:
     # Feature extraction names no head, since it takes a model with any.
     heads = tuple(head for head in task.transformers.architectures if head)
+    # A model that was trained to give numbers of its own gives no score to rank by.
+    if task.name == Task.TEXT_RANKING and model.config.get("problem_type") == "regression":
+        return False
     return bool(heads) and model.architecture.endswith(heads)
 
 

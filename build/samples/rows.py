@@ -43,7 +43,7 @@ def sample_rows(
     """Return the rows of a task, of the texts in those languages where there are enough of them, or else of all."""
     spoken = [each for each in sample_texts() if each.language in languages]
     texts = spoken if len(spoken) >= MIN_ROWS else sample_texts()
-    return tuple(_ROWS[task](texts, facts))
+    return tuple(_ROWS.get(task, _plain)(texts, facts))
 
 
 def as_lines(rows: Sequence[SampleRow]) -> str:
@@ -155,16 +155,14 @@ def _words(texts: Texts, facts: SampleFacts) -> Iterator[SampleRow]:
     return ({"text": word} for word, _ in zip(fitting, range(WORDS), strict=False))
 
 
+# Of every other task, a row is a text.
 _ROWS: Mapping[Task, Callable[[Texts, SampleFacts], Iterator[SampleRow]]] = {
     Task.TEXT_CLASSIFICATION: _classified,
-    Task.TOKEN_CLASSIFICATION: _plain,
     Task.ZERO_SHOT_CLASSIFICATION: _zero_shot,
     Task.TEXT_RANKING: _ranked,
-    Task.FEATURE_EXTRACTION: _plain,
     Task.FILL_MASK: _masked,
     Task.QUESTION_ANSWERING: _questions,
     Task.TEXT_GENERATION: _begun,
-    Task.TEXT2TEXT_GENERATION: _plain,
     Task.LANGUAGE_MODEL_SCORING: _scored,
     Task.WORD_VECTORS: _words,
 }

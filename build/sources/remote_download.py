@@ -158,7 +158,7 @@ def describe_s3(bucket: str, prefix: str, folder: Path) -> dict[str, Any]:
         wanted = [n for n in known if any(fnmatch.fnmatch(n, pattern) for pattern in DESCRIBING)]
         _download(client, bucket, [known[name] for name in wanted], root, folder)
     if not names:
-        raise ValueError(f"nothing lies under {root}; correct the prefix")
+        raise ValueError(f"no file lies under {root}; correct the prefix")
     # A bucket has no commits: the first download pins what is there by ETags.
     pinned = f"s3://{bucket}/{prefix}"
     return {"pinned": pinned, "file": file, "names": names, "pipeline_tag": ""}

@@ -63,7 +63,11 @@ def folder(
         # The modules say what a model is for, whatever head it was trained with.
         (["feature-extraction"], "MPNetForMaskedLM", {"modules": MEAN}),
         (["feature-extraction"], "Qwen3ForCausalLM", {"modules": MEAN}),
-        (["text-ranking"], "BertForSequenceClassification", {"labels": {"0": "LABEL_0"}}),
+        (
+            ["text-ranking"],
+            "BertForSequenceClassification",
+            {"labels": {"0": "LABEL_0"}, "card": "pipeline_tag: text-ranking"},
+        ),
         (
             ["text-ranking"],
             "BertForSequenceClassification",
@@ -87,6 +91,11 @@ def folder(
             ["text-classification"],
             "RobertaForSequenceClassification",
             {"labels": INFERENCE, "card": "license: mit\npipeline_tag: text-classification"},
+        ),
+        (
+            ["text-classification"],
+            "BertForSequenceClassification",
+            {"labels": {"0": "LABEL_0"}, "config": {"problem_type": "regression"}},
         ),
         # A tag that does not fit the head is somebody's mistake.
         (["fill-mask"], "BertForMaskedLM", {"card": "pipeline_tag: text-classification"}),

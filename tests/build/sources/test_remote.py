@@ -225,6 +225,23 @@ def test_what_cannot_be_fetched_from_s3_is_reported_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_prefix_is_described_without_its_weights(
+    model: Path, s3: dict[str, str], tmp_path: Path
+) -> None:
+    for path in model.iterdir():
+        put(s3, f"described/{path.name}", path.read_bytes())
+    found = remote.describe("s3://models/described/", tmp_path, s3)
+    assert (found.pinned, found.file) == ("s3://models/described", "")
+    assert set(found.names) == {path.name for path in model.iterdir()}
+    assert {"config.json", "tokenizer.json"} <= set(held(tmp_path))
+    assert not any(name.endswith((".safetensors", ".bin")) for name in held(tmp_path))
+    one = remote.describe("s3://models/described/model.safetensors", tmp_path / "none", s3)
+    assert (one.file, one.names) == ("model.safetensors", ("model.safetensors",))
+    with pytest.raises(SourceError) as caught:
+        remote.describe("s3://models/nothing", tmp_path, s3)
+    assert_problems(caught.value.problems, ("fetch_failed", "s3://models/nothing", "no file lies"))
+
+
 def test_a_plan_lists_what_was_not_downloaded_and_uses_no_network(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": "film"}])
     spec = deployment(tmp_path, rows, cpu=CPU, gpu=None).models[0]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from build.samples.texts import sample_texts
 from contracts.tasks import Task
 from tests.fixtures.models.hub import COMMIT, hub
 from tests.fixtures.models.word_files import TINY, as_text
@@ -32,6 +33,15 @@ def test_a_repository_is_described_by_its_settings_and_pinned_to_its_commit(
     assert DESCRIBING <= files
     assert {name for name in files if not name.endswith((".json", ".md"))} == set()
     assert not (tmp_path / "out").exists()
+
+
+def test_rows_are_of_the_languages_that_the_models_card_names(bert: Path, tmp_path: Path) -> None:
+    shutil.copytree(bert, tmp_path / "english")
+    (tmp_path / "english/README.md").write_text("---\nlanguage: en\n---\n", "utf-8")
+    with hub(tmp_path / "english", []) as environment:
+        found = added(tmp_path / "place", "hf://org/bert", environment)
+    written = [json.loads(line)["text"] for line in found.rows.read_text("utf-8").splitlines()]
+    assert written == [each.text for each in sample_texts() if each.language == "en"]
 
 
 @pytest.mark.parametrize(
