@@ -15,6 +15,16 @@ FILES = {"quantize_config.json": "gptq", "quant_config.json": "awq"}
 # Types of numbers in safetensors that the build reads. The others are of 8 bits or fewer, with scales beside them.
 # https://github.com/huggingface/safetensors#format
 PLAIN = {"F64", "F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"}
+# Endings of the names of tensors that hold packed weights or their scales.
+PACKED = (
+    ".qweight",
+    ".qzeros",
+    ".weight_packed",
+    ".weight_blocks",
+    ".SCB",
+    ".absmax",
+    ".quant_map",
+)
 FULL = "name the model in full precision that it was made from, which the build quantizes itself"
 
 
@@ -65,3 +75,11 @@ def _method(settings: Any) -> str:
     bits = loaded or settings.get("bits")
     method = settings.get("quant_method") or ("bitsandbytes" if loaded else "an unnamed method")
     return f"{method}, {bits} bits" if bits else str(method)
+
+
+def packed_by(types: Mapping[str, str]) -> str:
+    """Return the first tensor that shows weights to be quantized, by its type or name; "" where all are plain."""
+    for name, kind in types.items():
+        if kind not in PLAIN or name.endswith(PACKED):
+            return f"{name} ({kind})"
+    return ""

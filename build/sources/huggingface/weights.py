@@ -13,7 +13,7 @@ from pathlib import Path
 
 from build.sources.huggingface.config import read_json
 from build.sources.huggingface.pickle_weights import convert
-from build.sources.huggingface.stored_forms import FULL, PLAIN
+from build.sources.huggingface.stored_forms import FULL, packed_by
 from build.sources.source import TransformersSource, Unusable
 from contracts.problems import Code, Problem
 
@@ -117,10 +117,10 @@ def check_weights(path: Path) -> tuple[int, int]:
             raise Unusable(Code.FILE_DAMAGED, f"{path.name} is cut short; copy it again")
         try:
             header = json.loads(file.read(length))
-            tensors = [tensor for name, tensor in header.items() if name != "__metadata__"]
-            end = max((tensor["data_offsets"][1] for tensor in tensors), default=0)
-            numbers = sum(math.prod(tensor["shape"]) for tensor in tensors)
-            types = {str(tensor["dtype"]) for tensor in tensors} - PLAIN
+            header.pop("__metadata__", None)
+            end = max((tensor["data_offsets"][1] for tensor in header.values()), default=0)
+            numbers = sum(math.prod(tensor["shape"]) for tensor in header.values())
+            packed = packed_by({name: str(tensor["dtype"]) for name, tensor in header.items()})
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Unusable(
                 Code.FILE_DAMAGED, f"{path.name} has no readable header; copy it again"
@@ -130,10 +130,10 @@ def check_weights(path: Path) -> tuple[int, int]:
             Code.FILE_DAMAGED,
             f"{path.name} is {size} bytes but says {8 + length + end}; copy it again",
         )
-    if types:
+    if packed:
         raise Unusable(
             Code.FORMAT_UNSUPPORTED,
-            f"{path.name} has weights of the types {', '.join(sorted(types))}, which are quantized; {FULL}",
+            f"{path.name} has quantized weights, such as {packed}; {FULL}",
         )
     return size, numbers
 

@@ -25,12 +25,10 @@ TOKENIZER = {
 }
 
 
-def write_weights(path: Path, kind: str = "F32") -> None:
+def write_weights(path: Path, kind: str = "F32", name: str = "weight") -> None:
     """Write a safetensors file of one number of that type."""
-    size = 4 if kind == "F32" else 1
-    header = json.dumps(
-        {"weight": {"dtype": kind, "shape": [1], "data_offsets": [0, size]}}
-    ).encode()
+    size = 1 if kind.startswith("F8") else 4
+    header = json.dumps({name: {"dtype": kind, "shape": [1], "data_offsets": [0, size]}}).encode()
     path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(size))
 
 

@@ -1,5 +1,6 @@
 """Architectures that are not served, and weights in forms that are not read: told by name, and no library loaded."""
 
+import fnmatch
 import importlib.util
 import json
 import resource
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from build.sources.huggingface.served_architectures import SERVED, served
+from build.sources.huggingface.served_architectures import KINDS, SERVED, served
 from build.sources.readers import inspect
 from build.tasks.registry import TASKS
 from contracts.tasks import Task
@@ -76,7 +77,7 @@ def test_a_head_of_another_task_is_told_as_that(write: Write) -> None:
     assert_refused(folder, ("task_unsupported", "BertModel", "ForCausalLM"), task=CHAT)
 
 
-def test_every_architecture_that_is_served_is_one_that_transformers_has() -> None:
+def test_every_name_and_pattern_is_of_an_architecture_that_transformers_has() -> None:
     """Another one is a slip of the pen."""
     found = importlib.util.find_spec("transformers")
     assert found
@@ -84,6 +85,18 @@ def test_every_architecture_that_is_served_is_one_that_transformers_has() -> Non
     known = {path.name for path in Path(found.origin, "../models").resolve().iterdir()}
     named = {name.replace("-", "_").removesuffix("_text") for name in SERVED}
     assert named <= known
+    patterns = [pattern for _, patterns in KINDS for pattern in patterns.split()]
+    assert [p for p in patterns if not fnmatch.filter(known, p.replace("-", "_"))] == []
+
+
+def test_no_architecture_that_some_task_serves_is_told_as_of_another_kind(write: Write) -> None:
+    for task, description in TASKS.items():
+        for name in served(description):
+            folder = write(
+                model_type=name, architectures=[description.transformers.architectures[0]]
+            )
+            _, problems = inspect(folder, task, None)
+            assert [p for p in problems if p.code == UNSUPPORTED] == [], (task, name)
 
 
 def test_every_task_of_such_folders_serves_some_architecture() -> None:
@@ -119,10 +132,16 @@ def test_the_files_of_older_quantizing_tools_are_known(
     assert_refused(write({name: {"bits": 4}}), (FORM, method, name))
 
 
-def test_weights_of_eight_bits_are_told_by_their_type(write: Write) -> None:
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("weight", "F8_E4M3"), ("weight", "F8_E5M2"), ("h.0.qweight", "I32"), ("h.0.SCB", "F32")],
+)
+def test_quantized_weights_are_told_by_their_type_or_name(
+    write: Write, name: str, kind: str
+) -> None:
     folder = write()
-    write_weights(folder / "model.safetensors", "F8_E4M3")
-    assert_refused(folder, (FORM, "model.safetensors", "F8_E4M3", "full precision"))
+    write_weights(folder / "model.safetensors", kind, name)
+    assert_refused(folder, (FORM, "model.safetensors", f"{name} ({kind})", "full precision"))
 
 
 def test_an_adapter_is_told_with_its_base_and_how_to_merge_it(tmp_path: Path, write: Write) -> None:
