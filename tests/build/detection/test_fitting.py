@@ -13,6 +13,7 @@ from build.detection.model_card import ModelCard, read_card
 from build.sources import formats
 from contracts.specs import SourceOptions
 from contracts.tasks import Task
+from tests.fixtures.models.tiny_saved import lite, saved_model
 
 INFERENCE = {"0": "entailment", "1": "neutral", "2": "contradiction"}
 SENTIMENT = {"0": "bad", "1": "good"}
@@ -175,3 +176,11 @@ def test_the_card_of_a_model_tells_its_tag_and_its_languages(
     assert read_card(tmp_path) == ModelCard()
     (tmp_path / "README.md").write_text(f"---\n{header}\n---\nlanguage: xx\n", "utf-8")
     assert read_card(tmp_path) == ModelCard(pipeline_tag=tag, languages=languages)
+
+
+def test_the_outputs_of_a_tensorflow_model_are_read_without_tensorflow(tmp_path: Path) -> None:
+    sources = (saved_model(tmp_path / "model"), lite(tmp_path / "model.tflite"))
+    for source in sources:
+        model = describe_local(source, SourceOptions(labels=("bad", "good", "so-so")))
+        assert model.outputs
+        assert fitting_tasks(model) == (Task.TEXT_CLASSIFICATION,)
