@@ -36,6 +36,12 @@ def missing_facts(
     if task.min_labels and not (options.labels or task.default_labels):
         message = "a bare graph has no labels; give `labels`, in the order of its outputs"
         problems.append(Problem(code=Code.LABELS_MISSING, message=message))
+    if task.graph.binary and len(options.labels) == 1:
+        message = (
+            f"`labels` names {options.labels[0]} alone; a bare graph of one output is the probability of the second of "
+            "two labels"
+        )
+        problems.append(Problem(code=Code.LABELS_MISMATCH, message=message))
     if limit is None:
         message = "a bare graph does not say how many tokens it reads; give max_tokens in its tier's table"
         problems.append(Problem(code=Code.LENGTH_MISSING, message=message))

@@ -24,6 +24,7 @@ def inspect(
     format_ = formats.UNRECOGNISED
     try:
         format_ = _format(source, TASKS[task])
+        _check_labels(TASKS[task], options or SourceOptions())
         return _reader(format_)(source, TASKS[task], max_tokens, options or SourceOptions()), []
     except Unusable as error:
         return None, [problem.within(source) for problem in error.problems]
@@ -38,6 +39,15 @@ def inspect(
             "check that it is whole and save it again"
         )
         return None, [Problem(code=Code.FILE_DAMAGED, where=str(source), message=message)]
+
+
+def _check_labels(task: TaskDescription, options: SourceOptions) -> None:
+    """Raise Unusable for labels that no reader would take: the task has none."""
+    if options.labels and not task.min_labels:
+        message = (
+            f"`labels` names {', '.join(options.labels)}, but {task.name} has no labels; remove it"
+        )
+        raise Unusable(Code.LABELS_MISMATCH, message)
 
 
 def _named(format_: str) -> str:

@@ -1,7 +1,7 @@
 """The description of a task: everything that the build has to know of it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -28,12 +28,14 @@ class FamilyName(StrEnum):
 class ModelFacts:
     """The facts of a saved model that its details are made of: its labels, and parsed files of its folder.
 
-    `vocabulary` has the id of every token. The config is empty for a graph without one.
+    `sentence_transformers` is config_sentence_transformers.json, `vocabulary` has the id of every token. A file that is
+    not there is empty.
     """
 
     labels: tuple[str, ...]
     config: Mapping[str, Any]
     tokenizer_config: Mapping[str, Any]
+    sentence_transformers: Mapping[str, Any] = field(default_factory=dict)
     vocabulary: Mapping[str, int]
 
 
@@ -101,17 +103,23 @@ class GraphOutputs:
 class TaskDescription:
     """One task.
 
-    `rows` is the format of its labelled rows, and `comparison` what the gate decides by. A model has at least
-    `min_labels` labels, 0 if the task has none; `default_labels` are those of a bare graph that names none. With
-    `one_text`, an input may be one text of any length, so that latency can be measured at any number of tokens.
+    `rows` is the format of its labelled rows, and `comparison` what the gate decides by, `regression` of models that
+    answer with numbers instead. A model has at least `min_labels` labels, 0 if the task has none; `default_labels` are
+    those of a bare graph that names none. With `one_text`, an input may be one text of any length, so that latency can
+    be measured at any number of tokens.
     """
 
     name: Task
     family: FamilyName
     rows: RowFormat
     comparison: Comparison
+    regression: Comparison | None = None
     transformers: TransformersModel = TransformersModel()
     graph: GraphOutputs = GraphOutputs()
     min_labels: int = 0
     default_labels: tuple[str, ...] = ()
     one_text: bool = False
+
+    def comparison_of(self, details: Details) -> Comparison:
+        """Return the comparison of a model with those details."""
+        return self.regression if self.regression and "regression" in details else self.comparison

@@ -1,6 +1,6 @@
 """Text ranking: texts in the order in which a cross-encoder scores them for a query."""
 
-from typing import Any
+from typing import Any, TypeGuard
 
 from build.evaluation.agreement import AnswerComparison
 from build.evaluation.jsonlines import RowProblem
@@ -15,6 +15,10 @@ from build.tasks.description import (
 )
 from contracts.problems import Code, Problem
 from contracts.tasks import Task
+from functions.inference.tasks.text_ranking import ACTIVATIONS, SIGMOID
+
+# The key that sentence-transformers wrote before its version 4.
+OLDER_ACTIVATION = "sbert_ce_default_activation_function"
 
 
 def parse_row(row: dict[str, Any], labels: Labels) -> Row:
@@ -47,14 +51,45 @@ MEAN_RECIPROCAL_RANK = Metric(
 )
 
 
+def details(facts: ModelFacts) -> dict[str, Any]:
+    """Return the activation that makes a score of the logit, as sentence-transformers' CrossEncoder finds it.
+
+    It is a path within torch; one elsewhere is not loaded by CrossEncoder either, which takes a sigmoid then.
+    """
+    path = _activation(facts)
+    return {"activation": path.rpartition(".")[2]} if path else {}
+
+
+def _activation(facts: ModelFacts) -> str:
+    """Return the path of the activation, "" if none is set: CrossEncoder has saved it in three places in its time."""
+    path = facts.sentence_transformers.get("activation_fn")
+    if not _in_torch(path):
+        own = facts.config.get("sentence_transformers")
+        named = isinstance(own, dict) and "activation_fn" in own
+        path = own["activation_fn"] if named else facts.config.get(OLDER_ACTIVATION)  # type: ignore[index]
+    return path if _in_torch(path) else ""
+
+
+def _in_torch(path: object) -> TypeGuard[str]:
+    return isinstance(path, str) and path.startswith("torch.")
+
+
 def problems(facts: ModelFacts) -> list[Problem]:
-    """Return a problem if a model has more than one label: a cross-encoder has one score."""
-    if len(facts.labels) == 1:
-        return []
-    message = (
-        f"has {len(facts.labels)} labels, but text-ranking needs a cross-encoder with one score"
-    )
-    return [Problem(code=Code.LABELS_MISMATCH, message=message)]
+    """Return a problem if a model has more than one label, and for an activation that is not known."""
+    found = []
+    if len(facts.labels) != 1:
+        message = (
+            f"has {len(facts.labels)} labels, but text-ranking needs a cross-encoder with one score"
+        )
+        found.append(Problem(code=Code.LABELS_MISMATCH, message=message))
+    activation = details(facts).get("activation", SIGMOID)
+    if activation not in ACTIVATIONS:
+        message = (
+            f"its activation is {_activation(facts)}, which is not served; save it with one of "
+            f"{', '.join(ACTIVATIONS)} as `activation_fn`"
+        )
+        found.append(Problem(code=Code.ARCHITECTURE_UNSUPPORTED, message=message))
+    return found
 
 
 DESCRIPTION = TaskDescription(
@@ -69,6 +104,7 @@ DESCRIPTION = TaskDescription(
         auto_class="AutoModelForSequenceClassification",
         export_task="text-classification",
         problems=problems,
+        details=details,
     ),
     graph=GraphOutputs(bare=True, removable_activations=("sigmoid",)),
     min_labels=1,

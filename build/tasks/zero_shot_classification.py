@@ -28,20 +28,30 @@ def parse_row(row: dict[str, Any], labels: Labels) -> Row:
 
 
 def details(facts: ModelFacts) -> dict[str, Any]:
-    """Return the places of the two labels that a score is made of; models abbreviate or capitalise their names."""
-    return {
-        key: i
-        for key in ("entailment", "contradiction")
-        for i, label in enumerate(facts.labels)
-        if label.lower().startswith(key[:6])
-    }
+    """Return the places of the two outputs that a score is made of, as transformers' pipeline finds them.
+
+    Entailment is the first label that begins with "entail", in any case. Contradiction is the first output, or the last
+    where entailment is the first, so that models of two labels have the other one. Empty without entailment.
+    """
+    named = facts.config.get("label2id")
+    # Names that the user gives are not in config.json.
+    if not isinstance(named, dict) or set(named) != set(facts.labels):
+        named = {label: i for i, label in enumerate(facts.labels)}
+    last = len(facts.labels) - 1
+    for label, place in named.items():
+        if label.lower().startswith("entail") and place in range(last + 1):
+            return {"entailment": int(place), "contradiction": 0 if place else last}
+    return {}
 
 
 def problems(facts: ModelFacts) -> list[Problem]:
-    """Return a problem if the labels are not those of natural language inference."""
-    if len(details(facts)) == 2:
+    """Return a problem if no label is the one of natural language inference that a score is made of."""
+    if details(facts):
         return []
-    message = f"zero-shot needs labels named entailment and contradiction; it has {', '.join(facts.labels)}"
+    message = (
+        f"zero-shot needs a label that begins with entailment; it has {', '.join(facts.labels)}; name the outputs of a "
+        "model of natural language inference as `labels`, or correct `task`"
+    )
     return [Problem(code=Code.LABELS_MISMATCH, message=message)]
 
 

@@ -13,7 +13,7 @@ QUERY = Parameter(
 )
 RAW_SCORES = Parameter(
     name="raw_scores",
-    description="Return the model's logit as the score instead of its sigmoid.",
+    description="Return the model's logit as the score, without its activation.",
     schema=BOOLEAN,
     default=False,
 )
@@ -24,7 +24,10 @@ API = TaskApi(
     parameters=(QUERY, RAW_SCORES),
     output=output(
         {
-            "score": described(NUMBER, "From 0 to 1; with `raw_scores`, any number."),
+            "score": described(
+                NUMBER,
+                "From 0 to 1; any number with `raw_scores`, or by a model with another activation than a sigmoid.",
+            ),
             "rank": described(integer(1), "1 is the text that answers the query best."),
         }
     ),

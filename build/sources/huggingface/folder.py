@@ -8,9 +8,10 @@ from typing import Any
 
 from build.sources.formats import HUGGING_FACE
 from build.sources.huggingface import code_settings
-from build.sources.huggingface.config import FILE, read_json, whole
+from build.sources.huggingface.config import FILE, optional_json, read_json, whole
 from build.sources.huggingface.folder_files import (
     SENTENCE_CONFIG,
+    SENTENCE_TRANSFORMERS,
     TOKENIZER_CONFIG,
     FolderFiles,
     read_folder_files,
@@ -51,7 +52,7 @@ def read(
     if problems := unreadable(folder, task, missing(folder, pickle=options.allow_pickle)):
         raise Unusable.listing(problems)
     weights = weights_of(folder)
-    settings = _settings(folder, task, max_tokens)
+    settings = _settings(folder, task, max_tokens, options.labels)
     pooling = (
         read_pooling(settings.files, pickle=options.allow_pickle) if task.graph.pooled else None
     )
@@ -76,12 +77,17 @@ def read(
     )
 
 
-def _settings(folder: Path, task: TaskDescription, max_tokens: int | None) -> FolderSettings:
-    """Return what is known of a model without its weights; raise Unusable with the first problem."""
+def _settings(
+    folder: Path, task: TaskDescription, max_tokens: int | None, given: Sequence[str] = ()
+) -> FolderSettings:
+    """Return what is known of a model without its weights; raise Unusable with the first problem.
+
+    `given` are the labels of models.toml.
+    """
     files = read_folder_files(folder)
     _check_vocabulary(files)
     limit = read_max_tokens(files, max_tokens)
-    labels = read_labels(files.config, task.min_labels) if task.min_labels else ()
+    labels = read_labels(files.config, task.min_labels, given) if task.min_labels else ()
     details = read_details(files, task, labels) or _generation(files, task, limit)
     return FolderSettings(files=files, max_tokens=limit, labels=labels, details=details)
 
@@ -163,6 +169,7 @@ def read_details(
         labels=labels,
         config=files.config,
         tokenizer_config=files.tokenizer_config,
+        sentence_transformers=optional_json(files.folder / SENTENCE_TRANSFORMERS),
         vocabulary=files.tokenizer.vocabulary,
     )
     if problems := task.transformers.problems(facts):

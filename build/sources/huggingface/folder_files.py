@@ -9,6 +9,8 @@ from build.sources.huggingface.config import FILE, Settings, optional_json, read
 from build.sources.huggingface.tokenizer import TokenizerFile, read_tokenizer
 
 SENTENCE_CONFIG, TOKENIZER_CONFIG = "sentence_bert_config.json", "tokenizer_config.json"
+# sentence-transformers' own settings of a model: its prompts, a cross-encoder's activation.
+SENTENCE_TRANSFORMERS = "config_sentence_transformers.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from build.sources.huggingface.config import optional_json, read_json
-from build.sources.huggingface.folder_files import FolderFiles
+from build.sources.huggingface.folder_files import SENTENCE_TRANSFORMERS, FolderFiles
 from build.sources.huggingface.weights import weights_of, weights_problem
 from build.sources.source import Dense, Pooling, Unusable
 from contracts.problems import Code
@@ -101,7 +101,7 @@ def _dense(folder: Path, pickle: bool) -> Dense:
 
 def _check_texts(files: FolderFiles) -> None:
     """Raise Unusable where sentence-transformers changes a text before its tokenizer, which alone is served."""
-    settings = optional_json(files.folder / "config_sentence_transformers.json")
+    settings = optional_json(files.folder / SENTENCE_TRANSFORMERS)
     prompts, name = settings.get("prompts") or {}, settings.get("default_prompt_name")
     if name and (prompt := prompts.get(name)):
         raise Unusable(

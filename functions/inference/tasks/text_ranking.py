@@ -1,6 +1,7 @@
 """Text ranking: a cross-encoder's score of each text for the query in `parameters`."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tokenizers import Encoding
@@ -18,6 +19,14 @@ from functions.inference.tasks.head import (
     sigmoid,
 )
 
+SIGMOID = "Sigmoid"
+# The activations that a cross-encoder may name, by their classes in torch.nn; sentence-transformers' default first.
+ACTIVATIONS: Mapping[str, Callable[[float], float]] = {
+    SIGMOID: sigmoid,
+    "Identity": lambda logit: logit,
+    "Tanh": math.tanh,
+}
+
 
 def texts(value: Input, parameters: Parameters) -> list[Text]:
     return [(QUERY.value(parameters), str(value))]
@@ -26,9 +35,12 @@ def texts(value: Input, parameters: Parameters) -> list[Text]:
 def postprocess(
     value: Input, encodings: Sequence[Encoding], results: Sequence[Any], context: Context
 ) -> Output:
-    """Return the sigmoid of the logit, as sentence-transformers' CrossEncoder does for one label, or the raw logit."""
+    """Return what the model's own activation makes of the logit, as CrossEncoder's `predict`, or the raw logit."""
     logit = results[0][0]
-    return {"score": logit if RAW_SCORES.value(context.parameters) else sigmoid(logit)}
+    if RAW_SCORES.value(context.parameters):
+        return {"score": logit}
+    activation = ACTIVATIONS[context.manifest.details.get("activation", SIGMOID)]
+    return {"score": activation(logit)}
 
 
 def rank(outputs: list[Output]) -> None:
