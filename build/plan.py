@@ -69,7 +69,8 @@ def _step(
         problems += read_rows(spec.eval, row_format, None)[1]
         return None, [each.within(spec.name) for each in problems]
     source, of_source = inspect(here, spec.task, tier_spec.max_tokens, spec.source_options)
-    rows, of_rows = read_rows(spec.eval, row_format, source.labels if source else None)
+    known = (source.labels, source.details) if source else (None, None)
+    rows, of_rows = read_rows(spec.eval, row_format, *known)
     problems = [each.within(spec.name) for each in (*_within(out, here), *of_source, *of_rows)]
     if source is None or problems:
         return None, problems

@@ -135,7 +135,7 @@ def _make_candidate(work: Workspace, recipe: Recipe) -> Candidate:
         on=processor_name(),
         **made_from,
     )
-    figures = step.task.comparison.measure(built, work.reference, step.rows)
+    figures = step.comparison.measure(built, work.reference, step.rows)
     return Candidate(
         folder=folder,
         recipe=recipe,

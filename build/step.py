@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
+from build.evaluation.comparison import Comparison
 from build.evaluation.rows import Row
 from build.export.optimum import environment as optimum
 from build.sources.source import GraphSource, Source, TableSource
@@ -49,6 +50,11 @@ class Step:
     def task(self) -> TaskDescription:
         """Return the task of the model."""
         return self.source.task
+
+    @property
+    def comparison(self) -> Comparison:
+        """Return the comparison of the model's answers with the reference's."""
+        return self.task.comparison_of(self.source.details)
 
     @property
     def current(self) -> bool:

@@ -155,6 +155,10 @@ def proof(one: dict[str, Any]) -> str:
     """Return the figures of the gate, which are those of the model's family, in few words."""
     if "cosine_mean" in one:
         return _vectors(one)
+    if "determination" in one:
+        metric = f"{_correlation(one)}, " if "metric" in one else ""
+        interval = f"{one['determination_low']:.4f} to {one['determination_high']:.4f}"
+        return f"{metric}R² {one['determination']:.4f} ({interval})"
     if "ratio" in one:
         perplexity = f"perplexity {one['perplexity_original']:.2f} → {one['perplexity_built']:.2f}"
         if "agreement" in one:
@@ -169,8 +173,12 @@ def proof(one: dict[str, Any]) -> str:
 def _vectors(one: dict[str, Any]) -> str:
     cosine = f"cosine {one['cosine_mean']:.4f} mean"
     if "metric" in one:
-        change = f"{one['metric_original']:.4f} → {one['metric_built']:.4f}"
-        interval = f"{one['difference_low']:+.4f} to {one['difference_high']:+.4f}"
-        return f"{one['metric']} {change} ({interval}), {cosine}"
+        return f"{_correlation(one)}, {cosine}"
     interval = f"{one['cosine_low']:.4f} to {one['cosine_high']:.4f}"
     return f"{cosine} ({interval}), {one['cosine_p5']:.4f} 5th percentile"
+
+
+def _correlation(one: dict[str, Any]) -> str:
+    change = f"{one['metric_original']:.4f} → {one['metric_built']:.4f}"
+    interval = f"{one['difference_low']:+.4f} to {one['difference_high']:+.4f}"
+    return f"{one['metric']} {change} ({interval})"

@@ -12,9 +12,10 @@ from build.evaluation.agreement import AnswerComparison, AnswerFigures
 from build.evaluation.embedding_similarity import VectorFigures
 from build.evaluation.metrics import AllOutputs, Outputs
 from build.evaluation.perplexity import GenerationFigures, ScoreFigures
+from build.evaluation.regression import NumberFigures
 from build.evaluation.rows import Row
 
-Figures = AnswerFigures | VectorFigures | ScoreFigures | GenerationFigures
+Figures = AnswerFigures | VectorFigures | ScoreFigures | GenerationFigures | NumberFigures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """The labelled rows that a model is proved on: JSON lines in the format of the task."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import shorten
@@ -27,25 +27,35 @@ def no_problems(rows: Sequence[Row]) -> list[Problem]:
     return []
 
 
+def fits_any(rows: Sequence[Row], details: Mapping[str, Any]) -> list[Problem]:
+    """Return no problem: every model of the task answers in the same way."""
+    return []
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowFormat:
     """The format of a task's rows.
 
     `parse` makes a row of one line's object, given the labels that the model knows (None where they are unknown), and
     raises RowProblem. `example` is a line as an error message shows it. `answer` is the users' name of a right answer.
-    `problems` checks all rows of a file together, once each of them has an answer.
+    `problems` checks all rows of a file together, once each of them has an answer, and `unfit` whether these are of the
+    kind of a model's, given its details.
     """
 
     parse: Callable[[dict[str, Any], Labels], Row]
     example: str
     answer: str = "right answer"
     problems: Callable[[Sequence[Row]], list[Problem]] = no_problems
+    unfit: Callable[[Sequence[Row], Mapping[str, Any]], list[Problem]] = fits_any
 
 
 def read_rows(
-    path: Path, row_format: RowFormat, labels: Labels
+    path: Path, row_format: RowFormat, labels: Labels, details: Mapping[str, Any] | None = None
 ) -> tuple[tuple[Row, ...], list[Problem]]:
-    """Return the rows of a file, and its problems line by line; `labels` are those the model knows, None if unknown."""
+    """Return the rows of a file, and its problems line by line.
+
+    `labels` and `details` are those of the model, None if they are unknown.
+    """
     lines, unreadable = read_lines(path)
     if unreadable:
         return (), [unreadable.within(path)]
@@ -60,7 +70,7 @@ def read_rows(
             problems.append(
                 Problem(code=problem.code, where=f"{path}:{number}", message=str(problem))
             )
-    of_file = _problems_of_file(rows, row_format, partial=bool(problems))
+    of_file = _problems_of_file(rows, row_format, details, partial=bool(problems))
     if len(problems) > MAX_PROBLEMS:
         more = f"and {len(problems) - MAX_PROBLEMS} more lines like these"
         problems[MAX_PROBLEMS:] = [Problem(code=Code.ROWS_INVALID, where=str(path), message=more)]
@@ -68,7 +78,11 @@ def read_rows(
 
 
 def _problems_of_file(
-    rows: Sequence[Row], row_format: RowFormat, *, partial: bool
+    rows: Sequence[Row],
+    row_format: RowFormat,
+    details: Mapping[str, Any] | None,
+    *,
+    partial: bool,
 ) -> list[Problem]:
     """Return the problems of all rows together; the rows are `partial` if other lines could not be read."""
     if not rows and not partial:
@@ -81,7 +95,10 @@ def _problems_of_file(
             "or to none, and the reference's own answers count as right"
         )
         return [Problem(code=Code.ROWS_INVALID, message=message)]
-    return row_format.problems(rows) if answered and not partial else []
+    if not answered or partial:
+        return []
+    unfit = [] if details is None else row_format.unfit(rows, details)
+    return [*unfit, *row_format.problems(rows)]
 
 
 # What follows is for the tasks' `parse` functions.
@@ -114,13 +131,18 @@ def texts_field(row: dict[str, Any], key: str) -> list[str]:
 
 def score_field(row: dict[str, Any], one: str, other: str) -> float:
     """Return how alike people find two texts; raise RowProblem unless it is a finite number."""
-    score = row.get("score")
-    # The comparison is also false for NaN, for infinity, and for integers that no float can hold.
-    if isinstance(score, bool) or not isinstance(score, int | float) or not abs(score) < 1e300:
+    if not is_number(row.get("score")):
         raise RowProblem(
             f'"score" has to be a number that says how alike "{one}" and "{other}" are'
         )
-    return float(score)
+    return float(row["score"])
+
+
+def is_number(value: object) -> bool:
+    """Return whether a JSON value is a finite number."""
+    # The comparison is also false for NaN, for infinity, and for integers that no float can hold.
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and abs(value) < 1e300  # type: ignore[arg-type]
 
 
 def known_label(label: object, labels: Labels) -> str:

@@ -22,11 +22,16 @@ class Interval(NamedTuple):
 def correlations(scores: Floats, reference: Floats, candidate: Floats) -> tuple[Interval, ...]:
     """Return the correlations of the scores with what the reference and the candidate find, and their difference.
 
-    Columns are [rows]. The difference is candidate minus reference on the same rows (paired).
+    Columns are [rows], or [rows, columns] of which each has a correlation, and their mean counts. The difference is
+    candidate minus reference on the same rows (paired).
     """
+    right, *found = (np.atleast_2d(table.T) for table in (scores, reference, candidate))
 
     def both(weights: Floats) -> Floats:
-        return np.stack([spearman(scores, column, weights) for column in (reference, candidate)])
+        pairs = [list(zip(right, columns, strict=True)) for columns in found]
+        return np.array(
+            [np.mean([spearman(*pair, weights) for pair in own], axis=0) for own in pairs]
+        )
 
     whole = both(np.ones((1, len(scores))))[:, 0]
     batches = np.array_split(bootstrap_counts(len(scores)), RESAMPLES // BATCH)

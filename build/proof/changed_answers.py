@@ -60,7 +60,7 @@ def changed_rows(
 
 def _metric_of(step: Step, reference: Sequence[Outputs]) -> Metric | None:
     """Return the metric of the task's answers; None if these are numbers, which are near or far."""
-    comparison = step.task.comparison
+    comparison = step.comparison
     return comparison.metric_of(reference[0]) if isinstance(comparison, AnswerComparison) else None
 
 

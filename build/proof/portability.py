@@ -127,7 +127,7 @@ def _run_on(
         toolchain=dict(candidate.manifest.toolchain),
     )
     # Compared with the outputs on this machine, not with the reference: the kernels are under test, not the recipe.
-    figures = step.task.comparison.measure(there, here, rows)
+    figures = step.comparison.measure(there, here, rows)
     same, threshold = figures.similarity, figures.threshold(step.gate)
     below = f"{figures.similarity_name} {same:.4f}, below {threshold:g}"
     verdict = "holds" if same >= threshold else below

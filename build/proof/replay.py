@@ -79,7 +79,7 @@ def replay(name: str, folder: Path) -> Replay:
         ran_on=processor_name(),
         ran_with=ort.__version__,
     )
-    comparison = TASKS[manifest.task].comparison
+    comparison = TASKS[manifest.task].comparison_of(manifest.details)
     compared = [
         compare(comparison, now, row.built) for now, row in zip(outputs, golden, strict=True)
     ]

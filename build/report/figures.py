@@ -29,6 +29,9 @@ def cards(document: Document) -> Iterator[tuple[str, str]]:
             f"{document['difference_p95']:.4f}",
             "nats, 95th percentile of the difference per token",
         )
+    if "determination" in document:
+        yield f"{document['determination']:.4f}", "R² to the reference's numbers"
+        yield f"{document['farthest']:.4g}", "the largest difference of a number"
     if "cosine_mean" in document:
         yield f"{document['cosine_mean']:.4f}", "mean cosine to the reference"
         yield f"{document['cosine_p5']:.4f}", "5th percentile of the cosine"
@@ -42,8 +45,10 @@ def sentences(document: Document) -> Iterator[str]:
         yield SAMPLE
     if "agreement_low" in document and "metric" in document:
         yield _agreement(document)
+    if "determination" in document:
+        yield _determination(document)
     if "metric_built_low" in document:
-        yield _scored_pairs(document)
+        yield _correlation(document)
     if document.get("pairs"):
         yield _word_pairs(document)
     if "cosine_mean" in document:
@@ -53,10 +58,12 @@ def sentences(document: Document) -> Iterator[str]:
 
 
 def similarity(candidate: Document) -> float:
-    """Return the similarity to the reference, 1 at most: agreement, perplexity ratio (inverted above 1) or cosine."""
+    """Return the similarity to the reference, 1 at most: agreement, R², perplexity ratio (inverted above 1), cosine."""
     if "agreement" in candidate:
         return float(candidate["agreement"])
     # A perplexity below the reference's is as far from it as one above.
+    if "determination" in candidate:
+        return float(candidate["determination"])
     if "ratio" in candidate:
         return min(float(candidate["ratio"]), 1 / float(candidate["ratio"]))
     return float(candidate.get("cosine_mean", 0))
@@ -66,6 +73,8 @@ def similarity_name(candidate: Document) -> str:
     """Return the name of the figure that `similarity` returns."""
     if "agreement" in candidate:
         return "agreement"
+    if "determination" in candidate:
+        return "R²"
     return "perplexity ratio" if "ratio" in candidate else "mean cosine"
 
 
@@ -73,6 +82,8 @@ def metric(candidate: Document) -> str:
     """Return the figure besides similarity: the metric, the perplexity, or the 5th percentile of the cosine."""
     if "metric_built" in candidate:
         return _value(candidate, "metric_built", ".2%")
+    if "determination" in candidate:
+        return f"{candidate['farthest']:.4g}"
     if "ratio" in candidate:
         return f"{candidate['perplexity_built']:.2f}"
     return f"{candidate['cosine_p5']:.4f}"
@@ -82,23 +93,31 @@ def metric_name(candidate: Document) -> str:
     """Return the name of the figure that `metric` returns."""
     if "ratio" in candidate:
         return "perplexity"
-    return str(candidate.get("metric", "cosine, 5th percentile"))
+    besides = "largest difference" if "determination" in candidate else "cosine, 5th percentile"
+    return str(candidate.get("metric", besides))
 
 
 def interval(candidate: Document) -> tuple[str, str]:
     """Return the name and the 95 % interval of the figure that has one."""
     # A correlation is no share of anything, so its difference is not written in per cent.
     if "metric_built" in candidate:
-        form = "+.4f" if "cosine_mean" in candidate else "+.2%"
+        form = "+.4f" if _is_correlation(candidate) else "+.2%"
         return "difference, 95 % interval", _between(candidate, "difference", form)
     if "ratio" in candidate:
         return "perplexity ratio, 95 % interval", _between(candidate, "ratio", ".4f")
+    if "determination" in candidate:
+        return "R², 95 % interval", _between(candidate, "determination", ".4f")
     return "mean cosine, 95 % interval", _between(candidate, "cosine", ".2%")
+
+
+def _is_correlation(document: Document) -> bool:
+    """Return whether the task's metric is a correlation and no share of anything."""
+    return "cosine_mean" in document or "determination" in document
 
 
 def _value(document: Document, key: str, percent: str = ".1%") -> str:
     """Return the task's metric: a correlation as a number, any other as a percentage."""
-    return format(document[key], ".4f" if "cosine_mean" in document else percent)
+    return format(document[key], ".4f" if _is_correlation(document) else percent)
 
 
 def _between(document: Document, key: str, form: str, to: str = "to") -> str:
@@ -119,9 +138,19 @@ def _agreement(document: Document) -> str:
     )
 
 
-def _scored_pairs(document: Document) -> str:
+def _determination(document: Document) -> str:
+    scored = "" if "metric" in document else "; your rows have no numbers of their own"
     return (
-        f"The {document['metric']} of the two vectors' cosine with the scores in your rows lies between "
+        "The coefficient of determination (R²) of the artefact's numbers to the reference's lies between "
+        f"{_between(document, 'determination', '.4f', 'and')} (95 % interval, bootstrap over rows){scored}. No number "
+        f"differs by more than {document['farthest']:.4g}."
+    )
+
+
+def _correlation(document: Document) -> str:
+    what = "the two vectors' cosine" if "cosine_mean" in document else "its numbers"
+    return (
+        f"The {document['metric']} of {what} with the scores in your rows lies between "
         f"{_between(document, 'metric_original', '.4f', 'and')} for the reference, and between "
         f"{_between(document, 'metric_built', '.4f', 'and')} for the artefact; the artefact's minus the reference's "
         f"lies between {_between(document, 'difference', '+.4f', 'and')} (95 % intervals, paired bootstrap)."

@@ -1,9 +1,7 @@
 """Labels of a text or of a pair of texts."""
 
-from contracts.api.json_schema import NUMBER, STRING, array, described, integer
+from contracts.api.json_schema import NUMBER, STRING, array, described, integer, obj
 from contracts.api.task_api import (
-    SCORE,
-    SCORED,
     TEXT,
     Example,
     Parameter,
@@ -26,15 +24,24 @@ THRESHOLD = Parameter(
     default=0.5,
 )
 
+SCORE = described(NUMBER, "From 0 to 1; any number by a regression model.")
+SCORED = obj({"label": STRING, "score": SCORE})
+
 API = TaskApi(
     summary="Label a text or a pair of texts",
     input=either(TEXT, object_of("text", "text_pair")),
     parameters=(TOP_K, THRESHOLD),
     output=output(
         {
-            "label": described(STRING, "The likeliest label."),
+            "label": described(
+                STRING,
+                "The likeliest label; of a regression model the one with the largest number.",
+            ),
             "score": SCORE,
-            "top": described(array(SCORED), "The `top_k` likeliest labels."),
+            "top": described(
+                array(SCORED),
+                "The `top_k` likeliest labels; all numbers of a regression model with several outputs.",
+            ),
             "labels": described(
                 array(SCORED), "All labels that reach `threshold`; multi-label models only."
             ),

@@ -1,4 +1,7 @@
-"""Classification of a text or a pair of texts: one label, or any number of them for a multi-label model."""
+"""Classification of a text or a pair of texts: one label, any number of them, or numbers of a regression model.
+
+The function that makes scores of logits is that of transformers' text-classification pipeline.
+"""
 
 import json
 from collections.abc import Sequence
@@ -28,18 +31,20 @@ def postprocess(
 ) -> Output:
     """Return the likeliest label with its score; `top` if `top_k` is given.
 
-    A multi-label model scores each label by a sigmoid, and `labels` are all that reach the threshold.
+    A multi-label model scores each label by a sigmoid, and `labels` are all that reach the threshold. The numbers of a
+    regression model are scores as they are, and several are always listed as `top`.
     """
     names, parameters = context.manifest.labels, context.parameters
-    multi = _is_multi_label(context.manifest)
-    scores = [sigmoid(logit) for logit in results[0]] if multi else softmax(results[0])
+    multi, regression = _is_multi_label(context.manifest), _is_regression(context.manifest)
+    scores = [sigmoid(logit) for logit in results[0]] if multi else results[0]
+    scores = scores if multi or regression else softmax(scores)
     best = scores.index(max(scores))
     output: Output = {"label": names[best], "score": scores[best]}
     if multi:
         threshold = THRESHOLD.value(parameters)
         picked = [i for i, score in enumerate(scores) if score >= threshold]
         output["labels"] = scored(names, scores, picked)
-    if top_k := TOP_K.value(parameters):
+    if top_k := _listed(context.manifest, parameters):
         output["top"] = scored(names, scores, range(len(scores)))[:top_k]
     return output
 
@@ -57,7 +62,7 @@ def parameters_of(manifest: Manifest) -> list[Parameter]:
 
 def max_outputs(manifest: Manifest, parameters: Parameters) -> int:
     """Return how many outputs always fit: each has the best label, and those of `top` and `labels`."""
-    scores = 1 + int(TOP_K.value(parameters) or 0)
+    scores = 1 + _listed(manifest, parameters)
     if _is_multi_label(manifest):
         scores += len(manifest.labels)
     return ANSWER_BYTES // (scores * _scored_bytes(manifest.labels) + OUTPUT_BYTES)
@@ -65,6 +70,16 @@ def max_outputs(manifest: Manifest, parameters: Parameters) -> int:
 
 def _is_multi_label(manifest: Manifest) -> bool:
     return bool(manifest.details.get("multi_label", False))
+
+
+def _is_regression(manifest: Manifest) -> bool:
+    return bool(manifest.details.get("regression", False))
+
+
+def _listed(manifest: Manifest, parameters: Parameters) -> int:
+    """Return how many labels `top` has."""
+    numbers = len(manifest.labels) if _is_regression(manifest) else 0
+    return int(TOP_K.value(parameters) or (numbers if numbers > 1 else 0))
 
 
 # The labels of a model never change, and every request needs their length.

@@ -220,13 +220,31 @@ def test_any_number_of_labels_and_pairs_of_texts(tmp_path: Path) -> None:
     assert [m.pointer for m in caught.value.problems] == ["/inputs/0", "/parameters/threshold"]
 
 
+@pytest.mark.parametrize("names", [("grade",), ("valence", "arousal", "dominance")])
+def test_numbers_are_those_of_the_pipeline(tmp_path: Path, names: tuple[str, ...]) -> None:
+    folder = headed(
+        tmp_path / "source",
+        "BertForSequenceClassification",
+        labels=names,
+        problem_type="regression",
+    )
+    scores = [{name: len(t) + i for i, name in enumerate(names)} for t in TEXTS]
+    rows = [{"text": t, "scores": s} for t, s in zip(TEXTS, scores, strict=True)]
+    engine = served(folder, Task.TEXT_CLASSIFICATION, rows)
+    theirs = pipeline("text-classification", folder, top_k=None)
+    for text in TEXTS:
+        (found,) = predict(engine, text)
+        right = theirs([text])[0]
+        assert_same(found.get("top", [{k: found[k] for k in ("label", "score")}]), right)
+
+
 def test_a_head_that_does_not_belong_to_the_task_is_refused(tmp_path: Path) -> None:
     from build.sources.readers import inspect
 
     folder = headed(tmp_path / "source", "BertForSequenceClassification", labels=("a", "b"))
     for task, code, *things in (
         (Task.TEXT_RANKING, "labels_mismatch", "2 labels", "cross-encoder"),
-        (Task.ZERO_SHOT_CLASSIFICATION, "labels_mismatch", "entailment", "contradiction"),
+        (Task.ZERO_SHOT_CLASSIFICATION, "labels_mismatch", "entailment", "a, b", "`labels`"),
         (Task.QUESTION_ANSWERING, "task_unsupported", "BertForSequenceClassification"),
     ):
         source, problems = inspect(folder, task, None)
