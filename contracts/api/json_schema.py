@@ -94,7 +94,8 @@ def _within(value: Any, schema: Schema) -> bool:
 
 
 def _is_text(value: str, schema: Schema) -> bool:
-    return len(value) >= schema.get("minLength", 0) and bool(
+    # The length first: a search of megabytes takes seconds.
+    return schema.get("minLength", 0) <= len(value) <= schema.get("maxLength", len(value)) and bool(
         # JSON Schema does not anchor patterns, so they are searched for and not matched (Validation, section 6.3.3).
         re.search(schema.get("pattern", ""), value)
     )

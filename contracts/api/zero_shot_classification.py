@@ -5,6 +5,8 @@ from contracts.api.task_api import SCORE, SCORED, TEXT, Example, Parameter, Task
 
 # The model is run once for each candidate label, so their number bounds the time of an input.
 MAX_CANDIDATES = 256
+# The template is repeated for each of them.
+MAX_TEMPLATE_CHARS = 1_000
 CANDIDATE_LABELS = Parameter(
     name="candidate_labels",
     description="The labels to choose from.",
@@ -22,10 +24,15 @@ HYPOTHESIS_TEMPLATE = Parameter(
     name="hypothesis_template",
     description="The sentence that a label makes a hypothesis of; `{}` is the place of the label.",
     # Exactly one "{}": none begins before it or after it.
-    schema={**STRING, "pattern": r"^(?:(?!\{\})[\s\S])*\{\}(?:(?!\{\})[\s\S])*$"},
+    schema={
+        **STRING,
+        "pattern": r"^(?:(?!\{\})[\s\S])*\{\}(?:(?!\{\})[\s\S])*$",
+        "maxLength": MAX_TEMPLATE_CHARS,
+    },
     # The default of transformers' zero-shot-classification pipeline.
     default="This example is {}.",
-    expected="a text with one {} in it, the place of the label",
+    expected="a text with one {} in it, the place of the label, "
+    f"and at most {MAX_TEMPLATE_CHARS} characters",
 )
 MULTI_LABEL = Parameter(
     name="multi_label",

@@ -41,6 +41,7 @@ VALUES: tuple[Any, ...] = (
     *(True, False, None),
     *(0, 1, 3, 4, -2, -3, 0.5, 1.5, -0.5),
     *("", " ", "cpu", "tpu", "a {} b", "{}", "{}{}", "{{}}", "{\n}", "line\n{}\nline\n"),
+    *("x" * 998 + "{}", "x" * 999 + "{}"),
     *([], ["a"], ["a", "a"], ["a", "b", "c"], [""], [1], ["a", 1]),
     *({}, {"positive": "a"}, {"positive": ["a"], "negative": []}, {"negative": "a"}),
     *({"positive": 1}, {"positive": "a", "other": "b"}),
