@@ -15,7 +15,9 @@ NEW_TOKENS = 16
 def parse_row(row: dict[str, Any], labels: Labels) -> Row:
     """Return a prompt; `target` is a text that may follow it."""
     answer = text_field(row, "target") if "target" in row else None
-    return Row(request=request_of(text_field(row), max_new_tokens=NEW_TOKENS), answer=answer)
+    # A model's own settings may have it sample, and two samples cannot be compared.
+    request = request_of(text_field(row), max_new_tokens=NEW_TOKENS, do_sample=False)
+    return Row(request=request, answer=answer)
 
 
 # Outputs by teacher forcing whose tokens are equal are the same, whatever became of their log-probabilities.

@@ -16,7 +16,13 @@ from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
 from functions.inference.decoder import Cache, Decoder, DecoderLike
 from functions.inference.detokenizer import Detokenizer
-from functions.inference.generation_parameters import GenerationParameters, parse, problems
+from functions.inference.generation_parameters import (
+    GenerationDefaults,
+    GenerationParameters,
+    parse,
+    problems,
+)
+from functions.inference.logits_processors import TokenHistory
 from functions.inference.model import Outputs, Parameters
 from functions.inference.sampling import Sampler, check_finite, log_sum_exp
 
@@ -31,14 +37,14 @@ class GenerationConfig:
     """The part of a manifest's `details` that generation needs.
 
     `context` is the model's maximum number of tokens, prompt and output together. `start` is the token that an output
-    (or an empty prompt) begins with, `ends` are the tokens that end a text, `new_tokens` is the limit of
-    `max_new_tokens`.
+    (or an empty prompt) begins with, `ends` are the tokens that end a text. `defaults` has the limit of
+    `max_new_tokens` and the model's own settings, which apply where a request has none.
     """
 
     context: int
     start: int
     ends: frozenset[int]
-    new_tokens: int
+    defaults: GenerationDefaults
 
     @classmethod
     def from_details(cls, details: Mapping[str, Any]) -> Self:
@@ -48,7 +54,10 @@ class GenerationConfig:
                 context=int(details["context"]),
                 start=int(details["start_token_id"]),
                 ends=frozenset(map(int, details["eos_token_ids"])),
-                new_tokens=int(details["max_new_tokens"]),
+                defaults=GenerationDefaults(
+                    max_new_tokens=int(details["max_new_tokens"]),
+                    values=dict(details.get("generation_config", {})),
+                ),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BrokenArtefact(
@@ -58,12 +67,16 @@ class GenerationConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prompt:
-    """The tokens that a decoder starts from, and its fixed inputs; `tokens` is the number of the text's own."""
+    """The tokens that a decoder starts from, and its fixed inputs; `tokens` is the number of the text's own.
+
+    `text` are the tokens that an encoder read; a causal model has none.
+    """
 
     ids: list[int]
     fixed: Mapping[str, Any]
     tokens: int
     truncated: bool
+    text: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +93,7 @@ class TextModel(ABC):
         """Return the prompt of a text, which leaves room for so many tokens after it."""
 
     def problems(self, request: PredictRequest) -> list[RequestProblem]:
-        return problems(request, self.api, self.config.new_tokens)
+        return problems(request, self.api, self.config.defaults.max_new_tokens)
 
     def max_outputs(self, parameters: Parameters) -> int | None:
         """Return None: the length of a text is not known before it is generated."""
@@ -88,18 +101,22 @@ class TextModel(ABC):
 
     def outputs(self, request: PredictRequest) -> Outputs:
         """Generate one text after the other, so that none depends on its neighbours."""
-        parameters = parse(request.parameters, self.config.new_tokens)
+        parameters = parse(request.parameters, self.config.defaults)
         return [self._output(str(text), parameters, request.deadline) for text in request.inputs]
 
     def _output(
         self, text: str, parameters: GenerationParameters, deadline: float
     ) -> dict[str, Any]:
-        prompt = self.prompt(text, parameters.max_new_tokens)
+        defaults, asked = self.config.defaults, parameters.max_new_tokens
+        # Without a wish of the request, a prompt leaves room for as many tokens as would follow the shortest.
+        prompt = self.prompt(text, asked or defaults.new_tokens(1))
+        count = asked or defaults.new_tokens(len(prompt.ids))
         detokenizer = Detokenizer(self.tokenizer, parameters.stop, prompt.ids)
-        sampler = Sampler(parameters.sampling, prompt.ids)
-        criteria = StopCriteria(
-            tokens=self.config.ends, max_new_tokens=parameters.max_new_tokens, deadline=deadline
+        history = TokenHistory(
+            prompt=prompt.ids, text=prompt.text, ends=tuple(self.config.ends), max_new_tokens=count
         )
+        sampler = Sampler(parameters.sampling, history)
+        criteria = StopCriteria(tokens=self.config.ends, max_new_tokens=count, deadline=deadline)
         cache = self.decoder.empty_cache(prompt.fixed)
         ending = generate(self.decoder, prompt.ids, cache, sampler, detokenizer, criteria)
         return {
@@ -128,9 +145,10 @@ class Generator(TextModel):
     def open(cls, folder: Path, manifest: Manifest, *, threads: int, device: str) -> Self:
         """Open an artefact; raise BrokenArtefact if its graph or its manifest is not that of a causal decoder."""
         config = GenerationConfig.from_details(manifest.details)
-        if not 0 < config.new_tokens < config.context:
+        new_tokens = config.defaults.max_new_tokens
+        if not 0 < new_tokens < config.context:
             raise BrokenArtefact(
-                f"{config.new_tokens} new tokens leave no room in a context of {config.context}; build the model again"
+                f"{new_tokens} new tokens leave no room in a context of {config.context}; build the model again"
             )
         decoder = Decoder.open(folder / MODEL, threads=threads, device=device)
         return cls(

@@ -1,13 +1,13 @@
 """The parameters of a request to generate text: checked, and with defaults for those left out.
 
-Defaults and ranges are in `contracts/api/text_generation.py`.
+Ranges are in `contracts/api/text_generation.py`, as are the defaults of a model whose generation_config.json sets none.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from contracts.api.task_api import TaskApi, input_problems, parameter_problems
+from contracts.api.task_api import Parameter, TaskApi, input_problems, parameter_problems
 from contracts.api.text_generation import (
     DO_SAMPLE,
     MAX_NEW_TOKENS,
@@ -22,38 +22,72 @@ from contracts.api.text_generation import (
 )
 from contracts.http_errors import RequestProblem, pointer
 from contracts.prediction import PredictRequest
-from functions.inference.sampling import Sampling
+from functions.inference.logits_processors import PROCESSORS
+from functions.inference.sampling import LIMITS, Sampling
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationDefaults:
+    """The keys of a model's own generation_config.json that its requests are answered by.
+
+    `values` has them as they are in that file; `max_new_tokens` is the most that a request may ask for.
+    """
+
+    max_new_tokens: int
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+    def of(self, parameter: Parameter) -> Any:
+        """Return the default of a request's parameter: the model's own, or else that of every model."""
+        return self.values.get(parameter.name, parameter.default)
+
+    def new_tokens(self, prompt: int) -> int:
+        """Return how many tokens follow a prompt of so many where the request does not say."""
+        wished = self.of(MAX_NEW_TOKENS)
+        # As in transformers, `max_length` counts the prompt, and is looked at only without `max_new_tokens`.
+        if "max_length" in self.values and MAX_NEW_TOKENS.name not in self.values:
+            wished = max(1, self.values["max_length"] - prompt)
+        # A model with a small context may allow fewer tokens than the default.
+        return int(min(wished, self.max_new_tokens))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationParameters:
-    """The parameters of one request."""
+    """The parameters of one request; `max_new_tokens` is None where it depends on the length of the prompt."""
 
-    max_new_tokens: int
+    max_new_tokens: int | None
     sampling: Sampling
     stop: tuple[str, ...]
     full_text: bool
 
 
-def parse(parameters: Mapping[str, Any], max_new_tokens: int) -> GenerationParameters:
-    """Return the parameters of a request in which `problems` found none; `max_new_tokens` is the model's limit."""
+def parse(parameters: Mapping[str, Any], defaults: GenerationDefaults) -> GenerationParameters:
+    """Return the parameters of a request in which `problems` found none."""
     # transformers ignores a temperature without `do_sample`; a caller who sends one expects it to have an effect.
     sampled = any(parameter.name in parameters for parameter in SAMPLING)
-    # A model with a small context may allow fewer tokens than the default.
-    default = min(MAX_NEW_TOKENS.default, max_new_tokens)
+
+    def value(parameter: Parameter) -> Any:
+        return parameters.get(parameter.name, defaults.of(parameter))
+
     return GenerationParameters(
-        max_new_tokens=parameters.get(MAX_NEW_TOKENS.name, default),
+        max_new_tokens=parameters.get(MAX_NEW_TOKENS.name),
         sampling=Sampling(
-            do_sample=parameters.get(DO_SAMPLE.name, sampled),
-            temperature=TEMPERATURE.value(parameters),
-            top_k=TOP_K.value(parameters) or 0,
-            top_p=TOP_P.value(parameters),
-            repetition_penalty=REPETITION_PENALTY.value(parameters),
+            do_sample=parameters.get(DO_SAMPLE.name, sampled or bool(defaults.of(DO_SAMPLE))),
+            temperature=value(TEMPERATURE),
+            top_k=value(TOP_K) or 0,
+            top_p=value(TOP_P),
+            repetition_penalty=value(REPETITION_PENALTY),
             seed=SEED.value(parameters),
+            processors=_of(defaults.values, PROCESSORS),
+            limits=_of(defaults.values, ("top_h", *LIMITS)),
         ),
         stop=tuple(STOP.value(parameters)),
         full_text=RETURN_FULL_TEXT.value(parameters),
     )
+
+
+def _of(values: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
+    # A penalty for repetition is a parameter of requests as well, so it is not the model's alone.
+    return {k: values[k] for k in keys if k in values and k != REPETITION_PENALTY.name}
 
 
 def problems(request: PredictRequest, api: TaskApi, max_new_tokens: int) -> list[RequestProblem]:

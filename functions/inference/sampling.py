@@ -1,13 +1,14 @@
 """The next token from the logits of one position, by transformers' logits processors in their order."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from contracts.api.text_generation import REPETITION_PENALTY, TEMPERATURE, TOP_P
 from contracts.http_errors import ModelFailed
+from functions.inference.logits_processors import TokenHistory, process
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 class Sampling:
     """Settings for the choice of a token: the likeliest, or one sampled from those that the limits leave.
 
-    A `top_k` of 0 and a `top_p` of 1 are no limits. Without a seed, each text is sampled differently.
+    A `top_k` of 0 and a `top_p` of 1 are no limits. Without a seed, each text is sampled differently. `processors` and
+    `limits` are settings of the model itself, by their keys in its generation_config.json: `PROCESSORS` of
+    `logits_processors.py` change the logits of every choice, `LIMITS` those that are sampled from.
     """
 
     do_sample: bool = False
@@ -28,38 +31,32 @@ class Sampling:
     top_p: float = TOP_P.default
     repetition_penalty: float = REPETITION_PENALTY.default
     seed: int | None = None
+    processors: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, float] = field(default_factory=dict)
 
 
 class Sampler:
-    """The choices for one text: its random numbers, and the tokens that occurred in the prompt or the output."""
+    """The choices for one text: its random numbers, and the tokens of its prompt and output."""
 
-    def __init__(self, sampling: Sampling, seen: Iterable[int]) -> None:
+    def __init__(self, sampling: Sampling, history: TokenHistory) -> None:
         self.sampling = sampling
-        self.seen = set(seen)
+        self.history = history
         self.random = np.random.default_rng(sampling.seed)
-        self.mask: NDArray[np.bool_] | None = None
+        self.processors = dict(sampling.processors)
+        if sampling.repetition_penalty != 1:
+            self.processors["repetition_penalty"] = sampling.repetition_penalty
 
     def choose(self, logits: "NDArray[np.float32]") -> int:
         """Return the next token; raise ModelFailed if a logit is not finite."""
         check_finite(logits)
-        scores = logits.astype(np.float64)
-        if self.sampling.repetition_penalty != 1:
-            scores = penalise(scores, self._mask(len(scores)), self.sampling.repetition_penalty)
+        scores = process(logits.astype(np.float64), self.processors, self.history)
         if self.sampling.do_sample:
             token = int(self.random.choice(len(scores), p=probabilities(scores, self.sampling)))
         else:
             token = int(scores.argmax())
         # The output counts as seen too, as in transformers, which passes prompt and output together.
-        if self.mask is not None:
-            self.mask[token] = True
+        self.history.generated.append(token)
         return token
-
-    def _mask(self, size: int) -> "NDArray[np.bool_]":
-        """Return the mask of seen tokens, which is made once the size of the vocabulary is known."""
-        if self.mask is None:
-            self.mask = np.zeros(size, np.bool_)
-            self.mask[list(self.seen)] = True
-        return self.mask
 
 
 def check_finite(logits: "NDArray[np.float32]") -> None:
@@ -74,22 +71,22 @@ def log_sum_exp(logits: "NDArray[np.float32]") -> float:
     return highest + float(np.log(np.exp(logits - highest).sum(dtype=np.float64)))
 
 
-def penalise(scores: "Logits", seen: "NDArray[np.bool_]", penalty: float) -> "Logits":
-    """Make seen tokens less likely: CTRL (https://arxiv.org/abs/1909.05858, section 4.1).
-
-    As transformers does, a negative score is multiplied, because a division would make it likelier.
-    """
-    return np.where(seen, np.where(scores < 0, scores * penalty, scores / penalty), scores)
-
-
 def probabilities(scores: "Logits", sampling: Sampling) -> "Logits":
-    """Apply the temperature, keep the `top_k` likeliest tokens, then the fewest of these that reach `top_p`."""
+    """Apply the temperature, keep the `top_k` likeliest tokens, then the fewest of these that reach `top_p`.
+
+    `top_h` of the model's own limits comes before these two, the others after them.
+    """
     with np.errstate(over="ignore"):  # a temperature near zero leaves the likeliest alone
         scores = (scores - scores.max()) / sampling.temperature
+    if "top_h" in sampling.limits:
+        scores = top_h(scores, sampling.limits["top_h"])
     if 0 < sampling.top_k < len(scores):
         scores = _above(scores, np.partition(scores, -sampling.top_k)[-sampling.top_k])
     if sampling.top_p < 1:
         scores = _nucleus(scores, sampling.top_p)
+    for key, limit in LIMITS.items():
+        if key in sampling.limits:
+            scores = limit(scores, sampling.limits[key])
     return _softmax(scores)
 
 
@@ -113,3 +110,63 @@ def _softmax(scores: "Logits") -> "Logits":
     powers = np.exp(scores - scores.max())
     normal: Logits = powers / powers.sum()
     return normal
+
+
+# Top-h looks at no more than this many of the likeliest tokens, as in transformers.
+TOP_H_TOKENS = 100
+
+
+def top_h(scores: "Logits", share: float) -> "Logits":
+    """Keep the likeliest tokens that have that share of the entropy: https://arxiv.org/abs/2509.02510."""
+    order = np.argsort(-scores, kind="stable")[:TOP_H_TOKENS]
+    of_top = _softmax(scores[order])
+    terms = -of_top * np.log(of_top, out=np.zeros_like(of_top), where=of_top > 0)
+    kept = np.cumsum(terms) <= terms.sum() * share
+    kept[0] = True
+    return _kept(scores, order[kept])
+
+
+def min_p(scores: "Logits", share: float) -> "Logits":
+    """Remove tokens that are less likely than that share of the likeliest: https://arxiv.org/abs/2407.01082."""
+    likely = _softmax(scores)
+    return np.where(likely < share * likely.max(), -np.inf, scores)
+
+
+def typical_p(scores: "Logits", mass: float) -> "Logits":
+    """Keep the most typical tokens that have that probability together: https://arxiv.org/abs/2202.00666."""
+    likely = _softmax(scores)
+    logs = np.log(likely, out=np.full_like(likely, -np.inf), where=likely > 0)
+    entropy = -np.sum(likely * logs, where=likely > 0)
+    distance = np.abs(-logs - entropy)
+    order = np.argsort(distance, kind="stable")
+    last = min(int((np.cumsum(likely[order]) < mass).sum()), len(scores) - 1)
+    limited = np.where(distance > distance[order[last]], -np.inf, scores)
+    limited[order[0]] = scores[order[0]]
+    return limited
+
+
+def epsilon_cutoff(scores: "Logits", epsilon: float) -> "Logits":
+    """Remove tokens less likely than `epsilon`: https://arxiv.org/abs/2210.15191."""
+    return np.where((_softmax(scores) < epsilon) & (scores < scores.max()), -np.inf, scores)
+
+
+def eta_cutoff(scores: "Logits", epsilon: float) -> "Logits":
+    """Remove tokens less likely than a threshold that falls with the entropy: https://arxiv.org/abs/2210.15191."""
+    likely = _softmax(scores)
+    entropy = -np.sum(likely * np.log(likely, out=np.zeros_like(likely), where=likely > 0))
+    return epsilon_cutoff(scores, min(epsilon, float(np.sqrt(epsilon) * np.exp(-entropy))))
+
+
+def _kept(scores: "Logits", places: "NDArray[np.intp]") -> "Logits":
+    limited = np.full_like(scores, -np.inf)
+    limited[places] = scores[places]
+    return limited
+
+
+# Limits that only a model's own settings have, in transformers' order; `top_h` comes before `top_k`.
+LIMITS: Mapping[str, Callable[["Logits", float], "Logits"]] = {
+    "min_p": min_p,
+    "typical_p": typical_p,
+    "epsilon_cutoff": epsilon_cutoff,
+    "eta_cutoff": eta_cutoff,
+}

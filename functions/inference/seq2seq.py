@@ -60,10 +60,12 @@ class Seq2Seq(TextModel):
     def prompt(self, text: str, room: int) -> Prompt:
         """Return the decoder's start token alone, as the text is the input of the encoder."""
         encoding, start = self.tokenizer.encode(text), [self.config.start]
+        # A text may have no tokens, but the encoder needs one.
+        read = encoding.ids or start
         return Prompt(
             ids=start,
-            # A text may have no tokens, but the encoder needs one.
-            fixed=self.encode(encoding.ids or start),
+            text=read,
+            fixed=self.encode(read),
             tokens=len(encoding.ids),
             truncated=bool(encoding.overflowing),
         )
