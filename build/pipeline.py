@@ -18,8 +18,9 @@ from build.proof.golden import SEAL, evidence_path, write_golden
 from build.proof.processors import Processor
 from build.proof.sealing import write_manifest
 from build.report.page import write_report
+from build.sources.huggingface.tokenizer import with_settings
 from build.sources.huggingface.weights import unpickled
-from build.sources.source import TransformersSource
+from build.sources.source import GraphSource, TransformersSource
 from build.stages import SOURCE_STAGES, TIER_STAGES, Stage, Workspace, timing_stage
 from build.step import Step
 from build.workspace.build_memory import release_memory
@@ -74,8 +75,14 @@ def _build_source(
 ) -> None:
     """Build and publish the tiers of one source, which share its stages."""
     with work_folder(out) as folder:
-        tiers = _unpickled(steps, folder)
-        work = Workspace(folder=folder, step=tiers[0], cache=cache, processors=processors)
+        tiers = _readable(steps, folder)
+        work = Workspace(
+            folder=folder,
+            step=tiers[0],
+            cache=cache,
+            processors=processors,
+            notes=tiers[0].source.notes,
+        )
         work = run(work, SOURCE_STAGES, progress, done=0)
         for step in tiers:
             tier = replace(work, step=step)
@@ -93,13 +100,17 @@ def _copy(step: Step, out: Path, progress: Progress) -> None:
         copy_edge(out / step.model / step.tier, folder)
 
 
-def _unpickled(steps: Sequence[Step], folder: Path) -> list[Step]:
-    """Return the steps of one source with weights that are safe to load: pickles are read as tensors alone."""
+def _readable(steps: Sequence[Step], folder: Path) -> list[Step]:
+    """Return the steps of one source with files that can be used as they are.
+
+    Pickles are read as tensors alone, and the settings beside tokenizer.json are put into it.
+    """
     source = steps[0].source
-    if not isinstance(source, TransformersSource):
-        return list(steps)
-    safe = unpickled(source, folder / "source")
-    return [replace(step, source=safe) for step in steps]
+    if isinstance(source, TransformersSource):
+        source = unpickled(source, folder / "source")
+    if isinstance(source, TransformersSource | GraphSource):
+        source = with_settings(source, folder)
+    return [replace(step, source=source) for step in steps]
 
 
 def run(

@@ -182,7 +182,7 @@ def choose_stage(work: Workspace) -> Workspace:
         work,
         chosen=result.chosen,
         processor_results=result.processors,
-        notes=result.notes,
+        notes=(*work.notes, *result.notes),
         passed_over=tuple(
             {"recipe": c.recipe.name, "why": rejected[c.folder]}
             for c in ordered

@@ -25,6 +25,10 @@ class Code(StrEnum):
 
     SETTING_MISSING = "setting_missing", "a key that `models.toml` needs is not in it"
     SETTING_UNKNOWN = "setting_unknown", "`models.toml` has a key that there is not"
+    SETTING_UNSUPPORTED = (
+        "setting_unsupported",
+        "a file of the model has a setting that changes answers and is not served",
+    )
     SETTING_INVALID = "setting_invalid", "a setting has a value that it cannot have"
     MODEL_UNKNOWN = "model_unknown", "`models.toml` has no model of the name that was given"
     FILE_MISSING = "file_missing", "a file or folder that is named or needed is not there"

@@ -7,9 +7,8 @@ from typing import Any
 
 from build.detection.model_card import ModelCard, read_card
 from build.sources.huggingface.config import FILE, optional_json
-from build.sources.huggingface.folder_files import TOKENIZER_CONFIG
 from build.sources.huggingface.pooling_config import read_modules
-from build.sources.huggingface.tokenizer import read_tokenizer
+from build.sources.huggingface.tokenizer import TOKENIZER_CONFIG, read_tokenizer
 from build.tasks.description import ModelFacts
 
 MODULES, SENTENCE_TRANSFORMERS = "modules.json", "config_sentence_transformers.json"

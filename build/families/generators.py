@@ -62,7 +62,14 @@ def make(
     if recipe.weights is not WeightFormat.FLOAT32:
         smaller = weight_only(recipe.weights, recipe.sensitive_weights)
     finish(prepared, folder, *(change for change in (fused, smaller) if change))
-    shutil.copyfile(folder_of(source, prepared) / TOKENIZER, folder / TOKENIZER)
+    shutil.copyfile(_tokenizer_of(source, prepared), folder / TOKENIZER)
+
+
+def _tokenizer_of(source: CheckpointSource, prepared: Path) -> Path:
+    """Return the tokenizer.json that is served."""
+    # That of a GGUF file is made when the file is unpacked.
+    own = source.tokenizer if isinstance(source, TransformersSource) else None
+    return own or folder_of(source, prepared) / TOKENIZER
 
 
 def reference(
@@ -75,7 +82,7 @@ def reference(
     import transformers
 
     folder = folder_of(source, prepared)
-    tokenizer = plain_tokenizer(folder / TOKENIZER)
+    tokenizer = plain_tokenizer(_tokenizer_of(source, prepared))
     model = load(getattr(transformers, source.task.transformers.auto_class), folder)
     with quiet():
         return [run(model, tokenizer, source, row) for row in counted(rows, notify)]

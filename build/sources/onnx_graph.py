@@ -28,10 +28,15 @@ from build.sources.huggingface.folder import (
     read_details,
     read_licence,
     read_max_tokens,
+    token_types,
 )
-from build.sources.huggingface.folder_files import FolderFiles, read_folder_files
+from build.sources.huggingface.folder_files import (
+    SENTENCE_CONFIGS,
+    FolderFiles,
+    read_folder_files,
+)
 from build.sources.huggingface.labels import read_labels
-from build.sources.huggingface.pooling_config import read_pooling
+from build.sources.huggingface.pooling_config import lowercase, read_pooling
 from build.sources.onnx_file import data_files, read_graph
 from build.sources.position_tables import position_limit
 from build.sources.source import PARTS, GraphSource, Pooling, Unusable, digest_of
@@ -47,8 +52,10 @@ POSITIONS = "position_ids"
 DESCRIBING = (
     "config.json",
     "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
     "modules.json",
-    "sentence_bert_config.json",
+    *SENTENCE_CONFIGS,
     "config_sentence_transformers.json",
 )
 # Operators that only a quantized graph has.
@@ -79,6 +86,7 @@ def read(
         task=task,
         digest=_digest(source, path, tokenizer, data, pooling),
         tokenizer=tokenizer,
+        tokenizer_changes={**files.tokenizer.changes, **(lowercase(files) if pooling else {})},
         inputs=tuple(inputs.values()),
         weight_bytes=sum(p.stat().st_size for p in (path, *data)),
         heads=files.settings.heads,
@@ -91,6 +99,7 @@ def read(
         details={
             **read_details(files, task, labels),
             **fixed_length(files.tokenizer, length),
+            **(token_types(files, task) if "model_input_names" in files.tokenizer_config else {}),
             **probabilities.details_of(task, end, _width(graph)),
         },
         removable_activation=end,

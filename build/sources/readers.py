@@ -93,7 +93,9 @@ def format_of_folder(names: Collection[str]) -> str:
     if graphs:
         return formats.ONNX
     pickled = any(fnmatch(name, PICKLES) for name in names)
-    return formats.HUGGING_FACE if weights or pickled else formats.UNRECOGNISED
+    # Older releases of sentence-transformers kept the weights in a folder beside this file.
+    named = weights or pickled or "modules.json" in names
+    return formats.HUGGING_FACE if named else formats.UNRECOGNISED
 
 
 def _reader(format_: str) -> Reader:

@@ -52,7 +52,8 @@ class _Common:
 
     `kind` names the format, `path` is the folder or file. `digest` covers every file of the model. `weights` is their
     number, 0 where the files do not state it. `details` are for the serving code (see Manifest). `tools` are versions
-    of tools, besides those of every build, that decide the bytes of the graph.
+    of tools, besides those of every build, that decide the bytes of the graph. `notes` are for the user, such as
+    settings that are not known.
     """
 
     kind: str
@@ -66,6 +67,7 @@ class _Common:
     details: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ""
     tools: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def batchable(self) -> bool:
@@ -77,11 +79,13 @@ class _Common:
 class _Tokenized(_Common):
     """A source whose texts become tokens by the `tokenizer` file that came with it.
 
-    `heads` and `hidden` help to fuse attention, and are 0 where they are unknown. `pooling` is set only where the
-    vectors of tokens have to be pooled.
+    `tokenizer_changes` are the values at the top of that file which other files of the model change; a build writes the
+    changed file before anything else. `heads` and `hidden` help to fuse attention, and are 0 where they are unknown.
+    `pooling` is set only where the vectors of tokens have to be pooled.
     """
 
     tokenizer: Path
+    tokenizer_changes: Mapping[str, Any] = field(default_factory=dict)
     heads: int = 0
     hidden: int = 0
     pooling: Pooling | None = None

@@ -15,8 +15,9 @@ import onnxruntime as ort
 from contracts.api.text2text_generation import API
 from contracts.manifest import TOKENIZER, BrokenArtefact, Manifest
 from functions.inference.decoder import Decoder
-from functions.inference.generation import GenerationConfig, Prompt, TextModel, plain_tokenizer
+from functions.inference.generation import GenerationConfig, Prompt, TextModel
 from functions.inference.session import open_session
+from functions.inference.token_batches import open_tokenizer
 
 ENCODER, DECODER = "encoder.onnx", "decoder.onnx"
 MASK = "encoder_attention_mask"
@@ -43,8 +44,7 @@ class Seq2Seq(TextModel):
             raise BrokenArtefact(
                 f"{ENCODER} returns {', '.join(sorted(missing))}, which {DECODER} does not take; build the model again"
             )
-        tokenizer = plain_tokenizer(folder / TOKENIZER)
-        tokenizer.enable_truncation(config.context)
+        tokenizer = open_tokenizer(folder / TOKENIZER, config.context)
         return cls(
             config=config,
             tokenizer=tokenizer,

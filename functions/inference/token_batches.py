@@ -25,7 +25,8 @@ BATCH_TOKENS = 4096
 # The most tokens that two neighbouring windows over a long text share.
 MAX_STRIDE = 128
 # The inputs that a graph may have, and the attribute of an encoding that holds each.
-INPUTS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_ids": "type_ids"}
+TYPES = "token_type_ids"
+INPUTS = {"input_ids": "ids", "attention_mask": "attention_mask", TYPES: "type_ids"}
 
 
 def open_tokenizer(
@@ -106,6 +107,9 @@ def feed(encodings: Sequence[Encoding], names: Sequence[str], manifest: Manifest
     for name in names:
         for encoding in encodings:
             values = getattr(encoding, INPUTS[name])
+            # A model that is given no token types sees the first one throughout.
+            if name == TYPES and not details.get("token_types", True):
+                values = [0] * len(values)
             filler = [padding[name]] * (longest - len(values))
             flat += filler if left else values
             flat += values if left else filler

@@ -10,17 +10,22 @@ from build.sources.formats import HUGGING_FACE
 from build.sources.huggingface import code_settings
 from build.sources.huggingface.config import FILE, optional_json, read_json, whole
 from build.sources.huggingface.folder_files import (
-    SENTENCE_CONFIG,
     SENTENCE_TRANSFORMERS,
-    TOKENIZER_CONFIG,
     FolderFiles,
     read_folder_files,
 )
 from build.sources.huggingface.generation_config import details as generation_details
 from build.sources.huggingface.labels import read_labels
-from build.sources.huggingface.pooling_config import read_pooling
+from build.sources.huggingface.pooling_config import (
+    inner_folder_problem,
+    lowercase,
+    read_pooling,
+)
 from build.sources.huggingface.served_architectures import architecture_problem
+from build.sources.huggingface.settings import check
 from build.sources.huggingface.stored_forms import adapter_problem, quantized_problem
+from build.sources.huggingface.tokenizer import TOKENIZER_CONFIG
+from build.sources.huggingface.tokenizer_class import gives_token_types
 from build.sources.huggingface.weights import missing, missing_settings, weights_of
 from build.sources.source import TransformersSource, Unusable, digest_of
 from build.sources.token_limit import MAX_TRUSTED_LIMIT, token_limit
@@ -31,8 +36,17 @@ from contracts.specs import SourceOptions
 # The smallest share of an embedding's rows that have a token: rows are padded to a multiple that hardware likes, and
 # some are reserved for tokens to be added. Fewer mean that the tokenizer belongs to another model.
 MIN_KNOWN = 0.9
-# Architectures whose positions begin behind that of the padding, so that the table has rows that no token uses.
-SHIFTED = {"roberta", "xlm-roberta", "camembert", "mpnet"}
+# Architectures whose positions begin behind that of the padding, so that the table has rows that no token uses, with
+# the id of the padding where config.json has none.
+SHIFTED = {
+    "camembert": 1,
+    "data2vec-text": 1,
+    "esm": 1,
+    "ibert": 1,
+    "mpnet": 1,
+    "roberta": 1,
+    "xlm-roberta": 1,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +76,10 @@ def read(
         task=task,
         digest=digest_of(folder),
         tokenizer=folder / "tokenizer.json",
+        tokenizer_changes={
+            **settings.files.tokenizer.changes,
+            **(lowercase(settings.files) if pooling else {}),
+        },
         weight_bytes=weights.size,
         weights=weights.count,
         heads=settings.files.settings.heads,
@@ -73,6 +91,7 @@ def read(
         pooling=pooling,
         pad_token_id=settings.files.settings.pad,
         licence=read_licence(folder),
+        notes=check.unknown(folder, task),
         details=settings.details,
     )
 
@@ -88,7 +107,11 @@ def _settings(
     _check_vocabulary(files)
     limit = read_max_tokens(files, max_tokens)
     labels = read_labels(files.config, task.min_labels, given) if task.min_labels else ()
-    details = read_details(files, task, labels) or _generation(files, task, limit)
+    details = {
+        **read_details(files, task, labels),
+        **_generation(files, task, limit),
+        **token_types(files, task),
+    }
     return FolderSettings(files=files, max_tokens=limit, labels=labels, details=details)
 
 
@@ -109,12 +132,14 @@ def unreadable(folder: Path, task: TaskDescription, lacking: Sequence[Problem]) 
     if not task.transformers.architectures:
         message = f"{task.name} cannot be built from a Hugging Face folder yet; correct `task`"
         return [Problem(code=Code.TASK_UNSUPPORTED, message=message)]
+    if task.graph.pooled and (inner := inner_folder_problem(folder)):
+        return [inner]  # which has the files that would be missed
     problems = [*lacking, *code_settings.problems(folder)]
     if (folder / FILE).is_file():
         config = read_json(folder / FILE)
         found = (architecture_problem(config, task), quantized_problem(folder, config))
         problems += [problem for problem in found if problem]
-    return problems
+    return problems + check.refused(folder, task)
 
 
 def _check_vocabulary(files: FolderFiles) -> None:
@@ -143,11 +168,19 @@ def read_max_tokens(
     itself shows (see `build.sources.position_tables`).
     """
     positions = files.settings.positions
-    if positions and files.config.get("model_type") in SHIFTED:
-        positions -= files.settings.pad + 1
+    shifted = SHIFTED.get(str(files.config.get("model_type")))
+    if positions and shifted is not None:
+        positions -= (files.settings.pad if "pad_token_id" in files.config else shifted) + 1
     limits = (
-        whole(files.sentence_config, "max_seq_length", minimum=0, file=SENTENCE_CONFIG),
-        whole(files.tokenizer_config, "model_max_length", minimum=0, file=TOKENIZER_CONFIG),
+        whole(files.sentence_config, "max_seq_length", minimum=0, file=files.sentence_config_name),
+        # `max_len` is the name of older releases.
+        whole(
+            files.tokenizer_config,
+            "model_max_length",
+            "max_len",
+            minimum=0,
+            file=TOKENIZER_CONFIG,
+        ),
         positions,
         position_rows,
     )
@@ -182,6 +215,12 @@ def _generation(files: FolderFiles, task: TaskDescription, limit: int) -> dict[s
     if task.family not in (FamilyName.CAUSAL, FamilyName.SEQ2SEQ):
         return {}
     return generation_details(files, limit)
+
+
+def token_types(files: FolderFiles, task: TaskDescription) -> dict[str, Any]:
+    """Return the detail of a model whose inputs have no token types; nothing for one that gets them."""
+    given = gives_token_types(files.tokenizer.kind, files.tokenizer_config)
+    return {} if given or task.family is not FamilyName.ENCODER else {"token_types": False}
 
 
 def read_licence(folder: Path) -> str:

@@ -6,9 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from build.sources.huggingface.config import FILE, Settings, optional_json, read_settings
-from build.sources.huggingface.tokenizer import TokenizerFile, read_tokenizer
+from build.sources.huggingface.tokenizer import (
+    TOKENIZER_CONFIG,
+    TokenizerFile,
+    read_tokenizer,
+    read_tokenizer_of,
+)
 
-SENTENCE_CONFIG, TOKENIZER_CONFIG = "sentence_bert_config.json", "tokenizer_config.json"
+# The settings of sentence-transformers' Transformer, by the names of today's and of older releases; the first counts.
+SENTENCE_CONFIGS = tuple(
+    f"sentence_{name}_config.json"
+    for name in ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")
+)
 # sentence-transformers' own settings of a model: its prompts, a cross-encoder's activation.
 SENTENCE_TRANSFORMERS = "config_sentence_transformers.json"
 
@@ -26,6 +35,7 @@ class FolderFiles:
     tokenizer: TokenizerFile
     tokenizer_config: Mapping[str, Any]
     sentence_config: Mapping[str, Any]
+    sentence_config_name: str = SENTENCE_CONFIGS[0]
 
 
 def read_folder_files(folder: Path, tokenizer: Path | None = None) -> FolderFiles:
@@ -35,11 +45,16 @@ def read_folder_files(folder: Path, tokenizer: Path | None = None) -> FolderFile
     even if they are damaged.
     """
     config = optional_json(folder / FILE)
+    name = next((n for n in SENTENCE_CONFIGS if (folder / n).is_file()), SENTENCE_CONFIGS[0])
+    own, other = folder / "tokenizer.json", tokenizer or folder / "tokenizer.json"
+    # A bare graph's tokenizer may come from elsewhere, or without settings, and is then served as it is.
+    beside = other == own and (tokenizer is None or (folder / TOKENIZER_CONFIG).is_file())
     return FolderFiles(
         folder=folder,
         config=config,
         settings=read_settings(config),
-        tokenizer=read_tokenizer(tokenizer or folder / "tokenizer.json"),
+        tokenizer=read_tokenizer_of(other, config) if beside else read_tokenizer(other),
         tokenizer_config=optional_json(folder / TOKENIZER_CONFIG),
-        sentence_config=optional_json(folder / SENTENCE_CONFIG),
+        sentence_config=optional_json(folder / name),
+        sentence_config_name=name,
     )

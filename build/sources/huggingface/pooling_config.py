@@ -6,9 +6,10 @@ from typing import Any
 
 from build.sources.huggingface.config import optional_json, read_json
 from build.sources.huggingface.folder_files import SENTENCE_TRANSFORMERS, FolderFiles
+from build.sources.huggingface.tokenizer_settings import LOWERCASE
 from build.sources.huggingface.weights import weights_of, weights_problem
 from build.sources.source import Dense, Pooling, Unusable
-from contracts.problems import Code
+from contracts.problems import Code, Problem
 
 # The keys of pooling modes in older configs, in the order in which sentence-transformers concatenates their vectors,
 # with the names that newer configs have for them.
@@ -47,6 +48,20 @@ def read_pooling(files: FolderFiles, *, pickle: bool = False) -> Pooling:
         dense=tuple(_dense(_within(folder, p), pickle) for k, p in modules if k == "Dense"),
         normalize=kinds[-1] == "Normalize",
     )
+
+
+def inner_folder_problem(folder: Path) -> Problem | None:
+    """Return the problem of a model that lies in a folder of its own, as older releases kept it; None for others."""
+    path = folder / "modules.json"
+    modules = read_modules(path) if path.is_file() else []
+    place = next((place for kind, place in modules[:1] if kind == "Transformer"), "")
+    if place in ("", "."):
+        return None
+    message = (
+        f"its model lies in {place}, where older releases of sentence-transformers kept it; load it with today's and "
+        "save it again, which puts it beside modules.json"
+    )
+    return Problem(code=Code.POOLING_UNSUPPORTED, message=message)
 
 
 def read_modules(path: Path) -> list[tuple[str, str]]:
@@ -109,13 +124,16 @@ def _check_texts(files: FolderFiles) -> None:
             f"puts {prompt!r} before every text, by its default prompt, which is not done here; set "
             "`default_prompt_name` to null in config_sentence_transformers.json and send it with your texts",
         )
-    lower = files.sentence_config.get("do_lower_case")
-    if lower and not _lowers(files.tokenizer.normalizer):
-        raise Unusable(
-            Code.POOLING_UNSUPPORTED,
-            "writes texts in small letters by `do_lower_case` in sentence_bert_config.json, which tokenizer.json "
-            "does not; add a Lowercase normalizer to it",
-        )
+
+
+def lowercase(files: FolderFiles) -> dict[str, Any]:
+    """Return the normalizer of a model whose texts are written in small letters first, as `do_lower_case` has it."""
+    normalizer = files.tokenizer.normalizer
+    if not files.sentence_config.get("do_lower_case") or _lowers(normalizer):
+        return {}
+    many = isinstance(normalizer, dict) and normalizer.get("type") == "Sequence"
+    steps = normalizer["normalizers"] if many else [normalizer] if normalizer else []
+    return {"normalizer": {"type": "Sequence", "normalizers": [LOWERCASE, *steps]}}
 
 
 def _lowers(normalizer: Any) -> bool:

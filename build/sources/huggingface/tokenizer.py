@@ -1,23 +1,35 @@
-"""A tokenizer.json: its vocabulary, padding and normalizer."""
+"""A tokenizer.json with the settings of the files beside it: its vocabulary, padding and normalizer."""
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from build.sources.huggingface.config import is_whole, read_json
-from build.sources.source import Unusable
+from build.sources.huggingface import tokenizer_settings
+from build.sources.huggingface.config import is_whole, optional_json, read_json
+from build.sources.huggingface.tokenizer_class import tokenizer_class
+from build.sources.source import TokenizedSource, Unusable
+from contracts.manifest import TOKENIZER
 from contracts.problems import Code
+
+TOKENIZER_CONFIG = "tokenizer_config.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenizerFile:
-    """The parts of a tokenizer.json that checks look at; `vocabulary` has the id of every token."""
+    """The parts of a tokenizer.json that checks look at; `vocabulary` has the id of every token.
+
+    `kind` is the name of its class in transformers, and `changes` are the values at the top of the file that the files
+    beside it change (see `tokenizer_settings.py`).
+    """
 
     name: str
     vocabulary: Mapping[str, int]
     padding: Mapping[str, Any]
     normalizer: Any
+    kind: str = ""
+    changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def max_id(self) -> int:
@@ -26,8 +38,43 @@ class TokenizerFile:
 
 
 def read_tokenizer(path: Path) -> TokenizerFile:
-    """Return the parsed file; raise Unusable where it is damaged."""
-    document = read_json(path)
+    """Return the parsed file as it is; raise Unusable where it is damaged."""
+    return _parsed(read_json(path), path)
+
+
+def read_tokenizer_of(path: Path, config: Mapping[str, Any]) -> TokenizerFile:
+    """Return the file as the settings beside it and those of config.json have it.
+
+    Raise Unusable where one is damaged, or contradicts the others.
+    """
+    document, beside = read_json(path), path.parent
+    _vocabulary(document, path.name)
+    tokenizer_config = optional_json(beside / TOKENIZER_CONFIG)
+    kind = tokenizer_class(config, tokenizer_config, document.get("pre_tokenizer"))
+    files = tokenizer_settings.TokenizerFiles(
+        kind=kind,
+        tokenizer=document,
+        tokenizer_config=tokenizer_config,
+        special_tokens_map=optional_json(beside / "special_tokens_map.json"),
+        added_tokens=optional_json(beside / "added_tokens.json"),
+    )
+    if problems := tokenizer_settings.problems(files):
+        raise Unusable.listing(problems)
+    changes = tokenizer_settings.changes(files)
+    return replace(_parsed({**document, **changes}, path), kind=kind, changes=changes)
+
+
+def with_settings(source: TokenizedSource, folder: Path) -> TokenizedSource:
+    """Return the source with its tokenizer.json rewritten in a folder, or as it is where no file beside changes it."""
+    if not source.tokenizer_changes:
+        return source
+    folder.mkdir(parents=True, exist_ok=True)
+    document = {**read_json(source.tokenizer), **source.tokenizer_changes}
+    (folder / TOKENIZER).write_text(json.dumps(document, ensure_ascii=False), "utf-8")
+    return replace(source, tokenizer=folder / TOKENIZER, tokenizer_changes={})
+
+
+def _parsed(document: Mapping[str, Any], path: Path) -> TokenizerFile:
     return TokenizerFile(
         name=path.name,
         vocabulary=_vocabulary(document, path.name),

@@ -68,12 +68,14 @@ def prompted(folder: Path) -> None:
     (folder / "config_sentence_transformers.json").write_text(json.dumps(settings), "utf-8")
 
 
-def cased(folder: Path) -> None:
-    """Have sentence-transformers write texts in small letters, where the folder's tokenizer does not."""
-    (folder / "sentence_bert_config.json").write_text('{"do_lower_case": true}', "utf-8")
-    tokenizer = json.loads((folder / "tokenizer.json").read_text("utf-8"))
-    tokenizer["normalizer"]["lowercase"] = False
-    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
+def inner(folder: Path) -> None:
+    """Have the model lie in a folder of its own, as sentence-transformers kept it before its second version."""
+    modules = json.loads((folder / "modules.json").read_text("utf-8"))
+    modules[0]["path"] = "0_Transformer"
+    (folder / "modules.json").write_text(json.dumps(modules), "utf-8")
+    (folder / "0_Transformer").mkdir()
+    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"):
+        (folder / name).rename(folder / "0_Transformer" / name)
 
 
 def indexed(places: object) -> Spoil:
@@ -128,7 +130,7 @@ TWICE = {"0": "a", "1": "a", "2": "b"}
         (VECTORS, change(POOLING, pooling_mode="median"), ("pooling_unsupported", "median", "cls, max, mean")),
         (VECTORS, cut("modules.json", 30), ("file_damaged", "modules.json cannot be read")),
         (VECTORS, prompted, ("pooling_unsupported", "'query: '", "`default_prompt_name`")),
-        (VECTORS, cased, ("pooling_unsupported", "`do_lower_case`", "sentence_bert_config.json")),
+        (VECTORS, inner, ("pooling_unsupported", "0_Transformer", "save it again")),
     ],
 )  # fmt: skip
 def test_an_unusable_source_is_named_with_what_to_do(

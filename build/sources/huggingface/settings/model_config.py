@@ -1,0 +1,191 @@
+"""The settings of config.json."""
+
+from build.sources.huggingface.settings.setting import Setting, graph, harmless, honoured, refused
+
+TRAINING = "It is used in training alone."
+OTHER_HEADS = "It belongs to a head of another task."
+METADATA = "It describes how the model was made."
+SPEED = "It changes speed or memory alone."
+TOKENIZED = "The tokenizer makes the ids."
+GENERATED = "generation_config.json, and this file only where there is none"
+
+SETTINGS: tuple[Setting, ...] = (
+    *honoured(
+        "served_architectures.architecture_problem",
+        "The architecture and its head.",
+        "model_type architectures is_encoder_decoder",
+    ),
+    *honoured("labels.read_labels", "The labels, in the order of their ids.", "id2label"),
+    *honoured(
+        "tasks.text_classification.details",
+        "Whether the labels exclude each other, or are numbers.",
+        "problem_type",
+    ),
+    *honoured(
+        "config.read_settings",
+        "The most tokens that are read of a text, less those before the first position.",
+        "max_position_embeddings n_positions",
+    ),
+    *honoured(
+        "tasks.zero_shot_classification.details",
+        "The label that stands for entailment.",
+        "label2id",
+    ),
+    *honoured(
+        "tasks.text_ranking.details",
+        "The activation of a cross-encoder.",
+        "sentence_transformers sbert_ce_default_activation_function",
+    ),
+    *honoured("config.read_settings", "The id that texts are padded with.", "pad_token_id"),
+    *honoured("folder._check_vocabulary", "The ids that the model has rows for.", "vocab_size"),
+    *honoured(
+        "tokenizer_class.tokenizer_class",
+        "The class of the tokenizer, where tokenizer_config.json names none.",
+        "tokenizer_class",
+    ),
+    *honoured(
+        "generation_config.details",
+        f"Start and end of a generated text: {GENERATED}.",
+        "bos_token_id eos_token_id decoder_start_token_id forced_bos_token_id forced_eos_token_id",
+    ),
+    *graph(
+        "The sizes of the layers.",
+        "hidden_size dim d_model n_embd embedding_size input_embedding_size output_embedding_size "
+        "intermediate_size hidden_dim d_ff n_inner d_kv head_dim true_hidden_size "
+        "intra_bottleneck_size emb_dim",
+    ),
+    *graph(
+        "The number of layers, and which of them share weights.",
+        "num_hidden_layers n_layers n_layer num_layers num_decoder_layers num_hidden_groups "
+        "inner_group_num num_feedforward_networks",
+    ),
+    *graph(
+        "The heads of attention.",
+        "num_attention_heads n_heads n_head num_heads num_key_value_heads head_ratio num_groups "
+        "conv_kernel_size",
+    ),
+    *graph(
+        "The activation between layers.",
+        "hidden_act hidden_activation activation activation_function feed_forward_proj "
+        "dense_act_fn is_gated_act gelu_activation pooler_hidden_act classifier_activation",
+    ),
+    *graph(
+        "The normalisation of layers.",
+        "layer_norm_eps layer_norm_epsilon rms_norm_eps norm_eps normalization_type norm_bias "
+        "pre_norm emb_layer_norm_before norm_rel_ebd",
+    ),
+    *graph(
+        "The positions of tokens.",
+        "rope_parameters rope_theta rope_scaling local_rope_theta global_rope_theta rotary_value "
+        "sinusoidal_pos_embds sinusoidal_embeddings relative_attention "
+        "relative_attention_num_buckets relative_attention_max_distance max_relative_positions "
+        "position_buckets pos_att_type share_att_key position_biased_input partial_rotary_factor",
+    ),
+    *graph(
+        "How far attention reaches in which layer.",
+        "sliding_window use_sliding_window max_window_layers layer_types local_attention "
+        "global_attn_every_n_layers num_landmarks segment_means_seq_len inv_coeff_init_option",
+    ),
+    *graph(
+        "Numbers that scale weights.",
+        "scale_attn_weights scale_attn_by_inverse_layer_idx scale_decoder_outputs",
+    ),
+    *graph(
+        "Which layers have a bias.",
+        "attention_bias mlp_bias classifier_bias decoder_bias qkv_bias",
+    ),
+    *graph("Whether the output shares the embedding's weights.", "tie_word_embeddings"),
+    *graph("The kinds of token types that the model knows.", "type_vocab_size"),
+    *graph(
+        "The token whose vector a classifier reads.",
+        "classifier_pooling pooler_hidden_size summary_type summary_use_proj summary_activation "
+        "summary_proj_to_labels",
+    ),
+    *graph(
+        "Parts of one architecture alone.",
+        "trigram_input use_bottleneck use_bottleneck_attention key_query_shared_bottleneck "
+        "use_lang_emb n_langs asm token_dropout legacy k_groups q_groups v_groups "
+        "post_attention_groups intermediate_groups output_groups conv_act conv_bias",
+    ),
+    *harmless(
+        TRAINING,
+        "attention_dropout attention_probs_dropout_prob attn_pdrop classifier_dropout "
+        "classifier_dropout_prob dropout dropout_rate embd_pdrop embedding_dropout "
+        "hidden_dropout_prob hidden_dropout layerdrop mlp_dropout pooler_dropout qa_dropout "
+        "resid_pdrop seq_classif_dropout summary_first_dropout summary_last_dropout "
+        "initializer_cutoff_factor initializer_factor initializer_range init_std embed_init_std "
+        "gradient_checkpointing sparse_pred_ignore_index sparse_prediction loss_type "
+        "classifier_regularization",
+    ),
+    *harmless(
+        "Each model is run in full precision, whatever it was saved in.",
+        "dtype torch_dtype",
+    ),
+    *harmless(
+        SPEED,
+        "use_cache pretraining_tp reorder_and_upcast_attn deterministic_flash_attn "
+        "reference_compile chunk_size_feed_forward force_dequant repad_logits_with_grad",
+    ),
+    *harmless(
+        METADATA,
+        "_name_or_path transformers_version finetuning_task language _commit_hash directionality "
+        "task_specific_params prefix",
+    ),
+    *harmless(
+        "The ids of labels follow from `id2label`.",
+        "num_labels _num_labels",
+    ),
+    *harmless(
+        TOKENIZED,
+        "cls_token_id sep_token_id mask_token_id mask_index unk_index lang_id question_token_id "
+        "vocab_list bos_index eos_index pad_index",
+    ),
+    *harmless(OTHER_HEADS, "start_n_top", "end_n_top", "esmfold_config"),
+    *harmless(
+        "An answer is made of one of the outputs, whatever else there is.",
+        "output_hidden_states output_attentions output_past",
+    ),
+    *refused(
+        "turns the encoder into a decoder, whose tokens see only those before them",
+        "set it to false, or save the model as an encoder",
+        "is_decoder causal add_cross_attention",
+        fine=(False,),
+    ),
+    *refused("turns an encoder off", "set it to true", "is_encoder", fine=(True,)),
+    *refused(
+        "is of proteins folded in space, not of texts",
+        "use another model",
+        "is_folding_model",
+        fine=(False,),
+    ),
+    *refused(
+        "is a kind of positions that transformers 5 has no code for, so that it would be taken for absolute ones",
+        "save the model with absolute positions",
+        "position_embedding_type",
+        fine=("absolute", "rotary"),
+    ),
+    *refused(
+        "takes heads out of layers, which transformers 5 no longer does",
+        "save the model without those heads",
+        "pruned_heads",
+        fine=({},),
+    ),
+    *refused("makes outputs without names", "take it out", "return_dict", fine=(True,)),
+    *refused("unties weights that were saved once", "take it out", "torchscript", fine=(False,)),
+    *refused(
+        "stores weights in fewer bits",
+        "save the model in full precision",
+        "quant_mode",
+        fine=(False,),
+    ),
+    *refused(
+        "stores weights in fewer bits",
+        "save the model in full precision",
+        "quantization_config",
+    ),
+    *refused(
+        "is limited in a way that the exported graph does not have",
+        "use another model",
+        "attn_logit_softcapping final_logit_softcapping",
+    ),
+)

@@ -1,0 +1,74 @@
+"""The settings of a sentence-transformers folder: its modules, their configs, and those of the whole model."""
+
+from build.sources.huggingface.pooling_config import MODES
+from build.sources.huggingface.settings.setting import Setting, harmless, honoured, refused
+
+VECTOR = "sentence_embedding"
+OTHER_VECTORS, ITS_OWN = "is of other vectors than those of whole texts", f"set it to {VECTOR}"
+
+MODULES: tuple[Setting, ...] = (
+    *honoured("pooling_config.read_pooling", "The modules, in their order.", "type"),
+    *honoured("pooling_config.read_pooling", "The folder of a module.", "path"),
+    *harmless("The order is that of the list.", "idx", "name"),
+    *refused("hands arguments of a call to a module", "take it out", "kwargs", fine=([],)),
+)
+TRANSFORMER: tuple[Setting, ...] = (
+    *honoured(
+        "folder.read_max_tokens", "The most tokens that are read of a text.", "max_seq_length"
+    ),
+    *honoured("pooling_config.lowercase", "Small letters, before all else.", "do_lower_case"),
+    *harmless(
+        "The vectors of tokens are what is pooled.",
+        "transformer_task modality_config module_output_name",
+    ),
+    *harmless("It changes speed alone.", "unpad_inputs"),
+    *harmless(
+        "It is of models with several vectors for a text.", "query_length", "document_length"
+    ),
+    *refused("adds tokens to queries", "take it out", "query_expansion"),
+    *refused(
+        "hands arguments to transformers",
+        "put them into config.json or tokenizer_config.json",
+        "model_args model_kwargs tokenizer_args processor_kwargs config_args config_kwargs "
+        "processing_kwargs",
+        fine=({},),
+    ),
+    *refused("reads another tokenizer", "take it out", "tokenizer_name_or_path", fine=("",)),
+)
+POOLING: tuple[Setting, ...] = (
+    *honoured("pooling_config._modes", "How vectors of tokens become one.", "pooling_mode", *MODES),
+    *harmless("It follows from the weights.", "embedding_dimension", "word_embedding_dimension"),
+    *refused(
+        "leaves a prompt's tokens out of the pooling",
+        "set it to true",
+        "include_prompt",
+        fine=(True,),
+    ),
+)
+DENSE: tuple[Setting, ...] = (
+    *honoured("pooling_config._dense", "The activation of the layer.", "activation_function"),
+    *refused(OTHER_VECTORS, ITS_OWN, "module_input_name module_output_name", fine=(VECTOR,)),
+    *refused(
+        "adds the layer's input to its output", "use another model", "use_residual", fine=(False,)
+    ),
+    *harmless("It follows from the weights.", "in_features", "out_features", "bias"),
+)
+NORMALIZE: tuple[Setting, ...] = refused(
+    OTHER_VECTORS, ITS_OWN, "module_input_name module_output_name", fine=(VECTOR,)
+)
+WHOLE_MODEL: tuple[Setting, ...] = (
+    *refused(
+        "puts a text before every other, by its name among `prompts`",
+        "set it to null, and send the text with yours",
+        "default_prompt_name",
+    ),
+    *harmless("A request sends its own texts, with a prompt or without.", "prompts"),
+    *harmless("It compares vectors, which the caller does.", "similarity_fn_name"),
+    *harmless("It describes how the model was made.", "__version__", "model_type", "requirements"),
+    *honoured("tasks.text_ranking.details", "The activation of a cross-encoder.", "activation_fn"),
+    *refused(
+        "shortens every vector",
+        "take it out, and cut the vectors where you use them",
+        "truncate_dim",
+    ),
+)

@@ -1,0 +1,247 @@
+"""Every setting that the libraries know is in the table, and a folder is checked by it before anything is exported."""
+
+import importlib
+import inspect
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from build.sources.huggingface.code_settings import RULES
+from build.sources.huggingface.folder_files import SENTENCE_CONFIGS
+from build.sources.huggingface.served_architectures import SERVED
+from build.sources.huggingface.settings import check
+from build.sources.huggingface.settings.page import page
+from build.sources.huggingface.settings.setting import GRAPH, Effect, Setting
+from build.sources.huggingface.settings.table import (
+    CONFIG,
+    DENSE,
+    GENERATION,
+    MODULES,
+    NORMALIZE,
+    POOLING,
+    TABLE,
+    WHOLE_MODEL,
+    settings_of,
+)
+from build.tasks.registry import TASKS
+from contracts.problems import Code
+from contracts.tasks import Task
+
+ROOT = Path(__file__).parents[4]
+PLACES = {POOLING: "1_Pooling", DENSE: "2_Dense", NORMALIZE: "2_Normalize"}
+
+
+def missing(file: str, keys: Iterator[str] | list[str]) -> list[str]:
+    return sorted({key for key in keys if key not in settings_of(file) and key not in RULES})
+
+
+@pytest.mark.build
+def test_every_setting_of_the_served_architectures_is_in_the_table() -> None:
+    from transformers import CONFIG_MAPPING
+
+    keys = [key for name in sorted(SERVED) for key in CONFIG_MAPPING[name]().to_dict()]
+    assert missing(CONFIG, keys) == []
+
+
+@pytest.mark.build
+def test_every_setting_of_generation_is_in_the_table() -> None:
+    from transformers import GenerationConfig
+
+    assert missing(GENERATION, list(GenerationConfig().to_dict())) == []
+
+
+@pytest.mark.build
+def test_every_setting_of_a_tokenizer_is_in_the_table() -> None:
+    from transformers import PreTrainedTokenizerBase, TokenizersBackend
+    from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
+
+    from build.sources.huggingface.tokenizer_class import REGISTERED
+
+    known = [
+        "_".join(("extra", "special", "tokens")),
+        *PreTrainedTokenizerBase.SPECIAL_TOKENS_ATTRIBUTES,
+    ]
+    for name in sorted(set(REGISTERED.values())):
+        kind = tokenizer_class_from_name(name)
+        parameters = inspect.signature(kind.__init__).parameters
+        known += [
+            key for key in parameters if key not in ("self", "args", "kwargs", "vocab", "merges")
+        ]
+    own = {"_spm_precompiled_charsmap", "tokenizer_object"}
+    assert issubclass(tokenizer_class_from_name("BertTokenizer"), TokenizersBackend)
+    assert missing("tokenizer_config.json", [key for key in known if key not in own]) == []
+    from tokenizers import Tokenizer, models
+
+    assert missing("tokenizer.json", list(json.loads(Tokenizer(models.BPE()).to_str()))) == []
+
+
+@pytest.mark.build
+def test_every_setting_of_sentence_transformers_is_in_the_table() -> None:
+    from sentence_transformers.base.modules import Dense, Normalize, Transformer
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    parameters = inspect.signature(Transformer.__init__).parameters
+    arguments = [key for key in parameters if key not in ("self", "model_name_or_path", "backend")]
+    assert missing(SENTENCE_CONFIGS[0], [*Transformer.config_keys, *arguments]) == []
+    assert missing(POOLING, [*Pooling.config_keys, *Pooling.config_key_renames]) == []
+    assert missing(DENSE, Dense.config_keys) == []
+    assert missing(NORMALIZE, Normalize.config_keys) == []
+    names = inspect.getsource(Transformer.load_config)
+    assert [name for name in SENTENCE_CONFIGS if name not in names] == []
+    assert names.count("_config.json") == len(SENTENCE_CONFIGS)
+
+
+@pytest.mark.parametrize("file", TABLE)
+def test_no_setting_is_listed_twice(file: str) -> None:
+    assert len(settings_of(file)) == len(TABLE[file])
+
+
+def readers() -> list[tuple[str, str, str]]:
+    return [
+        (file, setting.key, setting.read_by)
+        for file, settings in TABLE.items()
+        for setting in settings
+        if setting.effect is Effect.HONOURED and setting.read_by != GRAPH
+    ]
+
+
+@pytest.mark.parametrize("read_by", sorted({reader for _, _, reader in readers()}))
+def test_what_reads_an_honoured_setting_is_there_and_names_it(read_by: str) -> None:
+    module, function = read_by.rsplit(".", 1)
+    place = "build" if module.startswith("tasks.") else "build.sources.huggingface"
+    code = importlib.import_module(f"{place}.{module}")
+    assert callable(getattr(code, function))
+    text = inspect.getsource(code)
+    if read_by == "tokenizer.read_tokenizer_of":
+        return  # which hands the whole file on
+    named = [key for _, key, reader in readers() if reader == read_by]
+    aside = {"problem_type", "vocab_size", "model_type", "is_encoder_decoder", "normalizer"}
+    assert [key for key in named if f'"{key}"' not in text and key not in aside] == []
+
+
+def folder_with(folder: Path, file: str, **settings: Any) -> Path:
+    """Return a folder of which only the settings are of interest: a module's config lies where modules.json says."""
+    place = folder / file
+    place.parent.mkdir(parents=True, exist_ok=True)
+    document: Any = [settings] if file == MODULES else settings
+    if file in PLACES:
+        kind = PLACES[file].split("_")[1]
+        modules = [
+            {
+                "idx": 0,
+                "name": "0",
+                "path": PLACES[file],
+                "type": f"sentence_transformers.models.{kind}",
+            }
+        ]
+        (folder / MODULES).write_text(json.dumps(modules), "utf-8")
+    place.write_text(json.dumps(document), "utf-8")
+    return folder
+
+
+def task_of(file: str) -> Task:
+    return Task.TEXT_GENERATION if file == GENERATION else Task.FEATURE_EXTRACTION
+
+
+def another(setting: Setting) -> Any:
+    """Return a value that is not one of the fine ones, of their kind."""
+    kind = next((type(value) for value in setting.fine), str)
+    values: dict[type, Any] = {
+        bool: not setting.fine[0] if setting.fine else True,
+        int: 7,
+        dict: {"a": 1},
+        list: [1],
+    }
+    return values.get(kind, "something else")
+
+
+REFUSED = [
+    (file, setting)
+    for file, settings in TABLE.items()
+    for setting in settings
+    if setting.effect is Effect.REFUSED and setting.key not in check.ELSEWHERE
+]
+
+
+@pytest.mark.parametrize(
+    ("file", "setting"), REFUSED, ids=lambda value: str(getattr(value, "key", value))
+)
+def test_a_refused_setting_stops_a_build_by_name_unless_its_value_is_fine(
+    tmp_path: Path, file: str, setting: Setting
+) -> None:
+    task = TASKS[task_of(file)]
+    folder = folder_with(tmp_path / "other", file, **{setting.key: another(setting)})
+    (problem,) = check.refused(folder, task)
+    assert (problem.code, problem.where) == (Code.SETTING_UNSUPPORTED, file)
+    assert f"`{setting.key}`" in problem.message
+    assert setting.advice in problem.message
+    for number, value in enumerate((None, *setting.fine)):
+        fine = folder_with(tmp_path / str(number), file, **{setting.key: value})
+        assert check.refused(fine, task) == []
+
+
+def test_every_refused_setting_of_a_folder_is_named_at_once(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, CONFIG, is_decoder=True, pruned_heads={"0": [1]})
+    folder_with(tmp_path, WHOLE_MODEL, truncate_dim=8)
+    folder_with(tmp_path, POOLING, include_prompt=False)
+    found = check.refused(folder, TASKS[Task.FEATURE_EXTRACTION])
+    assert [(p.where, p.message.split("`")[1]) for p in found] == [
+        (CONFIG, "is_decoder"),
+        (CONFIG, "pruned_heads"),
+        (WHOLE_MODEL, "truncate_dim"),
+        (POOLING, "include_prompt"),
+    ]
+
+
+def test_a_file_that_a_task_does_not_read_refuses_nothing(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, GENERATION, num_beams=4)
+    folder_with(tmp_path, WHOLE_MODEL, truncate_dim=8)
+    assert check.refused(folder, TASKS[Task.TEXT_CLASSIFICATION]) == []
+    (problem,) = check.refused(folder, TASKS[Task.TEXT_GENERATION])
+    assert "`num_beams` = 4" in problem.message
+
+
+def test_without_a_generation_config_the_settings_of_config_json_are_checked(
+    tmp_path: Path,
+) -> None:
+    folder = folder_with(tmp_path, CONFIG, num_beams=4)
+    (problem,) = check.refused(folder, TASKS[Task.TEXT2TEXT_GENERATION])
+    assert (problem.where, "`num_beams`" in problem.message) == (CONFIG, True)
+
+
+@pytest.mark.parametrize(
+    "config",
+    sorted(ROOT.glob("tests/saved_folders/*/*/config.json")),
+    ids=lambda path: "-".join(path.parts[-3:-1]),
+)
+def test_folders_of_four_releases_have_no_setting_that_is_refused_or_not_known(
+    config: Path,
+) -> None:
+    for task in (Task.TEXT_CLASSIFICATION, Task.TEXT_GENERATION, Task.FEATURE_EXTRACTION):
+        assert check.refused(config.parent, TASKS[task]) == []
+        assert check.unknown(config.parent, TASKS[task]) == ()
+
+
+def test_a_setting_that_the_table_does_not_know_is_noted_with_its_file(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, CONFIG, hidden_size=8, surprise=1, wonder=None)
+    folder_with(tmp_path, "tokenizer_config.json", image_token="<i>", oddity=2)
+    folder_with(tmp_path, POOLING, pooling_mode="mean", more=1)
+    notes = check.unknown(folder, TASKS[Task.FEATURE_EXTRACTION])
+    assert [note.split(":")[0] for note in notes] == [CONFIG, "tokenizer_config.json", POOLING]
+    assert "`surprise`, `wonder`" in notes[0]
+    assert "`oddity`" in notes[1]
+    assert "image_token" not in notes[1]
+
+
+def test_older_settings_of_generation_in_config_json_are_known(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, CONFIG, hidden_size=8, num_beams=4, top_k=50)
+    assert check.unknown(folder, TASKS[Task.TEXT_CLASSIFICATION]) == ()
+    assert check.unknown(folder, TASKS[Task.TEXT_GENERATION]) == ()
+    assert check.refused(folder, TASKS[Task.TEXT_CLASSIFICATION]) == []
+
+
+def test_the_page_of_settings_is_the_table() -> None:
+    assert (ROOT / "docs/settings.md").read_text("utf-8") == page()

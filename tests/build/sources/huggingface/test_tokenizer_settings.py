@@ -1,0 +1,214 @@
+"""A tokenizer is served as transformers loads it, with the settings of every file beside tokenizer.json."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers import Tokenizer
+
+from build.sources.huggingface.config import read_json
+from build.sources.huggingface.tokenizer import read_tokenizer_of
+from build.sources.huggingface.tokenizer_class import (
+    CORRECTED,
+    GENERIC,
+    REGISTERED,
+    SAME,
+    TYPED,
+    UNSERVED,
+    gives_token_types,
+)
+from build.sources.source import Unusable
+from tests.fixtures.tokenizers.kinds import KINDS, saved, write
+
+pytestmark = pytest.mark.build
+
+TEXTS = (
+    "The Train  is late",
+    "Größe naïve 東京x",
+    "it isn't [MASK] <mask> ok",
+    " lead trail ",
+    "A,B.c 12",
+    "the café—late.",
+)
+MASK_FLAGS = {
+    "lstrip": True,
+    "rstrip": False,
+    "normalized": False,
+    "single_word": False,
+    "special": True,
+}
+# Settings, and the architectures whose tokenizers they change.
+WORD_PIECE, BYTES = ("bert", "distilbert", "electra"), ("roberta", "deberta", "gpt2", "qwen3")
+SETTINGS: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
+    ({"do_lower_case": False}, (*WORD_PIECE, "albert")),
+    ({"do_lower_case": True}, ("deberta-v2",)),
+    ({"strip_accents": False}, WORD_PIECE),
+    ({"tokenize_chinese_chars": False}, WORD_PIECE),
+    ({"keep_accents": True}, ("albert",)),
+    ({"split_by_punct": True}, ("deberta-v2",)),
+    ({"add_prefix_space": True}, BYTES),
+    ({"extra_special_tokens": ["lat"]}, tuple(KINDS)),
+    ({"additional_special_tokens": ["lat", "tra"]}, tuple(KINDS)),
+    ({"image_token": "lat"}, tuple(KINDS)),
+    ({"extra_special_tokens": {"boi_token": "lat"}}, tuple(KINDS)),
+    ({"add_bos_token": True, "add_eos_token": True}, ()),
+    ({"clean_up_tokenization_spaces": True, "padding_side": "left"}, ()),
+    ({"legacy": False, "errors": "ignore", "trim_offsets": False}, ()),
+)  # fmt: skip
+
+
+def served(folder: Path) -> Tokenizer:
+    """Return the tokenizer that an artefact would have."""
+    path = folder / "tokenizer.json"
+    read = read_tokenizer_of(path, read_json(folder / "config.json"))
+    return Tokenizer.from_str(json.dumps({**read_json(path), **read.changes}))
+
+
+def tokens(tokenizer: Tokenizer) -> list[list[int]]:
+    return [tokenizer.encode(text).ids for text in TEXTS]
+
+
+def theirs(folder: Path) -> list[list[int]]:
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    return [tokenizer(text)["input_ids"] for text in TEXTS]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_setting_of_a_tokenizer_is_followed_as_transformers_follows_it(
+    tmp_path: Path, kind: str
+) -> None:
+    plain = write(tmp_path / "plain", kind, saved(kind))
+    before = theirs(plain)
+    assert tokens(served(plain)) == before
+    for number, (settings, changed) in enumerate(SETTINGS):
+        folder = write(tmp_path / str(number), kind, saved(kind), **settings)
+        wanted = theirs(folder)
+        assert tokens(served(folder)) == wanted, settings
+        assert (wanted != before) is (kind in changed), settings
+
+
+@pytest.mark.parametrize("kind", ["bert", "roberta", "llama", "albert"])
+def test_flags_of_added_tokens_are_those_that_count_in_transformers(
+    tmp_path: Path, kind: str
+) -> None:
+    mask = KINDS[kind][2]["mask_token"]
+    tokenizer = Tokenizer.from_str(json.dumps(saved(kind)))
+    place, size = tokenizer.token_to_id(mask), tokenizer.get_vocab_size()
+    token = {"content": mask, **MASK_FLAGS}
+    new = {"content": "lat", **MASK_FLAGS, "normalized": True, "special": False}
+    plain = theirs(write(tmp_path / "plain", kind, saved(kind)))
+    listed = {
+        str(t["id"]): {k: v for k, v in t.items() if k != "id"} for t in saved(kind)["added_tokens"]
+    }
+    tried: tuple[tuple[dict[str, Any], bool | None], ...] = (
+        ({"added_tokens_decoder": {**listed, str(place): token}}, None),
+        ({"added_tokens_decoder": {**listed, str(size): new}}, True),
+        ({"mask_token": {"__type": "AddedToken", **token}}, None),
+    )
+    for number, (settings, changes) in enumerate(tried):
+        folder = write(tmp_path / str(number), kind, saved(kind), **settings)
+        wanted = theirs(folder)
+        assert tokens(served(folder)) == wanted, settings
+        assert changes is None or (wanted != plain) is changes, settings
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "llama"])
+def test_older_files_of_special_and_added_tokens_are_read(tmp_path: Path, kind: str) -> None:
+    folder = write(tmp_path / "older", kind, saved(kind))
+    plain = theirs(folder)
+    size = Tokenizer.from_str(json.dumps(saved(kind))).get_vocab_size()
+    (folder / "special_tokens_map.json").write_text(
+        json.dumps({"additional_special_tokens": ["lat"]}), "utf-8"
+    )
+    special = theirs(folder)
+    assert tokens(served(folder)) == special != plain
+    (folder / "special_tokens_map.json").unlink()
+    (folder / "added_tokens.json").write_text(json.dumps({"tra": size}), "utf-8")
+    added = theirs(folder)
+    assert tokens(served(folder)) == added != plain
+
+
+def test_tokens_are_put_around_a_text_where_only_the_class_does_so(tmp_path: Path) -> None:
+    folder = write(tmp_path / "source", "bert", {**saved("bert"), "post_processor": None})
+    wanted = theirs(folder)
+    assert tokens(served(folder)) == wanted
+    assert wanted[0][0] == 2
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("own", [None, "Left", "Right"])
+def test_texts_are_cut_on_the_side_of_tokenizer_config_or_else_of_tokenizer_json(
+    tmp_path: Path, side: str, own: str | None
+) -> None:
+    document = saved("bert")
+    if own:
+        cut = {"direction": own, "max_length": 8, "strategy": "LongestFirst", "stride": 0}
+        document = {**document, "truncation": cut}
+    for settings, wanted in (({"truncation_side": side}, side), ({}, (own or "right").lower())):
+        folder = write(tmp_path / str(len(settings)), "bert", document, **settings)
+        from transformers import AutoTokenizer
+
+        found = served(folder).truncation or {"direction": "right"}
+        assert found["direction"] == wanted
+        assert AutoTokenizer.from_pretrained(folder).truncation_side == wanted
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"tokenizer_class": "BertJapaneseTokenizer"}, ("BertJapaneseTokenizer", "tokenizer.json")),
+        ({"cls_token": "[BEGIN]"}, ("`cls_token`", "[BEGIN]", GENERIC)),
+        ({"unk_token": "[NEVER]"}, ("`unk_token`", "[NEVER]", GENERIC)),
+    ],
+)
+def test_what_tokenizer_json_cannot_hold_or_contradicts_is_named(
+    tmp_path: Path, settings: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    folder = write(tmp_path / "source", "bert", saved("bert"), **settings)
+    with pytest.raises(Unusable) as caught:
+        served(folder)
+    (problem,) = caught.value.problems
+    assert [word for word in words if word not in problem.message] == []
+    if "tokenizer_class" not in settings:  # the way out that the message names
+        write(folder, "bert", saved("bert"), **{**settings, "tokenizer_class": GENERIC})
+        served(folder)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "inputs", [None, ["input_ids", "attention_mask"], ["input_ids", "token_type_ids"]], ids=str
+)
+def test_a_model_gets_token_types_where_transformers_gives_it_some(
+    tmp_path: Path, kind: str, inputs: list[str] | None
+) -> None:
+    from transformers import AutoTokenizer
+
+    settings = {"model_input_names": inputs} if inputs else {}
+    folder = write(tmp_path / "source", kind, saved(kind), **settings)
+    read = read_tokenizer_of(folder / "tokenizer.json", {"model_type": kind})
+    wanted = "token_type_ids" in AutoTokenizer.from_pretrained(folder)(TEXTS[0])
+    assert gives_token_types(read.kind, read_json(folder / "tokenizer_config.json")) is wanted
+
+
+def test_the_classes_are_those_of_the_library() -> None:
+    from transformers.models.auto import tokenization_auto as theirs
+
+    own = {
+        name: GENERIC if kind is None else kind
+        for name, kind in theirs.TOKENIZER_MAPPING_NAMES.items()
+    }
+    assert {name: own[name] for name in REGISTERED} == dict(REGISTERED)
+    assert {
+        n for n in REGISTERED if n in theirs.MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS
+    } == CORRECTED
+    for name, same in SAME.items():
+        assert theirs.tokenizer_class_from_name(name).__name__ == same
+    from transformers import TokenizersBackend
+
+    for name in UNSERVED - {"MarianTokenizer", "RoFormerTokenizer"}:
+        assert not issubclass(theirs.tokenizer_class_from_name(name), TokenizersBackend)
+    for name in TYPED:
+        assert "token_type_ids" in theirs.tokenizer_class_from_name(name).model_input_names
