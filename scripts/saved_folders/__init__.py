@@ -1,0 +1,1 @@
+"""Tiny models as four releases of transformers save them, for tests/saved_folders."""
