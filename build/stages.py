@@ -122,7 +122,7 @@ def _make_candidate(work: Workspace, recipe: Recipe) -> Candidate:
 
     parts = work.cache.file(make, "candidate", **made_from)
     folder = work.folder / f"{step.tier}-{re.sub(r'[^a-z0-9]+', '-', recipe.name)}"
-    manifest = seal(folder, step, recipe, parts, work.reference)
+    manifest = seal(folder, step, recipe, parts, work.reference, work.prepared)
 
     def notify(text: str) -> None:
         work.notify(f"{recipe.name}: {text}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from build.evaluation.comparison import Comparison
 from build.evaluation.rows import Row
-from build.export.optimum import environment as optimum
+from build.export import exporters
 from build.sources.source import GraphSource, Source, TableSource
 from build.tasks.description import TaskDescription
 from contracts.specs import Gate
@@ -97,7 +97,7 @@ class Step:
 
 def toolchain(source: Source) -> dict[str, str]:
     """Return the versions of the tools that decide an artefact's bytes, without a build mark such as +cpu."""
-    exporter = {} if isinstance(source, GraphSource | TableSource) else optimum.versions()
+    exporter = {} if isinstance(source, GraphSource | TableSource) else exporters.versions()
     return {**_versions(), **exporter, **source.tools}
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import onnx
 
 from build.export.attention_fusion import at_opset_23, fuse_attention, unfused_attention_count
+from build.export.head_shapes import state_heads
 from build.export.pooling import add_pooling
 from build.graph.edit import sign
 from build.graph.file import save
@@ -44,6 +45,7 @@ def plain(source: TokenizedSource, exported: Path, destination: Path) -> Path:
     if source.pooling:
         add_pooling(model.graph, source.pooling, source.folder)
     source.task.graph.add_head(model.graph, source.details)
+    state_heads(model.graph)
     check_finite(model.graph, source.path)
     return _save(model, destination)
 

@@ -46,7 +46,7 @@ Change = Callable[[Any], None]
 def prepare_causal(folder: Path, destination: Path, context: int) -> None:
     """Write `destination/model.onnx`, and rotary tables if they are of use; raise ExportFailed or SourceError."""
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
-        exported = export_folder(folder, Path(scratch), "text-generation-with-past", merge=False)
+        exported = export_folder(folder, Path(scratch), "text-generation-with-past")
         model = onnx.load(exported / MODEL)
         check_finite(model.graph, folder)
         with _naming_architecture(folder):
@@ -98,9 +98,7 @@ def kv_cache_fusion(prepared: Path) -> Change | None:
 def prepare_seq2seq(folder: Path, destination: Path, context: int) -> None:
     """Write `destination/encoder.onnx` and `decoder.onnx`; raise ExportFailed or SourceError."""
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
-        exported = export_folder(
-            folder, Path(scratch), "text2text-generation-with-past", merge=False
-        )
+        exported = export_folder(folder, Path(scratch), "text2text-generation-with-past")
         encoder = onnx.load(exported / ENCODER_GRAPH)
         decoder = onnx.load(exported / DECODER_WITH_CACHE)
         with _naming_architecture(folder):

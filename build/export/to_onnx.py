@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from build.export.optimum.environment import export_folder
+from build.export.exporters import export_folder
 from build.sources import onnx_graph, torchscript
 from build.sources.formats import ONNX, SAVED_MODEL, TFLITE, TORCHSCRIPT
 from build.sources.source import TokenizedSource, TransformersSource

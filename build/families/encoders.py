@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from build.evaluation.metrics import Outputs
+from build.export.exporters import keep_record
 from build.export.fusion import FUSED, PLAIN, fuse, fused_operators, plain
 from build.export.to_onnx import export
 from build.families import request_lengths
@@ -24,6 +25,7 @@ def prepare(source: TokenizedSource, folder: Path, notify: Notify) -> None:
     """Write the graph as it was exported, with the task's head, and the same fused."""
     exported = export(source, folder / "exported")
     plain(source, exported, folder / PLAIN)
+    keep_record(exported.parent, folder)
     shutil.rmtree(folder / "exported")
     notify("fusing the graph")
     notify(f"fused into {fused_operators(fuse(source, folder / PLAIN, folder / FUSED))}")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from build.errors import SourceError
 from build.evaluation.metrics import AllOutputs, Outputs
+from build.export.exporters import keep_record
 from build.export.fusion import PLAIN, plain
 from build.export.generator import finish
 from build.export.to_onnx import export
@@ -65,6 +66,7 @@ def prepare(source: Source, folder: Path, notify: Notify) -> None:
     given = unpacked(source, folder)
     exported = export(given, folder / "exported")
     plain(given, exported, folder / PLAIN)
+    keep_record(exported.parent, folder)
     shutil.rmtree(folder / "exported")
     shutil.copyfile(given.tokenizer, folder / TOKENIZER)
 

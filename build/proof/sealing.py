@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from build.evaluation.metrics import Outputs
+from build.export.exporters import exporter_of
 from build.recipes.recipe import Recipe
 from build.sources.source import GraphSource, Pooling, Source, TransformersSource
 from build.step import Step, toolchain
@@ -15,9 +16,17 @@ from contracts.manifest import MANIFEST, Manifest, SealedFile, sealed_files
 
 
 def seal(
-    folder: Path, step: Step, recipe: Recipe, parts: Path, reference: Sequence[Outputs]
+    folder: Path,
+    step: Step,
+    recipe: Recipe,
+    parts: Path,
+    reference: Sequence[Outputs],
+    prepared: Path = Path(),
 ) -> Manifest:
-    """Copy the parts of an artefact to a new folder and seal it with a manifest, so that it can be loaded."""
+    """Copy the parts of an artefact to a new folder and seal it with a manifest, so that it can be loaded.
+
+    `prepared` is the folder of the graphs that the parts were made of.
+    """
     shutil.copytree(parts, folder)
     source = step.source
     manifest = Manifest(
@@ -34,7 +43,7 @@ def seal(
         details=source.details,
         source_digest=source.digest,
         build_key=step.build_key,
-        toolchain=toolchain(source),
+        toolchain={**toolchain(source), **exporter_of(prepared)},
         files=_files(folder),
         **_tokenized_fields(source),
     )

@@ -6,7 +6,7 @@ is its problem.
 
 import os
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,27 @@ from build.workspace.isolated_process import isolated
 
 class StepFailed(Exception):
     """A step failed; the message is the last line of its standard error."""
+
+
+def run_isolated(
+    command: Sequence[object], variables: Mapping[str, str], cwd: Path | None = None
+) -> None:
+    """Run a command to its end, without a network and without credentials; raise StepFailed.
+
+    `variables` are added to the environment; `cwd` is the working folder.
+    """
+    done = subprocess.run(
+        isolated(map(str, command), **variables),
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        ended = f"its process was ended by {-done.returncode}: " if done.returncode < 0 else ""
+        raise StepFailed(ended + last)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,14 +71,4 @@ class PythonEnvironment:
         """Run the script to its end; raise StepFailed."""
         # -I leaves out the script's own folder, whose modules would shadow installed ones, and the user's packages.
         command = [self.home() / "bin/python", "-I", script, *arguments]
-        done = subprocess.run(
-            isolated(map(str, command), **self.settings),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            check=False,
-        )
-        if done.returncode:
-            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            ended = f"its process was ended by {-done.returncode}: " if done.returncode < 0 else ""
-            raise StepFailed(ended + last)
+        run_isolated(command, self.settings)

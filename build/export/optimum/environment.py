@@ -22,21 +22,24 @@ SCRIPT = Path(__file__).with_name("main_export.py")
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of optimum and optimum-onnx; raise ExportFailed if they are not installed."""
-    if not (installed := ENVIRONMENT.versions()):
+    """Return the versions of optimum and optimum-onnx; empty if they are not installed."""
+    return ENVIRONMENT.versions()
+
+
+def label() -> str:
+    """Return the exporter's name and version, as a manifest has them."""
+    return f"optimum-onnx {ENVIRONMENT.versions().get('optimum-onnx', 'not installed')}"
+
+
+def export_folder(folder: Path, destination: Path, task: str) -> Path:
+    """Write the folder's graphs in full precision to `destination` and return it; raise ExportFailed.
+
+    `task` is optimum's name for what the graphs compute; `-with-past` behind it asks for a KV cache.
+    """
+    if not versions():
         raise ExportFailed(
             f"optimum, which exports models, is not in {ENVIRONMENT.home()}; run `make setup`"
         )
-    return installed
-
-
-def export_folder(folder: Path, destination: Path, task: str, *, merge: bool = True) -> Path:
-    """Write the folder's graphs in full precision to `destination` and return it; raises ExportFailed.
-
-    `task` is optimum's name for what the graphs compute; `-with-past` behind it asks for a KV cache. Without `merge`
-    the decoder that has a cache and the one that has none yet stay two graphs instead of the branches of one `If`.
-    """
-    versions()
     options = {
         "model_name_or_path": str(folder.resolve()),
         "output": str(destination.resolve()),
@@ -45,7 +48,8 @@ def export_folder(folder: Path, destination: Path, task: str, *, merge: bool = T
         "device": "cpu",
         # optimum would compare with the model on made-up inputs; the build does so on the user's rows.
         "do_validation": False,
-        "no_post_process": not merge,
+        # The decoder that has a cache and the one that has none yet stay two graphs, instead of branches of one `If`.
+        "no_post_process": task.endswith("-with-past"),
         # Otherwise optimum takes a folder with sentence-transformers' files for a model of that library.
         "library_name": "transformers",
         "local_files_only": True,

@@ -1,5 +1,6 @@
 """Encoders of every architecture: exported, fused, sealed, and answering as transformers does, alone and in a batch."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def test_an_architecture_is_fused_and_answers_as_transformers_does(
     reference = family_of(step.source).reference(
         step.source, step.rows, prepared, lambda text: None
     )
-    seal(tmp_path / "artefact", step, FP32_FUSED, parts, reference)
+    manifest = seal(tmp_path / "artefact", step, FP32_FUSED, parts, reference, prepared)
+    assert re.fullmatch(r"torch\.onnx \S+ \(TorchScript\)", manifest.toolchain["exporter"])
     engine = Engine.load(tmp_path / "artefact")
     right = by_transformers(folder)
     assert len({one["label"] for one in right}) > 1

@@ -168,7 +168,7 @@ def test_a_graph_with_inputs_of_any_name_and_32_bits_is_scored(tmp_path: Path) -
     """The reference is the graph as it was given; the names of its inputs and its output do not matter."""
     source = read_as(TransformersSource, gpt2(tmp_path / "gpt2"), SCORES)
     model = onnx.load(export(source, tmp_path / "exported"))
-    new = {"input_ids": "words", "attention_mask": "seen", "position_ids": "places"}
+    new = {"input_ids": "words", "attention_mask": "seen"}
     for node in model.graph.input:
         cast = onnx.helper.make_node(
             "Cast", [new[node.name]], [node.name], to=onnx.TensorProto.INT64
