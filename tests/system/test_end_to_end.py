@@ -1,5 +1,6 @@
 """The journey of a user: the real `cdk deploy` of the example models into the local cloud, and real requests to it."""
 
+import gzip
 import json
 import os
 import re
@@ -17,23 +18,35 @@ import pytest
 from build.proof.golden import read_golden
 from contracts.manifest import read_manifest
 from contracts.models_toml import read_models_toml
-from contracts.names import model_stack
 from contracts.tasks import Tier
-from tests.fixtures.end_to_end_requests import INTENTS, assert_problem, raw
+from tests.fixtures.end_to_end_requests import (
+    BAD_BODIES,
+    INTENTS,
+    PACKED,
+    assert_problem,
+    raw,
+    unusual,
+)
 from tests.fixtures.paths import ROOT
+from tests.fixtures.processes import stopped
 from turnout.client import Endpoint, curl, predict, request
 from turnout.local_deployment import SIDE_BY_SIDE, Files, Laptop
 
 pytestmark = pytest.mark.system
 VECTORS = "sentence-embedding"
+ORIGIN = "https://app.example.com"
 OUT = ROOT / "models.out"
 
 
 @pytest.fixture(scope="module")
 def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
-    deployment = read_models_toml(ROOT / "models.toml")
-    files = Files(config=ROOT / "models.toml", out=OUT)
-    with Laptop(deployment, files, state=tmp_path_factory.mktemp("laptop")) as laptop:
+    """Deploy the example models, with the scripts of one origin allowed to call them."""
+    config = tmp_path_factory.mktemp("config") / "models.toml"
+    origins = f'[deployment]\ncors_origins = ["{ORIGIN}"]\n'
+    config.write_text((ROOT / "models.toml").read_text("utf-8") + origins, "utf-8")
+    files = Files(config=config, out=OUT)
+    state = tmp_path_factory.mktemp("laptop")
+    with Laptop(read_models_toml(config), files, state=state) as laptop:
         yield laptop
 
 
@@ -101,31 +114,38 @@ def test_a_long_text_is_truncated_and_marked(endpoint: Endpoint) -> None:
     assert len(output["embedding"]) == 384
 
 
-@pytest.mark.parametrize(
-    ("body", "status", "kind"),
-    [
-        (b"{", 400, "malformed-request"),
-        (b'{"inputs": "\xff\xfe"}', 400, "malformed-request"),
-        (b"[]", 422, "invalid-input"),
-        (b'{"inputs": []}', 422, "invalid-input"),
-        (b'{"inputs": [1, null], "tier": "tpu"}', 422, "invalid-input"),
-        (b'{"inputs": "a", "parameters": {"top_k": 99}}', 422, "invalid-input"),
-        (json.dumps({"inputs": ["a"] * 10_000}).encode(), 413, "too-large"),
-    ],
-    ids=[
-        "cut",
-        "not utf-8",
-        "no object",
-        "empty",
-        "invalid types",
-        "invalid parameter",
-        "10,000 inputs",
-    ],
-)
-def test_bad_input_is_answered_clearly(
-    endpoint: Endpoint, body: bytes, status: int, kind: str
+@pytest.mark.parametrize("name", BAD_BODIES)
+def test_bad_input_is_answered_clearly(endpoint: Endpoint, name: str) -> None:
+    body, headers, status, kind = BAD_BODIES[name]
+    assert_problem(raw(endpoint, body, **headers), status, kind)
+
+
+def test_a_compressed_body_is_answered_like_its_content(endpoint: Endpoint) -> None:
+    body = json.dumps({"inputs": ["where is my parcel"] * 30}).encode()
+    plain, packed = raw(endpoint, body), raw(endpoint, gzip.compress(body), **PACKED)
+    assert (plain.status, packed.status) == (200, 200)
+    assert packed.body["outputs"] == plain.body["outputs"]
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+def test_every_number_and_text_is_answered_with_outputs_or_a_problem(
+    endpoint: Endpoint, tier: Tier
 ) -> None:
-    assert_problem(raw(endpoint, body), status, kind)
+    replies = [raw(endpoint, body) for body in unusual(tier)]
+    assert {reply.status for reply in replies} == {200, 400, 422}
+    for reply in replies:
+        if reply.status != 200:
+            assert_problem(reply, reply.status, reply.body["code"].replace("_", "-"))
+
+
+def test_scripts_of_the_named_origin_alone_may_call(endpoint: Endpoint) -> None:
+    asked = {"access_control_request_method": "POST", "authorization": ""}
+    allowed, other = (
+        raw(endpoint, b"", method="OPTIONS", origin=origin, **asked) for origin in (ORIGIN, "null")
+    )
+    assert (allowed.status, other.status, other.headers["allow"]) == (204, 405, "POST")
+    assert allowed.headers["access-control-allow-origin"] == ORIGIN
+    assert "access-control-allow-origin" not in other.headers
 
 
 def test_a_batch_whose_vectors_would_not_fit_is_refused_before_it_is_computed(
@@ -171,6 +191,8 @@ def test_the_registry_knows_what_the_deployment_wrote(endpoint: Endpoint) -> Non
 def test_health_and_the_documentation_need_no_key_and_no_internet(endpoint: Endpoint) -> None:
     nobody = Endpoint(url=endpoint.url, key="", ca_file=endpoint.ca_file)
     assert request(nobody, "GET", "/health").body == {"status": "ok"}
+    head = request(nobody, "HEAD", "/health")
+    assert (head.status, head.body) == (200, "")
     page = request(nobody, "GET", "/docs").body
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
     assert loaded
@@ -213,15 +235,6 @@ def test_a_function_that_was_killed_is_started_again(laptop: Laptop, endpoint: E
     while killed & {process.pid for process in laptop.cloud.processes()}:
         time.sleep(0.01)
     assert predict(endpoint, INTENTS, {"inputs": "hello"}).status == 200
-
-
-def stopped(laptop: Laptop, endpoint: Endpoint) -> int:
-    """Stop the process of the one warm function of the classifier, as if it hung, and return its id."""
-    assert predict(endpoint, INTENTS, {"inputs": "hello"}).status == 200
-    name = f"lambda {model_stack(laptop.deployment.name, INTENTS, Tier.CPU)}"
-    (pid,) = [process.pid for process in laptop.cloud.processes() if process.name == name]
-    os.kill(pid, signal.SIGSTOP)
-    return pid
 
 
 def test_a_function_that_dies_while_it_answers_is_a_failure_of_its_tier(
