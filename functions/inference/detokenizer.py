@@ -16,6 +16,20 @@ MAX_CHARACTER_BYTES = 4
 WINDOW = 16
 
 
+# What `clean_up_tokenization_spaces` has transformers replace, in this order.
+CLEANED = (
+    (" .", "."), (" ?", "?"), (" !", "!"), (" ,", ","), (" ' ", "'"), (" n't", "n't"), (" 'm", "'m"), (" 's", "'s"),
+    (" 've", "'ve"), (" 're", "'re"),
+)  # fmt: skip
+
+
+def clean_up(text: str) -> str:
+    """Return a text without the spaces that a tokenizer of words leaves before punctuation, as in transformers."""
+    for spaced, cleaned in CLEANED:
+        text = text.replace(spaced, cleaned)
+    return text
+
+
 class Detokenizer:
     """The text generated after a prompt. Adding a token costs the same however many there are already."""
 

@@ -15,7 +15,7 @@ from contracts.http_errors import RequestProblem
 from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
 from functions.inference.decoder import Cache, Decoder, DecoderLike
-from functions.inference.detokenizer import Detokenizer
+from functions.inference.detokenizer import Detokenizer, clean_up
 from functions.inference.generation_parameters import (
     GenerationDefaults,
     GenerationParameters,
@@ -38,13 +38,15 @@ class GenerationConfig:
 
     `context` is the model's maximum number of tokens, prompt and output together. `start` is the token that an output
     (or an empty prompt) begins with, `ends` are the tokens that end a text. `defaults` has the limit of
-    `max_new_tokens` and the model's own settings, which apply where a request has none.
+    `max_new_tokens` and the model's own settings, which apply where a request has none. With `clean_up`, spaces before
+    punctuation are taken out of what is generated.
     """
 
     context: int
     start: int
     ends: frozenset[int]
     defaults: GenerationDefaults
+    clean_up: bool = False
 
     @classmethod
     def from_details(cls, details: Mapping[str, Any]) -> Self:
@@ -58,6 +60,7 @@ class GenerationConfig:
                     max_new_tokens=int(details["max_new_tokens"]),
                     values=dict(details.get("generation_config", {})),
                 ),
+                clean_up=bool(details.get("clean_up", False)),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BrokenArtefact(
@@ -119,8 +122,9 @@ class TextModel(ABC):
         criteria = StopCriteria(tokens=self.config.ends, max_new_tokens=count, deadline=deadline)
         cache = self.decoder.empty_cache(prompt.fixed)
         ending = generate(self.decoder, prompt.ids, cache, sampler, detokenizer, criteria)
+        made = clean_up(detokenizer.text) if self.config.clean_up else detokenizer.text
         return {
-            "generated_text": text + detokenizer.text if parameters.full_text else detokenizer.text,
+            "generated_text": text + made if parameters.full_text else made,
             **ending,
             "tokens": prompt.tokens,
             "truncated": prompt.truncated,

@@ -139,14 +139,23 @@ def details(files: FolderFiles, context: int) -> dict[str, Any]:
     ends = generation.get("eos_token_id", [])
     ends = ends if isinstance(ends, list) else [ends]
     start = _start(generation, ends, encoder=encoder)
-    made = {
+    made: dict[str, Any] = {
         "context": context,
         "start_token_id": start,
         "eos_token_ids": ends,
         "max_new_tokens": new_tokens(context),
     }
-    wishes = _wishes(generation, encoder=encoder)
-    return {**made, "generation_config": wishes} if wishes else made
+    if wishes := _wishes(generation, encoder=encoder):
+        made["generation_config"] = wishes
+    if _cleans_up(files):
+        made["clean_up"] = True
+    return made
+
+
+def _cleans_up(files: FolderFiles) -> bool:
+    """Return whether spaces before punctuation are taken out: of a byte-pair tokenizer's texts they never are."""
+    wanted = files.tokenizer_config.get("clean_up_tokenization_spaces", False)
+    return bool(wanted) and files.tokenizer.model != "BPE"
 
 
 def _problems(name: str, generation: Mapping[str, Any]) -> list[Problem]:

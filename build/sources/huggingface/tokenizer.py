@@ -20,8 +20,8 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 class TokenizerFile:
     """The parts of a tokenizer.json that checks look at; `vocabulary` has the id of every token.
 
-    `kind` is the name of its class in transformers, and `changes` are the values at the top of the file that the files
-    beside it change (see `tokenizer_settings.py`).
+    `kind` is the name of its class in transformers, `model` that of how it splits words (BPE, Unigram ...), and
+    `changes` are the values at the top of the file that the files beside it change (see `tokenizer_settings.py`).
     """
 
     name: str
@@ -29,6 +29,7 @@ class TokenizerFile:
     padding: Mapping[str, Any]
     normalizer: Any
     kind: str = ""
+    model: str = ""
     changes: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -80,6 +81,7 @@ def _parsed(document: Mapping[str, Any], path: Path) -> TokenizerFile:
         vocabulary=_vocabulary(document, path.name),
         padding=document.get("padding") or {},
         normalizer=document.get("normalizer"),
+        model=str((document.get("model") or {}).get("type", "")),
     )
 
 

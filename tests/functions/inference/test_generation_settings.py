@@ -2,15 +2,17 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from build.sources.huggingface.folder_files import read_folder_files
 from build.sources.huggingface.generation_config import OF_ENCODER, WISHES, details
 from build.sources.source import Unusable
+from functions.inference.detokenizer import clean_up as clean_up_text
 from tests.fixtures.models.tiny_decoders import (
     CONTEXT,
     PROMPTS,
@@ -157,6 +159,41 @@ def test_values_that_change_nothing_leave_the_manifest_as_it_is(
     }  # fmt: skip
     folder = with_settings(source, tmp_path, **neutral)
     assert details(read_folder_files(folder), CONTEXT) == plain
+
+
+@pytest.mark.parametrize("clean_up", [True, False])
+def test_spaces_before_punctuation_are_taken_out_as_by_transformers(
+    made: tuple[Path, Path], tmp_path: Path, clean_up: bool
+) -> None:
+    from transformers import AutoTokenizer
+
+    source, artefact = made
+    folder = shutil.copytree(source, tmp_path / source.name)
+    # The ids of the model's own tokenizer, each a word: of words, unlike of byte pairs, texts have such spaces.
+    signs = ["but", ".", "?", "!", ",", "'", "n't", "'m", "'s", "'ve", "'re"]
+    vocabulary = {f"{signs[i % len(signs)]}{'' if i < len(signs) else i}": i for i in range(320)}
+    words = Tokenizer(models.WordLevel(vocabulary, unk_token="but"))
+    words.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    words.save(str(folder / "tokenizer.json"))
+    path = folder / "tokenizer_config.json"
+    settings = {"tokenizer_class": "TokenizersBackend", "clean_up_tokenization_spaces": clean_up}
+    path.write_text(json.dumps({"model_max_length": CONTEXT, **settings}), "utf-8")
+    theirs, cleaned = AutoTokenizer.from_pretrained(folder), 0
+    text = " ".join(signs)
+    ids = list(range(len(signs)))
+    wanted = theirs.decode(ids)
+    assert (wanted != text) is clean_up
+    config = details(read_folder_files(folder), CONTEXT)
+    assert config.get("clean_up", False) is clean_up
+    assert (clean_up_text(text) if clean_up else text) == wanted
+    model = replace(opened(folder, artefact), tokenizer=words)
+    for prompt in ("but but", ". ?"):
+        found = generate(model, prompt, max_new_tokens=12)
+        plain = words.decode(found.ids)
+        cleaned += found.output["generated_text"].startswith(
+            clean_up_text(plain)
+        ) and plain != clean_up_text(plain)
+    assert (cleaned > 0) is clean_up
 
 
 def test_every_value_of_another_kind_is_named_at_once(

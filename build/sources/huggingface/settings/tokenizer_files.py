@@ -66,8 +66,9 @@ TOKENIZER_CONFIG: tuple[Setting, ...] = (
         "It is no text's, but of a call.",
         "max_length stride truncation truncation_strategy return_tensors verbose",
     ),
-    *harmless(
-        "transformers 5 cleans up no text of the tokenizers that generate.",
+    *honoured(
+        "generation_config._cleans_up",
+        "Whether spaces before punctuation are taken out of a generated text; never with BPE.",
         "clean_up_tokenization_spaces",
     ),
     *harmless(
