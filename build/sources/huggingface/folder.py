@@ -23,6 +23,7 @@ from build.sources.huggingface.pooling_config import (
 )
 from build.sources.huggingface.served_architectures import architecture_problem
 from build.sources.huggingface.settings import check
+from build.sources.huggingface.settings.table import MODULES
 from build.sources.huggingface.stored_forms import adapter_problem, quantized_problem
 from build.sources.huggingface.tokenizer import TOKENIZER_CONFIG
 from build.sources.huggingface.tokenizer_class import gives_token_types
@@ -198,11 +199,13 @@ def read_details(
     files: FolderFiles, task: TaskDescription, labels: tuple[str, ...]
 ) -> dict[str, Any]:
     """Return the details that the task's head needs to serve this model; raise Unusable where they are missing."""
+    # sentence-transformers looks at its own settings only in a folder that it saved, which has modules.json.
+    own = (files.folder / MODULES).is_file()
     facts = ModelFacts(
         labels=labels,
         config=files.config,
         tokenizer_config=files.tokenizer_config,
-        sentence_transformers=optional_json(files.folder / SENTENCE_TRANSFORMERS),
+        sentence_transformers=optional_json(files.folder / SENTENCE_TRANSFORMERS) if own else {},
         vocabulary=files.tokenizer.vocabulary,
     )
     if problems := task.transformers.problems(facts):

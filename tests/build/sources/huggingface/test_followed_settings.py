@@ -1,4 +1,4 @@
-"""What a reader takes from a folder's settings has the engine answer as the libraries do with these settings.
+"""Settings that a reader takes from a folder have the engine answer as the libraries do with them.
 
 The model's own forward pass stands in place of its graph, so that no folder has to be exported.
 """

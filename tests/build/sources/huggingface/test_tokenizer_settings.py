@@ -131,6 +131,20 @@ def test_older_files_of_special_and_added_tokens_are_read(tmp_path: Path, kind: 
     assert tokens(served(folder)) == added != plain
 
 
+def test_a_class_may_be_named_in_config_json(tmp_path: Path) -> None:
+    folder = write(tmp_path / "source", "bert", saved("bert"), do_lower_case=False)
+    path = folder / "tokenizer_config.json"
+    without = {k: v for k, v in read_json(path).items() if k != "tokenizer_class"}
+    path.write_text(json.dumps(without), "utf-8")
+    by_architecture = theirs(folder)
+    assert tokens(served(folder)) == by_architecture
+    (folder / "config.json").write_text(
+        json.dumps({"model_type": "bert", "tokenizer_class": "PreTrainedTokenizerFast"}), "utf-8"
+    )
+    as_it_is = theirs(folder)
+    assert tokens(served(folder)) == as_it_is != by_architecture
+
+
 def test_tokens_are_put_around_a_text_where_only_the_class_does_so(tmp_path: Path) -> None:
     folder = write(tmp_path / "source", "bert", {**saved("bert"), "post_processor": None})
     wanted = theirs(folder)
