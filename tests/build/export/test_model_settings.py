@@ -31,6 +31,7 @@ OTHERS = {
     "SqueezeBert": Architecture(name="SqueezeBert", attention="", config={"embedding_size": 32}),
 }
 ARCHITECTURES: Mapping[str, Architecture] = {**{one.name: one for one in ZOO}, **OTHERS}
+TURNED = {"rope_theta": 50.0, "rope_type": "default"}
 # For each key, an architecture that has it, and a value besides its default.
 CASES: Mapping[str, tuple[str, Any]] = {
     "hidden_size": ("Bert", 24),
@@ -59,6 +60,8 @@ CASES: Mapping[str, tuple[str, Any]] = {
     "position_biased_input": ("DebertaV2", True),
     "pooler_hidden_act": ("DebertaV2", "tanh"),
     "local_attention": ("ModernBert", 4),
+    "layer_types": ("ModernBert", ["sliding_attention", "sliding_attention"]),
+    "rope_parameters": ("ModernBert", {"full_attention": TURNED, "sliding_attention": TURNED}),
     "hidden_activation": ("ModernBert", "relu"),
     "norm_eps": ("ModernBert", 0.5),
     "norm_bias": ("ModernBert", True),
@@ -88,7 +91,7 @@ UNTRIED = """
     summary_use_proj
     summary_proj_to_labels trigram_input use_bottleneck use_bottleneck_attention key_query_shared_bottleneck
     use_lang_emb n_langs asm token_dropout legacy k_groups v_groups post_attention_groups intermediate_groups conv_act
-    conv_bias rope_parameters layer_types
+    conv_bias
 """.split()
 
 
