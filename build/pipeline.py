@@ -16,7 +16,7 @@ from build.edge.copy import copy_edge
 from build.proof.evidence import evidence, provenance
 from build.proof.golden import SEAL, evidence_path, write_golden
 from build.proof.processors import Processor
-from build.proof.sealing import write_manifest
+from build.proof.sealing import seal_chosen
 from build.report.page import write_report
 from build.sources.huggingface.tokenizer import with_settings
 from build.sources.huggingface.weights import unpickled
@@ -140,10 +140,11 @@ def finish(work: Workspace, out: Path) -> None:
     chosen, place = work.chosen, out / work.step.model
     # `choose_stage` raises GateFailed where there is none.
     assert chosen
-    manifest = write_manifest(
+    manifest = seal_chosen(
         chosen.folder,
+        work.step,
         chosen.manifest,
-        provenance=provenance(work.step, chosen, work.processor_results),
+        provenance(work.step, chosen, work.processor_results),
     )
     chosen = replace(chosen, manifest=manifest)
     document = evidence(

@@ -13,6 +13,7 @@ TurnoutError
     ├── InvalidInput        422  JSON, but not a valid request
     ├── ModelFailed         502  the tier failed, or its answer is not one of the contract
     ├── TierUnavailable     503  the tier cannot be reached now; try again
+    ├── ProbeFailed         503  the tier answers its probe otherwise than when the model was built
     └── DeadlineExceeded    504  the tier did not answer in time
 """
 
@@ -138,6 +139,14 @@ class TierUnavailable(ServingError):
     title = "Tier unavailable"
 
 
+class ProbeFailed(ServingError):
+    """The tier answers its probe otherwise than when the model was built, so it must not serve."""
+
+    status = 503
+    code = "probe_failed"
+    title = "Probe failed"
+
+
 class DeadlineExceeded(ServingError):
     """The tier did not answer in time."""
 
@@ -159,6 +168,7 @@ ERRORS: dict[str, type[ServingError]] = {
         InvalidInput,
         ModelFailed,
         TierUnavailable,
+        ProbeFailed,
         DeadlineExceeded,
     )
 }

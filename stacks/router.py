@@ -65,7 +65,7 @@ class RouterStack(cdk.Stack):
         )
         registry = self.add_registry()
         self.add_registrar(registry, registrar)
-        self.allow_tiers(router)
+        self.allow_tiers(router.function, *Tier)
         registry.grant(router.role, "dynamodb:Query")
         api = self.add_api(router.alias)
         cdk.CfnOutput(self, "Url", value=api.api_endpoint, description="Where to send requests")
@@ -90,7 +90,7 @@ class RouterStack(cdk.Stack):
         """Create the function behind every stack's release row; stacks find it by name, so nothing is exported."""
         log = add_log(self, "RegistrarLog")
         role = add_role(self, log, "RegistrarRole")
-        registry.grant(role, "dynamodb:PutItem", "dynamodb:DeleteItem")
+        registry.grant(role, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem")
         function = lambda_.Function(
             self,
             "Registrar",
@@ -105,14 +105,16 @@ class RouterStack(cdk.Stack):
             log_group=log,
         )
         function.node.add_dependency(role)
+        # It has functions answer their probes. GPU containers do so before they are in service.
+        self.allow_tiers(function, Tier.CPU)
 
-    def allow_tiers(self, router: ImageFunction) -> None:
-        """Allow the router to invoke the tiers of this deployment, each by its full name."""
+    def allow_tiers(self, caller: lambda_.Function, *tiers: Tier) -> None:
+        """Allow a function to invoke those tiers of this deployment's models, each by its full name."""
         for model in self.deployment.models:
-            for tier in model.tiers:
+            for tier in (tier for tier in model.tiers if tier in tiers):
                 name = model_stack(self.deployment.name, model.name, tier)
                 action = "lambda:InvokeFunction" if tier is Tier.CPU else "sagemaker:InvokeEndpoint"
-                router.function.add_to_role_policy(
+                caller.add_to_role_policy(
                     iam.PolicyStatement(actions=[action], resources=self._arns(tier, name))
                 )
 

@@ -1,14 +1,15 @@
-"""The sealing of an artefact's folder: its manifest, and the digest of what decides its outputs."""
+"""The sealing of an artefact's folder: its manifest, its probe, and the digest of what decides its outputs."""
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from build.evaluation.metrics import Outputs
 from build.export.exporters import exporter_of
+from build.proof.probe import write_probe
 from build.recipes.recipe import Recipe
 from build.sources.source import GraphSource, Pooling, Source, TransformersSource
 from build.step import Step, toolchain
@@ -60,6 +61,14 @@ def _tokenized_fields(source: Source) -> dict[str, Any]:
         "normalize": pooling.normalize,
         "pad_token_id": source.pad_token_id,
     }
+
+
+def seal_chosen(
+    folder: Path, step: Step, manifest: Manifest, provenance: Mapping[str, Any]
+) -> Manifest:
+    """Seal the candidate that ships again, with its probe and its provenance."""
+    write_probe(folder, step, manifest)
+    return write_manifest(folder, manifest, files=_files(folder), provenance=provenance)
 
 
 def _files(folder: Path) -> tuple[SealedFile, ...]:

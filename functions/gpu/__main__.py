@@ -22,7 +22,7 @@ def main() -> None:
         return Engine.load(folder, max_inputs=max_inputs, threads=threads, device=device)
 
     uvicorn.run(
-        create_app(load, device),
+        create_app(load, device, folder),
         host=os.environ.get("TURNOUT_HOST", "0.0.0.0"),
         port=int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080")),
         log_level="warning",

@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,9 +26,11 @@ from contracts.http_errors import (
     status_document,
 )
 from contracts.limits import SAGEMAKER_PAYLOAD_BYTES
+from contracts.manifest import BrokenArtefact
 from contracts.prediction import parse_request
 from contracts.request_body import read_document
 from functions.inference.engine import Engine
+from functions.inference.probe import check_probe
 
 log = logging.getLogger("turnout.gpu")
 
@@ -38,24 +41,26 @@ MAX_WAITING = 64
 class Server:
     """The endpoints over one engine, which is loaded in a thread; predictions run one at a time, in that thread."""
 
-    def __init__(self, load: Callable[[], Engine], device: str) -> None:
-        self.load, self.device = load, device
+    def __init__(self, load: Callable[[], Engine], device: str, folder: Path) -> None:
+        self.load, self.device, self.folder = load, device, folder
         self.engine: Engine | None = None
-        self.unavailable_reason = "the model is being loaded"
+        self.unavailable: ServingError = TierUnavailable("the model is being loaded")
         self.waiting = 0
         self.worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
 
     def start(self) -> None:
-        """Load the engine; refuse to serve it if its sessions are not on the device that was requested."""
+        """Load the engine and answer its probe.
+
+        Raise TierUnavailable if its sessions are not on the device that was requested, ProbeFailed, or BrokenArtefact.
+        """
         engine = self.load()
         first = engine.providers[0]
         if self.device == "cuda" and first != "CUDAExecutionProvider":
             # ONNX Runtime falls back to the CPU without an error; a GPU instance must not serve that way.
-            self.unavailable_reason = (
+            raise TierUnavailable(
                 f"this is a GPU instance, but the session's first provider is {first}, not CUDA"
             )
-            log.error(self.unavailable_reason)
-            return
+        check_probe(engine, self.folder)
         self.engine = engine
 
     @asynccontextmanager
@@ -69,20 +74,27 @@ class Server:
     def _try_start(self) -> None:
         try:
             self.start()
+        except ServingError as error:
+            self.unavailable = error
+            log.error("%s: %s", error.code, error)
+        except BrokenArtefact as error:
+            self.unavailable = TierUnavailable(f"the model cannot be loaded: {error}")
+            log.error("%s: %s", error.code, error)
         except Exception as error:
-            self.unavailable_reason = f"the model cannot be loaded: {error}"
+            self.unavailable = TierUnavailable(f"the model cannot be loaded: {error}")
             log.exception("the model cannot be loaded")
 
     def ready(self) -> Engine:
-        """Return the engine; raise TierUnavailable if it is not loaded."""
+        """Return the engine; raise TierUnavailable while it is loaded, and the reason where it cannot serve."""
         if self.engine is None:
-            raise TierUnavailable(self.unavailable_reason)
+            # Its stack would grow with every ping otherwise.
+            raise self.unavailable.with_traceback(None)
         return self.engine
 
     async def ping(self, request: Request) -> Response:
         try:
             self.ready()
-        except TierUnavailable as error:
+        except ServingError as error:
             return problem_response(error)
         return Response(status_code=200)
 
@@ -117,9 +129,12 @@ def problem_response(error: ServingError) -> Response:
     return Response(text, status_code=error.status, media_type=PROBLEM_JSON, headers=headers)
 
 
-def create_app(load: Callable[[], Engine], device: str) -> Starlette:
-    """Return the application; `load` opens the engine, `device` is the one it has to run on, "cpu" or "cuda"."""
-    server = Server(load, device)
+def create_app(load: Callable[[], Engine], device: str, folder: Path) -> Starlette:
+    """Return the application.
+
+    `load` opens the engine of the artefact in `folder`; `device` is the one it has to run on, "cpu" or "cuda".
+    """
+    server = Server(load, device, folder)
     routes = [
         Route("/ping", server.ping, methods=["GET"]),
         Route("/invocations", server.invocations, methods=["POST"]),

@@ -42,7 +42,7 @@ pytestmark = pytest.mark.build
 
 TEXTS = texts(60)
 REQUESTS = [PredictRequest(inputs=(text,)) for text in TEXTS]
-ARTEFACT = ["/manifest.json", "/model.onnx", "/tokenizer.json"]
+ARTEFACT = ["/manifest.json", "/model.onnx", "/probe.json", "/tokenizer.json"]
 PROOF = [".json", "/golden.jsonl"]
 
 

@@ -209,6 +209,7 @@ def test_every_error_has_a_code_and_a_status_of_its_kind() -> None:
         "invalid_input": 422,
         "model_failed": 502,
         "tier_unavailable": 503,
+        "probe_failed": 503,
         "deadline_exceeded": 504,
     }
     assert all(issubclass(kind, ServingError) for kind in ERRORS.values())

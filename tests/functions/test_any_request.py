@@ -183,7 +183,7 @@ def test_the_function_of_the_router_answers_every_body(app: Any, bodies: list[Bo
 
 
 def test_the_container_answers_every_body(model: Path, bodies: list[Body]) -> None:
-    container = create_gpu_app(lambda: Engine.load(model), "cpu")
+    container = create_gpu_app(lambda: Engine.load(model), "cpu", model)
     for body, answer in zip(bodies, answers(container, "/invocations", bodies), strict=True):
         assert_answer(answer.status, answer.kind, answer.content, body)
 

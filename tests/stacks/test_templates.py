@@ -116,13 +116,30 @@ def test_no_action_is_a_wildcard_and_one_resource_is(stacks: Synthesised) -> Non
     ] == []
 
 
-def test_the_router_may_ask_its_own_tiers_and_nothing_else(stacks: Synthesised) -> None:
+def allowed_to(stacks: Synthesised, function: str) -> dict[str, Any]:
+    """Return the resources of each action that a function of the router's stack may take."""
     (policy,) = (
-        p
-        for p in stacks.resources("shop-router", "AWS::IAM::Policy").values()
-        if "InvokeFunction" in json.dumps(p)
+        policy
+        for name, policy in stacks.resources("shop-router", "AWS::IAM::Policy").items()
+        if name.startswith(f"{function}Role")
     )
-    allowed = {a: s["Resource"] for s in statements(policy) for a in as_list(s["Action"])}
+    return {a: s["Resource"] for s in statements(policy) for a in as_list(s["Action"])}
+
+
+def test_the_registrar_may_write_rows_and_have_functions_answer_their_probes(
+    stacks: Synthesised,
+) -> None:
+    allowed = allowed_to(stacks, "Registrar")
+    (table,) = stacks.resources("shop-router", "AWS::DynamoDB::Table")
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:shop-{}-cpu:live"
+    assert allowed.pop("lambda:InvokeFunction") == [arn.format("intents"), arn.format("words")]
+    rows = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem")
+    assert all(allowed.pop(name) == {"Fn::GetAtt": [table, "Arn"]} for name in rows)
+    assert sorted(allowed) == ["logs:CreateLogStream", "logs:PutLogEvents"]
+
+
+def test_the_router_may_ask_its_own_tiers_and_nothing_else(stacks: Synthesised) -> None:
+    allowed = allowed_to(stacks, "Router")
     arn = "arn:aws:{}:us-east-1:123456789012:{}"
     (table,) = stacks.resources("shop-router", "AWS::DynamoDB::Table")
     assert allowed.pop("lambda:InvokeFunction") == [

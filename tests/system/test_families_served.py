@@ -1,5 +1,9 @@
 """Every family in as few bits as pass the default gate: as the reference, by the same function, the same each time."""
 
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +15,13 @@ from contracts.manifest import read_manifest, verify
 from contracts.specs import Gate
 from contracts.tasks import Task
 from functions.inference.engine import Engine
+from functions.inference.probe import PROBE, check_probe, read_probe
 from tests.fixtures.cpu_function import FORBIDDEN, run
-from tests.fixtures.families import Builds, build_all_stages
+from tests.fixtures.families import SMALL, Builds, build_all_stages
 from tests.fixtures.models.tiny_bert import write_rows
 from tests.fixtures.models.tiny_decoders import reference_tokens
 from tests.fixtures.models.tiny_trained import prefixes, rows_of
+from tests.fixtures.problems import raises
 from tests.fixtures.transformers_pipelines import THEIRS, ours
 
 # How far a score of 0 to 1 may be from the reference's, in the mean.
@@ -151,6 +157,38 @@ def test_a_task_is_served_by_the_function(builds: Builds, task: Task) -> None:
         assert error["pointer"] == pointer
         assert f"{pointer}: {error['detail']}" in problem["detail"]
     assert set(ran.modules) & set(FORBIDDEN) == set()
+
+
+@pytest.mark.exhaustive(keep=2)
+@pytest.mark.parametrize("name", list(SMALL))
+def test_a_model_answers_its_probe_and_holds_no_row(
+    builds: Builds, name: str, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(builds[name].artefact, tmp_path / name)
+    engine = Engine.load(folder, max_inputs=1, threads=2)
+    check_probe(engine, folder)
+    first, second = read_probe(folder)
+    # Each is told from the other, so the check above can fail: a generator's by the tokens, others by the outputs.
+    swapped = (
+        replace(first, along=second.along)
+        if first.along
+        else replace(first, outputs=second.outputs)
+    )
+    (folder / PROBE).write_text(json.dumps([swapped.to_json()]), "utf-8")
+    with raises("probe_failed", "`turnout verify tiny`"):
+        check_probe(engine, folder)
+    texts = [text for row in SMALL[name].rows for text in strings(row) if len(text) > 12]
+    held = b"".join(path.read_bytes() for path in sorted(folder.iterdir()))
+    assert [text for text in texts if text.encode() in held] == []
+
+
+def strings(value: Any) -> Iterator[str]:
+    """Yield every text in a row."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from strings(part)
 
 
 @pytest.mark.exhaustive(keep=1)

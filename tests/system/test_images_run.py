@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from contracts.tasks import Tier
+from functions.inference.probe import PROBE
 from local.images import instructions
 from stacks.staging import Staging
-from tests.fixtures.models.tiny import artefact
+from tests.fixtures.models.tiny import Tiny, artefact, seal
 from tests.fixtures.router_app import ROUTES, event
 
 PIP = "pip install --no-cache-dir --no-compile"
@@ -112,6 +113,16 @@ def test_the_router_image_answers(router: Container) -> None:
     *_, last = router.run(f"python -c '{code}'", request).splitlines()
     assert json.loads(last)["statusCode"] == 200
     assert not list(router.folder.glob("onnxruntime*"))
+
+
+def test_an_image_that_answers_its_probe_otherwise_is_not_built(tmp_path: Path) -> None:
+    folder = artefact(tmp_path / "artefact")
+    text = (folder / PROBE).read_text("utf-8").replace('"bad"', '"good"')
+    (folder / PROBE).write_text(text, "utf-8")
+    context = Staging(folder=tmp_path).model("image", Tier.CPU, seal(folder, Tiny()))
+    with pytest.raises(AssertionError, match="the probe .* is answered otherwise") as caught:
+        built(context, TURNOUT_MODEL_DIR=str(context / "model"))
+    assert "Traceback" not in str(caught.value)
 
 
 def test_an_image_whose_handler_cannot_be_imported_is_not_built(tmp_path: Path) -> None:

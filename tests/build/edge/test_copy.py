@@ -43,7 +43,7 @@ from turnout.cli import app
 TEXTS = texts(12)
 LONG = " ".join(TEXTS)
 NLI = ("contradiction", "neutral", "entailment")
-SEALED = ["manifest.json", "model.onnx", "tokenizer.json"]
+SEALED = ["manifest.json", "model.onnx", "probe.json", "tokenizer.json"]
 FILES = sorted(["README.txt", "run.pyz", *SEALED])
 
 

@@ -40,7 +40,7 @@ def test_a_file_of_vectors_is_built_proven_and_served(tmp_path: Path) -> None:
     full, small = (verify(out / "tiny" / tier) for tier in ("gpu", "cpu"))
     assert (full.recipe, small.recipe) == ("fp32", "int8 rows")
     assert (small.precision, small.size < full.size, small.dimensions) == ("int8", True, 10)
-    names = {"model.onnx", "table.bin", "vectors.json", "words.txt"}
+    names = {"model.onnx", "probe.json", "table.bin", "vectors.json", "words.txt"}
     assert {file.path for file in small.files} == names
     engine = Engine.load(out / "tiny/cpu")
     analogy = {"positive": ["Australian", "people"], "negative": ["unseenly"]}

@@ -143,7 +143,8 @@ def test_a_file_is_built_and_generates_as_transformers_does(file: Path, tmp_path
     assert (document["source"], document["stored"]) == ("GGUF file", "Q8_0, with F32")
     assert document["candidates"][0]["agreement"] == 1
     assert verify(out / "tiny/cpu").provenance["licence"] == "apache-2.0"
-    assert {f.path for f in verify(out / "tiny/cpu").files} == {"model.onnx", "tokenizer.json"}
+    sealed = [file.path for file in verify(out / "tiny/cpu").files]
+    assert sealed == ["model.onnx", "probe.json", "tokenizer.json"]
     assert "(Q8_0, with F32)" in (out / "tiny/report.html").read_text("utf-8")
 
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from functions.inference.probe import PROBE
 from tests.fixtures.cpu_function import FORBIDDEN, Ran, run
-from tests.fixtures.models.tiny import artefact, vectors
+from tests.fixtures.models.tiny import Tiny, artefact, seal, vectors
 from tests.fixtures.problems import assert_names
 
 
@@ -109,6 +110,28 @@ def test_the_environment_sets_how_many_inputs_are_taken(classifier: Path) -> Non
     assert problem["code"] == "too_large"
     assert_names(problem["detail"], ("3 inputs", " 2 "))
     assert len(ran.answers[1]["outputs"]) == 2
+
+
+def test_a_deployment_has_the_function_answer_its_probe(tmp_path: Path) -> None:
+    folder = artefact(tmp_path / "cpu")
+    ran = run(folder, {"probe": True}, {"inputs": "lovely"}, {"probe": 1.5})
+    version, good, bad = ran.answers
+    assert version == {"version": good["version"]}
+    assert bad["problem"]["code"] == "invalid_input"
+    text = (folder / PROBE).read_text("utf-8").replace('"bad"', '"good"')
+    (folder / PROBE).write_text(text, "utf-8")
+    ran = run(seal(folder, Tiny()), {"probe": True}, {"inputs": "lovely"}, TURNOUT_MAX_INPUTS="1")
+    failed, good = ran.answers
+    assert (failed["problem"]["code"], failed["problem"]["status"]) == ("probe_failed", 503)
+    assert_names(failed["problem"]["detail"], ("tiny", '"awful"', "`turnout verify tiny`"))
+    assert good["outputs"][0]["label"] == "good"
+    assert "Traceback" not in ran.log
+
+
+def test_a_start_imports_nothing_for_the_probe(ran: Ran) -> None:
+    """Show that a cold start does not pay for it."""
+    assert "functions.inference.engine" in ran.modules
+    assert "functions.inference.probe" not in ran.modules
 
 
 def test_a_half_copied_artefact_stops_the_function_when_it_starts(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ from contracts.prediction import PredictRequest, TierAnswer
 from contracts.tasks import Tier
 from functions.gpu.app import create_app
 from functions.inference.engine import Engine
-from tests.fixtures.models.tiny import Tiny, artefact
+from functions.inference.probe import PROBE
+from tests.fixtures.models.tiny import Tiny, artefact, seal
 from tests.fixtures.problems import assert_names
 
 
@@ -62,8 +63,12 @@ class Client:
 
 
 @contextmanager
-def serving(load: Callable[[], Engine], device: str = "cpu") -> Iterator[Client]:
-    config = uvicorn.Config(create_app(load, device), port=0, log_config=None)
+def serving(
+    folder: Path, load: Callable[[], Engine] | None = None, device: str = "cpu"
+) -> Iterator[Client]:
+    """Serve the artefact in a folder, which `load` opens."""
+    app = create_app(load or partial(Engine.load, folder), device, folder)
+    config = uvicorn.Config(app, port=0, log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
     thread.start()
@@ -83,7 +88,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def client(model: Path) -> Iterator[Client]:
-    with serving(partial(Engine.load, model)) as client:
+    with serving(model) as client:
         assert client.settled().status == 200
         yield client
 
@@ -197,7 +202,7 @@ def test_head_answers_like_get_without_a_body(client: Client) -> None:
 
 
 def test_a_gpu_instance_without_cuda_is_never_ready(model: Path) -> None:
-    with serving(partial(Engine.load, model), "cuda") as client:
+    with serving(model, device="cuda") as client:
         down = client.settled()
         refused = client.request("POST", "/invocations", b'{"inputs": "fine"}')
     assert (down.status, refused.status) == (503, 503)
@@ -207,10 +212,27 @@ def test_a_gpu_instance_without_cuda_is_never_ready(model: Path) -> None:
 def test_a_broken_artefact_is_reported_and_never_ready(tmp_path: Path) -> None:
     folder = artefact(tmp_path / "gpu", Tiny(tier=Tier.GPU))
     (folder / "model.onnx").unlink()
-    with serving(partial(Engine.load, folder)) as client:
+    with serving(folder) as client:
         answer = client.settled()
     assert answer.status == 503
     assert_names(answer.body["detail"], (folder / "model.onnx", "missing"))
+
+
+def test_a_model_that_answers_its_probe_otherwise_is_never_ready(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = artefact(tmp_path / "gpu", Tiny(tier=Tier.GPU))
+    text = (folder / PROBE).read_text("utf-8").replace('"bad"', '"good"')
+    (folder / PROBE).write_text(text, "utf-8")
+    with serving(seal(folder, Tiny(tier=Tier.GPU))) as client:
+        down = client.settled()
+        refused = client.request("POST", "/invocations", b'{"inputs": "fine"}')
+    assert (down.status, down.body["code"]) == (refused.status, refused.body["code"])
+    assert (down.status, down.body["code"]) == (503, "probe_failed")
+    assert_names(down.body["detail"], ("tiny", "on gpu", '"awful"', "`turnout verify tiny`"))
+    # The log, which is all that SageMaker shows, has the code and the sentence, and no stack.
+    (line,) = [record for record in caplog.records if record.name == "turnout.gpu"]
+    assert (line.getMessage(), line.exc_info) == (f"probe_failed: {down.body['detail']}", None)
 
 
 def test_ping_answers_while_the_model_is_loaded(model: Path) -> None:
@@ -220,7 +242,7 @@ def test_ping_answers_while_the_model_is_loaded(model: Path) -> None:
         loading.wait(20)
         return Engine.load(model)
 
-    with serving(load) as client:
+    with serving(model, load) as client:
         early = client.request("GET", "/ping")
         loading.set()
         ready = client.settled()

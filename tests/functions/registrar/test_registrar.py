@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.registrar.registrar import handler
-from tests.fixtures.fake_aws import create_registry_table
+from functions.registrar.registrar import NotReady, handler
+from tests.fixtures.fake_aws import Service, create_registry_table, serving
+from tests.fixtures.problems import assert_names
 
 TABLE = "shop-registry"
 PROPERTIES = {
@@ -85,6 +86,14 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         yield create_registry_table(TABLE)
 
 
+@pytest.fixture(autouse=True)
+def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """Yield Lambda's side: the function that is deployed, which answers its probe."""
+    with serving(Service(body={"version": PROPERTIES["Version"]})) as service:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", service.address)
+        yield service
+
+
 def releases(table: Any) -> list[str]:
     return [row["release"] for row in table.scan()["Items"]]
 
@@ -117,10 +126,58 @@ def test_a_release_that_is_created_is_written_down(table: Any, inbox: Inbox) -> 
     assert inbox.kinds == [""]
 
 
-def test_an_update_has_a_new_id_so_that_the_old_row_is_deleted_after_it(
-    table: Any, inbox: Inbox
+def test_a_function_is_called_with_its_probe_before_its_row_is_written(
+    table: Any, inbox: Inbox, function: Service
 ) -> None:
     handler(inbox.event("Create"), None)
+    ((path, _, body),) = function.seen
+    assert path == "/2015-03-31/functions/shop-support-intent-cpu%3Alive/invocations"
+    assert body == {"probe": True}
+    # A version that has a row was probed: it may be the one that CloudFormation restores after a failure.
+    handler(inbox.event("Update", PhysicalResourceId=PHYSICAL_ID), None)
+    assert len(function.seen) == 1
+    # SageMaker has put no container in service that does not answer its probe.
+    on_gpu = {**PROPERTIES, "Tier": "gpu", "Address": "shop-support-intent-gpu"}
+    handler(inbox.event("Create", ResourceProperties=on_gpu), None)
+    assert len(function.seen) == 1
+    assert releases(table) == ["cpu#f00dfeed0000", "gpu#f00dfeed0000"]
+
+
+PROBLEM = {"code": "probe_failed", "detail": "support-intent: the probe is answered otherwise"}
+CRASH = {"errorType": "Runtime.ExitError", "errorMessage": "exit status 1"}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "things"),
+    [
+        ({"problem": PROBLEM}, {}, ("probe_failed", PROBLEM["detail"])),
+        (CRASH, {"X-Amz-Function-Error": "Unhandled"}, ("when it starts", "exit status 1", "log")),
+        ({"version": "0ld000000000"}, {}, ("0ld000000000", "f00dfeed0000", "deploy it again")),
+    ],
+    ids=["probe", "crash", "another version"],
+)
+def test_a_function_that_does_not_answer_its_probe_fails_the_deployment(
+    table: Any,
+    inbox: Inbox,
+    function: Service,
+    body: dict[str, Any],
+    headers: dict[str, str],
+    things: tuple[str, ...],
+) -> None:
+    function.body, function.headers = body, headers
+    with pytest.raises(NotReady):
+        handler(inbox.event("Create"), None)
+    (answer,) = inbox.answers
+    assert answer["Status"] == "FAILED"
+    assert_names(answer["Reason"], ("NotReady: shop-support-intent-cpu:live", *things))
+    assert releases(table) == []
+
+
+def test_an_update_has_a_new_id_so_that_the_old_row_is_deleted_after_it(
+    table: Any, inbox: Inbox, function: Service
+) -> None:
+    handler(inbox.event("Create"), None)
+    function.body = {"version": "beef00000000"}
     newer = {**PROPERTIES, "Version": "beef00000000"}
     handler(inbox.event("Update", ResourceProperties=newer, PhysicalResourceId=PHYSICAL_ID), None)
     assert sorted(releases(table)) == ["cpu#beef00000000", "cpu#f00dfeed0000"]
