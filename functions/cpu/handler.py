@@ -56,7 +56,7 @@ def load(folder: Path) -> "Engine":
 # The part of a request's time that is left for sending its answer.
 SENDING_S = 0.5
 # The event of a deployment, which registers only a function that answers its probe. Nothing that the router sends
-# is equal to it. A start does not answer the probe, since that would make each cold start 2 % longer.
+# is equal to it. A start does not answer the probe, since that would make each cold start 4 % longer.
 PROBE_EVENT = {"probe": True}
 FOLDER = Path(os.environ.get("TURNOUT_MODEL_DIR", "/var/task/model"))
 ENGINE = load(FOLDER)
