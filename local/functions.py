@@ -151,6 +151,10 @@ class Pool:
             body, failed = error("Function.ResponseSizeTooLarge", message), True
         return Invocation(payload=body, error=failed, log=environment.tail())
 
+    def prepare(self, function: Any) -> None:
+        """Install the packages of a version, as the build of its image would have."""
+        self._code_and_python(function)
+
     def forget(self, function_arn: str) -> None:
         """Close every environment of a function and of its versions."""
         with self.lock:

@@ -70,6 +70,8 @@ def _complete_versions() -> None:
     ) -> Any:
         backend = models.lambda_backends[account_id][region_name]
         published = backend.publish_version(cloudformation_json["Properties"]["FunctionName"])
+        # Before the first call, which a deployment makes for the probe and does not wait for as long.
+        data_plane().functions.prepare(published)
         version = models.LambdaVersion({"Version": published.version})
         version.physical_resource_id = published.function_arn
         return version
