@@ -38,8 +38,8 @@ class RowFormat:
 
     `parse` makes a row of one line's object, given the labels that the model knows (None where they are unknown), and
     raises RowProblem. `example` is a line as an error message shows it. `answer` is the users' name of a right answer.
-    `problems` checks all rows of a file together, once each of them has an answer, and `unfit` whether these are of the
-    kind of a model's, given its details.
+    `problems` checks all rows of a file together, once each of them has an answer. `unfit` checks them with or without
+    answers against a model's details: that it answers in that way, and has what the rows name.
     """
 
     parse: Callable[[dict[str, Any], Labels], Row]
@@ -95,10 +95,10 @@ def _problems_of_file(
             "or to none, and the reference's own answers count as right"
         )
         return [Problem(code=Code.ROWS_INVALID, message=message)]
-    if not answered or partial:
+    if not rows or partial:
         return []
     unfit = [] if details is None else row_format.unfit(rows, details)
-    return [*unfit, *row_format.problems(rows)]
+    return [*unfit, *(row_format.problems(rows) if answered else ())]
 
 
 # What follows is for the tasks' `parse` functions.

@@ -182,13 +182,13 @@ def feeds_of(source: TokenizedSource, requests: Sequence[PredictRequest]) -> lis
     tokenizer = open_tokenizer(
         source.tokenizer, source.max_tokens, truncation=head.truncation, windows=head.windows
     )
+    manifest = _manifest(source)
     texts = [
         text
         for request in requests
         for value in request.inputs
-        for text in head.texts(value, request.parameters)
+        for text in head.texts(value, request.parameters, manifest)
     ]
-    manifest = _manifest(source)
     return [feed([encoding], tuple(INPUTS), manifest) for encoding in encode(tokenizer, texts)]
 
 
@@ -252,7 +252,7 @@ def _check_tokens(
     with quiet():
         tokenizer = AutoTokenizer.from_pretrained(source.folder, local_files_only=True)
     for request in requests[:MAX_COMPARED_ROWS]:
-        texts = reference.head.texts(request.inputs[0], request.parameters)
+        texts = reference.head.texts(request.inputs[0], request.parameters, reference.manifest)
         text = texts[0] if isinstance(texts[0], str) else texts[0][0]
         expected = tokenizer(text, truncation=True, max_length=source.max_tokens)["input_ids"]
         if reference.tokenizer.encode(text).ids != expected:

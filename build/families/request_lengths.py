@@ -1,7 +1,6 @@
 """Requests to time a model with, by their number of tokens, made of the user's own rows."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
@@ -9,6 +8,7 @@ from build.evaluation.metrics import AllOutputs
 from build.families.family import Rows, requests_as_given
 from build.sources.source import TokenizedSource
 from contracts.prediction import PredictRequest
+from functions.inference.tasks.prompts import OF_EMBEDDERS, prompt_of
 from functions.inference.token_batches import open_tokenizer
 
 # Numbers of tokens: a few words, a sentence, a paragraph, a page.
@@ -27,18 +27,22 @@ def requests(
     """
     texts = [row.request.inputs[0] for row in rows]
     if source.task.one_text and all(isinstance(text, str) for text in texts):
-        return _of_lengths([str(text) for text in texts], source.tokenizer, source.max_tokens)
+        prompt = prompt_of({}, source.details, OF_EMBEDDERS)
+        return _of_lengths(prompt, [str(text) for text in texts], source)
     return requests_as_given(source, rows, reference)
 
 
-def _of_lengths(texts: Sequence[str], path: Path, max_tokens: int) -> dict[int, PredictRequest]:
-    tokenizer = open_tokenizer(path, max(LENGTHS) * 4)
+def _of_lengths(
+    prompt: str, texts: Sequence[str], source: TokenizedSource
+) -> dict[int, PredictRequest]:
+    """Return requests that have those numbers of tokens together with the prompt that the model reads before each."""
+    tokenizer = open_tokenizer(source.tokenizer, max(LENGTHS) * 4)
     joined: list[str] = []
     characters = 0
     while characters < max(LENGTHS) * CHARACTERS:
         joined.append(texts[len(joined) % len(texts)])
         characters += len(joined[-1]) + 1
-    text = " ".join(joined)
+    text = prompt + " ".join(joined)
     encoding = tokenizer.encode(text)
     special = int(np.sum(encoding.special_tokens_mask))
     # The end of each token in the text, in characters, to cut it at.
@@ -47,8 +51,10 @@ def _of_lengths(texts: Sequence[str], path: Path, max_tokens: int) -> dict[int, 
         for (_, end), mask in zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
         if not mask
     ]
-    limit = min(max_tokens, len(ends) + special)
-    lengths = [n for n in LENGTHS if special < n <= limit] or [max_tokens]
+    limit = min(source.max_tokens, len(ends) + special)
+    least = special + sum(end <= len(prompt) for end in ends)
+    lengths = [n for n in LENGTHS if least < n <= limit] or [source.max_tokens]
     return {
-        n: PredictRequest(inputs=(text[: ends[min(n - special, len(ends)) - 1]],)) for n in lengths
+        n: PredictRequest(inputs=(text[len(prompt) : ends[min(n - special, len(ends)) - 1]],))
+        for n in lengths
     }

@@ -7,10 +7,12 @@ from build.evaluation.comparison import NumberComparison
 from build.evaluation.embedding_similarity import compare_embeddings, vector_figures
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, score_field, text_field
+from build.tasks import prompts
 from build.tasks.description import (
     Details,
     FamilyName,
     GraphOutputs,
+    ModelFacts,
     TaskDescription,
     TransformersModel,
 )
@@ -24,10 +26,26 @@ def parse_row(row: dict[str, Any], labels: Labels) -> Row:
     sts = "sentence1" in row
     one, other = ("sentence1", "sentence2") if sts else ("text", "text_pair")
     text = text_field(row, one)
+    prompt = prompts.prompt_field(row)
     if other not in row and "score" not in row:
-        return Row(request=request_of(text))
+        return Row(request=request_of(text, **prompt))
     score = score_field(row, one, other)
-    return Row(request=request_of(text, text_field(row, other)), answer=score)
+    return Row(request=request_of(text, text_field(row, other), **prompt), answer=score)
+
+
+def unfit(rows: Sequence[Row], details: Details) -> list[Problem]:
+    """Return a problem if a row names a prompt that the model does not have."""
+    return prompts.unfit(rows, details, prompts.EMBEDDER)
+
+
+def problems(facts: ModelFacts) -> list[Problem]:
+    """Return every problem of the model's prompts."""
+    return prompts.problems(facts, prompts.EMBEDDER)
+
+
+def details(facts: ModelFacts) -> dict[str, Any]:
+    """Return the model's prompts."""
+    return prompts.details(facts, prompts.EMBEDDER)
 
 
 def scores_problems(rows: Sequence[Row]) -> list[Problem]:
@@ -59,6 +77,7 @@ DESCRIPTION = TaskDescription(
         example='{"text": "..."} or {"text": "...", "text_pair": "...", "score": 3.8}',
         answer="score",
         problems=scores_problems,
+        unfit=unfit,
     ),
     comparison=NumberComparison(measure=compare_embeddings, same_elsewhere=same_vectors),
     transformers=TransformersModel(
@@ -69,6 +88,8 @@ DESCRIPTION = TaskDescription(
         # BERT's own pooler is not what sentence-transformers pools by.
         unused_weights=("pooler.",),
         read_output=read_output,
+        problems=problems,
+        details=details,
     ),
     graph=GraphOutputs(bare=True, pooled=True),
     one_text=True,

@@ -106,6 +106,8 @@ def problems(facts: ModelFacts) -> list[Problem]:
 
 def unfit(rows: Sequence[Row], details: Details) -> list[Problem]:
     """Return a problem if the rows have right answers of another kind than the model's."""
+    if rows[0].answer is None:
+        return []
     kind, form = next((ANSWERS[key] for key in ANSWERS if key in details), ONE_LABEL)
     if isinstance(rows[0].answer, kind):
         return []

@@ -1,12 +1,15 @@
 """Text ranking: texts in the order in which a cross-encoder scores them for a query."""
 
+from collections.abc import Sequence
 from typing import Any, TypeGuard
 
 from build.evaluation.agreement import AnswerComparison
 from build.evaluation.jsonlines import RowProblem
 from build.evaluation.metrics import Metric, Outputs, mean
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, text_field, texts_field
+from build.tasks import prompts
 from build.tasks.description import (
+    Details,
     FamilyName,
     GraphOutputs,
     ModelFacts,
@@ -29,7 +32,13 @@ def parse_row(row: dict[str, Any], labels: Labels) -> Row:
         raise RowProblem(
             f'"label" has to be the place of the best text, from 0 to {len(texts) - 1}'
         )
-    return Row(request=request_of(*texts, query=text_field(row, "query")), answer=label)
+    query, prompt = text_field(row, "query"), prompts.prompt_field(row)
+    return Row(request=request_of(*texts, query=query, **prompt), answer=label)
+
+
+def unfit(rows: Sequence[Row], details: Details) -> list[Problem]:
+    """Return a problem if a row names a prompt that the model does not have."""
+    return prompts.unfit(rows, details, prompts.CROSS_ENCODER)
 
 
 def ranks_of(outputs: Outputs) -> tuple[int, ...]:
@@ -52,12 +61,13 @@ MEAN_RECIPROCAL_RANK = Metric(
 
 
 def details(facts: ModelFacts) -> dict[str, Any]:
-    """Return the activation that makes a score of the logit, as sentence-transformers' CrossEncoder finds it.
+    """Return the prompts, and the activation that makes a score of the logit, as CrossEncoder finds it.
 
-    It is a path within torch; one elsewhere is not loaded by CrossEncoder either, which takes a sigmoid then.
+    The activation is a path within torch. One elsewhere is not loaded by CrossEncoder either, which takes a sigmoid.
     """
     path = _activation(facts)
-    return {"activation": path.rpartition(".")[2]} if path else {}
+    activation = {"activation": path.rpartition(".")[2]} if path else {}
+    return {**prompts.details(facts, prompts.CROSS_ENCODER), **activation}
 
 
 def _activation(facts: ModelFacts) -> str:
@@ -75,14 +85,14 @@ def _in_torch(path: object) -> TypeGuard[str]:
 
 
 def problems(facts: ModelFacts) -> list[Problem]:
-    """Return a problem if a model has more than one label, and for an activation that is not known."""
-    found = []
+    """Return a problem for more than one label, for an activation that is not known, and each of the prompts'."""
+    found = prompts.problems(facts, prompts.CROSS_ENCODER)
     if len(facts.labels) != 1:
         message = (
             f"has {len(facts.labels)} labels, but text-ranking needs a cross-encoder with one score"
         )
         found.append(Problem(code=Code.LABELS_MISMATCH, message=message))
-    activation = details(facts).get("activation", SIGMOID)
+    activation = _activation(facts).rpartition(".")[2] or SIGMOID
     if activation not in ACTIVATIONS:
         message = (
             f"its activation is {_activation(facts)}, which is not served; save it with one of "
@@ -96,7 +106,9 @@ DESCRIPTION = TaskDescription(
     name=Task.TEXT_RANKING,
     family=FamilyName.ENCODER,
     rows=RowFormat(
-        parse=parse_row, example='{"query": "...", "texts": ["...", "..."], "label": 0}'
+        parse=parse_row,
+        example='{"query": "...", "texts": ["...", "..."], "label": 0}',
+        unfit=unfit,
     ),
     comparison=AnswerComparison(metric=MEAN_RECIPROCAL_RANK),
     transformers=TransformersModel(

@@ -1,11 +1,12 @@
 """The embedding of a text."""
 
 from contracts.api.json_schema import NUMBER, array, described
-from contracts.api.task_api import TEXT, Example, TaskApi, output
+from contracts.api.task_api import PROMPT_NAME, TEXT, Example, TaskApi, output
 
 API = TaskApi(
     summary="Compute the embedding of a text",
     input=TEXT,
+    parameters=(PROMPT_NAME,),
     output=output(
         {"embedding": described(array(NUMBER), "As many numbers as the model has dimensions.")}
     ),

@@ -80,6 +80,15 @@ class Parameter:
         return schema if self.default is None else {**schema, "default": self.default}
 
 
+# The name of the argument in sentence-transformers. A model's own names take the place of the schema.
+PROMPT_NAME = Parameter(
+    name="prompt_name",
+    description="The name of a prompt that the model's own config defines; without it the model's default applies.",
+    schema=STRING,
+    expected="the name of one of the model's prompts",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
     """A request with its outputs, one for each input."""

@@ -1,7 +1,7 @@
 """Texts ranked by how well they answer a query."""
 
 from contracts.api.json_schema import BOOLEAN, NUMBER, STRING, described, integer
-from contracts.api.task_api import TEXT, Example, Parameter, TaskApi, output
+from contracts.api.task_api import PROMPT_NAME, TEXT, Example, Parameter, TaskApi, output
 
 QUERY = Parameter(
     name="query",
@@ -21,7 +21,7 @@ RAW_SCORES = Parameter(
 API = TaskApi(
     summary="Rank texts for a query",
     input=TEXT,
-    parameters=(QUERY, RAW_SCORES),
+    parameters=(QUERY, RAW_SCORES, PROMPT_NAME),
     output=output(
         {
             "score": described(

@@ -88,7 +88,7 @@ class Encoder:
     def outputs(self, request: PredictRequest) -> Outputs:
         """Run all texts of the request, then turn the results of each input into its output."""
         head, parameters = self.head, request.parameters
-        texts = [head.texts(value, parameters) for value in request.inputs]
+        texts = [head.texts(value, parameters, self.manifest) for value in request.inputs]
         encodings = encode(self.tokenizer, [t for own in texts for t in own], offsets=head.windows)
         windows = iter(self._windows(encodings))
         # One input may be several texts, and each of them several windows: all that belong to it, in order.

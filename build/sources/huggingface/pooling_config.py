@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from build.sources.huggingface.config import optional_json, read_json
-from build.sources.huggingface.folder_files import SENTENCE_TRANSFORMERS, FolderFiles
+from build.sources.huggingface.config import read_json
+from build.sources.huggingface.folder_files import FolderFiles
 from build.sources.huggingface.tokenizer_settings import LOWERCASE
 from build.sources.huggingface.weights import weights_of, weights_problem
 from build.sources.source import Dense, Pooling, Unusable
@@ -42,7 +42,6 @@ def read_pooling(files: FolderFiles, *, pickle: bool = False) -> Pooling:
             Code.POOLING_UNSUPPORTED,
             f"modules.json lists {', '.join(kinds)}; known are Transformer, Pooling, then any Dense, then Normalize",
         )
-    _check_texts(files)
     return Pooling(
         modes=_modes(read_json(_within(folder, modules[1][1]) / "config.json")),
         dense=tuple(_dense(_within(folder, p), pickle) for k, p in modules if k == "Dense"),
@@ -112,18 +111,6 @@ def _dense(folder: Path, pickle: bool) -> Dense:
     if problem := weights_problem(folder, pickle=pickle):
         raise Unusable.listing([problem.within(folder.name)])
     return Dense(place=folder.name, activation=activation, pickled=weights_of(folder).pickled)
-
-
-def _check_texts(files: FolderFiles) -> None:
-    """Raise Unusable where sentence-transformers changes a text before its tokenizer, which alone is served."""
-    settings = optional_json(files.folder / SENTENCE_TRANSFORMERS)
-    prompts, name = settings.get("prompts") or {}, settings.get("default_prompt_name")
-    if name and (prompt := prompts.get(name)):
-        raise Unusable(
-            Code.POOLING_UNSUPPORTED,
-            f"puts {prompt!r} before every text, by its default prompt, which is not done here; set "
-            "`default_prompt_name` to null in config_sentence_transformers.json and send it with your texts",
-        )
 
 
 def lowercase(files: FolderFiles) -> dict[str, Any]:

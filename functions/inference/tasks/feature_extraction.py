@@ -7,8 +7,15 @@ from tokenizers import Encoding
 
 from contracts.api.feature_extraction import API
 from contracts.limits import vectors_per_answer
+from contracts.manifest import Manifest
 from contracts.prediction import Input
-from functions.inference.tasks.head import Context, Output, TaskHead
+from functions.inference.tasks.head import Context, Output, Parameters, TaskHead, Text
+from functions.inference.tasks.prompts import OF_EMBEDDERS, parameters_of, prompt_of
+
+
+def texts(value: Input, parameters: Parameters, manifest: Manifest) -> list[Text]:
+    """Return the text behind its prompt, as SentenceTransformer's `encode`."""
+    return [prompt_of(parameters, manifest.details, OF_EMBEDDERS) + str(value)]
 
 
 def postprocess(
@@ -20,6 +27,8 @@ def postprocess(
 
 HEAD = TaskHead(
     api=API,
+    parameters=lambda manifest: parameters_of(manifest.details, OF_EMBEDDERS),
+    texts=texts,
     postprocess=postprocess,
     max_outputs=lambda manifest, parameters: vectors_per_answer(manifest.dimensions),
     output_width=lambda manifest: manifest.dimensions,

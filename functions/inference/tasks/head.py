@@ -36,7 +36,7 @@ class Context:
     tokenizer: Tokenizer
 
 
-def one_text(value: Input, parameters: Parameters) -> list[Text]:
+def one_text(value: Input, parameters: Parameters, manifest: Manifest) -> list[Text]:
     """Return the input itself; a pair if it is an object of `text` and `text_pair`."""
     if isinstance(value, str):
         return [value]
@@ -69,7 +69,7 @@ class TaskHead:
     parameters: Callable[[Manifest], Sequence[Parameter]] | None = None
     more_problems: Callable[[PredictRequest, Manifest], list[RequestProblem]] = no_problems
     max_outputs: Callable[[Manifest, Parameters], int | None] = unlimited
-    texts: Callable[[Input, Parameters], list[Text]] = one_text
+    texts: Callable[[Input, Parameters, Manifest], list[Text]] = one_text
     finish: Callable[[list[Output]], None] | None = None
     output_rank: int = 2
     truncation: str = "longest_first"

@@ -21,7 +21,7 @@ EXTRA_SPANS = 10
 Floats = NDArray[np.float32]
 
 
-def texts(value: Input, parameters: Parameters) -> list[Text]:
+def texts(value: Input, parameters: Parameters, manifest: Manifest) -> list[Text]:
     # `problems` lets nothing but objects through.
     assert not isinstance(value, str)
     return [(value["question"], value["context"])]

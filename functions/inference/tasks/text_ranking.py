@@ -7,6 +7,7 @@ from typing import Any
 from tokenizers import Encoding
 
 from contracts.api.text_ranking import API, QUERY, RAW_SCORES
+from contracts.manifest import Manifest
 from contracts.prediction import Input
 from functions.inference.tasks.head import (
     ANSWER_BYTES,
@@ -18,6 +19,7 @@ from functions.inference.tasks.head import (
     Text,
     sigmoid,
 )
+from functions.inference.tasks.prompts import NONE, parameters_of, prompt_of
 
 SIGMOID = "Sigmoid"
 # The activations that a cross-encoder may name, by their classes in torch.nn; sentence-transformers' default first.
@@ -28,8 +30,10 @@ ACTIVATIONS: Mapping[str, Callable[[float], float]] = {
 }
 
 
-def texts(value: Input, parameters: Parameters) -> list[Text]:
-    return [(QUERY.value(parameters), str(value))]
+def texts(value: Input, parameters: Parameters, manifest: Manifest) -> list[Text]:
+    """Return the query behind its prompt, and the text without one, as CrossEncoder's `rank`."""
+    prompt = prompt_of(parameters, manifest.details, NONE)
+    return [(prompt + QUERY.value(parameters), str(value))]
 
 
 def postprocess(
@@ -52,6 +56,7 @@ def rank(outputs: list[Output]) -> None:
 
 HEAD = TaskHead(
     api=API,
+    parameters=lambda manifest: [QUERY, RAW_SCORES, *parameters_of(manifest.details, NONE)],
     texts=texts,
     postprocess=postprocess,
     finish=rank,

@@ -14,12 +14,13 @@ from contracts.api.zero_shot_classification import (
     HYPOTHESIS_TEMPLATE,
     MULTI_LABEL,
 )
+from contracts.manifest import Manifest
 from contracts.prediction import Input
 from functions.inference.tasks.head import Context, Output, Parameters, TaskHead, Text, softmax
 from functions.inference.tasks.text_classification import scored
 
 
-def texts(value: Input, parameters: Parameters) -> list[Text]:
+def texts(value: Input, parameters: Parameters, manifest: Manifest) -> list[Text]:
     template, labels = HYPOTHESIS_TEMPLATE.value(parameters), CANDIDATE_LABELS.value(parameters)
     # Not `format`, which would read any other brace of the caller's template as a field.
     return [(str(value), template.replace("{}", label)) for label in labels]

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,4 +135,36 @@ def test_every_invalid_row_is_reported(
     assert_problems(
         read_rows(path, TASKS[Task.TEXT_CLASSIFICATION].rows, LABELS)[1],
         *((code, f"{path}{line}", *texts) for code, line, *texts in problems),
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "row", "known"),
+    [
+        (Task.FEATURE_EXTRACTION, {"text": "a"}, "'query', 'document', 'passage'"),
+        (Task.FEATURE_EXTRACTION, {"text": "a", "text_pair": "b", "score": 1}, "'passage'"),
+        (Task.TEXT_RANKING, {"query": "q", "texts": ["a"]}, "are 'passage'"),
+        (Task.TEXT_RANKING, {"query": "q", "texts": ["a"], "label": 0}, "are 'passage'"),
+    ],
+)
+def test_a_row_may_name_one_of_the_model_s_prompts(
+    tmp_path: Path, task: Task, row: dict[str, Any], known: str
+) -> None:
+    path, row_format = tmp_path / "rows.jsonl", TASKS[task].rows
+    details = {"prompts": {"passage": "text: "}}
+    other = {**row, **({"score": 2} if "score" in row else {})}
+    write_rows(path, [{**row, "prompt_name": "passage"}, other])
+    rows, problems = read_rows(path, row_format, None, details)
+    assert problems == []
+    assert [r.request.parameters.get("prompt_name") for r in rows] == ["passage", None]
+    write_rows(path, [{**row, "prompt_name": "pasage"}, other])
+    assert read_rows(path, row_format, None)[1] == []  # of a model that is not known
+    assert_problems(
+        read_rows(path, row_format, None, details)[1],
+        ("rows_invalid", path, "\"prompt_name\" of 1 rows is 'pasage'", known),
+    )
+    write_rows(path, [{**row, "prompt_name": 3}])
+    assert_problems(
+        read_rows(path, row_format, None, details)[1],
+        ("rows_invalid", f"{path}:1", '"prompt_name" is 3', "has to be a text"),
     )

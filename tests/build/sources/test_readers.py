@@ -62,12 +62,6 @@ def pickled(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
 
-def prompted(folder: Path) -> None:
-    """Change the folder's model to put a prompt before each text, which a caller does not send."""
-    settings = {"prompts": {"query": "query: "}, "default_prompt_name": "query"}
-    (folder / "config_sentence_transformers.json").write_text(json.dumps(settings), "utf-8")
-
-
 def inner(folder: Path) -> None:
     """Have the model lie in a folder of its own, as sentence-transformers kept it before its second version."""
     modules = json.loads((folder / "modules.json").read_text("utf-8"))
@@ -129,7 +123,6 @@ TWICE = {"0": "a", "1": "a", "2": "b"}
         (VECTORS, change(POOLING, pooling_mode_mean_tokens=False), ("pooling_unsupported", "nothing", "cls, max")),
         (VECTORS, change(POOLING, pooling_mode="median"), ("pooling_unsupported", "median", "cls, max, mean")),
         (VECTORS, cut("modules.json", 30), ("file_damaged", "modules.json cannot be read")),
-        (VECTORS, prompted, ("pooling_unsupported", "'query: '", "`default_prompt_name`")),
         (VECTORS, inner, ("pooling_unsupported", "0_Transformer", "save it again")),
     ],
 )  # fmt: skip
@@ -158,9 +151,8 @@ def test_an_unforeseen_error_of_a_reader_is_a_problem_as_well(
     sources: dict[Task, Path], tmp_path: Path
 ) -> None:
     folder = shutil.copytree(sources[VECTORS], tmp_path / "source")
-    prompted(folder)
-    change("config_sentence_transformers.json", prompts=["a"])(folder)
-    unforeseen = "AttributeError: 'list' object has no attribute 'get'"
+    change(POOLING, pooling_mode=[["mean"]])(folder)
+    unforeseen = "TypeError: unhashable type: 'list'"
     assert_problems(
         inspect(folder, VECTORS, None)[1],
         ("file_damaged", folder, "a Hugging Face folder", unforeseen, "save it again"),

@@ -23,8 +23,8 @@ from build.sources.huggingface.settings.table import (
 from build.tasks.description import FamilyName, TaskDescription
 from contracts.problems import Code, Problem
 
-# Keys that other checks refuse: those that run code, at every depth; weights in fewer bits; a prompt that is not empty.
-ELSEWHERE = {*RULES, "quantization_config", "default_prompt_name"}
+# Keys that other checks refuse: those that run code, at every depth; weights in fewer bits.
+ELSEWHERE = {*RULES, "quantization_config"}
 GENERATORS = (FamilyName.CAUSAL, FamilyName.SEQ2SEQ)
 # The settings that only a model which reads a whole text at once is refused for.
 OF_ENCODERS = {"is_decoder", "causal", "add_cross_attention"}

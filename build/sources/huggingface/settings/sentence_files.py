@@ -57,12 +57,12 @@ NORMALIZE: tuple[Setting, ...] = refused(
     OTHER_VECTORS, ITS_OWN, "module_input_name module_output_name", fine=(VECTOR,)
 )
 WHOLE_MODEL: tuple[Setting, ...] = (
-    *refused(
-        "puts a text before every other, by its name among `prompts`",
-        "set it to null, and send the text with yours",
-        "default_prompt_name",
+    *honoured(
+        "tasks.prompts.details", "The texts that a request may have put before its own.", "prompts"
     ),
-    *harmless("A request sends its own texts, with a prompt or without.", "prompts"),
+    *honoured(
+        "tasks.prompts.details", "The prompt of a request that names none.", "default_prompt_name"
+    ),
     *harmless("It compares vectors, which the caller does.", "similarity_fn_name"),
     *harmless("It describes how the model was made.", "__version__", "model_type", "requirements"),
     *honoured("tasks.text_ranking.details", "The activation of a cross-encoder.", "activation_fn"),

@@ -83,7 +83,11 @@ TRIED: Mapping[str, Mapping[str, str]] = {
     DENSE: {
         f"{POOLED}::test_a_layer_over_the_vector_comes_before_its_length_is_made_one": "activation_function"
     },
-    WHOLE_MODEL: {RANKED: "activation_fn"},
+    WHOLE_MODEL: {
+        RANKED: "activation_fn",
+        f"{ENGINE}/test_prompts.py::test_an_embedder_puts_the_named_prompt_before_each_text": "prompts",
+        f"{ENGINE}/test_prompts.py::test_without_a_name_an_embedder_s_default_prompt_applies": "default_prompt_name",
+    },
 }
 
 
