@@ -1,8 +1,13 @@
-"""Export of a Hugging Face folder by torch.onnx: `python -m build.export.torch_onnx.main FOLDER DESTINATION TASK`.
+"""The process of torch.onnx: `python -m build.export.torch_onnx.main`, which answers in lines of JSON.
 
-An error is the last line of standard error.
+Each line is `{"folder", "destination", "task"}`, and each answer `{"error"}`, which is "" for an export that succeeded.
+Libraries, which take seconds to import, are imported once. Each export is made by a copy of this process (fork): what
+torch holds of a model while it is traced goes with the copy, and a crash in native code ends the copy alone.
 """
 
+import json
+import os
+import signal
 import sys
 from pathlib import Path
 
@@ -12,13 +17,39 @@ from build.workspace.quiet import quiet
 
 
 def main() -> None:
-    """Export the model; leave with the type and the message of any error."""
-    folder, destination, task = sys.argv[1:]
-    try:
-        with quiet():
-            export(Path(folder), Path(destination), task)
-    except Exception as error:  # of torch, transformers and model code alike, so of any type
-        sys.exit(one_line(error))
+    """Answer until the input ends. What libraries print goes to standard error."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    with quiet():
+        # What every export imports, and would import anew in each copy.
+        import onnxruntime  # noqa: F401
+        import torch.onnx.utils  # noqa: F401
+        import transformers.models.auto.modeling_auto
+        import transformers.models.bert.modeling_bert  # noqa: F401
+    for line in sys.stdin:
+        answers.write(json.dumps({"error": exported(**json.loads(line))}) + "\n")
+        answers.flush()
+
+
+def exported(folder: str, destination: str, task: str) -> str:
+    """Export the model in a copy of this process; return the type and the message of an error, "" if there is none."""
+    reading, writing = os.pipe()
+    copy = os.fork()
+    if not copy:
+        try:
+            with quiet():
+                export(Path(folder), Path(destination), task)
+        except (
+            BaseException
+        ) as error:  # of torch, transformers and model code alike, so of any type
+            os.write(writing, one_line(error).encode())
+        finally:
+            os._exit(0)  # what this process would do at its end is left to itself
+    os.close(writing)
+    with os.fdopen(reading, encoding="utf-8", errors="replace") as pipe:
+        problem = pipe.read()
+    status = os.waitstatus_to_exitcode(os.waitpid(copy, 0)[1])
+    return problem or (f"ended by {signal.Signals(-status).name}" if status < 0 else "")
 
 
 if __name__ == "__main__":

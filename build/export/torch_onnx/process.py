@@ -1,15 +1,49 @@
-"""Client of `build.export.torch_onnx.main`: one process per export, without a network and without credentials.
+"""Client of `build.export.torch_onnx.main`: one process for all exports, without a network and without credentials."""
 
-What torch holds of a model while it is traced goes with the process.
-"""
-
+import atexit
 import importlib.metadata
 import sys
+import tempfile
+from functools import cache
 from pathlib import Path
 
 from build.errors import ExportFailed
 from build.workspace.checkout import ROOT
-from build.workspace.python_environment import StepFailed, run_isolated
+from build.workspace.isolated_process import isolated
+from build.workspace.json_process import JsonProcess
+
+MODULE = "build.export.torch_onnx.main"
+
+
+class ExportProcess(JsonProcess):
+    """The process that exports. It imports its libraries at once; nothing is waited for until a folder is exported."""
+
+    def __init__(self) -> None:
+        # A pipe that nobody reads would stop a library that warns a lot.
+        self.errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        command = isolated([sys.executable, "-m", MODULE], CUDA_VISIBLE_DEVICES="-1")
+        # `-m` finds our packages in the working folder.
+        super().__init__(command, stderr=self.errors, cwd=ROOT)
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self.errors.close()
+
+    def ended(self) -> Exception:
+        """Return the error of a process that has ended, with its last words."""
+        code = self.process.wait()
+        self.errors.seek(0)
+        last = "".join(self.errors.read().strip().splitlines()[-1:])
+        export_process.cache_clear()
+        return ExportFailed(f"the process of torch.onnx ended with {code} ({last or 'no message'})")
+
+
+@cache
+def export_process() -> ExportProcess:
+    """Return the process, started when it is first needed; it ends with this one."""
+    started = ExportProcess()
+    atexit.register(started.__exit__)
+    return started
 
 
 def label() -> str:
@@ -22,14 +56,12 @@ def export_folder(folder: Path, destination: Path, task: str) -> Path:
 
     `task` is one of `HEADS` in `build.export.torch_onnx.encoder`.
     """
-    module = "build.export.torch_onnx.main"
-    command = [sys.executable, "-m", module, folder.resolve(), destination.resolve(), task]
-    try:
-        # `-m` finds our packages in the working folder.
-        run_isolated(command, {"CUDA_VISIBLE_DEVICES": "-1"}, ROOT)
-    except StepFailed as error:
+    answer = export_process().ask(
+        folder=str(folder.resolve()), destination=str(destination.resolve()), task=task
+    )
+    if answer["error"]:
         raise ExportFailed(
-            f"{folder} cannot be exported ({error}); "
+            f"{folder} cannot be exported ({answer['error']}); "
             "check that transformers loads it, and that its architecture is one torch.onnx exports"
-        ) from error
+        )
     return destination

@@ -10,8 +10,10 @@ import pytest
 import torch
 import transformers
 
+from build.errors import ExportFailed
 from build.export import exporters
 from build.export.torch_onnx.encoder import HEADS, export
+from build.export.torch_onnx.process import export_folder, export_process
 from build.export.torch_onnx.tracing import Differs, compare, example_ids, trace
 from build.workspace.quiet import quiet
 from functions.inference.session import open_session
@@ -158,3 +160,21 @@ def test_a_folder_that_no_exporter_reads_is_refused_by_its_architecture(tmp_path
     with raises("export_failed", folder, *reasons):
         exporters.export_folder(folder, tmp_path / "exported", "text-classification")
     assert not (tmp_path / "exported").exists()
+
+
+def test_a_process_that_was_ended_is_reported_and_started_again(tmp_path: Path) -> None:
+    folder = classifier(tmp_path / "model")
+    export_process().process.kill()
+    with raises(ExportFailed.code, "torch.onnx ended with -9"):
+        export_folder(folder, tmp_path / "first", "text-classification")
+    export_folder(folder, tmp_path / "second", "text-classification")
+    assert (tmp_path / "second/model.onnx").is_file()
+
+
+def test_an_error_of_one_export_leaves_the_process_to_the_next(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with raises(ExportFailed.code, "model_type"):
+        export_folder(tmp_path / "empty", tmp_path / "first", "text-classification")
+    before = export_process().process.pid
+    export_folder(classifier(tmp_path / "model"), tmp_path / "second", "text-classification")
+    assert export_process().process.pid == before
