@@ -181,7 +181,8 @@ def analogy(folder: Path) -> list[dict[str, Any]]:
 def compile_all(folder: Path) -> None:
     """Compile the modules that contenders import, so that none does it while it is timed."""
     os.environ["PYTHONPYCACHEPREFIX"] = str(folder)
-    modules = "build.proof.worker, build.evaluation.teacher_forcing, functions.inference.word_vectors, gensim.models"
+    ours = "build.proof.worker, build.evaluation.teacher_forcing, functions.inference.words.word_vectors"
+    modules = f"{ours}, gensim.models"
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     subprocess.run([sys.executable, "-c", f"import {modules}"], env=environment, check=True)
 

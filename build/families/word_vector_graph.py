@@ -22,7 +22,7 @@ from build.graph.file import PAGE, external_tensor
 from build.recipes.block_int8 import INT8_ACTIVATIONS, quantize_blocks
 from build.sources.vectors.table import Floats
 from contracts.manifest import MODEL
-from functions.inference.word_vectors import OVERFETCH, TABLE
+from functions.inference.words.word_vectors import OVERFETCH, TABLE
 
 # Rows that are converted at once.
 ROWS = 1 << 14

@@ -24,7 +24,7 @@ from build.workspace.progress import Notify, silent
 from contracts.prediction import PredictRequest
 from contracts.problems import Code
 from contracts.tasks import Tier
-from functions.inference.word_vectors import CONFIG, WORDS, VectorConfig, WordVectors
+from functions.inference.words.word_vectors import CONFIG, WORDS, VectorConfig, WordVectors
 
 VECTORS = "vectors.npy"
 FULL = NamedRecipe(name="fp32")

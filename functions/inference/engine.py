@@ -107,7 +107,7 @@ def _open_model(folder: Path, manifest: Manifest, *, threads: int, device: str) 
 
             family, needed = Seq2Seq.open, (ENCODER, DECODER, TOKENIZER)
         case Task.WORD_VECTORS:
-            from functions.inference.word_vectors import CONFIG, TABLE, WORDS, WordVectors
+            from functions.inference.words.word_vectors import CONFIG, TABLE, WORDS, WordVectors
 
             family, needed = WordVectors.open, (MODEL, TABLE, WORDS, CONFIG)
         case Task.LANGUAGE_MODEL_SCORING:

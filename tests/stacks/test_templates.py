@@ -290,11 +290,8 @@ def test_the_routers_image_holds_the_routes_and_only_the_hash_of_a_key(stacks: S
     assert document["key_hashes"] == {"ci": key_hash(KEY)}
     assert document["cors_origins"] == [ORIGIN]
     target = document["models"]["intents"]["targets"]["cpu"]
-    assert (target["address"], target["timeout_s"], target["max_inputs"]) == (
-        f"shop-intents-cpu:{ALIAS}",
-        7,
-        16,
-    )
+    limits = (target["timeout_s"], target["max_inputs"])
+    assert (target["address"], *limits) == (f"shop-intents-cpu:{ALIAS}", 7, 16)
     assert document["models"]["intents"]["labels"] == list(LABELS)
     assert document["models"]["words"]["dimensions"] == 4
     files = [path for path in stacks.folder.rglob("*") if path.is_file()]

@@ -14,7 +14,7 @@ import numpy as np
 from build.sources.source import Unusable
 from build.sources.vectors.table import FASTTEXT, WORD2VEC_BINARY, Floats, Layout, Vectors
 from contracts.problems import Code
-from functions.inference.character_ngrams import buckets_of
+from functions.inference.words.character_ngrams import buckets_of
 
 MAGIC = struct.pack("<i", 793_712_314)
 # Arguments: version, dim, ws, epoch, minCount, neg, wordNgrams, loss, model, bucket, minn, maxn, lrUpdateRate, t.

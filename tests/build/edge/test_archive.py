@@ -68,7 +68,7 @@ def test_its_modules_import_nothing_of_ours_that_is_not_in_it(tmp_path: Path) ->
 def test_word_vectors_are_served_without_a_tokenizer(tmp_path: Path) -> None:
     path = tmp_path / "run.pyz"
     path.write_bytes(archive())
-    code = "import sys; sys.path.insert(0, sys.argv[1]); import functions.inference.word_vectors; "
+    code = "import sys; sys.path.insert(0, sys.argv[1]); import functions.inference.words.word_vectors; "
     code += "print('tokenizers' in sys.modules)"
     done = subprocess.run(
         [sys.executable, "-I", "-c", code, path], capture_output=True, text=True, check=True

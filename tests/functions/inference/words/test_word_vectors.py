@@ -13,8 +13,8 @@ from contracts.api.word_vectors import MAX_WORD_CHARS
 from contracts.manifest import Manifest
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task, Tier
-from functions.inference.character_ngrams import buckets_of
-from functions.inference.word_vectors import WordVectors
+from functions.inference.words.character_ngrams import buckets_of
+from functions.inference.words.word_vectors import WordVectors
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.word_files import TINY, as_fasttext, as_text, by_gensim, trained
 from tests.fixtures.problems import assert_request_problems

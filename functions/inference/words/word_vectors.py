@@ -21,9 +21,9 @@ from contracts.api.word_vectors import API, MAX_WORD_CHARS, MAX_WORDS, NEAREST, 
 from contracts.http_errors import RequestProblem, pointer
 from contracts.manifest import MODEL, Manifest
 from contracts.prediction import Input, PredictRequest
-from functions.inference.character_ngrams import buckets_of
 from functions.inference.model import Outputs, Parameters
 from functions.inference.session import open_session
+from functions.inference.words.character_ngrams import buckets_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,0 +1,1 @@
+"""Vectors of words: nearest neighbours, analogies, and words that no table has."""
