@@ -1,0 +1,131 @@
+"""Text that transformers generates: greedy, with whatever else the model's own generation_config.json sets.
+
+A row's target, or the generated text where it has none, is also scored with teacher forcing.
+"""
+
+from typing import Any
+
+import torch
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSeq2SeqLM,
+    TextGenerationPipeline,
+)
+from transformers.pipelines.text_generation import ReturnType
+
+from reference.loading import fed, limit_tokens, load_model, load_tokenizer, margin_of
+from reference.messages import Asked, Message, Open, Run
+from reference.scoring import scores
+
+# Neither samples nor beams: candidates generate greedily.
+GREEDY = {
+    "do_sample": False,
+    "num_beams": 1,
+    "return_dict_in_generate": True,
+    "output_scores": True,
+}
+# The tokens that the reference generates unless a row says how many.
+NEW_TOKENS = 16
+
+
+def causal(asked: Asked) -> Run:
+    """Return what continues a text, by the stages of transformers' pipeline."""
+    model, tokenizer = load_model(AutoModelForCausalLM, asked.folder), load_tokenizer(asked.folder)
+    limit = limit_tokens(tokenizer, model, asked.max_tokens)
+    pipe = TextGenerationPipeline(model=model, tokenizer=tokenizer, device="cpu")
+
+    def run(row: Message) -> list[Message]:
+        return [continued(value, row) for value in row["inputs"]]
+
+    def continued(value: str, row: Message) -> Message:
+        count = row["parameters"].get("max_new_tokens", NEW_TOKENS)
+        target = row.get("target")
+        forced = tokenizer(target, add_special_tokens=False)["input_ids"] if target else []
+        inputs = pipe.preprocess(value)
+        text = inputs.pop("prompt_text")
+        prompt = shortened(inputs["input_ids"][0].tolist(), limit - (len(forced) or count), pipe)
+        inputs = {"input_ids": torch.tensor([prompt])}
+        inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
+        outputs = pipe.forward({**inputs, "prompt_text": text}, **GREEDY, max_new_tokens=count)
+        (record,) = pipe.postprocess(
+            {k: outputs[k] for k in ("generated_sequence", "input_ids", "prompt_text")},
+            return_type=ReturnType.NEW_TEXT,
+        )
+        generated = outputs["generated_sequence"][0, 0, len(prompt) :].tolist()
+        margins = [margin_of(scores) for scores in outputs["scores"][0, 0]]
+        forced = forced or generated
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor([[*prompt, *forced]])).logits[0]
+        answer = {"text": record["generated_text"], "generated": generated, "margins": margins}
+        answer |= teacher_forced(logits[-len(forced) - 1 : -1], forced)
+        return {**answer, "tokens": len(prompt), **({"fed": [fed(inputs)]} if asked.trace else {})}
+
+    return run
+
+
+def shortened(prompt: list[int], room: int, pipe: Any) -> list[int]:
+    """Return the last tokens of a prompt that fit, behind the special tokens that it begins with.
+
+    The pipeline has no rule for a prompt that is too long; this one is that of the served model. An empty prompt
+    becomes the token that a text begins with.
+    """
+    config = pipe.model.generation_config
+    start = config.bos_token_id if config.bos_token_id is not None else config.eos_token_id
+    prompt = prompt or [start[0] if isinstance(start, list) else start]
+    if len(prompt) <= room:
+        return prompt
+    special = pipe.tokenizer.get_special_tokens_mask(prompt, already_has_special_tokens=True)
+    lead = min(special.index(0) if 0 in special else 0, room - 1)
+    return prompt[:lead] + prompt[len(prompt) - room + lead :]
+
+
+def seq2seq(asked: Asked) -> Run:
+    """Return what makes one text of another; transformers 5 has no pipeline for it."""
+    model, tokenizer = load_model(AutoModelForSeq2SeqLM, asked.folder), load_tokenizer(asked.folder)
+    limit = limit_tokens(tokenizer, model, asked.max_tokens)
+
+    def run(row: Message) -> list[Message]:
+        return [translated(value, row) for value in row["inputs"]]
+
+    def translated(value: str, row: Message) -> Message:
+        count = row["parameters"].get("max_new_tokens", NEW_TOKENS)
+        inputs = tokenizer(value, return_tensors="pt", truncation=True, max_length=limit)
+        inputs = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        with torch.inference_mode():
+            outputs = model.generate(**inputs, **GREEDY, max_new_tokens=count)
+        # The first token is the decoder's start token, which nothing predicts.
+        start, *generated = outputs.sequences[0].tolist()
+        margins = [margin_of(scores[0]) for scores in outputs.scores]
+        target = row.get("target")
+        forced = tokenizer(text_target=target)["input_ids"] if target else generated
+        with torch.inference_mode():
+            decoder = torch.tensor([[start, *forced[:-1]]])
+            logits = model(**inputs, decoder_input_ids=decoder).logits[0]
+        text = tokenizer.decode(generated, skip_special_tokens=True)
+        answer = {"text": text, "generated": generated, "margins": margins}
+        answer |= teacher_forced(logits, forced)
+        tokens = int(inputs["input_ids"].shape[-1])
+        return {**answer, "tokens": tokens, **({"fed": [fed(inputs)]} if asked.trace else {})}
+
+    return run
+
+
+def teacher_forced(logits: Any, forced: list[int]) -> Message:
+    """Return the forced tokens, the likeliest at each place with its margin, and the log-probability of each.
+
+    `logits` [tokens, vocabulary] are those before each of them.
+    """
+    given = logits.log_softmax(-1).gather(-1, torch.tensor(forced)[:, None])[:, 0]
+    return {
+        "forced": forced,
+        "argmax": logits.argmax(-1).tolist(),
+        "forced_margins": [margin_of(each) for each in logits],
+        "log_probabilities": given.tolist(),
+    }
+
+
+TASKS: dict[str, Open] = {
+    "text-generation": causal,
+    "text2text-generation": seq2seq,
+    "language-model-scoring": scores,
+}
