@@ -3,6 +3,7 @@
 BuildError
 ├── SourceError          a source folder or its labelled rows cannot be used; lists every problem
 ├── ExportFailed         the model could not be turned into ONNX
+├── ReadingDiffers       in full precision a model is answered for unlike by its own library
 ├── GateFailed           no candidate answers enough like the reference
 ├── EdgeDiffers          the edge copy does not answer like the artefact that it is of
 ├── NoSpace              a disk is full
@@ -46,6 +47,12 @@ class ExportFailed(BuildError):
     """The model cannot be turned into ONNX."""
 
     code = "export_failed"
+
+
+class ReadingDiffers(BuildError):
+    """In full precision a row is answered unlike by the model's own library, so the build misreads the source."""
+
+    code = "reading_differs"
 
 
 class GateFailed(BuildError):

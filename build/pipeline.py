@@ -157,6 +157,7 @@ def finish(work: Workspace, out: Path) -> None:
         work.passed_over,
         work.family.unit,
         work.notes,
+        asdict(work.reading),
     )
     artefact = place / work.step.tier
     publish(chosen.folder, artefact)

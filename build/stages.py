@@ -5,7 +5,8 @@ it was.
 """
 
 import re
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,12 @@ from build.proof.portability import first_portable
 from build.proof.processors import Processor, all_unavailable, processor_name
 from build.proof.sealing import digest_of_parts, seal
 from build.proof.timing import Timing, time_all
+from build.reading.check import Reading, check, unchecked_reason
+from build.reading.library import library
+from build.reading.outputs import Margins, Reference
 from build.recipes.recipe import Recipe
+from build.sources.gguf.source import library_folder
+from build.sources.source import GraphSource, TableSource
 from build.step import Step
 from build.workspace.build_memory import release_memory
 from build.workspace.cache import Cache
@@ -40,7 +46,8 @@ class Workspace:
     """The results of a build so far.
 
     `prepared` is the folder of the exported graphs. `processors` are those that candidates are checked on besides this
-    machine's; `processor_results` are the results of the candidate that ships on each. `seconds` are the durations of
+    machine's. `margins` and `libraries` are the reference's (`build.reading.outputs`); `reading` is the check by it.
+    `processor_results` are the results of the candidate that ships on each processor. `seconds` are the durations of
     the stages; `notify` is called with what is at work within one.
     """
 
@@ -50,6 +57,9 @@ class Workspace:
     processors: tuple[Processor, ...]
     prepared: Path = Path()
     reference: tuple[Outputs, ...] = ()
+    margins: tuple[Sequence[Margins], ...] = ()
+    libraries: dict[str, str] = field(default_factory=dict)
+    reading: Reading = field(default_factory=Reading)
     candidates: tuple[Candidate, ...] = ()
     chosen: Candidate | None = None
     processor_results: tuple[dict[str, Any], ...] = ()
@@ -68,6 +78,9 @@ Stage = Callable[[Workspace], Workspace]
 
 def export_stage(work: Workspace) -> Workspace:
     """Export the source to ONNX graphs in full precision, from which every candidate is made."""
+    if not isinstance(work.step.source, GraphSource | TableSource):
+        # Its libraries are imported meanwhile, which takes seconds.
+        library()
     return replace(work, prepared=export_graphs(work.step, work.cache, work.notify))
 
 
@@ -78,7 +91,8 @@ def reference_stage(work: Workspace) -> Workspace:
     def run_reference() -> Any:
         with naming_source(step.source, work.folder, RUNNING_REFERENCE):
             try:
-                return work.family.reference(step.source, step.rows, work.prepared, work.notify)
+                found = work.family.reference(step.source, step.rows, work.prepared, work.notify)
+                return asdict(found)
             except ModelFailed as error:
                 message = (
                     "the reference answers with numbers that are not finite; look for NaN in its weights and save it "
@@ -86,10 +100,43 @@ def reference_stage(work: Workspace) -> Workspace:
                 )
                 raise SourceError.about(step.name, Code.WEIGHTS_NOT_FINITE, message) from error
 
-    outputs = work.cache.value(
-        run_reference, "reference", rows=step.rows_digest, **work.step.made_from
+    found = work.cache.value(
+        run_reference, "reference", rows=step.rows_digest, **step.read_by, **step.made_from
     )
-    return replace(work, reference=tuple(map(tuple, outputs)))
+    return replace(
+        work,
+        reference=tuple(map(tuple, found["outputs"])),
+        margins=tuple(found["margins"]),
+        libraries=found["libraries"],
+    )
+
+
+def reading_stage(work: Workspace) -> Workspace:
+    """Check that a candidate in full precision answers every row as the library does; raise ReadingDiffers."""
+    step = work.step
+    if not work.libraries:
+        return replace(work, reading=Reading(why=unchecked_reason(step.source)))
+    recipe = work.family.recipes(step.source, step.tier, False)[0]
+    parts, made_from = _make_parts(work, recipe)
+    reference = Reference(outputs=work.reference, margins=work.margins, libraries=work.libraries)
+
+    def check_reading() -> Any:
+        with tempfile.TemporaryDirectory(dir=work.folder) as scratch:
+            folder = Path(scratch) / "full-precision"
+            seal(folder, step, recipe, parts, work.reference)
+            given = library_folder(step.source, work.prepared)
+            assert given
+            return asdict(check(step.name, folder, given, step.rows, reference, work.notify))
+
+    found = work.cache.value(
+        check_reading,
+        "reading",
+        rows_run=step.rows_digest,
+        on=processor_name(),
+        **step.read_by,
+        **made_from,
+    )
+    return replace(work, reading=replace(Reading(**found), why=unchecked_reason(step.source)))
 
 
 def candidates_stage(work: Workspace) -> Workspace:
@@ -107,9 +154,10 @@ def candidates_stage(work: Workspace) -> Workspace:
     return work
 
 
-def _make_candidate(work: Workspace, recipe: Recipe) -> Candidate:
+def _make_parts(work: Workspace, recipe: Recipe) -> tuple[Path, dict[str, Any]]:
+    """Return the folder of a candidate's parts, and what they are made from."""
     step = work.step
-    made_from = {"recipe": asdict(recipe), **work.step.made_from}
+    made_from = {"recipe": asdict(recipe), **step.made_from}
     # Without calibration, new rows leave the candidate as it is, and only its outputs are computed again.
     if recipe.calibrated:
         made_from["rows"] = step.rows_digest
@@ -120,7 +168,12 @@ def _make_candidate(work: Workspace, recipe: Recipe) -> Candidate:
             work.family.make(recipe, step.source, work.prepared, step.rows, folder)
         release_memory()
 
-    parts = work.cache.file(make, "candidate", **made_from)
+    return work.cache.file(make, "candidate", **made_from), made_from
+
+
+def _make_candidate(work: Workspace, recipe: Recipe) -> Candidate:
+    step = work.step
+    parts, made_from = _make_parts(work, recipe)
     folder = work.folder / f"{step.tier}-{re.sub(r'[^a-z0-9]+', '-', recipe.name)}"
     manifest = seal(folder, step, recipe, parts, work.reference, work.prepared)
 
@@ -202,6 +255,7 @@ def choose_stage(work: Workspace) -> Workspace:
 SOURCE_STAGES: tuple[tuple[str, Stage], ...] = (
     ("exporting to ONNX", export_stage),
     ("running the reference", reference_stage),
+    ("checking the reading", reading_stage),
 )
 TIER_STAGES: tuple[tuple[str, Stage], ...] = (
     ("making candidates", candidates_stage),

@@ -80,10 +80,21 @@ class Step:
         }
 
     @property
+    def read_by(self) -> dict[str, Any]:
+        """Return what decides the reference's answers besides the source and its rows."""
+        return {
+            "asked_tokens": self.source.asked_tokens,
+            "asked_labels": self.source.asked_labels,
+            # transformers and torch are among the tools.
+            "sentence-transformers": importlib.metadata.version("sentence-transformers"),
+        }
+
+    @property
     def decided_by(self) -> dict[str, Any]:
         """Return the inputs of the build key: an artefact made from the same ones is current."""
         return {
             **self.made_from,
+            **self.read_by,
             "tier": self.tier,
             "quantize": self.quantize,
             "objective": self.objective,

@@ -19,8 +19,7 @@ def embeddings(asked: Asked) -> Run:
     limit(made, AutoModel, asked.max_tokens, ("pooler.",))
 
     def run(row: Message) -> list[Message]:
-        prompt = {k: v for k, v in row["parameters"].items() if k == "prompt_name"}
-        return [embed(value, prompt) for value in row["inputs"]]
+        return [embed(value, prompt_of(row)) for value in row["inputs"]]
 
     def embed(value: str, prompt: Message) -> Message:
         with Inputs(made) as seen:
@@ -36,17 +35,26 @@ def ranking(asked: Asked) -> Run:
     limit(made, AutoModelForSequenceClassification, asked.max_tokens, ())
 
     def run(row: Message) -> list[Message]:
-        return [score(row["parameters"]["query"], value) for value in row["inputs"]]
+        query = row["parameters"]["query"]
+        return [score(query, value, prompt_of(row)) for value in row["inputs"]]
 
-    def score(query: str, value: str) -> Message:
+    def score(query: str, value: str, prompt: Message) -> Message:
         with Inputs(made) as seen:
             logit = made.predict(
-                [(query, value)], activation_fn=torch.nn.Identity(), convert_to_tensor=True
+                [(query, value)],
+                activation_fn=torch.nn.Identity(),
+                convert_to_tensor=True,
+                **prompt,
             )
         answer = {"score": float(made.activation_fn(logit)[0]), "logit": float(logit[0])}
         return seen.added_to(answer, asked.trace)
 
     return run
+
+
+def prompt_of(row: Message) -> Message:
+    """Return the name of the prompt that a row asks for; without one, the model's default prompt is used."""
+    return {key: name for key, name in row["parameters"].items() if key == "prompt_name"}
 
 
 def limit(made: Any, auto: Any, max_tokens: int | None, unused: tuple[str, ...]) -> None:

@@ -34,7 +34,9 @@ FOLDERS = {
     "tests/build/families/": "build",
     "tests/build/inspection/": "build",
     "tests/build/proof/": "build",
+    "tests/build/reading/": "build",
     "tests/build/recipes/": "build",
+    "tests/reference/": "build",
 }
 SEED, PROVE = "TURNOUT_SEED", "TURNOUT_PROVE"
 

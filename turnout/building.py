@@ -147,8 +147,10 @@ def notes(one: dict[str, Any]) -> list[str]:
         if seen["verdict"] not in fine
     ]
     sample = ["agreement on sample rows only; add your own under `eval`"] * bool(one.get("sample"))
+    why = one["reading"]["why"]
+    unread = [f"reading not independently checked: {why}"] if why else []
     few = ["its gate held for one row, which proves nothing of others; give more under `eval`"]
-    return [*sample, *passed, *other, *one["notes"], *few * (one["rows"] == 1)]
+    return [*sample, *unread, *passed, *other, *one["notes"], *few * (one["rows"] == 1)]
 
 
 def proof(one: dict[str, Any]) -> str:

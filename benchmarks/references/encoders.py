@@ -77,7 +77,7 @@ def full_precision(step: Step, place: Path) -> Path:
     family.make(FP32_FUSED, step.source, prepared, step.rows, parts)
     # `seal` takes the length of a vector from the reference's outputs, for which a few rows are enough.
     few = replace(step, rows=step.rows[:8])
-    original = family.reference(few.source, few.rows, prepared, silent)
+    original = family.reference(few.source, few.rows, prepared, silent).outputs
     seal(place / "artefact", few, FP32_FUSED, parts, original)
     return place / "artefact"
 

@@ -146,7 +146,7 @@ def prepared(data: Path, work: Path) -> tuple[Step, Path]:
 def main(data: Path, work: Path) -> None:
     step, graphs = prepared(data, work)
     family = family_of(step.source)
-    theirs = family.reference(step.source, step.rows, graphs, silent)
+    theirs = family.reference(step.source, step.rows, graphs, silent).outputs
     rows: list[Row] = []
     for recipe in family.recipes(step.source, Tier.CPU, True):
         parts, folder = work / "parts", work / recipe.name.replace(", ", "-").replace(" ", "-")

@@ -4,14 +4,14 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from build.evaluation.metrics import Outputs
 from build.export.exporters import keep_record
 from build.export.fusion import FUSED, PLAIN, fuse, fused_operators, plain
 from build.export.to_onnx import export
+from build.families import reference as references
 from build.families import request_lengths
 from build.families.calibration import calibration_feeds
 from build.families.family import Family, Rows
-from build.families.reference import answers
+from build.reading.outputs import Reference
 from build.recipes.encoder import FP32, FP32_FUSED, INT8, keep
 from build.recipes.encoder import make as make_graph
 from build.recipes.recipe import PREQUANTIZED, EncoderRecipe, NamedRecipe
@@ -33,8 +33,8 @@ def prepare(source: TokenizedSource, folder: Path, notify: Notify) -> None:
 
 def reference(
     source: TokenizedSource, rows: Rows, prepared: Path, notify: Notify = silent
-) -> Sequence[Outputs]:
-    return answers(source, [row.request for row in rows], prepared / PLAIN, notify)
+) -> Reference:
+    return references.reference(source, rows, prepared / PLAIN, notify)
 
 
 def recipes(

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from build.evaluation.metrics import AllOutputs
 from build.evaluation.rows import Row
+from build.reading.outputs import Reference
 from build.recipes.recipe import Recipe
 from build.sources.source import Source
 from build.workspace.progress import Notify
@@ -43,7 +44,7 @@ class Family(Generic[S, R]):
     """
 
     prepare: Callable[[S, Path, Notify], None]
-    reference: Callable[[S, Rows, Path, Notify], AllOutputs]
+    reference: Callable[[S, Rows, Path, Notify], Reference]
     recipes: Callable[[S, Tier, bool], Sequence[R]]
     make: Callable[[R, S, Path, Rows, Path], None]
     requests: Callable[[S, Rows, AllOutputs], dict[int, PredictRequest]] = requests_as_given

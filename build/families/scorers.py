@@ -1,7 +1,8 @@
 """Models that score texts: n-grams, recurrent networks and causal transformers, without a cache.
 
 Every candidate is one graph from tokens to their log-probabilities, so no array as wide as the vocabulary leaves it.
-The reference runs apart from that graph, and its log-probabilities are computed here, in float64.
+The reference of a folder is transformers; that of a bare graph or an ARPA file runs apart from the candidates' graph,
+and its log-probabilities are computed here, in float64.
 """
 
 import os
@@ -16,7 +17,7 @@ import onnx
 from numpy.typing import NDArray
 
 from build.errors import SourceError
-from build.evaluation.metrics import AllOutputs, Outputs
+from build.evaluation.metrics import AllOutputs
 from build.export.exporters import keep_record
 from build.export.fusion import PLAIN, plain
 from build.export.generator import finish
@@ -26,13 +27,19 @@ from build.families.family import Family, Rows, requests_as_given
 from build.families.ngram_graph import use_codebooks
 from build.families.reference import forward_of
 from build.graph.edit import make_model
+from build.reading.outputs import Reference, run_library
 from build.recipes.dynamic_int8 import quantize
 from build.recipes.embedding_tables import quantize_tables
 from build.recipes.recipe import PREQUANTIZED, NamedRecipe, WeightFormat
 from build.recipes.weight_only import weight_only
 from build.sources.formats import ONNX
-from build.sources.gguf.source import unpack_source, unpacked
-from build.sources.source import GgufSource, GraphSource, Source, TableSource, TokenizedSource
+from build.sources.gguf.source import library_folder, unpack_source, unpacked
+from build.sources.source import (
+    GgufSource,
+    GraphSource,
+    Source,
+    TableSource,
+)
 from build.workspace.progress import Notify, counted, silent
 from build.workspace.quiet import quiet
 from contracts.manifest import MODEL, TOKENIZER
@@ -53,7 +60,6 @@ WEIGHTS = NamedRecipe(name="int8 weights", precision="int8")
 PRODUCTS = ("MatMul", "LSTM")
 # Rows that sum to 1 within this are taken for probabilities.
 NEAR_ONE = 1e-3
-TRANSFORMERS_INPUTS = ("input_ids", "attention_mask")
 
 
 def prepare(source: Source, folder: Path, notify: Notify) -> None:
@@ -107,36 +113,35 @@ def requests(source: Source, rows: Rows, reference: AllOutputs) -> dict[int, Pre
     return request_lengths.requests(source, rows, reference)
 
 
-def reference(
-    source: Source, rows: Rows, prepared: Path, notify: Notify = silent
-) -> Sequence[Outputs]:
-    """Return the reference's outputs for the rows; raises SourceError if they are not those of a language model."""
+def reference(source: Source, rows: Rows, prepared: Path, notify: Notify = silent) -> Reference:
+    """Return the reference of the rows; raise SourceError if its outputs are not those of a language model."""
     tokenizer = plain_tokenizer(prepared / TOKENIZER)
     texts = [tokenizer.encode(str(row.request.inputs[0])).ids for row in rows]
     if all(len(ids) < 2 for ids in texts):  # the first token is context, and has no score
         message = "no row has two tokens, so there is nothing to score; give longer rows"
         raise SourceError([Problem(code=Code.ROWS_INVALID, message=message)])
+    if given := library_folder(source, prepared):
+        return run_library(given, rows, notify)
+    assert isinstance(source, GraphSource | TableSource)
     scorer = Scorer(
         tokenizer=tokenizer,
         forward=reference_forward(source, prepared, texts),
-        input_names=source.inputs if isinstance(source, GraphSource) else TRANSFORMERS_INPUTS,
+        input_names=source.inputs if isinstance(source, GraphSource) else ("input_ids",),
         max_tokens=source.max_tokens,
     )
     with quiet():
-        return [scorer.outputs(row.request) for row in counted(rows, notify)]
+        return Reference(outputs=[scorer.outputs(row.request) for row in counted(rows, notify)])
 
 
-def reference_forward(source: Source, prepared: Path, texts: Sequence[Sequence[int]]) -> Forward:
+def reference_forward(
+    source: GraphSource | TableSource, prepared: Path, texts: Sequence[Sequence[int]]
+) -> Forward:
     """Return the reference's forward pass, from tokens to log-probabilities [1, tokens - 1] as of the graph."""
     if isinstance(source, TableSource):
         return _recursion(source, prepared, texts)
-    given = unpacked(source, prepared)
     # The prepared graph ends in log-probabilities, so an ONNX source is run as the user gave it.
-    if isinstance(given, GraphSource) and given.kind == ONNX:
-        logits_of = _session(given)
-    else:
-        logits_of, _ = forward_of(given, prepared / PLAIN)
-    return lambda feeds: _log_probabilities(given, logits_of(feeds), feeds["input_ids"])
+    logits_of = _session(source) if source.kind == ONNX else forward_of(source, prepared / PLAIN)[0]
+    return lambda feeds: _log_probabilities(source, logits_of(feeds), feeds["input_ids"])
 
 
 def _recursion(source: TableSource, prepared: Path, texts: Sequence[Sequence[int]]) -> Forward:
@@ -167,7 +172,7 @@ def _session(source: GraphSource) -> Forward:
 
 
 def _log_probabilities(
-    source: TokenizedSource, logits: NDArray[np.floating[Any]], ids: NDArray[np.int64]
+    source: GraphSource, logits: NDArray[np.floating[Any]], ids: NDArray[np.int64]
 ) -> Any:
     """Return the log-probability of each token but the first; raises SourceError for outputs that are not logits."""
     if logits.ndim != 3 or logits.shape[:2] != ids.shape:

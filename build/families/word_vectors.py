@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from build.errors import SourceError
-from build.evaluation.metrics import Outputs
 from build.families.family import Family, Rows
 from build.families.word_vector_graph import inverse_norms, row_chunks, write_graph
+from build.reading.outputs import Reference
 from build.recipes.recipe import NamedRecipe
 from build.sources.source import TableSource, Unusable
 from build.sources.vectors.source import load
@@ -86,7 +86,7 @@ def open_reference(prepared: Path) -> WordVectors:
 
 def reference(
     source: TableSource, rows: Rows, prepared: Path, notify: Notify = silent
-) -> Sequence[Outputs]:
+) -> Reference:
     """Return the outputs for all rows, each word searched once; raises SourceError if the file has none of them."""
     words = tuple(dict.fromkeys(word for row in rows for word in row.request.inputs))
     # The parameters of one row are those of all (`build.tasks.word_vectors`).
@@ -95,7 +95,7 @@ def reference(
     if not any(output["found"] for output in outputs.values()):
         message = "has none of the words under `eval`; give words that it has"
         raise SourceError.about(source.path, Code.ROWS_INVALID, message)
-    return [[outputs[word] for word in row.request.inputs] for row in rows]
+    return Reference(outputs=[[outputs[word] for word in row.request.inputs] for row in rows])
 
 
 def recipes(source: TableSource, tier: Tier, quantize: bool) -> Sequence[NamedRecipe]:

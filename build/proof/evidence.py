@@ -51,11 +51,13 @@ def evidence(
     passed_over: Sequence[Mapping[str, Any]] = (),
     unit: str = "row",
     notes: Sequence[str] = (),
+    reading: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return the figures of one artefact and of all candidates beside it, with the machine and the date.
 
     `passed_over` are recipes ranked before the one that ships, with the problem on another processor that ruled each
     out; `unit` is the unit of its times, a row or a token; `notes` are for the user: checks that could not be made.
+    `reading` is the check of a candidate in full precision with the model's own library.
     """
     manifest = chosen.manifest
     return {
@@ -85,6 +87,7 @@ def evidence(
         "processors": list(processors),
         "passed_over": list(passed_over),
         "notes": list(notes),
+        "reading": dict(reading or {}),
         "per_class": per_class(step, reference, chosen.outputs),
         "flips": changed_rows(step, reference, chosen.outputs),
         "seconds": dict(seconds),

@@ -43,6 +43,7 @@ def sentences(document: Document) -> Iterator[str]:
     """Yield the measurements with their intervals, and what counts as a correct answer."""
     if document.get("sample"):
         yield SAMPLE
+    yield _reading(document["reading"])
     if "agreement_low" in document and "metric" in document:
         yield _agreement(document)
     if "determination" in document:
@@ -122,6 +123,25 @@ def _value(document: Document, key: str, percent: str = ".1%") -> str:
 
 def _between(document: Document, key: str, form: str, to: str = "to") -> str:
     return f"{document[f'{key}_low']:{form}} {to} {document[f'{key}_high']:{form}}"
+
+
+def _reading(reading: Document) -> str:
+    """Return whether the model's own library has read the source too, and what it answered in full precision."""
+    if not reading["libraries"]:
+        return f"Reading not independently checked: {reading['why']}."
+    names = (name for name in reading["libraries"] if name != "torch")
+    versions = " and ".join(f"{name} {reading['libraries'][name]}" for name in names)
+    ties = (
+        f"; the answer to {reading['near_ties']} of them differs, where the library prefers its own by less than "
+        f"{reading['limits']['margin']:g} (difference of logits)"
+        if reading["near_ties"]
+        else ""
+    )
+    unread = f" Reading not independently checked: {reading['why']}." if reading["why"] else ""
+    return (
+        f"In full precision, all {reading['rows']} rows are answered as by {versions}, by which the source is read "
+        f"apart from the build{ties}.{unread}"
+    )
 
 
 def _agreement(document: Document) -> str:

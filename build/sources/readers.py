@@ -1,6 +1,7 @@
 """The reader of each format. A reader is imported when a source needs it, as some import torch or onnx."""
 
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from fnmatch import fnmatch
 from pathlib import Path, PurePath
 
@@ -24,8 +25,10 @@ def inspect(
     format_ = formats.UNRECOGNISED
     try:
         format_ = _format(source, TASKS[task])
-        _check_labels(TASKS[task], options or SourceOptions())
-        return _reader(format_)(source, TASKS[task], max_tokens, options or SourceOptions()), []
+        given = options or SourceOptions()
+        _check_labels(TASKS[task], given)
+        read = _reader(format_)(source, TASKS[task], max_tokens, given)
+        return replace(read, asked_tokens=max_tokens, asked_labels=given.labels), []
     except Unusable as error:
         return None, [problem.within(source) for problem in error.problems]
     except BuildError:  # has named its own place

@@ -51,7 +51,8 @@ class _Common:
     """Facts that the build reads of every source.
 
     `kind` names the format, `path` is the folder or file. `digest` covers every file of the model. `weights` is their
-    number, 0 where the files do not state it. `details` are for the serving code (see Manifest). `tools` are versions
+    number, 0 where the files do not state it. `asked_tokens` and `asked_labels` are the user's own max_tokens and
+    labels, empty where the files alone decide. `details` are for the serving code (see Manifest). `tools` are versions
     of tools, besides those of every build, that decide the bytes of the graph. `notes` are for the user, such as
     settings that are not known.
     """
@@ -63,6 +64,8 @@ class _Common:
     weight_bytes: int
     weights: int = 0
     max_tokens: int
+    asked_tokens: int | None = None
+    asked_labels: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
     licence: str = ""

@@ -49,27 +49,17 @@ def no_details(facts: ModelFacts) -> dict[str, Any]:
     return {}
 
 
-def read_logits(output: Any, inputs: Mapping[str, Any], details: Details) -> Any:
-    """Return the logits of a transformers model as they are."""
-    return output.logits
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransformersModel:
     """The models of a task in the transformers library.
 
     The name in config.json's `architectures` ends in one of those here; there is none if transformers has no models for
-    the task. The class `auto_class` of transformers loads the reference, without the weights whose names begin with one
-    of `unused_weights`. `export_task` is optimum's name of the exported graph; a family of generators has its own.
-    `read_output` takes what that graph has to return out of the reference's output, given the tensors that it was run
-    on. `problems` checks a model, and `details` are for the code that serves it.
+    the task. `export_task` is optimum's name of the exported graph; a family of generators has its own. `problems`
+    checks a model, and `details` are for the code that serves it.
     """
 
     architectures: tuple[str, ...] = ()
-    auto_class: str = ""
     export_task: str = ""
-    unused_weights: tuple[str, ...] = ()
-    read_output: Callable[[Any, Mapping[str, Any], Details], Any] = read_logits
     problems: Callable[[ModelFacts], list[Problem]] = no_problems
     details: Callable[[ModelFacts], dict[str, Any]] = no_details
 

@@ -1,6 +1,6 @@
 """Feature extraction: one vector, the embedding, for a text."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from build.evaluation.comparison import NumberComparison
@@ -64,11 +64,6 @@ def same_vectors(one: Outputs, other: Outputs) -> bool:
     return vector_figures([one], [other]).cosine_mean >= Gate().min_cosine_mean
 
 
-def read_output(output: Any, inputs: Mapping[str, Any], details: Details) -> Any:
-    """Return the vectors of the tokens, which are pooled next."""
-    return output.last_hidden_state
-
-
 DESCRIPTION = TaskDescription(
     name=Task.FEATURE_EXTRACTION,
     family=FamilyName.ENCODER,
@@ -83,11 +78,7 @@ DESCRIPTION = TaskDescription(
     transformers=TransformersModel(
         # Any architecture has vectors of tokens; the head of another task is left out.
         architectures=("",),
-        auto_class="AutoModel",
         export_task="feature-extraction",
-        # BERT's own pooler is not what sentence-transformers pools by.
-        unused_weights=("pooler.",),
-        read_output=read_output,
         problems=problems,
         details=details,
     ),

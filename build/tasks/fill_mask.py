@@ -1,6 +1,5 @@
 """Mask filling: the likeliest tokens in the places of a text that hold the mask token."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -68,11 +67,6 @@ def _mask_token(facts: ModelFacts) -> str:
     return token if isinstance(token, str) else ""
 
 
-def read_output(output: Any, inputs: Mapping[str, Any], details: Details) -> Any:
-    """Return the logits [masks, vocabulary] of the mask tokens alone."""
-    return output.logits[inputs["input_ids"] == details["mask_id"]]
-
-
 def add_head(graph: Any, details: Details) -> None:
     """Make [masks, vocabulary]: the model's head is computed for the mask tokens and for no others."""
     from onnx import helper
@@ -112,9 +106,7 @@ DESCRIPTION = TaskDescription(
     comparison=AnswerComparison(metric=TOKEN_ACCURACY),
     transformers=TransformersModel(
         architectures=("ForMaskedLM",),
-        auto_class="AutoModelForMaskedLM",
         export_task="fill-mask",
-        read_output=read_output,
         problems=problems,
         details=details,
     ),

@@ -52,7 +52,6 @@ DESCRIPTION = TaskDescription(
     comparison=NumberComparison(measure=compare_scores),
     transformers=TransformersModel(
         architectures=("ForCausalLM", "LMHeadModel"),
-        auto_class="AutoModelForCausalLM",
         export_task="text-generation",
     ),
     graph=GraphOutputs(rank=3, bare=True, add_head=add_head),

@@ -3,7 +3,6 @@
 import re
 import string
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -62,13 +61,6 @@ WORD_F1 = Metric(
 )
 
 
-def read_output(output: Any, inputs: Mapping[str, Any], details: Details) -> Any:
-    """Return [batch, tokens, 2]: the logits of the start and of the end of the answer at each token."""
-    import torch
-
-    return torch.stack([output.start_logits, output.end_logits], dim=-1)
-
-
 def add_head(graph: Any, details: Details) -> None:
     """Make [batch, tokens, 2] of the logits of starts and of ends."""
     from onnx import helper
@@ -94,9 +86,7 @@ DESCRIPTION = TaskDescription(
     comparison=AnswerComparison(metric=WORD_F1),
     transformers=TransformersModel(
         architectures=("ForQuestionAnswering",),
-        auto_class="AutoModelForQuestionAnswering",
         export_task="question-answering",
-        read_output=read_output,
     ),
     # In this order, by which the head tells starts from ends.
     graph=GraphOutputs(names=("start_logits", "end_logits"), bare=True, add_head=add_head),

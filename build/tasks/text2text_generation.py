@@ -12,7 +12,5 @@ DESCRIPTION = TaskDescription(
         parse=parse_row, example='{"text": "..."} or {"text": "...", "target": "the right answer"}'
     ),
     comparison=COMPARISON,
-    transformers=TransformersModel(
-        architectures=("ForConditionalGeneration",), auto_class="AutoModelForSeq2SeqLM"
-    ),
+    transformers=TransformersModel(architectures=("ForConditionalGeneration",)),
 )

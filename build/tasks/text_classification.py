@@ -123,7 +123,6 @@ DESCRIPTION = TaskDescription(
     regression=NumberComparison(measure=compare_numbers, same_elsewhere=same_numbers),
     transformers=TransformersModel(
         architectures=("ForSequenceClassification",),
-        auto_class="AutoModelForSequenceClassification",
         export_task="text-classification",
         problems=problems,
         details=details,

@@ -30,7 +30,5 @@ DESCRIPTION = TaskDescription(
         parse=parse_row, example='{"text": "..."} or {"text": "...", "target": "what follows"}'
     ),
     comparison=COMPARISON,
-    transformers=TransformersModel(
-        architectures=("ForCausalLM", "LMHeadModel"), auto_class="AutoModelForCausalLM"
-    ),
+    transformers=TransformersModel(architectures=("ForCausalLM", "LMHeadModel")),
 )

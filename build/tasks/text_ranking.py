@@ -113,7 +113,6 @@ DESCRIPTION = TaskDescription(
     comparison=AnswerComparison(metric=MEAN_RECIPROCAL_RANK),
     transformers=TransformersModel(
         architectures=("ForSequenceClassification",),
-        auto_class="AutoModelForSequenceClassification",
         export_task="text-classification",
         problems=problems,
         details=details,

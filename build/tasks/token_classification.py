@@ -137,7 +137,6 @@ DESCRIPTION = TaskDescription(
     comparison=AnswerComparison(metric=ENTITY_F1),
     transformers=TransformersModel(
         architectures=("ForTokenClassification",),
-        auto_class="AutoModelForTokenClassification",
         export_task="token-classification",
         details=details,
     ),

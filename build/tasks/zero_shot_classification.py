@@ -65,7 +65,6 @@ DESCRIPTION = TaskDescription(
     comparison=AnswerComparison(metric=ACCURACY),
     transformers=TransformersModel(
         architectures=("ForSequenceClassification",),
-        auto_class="AutoModelForSequenceClassification",
         export_task="text-classification",
         problems=problems,
         details=details,

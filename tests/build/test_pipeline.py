@@ -16,7 +16,6 @@ import pytest
 
 import build
 from build.errors import GateFailed, SourceError
-from build.families.reference import answers
 from build.sources.source import TransformersSource
 from build.workspace.cache import FOLDER
 from build.workspace.progress import hidden
@@ -37,6 +36,7 @@ from tests.fixtures.models.tiny_bert import (
 )
 from tests.fixtures.paths import ROOT
 from tests.fixtures.problems import assert_names, assert_problems
+from tests.fixtures.transformers_pipelines import answers
 
 pytestmark = pytest.mark.build
 

@@ -96,6 +96,7 @@ def test_the_table_of_places_has_a_row_for_each_package() -> None:
         "contracts",
         "functions",
         "local",
+        "reference",
         "scripts",
         "stacks",
         "tests",

@@ -29,6 +29,7 @@ EVIDENCE: dict[str, Any] = {
     "processors": [],
     "passed_over": [],
     "notes": [],
+    "reading": {"libraries": {"transformers": "5.24.0"}, "why": ""},
 }
 TRUNCATED = [
     "",
@@ -60,6 +61,10 @@ def test_evidence_is_shown_as_a_row_and_one_golden_row_proves_nothing(tmp_path: 
     assert notes(found) == []
     assert notes({**found, "rows": 1}) == [
         "its gate held for one row, which proves nothing of others; give more under `eval`"
+    ]
+    unread = {"libraries": {}, "why": "no second reader of a TFLite is at hand"}
+    assert notes({**found, "reading": unread}) == [
+        "reading not independently checked: no second reader of a TFLite is at hand"
     ]
     assert notes({**found, "sample": True}) == [
         "agreement on sample rows only; add your own under `eval`"

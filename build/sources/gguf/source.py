@@ -7,6 +7,7 @@ transformers would split digits and add a first token as Llama's own tokenizer d
 import contextlib
 import importlib.metadata
 import io
+import json
 import math
 import tempfile
 from pathlib import Path
@@ -19,6 +20,8 @@ from build.sources.gguf.header import Header, read_header
 from build.sources.source import (
     GgufSource,
     GraphSource,
+    Source,
+    TableSource,
     TokenizedSource,
     TransformersSource,
     Unusable,
@@ -118,16 +121,19 @@ def _unsupported(header: Header) -> list[Problem]:
 def _details(header: Header, context: int) -> dict[str, Any]:
     from build.sources.huggingface.generation_config import new_tokens
 
-    keys = header.keys
-    # Chat models end a turn by `eot`, and Llama a call of a tool by `eom`.
-    ends = [keys.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom")]
-    end_ids = list(dict.fromkeys(int(token) for token in ends if token is not None))
+    ends = end_ids(header)
     return {
         "context": context,
-        "start_token_id": int(keys.get("tokenizer.ggml.bos_token_id", (*end_ids, 0)[0])),
-        "eos_token_ids": end_ids,
+        "start_token_id": int(header.keys.get("tokenizer.ggml.bos_token_id", (*ends, 0)[0])),
+        "eos_token_ids": ends,
         "max_new_tokens": new_tokens(context),
     }
+
+
+def end_ids(header: Header) -> list[int]:
+    """Return the tokens that end a text: chat models end a turn by `eot`, and Llama a call of a tool by `eom`."""
+    named = (header.keys.get(f"tokenizer.ggml.{n}_token_id") for n in ("eos", "eot", "eom"))
+    return list(dict.fromkeys(int(token) for token in named if token is not None))
 
 
 def unpack_source(source: GgufSource, prepared: Path, notify: Notify) -> None:
@@ -156,9 +162,18 @@ def unpacked(source: TokenizedSource | GgufSource, prepared: Path) -> TokenizedS
         weight_bytes=source.weight_bytes,
         weights=source.weights,
         max_tokens=source.max_tokens,
+        asked_tokens=source.max_tokens,
         details=source.details,
         licence=source.licence,
     )
+
+
+def library_folder(source: Source, prepared: Path) -> TransformersSource | None:
+    """Return the folder that a source's own library reads; None for a format that has no such library."""
+    if isinstance(source, GraphSource | TableSource):
+        return None
+    given = unpacked(source, prepared)
+    return given if isinstance(given, TransformersSource) else None
 
 
 def unpack(path: Path, folder: Path) -> None:
@@ -186,8 +201,12 @@ def unpack(path: Path, folder: Path) -> None:
             "give the model as a Hugging Face folder"
         )
     _check_finite(model, path)
+    model.generation_config.eos_token_id = end_ids(header) or None
     model.save_pretrained(folder)
     tokenizer_of(header, path).save(str(folder / "tokenizer.json"))
+    # Without it, transformers would make the tokenizer of the architecture's own class from other parts of the file.
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config), "utf-8")
 
 
 def _check_finite(model: Any, path: Path) -> None:

@@ -11,7 +11,6 @@ import build
 from build.evaluation.embedding_similarity import PairFigures, VectorFigures, cosines
 from build.evaluation.rows import Row, read_rows
 from build.evaluation.spearman import correlations, spearman
-from build.families.reference import answers
 from build.sources.source import TransformersSource
 from build.tasks.registry import TASKS
 from contracts.prediction import PredictRequest
@@ -20,6 +19,7 @@ from contracts.tasks import Task
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import deployment, encoder, texts, write_rows
 from tests.fixtures.problems import assert_problems
+from tests.fixtures.transformers_pipelines import answers
 from turnout.building import proof
 
 pytestmark = pytest.mark.build

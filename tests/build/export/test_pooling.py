@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from build.export.fusion import fuse, fused_operators, plain
 from build.export.to_onnx import export
-from build.families.reference import answers
 from build.sources.huggingface.folder_files import read_folder_files
 from build.sources.huggingface.pooling_config import MODES, read_pooling
 from build.sources.source import Pooling, TransformersSource, Unusable
@@ -22,6 +21,7 @@ from functions.inference.token_batches import INPUTS, Feeds
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import encoder, texts
 from tests.fixtures.problems import assert_problems
+from tests.fixtures.transformers_pipelines import answers
 
 Vector = NDArray[np.float64]
 TEXTS = texts(6)
@@ -71,11 +71,17 @@ def shaped(
     """Return the folder's source with another pooling."""
     kinds = ["Transformer", "Pooling", *layers, *(["Normalize"] if normalize else [])]
     modules = [
-        {"path": f"{i}_{kind}" if i else "", "type": f"sentence_transformers.models.{kind}"}
+        {
+            "idx": i,
+            "name": str(i),
+            "path": f"{i}_{kind}" if i else "",
+            "type": f"sentence_transformers.models.{kind}",
+        }
         for i, kind in enumerate(kinds)
     ]
     (folder / "modules.json").write_text(json.dumps(modules), "utf-8")
-    (folder / "1_Pooling/config.json").write_text(json.dumps(config), "utf-8")
+    pooling = {"word_embedding_dimension": WIDTH, **config}
+    (folder / "1_Pooling/config.json").write_text(json.dumps(pooling), "utf-8")
     return read(folder)
 
 
@@ -90,11 +96,12 @@ def layer(folder: Path, activation: str, *, bias: bool = True) -> tuple[Vector, 
     if bias:
         weights["linear.bias"] = offset.astype(np.float32)
     save_file(weights, folder / "model.safetensors")
+    module = "linear" if activation == "Identity" else "activation"
     config = {
         "in_features": WIDTH,
         "out_features": 5,
         "bias": bias,
-        "activation_function": f"torch.nn.modules.activation.{activation}",
+        "activation_function": f"torch.nn.modules.{module}.{activation}",
     }
     (folder / "config.json").write_text(json.dumps(config), "utf-8")
     return matrix, offset if bias else np.zeros(5)
@@ -116,7 +123,7 @@ def together(source: TransformersSource, exported: Path, place: Path) -> Vector:
     return found
 
 
-def by_torch(source: TransformersSource) -> Vector:
+def by_sentence_transformers(source: TransformersSource) -> Vector:
     found = answers(source, [PredictRequest(inputs=tuple(TEXTS))])
     return np.array([one["embedding"] for one in found[0]])
 
@@ -129,7 +136,7 @@ def test_tokens_become_one_vector_as_the_folder_says(
     source = shaped(folder, {"pooling_mode": names[0] if len(names) == 1 else names})
     right = np.stack([RIGHT[modes](one) for one in tokens])
     np.testing.assert_allclose(together(source, exported, tmp_path), right, atol=1e-5)
-    np.testing.assert_allclose(by_torch(source), right, atol=1e-5)
+    np.testing.assert_allclose(by_sentence_transformers(source), right, atol=1e-5)
 
 
 @pytest.mark.parametrize("modes", RIGHT)
@@ -165,7 +172,7 @@ def test_a_layer_over_the_vector_comes_before_its_length_is_made_one(
     made = [function(matrix @ one.mean(0) + offset) for one in tokens]
     right = np.stack([one / np.linalg.norm(one) for one in made])
     np.testing.assert_allclose(together(source, exported, tmp_path), right, atol=1e-5)
-    np.testing.assert_allclose(by_torch(source), right, atol=1e-5)
+    np.testing.assert_allclose(by_sentence_transformers(source), right, atol=1e-5)
 
 
 def test_both_forms_of_a_pooling_s_settings_are_read(folder: Path) -> None:

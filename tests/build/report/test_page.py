@@ -102,6 +102,18 @@ def test_a_processor_that_was_not_checked_has_no_agreement() -> None:
     assert ["arm64", "not run", "not checked", "0", "–"] in rows
 
 
+def test_the_page_says_which_library_has_checked_the_reading() -> None:
+    page = report([classifier_evidence()], 0.98)
+    assert "In full precision, all 398 rows are answered as by transformers 5.24.0" in page
+    assert (
+        "the answer to 1 of them differs, where the library prefers its own by less than 0.001"
+        in page
+    )
+    unread = {"libraries": {}, "why": "no second reader of a TFLite is at hand"}
+    page = report([classifier_evidence(reading=unread)], 0.98)
+    assert "Reading not independently checked: no second reader of a TFLite is at hand." in page
+
+
 def test_the_page_has_the_reason_why_another_ships_and_escapes_html() -> None:
     over = [{"recipe": "int8 full range", "why": "on <that>: same answer as here 0.95"}]
     page = report([classifier_evidence(passed_over=over)], 0.98)

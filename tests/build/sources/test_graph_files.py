@@ -16,7 +16,6 @@ from rich.console import Console
 import build
 from build.export.fusion import plain
 from build.export.to_onnx import export
-from build.families.reference import answers
 from build.proof.processors import Processor
 from build.sources.formats import ONNX, TORCHSCRIPT
 from build.sources.readers import inspect
@@ -38,6 +37,7 @@ from tests.fixtures.models.tiny_bert import (
     write_rows,
 )
 from tests.fixtures.problems import assert_problems
+from tests.fixtures.transformers_pipelines import answers
 from turnout.building import evidence, show
 
 pytestmark = pytest.mark.build

@@ -12,7 +12,6 @@ import pytest
 
 import build
 from build.errors import SourceError
-from build.families.reference import answers
 from build.sources.huggingface.weights import unpickled
 from build.sources.readers import inspect
 from build.sources.source import TransformersSource
@@ -24,6 +23,7 @@ from contracts.tasks import Task
 from tests.fixtures.models.sources import assert_refused, read_as
 from tests.fixtures.models.tiny_bert import CPU, classifier, deployment, encoder, texts, write_rows
 from tests.fixtures.problems import assert_problems
+from tests.fixtures.transformers_pipelines import answers
 
 pytestmark = pytest.mark.build
 

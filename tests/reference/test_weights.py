@@ -4,12 +4,17 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from build.errors import SourceError
-from build.families.transformers_model import load
-from tests.fixtures.models.tiny_bert import classifier, encoder, headed
+from build.evaluation.rows import Row, request_of
+from build.reading.library import library
+from build.sources.source import TransformersSource
+from contracts.tasks import Task
+from tests.fixtures.models.sources import read_as
+from tests.fixtures.models.tiny_bert import classifier, encoder
 from tests.fixtures.problems import assert_problems
 
 
@@ -20,6 +25,14 @@ def without(folder: Path, start: str) -> Path:
     kept = {name: weight for name, weight in weights.items() if not name.startswith(start)}
     assert len(kept) < len(weights)
     save_file(kept, path, metadata={"format": "pt"})
+    return folder
+
+
+def with_head(folder: Path) -> Path:
+    """Return the folder with weights of another task's head."""
+    path = folder / "model.safetensors"
+    bias = np.zeros(40, np.float32)
+    save_file({**load_file(path), "cls.predictions.bias": bias}, path, metadata={"format": "pt"})
     return folder
 
 
@@ -48,23 +61,18 @@ def shallower(folder: Path) -> Path:
 def test_weights_that_are_missing_or_left_over_are_named(
     tmp_path: Path, spoil: Callable[[Path], Path], texts: tuple[str, ...]
 ) -> None:
-    from transformers import AutoModelForSequenceClassification
-
     folder = spoil(classifier(tmp_path / "source"))
+    source = read_as(TransformersSource, folder, Task.TEXT_CLASSIFICATION)
     with pytest.raises(SourceError) as caught:
-        load(AutoModelForSequenceClassification, folder)
+        library().answers(source, [])
     assert_problems(caught.value.problems, ("weights_incomplete", folder, *texts))
 
 
 def test_what_nothing_reads_may_be_missing_and_the_head_of_another_task_be_left(
     tmp_path: Path,
 ) -> None:
-    from transformers import AutoModel
-
-    for folder in (
-        without(encoder(tmp_path / "encoder"), "pooler."),
-        headed(tmp_path / "masked", "BertForMaskedLM"),
-    ):
-        model = load(AutoModel, folder, unused=("pooler.",))
-        assert not model.training
-        assert {str(weight.dtype) for weight in model.parameters()} == {"torch.float32"}
+    kept = without(encoder(tmp_path / "pooled"), "pooler.")
+    for folder in (kept, with_head(encoder(tmp_path / "headed"))):
+        source = read_as(TransformersSource, folder, Task.FEATURE_EXTRACTION)
+        ((answer,),), _ = library().answers(source, [Row(request=request_of("film"))])
+        assert len(answer["embedding"]) == 32
