@@ -158,6 +158,7 @@ def finish(work: Workspace, out: Path) -> None:
         work.family.unit,
         work.notes,
         asdict(work.reading),
+        work.uninformative,
     )
     artefact = place / work.step.tier
     publish(chosen.folder, artefact)

@@ -29,6 +29,7 @@ from build.reading.check import Reading, check, unchecked_reason
 from build.reading.library import library
 from build.reading.outputs import Margins, Reference
 from build.recipes.recipe import Recipe
+from build.samples.facts import only_sample_rows
 from build.sources.gguf.source import library_folder
 from build.sources.source import GraphSource, TableSource
 from build.step import Step
@@ -36,7 +37,7 @@ from build.workspace.build_memory import release_memory
 from build.workspace.cache import Cache
 from build.workspace.progress import Notify, silent
 from contracts.http_errors import ModelFailed
-from contracts.problems import Code
+from contracts.problems import Code, Problem
 from contracts.tasks import Tier
 from functions.inference.session import threads_of
 
@@ -45,8 +46,9 @@ from functions.inference.session import threads_of
 class Workspace:
     """The results of a build so far.
 
-    `prepared` is the folder of the exported graphs. `processors` are those that candidates are checked on besides this
-    machine's. `margins` and `libraries` are the reference's (`build.reading.outputs`); `reading` is the check by it.
+    `prepared` is the folder of the exported graphs. `margins` and `libraries` are the reference's
+    (`build.reading.outputs`), `reading` is the check by it; `uninformative` is why the rows compare nothing.
+    `processors` are those that candidates are checked on besides this machine's.
     `processor_results` are the results of the candidate that ships on each processor. `seconds` are the durations of
     the stages; `notify` is called with what is at work within one.
     """
@@ -60,6 +62,7 @@ class Workspace:
     margins: tuple[Sequence[Margins], ...] = ()
     libraries: dict[str, str] = field(default_factory=dict)
     reading: Reading = field(default_factory=Reading)
+    uninformative: tuple[str, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     chosen: Candidate | None = None
     processor_results: tuple[dict[str, Any], ...] = ()
@@ -137,6 +140,27 @@ def reading_stage(work: Workspace) -> Workspace:
         **made_from,
     )
     return replace(work, reading=replace(Reading(**found), why=unchecked_reason(step.source)))
+
+
+def rows_stage(work: Workspace) -> Workspace:
+    """Check that the reference's answers on the rows compare something; raise SourceError unless the user goes on.
+
+    The rows of the sample are none of the user's, and prove little whatever the answers: the evidence says so.
+    """
+    step = work.step
+    found = step.comparison.uninformative(work.reference, step.rows)
+    allowed = step.gate.allow_uninformative_rows or only_sample_rows(step.source, step.rows)
+    if found and not allowed:
+        raise SourceError([_uninformative(step, finding) for finding in found])
+    return replace(work, uninformative=tuple(found))
+
+
+def _uninformative(step: Step, finding: str) -> Problem:
+    message = (
+        f"{finding}, so the gate compares nothing; check that rows and labels are this model's, give others, or set "
+        "allow_uninformative_rows = true under `gate` to go on"
+    )
+    return Problem(code=Code.ROWS_UNINFORMATIVE, where=f"{step.model}: `eval`", message=message)
 
 
 def candidates_stage(work: Workspace) -> Workspace:
@@ -255,6 +279,7 @@ def choose_stage(work: Workspace) -> Workspace:
 SOURCE_STAGES: tuple[tuple[str, Stage], ...] = (
     ("exporting to ONNX", export_stage),
     ("running the reference", reference_stage),
+    ("checking the rows", rows_stage),
     ("checking the reading", reading_stage),
 )
 TIER_STAGES: tuple[tuple[str, Stage], ...] = (

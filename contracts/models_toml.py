@@ -12,6 +12,7 @@ from contracts.settings import (
     ANSWERS,
     CPU_KEYS,
     DEPLOYMENT_KEYS,
+    FLAG,
     GATE_KEYS,
     GENERATED,
     GPU_KEYS,
@@ -22,6 +23,7 @@ from contracts.settings import (
     SHARE,
     TABLE,
     THROTTLE_KEYS,
+    UNINFORMATIVE,
     VECTORS,
     Kind,
 )
@@ -115,9 +117,8 @@ class _Reader:
 
     def gate(self, at: str, table: dict[str, Any], task: Task | None) -> Gate:
         keys = GATE_KEYS[task] if task else (*ANSWERS, *VECTORS, *GENERATED)
-        return Gate(
-            **self.take(at, table, {k: RATIO_FROM_1 if k in SCORES else SHARE for k in keys})
-        )
+        kinds = {key: RATIO_FROM_1 if key in SCORES else SHARE for key in keys}
+        return Gate(**self.take(at, table, {**kinds, UNINFORMATIVE: FLAG}))
 
     def edge(self, at: str, cpu: dict[str, Any] | None) -> None:
         if cpu is None:

@@ -75,6 +75,10 @@ class Code(StrEnum):
     NOT_FETCHED = "not_fetched", "a remote source is not on this machine yet"
     FETCH_FAILED = "fetch_failed", "a remote source cannot be downloaded"
     ROWS_MISSING = "rows_missing", "there are no rows under `eval`"
+    ROWS_UNINFORMATIVE = (
+        "rows_uninformative",
+        "the reference's answers on the rows are no better than a trivial one",
+    )
     ROWS_INVALID = "rows_invalid", "rows are not in the form of the task"
     ARTEFACT_MISSING = "artefact_missing", "no artefact has been built where one is needed"
     ARTEFACT_BROKEN = "artefact_broken", "an artefact does not hold what its manifest says"

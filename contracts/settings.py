@@ -21,6 +21,8 @@ GATE_KEYS = {
     Task.WORD_VECTORS: VECTORS,
     Task.LANGUAGE_MODEL_SCORING: SCORES,
 }
+# A key of the gate for every task.
+UNINFORMATIVE = "allow_uninformative_rows"
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,11 @@ class GpuSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """The thresholds that an artefact must reach against the reference, on the labelled rows, to ship."""
+    """The thresholds that an artefact must reach against the reference, on the labelled rows, to ship.
+
+    `allow_uninformative_rows` is the user's permission to go on with rows on which the reference is no better than a
+    trivial answer, so that the thresholds compare nothing.
+    """
 
     min_accuracy_ratio: float = 0.99
     min_agreement: float = 0.98
@@ -55,6 +59,7 @@ class Gate:
     min_cosine_p5: float = 0.985
     max_perplexity_ratio: float = 1.01
     min_token_agreement: float = 0.95
+    allow_uninformative_rows: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -149,8 +149,9 @@ def notes(one: dict[str, Any]) -> list[str]:
     sample = ["agreement on sample rows only; add your own under `eval`"] * bool(one.get("sample"))
     why = one["reading"]["why"]
     unread = [f"reading not independently checked: {why}"] if why else []
+    allowed = [f"its rows prove little: {finding}" for finding in one.get("uninformative", [])]
     few = ["its gate held for one row, which proves nothing of others; give more under `eval`"]
-    return [*sample, *unread, *passed, *other, *one["notes"], *few * (one["rows"] == 1)]
+    return [*sample, *allowed, *unread, *passed, *other, *one["notes"], *few * (one["rows"] == 1)]
 
 
 def proof(one: dict[str, Any]) -> str:

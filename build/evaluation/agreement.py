@@ -8,6 +8,7 @@ import numpy as np
 
 from build.evaluation.bootstrap import bootstrap_counts, wilson
 from build.evaluation.gate import below_threshold
+from build.evaluation.informative import MIN_ROWS, no_better
 from build.evaluation.metrics import AllOutputs, Floats, Metric, Outputs
 from build.evaluation.rows import Row
 from contracts.specs import Gate
@@ -67,6 +68,25 @@ class AnswerComparison:
         if self.multi_label_metric and "labels" in outputs[0]:
             return self.multi_label_metric
         return self.metric
+
+    def uninformative(self, reference: AllOutputs, rows: Sequence[Row]) -> list[str]:
+        """Return why the reference's answers on the rows tell nothing; empty if they do, or if the rows are few."""
+        if len(rows) < MIN_ROWS:
+            return []
+        metric = self.metric_of(reference[0])
+        answers = [metric.answer(outputs) for outputs in reference]
+        untold = metric.untold(answers)
+        found = [f"the reference gives all {len(rows)} rows {untold}"] if untold else []
+        if rows[0].answer is None:
+            return found
+        right = [row.answer for row in rows]
+        value = float(metric.value(_counts(metric, answers, right).sum(axis=0)))
+        if value == 0:
+            return [*found, f"the reference's {metric.name} on {len(rows)} rows is 0"]
+        trivial = metric.trivial(right, [len(row.request.inputs) for row in rows])
+        if trivial is None:
+            return found
+        return [*found, *no_better(metric.name, value, trivial, metric.trivial_answer)]
 
     def measure(
         self, candidate: AllOutputs, reference: AllOutputs, rows: Sequence[Row]

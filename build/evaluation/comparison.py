@@ -10,6 +10,7 @@ from typing import Any
 
 from build.evaluation.agreement import AnswerComparison, AnswerFigures
 from build.evaluation.embedding_similarity import VectorFigures
+from build.evaluation.informative import MIN_ROWS
 from build.evaluation.metrics import AllOutputs, Outputs
 from build.evaluation.perplexity import GenerationFigures, ScoreFigures
 from build.evaluation.regression import NumberFigures
@@ -24,11 +25,17 @@ class NumberComparison:
 
     `measure` takes the outputs of the candidate and of the reference. `same_elsewhere` returns whether the outputs of
     one row are the same, given that all but their floats are equal, where other instructions have computed them; None
-    where floats have to be as near as on the machine that built them.
+    where floats have to be as near as on the machine that built them. `uninformative_outputs` returns why those of the
+    reference tell nothing; it is asked if the rows are not few.
     """
 
     measure: Callable[[AllOutputs, AllOutputs, Sequence[Row]], Figures]
+    uninformative_outputs: Callable[[AllOutputs, Sequence[Row]], list[str]]
     same_elsewhere: Callable[[Outputs, Outputs], bool] | None = None
+
+    def uninformative(self, reference: AllOutputs, rows: Sequence[Row]) -> list[str]:
+        """Return why the reference's outputs on the rows tell nothing; empty if they do, or if the rows are few."""
+        return self.uninformative_outputs(reference, rows) if len(rows) >= MIN_ROWS else []
 
 
 Comparison = AnswerComparison | NumberComparison

@@ -8,10 +8,14 @@ import numpy as np
 
 from build.evaluation.bootstrap import bootstrap_counts
 from build.evaluation.gate import below_threshold
+from build.evaluation.informative import MIN_ROWS, no_better
 from build.evaluation.metrics import AllOutputs, Floats
 from build.evaluation.rows import Row
-from build.evaluation.spearman import correlations
+from build.evaluation.spearman import CHANCE, SPEARMAN, chance, correlation, correlations
 from contracts.specs import Gate
+
+# Two vectors with a higher cosine are the same, up to rounding.
+SAME_COSINE = 1 - 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +94,25 @@ def compare_embeddings(
     return _with_correlation(figures, candidate, reference, rows)
 
 
+def uninformative_vectors(reference: AllOutputs, rows: Sequence[Row]) -> list[str]:
+    """Return why the reference's vectors tell nothing: all are the same, or rank pairs as chance does."""
+    vectors = _embeddings(reference)
+    if len(vectors) > 1 and (cosines(vectors, vectors[:1]) >= SAME_COSINE).all():
+        return [f"the reference gives all {len(vectors)} texts the same vector"]
+    pairs = [
+        (row.answer, outputs)
+        for row, outputs in zip(rows, reference, strict=True)
+        if row.answer is not None and all("embedding" in output for output in outputs)
+    ]
+    if len(pairs) < MIN_ROWS:
+        return []
+    scores, outputs = zip(*pairs, strict=True)
+    # Scores may be distances, which fall where texts are alike.
+    size = abs(correlation(np.array(scores), pair_cosines(outputs)))
+    name = f"{SPEARMAN} with the scores of {len(pairs)} pairs, without its sign,"
+    return no_better(name, size, chance(len(pairs)), CHANCE)
+
+
 def vector_figures(candidate: AllOutputs, reference: AllOutputs) -> VectorFigures:
     """Return the figures of all vectors of all rows; an unknown word has none."""
     one, other = _embeddings(candidate), _embeddings(reference)
@@ -137,7 +160,7 @@ def _with_correlation(
     )
     return PairFigures(
         **asdict(figures),
-        metric="Spearman correlation",
+        metric=SPEARMAN,
         reference="labels",
         metric_original=original.value,
         metric_original_low=original.low,

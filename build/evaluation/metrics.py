@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from build.evaluation.informative import majority, one_answer
+
 # The outputs of one row, one for each input of its request.
 Outputs = Sequence[dict[str, Any]]
 # The outputs of all rows.
@@ -21,6 +23,10 @@ class Metric:
     `answer` takes a row's answer out of its outputs, `counts` compares it with the right answer, and `value` makes the
     metric of sums of counts [..., counts]. `as_label` turns an answer of the reference into a right answer, for rows
     that have none.
+
+    `trivial` is the value that needs no look at the text, of `trivial_answer` for the rows' right answers and their
+    number of inputs, None where there is none to beat; `untold` is what the answers of all rows have in common if they
+    tell nothing apart, as text.
     """
 
     name: str
@@ -28,6 +34,11 @@ class Metric:
     counts: Callable[[Any, Any], tuple[float, ...]]
     value: Callable[[Floats], Floats]
     as_label: Callable[[Any], Any] = staticmethod(lambda answer: answer)
+    trivial: Callable[[Sequence[Any], Sequence[int]], float | None] = staticmethod(
+        lambda right, inputs: None
+    )
+    trivial_answer: str = ""
+    untold: Callable[[Sequence[Any]], str] = one_answer
 
 
 def mean(sums: Floats) -> Floats:
@@ -53,7 +64,18 @@ def overlap(answer: frozenset[Any], right: frozenset[Any]) -> tuple[float, ...]:
     return float(len(answer & right)), float(len(answer)), float(len(right))
 
 
+def majority_of(right: Sequence[Any], inputs: Sequence[int]) -> float | None:
+    """Return the accuracy of the most frequent right answer, for `trivial`."""
+    return majority(right)
+
+
+MAJORITY = "always giving the most frequent answer"
 # The share of rows whose only label is right.
 ACCURACY = Metric(
-    name="accuracy", answer=lambda outputs: outputs[0]["label"], counts=equal, value=mean
+    name="accuracy",
+    answer=lambda outputs: outputs[0]["label"],
+    counts=equal,
+    value=mean,
+    trivial=majority_of,
+    trivial_answer=MAJORITY,
 )

@@ -7,6 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from build.evaluation.bootstrap import bootstrap_counts, wilson
+from build.evaluation.informative import MIN_ROWS
 from build.evaluation.metrics import AllOutputs
 from build.evaluation.rows import Row
 from build.evaluation.teacher_forcing import IDS, LOG_PROBABILITIES
@@ -14,6 +15,9 @@ from contracts.specs import Gate
 
 # A log-probability, in nats, for each token of each row.
 PerToken = Sequence[Sequence[float]]
+
+# Two log-probabilities that differ by less are the same, up to rounding.
+SAME_NATS = 1e-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +136,25 @@ def compare_generation(
         agreement_low=low,
         agreement_high=high,
     )
+
+
+def uninformative_scores(reference: AllOutputs, rows: Sequence[Row]) -> list[str]:
+    """Return that every token is as likely as any other, if the reference finds them so."""
+    found = [t["log_probability"] for outputs in reference for t in outputs[0]["per_token"]]
+    if len(found) < MIN_ROWS or max(found) - min(found) > SAME_NATS:
+        return []
+    return [f"the reference gives all {len(found)} tokens the same log-probability, {found[0]:.4f}"]
+
+
+def uninformative_generation(reference: AllOutputs, rows: Sequence[Row]) -> list[str]:
+    """Return that the likeliest tokens are the same everywhere, or for every row, if they are."""
+    found = [tuple(outputs[0][IDS]) for outputs in reference]
+    tokens = {token for row in found for token in row}
+    if len(tokens) <= 1:
+        return [f"the reference predicts the same token in all places of {len(rows)} rows"]
+    if rows[0].answer is None and len(set(found)) == 1:
+        return [f"the reference generates the same text for all {len(rows)} rows"]
+    return []
 
 
 def _figures(ours: PerToken, theirs: PerToken) -> ScoreFigures:

@@ -8,13 +8,16 @@ import numpy as np
 
 from build.evaluation.bootstrap import bootstrap_counts
 from build.evaluation.gate import below_threshold
+from build.evaluation.informative import no_better
 from build.evaluation.metrics import AllOutputs, Floats, Outputs
 from build.evaluation.rows import Row
-from build.evaluation.spearman import correlations
+from build.evaluation.spearman import CHANCE, SPEARMAN, chance, correlation, correlations
 from contracts.specs import Gate
 
 # Numbers whose reference does not vary, of one row for example, are told apart by this share of their size.
 SHARE_OF_SIZE = 0.1
+# Numbers whose range is a smaller share of their size are all the same.
+SAME = 1e-6
 # The share of a number by which another processor may change it, in 8 bits.
 NEAR_ELSEWHERE = 0.02
 
@@ -96,7 +99,7 @@ def compare_numbers(
     original, built, difference = correlations(right, theirs, ours)
     return ScoredNumberFigures(
         **asdict(figures),
-        metric="Spearman correlation",
+        metric=SPEARMAN,
         reference="labels",
         metric_original=original.value,
         metric_original_low=original.low,
@@ -107,6 +110,19 @@ def compare_numbers(
         difference_low=difference.low,
         difference_high=difference.high,
     )
+
+
+def uninformative_numbers(reference: AllOutputs, rows: Sequence[Row]) -> list[str]:
+    """Return why the reference's numbers tell nothing: all rows have the same, or no rank correlation with theirs."""
+    names = sorted(numbers_of(reference[0]))
+    numbers = _table(reference, names)
+    if (np.ptp(numbers, axis=0) <= SAME * np.abs(numbers).max()).all():
+        shown = ", ".join(f"{number:.4g}" for number in numbers[0])
+        return [f"the reference gives all {len(rows)} rows the same numbers, {shown}"]
+    if rows[0].answer is None:
+        return []
+    right = np.array([[row.answer[name] for name in names] for row in rows])
+    return no_better(SPEARMAN, correlation(right, numbers), chance(len(rows)), CHANCE)
 
 
 def numbers_of(outputs: Outputs) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Spearman's rank correlation of rows' scores with what two models find, and its confidence intervals."""
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -7,6 +8,9 @@ import numpy as np
 from build.evaluation.bootstrap import RESAMPLES, bootstrap_counts
 from build.evaluation.metrics import Floats
 
+# The name of the metric.
+SPEARMAN = "Spearman correlation"
+CHANCE = "unrelated numbers, on average"
 # Resamples that are ranked together: their weights take memory.
 BATCH = 100
 
@@ -39,6 +43,22 @@ def correlations(scores: Floats, reference: Floats, candidate: Floats) -> tuple[
     low, high = np.percentile([before, after, after - before], [2.5, 97.5], axis=1)
     values = (*whole, whole[1] - whole[0])
     return tuple(Interval(*map(float, each)) for each in zip(values, low, high, strict=True))
+
+
+def correlation(right: Floats, found: Floats) -> float:
+    """Return the correlation of two columns [rows], or the mean of those of several [rows, columns]."""
+    once = np.ones((1, len(right)))
+    pairs = zip(np.atleast_2d(right.T), np.atleast_2d(found.T), strict=True)
+    return float(np.mean([spearman(*pair, once) for pair in pairs]))
+
+
+def chance(rows: int) -> float:
+    """Return the size of the correlation that two unrelated columns have on average.
+
+    Its standard deviation is the inverse root of rows - 1 (Kendall 1948, Rank Correlation Methods), and the mean size
+    of a normal variable is the root of 2/pi of that.
+    """
+    return math.sqrt(2 / math.pi / (rows - 1))
 
 
 def spearman(one: Floats, other: Floats, weights: Floats) -> Floats:

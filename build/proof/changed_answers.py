@@ -35,6 +35,23 @@ def per_class(
     return table
 
 
+def labels_in_rows(step: Step, reference: Sequence[Outputs]) -> dict[str, Any]:
+    """Return the number of labels that rows may have, and those that none has as its right answer.
+
+    Without right answers, those of the reference count. Empty for a task without labels.
+    """
+    metric, labels = _metric_of(step, reference), step.task.answer_labels
+    if metric is None or labels is None:
+        return {"labels": 0, "labels_unseen": []}
+    known = list(labels.known(step.source.labels, step.rows))
+    answers = (
+        metric.answer(outputs) if row.answer is None else row.answer
+        for row, outputs in zip(step.rows, reference, strict=True)
+    )
+    seen = {label for answer in answers for label in labels.of(answer)}
+    return {"labels": len(known), "labels_unseen": [name for name in known if name not in seen]}
+
+
 def changed_rows(
     step: Step, reference: Sequence[Outputs], built: Sequence[Outputs]
 ) -> list[dict[str, Any]]:

@@ -11,7 +11,7 @@ from build.evaluation.comparison import figures_of
 from build.evaluation.metrics import Outputs
 from build.export.fusion import fused_operators
 from build.proof.candidate import Candidate
-from build.proof.changed_answers import changed_rows, per_class
+from build.proof.changed_answers import changed_rows, labels_in_rows, per_class
 from build.proof.processors import processor_name
 from build.proof.ranking import pareto
 from build.samples.facts import only_sample_rows
@@ -52,12 +52,14 @@ def evidence(
     unit: str = "row",
     notes: Sequence[str] = (),
     reading: Mapping[str, Any] | None = None,
+    uninformative: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the figures of one artefact and of all candidates beside it, with the machine and the date.
 
     `passed_over` are recipes ranked before the one that ships, with the problem on another processor that ruled each
     out; `unit` is the unit of its times, a row or a token; `notes` are for the user: checks that could not be made.
     `reading` is the check of a candidate in full precision with the model's own library.
+    `uninformative` is why the rows compare nothing, where a build goes on all the same.
     """
     manifest = chosen.manifest
     return {
@@ -88,6 +90,8 @@ def evidence(
         "passed_over": list(passed_over),
         "notes": list(notes),
         "reading": dict(reading or {}),
+        "uninformative": list(uninformative),
+        **labels_in_rows(step, reference),
         "per_class": per_class(step, reference, chosen.outputs),
         "flips": changed_rows(step, reference, chosen.outputs),
         "seconds": dict(seconds),

@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+# More labels than this nobody reads in a sentence; the evidence has all of them.
+MAX_LABELS = 20
 Document = Mapping[str, Any]
 
 SAMPLE = (
@@ -44,10 +46,9 @@ def sentences(document: Document) -> Iterator[str]:
     if document.get("sample"):
         yield SAMPLE
     yield _reading(document["reading"])
+    yield from _rows(document)
     if "agreement_low" in document and "metric" in document:
         yield _agreement(document)
-    if "determination" in document:
-        yield _determination(document)
     if "metric_built_low" in document:
         yield _correlation(document)
     if document.get("pairs"):
@@ -56,6 +57,8 @@ def sentences(document: Document) -> Iterator[str]:
         yield _cosine(document)
     if "ratio" in document:
         yield _perplexity_ratio(document)
+    if "determination" in document:
+        yield _determination(document)
 
 
 def similarity(candidate: Document) -> float:
@@ -142,6 +145,21 @@ def _reading(reading: Document) -> str:
         f"In full precision, all {reading['rows']} rows are answered as by {versions}, by which the source is read "
         f"apart from the build{ties}.{unread}"
     )
+
+
+def _rows(document: Document) -> Iterator[str]:
+    """Yield what the rows do not prove."""
+    for finding in document.get("uninformative", ()):
+        yield f"These rows prove little: {finding}."
+    if document.get("labels_unseen"):
+        yield _unseen(document)
+
+
+def _unseen(document: Document) -> str:
+    unseen = document["labels_unseen"]
+    shown = ", ".join(unseen[:MAX_LABELS]) + (", …" if len(unseen) > MAX_LABELS else "")
+    whose = "your rows" if document.get("reference") == "labels" else "the reference's answers"
+    return f"{len(unseen)} of {document['labels']} labels never occur in {whose}: {shown}."
 
 
 def _agreement(document: Document) -> str:

@@ -1,12 +1,12 @@
 """The description of a task: everything that the build has to know of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from build.evaluation.comparison import Comparison
-from build.evaluation.rows import RowFormat
+from build.evaluation.rows import Row, RowFormat
 from contracts.problems import Problem
 from contracts.tasks import Task
 
@@ -90,6 +90,14 @@ class GraphOutputs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswerLabels:
+    """The labels of a task's answers: all that are `known`, given the model's and the rows, and those `of` one."""
+
+    known: Callable[[Sequence[str], Sequence[Row]], Iterable[str]]
+    of: Callable[[Any], Iterable[str]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskDescription:
     """One task.
 
@@ -104,6 +112,7 @@ class TaskDescription:
     rows: RowFormat
     comparison: Comparison
     regression: Comparison | None = None
+    answer_labels: AnswerLabels | None = None
     transformers: TransformersModel = TransformersModel()
     graph: GraphOutputs = GraphOutputs()
     min_labels: int = 0

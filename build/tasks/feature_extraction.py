@@ -4,7 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from build.evaluation.comparison import NumberComparison
-from build.evaluation.embedding_similarity import compare_embeddings, vector_figures
+from build.evaluation.embedding_similarity import (
+    compare_embeddings,
+    uninformative_vectors,
+    vector_figures,
+)
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, score_field, text_field
 from build.tasks import prompts
@@ -74,7 +78,11 @@ DESCRIPTION = TaskDescription(
         problems=scores_problems,
         unfit=unfit,
     ),
-    comparison=NumberComparison(measure=compare_embeddings, same_elsewhere=same_vectors),
+    comparison=NumberComparison(
+        measure=compare_embeddings,
+        uninformative_outputs=uninformative_vectors,
+        same_elsewhere=same_vectors,
+    ),
     transformers=TransformersModel(
         # Any architecture has vectors of tokens; the head of another task is left out.
         architectures=("",),

@@ -1,11 +1,12 @@
 """Mask filling: the likeliest tokens in the places of a text that hold the mask token."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from build.evaluation.agreement import AnswerComparison
-from build.evaluation.metrics import Metric, Outputs, equal, mean
+from build.evaluation.metrics import ACCURACY, Outputs
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, text_field
 from build.tasks.description import (
     Details,
@@ -34,7 +35,7 @@ def first_token(outputs: Outputs) -> str | None:
     return masks[0]["token"] if masks else None
 
 
-TOKEN_ACCURACY = Metric(name="accuracy", answer=first_token, counts=equal, value=mean)
+TOKEN_ACCURACY = replace(ACCURACY, answer=first_token)
 
 
 def details(facts: ModelFacts) -> dict[str, Any]:

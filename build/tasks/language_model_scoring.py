@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from build.evaluation.comparison import NumberComparison
-from build.evaluation.perplexity import compare_scores
+from build.evaluation.perplexity import compare_scores, uninformative_scores
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, text_field
 from build.tasks.description import (
     Details,
@@ -49,7 +49,7 @@ DESCRIPTION = TaskDescription(
     name=Task.LANGUAGE_MODEL_SCORING,
     family=FamilyName.SCORER,
     rows=RowFormat(parse=parse_row, example='{"text": "..."}'),
-    comparison=NumberComparison(measure=compare_scores),
+    comparison=NumberComparison(measure=compare_scores, uninformative_outputs=uninformative_scores),
     transformers=TransformersModel(
         architectures=("ForCausalLM", "LMHeadModel"),
         export_task="text-generation",

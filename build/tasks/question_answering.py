@@ -3,12 +3,13 @@
 import re
 import string
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from build.evaluation.agreement import AnswerComparison
-from build.evaluation.metrics import Metric, Outputs, mean
+from build.evaluation.metrics import MAJORITY, Metric, Outputs, mean
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, text_field, texts_field
 from build.tasks.description import (
     Details,
@@ -51,6 +52,14 @@ def _word_f1(one: list[str], other: list[str]) -> float:
     return 2 * sum((Counter(one) & Counter(other)).values()) / (len(one) + len(other))
 
 
+def commonest_answer(right: Sequence[tuple[str, ...]], inputs: Sequence[int]) -> float | None:
+    """Return the F1 of the most frequent right answer for all rows, None if it is right for all of them."""
+    counts = Counter(text for answers in right for text in set(answers))
+    ((commonest, _),) = counts.most_common(1)
+    value = float(np.mean([best_word_f1(commonest, answers)[0] for answers in right]))
+    return value if value < 1 else None
+
+
 WORD_F1 = Metric(
     name="word F1",
     answer=answer_of,
@@ -58,6 +67,8 @@ WORD_F1 = Metric(
     value=mean,
     # A row may have several right answers, so the reference's becomes a tuple of one.
     as_label=lambda answer: (answer,),
+    trivial=commonest_answer,
+    trivial_answer=MAJORITY,
 )
 
 

@@ -5,9 +5,10 @@ from typing import Any
 
 from build.evaluation.agreement import AnswerComparison
 from build.evaluation.comparison import NumberComparison
+from build.evaluation.informative import best_set
 from build.evaluation.jsonlines import RowProblem
 from build.evaluation.metrics import ACCURACY, Metric, Outputs, f1, overlap
-from build.evaluation.regression import compare_numbers, same_numbers
+from build.evaluation.regression import compare_numbers, same_numbers, uninformative_numbers
 from build.evaluation.rows import (
     Labels,
     Row,
@@ -18,6 +19,7 @@ from build.evaluation.rows import (
     text_field,
 )
 from build.tasks.description import (
+    AnswerLabels,
     Details,
     FamilyName,
     GraphOutputs,
@@ -77,7 +79,14 @@ def labels_of(outputs: Outputs) -> frozenset[str]:
     return frozenset(entry["label"] for entry in outputs[0]["labels"])
 
 
-MICRO_F1 = Metric(name="micro F1", answer=labels_of, counts=overlap, value=f1)
+MICRO_F1 = Metric(
+    name="micro F1",
+    answer=labels_of,
+    counts=overlap,
+    value=f1,
+    trivial=lambda right, inputs: best_set(right),
+    trivial_answer="the best set of labels for all rows",
+)
 
 
 def details(facts: ModelFacts) -> dict[str, Any]:
@@ -120,7 +129,15 @@ DESCRIPTION = TaskDescription(
     family=FamilyName.ENCODER,
     rows=RowFormat(parse=parse_row, example='{"text": "...", "label": "..."}', unfit=unfit),
     comparison=AnswerComparison(metric=ACCURACY, multi_label_metric=MICRO_F1),
-    regression=NumberComparison(measure=compare_numbers, same_elsewhere=same_numbers),
+    regression=NumberComparison(
+        measure=compare_numbers,
+        uninformative_outputs=uninformative_numbers,
+        same_elsewhere=same_numbers,
+    ),
+    answer_labels=AnswerLabels(
+        known=lambda labels, rows: labels,
+        of=lambda answer: [answer] if isinstance(answer, str) else answer,
+    ),
     transformers=TransformersModel(
         architectures=("ForSequenceClassification",),
         export_task="text-classification",

@@ -3,7 +3,7 @@
 from typing import Any
 
 from build.evaluation.comparison import NumberComparison
-from build.evaluation.perplexity import compare_generation
+from build.evaluation.perplexity import compare_generation, uninformative_generation
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, text_field
 from build.tasks.description import FamilyName, TaskDescription, TransformersModel
 from contracts.tasks import Task
@@ -21,7 +21,11 @@ def parse_row(row: dict[str, Any], labels: Labels) -> Row:
 
 
 # Outputs by teacher forcing whose tokens are equal are the same, whatever became of their log-probabilities.
-COMPARISON = NumberComparison(measure=compare_generation, same_elsewhere=lambda one, other: True)
+COMPARISON = NumberComparison(
+    measure=compare_generation,
+    uninformative_outputs=uninformative_generation,
+    same_elsewhere=lambda one, other: True,
+)
 
 DESCRIPTION = TaskDescription(
     name=Task.TEXT_GENERATION,

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
+import numpy as np
+
 from build.evaluation.agreement import AnswerComparison
 from build.evaluation.jsonlines import RowProblem
 from build.evaluation.metrics import Metric, Outputs, mean
@@ -42,8 +44,13 @@ def unfit(rows: Sequence[Row], details: Details) -> list[Problem]:
 
 
 def ranks_of(outputs: Outputs) -> tuple[int, ...]:
-    """Return the rank of each text, 1 for the best."""
-    return tuple(output["rank"] for output in outputs)
+    """Return the rank of each text, 1 for the best; texts with equal scores share the last of their places.
+
+    The places that they are served in are those of the request, which a model that scores all alike would get right
+    wherever the best text is put first.
+    """
+    scores = [output["score"] for output in outputs]
+    return tuple(sum(other >= score for other in scores) for score in scores)
 
 
 def reciprocal_rank(ranks: tuple[int, ...], best: int) -> tuple[float, ...]:
@@ -51,12 +58,26 @@ def reciprocal_rank(ranks: tuple[int, ...], best: int) -> tuple[float, ...]:
     return 1 / ranks[best], 1.0
 
 
+def any_order(right: Sequence[int], texts: Sequence[int]) -> float | None:
+    """Return the mean reciprocal rank that is expected of texts in random order, given their number in each row."""
+    expected = [sum(1 / place for place in range(1, count + 1)) / count for count in texts]
+    return float(np.mean(expected)) if max(texts) > 1 else None
+
+
+def unordered(answers: Sequence[tuple[int, ...]]) -> str:
+    """Return that no row has two texts with different scores, if none has."""
+    return "" if any(len(set(ranks)) > 1 for ranks in answers) else "no order of their texts"
+
+
 MEAN_RECIPROCAL_RANK = Metric(
     name="mean reciprocal rank",
     answer=ranks_of,
     counts=reciprocal_rank,
     value=mean,
-    as_label=lambda ranks: ranks.index(1),
+    as_label=lambda ranks: ranks.index(min(ranks)),
+    trivial=any_order,
+    trivial_answer="any order of the texts",
+    untold=unordered,
 )
 
 

@@ -15,6 +15,7 @@ from build.evaluation.rows import (
     texts_field,
 )
 from build.tasks.description import (
+    AnswerLabels,
     FamilyName,
     GraphOutputs,
     ModelFacts,
@@ -135,6 +136,12 @@ DESCRIPTION = TaskDescription(
         example='{"text": "...", "entities": [{"start": 0, "end": 5, "label": "PER"}]}',
     ),
     comparison=AnswerComparison(metric=ENTITY_F1),
+    answer_labels=AnswerLabels(
+        known=lambda labels, rows: dict.fromkeys(
+            name for label in labels if (name := label_of(label)) != OUTSIDE
+        ),
+        of=lambda entities: (label for _, _, label in entities),
+    ),
     transformers=TransformersModel(
         architectures=("ForTokenClassification",),
         export_task="token-classification",

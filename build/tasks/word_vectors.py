@@ -3,6 +3,7 @@
 from typing import Any
 
 from build.evaluation.comparison import NumberComparison
+from build.evaluation.embedding_similarity import uninformative_vectors
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, score_field, text_field
 from build.evaluation.word_similarity import compare_words
 from build.tasks.description import FamilyName, TaskDescription
@@ -29,5 +30,5 @@ DESCRIPTION = TaskDescription(
         example='{"text": "king"} or {"text": "king", "other": "queen", "score": 8.6}',
         answer="score",
     ),
-    comparison=NumberComparison(measure=compare_words),
+    comparison=NumberComparison(measure=compare_words, uninformative_outputs=uninformative_vectors),
 )

@@ -13,7 +13,13 @@ from build.evaluation.rows import (
     text_field,
     texts_field,
 )
-from build.tasks.description import FamilyName, ModelFacts, TaskDescription, TransformersModel
+from build.tasks.description import (
+    AnswerLabels,
+    FamilyName,
+    ModelFacts,
+    TaskDescription,
+    TransformersModel,
+)
 from contracts.problems import Code, Problem
 from contracts.tasks import Task
 
@@ -63,6 +69,13 @@ DESCRIPTION = TaskDescription(
         example='{"text": "...", "candidate_labels": ["...", "..."], "label": "..."}',
     ),
     comparison=AnswerComparison(metric=ACCURACY),
+    # The model's own labels are those of inference.
+    answer_labels=AnswerLabels(
+        known=lambda labels, rows: dict.fromkeys(
+            name for row in rows for name in row.request.parameters["candidate_labels"]
+        ),
+        of=lambda answer: [answer],
+    ),
     transformers=TransformersModel(
         architectures=("ForSequenceClassification",),
         export_task="text-classification",

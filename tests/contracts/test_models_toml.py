@@ -44,7 +44,7 @@ def test_every_key_is_taken(tmp_path: Path) -> None:
         eval = "a.jsonl"
         cpu = { memory_mb = 3008, timeout_s = 9, max_inputs = 2, max_chars = 3, max_tokens = 64, quantize = "none" }
         gpu = { instance = "ml.g5.xlarge", source = "big", memory_mb = 999 }
-        gate = { min_accuracy_ratio = 0.5, min_agreement = 1 }
+        gate = { min_accuracy_ratio = 0.5, min_agreement = 1, allow_uninformative_rows = true }
         """,
     )
     assert read_models_toml(path) == Deployment(
@@ -67,7 +67,7 @@ def test_every_key_is_taken(tmp_path: Path) -> None:
                     quantize="none",
                 ),
                 gpu=GpuSpec(instance="ml.g5.xlarge", source=tmp_path / "big", memory_mb=999),
-                gate=Gate(min_accuracy_ratio=0.5, min_agreement=1),
+                gate=Gate(min_accuracy_ratio=0.5, min_agreement=1, allow_uninformative_rows=True),
             ),
         ),
     )
@@ -90,7 +90,7 @@ def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
         [models.b]
         task = "feature-extraction"
         gpu = { instance = "g5.xlarge" }
-        gate = { max_perplexity_ratio = 1.1, min_cosine_mean = 1.5 }
+        gate = { max_perplexity_ratio = 1.1, min_cosine_mean = 1.5, allow_uninformative_rows = "yes" }
         [models.c]
         source = "c"
         task = "feature-extraction"
@@ -122,10 +122,11 @@ def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
             "the keys here are min_cosine_mean, min_cosine_p5, min_accuracy_ratio",
         ),
         ("setting_invalid", "models.b.gate.min_cosine_mean", "1.5", "a number from 0 to 1"),
+        ("setting_invalid", "models.b.gate.allow_uninformative_rows", "'yes'", "true or false"),
         ("setting_missing", "models.c", "no tier", "add cpu = {} or gpu ="),
     )
     lines = str(caught.value).splitlines()
-    assert lines[0] == f"{path}: 18 problems"
+    assert lines[0] == f"{path}: 19 problems"
     assert lines[1] == "  deploy: unknown key; did you mean deployment? [setting_unknown]"
     assert len(lines) == 19
 

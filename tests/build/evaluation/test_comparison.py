@@ -134,7 +134,7 @@ def test_the_interval_of_a_share_stays_within_0_and_1(
         (Task.TEXT_CLASSIFICATION, [{"label": "a", "labels": [{"label": "a"}]}], frozenset("ab"), 2 / 3),
         (Task.TOKEN_CLASSIFICATION, [{"entities": [{"start": 0, "end": 3, "label": "PER"}]}], TWO, 2 / 3),
         (Task.TOKEN_CLASSIFICATION, [{"entities": []}], frozenset(), 1.0),
-        (Task.TEXT_RANKING, [{"rank": 2}, {"rank": 1}, {"rank": 3}], 2, 1 / 3),
+        (Task.TEXT_RANKING, [{"score": 2}, {"score": 3}, {"score": 1}], 2, 1 / 3),
         (Task.FILL_MASK, [{"masks": [{"token": "book"}]}], "book", 1.0),
         (Task.QUESTION_ANSWERING, [{"answer": "The white house"}], ("a House", "castle"), 2 / 3),
         (Task.ZERO_SHOT_CLASSIFICATION, [{"label": "a"}], "b", 0.0),
