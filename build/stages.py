@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from build.errors import SourceError
+from build.evaluation.agreement import told_by_scores
 from build.evaluation.gate import gate_failed
 from build.evaluation.metrics import Outputs
 from build.exported_graphs import export_graphs
@@ -149,7 +150,11 @@ def rows_stage(work: Workspace) -> Workspace:
     """
     step = work.step
     found = step.comparison.uninformative(work.reference, step.rows)
-    allowed = step.gate.allow_uninformative_rows or only_sample_rows(step.source, step.rows)
+    allowed = (
+        step.gate.allow_uninformative_rows
+        or only_sample_rows(step.source, step.rows)
+        or told_by_scores(work.reference, step.rows)
+    )
     if found and not allowed:
         raise SourceError([_uninformative(step, finding) for finding in found])
     return replace(work, uninformative=tuple(found))

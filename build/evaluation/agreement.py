@@ -13,6 +13,9 @@ from build.evaluation.metrics import AllOutputs, Floats, Metric, Outputs
 from build.evaluation.rows import Row
 from contracts.specs import Gate
 
+# Scores of one label within a smaller range tell no rows apart.
+MIN_SPREAD = 0.01
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerFigures:
@@ -112,6 +115,17 @@ class AnswerComparison:
             agreement_low=agreement_low,
             agreement_high=agreement_high,
         )
+
+
+def told_by_scores(reference: AllOutputs, rows: Sequence[Row]) -> bool:
+    """Return whether rows without right answers get one answer with scores that differ, so that they do tell something.
+
+    Nothing says then that another answer would be right, and a build goes on with a note.
+    """
+    scores = [outputs[0].get("score") for outputs in reference]
+    if rows[0].answer is not None or not all(isinstance(score, float) for score in scores):
+        return False
+    return bool(np.ptp(np.array(scores, np.float64)) >= MIN_SPREAD)
 
 
 def _counts(metric: Metric, answers: Sequence[Any], right: Sequence[Any]) -> Floats:

@@ -190,6 +190,20 @@ def test_a_build_stops_before_any_candidate_unless_it_is_told_to_go_on(tmp_path:
     assert rows_stage(replace(work, reference=told_apart)).uninformative == ()
 
 
+def test_one_label_for_rows_without_right_answers_stops_a_build_if_its_scores_are_one_as_well(
+    tmp_path: Path,
+) -> None:
+    step = step_of(tmp_path, ["good"] * 12)
+    step = replace(step, rows=tuple(replace(row, answer=None) for row in step.rows))
+    work = Workspace(folder=tmp_path, step=step, cache=Cache(tmp_path / "cache"), processors=())
+    same = tuple([{"label": "good", "score": 0.9 + i / 10_000}] for i in range(12))
+    with pytest.raises(SourceError, match="the same answer, 'good'"):
+        rows_stage(replace(work, reference=same))
+    graded = tuple([{"label": "good", "score": 0.9 + i / 1000}] for i in range(12))
+    (finding,) = rows_stage(replace(work, reference=graded)).uninformative
+    assert finding == "the reference gives all 12 rows the same answer, 'good'"
+
+
 def test_labels_that_never_occur_are_counted_and_listed(tmp_path: Path) -> None:
     step = step_of(tmp_path, ["good", "bad"] * 6)
     reference = [[{"label": "so-so"}]] * 12
