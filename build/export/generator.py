@@ -19,7 +19,7 @@ from onnx import helper, numpy_helper
 
 from build.errors import ExportFailed
 from build.export import kv_cache
-from build.export.optimum.environment import export_folder
+from build.export.exporters import export_folder, keep_record
 from build.graph.constant_shapes import fold_constant_shapes
 from build.graph.edit import add_constant, constants, producers, prune, sign
 from build.graph.file import MAX_BYTES, MIN_EXTERNAL_BYTES, external_data_of, remove, save
@@ -41,18 +41,23 @@ ROTARY_TABLES = "in-place.npz"
 EXTERNAL_DATA = "session.optimized_model_external_initializers"
 # A change of a graph, in place, before ONNX Runtime optimises it.
 Change = Callable[[Any], None]
+# Exports a folder's graphs for a task of optimum's names to another folder, and returns that one.
+Export = Callable[[Path, Path, str], Path]
 
 
-def prepare_causal(folder: Path, destination: Path, context: int) -> None:
+def prepare_causal(
+    folder: Path, destination: Path, context: int, export: Export = export_folder
+) -> None:
     """Write `destination/model.onnx`, and rotary tables if they are of use; raise ExportFailed or SourceError."""
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
-        exported = export_folder(folder, Path(scratch), "text-generation-with-past")
+        exported = export(folder, Path(scratch), "text-generation-with-past")
         model = onnx.load(exported / MODEL)
         check_finite(model.graph, folder)
         with _naming_architecture(folder):
             last_token_logits(model.graph)
         fold_constant_shapes(model, exported / "observed.onnx")
         _save(model, destination / MODEL)
+        keep_record(exported, destination)
         if _sliding_window(folder) >= context:
             _keep_rotary_tables(model, destination, context)
 
@@ -95,20 +100,25 @@ def kv_cache_fusion(prepared: Path) -> Change | None:
     return lambda graph: kv_cache.fuse_grouped_query_attention(graph, tables)
 
 
-def prepare_seq2seq(folder: Path, destination: Path, context: int) -> None:
+def prepare_seq2seq(
+    folder: Path, destination: Path, context: int, export: Export = export_folder
+) -> None:
     """Write `destination/encoder.onnx` and `decoder.onnx`; raise ExportFailed or SourceError."""
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
-        exported = export_folder(folder, Path(scratch), "text2text-generation-with-past")
+        exported = export(folder, Path(scratch), "text2text-generation-with-past")
         encoder = onnx.load(exported / ENCODER_GRAPH)
         decoder = onnx.load(exported / DECODER_WITH_CACHE)
         with _naming_architecture(folder):
-            _move_cross_attention_keys(encoder.graph, onnx.load(exported / FIRST_DECODER).graph)
+            # torch.onnx makes no such decoder, and an encoder that returns the keys already.
+            if (exported / FIRST_DECODER).exists():
+                _move_cross_attention_keys(encoder.graph, onnx.load(exported / FIRST_DECODER).graph)
             last_token_logits(decoder.graph)
         for graph in (encoder.graph, decoder.graph):
             check_finite(graph, folder)
         _save(encoder, destination / ENCODER)
         fold_constant_shapes(decoder, exported / "observed.onnx")
         _save(decoder, destination / DECODER)
+        keep_record(exported, destination)
 
 
 @contextlib.contextmanager

@@ -12,8 +12,22 @@ import sys
 from pathlib import Path
 
 from build.errors import one_line
-from build.export.torch_onnx.encoder import export
+from build.export.torch_onnx import decoder, encoder, seq2seq
 from build.workspace.quiet import quiet
+
+# By optimum's names of what graphs compute; those of encoders are in `HEADS`.
+WITH_CACHE = {
+    "text-generation-with-past": decoder.export,
+    "text2text-generation-with-past": seq2seq.export,
+}
+
+
+def export(folder: Path, destination: Path, task: str) -> None:
+    """Write the folder's graphs for the task; raise what torch, transformers and the model raise, or Differs."""
+    if task in WITH_CACHE:
+        WITH_CACHE[task](folder, destination)
+    else:
+        encoder.export(folder, destination, task)
 
 
 def main() -> None:

@@ -54,7 +54,7 @@ def label() -> str:
 def export_folder(folder: Path, destination: Path, task: str) -> Path:
     """Write the folder's graphs in full precision to `destination` and return it; raise ExportFailed.
 
-    `task` is one of `HEADS` in `build.export.torch_onnx.encoder`.
+    `task` is one of `HEADS` in `build.export.torch_onnx.encoder`, or of `WITH_CACHE` in `build.export.torch_onnx.main`.
     """
     answer = export_process().ask(
         folder=str(folder.resolve()), destination=str(destination.resolve()), task=task
