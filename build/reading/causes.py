@@ -124,7 +124,10 @@ def _generation(case: Case) -> str:
 
 
 def _config(case: Case) -> str:
-    return "config.json (rotary positions, activations, scaling): the tokens are the same, and the numbers differ"
+    return (
+        "config.json (`rope_parameters` and other positions, activations, scaling): the tokens are the same, and the "
+        "numbers differ"
+    )
 
 
 # Tried in order; the first that speaks decides.

@@ -155,11 +155,13 @@ def _first_difference(
 
 
 def _same_text(ours: str, theirs: str) -> bool:
-    """Return whether two texts are equal but for a character that the last token leaves unfinished.
+    """Return whether two texts are equal but for the space in front, and a character that the last token leaves open.
 
-    The library writes it as U+FFFD; we leave it out.
+    The library decodes the new tokens alone, which drops the space after the prompt, and writes U+FFFD for half a
+    character. Ours continues the prompt, and leaves half a character out.
     """
-    return ours.rstrip("\N{REPLACEMENT CHARACTER}") == theirs.rstrip("\N{REPLACEMENT CHARACTER}")
+    one, other = (text.lstrip(" ").rstrip("\N{REPLACEMENT CHARACTER}") for text in (ours, theirs))
+    return one == other
 
 
 def _traced(engine: Engine, source: TransformersSource, row: Row, ours: Outputs) -> Case:
