@@ -76,7 +76,7 @@ def test_a_task_with_a_required_parameter_has_no_example_of_a_text_alone() -> No
 
 @pytest.mark.parametrize("task", Task)
 def test_each_parameter_of_the_task_is_described(task: Task) -> None:
-    text = readme(manifest(task, multi_label=True), ARCHIVE)
+    text = readme(manifest(task, multi_label=True, prompts={"web": "Search: "}), ARCHIVE)
     for parameter in APIS[task].parameters:
         assert f"  {parameter.name}{' (required)' * parameter.required}: " in text
     assert ("There are no parameters." in text) == (not APIS[task].parameters)
@@ -86,3 +86,12 @@ def test_a_threshold_is_for_models_of_many_labels() -> None:
     one, many = (manifest(Task.TEXT_CLASSIFICATION, multi_label=m) for m in (False, True))
     assert [parameter.name for parameter in parameters(one)] == ["top_k"]
     assert [parameter.name for parameter in parameters(many)] == ["top_k", "threshold"]
+
+
+def test_a_prompt_name_is_for_cross_encoders_with_prompts_and_for_all_embedders() -> None:
+    without, with_one = (manifest(Task.TEXT_RANKING, prompts=p) for p in ({}, {"web": "Search: "}))
+    for cross_encoder, more in ((without, []), (with_one, ["prompt_name"])):
+        names = [parameter.name for parameter in parameters(cross_encoder)]
+        assert names == ["query", "raw_scores", *more]
+    embedder = manifest(Task.FEATURE_EXTRACTION)
+    assert [parameter.name for parameter in parameters(embedder)] == ["prompt_name"]
