@@ -64,7 +64,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         shutil.copy(folder / "hf" / name, folder / "onnx" / name)
     model = AutoModelForSequenceClassification.from_pretrained(
-        folder / "hf", torchscript=True, attn_implementation="eager"
+        folder / "hf", return_dict=False, attn_implementation="eager"
     ).eval()
     example = torch.ones((2, 8), dtype=torch.int64)
     with quiet(), torch.no_grad():
