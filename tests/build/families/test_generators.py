@@ -48,7 +48,7 @@ def test_a_generator_is_built_and_generates_as_transformers_does(
     parts = (
         {"encoder.onnx", "decoder.onnx"} if task is Task.TEXT2TEXT_GENERATION else {"model.onnx"}
     )
-    assert {f.path for f in full.files} == {"tokenizer.json", *parts}
+    assert {f.path for f in full.files} == {"probe.json", "tokenizer.json", *parts}
     engine = Engine.load(out / "tiny/gpu")
     tokenizer = engine.model.tokenizer  # type: ignore[attr-defined]
     for text in PROMPTS:
