@@ -47,6 +47,10 @@ TOLERANCE = 2e-4
 RUNS = ((5, 3, 8, 1, 9, 2, 7), (4,), (6,), (2, 2, 3), (1,))
 
 
+# ONNX Runtime's kernel takes heads of a multiple of so many numbers.
+HEAD_SIZE_STEP = 8
+
+
 class Unmatched(Exception):
     """Attention of a form that is not known, so it is not fused."""
 
@@ -152,6 +156,8 @@ def fuse_grouped_query_attention(graph: Any, tables: Tables) -> None:
     caches = {f"{PAST}{layer.number}.{kind}" for layer in layers for kind in ("key", "value")}
     for value in (*graph.input, *graph.output):
         if value.name.replace(PRESENT, PAST, 1) in caches:
+            if value.type.tensor_type.shape.dim[3].dim_value % HEAD_SIZE_STEP:
+                raise Unmatched(f"heads are no multiple of {HEAD_SIZE_STEP} numbers wide")
             # The buffer is longer than the text, and past and present are the same.
             value.type.tensor_type.shape.dim[2].dim_param = "capacity"
     prune(graph)

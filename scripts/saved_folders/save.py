@@ -56,6 +56,9 @@ def _save(
                 parameter.mul_(SCALE)
             elif name.endswith("bias") and parameter.dim() == 1:
                 parameter.normal_(std=0.1)
+        if architecture == "Llama":
+            # No text that a model has learned consists of bytes which are no UTF-8.
+            model.lm_head.weight[vocabularies.LLAMA_BYTES] = 0
     model.save_pretrained(folder)
     # A tokenizer is read from the files of its own format, as a user of that release has got it from the Hub.
     config.save_pretrained(draft)
@@ -115,13 +118,13 @@ MODELS: dict[str, tuple[str, str, TokenizerFiles, dict[str, Any]]] = {
         "GPT2",
         "LMHeadModel",
         vocabularies.gpt2_bpe,
-        {"n_embd": 16, "n_layer": 2, "n_head": 4, "n_positions": 64},
+        {"n_embd": 16, "n_layer": 2, "n_head": 2, "n_positions": 64},
     ),
     "llama": (
         "Llama",
         "ForCausalLM",
         vocabularies.llama_bpe,
-        {"rope_theta": 500000.0, "num_key_value_heads": 2},
+        {"rope_theta": 500000.0, "num_attention_heads": 2, "num_key_value_heads": 1},
     ),
     "modernbert": (
         "ModernBert",

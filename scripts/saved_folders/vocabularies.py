@@ -8,6 +8,8 @@ WORDS = (
     "the a this that it was is not and but very film book plot story actor end scene music "
     "awful dull lovely great fine plain loud quiet long short new old big small again never"
 ).split()
+# The ids of Llama's tokens for single bytes.
+LLAMA_BYTES = slice(3, 3 + 256)
 
 
 def _write(path: Path, document: Any) -> None:
@@ -71,7 +73,12 @@ def gpt2_bpe(folder: Path) -> dict[str, Any]:
 
 
 def _unigram(
-    folder: Path, special: list[str], unknown: str, around: tuple[str, str], kind: str
+    folder: Path,
+    special: list[str],
+    unknown: str,
+    around: tuple[str, str],
+    kind: str,
+    t5: bool = False,
 ) -> Any:
     """Write a tokenizer.json of SentencePiece's unigram model."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
@@ -81,8 +88,12 @@ def _unigram(
     scores += [(piece, -2.0 - 0.1 * i) for i, piece in enumerate(pieces)]
     ids = {token: i for i, (token, _) in enumerate(scores)}
     made = Tokenizer(models.Unigram(scores, ids[unknown]))
-    made.normalizer = normalizers.Lowercase()
-    made.pre_tokenizer = pre_tokenizers.Metaspace()
+    metaspace = pre_tokenizers.Metaspace()
+    if t5:
+        made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace])
+    else:
+        made.normalizer = normalizers.Lowercase()
+        made.pre_tokenizer = metaspace
     made.decoder = decoders.Metaspace()
     first, last = around
     made.post_processor = processors.TemplateProcessing(
@@ -110,7 +121,8 @@ def albert_unigram(folder: Path) -> dict[str, Any]:
 
 
 def t5_unigram(folder: Path) -> dict[str, Any]:
-    _unigram(folder, ["<pad>", "</s>", "<unk>"], "<unk>", ("", "</s>"), "T5TokenizerFast")
+    # T5's own leave capital letters as they are, and split words before anything else.
+    _unigram(folder, ["<pad>", "</s>", "<unk>"], "<unk>", ("", "</s>"), "T5TokenizerFast", t5=True)
     path = folder / "tokenizer_config.json"
     _write(path, {"tokenizer_class": "T5TokenizerFast", "model_max_length": 62, "extra_ids": 0})
     return {"pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0}
