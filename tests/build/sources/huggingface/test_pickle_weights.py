@@ -12,6 +12,7 @@ import pytest
 
 import build
 from build.errors import SourceError
+from build.proof.replay import max_difference
 from build.sources.huggingface.weights import unpickled
 from build.sources.readers import inspect
 from build.sources.source import TransformersSource
@@ -30,6 +31,13 @@ pytestmark = pytest.mark.build
 CLASSES = Task.TEXT_CLASSIFICATION
 ALLOWED = SourceOptions(allow_pickle=True)
 REQUEST = PredictRequest(inputs=tuple(texts(8)))
+
+
+def assert_same(one: TransformersSource, other: TransformersSource) -> None:
+    """Check that two folders have the same answers but for rounding, which depends on where weights lie in memory."""
+    far, equal = max_difference(answers(one, [REQUEST]), answers(other, [REQUEST]))
+    assert equal
+    assert far < 1e-6
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +102,7 @@ def test_pickled_weights_are_built_from_and_answer_like_the_safe_ones(
     assert sorted(path.name for path in folder.glob("*.safetensors")) == []
     kept = unpickled(read(folder), tmp_path / "kept")
     reference = read_as(TransformersSource, safe, CLASSES)
-    assert answers(kept, [REQUEST]) == answers(reference, [REQUEST])
+    assert_same(kept, reference)
 
 
 def test_shards_are_read_too(safe: Path, folder: Path, tmp_path: Path) -> None:
@@ -110,7 +118,7 @@ def test_shards_are_read_too(safe: Path, folder: Path, tmp_path: Path) -> None:
     (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index), "utf-8")
     kept = unpickled(read(folder), tmp_path / "kept")
     reference = read_as(TransformersSource, safe, CLASSES)
-    assert answers(kept, [REQUEST]) == answers(reference, [REQUEST])
+    assert_same(kept, reference)
 
 
 def test_a_pickle_that_would_run_something_is_refused_and_not_run(
@@ -234,11 +242,13 @@ def test_a_pickle_in_a_layer_alone_is_a_pickle(tmp_path: Path) -> None:
 
     folder = encoder(tmp_path / "source")
     modules = json.loads((folder / "modules.json").read_text("utf-8"))
-    modules.insert(2, {"path": "2_Dense", "type": "sentence_transformers.models.Dense"})
+    dense = {"name": "dense", "path": "2_Dense", "type": "sentence_transformers.models.Dense"}
+    modules.insert(2, dense)
     (folder / "modules.json").write_text(json.dumps(modules), "utf-8")
     (folder / "2_Dense").mkdir()
     torch.save({"linear.weight": torch.ones(3, 32)}, folder / "2_Dense/pytorch_model.bin")
-    (folder / "2_Dense/config.json").write_text('{"in_features": 32, "out_features": 3}', "utf-8")
+    config = {"in_features": 32, "out_features": 3, "bias": False}
+    (folder / "2_Dense/config.json").write_text(json.dumps(config), "utf-8")
     # What lies beside safe weights is never read.
     torch.save({"weight": Malicious(tmp_path / "victim")}, folder / "pytorch_model.bin")
     _, problems = inspect(folder, Task.FEATURE_EXTRACTION, None)
