@@ -23,6 +23,8 @@ from build.workspace.quiet import quiet
 from functions.inference.session import open_session
 
 PLAIN, FUSED = "plain.onnx", "fused.onnx"
+# ONNX Runtime's level of its log.
+LOG_ERRORS = 3
 # Fused operators that evidence names.
 REPORTED = (
     "Attention",
@@ -79,11 +81,14 @@ def fused_operators(graph: Path) -> str:
 
 
 def _optimise(source: TokenizedSource, graph: Path, *, attention: bool) -> Any:
+    import onnxruntime as ort
     from onnxruntime.transformers import optimizer
     from onnxruntime.transformers.fusion_options import FusionOptions
 
     options = FusionOptions("bert")
     options.enable_attention = attention
+    # Its session, which takes no options, would warn of each constant that nothing reads once others are folded.
+    ort.set_default_logger_severity(LOG_ERRORS)
     with quiet():
         fused = optimizer.optimize_model(
             str(graph),
