@@ -36,19 +36,15 @@ BETWEEN = ("Unsqueeze", "Expand", "Reshape", "Transpose", "Mul", "Div")
 SCALING = ("Mul", "Div")
 # Operators whose output still is [batch, tokens, heads * head size].
 PROJECTIONS = ("MatMul", "Add", "Split", "Slice")
-# With rotary embeddings the operator wants head sizes that are a multiple of 16.
+# The operator wants head sizes that are a multiple of 8, with rotary embeddings of 16.
 # https://github.com/microsoft/onnxruntime/blob/main/onnxruntime/contrib_ops/cpu/bert/group_query_attention_helper.h
-ROTARY_MULTIPLE = 16
+MULTIPLE, ROTARY_MULTIPLE = 8, 16
 # The largest rotary tables: half a GB for heads of 128 numbers.
 MAX_CONTEXT = 1 << 18
 # The largest difference of logits after fusion, as a share of the largest: the sums have another order.
 TOLERANCE = 2e-4
 # Tokens of consecutive runs: a prompt, single tokens, and several at once with a cache that is not empty.
 RUNS = ((5, 3, 8, 1, 9, 2, 7), (4,), (6,), (2, 2, 3), (1,))
-
-
-# ONNX Runtime's kernel takes heads of a multiple of so many numbers.
-HEAD_SIZE_STEP = 8
 
 
 class Unmatched(Exception):
@@ -156,8 +152,6 @@ def fuse_grouped_query_attention(graph: Any, tables: Tables) -> None:
     caches = {f"{PAST}{layer.number}.{kind}" for layer in layers for kind in ("key", "value")}
     for value in (*graph.input, *graph.output):
         if value.name.replace(PRESENT, PAST, 1) in caches:
-            if value.type.tensor_type.shape.dim[3].dim_value % HEAD_SIZE_STEP:
-                raise Unmatched(f"heads are no multiple of {HEAD_SIZE_STEP} numbers wide")
             # The buffer is longer than the text, and past and present are the same.
             value.type.tensor_type.shape.dim[2].dim_param = "capacity"
     prune(graph)
@@ -213,9 +207,9 @@ def _layer(seen: _Graph, number: int, cache: Any) -> _Layer:
     key, *rotation = _rotary(seen, keys.input[1])
     if rotation != [cosine, sine]:
         raise Unmatched("queries and keys rotate by different angles")
-    size = cache[3].dim_value
-    if cosine and size % ROTARY_MULTIPLE:
-        raise Unmatched(f"a head size of {size} is no multiple of {ROTARY_MULTIPLE}")
+    size, multiple = cache[3].dim_value, ROTARY_MULTIPLE if cosine else MULTIPLE
+    if size % multiple:
+        raise Unmatched(f"a head size of {size} is no multiple of {multiple}")
     output = seen.only_consumer(seen.only_consumer(weighted, "Transpose"), "Reshape")
     return _Layer(
         number=number,
