@@ -40,7 +40,7 @@ GREEDY: dict[str, Any] = {
     "forced_eos_token_id": 1,
     "exponential_decay_length_penalty": [2, 4.0],
     "suppress_tokens": list(range(60, 300, 3)),
-    "begin_suppress_tokens": list(range(60, 300, 2)),
+    "begin_suppress_tokens": list(range(4, 300)),
     "max_new_tokens": 5,
     "max_length": 14,
 }
