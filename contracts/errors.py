@@ -1,5 +1,7 @@
-"""The error that every other error of Turnout derives from; those of HTTP answers are in `contracts/http_errors.py`."""
+"""The errors that all others derive from; those of HTTP answers are in `contracts/http_errors.py`."""
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import ClassVar
 
 
@@ -10,3 +12,31 @@ class TurnoutError(Exception):
     """
 
     code: ClassVar[str] = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestProblem:
+    """One problem of a request: a JSON pointer (RFC 6901) to its place, and a sentence."""
+
+    pointer: str
+    detail: str
+
+
+class ServingError(TurnoutError):
+    """A failure that the caller cannot repair; the base of all other errors of serving."""
+
+    status = 500
+    code = "internal_error"
+    title = "Internal error"
+
+    def __init__(
+        self,
+        detail: str,
+        *,
+        problems: Iterable[RequestProblem] = (),
+        retry_after_s: int | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.problems = tuple(problems)
+        self.retry_after_s = retry_after_s

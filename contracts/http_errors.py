@@ -17,25 +17,17 @@ TurnoutError
     └── DeadlineExceeded    504  the tier did not answer in time
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from contracts.errors import TurnoutError
+from contracts.errors import RequestProblem as RequestProblem
+from contracts.errors import ServingError as ServingError
 
 PROBLEM_JSON = "application/problem+json"
 # The caller chooses the keys of a request, so a response must not repeat them at any length.
 MAX_SHOWN_CHARS = 200
 PROBLEM_TYPE = "urn:turnout:problem:"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestProblem:
-    """One problem of a request: a JSON pointer (RFC 6901) to its place, and a sentence."""
-
-    pointer: str
-    detail: str
 
 
 def shown(text: str) -> str:
@@ -49,26 +41,6 @@ def pointer(*keys: str) -> str:
     """Return the JSON pointer (RFC 6901) to a place, safe to send back whatever keys the caller chose."""
     # "~" is escaped first, because the escape of "/" contains one.
     return shown("".join("/" + key.replace("~", "~0").replace("/", "~1") for key in keys))
-
-
-class ServingError(TurnoutError):
-    """A failure that the caller cannot repair; the base of all other errors of serving."""
-
-    status = 500
-    code = "internal_error"
-    title = "Internal error"
-
-    def __init__(
-        self,
-        detail: str,
-        *,
-        problems: Iterable[RequestProblem] = (),
-        retry_after_s: int | None = None,
-    ) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.problems = tuple(problems)
-        self.retry_after_s = retry_after_s
 
 
 class MalformedRequest(ServingError):

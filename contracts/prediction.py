@@ -18,6 +18,7 @@ from contracts.http_errors import (
     from_problem,
     pointer,
 )
+from contracts.request_body import read_json as read_json
 from contracts.tasks import Tier
 
 KEYS = ("inputs", "parameters", "tier")
