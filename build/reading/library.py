@@ -7,7 +7,6 @@ credentials.
 import atexit
 import json
 import sys
-import tempfile
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -18,8 +17,7 @@ from build.errors import BuildError, SourceError
 from build.evaluation.rows import Row
 from build.sources.source import TransformersSource
 from build.workspace.checkout import ROOT
-from build.workspace.isolated_process import isolated
-from build.workspace.json_process import JsonProcess
+from build.workspace.json_process import IsolatedJsonProcess
 from build.workspace.progress import Notify, counted, silent
 from contracts.http_errors import ModelFailed
 from contracts.problems import Code
@@ -30,19 +28,12 @@ ADVICE = "check that its own library answers these rows, and that its tokenizer 
 Answers = list[dict[str, Any]]
 
 
-class Library(JsonProcess):
+class Library(IsolatedJsonProcess):
     """The process of `reference/`. It imports its libraries at once; nothing is waited for until a row is asked."""
 
     def __init__(self) -> None:
-        # A pipe that nobody reads would stop a library that warns a lot.
-        self.errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
         # -I leaves out the environment's Python settings, the working folder and the user's packages.
-        command = [sys.executable, "-I", str(SCRIPT)]
-        super().__init__(isolated(command), stderr=self.errors)
-
-    def __exit__(self, *error: object) -> None:
-        super().__exit__(*error)
-        self.errors.close()
+        super().__init__([sys.executable, "-I", str(SCRIPT)])
 
     def answers(
         self,
@@ -80,9 +71,7 @@ class Library(JsonProcess):
 
     def ended(self) -> Exception:
         """Return the error of a process that has ended, with its last words."""
-        code = self.process.wait()
-        self.errors.seek(0)
-        last = "".join(self.errors.read().strip().splitlines()[-1:])
+        code, last = self.process.wait(), self.last_line()
         library.cache_clear()
         return BuildError(
             f"the process of the reference ended with {code} ({last or 'it said nothing'}); where memory was short, "

@@ -3,8 +3,11 @@
 import contextlib
 import json
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from typing import Any, Self
+
+from build.workspace.isolated_process import isolated
 
 
 class JsonProcess:
@@ -43,3 +46,21 @@ class JsonProcess:
     def ended(self) -> Exception:
         """Return the error of a process that has ended."""
         return EOFError(f"{self.process.args!r} ended with {self.process.wait()}")
+
+
+class IsolatedJsonProcess(JsonProcess):
+    """One without a network and without credentials; `variables` are added to the few that it keeps."""
+
+    def __init__(self, command: Sequence[str], cwd: Any = None, **variables: str) -> None:
+        # A pipe that nobody reads would stop a library that warns a lot.
+        self.errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        super().__init__(isolated(command, **variables), stderr=self.errors, cwd=cwd)
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        self.errors.close()
+
+    def last_line(self) -> str:
+        """Return the last line that the process wrote to standard error."""
+        self.errors.seek(0)
+        return "".join(self.errors.read().strip().splitlines()[-1:])

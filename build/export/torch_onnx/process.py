@@ -3,37 +3,26 @@
 import atexit
 import importlib.metadata
 import sys
-import tempfile
 from functools import cache
 from pathlib import Path
 
 from build.errors import ExportFailed
 from build.workspace.checkout import ROOT
-from build.workspace.isolated_process import isolated
-from build.workspace.json_process import JsonProcess
+from build.workspace.json_process import IsolatedJsonProcess
 
 MODULE = "build.export.torch_onnx.main"
 
 
-class ExportProcess(JsonProcess):
+class ExportProcess(IsolatedJsonProcess):
     """The process that exports. It imports its libraries at once; nothing is waited for until a folder is exported."""
 
     def __init__(self) -> None:
-        # A pipe that nobody reads would stop a library that warns a lot.
-        self.errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
-        command = isolated([sys.executable, "-m", MODULE], CUDA_VISIBLE_DEVICES="-1")
         # `-m` finds our packages in the working folder.
-        super().__init__(command, stderr=self.errors, cwd=ROOT)
-
-    def __exit__(self, *error: object) -> None:
-        super().__exit__(*error)
-        self.errors.close()
+        super().__init__([sys.executable, "-m", MODULE], ROOT, CUDA_VISIBLE_DEVICES="-1")
 
     def ended(self) -> Exception:
         """Return the error of a process that has ended, with its last words."""
-        code = self.process.wait()
-        self.errors.seek(0)
-        last = "".join(self.errors.read().strip().splitlines()[-1:])
+        code, last = self.process.wait(), self.last_line()
         export_process.cache_clear()
         return ExportFailed(f"the process of torch.onnx ended with {code} ({last or 'no message'})")
 
