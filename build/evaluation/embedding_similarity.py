@@ -11,7 +11,7 @@ from build.evaluation.gate import below_threshold
 from build.evaluation.informative import MIN_ROWS, no_better
 from build.evaluation.metrics import AllOutputs, Floats
 from build.evaluation.rows import Row
-from build.evaluation.spearman import CHANCE, SPEARMAN, chance, correlation, correlations
+from build.evaluation.spearman import CHANCE, SPEARMAN, chance, correlation, correlation_figures
 from contracts.specs import Gate
 
 # Two vectors with a higher cosine are the same, up to rounding.
@@ -155,19 +155,5 @@ def _with_correlation(
     figures: VectorFigures, candidate: AllOutputs, reference: AllOutputs, rows: Sequence[Row]
 ) -> PairFigures:
     scores = np.array([row.answer for row in rows])
-    original, built, difference = correlations(
-        scores, pair_cosines(reference), pair_cosines(candidate)
-    )
-    return PairFigures(
-        **asdict(figures),
-        metric=SPEARMAN,
-        reference="labels",
-        metric_original=original.value,
-        metric_original_low=original.low,
-        metric_original_high=original.high,
-        metric_built=built.value,
-        metric_built_low=built.low,
-        metric_built_high=built.high,
-        difference_low=difference.low,
-        difference_high=difference.high,
-    )
+    found = correlation_figures(scores, pair_cosines(reference), pair_cosines(candidate))
+    return PairFigures(**asdict(figures), **found)

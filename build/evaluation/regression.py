@@ -11,7 +11,7 @@ from build.evaluation.gate import below_threshold
 from build.evaluation.informative import no_better
 from build.evaluation.metrics import AllOutputs, Floats, Outputs
 from build.evaluation.rows import Row
-from build.evaluation.spearman import CHANCE, SPEARMAN, chance, correlation, correlations
+from build.evaluation.spearman import CHANCE, SPEARMAN, chance, correlation, correlation_figures
 from contracts.specs import Gate
 
 # Numbers whose reference does not vary, of one row for example, are told apart by this share of their size.
@@ -96,20 +96,7 @@ def compare_numbers(
     if rows[0].answer is None:
         return figures
     right = np.array([[row.answer[name] for name in names] for row in rows])
-    original, built, difference = correlations(right, theirs, ours)
-    return ScoredNumberFigures(
-        **asdict(figures),
-        metric=SPEARMAN,
-        reference="labels",
-        metric_original=original.value,
-        metric_original_low=original.low,
-        metric_original_high=original.high,
-        metric_built=built.value,
-        metric_built_low=built.low,
-        metric_built_high=built.high,
-        difference_low=difference.low,
-        difference_high=difference.high,
-    )
+    return ScoredNumberFigures(**asdict(figures), **correlation_figures(right, theirs, ours))
 
 
 def uninformative_numbers(reference: AllOutputs, rows: Sequence[Row]) -> list[str]:

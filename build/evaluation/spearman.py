@@ -1,7 +1,7 @@
 """Spearman's rank correlation of rows' scores with what two models find, and its confidence intervals."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -43,6 +43,23 @@ def correlations(scores: Floats, reference: Floats, candidate: Floats) -> tuple[
     low, high = np.percentile([before, after, after - before], [2.5, 97.5], axis=1)
     values = (*whole, whole[1] - whole[0])
     return tuple(Interval(*map(float, each)) for each in zip(values, low, high, strict=True))
+
+
+def correlation_figures(scores: Floats, reference: Floats, candidate: Floats) -> dict[str, Any]:
+    """Return the correlations of `correlations` by the names that figures and evidence have for them."""
+    original, built, difference = correlations(scores, reference, candidate)
+    return {
+        "metric": SPEARMAN,
+        "reference": "labels",
+        "metric_original": original.value,
+        "metric_original_low": original.low,
+        "metric_original_high": original.high,
+        "metric_built": built.value,
+        "metric_built_low": built.low,
+        "metric_built_high": built.high,
+        "difference_low": difference.low,
+        "difference_high": difference.high,
+    }
 
 
 def correlation(right: Floats, found: Floats) -> float:
