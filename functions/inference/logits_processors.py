@@ -59,11 +59,10 @@ def repetition_penalty(scores: "Logits", penalty: float, history: TokenHistory) 
     return penalise(scores, list({*history.prompt, *history.generated}), penalty)
 
 
-def penalise(scores: "Logits", seen: Any, penalty: float) -> "Logits":
+def penalise(scores: "Logits", seen: Sequence[int], penalty: float) -> "Logits":
     """Make seen tokens less likely: CTRL (https://arxiv.org/abs/1909.05858, section 4.1).
 
-    As transformers does, a negative score is multiplied, because a division would make it likelier. `seen` is a list
-    of ids or a mask of the vocabulary.
+    As transformers does, a negative score is multiplied, because a division would make it likelier.
     """
     changed = scores.copy()
     of_seen = scores[seen]
