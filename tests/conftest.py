@@ -39,6 +39,7 @@ FOLDERS = {
     "tests/reference/": "build",
 }
 SEED, PROVE = "TURNOUT_SEED", "TURNOUT_PROVE"
+FROZEN = pytest.StashKey[bool]()
 
 
 def pytest_configure() -> None:
@@ -121,12 +122,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown() -> None:
+def pytest_runtest_teardown(item: pytest.Item) -> None:
     """Leave what large libraries hold out of later garbage collections.
 
     A build collects after every stage, and to look through torch and transformers each time takes longer than to
     build a tiny model.
     """
-    if "torch" in sys.modules and not gc.get_freeze_count():
+    # `gc.get_freeze_count` counts the objects one by one: 0.1 s after each test.
+    if "torch" in sys.modules and FROZEN not in item.config.stash:
         gc.collect()
         gc.freeze()
+        item.config.stash[FROZEN] = True
