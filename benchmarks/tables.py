@@ -25,8 +25,9 @@ def table(result: dict[str, Any]) -> str:
         *("| " + " | ".join(str(row[c]) for c in columns) + " |" for row in result["rows"]),
     ]
     where = result["machine"]
+    instructions = f" ({where['instructions']})" if "instructions" in where else ""
     source = (
-        f"{where['cpu']}, {where['cores']} cores, {result['date']}, commit {result['commit']}; "
+        f"{where['cpu']}{instructions}, {where['cores']} cores, {result['date']}, commit {result['commit']}; "
         f"`python -m {result.get('command', 'benchmarks.' + result['name'])}`"
     )
     return "\n".join([*lines, "", source, ""])
