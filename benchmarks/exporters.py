@@ -2,8 +2,9 @@
 
 `python -m benchmarks.exporters CONFIG` exports each Hugging Face folder of a models.toml with optimum and with
 torch.onnx, and makes the same candidates of both. In one process, round after round in an order that rotates, every
-engine answers the same requests; what counts is processor time, on one thread, as the ratio within a round. The
-control is a second engine of torch.onnx's candidate, whose ratio to the first is what this machine's noise makes.
+engine answers the same requests, and the median processor time on one thread counts. Where a session's weights come to
+lie in memory alone makes it up to 2 % faster or slower, so all engines are opened several times, and an interval is
+that of the ratio among these loads. The control is a second engine of torch.onnx's candidate against the first.
 """
 
 import argparse
@@ -45,6 +46,9 @@ GENERATOR_RECIPES = ("fp32", "int8 weights", "int4 weights, offsets")
 # Rows that give the requests, and that candidates are calibrated on.
 ROWS = 200
 NEW_TOKENS = 16
+Array = np.ndarray[Any, np.dtype[np.float64]]
+# The times of every engine, by its name.
+Seconds = Mapping[str, Array]
 OLD, NEW, CONTROL = "optimum", "torch.onnx", "torch.onnx again"
 
 
@@ -111,22 +115,35 @@ def made_by(exporter: Exporter, step: Step, outputs: Any, folder: Path) -> Made:
 
 def rounds_of(
     engines: Mapping[str, Engine], requests: Sequence[PredictRequest], rounds: int
-) -> dict[str, np.ndarray[Any, Any]]:
-    """Return the processor time of every engine by round and request: [rounds, requests], in seconds."""
+) -> Seconds:
+    """Return the median processor time of every engine for each request: [requests], in seconds."""
     names = list(engines)
     took = {name: np.zeros((rounds, len(requests))) for name in names}
-    for number in range(-1, rounds):  # the first warms up
+    for number in range(-1, rounds):  # the first warms up, and is overwritten by the last
         turn = number % len(names)
         for place, request in enumerate(requests):
             for name in (*names[turn:], *names[:turn]):
                 start = time.process_time()
                 engines[name].predict(request)
                 took[name][number, place] = time.process_time() - start
-    return took
+    return {name: np.median(times, axis=0) for name, times in took.items()}
 
 
-def ratio(one: np.ndarray[Any, Any], other: np.ndarray[Any, Any]) -> str:
-    """Format the median ratio of paired times, with its 95 % interval by the bootstrap of rounds."""
+def loads_of(
+    folders: Mapping[str, Path], requests: Sequence[PredictRequest], loads: int, rounds: int
+) -> Seconds:
+    """Return the times of every engine, opened anew for each load, in another order: [loads, requests]."""
+    names, found = list(folders), []
+    for number in range(loads):
+        turn = number % len(names)
+        order = (*names[turn:], *names[:turn])
+        engines = {name: Engine.load(folders[name], threads=1) for name in order}
+        found.append(rounds_of(engines, requests, rounds))
+    return {name: np.stack([times[name] for times in found]) for name in names}
+
+
+def ratio(one: Array, other: Array) -> str:
+    """Format the median ratio of paired times, with its 95 % interval by the bootstrap of loads."""
     ratios = np.median(one / other, axis=1)
     draws = [np.median(np.repeat(ratios, n.astype(int))) for n in bootstrap_counts(len(ratios))]
     low, high = np.quantile(draws, (0.025, 0.975))
@@ -142,7 +159,7 @@ def generating(
     return [replace(request, parameters={**request.parameters, **exact}) for request in requests]
 
 
-def compared(step: Step, work: Path, rounds: int) -> list[Row]:
+def compared(step: Step, work: Path, loads: int, rounds: int) -> list[Row]:
     """Return one row for each recipe of the step's model."""
     family = family_of(step.source)
     step = replace(step, rows=step.rows[:ROWS])
@@ -154,8 +171,7 @@ def compared(step: Step, work: Path, rounds: int) -> list[Row]:
     rows: list[Row] = []
     for recipe, folder in new.candidates.items():
         folders = {OLD: old.candidates[recipe], NEW: folder, CONTROL: folder}
-        engines = {name: Engine.load(place, threads=1) for name, place in folders.items()}
-        took = rounds_of(engines, requests, rounds)
+        took = loads_of(folders, requests, loads, rounds)
         rows.append(
             {
                 "model": step.model,
@@ -171,18 +187,21 @@ def compared(step: Step, work: Path, rounds: int) -> list[Row]:
     return rows
 
 
-def main(config: Path, rounds: int) -> None:
+def main(config: Path, loads: int, rounds: int) -> None:
     rows: list[Row] = []
     for step in plan(read_models_toml(config), config.parent / "models.out"):
         if step.tier is Tier.CPU and isinstance(step.source, TransformersSource):
             with tempfile.TemporaryDirectory() as work:
-                rows += compared(step, Path(work), rounds)
-    publish("exporters", rows, command="benchmarks.exporters", rounds=rounds, threads=1)
+                rows += compared(step, Path(work), loads, rounds)
+    publish(
+        "exporters", rows, command="benchmarks.exporters", loads=loads, rounds=rounds, threads=1
+    )
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m benchmarks.exporters", description=__doc__)
     parser.add_argument("config", type=Path, help="a models.toml of Hugging Face folders")
-    parser.add_argument("--rounds", type=int, default=40)
+    parser.add_argument("--loads", type=int, default=9, help="how often the engines are opened")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of every load")
     given = parser.parse_args()
-    main(given.config, given.rounds)
+    main(given.config, given.loads, given.rounds)
