@@ -110,7 +110,14 @@ def left_out(items: list[pytest.Item]) -> set[pytest.Item]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark each test with its group, and put the heavy ones first."""
+    """Mark each test with its group, and put the heavy ones first.
+
+    Raise UsageError for a run of the fast tests that has imported torch to collect them, which takes seconds.
+    """
+    if config.option.markexpr == "fast" and "torch" in sys.modules:
+        raise pytest.UsageError(
+            "a module of the fast tests imports torch; import it where it is used"
+        )
     if gone := left_out(items):
         config.hook.pytest_deselected(items=list(gone))
         items[:] = [item for item in items if item not in gone]

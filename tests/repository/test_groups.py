@@ -12,6 +12,9 @@ import pytest
 from tests.fixtures.paths import ROOT
 
 GROUPS = ("fast", "build", "system", "foreign", "exhaustive")
+# Of this process's environment, without what chooses tests, and without plugins, which take as long as these suites.
+PLAIN = {k: v for k, v in os.environ.items() if k not in ("TURNOUT_SEED", "TURNOUT_PROVE")}
+PLAIN["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 SUITE = """
 import pytest
 
@@ -42,11 +45,10 @@ def test_many(n):
 
 def output(suite: Path, *words: str, **environment: str) -> str:
     """Return what a run prints that only collects its tests."""
-    clean = {k: v for k, v in os.environ.items() if k not in ("TURNOUT_SEED", "TURNOUT_PROVE")}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:xdist", *words],
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", *words],
         cwd=suite,
-        env={**clean, **environment},
+        env={**PLAIN, **environment},
         capture_output=True,
         text=True,
         check=False,
@@ -107,7 +109,10 @@ def test_the_tests_of_a_module_share_a_process_when_they_are_run_by_make(tmp_pat
         (tmp_path / f"test_{name}.py").write_text(RECORDED.format(name=name), "utf-8")
     (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n", "utf-8")
     flags = line[1].replace("$(WORKERS)", "2").split()
-    subprocess.run([sys.executable, "-m", "pytest", *flags], cwd=tmp_path, check=True)
+    # In a place of its own for temporary files it has none of earlier runs to remove, which takes long.
+    own = {"PYTEST_PLUGINS": "xdist.plugin", "PYTEST_DEBUG_TEMPROOT": str(tmp_path)}
+    command = [sys.executable, "-m", "pytest", *flags]
+    subprocess.run(command, cwd=tmp_path, env={**PLAIN, **own}, check=True)
     seen = [path.read_text("utf-8").splitlines() for path in sorted(tmp_path.glob("*.workers"))]
     assert [len(lines) for lines in seen] == [4, 4, 4]
     assert [len(set(lines)) for lines in seen] == [1, 1, 1]
@@ -120,6 +125,9 @@ def test_a_fast_run_does_not_read_folders_of_other_groups(suite: Path, tmp_path:
     heavy.mkdir(parents=True)
     (heavy / "test_heavy.py").write_text("raise ImportError\n", "utf-8")
     assert collected(tmp_path, "-m", "fast") == ["test_small"]
+    (tmp_path / "torch.py").touch()
+    (tmp_path / "test_light.py").write_text("import torch\n\ndef test_light(): pass\n", "utf-8")
+    assert "a module of the fast tests imports torch" in output(tmp_path, "-m", "fast")
     marked = "import pytest\n\n@pytest.mark.fast\ndef test_lost(): pass\n"
     (heavy / "test_heavy.py").write_text(marked, "utf-8")
     assert "test_lost is fast in a folder of system; move it" in output(tmp_path)

@@ -2,11 +2,16 @@
 
 from pathlib import Path
 
+import pytest
+
 from contracts.specs import Deployment
-from turnout.local_deployment import Files, Laptop
 
 
+@pytest.mark.system
 def test_functions_and_stacks_are_in_the_region_of_the_deployment(tmp_path: Path) -> None:
+    # Imports moto, which takes seconds; runs of other groups do without.
+    from turnout.local_deployment import Files, Laptop
+
     deployment = Deployment(name="shop", region="eu-west-1", models=())
     files = Files(config=tmp_path / "models.toml", out=tmp_path / "models.out")
     laptop = Laptop(deployment, files, state=tmp_path / "local")
