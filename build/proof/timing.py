@@ -5,11 +5,10 @@ Machines are shared and their speed drifts, so only times of one build are compa
 
 import statistics
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from build.proof.worker_client import Worker
+from build.proof.worker_client import Workers
 from build.workspace.progress import Notify, counted, silent
 from contracts.prediction import PredictRequest
 
@@ -41,16 +40,15 @@ def time_all(
     """Return the timing of each artefact, in the order of the folders; `requests` are by their number of tokens."""
     durations: list[dict[int, list[float]]] = [{tokens: [] for tokens in requests} for _ in folders]
     peaks = [0.0] * len(folders)
-    with ExitStack() as stack:
-        workers, loads = [], []
+    with Workers() as workers:
         # One after the other, so that each loads undisturbed.
-        for folder in folders:
-            workers.append(stack.enter_context(Worker(folder, threads)))
-            loads.append(workers[-1].wait_until_loaded())
-        for _ in counted(range(ROUNDS + 1), notify, "round"):
+        loads = [workers.load(folder, threads) for folder in folders]
+        for number in counted(range(ROUNDS + 1), notify, "round"):
+            # The first round warms caches, for which one run of each is enough.
+            repeats = REPEATS if number else 1
             for tokens, request in requests.items():
-                for i, worker in enumerate(workers):
-                    message = worker.run(request, repeats=REPEATS)
+                for i, folder in enumerate(folders):
+                    message = workers.run(folder, request, repeats=repeats)
                     durations[i][tokens].append(statistics.median(message["ms"]) / message["units"])
                     peaks[i] = message["peak_mb"]
     return [_timing(*one) for one in zip(durations, loads, peaks, strict=True)]

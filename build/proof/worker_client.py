@@ -1,4 +1,4 @@
-"""The client of `build.proof.worker`: starts the process, sends it requests, and ends it with the block."""
+"""The clients of `build.proof.worker`: each starts the process, sends it requests, and ends it with the block."""
 
 import os
 import subprocess
@@ -12,8 +12,35 @@ from build.workspace.checkout import ROOT
 from build.workspace.json_process import JsonProcess
 from contracts.prediction import PredictRequest
 
+MODULE = "build.proof.worker"
 
-class Worker(JsonProcess):
+
+class WorkerProcess(JsonProcess):
+    """The process that `command` starts, with this one's environment and `environment`."""
+
+    def __init__(
+        self, command: Sequence[str], environment: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(
+            command,
+            stderr=subprocess.PIPE,
+            # `-m` finds the worker in the working folder, whichever Python runs it.
+            cwd=ROOT,
+            # Bytecode of an emulated Python would lie in the checkout beside our own.
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
+        )
+
+    def cannot_run(self, folder: Path, code: int) -> BuildError:
+        """Return the error of an artefact whose process has ended, with its last words."""
+        assert self.process.stderr
+        self.process.kill()
+        last = self.process.stderr.read().strip().splitlines()[-1:]
+        return BuildError(
+            f"{folder.name} cannot be run: its process ended with {code} ({''.join(last)}); build again"
+        )
+
+
+class Worker(WorkerProcess):
     """One artefact in a process of its own; `under` is a command that runs `python`, such as an emulator."""
 
     def __init__(
@@ -26,14 +53,8 @@ class Worker(JsonProcess):
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = folder
-        super().__init__(
-            [*under, python, "-m", "build.proof.worker", str(folder.resolve()), str(threads)],
-            stderr=subprocess.PIPE,
-            # `-m` finds the worker in the working folder, whichever Python runs it.
-            cwd=ROOT,
-            # Bytecode of an emulated Python would lie in the checkout beside our own.
-            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **(environment or {})},
-        )
+        command = [*under, python, "-m", MODULE, str(folder.resolve()), str(threads)]
+        super().__init__(command, environment)
 
     def wait_until_loaded(self) -> float:
         """Wait until the artefact is loaded, and return the milliseconds that it took."""
@@ -58,9 +79,29 @@ class Worker(JsonProcess):
 
     def ended(self) -> Exception:
         """Return the error of a process that has ended, with its last words."""
-        assert self.process.stderr
-        last = self.process.stderr.read().strip().splitlines()[-1:]
-        code = self.process.wait()
-        return BuildError(
-            f"{self.folder.name} cannot be run: its process ended with {code} ({''.join(last)}); build again"
-        )
+        return self.cannot_run(self.folder, self.process.wait())
+
+
+class Workers(WorkerProcess):
+    """Several artefacts, each in a copy of one process that has imported what runs them."""
+
+    def __init__(self) -> None:
+        self.folders: list[Path] = []
+        super().__init__([sys.executable, "-m", MODULE])
+
+    def load(self, folder: Path, threads: int) -> float:
+        """Load one more artefact, and return the milliseconds that it took; raise BuildError if that fails."""
+        self.folders.append(folder)
+        answer = self.ask(folder=str(folder.resolve()), threads=threads)
+        return float(self._running(folder, answer)["load_ms"])
+
+    def run(self, folder: Path, request: PredictRequest, *, repeats: int) -> dict[str, Any]:
+        """Run a request by one of the artefacts, and return as `Worker.run` does."""
+        number = self.folders.index(folder)
+        answer = self.ask(**request.to_wire(), worker=number, repeats=repeats, with_outputs=False)
+        return self._running(folder, answer)
+
+    def _running(self, folder: Path, answer: dict[str, Any]) -> dict[str, Any]:
+        if "ended" in answer:
+            raise self.cannot_run(folder, answer["ended"])
+        return answer

@@ -1,0 +1,58 @@
+"""Candidates are timed in processes of their own, copies of one that has imported what runs them."""
+
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from build.proof.timing import ROUNDS, time_all
+from build.proof.worker_client import Workers
+from contracts.prediction import PredictRequest
+from tests.fixtures.models.tiny import artefact
+from tests.fixtures.problems import raises
+from tests.fixtures.processes import descendants, ended
+
+REQUEST = PredictRequest(inputs=("lovely",))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return artefact(tmp_path_factory.mktemp("artefact") / "cpu")
+
+
+def test_every_artefact_is_timed_at_each_length(folder: Path) -> None:
+    requests = {3: REQUEST, 7: PredictRequest(inputs=("lovely " * 5,))}
+    lines: list[str] = []
+    found = time_all([folder, folder], requests, 1, lines.append)
+    assert [list(timing.ms) for timing in found] == [[3, 7], [3, 7]]
+    for timing in found:
+        assert min(timing.ms.values()) > 0
+        assert timing.load_ms > 0
+        assert timing.peak_mb > 30  # an interpreter with ONNX Runtime in it
+    assert len(lines) <= ROUNDS + 1
+
+
+def test_each_artefact_has_a_process_which_ends_with_the_others(folder: Path) -> None:
+    with Workers() as workers:
+        for name in ("one", "other"):
+            copy = shutil.copytree(folder, folder.parent / name)
+            assert workers.load(copy, threads=1) > 0
+            assert workers.run(copy, REQUEST, repeats=2)["units"] == 1
+        processes = descendants(workers.process.pid)
+        assert len(processes) == 2
+    assert ended(processes, wait_s=0)
+
+
+def test_an_artefact_that_cannot_be_loaded_or_run_is_named(folder: Path, tmp_path: Path) -> None:
+    broken = shutil.copytree(folder, tmp_path / "broken")
+    (broken / "model.onnx").write_bytes(b"")
+    with Workers() as workers, raises("build_failed", "broken cannot be run", "ended with 1 ("):
+        workers.load(broken, threads=1)
+    with Workers() as workers:
+        workers.load(folder, threads=1)
+        (process,) = descendants(workers.process.pid)
+        os.kill(process, signal.SIGKILL)
+        with raises("build_failed", "cpu cannot be run", "ended with -9"):
+            workers.run(folder, REQUEST, repeats=1)
