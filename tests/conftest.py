@@ -7,9 +7,11 @@ servers, builds) is in `tests/fixtures/`.
 import gc
 import os
 import random
+import re
 import signal
 import sys
 from collections import Counter, defaultdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,18 @@ FOLDERS = {
     "tests/build/recipes/": "build",
     "tests/reference/": "build",
 }
+# The modules that take longest, a minute or more with the processes beside them, begin first: one that began last would
+# keep one process busy when the others have ended. `--durations=30` shows whether the order is still true.
+LONGEST = (
+    "tests/system/test_end_to_end.py",
+    "tests/system/test_families_served.py",
+    "tests/build/sources/test_tensorflow_builds.py",
+    "tests/stacks/test_synthesis.py",
+    "tests/build/edge/test_copy.py",
+    "tests/build/test_pipeline.py",
+)
+MARKED = re.compile(rf"\bmark\.({'|'.join(GROUPS)})\b")
+OF_MODULE = re.compile(rf"^pytestmark = pytest\.mark\.({'|'.join(GROUPS)})$", re.MULTILINE)
 SEED, PROVE = "TURNOUT_SEED", "TURNOUT_PROVE"
 FROZEN = pytest.StashKey[bool]()
 
@@ -72,23 +86,53 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 def group_of(item: pytest.Item) -> str:
     """Return the one group of a test, by its mark or its folder.
 
-    Raise UsageError if it is marked with several, or as fast in a folder that a run of the fast tests does not read.
+    Raise UsageError if it is marked with several, as fast in a folder of heavier ones, or not in its own module, which
+    a run of its group would leave out.
     """
     marked = [group for group in GROUPS if item.get_closest_marker(group)]
     if len(marked) > 1:
         raise pytest.UsageError(f"{item.nodeid} belongs to {' and '.join(marked)}; mark it once")
-    by_folder = next((FOLDERS[name] for name in FOLDERS if item.nodeid.startswith(name)), "fast")
+    by_folder = folder_group(item.nodeid)
     if marked == ["fast"] != [by_folder]:
         raise pytest.UsageError(f"{item.nodeid} is fast in a folder of {by_folder}; move it")
-    return marked[0] if marked else by_folder
+    group = marked[0] if marked else by_folder
+    if group not in groups_in(item.path, item.nodeid):
+        raise pytest.UsageError(f"{item.nodeid} is marked {group} elsewhere; mark it in its module")
+    return group
+
+
+def place_of(item: pytest.Item) -> int:
+    """Return the place of a test's module among the longest, behind which all others come."""
+    module = item.nodeid.partition("::")[0]
+    return LONGEST.index(module) if module in LONGEST else len(LONGEST)
+
+
+def folder_group(name: str) -> str:
+    """Return the group of the tests without a mark in a module."""
+    return next((FOLDERS[folder] for folder in FOLDERS if name.startswith(folder)), "fast")
+
+
+@cache
+def groups_in(path: Path, name: str) -> frozenset[str]:
+    """Return the groups that tests of a module may belong to, by its folder and by the marks that its text names."""
+    text = path.read_text("utf-8")
+    of_all = OF_MODULE.search(text)
+    return frozenset([of_all[1] if of_all else folder_group(name), *MARKED.findall(text)])
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Leave the folders of other groups out of a run of the fast tests: to import them takes seconds."""
-    if config.option.markexpr != "fast":
+    """Leave modules of other groups out of a run of some: to import them takes longer than many groups' tests."""
+    asked = set(config.option.markexpr.split(" or "))
+    if not asked <= set(GROUPS):
         return None
-    folder = f"{collection_path.relative_to(config.rootpath).as_posix()}/"
-    return True if folder in FOLDERS else None
+    whole = collection_path.is_dir()
+    modules = collection_path.rglob("test_*.py") if whole else [collection_path]
+    groups = [
+        groups_in(path, path.relative_to(config.rootpath).as_posix())
+        for path in modules
+        if path.match("test_*.py")
+    ]
+    return True if groups and not any(of_one & asked for of_one in groups) else None
 
 
 def left_out(items: list[pytest.Item]) -> set[pytest.Item]:
@@ -110,7 +154,7 @@ def left_out(items: list[pytest.Item]) -> set[pytest.Item]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark each test with its group, and put the heavy ones first.
+    """Mark each test with its group, and put the longest first.
 
     Raise UsageError for a run of the fast tests that has imported torch to collect them, which takes seconds.
     """
@@ -125,7 +169,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item, group in groups.items():
         item.add_marker(group)
         item.user_properties.append(("group", group))
-    items.sort(key=lambda item: GROUPS.index(groups[item]))
+    items.sort(key=lambda item: (place_of(item), GROUPS.index(groups[item])))
 
 
 @pytest.hookimpl(trylast=True)

@@ -119,15 +119,57 @@ def test_the_tests_of_a_module_share_a_process_when_they_are_run_by_make(tmp_pat
     assert {worker for lines in seen for worker in lines} == {"gw0", "gw1"}
 
 
-def test_a_fast_run_does_not_read_folders_of_other_groups(suite: Path, tmp_path: Path) -> None:
+def test_a_run_of_one_group_does_not_read_the_modules_of_others(
+    suite: Path, tmp_path: Path
+) -> None:
     shutil.copytree(suite, tmp_path, dirs_exist_ok=True)
     heavy = tmp_path / "tests/stacks"
     heavy.mkdir(parents=True)
-    (heavy / "test_heavy.py").write_text("raise ImportError\n", "utf-8")
+    (heavy / "conftest.py").write_text("raise ImportError\n", "utf-8")
+    (heavy / "test_heavy.py").touch()
+    built = tmp_path / "test_built.py"
+    built.write_text("pytestmark = pytest.mark.build\nraise ImportError\n", "utf-8")
     assert collected(tmp_path, "-m", "fast") == ["test_small"]
+    assert collected(tmp_path, "-m", "foreign") == []
+    assert "test_built.py" in output(tmp_path, "-m", "system or build")
+    built.unlink()
     (tmp_path / "torch.py").touch()
     (tmp_path / "test_light.py").write_text("import torch\n\ndef test_light(): pass\n", "utf-8")
     assert "a module of the fast tests imports torch" in output(tmp_path, "-m", "fast")
-    marked = "import pytest\n\n@pytest.mark.fast\ndef test_lost(): pass\n"
-    (heavy / "test_heavy.py").write_text(marked, "utf-8")
-    assert "test_lost is fast in a folder of system; move it" in output(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("import pytest\n\n@pytest.mark.fast\n", "is fast in a folder of system; move it"),
+        ("from marks import built\n\n@built\n", "is marked build elsewhere; mark it in its module"),
+    ],
+    ids=["fast", "elsewhere"],
+)
+def test_a_test_that_a_run_of_its_group_would_leave_out_is_refused(
+    suite: Path, tmp_path: Path, text: str, problem: str
+) -> None:
+    shutil.copytree(suite, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "marks.py").write_text("import pytest\n\nbuilt = pytest.mark.build\n", "utf-8")
+    (heavy := tmp_path / "tests/stacks").mkdir(parents=True)
+    (heavy / "test_heavy.py").write_text(f"{text}def test_lost(): pass\n", "utf-8")
+    assert f"test_lost {problem}" in output(tmp_path)
+
+
+def test_the_longest_modules_are_there_and_begin_before_all_others(
+    suite: Path, tmp_path: Path
+) -> None:
+    conftest = (ROOT / "tests/conftest.py").read_text("utf-8")
+    (longest,) = re.findall(r"^LONGEST = \((.*?)^\)", conftest, re.DOTALL | re.MULTILINE)
+    names = re.findall(r'"(\S+)"', longest)
+    assert names
+    assert [name for name in names if not (ROOT / name).is_file()] == []
+    shutil.copytree(suite, tmp_path, dirs_exist_ok=True)
+    for name in ("tests/build/test_alone.py", names[-1], names[0]):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("def test_one(): pass\n", "utf-8")
+    # By default pytest does not look into `build`.
+    text = output(tmp_path, "tests", "-o", "norecursedirs=.*")
+    found = re.findall(r"^(tests/\S+)::", text, re.MULTILINE)
+    assert found == [names[0], names[-1], "tests/build/test_alone.py"]
