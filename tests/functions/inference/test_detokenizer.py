@@ -1,5 +1,7 @@
 """Tokens become text without half a character, and end before a stop string."""
 
+import random
+
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
@@ -89,3 +91,41 @@ def test_bytes_that_are_no_text_do_not_pile_up(bytewise: Tokenizer) -> None:
         detokenizer.add(token)
     assert detokenizer.text == "\ufffd" * 500 + "end"
     assert detokenizer.window < 100
+
+
+def random_run(chance: random.Random) -> list[int]:
+    """Return byte tokens of whole characters, of bytes that are none, and of one that is cut."""
+    characters = [*(c.encode() for c in "aé京🚆"), b"\xff", b"\x9a", "🚆".encode()[:3], b"\xc3"]
+    return [byte for part in chance.choices(characters, k=chance.randrange(1, 6)) for byte in part]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_a_run_of_byte_tokens_is_text_or_none_of_it_is(pieces: Tokenizer, seed: int) -> None:
+    pieces.add_special_tokens(["<unused>"])
+    chance = random.Random(seed)
+    prompt = [*chance.choices((256, 257, *"é".encode()), k=chance.randrange(4)), 257]
+    tokens: list[int] = []
+    while len(tokens) < 120:
+        tokens += random_run(chance)
+        tokens += chance.choices((256, 257, 258, 260), k=chance.randrange(2 if seed % 2 else 24))
+    detokenizer = Detokenizer(pieces, (), prompt)
+    start = len(pieces.decode(prompt))
+    for count, token in enumerate(tokens, 1):
+        detokenizer.add(token)
+        right = pieces.decode([*prompt, *tokens[:count]])[start:]
+        assert detokenizer.text.rstrip("\ufffd") == right.rstrip("\ufffd")
+        assert right.startswith(detokenizer.text)
+
+
+def test_byte_tokens_of_a_prompt_are_not_continued(pieces: Tokenizer) -> None:
+    detokenizer = Detokenizer(pieces, (), [257, *"🚆".encode()])
+    for token in (0xFF, 257):
+        detokenizer.add(token)
+    assert detokenizer.text == "\ufffd train"
+
+
+def test_a_stop_string_of_bytes_is_found_before_they_are_no_text(pieces: Tokenizer) -> None:
+    detokenizer = Detokenizer(pieces, ("京",), [257])
+    tokens = [*"東京".encode(), 0xFF]
+    assert [detokenizer.add(token) for token in tokens[:-1]][-1]
+    assert detokenizer.text == "東"
