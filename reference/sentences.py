@@ -4,12 +4,18 @@ from typing import Any
 
 import torch
 from sentence_transformers import CrossEncoder, SentenceTransformer
-from transformers import AutoModel, AutoModelForSequenceClassification
+from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
+from reference import qwen3_reranker
 from reference.loading import LOCAL, MAX_TRUSTED_LIMIT, check_weights, fed, positions
 from reference.messages import Asked, Message, Open, Run
 
 FLOAT32 = {"dtype": torch.float32}
+# The classes of cross-encoders, by what sentence-transformers calls their tasks.
+AUTO_CLASSES = {
+    "sequence-classification": AutoModelForSequenceClassification,
+    "text-generation": AutoModelForCausalLM,
+}
 
 
 def embeddings(asked: Asked) -> Run:
@@ -30,9 +36,11 @@ def embeddings(asked: Asked) -> Run:
 
 
 def ranking(asked: Asked) -> Run:
-    """Return what scores texts for a query."""
+    """Return what scores texts for a query: a classifier, or a model that generates, by the logit of a token."""
     made = CrossEncoder(asked.folder, device="cpu", model_kwargs=FLOAT32, **LOCAL)
-    limit(made, AutoModelForSequenceClassification, asked.max_tokens, ())
+    if qwen3_reranker.is_meant(made):
+        return qwen3_reranker.ranking(asked)
+    limit(made, AUTO_CLASSES[made[0].transformer_task], asked.max_tokens, ())
 
     def run(row: Message) -> list[Message]:
         query = row["parameters"]["query"]

@@ -10,6 +10,7 @@ from build.detection.described import Described
 from build.sources import formats
 from build.tasks.description import FamilyName, TaskDescription
 from build.tasks.registry import TASKS
+from build.tasks.token_scores import is_causal
 from contracts.tasks import Task
 
 Tasks = tuple[Task, ...]
@@ -52,7 +53,8 @@ def by_format(model: Described) -> Tasks:
 
 def by_modules(model: Described) -> Tasks:
     """Return the task of a model that sentence-transformers saved: its own settings say what it is for."""
-    if model.cross_encoder and Task.TEXT_RANKING in by_head(model):
+    causal = is_causal(model.config)
+    if model.cross_encoder and (causal or Task.TEXT_RANKING in by_head(model)):
         return (Task.TEXT_RANKING,)
     return (Task.FEATURE_EXTRACTION,) if "Pooling" in model.modules else ()
 

@@ -21,9 +21,10 @@ from build.errors import ExportFailed
 from build.export import kv_cache
 from build.export.exporters import export_folder, keep_record
 from build.graph.constant_shapes import fold_constant_shapes
-from build.graph.edit import add_constant, constants, producers, prune, sign
+from build.graph.edit import add_constant, constants, producers, prune, replace_node, sign
 from build.graph.file import MAX_BYTES, MIN_EXTERNAL_BYTES, external_data_of, remove, save
 from build.graph.finite import check_finite
+from build.graph.language_head import language_head
 from build.sources.huggingface.config import FILE as CONFIG
 from contracts.manifest import MODEL
 from functions.inference.decoder import LOGITS, PAST, PRESENT
@@ -138,23 +139,18 @@ def last_token_logits(graph: Any) -> None:
 
     The head becomes a Gemm that reads the embedding table, if the two are tied: they are then stored once.
     """
-    initializers = constants(graph)
-    head = producers(graph)[LOGITS]
-    if head.op_type != "MatMul" or head.input[1] not in initializers:
-        raise ExportFailed(f"the logits come from {head.op_type}, not from a product with a matrix")
-    matrix = numpy_helper.to_array(initializers[head.input[1]]).T
+    head = language_head(graph, LOGITS)
+    matrix = numpy_helper.to_array(constants(graph)[head.input[1]]).T
     table = next((t.name for t in graph.initializer if _equal(t, matrix)), None)
     if table is None:
         table = add_constant(graph, f"{head.input[1]}_rows", np.ascontiguousarray(matrix))
     last = add_constant(graph, "last_position", np.array(-1, np.int64))
-    hidden = head.input[0]
-    graph.node.remove(head)
-    graph.node.extend(
-        [
-            helper.make_node("Gather", [hidden, last], ["last"], name="last", axis=1),
-            helper.make_node("Gemm", ["last", table], [LOGITS], name=LOGITS, transB=1),
-        ]
-    )
+    hidden, product = head.input[0], head.output[0]
+    nodes = [
+        helper.make_node("Gather", [hidden, last], ["last"], name="last", axis=1),
+        helper.make_node("Gemm", ["last", table], [product], name=LOGITS, transB=1),
+    ]
+    replace_node(graph, head, nodes)
     (logits,) = [output for output in graph.output if output.name == LOGITS]
     shape = ["batch_size", len(matrix)]
     logits.CopyFrom(helper.make_tensor_value_info(LOGITS, onnx.TensorProto.FLOAT, shape))

@@ -13,7 +13,9 @@ from contracts.manifest import MODEL
 def export(source: TokenizedSource, destination: Path) -> Path:
     """Write the model as ONNX to `destination/model.onnx` and return that path; raise ExportFailed."""
     if isinstance(source, TransformersSource):
-        task = source.task.transformers.export_task
+        described = source.task.transformers
+        decide = described.export_as
+        task = decide(source.details) if decide else described.export_task
         return export_folder(source.folder, destination, task) / MODEL
     exporters = {
         ONNX: onnx_graph.export,

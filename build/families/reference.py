@@ -25,10 +25,10 @@ from build.workspace.quiet import quiet
 from contracts.manifest import Manifest
 from contracts.prediction import PredictRequest
 from contracts.tasks import Tier
-from functions.inference.encoder import Encoder, Forward
+from functions.inference.encoder import Encoder, Forward, encodings_of
 from functions.inference.session import open_session
 from functions.inference.tasks import head_of
-from functions.inference.token_batches import INPUTS, Feeds, encode, feed, open_tokenizer
+from functions.inference.token_batches import INPUTS, Feeds, feed, open_tokenizer
 
 Logits = NDArray[np.float32]
 
@@ -158,10 +158,6 @@ def feeds_of(source: TokenizedSource, requests: Sequence[PredictRequest]) -> lis
         source.tokenizer, source.max_tokens, truncation=head.truncation, windows=head.windows
     )
     manifest = _manifest(source)
-    texts = [
-        text
-        for request in requests
-        for value in request.inputs
-        for text in head.texts(value, request.parameters, manifest)
-    ]
-    return [feed([encoding], tuple(INPUTS), manifest) for encoding in encode(tokenizer, texts)]
+    found = [encodings_of(tokenizer, head, manifest, request) for request in requests]
+    each = [encoding for of_request in found for own in of_request for encoding in own]
+    return [feed([encoding], tuple(INPUTS), manifest) for encoding in each]

@@ -22,10 +22,10 @@ from build.workspace.progress import Notify, counted, silent
 from contracts.http_errors import ServingError
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
-from functions.inference.encoder import Encoder
+from functions.inference.encoder import Encoder, encodings_of, windows_of
 from functions.inference.engine import Engine
 from functions.inference.generation import TextModel
-from functions.inference.token_batches import encode, feed
+from functions.inference.token_batches import feed
 
 # Characters of a row or an answer that a message shows.
 MAX_SHOWN = 300
@@ -186,15 +186,8 @@ def fed(engine: Engine, request: PredictRequest) -> list[Fed]:
     """Return what our engine feeds the model for each text or window of a request."""
     model: Any = engine.model
     if isinstance(model, Encoder):
-        texts = [
-            t
-            for v in request.inputs
-            for t in model.head.texts(v, request.parameters, engine.manifest)
-        ]
-        encodings = encode(model.tokenizer, texts)
-        windows = [
-            w for e in encodings for w in ([e, *e.overflowing] if model.head.windows else [e])
-        ]
+        found = encodings_of(model.tokenizer, model.head, engine.manifest, request)
+        windows = [w for own in found for e in own for w in windows_of(e, model.head)]
         every = [feed([window], model.input_names, engine.manifest) for window in windows]
         return [{name: array.tolist() for name, array in each.items()} for each in every]
     return [{"input_ids": [model.tokenizer.encode(str(text)).ids]} for text in request.inputs]

@@ -32,6 +32,7 @@ S3 = re.compile(r"s3://([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(.+?)/?")
 # not among them unless the user allows them, since loading one can run code.
 WANTED = (
     "*.json",
+    "*.jinja",
     "*.safetensors",
     "*.txt",
     "*.vec",
@@ -51,6 +52,7 @@ DESCRIBING = (
     "tokenizer.json",
     "special_tokens_map.json",
     "modules.json",
+    "*.jinja",
     "README.md",
 )
 NOT_FETCHED = "not fetched yet; `turnout build` does it"

@@ -13,6 +13,7 @@ from contracts.problems import Code, Problem
 # Suffixes of the files that make up a model. Others, such as README.md or a training log, leave its digest as it is.
 PARTS = {
     ".json",
+    ".jinja",
     ".safetensors",
     ".bin",
     ".txt",

@@ -54,12 +54,13 @@ class TransformersModel:
     """The models of a task in the transformers library.
 
     The name in config.json's `architectures` ends in one of those here; there is none if transformers has no models for
-    the task. `export_task` is optimum's name of the exported graph; a family of generators has its own. `problems`
-    checks a model, and `details` are for the code that serves it.
+    the task. `export_task` is optimum's name of the exported graph, `export_as` that of a model whose details decide; a
+    family of generators has its own. `problems` checks a model, and `details` are for the code that serves it.
     """
 
     architectures: tuple[str, ...] = ()
     export_task: str = ""
+    export_as: Callable[[Details], str] | None = None
     problems: Callable[[ModelFacts], list[Problem]] = no_problems
     details: Callable[[ModelFacts], dict[str, Any]] = no_details
 

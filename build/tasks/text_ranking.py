@@ -9,7 +9,7 @@ from build.evaluation.agreement import AnswerComparison
 from build.evaluation.jsonlines import RowProblem
 from build.evaluation.metrics import Metric, Outputs, mean
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, text_field, texts_field
-from build.tasks import prompts
+from build.tasks import prompts, token_scores
 from build.tasks.description import (
     Details,
     FamilyName,
@@ -108,7 +108,7 @@ def _in_torch(path: object) -> TypeGuard[str]:
 def problems(facts: ModelFacts) -> list[Problem]:
     """Return a problem for more than one label, for an activation that is not known, and each of the prompts'."""
     found = prompts.problems(facts, prompts.CROSS_ENCODER)
-    if len(facts.labels) != 1:
+    if len(facts.labels) != 1 and not token_scores.is_causal(facts.config):
         message = (
             f"has {len(facts.labels)} labels, but text-ranking needs a cross-encoder with one score"
         )
@@ -133,12 +133,14 @@ DESCRIPTION = TaskDescription(
     ),
     comparison=AnswerComparison(metric=MEAN_RECIPROCAL_RANK),
     transformers=TransformersModel(
-        architectures=("ForSequenceClassification",),
-        export_task="text-classification",
+        architectures=("ForSequenceClassification", token_scores.CAUSAL),
+        export_as=token_scores.export_as,
         problems=problems,
         details=details,
     ),
-    graph=GraphOutputs(bare=True, removable_activations=("sigmoid",)),
+    graph=GraphOutputs(
+        bare=True, removable_activations=("sigmoid",), add_head=token_scores.add_head
+    ),
     min_labels=1,
     default_labels=("score",),
 )

@@ -19,6 +19,7 @@ from contracts.prediction import PredictRequest
 from functions.inference.model import Outputs, Parameters
 from functions.inference.session import open_session
 from functions.inference.tasks import head_of
+from functions.inference.tasks.conversation import CONVERSATION, with_ending
 from functions.inference.tasks.head import Context, TaskHead
 from functions.inference.token_batches import INPUTS, Feeds, batches, encode, feed, open_tokenizer
 
@@ -88,11 +89,9 @@ class Encoder:
     def outputs(self, request: PredictRequest) -> Outputs:
         """Run all texts of the request, then turn the results of each input into its output."""
         head, parameters = self.head, request.parameters
-        texts = [head.texts(value, parameters, self.manifest) for value in request.inputs]
-        encodings = encode(self.tokenizer, [t for own in texts for t in own], offsets=head.windows)
-        windows = iter(self._windows(encodings))
+        found = encodings_of(self.tokenizer, head, self.manifest, request)
         # One input may be several texts, and each of them several windows: all that belong to it, in order.
-        owned = [[window for _ in own for window in next(windows)] for own in texts]
+        owned = [[window for e in own for window in windows_of(e, head)] for own in found]
         results = iter(self._run([window for own in owned for window in own]))
         context = Context(manifest=self.manifest, parameters=parameters, tokenizer=self.tokenizer)
         outputs = []
@@ -105,12 +104,6 @@ class Encoder:
         if head.finish:
             head.finish(outputs)
         return outputs
-
-    def _windows(self, encodings: Sequence[Encoding]) -> list[list[Encoding]]:
-        """Return what is run for each text: all of its windows, or the one truncated text."""
-        if not self.head.windows:
-            return [[encoding] for encoding in encodings]
-        return [[encoding, *encoding.overflowing] for encoding in encodings]
 
     def _run(self, encodings: Sequence[Encoding]) -> list[Any]:
         """Return the graph's output for each encoding, in order: a list, or an array [tokens, width]."""
@@ -142,6 +135,24 @@ class Encoder:
         ]
         _check_finite(all(np.isfinite(row).all() for row in trimmed))
         return trimmed
+
+
+def encodings_of(
+    tokenizer: Tokenizer, head: TaskHead, manifest: Manifest, request: PredictRequest
+) -> list[list[Encoding]]:
+    """Return the encodings of the texts of each input, in order."""
+    texts = [head.texts(value, request.parameters, manifest) for value in request.inputs]
+    flat, conversation = [text for own in texts for text in own], CONVERSATION in manifest.details
+    encodings = encode(tokenizer, flat, offsets=head.windows, special=not conversation)
+    if conversation:
+        encodings = with_ending(encodings, tokenizer, manifest, request.parameters)
+    each = iter(encodings)
+    return [[next(each) for _ in own] for own in texts]
+
+
+def windows_of(encoding: Encoding, head: TaskHead) -> list[Encoding]:
+    """Return what is run for a text: all of its windows, or the one truncated text."""
+    return [encoding, *encoding.overflowing] if head.windows else [encoding]
 
 
 def _check_finite(finite: bool) -> None:

@@ -52,15 +52,20 @@ def stride_of(max_tokens: int) -> int:
 
 
 def encode(
-    tokenizer: Tokenizer, texts: Sequence[str | tuple[str, str]], *, offsets: bool = False
+    tokenizer: Tokenizer,
+    texts: Sequence[str | tuple[str, str]],
+    *,
+    offsets: bool = False,
+    special: bool = True,
 ) -> list[Encoding]:
     """Encode each text or pair; `encode_batch_fast` leaves out the `offsets` of tokens in the text.
 
-    Raise InvalidInput if one text of a pair, which may not be truncated, leaves no room for the other.
+    With `special`, the tokenizer adds its own tokens around them. Raise InvalidInput if one text of a pair, which may
+    not be truncated, leaves no room for the other.
     """
     method = tokenizer.encode_batch if offsets else tokenizer.encode_batch_fast
     try:
-        encodings: list[Encoding] = method(list(texts))
+        encodings: list[Encoding] = method(list(texts), add_special_tokens=special)
     except Exception as error:  # tokenizers raise no narrower kind
         raise InvalidInput(
             f"an input cannot be cut to what the model reads ({error}); shorten its first part"

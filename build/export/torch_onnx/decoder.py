@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from build.export.torch_onnx.encoder import load
+from build.export.torch_onnx.encoder import beyond_windows, load
 from build.export.torch_onnx.tracing import Axes, Feed, compare, example_ids, trace
 from contracts.manifest import MODEL
 from functions.inference.decoder import LOGITS, PAST, PRESENT
@@ -71,7 +71,9 @@ def export(folder: Path, destination: Path) -> None:
     }
     module = _Decoder(model, names).eval()
     trace(module, _feed(model, names, shapes, *TRACED), [LOGITS, *presents], axes, path)
-    compare(module, path, (_feed(model, names, shapes, *sizes) for sizes in COMPARED))
+    wide = beyond_windows(model.config)
+    sizes = (*COMPARED, *([(wide, 0), (1, wide)] if wide else []))
+    compare(module, path, (_feed(model, names, shapes, *each) for each in sizes))
 
 
 def _cache_shapes(model: Any) -> list[tuple[int, int]]:

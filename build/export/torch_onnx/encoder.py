@@ -4,7 +4,7 @@ Batch and tokens are open axes, and texts may be padded on the right.
 """
 
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ from contracts.manifest import MODEL
 from functions.inference.token_batches import INPUTS
 
 BATCH, TOKENS = "batch_size", "sequence_length"
-# Texts and tokens of the batch that is traced, and of those that the graph is compared on. The last is longer than the
-# windows of local attention, which are up to 128 tokens.
+# Texts and tokens of the batch that is traced, and of those that the graph is compared on; one is longer than the
+# windows of local attention besides, where they are not so wide that this would take minutes.
 TRACED = (2, 7)
 COMPARED = ((1, 1), (3, 12), (2, 300))
 # Settings of a model that let a token see only those near it.
 LOCAL = ("sliding_window", "local_attention", "attention_window")
+WIDEST_WINDOW, BEYOND = 1 << 10, 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,22 +47,24 @@ HEADS: Mapping[str, Head] = {
 }
 
 
+# Makes of a mask [batch, tokens] what a model takes in its place.
+MakeMask = Callable[[torch.Tensor], Any]
+
+
 class _Encoder(torch.nn.Module):  # type: ignore[misc]
-    """A model as a function of tensors.
+    """A model as a function of tensors, with a mask of our own making if there is one."""
 
-    With `additive`, the mask [batch, tokens] is added to the scores of attention in the form that ONNX Runtime's
-    optimiser knows, which is not the one that transformers makes of it.
-    """
-
-    def __init__(self, model: Any, head: Head, names: tuple[str, ...], additive: bool) -> None:
+    def __init__(
+        self, model: Any, head: Head, names: tuple[str, ...], make_mask: MakeMask | None
+    ) -> None:
         super().__init__()
-        self.model, self.head, self.names, self.additive = model, head, names, additive
+        self.model, self.head, self.names, self.make_mask = model, head, names, make_mask
 
     def forward(self, *tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Return the head's outputs, given the inputs in the order of their names."""
         feed = dict(zip(self.names, tensors, strict=True))
-        if self.additive:
-            feed["attention_mask"] = additive_mask(feed["attention_mask"])
+        if self.make_mask:
+            feed["attention_mask"] = self.make_mask(feed["attention_mask"])
         output = self.model(**feed, return_dict=True)
         return tuple(output[name] for name in self.head.outputs)
 
@@ -76,7 +79,7 @@ def export(folder: Path, destination: Path, task: str) -> None:
     """Write the model with the head of the task to `destination/model.onnx`; raise Differs."""
     model, path = load(HEADS[task].auto_class, folder), destination / MODEL
     names = _input_names(model)
-    module = _Encoder(model, HEADS[task], names, additive=_takes_additive_mask(model, names)).eval()
+    module = _Encoder(model, HEADS[task], names, mask_of(model, names)).eval()
     opened = {0: BATCH, 1: TOKENS}
     ends = opened if HEADS[task].by_token else {0: BATCH}
     axes = {**dict.fromkeys(names, opened), **dict.fromkeys(HEADS[task].outputs, ends)}
@@ -108,32 +111,61 @@ def _input_names(model: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _takes_additive_mask(model: Any, names: tuple[str, ...]) -> bool:
-    """Return whether the model uses a mask [batch, 1, tokens, tokens] as it is, instead of making its own.
+def mask_of(model: Any, names: tuple[str, ...]) -> MakeMask | None:
+    """Return what makes the mask that the model is given in place of its own, None for a model that does not take it.
 
     Models that are written on transformers' own masks do. A causal or local mask would be lost, which shows in the
-    answers, except where all texts are shorter than what a token sees.
+    answers, except where all texts are shorter than what a token sees. The form with [batch, 1, tokens, tokens] is that
+    which ONNX Runtime's optimiser knows; the masks of both directions are those that torch cannot trace otherwise.
     """
     config = model.config
+    make: MakeMask = additive_mask
     local = any(getattr(config, name, None) for name in LOCAL)
-    if "attention_mask" not in names or local or getattr(config, "layer_types", None):
-        return False
-    feed = _feed(model, names, *TRACED)
-    given = {**feed, "attention_mask": additive_mask(feed["attention_mask"])}
+    if getattr(config, "use_bidirectional_attention", False):
+        make = bidirectional_masks(config.sliding_window)
+    elif local or getattr(config, "layer_types", None) or "attention_mask" not in names:
+        return None
+    feed = _feed(model, names, TRACED[0], max(TRACED[1], beyond_windows(config)))
+    given = {**feed, "attention_mask": make(feed["attention_mask"])}
     with torch.inference_mode():
         expected = model(**feed, return_dict=False)[0]
         try:
             found = model(**given, return_dict=False)[0]
         except Exception:  # of model code, so of any type: it does not take such a mask
-            return False
-    return bool(found.shape == expected.shape and torch.allclose(found, expected, atol=1e-5))
+            return None
+    same = found.shape == expected.shape and torch.allclose(found, expected, atol=1e-5)
+    return make if same else None
+
+
+def bidirectional_masks(window: int) -> MakeMask:
+    """Return what makes the masks of Gemma 3's two kinds of layers, where tokens see those behind them as well.
+
+    In layers with a window they see those that are less than `window` tokens away.
+    """
+
+    def masks(mask: torch.Tensor) -> dict[str, torch.Tensor]:
+        places = torch.arange(mask.shape[1])
+        far = ((places[:, None] - places[None, :]).abs() >= window)[None, None]
+        full = additive_mask(mask)
+        near = full.masked_fill(far, torch.finfo(torch.float32).min)
+        return {"full_attention": full, "sliding_attention": near}
+
+    return masks
 
 
 def _feeds(model: Any, names: tuple[str, ...]) -> Iterator[Feed]:
     # Positions may begin behind that of the padding.
     limit = (getattr(model.config, "max_position_embeddings", None) or 1 << 20) - 4
-    for texts, tokens in COMPARED:
+    wide = beyond_windows(model.config)
+    for texts, tokens in (*COMPARED, *([(1, wide)] if wide else [])):
         yield _feed(model, names, texts, min(tokens, limit))
+
+
+def beyond_windows(config: Any) -> int:
+    """Return more tokens than any layer with local attention sees; 0 without one, and where that is very wide."""
+    windows = [getattr(config, name, None) for name in LOCAL]
+    widest = max((window for window in windows if isinstance(window, int)), default=0)
+    return widest + BEYOND if 0 < widest <= WIDEST_WINDOW else 0
 
 
 def _feed(model: Any, names: tuple[str, ...], texts: int, tokens: int) -> Feed:

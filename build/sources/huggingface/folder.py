@@ -8,6 +8,7 @@ from typing import Any
 
 from build.sources.formats import HUGGING_FACE
 from build.sources.huggingface import code_settings
+from build.sources.huggingface.chat import reranker
 from build.sources.huggingface.config import FILE, optional_json, read_json, whole
 from build.sources.huggingface.folder_files import (
     SENTENCE_TRANSFORMERS,
@@ -31,8 +32,10 @@ from build.sources.huggingface.weights import missing, missing_settings, weights
 from build.sources.source import TransformersSource, Unusable, digest_of
 from build.sources.token_limit import MAX_TRUSTED_LIMIT, token_limit
 from build.tasks.description import FamilyName, ModelFacts, TaskDescription
+from build.tasks.token_scores import is_causal
 from contracts.problems import Code, Problem
 from contracts.specs import SourceOptions
+from contracts.tasks import Task
 
 # The smallest share of an embedding's rows that have a token: rows are padded to a multiple that hardware likes, and
 # some are reserved for tokens to be added. Fewer mean that the tokenizer belongs to another model.
@@ -107,13 +110,24 @@ def _settings(
     files = read_folder_files(folder)
     _check_vocabulary(files)
     limit = read_max_tokens(files, max_tokens)
-    labels = read_labels(files.config, task.min_labels, given) if task.min_labels else ()
+    labels = _labels(files, task, given)
     details = {
         **read_details(files, task, labels),
         **_generation(files, task, limit),
         **token_types(files, task),
     }
+    if task.name is Task.TEXT_RANKING:
+        details |= reranker.details(files, details.get("prompts", {}).values())
     return FolderSettings(files=files, max_tokens=limit, labels=labels, details=details)
+
+
+def _labels(files: FolderFiles, task: TaskDescription, given: Sequence[str]) -> tuple[str, ...]:
+    if not task.min_labels:
+        return ()
+    # A causal model has the logit of a token for a score, and no labels.
+    if task.name is Task.TEXT_RANKING and is_causal(files.config):
+        return task.default_labels
+    return read_labels(files.config, task.min_labels, given)
 
 
 def read_described(folder: Path, task: TaskDescription, max_tokens: int | None) -> FolderSettings:

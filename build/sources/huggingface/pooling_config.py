@@ -34,6 +34,18 @@ def read_pooling(files: FolderFiles, *, pickle: bool = False) -> Pooling:
             Code.POOLING_UNSUPPORTED,
             "no modules.json, so how tokens become one vector is not known; save it with sentence-transformers",
         )
+    if "message" in (files.sentence_config.get("modality_config") or {}):
+        raise Unusable(
+            Code.SETTING_UNSUPPORTED,
+            f"`modality_config` in {files.sentence_config_name} has every text put into a chat template, which is not "
+            "served for embeddings; load the model with a `modality_config` of text alone, and save it again",
+        )
+    if files.sentence_config.get("processing_kwargs"):
+        raise Unusable(
+            Code.SETTING_UNSUPPORTED,
+            f"`processing_kwargs` in {files.sentence_config_name} changes how texts are tokenized, which is not served "
+            "for embeddings; put it into tokenizer_config.json",
+        )
     modules = read_modules(path)
     kinds = [kind for kind, _ in modules]
     ending = kinds[2:-1] if kinds[-1:] == ["Normalize"] else kinds[2:]
@@ -43,8 +55,8 @@ def read_pooling(files: FolderFiles, *, pickle: bool = False) -> Pooling:
             f"modules.json lists {', '.join(kinds)}; known are Transformer, Pooling, then any Dense, then Normalize",
         )
     return Pooling(
-        modes=_modes(read_json(_within(folder, modules[1][1]) / "config.json")),
-        dense=tuple(_dense(_within(folder, p), pickle) for k, p in modules if k == "Dense"),
+        modes=_modes(read_json(within(folder, modules[1][1]) / "config.json")),
+        dense=tuple(_dense(within(folder, p), pickle) for k, p in modules if k == "Dense"),
         normalize=kinds[-1] == "Normalize",
     )
 
@@ -75,7 +87,8 @@ def read_modules(path: Path) -> list[tuple[str, str]]:
     return [module for module in modules if module[0] != "Dropout"]
 
 
-def _within(folder: Path, place: str) -> Path:
+def within(folder: Path, place: str) -> Path:
+    """Return the folder of a module; raise Unusable where it lies outside of the model's."""
     if not (folder / place).resolve().is_relative_to(folder.resolve()):
         raise Unusable(
             Code.FILE_OUTSIDE, f"modules.json names {place!r}, which is outside of the folder"

@@ -40,7 +40,7 @@ ENCODERS = (
     "xlm",
     "xlm-roberta",
 )
-DECODERS = ("gpt2", "llama", "mistral", "qwen2", "qwen3")
+DECODERS = ("gemma3_text", "gpt2", "llama", "mistral", "qwen2", "qwen3")
 ENCODER_DECODERS = ("mt5", "t5")
 # Architectures by the family of a task, and besides these by the task itself.
 OF_FAMILY: Mapping[FamilyName, tuple[str, ...]] = {
@@ -127,12 +127,38 @@ def architecture_problem(config: Mapping[str, Any], task: TaskDescription) -> Pr
         )
         return Problem(code=Code.TASK_UNSUPPORTED, message=message)
     if model_type in known:
-        return None
+        return _direction_problem(config, task) or _padding_problem(config, task, classes[0])
     message = (
         f"its architecture {model_type} ({', '.join(classes)}) {_why(config, model_type)}; {task.name} is served for "
         f"{', '.join(known)}; fine-tune one of these, or name an ONNX graph of the model as `source`"
     )
     return Problem(code=Code.ARCHITECTURE_UNSUPPORTED, message=message)
+
+
+def _direction_problem(config: Mapping[str, Any], task: TaskDescription) -> Problem | None:
+    """Return the problem of a decoder whose tokens see those behind them, where each is predicted of those before."""
+    both = config.get("use_bidirectional_attention") is True or config.get("is_causal") is False
+    if not both or OF_FAMILY.get(task.family) is not DECODERS:
+        return None
+    message = (
+        f"its tokens see those behind them (`use_bidirectional_attention` or `is_causal` in {FILE}), so it predicts "
+        f"none for {task.name}; use a causal model, or it for feature-extraction"
+    )
+    return Problem(code=Code.SETTING_UNSUPPORTED, message=message)
+
+
+def _padding_problem(
+    config: Mapping[str, Any], task: TaskDescription, named: str
+) -> Problem | None:
+    """Return the problem of a decoder with a classifier that does not know where a padded text ends."""
+    reads_end = config.get("model_type") in DECODERS and named.endswith("ForSequenceClassification")
+    if not reads_end or task.graph.pooled or config.get("pad_token_id") is not None:
+        return None
+    message = (
+        f"{FILE} has no `pad_token_id`, without which transformers classifies one text at a time; set it to the id "
+        "that its tokenizer pads with"
+    )
+    return Problem(code=Code.SETTING_INVALID, message=message)
 
 
 def _classes(config: Mapping[str, Any]) -> list[str]:

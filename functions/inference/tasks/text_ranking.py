@@ -9,6 +9,7 @@ from tokenizers import Encoding
 from contracts.api.text_ranking import API, QUERY, RAW_SCORES
 from contracts.manifest import Manifest
 from contracts.prediction import Input
+from functions.inference.tasks.conversation import CONVERSATION, ROLES, joined
 from functions.inference.tasks.head import (
     ANSWER_BYTES,
     OUTPUT_BYTES,
@@ -31,9 +32,14 @@ ACTIVATIONS: Mapping[str, Callable[[float], float]] = {
 
 
 def texts(value: Input, parameters: Parameters, manifest: Manifest) -> list[Text]:
-    """Return the query behind its prompt, and the text without one, as CrossEncoder's `rank`."""
-    prompt = prompt_of(parameters, manifest.details, NONE)
-    return [(prompt + QUERY.value(parameters), str(value))]
+    """Return the query behind its prompt, and the text without one, as CrossEncoder's `rank`.
+
+    In a conversation the two are one text, and the prompt is the message before them.
+    """
+    prompt, query = prompt_of(parameters, manifest.details, NONE), QUERY.value(parameters)
+    if conversation := manifest.details.get(CONVERSATION):
+        return [joined(conversation, prompt, dict(zip(ROLES, (query, str(value)), strict=True)))]
+    return [(prompt + query, str(value))]
 
 
 def postprocess(

@@ -24,6 +24,11 @@ MEAN = [
 ALONE = [
     {"idx": 0, "path": "", "type": "sentence_transformers.base.modules.transformer.Transformer"}
 ]
+SCORE = {
+    "idx": 1,
+    "path": "1_LogitScore",
+    "type": "sentence_transformers.cross_encoder.modules.logit_score.LogitScore",
+}
 
 
 def folder(
@@ -64,6 +69,15 @@ def folder(
         # The modules say what a model is for, whatever head it was trained with.
         (["feature-extraction"], "MPNetForMaskedLM", {"modules": MEAN}),
         (["feature-extraction"], "Qwen3ForCausalLM", {"modules": MEAN}),
+        (["text-ranking"], "Qwen3ForCausalLM", {"card": "pipeline_tag: text-ranking"}),
+        (
+            ["text-ranking"],
+            "Qwen3ForCausalLM",
+            {
+                "modules": [*ALONE, SCORE],
+                "config_sentence_transformers": {"model_type": "CrossEncoder"},
+            },
+        ),
         (
             ["text-ranking"],
             "BertForSequenceClassification",

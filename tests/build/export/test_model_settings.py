@@ -91,7 +91,8 @@ UNTRIED = """
     summary_use_proj
     summary_proj_to_labels trigram_input use_bottleneck use_bottleneck_attention key_query_shared_bottleneck
     use_lang_emb n_langs asm token_dropout legacy k_groups v_groups post_attention_groups intermediate_groups conv_act
-    conv_bias
+    conv_bias sliding_window_pattern _sliding_window_pattern use_bidirectional_attention is_causal rope_local_base_freq
+    query_pre_attn_scalar final_logit_softcapping
 """.split()
 
 

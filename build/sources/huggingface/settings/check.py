@@ -13,6 +13,7 @@ from build.sources.huggingface.settings.table import (
     CONFIG,
     DENSE,
     GENERATION,
+    LOGIT_SCORE,
     MODULES,
     NORMALIZE,
     POOLING,
@@ -22,6 +23,7 @@ from build.sources.huggingface.settings.table import (
 )
 from build.tasks.description import FamilyName, TaskDescription
 from contracts.problems import Code, Problem
+from contracts.tasks import Task
 
 # Keys that other checks refuse: those that run code, at every depth; weights in fewer bits.
 ELSEWHERE = {*RULES, "quantization_config"}
@@ -79,7 +81,7 @@ def _files(folder: Path, task: TaskDescription) -> Iterator[tuple[str, tuple[str
     if task.family in GENERATORS:
         # As in transformers, config.json says how a text is generated only where the other file is missing.
         yield (CONFIG if not (folder / GENERATION).is_file() else GENERATION), (GENERATION,)
-    if task.graph.pooled:
+    if task.graph.pooled or task.name is Task.TEXT_RANKING:
         yield from ((name, SENTENCE_CONFIGS[:1]) for name in SENTENCE_CONFIGS)
         yield WHOLE_MODEL, (WHOLE_MODEL,)
         yield MODULES, (MODULES,)
@@ -88,7 +90,12 @@ def _files(folder: Path, task: TaskDescription) -> Iterator[tuple[str, tuple[str
 
 def _modules(folder: Path) -> Iterator[tuple[str, str]]:
     """Yield the folder of each module that has a config of its own, and the name of its table."""
-    tables = {"Pooling": POOLING, "Dense": DENSE, "Normalize": NORMALIZE}
+    tables = {
+        "Pooling": POOLING,
+        "Dense": DENSE,
+        "Normalize": NORMALIZE,
+        "LogitScore": LOGIT_SCORE,
+    }
     try:
         listed = json.loads((folder / MODULES).read_text("utf-8"))
         for module in listed:

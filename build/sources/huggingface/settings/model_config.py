@@ -79,16 +79,19 @@ SETTINGS: tuple[Setting, ...] = (
         "rope_parameters rope_theta rope_scaling local_rope_theta global_rope_theta rotary_value "
         "sinusoidal_pos_embds sinusoidal_embeddings relative_attention "
         "relative_attention_num_buckets relative_attention_max_distance max_relative_positions "
-        "position_buckets pos_att_type share_att_key position_biased_input partial_rotary_factor",
+        "position_buckets pos_att_type share_att_key position_biased_input partial_rotary_factor "
+        "rope_local_base_freq",
     ),
     *graph(
         "How far attention reaches in which layer.",
         "sliding_window use_sliding_window max_window_layers layer_types local_attention "
-        "global_attn_every_n_layers num_landmarks segment_means_seq_len inv_coeff_init_option",
+        "global_attn_every_n_layers num_landmarks segment_means_seq_len inv_coeff_init_option "
+        "sliding_window_pattern _sliding_window_pattern use_bidirectional_attention is_causal",
     ),
     *graph(
         "Numbers that scale weights.",
-        "scale_attn_weights scale_attn_by_inverse_layer_idx scale_decoder_outputs",
+        "scale_attn_weights scale_attn_by_inverse_layer_idx scale_decoder_outputs "
+        "query_pre_attn_scalar final_logit_softcapping",
     ),
     *graph(
         "Which layers have a bias.",
@@ -186,6 +189,6 @@ SETTINGS: tuple[Setting, ...] = (
     *refused(
         "is limited in a way that the exported graph does not have",
         "use another model",
-        "attn_logit_softcapping final_logit_softcapping",
+        "attn_logit_softcapping",
     ),
 )

@@ -33,6 +33,7 @@ OTHER_NAMES = {
     "1_Pooling/config.json": "in whatever folder `modules.json` names",
     "2_Dense/config.json": "in whatever folder `modules.json` names",
     "2_Normalize/config.json": "in whatever folder `modules.json` names",
+    "1_LogitScore/config.json": "in whatever folder `modules.json` names",
 }
 
 

@@ -17,10 +17,20 @@ TRANSFORMER: tuple[Setting, ...] = (
         "folder.read_max_tokens", "The most tokens that are read of a text.", "max_seq_length"
     ),
     *honoured("pooling_config.lowercase", "Small letters, before all else.", "do_lower_case"),
-    *harmless(
-        "The vectors of tokens are what is pooled.",
-        "transformer_task modality_config module_output_name",
+    *honoured(
+        "chat.reranker._own_modules", "What a cross-encoder's model computes.", "transformer_task"
     ),
+    *honoured(
+        "chat.reranker._conversation",
+        "Whether texts go through the chat template: a cross-encoder's do; an embedder is refused with it.",
+        "modality_config",
+    ),
+    *honoured(
+        "chat.reranker._variables",
+        "The variables of a cross-encoder's chat template; anything else in it is refused.",
+        "processing_kwargs",
+    ),
+    *harmless("It names the output within the library.", "module_output_name"),
     *harmless("It changes speed alone.", "unpad_inputs"),
     *harmless(
         "It is of models with several vectors for a text.", "query_length", "document_length"
@@ -29,8 +39,7 @@ TRANSFORMER: tuple[Setting, ...] = (
     *refused(
         "hands arguments to transformers",
         "put them into config.json or tokenizer_config.json",
-        "model_args model_kwargs tokenizer_args processor_kwargs config_args config_kwargs "
-        "processing_kwargs",
+        "model_args model_kwargs tokenizer_args processor_kwargs config_args config_kwargs",
         fine=({},),
     ),
     *refused("reads another tokenizer", "take it out", "tokenizer_name_or_path", fine=("",)),
@@ -53,6 +62,19 @@ DENSE: tuple[Setting, ...] = (
     ),
     *harmless("It follows from the weights.", "in_features", "out_features", "bias"),
 )
+LOGIT_SCORE: tuple[Setting, ...] = (
+    *honoured(
+        "tasks.token_scores.add_head",
+        "The tokens whose logits are the score.",
+        "true_token_id false_token_id",
+    ),
+    *refused(
+        "is of other numbers than the logits of tokens",
+        "set it to causal_logits",
+        "module_input_name",
+        fine=("causal_logits",),
+    ),
+)
 NORMALIZE: tuple[Setting, ...] = refused(
     OTHER_VECTORS, ITS_OWN, "module_input_name module_output_name", fine=(VECTOR,)
 )
@@ -66,6 +88,7 @@ WHOLE_MODEL: tuple[Setting, ...] = (
     *harmless("It compares vectors, which the caller does.", "similarity_fn_name"),
     *harmless("It describes how the model was made.", "__version__", "model_type", "requirements"),
     *honoured("tasks.text_ranking.details", "The activation of a cross-encoder.", "activation_fn"),
+    *harmless("Each model is run in full precision.", "keep_in_fp32_modules"),
     *refused(
         "shortens every vector",
         "take it out, and cut the vectors where you use them",

@@ -14,6 +14,7 @@ from build.sources.huggingface.settings.setting import Setting
 CONFIG, GENERATION = "config.json", "generation_config.json"
 MODULES, POOLING = "modules.json", "1_Pooling/config.json"
 DENSE, NORMALIZE = "2_Dense/config.json", "2_Normalize/config.json"
+LOGIT_SCORE = "1_LogitScore/config.json"
 WHOLE_MODEL = "config_sentence_transformers.json"
 # Files that may have keys of any name for a token of the model's own.
 TOKENS_OF_ANY_NAME = ("tokenizer_config.json", "special_tokens_map.json")
@@ -29,6 +30,7 @@ TABLE: Mapping[str, tuple[Setting, ...]] = {
     POOLING: sentence_files.POOLING,
     DENSE: sentence_files.DENSE,
     NORMALIZE: sentence_files.NORMALIZE,
+    LOGIT_SCORE: sentence_files.LOGIT_SCORE,
     WHOLE_MODEL: sentence_files.WHOLE_MODEL,
 }
 

@@ -57,6 +57,21 @@ def test_an_architecture_that_is_not_served_is_named_with_the_reason_and_what_is
     assert_refused(folder, (UNSUPPORTED, model_type, head, *texts, str(task)), task=task)
 
 
+def test_a_decoder_of_both_directions_generates_nothing(write: Write) -> None:
+    for key, value in (("use_bidirectional_attention", True), ("is_causal", False)):
+        folder = write(model_type="qwen3", architectures=["Qwen3ForCausalLM"], **{key: value})
+        for task in (CHAT, Task.LANGUAGE_MODEL_SCORING):
+            expected = ("setting_unsupported", "tokens see those behind", f"`{key}`", str(task))
+            assert_refused(folder, expected, task=task)
+
+
+def test_a_decoder_that_classifies_has_to_know_its_padding(write: Write) -> None:
+    head = ["Qwen3ForSequenceClassification"]
+    folder = write(model_type="qwen3", architectures=head, num_labels=1, pad_token_id=None)
+    for task in (CLASSES, Task.TEXT_RANKING):
+        assert_refused(folder, ("setting_invalid", "`pad_token_id`"), task=task)
+
+
 def test_what_a_config_has_tells_more_than_its_name(write: Write) -> None:
     several = write(model_type="new_thing", vision_config={"hidden_size": 2})
     assert_refused(several, (UNSUPPORTED, "new_thing", "reads images or sound"))

@@ -19,6 +19,7 @@ from build.sources.huggingface.settings.table import (
     CONFIG,
     DENSE,
     GENERATION,
+    LOGIT_SCORE,
     MODULES,
     NORMALIZE,
     POOLING,
@@ -31,7 +32,12 @@ from contracts.problems import Code
 from contracts.tasks import Task
 
 ROOT = Path(__file__).parents[4]
-PLACES = {POOLING: "1_Pooling", DENSE: "2_Dense", NORMALIZE: "2_Normalize"}
+PLACES = {
+    POOLING: "1_Pooling",
+    DENSE: "2_Dense",
+    NORMALIZE: "2_Normalize",
+    LOGIT_SCORE: "1_LogitScore",
+}
 
 
 def missing(file: str, keys: Iterator[str] | list[str]) -> list[str]:
@@ -81,6 +87,7 @@ def test_every_setting_of_a_tokenizer_is_in_the_table() -> None:
 @pytest.mark.build
 def test_every_setting_of_sentence_transformers_is_in_the_table() -> None:
     from sentence_transformers.base.modules import Dense, Normalize, Transformer
+    from sentence_transformers.cross_encoder.modules import LogitScore
     from sentence_transformers.sentence_transformer.modules import Pooling
 
     parameters = inspect.signature(Transformer.__init__).parameters
@@ -89,6 +96,7 @@ def test_every_setting_of_sentence_transformers_is_in_the_table() -> None:
     assert missing(POOLING, [*Pooling.config_keys, *Pooling.config_key_renames]) == []
     assert missing(DENSE, Dense.config_keys) == []
     assert missing(NORMALIZE, Normalize.config_keys) == []
+    assert missing(LOGIT_SCORE, LogitScore.config_keys) == []
     names = inspect.getsource(Transformer.load_config)
     assert [name for name in SENTENCE_CONFIGS if name not in names] == []
     assert names.count("_config.json") == len(SENTENCE_CONFIGS)

@@ -10,6 +10,7 @@ from build.sources.huggingface.settings.table import (
     CONFIG,
     DENSE,
     GENERATION,
+    LOGIT_SCORE,
     MODULES,
     POOLING,
     TABLE,
@@ -32,6 +33,8 @@ POOLED = "tests/build/export/test_pooling.py"
 ACTIVATED = f"{HEADS}::test_every_kind_of_classifier_scores_as_the_pipeline"
 RANKED = f"{FOLLOWED}::test_a_cross_encoder_scores_by_its_own_activation"
 SENTENCES = f"{FOLLOWED}::test_a_sentence_model_s_length_and_small_letters_are_those_of_its_library"
+RERANKERS = "tests/build/reading/decoders/test_rerankers.py"
+SCORED = f"{RERANKERS}::test_texts_have_the_scores_of_their_library"
 
 # By file: a test, and the keys that it flips. Those of graphs have a table of their own, in test_model_settings.py.
 TRIED: Mapping[str, Mapping[str, str]] = {
@@ -72,7 +75,12 @@ TRIED: Mapping[str, Mapping[str, str]] = {
             (*WISHES, *TOKENS)
         )
     },
-    SENTENCE_CONFIGS[0]: {SENTENCES: "max_seq_length do_lower_case"},
+    SENTENCE_CONFIGS[0]: {
+        SENTENCES: "max_seq_length do_lower_case",
+        SCORED: "modality_config",
+        f"{RERANKERS}::test_a_setting_of_a_reranker_that_is_not_served_is_named": "transformer_task processing_kwargs",
+    },
+    LOGIT_SCORE: {SCORED: "true_token_id false_token_id"},
     MODULES: {
         f"{POOLED}::test_tokens_become_one_vector_as_the_folder_says": "type",
         f"{POOLED}::test_a_module_outside_of_the_folder_is_not_read": "path",
