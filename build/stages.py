@@ -83,8 +83,8 @@ Stage = Callable[[Workspace], Workspace]
 def export_stage(work: Workspace) -> Workspace:
     """Export the source to ONNX graphs in full precision, from which every candidate is made."""
     if not isinstance(work.step.source, GraphSource | TableSource):
-        # Its libraries are imported meanwhile, which takes seconds.
-        library()
+        # Its libraries are imported meanwhile.
+        library().expect(work.step.task.name)
     return replace(work, prepared=export_graphs(work.step, work.cache, work.notify))
 
 

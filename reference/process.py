@@ -3,7 +3,8 @@
 Each message and each answer is a line of JSON. `{"open": {"task", **Asked}}` loads a model,
 `{"row": {"inputs", "parameters", "target"}}` runs it on a row as the user wrote it, and `{"close": true}` frees it. An
 answer is `{"error"}` where the library raised one, `{"not_finite"}` for numbers that are not, and `{"problem"}` for
-weights that do not fit the model.
+weights that do not fit the model. `{"expect": task}` has no answer: what a task takes is imported, which takes seconds,
+while the build does something else.
 """
 
 import gc
@@ -14,9 +15,10 @@ import resource
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, TextIO
 
-from reference.messages import Asked, Message, Run, WeightsIncomplete
+from reference.messages import Asked, Message, Open, Run, WeightsIncomplete
 
 # Tasks that sentence-transformers answers.
 SENTENCES = ("feature-extraction", "text-ranking")
@@ -28,7 +30,6 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     warnings.simplefilter("ignore")
     logging.disable(logging.WARNING)
-    # Imported before the first model is asked for: the build exports in the meantime.
     import transformers
 
     transformers.logging.disable_progress_bar()
@@ -51,6 +52,11 @@ def answered(messages: TextIO) -> Iterator[Message]:
     run: Run | None = None
     for line in messages:
         message = json.loads(line)
+        if "expect" in message:
+            # What cannot be imported is reported when a model is opened.
+            with suppress(Exception):
+                tasks_like(message["expect"])
+            continue
         try:
             if "open" in message:
                 run = None  # the one before is freed first
@@ -76,6 +82,11 @@ def answered(messages: TextIO) -> Iterator[Message]:
 
 def opened(task: str, **asked: Any) -> Run:
     """Return what answers the rows of a task."""
+    return tasks_like(task)[task](Asked(**asked))
+
+
+def tasks_like(task: str) -> dict[str, Open]:
+    """Return how models are opened for a task, and for those that the same library answers."""
     # Imported here: sentence-transformers alone takes seconds, and most tasks do without.
     if task in SENTENCES:
         from reference.sentences import TASKS
@@ -85,7 +96,7 @@ def opened(task: str, **asked: Any) -> Run:
         from reference.question_answering import TASKS
     else:
         from reference.classification import TASKS
-    return TASKS[task](Asked(**asked))
+    return TASKS
 
 
 def libraries(task: str) -> dict[str, str]:

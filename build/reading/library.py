@@ -29,11 +29,15 @@ Answers = list[dict[str, Any]]
 
 
 class Library(IsolatedJsonProcess):
-    """The process of `reference/`. It imports its libraries at once; nothing is waited for until a row is asked."""
+    """The process of `reference/`; nothing is waited for until a row is asked."""
 
     def __init__(self) -> None:
         # -I leaves out the environment's Python settings, the working folder and the user's packages.
         super().__init__([sys.executable, "-I", str(SCRIPT)])
+
+    def expect(self, task: str) -> None:
+        """Have the process import what answers a task, which takes seconds, while something else is done."""
+        self.send(expect=task)
 
     def answers(
         self,

@@ -27,12 +27,16 @@ class JsonProcess:
 
     def ask(self, **values: Any) -> dict[str, Any]:
         """Send the values and return the answer to them."""
+        self.send(**values)
+        return self.receive()
+
+    def send(self, **values: Any) -> None:
+        """Send the values and wait for nothing."""
         assert self.process.stdin
         # A process that has ended is reported with its last words, by `receive`.
         with contextlib.suppress(BrokenPipeError):
             self.process.stdin.write(json.dumps(values) + "\n")
             self.process.stdin.flush()
-        return self.receive()
 
     def receive(self) -> dict[str, Any]:
         """Return the next line that the process writes; raise what `ended` returns if there is none."""
