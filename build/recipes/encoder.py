@@ -13,7 +13,7 @@ from build.recipes.dynamic_int8 import quantize
 from build.recipes.embedding_tables import quantize_tables
 from build.recipes.integer_matmul import fuse_integer_matmuls
 from build.recipes.recipe import EncoderRecipe, Int8MatMuls
-from build.recipes.saturation import requantize
+from build.recipes.saturation import reaches_all, requantize
 from build.recipes.sensitivity import most_sensitive
 from build.recipes.smoothquant import smooth
 from build.recipes.static_ranges import fix_ranges
@@ -78,7 +78,9 @@ def _quantize_matmuls(
         quantize_block_wise(model.graph, _block_wise(recipe, model, feeds, scratch))
     # ONNX's own Attention has no weights, and the quantizer would take it for ONNX Runtime's, which has.
     operators = sorted({"MatMul", *(node.op_type for node in matmuls(model.graph))})
-    quantized = quantize(model, destination, operators, per_channel=recipe.per_channel)
+    # ONNX Runtime goes through the channels one by one, in Python; what `requantize` replaces needs none of that.
+    one_by_one = recipe.per_channel and not reaches_all(model.graph, operators)
+    quantized = quantize(model, destination, operators, per_channel=one_by_one)
     # Weights per channel are limited as well, so that they cannot saturate sums of 16 bits.
     if recipe.per_channel:
         requantize(quantized, model.graph)

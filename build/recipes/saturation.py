@@ -8,31 +8,42 @@ largest weights of a column seldom stand in the same pair, so the scale of each 
 pairs allow.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
-from build.graph.edit import Floats, constants, matmuls
+from build.graph.edit import MATMULS, Floats, constants, matmuls
 
 MAX_WEIGHT = 127
 # 255 * 128 is below 2**15; the 1 that is left over is what rounding two weights may add.
 MAX_PAIR = 127
 
 
-def requantize(quantized: Any, full: Any) -> int:
-    """Quantize the weights of a quantized graph anew, in place, from those of the graph that it was made of.
+def reaches_all(full: Any, operators: Sequence[str]) -> bool:
+    """Return whether `requantize` replaces all constants that nodes of those operators multiply by: all matrices."""
+    sizes = {tensor.name: len(tensor.dims) for tensor in full.initializer}
+    read = [node for node in full.node if node.op_type in operators and node.input[1] in sizes]
+    return all(node.op_type in MATMULS and sizes[node.input[1]] == 2 for node in read)
 
-    Return how many matrices there were.
+
+def requantize(quantized: Any, full: Any) -> int:
+    """Quantize the weights of a quantized graph per channel, in place, from those of the graph that it was made of.
+
+    It may have one scale for each matrix or for each channel. Return how many matrices there were.
     """
     weights, own = constants(full), constants(quantized.graph)
     names = {node.input[1] for node in matmuls(full) if f"{node.input[1]}_quantized" in own}
     for name in names:
         packed, scales = own[f"{name}_quantized"], own[f"{name}_scale"]
+        zeros = own[f"{name}_zero_point"]
         integers, steps = quantize(numpy_helper.to_array(weights[name]))
         packed.CopyFrom(numpy_helper.from_array(integers, packed.name))
         scales.CopyFrom(numpy_helper.from_array(steps, scales.name))
+        zero = [0] * len(steps)
+        zeros.CopyFrom(helper.make_tensor(zeros.name, zeros.data_type, [len(zero)], zero))
     return len(names)
 
 

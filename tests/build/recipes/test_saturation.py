@@ -1,14 +1,17 @@
 """Weights as large as 16-bit sums bear, and products as single operators."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from build.graph.edit import make_model
+from build.recipes.dynamic_int8 import quantize as quantize_all
 from build.recipes.integer_matmul import fuse_integer_matmuls
-from build.recipes.saturation import largest_pair, quantize
+from build.recipes.saturation import largest_pair, quantize, reaches_all, requantize
 from functions.inference.session import open_session
 
 RANDOM = np.random.default_rng(5)
@@ -90,3 +93,39 @@ def product(ranges: str, readers: int) -> onnx.ModelProto:
     )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)]
     return helper.make_model(graph, opset_imports=opsets, ir_version=9)
+
+
+def test_weights_per_channel_are_the_same_whatever_scales_the_graph_had(tmp_path: Path) -> None:
+    model = multiplied((16, 8), (8, 4))
+    assert reaches_all(model.graph, ["MatMul"])
+    made = []
+    for per_channel in (True, False):
+        quantized = quantize_all(model, tmp_path / "q.onnx", ["MatMul"], per_channel=per_channel)
+        before = quantized.SerializeToString()
+        assert requantize(quantized, model.graph) == 2
+        assert quantized.SerializeToString() != before
+        made.append(quantized.SerializeToString())
+    assert made[0] == made[1]
+
+
+def test_a_constant_that_is_no_matrix_is_left_to_the_quantizer() -> None:
+    assert not reaches_all(multiplied((16, 8), (2, 8, 4)).graph, ["MatMul"])
+    assert reaches_all(multiplied((16, 8), (2, 8, 4)).graph, ["Attention"])
+
+
+def multiplied(*shapes: tuple[int, ...]) -> Any:
+    """Return a graph of one product after the other, by constants of those shapes."""
+    names = ["x", *(f"y{i}" for i in range(len(shapes)))]
+    constants = [
+        numpy_helper.from_array(RANDOM.standard_normal(shape).astype(np.float32), f"w{i}")
+        for i, shape in enumerate(shapes)
+    ]
+    nodes = [
+        helper.make_node("MatMul", [names[i], f"w{i}"], [names[i + 1]], name=f"product{i}")
+        for i in range(len(shapes))
+    ]
+    x, y = (
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", None, None])
+        for name in (names[0], names[-1])
+    )
+    return make_model(helper.make_graph(nodes, "products", [x], [y], constants))
