@@ -6,7 +6,7 @@ from typing import Any
 
 from build.sources.huggingface.config import read_json
 from build.sources.huggingface.folder_files import FolderFiles
-from build.sources.huggingface.tokenizer_settings import LOWERCASE
+from build.sources.huggingface.tokenizer_parts.normalizers import LOWERCASE
 from build.sources.huggingface.weights import weights_of, weights_problem
 from build.sources.source import Dense, Pooling, Unusable
 from contracts.problems import Code, Problem

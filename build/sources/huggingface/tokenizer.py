@@ -51,7 +51,7 @@ def read_tokenizer_of(path: Path, config: Mapping[str, Any]) -> TokenizerFile:
     document, beside = read_json(path), path.parent
     _vocabulary(document, path.name)
     tokenizer_config = optional_json(beside / TOKENIZER_CONFIG)
-    kind = tokenizer_class(config, tokenizer_config, document.get("pre_tokenizer"))
+    kind = tokenizer_class(config, tokenizer_config, document)
     files = tokenizer_settings.TokenizerFiles(
         kind=kind,
         tokenizer=document,

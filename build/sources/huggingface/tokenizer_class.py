@@ -5,6 +5,7 @@ tokenizer_config.json; `TokenizersBackend`, the class of every other one, takes 
 https://github.com/huggingface/transformers/blob/v5.24.0/src/transformers/models/auto/tokenization_auto.py
 """
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,21 +18,33 @@ REGISTERED: Mapping[str, str] = {
     "bart": "RobertaTokenizer",
     "bert": "BertTokenizer",
     "camembert": "CamembertTokenizer",
+    "convbert": "BertTokenizer",
     "data2vec-text": "RobertaTokenizer",
     "deberta": "DebertaTokenizer",
     "deberta-v2": "DebertaV2Tokenizer",
     "distilbert": "BertTokenizer",
     "electra": "BertTokenizer",
+    "esm": "EsmTokenizer",
+    "flaubert": "FlaubertTokenizer",
     "gemma3_text": "GemmaTokenizer",
     "gpt2": "GPT2Tokenizer",
+    "ibert": "RobertaTokenizer",
+    "megatron-bert": "BertTokenizer",
     "mistral": GENERIC,
+    "mobilebert": "BertTokenizer",
     "modernbert": GENERIC,
     "mpnet": "MPNetTokenizer",
+    "mt5": "T5Tokenizer",
+    "nystromformer": GENERIC,
     "qwen2": "Qwen2Tokenizer",
     "qwen3": "Qwen2Tokenizer",
+    "rembert": "RemBertTokenizer",
     "roberta": "RobertaTokenizer",
     "roformer": "RoFormerTokenizer",
+    "splinter": "SplinterTokenizer",
+    "squeezebert": "BertTokenizer",
     "t5": "T5Tokenizer",
+    "xlm": "XLMTokenizer",
     "xlm-roberta": "XLMRobertaTokenizer",
 }
 # Architectures whose files on the Hub often name another class than theirs, which transformers corrects.
@@ -63,18 +76,19 @@ TOKEN_TYPES = "token_type_ids"
 
 
 def tokenizer_class(
-    config: Mapping[str, Any], tokenizer_config: Mapping[str, Any], pre_tokenizer: Any
+    config: Mapping[str, Any], tokenizer_config: Mapping[str, Any], tokenizer: Mapping[str, Any]
 ) -> str:
     """Return the name of the class that transformers 5 loads for these files, by its rules."""
     named = str(tokenizer_config.get("tokenizer_class") or config.get("tokenizer_class") or "")
     named = _own_name(named)
     model_type = str(config.get("model_type", ""))
     registered = REGISTERED.get(model_type, "")
-    if named == "LlamaTokenizer" and _has_byte_level(pre_tokenizer):
+    if named == "LlamaTokenizer" and _has_byte_level(tokenizer):
         return GENERIC
     if not named:
         return registered or GENERIC
-    if model_type in CORRECTED:
+    # An architecture without a class of its own leaves no other one its name.
+    if model_type in CORRECTED or registered == GENERIC:
         return registered
     return GENERIC if named in GENERIC_NAMES else named
 
@@ -87,13 +101,10 @@ def _own_name(name: str) -> str:
     return SAME.get(name, name)
 
 
-def _has_byte_level(pre_tokenizer: Any) -> bool:
-    match pre_tokenizer:
-        case {"type": "ByteLevel"}:
-            return True
-        case {"pretokenizers": list(steps)}:
-            return any(map(_has_byte_level, steps))
-    return False
+def _has_byte_level(tokenizer: Mapping[str, Any]) -> bool:
+    """Return whether any part of tokenizer.json works on bytes; Llama's class does on characters."""
+    parts = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
+    return any('"ByteLevel"' in json.dumps(tokenizer.get(part)) for part in parts)
 
 
 def gives_token_types(named: str, tokenizer_config: Mapping[str, Any]) -> bool:

@@ -26,25 +26,35 @@ TOKENIZER_CONFIG: tuple[Setting, ...] = (
         "tokenizer_settings.truncation", "The side on which long texts are cut.", "truncation_side"
     ),
     *honoured(
-        "tokenizer_settings._bert_normalizer",
+        "tokenizer_parts.normalizers.bert",
         "Small letters, in BERT's, ALBERT's and DeBERTa-v2's classes.",
         "do_lower_case",
     ),
     *honoured(
-        "tokenizer_settings._bert_normalizer",
+        "tokenizer_parts.normalizers.bert",
         "What becomes of accents and Chinese characters.",
         "strip_accents tokenize_chinese_chars",
     ),
-    *honoured("tokenizer_settings._albert_normalizer", "Whether accents stay.", "keep_accents"),
+    *honoured("tokenizer_parts.normalizers.albert", "Whether accents stay.", "keep_accents"),
     *honoured(
-        "tokenizer_settings._deberta_pre_tokenizer",
+        "tokenizer_parts.pre_tokenizers.deberta_v2",
         "Whether punctuation is split off.",
         "split_by_punct",
     ),
     *honoured(
-        "tokenizer_settings._byte_level_pre_tokenizer",
+        "tokenizer_parts.pre_tokenizers.begins_with_space",
         "A space before the first word.",
         "add_prefix_space",
+    ),
+    *honoured(
+        "tokenizer_parts.pre_tokenizers.llama",
+        "A space behind each special token, in Llama's class.",
+        "legacy",
+    ),
+    *honoured(
+        "tokenizer_parts.post_processors.roberta",
+        "Whether a word's place in its text is without the space before it, in RoBERTa's class.",
+        "trim_offsets",
     ),
     *honoured(
         ADDED,
@@ -55,7 +65,7 @@ TOKENIZER_CONFIG: tuple[Setting, ...] = (
     *honoured(ADDED, "Tokens besides the vocabulary, with their flags.", "added_tokens_decoder"),
     *harmless(
         "transformers 5 leaves it to the post-processor in tokenizer.json, which is served.",
-        "add_bos_token add_eos_token trim_offsets legacy from_slow sp_model_kwargs "
+        "add_bos_token add_eos_token from_slow sp_model_kwargs "
         "add_dummy_prefix spaces_between_special_tokens remove_space",
     ),
     *harmless(

@@ -8,6 +8,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from build.sources.huggingface.config import read_json
+from build.sources.huggingface.served_architectures import SERVED
 from build.sources.huggingface.tokenizer import read_tokenizer_of
 from build.sources.huggingface.tokenizer_class import (
     CORRECTED,
@@ -30,6 +31,7 @@ TEXTS = (
     " lead trail ",
     "A,B.c 12",
     "the café—late.",
+    "now [MASK]late<mask>the train",
 )
 MASK_FLAGS = {
     "lstrip": True,
@@ -39,7 +41,11 @@ MASK_FLAGS = {
     "special": True,
 }
 # Settings, and the architectures whose tokenizers they change.
-WORD_PIECE, BYTES = ("bert", "distilbert", "electra"), ("roberta", "deberta", "gpt2", "qwen3")
+WORD_PIECE = ("bert", "distilbert", "electra", "mpnet")
+BYTES, WORDS = (
+    ("roberta", "deberta", "gpt2", "qwen3"),
+    ("albert", "deberta-v2", "camembert", "llama", "xlm-roberta"),
+)
 SETTINGS: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
     ({"do_lower_case": False}, (*WORD_PIECE, "albert")),
     ({"do_lower_case": True}, ("deberta-v2",)),
@@ -48,13 +54,16 @@ SETTINGS: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
     ({"keep_accents": True}, ("albert",)),
     ({"split_by_punct": True}, ("deberta-v2",)),
     ({"add_prefix_space": True}, BYTES),
+    ({"add_prefix_space": False}, WORDS),
+    ({"legacy": True}, ("llama",)),
+    ({"trim_offsets": False}, ("roberta",)),
     ({"extra_special_tokens": ["lat"]}, tuple(KINDS)),
     ({"additional_special_tokens": ["lat", "tra"]}, tuple(KINDS)),
     ({"image_token": "lat"}, tuple(KINDS)),
     ({"extra_special_tokens": {"boi_token": "lat"}}, tuple(KINDS)),
     ({"add_bos_token": True, "add_eos_token": True}, ()),
     ({"clean_up_tokenization_spaces": True, "padding_side": "left"}, ()),
-    ({"legacy": False, "errors": "ignore", "trim_offsets": False}, ()),
+    ({"legacy": False, "errors": "ignore", "trim_offsets": True}, ()),
 )  # fmt: skip
 
 
@@ -65,15 +74,21 @@ def served(folder: Path) -> Tokenizer:
     return Tokenizer.from_str(json.dumps({**read_json(path), **read.changes}))
 
 
-def tokens(tokenizer: Tokenizer) -> list[list[int]]:
-    return [tokenizer.encode(text).ids for text in TEXTS]
+Tokens = list[tuple[list[int], list[tuple[int, int]]]]
 
 
-def theirs(folder: Path) -> list[list[int]]:
+def tokens(tokenizer: Tokenizer) -> Tokens:
+    """Return the ids of each text's tokens, and their places in it; of a pair as well."""
+    encodings = [*(tokenizer.encode(text) for text in TEXTS), tokenizer.encode(*TEXTS[:2])]
+    return [(encoding.ids, encoding.offsets) for encoding in encodings]
+
+
+def theirs(folder: Path) -> Tokens:
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    return [tokenizer(text)["input_ids"] for text in TEXTS]
+    found = [tokenizer(*given, return_offsets_mapping=True) for given in (*zip(TEXTS), TEXTS[:2])]
+    return [(one["input_ids"], one["offset_mapping"]) for one in found]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -149,7 +164,25 @@ def test_tokens_are_put_around_a_text_where_only_the_class_does_so(tmp_path: Pat
     folder = write(tmp_path / "source", "bert", {**saved("bert"), "post_processor": None})
     wanted = theirs(folder)
     assert tokens(served(folder)) == wanted
-    assert wanted[0][0] == 2
+    assert wanted[0][0][0] == 2
+
+
+OTHER_PARTS: tuple[dict[str, Any], ...] = (
+    {"normalizer": {"type": "Lowercase"}},
+    {"normalizer": None},
+    {"pre_tokenizer": {"type": "Whitespace"}},
+    {"pre_tokenizer": None},
+    {"post_processor": None},
+)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_parts_that_a_class_makes_itself_are_the_class_s_whatever_tokenizer_json_has(
+    tmp_path: Path, kind: str
+) -> None:
+    for number, parts in enumerate(OTHER_PARTS):
+        folder = write(tmp_path / str(number), kind, {**saved(kind), **parts})
+        assert tokens(served(folder)) == theirs(folder), parts
 
 
 @pytest.mark.parametrize("side", ["left", "right"])
@@ -202,7 +235,7 @@ def test_a_model_gets_token_types_where_transformers_gives_it_some(
 
     settings = {"model_input_names": inputs} if inputs else {}
     folder = write(tmp_path / "source", kind, saved(kind), **settings)
-    read = read_tokenizer_of(folder / "tokenizer.json", {"model_type": kind})
+    read = read_tokenizer_of(folder / "tokenizer.json", read_json(folder / "config.json"))
     wanted = "token_type_ids" in AutoTokenizer.from_pretrained(folder)(TEXTS[0])
     assert gives_token_types(read.kind, read_json(folder / "tokenizer_config.json")) is wanted
 
@@ -214,7 +247,10 @@ def test_the_classes_are_those_of_the_library() -> None:
         name: GENERIC if kind is None else kind
         for name, kind in theirs.TOKENIZER_MAPPING_NAMES.items()
     }
-    assert {name: own[name] for name in REGISTERED} == dict(REGISTERED)
+    found = {
+        name: SAME.get(own[name], own[name]) for name in (SERVED | set(REGISTERED)) & own.keys()
+    }
+    assert found == dict(REGISTERED)
     assert {
         n for n in REGISTERED if n in theirs.MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS
     } == CORRECTED
