@@ -10,6 +10,7 @@ from build.evaluation.bootstrap import bootstrap_counts, wilson
 from build.evaluation.gate import below_threshold
 from build.evaluation.informative import MIN_ROWS, no_better
 from build.evaluation.metrics import AllOutputs, Floats, Metric, Outputs
+from build.evaluation.regression import NumberFigures, near
 from build.evaluation.rows import Row
 from contracts.specs import Gate
 
@@ -93,10 +94,15 @@ class AnswerComparison:
 
     def measure(
         self, candidate: AllOutputs, reference: AllOutputs, rows: Sequence[Row]
-    ) -> AnswerFigures:
-        """Return the figures of a candidate's outputs against those of the reference, row by row."""
+    ) -> AnswerFigures | NumberFigures:
+        """Return the figures of a candidate's outputs against those of the reference, row by row.
+
+        Where the reference gives one answer to all rows, another model does so as well, and its scores are compared.
+        """
         metric = self.metric_of(reference[0])
         ours, theirs = ([metric.answer(o) for o in every] for every in (candidate, reference))
+        if len(rows) >= MIN_ROWS and metric.untold(theirs) and told_by_scores(reference, rows):
+            return _scores_of_one_answer(candidate, reference, ours, theirs)
         # One row stands for all: `build.evaluation.rows` refuses a file of which only some have an answer.
         labelled = rows[0].answer is not None
         right = [row.answer for row in rows] if labelled else [metric.as_label(a) for a in theirs]
@@ -115,6 +121,17 @@ class AnswerComparison:
             agreement_low=agreement_low,
             agreement_high=agreement_high,
         )
+
+
+def _scores_of_one_answer(
+    candidate: AllOutputs, reference: AllOutputs, ours: Sequence[Any], theirs: Sequence[Any]
+) -> NumberFigures:
+    """Return how near the scores of the reference's only answer are; another answer counts as a score of 0."""
+    found, right = (
+        [[o[0]["score"] if a == theirs[0] else 0.0] for o, a in zip(outputs, answers, strict=True)]
+        for outputs, answers in ((candidate, ours), (reference, theirs))
+    )
+    return near(np.array(found, np.float64), np.array(right, np.float64))
 
 
 def told_by_scores(reference: AllOutputs, rows: Sequence[Row]) -> bool:

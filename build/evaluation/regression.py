@@ -92,7 +92,7 @@ def compare_numbers(
     """Return the figures of the numbers of a candidate, and of the rows' own if they have any."""
     names = sorted(numbers_of(reference[0]))
     ours, theirs = (_table(every, names) for every in (candidate, reference))
-    figures = _near(ours, theirs)
+    figures = near(ours, theirs)
     if rows[0].answer is None:
         return figures
     right = np.array([[row.answer[name] for name in names] for row in rows])
@@ -133,7 +133,8 @@ def _table(answers: AllOutputs, names: Sequence[str]) -> Floats:
     return np.array([[numbers[name] for name in names] for numbers in found], np.float64)
 
 
-def _near(ours: Floats, theirs: Floats) -> NumberFigures:
+def near(ours: Floats, theirs: Floats) -> NumberFigures:
+    """Return how near numbers [rows, outputs] are to the reference's."""
     variance = theirs.var(axis=0)
     scale = np.where(variance > 0, variance, (SHARE_OF_SIZE * theirs).max(axis=0) ** 2)
     # Numbers that are all zero have no scale, and any other is as far as can be.

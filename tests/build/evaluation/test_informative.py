@@ -10,6 +10,7 @@ import pytest
 
 import build
 from build.errors import SourceError
+from build.evaluation.agreement import AnswerFigures
 from build.evaluation.informative import best_set
 from build.evaluation.rows import Row
 from build.proof.changed_answers import labels_in_rows
@@ -202,6 +203,29 @@ def test_one_label_for_rows_without_right_answers_stops_a_build_if_its_scores_ar
     graded = tuple([{"label": "good", "score": 0.9 + i / 1000}] for i in range(12))
     (finding,) = rows_stage(replace(work, reference=graded)).uninformative
     assert finding == "the reference gives all 12 rows the same answer, 'good'"
+
+
+def test_where_all_rows_get_one_label_the_gate_compares_its_scores() -> None:
+    unlabelled = [replace(row, answer=None) for row in rows(["good"] * 12)]
+
+    def answered(*scores: float) -> Outputs:
+        return [[{"label": "good", "score": score}] for score in scores]
+
+    reference = answered(*(0.5 + i / 40 for i in range(12)))
+    comparison = TASKS[Task.TEXT_CLASSIFICATION].comparison
+    near = answered(*(0.501 + i / 40 for i in range(12)))
+    assert comparison.measure(near, reference, unlabelled).problems(Gate()) == []
+    flat = answered(*[0.6] * 12)
+    (problem,) = comparison.measure(flat, reference, unlabelled).problems(Gate())
+    assert "R²" in problem
+    # A row with another label counts as one without a score for this one.
+    other = [*near[:-1], [{"label": "bad", "score": 0.6}]]
+    assert comparison.measure(other, reference, unlabelled).problems(Gate())
+    # Labels that are known, or differ, are compared by themselves.
+    right = rows(["good"] * 12)
+    assert isinstance(comparison.measure(flat, reference, right), AnswerFigures)
+    mixed = [[{"label": "bad", "score": 0.5}], *reference[1:]]
+    assert isinstance(comparison.measure(mixed, mixed, unlabelled), AnswerFigures)
 
 
 def test_labels_that_never_occur_are_counted_and_listed(tmp_path: Path) -> None:
