@@ -21,7 +21,7 @@ MAX_SHOWN = 40
 KEYS = {
     "heads": ("num_attention_heads", "n_heads"),
     "hidden": ("hidden_size", "dim"),
-    "vocabulary": ("vocab_size",),
+    "vocabulary": ("vocab_size", "n_words"),
     "positions": ("max_position_embeddings", "n_positions"),
     "pad": ("pad_token_id",),
 }

@@ -43,6 +43,17 @@ def change(name: str, **values: object) -> Spoil:
     return spoil
 
 
+def renamed(key: str, other: str, value: object) -> Spoil:
+    """Write a value under another key of config.json in place of one."""
+
+    def spoil(folder: Path) -> None:
+        document = json.loads((folder / "config.json").read_text("utf-8"))
+        del document[key]
+        (folder / "config.json").write_text(json.dumps({**document, other: value}), "utf-8")
+
+    return spoil
+
+
 def cut(name: str, keep: int) -> Spoil:
     """Keep that many bytes of a file."""
     return lambda folder: (folder / name).write_bytes((folder / name).read_bytes()[:keep])
@@ -119,6 +130,7 @@ TWICE = {"0": "a", "1": "a", "2": "b"}
         (CLASSES, indexed({"weight": ["a"]}), ("file_outside", INDEX, "['a']")),
         (CLASSES, change("config.json", vocab_size=30), ("tokenizer_mismatch", "up to 39", "30 rows")),
         (CLASSES, change("config.json", vocab_size=50), ("tokenizer_mismatch", "up to 39", "50 rows")),
+        (CLASSES, renamed("vocab_size", "n_words", 30), ("tokenizer_mismatch", "up to 39", "30 rows")),
         (VECTORS, removed("modules.json"), ("pooling_unsupported", "modules.json", "sentence-transformers")),
         (VECTORS, change(POOLING, pooling_mode_mean_tokens=False), ("pooling_unsupported", "nothing", "cls, max")),
         (VECTORS, change(POOLING, pooling_mode="median"), ("pooling_unsupported", "median", "cls, max, mean")),

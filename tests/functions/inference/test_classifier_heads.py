@@ -1,5 +1,6 @@
 """Scores that heads make of random logits, for every kind of classifier, against transformers' own pipelines."""
 
+import json
 from collections.abc import Sequence
 from itertools import permutations
 from pathlib import Path
@@ -158,6 +159,18 @@ def test_labels_are_the_configs_or_else_those_of_the_table(tmp_path: Path) -> No
     half = headed(tmp_path / "half", "BertForSequenceClassification", labels=("bad", ""))
     assert_refused(half, ("labels_missing", "no complete `id2label`", "`labels`"), task=CLASSES)
     assert read_as(TransformersSource, half, CLASSES, options=given).labels == ("no", "yes")
+
+
+def test_outputs_without_names_are_as_many_as_num_labels_says(tmp_path: Path) -> None:
+    from transformers import AutoConfig
+
+    folder = headed(tmp_path / "three", "BertForSequenceClassification", labels=("a", "b", "c"))
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    unnamed = {k: v for k, v in config.items() if k not in ("id2label", "label2id")}
+    (folder / "config.json").write_text(json.dumps({**unnamed, "num_labels": 3}), "utf-8")
+    found = read_as(TransformersSource, folder, CLASSES).labels
+    assert found == ("LABEL_0", "LABEL_1", "LABEL_2")
+    assert found == tuple(AutoConfig.from_pretrained(folder).id2label.values())
 
 
 def test_labels_for_a_task_without_any_are_refused(tmp_path: Path) -> None:

@@ -28,8 +28,12 @@ from contracts.tasks import Task
 # Keys that other checks refuse: those that run code, at every depth; weights in fewer bits.
 ELSEWHERE = {*RULES, "quantization_config"}
 GENERATORS = (FamilyName.CAUSAL, FamilyName.SEQ2SEQ)
-# The settings that only a model which reads a whole text at once is refused for.
-OF_ENCODERS = {"is_decoder", "causal", "add_cross_attention"}
+# The one family that a setting is refused for, where it is not every one: encoders alone read a whole text at once, and
+# transformers' pipeline puts a prefix before prompts alone.
+ONLY = {
+    **dict.fromkeys(("is_decoder", "causal", "add_cross_attention"), FamilyName.ENCODER),
+    "prefix": FamilyName.CAUSAL,
+}
 
 
 def refused(folder: Path, task: TaskDescription) -> list[Problem]:
@@ -107,7 +111,7 @@ def _modules(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _applies(setting: Setting, task: TaskDescription) -> bool:
-    return task.family is FamilyName.ENCODER or setting.key not in OF_ENCODERS
+    return ONLY.get(setting.key, task.family) is task.family
 
 
 def _is_known(name: str, key: str) -> bool:

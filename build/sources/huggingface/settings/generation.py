@@ -1,4 +1,4 @@
-"""The settings of generation_config.json."""
+"""The settings of generation_config.json; those by which transformers fetches code are in `code_settings`."""
 
 from build.sources.huggingface.generation_config import TOKENS, WISHES
 from build.sources.huggingface.settings.setting import Setting, harmless, honoured, refused
@@ -30,7 +30,7 @@ SETTINGS: tuple[Setting, ...] = (
     *refused(
         "searches with several beams, where the likeliest token is taken each time",
         "set it to 1",
-        "num_beams num_beam_groups",
+        "num_beams",
         fine=(1,),
     ),
     *refused("generates several texts for one", "set it to 1", "num_return_sequences", fine=(1,)),
@@ -41,7 +41,7 @@ SETTINGS: tuple[Setting, ...] = (
     *refused(
         "is another search than for the likeliest token",
         "take it out",
-        "penalty_alpha diversity_penalty dola_layers constraints force_words_ids",
+        "diversity_penalty",
         fine=(0,),
     ),
     *refused(

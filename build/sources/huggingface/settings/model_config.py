@@ -17,6 +17,9 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     *honoured("labels.read_labels", "The labels, in the order of their ids.", "id2label"),
     *honoured(
+        "labels.read_labels", "The number of outputs that `id2label` names none of.", "num_labels"
+    ),
+    *honoured(
         "tasks.text_classification.details",
         "Whether the labels exclude each other, or are numbers.",
         "problem_type",
@@ -38,6 +41,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     *honoured("config.read_settings", "The id that texts are padded with.", "pad_token_id"),
     *honoured("folder._check_vocabulary", "The ids that the model has rows for.", "vocab_size"),
+    *honoured("config.read_settings", "The same, as older releases of XLM wrote it.", "n_words"),
     *honoured(
         "tokenizer_class.tokenizer_class",
         "The class of the tokenizer, where tokenizer_config.json names none.",
@@ -51,7 +55,7 @@ SETTINGS: tuple[Setting, ...] = (
     *graph(
         "The sizes of the layers.",
         "hidden_size dim d_model n_embd embedding_size input_embedding_size output_embedding_size "
-        "intermediate_size hidden_dim d_ff n_inner d_kv head_dim true_hidden_size "
+        "intermediate_size hidden_dim d_ff n_inner d_kv head_dim "
         "intra_bottleneck_size emb_dim",
     ),
     *graph(
@@ -62,7 +66,7 @@ SETTINGS: tuple[Setting, ...] = (
     *graph(
         "The heads of attention.",
         "num_attention_heads n_heads n_head num_heads num_key_value_heads head_ratio num_groups "
-        "conv_kernel_size",
+        "conv_kernel_size conv_groups talking_head",
     ),
     *graph(
         "The activation between layers.",
@@ -72,21 +76,20 @@ SETTINGS: tuple[Setting, ...] = (
     *graph(
         "The normalisation of layers.",
         "layer_norm_eps layer_norm_epsilon rms_norm_eps norm_eps normalization_type norm_bias "
-        "pre_norm emb_layer_norm_before norm_rel_ebd",
+        "emb_layer_norm_before norm_rel_ebd",
     ),
     *graph(
         "The positions of tokens.",
         "rope_parameters rope_theta rope_scaling local_rope_theta global_rope_theta rotary_value "
-        "sinusoidal_pos_embds sinusoidal_embeddings relative_attention "
-        "relative_attention_num_buckets relative_attention_max_distance max_relative_positions "
-        "position_buckets pos_att_type share_att_key position_biased_input partial_rotary_factor "
-        "rope_local_base_freq",
+        "relative_attention relative_attention_num_buckets relative_attention_max_distance "
+        "max_relative_positions position_buckets pos_att_type share_att_key position_biased_input "
+        "original_max_position_embeddings rope_local_base_freq",
     ),
     *graph(
         "How far attention reaches in which layer.",
         "sliding_window use_sliding_window max_window_layers layer_types local_attention "
-        "global_attn_every_n_layers num_landmarks segment_means_seq_len inv_coeff_init_option "
-        "sliding_window_pattern _sliding_window_pattern use_bidirectional_attention is_causal",
+        "global_attn_every_n_layers sliding_window_pattern _sliding_window_pattern "
+        "use_bidirectional_attention is_causal",
     ),
     *graph(
         "Numbers that scale weights.",
@@ -95,20 +98,19 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     *graph(
         "Which layers have a bias.",
-        "attention_bias mlp_bias classifier_bias decoder_bias qkv_bias",
+        "attention_bias mlp_bias classifier_bias decoder_bias",
     ),
     *graph("Whether the output shares the embedding's weights.", "tie_word_embeddings"),
     *graph("The kinds of token types that the model knows.", "type_vocab_size"),
     *graph(
         "The token whose vector a classifier reads.",
-        "classifier_pooling pooler_hidden_size summary_type summary_use_proj summary_activation "
-        "summary_proj_to_labels",
+        "classifier_pooling summary_type summary_use_proj summary_activation summary_proj_to_labels",
     ),
     *graph(
         "Parts of one architecture alone.",
         "trigram_input use_bottleneck use_bottleneck_attention key_query_shared_bottleneck "
-        "use_lang_emb n_langs asm token_dropout legacy k_groups q_groups v_groups "
-        "post_attention_groups intermediate_groups output_groups conv_act conv_bias",
+        "token_dropout mask_token_id legacy k_groups q_groups v_groups post_attention_groups "
+        "intermediate_groups output_groups conv_act",
     ),
     *harmless(
         TRAINING,
@@ -118,7 +120,7 @@ SETTINGS: tuple[Setting, ...] = (
         "resid_pdrop seq_classif_dropout summary_first_dropout summary_last_dropout "
         "initializer_cutoff_factor initializer_factor initializer_range init_std embed_init_std "
         "gradient_checkpointing sparse_pred_ignore_index sparse_prediction loss_type "
-        "classifier_regularization",
+        "classifier_regularization cls_dropout",
     ),
     *harmless(
         "Each model is run in full precision, whatever it was saved in.",
@@ -132,18 +134,40 @@ SETTINGS: tuple[Setting, ...] = (
     *harmless(
         METADATA,
         "_name_or_path transformers_version finetuning_task language _commit_hash directionality "
-        "task_specific_params prefix",
+        "task_specific_params",
     ),
     *harmless(
         "The ids of labels follow from `id2label`.",
-        "num_labels _num_labels",
+        "_num_labels",
     ),
     *harmless(
         TOKENIZED,
-        "cls_token_id sep_token_id mask_token_id mask_index unk_index lang_id question_token_id "
+        "cls_token_id sep_token_id mask_index unk_index lang_id question_token_id "
         "vocab_list bos_index eos_index pad_index",
     ),
-    *harmless(OTHER_HEADS, "start_n_top", "end_n_top", "esmfold_config"),
+    *harmless(OTHER_HEADS, "start_n_top end_n_top esmfold_config asm asm_cutoffs asm_div_value"),
+    *harmless(
+        "The language of a text is given by a call, and here by none.",
+        "use_lang_emb n_langs id2lang lang2id",
+    ),
+    *harmless(
+        "It fills a table of positions that is then saved with the weights.",
+        "sinusoidal_pos_embds sinusoidal_embeddings",
+    ),
+    *harmless(
+        "With any other size than that of the layers the library cannot run the model.",
+        "pooler_hidden_size attention_head_size true_hidden_size",
+    ),
+    *harmless(
+        "The architectures that are served turn whole heads.",
+        "partial_rotary_factor",
+    ),
+    *harmless(
+        "transformers 5 has no code that reads it.",
+        "n_ctx padding_idx tie_weights_ pooler_fc_size pooler_num_attention_heads "
+        "pooler_num_fc_layers pooler_size_per_head pooler_type down_scale_factor gap_size "
+        "net_structure_type num_memory_blocks",
+    ),
     *harmless(
         "An answer is made of one of the outputs, whatever else there is.",
         "output_hidden_states output_attentions output_past",
@@ -172,6 +196,24 @@ SETTINGS: tuple[Setting, ...] = (
         "save the model without those heads",
         "pruned_heads",
         fine=({},),
+    ),
+    *refused(
+        "is put before each prompt",
+        "take it out, and send it with each prompt",
+        "prefix",
+        fine=("",),
+    ),
+    *refused(
+        "has attention read texts of one length alone, where it is exact with as many landmarks as segments",
+        "set it to 64 if both are equal, or use another model",
+        "num_landmarks segment_means_seq_len",
+        fine=(64,),
+    ),
+    *refused(
+        "has transformers fail on the model",
+        "set it to false",
+        "inv_coeff_init_option pre_norm",
+        fine=(False,),
     ),
     *refused("makes outputs without names", "take it out", "return_dict", fine=(True,)),
     *refused("unties weights that were saved once", "take it out", "torchscript", fine=(False,)),

@@ -3,6 +3,7 @@
 import importlib
 import inspect
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from build.sources.huggingface.settings.table import (
     WHOLE_MODEL,
     settings_of,
 )
+from build.tasks.description import FamilyName
 from build.tasks.registry import TASKS
 from contracts.problems import Code
 from contracts.tasks import Task
@@ -50,6 +52,43 @@ def test_every_setting_of_the_served_architectures_is_in_the_table() -> None:
 
     keys = [key for name in sorted(SERVED) for key in CONFIG_MAPPING[name]().to_dict()]
     assert missing(CONFIG, keys) == []
+
+
+# How the code of a model names a setting, with and without a default, or one of an older release in its config's class.
+READ = re.compile(
+    r'\bconfig\.(\w+)|getattr\((?:self\.)?config, "(\w+)"|kwargs\.(?:pop|get)\("(\w+)"'
+)
+
+
+def read_by_the_library(name: str) -> set[str]:
+    """Return the keys of config.json that the code of an architecture names."""
+    import transformers
+    from transformers.models.auto.configuration_auto import model_type_to_module_name
+
+    module = model_type_to_module_name(name)
+    folder = Path(transformers.__file__).parent / "models" / module
+    own = name.replace("-", "_")
+    files = [
+        next(each for each in (folder / f"{kind}_{n}.py" for n in (own, module)) if each.is_file())
+        for kind in ("modeling", "configuration")
+    ]
+    found = (READ.findall(path.read_text("utf-8")) for path in files)
+    return {key for keys in found for match in keys for key in match if key}
+
+
+@pytest.mark.build
+def test_every_setting_that_the_code_of_a_served_architecture_names_is_in_the_table() -> None:
+    inputs = {"attention_mask", "position_ids", "token_type_ids"}
+    named = {name: read_by_the_library(name) - inputs for name in sorted(SERVED)}
+    assert all(len(keys) > 5 for keys in named.values())
+    assert {n: found for n, keys in named.items() if (found := missing(CONFIG, list(keys)))} == {}
+
+
+@pytest.mark.build
+def test_what_no_code_reads_is_named_by_no_code() -> None:
+    unread = {one.key for one in TABLE[CONFIG] if one.why.startswith("transformers 5 has no code")}
+    assert len(unread) > 10
+    assert {name for name in SERVED if read_by_the_library(name) & unread} == set()
 
 
 @pytest.mark.build
@@ -107,6 +146,12 @@ def test_no_setting_is_listed_twice(file: str) -> None:
     assert len(settings_of(file)) == len(TABLE[file])
 
 
+@pytest.mark.parametrize("file", TABLE)
+def test_a_setting_that_runs_code_is_refused_in_one_place(file: str) -> None:
+    refused = {one.key for one in TABLE[file] if one.effect is Effect.REFUSED}
+    assert not refused & RULES.keys()
+
+
 def readers() -> list[tuple[str, str, str]]:
     return [
         (file, setting.key, setting.read_by)
@@ -150,8 +195,10 @@ def folder_with(folder: Path, file: str, **settings: Any) -> Path:
     return folder
 
 
-def task_of(file: str) -> Task:
-    return Task.TEXT_GENERATION if file == GENERATION else Task.FEATURE_EXTRACTION
+def task_of(file: str, key: str = "") -> Task:
+    family = check.ONLY.get(key)
+    generates = file == GENERATION or family is FamilyName.CAUSAL
+    return Task.TEXT_GENERATION if generates else Task.FEATURE_EXTRACTION
 
 
 def another(setting: Setting) -> Any:
@@ -180,7 +227,7 @@ REFUSED = [
 def test_a_refused_setting_stops_a_build_by_name_unless_its_value_is_fine(
     tmp_path: Path, file: str, setting: Setting
 ) -> None:
-    task = TASKS[task_of(file)]
+    task = TASKS[task_of(file, setting.key)]
     folder = folder_with(tmp_path / "other", file, **{setting.key: another(setting)})
     (problem,) = check.refused(folder, task)
     assert (problem.code, problem.where) == (Code.SETTING_UNSUPPORTED, file)

@@ -41,12 +41,13 @@ TRIED: Mapping[str, Mapping[str, str]] = {
     CONFIG: {
         f"{HERE}/test_served_architectures.py::": "model_type architectures",
         f"{HEADS}::test_labels_are_the_configs_or_else_those_of_the_table": "id2label",
+        f"{HEADS}::test_outputs_without_names_are_as_many_as_num_labels_says": "num_labels",
         f"{HEADS}::test_entailment_is_where_label2id_says_and_where_the_users_names_say": "label2id",
         ACTIVATED: "problem_type",
         RANKED: "sentence_transformers sbert_ce_default_activation_function",
         SHIFTED: "max_position_embeddings pad_token_id",
         f"{ENGINE}/test_generation.py::test_the_whole_context_can_be_used": "n_positions",
-        "tests/build/sources/test_readers.py::test_an_unusable_source_is_named_with_what_to_do": "vocab_size",
+        "tests/build/sources/test_readers.py::test_an_unusable_source_is_named_with_what_to_do": "vocab_size n_words",
         f"{TOKENIZERS}::test_a_class_may_be_named_in_config_json": "tokenizer_class",
         WITHOUT: "is_encoder_decoder bos_token_id eos_token_id decoder_start_token_id forced_bos_token_id "
         "forced_eos_token_id",
@@ -57,6 +58,7 @@ TRIED: Mapping[str, Mapping[str, str]] = {
         f"{GENERATED}::test_spaces_before_punctuation_are_taken_out_as_by_transformers": "clean_up_tokenization_spaces",
         f"{FOLLOWED}::test_long_texts_lose_the_end_that_truncation_side_names": "truncation_side",
         FLIPPED: "do_lower_case strip_accents tokenize_chinese_chars keep_accents split_by_punct add_prefix_space "
+        "legacy trim_offsets "
         "extra_special_tokens additional_special_tokens",
         f"{TOKENIZERS}::test_what_tokenizer_json_cannot_hold_or_contradicts_is_named": " ".join(
             NAMED
