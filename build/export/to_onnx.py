@@ -16,7 +16,7 @@ def export(source: TokenizedSource, destination: Path) -> Path:
         described = source.task.transformers
         decide = described.export_as
         task = decide(source.details) if decide else described.export_task
-        return export_folder(source.folder, destination, task) / MODEL
+        return export_folder(source.model_folder, destination, task) / MODEL
     exporters = {
         ONNX: onnx_graph.export,
         TORCHSCRIPT: torchscript.export,

@@ -98,14 +98,23 @@ class _Tokenized(_Common):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransformersSource(_Tokenized):
-    """A Hugging Face folder. Weights that are `pickled` have to be converted to safetensors first."""
+    """A Hugging Face folder. Weights that are `pickled` have to be converted to safetensors first.
+
+    `inner` is the folder within it that the model without its pooling lies in, "" for the folder itself.
+    """
 
     pickled: bool = False
+    inner: str = ""
 
     @property
     def folder(self) -> Path:
-        """Return the folder of the model."""
+        """Return the folder of the model, with its pooling if it has some."""
         return self.path
+
+    @property
+    def model_folder(self) -> Path:
+        """Return the folder with the weights and the config.json of the model without its pooling."""
+        return self.path / self.inner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

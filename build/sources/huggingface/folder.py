@@ -18,7 +18,7 @@ from build.sources.huggingface.folder_files import (
 from build.sources.huggingface.generation_config import details as generation_details
 from build.sources.huggingface.labels import read_labels
 from build.sources.huggingface.pooling_config import (
-    inner_folder_problem,
+    inner_folder,
     lowercase,
     read_pooling,
 )
@@ -67,9 +67,11 @@ def read(
     folder: Path, task: TaskDescription, max_tokens: int | None, options: SourceOptions
 ) -> TransformersSource:
     """Return the source; raise Unusable with all that keeps it from being read, or else with the first problem."""
-    if problems := unreadable(folder, task, missing(folder, pickle=options.allow_pickle)):
+    inner = inner_folder(folder) if task.graph.pooled else ""
+    model = folder / inner
+    if problems := unreadable(folder, task, missing(model, pickle=options.allow_pickle)):
         raise Unusable.listing(problems)
-    weights = weights_of(folder)
+    weights = weights_of(model)
     settings = _settings(folder, task, max_tokens, options.labels)
     pooling = (
         read_pooling(settings.files, pickle=options.allow_pickle) if task.graph.pooled else None
@@ -79,7 +81,8 @@ def read(
         path=folder,
         task=task,
         digest=digest_of(folder),
-        tokenizer=folder / "tokenizer.json",
+        inner=inner,
+        tokenizer=model / "tokenizer.json",
         tokenizer_changes={
             **settings.files.tokenizer.changes,
             **(lowercase(settings.files) if pooling else {}),
@@ -107,7 +110,7 @@ def _settings(
 
     `given` are the labels of models.toml.
     """
-    files = read_folder_files(folder)
+    files = read_folder_files(folder, inner=inner_folder(folder) if task.graph.pooled else "")
     _check_vocabulary(files)
     limit = read_max_tokens(files, max_tokens)
     labels = _labels(files, task, given)
@@ -132,7 +135,8 @@ def _labels(files: FolderFiles, task: TaskDescription, given: Sequence[str]) -> 
 
 def read_described(folder: Path, task: TaskDescription, max_tokens: int | None) -> FolderSettings:
     """Return what is known of a model whose weights are elsewhere; raise Unusable as `read` does."""
-    if problems := unreadable(folder, task, missing_settings(folder)):
+    model = folder / inner_folder(folder) if task.graph.pooled else folder
+    if problems := unreadable(folder, task, missing_settings(model)):
         raise Unusable.listing(problems)
     return _settings(folder, task, max_tokens)
 
@@ -142,17 +146,16 @@ def unreadable(folder: Path, task: TaskDescription, lacking: Sequence[Problem]) 
 
     Raise Unusable for a config.json that cannot be parsed.
     """
-    if adapter := adapter_problem(folder):
+    model = folder / inner_folder(folder) if task.graph.pooled else folder
+    if adapter := adapter_problem(model):
         return [adapter]  # which lacks the files of a whole model
     if not task.transformers.architectures:
         message = f"{task.name} cannot be built from a Hugging Face folder yet; correct `task`"
         return [Problem(code=Code.TASK_UNSUPPORTED, message=message)]
-    if task.graph.pooled and (inner := inner_folder_problem(folder)):
-        return [inner]  # which has the files that would be missed
     problems = [*lacking, *code_settings.problems(folder)]
-    if (folder / FILE).is_file():
-        config = read_json(folder / FILE)
-        found = (architecture_problem(config, task), quantized_problem(folder, config))
+    if (model / FILE).is_file():
+        config = read_json(model / FILE)
+        found = (architecture_problem(config, task), quantized_problem(model, config))
         problems += [problem for problem in found if problem]
     return problems + check.refused(folder, task)
 

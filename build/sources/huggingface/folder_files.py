@@ -24,7 +24,7 @@ SENTENCE_TRANSFORMERS = "config_sentence_transformers.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FolderFiles:
-    """The files that describe a model in `folder`; an optional one that is missing is empty.
+    """The files that describe a model in `folder`, or in a folder within; an optional one that is missing is empty.
 
     A folder with an ONNX graph has the same files, but its tokenizer may lie elsewhere.
     """
@@ -38,23 +38,25 @@ class FolderFiles:
     sentence_config_name: str = SENTENCE_CONFIGS[0]
 
 
-def read_folder_files(folder: Path, tokenizer: Path | None = None) -> FolderFiles:
+def read_folder_files(folder: Path, tokenizer: Path | None = None, inner: str = "") -> FolderFiles:
     """Return what the folder says of its model; raise Unusable where a file is damaged.
 
+    The model without its pooling lies in the folder `inner`, if that is given.
     Files that only one check needs, such as modules.json, are left to that check: a model for another task is built
     even if they are damaged.
     """
-    config = optional_json(folder / FILE)
-    name = next((n for n in SENTENCE_CONFIGS if (folder / n).is_file()), SENTENCE_CONFIGS[0])
-    own, other = folder / "tokenizer.json", tokenizer or folder / "tokenizer.json"
+    model = folder / inner
+    config = optional_json(model / FILE)
+    name = next((n for n in SENTENCE_CONFIGS if (model / n).is_file()), SENTENCE_CONFIGS[0])
+    own, other = model / "tokenizer.json", tokenizer or model / "tokenizer.json"
     # A bare graph's tokenizer may come from elsewhere, or without settings, and is then served as it is.
-    beside = other == own and (tokenizer is None or (folder / TOKENIZER_CONFIG).is_file())
+    beside = other == own and (tokenizer is None or (model / TOKENIZER_CONFIG).is_file())
     return FolderFiles(
         folder=folder,
         config=config,
         settings=read_settings(config),
         tokenizer=read_tokenizer_of(other, config) if beside else read_tokenizer(other),
-        tokenizer_config=optional_json(folder / TOKENIZER_CONFIG),
-        sentence_config=optional_json(folder / name),
+        tokenizer_config=optional_json(model / TOKENIZER_CONFIG),
+        sentence_config=optional_json(model / name),
         sentence_config_name=name,
     )

@@ -9,7 +9,7 @@ from build.sources.huggingface.folder_files import FolderFiles
 from build.sources.huggingface.tokenizer_parts.normalizers import LOWERCASE
 from build.sources.huggingface.weights import weights_of, weights_problem
 from build.sources.source import Dense, Pooling, Unusable
-from contracts.problems import Code, Problem
+from contracts.problems import Code
 
 # The keys of pooling modes in older configs, in the order in which sentence-transformers concatenates their vectors,
 # with the names that newer configs have for them.
@@ -61,18 +61,15 @@ def read_pooling(files: FolderFiles, *, pickle: bool = False) -> Pooling:
     )
 
 
-def inner_folder_problem(folder: Path) -> Problem | None:
-    """Return the problem of a model that lies in a folder of its own, as older releases kept it; None for others."""
+def inner_folder(folder: Path) -> str:
+    """Return the folder within that has the model without its pooling, as older releases had it; "" where none has.
+
+    Raise Unusable for one outside.
+    """
     path = folder / "modules.json"
     modules = read_modules(path) if path.is_file() else []
     place = next((place for kind, place in modules[:1] if kind == "Transformer"), "")
-    if place in ("", "."):
-        return None
-    message = (
-        f"its model lies in {place}, where older releases of sentence-transformers kept it; load it with today's and "
-        "save it again, which puts it beside modules.json"
-    )
-    return Problem(code=Code.POOLING_UNSUPPORTED, message=message)
+    return _within(folder, place).relative_to(folder).as_posix() if place not in ("", ".") else ""
 
 
 def read_modules(path: Path) -> list[tuple[str, str]]:

@@ -152,13 +152,14 @@ def unpickled(source: TransformersSource, destination: Path) -> TransformersSour
             shutil.copyfile(path, target)
         elif not path.with_name(_renamed(path.name)).exists():
             convert(path, target.with_name(_renamed(path.name)))
-    index = destination / PICKLE_INDEX
+    index = destination / source.inner / PICKLE_INDEX
     if index.is_file():
         document = read_json(index)
         names = {tensor: _renamed(name) for tensor, name in document["weight_map"].items()}
-        (destination / INDEX).write_text(json.dumps({**document, "weight_map": names}), "utf-8")
+        index.with_name(INDEX).write_text(json.dumps({**document, "weight_map": names}), "utf-8")
         index.unlink()
-    return replace(source, path=destination, tokenizer=destination / "tokenizer.json")
+    tokenizer = destination / source.inner / "tokenizer.json"
+    return replace(source, path=destination, tokenizer=tokenizer)
 
 
 def _renamed(name: str) -> str:

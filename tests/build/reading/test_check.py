@@ -38,6 +38,27 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Read:
     return read(tmp_path_factory.mktemp("e"), encoder, Task.FEATURE_EXTRACTION, rows)
 
 
+def test_a_sentence_model_in_a_folder_of_its_own_is_read_as_by_its_library(tmp_path: Path) -> None:
+    def older(folder: Path) -> Path:
+        """Save a model as sentence-transformers did before its second version."""
+        encoder(folder)
+        modules = json.loads((folder / "modules.json").read_text("utf-8"))
+        modules[0]["path"] = "0_BERT"
+        (folder / "modules.json").write_text(json.dumps(modules), "utf-8")
+        (folder / "0_BERT").mkdir()
+        for path in [path for path in folder.iterdir() if path.is_file()]:
+            if path.name != "modules.json":
+                path.rename(folder / "0_BERT" / path.name)
+        limit = {"max_seq_length": 8, "do_lower_case": True}
+        (folder / "0_BERT/sentence_distilbert_config.json").write_text(json.dumps(limit), "utf-8")
+        return folder
+
+    rows = [{"text": text.title()} for text in texts(12)]
+    found = read(tmp_path / "read", older, Task.FEATURE_EXTRACTION, rows)
+    assert found.step.source.max_tokens == 8
+    assert found.check(tmp_path / "checked", Change()).rows == len(rows)
+
+
 def with_tokenizer(change: Callable[[Any], None]) -> Callable[[Path, Path], Path]:
     """Return a change of the tokenizer that is served."""
 

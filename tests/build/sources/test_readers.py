@@ -73,16 +73,6 @@ def pickled(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
 
 
-def inner(folder: Path) -> None:
-    """Have the model lie in a folder of its own, as sentence-transformers kept it before its second version."""
-    modules = json.loads((folder / "modules.json").read_text("utf-8"))
-    modules[0]["path"] = "0_Transformer"
-    (folder / "modules.json").write_text(json.dumps(modules), "utf-8")
-    (folder / "0_Transformer").mkdir()
-    for name in ("config.json", "tokenizer.json", "tokenizer_config.json", "model.safetensors"):
-        (folder / name).rename(folder / "0_Transformer" / name)
-
-
 def indexed(places: object) -> Spoil:
     """Return a change to weights in shards, listed by an index with this map."""
 
@@ -135,7 +125,6 @@ TWICE = {"0": "a", "1": "a", "2": "b"}
         (VECTORS, change(POOLING, pooling_mode_mean_tokens=False), ("pooling_unsupported", "nothing", "cls, max")),
         (VECTORS, change(POOLING, pooling_mode="median"), ("pooling_unsupported", "median", "cls, max, mean")),
         (VECTORS, cut("modules.json", 30), ("file_damaged", "modules.json cannot be read")),
-        (VECTORS, inner, ("pooling_unsupported", "0_Transformer", "save it again")),
     ],
 )  # fmt: skip
 def test_an_unusable_source_is_named_with_what_to_do(

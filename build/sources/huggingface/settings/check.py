@@ -8,6 +8,7 @@ from typing import Any
 from build.sources.huggingface.code_settings import RULES
 from build.sources.huggingface.config import MAX_SHOWN
 from build.sources.huggingface.folder_files import SENTENCE_CONFIGS
+from build.sources.huggingface.pooling_config import inner_folder
 from build.sources.huggingface.settings.setting import Setting
 from build.sources.huggingface.settings.table import (
     CONFIG,
@@ -53,12 +54,13 @@ def unknown(folder: Path, task: TaskDescription) -> tuple[str, ...]:
     """Return a note for each file with keys that the table does not have, so that nobody knows what they do here."""
     notes = []
     for name, tables in dict(_files(folder, task)).items():
-        known = {setting.key for table in (*tables, name) for setting in TABLE.get(table, ())}
+        own = name.removeprefix(_model_folder(folder, task))
+        known = {setting.key for table in (*tables, own) for setting in TABLE.get(table, ())}
         keys = [
             key
             for document in _parsed(folder / name)
             for key in document
-            if key not in known and key not in ELSEWHERE and not _is_known(name, key)
+            if key not in known and key not in ELSEWHERE and not _is_known(own, key)
         ]
         if keys:
             named = ", ".join(f"`{key}`" for key in dict.fromkeys(keys))
@@ -80,16 +82,23 @@ def _parsed(path: Path) -> list[Mapping[str, Any]]:
 
 def _files(folder: Path, task: TaskDescription) -> Iterator[tuple[str, tuple[str, ...]]]:
     """Yield the name of each file that counts for a task, and the names of its tables."""
+    model = _model_folder(folder, task)
     for name in (CONFIG, "tokenizer_config.json", "tokenizer.json", "special_tokens_map.json"):
-        yield name, (name,)
+        yield f"{model}{name}", (name,)
     if task.family in GENERATORS:
         # As in transformers, config.json says how a text is generated only where the other file is missing.
         yield (CONFIG if not (folder / GENERATION).is_file() else GENERATION), (GENERATION,)
     if task.graph.pooled or task.name is Task.TEXT_RANKING:
-        yield from ((name, SENTENCE_CONFIGS[:1]) for name in SENTENCE_CONFIGS)
+        yield from ((f"{model}{name}", SENTENCE_CONFIGS[:1]) for name in SENTENCE_CONFIGS)
         yield WHOLE_MODEL, (WHOLE_MODEL,)
         yield MODULES, (MODULES,)
         yield from ((f"{place}/config.json", (table,)) for place, table in _modules(folder))
+
+
+def _model_folder(folder: Path, task: TaskDescription) -> str:
+    """Return the path of the folder within that has the model without its pooling, "" for the folder itself."""
+    inner = inner_folder(folder) if task.graph.pooled else ""
+    return f"{inner}/" if inner else ""
 
 
 def _modules(folder: Path) -> Iterator[tuple[str, str]]:

@@ -112,6 +112,12 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "normalizer": always({"type": "NFC"}),
         "pre_tokenizer": pre_tokenizers.qwen2,
     },
+    "RemBertTokenizer": {
+        "model": _model("Unigram", unk_id=2, byte_fallback=False),
+        "normalizer": normalizers.rembert,
+        "pre_tokenizer": pre_tokenizers.rembert,
+        "post_processor": BERT["post_processor"],
+    },
     "RobertaTokenizer": {**BYTES, "post_processor": post_processors.roberta},
     "T5Tokenizer": {
         "model": _model("Unigram", unk_id=2, byte_fallback=False),

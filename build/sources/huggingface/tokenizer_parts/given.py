@@ -18,6 +18,7 @@ NAMES: Mapping[str, Mapping[str, str]] = {
     "DistilBertTokenizer": BERT_NAMES,
     "GemmaTokenizer": {"unk_token": "<unk>"},
     "MPNetTokenizer": {**ROBERTA_NAMES, "unk_token": "[UNK]"},
+    "RemBertTokenizer": {"cls_token": "[CLS]", "sep_token": "[SEP]"},
     "RobertaTokenizer": ROBERTA_NAMES,
     "XLMRobertaTokenizer": ENDS,
 }

@@ -5,6 +5,7 @@ from typing import Any
 from build.sources.huggingface.tokenizer_parts.given import Given, replacing
 
 LOWERCASE = {"type": "Lowercase"}
+QUOTES = (replacing({"String": "``"}, '"'), replacing({"String": "''"}, '"'))
 
 
 def _sequence(*steps: Any) -> dict[str, Any]:
@@ -34,10 +35,22 @@ def albert(given: Given) -> Any:
     accents = [{"type": "NFKD"}, {"type": "StripAccents"}]
     table = precompiled(given)
     return _sequence(
-        replacing({"String": "``"}, '"'),
-        replacing({"String": "''"}, '"'),
+        *QUOTES,
         *([] if given.settings.get("keep_accents", False) else accents),
         *([LOWERCASE] if given.settings.get("do_lower_case", True) else []),
+        *([table] if table else []),
+    )
+
+
+def rembert(given: Given) -> Any:
+    """Return the normalizer of RemBertTokenizer, whose defaults are the other way round than ALBERT's."""
+    accents = [{"type": "NFKD"}, {"type": "StripAccents"}]
+    table = precompiled(given)
+    return _sequence(
+        *QUOTES,
+        replacing({"Regex": " {2,}"}, " "),
+        *([] if given.settings.get("keep_accents", True) else accents),
+        *([LOWERCASE] if given.settings.get("do_lower_case", False) else []),
         *([table] if table else []),
     )
 

@@ -49,6 +49,11 @@ def at_spaces(scheme: str) -> dict[str, Any]:
     return _sequence({"type": "WhitespaceSplit"}, metaspace(scheme))
 
 
+def rembert(given: Given) -> Any:
+    """Return the split of RemBertTokenizer."""
+    return metaspace(_scheme(given))
+
+
 def deberta_v2(given: Given) -> Any:
     """Return the split of DebertaV2Tokenizer."""
     split = {"type": "Punctuation", "behavior": "Isolated"}

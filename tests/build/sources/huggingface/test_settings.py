@@ -103,19 +103,20 @@ def test_every_setting_of_a_tokenizer_is_in_the_table() -> None:
     from transformers import PreTrainedTokenizerBase, TokenizersBackend
     from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 
-    from build.sources.huggingface.tokenizer_class import REGISTERED
+    from build.sources.huggingface.tokenizer_class import REGISTERED, UNSERVED
 
     known = [
         "_".join(("extra", "special", "tokens")),
         *PreTrainedTokenizerBase.SPECIAL_TOKENS_ATTRIBUTES,
     ]
-    for name in sorted(set(REGISTERED.values())):
+    for name in sorted(set(REGISTERED.values()) - UNSERVED):
         kind = tokenizer_class_from_name(name)
         parameters = inspect.signature(kind.__init__).parameters
         known += [
             key for key in parameters if key not in ("self", "args", "kwargs", "vocab", "merges")
         ]
-    own = {"_spm_precompiled_charsmap", "tokenizer_object"}
+    # A key for a token may have any name.
+    own = {"_spm_precompiled_charsmap", "tokenizer_object", "question_token"}
     assert issubclass(tokenizer_class_from_name("BertTokenizer"), TokenizersBackend)
     assert missing("tokenizer_config.json", [key for key in known if key not in own]) == []
     from tokenizers import Tokenizer, models
@@ -248,6 +249,24 @@ def test_every_refused_setting_of_a_folder_is_named_at_once(tmp_path: Path) -> N
         (CONFIG, "pruned_heads"),
         (WHOLE_MODEL, "truncate_dim"),
         (POOLING, "include_prompt"),
+    ]
+
+
+def test_settings_are_checked_in_the_folder_that_modules_json_names(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, "0_BERT/config.json", is_decoder=True, surprise=1)
+    folder_with(tmp_path, "0_BERT/sentence_bert_config.json", model_args={"a": 1}, oddity=2)
+    modules = [{"path": "0_BERT", "type": "sentence_transformers.models.Transformer"}]
+    (folder / MODULES).write_text(json.dumps(modules), "utf-8")
+    task = TASKS[Task.FEATURE_EXTRACTION]
+    found = check.refused(folder, task)
+    assert [problem.where for problem in found] == [
+        "0_BERT/config.json",
+        "0_BERT/sentence_bert_config.json",
+    ]
+    notes = check.unknown(folder, task)
+    assert [note.split(" is a")[0] for note in notes] == [
+        "0_BERT/config.json: `surprise`",
+        "0_BERT/sentence_bert_config.json: `oddity`",
     ]
 
 

@@ -44,14 +44,15 @@ MASK_FLAGS = {
 WORD_PIECE = ("bert", "distilbert", "electra", "mpnet")
 BYTES, WORDS = (
     ("roberta", "deberta", "gpt2", "qwen3"),
-    ("albert", "deberta-v2", "camembert", "llama", "xlm-roberta"),
+    ("albert", "deberta-v2", "camembert", "llama", "rembert", "xlm-roberta"),
 )
 SETTINGS: tuple[tuple[dict[str, Any], tuple[str, ...]], ...] = (
     ({"do_lower_case": False}, (*WORD_PIECE, "albert")),
-    ({"do_lower_case": True}, ("deberta-v2",)),
+    ({"do_lower_case": True}, ("deberta-v2", "rembert")),
     ({"strip_accents": False}, WORD_PIECE),
     ({"tokenize_chinese_chars": False}, WORD_PIECE),
     ({"keep_accents": True}, ("albert",)),
+    ({"keep_accents": False}, ("rembert",)),
     ({"split_by_punct": True}, ("deberta-v2",)),
     ({"add_prefix_space": True}, BYTES),
     ({"add_prefix_space": False}, WORDS),
