@@ -94,13 +94,13 @@ def within(folder: Path, place: str) -> Path:
 
 
 def _modes(config: dict[str, Any]) -> str:
-    """Return the pooling modes, joined by a plus."""
-    named = config.get("pooling_mode") or [m for key, m in MODES.items() if config.get(key) is True]
-    modes = [named] if isinstance(named, str) else list(named)
-    if not modes or set(modes) - set(MODES.values()):
+    """Return the pooling modes, joined by a plus; the mean where the config names none, as in the library."""
+    named = config.get("pooling_mode") or [m for key, m in MODES.items() if config.get(key)]
+    modes = [named] if isinstance(named, str) else list(named) or ["mean"]
+    if set(modes) - set(MODES.values()):
         raise Unusable(
             Code.POOLING_UNSUPPORTED,
-            f"pools by {', '.join(map(str, modes)) or 'nothing'}; known are {', '.join(MODES.values())}",
+            f"pools by {', '.join(map(str, modes))}; known are {', '.join(MODES.values())}",
         )
     return "+".join(modes)
 

@@ -188,6 +188,19 @@ def test_both_forms_of_a_pooling_s_settings_are_read(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "config", [{}, {"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": 0}]
+)
+def test_a_pooling_without_a_mode_is_the_mean_as_in_its_library(
+    folder: Path, config: dict[str, Any]
+) -> None:
+    from sentence_transformers.sentence_transformer.modules import Pooling as Library
+
+    source = shaped(folder, {**config, "word_embedding_dimension": WIDTH})
+    assert source.pooling == Pooling(modes="mean")
+    assert Library.load(str(source.folder), subfolder="1_Pooling").pooling_mode == "mean"
+
+
+@pytest.mark.parametrize(
     ("config", "activation"),
     [
         ({"activation_function": "mine.Swish"}, "Swish"),

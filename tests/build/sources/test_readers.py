@@ -122,7 +122,6 @@ TWICE = {"0": "a", "1": "a", "2": "b"}
         (CLASSES, change("config.json", vocab_size=50), ("tokenizer_mismatch", "up to 39", "50 rows")),
         (CLASSES, renamed("vocab_size", "n_words", 30), ("tokenizer_mismatch", "up to 39", "30 rows")),
         (VECTORS, removed("modules.json"), ("pooling_unsupported", "modules.json", "sentence-transformers")),
-        (VECTORS, change(POOLING, pooling_mode_mean_tokens=False), ("pooling_unsupported", "nothing", "cls, max")),
         (VECTORS, change(POOLING, pooling_mode="median"), ("pooling_unsupported", "median", "cls, max, mean")),
         (VECTORS, cut("modules.json", 30), ("file_damaged", "modules.json cannot be read")),
     ],
