@@ -1,5 +1,7 @@
 """Embeddings and cross-encoders by sentence-transformers, which reads every file of the folder itself."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -76,9 +78,16 @@ def limit(made: Any, auto: Any, max_tokens: int | None, unused: tuple[str, ...])
     # sentence-transformers keeps to itself which weights it did not find.
     auto = type(model) if auto is AutoModel else auto
     again, info = auto.from_pretrained(
-        model.name_or_path, output_loading_info=True, dtype=torch.float32, **LOCAL
+        place_of(model.name_or_path), output_loading_info=True, dtype=torch.float32, **LOCAL
     )
     check_weights(again, info, unused)
+
+
+def place_of(folder: str) -> Path:
+    """Return the folder with the weights of the transformer, which modules.json may have within the given one."""
+    path = Path(folder) / "modules.json"
+    modules = json.loads(path.read_text("utf-8")) if path.is_file() else [{"path": ""}]
+    return Path(folder) / modules[0]["path"]
 
 
 class Inputs:

@@ -22,6 +22,7 @@ from build.sources.huggingface.settings.table import (
     TOKENS_OF_ANY_NAME,
     WHOLE_MODEL,
 )
+from build.sources.source import Unusable
 from build.tasks.description import FamilyName, TaskDescription
 from contracts.problems import Code, Problem
 from contracts.tasks import Task
@@ -96,8 +97,14 @@ def _files(folder: Path, task: TaskDescription) -> Iterator[tuple[str, tuple[str
 
 
 def _model_folder(folder: Path, task: TaskDescription) -> str:
-    """Return the path of the folder within that has the model without its pooling, "" for the folder itself."""
-    inner = inner_folder(folder) if task.graph.pooled else ""
+    """Return the path of the folder within that has the model without its pooling, "" for the folder itself.
+
+    What modules.json is damaged by is left to the reader that needs it.
+    """
+    try:
+        inner = inner_folder(folder) if task.graph.pooled else ""
+    except Unusable:
+        inner = ""
     return f"{inner}/" if inner else ""
 
 

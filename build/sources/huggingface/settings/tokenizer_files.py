@@ -118,7 +118,7 @@ TOKENIZER_CONFIG: tuple[Setting, ...] = (
 TOKENIZER: tuple[Setting, ...] = (
     *honoured(
         "tokenizer.read_tokenizer_of",
-        "The file is served, with what the files beside it change.",
+        "The file is served, but for what its class makes itself and what the files beside it change.",
         "added_tokens normalizer pre_tokenizer model post_processor decoder",
     ),
     *honoured(

@@ -116,7 +116,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "model": _model("Unigram", unk_id=2, byte_fallback=False),
         "normalizer": normalizers.rembert,
         "pre_tokenizer": pre_tokenizers.rembert,
-        "post_processor": BERT["post_processor"],
+        "post_processor": post_processors.if_given(BERT["post_processor"]),
     },
     "RobertaTokenizer": {**BYTES, "post_processor": post_processors.roberta},
     "T5Tokenizer": {

@@ -24,6 +24,11 @@ def unless_given(part: Part) -> Part:
     return lambda given: given.tokenizer.get("post_processor") or part(given)
 
 
+def if_given(part: Part) -> Part:
+    """Return what makes a part only where tokenizer.json has another."""
+    return lambda given: given.tokenizer.get("post_processor") and part(given)
+
+
 def t5(given: Given) -> Any:
     """Return what puts the end behind a text, as T5Tokenizer does whatever its `eos_token` is."""
     return _template(given, "", "</s>")
