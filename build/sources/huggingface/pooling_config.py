@@ -69,7 +69,7 @@ def inner_folder(folder: Path) -> str:
     path = folder / "modules.json"
     modules = read_modules(path) if path.is_file() else []
     place = next((place for kind, place in modules[:1] if kind == "Transformer"), "")
-    return _within(folder, place).relative_to(folder).as_posix() if place not in ("", ".") else ""
+    return within(folder, place).relative_to(folder).as_posix() if place not in ("", ".") else ""
 
 
 def read_modules(path: Path) -> list[tuple[str, str]]:
