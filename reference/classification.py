@@ -34,7 +34,9 @@ def make(pipeline: Any, auto: Any, asked: Asked) -> tuple[Any, int]:
     limit = limit_tokens(tokenizer, model, asked.max_tokens)
     if asked.labels:
         model.config.id2label = dict(enumerate(asked.labels))
-        model.config.label2id = {label: i for i, label in enumerate(asked.labels)}
+    # Earlier releases made `label2id` where config.json has none; without it the zero-shot pipeline fails.
+    if asked.labels or model.config.label2id is None:
+        model.config.label2id = {label: i for i, label in (model.config.id2label or {}).items()}
     return pipeline(model=model, tokenizer=tokenizer, device="cpu"), limit
 
 

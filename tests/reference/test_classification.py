@@ -1,5 +1,6 @@
 """The stages of a pipeline, called one by one, give what one call of it gives; margins come from the logits between."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,21 @@ def pipeline(task: str, folder: Path, **more: Any) -> Any:
 def ask(run: Run, value: Any, **parameters: Any) -> Message:
     (answer,) = run({"inputs": [value], "parameters": parameters})
     return answer
+
+
+def test_labels_have_their_ids_where_the_config_has_none(tmp_path: Path) -> None:
+    folder = headed(tmp_path / "model", "BertForSequenceClassification", labels=NLI)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    names = ["plot", "music"]
+    right = ask(
+        classification.zero_shot(Asked(folder=str(folder))), TEXTS[0], candidate_labels=names
+    )
+    del config["label2id"]
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
+    found = ask(
+        classification.zero_shot(Asked(folder=str(folder))), TEXTS[0], candidate_labels=names
+    )
+    assert (found["labels"], found["scores"]) == (right["labels"], right["scores"])
 
 
 @pytest.mark.parametrize(
