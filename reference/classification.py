@@ -32,11 +32,13 @@ def make(pipeline: Any, auto: Any, asked: Asked) -> tuple[Any, int]:
     """Return a pipeline over the folder's model, and the number of tokens that texts are truncated to."""
     model, tokenizer = load_model(auto, asked.folder), load_tokenizer(asked.folder)
     limit = limit_tokens(tokenizer, model, asked.max_tokens)
-    if asked.labels:
-        model.config.id2label = dict(enumerate(asked.labels))
+    config = model.config
+    named = dict(enumerate(asked.labels)) if asked.labels else config.id2label or {}
+    # A name in config.json may be a number, and in an answer is a text.
+    config.id2label = {i: str(label) for i, label in named.items()}
     # Earlier releases made `label2id` where config.json has none; without it the zero-shot pipeline fails.
-    if asked.labels or model.config.label2id is None:
-        model.config.label2id = {label: i for i, label in (model.config.id2label or {}).items()}
+    if asked.labels or config.label2id is None:
+        config.label2id = {label: i for i, label in config.id2label.items()}
     return pipeline(model=model, tokenizer=tokenizer, device="cpu"), limit
 
 

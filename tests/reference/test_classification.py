@@ -41,6 +41,15 @@ def test_labels_have_their_ids_where_the_config_has_none(tmp_path: Path) -> None
     assert (found["labels"], found["scores"]) == (right["labels"], right["scores"])
 
 
+def test_a_label_that_is_a_number_is_answered_as_a_text(tmp_path: Path) -> None:
+    folder = headed(tmp_path / "model", "BertForSequenceClassification", labels=NLI)
+    config = json.loads((folder / "config.json").read_text("utf-8"))
+    named = {**config, "id2label": {"0": 0, "1": 1, "2": 2}, "label2id": {"0": 0, "1": 1, "2": 2}}
+    (folder / "config.json").write_text(json.dumps(named), "utf-8")
+    answer = ask(classification.text(Asked(folder=str(folder))), TEXTS[0])
+    assert {each["label"] for each in answer["scores"]} == {"0", "1", "2"}
+
+
 @pytest.mark.parametrize(
     ("labels", "problem_type", "kind"),
     [

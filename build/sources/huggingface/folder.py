@@ -27,7 +27,11 @@ from build.sources.huggingface.settings import check
 from build.sources.huggingface.settings.table import MODULES
 from build.sources.huggingface.stored_forms import adapter_problem, quantized_problem
 from build.sources.huggingface.tokenizer import TOKENIZER_CONFIG
-from build.sources.huggingface.tokenizer_class import gives_token_types
+from build.sources.huggingface.tokenizer_class import (
+    TOKEN_TYPES,
+    TYPES_AMONG_WORDS,
+    gives_token_types,
+)
 from build.sources.huggingface.weights import missing, missing_settings, weights_of
 from build.sources.source import TransformersSource, Unusable, digest_of
 from build.sources.token_limit import MAX_TRUSTED_LIMIT, token_limit
@@ -238,8 +242,18 @@ def _generation(files: FolderFiles, task: TaskDescription, limit: int) -> dict[s
 
 
 def token_types(files: FolderFiles, task: TaskDescription) -> dict[str, Any]:
-    """Return the detail of a model whose inputs have no token types; nothing for one that gets them."""
+    """Return the detail of a model whose inputs have no token types; nothing for one that gets them.
+
+    Raise Unusable where they would be taken for words.
+    """
     given = gives_token_types(files.tokenizer.kind, files.tokenizer_config)
+    model_type = files.config.get("model_type")
+    if given and task.family is FamilyName.ENCODER and model_type in TYPES_AMONG_WORDS:
+        raise Unusable(
+            Code.SETTING_UNSUPPORTED,
+            f"{TOKENIZER_CONFIG}: `model_input_names` has {TOKEN_TYPES}, which {model_type} looks up among its words; "
+            "take it out of the list",
+        )
     return {} if given or task.family is not FamilyName.ENCODER else {"token_types": False}
 
 

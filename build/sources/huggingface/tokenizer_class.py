@@ -73,6 +73,8 @@ TYPED = {
     "MarkupLMTokenizer",
 }  # fmt: skip
 TOKEN_TYPES = "token_type_ids"
+# Architectures without token types of their own, which add the words of these numbers to a text's.
+TYPES_AMONG_WORDS = {"flaubert", "gpt2", "xlm"}
 
 
 def tokenizer_class(

@@ -1,6 +1,7 @@
 """A tokenizer is served as transformers loads it, with the settings of every file beside tokenizer.json."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ import pytest
 from tokenizers import Tokenizer
 
 from build.sources.huggingface.config import read_json
+from build.sources.huggingface.folder import token_types
+from build.sources.huggingface.folder_files import read_folder_files
 from build.sources.huggingface.served_architectures import SERVED
 from build.sources.huggingface.tokenizer import read_tokenizer_of
 from build.sources.huggingface.tokenizer_class import (
@@ -20,6 +23,8 @@ from build.sources.huggingface.tokenizer_class import (
     gives_token_types,
 )
 from build.sources.source import Unusable
+from build.tasks.registry import TASKS
+from contracts.tasks import Task
 from tests.fixtures.tokenizers.kinds import KINDS, saved, write
 
 pytestmark = pytest.mark.build
@@ -239,6 +244,22 @@ def test_a_model_gets_token_types_where_transformers_gives_it_some(
     read = read_tokenizer_of(folder / "tokenizer.json", read_json(folder / "config.json"))
     wanted = "token_type_ids" in AutoTokenizer.from_pretrained(folder)(TEXTS[0])
     assert gives_token_types(read.kind, read_json(folder / "tokenizer_config.json")) is wanted
+
+
+@pytest.mark.parametrize("model_type", ["gpt2", "xlm", "flaubert"])
+def test_token_types_that_would_be_taken_for_words_are_refused(
+    tmp_path: Path, model_type: str
+) -> None:
+    folder = write(tmp_path / "source", "bert", saved("bert"), tokenizer_class=GENERIC)
+    (folder / "config.json").write_text(json.dumps({"model_type": model_type}), "utf-8")
+    files, task = read_folder_files(folder), TASKS[Task.TEXT_CLASSIFICATION]
+    assert token_types(files, task) == {"token_types": False}
+    given = replace(files, tokenizer_config={"model_input_names": ["input_ids", "token_type_ids"]})
+    with pytest.raises(
+        Unusable, match=f"`model_input_names` has token_type_ids, which {model_type}"
+    ):
+        token_types(given, task)
+    assert token_types(given, TASKS[Task.TEXT_GENERATION]) == {}
 
 
 def test_the_classes_are_those_of_the_library() -> None:
