@@ -91,7 +91,9 @@ def read(
         weight_bytes=sum(p.stat().st_size for p in (path, *data)),
         heads=files.settings.heads,
         hidden=files.settings.hidden,
-        max_tokens=read_max_tokens(files, fixed_limit(max_tokens, length), rows),
+        max_tokens=read_max_tokens(
+            files, fixed_limit(max_tokens, length), rows, by_sentences=task.graph.pooled
+        ),
         labels=labels,
         pooling=pooling,
         pad_token_id=pad,

@@ -116,7 +116,8 @@ def _settings(
     """
     files = read_folder_files(folder, inner=inner_folder(folder) if task.graph.pooled else "")
     _check_vocabulary(files)
-    limit = read_max_tokens(files, max_tokens)
+    by_sentences = task.graph.pooled or task.name is Task.TEXT_RANKING
+    limit = read_max_tokens(files, max_tokens, by_sentences=by_sentences)
     labels = _labels(files, task, given)
     details = {
         **read_details(files, task, labels),
@@ -182,30 +183,28 @@ def _check_vocabulary(files: FolderFiles) -> None:
 
 
 def read_max_tokens(
-    files: FolderFiles, max_tokens: int | None, position_rows: int | None = None
+    files: FolderFiles,
+    max_tokens: int | None,
+    position_rows: int | None = None,
+    *,
+    by_sentences: bool,
 ) -> int:
     """Return how many tokens are read of each text: `max_tokens`, or else the smallest limit of the folder's files.
 
     Raise Unusable for more than that limit, and where there is neither. `position_rows` is the limit that a graph
-    itself shows (see `build.sources.position_tables`).
+    itself shows (see `build.sources.position_tables`). A model is read `by_sentences` where sentence-transformers is
+    its library, whose own limit comes in place of the tokenizer's.
     """
     positions = files.settings.positions
     shifted = SHIFTED.get(str(files.config.get("model_type")))
     if positions and shifted is not None:
         positions -= (files.settings.pad if "pad_token_id" in files.config else shifted) + 1
-    limits = (
-        whole(files.sentence_config, "max_seq_length", minimum=0, file=files.sentence_config_name),
-        # `max_len` is the name of older releases.
-        whole(
-            files.tokenizer_config,
-            "model_max_length",
-            "max_len",
-            minimum=0,
-            file=TOKENIZER_CONFIG,
-        ),
-        positions,
-        position_rows,
-    )
+    name = files.sentence_config_name
+    own = whole(files.sentence_config, "max_seq_length", minimum=0, file=name)
+    # `max_len` is the name of older releases.
+    names = ("model_max_length", "max_len")
+    tokenizers = whole(files.tokenizer_config, *names, minimum=0, file=TOKENIZER_CONFIG)
+    limits = (own if by_sentences and own else tokenizers, positions, position_rows)
     known = [limit for limit in limits if limit and limit < MAX_TRUSTED_LIMIT]
     limit = token_limit(max_tokens, known)
     if limit is None:

@@ -10,6 +10,7 @@ from build.families.registry import family_of
 from build.proof.sealing import seal
 from build.reading.check import check
 from build.reading.outputs import Reference
+from build.sources.huggingface.tokenizer import with_settings
 from build.sources.huggingface.weights import unpickled
 from build.sources.source import TransformersSource
 from build.step import Step
@@ -58,7 +59,8 @@ def read(
     path = write_rows(place / "rows.jsonl", rows)
     step = build.plan(deployment(folder, path, task, gpu=None, **changes), place / "out")[0]
     if isinstance(step.source, TransformersSource):
-        step = replace(step, source=unpickled(step.source, place / "unpickled"))
+        source = unpickled(step.source, place / "unpickled")
+        step = replace(step, source=with_settings(source, place / "tokenizer"))
     prepared, parts = place / "prepared", place / "parts"
     prepared.mkdir()
     parts.mkdir()

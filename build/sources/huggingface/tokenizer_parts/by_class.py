@@ -26,12 +26,15 @@ def _llama_decoder(given: Given) -> Any:
 
 
 def _model(kind: str, **values: Any) -> Part:
-    """Return the file's model with these values, where it is of that kind; another one is left as it is."""
+    """Return a model of that kind with these values, made of the file's vocabulary; a list needs that of a Unigram."""
 
     def made(given: Given) -> Any:
         found = given.tokenizer.get("model") or {}
         if found.get("type") != kind:
-            return found
+            if kind == "Unigram" or not isinstance(found.get("vocab"), dict):
+                return found
+            merges = {"merges": found.get("merges", [])} if kind == "BPE" else {}
+            found = {"type": kind, "vocab": found["vocab"], **merges}
         # Null, false and an empty text are as good as no key.
         return {
             **found,

@@ -194,6 +194,20 @@ def test_the_length_of_a_sentence_model_is_read_under_each_name_of_its_config(
     assert read_as(TransformersSource, folder, Task.FEATURE_EXTRACTION).max_tokens == 8
 
 
+def test_the_length_of_a_sentence_model_comes_in_place_of_the_tokenizer_s(
+    tmp_path: Path, sentence_tokens: Callable[[Path, str], list[int]]
+) -> None:
+    folder = encoder(tmp_path / "source")
+    edit(folder / "tokenizer_config.json", model_max_length=8)
+    (folder / "sentence_bert_config.json").write_text('{"max_seq_length": 12}', "utf-8")
+    read = read_as(TransformersSource, folder, Task.FEATURE_EXTRACTION)
+    assert read.max_tokens == 12 == len(sentence_tokens(folder, LONG[0]))
+    # transformers reads no such file.
+    other = classifier_of(tmp_path / "other", BERT)
+    (other / "sentence_bert_config.json").write_text('{"max_seq_length": 12}', "utf-8")
+    assert read_as(TransformersSource, other, Task.TEXT_CLASSIFICATION).max_tokens == POSITIONS
+
+
 @pytest.fixture
 def sentence_tokens() -> Callable[[Path, str], list[int]]:
     """Return sentence-transformers' own tokens of a text."""

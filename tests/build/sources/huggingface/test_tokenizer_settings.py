@@ -173,6 +173,14 @@ def test_tokens_are_put_around_a_text_where_only_the_class_does_so(tmp_path: Pat
     assert wanted[0][0][0] == 2
 
 
+@pytest.mark.parametrize("kind", ["bert", "mpnet", "roberta", "gpt2", "qwen3", "llama"])
+def test_a_class_makes_its_own_kind_of_model_of_any_words(tmp_path: Path, kind: str) -> None:
+    document = saved(kind)
+    words = {"type": "WordLevel", "vocab": document["model"]["vocab"], "unk_token": "<unk>"}
+    folder = write(tmp_path / "words", kind, {**document, "model": words})
+    assert tokens(served(folder)) == theirs(folder)
+
+
 OTHER_PARTS: tuple[dict[str, Any], ...] = (
     {"normalizer": {"type": "Lowercase"}},
     {"normalizer": None},
