@@ -17,6 +17,7 @@ from functions.inference.session import open_session
 from tests.build.export.graph_settings import CASES, MASKS, WRITING, Case, change, library_model
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_decoders import built, opened
+from tests.fixtures.paths import ROOT
 
 # What a decoder has written so far: its start and a few tokens.
 WRITTEN = [1, 9, 40, 17, 9, 63, 25, 9]
@@ -85,21 +86,19 @@ def assert_same_logits(case: Case, folder: Path, place: Path, wanted: list[Any])
             assert_near(session.run(None, feeds)[0].reshape(right.shape), right)
 
 
-# Keys of Gemma 3 and of causal embedders: no case flips them yet.
-UNTRIED = {
-    "sliding_window_pattern",
-    "_sliding_window_pattern",
-    "use_bidirectional_attention",
-    "is_causal",
-    "rope_local_base_freq",
-    "query_pre_attn_scalar",
-    "final_logit_softcapping",
+# Settings that show in generated texts and in vectors alone, by the tests that compare these with the library's.
+COMPARED: Mapping[str, str] = {
+    "final_logit_softcapping": "tests/build/reading/decoders/test_generation.py",
+    "use_bidirectional_attention": "tests/build/reading/decoders/test_embedders.py",
+    "is_causal": "tests/build/reading/decoders/test_embedders.py",
 }
 
 
-def test_every_setting_of_a_graph_has_a_case_or_is_listed_without() -> None:
+def test_every_setting_of_a_graph_has_a_case() -> None:
     of_graph = {setting.key for setting in TABLE[CONFIG] if setting.read_by == GRAPH}
-    assert of_graph == CASES.keys() | UNTRIED
+    assert of_graph == CASES.keys() | COMPARED.keys()
+    for key, path in COMPARED.items():
+        assert f"{key}=" in (ROOT / path).read_text("utf-8")
 
 
 @pytest.mark.exhaustive(keep=2)
@@ -129,6 +128,7 @@ HARMLESS: Mapping[str, Mapping[str, Any]] = {
         "sinusoidal_embeddings": True,
     },
     "DistilBert": {"sinusoidal_pos_embds": True},
+    "Gemma3Text": {"_sliding_window_pattern": 1},
     "Llama": {"partial_rotary_factor": 0.5},
 }
 

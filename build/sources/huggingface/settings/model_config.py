@@ -88,7 +88,7 @@ SETTINGS: tuple[Setting, ...] = (
     *graph(
         "How far attention reaches in which layer.",
         "sliding_window use_sliding_window max_window_layers layer_types local_attention "
-        "global_attn_every_n_layers sliding_window_pattern _sliding_window_pattern "
+        "global_attn_every_n_layers sliding_window_pattern "
         "use_bidirectional_attention is_causal",
     ),
     *graph(
@@ -161,6 +161,10 @@ SETTINGS: tuple[Setting, ...] = (
     *harmless(
         "The architectures that are served turn whole heads.",
         "partial_rotary_factor",
+    ),
+    *harmless(
+        "How far each layer looks back follows from `layer_types` or `sliding_window_pattern`.",
+        "_sliding_window_pattern",
     ),
     *harmless(
         "transformers 5 has no code that reads it.",
