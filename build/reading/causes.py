@@ -106,7 +106,7 @@ def _labels(case: Case) -> str:
 
 
 def _vectors(case: Case) -> str:
-    if case.task is not Task.FEATURE_EXTRACTION:
+    if case.task is not Task.FEATURE_EXTRACTION or "embedding" not in case.ours[0]:
         return ""
     one, other = (np.array(o[0]["embedding"]) for o in (case.ours, case.theirs))
     if one.shape == other.shape:

@@ -9,7 +9,7 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-from build.errors import ReadingDiffers
+from build.errors import ReadingDiffers, one_line
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
 from build.evaluation.teacher_forcing import FORCED_TOKENS, IDS, answer
@@ -19,7 +19,7 @@ from build.reading.library import library
 from build.reading.outputs import Margins, Reference, reference_of
 from build.sources.source import GgufSource, GraphSource, Source, TransformersSource
 from build.workspace.progress import Notify, counted, silent
-from contracts.http_errors import ServingError
+from contracts.manifest import BrokenArtefact
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.encoder import Encoder, encodings_of, windows_of
@@ -76,7 +76,7 @@ def check(
     notify: Notify = silent,
 ) -> Reading:
     """Return the result for a sealed folder in full precision; raise ReadingDiffers with the first row that differs."""
-    engine = Engine.load(folder, max_inputs=max(len(row.request.inputs) for row in rows))
+    engine = _opened(name, folder, rows)
     task = engine.manifest.task
     # ONNX Runtime releases the interpreter's lock while it runs a graph, so threads are enough.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -103,6 +103,19 @@ def check(
     return result
 
 
+def _opened(name: str, folder: Path, rows: Sequence[Row]) -> Engine:
+    """Return the engine; raise ReadingDiffers where its graph has no such output as the library has answered with."""
+    try:
+        return Engine.load(folder, max_inputs=max(len(row.request.inputs) for row in rows))
+    except BrokenArtefact as error:
+        cause = str(error).partition(";")[0]
+        raise ReadingDiffers(
+            f"{name}: its library's answers have another form than the graph that was made ({cause}), so the source is "
+            "misread and nothing ships; correct its pooling (1_Pooling/config.json, modules.json) or its labels if "
+            "they are not meant, or report it as a fault of Turnout, with the folder's JSON files"
+        ) from error
+
+
 def outputs(
     engine: Engine, request: PredictRequest, expected: Outputs, margins: Sequence[Margins]
 ) -> list[dict[str, Any]]:
@@ -117,8 +130,8 @@ def outputs(
             every = {**request.parameters, "top_k": len(engine.manifest.labels)}
             request = replace(request, parameters=every)
         return list(engine.predict(request).outputs)
-    except ServingError as error:
-        return [{"error": str(error)}] * (len(request.inputs) + 1)
+    except Exception as error:  # of the engine, or of ONNX Runtime, which documents no type
+        return [{"error": one_line(error)}] * (len(request.inputs) + 1)
 
 
 def _generated(

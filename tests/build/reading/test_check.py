@@ -107,6 +107,8 @@ def test_every_row_is_answered_as_by_the_library(
 
 SWAPPED = Change(source=lambda source: replace(source, labels=tuple(reversed(source.labels))))
 SHORTER = Change(source=lambda source: replace(source, max_tokens=20))
+# More than there are positions, so that the graph cannot be run.
+LONGER = Change(source=lambda source: replace(source, max_tokens=40))
 SIGMOID = Change(source=lambda source: replace(source, details={"multi_label": True}))
 
 
@@ -115,13 +117,23 @@ SIGMOID = Change(source=lambda source: replace(source, details={"multi_label": T
     [
         (SWAPPED, "`id2label`"),
         (SHORTER, "`model_max_length`"),
+        (LONGER, "`model_max_length`"),
         (SIGMOID, "`problem_type`"),
         (Change(parts=with_tokenizer(without_special_tokens)), "special tokens"),
         (Change(parts=with_tokenizer(without_types)), "`model_input_names`"),
         (Change(parts=with_tokenizer(cut_on_the_left)), "`truncation_side`"),
         (Change(parts=with_tokenizer(replacing_words)), "the tokenizer"),
     ],
-    ids=["labels", "length", "activation", "special tokens", "token types", "side", "words"],
+    ids=[
+        "labels",
+        "length",
+        "no such position",
+        "activation",
+        "special tokens",
+        "token types",
+        "side",
+        "words",
+    ],
 )
 def test_a_misread_setting_is_named_with_the_first_row_and_both_answers(
     classified: Read, tmp_path: Path, change: Change, cause: str
@@ -161,7 +173,11 @@ def test_vectors_of_other_tokens_are_caught(
 
 @pytest.mark.parametrize(
     ("pooling", "cause"),
-    [({"modes": "cls"}, "1_Pooling"), ({"normalize": False}, "a Normalize module")],
+    [
+        ({"modes": "cls"}, "1_Pooling"),
+        ({"modes": "cls+mean"}, "1_Pooling"),
+        ({"normalize": False}, "a Normalize module"),
+    ],
 )
 def test_pooling_that_is_ignored_is_caught(
     embedded: Read, tmp_path: Path, pooling: dict[str, Any], cause: str
