@@ -3,6 +3,7 @@
 A row's target, or the generated text where it has none, is also scored with teacher forcing.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -26,6 +27,8 @@ GREEDY = {
 }
 # The tokens that the reference generates unless a row says how many.
 NEW_TOKENS = 16
+# The tokens whose probabilities are told of a place that is sampled.
+MAX_SAMPLED = 256
 
 
 def causal(asked: Asked) -> Run:
@@ -42,8 +45,8 @@ def causal(asked: Asked) -> Run:
         target = row.get("target")
         forced = tokenizer(target, add_special_tokens=False)["input_ids"] if target else []
         inputs = pipe.preprocess(value)
-        text = inputs.pop("prompt_text")
-        prompt = shortened(inputs["input_ids"][0].tolist(), limit - (len(forced) or count), pipe)
+        text, ids = inputs.pop("prompt_text"), inputs["input_ids"][0].tolist()
+        prompt = shortened(ids, limit - count, pipe)
         inputs = {"input_ids": torch.tensor([prompt])}
         inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
         outputs = pipe.forward({**inputs, "prompt_text": text}, **GREEDY, max_new_tokens=count)
@@ -54,10 +57,13 @@ def causal(asked: Asked) -> Run:
         generated = outputs["generated_sequence"][0, 0, len(prompt) :].tolist()
         margins = [margin_of(scores) for scores in outputs["scores"][0, 0]]
         forced = forced or generated
+        # Other tokens follow than were generated, as many or fewer, so a long prompt is cut elsewhere.
+        before = shortened(ids, limit - len(forced), pipe)
         with torch.inference_mode():
-            logits = model(input_ids=torch.tensor([[*prompt, *forced]])).logits[0]
+            logits = model(input_ids=torch.tensor([[*before, *forced]])).logits[0]
         answer = {"text": record["generated_text"], "generated": generated, "margins": margins}
         answer |= teacher_forced(logits[-len(forced) - 1 : -1], forced)
+        answer |= own_settings(model, inputs, len(prompt))
         return {**answer, "tokens": len(prompt), **({"fed": [fed(inputs)]} if asked.trace else {})}
 
     return run
@@ -103,7 +109,7 @@ def seq2seq(asked: Asked) -> Run:
             logits = model(**inputs, decoder_input_ids=decoder).logits[0]
         text = tokenizer.decode(generated, skip_special_tokens=True)
         answer = {"text": text, "generated": generated, "margins": margins}
-        answer |= teacher_forced(logits, forced)
+        answer |= teacher_forced(logits, forced) | own_settings(model, inputs, len([start]))
         tokens = int(inputs["input_ids"].shape[-1])
         return {**answer, "tokens": tokens, **({"fed": [fed(inputs)]} if asked.trace else {})}
 
@@ -122,6 +128,29 @@ def teacher_forced(logits: Any, forced: list[int]) -> Message:
         "forced_margins": [margin_of(each) for each in logits],
         "log_probabilities": given.tolist(),
     }
+
+
+def own_settings(model: Any, inputs: Mapping[str, Any], prompt: int) -> Message:
+    """Return what generation_config.json makes of a request that sets nothing.
+
+    `new_tokens` is the number that follow a prompt of so many tokens, None where the file does not say. `sampled` are
+    the likeliest tokens of the first place with their probabilities, None for a model that does not sample.
+    """
+    config = model.generation_config
+    count = config.max_new_tokens
+    if count is None and config.max_length is not None:
+        count = max(1, config.max_length - prompt)
+    return {"new_tokens": count, "sampled": sampled(model, inputs) if config.do_sample else None}
+
+
+def sampled(model: Any, inputs: Mapping[str, Any]) -> list[list[float]]:
+    """Return the tokens that may be sampled first with their probabilities, the likeliest first."""
+    with torch.inference_mode():
+        outputs = model.generate(**inputs, **{**GREEDY, "do_sample": True}, max_new_tokens=1)
+    probabilities = outputs.scores[0][0].softmax(-1)
+    likely = probabilities.topk(min(MAX_SAMPLED, len(probabilities)))
+    pairs = zip(likely.indices.tolist(), likely.values.tolist(), strict=True)
+    return [[token, share] for token, share in pairs if share > 0]
 
 
 TASKS: dict[str, Open] = {

@@ -120,7 +120,10 @@ def _generation(case: Case) -> str:
     """Along the same tokens both predict the same, so the model is read rightly."""
     if "differs_at" not in case.ours[0] or case.ours[0]["forced_differs"]:
         return ""
-    return "generation_config.json (the end of text, `repetition_penalty` and other keys that change greedy output)"
+    return (
+        "generation_config.json (the end of text, `repetition_penalty` and other keys that change greedy output, the "
+        "number of new tokens, sampling)"
+    )
 
 
 def _config(case: Case) -> str:

@@ -146,11 +146,15 @@ def _generated(
     differs = None
     if not _same_text(output["generated_text"], expected["generated_text"]):
         differs = _first_difference(engine, model, request, margins["generated"])
+    own = model.own_settings(str(request.inputs[0]), request.parameters["max_new_tokens"])
     return {
         **output,
         **forced,
         "differs_at": differs,
         "forced_differs": forced[IDS] != expected[IDS],
+        "new_tokens": own.new_tokens,
+        "max_new_tokens": model.config.defaults.max_new_tokens,
+        "sampled": own.sampled,
     }
 
 

@@ -191,9 +191,43 @@ def _generated(ours: Output, theirs: Output, margins: Margins) -> Difference:
     ]
     if (place := ours["differs_at"]) is not None:
         differing.append(margins["margins"][place] if place < len(margins["margins"]) else NEVER)
-    return Difference(
+    along = Difference(
         margin=max(differing) if differing else None,
         apart=_numbers(ours[LOG_PROBABILITIES], theirs[LOG_PROBABILITIES]),
+    )
+    return _worst([along, _length(ours, margins), _sampled(ours, margins)])
+
+
+def _length(ours: Output, margins: Margins) -> Difference:
+    """Compare the tokens that follow a prompt by the model's own settings; requests have a limit of ours besides."""
+    wished = margins["new_tokens"]
+    same = wished is None or ours["new_tokens"] == min(wished, ours["max_new_tokens"])
+    return Difference(margin=None if same else NEVER)
+
+
+def _sampled(ours: Output, margins: Margins) -> Difference:
+    """Compare the probabilities that the first token is sampled by; both are None without sampling.
+
+    A limit cuts tokens off, and rounding may move one across it, which is left out of the comparison.
+    """
+    found, expected = ours["sampled"], margins["sampled"]
+    if found is None or expected is None:
+        return Difference(margin=None if found is expected else NEVER)
+    likely = dict(expected)
+    # Of a library that tells its likeliest alone, tokens that only we keep are not known.
+    whole = sum(likely.values()) > 1 - TOLERANCE
+    kept = {token for token, share in enumerate(found) if share > 0 and (whole or token in likely)}
+    moved = kept ^ likely.keys()
+    if len(moved) > 1:
+        return Difference(margin=margins["margins"][0])
+    rest = [
+        1 - sum(shares.get(token, 0) for token in moved)
+        for shares in (dict(enumerate(found)), likely)
+    ]
+    same = sorted(likely.keys() - moved)
+    return Difference(
+        margin=0.0 if moved else None,
+        apart=_numbers([found[t] / rest[0] for t in same], [likely[t] / rest[1] for t in same]),
     )
 
 

@@ -122,7 +122,7 @@ def _generated(row: Row, answer: Answer) -> Mapped:
         LOG_PROBABILITIES: answer["log_probabilities"],
         "tokens": answer["tokens"],
     }
-    names = ("generated", "margins", "forced_margins")
+    names = ("generated", "margins", "forced_margins", "new_tokens", "sampled")
     return output, {name: answer[name] for name in names}
 
 

@@ -83,6 +83,17 @@ class Prompt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OwnSettings:
+    """The effect of a model's own settings on a text: the number of new tokens, and how the first is chosen.
+
+    `sampled` has the probability of each token of the vocabulary, and is None where the likeliest is taken.
+    """
+
+    new_tokens: int
+    sampled: Sequence[float] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TextModel(ABC):
     """A tokenizer and a decoder that generates text from a prompt; a subclass makes the prompt from a text."""
 
@@ -115,10 +126,7 @@ class TextModel(ABC):
         prompt = self.prompt(text, asked or defaults.new_tokens(1))
         count = asked or defaults.new_tokens(len(prompt.ids))
         detokenizer = Detokenizer(self.tokenizer, parameters.stop, prompt.ids)
-        history = TokenHistory(
-            prompt=prompt.ids, text=prompt.text, ends=tuple(self.config.ends), max_new_tokens=count
-        )
-        sampler = Sampler(parameters.sampling, history)
+        sampler = self._sampler(parameters, prompt, count)
         criteria = StopCriteria(tokens=self.config.ends, max_new_tokens=count, deadline=deadline)
         cache = self.decoder.empty_cache(prompt.fixed)
         ending = generate(self.decoder, prompt.ids, cache, sampler, detokenizer, criteria)
@@ -129,6 +137,20 @@ class TextModel(ABC):
             "tokens": prompt.tokens,
             "truncated": prompt.truncated,
         }
+
+    def _sampler(self, parameters: GenerationParameters, prompt: Prompt, count: int) -> Sampler:
+        ends = tuple(self.config.ends)
+        history = TokenHistory(prompt=prompt.ids, text=prompt.text, ends=ends, max_new_tokens=count)
+        return Sampler(parameters.sampling, history)
+
+    def own_settings(self, text: str, room: int) -> OwnSettings:
+        """Return what a request without parameters gets after a prompt that leaves room for so many tokens."""
+        defaults, prompt = self.config.defaults, self.prompt(text, room)
+        parameters, sampled = parse({}, defaults), None
+        if parameters.sampling.do_sample:
+            logits, _ = self.decoder.run(prompt.ids, self.decoder.empty_cache(prompt.fixed))
+            sampled = self._sampler(parameters, prompt, 1).probabilities(logits).tolist()
+        return OwnSettings(new_tokens=defaults.new_tokens(len(prompt.ids)), sampled=sampled)
 
     def teacher_forced(self, text: str, forced_tokens: Sequence[int]) -> TeacherForced:
         """Score the forced tokens as the answer to a text, each after those before it."""

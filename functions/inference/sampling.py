@@ -48,15 +48,23 @@ class Sampler:
 
     def choose(self, logits: "NDArray[np.float32]") -> int:
         """Return the next token; raise ModelFailed if a logit is not finite."""
-        check_finite(logits)
-        scores = process(logits.astype(np.float64), self.processors, self.history)
         if self.sampling.do_sample:
-            token = int(self.random.choice(len(scores), p=probabilities(scores, self.sampling)))
+            shares = self.probabilities(logits)
+            token = int(self.random.choice(len(shares), p=shares))
         else:
-            token = int(scores.argmax())
+            token = int(self.scores(logits).argmax())
         # The output counts as seen too, as in transformers, which passes prompt and output together.
         self.history.generated.append(token)
         return token
+
+    def scores(self, logits: "NDArray[np.float32]") -> "Logits":
+        """Return the logits after the model's own changes; raise ModelFailed if one is not finite."""
+        check_finite(logits)
+        return process(logits.astype(np.float64), self.processors, self.history)
+
+    def probabilities(self, logits: "NDArray[np.float32]") -> "Logits":
+        """Return the probability of each token to be sampled next."""
+        return probabilities(self.scores(logits), self.sampling)
 
 
 def check_finite(logits: "NDArray[np.float32]") -> None:

@@ -118,8 +118,16 @@ def test_masks_are_judged_one_by_one() -> None:
     assert not allowed(Task.FILL_MASK, masks("a"), masks("a", "b"), {"masks": [NEAR, NEAR]})
 
 
-def generated(ids: list[int], scores: list[float], differs_at: int | None) -> dict[str, Any]:
-    return {IDS: ids, LOG_PROBABILITIES: scores, "differs_at": differs_at}
+def generated(
+    ids: list[int], scores: list[float], differs_at: int | None, **own: Any
+) -> dict[str, Any]:
+    settings = {"new_tokens": 64, "max_new_tokens": 512, "sampled": None, **own}
+    return {IDS: ids, LOG_PROBABILITIES: scores, "differs_at": differs_at, **settings}
+
+
+def of_generated(**own: Any) -> dict[str, Any]:
+    known = {"margins": [FAR, NEAR], "forced_margins": [FAR, NEAR], "generated": [1, 2]}
+    return {**known, "new_tokens": None, "sampled": None, **own}
 
 
 @pytest.mark.parametrize(
@@ -138,8 +146,37 @@ def generated(ids: list[int], scores: list[float], differs_at: int | None) -> di
 )
 def test_text_is_judged_by_the_first_token_that_differs(ours: dict[str, Any], fine: bool) -> None:
     theirs = {IDS: [1, 2], LOG_PROBABILITIES: [-1.0, -2.0]}
-    margins = {"margins": [FAR, NEAR], "forced_margins": [FAR, NEAR], "generated": [1, 2]}
-    assert allowed(Task.TEXT_GENERATION, ours, theirs, margins) is fine
+    assert allowed(Task.TEXT_GENERATION, ours, theirs, of_generated()) is fine
+
+
+@pytest.mark.parametrize(
+    ("ours", "theirs", "fine"),
+    [
+        ({"new_tokens": 5}, {"new_tokens": 5}, True),
+        ({"new_tokens": 64}, {"new_tokens": 5}, False),
+        ({"new_tokens": 64}, {}, True),
+        # Requests may ask for no more than our own limit.
+        ({"new_tokens": 64, "max_new_tokens": 64}, {"new_tokens": 900}, True),
+        ({"sampled": [0.5, 0.5, 0.0]}, {"sampled": [[0, 0.5], [1, 0.5]]}, True),
+        ({"sampled": [0.4, 0.6, 0.0]}, {"sampled": [[0, 0.5], [1, 0.5]]}, False),
+        ({}, {"sampled": [[0, 0.5], [1, 0.5]]}, False),
+        ({"sampled": [0.5, 0.5, 0.0]}, {}, False),
+        # One token on the other side of a limit, and the rest as it was.
+        ({"sampled": [0.4, 0.4, 0.2]}, {"sampled": [[0, 0.5], [1, 0.5]]}, True),
+        ({"sampled": [0.5, 0.3, 0.2]}, {"sampled": [[0, 0.5], [1, 0.5]]}, False),
+        ({"sampled": [0.25] * 4}, {"sampled": [[0, 0.5], [1, 0.5]]}, False),
+        # Of many tokens the library tells the likeliest alone.
+        ({"sampled": [0.5, 0.2, 0.2, 0.1]}, {"sampled": [[0, 0.5], [1, 0.2]]}, True),
+        ({"sampled": [0.7, 0.1, 0.1, 0.1]}, {"sampled": [[0, 0.5], [1, 0.2]]}, False),
+    ],
+    ids=str,
+)
+def test_a_model_s_own_length_and_sampling_are_those_of_its_library(
+    ours: dict[str, Any], theirs: dict[str, Any], fine: bool
+) -> None:
+    right = {IDS: [1, 2], LOG_PROBABILITIES: [-1.0, -2.0]}
+    found = generated([1, 2], [-1.0, -2.0], None, **ours)
+    assert allowed(Task.TEXT_GENERATION, found, right, of_generated(**theirs)) is fine
 
 
 def test_a_log_probability_may_be_off_by_a_share_of_itself() -> None:
