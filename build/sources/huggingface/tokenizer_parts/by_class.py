@@ -66,12 +66,14 @@ BERT: Mapping[str, Part] = {
     "model": _word_pieces,
     "normalizer": normalizers.bert,
     "pre_tokenizer": always({"type": "BertPreTokenizer"}),
+    "decoder": always({"type": "WordPiece", "prefix": "##", "cleanup": True}),
     "post_processor": post_processors.around("cls_token", "sep_token", types=True),
 }
 BYTES: Mapping[str, Part] = {
     "model": BYTE_PAIRS,
     "normalizer": always(None),
     "pre_tokenizer": pre_tokenizers.of_bytes,
+    "decoder": always(pre_tokenizers.byte_level(True)),
 }
 PARTS: Mapping[str, Mapping[str, Part]] = {
     "AlbertTokenizer": {
@@ -114,6 +116,7 @@ PARTS: Mapping[str, Mapping[str, Part]] = {
         "model": BYTE_PAIRS,
         "normalizer": always({"type": "NFC"}),
         "pre_tokenizer": pre_tokenizers.qwen2,
+        "decoder": always(pre_tokenizers.byte_level(True)),
     },
     "RemBertTokenizer": {
         "model": _model("Unigram", unk_id=2, byte_fallback=False),

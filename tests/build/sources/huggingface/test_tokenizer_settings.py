@@ -175,10 +175,15 @@ def test_tokens_are_put_around_a_text_where_only_the_class_does_so(tmp_path: Pat
 
 @pytest.mark.parametrize("kind", ["bert", "mpnet", "roberta", "gpt2", "qwen3", "llama"])
 def test_a_class_makes_its_own_kind_of_model_of_any_words(tmp_path: Path, kind: str) -> None:
+    from transformers import AutoTokenizer
+
     document = saved(kind)
     words = {"type": "WordLevel", "vocab": document["model"]["vocab"], "unk_token": "<unk>"}
-    folder = write(tmp_path / "words", kind, {**document, "model": words})
-    assert tokens(served(folder)) == theirs(folder)
+    folder = write(tmp_path / "words", kind, {**document, "model": words, "decoder": None})
+    found = served(folder)
+    assert tokens(found) == theirs(folder)
+    ids = list(range(3, 30))
+    assert found.decode(ids) == AutoTokenizer.from_pretrained(folder).backend_tokenizer.decode(ids)
 
 
 OTHER_PARTS: tuple[dict[str, Any], ...] = (
