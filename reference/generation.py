@@ -1,4 +1,4 @@
-"""Text that transformers generates: greedy, with whatever else the model's own generation_config.json sets.
+"""Text that transformers generates without sampling, with whatever else the model's own generation_config.json sets.
 
 A row's target, or the generated text where it has none, is also scored with teacher forcing.
 """
@@ -10,6 +10,8 @@ import torch
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSeq2SeqLM,
+    StoppingCriteria,
+    StoppingCriteriaList,
     TextGenerationPipeline,
 )
 from transformers.pipelines.text_generation import ReturnType
@@ -18,17 +20,80 @@ from reference.loading import fed, limit_tokens, load_model, load_tokenizer, mar
 from reference.messages import Asked, Message, Open, Run
 from reference.scoring import scores
 
-# Neither samples nor beams: candidates generate greedily.
-GREEDY = {
-    "do_sample": False,
-    "num_beams": 1,
-    "return_dict_in_generate": True,
-    "output_scores": True,
-}
+# No samples, which could not be compared.
+UNSAMPLED = {"do_sample": False, "return_dict_in_generate": True, "output_scores": True}
 # The tokens that the reference generates unless a row says how many.
 NEW_TOKENS = 16
 # The tokens whose probabilities are told of a place that is sampled.
 MAX_SAMPLED = 256
+
+
+class Beams(StoppingCriteria):  # type: ignore[misc]
+    """An observer of a beam search, which is shown the best continuations of each step; it stops none.
+
+    `rounds` are the texts that each step keeps, as lists of new tokens, and `margins` how far the last one that is kept
+    is from the first that is not. Which texts count as ended is decided by a place among all, and counts as well.
+    """
+
+    def __init__(self, config: Any, prompt: int, count: int) -> None:
+        ends = config.eos_token_id
+        self.ends = set(ends if isinstance(ends, list) else [ends])
+        self.beams, self.prompt, self.last = int(config.num_beams), prompt, prompt + count
+        self.rounds: list[list[list[int]]] = []
+        self.margins: list[float] = []
+        # At first all beams are the same, and only the first counts.
+        self.kept = torch.tensor([0.0, *[-1e9] * (self.beams - 1)])
+
+    def __call__(self, input_ids: Any, scores: Any, **more: Any) -> Any:
+        """Return that no continuation [texts, tokens] is to be stopped."""
+        totals = (scores[-1] + self.kept[:, None]).flatten()
+        best = totals.topk(min((len(self.ends) + 1) * self.beams + 1, len(totals)))
+        tokens = (best.indices % scores[-1].shape[-1]).tolist()
+        ended = [input_ids.shape[1] == self.last or token in self.ends for token in tokens]
+        going = [place for place, end in enumerate(ended) if not end][: self.beams + 1]
+        gaps = [best.values[a] - best.values[b] for a, b in self._cuts(ended, going)]
+        self.margins.append(min([float(gap) for gap in gaps if gap == gap] + [1e9]))
+        self.kept = best.values[going[: self.beams]]
+        self.rounds.append([input_ids[p, self.prompt :].tolist() for p in going[: self.beams]])
+        return torch.zeros(len(input_ids), dtype=torch.bool)
+
+    def _cuts(self, ended: list[bool], going: list[int]) -> list[tuple[int, int]]:
+        """Return the pairs of places, better and worse, that would change what is kept if they changed places."""
+        cut = (self.beams - 1, self.beams)
+        counts = len(ended) > self.beams and any(ended[place] for place in cut)
+        running = [(going[-2], going[-1])] if len(going) > self.beams else []
+        return [*([cut] if counts else []), *running]
+
+
+def searched(model: Any, prompt: int, count: int) -> tuple[Message, Beams | None]:
+    """Return the arguments of a search by the model's own number of beams, and what observes it if there are several.
+
+    All beams are returned, so that the best can be compared with the next one.
+    """
+    config = model.generation_config
+    if (config.num_beams or 1) < 2:
+        return {}, None
+    beams = Beams(config, prompt, count)
+    several = {"num_return_sequences": config.num_beams}
+    return {**several, "stopping_criteria": StoppingCriteriaList([beams])}, beams
+
+
+def margins_of(scores: Any, finals: Any, beams: Beams | None) -> Message:
+    """Return the margin of each step; of a search also the kept texts, and behind all the margin of its result.
+
+    `scores` [steps, vocabulary] are those of the first text, `finals` those of the beams at the end.
+    """
+    if beams is None:
+        return {"margins": [margin_of(each) for each in scores]}
+    return {"margins": [*beams.margins, margin_of(finals)], "rounds": beams.rounds}
+
+
+def until_end(generated: list[int], model: Any) -> list[int]:
+    """Return the tokens up to the first that ends a text; shorter texts of a batch are filled up behind it."""
+    ends = model.generation_config.eos_token_id
+    ends = ends if isinstance(ends, list) else [ends]
+    place = next((i for i, token in enumerate(generated) if token in ends), len(generated))
+    return generated[: place + 1]
 
 
 def causal(asked: Asked) -> Run:
@@ -49,19 +114,25 @@ def causal(asked: Asked) -> Run:
         prompt = shortened(ids, limit - count, pipe)
         inputs = {"input_ids": torch.tensor([prompt])}
         inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
-        outputs = pipe.forward({**inputs, "prompt_text": text}, **GREEDY, max_new_tokens=count)
+        options, beams = searched(model, len(prompt), count)
+        outputs = pipe.forward(
+            {**inputs, "prompt_text": text}, **UNSAMPLED, **options, max_new_tokens=count
+        )
+        best = {"generated_sequence": outputs["generated_sequence"][:, :1]}
         (record,) = pipe.postprocess(
-            {k: outputs[k] for k in ("generated_sequence", "input_ids", "prompt_text")},
+            {**best, **{k: outputs[k] for k in ("input_ids", "prompt_text")}},
             return_type=ReturnType.NEW_TEXT,
         )
-        generated = outputs["generated_sequence"][0, 0, len(prompt) :].tolist()
-        margins = [margin_of(scores) for scores in outputs["scores"][0, 0]]
+        generated = until_end(best["generated_sequence"][0, 0, len(prompt) :].tolist(), model)
+        margins = margins_of(
+            outputs["scores"][0, 0], outputs.get("sequences_scores", [None])[0], beams
+        )
         forced = forced or generated
         # Other tokens follow than were generated, as many or fewer, so a long prompt is cut elsewhere.
         before = shortened(ids, limit - len(forced), pipe)
         with torch.inference_mode():
             logits = model(input_ids=torch.tensor([[*before, *forced]])).logits[0]
-        answer = {"text": record["generated_text"], "generated": generated, "margins": margins}
+        answer = {"text": record["generated_text"], "generated": generated, **margins}
         answer |= teacher_forced(logits[-len(forced) - 1 : -1], forced)
         answer |= own_settings(model, inputs, len(prompt))
         return {**answer, "tokens": len(prompt), **({"fed": [fed(inputs)]} if asked.trace else {})}
@@ -97,18 +168,21 @@ def seq2seq(asked: Asked) -> Run:
         count = row["parameters"].get("max_new_tokens", NEW_TOKENS)
         inputs = tokenizer(value, return_tensors="pt", truncation=True, max_length=limit)
         inputs = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        options, beams = searched(model, 1, count)
         with torch.inference_mode():
-            outputs = model.generate(**inputs, **GREEDY, max_new_tokens=count)
+            outputs = model.generate(**inputs, **UNSAMPLED, **options, max_new_tokens=count)
         # The first token is the decoder's start token, which nothing predicts.
         start, *generated = outputs.sequences[0].tolist()
-        margins = [margin_of(scores[0]) for scores in outputs.scores]
+        generated = until_end(generated, model)
+        first = [scores[0] for scores in outputs.scores]
+        margins = margins_of(first, outputs.get("sequences_scores"), beams)
         target = row.get("target")
         forced = tokenizer(text_target=target)["input_ids"] if target else generated
         with torch.inference_mode():
             decoder = torch.tensor([[start, *forced[:-1]]])
             logits = model(**inputs, decoder_input_ids=decoder).logits[0]
         text = tokenizer.decode(generated, skip_special_tokens=True)
-        answer = {"text": text, "generated": generated, "margins": margins}
+        answer = {"text": text, "generated": generated, **margins}
         answer |= teacher_forced(logits, forced) | own_settings(model, inputs, len([start]))
         tokens = int(inputs["input_ids"].shape[-1])
         return {**answer, "tokens": tokens, **({"fed": [fed(inputs)]} if asked.trace else {})}
@@ -146,7 +220,7 @@ def own_settings(model: Any, inputs: Mapping[str, Any], prompt: int) -> Message:
 def sampled(model: Any, inputs: Mapping[str, Any]) -> list[list[float]]:
     """Return the tokens that may be sampled first with their probabilities, the likeliest first."""
     with torch.inference_mode():
-        outputs = model.generate(**inputs, **{**GREEDY, "do_sample": True}, max_new_tokens=1)
+        outputs = model.generate(**inputs, **{**UNSAMPLED, "do_sample": True}, max_new_tokens=1)
     probabilities = outputs.scores[0][0].softmax(-1)
     likely = probabilities.topk(min(MAX_SAMPLED, len(probabilities)))
     pairs = zip(likely.indices.tolist(), likely.values.tolist(), strict=True)

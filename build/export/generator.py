@@ -47,16 +47,24 @@ Export = Callable[[Path, Path, str], Path]
 
 
 def prepare_causal(
-    folder: Path, destination: Path, context: int, export: Export = export_folder
+    folder: Path,
+    destination: Path,
+    context: int,
+    export: Export = export_folder,
+    *,
+    beams: bool = False,
 ) -> None:
-    """Write `destination/model.onnx`, and rotary tables if they are of use; raise ExportFailed or SourceError."""
+    """Write `destination/model.onnx`, and rotary tables if they are of use; raise ExportFailed or SourceError.
+
+    With `beams`, the graph runs several rows at once.
+    """
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
         exported = export(folder, Path(scratch), "text-generation-with-past")
         model = onnx.load(exported / MODEL)
         check_finite(model.graph, folder)
         with _naming_architecture(folder):
             last_token_logits(model.graph)
-        fold_constant_shapes(model, exported / "observed.onnx")
+        fold_constant_shapes(model, exported / "observed.onnx", beams=beams)
         _save(model, destination / MODEL)
         keep_record(exported, destination)
         if _sliding_window(folder) >= context:
@@ -102,9 +110,17 @@ def kv_cache_fusion(prepared: Path) -> Change | None:
 
 
 def prepare_seq2seq(
-    folder: Path, destination: Path, context: int, export: Export = export_folder
+    folder: Path,
+    destination: Path,
+    context: int,
+    export: Export = export_folder,
+    *,
+    beams: bool = False,
 ) -> None:
-    """Write `destination/encoder.onnx` and `decoder.onnx`; raise ExportFailed or SourceError."""
+    """Write `destination/encoder.onnx` and `decoder.onnx`; raise ExportFailed or SourceError.
+
+    With `beams`, the decoder runs several rows at once, which share the keys and values of one text.
+    """
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
         exported = export(folder, Path(scratch), "text2text-generation-with-past")
         encoder = onnx.load(exported / ENCODER_GRAPH)
@@ -117,7 +133,7 @@ def prepare_seq2seq(
         for graph in (encoder.graph, decoder.graph):
             check_finite(graph, folder)
         _save(encoder, destination / ENCODER)
-        fold_constant_shapes(decoder, exported / "observed.onnx")
+        fold_constant_shapes(decoder, exported / "observed.onnx", beams=beams)
         _save(decoder, destination / DECODER)
         keep_record(exported, destination)
 
@@ -137,7 +153,8 @@ def _naming_architecture(folder: Path) -> Iterator[None]:
 def last_token_logits(graph: Any) -> None:
     """Make the logits [batch, vocabulary], those of the last position alone, in place; raise ExportFailed.
 
-    The head becomes a Gemm that reads the embedding table, if the two are tied: they are then stored once.
+    The head becomes a Gemm that reads the embedding table, if the two are tied: they are then stored once. A bias
+    stays behind it.
     """
     head = language_head(graph, LOGITS)
     matrix = numpy_helper.to_array(constants(graph)[head.input[1]]).T

@@ -143,7 +143,7 @@ def _half(table: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def fuse_grouped_query_attention(graph: Any, tables: Tables) -> None:
     """Fuse every layer's attention with its cache, in place; raise Unmatched."""
-    for name, shape in ((LAST_INDEX, [1]), (TOTAL, [])):
+    for name, shape in ((LAST_INDEX, ["batch_size"]), (TOTAL, [])):
         graph.input.append(helper.make_tensor_value_info(name, TensorProto.INT32, shape))
     names = {name: add_constant(graph, f"{name}_table", table) for name, table in tables.items()}
     layers = _layers(graph)

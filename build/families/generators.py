@@ -21,12 +21,13 @@ from build.sources.source import GgufSource, TransformersSource
 from build.workspace.progress import Notify, silent
 from contracts.manifest import TOKENIZER
 from contracts.tasks import Tier
+from functions.inference.beam_search import BEAMS
 
 CheckpointSource = TransformersSource | GgufSource
 
 
 def prepare(
-    export: Callable[[Path, Path, int], None],
+    export: Callable[..., None],
     source: CheckpointSource,
     folder: Path,
     notify: Notify,
@@ -34,7 +35,8 @@ def prepare(
     """Write the graphs that every candidate is made of; a GGUF file is unpacked to a Hugging Face folder first."""
     if isinstance(source, GgufSource):
         unpack_source(source, folder, notify)
-    export(folder_of(source, folder), folder, source.max_tokens)
+    beams = BEAMS in source.details.get("generation_config", {})
+    export(folder_of(source, folder), folder, source.max_tokens, beams=beams)
 
 
 def recipes(source: CheckpointSource, tier: Tier, quantize: bool) -> Sequence[GeneratorRecipe]:

@@ -1,9 +1,11 @@
 """Constant folding of shapes: what a decoder computes from shapes at every run, replaced by constants where it can be.
 
 An exporter leaves chains of Shape, Gather and Concat nodes before each Reshape and Expand. A text is run alone, so of
-most of these shapes one axis at most varies. Which one is observed in a few runs whose sizes all differ.
+most of these shapes one axis at most varies; where several beams of it run together, most of the others are as they
+were before. Which ones is observed in a few runs whose sizes all differ.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,18 @@ from build.graph.observe import with_observed_outputs
 
 # Sizes of the runs: tokens read, tokens in the cache, tokens of the encoder. None of them agree by chance.
 RUNS = ((7, 0, 5), (1, 3, 11), (1, 13, 2), (5, 17, 19))
+# The rows of these runs for a model that runs several beams at once.
+ROWS = (1, 6, 4, 9)
+# A part of the names of the keys and values of cross-attention.
+CROSS = ".encoder."
 Shapes = list[tuple[int, ...]]
 
 
-def fold_constant_shapes(model: Any, scratch: Path) -> None:
+def fold_constant_shapes(model: Any, scratch: Path, *, beams: bool = False) -> None:
     """Fold what a decoder computes from shapes alone and what is the same in all runs, in place.
 
-    A Reshape or Expand gets a constant shape even if one axis varies. `scratch` is the path of a temporary file.
+    A Reshape or Expand gets a constant shape even if one axis varies. With `beams`, the number of rows varies as well.
+    `scratch` is the path of a temporary file.
     """
     graph = model.graph
     initializers = {tensor.name for tensor in graph.initializer}
@@ -32,7 +39,8 @@ def fold_constant_shapes(model: Any, scratch: Path) -> None:
     ]
     derived = _derived_from_shapes(graph, initializers)
     names = {name for node in shaping for name in (node.input[0], node.output[0])}
-    observed = _observe_runs(model, sorted(names.union(derived)), scratch)
+    rows = ROWS if beams else (1,) * len(RUNS)
+    observed = _observe_runs(model, sorted(names.union(derived)), scratch, rows)
     for node in shaping:
         _set_target(graph, node, observed)
     for name in derived:
@@ -71,7 +79,7 @@ def _set_target(graph: Any, node: Any, observed: dict[str, list[Any]]) -> None:
         [value.shape for value in observed[name]] for name in (node.output[0], node.input[0])
     )
     if node.op_type == "Reshape":
-        shape = _reshape_target(outputs)
+        shape = _reshape_target(outputs, inputs)
     else:
         shape = _expand_target(outputs, inputs)
     if shape is not None:
@@ -79,10 +87,17 @@ def _set_target(graph: Any, node: Any, observed: dict[str, list[Any]]) -> None:
         node.input[1] = add_constant(graph, name, np.array(shape, np.int64))
 
 
-def _reshape_target(outputs: Shapes) -> list[int] | None:
-    """Return the shape for a Reshape, with -1 for the axis that varies; None if more than one does."""
-    sizes = [set(axis) for axis in zip(*outputs, strict=True)]
-    shape = [size.pop() if len(size) == 1 else -1 for size in sizes]
+def _reshape_target(outputs: Shapes, inputs: Shapes) -> list[int] | None:
+    """Return the shape for a Reshape, with -1 for an axis that varies; None if more than one does.
+
+    Of several that vary, those stand as 0 that are as they were before.
+    """
+    axes = list(zip(*outputs, strict=True))
+    shape = [axis[0] if len(set(axis)) == 1 else -1 for axis in axes]
+    before = list(zip(*inputs, strict=True))
+    for place, axis in enumerate(axes):
+        if shape.count(-1) > 1 and shape[place] == -1 and axis in before[place : place + 1]:
+            shape[place] = 0
     return shape if shape.count(-1) <= 1 else None
 
 
@@ -98,17 +113,21 @@ def _expand_target(outputs: Shapes, inputs: Shapes) -> list[int] | None:
     return shape
 
 
-def _observe_runs(model: Any, names: list[str], scratch: Path) -> dict[str, list[Any]]:
+def _observe_runs(
+    model: Any, names: list[str], scratch: Path, rows: Sequence[int]
+) -> dict[str, list[Any]]:
     """Return the values of the named tensors, run by run."""
     with with_observed_outputs(model, names, scratch) as run:
-        runs = [run(_zeros(model.graph, *sizes)) for sizes in RUNS]
+        runs = [
+            run(_zeros(model.graph, *sizes, count)) for sizes, count in zip(RUNS, rows, strict=True)
+        ]
     return {name: [values[i] for values in runs] for i, name in enumerate(names)}
 
 
-def _zeros(graph: Any, tokens: int, past: int, encoded: int) -> dict[str, Any]:
+def _zeros(graph: Any, tokens: int, past: int, encoded: int, rows: int) -> dict[str, Any]:
     """Return a feed of zeros; the names of the axes are optimum's."""
     sizes = {
-        "batch_size": 1,
+        "batch_size": rows,
         "sequence_length": tokens,
         "decoder_sequence_length": tokens,
         "past_sequence_length": past,
@@ -120,5 +139,7 @@ def _zeros(graph: Any, tokens: int, past: int, encoded: int) -> dict[str, Any]:
     for value in graph.input:
         kind = value.type.tensor_type
         shape = [dim.dim_value or sizes[dim.dim_param] for dim in kind.shape.dim]
+        if CROSS in value.name:
+            shape[0] = 1  # of the text, which all rows share
         feed[value.name] = np.zeros(shape, helper.tensor_dtype_to_np_dtype(kind.elem_type))
     return feed

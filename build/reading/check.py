@@ -145,7 +145,7 @@ def _generated(
     (output,) = engine.predict(request).outputs
     differs = None
     if not _same_text(output["generated_text"], expected["generated_text"]):
-        differs = _first_difference(engine, model, request, margins["generated"])
+        differs = _first_difference(engine, model, request, margins)
     own = model.own_settings(str(request.inputs[0]), request.parameters["max_new_tokens"])
     return {
         **output,
@@ -159,9 +159,15 @@ def _generated(
 
 
 def _first_difference(
-    engine: Engine, model: TextModel, request: PredictRequest, tokens: Sequence[int]
+    engine: Engine, model: TextModel, request: PredictRequest, margins: Margins
 ) -> int:
-    """Return the place of the first token that we generate differently, found by generating fewer."""
+    """Return the place of the first token that we generate differently, found by generating fewer.
+
+    Of a search with beams, it is the first step that keeps other texts, or behind all steps the choice of the best.
+    """
+    if "rounds" in margins:
+        return _first_round(model, request, margins["rounds"])
+    tokens = margins["generated"]
     for count in range(1, len(tokens) + 1):
         fewer = replace(request, parameters={**request.parameters, "max_new_tokens": count})
         text = engine.predict(fewer).outputs[0]["generated_text"]
@@ -169,6 +175,19 @@ def _first_difference(
         if not _same_text(text, right):
             return count - 1
     return len(tokens)
+
+
+def _first_round(
+    model: TextModel, request: PredictRequest, kept: Sequence[Sequence[Sequence[int]]]
+) -> int:
+    """Return the place of the first step of a search that keeps other texts than those."""
+    found = list(model.rounds(str(request.inputs[0]), request.parameters["max_new_tokens"]))
+    for place, (ours, theirs) in enumerate(zip(found, kept, strict=False)):
+        running = {beam.tokens for beam in ours.running if not beam.ended}
+        if running != set(map(tuple, theirs)):
+            return place
+    # A search that ends at another step has another rule for its end, which is no near tie.
+    return len(kept) if len(found) == len(kept) else len(kept) + 1
 
 
 def _same_text(ours: str, theirs: str) -> bool:

@@ -122,8 +122,8 @@ def _generated(row: Row, answer: Answer) -> Mapped:
         LOG_PROBABILITIES: answer["log_probabilities"],
         "tokens": answer["tokens"],
     }
-    names = ("generated", "margins", "forced_margins", "new_tokens", "sampled")
-    return output, {name: answer[name] for name in names}
+    names = ("generated", "margins", "forced_margins", "new_tokens", "sampled", "rounds")
+    return output, {name: answer[name] for name in names if name in answer}
 
 
 def _scored(row: Row, answer: Answer) -> Mapped:

@@ -35,12 +35,13 @@ CACHE_BLOCK = 256
 class Cache:
     """Keys and values of the first `length` tokens, by the name of the graph's input.
 
-    `fixed` holds inputs that stay the same for a whole text, such as the encoder's keys and values. `binding` is set
-    where the graph writes in place: all caches of one text then share their buffers, and running on from an earlier
-    cache overwrites what later ones hold.
+    There may be several `rows`, each of another text with the same number of tokens. `fixed` holds inputs that stay the
+    same for a whole text, such as the encoder's keys and values. `binding` is set where the graph writes in place: all
+    caches of one text then share their buffers, and running on from an earlier cache overwrites what later ones hold.
     """
 
     length: int
+    rows: int = 1
     values: Mapping[str, Any] = field(default_factory=dict)
     fixed: Mapping[str, Any] = field(default_factory=dict)
     binding: Any = None
@@ -53,13 +54,20 @@ class DecoderLike(Protocol):
 
     def run(self, tokens: Sequence[int], cache: Cache) -> "tuple[NDArray[np.float32], Cache]": ...
 
+    def select(self, cache: Cache, rows: Sequence[int]) -> Cache: ...
+
+    def run_rows(
+        self, tokens: Sequence[int], cache: Cache
+    ) -> "tuple[NDArray[np.float32], Cache]": ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoder:
     """A decoder's session. It has no state of its own: everything a text needs is in its cache.
 
     `shapes` are the heads and the size of a head by the name of a cache input, `presents` the names of the cache
-    outputs, `block` the number of tokens by which a buffer grows.
+    outputs, `block` the number of tokens by which a buffer grows. Of the inputs that stay the same, those `by_row` are
+    wanted once for each row of the cache; the others are shared by all.
     """
 
     session: ort.InferenceSession
@@ -68,9 +76,18 @@ class Decoder:
     shapes: Mapping[str, tuple[int, int]]
     presents: tuple[str, ...]
     block: int = CACHE_BLOCK
+    by_row: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, model: Path, *, threads: int, device: str, fixed: Sequence[str] = ()) -> Self:
+    def open(
+        cls,
+        model: Path,
+        *,
+        threads: int,
+        device: str,
+        fixed: Sequence[str] = (),
+        by_row: tuple[str, ...] = (),
+    ) -> Self:
         """Open a graph; raise BrokenArtefact if it has no cache. `fixed` names the inputs that each text brings."""
         session = open_session(model, threads=threads, device=device)
         nodes = {node.name: node for node in session.get_inputs()}
@@ -94,6 +111,7 @@ class Decoder:
             # A cache input is [batch, heads, tokens, size of a head].
             shapes={name: (nodes[name].shape[1], nodes[name].shape[3]) for name in past},
             presents=tuple(presents),
+            by_row=by_row,
         )
 
     @property
@@ -113,8 +131,44 @@ class Decoder:
 
     def run(self, tokens: Sequence[int], cache: Cache) -> "tuple[NDArray[np.float32], Cache]":
         """Return the logits [vocabulary] after the last of the tokens, and the cache with all of them in it."""
-        length = cache.length + len(tokens)
-        feeds = self._feeds(tokens, cache.length)
+        logits, cache = self._run(np.array([tokens], np.int64), cache)
+        return logits[0], cache
+
+    def run_rows(self, tokens: Sequence[int], cache: Cache) -> "tuple[NDArray[np.float32], Cache]":
+        """Return the logits [rows, vocabulary] after one more token of each row, and the cache with these tokens."""
+        return self._run(np.array(tokens, np.int64)[:, None], cache)
+
+    def select(self, cache: Cache, rows: Sequence[int]) -> Cache:
+        """Return the cache whose rows are those rows of another, each as often as it is named.
+
+        A cache that the graph writes in place is overwritten.
+        """
+        if list(rows) == list(range(cache.rows)):
+            return cache
+        chosen = list(rows)
+        if self.in_place and len(chosen) == cache.rows:
+            for value in cache.values.values():
+                array = value.numpy()  # of the same memory
+                array[:, :, : cache.length] = array[chosen, :, : cache.length]
+            return cache
+        values = {name: self._placed(v.numpy()[chosen]) for name, v in cache.values.items()}
+        fixed = {
+            name: ort.OrtValue.ortvalue_from_numpy(np.repeat(v.numpy()[:1], len(chosen), axis=0))
+            if name in self.by_row
+            else v
+            for name, v in cache.fixed.items()
+        }
+        made = replace(cache, rows=len(chosen), values=values, fixed=fixed)
+        return self._bound(made) if self.in_place else made
+
+    def _placed(self, array: "NDArray[np.float32]") -> ort.OrtValue:
+        """Return a copy of keys or values where the session computes."""
+        return ort.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(array), self.device, 0)
+
+    def _run(self, ids: "NDArray[np.int64]", cache: Cache) -> "tuple[NDArray[np.float32], Cache]":
+        """Return the logits [rows, vocabulary] after ids [rows, tokens], and the cache with the ids in it."""
+        length = cache.length + ids.shape[1]
+        feeds = self._feeds(ids, cache.length)
         if self.in_place:
             return self._run_in_place(feeds, self._with_capacity(cache, length), length)
         binding = self.session.io_binding()
@@ -129,7 +183,7 @@ class Decoder:
         self.session.run_with_iobinding(binding)
         logits, *presents = binding.get_outputs()
         values = dict(zip(map(_past_name, self.presents), presents, strict=True))
-        return logits.numpy()[0], Cache(length=length, values=values, fixed=cache.fixed)
+        return logits.numpy(), replace(cache, length=length, values=values)
 
     def _run_in_place(
         self, feeds: "dict[str, NDArray[Any]]", cache: Cache, length: int
@@ -140,7 +194,7 @@ class Decoder:
         binding.bind_output(LOGITS, "cpu")
         self.session.run_with_iobinding(binding)
         # The caches were bound first, and a name that is bound again keeps its place: the logits are last.
-        logits: NDArray[np.float32] = binding.get_outputs()[-1].numpy()[0]
+        logits: NDArray[np.float32] = binding.get_outputs()[-1].numpy()
         return logits, replace(cache, length=length)
 
     def _with_capacity(self, cache: Cache, length: int) -> Cache:
@@ -149,29 +203,35 @@ class Decoder:
         if length <= capacity:
             return cache
         larger = -(-max(length, 2 * capacity) // self.block) * self.block
-        binding, values = self.session.io_binding(), {}
-        for present in self.presents:
-            name = _past_name(present)
-            heads, size = self.shapes[name]
-            array = np.zeros((1, heads, larger, size), np.float32)
+        values = {}
+        for name, (heads, size) in self.shapes.items():
+            array = np.zeros((cache.rows, heads, larger, size), np.float32)
             if cache.values:
                 array[:, :, : cache.length] = cache.values[name].numpy()[:, :, : cache.length]
             values[name] = ort.OrtValue.ortvalue_from_numpy(array)
+        return self._bound(replace(cache, values=values))
+
+    def _bound(self, cache: Cache) -> Cache:
+        """Return the cache with its buffers bound to the session."""
+        binding = self.session.io_binding()
+        for present in self.presents:
+            value = cache.values[_past_name(present)]
             # One buffer is both input and output: the operator then appends instead of copying.
-            binding.bind_ortvalue_input(name, values[name])
-            binding.bind_ortvalue_output(present, values[name])
+            binding.bind_ortvalue_input(_past_name(present), value)
+            binding.bind_ortvalue_output(present, value)
         for name, value in cache.fixed.items():
             binding.bind_ortvalue_input(name, value)
-        return replace(cache, values=values, binding=binding)
+        return replace(cache, binding=binding)
 
-    def _feeds(self, tokens: Sequence[int], past: int) -> "dict[str, NDArray[Any]]":
-        """Return the inputs that are no cache: `tokens`, after `past` tokens that are in it."""
-        length = past + len(tokens)
+    def _feeds(self, ids: "NDArray[np.int64]", past: int) -> "dict[str, NDArray[Any]]":
+        """Return the inputs that are no cache: ids [rows, tokens], after `past` tokens that are in it."""
+        rows, length = len(ids), past + ids.shape[1]
+        positions = np.arange(past, length, dtype=np.int64)[None]
         feeds: dict[str, NDArray[Any]] = {
-            "input_ids": np.array([tokens], np.int64),
-            "attention_mask": np.ones((1, length), np.int64),
-            "position_ids": np.arange(past, length, dtype=np.int64)[None],
-            LAST_INDEX: np.array([length - 1], np.int32),
+            "input_ids": ids,
+            "attention_mask": np.ones((rows, length), np.int64),
+            "position_ids": np.repeat(positions, rows, axis=0),
+            LAST_INDEX: np.full(rows, length - 1, np.int32),
             TOTAL: np.array(length, np.int32),
         }
         return {name: feeds[name] for name in self.inputs}

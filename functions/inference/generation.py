@@ -1,8 +1,9 @@
 """Text generation with a decoder: the prompt is run once, then each new token alone, over the KV cache."""
 
+import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -14,6 +15,7 @@ from contracts.api.text_generation import API
 from contracts.http_errors import RequestProblem
 from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
+from functions.inference.beam_search import BeamSearch, BeamSettings, Round
 from functions.inference.decoder import Cache, Decoder, DecoderLike
 from functions.inference.detokenizer import Detokenizer, clean_up
 from functions.inference.generation_parameters import (
@@ -126,10 +128,15 @@ class TextModel(ABC):
         prompt = self.prompt(text, asked or defaults.new_tokens(1))
         count = asked or defaults.new_tokens(len(prompt.ids))
         detokenizer = Detokenizer(self.tokenizer, parameters.stop, prompt.ids)
-        sampler = self._sampler(parameters, prompt, count)
         criteria = StopCriteria(tokens=self.config.ends, max_new_tokens=count, deadline=deadline)
         cache = self.decoder.empty_cache(prompt.fixed)
-        ending = generate(self.decoder, prompt.ids, cache, sampler, detokenizer, criteria)
+        if parameters.beams:
+            search = self._search(prompt, parameters, count)
+            rounds = search.rounds(self.decoder, cache, deadline)
+            ending = generate_best(rounds, detokenizer, criteria)
+        else:
+            sampler = self._sampler(parameters, prompt, count)
+            ending = generate(self.decoder, prompt.ids, cache, sampler, detokenizer, criteria)
         made = clean_up(detokenizer.text) if self.config.clean_up else detokenizer.text
         return {
             "generated_text": text + made if parameters.full_text else made,
@@ -139,9 +146,7 @@ class TextModel(ABC):
         }
 
     def _sampler(self, parameters: GenerationParameters, prompt: Prompt, count: int) -> Sampler:
-        ends = tuple(self.config.ends)
-        history = TokenHistory(prompt=prompt.ids, text=prompt.text, ends=ends, max_new_tokens=count)
-        return Sampler(parameters.sampling, history)
+        return Sampler(parameters.sampling, self._history(prompt, count))
 
     def own_settings(self, text: str, room: int) -> OwnSettings:
         """Return what a request without parameters gets after a prompt that leaves room for so many tokens."""
@@ -151,6 +156,23 @@ class TextModel(ABC):
             logits, _ = self.decoder.run(prompt.ids, self.decoder.empty_cache(prompt.fixed))
             sampled = self._sampler(parameters, prompt, 1).probabilities(logits).tolist()
         return OwnSettings(new_tokens=defaults.new_tokens(len(prompt.ids)), sampled=sampled)
+
+    def _history(self, prompt: Prompt, count: int) -> TokenHistory:
+        ends = tuple(self.config.ends)
+        return TokenHistory(prompt=prompt.ids, text=prompt.text, ends=ends, max_new_tokens=count)
+
+    def _search(self, prompt: Prompt, parameters: GenerationParameters, count: int) -> BeamSearch:
+        return BeamSearch(
+            settings=parameters.beams or BeamSettings(beams=1),
+            processors=parameters.sampling.changes,
+            history=self._history(prompt, count),
+        )
+
+    def rounds(self, text: str, count: int) -> Iterator[Round]:
+        """Yield the beams after each of up to `count` tokens; a model that does not search has one."""
+        prompt = self.prompt(text, count)
+        search = self._search(prompt, parse({}, self.config.defaults), count)
+        return search.rounds(self.decoder, self.decoder.empty_cache(prompt.fixed), math.inf)
 
     def teacher_forced(self, text: str, forced_tokens: Sequence[int]) -> TeacherForced:
         """Score the forced tokens as the answer to a text, each after those before it."""
@@ -165,6 +187,7 @@ class Generator(TextModel):
     """A causal decoder, which continues a text."""
 
     api = API
+    tokenizer: Tokenizer
     providers: tuple[str, ...] = ()
 
     @classmethod
@@ -250,6 +273,24 @@ def generate(
             return {"finish_reason": STOP, "generated_tokens": count}
         tokens = [token]
     return {"finish_reason": LENGTH, "generated_tokens": criteria.max_new_tokens}
+
+
+def generate_best(
+    rounds: Iterator[Round], detokenizer: Detokenizer, criteria: StopCriteria
+) -> dict[str, Any]:
+    """Add the best text of a search to the detokenizer; return why it ended and the number of generated tokens.
+
+    Where the time runs out, that is the best one by then.
+    """
+    found = list(rounds)
+    tokens = found[-1].best.tokens if found else ()
+    for count, token in enumerate(tokens, start=1):
+        if token in criteria.tokens:
+            return {"finish_reason": END, "generated_tokens": count}
+        if detokenizer.add(token):
+            return {"finish_reason": STOP, "generated_tokens": count}
+    reason = LENGTH if len(tokens) == criteria.max_new_tokens else TIME
+    return {"finish_reason": reason, "generated_tokens": len(tokens)}
 
 
 def plain_tokenizer(path: Path) -> Tokenizer:

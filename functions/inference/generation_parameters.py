@@ -22,6 +22,7 @@ from contracts.api.text_generation import (
 )
 from contracts.http_errors import RequestProblem, pointer
 from contracts.prediction import PredictRequest
+from functions.inference.beam_search import BeamSettings
 from functions.inference.logits_processors import PROCESSORS
 from functions.inference.sampling import LIMITS, Sampling
 
@@ -52,10 +53,14 @@ class GenerationDefaults:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationParameters:
-    """The parameters of one request; `max_new_tokens` is None where it depends on the length of the prompt."""
+    """The parameters of one request; `max_new_tokens` is None where it depends on the length of the prompt.
+
+    `beams` is set where the model searches with several; a text that is sampled has one.
+    """
 
     max_new_tokens: int | None
     sampling: Sampling
+    beams: BeamSettings | None
     stop: tuple[str, ...]
     full_text: bool
 
@@ -68,10 +73,12 @@ def parse(parameters: Mapping[str, Any], defaults: GenerationDefaults) -> Genera
     def value(parameter: Parameter) -> Any:
         return parameters.get(parameter.name, defaults.of(parameter))
 
+    sampled = parameters.get(DO_SAMPLE.name, sampled or bool(defaults.of(DO_SAMPLE)))
     return GenerationParameters(
         max_new_tokens=parameters.get(MAX_NEW_TOKENS.name),
+        beams=None if sampled else BeamSettings.of(defaults.values),
         sampling=Sampling(
-            do_sample=parameters.get(DO_SAMPLE.name, sampled or bool(defaults.of(DO_SAMPLE))),
+            do_sample=sampled,
             temperature=value(TEMPERATURE),
             top_k=value(TOP_K) or 0,
             top_p=value(TOP_P),

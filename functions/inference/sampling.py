@@ -34,6 +34,12 @@ class Sampling:
     processors: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def changes(self) -> Mapping[str, Any]:
+        """Return the settings of every change of the logits, by their keys in a generation_config.json."""
+        penalty = self.repetition_penalty
+        return {**self.processors, **({"repetition_penalty": penalty} if penalty != 1 else {})}
+
 
 class Sampler:
     """The choices for one text: its random numbers, and the tokens of its prompt and output."""
@@ -42,9 +48,7 @@ class Sampler:
         self.sampling = sampling
         self.history = history
         self.random = np.random.default_rng(sampling.seed)
-        self.processors = dict(sampling.processors)
-        if sampling.repetition_penalty != 1:
-            self.processors["repetition_penalty"] = sampling.repetition_penalty
+        self.changes = sampling.changes
 
     def choose(self, logits: "NDArray[np.float32]") -> int:
         """Return the next token; raise ModelFailed if a logit is not finite."""
@@ -60,7 +64,7 @@ class Sampler:
     def scores(self, logits: "NDArray[np.float32]") -> "Logits":
         """Return the logits after the model's own changes; raise ModelFailed if one is not finite."""
         check_finite(logits)
-        return process(logits.astype(np.float64), self.processors, self.history)
+        return process(logits.astype(np.float64), self.changes, self.history)
 
     def probabilities(self, logits: "NDArray[np.float32]") -> "Logits":
         """Return the probability of each token to be sampled next."""

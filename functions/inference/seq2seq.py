@@ -38,7 +38,7 @@ class Seq2Seq(TextModel):
         encoder = open_session(folder / ENCODER, threads=threads, device=device)
         names = [node.name for node in encoder.get_outputs()]
         decoder = Decoder.open(
-            folder / DECODER, threads=threads, device=device, fixed=(MASK, *names)
+            folder / DECODER, threads=threads, device=device, fixed=(MASK, *names), by_row=(MASK,)
         )
         if missing := set(names) - {node.name for node in decoder.session.get_inputs()}:
             raise BrokenArtefact(

@@ -19,9 +19,9 @@ AUTO_CLASS = "AutoModelForCausalLM"
 BATCH, TOKENS, CACHED = "batch_size", "sequence_length", "past_sequence_length"
 TOTAL = f"{CACHED} + {TOKENS}"
 KINDS = ("key", "value")
-# Tokens read and tokens in the cache: of the run that is traced, and of those that the graph is compared on.
-TRACED = (3, 5)
-COMPARED = ((7, 0), (1, 12), (4, 9))
+# Tokens read, tokens in the cache and rows: of the run that is traced, and of those that the graph is compared on.
+TRACED = (3, 5, 1)
+COMPARED = ((7, 0, 1), (1, 12, 3), (4, 9, 1))
 
 
 class _Decoder(torch.nn.Module):  # type: ignore[misc]
@@ -91,17 +91,22 @@ def _cache_shapes(model: Any) -> list[tuple[int, int]]:
 
 
 def _feed(
-    model: Any, names: Sequence[str], shapes: Sequence[tuple[int, int]], tokens: int, cached: int
+    model: Any,
+    names: Sequence[str],
+    shapes: Sequence[tuple[int, int]],
+    tokens: int,
+    cached: int,
+    rows: int,
 ) -> Feed:
     total = cached + tokens
     tensors = {
-        "input_ids": example_ids(1, tokens, model.config.vocab_size),
-        "attention_mask": torch.ones((1, total), dtype=torch.int64),
-        "position_ids": torch.arange(cached, total)[None],
+        "input_ids": example_ids(rows, tokens, model.config.vocab_size),
+        "attention_mask": torch.ones((rows, total), dtype=torch.int64),
+        "position_ids": torch.arange(cached, total)[None].expand(rows, -1),
     }
     random = torch.Generator().manual_seed(total)
     past = {
-        f"{PAST}{layer}.{kind}": torch.randn((1, heads, cached, size), generator=random)
+        f"{PAST}{layer}.{kind}": torch.randn((rows, heads, cached, size), generator=random)
         for layer, (heads, size) in enumerate(shapes)
         for kind in KINDS
     }

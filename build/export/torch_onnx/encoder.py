@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from build.export.torch_onnx.last_end import reading_last_end
 from build.export.torch_onnx.tracing import Feed, compare, example_ids, trace
 from contracts.manifest import MODEL
 from functions.inference.token_batches import INPUTS
@@ -77,7 +78,8 @@ def additive_mask(mask: torch.Tensor) -> torch.Tensor:
 
 def export(folder: Path, destination: Path, task: str) -> None:
     """Write the model with the head of the task to `destination/model.onnx`; raise Differs."""
-    model, path = load(HEADS[task].auto_class, folder), destination / MODEL
+    path = destination / MODEL
+    model = reading_last_end(load(HEADS[task].auto_class, folder))
     names = _input_names(model)
     module = _Encoder(model, HEADS[task], names, mask_of(model, names)).eval()
     opened = {0: BATCH, 1: TOKENS}
@@ -173,6 +175,9 @@ def _feed(model: Any, names: tuple[str, ...], texts: int, tokens: int) -> Feed:
     config = model.config
     ids = example_ids(texts, tokens, config.vocab_size)
     lengths = torch.tensor([max(1, tokens - 3 * text) for text in range(texts)])
+    if config.is_encoder_decoder:
+        # Of which the classifier reads the end of a text.
+        ids[torch.arange(texts), lengths - 1] = config.eos_token_id
     tensors = {
         "input_ids": ids,
         "attention_mask": (torch.arange(tokens)[None] < lengths[:, None]).to(torch.int64),

@@ -21,9 +21,9 @@ AUTO_CLASS = "AutoModelForSeq2SeqLM"
 # optimum's names of the two graphs.
 ENCODER_GRAPH, DECODER_GRAPH = "encoder_model.onnx", "decoder_with_past_model.onnx"
 READ = "encoder_sequence_length"
-# Tokens of the text, tokens read by the decoder and tokens in its cache: traced, and compared.
-TRACED = (6, 3, 5)
-COMPARED = ((4, 2, 0), (11, 1, 12), (1, 4, 9))
+# Tokens of the text, tokens read by the decoder, tokens in its cache and rows of these: traced, and compared.
+TRACED = (6, 3, 5, 1)
+COMPARED = ((4, 2, 0, 1), (11, 1, 12, 3), (1, 4, 9, 1))
 
 
 class _Encoder(torch.nn.Module):  # type: ignore[misc]
@@ -96,8 +96,8 @@ def export(folder: Path, destination: Path) -> None:
     trace(encoder, _text(model, TRACED[0]), cross, axes, path)
     compare(encoder, path, (_text(model, sizes[0]) for sizes in COMPARED))
 
-    def feed(read: int, tokens: int, cached: int) -> Feed:
-        return _feed(model, encoder, own, cross, read, tokens, cached)
+    def feed(read: int, tokens: int, cached: int, rows: int) -> Feed:
+        return _feed(model, encoder, own, cross, read, tokens, cached, rows)
 
     tokens = {0: BATCH, 1: TOKENS}
     axes = {"input_ids": tokens, MASK: text, LOGITS: tokens, **dict.fromkeys(cross, keys)}
@@ -120,16 +120,20 @@ def _feed(
     read: int,
     tokens: int,
     cached: int,
+    rows: int,
 ) -> Feed:
+    """Return rows that read one text, whose keys and values they share."""
     text = _text(model, read)
     with torch.inference_mode():
         given = encoder(*text.values())
     random = torch.Generator().manual_seed(cached)
     # A decoder's own keys have the shape of those of cross-attention, but for the number of tokens.
     past = {
-        name: torch.randn((1, like.shape[1], cached, like.shape[3]), generator=random)
+        name: torch.randn((rows, like.shape[1], cached, like.shape[3]), generator=random)
         for name, like in zip(own, given, strict=True)
     }
-    ids = example_ids(1, tokens, model.config.vocab_size)
+    words = getattr(model.config, "decoder_vocab_size", None) or model.config.vocab_size
+    ids = example_ids(rows, tokens, words)
+    mask = text["attention_mask"].expand(rows, -1)
     keys = dict(zip(cross, (tensor.clone() for tensor in given), strict=True))
-    return {"input_ids": ids, MASK: text["attention_mask"], **past, **keys}
+    return {"input_ids": ids, MASK: mask, **past, **keys}

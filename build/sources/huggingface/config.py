@@ -17,10 +17,10 @@ FILE = "config.json"
 # Characters of a value that a message shows.
 MAX_SHOWN = 40
 # The key of each number: architectures have several names for one, and the first that is there counts.
-# DistilBERT has n_heads and dim, GPT-2 n_positions.
+# DistilBERT has n_heads and dim, GPT-2 n_positions, BART d_model.
 KEYS = {
-    "heads": ("num_attention_heads", "n_heads"),
-    "hidden": ("hidden_size", "dim"),
+    "heads": ("num_attention_heads", "n_heads", "encoder_attention_heads"),
+    "hidden": ("hidden_size", "dim", "d_model"),
     "vocabulary": ("vocab_size", "n_words"),
     "positions": ("max_position_embeddings", "n_positions"),
     "pad": ("pad_token_id",),
@@ -73,6 +73,10 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
             problems.extend(error.problems)
     if problems:
         raise Unusable.listing(problems)
+    decoder = whole(config, "decoder_attention_heads", minimum=0)
+    if decoder not in (0, numbers["heads"]):
+        # Two numbers of heads are found in the graph, where one is told.
+        numbers["heads"] = numbers["hidden"] = 0
     return Settings(**numbers)
 
 

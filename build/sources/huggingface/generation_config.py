@@ -8,6 +8,8 @@ from build.sources.huggingface.config import FILE, MAX_SHOWN, is_whole, optional
 from build.sources.huggingface.folder_files import FolderFiles
 from build.sources.source import Unusable
 from contracts.problems import Code, Problem
+from functions.inference.beam_search import BEAMS
+from functions.inference.beam_search import KEYS as OF_BEAMS
 
 GENERATION_CONFIG = "generation_config.json"
 # The most new tokens that a request may ask for; how many it gets by default is in contracts/api/text_generation.py.
@@ -86,6 +88,10 @@ WISHES: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "exponential_decay_length_penalty": ("a number of tokens and a factor", _decay),
     "suppress_tokens": ("a list of token ids", _tokens),
     "begin_suppress_tokens": ("a list of token ids", _tokens),
+    "num_beams": ("a whole number from 1 up", lambda value: _count(value) and value >= 1),
+    "length_penalty": ("a number", _number),
+    "early_stopping": ('true, false or "never"', lambda value: _flag(value) or value == "never"),
+    "renormalize_logits": ("true or false", _flag),
 }
 TOKENS: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "eos_token_id": ("a token id, or several", _token_or_tokens),
@@ -111,7 +117,24 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "sequence_bias": ([],),
     "suppress_tokens": ([],),
     "begin_suppress_tokens": ([],),
+    "num_beams": (1,),
+    "length_penalty": (1,),
+    "early_stopping": (False,),
+    "renormalize_logits": (False,),
 }
+# What a config.json leaves out and its class has by default, where no other file says how text is generated.
+# https://github.com/huggingface/transformers/tree/v5.24.0/src/transformers/models (`configuration_*.py`)
+DEFAULTS: Mapping[str, Mapping[str, int]] = {
+    "bart": {
+        "bos_token_id": 0, "eos_token_id": 2, "decoder_start_token_id": 2, "forced_eos_token_id": 2,
+    },
+    "gpt2": {"bos_token_id": 50256, "eos_token_id": 50256},
+    "llama": {"bos_token_id": 1, "eos_token_id": 2},
+    "marian": {"eos_token_id": 0, "decoder_start_token_id": 58100, "forced_eos_token_id": 0},
+    "mistral": {"bos_token_id": 1, "eos_token_id": 2},
+    "mt5": {"eos_token_id": 1, "decoder_start_token_id": 0},
+    "t5": {"eos_token_id": 1},
+}  # fmt: skip
 # Of the encoder's text, which a causal model does not have.
 OF_ENCODER = {"encoder_repetition_penalty", "encoder_no_repeat_ngram_size"}
 
@@ -122,7 +145,9 @@ def read_generation(files: FolderFiles) -> tuple[str, Mapping[str, Any]]:
     As in transformers, that is generation_config.json alone, and config.json only where there is no such file.
     """
     path = files.folder / GENERATION_CONFIG
-    return (path.name, optional_json(path)) if path.is_file() else (FILE, files.config)
+    if path.is_file():
+        return path.name, optional_json(path)
+    return FILE, {**DEFAULTS.get(str(files.config.get("model_type")), {}), **files.config}
 
 
 def details(files: FolderFiles, context: int) -> dict[str, Any]:
@@ -159,7 +184,7 @@ def _cleans_up(files: FolderFiles) -> bool:
 
 
 def _problems(name: str, generation: Mapping[str, Any]) -> list[Problem]:
-    return [
+    found = [
         Problem(
             code=Code.FILE_DAMAGED,
             message=f"{name} has {str(generation[key])[:MAX_SHOWN]!r} as `{key}`, where {words} has to be; correct it",
@@ -167,6 +192,13 @@ def _problems(name: str, generation: Mapping[str, Any]) -> list[Problem]:
         for key, (words, allows) in {**WISHES, **TOKENS}.items()
         if key in generation and not allows(generation[key])
     ]
+    if generation.get("do_sample") is True and generation.get(BEAMS, 1) != 1:
+        message = (
+            f"{name} has both `do_sample` and `{BEAMS}`, by which beams are sampled, which is not served; set "
+            f"`do_sample` to false, or `{BEAMS}` to 1"
+        )
+        found.append(Problem(code=Code.SETTING_UNSUPPORTED, message=message))
+    return found
 
 
 def _start(generation: Mapping[str, Any], ends: list[int], *, encoder: bool) -> int:
@@ -188,7 +220,8 @@ def _wishes(generation: Mapping[str, Any], *, encoder: bool) -> dict[str, Any]:
     }
     if wishes.get("do_sample") and "top_k" not in generation:
         wishes["top_k"] = TOP_K
-    return wishes
+    unread = () if BEAMS in wishes else OF_BEAMS
+    return {key: value for key, value in wishes.items() if key not in unread}
 
 
 def new_tokens(context: int) -> int:

@@ -41,7 +41,7 @@ ENCODERS = (
     "xlm-roberta",
 )
 DECODERS = ("gemma3_text", "gpt2", "llama", "mistral", "qwen2", "qwen3")
-ENCODER_DECODERS = ("mt5", "t5")
+ENCODER_DECODERS = ("bart", "mt5", "t5")
 # Architectures by the family of a task, and besides these by the task itself.
 OF_FAMILY: Mapping[FamilyName, tuple[str, ...]] = {
     FamilyName.ENCODER: ENCODERS,
@@ -51,8 +51,9 @@ OF_FAMILY: Mapping[FamilyName, tuple[str, ...]] = {
 }
 OF_TASK: Mapping[Task, tuple[str, ...]] = {
     Task.FEATURE_EXTRACTION: DECODERS,
-    Task.TEXT_CLASSIFICATION: DECODERS,
+    Task.TEXT_CLASSIFICATION: (*DECODERS, "bart"),
     Task.TEXT_RANKING: DECODERS,
+    Task.ZERO_SHOT_CLASSIFICATION: ("bart",),
 }
 
 SERVED = {name for names in (*OF_FAMILY.values(), *OF_TASK.values()) for name in names}

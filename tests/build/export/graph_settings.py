@@ -112,6 +112,8 @@ def _shape(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 SAME = {
     "dim": "hidden_size",
+    "encoder_attention_heads": "num_attention_heads",
+    "encoder_layers": "num_hidden_layers",
     "emb_dim": "hidden_size",
     "n_embd": "hidden_size",
     "n_head": "num_attention_heads",
@@ -189,6 +191,16 @@ ALL: tuple[Case, ...] = (
     *_cases("Albert", num_hidden_groups=2, inner_group_num=2),
     *_cases("MPNet", relative_attention_num_buckets=40),
     *_cases("RoFormer", rotary_value=True),
+    *_cases(
+        "Bart",
+        encoder_layers=1,
+        decoder_layers=1,
+        encoder_attention_heads=2,
+        decoder_attention_heads=2,
+        encoder_ffn_dim=40,
+        decoder_ffn_dim=40,
+        scale_embedding=False,
+    ),
     *_cases(
         "DebertaV2",
         relative_attention=False,

@@ -11,18 +11,18 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from build.export.exporters import export_folder
-from build.export.generator import prepare_causal, prepare_seq2seq
+from build.export.generator import DECODER_WITH_CACHE, prepare_causal, prepare_seq2seq
 from build.export.optimum import environment as optimum
+from build.export.torch_onnx import process as torch_onnx
 from build.recipes.block_int8 import pack
 from build.recipes.recipe import WeightFormat
 from build.recipes.weight_only import pack4, pack4_offset, weight_only
 from build.sources.huggingface.folder_files import read_folder_files
 from build.sources.huggingface.generation_config import details
-from tests.fixtures.models.tiny_bert import classifier
+from functions.inference.decoder import LOGITS
 from tests.fixtures.models.tiny_decoders import (
     CONTEXT,
     PROMPTS,
-    bart,
     built,
     generate,
     gpt2,
@@ -33,6 +33,7 @@ from tests.fixtures.models.tiny_decoders import (
     reference_tokens,
     t5,
 )
+from tests.fixtures.models.tiny_zoo import ZOO, classifier_of
 from tests.fixtures.problems import raises
 
 
@@ -168,12 +169,24 @@ def test_the_graphs_of_optimum_become_the_same_operators(tmp_path: Path, make: A
 
 
 def test_an_architecture_of_another_form_is_named(tmp_path: Path) -> None:
-    folder = bart(tmp_path / "bart")
-    with raises("export_failed", folder, "architecture bart"):
-        prepare_seq2seq(folder, tmp_path / "cpu", CONTEXT)
+    folder = t5(tmp_path / "t5")
+
+    def export(source: Path, destination: Path, task: str) -> Path:
+        """Bend the logits, as no architecture does."""
+        exported = export_folder(source, destination, task)
+        model = onnx.load(exported / DECODER_WITH_CACHE)
+        node = next(n for n in model.graph.node if n.output[0] == LOGITS)
+        node.output[0] = "straight"
+        model.graph.node.append(onnx.helper.make_node("Sin", ["straight"], [LOGITS]))
+        onnx.save(model, exported / DECODER_WITH_CACHE)
+        return exported
+
+    with raises("export_failed", folder, "architecture t5", "Sin"):
+        prepare_seq2seq(folder, tmp_path / "cpu", CONTEXT, export)
 
 
 def test_a_model_that_does_not_generate_cannot_be_exported(tmp_path: Path) -> None:
-    source = classifier(tmp_path / "bert")
-    with raises("export_failed", source, "architecture bert"):
-        prepare_causal(source, tmp_path / "cpu", CONTEXT)
+    (distilbert,) = [one for one in ZOO if one.name == "DistilBert"]
+    source = classifier_of(tmp_path / "distilbert", distilbert)
+    with raises("export_failed", "DistilBertConfig", "AutoModelForCausalLM"):
+        prepare_causal(source, tmp_path / "cpu", CONTEXT, torch_onnx.export_folder)

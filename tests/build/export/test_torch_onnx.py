@@ -32,6 +32,8 @@ def batch(model: Any, texts: int, tokens: int) -> dict[str, torch.Tensor]:
     ids = torch.randint(4, model.config.vocab_size, (texts, tokens), generator=random)
     lengths = torch.randint(1, tokens + 1, (texts, 1), generator=random)
     mask = (torch.arange(tokens)[None] < lengths).to(torch.int64)
+    if model.config.is_encoder_decoder:
+        ids[torch.arange(texts), lengths[:, 0] - 1] = model.config.eos_token_id
     types = (torch.arange(tokens)[None] >= lengths // 2).to(torch.int64) * mask
     feed = {"input_ids": torch.where(mask == 1, ids, pad), "attention_mask": mask}
     takes_types = "token_type_ids" in inspect.signature(model.forward).parameters

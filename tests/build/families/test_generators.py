@@ -18,21 +18,33 @@ from contracts.prediction import PredictRequest
 from contracts.specs import Gate
 from contracts.tasks import Task
 from functions.inference.engine import Engine
+from tests.fixtures.models.encoder_decoders.bart import bart as plain_bart
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import deployment, write_rows
 from tests.fixtures.models.tiny_decoders import PROMPTS, gpt2, llama, reference_tokens, t5
+
+
+def bart(folder: Path) -> Path:
+    """Save a model that searches with several beams, whose weights are then made smaller as well."""
+    path = plain_bart(folder) / "generation_config.json"
+    document = json.loads(path.read_text("utf-8"))
+    settings = {"num_beams": 3, "length_penalty": 2.0, "no_repeat_ngram_size": 3}
+    path.write_text(json.dumps({**document, **settings}), "utf-8")
+    return folder
+
 
 TASK_OF: Mapping[Callable[[Path], Path], Task] = {
     gpt2: Task.TEXT_GENERATION,
     llama: Task.TEXT_GENERATION,
     t5: Task.TEXT2TEXT_GENERATION,
+    bart: Task.TEXT2TEXT_GENERATION,
 }
 # Random weights leave the likeliest token hardly ahead of the next, so few bits change many.
 GATE = Gate(max_perplexity_ratio=2, min_token_agreement=0.5)
 
 
 @pytest.mark.exhaustive(keep=1)
-@pytest.mark.parametrize("make", [gpt2, llama, t5])
+@pytest.mark.parametrize("make", [gpt2, llama, t5, bart])
 def test_a_generator_is_built_and_generates_as_transformers_does(
     make: Callable[[Path], Path], tmp_path: Path
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 from build.recipes.recipe import WeightFormat
 from build.recipes.weight_only import weight_only
 from contracts.prediction import PredictRequest
-from functions.inference.decoder import Cache, Decoder, DecoderLike
+from functions.inference.decoder import Cache, Decoder
 from functions.inference.generation import Generator
 from tests.fixtures.models.tiny_decoders import (
     CAUSAL,
@@ -245,16 +245,13 @@ def test_an_input_that_is_no_text_is_named(generator: Generator) -> None:
 
 
 def test_logits_that_are_no_numbers_are_a_failure(generator: Generator) -> None:
-    class Broken:
-        def empty_cache(self, fixed: Any) -> Cache:
-            return Cache(length=0)
-
-        def run(self, tokens: Any, cache: Cache) -> Any:
+    class Broken(Recorder):
+        def run(self, tokens: Sequence[int], cache: Cache) -> Any:
             return np.full(300, np.nan, np.float32), cache
 
-    failing: DecoderLike = Broken()
+    failing = replace(generator, decoder=Broken(generator.decoder))
     with raises("model_failed", "not finite"):
-        replace(generator, decoder=failing).outputs(PredictRequest(inputs=("x",)))
+        failing.outputs(PredictRequest(inputs=("x",)))
 
 
 @pytest.mark.exhaustive(keep=2)

@@ -10,8 +10,15 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from build.sources.huggingface.folder_files import read_folder_files
-from build.sources.huggingface.generation_config import OF_ENCODER, WISHES, details
+from build.sources.huggingface.generation_config import (
+    DEFAULTS,
+    OF_ENCODER,
+    TOKENS,
+    WISHES,
+    details,
+)
 from build.sources.source import Unusable
+from functions.inference.beam_search import KEYS as SEARCHED  # tried in test_beam_search.py
 from functions.inference.detokenizer import clean_up as clean_up_text
 from tests.fixtures.models.tiny_decoders import (
     CONTEXT,
@@ -86,7 +93,7 @@ def beside_of(key: str, source: Path) -> dict[str, Any]:
 
 
 def test_every_key_has_a_value_that_it_is_tried_with() -> None:
-    assert GREEDY.keys() | SAMPLED == WISHES.keys()
+    assert GREEDY.keys() | SAMPLED | set(SEARCHED) == WISHES.keys()
 
 
 @pytest.mark.exhaustive(keep=5)
@@ -215,6 +222,15 @@ def test_every_value_of_another_kind_is_named_at_once(
         assert any(
             f"`{key}`" in message and "generation_config.json" in message for message in named
         )
+
+
+@pytest.mark.parametrize("model_type", DEFAULTS)
+def test_what_config_json_leaves_out_is_as_its_class_has_it(model_type: str) -> None:
+    from transformers import CONFIG_MAPPING, GenerationConfig
+
+    found = GenerationConfig.from_model_config(CONFIG_MAPPING[model_type]()).to_diff_dict()
+    known = {key: value for key, value in found.items() if key in {**WISHES, **TOKENS}}
+    assert known == DEFAULTS[model_type]
 
 
 def test_without_that_file_the_settings_are_those_of_config_json(

@@ -3,7 +3,6 @@
 from build.sources.huggingface.generation_config import TOKENS, WISHES
 from build.sources.huggingface.settings.setting import Setting, harmless, honoured, refused
 
-BEAMS = "There is one beam."
 SAME = "It finds the same tokens in another way."
 
 SETTINGS: tuple[Setting, ...] = (
@@ -12,14 +11,13 @@ SETTINGS: tuple[Setting, ...] = (
         "generation_config._wishes", "The default of a request, or a change of the logits.", *WISHES
     ),
     *harmless("Texts are generated one by one, without padding.", "pad_token_id"),
-    *harmless(BEAMS, "early_stopping", "length_penalty", "low_memory"),
     *harmless(
         SAME,
         "use_cache use_mtp cache_config max_cache_len is_assistant num_assistant_tokens "
         "num_assistant_tokens_schedule assistant_confidence_threshold prompt_lookup_num_tokens "
         "max_matching_ngram_size assistant_early_exit assistant_lookbehind target_lookbehind "
         "assistant_ensemble_weight speculation_type compile_config disable_compile "
-        "continuous_batching_config prefill_chunk_size renormalize_logits",
+        "continuous_batching_config prefill_chunk_size",
     ),
     *harmless(
         "It describes the file, or adds to the output of a call.",
@@ -28,10 +26,10 @@ SETTINGS: tuple[Setting, ...] = (
         "max_context_length task_specific_params",
     ),
     *refused(
-        "searches with several beams, where the likeliest token is taken each time",
-        "set it to 1",
-        "num_beams",
-        fine=(1,),
+        "runs the beams of a search one by one, which transformers 5 no longer does",
+        "set it to false",
+        "low_memory",
+        fine=(False,),
     ),
     *refused("generates several texts for one", "set it to 1", "num_return_sequences", fine=(1,)),
     *refused(

@@ -56,17 +56,17 @@ SETTINGS: tuple[Setting, ...] = (
         "The sizes of the layers.",
         "hidden_size dim d_model n_embd embedding_size input_embedding_size output_embedding_size "
         "intermediate_size hidden_dim d_ff n_inner d_kv head_dim "
-        "intra_bottleneck_size emb_dim",
+        "intra_bottleneck_size emb_dim encoder_ffn_dim decoder_ffn_dim",
     ),
     *graph(
         "The number of layers, and which of them share weights.",
         "num_hidden_layers n_layers n_layer num_layers num_decoder_layers num_hidden_groups "
-        "inner_group_num num_feedforward_networks",
+        "inner_group_num num_feedforward_networks encoder_layers decoder_layers",
     ),
     *graph(
         "The heads of attention.",
         "num_attention_heads n_heads n_head num_heads num_key_value_heads head_ratio num_groups "
-        "conv_kernel_size conv_groups talking_head",
+        "conv_kernel_size conv_groups talking_head encoder_attention_heads decoder_attention_heads",
     ),
     *graph(
         "The activation between layers.",
@@ -93,7 +93,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     *graph(
         "Numbers that scale weights.",
-        "scale_attn_weights scale_attn_by_inverse_layer_idx scale_decoder_outputs "
+        "scale_attn_weights scale_attn_by_inverse_layer_idx scale_decoder_outputs scale_embedding "
         "query_pre_attn_scalar final_logit_softcapping",
     ),
     *graph(
@@ -120,7 +120,8 @@ SETTINGS: tuple[Setting, ...] = (
         "resid_pdrop seq_classif_dropout summary_first_dropout summary_last_dropout "
         "initializer_cutoff_factor initializer_factor initializer_range init_std embed_init_std "
         "gradient_checkpointing sparse_pred_ignore_index sparse_prediction loss_type "
-        "classifier_regularization cls_dropout",
+        "classifier_regularization cls_dropout encoder_layerdrop decoder_layerdrop activation_dropout "
+        "classif_dropout",
     ),
     *harmless(
         "Each model is run in full precision, whatever it was saved in.",

@@ -167,19 +167,19 @@ def test_settings_are_checked_in_the_folder_that_modules_json_names(tmp_path: Pa
 
 
 def test_a_file_that_a_task_does_not_read_refuses_nothing(tmp_path: Path) -> None:
-    folder = folder_with(tmp_path, GENERATION, num_beams=4)
+    folder = folder_with(tmp_path, GENERATION, num_return_sequences=4)
     folder_with(tmp_path, WHOLE_MODEL, truncate_dim=8)
     assert check.refused(folder, TASKS[Task.TEXT_CLASSIFICATION]) == []
     (problem,) = check.refused(folder, TASKS[Task.TEXT_GENERATION])
-    assert "`num_beams` = 4" in problem.message
+    assert "`num_return_sequences` = 4" in problem.message
 
 
 def test_without_a_generation_config_the_settings_of_config_json_are_checked(
     tmp_path: Path,
 ) -> None:
-    folder = folder_with(tmp_path, CONFIG, num_beams=4)
+    folder = folder_with(tmp_path, CONFIG, num_return_sequences=4)
     (problem,) = check.refused(folder, TASKS[Task.TEXT2TEXT_GENERATION])
-    assert (problem.where, "`num_beams`" in problem.message) == (CONFIG, True)
+    assert (problem.where, "`num_return_sequences`" in problem.message) == (CONFIG, True)
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from build.sources.huggingface.settings.table import (
     WHOLE_MODEL,
 )
 from build.sources.huggingface.tokenizer_settings import NAMED
+from functions.inference.beam_search import KEYS as SEARCHED
 from tests.fixtures.paths import ROOT
 
 HERE, ENGINE = "tests/build/sources/huggingface", "tests/functions/inference"
@@ -74,8 +75,11 @@ TRIED: Mapping[str, Mapping[str, str]] = {
     },
     GENERATION: {
         f"{GENERATED}::test_a_request_without_parameters_follows_the_model_s_own_settings": " ".join(
-            (*WISHES, *TOKENS)
-        )
+            key for key in (*WISHES, *TOKENS) if key not in SEARCHED
+        ),
+        f"{ENGINE}/test_beam_search.py::test_the_best_text_is_that_of_transformers": " ".join(
+            SEARCHED
+        ),
     },
     SENTENCE_CONFIGS[0]: {
         SENTENCES: "max_seq_length do_lower_case",
