@@ -31,6 +31,7 @@ from build.reading.library import library
 from build.reading.outputs import Margins, Reference
 from build.recipes.recipe import Recipe
 from build.samples.facts import only_sample_rows
+from build.samples.texts import sample_texts
 from build.sources.gguf.source import library_folder
 from build.sources.source import GraphSource, TableSource
 from build.step import Step
@@ -130,7 +131,8 @@ def reading_stage(work: Workspace) -> Workspace:
             seal(folder, step, recipe, parts, work.reference)
             given = library_folder(step.source, work.prepared)
             assert given
-            return asdict(check(step.name, folder, given, step.rows, reference, work.notify))
+            texts = [each.text for each in sample_texts()]
+            return asdict(check(step.name, folder, given, step.rows, reference, work.notify, texts))
 
     found = work.cache.value(
         check_reading,

@@ -227,7 +227,18 @@ def sampled(model: Any, inputs: Mapping[str, Any]) -> list[list[float]]:
     return [[token, share] for token, share in pairs if share > 0]
 
 
+def tokens(asked: Asked) -> Run:
+    """Return what makes ids of texts by a folder's tokenizer alone, however many there are."""
+    tokenizer = load_tokenizer(asked.folder)
+
+    def run(row: Message) -> list[Message]:
+        return [{"ids": list(map(int, tokenizer(text)["input_ids"]))} for text in row["inputs"]]
+
+    return run
+
+
 TASKS: dict[str, Open] = {
+    "tokens": tokens,
     "text-generation": causal,
     "text2text-generation": seq2seq,
     "language-model-scoring": scores,

@@ -20,7 +20,8 @@ from typing import Any, TextIO
 
 from reference.messages import Asked, Message, Open, Run, WeightsIncomplete
 
-# Tasks that sentence-transformers answers.
+# Tasks that are answered in `generation.py`, and those that sentence-transformers answers.
+GENERATED = ("text-generation", "text2text-generation", "language-model-scoring", "tokens")
 SENTENCES = ("feature-extraction", "text-ranking")
 
 
@@ -90,7 +91,7 @@ def tasks_like(task: str) -> dict[str, Open]:
     # Imported here: sentence-transformers alone takes seconds, and most tasks do without.
     if task in SENTENCES:
         from reference.sentences import TASKS
-    elif task in ("text-generation", "text2text-generation", "language-model-scoring"):
+    elif task in GENERATED:
         from reference.generation import TASKS
     elif task == "question-answering":
         from reference.question_answering import TASKS

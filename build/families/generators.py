@@ -22,6 +22,7 @@ from build.workspace.progress import Notify, silent
 from contracts.manifest import TOKENIZER
 from contracts.tasks import Tier
 from functions.inference.beam_search import BEAMS
+from functions.inference.marian.pieces import PIECES
 
 CheckpointSource = TransformersSource | GgufSource
 
@@ -55,7 +56,10 @@ def make(
     if recipe.weights is not WeightFormat.FLOAT32:
         smaller = weight_only(recipe.weights, recipe.sensitive_weights)
     finish(prepared, folder, *(change for change in (fused, smaller) if change))
-    shutil.copyfile(_tokenizer_of(source, prepared), folder / TOKENIZER)
+    tokenizer = _tokenizer_of(source, prepared)
+    shutil.copyfile(tokenizer, folder / TOKENIZER)
+    if (pieces := tokenizer.with_name(PIECES)).is_file():
+        shutil.copyfile(pieces, folder / PIECES)
 
 
 def _tokenizer_of(source: CheckpointSource, prepared: Path) -> Path:

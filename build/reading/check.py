@@ -17,6 +17,7 @@ from build.reading.causes import Case, Fed, likely_cause
 from build.reading.comparison import MARGIN, TOLERANCE, VECTOR, differences
 from build.reading.library import library
 from build.reading.outputs import Margins, Reference, reference_of
+from build.reading.tokens import check_tokens
 from build.sources.source import GgufSource, GraphSource, Source, TransformersSource
 from build.workspace.progress import Notify, counted, silent
 from contracts.manifest import BrokenArtefact
@@ -74,9 +75,15 @@ def check(
     rows: Sequence[Row],
     reference: Reference,
     notify: Notify = silent,
+    texts: Sequence[str] = (),
 ) -> Reading:
-    """Return the result for a sealed folder in full precision; raise ReadingDiffers with the first row that differs."""
+    """Return the result for a sealed folder in full precision; raise ReadingDiffers with the first row that differs.
+
+    A tokenizer that the build has made is checked on the `texts` and those of the rows first.
+    """
     engine = _opened(name, folder, rows)
+    given = [text for row in rows for text in row.request.inputs if isinstance(text, str)]
+    check_tokens(name, engine, source, [*given, *texts])
     task = engine.manifest.task
     # ONNX Runtime releases the interpreter's lock while it runs a graph, so threads are enough.
     with ThreadPoolExecutor(os.cpu_count()) as pool:

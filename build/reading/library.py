@@ -73,6 +73,14 @@ class Library(IsolatedJsonProcess):
         self.ask(close=True)
         return found, libraries
 
+    def ids(self, source: TransformersSource, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each text by the source's own tokenizer; raise SourceError where that fails."""
+        asked = {"task": "tokens", "folder": str(source.folder.resolve())}
+        _checked(self.ask(open=asked), source.path)
+        answer = _checked(self.ask(row={"inputs": list(texts)}), source.path)
+        self.ask(close=True)
+        return [each["ids"] for each in answer["answers"]]
+
     def ended(self) -> Exception:
         """Return the error of a process that has ended, with its last words."""
         code, last = self.process.wait(), self.last_line()

@@ -37,6 +37,7 @@ WANTED = (
     "*.txt",
     "*.vec",
     "*.model",
+    "*.spm",
     "*.onnx",
     "*.onnx_data",
     "*.onnx.data",
@@ -50,6 +51,9 @@ PICKLES = ("*pytorch_model*.bin",)
 DESCRIBING = (
     "*config*.json",
     "tokenizer.json",
+    "vocab.json",
+    "target_vocab.json",
+    "*.spm",
     "special_tokens_map.json",
     "modules.json",
     "*.jinja",

@@ -18,6 +18,7 @@ PARTS = {
     ".bin",
     ".txt",
     ".model",
+    ".spm",
     ".onnx",
     ".data",
     ".onnx_data",

@@ -12,5 +12,5 @@ DESCRIPTION = TaskDescription(
         parse=parse_row, example='{"text": "..."} or {"text": "...", "target": "the right answer"}'
     ),
     comparison=COMPARISON,
-    transformers=TransformersModel(architectures=("ForConditionalGeneration",)),
+    transformers=TransformersModel(architectures=("ForConditionalGeneration", "MTModel")),
 )

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
+from functions.inference.marian.pieces import PieceTokenizer
+
 # U+FFFD, the replacement character: a tokenizer's text for bytes that are no character, or not a whole one yet.
 REPLACEMENT = "\ufffd"
 # The longest character in UTF-8. Bytes that do not become a character within this many tokens never will.
@@ -41,7 +43,9 @@ class Detokenizer:
     Adding a token costs the same however many there are already, but for those of a run of byte tokens.
     """
 
-    def __init__(self, tokenizer: Tokenizer, stop: Sequence[str], prompt: Sequence[int]) -> None:
+    def __init__(
+        self, tokenizer: Tokenizer | PieceTokenizer, stop: Sequence[str], prompt: Sequence[int]
+    ) -> None:
         self.text = ""
         self._tokenizer = tokenizer
         self._stop = stop

@@ -1,6 +1,5 @@
 """Text generation with a decoder: the prompt is run once, then each new token alone, over the KV cache."""
 
-import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from functions.inference.generation_parameters import (
     problems,
 )
 from functions.inference.logits_processors import TokenHistory
+from functions.inference.marian.pieces import PieceTokenizer
 from functions.inference.model import Outputs, Parameters
 from functions.inference.sampling import Sampler, check_finite, log_sum_exp
 
@@ -101,7 +101,7 @@ class TextModel(ABC):
 
     api: ClassVar[TaskApi]
     config: GenerationConfig
-    tokenizer: Tokenizer
+    tokenizer: Tokenizer | PieceTokenizer
     decoder: DecoderLike
 
     @abstractmethod
@@ -131,8 +131,7 @@ class TextModel(ABC):
         criteria = StopCriteria(tokens=self.config.ends, max_new_tokens=count, deadline=deadline)
         cache = self.decoder.empty_cache(prompt.fixed)
         if parameters.beams:
-            search = self._search(prompt, parameters, count)
-            rounds = search.rounds(self.decoder, cache, deadline)
+            rounds = self._search(prompt, parameters, count).rounds(self.decoder, cache, deadline)
             ending = generate_best(rounds, detokenizer, criteria)
         else:
             sampler = self._sampler(parameters, prompt, count)
@@ -172,7 +171,7 @@ class TextModel(ABC):
         """Yield the beams after each of up to `count` tokens; a model that does not search has one."""
         prompt = self.prompt(text, count)
         search = self._search(prompt, parse({}, self.config.defaults), count)
-        return search.rounds(self.decoder, self.decoder.empty_cache(prompt.fixed), math.inf)
+        return search.rounds(self.decoder, self.decoder.empty_cache(prompt.fixed), float("inf"))
 
     def teacher_forced(self, text: str, forced_tokens: Sequence[int]) -> TeacherForced:
         """Score the forced tokens as the answer to a text, each after those before it."""

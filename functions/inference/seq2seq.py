@@ -11,11 +11,13 @@ from typing import Any, Self
 
 import numpy as np
 import onnxruntime as ort
+from tokenizers import Tokenizer
 
 from contracts.api.text2text_generation import API
 from contracts.manifest import TOKENIZER, BrokenArtefact, Manifest
 from functions.inference.decoder import Decoder
 from functions.inference.generation import GenerationConfig, Prompt, TextModel
+from functions.inference.marian.pieces import PIECES, PieceTokenizer
 from functions.inference.session import open_session
 from functions.inference.token_batches import open_tokenizer
 
@@ -44,7 +46,12 @@ class Seq2Seq(TextModel):
             raise BrokenArtefact(
                 f"{ENCODER} returns {', '.join(sorted(missing))}, which {DECODER} does not take; build the model again"
             )
-        tokenizer = open_tokenizer(folder / TOKENIZER, config.context)
+        # A file that is not sealed was not hashed, so it may be any other.
+        tokenizer: Tokenizer | PieceTokenizer
+        if any(file.path == PIECES for file in manifest.files):
+            tokenizer = PieceTokenizer.open(folder, config.context)
+        else:
+            tokenizer = open_tokenizer(folder / TOKENIZER, config.context)
         return cls(
             config=config,
             tokenizer=tokenizer,

@@ -16,7 +16,9 @@ from contracts.problems import Code, Problem
 # Characters of a value that a message shows.
 MAX_SHOWN = 80
 # Files whose keys are words of a vocabulary, and one that grows with training: no library looks for settings in them.
-VOCABULARIES = {"tokenizer.json", "vocab.json", "added_tokens.json", "trainer_state.json"}
+VOCABULARIES = {
+    "tokenizer.json", "vocab.json", "target_vocab.json", "added_tokens.json", "trainer_state.json",
+}  # fmt: skip
 # Objects whose keys are the user's own words.
 OWN_WORDS = {"added_tokens_decoder", "id2label", "label2id", "prompts"}
 SENTENCE_CONFIG = re.compile(r"sentence_[\w-]+_config\.json")

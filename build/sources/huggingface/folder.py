@@ -17,6 +17,7 @@ from build.sources.huggingface.folder_files import (
 )
 from build.sources.huggingface.generation_config import details as generation_details
 from build.sources.huggingface.labels import read_labels
+from build.sources.huggingface.marian.folder import SOURCE, is_marian
 from build.sources.huggingface.pooling_config import (
     inner_folder,
     lowercase,
@@ -86,7 +87,7 @@ def read(
         task=task,
         digest=digest_of(folder),
         inner=inner,
-        tokenizer=model / "tokenizer.json",
+        tokenizer=model / (SOURCE if is_marian(settings.files.config) else "tokenizer.json"),
         tokenizer_changes={
             **settings.files.tokenizer.changes,
             **(lowercase(settings.files) if pooling else {}),
@@ -171,14 +172,14 @@ def _check_vocabulary(files: FolderFiles) -> None:
     if rows and last >= rows:
         raise Unusable(
             Code.TOKENIZER_MISMATCH,
-            f"tokenizer.json makes ids up to {last}, but the embedding has {rows} rows; "
+            f"{files.tokenizer.name} makes ids up to {last}, but the embedding has {rows} rows; "
             "save the tokenizer that belongs to the model",
         )
     if last + 1 < rows * MIN_KNOWN:
         raise Unusable(
             Code.TOKENIZER_MISMATCH,
-            f"tokenizer.json makes ids up to {last} only, but the embedding has {rows} rows: it belongs to another "
-            "model; save the model's own, or cut the embedding to the tokens that it has",
+            f"{files.tokenizer.name} makes ids up to {last} only, but the embedding has {rows} rows: it belongs to "
+            "another model; save the model's own, or cut the embedding to the tokens that it has",
         )
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from build.sources.huggingface.config import FILE, Settings, optional_json, read_settings
+from build.sources.huggingface.marian.folder import is_marian
 from build.sources.huggingface.tokenizer import (
     TOKENIZER_CONFIG,
     TokenizerFile,
     read_tokenizer,
     read_tokenizer_of,
+    read_tokenizer_of_marian,
 )
 
 # The settings of sentence-transformers' Transformer, by the names of today's and of older releases; the first counts.
@@ -51,11 +53,15 @@ def read_folder_files(folder: Path, tokenizer: Path | None = None, inner: str = 
     own, other = model / "tokenizer.json", tokenizer or model / "tokenizer.json"
     # A bare graph's tokenizer may come from elsewhere, or without settings, and is then served as it is.
     beside = other == own and (tokenizer is None or (model / TOKENIZER_CONFIG).is_file())
+    if tokenizer is None and is_marian(config):
+        ids = read_tokenizer_of_marian(model)
+    else:
+        ids = read_tokenizer_of(other, config) if beside else read_tokenizer(other)
     return FolderFiles(
         folder=folder,
         config=config,
         settings=read_settings(config),
-        tokenizer=read_tokenizer_of(other, config) if beside else read_tokenizer(other),
+        tokenizer=ids,
         tokenizer_config=optional_json(model / TOKENIZER_CONFIG),
         sentence_config=optional_json(model / name),
         sentence_config_name=name,

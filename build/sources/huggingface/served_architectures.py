@@ -41,7 +41,7 @@ ENCODERS = (
     "xlm-roberta",
 )
 DECODERS = ("gemma3_text", "gpt2", "llama", "mistral", "qwen2", "qwen3")
-ENCODER_DECODERS = ("bart", "mt5", "t5")
+ENCODER_DECODERS = ("bart", "marian", "mt5", "t5")
 # Architectures by the family of a task, and besides these by the task itself.
 OF_FAMILY: Mapping[FamilyName, tuple[str, ...]] = {
     FamilyName.ENCODER: ENCODERS,

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from build.sources.huggingface import tokenizer_settings
+from build.sources.huggingface.config import FILE as CONFIG
 from build.sources.huggingface.config import is_whole, optional_json, read_json
+from build.sources.huggingface.marian import folder as marian
 from build.sources.huggingface.tokenizer_class import tokenizer_class
 from build.sources.source import TokenizedSource, Unusable
 from contracts.manifest import TOKENIZER
@@ -65,8 +67,29 @@ def read_tokenizer_of(path: Path, config: Mapping[str, Any]) -> TokenizerFile:
     return replace(_parsed({**document, **changes}, path), kind=kind, changes=changes)
 
 
+def read_tokenizer_of_marian(folder: Path) -> TokenizerFile:
+    """Return the ids of a Marian folder; raise Unusable where a file is damaged, or says what is not served."""
+    found = marian.read_marian(folder)
+    return TokenizerFile(
+        name=marian.IDS,
+        vocabulary=found.ids,
+        padding={},
+        normalizer=None,
+        kind=marian.CLASS,
+        model="Unigram",
+    )
+
+
 def with_settings(source: TokenizedSource, folder: Path) -> TokenizedSource:
-    """Return the source with its tokenizer.json rewritten in a folder, or as it is where no file beside changes it."""
+    """Return the source with its tokenizer.json rewritten in a folder, or as it is where no file beside changes it.
+
+    Marian's is made of its other files.
+    """
+    if source.tokenizer.name == marian.SOURCE:
+        config = optional_json(source.folder / CONFIG)
+        rows = config.get("decoder_vocab_size") or config.get("vocab_size") or 0
+        tokenizer = marian.write_marian(marian.read_marian(source.folder), int(rows), folder)
+        return replace(source, tokenizer=tokenizer)
     if not source.tokenizer_changes:
         return source
     folder.mkdir(parents=True, exist_ok=True)

@@ -29,6 +29,7 @@ REGISTERED: Mapping[str, str] = {
     "gemma3_text": "GemmaTokenizer",
     "gpt2": "GPT2Tokenizer",
     "ibert": "RobertaTokenizer",
+    "marian": "MarianTokenizer",
     "megatron-bert": "BertTokenizer",
     "mistral": GENERIC,
     "mobilebert": "BertTokenizer",

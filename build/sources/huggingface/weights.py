@@ -11,7 +11,8 @@ import struct
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from build.sources.huggingface.config import read_json
+from build.sources.huggingface.config import optional_json, read_json
+from build.sources.huggingface.marian import folder as marian
 from build.sources.huggingface.pickle_weights import convert
 from build.sources.huggingface.stored_forms import FULL, packed_by
 from build.sources.source import TransformersSource, Unusable
@@ -20,7 +21,7 @@ from contracts.problems import Code, Problem
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 # Suffixes of the files copied along with unpickled weights: settings, tokenizers, and weights of other modules.
-ALONG = {".json", ".txt", ".model", ".safetensors"}
+ALONG = {".json", ".txt", ".model", ".spm", ".safetensors"}
 
 
 SAVE = "save the model with `save_pretrained` and a fast tokenizer"
@@ -43,11 +44,20 @@ def missing(folder: Path, *, pickle: bool) -> list[Problem]:
 
 def missing_settings(folder: Path) -> list[Problem]:
     """Return a problem for each file besides the weights that has to be in the folder and is not."""
+    tokenizer = marian.files_of(folder) if _is_marian(folder) else ("tokenizer.json",)
     return [
         Problem(code=Code.FILE_MISSING, message=f"no {name}; {SAVE}")
-        for name in ("config.json", "tokenizer.json")
+        for name in ("config.json", *tokenizer)
         if not (folder / name).is_file()
     ]
+
+
+def _is_marian(folder: Path) -> bool:
+    """Return whether the folder is of a Marian model; a config.json that is damaged is told by what needs it."""
+    try:
+        return marian.is_marian(optional_json(folder / "config.json"))
+    except Unusable:
+        return False
 
 
 def weights_problem(folder: Path, *, pickle: bool) -> Problem | None:
@@ -158,7 +168,7 @@ def unpickled(source: TransformersSource, destination: Path) -> TransformersSour
         names = {tensor: _renamed(name) for tensor, name in document["weight_map"].items()}
         index.with_name(INDEX).write_text(json.dumps({**document, "weight_map": names}), "utf-8")
         index.unlink()
-    tokenizer = destination / source.inner / "tokenizer.json"
+    tokenizer = destination / source.inner / source.tokenizer.name
     return replace(source, path=destination, tokenizer=tokenizer)
 
 

@@ -7,10 +7,9 @@ tensorflow/core/framework/{graph,node_def,op_def,function,attr_value,tensor_shap
 
 from typing import Any
 
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from build.graph.messages import message_class
 
-# Message -> its fields as "name number type"; a star marks a repeated field. Maps are repeated entries of key and
-# value, as on the wire. Fields that are left out here are skipped when a message is parsed.
+# In the form that `message_class` takes.
 MESSAGES = {
     "SavedModel": "meta_graphs 2 MetaGraphDef*",
     "MetaGraphDef": "meta_info_def 1 MetaInfoDef, graph_def 2 GraphDef, "
@@ -39,22 +38,4 @@ MESSAGES = {
 def saved_model_class() -> Any:
     """Return the class of SavedModel messages; its FromString raises DecodeError for damaged bytes."""
     # In proto3, as TensorFlow's own files, a string that is not UTF-8 is refused by the parser.
-    file = descriptor_pb2.FileDescriptorProto(
-        name="saved_model.proto", package="turnout", syntax="proto3"
-    )
-    kinds = descriptor_pb2.FieldDescriptorProto
-    scalars = {"string": kinds.TYPE_STRING, "int64": kinds.TYPE_INT64}
-    for message, fields in MESSAGES.items():
-        described = file.message_type.add(name=message)
-        for field in fields.split(", "):
-            name, number, kind = field.removesuffix("*").split()
-            label = kinds.LABEL_REPEATED if field.endswith("*") else kinds.LABEL_OPTIONAL
-            made = described.field.add(name=name, number=int(number), label=label)
-            if kind in scalars:
-                made.type = scalars[kind]
-            else:
-                made.type, made.type_name = kinds.TYPE_MESSAGE, f".turnout.{kind}"
-    # A pool of its own: the names must not meet those of a TensorFlow that is imported elsewhere.
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("turnout.SavedModel"))
+    return message_class(MESSAGES, "SavedModel", syntax="proto3")

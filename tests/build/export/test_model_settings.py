@@ -86,11 +86,15 @@ def assert_same_logits(case: Case, folder: Path, place: Path, wanted: list[Any])
             assert_near(session.run(None, feeds)[0].reshape(right.shape), right)
 
 
+# Saved with and without words of the decoder's own for test_marian.py.
+MARIAN = "tests/fixtures/models/encoder_decoders/marian.py"
 # Settings that show in generated texts and in vectors alone, by the tests that compare these with the library's.
 COMPARED: Mapping[str, str] = {
     "final_logit_softcapping": "tests/build/reading/decoders/test_generation.py",
     "use_bidirectional_attention": "tests/build/reading/decoders/test_embedders.py",
     "is_causal": "tests/build/reading/decoders/test_embedders.py",
+    "share_encoder_decoder_embeddings": MARIAN,
+    "decoder_vocab_size": MARIAN,
 }
 
 

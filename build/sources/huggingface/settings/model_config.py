@@ -137,6 +137,15 @@ SETTINGS: tuple[Setting, ...] = (
         "_name_or_path transformers_version finetuning_task language _commit_hash directionality "
         "task_specific_params",
     ),
+    *graph(
+        "Whether the decoder has words of its own, and how many.",
+        "share_encoder_decoder_embeddings decoder_vocab_size",
+    ),
+    *harmless(
+        "It is of older releases; transformers 5 has no code that reads it.",
+        "add_bias_logits add_final_layer_norm normalize_before normalize_embedding "
+        "static_position_embeddings extra_pos_embeddings force_bos_token_to_be_generated",
+    ),
     *harmless(
         "The ids of labels follow from `id2label`.",
         "_num_labels",

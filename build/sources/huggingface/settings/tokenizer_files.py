@@ -63,6 +63,15 @@ TOKENIZER_CONFIG: tuple[Setting, ...] = (
         "extra_special_tokens additional_special_tokens",
     ),
     *honoured(ADDED, "Tokens besides the vocabulary, with their flags.", "added_tokens_decoder"),
+    *honoured(
+        "marian.folder.files_of",
+        "Whether Marian's texts are written with other ids than they are read with.",
+        "separate_vocabs",
+    ),
+    *harmless(
+        "It is of a step of Marian's that transformers has and does not run.",
+        "source_lang target_lang",
+    ),
     *harmless(
         "transformers 5 leaves it to the post-processor in tokenizer.json, which is served.",
         "add_bos_token add_eos_token from_slow sp_model_kwargs "
@@ -89,7 +98,8 @@ TOKENIZER_CONFIG: tuple[Setting, ...] = (
     *harmless(
         "Where the file came from.",
         "name_or_path special_tokens_map_file tokenizer_file vocab_file merges_file backend "
-        "is_local local_files_only processor_class model_type files_loaded unk_id",
+        "is_local local_files_only processor_class model_type files_loaded unk_id source_spm "
+        "target_spm target_vocab_file",
     ),
     *harmless(
         "The fast classes have no such code.",

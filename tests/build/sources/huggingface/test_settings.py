@@ -213,5 +213,34 @@ def test_older_settings_of_generation_in_config_json_are_known(tmp_path: Path) -
     assert check.refused(folder, TASKS[Task.TEXT_CLASSIFICATION]) == []
 
 
+# The keys of facebook/bart-large-cnn and Helsinki-NLP/opus-mt-en-de, as these have them on the Hub.
+OF_BART = {
+    "_num_labels": 3, "activation_dropout": 0.0, "add_bias_logits": False, "add_final_layer_norm": False,
+    "classif_dropout": 0.0, "decoder_attention_heads": 16, "decoder_ffn_dim": 4096, "decoder_layerdrop": 0.0,
+    "decoder_layers": 12, "early_stopping": True, "force_bos_token_to_be_generated": True, "forced_bos_token_id": 0,
+    "forced_eos_token_id": 2, "gradient_checkpointing": False, "length_penalty": 2.0, "max_length": 142,
+    "min_length": 56, "no_repeat_ngram_size": 3, "normalize_before": False, "num_beams": 4, "output_past": True,
+    "prefix": " ", "scale_embedding": False, "task_specific_params": {"summarization": {"num_beams": 4}},
+}  # fmt: skip
+OF_MARIAN = {
+    "bad_words_ids": [[58100]], "bos_token_id": 0, "decoder_start_token_id": 58100, "decoder_vocab_size": 58101,
+    "init_std": 0.02, "normalize_embedding": False, "share_encoder_decoder_embeddings": True,
+    "static_position_embeddings": True, "max_length": 512, "num_beams": 6,
+}  # fmt: skip
+
+
+def test_published_models_that_search_have_no_setting_that_is_refused_or_not_known(
+    tmp_path: Path,
+) -> None:
+    for number, config in enumerate((OF_BART, {**OF_BART, **OF_MARIAN})):
+        folder = folder_with(tmp_path / str(number), CONFIG, **config)
+        searched = {"num_beams": 4, "early_stopping": True, "renormalize_logits": True}
+        folder_with(folder, GENERATION, **searched, length_penalty=2.0, bad_words_ids=[[9]])
+        folder_with(folder, "tokenizer_config.json", source_lang="en", target_lang="de")
+        for task in (Task.TEXT2TEXT_GENERATION, Task.TEXT_CLASSIFICATION):
+            assert check.refused(folder, TASKS[task]) == []
+            assert check.unknown(folder, TASKS[task]) == ()
+
+
 def test_the_page_of_settings_is_the_table() -> None:
     assert (ROOT / "docs/settings.md").read_text("utf-8") == page()

@@ -55,6 +55,7 @@ TRIED: Mapping[str, Mapping[str, str]] = {
     },
     "tokenizer_config.json": {
         CLASSES: "tokenizer_class model_input_names",
+        f"{ENGINE}/test_marian_tokens.py::test_every_text_becomes_the_tokens_of_transformers": "separate_vocabs",
         LENGTHS: "model_max_length max_len",
         f"{GENERATED}::test_spaces_before_punctuation_are_taken_out_as_by_transformers": "clean_up_tokenization_spaces",
         f"{FOLLOWED}::test_long_texts_lose_the_end_that_truncation_side_names": "truncation_side",
