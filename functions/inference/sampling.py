@@ -148,7 +148,7 @@ def typical_p(scores: "Logits", mass: float) -> "Logits":
     """Keep the most typical tokens that have that probability together: https://arxiv.org/abs/2202.00666."""
     likely = _softmax(scores)
     logs = np.log(likely, out=np.full_like(likely, -np.inf), where=likely > 0)
-    entropy = -np.sum(likely * logs, where=likely > 0)
+    entropy = -np.sum(likely[likely > 0] * logs[likely > 0])
     distance = np.abs(-logs - entropy)
     order = np.argsort(distance, kind="stable")
     last = min(int((np.cumsum(likely[order]) < mass).sum()), len(scores) - 1)
