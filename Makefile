@@ -94,6 +94,8 @@ test-build: setup
 prove: models converters  ## Every case of the exhaustive tests as well; the dated result is committed
 	@TURNOUT_PROVE=1 $(PYTEST) --numprocesses $(SYSTEM_WORKERS) --junitxml=.turnout/prove.xml
 	@$(BIN)/python -m scripts.prove .turnout/prove.xml
+	@$(BIN)/python -m scripts.mutants .turnout/prove.xml
+	@$(BIN)/python -m benchmarks.tables
 
 format: setup
 	@$(BIN)/ruff format .

@@ -7,6 +7,7 @@ from typing import Any
 
 import build
 from build.families.registry import family_of
+from build.library_errors import EXPORTING, naming_source
 from build.proof.sealing import seal
 from build.reading.check import check
 from build.reading.outputs import Reference
@@ -55,18 +56,34 @@ def read(
     **changes: Any,
 ) -> Read:
     """Return what a build has of a source before it checks its reading; `changes` go into the model's table."""
-    folder = make(place / "source")
+    step = planned(make(place / "source"), place / "planned", task, rows, **changes)
+    parts = parts_of(step, place / "prepared", place / "parts")
+    family = family_of(step.source)
+    reference = family.reference(step.source, step.rows, place / "prepared", silent)
+    return Read(step=step, parts=parts, reference=reference)
+
+
+def planned(
+    folder: Path, place: Path, task: Task, rows: Sequence[Mapping[str, Any]], **changes: Any
+) -> Step:
+    """Return the step of a folder, its files readable as they are; raise SourceError for all that is refused."""
+    place.mkdir()
     path = write_rows(place / "rows.jsonl", rows)
     step = build.plan(deployment(folder, path, task, gpu=None, **changes), place / "out")[0]
-    if isinstance(step.source, TransformersSource):
-        source = unpickled(step.source, place / "unpickled")
-        step = replace(step, source=with_settings(source, place / "tokenizer"))
-    prepared, parts = place / "prepared", place / "parts"
-    prepared.mkdir()
-    parts.mkdir()
+    source = step.source
+    assert isinstance(source, TransformersSource)
+    readable = with_settings(unpickled(source, place / "unpickled"), place / "tokenizer")
+    return replace(step, source=readable)
+
+
+def parts_of(step: Step, prepared: Path, parts: Path) -> Path:
+    """Export a step's source to the folder `prepared`, unless that is there, and return the parts of its candidate."""
     family = family_of(step.source)
-    family.prepare(step.source, prepared, silent)
+    if not prepared.is_dir():
+        prepared.mkdir()
+        with naming_source(step.source, prepared, EXPORTING):
+            family.prepare(step.source, prepared, silent)
+    parts.mkdir()
     recipe = family.recipes(step.source, step.tier, False)[0]
     family.make(recipe, step.source, prepared, step.rows, parts)
-    reference = family.reference(step.source, step.rows, prepared, silent)
-    return Read(step=step, parts=parts, reference=reference)
+    return parts
