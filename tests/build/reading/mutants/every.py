@@ -7,6 +7,7 @@ from build.sources.huggingface.settings.setting import GRAPH, Effect
 from build.sources.huggingface.settings.table import TABLE, settings_of
 from tests.build.reading.mutants import (
     of_config,
+    of_encoder_decoders,
     of_generation,
     of_graph,
     of_sentences,
@@ -14,7 +15,7 @@ from tests.build.reading.mutants import (
 )
 from tests.build.reading.mutants.case import Case
 
-TABLES = (of_config, of_generation, of_graph, of_sentences, of_tokenizer)
+TABLES = (of_config, of_encoder_decoders, of_generation, of_graph, of_sentences, of_tokenizer)
 
 
 def cases() -> Mapping[str, Mapping[str, Case]]:
@@ -43,20 +44,8 @@ UNTRIED = [
 ]
 # Mutants that no build stops, with the reason.
 SURVIVORS: Mapping[tuple[str, str], str] = {}
-OF_MARIAN = "of models that translate, whose texts are compared with their library's as a whole"
 # Keys that have no mutant yet, with the reason.
-WITHOUT: Mapping[tuple[str, str], str] = {
-    (file, key): OF_MARIAN
-    for file, keys in (
-        ("config.json", "share_encoder_decoder_embeddings decoder_vocab_size"),
-        ("tokenizer_config.json", "separate_vocabs"),
-        (
-            "generation_config.json",
-            "num_beams length_penalty early_stopping renormalize_logits",
-        ),
-    )
-    for key in keys.split()
-}
+WITHOUT: Mapping[tuple[str, str], str] = {}
 
 
 def is_of_graph(file: str, key: str) -> bool:
