@@ -155,8 +155,7 @@ def generating(
 ) -> list[PredictRequest]:
     if family is FAMILY:
         return list(requests)
-    exact = {"max_new_tokens": NEW_TOKENS, "min_new_tokens": NEW_TOKENS}
-    return [replace(request, parameters={**request.parameters, **exact}) for request in requests]
+    return [replace(request, parameters={"max_new_tokens": NEW_TOKENS}) for request in requests]
 
 
 def compared(step: Step, work: Path, loads: int, rounds: int) -> list[Row]:

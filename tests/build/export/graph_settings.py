@@ -90,11 +90,16 @@ class Case:
             _move_biases(folder, self.task)
         return change(folder, **{self.key: self.value, **self.written})
 
+    @property
+    def other(self) -> Any:
+        """Return the value that the key has otherwise; None where it is then absent."""
+        known = {} if self.task is WRITING else {**SHAPE, **ARCHITECTURES[self.model].config}
+        return known.get(self.key, self.plain)
+
     def without(self, folder: Path, destination: Path) -> Path:
         """Return a copy of such a folder in which the key has not that value."""
-        known = {} if self.task is WRITING else {**SHAPE, **ARCHITECTURES[self.model].config}
         copy = Path(shutil.copytree(folder, destination))
-        return change(copy, **{self.key: known.get(self.key, self.plain)})
+        return change(copy, **{self.key: self.other})
 
     @property
     def texts(self) -> list[str]:

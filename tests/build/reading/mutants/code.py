@@ -89,6 +89,11 @@ SUBJECTS: Mapping[str, Case] = {
         ),
         rows=[{"text": text} for text in (*PROMPTS, " ".join(PROMPTS))],
     ),
+    "generator that repeats less": Case(
+        task=Task.TEXT_GENERATION,
+        make=settled(llama, GENERATION, repetition_penalty=1.8),
+        rows=[{"text": text} for text in PROMPTS],
+    ),
     "translator": Case(
         task=Task.TEXT2TEXT_GENERATION, make=t5, rows=[{"text": text} for text in PROMPTS]
     ),
@@ -227,15 +232,15 @@ FAULTS: Mapping[str, Fault] = {
         f"{READERS}/generation_config.py", 'generation.get("eos_token_id", [])', 'generation.get("pad_token_id", [])',
         "generator",
     ),
-    "a penalty that rewards unlikely tokens": fault(
-        f"{TASKS}/logits_processors.py", "of_seen * penalty, of_seen / penalty", "of_seen / penalty, of_seen / penalty",
-        "generator",
+    "a penalty that rewards likely tokens": fault(
+        f"{TASKS}/logits_processors.py", "of_seen * penalty, of_seen / penalty", "of_seen * penalty, of_seen * penalty",
+        "generator that repeats less",
     ),
     "the beginning of a long prompt in place of its end": fault(
         f"{TASKS}/generation.py", "ids[len(ids) - max_tokens + lead :]", "ids[lead:max_tokens]", "generator"
     ),
     "halves of characters": fault(
-        f"{TASKS}/detokenizer.py", "len(decoded.rstrip(REPLACEMENT))", "len(decoded)", "generator"
+        f"{TASKS}/detokenizer.py", "len(decoded.rstrip(REPLACEMENT))", "len(decoded)", "generator that repeats less"
     ),
     "a text without its last token": fault(
         f"{TASKS}/seq2seq.py", "read = encoding.ids or start", "read = encoding.ids[:-1] or start", "translator"

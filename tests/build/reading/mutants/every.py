@@ -43,7 +43,11 @@ UNTRIED = [
     if setting.effect is Effect.HONOURED and setting.key not in CASES[file]
 ]
 # Mutants that no build stops, with the reason.
-SURVIVORS: Mapping[tuple[str, str], str] = {}
+SURVIVORS: Mapping[tuple[str, str], str] = {
+    ("config.json", "decoder_bias"): "without it the library makes a bias of zeros, which is none",
+    ("config.json", "tie_word_embeddings"): "the library keeps both tables where a file has both",
+    ("config.json", "key_query_shared_bottleneck"): "not shown by its case yet",
+}
 # Keys that have no mutant yet, with the reason.
 WITHOUT: Mapping[tuple[str, str], str] = {}
 
