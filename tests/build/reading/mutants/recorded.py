@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.record import RESULTS
-from scripts.mutants import CODE, SETTINGS
+from scripts.mutants import CODE, NOTHING, SETTINGS
 from tests.build.reading.mutants.code import FAULTS
 from tests.build.reading.mutants.every import MUTANTS
 from tests.conftest import PROVE
@@ -35,11 +35,12 @@ def of_code() -> Mapping[str, str]:
 
 
 def tried() -> tuple[list[Mutant], list[str]]:
-    """Return the mutants to try: all of them in `make prove`, and else those of the record.
+    """Return the mutants to try: all of them in `make prove`, and else those that a build stopped in the record.
 
     One that is new joins every run once `make prove` has found what stops it.
     """
     if os.environ.get(PROVE):
         return MUTANTS, list(FAULTS)
     settings, code = of_settings(), of_code()
-    return [m for m in MUTANTS if m in settings], [name for name in FAULTS if name in code]
+    stopped = {mutant for mutant, code in settings.items() if code != NOTHING}
+    return [m for m in MUTANTS if m in stopped], [name for name in FAULTS if name in code]
