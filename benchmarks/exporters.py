@@ -19,13 +19,14 @@ import numpy as np
 import onnx
 
 from benchmarks.record import Row, publish
+from benchmarks.rounds import rotated
 from build.evaluation.bootstrap import bootstrap_counts
 from build.export.exporters import OPTIMUM, TORCH, Exporter
 from build.export.fusion import FUSED, PLAIN, fuse, plain
 from build.export.generator import prepare_causal, prepare_seq2seq
 from build.families.encoders import FAMILY
 from build.families.family import Family
-from build.families.generators import CAUSAL, SEQ2SEQ
+from build.families.generators import CAUSAL
 from build.families.registry import family_of
 from build.plan import plan
 from build.proof.sealing import seal
@@ -86,7 +87,7 @@ def prepare(
         plain(source, exported / MODEL, folder / PLAIN)
         fuse(source, folder / PLAIN, folder / FUSED)
     else:
-        write = {id(CAUSAL): prepare_causal, id(SEQ2SEQ): prepare_seq2seq}[id(family)]
+        write = prepare_causal if family is CAUSAL else prepare_seq2seq
         write(source.folder, folder, source.max_tokens, export)
     return sum(took)
 
@@ -120,9 +121,8 @@ def rounds_of(
     names = list(engines)
     took = {name: np.zeros((rounds, len(requests))) for name in names}
     for number in range(-1, rounds):  # the first warms up, and is overwritten by the last
-        turn = number % len(names)
         for place, request in enumerate(requests):
-            for name in (*names[turn:], *names[:turn]):
+            for name in rotated(names, number):
                 start = time.process_time()
                 engines[name].predict(request)
                 took[name][number, place] = time.process_time() - start
@@ -135,8 +135,7 @@ def loads_of(
     """Return the times of every engine, opened anew for each load, in another order: [loads, requests]."""
     names, found = list(folders), []
     for number in range(loads):
-        turn = number % len(names)
-        order = (*names[turn:], *names[:turn])
+        order = rotated(names, number)
         engines = {name: Engine.load(folders[name], threads=1) for name in order}
         found.append(rounds_of(engines, requests, rounds))
     return {name: np.stack([times[name] for times in found]) for name in names}

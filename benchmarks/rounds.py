@@ -60,10 +60,9 @@ def measure(
     repeats = _repeats(contenders, workloads, run)
     readings = []
     for number in range(rounds):
-        turn = number % len(contenders)
         for workload in workloads:
             before = kernel()
-            for contender in (*contenders[turn:], *contenders[:turn]):
+            for contender in rotated(contenders, number):
                 ms = statistics.median(run(contender, workload, repeats[contender, workload]))
                 after = kernel()
                 readings.append(
@@ -74,6 +73,12 @@ def measure(
                 before = after
         report(f"round {number + 1} of {rounds}")
     return readings
+
+
+def rotated(names: Sequence[str], number: int) -> tuple[str, ...]:
+    """Return the names in the order of a round, each of which begins with the next."""
+    turn = number % len(names)
+    return (*names[turn:], *names[:turn])
 
 
 def _repeats(
