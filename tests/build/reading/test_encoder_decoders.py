@@ -11,21 +11,10 @@ import pytest
 from build.errors import ReadingDiffers
 from contracts.tasks import Task
 from tests.build.reading.read_source import Change, Read, read
-from tests.fixtures.models.encoder_decoders.bart import bart, bart_nli
+from tests.fixtures.models.encoder_decoders.bart import SEARCH, bart, bart_nli
 from tests.fixtures.models.tiny_decoders import LINES, PROMPTS
 
 TEXTS = (*LINES, *PROMPTS, "it is late")
-# As summarising models are saved: several beams, and texts of at least some length without a repetition.
-SEARCH = {
-    "num_beams": 4,
-    "length_penalty": 2.0,
-    "early_stopping": True,
-    "no_repeat_ngram_size": 2,
-    "min_length": 4,
-    # The end is likely, or nothing would depend on the length of a text.
-    "sequence_bias": [[[1], 8.0]],
-    "forced_eos_token_id": 1,
-}
 LONG = " ".join(LINES * 4)
 
 

@@ -6,22 +6,12 @@ from functools import partial
 from build.samples.texts import sample_texts
 from contracts.tasks import Task
 from tests.build.reading.mutants.case import Case, settled
-from tests.fixtures.models.encoder_decoders.bart import bart
+from tests.fixtures.models.encoder_decoders.bart import SEARCH, bart
 from tests.fixtures.models.encoder_decoders.marian import marian
 from tests.fixtures.models.tiny_decoders import LINES, PROMPTS
 
 GENERATION = "generation_config.json"
 ROWS = [{"text": text} for text in (*LINES, *PROMPTS, "it is late", " ".join(LINES * 4))]
-# As summarising models are saved, with an end that is likely, so that the length of a text depends on the search.
-SEARCH = {
-    "num_beams": 4,
-    "length_penalty": 2.0,
-    "early_stopping": True,
-    "no_repeat_ngram_size": 2,
-    "min_length": 4,
-    "sequence_bias": [[[1], 8.0]],
-    "forced_eos_token_id": 1,
-}
 SEARCHING = Case(
     task=Task.TEXT2TEXT_GENERATION, make=settled(bart, GENERATION, **SEARCH), rows=ROWS
 )
