@@ -36,8 +36,7 @@ class Beams(StoppingCriteria):  # type: ignore[misc]
     """
 
     def __init__(self, config: Any, prompt: int, count: int) -> None:
-        ends = config.eos_token_id
-        self.ends = set(ends if isinstance(ends, list) else [ends])
+        self.ends = ends_of(config)
         self.beams, self.prompt, self.last = int(config.num_beams), prompt, prompt + count
         self.rounds: list[list[list[int]]] = []
         self.margins: list[float] = []
@@ -88,10 +87,15 @@ def margins_of(scores: Any, finals: Any, beams: Beams | None) -> Message:
     return {"margins": [*beams.margins, margin_of(finals)], "rounds": beams.rounds}
 
 
+def ends_of(config: Any) -> set[Any]:
+    """Return the tokens that end a text."""
+    ends = config.eos_token_id
+    return set(ends if isinstance(ends, list) else [ends])
+
+
 def until_end(generated: list[int], model: Any) -> list[int]:
     """Return the tokens up to the first that ends a text; shorter texts of a batch are filled up behind it."""
-    ends = model.generation_config.eos_token_id
-    ends = ends if isinstance(ends, list) else [ends]
+    ends = ends_of(model.generation_config)
     place = next((i for i, token in enumerate(generated) if token in ends), len(generated))
     return generated[: place + 1]
 

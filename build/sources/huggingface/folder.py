@@ -72,7 +72,7 @@ def read(
     folder: Path, task: TaskDescription, max_tokens: int | None, options: SourceOptions
 ) -> TransformersSource:
     """Return the source; raise Unusable with all that keeps it from being read, or else with the first problem."""
-    inner = inner_folder(folder) if task.graph.pooled else ""
+    inner = inner_folder(folder, pooled=task.graph.pooled)
     model = folder / inner
     if problems := unreadable(folder, task, missing(model, pickle=options.allow_pickle)):
         raise Unusable.listing(problems)
@@ -115,7 +115,7 @@ def _settings(
 
     `given` are the labels of models.toml.
     """
-    files = read_folder_files(folder, inner=inner_folder(folder) if task.graph.pooled else "")
+    files = read_folder_files(folder, inner=inner_folder(folder, pooled=task.graph.pooled))
     _check_vocabulary(files)
     by_sentences = task.graph.pooled or task.name is Task.TEXT_RANKING
     limit = read_max_tokens(files, max_tokens, by_sentences=by_sentences)
@@ -141,7 +141,7 @@ def _labels(files: FolderFiles, task: TaskDescription, given: Sequence[str]) -> 
 
 def read_described(folder: Path, task: TaskDescription, max_tokens: int | None) -> FolderSettings:
     """Return what is known of a model whose weights are elsewhere; raise Unusable as `read` does."""
-    model = folder / inner_folder(folder) if task.graph.pooled else folder
+    model = folder / inner_folder(folder, pooled=task.graph.pooled)
     if problems := unreadable(folder, task, missing_settings(model)):
         raise Unusable.listing(problems)
     return _settings(folder, task, max_tokens)
@@ -152,7 +152,7 @@ def unreadable(folder: Path, task: TaskDescription, lacking: Sequence[Problem]) 
 
     Raise Unusable for a config.json that cannot be parsed.
     """
-    model = folder / inner_folder(folder) if task.graph.pooled else folder
+    model = folder / inner_folder(folder, pooled=task.graph.pooled)
     if adapter := adapter_problem(model):
         return [adapter]  # which lacks the files of a whole model
     if not task.transformers.architectures:

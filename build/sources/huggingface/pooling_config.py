@@ -61,11 +61,13 @@ def read_pooling(files: FolderFiles, *, pickle: bool = False) -> Pooling:
     )
 
 
-def inner_folder(folder: Path) -> str:
+def inner_folder(folder: Path, *, pooled: bool) -> str:
     """Return the folder within that has the model without its pooling, as older releases had it; "" where none has.
 
-    Raise Unusable for one outside.
+    Models of tasks that are not `pooled` have none. Raise Unusable for one outside.
     """
+    if not pooled:
+        return ""
     path = folder / "modules.json"
     modules = read_modules(path) if path.is_file() else []
     place = next((place for kind, place in modules[:1] if kind == "Transformer"), "")

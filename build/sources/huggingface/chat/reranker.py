@@ -107,7 +107,7 @@ def _conversation(
     program, settings = program_of(files.folder, files.tokenizer_config), files.sentence_config
     modalities = settings.get("modality_config") if own else None
     # A folder of an older release, which says nothing of messages, has none.
-    if not program if not own else "message" not in (modalities or {}):
+    if not ("message" in (modalities or {}) if own else program):
         return None
     form = str((modalities or {}).get("message", {}).get("format", AUTO))
     model_type = str(files.config.get("model_type", ""))

@@ -14,6 +14,7 @@ from build.sources.huggingface.marian.sentencepiece_model import (
     SentencePieceModel,
     read_sentencepiece,
 )
+from build.sources.huggingface.tokenizer_parts.given import content
 from build.sources.source import Unusable
 from contracts.manifest import TOKENIZER
 from contracts.problems import Code, Problem
@@ -87,14 +88,10 @@ def _ids(path: Path) -> dict[str, int]:
 
 
 def _special(config: Mapping[str, Any]) -> tuple[str, ...]:
-    named = [_content(config.get(key) or default) for key, default in SPECIAL.items()]
+    named = [content(config.get(key) or default) for key, default in SPECIAL.items()]
     extra = config.get("extra_special_tokens") or config.get("additional_special_tokens") or []
     extra = list(extra.values()) if isinstance(extra, dict) else extra
-    return tuple(dict.fromkeys([*named, *map(_content, extra)]))
-
-
-def _content(token: Any) -> str:
-    return str(token["content"] if isinstance(token, dict) else token)
+    return tuple(dict.fromkeys([*named, *map(content, extra)]))
 
 
 def _problems(folder: Path, config: Mapping[str, Any], ids: Mapping[str, int]) -> list[Problem]:
@@ -107,8 +104,8 @@ def _problems(folder: Path, config: Mapping[str, Any], ids: Mapping[str, int]) -
         *(config.get("added_tokens_decoder") or {}).values(),
         *optional_json(folder / "added_tokens.json"),
     ]
-    own = sorted({_content(token) for token in added} - set(special))
-    stripping = [_content(t) for t in added if isinstance(t, dict) and any(map(t.get, FLAGS))]
+    own = sorted({content(token) for token in added} - set(special))
+    stripping = [content(t) for t in added if isinstance(t, dict) and any(map(t.get, FLAGS))]
     if own or stripping:
         message = (
             f"tokenizer_config.json adds tokens of its own ({', '.join([*own, *stripping])}), which is not served; "
@@ -156,13 +153,18 @@ def _splitter(source: SentencePieceModel) -> dict[str, Any]:
         [piece, score] if kind == NORMAL else [f" {piece}", min(scores, default=0.0)]
         for piece, score, kind in source.pieces
     ]
-    model = {"type": "Unigram", "unk_id": source.unknown, "vocab": vocabulary}
+    model = {
+        "type": "Unigram",
+        "unk_id": source.unknown,
+        "vocab": vocabulary,
+        "byte_fallback": False,
+    }
     parts = ("truncation", "padding", "normalizer", "pre_tokenizer", "post_processor", "decoder")
     return {
         "version": "1.0",
         **dict.fromkeys(parts),
         "added_tokens": [],
-        "model": {**model, "byte_fallback": False},
+        "model": model,
     }
 
 

@@ -102,7 +102,7 @@ def _model_folder(folder: Path, task: TaskDescription) -> str:
     What modules.json is damaged by is left to the reader that needs it.
     """
     try:
-        inner = inner_folder(folder) if task.graph.pooled else ""
+        inner = inner_folder(folder, pooled=task.graph.pooled)
     except Unusable:
         inner = ""
     return f"{inner}/" if inner else ""

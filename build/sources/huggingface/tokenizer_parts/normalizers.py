@@ -5,6 +5,7 @@ from typing import Any
 from build.sources.huggingface.tokenizer_parts.given import Given, replacing
 
 LOWERCASE = {"type": "Lowercase"}
+STEPS_OF_ACCENTS = ({"type": "NFKD"}, {"type": "StripAccents"})
 QUOTES = (replacing({"String": "``"}, '"'), replacing({"String": "''"}, '"'))
 
 
@@ -32,27 +33,23 @@ def bert(given: Given) -> Any:
 
 def albert(given: Given) -> Any:
     """Return the normalizer of AlbertTokenizer."""
-    accents = [{"type": "NFKD"}, {"type": "StripAccents"}]
-    table = precompiled(given)
-    return _sequence(
-        *QUOTES,
-        *([] if given.settings.get("keep_accents", False) else accents),
-        *([LOWERCASE] if given.settings.get("do_lower_case", True) else []),
-        *([table] if table else []),
-    )
+    return _sequence(*QUOTES, *_plainer(given, accents=False, lower=True))
 
 
 def rembert(given: Given) -> Any:
     """Return the normalizer of RemBertTokenizer, whose defaults are the other way round than ALBERT's."""
-    accents = [{"type": "NFKD"}, {"type": "StripAccents"}]
+    spaces = replacing({"Regex": " {2,}"}, " ")
+    return _sequence(*QUOTES, spaces, *_plainer(given, accents=True, lower=False))
+
+
+def _plainer(given: Given, *, accents: bool, lower: bool) -> list[Any]:
+    """Return the steps that take accents and capitals away, by these defaults, and the file's own table behind them."""
     table = precompiled(given)
-    return _sequence(
-        *QUOTES,
-        replacing({"Regex": " {2,}"}, " "),
-        *([] if given.settings.get("keep_accents", True) else accents),
-        *([LOWERCASE] if given.settings.get("do_lower_case", False) else []),
+    return [
+        *([] if given.settings.get("keep_accents", accents) else STEPS_OF_ACCENTS),
+        *([LOWERCASE] if given.settings.get("do_lower_case", lower) else []),
         *([table] if table else []),
-    )
+    ]
 
 
 def deberta_v2(given: Given) -> Any:
