@@ -4,6 +4,7 @@ ONNX Runtime's optimiser fuses attention, layer norms and GELU into operators of
 https://onnxruntime.ai/docs/performance/transformers-optimization.html
 """
 
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from build.export.pooling import add_pooling
 from build.graph.edit import sign
 from build.graph.file import save
 from build.graph.finite import check_finite
+from build.graph.optimise import BASIC, optimise
 from build.sources.source import TokenizedSource
 from build.sources.token_ids import check_tokens
 from build.workspace.build_memory import release_memory
@@ -23,8 +25,6 @@ from build.workspace.quiet import quiet
 from functions.inference.session import open_session
 
 PLAIN, FUSED = "plain.onnx", "fused.onnx"
-# ONNX Runtime's level of its log.
-LOG_ERRORS = 3
 # Fused operators that evidence names.
 REPORTED = (
     "Attention",
@@ -81,22 +81,18 @@ def fused_operators(graph: Path) -> str:
 
 
 def _optimise(source: TokenizedSource, graph: Path, *, attention: bool) -> Any:
-    import onnxruntime as ort
     from onnxruntime.transformers import optimizer
     from onnxruntime.transformers.fusion_options import FusionOptions
 
     options = FusionOptions("bert")
     options.enable_attention = attention
-    # Its session, which takes no options, would warn of each constant that nothing reads once others are folded.
-    ort.set_default_logger_severity(LOG_ERRORS)
-    with quiet():
-        fused = optimizer.optimize_model(
-            str(graph),
-            model_type="bert",
-            num_heads=source.heads,
-            hidden_size=source.hidden,
-            optimization_options=options,
-            opt_level=1,  # folds constants first, such as relative positions
+    with quiet(), tempfile.TemporaryDirectory(dir=graph.parent) as scratch:
+        folded = Path(scratch) / graph.name
+        # Constants first, such as relative positions. Patterns are written for constants that are not shared.
+        optimise(graph, folded, BASIC, without=("ConstantSharing",))
+        # Not by `optimize_model`, which would import torch for it.
+        fused = optimizer.optimize_by_fusion(
+            onnx.load(folded), "bert", source.heads, source.hidden, options
         ).model
     release_memory()
     return fused

@@ -22,9 +22,10 @@ from build.export import kv_cache
 from build.export.exporters import export_folder, keep_record
 from build.graph.constant_shapes import fold_constant_shapes
 from build.graph.edit import add_constant, constants, producers, prune, replace_node, sign
-from build.graph.file import MAX_BYTES, MIN_EXTERNAL_BYTES, external_data_of, remove, save
+from build.graph.file import MAX_BYTES, remove, save
 from build.graph.finite import check_finite
 from build.graph.language_head import language_head
+from build.graph.optimise import EXTENDED, optimise
 from build.sources.huggingface.config import FILE as CONFIG
 from contracts.manifest import MODEL
 from functions.inference.decoder import LOGITS, PAST, PRESENT
@@ -37,9 +38,6 @@ ENCODER_GRAPH, FIRST_DECODER, DECODER_WITH_CACHE = (
     f"{name}.onnx" for name in ("encoder_model", "decoder_model", "decoder_with_past_model")
 )
 ROTARY_TABLES = "in-place.npz"
-# Session settings that decide where ONNX Runtime writes the constants of a graph it has optimised.
-# https://github.com/microsoft/onnxruntime/blob/main/include/onnxruntime/core/session/onnxruntime_session_options_config_keys.h
-EXTERNAL_DATA = "session.optimized_model_external_initializers"
 # A change of a graph, in place, before ONNX Runtime optimises it.
 Change = Callable[[Any], None]
 # Exports a folder's graphs for a task of optimum's names to another folder, and returns that one.
@@ -233,23 +231,11 @@ def finish(prepared: Path, destination: Path, *changes: Change, max_bytes: int =
 
 
 def _optimise(path: Path, changes: Sequence[Change], destination: Path, max_bytes: int) -> None:
-    import onnxruntime as ort
-
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
         changed = Path(scratch) / "changed.onnx"
         model = onnx.load(path)
         for change in changes:
             change(model.graph)
         save(model, changed, max_bytes)
-        del model  # the session below holds all weights as well
-        options = ort.SessionOptions()
-        # Not ORT_ENABLE_ALL: its layouts suit the processor that optimises, which is not the one that serves.
-        # https://onnxruntime.ai/docs/performance/model-optimizations/graph-optimizations.html
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
-        options.optimized_model_filepath = str(destination)
-        options.log_severity_level = 3
-        if external_data_of(changed).exists():
-            name, size = external_data_of(destination).name, str(MIN_EXTERNAL_BYTES)
-            options.add_session_config_entry(f"{EXTERNAL_DATA}_file_name", name)
-            options.add_session_config_entry(f"{EXTERNAL_DATA}_min_size_in_bytes", size)
-        ort.InferenceSession(str(changed), options, providers=["CPUExecutionProvider"])
+        del model  # the session that optimises holds all weights as well
+        optimise(changed, destination, EXTENDED)
