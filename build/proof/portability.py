@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from build.proof.candidate import Candidate
-from build.proof.emulation import run_under, sample, sample_size, truncated
+from build.proof.emulation import places_to_run, run_under, truncated
 from build.proof.processors import Processor, instruction_set
 from build.proof.sealing import digest_of_parts
 from build.recipes.recipe import PREQUANTIZED, Recipe
@@ -112,9 +112,9 @@ def _run_on(
 ) -> dict[str, Any]:
     if processor.unavailable:
         return _result(processor.name, f"not asked: {processor.unavailable}", 0, 0.0, NOT_CHECKED)
-    size = sample_size(processor, candidate.manifest.size, step.rows, candidate.outputs)
-    rows = sample(step.rows, size)
-    here = [truncated(outputs) for outputs in sample(candidate.outputs, size)]
+    places = places_to_run(processor, candidate.manifest.size, step.rows, candidate.outputs)
+    rows = [step.rows[place] for place in places]
+    here = [truncated(candidate.outputs[place]) for place in places]
     notify(f"{candidate.recipe.name} under {processor.how}")
     # The key has the parts and not the version: golden rows and provenance change nothing of what runs there.
     there = cache.value(
@@ -122,7 +122,7 @@ def _run_on(
         "emulated",
         parts=digest_of_parts(candidate.manifest),
         how=processor.how,
-        sample=len(rows),
+        places=places,
         rows=step.rows_digest,
         toolchain=dict(candidate.manifest.toolchain),
     )

@@ -13,14 +13,15 @@ from build.proof.emulation import (
     MIN_ROWS,
     MIN_ROWS_GENERATED,
     SINGLE_TOKEN_COST,
+    places_to_run,
     sample,
-    sample_size,
     truncated,
 )
 from build.proof.processors import Processor
 from contracts.prediction import PredictRequest
 
 HERE = Processor(name="here", how="as it is")
+INFORMING = replace(HERE, blocking=False)
 
 
 def test_a_sample_is_even_and_as_large_as_requested() -> None:
@@ -31,16 +32,25 @@ def test_a_sample_is_even_and_as_large_as_requested() -> None:
 
 
 def test_the_larger_a_model_the_fewer_rows_and_never_too_few() -> None:
-    rows = [Row(request=PredictRequest(inputs=("word " * 80,)))] * 100
-    read: list[Outputs] = [[{"label": "fine"}]] * 100
-    written: list[Outputs] = [[dict.fromkeys(TEACHER_FORCED, list(range(200)))]] * 100
-    assert sample_size(HERE, 1, rows, read) == MAX_ROWS
-    assert sample_size(replace(HERE, blocking=False), 1, rows, read) == MAX_ROWS_INFORMING
-    assert sample_size(HERE, 10**9, rows, read) == MIN_ROWS
-    assert sample_size(HERE, 10**9, rows, written) == MIN_ROWS_GENERATED
-    assert sample_size(HERE, 40_000_000, rows, written) == int(
+    rows = [Row(request=PredictRequest(inputs=("word " * 80,)))] * 300
+    read: list[Outputs] = [[{"label": "fine"}]] * 300
+    written: list[Outputs] = [[dict.fromkeys(TEACHER_FORCED, list(range(200)))]] * 300
+    assert len(places_to_run(HERE, 1, rows, read)) == MAX_ROWS
+    assert len(places_to_run(INFORMING, 1, rows, read)) == MAX_ROWS_INFORMING
+    assert len(places_to_run(HERE, 10**9, rows, read)) == MIN_ROWS
+    assert len(places_to_run(HERE, 10**9, rows, written)) == MIN_ROWS_GENERATED
+    assert len(places_to_run(HERE, 40_000_000, rows, written)) == int(
         MAX_BYTE_TOKENS / 40e6 / (100 + SINGLE_TOKEN_COST * MAX_FORCED_TOKENS)
     )
+
+
+def test_a_processor_that_only_informs_is_spared_the_long_rows() -> None:
+    texts = ["a word", *["a word " * 200] * 2, *["two words"] * 10]
+    rows = [Row(request=PredictRequest(inputs=(text,))) for text in texts]
+    read: list[Outputs] = [[{"label": "fine"}]] * len(rows)
+    assert places_to_run(HERE, 1, rows, read) == list(range(len(rows)))
+    assert places_to_run(INFORMING, 1, rows, read) == [0, *range(3, len(rows))]
+    assert places_to_run(INFORMING, 1, rows[1:3], read[1:3]) == [0, 1]
 
 
 def test_a_generator_is_run_along_the_first_tokens_alone() -> None:
