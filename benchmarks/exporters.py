@@ -108,7 +108,7 @@ def made_by(exporter: Exporter, step: Step, outputs: Any, folder: Path) -> Made:
     for recipe in recipes_of(family, step):
         parts = folder / f"{recipe.name}, parts"
         parts.mkdir()
-        family.make(recipe, source, folder / "prepared", step.rows, parts)
+        family.make_alone(recipe, source, folder / "prepared", step.rows, parts)
         candidates[recipe.name] = folder / recipe.name
         seal(candidates[recipe.name], step, recipe, parts, outputs)
     return Made(seconds=seconds, candidates=candidates)

@@ -21,7 +21,9 @@ from build.report.page import write_report
 from build.sources.huggingface.tokenizer import with_settings
 from build.sources.huggingface.weights import unpickled
 from build.sources.source import GraphSource, TransformersSource
-from build.stages import SOURCE_STAGES, TIER_STAGES, Stage, Workspace, timing_stage
+from build.stages import SOURCE_STAGES, TIER_STAGES
+from build.stages.choosing import timing_stage
+from build.stages.workspace import Stage, Workspace
 from build.step import Step
 from build.workspace.build_memory import release_memory
 from build.workspace.cache import FOLDER, Cache

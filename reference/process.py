@@ -3,8 +3,7 @@
 Each message and each answer is a line of JSON. `{"open": {"task", **Asked}}` loads a model,
 `{"row": {"inputs", "parameters", "target"}}` runs it on a row as the user wrote it, and `{"close": true}` frees it. An
 answer is `{"error"}` where the library raised one, `{"not_finite"}` for numbers that are not, and `{"problem"}` for
-weights that do not fit the model. `{"expect": task}` has no answer: what a task takes is imported, which takes seconds,
-while the build does something else.
+weights that do not fit the model.
 """
 
 import gc
@@ -15,7 +14,6 @@ import resource
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any, TextIO
 
 from reference.messages import Asked, Message, Open, Run, WeightsIncomplete
@@ -53,11 +51,6 @@ def answered(messages: TextIO) -> Iterator[Message]:
     run: Run | None = None
     for line in messages:
         message = json.loads(line)
-        if "expect" in message:
-            # What cannot be imported is reported when a model is opened.
-            with suppress(Exception):
-                tasks_like(message["expect"])
-            continue
         try:
             if "open" in message:
                 run = None  # the one before is freed first

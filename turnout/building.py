@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-import build as builder
+from build import api
 from build.workspace.isolated_process import NONE, described, leave_network
 from contracts.manifest import BrokenArtefact
 from contracts.specs import Deployment, Objective
@@ -67,8 +67,8 @@ def build(
     deployment: Deployment, out: Path, models: Sequence[str] | None, log: Console
 ) -> list[dict[str, Any]]:
     """Build what is not current; return the evidence of each artefact, in the order of `models.toml`."""
-    builder.fetch(deployment, out, models)
-    steps = builder.plan(deployment, out, models)
+    api.fetch(deployment, out, models)
+    steps = api.plan(deployment, out, models)
     # From here on, libraries load what the sources hold.
     if not leave_network():
         log.print(f"models are loaded {described(NONE)}")
@@ -81,9 +81,9 @@ def build(
     )
     if log.is_terminal:
         with Progress(*columns, console=log) as progress:
-            builder.run(steps, out, Bars(progress).stage)
+            api.run(steps, out, Bars(progress).stage)
     else:
-        builder.run(steps, out, Lines(log).stage)
+        api.run(steps, out, Lines(log).stage)
     return [
         evidence(
             out / step.model / "evidence" / f"{step.tier}.json", skipped=step.sealed, edge=step.edge

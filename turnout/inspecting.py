@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-import build
+from build import api
 from contracts.errors import TurnoutError
 from contracts.manifest import verify
 from contracts.specs import Deployment
@@ -33,7 +33,7 @@ class CannotInspect(TurnoutError):
 class Subject:
     """An artefact to inspect, with its graphs and those of its reference."""
 
-    step: build.Step
+    step: api.Step
     folder: Path
     pairs: tuple[Any, ...]
 
@@ -44,7 +44,7 @@ class Subject:
 
 def subject(deployment: Deployment, out: Path, model: str, tier: Tier, log: Console) -> Subject:
     """Return both sides' graphs, the reference's exported again if they are not cached; raise CannotInspect."""
-    steps = [step for step in build.plan(deployment, out, [model]) if step.tier is tier]
+    steps = [step for step in api.plan(deployment, out, [model]) if step.tier is tier]
     if not steps:
         raise CannotInspect(f"{model} has no {tier} tier; name another with --tier")
     (step,) = steps

@@ -6,7 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-import build
+from build import api
 from contracts.limits import LAMBDA_MB_PER_VCPU
 from contracts.names import model_stack, router_stack
 from contracts.specs import CpuSpec, Deployment, GpuSpec
@@ -16,7 +16,7 @@ from stacks.costs import idle_gpu_cost
 
 def plan(deployment: Deployment, out: Path) -> dict[str, Any]:
     """Return the plan as a document; write nothing."""
-    steps = {(step.model, step.tier): step for step in build.plan(deployment, out)}
+    steps = {(step.model, step.tier): step for step in api.plan(deployment, out)}
     rows: list[dict[str, Any]] = [
         {
             "model": model.name,

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-import build
+from build import api
 from contracts.specs import Deployment
 from turnout.client import Endpoint, curl
 from turnout.local_deployment import DeployFailed, Laptop
@@ -18,7 +18,7 @@ Emit = Callable[[dict[str, Any], Callable[[], None]], None]
 
 def require_built(deployment: Deployment, out: Path) -> None:
     """Raise DeployFailed if an artefact is missing or stale."""
-    stale = [f"{step.model} {step.tier}" for step in build.plan(deployment, out) if not step.sealed]
+    stale = [f"{step.model} {step.tier}" for step in api.plan(deployment, out) if not step.sealed]
     if stale:
         raise DeployFailed(f"not built, or changed since: {', '.join(stale)}; run `turnout build`")
 

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import build
 from benchmarks.record import Row, publish
+from build import api
 from build.sources.arpa.parser import read_words
 from contracts.prediction import PredictRequest
 from contracts.specs import CpuSpec, Deployment, ModelSpec
@@ -132,7 +132,7 @@ def built(
     spec = ModelSpec(
         name="reference", source=source, task=Task.LANGUAGE_MODEL_SCORING, eval=rows, **table
     )
-    build.run(build.plan(Deployment(models=(spec,)), out), out)
+    api.run(api.plan(Deployment(models=(spec,)), out), out)
     evidence = json.loads((out / "reference/evidence/cpu.json").read_text("utf-8"))
     return Engine.load(out / "reference/cpu"), evidence
 

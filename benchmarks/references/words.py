@@ -17,8 +17,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-import build
 from benchmarks.record import Row, publish
+from build import api
 from build.proof.worker_client import Worker
 from build.workspace.json_process import JsonProcess
 from contracts.manifest import read_manifest
@@ -78,7 +78,7 @@ def built(source: Path, folder: Path) -> dict[str, Any]:
         gpu=GpuSpec(instance="ml.g6.xlarge"),
     )
     out = folder / "models.out"
-    build.run(build.plan(Deployment(models=(spec,)), out), out)
+    api.run(api.plan(Deployment(models=(spec,)), out), out)
     evidence: dict[str, Any] = json.loads((out / "glove/evidence/cpu.json").read_text("utf-8"))
     return evidence
 

@@ -12,7 +12,8 @@ from build.families import request_lengths
 from build.families.calibration import calibration_feeds
 from build.families.family import Family, Rows
 from build.reading.outputs import Reference
-from build.recipes.encoder import FP32, FP32_FUSED, INT8, keep
+from build.recipes.encoder import FP32, FP32_FUSED, INT8, keep, make_calibrated
+from build.recipes.encoder import calibrate as calibrate_graph
 from build.recipes.encoder import make as make_graph
 from build.recipes.recipe import PREQUANTIZED, EncoderRecipe, NamedRecipe
 from build.sources.source import GraphSource, TokenizedSource
@@ -49,19 +50,25 @@ def recipes(
     return (FP32, FP32_FUSED, *(INT8 if quantize else ()))
 
 
+def calibrate(source: TokenizedSource, prepared: Path, rows: Rows, folder: Path) -> None:
+    """Write the graph that calibrated candidates are made of, smoothed on the rows, and what was observed on them."""
+    calibrate_graph(prepared / FUSED, folder, calibration_feeds(source, rows))
+
+
 def make(
     recipe: EncoderRecipe | NamedRecipe,
     source: TokenizedSource,
-    prepared: Path,
+    graphs: Path,
     rows: Rows,
     folder: Path,
 ) -> None:
     destination = folder / MODEL
     if isinstance(recipe, NamedRecipe):
-        keep(prepared / PLAIN, destination)
+        keep(graphs / PLAIN, destination)
+    elif recipe.calibrated:
+        make_calibrated(recipe, graphs, destination, calibration_feeds(source, rows))
     else:
-        feeds = calibration_feeds(source, rows) if recipe.calibrated else []
-        make_graph(recipe, prepared / PLAIN, prepared / FUSED, destination, feeds)
+        make_graph(recipe, graphs / (FUSED if recipe.fused else PLAIN), destination)
     shutil.copyfile(source.tokenizer, folder / TOKENIZER)
 
 
@@ -70,5 +77,6 @@ FAMILY = Family(
     reference=reference,
     recipes=recipes,
     make=make,
+    calibrate=calibrate,
     requests=request_lengths.requests,
 )

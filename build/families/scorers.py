@@ -39,6 +39,7 @@ from build.sources.source import (
     GraphSource,
     Source,
     TableSource,
+    TransformersSource,
 )
 from build.workspace.progress import Notify, counted, silent
 from build.workspace.quiet import quiet
@@ -115,7 +116,8 @@ def requests(source: Source, rows: Rows, reference: AllOutputs) -> dict[int, Pre
 
 def reference(source: Source, rows: Rows, prepared: Path, notify: Notify = silent) -> Reference:
     """Return the reference of the rows; raise SourceError if its outputs are not those of a language model."""
-    tokenizer = plain_tokenizer(prepared / TOKENIZER)
+    own = source.tokenizer if isinstance(source, TransformersSource) else None
+    tokenizer = plain_tokenizer(own or prepared / TOKENIZER)
     texts = [tokenizer.encode(str(row.request.inputs[0])).ids for row in rows]
     if all(len(ids) < 2 for ids in texts):  # the first token is context, and has no score
         message = "no row has two tokens, so there is nothing to score; give longer rows"

@@ -1,6 +1,8 @@
 """Intermediate tensors of a graph: what they hold while it runs, on the user's rows for instance."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ Observer = Callable[[str, Floats], None]
 
 
 def observe(
-    model: Any, names: Sequence[str], feeds: Iterable[Feeds], scratch: Path, observer: Observer
+    model: Any, names: Sequence[str], feeds: Sequence[Feeds], scratch: Path, observer: Observer
 ) -> None:
     """Run the model on each of the feeds and pass the values of the named tensors to the observer.
 
@@ -25,10 +27,13 @@ def observe(
     """
     if not names:  # to ONNX Runtime an empty list of outputs means all of them
         return
-    with with_observed_outputs(model, names, scratch) as run:
-        for feed in feeds:
-            for name, value in zip(names, run(feed), strict=True):
-                observer(name, value.reshape(-1, value.shape[-1]))
+    workers = os.cpu_count() or 1
+    with with_observed_outputs(model, names, scratch) as run, ThreadPoolExecutor(workers) as pool:
+        # As many at once as there are processors, so that few values are held; their order stays that of the feeds.
+        for start in range(0, len(feeds), workers):
+            for values in pool.map(run, feeds[start : start + workers]):
+                for name, value in zip(names, values, strict=True):
+                    observer(name, value.reshape(-1, value.shape[-1]))
 
 
 @contextmanager

@@ -13,7 +13,8 @@ from build.workspace.progress import Notify, counted, silent
 from contracts.prediction import PredictRequest
 
 # The median of repeats drops a request that the machine's other load delayed; the median of rounds drops a slow minute.
-ROUNDS, REPEATS = 5, 3
+# A request that takes longer than LONG_MS is its own average, so it is not repeated within a round.
+ROUNDS, REPEATS, LONG_MS = 5, 3, 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,23 +39,33 @@ def time_all(
     notify: Notify = silent,
 ) -> list[Timing]:
     """Return the timing of each artefact, in the order of the folders; `requests` are by their number of tokens."""
-    durations: list[dict[int, list[float]]] = [{tokens: [] for tokens in requests} for _ in folders]
+    rounds: list[dict[int, list[float]]] = [{tokens: [] for tokens in requests} for _ in folders]
+    units = [dict.fromkeys(requests, 1) for _ in folders]
     peaks = [0.0] * len(folders)
     with Workers() as workers:
         # One after the other, so that each loads undisturbed.
         loads = [workers.load(folder, threads) for folder in folders]
-        for number in counted(range(ROUNDS + 1), notify, "round"):
-            # The first round warms caches, for which one run of each is enough.
-            repeats = REPEATS if number else 1
+        for _ in counted(range(ROUNDS + 1), notify, "round"):
             for tokens, request in requests.items():
                 for i, folder in enumerate(folders):
-                    message = workers.run(folder, request, repeats=repeats)
-                    durations[i][tokens].append(statistics.median(message["ms"]) / message["units"])
-                    peaks[i] = message["peak_mb"]
-    return [_timing(*one) for one in zip(durations, loads, peaks, strict=True)]
+                    before = rounds[i][tokens]
+                    message = workers.run(folder, request, repeats=repeats(before))
+                    before.append(statistics.median(message["ms"]))
+                    units[i][tokens], peaks[i] = message["units"], message["peak_mb"]
+    return [_timing(*one) for one in zip(rounds, units, loads, peaks, strict=True)]
 
 
-def _timing(durations: Mapping[int, list[float]], load_ms: float, peak_mb: float) -> Timing:
+def repeats(before: Sequence[float]) -> int:
+    """Return how often a request is run in a round, by its milliseconds in earlier ones.
+
+    The first round warms caches, for which one run is enough.
+    """
+    return REPEATS if before and before[-1] < LONG_MS else 1
+
+
+def _timing(
+    rounds: Mapping[int, list[float]], units: Mapping[int, int], load_ms: float, peak_mb: float
+) -> Timing:
     """Return medians over the rounds; the first of them, which warms caches, does not count."""
-    ms = {tokens: round(statistics.median(rounds[1:]), 4) for tokens, rounds in durations.items()}
+    ms = {n: round(statistics.median(took[1:]) / units[n], 4) for n, took in rounds.items()}
     return Timing(ms=ms, load_ms=round(load_ms, 1), peak_mb=round(peak_mb, 1))

@@ -35,10 +35,6 @@ class Library(IsolatedJsonProcess):
         # -I leaves out the environment's Python settings, the working folder and the user's packages.
         super().__init__([sys.executable, "-I", str(SCRIPT)])
 
-    def expect(self, task: str) -> None:
-        """Have the process import what answers a task, which takes seconds, while something else is done."""
-        self.send(expect=task)
-
     def answers(
         self,
         source: TransformersSource,
@@ -80,6 +76,10 @@ class Library(IsolatedJsonProcess):
         answer = _checked(self.ask(row={"inputs": list(texts)}), source.path)
         self.ask(close=True)
         return [each["ids"] for each in answer["answers"]]
+
+    def stop(self) -> None:
+        """End the process; whoever waits for an answer is told so."""
+        self.process.kill()
 
     def ended(self) -> Exception:
         """Return the error of a process that has ended, with its last words."""

@@ -1,5 +1,6 @@
 """The recipes of encoders, and the graphs that they make."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from build.recipes.smoothquant import smooth
 from build.recipes.static_ranges import fix_ranges
 from functions.inference.token_batches import Feeds
 
+# What calibrated recipes begin with: the smoothed graph, and the outputs of its MatMuls, the most sensitive first.
+SMOOTHED, SENSITIVE = "smoothed.onnx", "sensitive.json"
 FP32 = EncoderRecipe(name="fp32", fused=False)
 FP32_FUSED = EncoderRecipe(name="fp32 fused")
 INT8 = (
@@ -43,16 +46,54 @@ INT8 = (
 )
 
 
-def make(
-    recipe: EncoderRecipe, plain: Path, fused: Path, destination: Path, feeds: Sequence[Feeds]
-) -> Path:
-    """Write the candidate to `destination`; `feeds` are the rows of the user that it is calibrated on."""
-    model = onnx.load(fused if recipe.fused else plain)
+def make(recipe: EncoderRecipe, graph: Path, destination: Path) -> Path:
+    """Write the candidate of a recipe without calibration to `destination`; `graph` is the plain or the fused one."""
+    model = onnx.load(graph)
     if recipe.int8_tables:
         quantize_tables(model.graph)
     if recipe.matmuls is not None:
-        model = _quantize_matmuls(recipe.matmuls, model, destination, feeds)
+        model = _quantize_matmuls(recipe.matmuls, model, destination)
     return _finish(model, destination)
+
+
+def calibrate(fused: Path, folder: Path, feeds: Sequence[Feeds]) -> None:
+    """Write what all calibrated recipes begin with to the folder; `feeds` are the user's rows.
+
+    It is the fused graph with int8 tables and smoothed activations, and its MatMuls by their sensitivity.
+    """
+    scratch = folder / "observed.onnx"
+    model = onnx.load(fused)
+    quantize_tables(model.graph)
+    smooth(model, feeds, scratch)
+    # Measured on the smoothed activations, as they are what is quantized.
+    order = most_sensitive(model, feeds, scratch)
+    save(model, folder / SMOOTHED)
+    (folder / SENSITIVE).write_text(json.dumps(order), "utf-8")
+
+
+def make_calibrated(
+    recipe: EncoderRecipe, calibrated: Path, destination: Path, feeds: Sequence[Feeds]
+) -> Path:
+    """Write the candidate of a calibrated recipe to `destination`, made of what `calibrate` has written.
+
+    `feeds` are the same rows, on which static ranges are fixed.
+    """
+    recipe_of_matmuls = recipe.matmuls
+    assert recipe_of_matmuls
+    model = onnx.load(calibrated / SMOOTHED)
+    if recipe_of_matmuls.block_wise:
+        nodes = matmuls(model.graph, ("MatMul",))
+        if recipe_of_matmuls.block_wise != "all":
+            order = json.loads((calibrated / SENSITIVE).read_text("utf-8"))
+            picked = set(order[: recipe_of_matmuls.block_wise])
+            nodes = [node for node in nodes if node.output[0] in picked]
+        quantize_block_wise(model.graph, nodes)
+    quantized = _quantize_matmuls(recipe_of_matmuls, model, destination)
+    # Ranges are fixed last, as they are those of the smoothed activations.
+    if recipe_of_matmuls.static:
+        scratch = destination.with_name(f"{destination.stem}-observed.onnx")
+        fix_ranges(quantized, feeds, scratch)
+    return _finish(quantized, destination)
 
 
 def keep(plain: Path, destination: Path) -> Path:
@@ -67,15 +108,8 @@ def _finish(model: Any, destination: Path) -> Path:
     return destination
 
 
-def _quantize_matmuls(
-    recipe: Int8MatMuls, model: Any, destination: Path, feeds: Sequence[Feeds]
-) -> Any:
-    scratch = destination.with_name(f"{destination.stem}-observed.onnx")
-    # Smoothing comes first, because sensitivity is measured and ranges are fixed on the smoothed activations.
-    if recipe.smoothed:
-        smooth(model, feeds, scratch)
-    if recipe.block_wise:
-        quantize_block_wise(model.graph, _block_wise(recipe, model, feeds, scratch))
+def _quantize_matmuls(recipe: Int8MatMuls, model: Any, destination: Path) -> Any:
+    """Return the model with its MatMuls quantized, but for those that are quantized in blocks."""
     # ONNX's own Attention has no weights, and the quantizer would take it for ONNX Runtime's, which has.
     operators = sorted({"MatMul", *(node.op_type for node in matmuls(model.graph))})
     # ONNX Runtime goes through the channels one by one, in Python; what `requantize` replaces needs none of that.
@@ -84,17 +118,4 @@ def _quantize_matmuls(
     # Weights per channel are limited as well, so that they cannot saturate sums of 16 bits.
     if recipe.per_channel:
         requantize(quantized, model.graph)
-    if recipe.static:
-        fix_ranges(quantized, feeds, scratch)
     return quantized
-
-
-def _block_wise(
-    recipe: Int8MatMuls, model: Any, feeds: Sequence[Feeds], scratch: Path
-) -> list[Any]:
-    """Return the MatMuls that are quantized in blocks: all, or the most sensitive."""
-    nodes = matmuls(model.graph, ("MatMul",))
-    if recipe.block_wise == "all":
-        return nodes
-    picked = set(most_sensitive(model, feeds, scratch)[: recipe.block_wise])
-    return [node for node in nodes if node.output[0] in picked]

@@ -30,7 +30,8 @@ def most_sensitive(model: Any, feeds: Sequence[Feeds], scratch: Path) -> list[st
         if len(before) < MAX_TOKENS:
             inputs[name] = np.concatenate([before, value])[:MAX_TOKENS]
 
-    observe(model, sorted({node.input[0] for node in nodes}), feeds, scratch, keep)
+    few = first_tokens(feeds, MAX_TOKENS)
+    observe(model, sorted({node.input[0] for node in nodes}), few, scratch, keep)
     weights = constants(model.graph)
     errors = {
         node.output[0]: _relative_error(
@@ -39,6 +40,12 @@ def most_sensitive(model: Any, feeds: Sequence[Feeds], scratch: Path) -> list[st
         for node in nodes
     }
     return sorted(errors, key=lambda name: -errors[name])
+
+
+def first_tokens(feeds: Sequence[Feeds], tokens: int) -> Sequence[Feeds]:
+    """Return the first feeds that have so many tokens together, or all of them."""
+    counts = np.cumsum([feed["input_ids"].size for feed in feeds])
+    return feeds[: int(np.searchsorted(counts, tokens)) + 1]
 
 
 def _relative_error(activations: Floats, matrix: Floats) -> float:

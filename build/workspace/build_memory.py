@@ -24,11 +24,27 @@ def release_memory() -> None:
 
 def memory_problem(weights: int, memory: int | None = None) -> str:
     """Return why so many weights cannot be built in `memory` bytes, by default the machine's; empty if they can."""
-    available = memory or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    needed = weights * BYTES_PER_WEIGHT * PEAK_FACTOR
+    available = memory or _machine_memory()
+    needed = _peak(weights)
     if needed <= available:
         return ""
     return (
         f"has {weights / 1e9:.2f} billion weights, which take some {needed / 1e9:.0f} GB of memory to build, and this "
         f"machine has {available / 1e9:.0f} GB; build it on a larger one, or take a smaller model of its family"
     )
+
+
+def room_for_both(weights: int, memory: int | None = None) -> bool:
+    """Return whether two steps of a build may hold a model of so many weights at once, each at its peak.
+
+    0 weights are those of a source that does not count them; there may be no room.
+    """
+    return 0 < 2 * _peak(weights) <= (memory or _machine_memory())
+
+
+def _peak(weights: int) -> float:
+    return weights * BYTES_PER_WEIGHT * PEAK_FACTOR
+
+
+def _machine_memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-import build
+from build import api
 from build.errors import BuildError, ExportFailed, GateFailed, SourceError
 from build.library_errors import EXPORTING, RUNNING_REFERENCE, naming_source
 from build.sources.readers import inspect
@@ -109,8 +109,8 @@ def test_a_graph_that_does_not_run_is_named_and_leaves_nothing(
     path = graph(tmp_path / "graph", tokenizer, nodes, takes)
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": "a good film"}])
     options, cpu, out = SourceOptions(labels=LABELS), replace(CPU, max_tokens=8), tmp_path / "out"
-    steps = build.plan(deployment(path, rows, cpu=cpu, gpu=None, source_options=options), out)
+    steps = api.plan(deployment(path, rows, cpu=cpu, gpu=None, source_options=options), out)
     with pytest.raises((ExportFailed, SourceError)) as caught:
-        build.run(steps, out)
+        api.run(steps, out)
     assert_names(str(caught.value), (f"{path}: ", " failed ("))
     assert not (out / "tiny").exists()

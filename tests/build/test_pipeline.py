@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import build
+from build import api
 from build.errors import GateFailed, SourceError
 from build.sources.source import TransformersSource
 from build.workspace.cache import FOLDER
@@ -78,8 +78,8 @@ def classify(home: Path) -> Deployment:
     return deployment(home / "classifier", home / "labelled.jsonl")
 
 
-def run(deployment: Deployment, out: Path, progress: build.Progress = hidden) -> None:
-    build.run(build.plan(deployment, out), out, progress)
+def run(deployment: Deployment, out: Path, progress: api.Progress = hidden) -> None:
+    api.run(api.plan(deployment, out), out, progress)
 
 
 def contents(out: Path) -> dict[str, bytes]:
@@ -133,9 +133,9 @@ def test_vectors_are_pooled_and_normalised_as_the_folder_says(home: Path, tmp_pa
 
 def test_a_second_build_is_skipped_and_changes_nothing(built: Path, classify: Deployment) -> None:
     before = contents(built)
-    steps = build.plan(classify, built)
+    steps = api.plan(classify, built)
     assert [step.why for step in steps] == ["", ""]
-    build.run(steps, built, Interrupt("tiny cpu", "current").stage)
+    api.run(steps, built, Interrupt("tiny cpu", "current").stage)
     assert contents(built) == before
 
 
@@ -166,7 +166,7 @@ def test_what_changes_an_artefact_makes_a_build_necessary(
     def whys(**changes: Any) -> list[str]:
         table = {"source": source, "eval": rows, **changes}
         changed = replace(classify, models=(replace(model, **table),))
-        return [step.why for step in build.plan(changed, out)]
+        return [step.why for step in api.plan(changed, out)]
 
     stale = "source, rows, settings or tools have changed"
     assert whys() == ["", ""]
@@ -208,8 +208,7 @@ def test_a_failed_gate_reports_by_how_much_and_keeps_the_older_artefact(
 @pytest.mark.parametrize(
     ("name", "stage", "finished"),
     [
-        ("tiny cpu", "exporting to ONNX", 0),
-        ("tiny cpu", "running the reference", 0),
+        ("tiny cpu", "exporting to ONNX, running the reference", 0),
         ("tiny cpu", "making candidates: int8 smoothed", 0),
         ("tiny cpu", "choosing", 0),
         ("tiny cpu", "proven and sealed", 1),
@@ -232,6 +231,17 @@ def test_an_interrupt_at_any_stage_leaves_the_old_or_the_new_and_nothing_half(
     assert sum(a != b for a, b in zip(old, found, strict=True)) == finished
     assert sorted(os.listdir(out)) == [FOLDER, "tiny"]
     assert sorted(contents(out)) == sorted(contents(built))
+
+
+def test_an_interrupt_of_the_reference_ends_the_export_as_well_and_leaves_nothing(
+    home: Path, classify: Deployment, tmp_path: Path
+) -> None:
+    out = tmp_path / "models.out"
+    row = "exporting to ONNX, running the reference: reference: row 1 of 60"
+    with pytest.raises(KeyboardInterrupt):
+        run(classify, out, Interrupt("tiny cpu", row).stage)
+    assert os.listdir(out) == [FOLDER]
+    assert not [path for path in out.rglob("*") if path.name.startswith(".half-")]
 
 
 @pytest.mark.exhaustive(keep=2)
@@ -290,11 +300,11 @@ def test_a_build_that_is_not_timed_ships_the_nearest_and_has_evidence_and_a_page
 ) -> None:
     out = tmp_path / "models.out"
     spec = deployment(home / "classifier", home / "labelled.jsonl", gpu=None)
-    build.run(build.plan(spec, out), out, timed=False)
+    api.run(api.plan(spec, out), out, timed=False)
     evidence = json.loads((out / "tiny/evidence/cpu.json").read_text("utf-8"))
     assert "timing candidates" not in evidence["seconds"]
     assert {candidate["expected_ms"] for candidate in evidence["candidates"]} == {0}
     nearest = max(candidate["agreement"] for candidate in evidence["candidates"])
     assert evidence["agreement"] == nearest
     assert "<h2>Candidates</h2>" not in (out / "tiny/report.html").read_text("utf-8")
-    assert [step.why for step in build.plan(spec, out)] == [""]
+    assert [step.why for step in api.plan(spec, out)] == [""]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-import build
+from build import api
 from build.errors import SourceError
 from contracts.specs import Deployment
 from tests.fixtures.models.tiny_bert import classifier, deployment, texts, write_rows
@@ -32,13 +32,13 @@ def test_a_source_that_would_hold_what_is_built_from_it_is_refused(
 ) -> None:
     source = home / "classifier"
     with pytest.raises(SourceError) as caught:
-        build.plan(classify, source / place)
+        api.plan(classify, source / place)
     within = ("setting_invalid", f"tiny: {source}", f" {source / place}, ", "--out")
     assert_problems(caught.value.problems, within)
 
 
 def test_planning_writes_nothing(classify: Deployment, tmp_path: Path) -> None:
-    steps = build.plan(classify, tmp_path / "models.out")
+    steps = api.plan(classify, tmp_path / "models.out")
     assert [(step.name, step.why) for step in steps] == [
         ("tiny cpu", "not built yet"),
         ("tiny gpu", "not built yet"),

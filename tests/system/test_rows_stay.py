@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-import build
+from build import api
 from build.proof.golden import golden_path, read_golden
 from stacks.app import Inputs, make_app
 from tests.fixtures.models.tiny_bert import LABELS, classifier, deployment, texts, write_rows
@@ -32,7 +32,7 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Taken:
     rows = [{"text": text, "label": LABELS[i % 3]} for i, text in enumerate(ROWS)]
     path, out = write_rows(home / "rows.jsonl", rows), home / "models.out"
     spec = deployment(classifier(home / "source"), path, edge=True)
-    build.run(build.plan(spec, out), out, timed=False)
+    api.run(api.plan(spec, out), out, timed=False)
     # A file of the user's beside the sealed ones is theirs as well.
     (out / "tiny/cpu/notes.txt").write_text(ROWS[0], "utf-8")
     inputs = Inputs(deployment=spec, out=out, key_hashes={}, staging=home / "staging")

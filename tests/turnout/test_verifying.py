@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-import build
+from build import api
 from build.proof.golden import golden_path, read_golden
 from build.proof.replay import compare, replay
 from build.proof.sealing import write_manifest
@@ -217,7 +217,7 @@ def test_a_build_seals_the_answers_of_its_artefact_beside_those_of_the_reference
     model = spec.models[0]
     assert model.cpu
     plain = replace(spec, models=(replace(model, cpu=replace(model.cpu, quantize="none")),))
-    build.run(build.plan(plain, out), out, timed=False)
+    api.run(api.plan(plain, out), out, timed=False)
     found = read_golden(out / "tiny/cpu")
     assert len(found) == 32
     engine = Engine.load(out / "tiny/cpu")
@@ -236,7 +236,7 @@ def test_a_generator_is_verified_along_the_same_tokens(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in PROMPTS])
     out = tmp_path / "models.out"
     spec = deployment(source, rows, Task.TEXT_GENERATION, cpu=None)
-    build.run(build.plan(spec, out), out, timed=False)
+    api.run(api.plan(spec, out), out, timed=False)
     assert verify(out)[0] == 0
     folder = out / "tiny/gpu"
     row = read_golden(folder)[0]

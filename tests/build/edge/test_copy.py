@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-import build
+from build import api
 from build.edge.contents import outdated_reason, write_copy
 from build.edge.copy import prove
 from build.edge.copy import run as run_copy
@@ -93,7 +93,7 @@ def test_a_copy_that_is_missing_or_changed_is_made_again_without_another_build(
     spec = edge_deployment(
         source, Task.TEXT_CLASSIFICATION, rows, quantize="int8", objective="size"
     )
-    assert [step.why for step in build.plan(spec, out)] == [""]
+    assert [step.why for step in api.plan(spec, out)] == [""]
     edge, version = out / "tiny/edge", read_manifest(out / "tiny/cpu").version
     for change, why in (
         (lambda: shutil.rmtree(edge), "its edge copy is missing"),
@@ -102,14 +102,14 @@ def test_a_copy_that_is_missing_or_changed_is_made_again_without_another_build(
         (lambda: (edge / "README.txt").unlink(), "its edge copy is not current"),
     ):
         change()
-        (step,) = build.plan(spec, out)
+        (step,) = api.plan(spec, out)
         assert (step.why, step.sealed) == (why, True)
-        build.run((step,), out)
+        api.run((step,), out)
         assert sorted(os.listdir(edge)) == FILES
-        assert [step.why for step in build.plan(spec, out)] == [""]
+        assert [step.why for step in api.plan(spec, out)] == [""]
     assert read_manifest(out / "tiny/cpu").version == version
     model = replace(spec.models[0], edge=False)
-    assert [s.why for s in build.plan(replace(spec, models=(model,)), out)] == [""]
+    assert [s.why for s in api.plan(replace(spec, models=(model,)), out)] == [""]
 
 
 def test_a_copy_that_answers_otherwise_is_not_published(classifier: Path, tmp_path: Path) -> None:
@@ -258,7 +258,7 @@ def test_texts_are_scored_by_an_n_gram_model(tmp_path: Path) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in words])
     source, task = little(tmp_path / "little.arpa"), Task.LANGUAGE_MODEL_SCORING
     spec = deployment(source, rows, task, cpu=PLAIN, gpu=None, edge=True)
-    build.run(build.plan(spec, tmp_path / "out"), tmp_path / "out", timed=False)
+    api.run(api.plan(spec, tmp_path / "out"), tmp_path / "out", timed=False)
     expected = served(tmp_path / "out", *words, per_token=True)
     assert outputs_of(tmp_path / "out/tiny/edge", *words, per_token=True) == expected
 
@@ -278,7 +278,7 @@ def test_words_are_found_added_and_composed(tmp_path: Path, quantize: str, name:
     cpu = replace(PLAIN, quantize=quantize, objective="size")
     gate = Gate(min_cosine_mean=0.5, min_cosine_p5=0.5)
     spec = deployment(source, rows, task, cpu=cpu, gpu=None, edge=True, gate=gate)
-    build.run(build.plan(spec, out), out, timed=False)
+    api.run(api.plan(spec, out), out, timed=False)
     words = (
         *known,
         known[0].upper(),

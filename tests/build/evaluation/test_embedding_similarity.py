@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import build
+from build import api
 from build.evaluation.embedding_similarity import PairFigures, VectorFigures, cosines
 from build.evaluation.rows import Row, read_rows
 from build.evaluation.spearman import correlations, spearman
@@ -205,7 +205,7 @@ def test_an_encoder_is_built_on_scored_pairs_and_the_page_and_the_table_report_t
     near = [float(np.dot(one["embedding"], other["embedding"])) for one, other in found]
     rows = [pair(5 * c, *two) for c, two in zip(near, pairs, strict=True)]
     spec = deployment(folder, write_rows(tmp_path / "rows.jsonl", rows), EMBED, gpu=None)
-    build.run(build.plan(spec, out), out)
+    api.run(api.plan(spec, out), out)
     document = json.loads((out / "tiny/evidence/cpu.json").read_text("utf-8"))
     assert (document["metric"], document["rows"]) == ("Spearman correlation", 40)
     assert document["metric_original"] == pytest.approx(1)
@@ -224,7 +224,7 @@ def test_an_encoder_is_built_on_scored_pairs_and_the_page_and_the_table_report_t
 def test_a_page_has_the_interval_of_the_cosine(tmp_path: Path) -> None:
     folder, out = encoder(tmp_path / "encoder"), tmp_path / "models.out"
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in texts(20)])
-    build.run(build.plan(deployment(folder, rows, EMBED, gpu=None), out), out)
+    api.run(api.plan(deployment(folder, rows, EMBED, gpu=None), out), out)
     document = json.loads((out / "tiny/evidence/cpu.json").read_text("utf-8"))
     low, high = (f"{document[f'cosine_{end}']:.4f}" for end in ("low", "high"))
     page = (out / "tiny/report.html").read_text("utf-8")

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-import build
+from build import api
 from build.errors import SourceError
 from build.evaluation.agreement import AnswerFigures
 from build.evaluation.informative import best_set
 from build.evaluation.rows import Row
 from build.proof.changed_answers import labels_in_rows
 from build.report.figures import sentences
-from build.stages import Workspace, rows_stage
+from build.stages.source import rows_stage
+from build.stages.workspace import Workspace
 from build.step import Step
 from build.tasks.registry import TASKS
 from build.workspace.cache import Cache
@@ -165,7 +166,7 @@ def step_of(tmp_path: Path, right: Sequence[str], gate: Gate = Gate()) -> Step: 
         tmp_path / "rows.jsonl",
         [{"text": t, "label": n} for t, n in zip(texts(len(right)), right, strict=True)],
     )
-    (step,) = build.plan(deployment(folder, path, gpu=None, gate=gate), tmp_path / "out")
+    (step,) = api.plan(deployment(folder, path, gpu=None, gate=gate), tmp_path / "out")
     return step
 
 

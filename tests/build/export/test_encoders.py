@@ -84,12 +84,12 @@ def test_products_are_quantized_beside_an_attention_that_has_no_weights(tmp_path
     for made in ("prepared", "parts"):
         (tmp_path / made).mkdir()
     family_of(step.source).prepare(step.source, tmp_path / "prepared", lambda text: None)
-    family_of(step.source).make(
+    family_of(step.source).make_alone(
         INT8[3], step.source, tmp_path / "prepared", step.rows, tmp_path / "parts"
     )
     (in_blocks,) = [recipe for recipe in INT8 if recipe.name == "int8 in blocks"]
     (tmp_path / "blocks").mkdir()
-    family_of(step.source).make(
+    family_of(step.source).make_alone(
         in_blocks, step.source, tmp_path / "prepared", step.rows, tmp_path / "blocks"
     )
     open_session(tmp_path / "blocks/model.onnx", threads=1, device="cpu")

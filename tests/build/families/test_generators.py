@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import build
+from build import api
 from build.evaluation.perplexity import GenerationFigures
 from build.evaluation.rows import read_rows
 from build.families.generators import CAUSAL, SEQ2SEQ
@@ -51,8 +51,8 @@ def test_a_generator_is_built_and_generates_as_transformers_does(
     source, task = make(tmp_path / make.__name__), TASK_OF[make]
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in PROMPTS])
     out = tmp_path / "models.out"
-    plan = build.plan(deployment(source, rows, task, gate=GATE), out)
-    build.run(plan, out)
+    plan = api.plan(deployment(source, rows, task, gate=GATE), out)
+    api.run(plan, out)
     full, small = (verify(out / "tiny" / tier) for tier in ("gpu", "cpu"))
     assert (full.precision, full.recipe) == ("fp32", "fp32")
     assert small.precision in ("int4", "int8")

@@ -9,7 +9,7 @@ from typing import Any
 import onnx
 import pytest
 
-import build
+from build import api
 from build.errors import SourceError
 from build.export.to_onnx import export
 from build.sources.formats import ONNX
@@ -38,7 +38,7 @@ def built(source: Path, texts: Any, out: Path, **table: Any) -> dict[str, Any]:
     """Build for both tiers, and return the evidence of the CPU's."""
     rows = write_rows(out.with_suffix(".jsonl"), [{"text": text} for text in texts])
     spec = deployment(source, rows, SCORES, **{"gate": GATE, **table})
-    build.run(build.plan(spec, out), out, timed=False)
+    api.run(api.plan(spec, out), out, timed=False)
     evidence: dict[str, Any] = json.loads((out / "tiny/evidence/cpu.json").read_text("utf-8"))
     return evidence
 

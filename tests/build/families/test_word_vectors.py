@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-import build
+from build import api
 from build.errors import SourceError
 from build.evaluation.rows import read_rows
 from build.evaluation.word_similarity import WordFigures
@@ -36,7 +36,7 @@ def wordsim(path: Path) -> Path:
 def test_a_file_of_vectors_is_built_proven_and_served(tmp_path: Path) -> None:
     rows, out = wordsim(tmp_path / "rows.jsonl"), tmp_path / "models.out"
     source = Path(shutil.copyfile(trained("lee_fasttext_new.bin"), tmp_path / "lee.bin"))
-    build.run(build.plan(deployment(source, rows, WORDS), out), out, timed=False)
+    api.run(api.plan(deployment(source, rows, WORDS), out), out, timed=False)
     full, small = (verify(out / "tiny" / tier) for tier in ("gpu", "cpu"))
     assert (full.recipe, small.recipe) == ("fp32", "int8 rows")
     assert (small.precision, small.size < full.size, small.dimensions) == ("int8", True, 10)
@@ -57,7 +57,7 @@ def test_a_file_of_vectors_is_built_proven_and_served(tmp_path: Path) -> None:
     page = (out / "tiny/report.html").read_text("utf-8")
     assert "of the nearest words in common" in page
     assert "On 353 pairs of words" in page
-    assert build.plan(deployment(source, rows, WORDS), out)[0].current
+    assert api.plan(deployment(source, rows, WORDS), out)[0].current
 
 
 def test_words_with_line_ends_in_them_keep_their_vectors(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_words_with_line_ends_in_them_keep_their_vectors(tmp_path: Path) -> None
     odd = ("carriage\rreturn", "next\x85line")
     source.write_bytes(as_binary({odd[0]: (1, 0, 0, 0), odd[1]: (0, 1, 0, 0), **TINY}))
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": word} for word in TINY])
-    build.run(build.plan(deployment(source, rows, WORDS), out), out, timed=False)
+    api.run(api.plan(deployment(source, rows, WORDS), out), out, timed=False)
     request = PredictRequest(inputs=(*odd, *TINY))
     outputs = Engine.load(out / "tiny/gpu").predict(request).outputs
     found = [output["embedding"] for output in outputs]
@@ -113,9 +113,9 @@ def test_a_damaged_row_in_the_file_stops_the_build_and_leaves_nothing(tmp_path: 
     source, out = tmp_path / "glove.txt", tmp_path / "models.out"
     source.write_bytes(as_text(TINY).replace(b"-0.4", b"x").replace(b"queen", b"king"))
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": "king"}])
-    plan = build.plan(deployment(source, rows, WORDS), out)
+    plan = api.plan(deployment(source, rows, WORDS), out)
     with pytest.raises(SourceError) as caught:
-        build.run(plan, out)
+        api.run(plan, out)
     assert_problems(
         caught.value.problems,
         ("file_damaged", f"{source}: line 2", "'king' stands on line 1 already"),
@@ -135,7 +135,7 @@ def test_rows_without_a_word_of_the_file_are_refused(tmp_path: Path) -> None:
     source.write_bytes(as_text(TINY))
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": "nobody"}])
     with pytest.raises(SourceError) as caught:
-        build.run(build.plan(deployment(source, rows, WORDS), out), out)
+        api.run(api.plan(deployment(source, rows, WORDS), out), out)
     assert_problems(caught.value.problems, ("rows_invalid", source, "`eval`"))
 
 

@@ -17,7 +17,7 @@ from build.export.to_onnx import export
 from build.families.reference import feeds_of
 from build.graph.file import constant_bytes, external_data_of, save
 from build.proof.sealing import _files, write_manifest
-from build.recipes.encoder import INT8, make
+from build.recipes.encoder import INT8
 from build.recipes.recipe import WeightFormat
 from build.recipes.weight_only import weight_only
 from build.sources.source import TransformersSource
@@ -27,6 +27,7 @@ from contracts.tasks import Task, Tier
 from functions.inference.engine import Engine
 from functions.inference.session import open_session
 from functions.inference.token_batches import Feeds
+from tests.build.recipes.candidates import candidate
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import classifier, texts
 from tests.fixtures.models.tiny_decoders import PROMPTS, llama
@@ -85,8 +86,8 @@ def test_an_encoder_is_fused_and_quantized_from_such_graphs(tmp_path: Path) -> N
     np.testing.assert_allclose(answers(fused, feeds), answers(same, feeds), atol=1e-6)
     beside = apart(fused, tmp_path / "beside.onnx")
     for recipe in INT8[:4]:
-        one = make(recipe, single, fused, tmp_path / "one.onnx", feeds)
-        other = make(recipe, split, beside, tmp_path / "other.onnx", feeds)
+        one = candidate(recipe, single, fused, tmp_path / "one.onnx", feeds)
+        other = candidate(recipe, split, beside, tmp_path / "other.onnx", feeds)
         assert one.read_bytes() == other.read_bytes()
 
 

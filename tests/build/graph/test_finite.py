@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper
 from safetensors.numpy import load_file, save_file
 
-import build
+from build import api
 from build.errors import SourceError
 from build.families.registry import family_of
 from build.graph.finite import check_finite
@@ -117,7 +117,7 @@ def test_a_row_of_an_embedding_that_no_text_meets_is_found_and_nothing_is_built(
     folder = spoil(classifier(tmp_path / "bert"), name)
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": "the film"}, {"text": "a dull plot"}])
     with pytest.raises(SourceError) as caught:
-        build.run(build.plan(deployment(folder, rows, cpu=CPU), tmp_path / "o"), tmp_path / "o")
+        api.run(api.plan(deployment(folder, rows, cpu=CPU), tmp_path / "o"), tmp_path / "o")
     not_finite = ("weights_not_finite", folder, name, "Gather", "NaN")
     assert_problems(caught.value.problems, not_finite)
     assert not (tmp_path / "o/tiny").exists()

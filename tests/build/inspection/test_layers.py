@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-import build
+from build import api
 from build.exported_graphs import export_graphs, graph_pairs
 from build.families.reference import feeds_of
 from build.families.registry import family_of
@@ -124,8 +124,8 @@ def test_generators_are_compared_graph_by_graph(
     source = make(tmp_path / make.__name__)
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in PROMPTS])
     out = tmp_path / "models.out"
-    (step,) = build.plan(deployment(source, rows, task, cpu=None), out)
-    build.run((step,), out, timed=False)
+    (step,) = api.plan(deployment(source, rows, task, cpu=None), out)
+    api.run((step,), out, timed=False)
     references = export_graphs(step, Cache(out / FOLDER / "tiny"), lambda text: None)
     found = graph_pairs(references, out / "tiny/gpu")
     assert {pair.name for pair in found} == graphs
@@ -207,7 +207,9 @@ def test_weights_are_read_back_from_however_they_are_stored(
     home: Path, tmp_path: Path, recipe: EncoderRecipe
 ) -> None:
     pair, step = pair_of(home), step_of(home)
-    family_of(step.source).make(recipe, step.source, pair.exported.parent, step.rows, tmp_path)
+    family_of(step.source).make_alone(
+        recipe, step.source, pair.exported.parent, step.rows, tmp_path
+    )
     model = onnx.load(tmp_path / "model.onnx")
     if recipe.int8_tables:
         assert quantize_tables(model.graph, min_bytes=1)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-import build
+from build import api
 from build.evaluation.agreement import AnswerFigures
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
@@ -60,7 +60,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def step(tmp_path_factory: pytest.TempPathFactory) -> Step:
     home = tmp_path_factory.mktemp("home")
     rows = write_rows(home / "rows.jsonl", [{"text": text} for text in texts(4)])
-    (cpu, _) = build.plan(deployment(classifier(home / "model"), rows), home / "out")
+    (cpu, _) = api.plan(deployment(classifier(home / "model"), rows), home / "out")
     return replace(cpu, rows=tuple(ROWS))
 
 

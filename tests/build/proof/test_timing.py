@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from build.proof.timing import ROUNDS, time_all
+from build.proof.timing import LONG_MS, REPEATS, ROUNDS, repeats, time_all
 from build.proof.worker_client import Workers
 from contracts.prediction import PredictRequest
 from tests.fixtures.models.tiny import artefact
@@ -32,6 +32,12 @@ def test_every_artefact_is_timed_at_each_length(folder: Path) -> None:
         assert timing.load_ms > 0
         assert timing.peak_mb > 30  # an interpreter with ONNX Runtime in it
     assert len(lines) <= ROUNDS + 1
+
+
+def test_a_request_is_repeated_in_a_round_if_it_was_short_in_the_one_before() -> None:
+    assert repeats([]) == 1  # the first round warms caches
+    assert repeats([LONG_MS * 2, LONG_MS / 2]) == REPEATS > 1
+    assert repeats([LONG_MS / 2, LONG_MS * 2]) == 1
 
 
 def test_each_artefact_has_a_process_which_ends_with_the_others(folder: Path) -> None:

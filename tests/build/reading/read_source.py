@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import build
+from build import api
 from build.families.registry import family_of
 from build.library_errors import EXPORTING, naming_source
 from build.proof.sealing import seal
@@ -69,7 +69,7 @@ def planned(
     """Return the step of a folder, its files readable as they are; raise SourceError for all that is refused."""
     place.mkdir()
     path = write_rows(place / "rows.jsonl", rows)
-    step = build.plan(deployment(folder, path, task, gpu=None, **changes), place / "out")[0]
+    step = api.plan(deployment(folder, path, task, gpu=None, **changes), place / "out")[0]
     source = step.source
     assert isinstance(source, TransformersSource)
     readable = with_settings(unpickled(source, place / "unpickled"), place / "tokenizer")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import build
+from build import api
 from build.errors import ReadingDiffers
 from build.samples.texts import sample_texts
 from build.workspace.quiet import quiet
@@ -84,7 +84,7 @@ def test_a_folder_is_built_sealed_and_served_by_the_function(tmp_path: Path) -> 
     # In full precision: random weights in fewer bits would write another text.
     cpu = replace(CPU, quantize="none")
     spec = deployment(source, rows, Task.TEXT2TEXT_GENERATION, cpu=cpu, gpu=None, gate=gate)
-    build.run(build.plan(spec, tmp_path / "out"), tmp_path / "out", timed=False)
+    api.run(api.plan(spec, tmp_path / "out"), tmp_path / "out", timed=False)
     artefact = tmp_path / "out/tiny/cpu"
     sealed = {file.path for file in verify(artefact).files}
     assert {"encoder.onnx", "decoder.onnx", "tokenizer.json", PIECES} <= sealed

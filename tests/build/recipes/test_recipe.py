@@ -11,16 +11,19 @@ from onnx import numpy_helper
 from build.export.fusion import fuse, plain
 from build.export.to_onnx import export
 from build.families.reference import feeds_of
+from build.graph.edit import matmuls
+from build.graph.observe import observe, with_observed_outputs
 from build.recipes import embedding_tables
 from build.recipes.encoder import FP32, FP32_FUSED, INT8, make
 from build.recipes.recipe import EncoderRecipe
-from build.recipes.sensitivity import most_sensitive
+from build.recipes.sensitivity import first_tokens, most_sensitive
 from build.recipes.smoothquant import smooth
 from build.sources.source import TransformersSource
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.session import open_session
 from functions.inference.token_batches import Feeds
+from tests.build.recipes.candidates import candidate
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import SPECIAL, WORDS, classifier, texts
 from tests.fixtures.models.tiny_zoo import ZOO, classifier_of
@@ -93,7 +96,7 @@ def test_the_fused_graph_has_one_operator_for_each_attention(fused: Path) -> Non
 def test_a_recipe_changes_the_weights_and_little_of_the_answers(
     recipe: EncoderRecipe, graph: Path, fused: Path, feeds: list[Feeds], tmp_path: Path
 ) -> None:
-    made = make(recipe, graph, fused, tmp_path / "made.onnx", feeds)
+    made = candidate(recipe, graph, fused, tmp_path / "made.onnx", feeds)
     assert 0 < error(fused, made, feeds) < 0.35
     assert made.stat().st_size < fused.stat().st_size
     assert [path.name for path in tmp_path.iterdir()] == ["made.onnx"]
@@ -103,7 +106,7 @@ def test_full_precision_stays_what_it_is_fused_or_not(
     graph: Path, fused: Path, feeds: list[Feeds], tmp_path: Path
 ) -> None:
     for recipe, right in zip((FP32, FP32_FUSED), (graph, fused), strict=True):
-        made = make(recipe, graph, fused, tmp_path / "made.onnx", [])
+        made = make(recipe, right, tmp_path / "made.onnx")
         assert error(right, made, feeds) == 0
     assert 0 < error(graph, fused, feeds) < 1e-4
 
@@ -112,7 +115,7 @@ def test_smoothing_and_blocks_come_nearer_to_the_reference(
     graph: Path, fused: Path, feeds: list[Feeds], tmp_path: Path
 ) -> None:
     errors = [
-        error(fused, make(named(name), graph, fused, tmp_path / "made.onnx", feeds), feeds)
+        error(fused, candidate(named(name), graph, fused, tmp_path / "made.onnx", feeds), feeds)
         for name in ("int8", "int8 smoothed", "int8 in blocks")
     ]
     assert max(errors[1:]) < errors[0]
@@ -121,7 +124,9 @@ def test_smoothing_and_blocks_come_nearer_to_the_reference(
 def test_fixed_ranges_leave_nothing_to_look_for_at_run_time(
     graph: Path, fused: Path, feeds: list[Feeds], tmp_path: Path
 ) -> None:
-    static = make(named("int8 smoothed, static"), graph, fused, tmp_path / "static.onnx", feeds)
+    static = candidate(
+        named("int8 smoothed, static"), graph, fused, tmp_path / "static.onnx", feeds
+    )
     assert "DynamicQuantizeLinear" not in kinds(static)
     assert "QuantizeLinear" in kinds(static)
     together = {name: np.concatenate([feeds[0][name]] * 3) for name in feeds[0]}
@@ -150,6 +155,27 @@ def test_the_products_with_outliers_are_the_most_sensitive(
     order = most_sensitive(onnx.load(fused), feeds, tmp_path / "observed.onnx")
     assert len(order) == 6  # three products besides attention in each of two layers
     assert "intermediate" in order[0]  # what reads a layer norm's output
+
+
+def test_the_first_texts_are_as_many_as_have_the_tokens_that_are_tried(feeds: list[Feeds]) -> None:
+    lengths = [feed["input_ids"].size for feed in feeds]
+    assert first_tokens(feeds, sum(lengths[:3])) == feeds[:3]
+    assert first_tokens(feeds, sum(lengths[:3]) + 1) == feeds[:4]
+    assert first_tokens(feeds, sum(lengths) + 1) == feeds
+
+
+def test_tensors_are_observed_in_the_order_of_the_texts(
+    fused: Path, feeds: list[Feeds], tmp_path: Path
+) -> None:
+    model = onnx.load(fused)
+    name = matmuls(model.graph)[0].input[0]
+    found: list[NDArray[np.float32]] = []
+    observe(model, [name], feeds, tmp_path / "observed.onnx", lambda _, value: found.append(value))
+    with with_observed_outputs(model, [name], tmp_path / "observed.onnx") as run:
+        right = [run(feed)[0] for feed in feeds]
+    assert len(found) == len(feeds)
+    for value, other in zip(found, right, strict=True):
+        np.testing.assert_array_equal(value, other.reshape(value.shape))
 
 
 @pytest.mark.parametrize("of_fused", [True, False])
@@ -192,6 +218,7 @@ def test_a_recipe_gives_the_same_bytes_twice(
 ) -> None:
     for recipe in INT8:
         first, second = (
-            make(recipe, graph, fused, tmp_path / name, feeds).read_bytes() for name in ("1", "2")
+            candidate(recipe, graph, fused, tmp_path / name, feeds).read_bytes()
+            for name in ("1", "2")
         )
         assert first == second

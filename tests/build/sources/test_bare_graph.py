@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-import build
+from build import api
 from build.errors import SourceError
 from build.sources.readers import inspect
 from build.sources.source import GraphSource
@@ -139,7 +139,7 @@ def refusal(source: Path, tmp_path: Path, labels: tuple[str, ...] = LABELS) -> S
         source, rows, cpu=replace(CPU, max_tokens=16), gpu=None, source_options=options
     )
     with pytest.raises(SourceError) as caught:
-        build.run(build.plan(wanted, tmp_path / "out"), tmp_path / "out")
+        api.run(api.plan(wanted, tmp_path / "out"), tmp_path / "out")
     assert not (tmp_path / "out/tiny").exists()
     return caught.value.problems
 

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from tokenizers import Tokenizer
 
-import build
+from build import api
 from build.graph.edit import every_node, remove_unused_constants
 from build.sources.onnx_graph import finish
 from build.sources.probabilities import as_logits, end_of, to_logits
@@ -99,7 +99,7 @@ def built(folder: Path, out: Path, labels: tuple[str, ...] = LABELS, **cpu: Any)
     wanted = deployment(
         folder, rows, cpu=tier, gpu=None, source_options=SourceOptions(labels=labels), edge=True
     )
-    build.run(build.plan(wanted, out), out, timed=False)
+    api.run(api.plan(wanted, out), out, timed=False)
     verify(out / "tiny/cpu")
     return Engine.load(out / "tiny/cpu")
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-import build
+from build import api
 from build.sources.gguf.header import read_header
 from build.sources.gguf.source import ARCHITECTURES, PRE_TOKENIZERS, tokenizer_of, unpack
 from build.sources.source import GgufSource
@@ -130,7 +130,7 @@ def test_a_file_is_built_and_generates_as_transformers_does(file: Path, tmp_path
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in PROMPTS])
     out = tmp_path / "models.out"
     spec = deployment(file, rows, Task.TEXT_GENERATION, gate=GATE)
-    build.run(build.plan(spec, out), out, timed=False)
+    api.run(api.plan(spec, out), out, timed=False)
     unpack(file, tmp_path / "llama")
     engine = Engine.load(out / "tiny/gpu")
     tokenizer = tokenizer_of(read_header(file), file)
@@ -156,7 +156,7 @@ def test_a_file_scores_texts_as_the_folder_it_unpacks_to(file: Path, tmp_path: P
     for source in (file, tmp_path / "llama"):
         out = tmp_path / f"out-{source.name}"
         spec = deployment(source, rows, Task.LANGUAGE_MODEL_SCORING, cpu=plain, gpu=None)
-        build.run(build.plan(spec, out), out, timed=False)
+        api.run(api.plan(spec, out), out, timed=False)
         request = PredictRequest(inputs=PROMPTS, parameters={"per_token": True})
         outputs.append(Engine.load(out / "tiny/cpu").predict(request).outputs)
     assert sum(output["tokens"] for output in outputs[0]) > 10

@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 from rich.console import Console
 
-import build
+from build import api
 from build.export.fusion import plain
 from build.export.to_onnx import export
 from build.proof.processors import Processor
@@ -125,7 +125,7 @@ def test_a_bare_graph_is_built_proven_and_served(home: Path, tmp_path: Path, nam
     options = SourceOptions(tokenizer=home / "hf/tokenizer.json", labels=LABELS)
     cpu = CPU if name == "onnx" else type(CPU)(objective="size", portable=False, max_tokens=32)
     wanted = deployment(home / name, home / "rows.jsonl", cpu=cpu, gpu=None, source_options=options)
-    build.run(build.plan(wanted, tmp_path), tmp_path, timed=False)
+    api.run(api.plan(wanted, tmp_path), tmp_path, timed=False)
     manifest = verify(tmp_path / "tiny/cpu")
     assert manifest.precision == "int8"
     assert manifest.provenance["kind"] in (ONNX, TORCHSCRIPT)
@@ -144,7 +144,7 @@ def test_what_is_quantized_already_ships_as_it_was(home: Path, tmp_path: Path) -
     wanted = deployment(folder, home / "rows.jsonl", cpu=CPU, gpu=None)
     out = tmp_path / "out"
     path, came = out / "tiny/evidence/cpu.json", {"skipped": False, "edge": False}
-    build.run(build.plan(wanted, out), out, timed=False)
+    api.run(api.plan(wanted, out), out, timed=False)
     seen = verify(out / "tiny/cpu").provenance["processors"]
     assert seen[0]["verdict"] == "measured here"
     assert {(p["verdict"], p["how"]) for p in seen[1:]} == {
@@ -152,7 +152,7 @@ def test_what_is_quantized_already_ships_as_it_was(home: Path, tmp_path: Path) -
     }
     assert evidence(path, **came)["notes"] == []
     tried = deployment(folder, home / "rows.jsonl", cpu=type(CPU)(objective="size"), gpu=None)
-    build.run(build.plan(tried, out), out, processors=(HERE,), timed=False)
+    api.run(api.plan(tried, out), out, processors=(HERE,), timed=False)
     manifest = verify(out / "tiny/cpu")
     assert (manifest.recipe, manifest.precision, manifest.batches) == ("as it was", "int8", False)
     seen = [(p["how"], p["verdict"]) for p in manifest.provenance["processors"]]
@@ -160,7 +160,7 @@ def test_what_is_quantized_already_ships_as_it_was(home: Path, tmp_path: Path) -
     assert evidence(path, **came)["notes"] == []
     shutil.rmtree(out / "tiny")
     missing = replace(HERE, unavailable="apt-get install qemu-user")
-    build.run(build.plan(tried, out), out, processors=(missing,), timed=False)
+    api.run(api.plan(tried, out), out, processors=(missing,), timed=False)
     assert verify(out / "tiny/cpu").provenance["processors"][1]["verdict"] == "not checked"
     document = evidence(path, **came)
     assert document["notes"] == [UNCHECKED]

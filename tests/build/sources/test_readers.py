@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-import build
+from build import api
 from build.errors import SourceError
 from build.sources.readers import inspect
 from build.sources.source import Pooling, TransformersSource, digest_of
-from build.workspace.build_memory import memory_problem
+from build.workspace.build_memory import memory_problem, room_for_both
 from contracts.specs import CpuSpec, ModelSpec
 from contracts.tasks import Task
 from tests.fixtures.models.sources import assert_refused, read_as
@@ -166,11 +166,11 @@ def test_more_weights_than_the_machine_has_memory_for_are_planned_and_not_built(
     sources: dict[Task, Path], tmp_path: Path
 ) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": "a good film"}])
-    (step,) = build.plan(deployment(sources[CLASSES], rows, gpu=None), tmp_path / "out")
+    (step,) = api.plan(deployment(sources[CLASSES], rows, gpu=None), tmp_path / "out")
     assert 10_000 < step.source.weights < 30_000
     steps = (replace(step, source=replace(step.source, weights=10**11)),)
     with pytest.raises(SourceError) as caught:
-        build.run(steps, tmp_path / "out")
+        api.run(steps, tmp_path / "out")
     assert_problems(
         caught.value.problems,
         ("memory_short", steps[0].name, "100.00 billion weights", "some 2600 GB"),
@@ -178,6 +178,12 @@ def test_more_weights_than_the_machine_has_memory_for_are_planned_and_not_built(
     assert not (tmp_path / "out").exists()
     assert memory_problem(600_000_000, memory=16 * 10**9) == ""
     assert "this machine has 8 GB" in memory_problem(600_000_000, memory=8 * 10**9)
+
+
+def test_two_steps_share_the_machine_where_both_fit_at_their_peaks() -> None:
+    assert room_for_both(100_000_000, memory=6 * 10**9)
+    assert not room_for_both(100_000_000, memory=5 * 10**9)
+    assert not room_for_both(0, memory=5 * 10**9)  # not counted
 
 
 def test_a_layer_that_is_not_known_is_named(sources: dict[Task, Path], tmp_path: Path) -> None:
@@ -235,7 +241,7 @@ def test_every_problem_of_every_model_is_reported_at_once_and_nothing_is_written
     )
     both = type(deployment(sources[Task.TEXT_CLASSIFICATION], rows))(models=(good, missing))
     with pytest.raises(SourceError) as caught:
-        build.plan(both, tmp_path / "models.out", ["tiny", "other", "third"])
+        api.plan(both, tmp_path / "models.out", ["tiny", "other", "third"])
     assert_problems(
         caught.value.problems,
         ("model_unknown", "", "third", "it has tiny, other"),

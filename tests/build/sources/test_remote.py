@@ -8,7 +8,7 @@ import boto3
 import onnx
 import pytest
 
-import build
+from build import api
 from build.errors import SourceError
 from build.sources import remote
 from build.sources.readers import inspect
@@ -76,7 +76,7 @@ def test_a_repository_is_fetched_once_pinned_and_built(model: Path, tmp_path: Pa
     there = type(one)(
         models=(type(spec)(name="tiny", source=source, task=spec.task, eval=rows, cpu=CPU),)
     )
-    build.run(build.plan(there, out), out, timed=False)
+    api.run(api.plan(there, out), out, timed=False)
     found = verify(out / "tiny/cpu").provenance
     assert (found["origin"], found["licence"]) == (origin, "apache-2.0")
 
@@ -247,7 +247,7 @@ def test_a_plan_lists_what_was_not_downloaded_and_uses_no_network(tmp_path: Path
     spec = deployment(tmp_path, rows, cpu=CPU, gpu=None).models[0]
     there = type(spec)(name="tiny", source="hf://org/bert", task=spec.task, eval=rows, cpu=CPU)
     with pytest.raises(SourceError) as caught:
-        build.plan(type(deployment(tmp_path, rows))(models=(there,)), tmp_path)
+        api.plan(type(deployment(tmp_path, rows))(models=(there,)), tmp_path)
     later = ("not_fetched", "tiny: hf://org/bert", "`turnout build`")
     assert_problems(caught.value.problems, later)
     for source in ("s3://Models", "hf://org/../bert"):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import build
+from build import api
 from build.errors import SourceError
 from build.sources import remote
 from contracts.specs import Deployment, ModelSpec
@@ -59,7 +59,7 @@ def test_problems_of_all_models_are_reported_at_once_by_their_names(tmp_path: Pa
         model("three", tmp_path / "none", rows),
     )
     with pytest.raises(SourceError) as caught:
-        build.fetch(Deployment(models=models), tmp_path / "out")
+        api.fetch(Deployment(models=models), tmp_path / "out")
     assert_problems(
         caught.value.problems,
         ("setting_invalid", "one: hf://org", "write hf://org/name@revision"),
@@ -67,7 +67,7 @@ def test_problems_of_all_models_are_reported_at_once_by_their_names(tmp_path: Pa
         ("rows_invalid", f"one: {invalid}:1", 'no "text"'),
         ("file_missing", f"three: {tmp_path / 'none'}", "not a folder"),
     )
-    build.fetch(Deployment(models=models), tmp_path / "out", ["three"])
+    api.fetch(Deployment(models=models), tmp_path / "out", ["three"])
     assert not (tmp_path / "out").exists()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-import build
+from build import api
 from build.errors import SourceError
 from build.export.to_onnx import export
 from build.sources.formats import SAVED_MODEL, TFLITE
@@ -108,7 +108,7 @@ def test_without_the_converters_a_plan_names_the_command_that_installs_them(
         (lite(tmp_path / "model.tflite"), TFLITE),
     ):
         with pytest.raises(SourceError) as caught:
-            build.plan(deployment(source, rows, gpu=None, source_options=options), tmp_path / "out")
+            api.plan(deployment(source, rows, gpu=None, source_options=options), tmp_path / "out")
         assert_problems(
             caught.value.problems,
             ("converter_missing", f"tiny: {source}", kind, str(place), "run `make converters`"),

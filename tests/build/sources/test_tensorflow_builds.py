@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
-import build
+from build import api
 from build.errors import SourceError
 from build.export.fusion import plain
 from build.export.to_onnx import export
@@ -96,7 +96,7 @@ def test_an_artefact_has_the_outputs_of_tensorflow(
         gate = Gate(min_agreement=0.94, min_accuracy_ratio=0.94)  # of 40 rows, one is 2.5 %
         table: dict[str, Any] = {"cpu": cpu, "gpu": None, "source_options": options, "gate": gate}
         spec = deployment(home / name, home / "rows.jsonl", **table)
-        build.run(build.plan(spec, tmp_path), tmp_path, timed=False)
+        api.run(api.plan(spec, tmp_path), tmp_path, timed=False)
         manifest = verify(tmp_path / "tiny/cpu")
         found = scores(outputs(tmp_path / "tiny/cpu"), labels)
         assert manifest.details == details

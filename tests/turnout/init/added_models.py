@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-import build
+from build import api
 from build.samples.facts import only_sample_rows
 from contracts.models_toml import read_models_toml
 from contracts.tasks import Task
@@ -30,7 +30,7 @@ def added(
 
 def assert_planned(place: Path) -> None:
     """Check that a build takes what was written, and that all of its rows are the sample's."""
-    (step,) = build.plan(read_models_toml(place / "models.toml"), place / "out")
+    (step,) = api.plan(read_models_toml(place / "models.toml"), place / "out")
     assert only_sample_rows(step.source, step.rows)
 
 

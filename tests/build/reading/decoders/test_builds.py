@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-import build
+from build import api
 from build.reading.outputs import run_library
 from build.sources.source import TransformersSource
 from contracts.manifest import verify
@@ -52,8 +52,8 @@ def test_a_model_is_built_whole_and_served_by_the_function(tmp_path: Path, name:
     task, make, rows = MODELS[name]
     source, table = make(tmp_path / "source"), {"cpu": replace(CPU, max_tokens=None), "gpu": None}
     path, out = write_rows(tmp_path / "rows.jsonl", rows), tmp_path / "out"
-    steps = build.plan(deployment(source, path, task, **table), out)
-    build.run(steps, out)
+    steps = api.plan(deployment(source, path, task, **table), out)
+    api.run(steps, out)
     assert verify(out / "tiny/cpu").task is task
     (step,) = steps
     assert isinstance(step.source, TransformersSource)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-import build
+from build import api
 from build.errors import SourceError
 from build.proof.replay import max_difference
 from build.sources.huggingface.weights import unpickled
@@ -96,7 +96,7 @@ def test_pickled_weights_are_built_from_and_answer_like_the_safe_ones(
 ) -> None:
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in texts(24)])
     wanted = deployment(folder, rows, cpu=CPU, source_options=ALLOWED)
-    build.run(build.plan(wanted, tmp_path / "out"), tmp_path / "out", timed=False)
+    api.run(api.plan(wanted, tmp_path / "out"), tmp_path / "out", timed=False)
     for tier in ("cpu", "gpu"):
         assert verify(tmp_path / "out/tiny" / tier).source_digest == read(folder).digest
     assert sorted(path.name for path in folder.glob("*.safetensors")) == []
@@ -141,9 +141,9 @@ def test_a_build_that_meets_such_a_pickle_leaves_nothing(folder: Path, tmp_path:
     victim, out = tmp_path / "victim", tmp_path / "out"
     torch.save({"weight": Malicious(victim)}, folder / "pytorch_model.bin")
     rows = write_rows(tmp_path / "rows.jsonl", [{"text": text} for text in texts(4)])
-    steps = build.plan(deployment(folder, rows, cpu=CPU, source_options=ALLOWED), out)
+    steps = api.plan(deployment(folder, rows, cpu=CPU, source_options=ALLOWED), out)
     with pytest.raises(SourceError) as caught:
-        build.run(steps, out)
+        api.run(steps, out)
     path = folder / "pytorch_model.bin"
     assert_problems(caught.value.problems, ("pickle_refused", path, "which is not run"))
     assert not victim.exists()

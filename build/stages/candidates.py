@@ -1,0 +1,110 @@
+"""The stage that makes the candidates of a tier, and runs each on the rows while the next one is made."""
+
+import re
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from build.library_errors import MAKING_CANDIDATE, naming_source
+from build.proof.candidate import Candidate
+from build.proof.native_run import run_on_rows
+from build.proof.processors import processor_name
+from build.proof.sealing import digest_of_parts, seal
+from build.recipes.recipe import Recipe
+from build.stages.workspace import Workspace, background
+from build.workspace.build_memory import release_memory, room_for_both
+from contracts.manifest import Manifest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sealed:
+    """A candidate that was not run yet: its folder, and what its parts are made from."""
+
+    recipe: Recipe
+    folder: Path
+    manifest: Manifest
+    made_from: dict[str, Any]
+
+
+def candidates_stage(work: Workspace) -> Workspace:
+    """Make each candidate and run it on the rows; a recipe that changes nothing of this model is left out."""
+    step = work.step
+    made: set[str] = set()
+    running: list[Future[Candidate]] = []
+    with background() as executor:
+        for recipe in work.family.recipes(step.source, step.tier, step.quantize):
+            work.notify(recipe.name)
+            sealed = _sealed(work, recipe)
+            # Recipes that differ in tables or blocks make equal graphs of a model that has none.
+            digest = digest_of_parts(sealed.manifest)
+            if digest in made:
+                continue
+            made.add(digest)
+            running.append(executor.submit(_run, work, sealed))
+            if not room_for_both(step.source.weights):
+                running[-1].result()
+        return replace(work, candidates=tuple(each.result() for each in running))
+
+
+def make_parts(work: Workspace, recipe: Recipe) -> tuple[Path, dict[str, Any]]:
+    """Return the folder of a candidate's parts, and what they are made from."""
+    step = work.step
+    made_from = {"recipe": asdict(recipe), **step.made_from}
+    # Without calibration, new rows leave the candidate as it is, and only its outputs are computed again.
+    if recipe.calibrated:
+        made_from["rows"] = step.rows_digest
+    graphs = _calibrated(work) if recipe.calibrated else work.prepared
+
+    def make(folder: Path) -> None:
+        folder.mkdir()
+        with naming_source(step.source, folder, MAKING_CANDIDATE):
+            work.family.make(recipe, step.source, graphs, step.rows, folder)
+        release_memory()
+
+    return work.cache.file(make, "candidate", **made_from), made_from
+
+
+def _calibrated(work: Workspace) -> Path:
+    """Return the folder of what calibrated candidates are made of; it is made once for all of them."""
+    step = work.step
+
+    def calibrate(folder: Path) -> None:
+        folder.mkdir()
+        with naming_source(step.source, folder, MAKING_CANDIDATE):
+            work.family.calibrate(step.source, work.prepared, step.rows, folder)
+
+    return work.cache.file(calibrate, "calibrated", rows=step.rows_digest, **step.made_from)
+
+
+def _sealed(work: Workspace, recipe: Recipe) -> _Sealed:
+    parts, made_from = make_parts(work, recipe)
+    folder = work.folder / f"{work.step.tier}-{re.sub(r'[^a-z0-9]+', '-', recipe.name)}"
+    manifest = seal(folder, work.step, recipe, parts, work.reference, work.prepared)
+    return _Sealed(recipe=recipe, folder=folder, manifest=manifest, made_from=made_from)
+
+
+def _run(work: Workspace, sealed: _Sealed) -> Candidate:
+    """Run a sealed candidate on the rows and measure it against the reference."""
+    step = work.step
+
+    def notify(text: str) -> None:
+        work.notify(f"{sealed.recipe.name}: {text}")
+
+    # The processor is part of the key, since 8-bit sums and float rounding depend on it.
+    built = work.cache.value(
+        lambda: run_on_rows(sealed.folder, step.rows, work.reference, notify),
+        "outputs",
+        rows_run=step.rows_digest,
+        on=processor_name(),
+        **sealed.made_from,
+    )
+    figures = step.comparison.measure(built, work.reference, step.rows)
+    return Candidate(
+        folder=sealed.folder,
+        recipe=sealed.recipe,
+        manifest=sealed.manifest,
+        outputs=tuple(map(tuple, built)),
+        figures=figures,
+        problems=tuple(figures.problems(step.gate)),
+    )

@@ -1,0 +1,65 @@
+"""The stages that choose what ships on a tier: candidates are timed side by side, and ranked."""
+
+from dataclasses import replace
+
+from build.evaluation.gate import gate_failed
+from build.proof import ranking
+from build.proof.portability import first_portable
+from build.proof.processors import all_unavailable
+from build.proof.timing import Timing, time_all
+from build.stages.workspace import Workspace
+from contracts.tasks import Tier
+from functions.inference.session import threads_of
+
+
+def timing_stage(work: Workspace) -> Workspace:
+    """Time all candidates of a CPU tier side by side, on as many threads as a function of its memory has."""
+    step = work.step
+    # Times on this machine's CPU say nothing about a GPU.
+    if step.tier is Tier.GPU:
+        return work
+    tokens = [sum(output["tokens"] for output in outputs) for outputs in work.reference]
+    requests = work.family.requests(step.source, step.rows, work.reference)
+    shares = ranking.length_shares(tokens, list(requests))
+    folders = [candidate.folder for candidate in work.candidates]
+    timings: list[Timing] = time_all(folders, requests, threads_of(step.memory_mb), work.notify)
+    return replace(
+        work,
+        candidates=tuple(
+            replace(c, timing=t, expected_ms=ranking.expected_ms(t, shares))
+            for c, t in zip(work.candidates, timings, strict=True)
+        ),
+    )
+
+
+def choose_stage(work: Workspace) -> Workspace:
+    """Choose the first by the objective that passes the gate, here and on other processors.
+
+    Raise GateFailed with the problems of each candidate if none does.
+    """
+    step = work.step
+    processors = work.processors
+    if not step.portable:
+        processors = all_unavailable(processors, "`portable` is false")
+    ordered = ranking.ranked(work.candidates, step.objective)
+    result = first_portable(step, ordered, work.cache, processors, work.notify)
+    rejected = result.problems
+    work = replace(
+        work,
+        chosen=result.chosen,
+        processor_results=result.processors,
+        notes=(*work.notes, *result.notes),
+        passed_over=tuple(
+            {"recipe": c.recipe.name, "why": rejected[c.folder]}
+            for c in ordered
+            if c.folder in rejected
+        ),
+        candidates=tuple(
+            replace(c, problems=(*c.problems, rejected[c.folder])) if c.folder in rejected else c
+            for c in work.candidates
+        ),
+    )
+    if result.chosen is None:
+        found = {c.recipe.name: c.problems for c in work.candidates}
+        raise gate_failed(step.name, len(step.rows), found)
+    return work
