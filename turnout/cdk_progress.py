@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from turnout.progress import Say
 
 # The lines of the CDK's version that package.json pins.
-SYNTHESISED = re.compile(r"✨\s+Synthesis time: ([\d.]+)s")
 STARTED = re.compile(r"(\S+): (?:deploying|destroying)\.\.\.")
 # The event of a stack as a whole, whose status says whether it was new: `NAME | 7/8 | TIME | STATUS | TYPE | NAME`.
 STACK_EVENT = re.compile(
@@ -44,9 +43,7 @@ class StackLines:
         line = line.strip()
         if not line:
             return
-        if synthesised := SYNTHESISED.match(line):
-            self.say(f"stacks synthesised in {float(synthesised[1]):.1f} s")
-        elif started := STARTED.match(line):
+        if started := STARTED.match(line):
             self._started[started[1]] = self.clock()
         elif event := STACK_EVENT.match(line):
             self._changed[event[1]] = CHANGED[event[2]]

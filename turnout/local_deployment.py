@@ -3,7 +3,9 @@
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -20,6 +22,7 @@ from turnout.keys import write_keys
 from turnout.progress import Say
 
 ROOT = Path(__file__).resolve().parent.parent
+CDK = ROOT / "node_modules/.bin/cdk"
 # Seconds that an interrupted command has to end by itself, before it is killed.
 GRACE_S = 5.0
 # The last lines of the output that a message about a failed command has: the reason is among them.
@@ -59,6 +62,7 @@ class Laptop:
             report=lambda line: self.say(line),
         )
         self.keys = self.state / "keys.toml"
+        self.assembly = self.state / "cdk.out"
 
     def __enter__(self) -> Self:
         self.state.mkdir(parents=True, exist_ok=True)
@@ -73,26 +77,40 @@ class Laptop:
         """Bootstrap and deploy every stack with a key of its own; raises DeployFailed."""
         key = new_key()
         write_keys(self.keys, {"laptop": key_hash(key)})
-        # Away from cdk.json the command line does not synthesise the app, which a bootstrap does not need.
-        self.cdk("bootstrap", f"aws://{ACCOUNT}/{self.deployment.region}", folder=self.state)
+        with self.synthesising():
+            # Away from cdk.json the command line does not synthesise the app, which a bootstrap does not need.
+            self.cdk("bootstrap", f"aws://{ACCOUNT}/{self.deployment.region}", folder=self.state)
         outputs = self.state / "outputs.json"
-        never = ("--require-approval", "never")
-        self.cdk("deploy", "--all", *SIDE_BY_SIDE, *never, "--outputs-file", str(outputs))
+        app, never = ("--app", str(self.assembly)), ("--require-approval", "never")
+        self.cdk("deploy", "--all", *SIDE_BY_SIDE, *never, *app, "--outputs-file", str(outputs))
         stack = json.loads(outputs.read_text("utf-8"))[router_stack(self.deployment.name)]
         endpoint = Endpoint(url=stack["Url"], key=key, ca_file=str(self.cloud.ca_file))
         endpoint.save(self.state / ENDPOINT_FILE)
         return endpoint
 
+    @contextmanager
+    def synthesising(self) -> Iterator[None]:
+        """Synthesise the stacks while the block runs, and wait for them behind it; raises DeployFailed."""
+        start, log = time.monotonic(), self._log("synth")
+        command = [str(CDK), "synth", "--quiet", "--output", str(self.assembly)]
+        with log.open("wb") as output:
+            process = children.start(
+                command, environment=self.environment(), folder=ROOT, output=output
+            )
+        try:
+            yield
+            code = process.wait()
+        except BaseException:  # an interrupt too: no child may outlive us
+            children.end(process, grace_s=GRACE_S)
+            raise
+        if code:
+            raise self._failed("synth", code)
+        self.say(f"stacks synthesised in {time.monotonic() - start:.1f} s")
+
     def cdk(self, *words: str, folder: Path = ROOT) -> None:
         """Run the project's own CDK command line against the local cloud; raises DeployFailed."""
-        command = [
-            str(ROOT / "node_modules/.bin/cdk"),
-            *words,
-            "--output",
-            str(self.state / "cdk.out"),
-        ]
-        log = self.state / f"cdk-{words[0]}.log"
-        self.say(f"cdk {words[0]}, with all of its output in {relative_to_here(log)}")
+        command = [str(CDK), *words]
+        log = self._log(words[0])
         stacks = StackLines(say=self.say, detail=self.detail)
         with log.open("w", encoding="utf-8") as file:
 
@@ -102,10 +120,20 @@ class Laptop:
 
             code = run(command, folder, self.environment(), take)
         if code:
-            tail = "".join(log.read_text("utf-8").splitlines(keepends=True)[-TAIL_LINES:])
-            raise DeployFailed(
-                f"`cdk {words[0]}` ended with {code}; all of its output is in {log}; the end of it:\n{tail}"
-            )
+            raise self._failed(words[0], code)
+
+    def _log(self, action: str) -> Path:
+        """Return where the output of a CDK command goes, having said so."""
+        log = self.state / f"cdk-{action}.log"
+        self.say(f"cdk {action}, with all of its output in {relative_to_here(log)}")
+        return log
+
+    def _failed(self, action: str, code: int) -> DeployFailed:
+        log = self.state / f"cdk-{action}.log"
+        tail = "".join(log.read_text("utf-8").splitlines(keepends=True)[-TAIL_LINES:])
+        return DeployFailed(
+            f"`cdk {action}` ended with {code}; all of its output is in {log}; the end of it:\n{tail}"
+        )
 
     def environment(self) -> Mapping[str, str]:
         """Return the environment of the CDK command line and of its app, without the user's own AWS settings."""
