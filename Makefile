@@ -20,12 +20,12 @@ help:  ## Say what there is to make
 setup: .venv/ready .turnout/optimum/ready node_modules/ready  ## Install the pinned Python and Node packages
 
 # torch comes through pip, which takes the CPU build where the configured index or folder offers one; uv
-# installs the rest, several times faster.
+# installs the rest, several times faster. Of torch's modules few are ever imported, so none is compiled ahead.
 .venv/ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed")'
 	@echo "installing Python packages into .venv (a minute or two; more where torch comes with CUDA: see README.md) ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --quiet --disable-pip-version-check $(shell grep -E '^(torch|uv)==' requirements.txt)
+	@$(BIN)/pip install --quiet --quiet --disable-pip-version-check --no-deps --no-compile $(shell grep -E '^(torch|uv)==' requirements.txt)
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --requirements requirements.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@

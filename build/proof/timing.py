@@ -4,7 +4,7 @@ Machines are shared and their speed drifts, so only times of one build are compa
 """
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,8 @@ from contracts.prediction import PredictRequest
 # The median of repeats drops a request that the machine's other load delayed; the median of rounds drops a slow minute.
 # A request that takes longer than LONG_MS is its own average, so it is not repeated within a round.
 ROUNDS, REPEATS, LONG_MS = 5, 3, 30
+# Rounds of lengths that no row is near to: they are reported, and decide nothing.
+ROUNDS_UNRANKED = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,16 +39,23 @@ def time_all(
     requests: Mapping[int, PredictRequest],
     threads: int,
     notify: Notify = silent,
+    *,
+    unranked: Collection[int] = (),
 ) -> list[Timing]:
-    """Return the timing of each artefact, in the order of the folders; `requests` are by their number of tokens."""
+    """Return the timing of each artefact, in the order of the folders; `requests` are by their number of tokens.
+
+    Those that are `unranked` are run in fewer rounds.
+    """
     rounds: list[dict[int, list[float]]] = [{tokens: [] for tokens in requests} for _ in folders]
     units = [dict.fromkeys(requests, 1) for _ in folders]
     peaks = [0.0] * len(folders)
     with Workers() as workers:
         # One after the other, so that each loads undisturbed.
         loads = [workers.load(folder, threads) for folder in folders]
-        for _ in counted(range(ROUNDS + 1), notify, "round"):
+        for number in counted(range(ROUNDS + 1), notify, "round"):
             for tokens, request in requests.items():
+                if tokens in unranked and number > ROUNDS_UNRANKED:
+                    continue
                 for i, folder in enumerate(folders):
                     before = rounds[i][tokens]
                     message = workers.run(folder, request, repeats=repeats(before))

@@ -22,7 +22,10 @@ def timing_stage(work: Workspace) -> Workspace:
     requests = work.family.requests(step.source, step.rows, work.reference)
     shares = ranking.length_shares(tokens, list(requests))
     folders = [candidate.folder for candidate in work.candidates]
-    timings: list[Timing] = time_all(folders, requests, threads_of(step.memory_mb), work.notify)
+    unranked = [tokens for tokens, share in shares.items() if not share]
+    timings: list[Timing] = time_all(
+        folders, requests, threads_of(step.memory_mb), work.notify, unranked=unranked
+    )
     return replace(
         work,
         candidates=tuple(
