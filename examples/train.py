@@ -3,8 +3,8 @@
 `python -m examples.train` writes a plain Hugging Face folder to examples/support-intent/model. A BERT classifier reads
 the first token's state, but MiniLM was trained to put a sentence's meaning into the mean over its tokens; so beside the
 labels, the first token learns to be what that mean was (with all layers, in nine epochs: from 78 % right on held-out
-rows to 83 %). The settings were chosen on rows held out of the training rows (`--holdout` does it again); the evaluation
-rows chose nothing.
+rows to 83 %). The settings were chosen on rows held out of the training rows (`--holdout` does it again); the rows of
+the evaluation chose nothing.
 """
 
 import argparse
