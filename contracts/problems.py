@@ -86,6 +86,7 @@ class Code(StrEnum):
         "artefact_outdated",
         "an artefact was sealed in another version of the format",
     )
+    LAYER_INVALID = "layer_invalid", "a file cannot be put into an image at its path"
     INSTANCE_UNKNOWN = "instance_unknown", "the price table does not have the instance type"
 
 

@@ -18,7 +18,7 @@ from contracts.tasks import Task
 from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import classifier, encoder, texts
 
-OURS = {"build", "contracts", "functions", "local", "stacks", "tests", "turnout"}
+OURS = {"build", "contracts", "functions", "images", "local", "stacks", "tests", "turnout"}
 # Runs the script on messages, and prints the packages that it has imported at its end.
 PACKAGES = """
 import runpy, sys

@@ -95,6 +95,7 @@ def test_the_table_of_places_has_a_row_for_each_package() -> None:
         "build",
         "contracts",
         "functions",
+        "images",
         "local",
         "reference",
         "scripts",

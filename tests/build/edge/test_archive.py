@@ -21,7 +21,7 @@ import importlib, sys
 sys.path.insert(0, sys.argv[1])
 for name in sys.argv[2:]:
     importlib.import_module(name)
-ours = {"build", "contracts", "functions", "local", "stacks", "turnout"}
+ours = {"build", "contracts", "functions", "images", "local", "stacks", "turnout"}
 print(*(m.__file__ for n, m in sys.modules.items() if n.split(".")[0] in ours), sep="\\n")
 """
 

@@ -1,0 +1,49 @@
+"""Blobs: files that are named by the SHA-256 of their bytes, as an OCI layout keeps them."""
+
+import hashlib
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+
+class BlobWriter:
+    """A blob that is being written; its digest is known when the last byte is."""
+
+    def __init__(self, file: io.BufferedIOBase) -> None:
+        self._file, self._hash, self.size = file, hashlib.sha256(), 0
+
+    def write(self, data: bytes) -> int:
+        self._hash.update(data)
+        self.size += len(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    @property
+    def digest(self) -> str:
+        return f"sha256:{self._hash.hexdigest()}"
+
+
+@contextmanager
+def new_blob(folder: Path) -> Iterator[BlobWriter]:
+    """Yield a writer whose bytes lie in the folder under their digest when the block ends, and nowhere if it fails."""
+    folder.mkdir(parents=True, exist_ok=True)
+    # A name of its own: two processes may write into one folder. With `x` a link that lies there is not followed.
+    unfinished = folder / f".{uuid4().hex}.part"
+    try:
+        with unfinished.open("xb") as file:
+            writer = BlobWriter(file)
+            yield writer
+        # On some file systems a full disk is reported when a file is closed, so it is renamed after that.
+        os.replace(unfinished, blob_path(folder, writer.digest))
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def blob_path(folder: Path, digest: str) -> Path:
+    """Return the place of a blob in a folder of blobs."""
+    return folder / digest.removeprefix("sha256:")

@@ -1,0 +1,14 @@
+"""Errors of images."""
+
+from collections.abc import Sequence
+
+from contracts.problems import Problem, ProblemsFound
+
+
+class ImageError(ProblemsFound):
+    """An image cannot be made, or not be read; lists every problem."""
+
+    code = "image_failed"
+
+    def __init__(self, where: object, problems: Sequence[Problem]) -> None:
+        super().__init__(where, problems)
