@@ -14,6 +14,7 @@ from cdk_nag import AwsSolutionsChecks
 from contracts.names import model_stack, router_stack
 from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, Deployment, GpuSpec
+from images.staging import Staging
 from stacks.cpu import CpuModelStack
 from stacks.errors import StackError
 from stacks.gpu import GpuModelStack
@@ -21,7 +22,6 @@ from stacks.images import regions
 from stacks.instances import UnknownInstance, find_instance
 from stacks.route_table import Artefacts, make_routes, read_artefacts
 from stacks.router import RouterStack
-from stacks.staging import Staging
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

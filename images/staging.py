@@ -1,4 +1,7 @@
-"""Docker build contexts, assembled file by file, so that an image holds only its own files."""
+"""The files of each image, and of the registrar, chosen one by one so that nothing else gets in.
+
+Docker's build contexts are made of them, and the images that need no engine.
+"""
 
 import os
 import shutil
@@ -15,6 +18,26 @@ ROOT = Path(__file__).resolve().parent.parent
 LOCKS = {Tier.CPU: ("requirements.txt",), Tier.GPU: ("requirements.txt", "requirements-cpu.txt")}
 
 
+def model_files(tier: Tier, artefact: Path) -> dict[str, Path]:
+    """Return the files of a tier with the sealed ones of its artefact; any other that lies beside those is left out."""
+    return {
+        **_packages("inference", tier),
+        **_own(tier, *LOCKS[tier]),
+        **_sealed("model", artefact),
+    }
+
+
+def router_files(routes: str) -> dict[str, Path | bytes]:
+    """Return the files of the router, with the routes of one deployment."""
+    assets = ROOT / "node_modules/swagger-ui-dist"
+    return {
+        **_packages("router"),
+        **_own("router", "requirements.txt"),
+        **{f"docs/{asset}": assets / asset for asset in DOCS_ASSETS},
+        "routes.json": routes.encode(),
+    }
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staging:
     """The folder of build contexts. Equal sources give equal contexts, so that assets keep their hashes."""
@@ -22,22 +45,10 @@ class Staging:
     folder: Path
 
     def model(self, name: str, tier: Tier, artefact: Path) -> Path:
-        """Stage a tier with the sealed files of its artefact; any other file that lies beside them is left out."""
-        files = {
-            **_packages("inference", tier),
-            **_own(tier, *LOCKS[tier]),
-            **_sealed("model", artefact),
-        }
-        return self._stage(name, files)
+        return self._stage(name, model_files(tier, artefact))
 
     def router(self, name: str, routes: str) -> Path:
-        assets = ROOT / "node_modules/swagger-ui-dist"
-        files = {
-            **_packages("router"),
-            **_own("router", "requirements.txt"),
-            **{f"docs/{asset}": assets / asset for asset in DOCS_ASSETS},
-        }
-        return self._stage(name, files, {"routes.json": routes})
+        return self._stage(name, router_files(routes))
 
     def registrar(self, name: str) -> Path:
         source = ROOT / "functions/registrar"
@@ -45,18 +56,17 @@ class Staging:
         files = {file: source / file for file in ("registrar.py", "requirements.txt")}
         return self._stage(name, files)
 
-    def _stage(
-        self, name: str, files: Mapping[str, Path], texts: Mapping[str, str] | None = None
-    ) -> Path:
+    def _stage(self, name: str, files: Mapping[str, Path | bytes]) -> Path:
         build_context = self.folder.resolve() / name
         # A file that is no longer staged would otherwise stay in the image.
         shutil.rmtree(build_context, ignore_errors=True)
         for path, source in files.items():
             target = build_context / path
             target.parent.mkdir(parents=True, exist_ok=True)
-            _link(source, target)
-        for path, text in (texts or {}).items():
-            (build_context / path).write_text(text, "utf-8")
+            if isinstance(source, bytes):
+                target.write_bytes(source)
+            else:
+                _link(source, target)
         return build_context
 
 
