@@ -87,6 +87,11 @@ class Code(StrEnum):
         "an artefact was sealed in another version of the format",
     )
     LAYER_INVALID = "layer_invalid", "a file cannot be put into an image at its path"
+    DEPENDENCY_REFUSED = (
+        "dependency_refused",
+        "a package of a lock cannot be put into an image",
+    )
+    BASE_UNAVAILABLE = "base_unavailable", "a base image cannot be had on this machine"
     INSTANCE_UNKNOWN = "instance_unknown", "the price table does not have the instance type"
 
 

@@ -14,8 +14,11 @@ from contracts.manifest import MANIFEST, read_manifest
 from contracts.tasks import Tier
 
 ROOT = Path(__file__).resolve().parent.parent
-# requirements-cpu.txt is for the local cloud, as a laptop has no GPU.
-LOCKS = {Tier.CPU: ("requirements.txt",), Tier.GPU: ("requirements.txt", "requirements-cpu.txt")}
+# requirements-cpu.txt is for the local cloud, as a laptop has no GPU. unused.txt has what is removed of the packages.
+LOCKS = {
+    Tier.CPU: ("requirements.txt", "unused.txt"),
+    Tier.GPU: ("requirements.txt", "requirements-cpu.txt"),
+}
 
 
 def model_files(tier: Tier, artefact: Path) -> dict[str, Path]:

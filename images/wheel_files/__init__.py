@@ -1,0 +1,1 @@
+"""Wheels: locked, downloaded, checked and unpacked."""

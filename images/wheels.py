@@ -1,0 +1,77 @@
+"""The dependencies of an image: the wheels of a lock, unpacked under the folder that the function runs in."""
+
+from pathlib import Path, PurePosixPath
+
+from contracts.problems import Code, Problem
+from images.blob import sha256_of
+from images.errors import ImageError
+from images.layer import Entry
+from images.patterns import matches
+from images.wheel_files.downloads import wheels_of
+from images.wheel_files.unpacking import WheelFile, unpack_wheel
+
+# https://docs.aws.amazon.com/lambda/latest/dg/python-image.html: LAMBDA_TASK_ROOT of AWS's base.
+TASK_ROOT = "var/task"
+PYTHON = "3.13"
+# Beside a lock, if it has one: patterns of what is removed after the installation. The Dockerfile reads the same file.
+UNUSED = "unused.txt"
+
+
+def dependencies(
+    lock: Path, work: Path, *, python: str = PYTHON, into: str = TASK_ROOT
+) -> list[Entry]:
+    """Return the files of a lock's packages for a version of Python on Linux x86-64, by path.
+
+    Wheels are kept in `work/wheels` and unpacked in `work/unpacked`, which the entries point into. Raise ImageError
+    that names every package which does not match the lock or its own RECORD, and every file that two of them have.
+    """
+    wheels = wheels_of(lock, work / "wheels", python)
+    files: dict[str, list[WheelFile]] = {}
+    problems: list[Problem] = []
+    for wheel in wheels:
+        try:
+            unpacked = unpack_wheel(wheel, work / "unpacked" / sha256_of(wheel))
+        except ImageError as error:
+            problems += [problem.within(wheel.name) for problem in error.problems]
+        else:
+            files[wheel.name] = list(unpacked)
+    problems += clashes(files)
+    if problems:
+        raise ImageError(lock, problems)
+    patterns = unused_patterns(lock)
+    return sorted(
+        (
+            Entry(path=f"{into}/{file.path}", source=file.source, executable=file.executable)
+            for of_wheel in files.values()
+            for file in of_wheel
+            if not matches(file.path, patterns)
+        ),
+        key=lambda entry: entry.path,
+    )
+
+
+def unused_patterns(lock: Path) -> tuple[str, ...]:
+    """Return the patterns of files that the images of a lock do without, in the form of a shell."""
+    file = lock.with_name(UNUSED)
+    return tuple(file.read_text("utf-8").split()) if file.is_file() else ()
+
+
+def clashes(files: dict[str, list[WheelFile]]) -> list[Problem]:
+    """Return a problem for each path that two wheels have, or that is a file of one and a folder of another."""
+    owner: dict[str, str] = {}
+    problems = []
+    for wheel, of_wheel in files.items():
+        for file in of_wheel:
+            other = owner.setdefault(file.path, wheel)
+            if other != wheel:
+                problems.append(_clash(file.path, other, wheel))
+    for path, wheel in owner.items():
+        for parent in PurePosixPath(path).parents:
+            if str(parent) in owner:
+                problems.append(_clash(str(parent), owner[str(parent)], wheel))
+    return problems
+
+
+def _clash(path: str, first: str, second: str) -> Problem:
+    message = f"{first} and {second} both have it; take one of them out of the lock"
+    return Problem(code=Code.DEPENDENCY_REFUSED, message=message, where=path)
