@@ -21,6 +21,7 @@ from build.proof.processors import (
     processors_to_check,
     versions,
 )
+from images.debian import apt
 
 WANTED = ("python3-minimal", "libpython3-stdlib", "libstdc++6")
 UNUSED = ("usr/share", "usr/sbin", "var", "bin", "sbin", "usr/lib/*/gconv")
@@ -57,7 +58,10 @@ def main() -> None:
             with tempfile.TemporaryDirectory(prefix=".half-", dir=ARM64.parent) as half:
                 make(Path(half))
         except subprocess.CalledProcessError as error:
-            sys.exit(f"no arm64 system was made: {error.cmd[0]} ended with {error.returncode}")
+            said = f": {error.stderr.strip()}" if error.stderr else ""
+            sys.exit(
+                f"no arm64 system was made: {error.cmd[0]} ended with {error.returncode}{said}"
+            )
         processor = ready()
     print(f"{ARM64}: {processor.how}" if processor else "the system that was made cannot be used")
     sys.exit(0 if processor else 1)
@@ -77,8 +81,8 @@ def missing() -> str:
     cores = subprocess.run([qemu, "-cpu", "help"], capture_output=True, text=True, check=False)
     if GRAVITON2 not in cores.stdout:
         return f"{qemu} knows no {GRAVITON2}; QEMU 7.0 or newer does"
-    tools = [tool for tool in ("apt-get", "dpkg") if not shutil.which(tool)]
-    return f"Debian's {' and '.join(tools)}" if tools else ""
+    tools = apt.missing_tools()
+    return f"Debian's {tools}" if tools else ""
 
 
 def make(half: Path) -> None:
@@ -101,30 +105,12 @@ def make(half: Path) -> None:
         made.rename(ARM64 / made.name)
 
 
-def unpack(apt: Path, root: Path) -> None:
-    """Unpack Debian's arm64 packages from this machine's sources, with lists and a status of their own."""
-    for folder in ("lists/partial", "cache/archives/partial"):
-        (apt / folder).mkdir(parents=True)
-    (apt / "status").touch()
-    settings = {
-        "Dir::State": apt,
-        # An empty status: nothing counts as installed, so every dependency is downloaded.
-        "Dir::State::status": apt / "status",
-        "Dir::State::lists": apt / "lists",
-        "Dir::Cache": apt / "cache",
-        "APT::Architecture": "arm64",
-        "APT::Architectures": "arm64",
-        # apt would download as the user _apt, who cannot write here.
-        "APT::Sandbox::User": "",
-        "APT::Install-Recommends": "false",
-    }
-    command = ["apt-get", "-qq", *(f"-o{name}={value}" for name, value in settings.items())]
-    subprocess.run([*command, "update"], check=True)
-    subprocess.run([*command, "install", "--yes", "--download-only", *WANTED], check=True)
-    for archive in sorted(apt.glob("cache/archives/*.deb")):
-        # Unpacked and not installed: that takes root, and runs the packages' own scripts.
-        subprocess.run(["dpkg", "-x", archive, root], check=True)
-    shutil.rmtree(apt)
+def unpack(folder: Path, root: Path) -> None:
+    """Unpack Debian's arm64 packages from this machine's sources."""
+    arm64 = apt.Apt(folder=folder, architecture="arm64")
+    arm64.update()
+    apt.unpack(arm64.download_with_dependencies(WANTED), root)
+    shutil.rmtree(folder)
     for pattern in UNUSED:
         for path in root.glob(pattern):
             shutil.rmtree(path)

@@ -1,0 +1,1 @@
+"""A base that is made of Debian's packages, unpacked and never installed."""
