@@ -45,7 +45,7 @@ def unpack_layers(layers: Sequence[Layer], root: Path) -> None:
                 for member in archive:
                     _unpack(archive, member, root)
         except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile) as error:
-            message = f"cannot be unpacked ({error}); remove {layer.blob} and make the image again"
+            message = f"cannot be unpacked ({error}); remove {layer.blob} and try again"
             problem = Problem(code=Code.FILE_DAMAGED, message=message)
             raise ImageError(layer.digest, [problem]) from error
 

@@ -20,11 +20,6 @@ REGIONS = (
     "us-east-1 us-east-2 us-west-1 us-west-2 ca-central-1 sa-east-1 eu-central-1 eu-north-1 eu-west-1 eu-west-2 "
     "eu-west-3 ap-northeast-1 ap-northeast-2 ap-south-1 ap-southeast-1 ap-southeast-2"
 ).split()
-BASES = {
-    "cpu": "public.ecr.aws/lambda/python:3.13",
-    "router": "public.ecr.aws/lambda/python:3.13",
-    "gpu": "public.ecr.aws/docker/library/python:3.13-slim",
-}
 
 
 def main() -> None:
@@ -41,7 +36,6 @@ def main() -> None:
     document = {
         "as_of": datetime.now(UTC).date().isoformat(),
         "source": f"sagemaker-core {importlib.metadata.version('sagemaker-core')}, image_uris",
-        "bases": BASES,
         FRAMEWORK: uris,
     }
     TARGET.write_text(json.dumps(document, indent=2) + "\n", "utf-8")

@@ -16,10 +16,11 @@ from aws_cdk import aws_s3 as s3
 
 from contracts.manifest import MANIFEST
 from contracts.specs import CpuSpec, GpuSpec
+from images.base import read_table
 from stacks.app import make_app
 from stacks.costs import idle_gpu_cost
 from stacks.errors import StackError
-from stacks.images import IMAGES, regions
+from stacks.images import regions
 from stacks.instances import PRICES, find_instance, instances
 from tests.fixtures.models.tiny import Tiny, seal
 from tests.fixtures.paths import ROOT
@@ -181,13 +182,14 @@ def test_every_problem_is_reported_at_once_with_the_next_step(tmp_path: Path) ->
     )
 
 
-@pytest.mark.parametrize("function", ["cpu", "gpu", "router"])
+@pytest.mark.parametrize(
+    ("function", "base"), [("cpu", "aws-lambda"), ("gpu", "python-slim"), ("router", "aws-lambda")]
+)
 def test_every_dockerfile_starts_from_the_pinned_base_and_ends_by_importing_what_it_runs(
-    function: str,
+    function: str, base: str
 ) -> None:
     text = (ROOT / "functions" / function / "Dockerfile").read_text("utf-8")
-    bases = json.loads(IMAGES.read_text("utf-8"))["bases"]
-    assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == [bases[function]]
+    assert re.findall(r"^FROM (\S+)", text, re.MULTILINE) == [read_table()[base].image]
     assert re.findall(r'^RUN python -c "from (functions\.\w+)', text, re.MULTILINE) == [
         f"functions.{function}"
     ]

@@ -1,0 +1,89 @@
+"""The bases of images: pulled by their digests, or made from Debian's packages, as `bases.json` has them by name."""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import uuid4
+
+from contracts.problems import Code, Problem
+from images.debian import layer as debian_layer
+from images.errors import ImageError
+from images.layer import Layer
+from images.pull import pull, resolve
+
+TABLE = Path(__file__).resolve().parent / "bases.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """A base image for Linux x86-64: its layers, its settings, and the version of its Python."""
+
+    name: str
+    layers: tuple[Layer, ...]
+    env: dict[str, str]
+    python: str
+    entrypoint: tuple[str, ...] = field(default=())
+    workdir: str = "/var/task"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaseRow:
+    """A row of the table: an image with its digest, which is empty until it is known, or a lock of packages."""
+
+    python: str
+    image: str = ""
+    digest: str = ""
+    lock: str = ""
+
+
+def read_table(table: Path = TABLE) -> dict[str, BaseRow]:
+    """Return the rows of the table by their names."""
+    document = json.loads(table.read_text("utf-8"))
+    return {name: BaseRow(**row) for name, row in document.items()}
+
+
+def base_of(name: str, work: Path, table: Path = TABLE) -> Base:
+    """Return a base, with its layers in `work/blobs`: pulled or made, unless they are there.
+
+    A digest that the table does not have is resolved and recorded in it. Raise ImageError if the base cannot be had.
+    """
+    rows = read_table(table)
+    if name not in rows:
+        message = f"there is no such base; there are {', '.join(rows)}"
+        raise ImageError(name, [Problem(code=Code.BASE_UNAVAILABLE, message=message)])
+    row = rows[name]
+    work.mkdir(parents=True, exist_ok=True)
+    if row.lock:
+        layer = debian_layer.write_base(table.parent / row.lock, work, row.python)
+        return Base(
+            name=name,
+            layers=(layer,),
+            env=dict(debian_layer.ENVIRONMENT),
+            python=row.python,
+            entrypoint=debian_layer.ENTRYPOINT,
+        )
+    if not row.digest:
+        row = record(name, resolve(row.image), table)
+    pulled = pull(row.image, row.digest, work / "blobs")
+    return Base(
+        name=name,
+        layers=pulled.layers,
+        env=pulled.env,
+        python=row.python,
+        entrypoint=pulled.entrypoint,
+        workdir=pulled.workdir,
+    )
+
+
+def record(name: str, digest: str, table: Path = TABLE) -> BaseRow:
+    """Write the digest of a base into the table; return its row."""
+    document = json.loads(table.read_text("utf-8"))
+    document[name]["digest"] = digest
+    half = table.with_name(f".{uuid4().hex}.part")
+    try:
+        half.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
+        os.replace(half, table)
+    finally:
+        half.unlink(missing_ok=True)
+    return read_table(table)[name]
