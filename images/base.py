@@ -55,7 +55,7 @@ def base_of(name: str, work: Path, table: Path = TABLE) -> Base:
     row = rows[name]
     work.mkdir(parents=True, exist_ok=True)
     if row.lock:
-        layer = debian_layer.write_base(table.parent / row.lock, work, row.python)
+        layer = debian_layer.base_layer(table.parent / row.lock, work, row.python)
         return Base(
             name=name,
             layers=(layer,),

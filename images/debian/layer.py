@@ -13,6 +13,7 @@ from images.bytecode import bytecode
 from images.debian.apt import unpack
 from images.debian.packages import archives_of, read_debian_lock
 from images.interpreter import interpreter_of
+from images.kept_layers import kept_layer
 from images.layer import Entry, Layer, write_layer
 from images.patterns import matches
 
@@ -68,11 +69,16 @@ ENVIRONMENT = {
 ENTRYPOINT = ("/usr/bin/python3.13", "-m", "awslambdaric")
 
 
-def write_base(lock: Path, work: Path, python: str) -> Layer:
-    """Write the base's layer into `work/blobs` from a lock's packages, which are kept in `work/debs`.
+def base_layer(lock: Path, work: Path, python: str) -> Layer:
+    """Return the base's layer in `work/blobs`, made of a lock's packages, which are kept in `work/debs`.
 
     Raise ImageError for packages that cannot be had as the lock has them.
     """
+    sources = lock.read_bytes() + python.encode()
+    return kept_layer(sources, work, lambda: _write(lock, work, python))
+
+
+def _write(lock: Path, work: Path, python: str) -> Layer:
     archives = archives_of(read_debian_lock(lock), work / "debs")
     with tempfile.TemporaryDirectory(prefix=".base-", dir=work) as folder:
         root = Path(folder)

@@ -1,0 +1,59 @@
+"""Layers that are kept: one is made again only when what it is made of, or the code that makes it, has changed."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from uuid import uuid4
+
+from images.blob import blob_path, sha256_of
+from images.layer import Layer
+
+CODE = Path(__file__).resolve().parent
+
+
+def kept_layer(sources: bytes, work: Path, make: Callable[[], Layer]) -> Layer:
+    """Return the layer that was made of the sources, or make and keep it.
+
+    `make` writes its blob into `work/blobs`. A blob that is gone or was changed is made again.
+    """
+    key = hashlib.sha256(_code() + sources).hexdigest()
+    note = work / "layers" / f"{key}.json"
+    layer = _noted(note, work)
+    if layer is None:
+        layer = make()
+        _write(note, layer)
+    return layer
+
+
+@cache
+def _code() -> bytes:
+    """Return a digest of this package's code."""
+    files = sorted(CODE.rglob("*.py"))
+    texts = [(file.relative_to(CODE).as_posix().encode(), file.read_bytes()) for file in files]
+    return hashlib.sha256(b"\0".join(part for text in texts for part in text)).digest()
+
+
+def _noted(note: Path, work: Path) -> Layer | None:
+    try:
+        noted = json.loads(note.read_text("utf-8"))
+        blob = blob_path(work / "blobs", noted["digest"])
+        if f"sha256:{sha256_of(blob)}" != noted["digest"]:
+            return None
+        return Layer(blob=blob, **noted)
+    except (OSError, ValueError, KeyError, TypeError):
+        # A note that is cut short is no reason to fail: the layer is made again.
+        return None
+
+
+def _write(note: Path, layer: Layer) -> None:
+    note.parent.mkdir(parents=True, exist_ok=True)
+    half = note.with_name(f".{uuid4().hex}.part")
+    try:
+        noted = {"digest": layer.digest, "diff_id": layer.diff_id, "size": layer.size}
+        half.write_text(json.dumps(noted), "utf-8")
+        os.replace(half, note)
+    finally:
+        half.unlink(missing_ok=True)
