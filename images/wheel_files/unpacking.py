@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO, cast
 
 from contracts.problems import Code, Problem
 from images.errors import ImageError
@@ -40,31 +41,51 @@ class WheelFile:
     executable: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Member:
+    """A file of the archive: its path below site-packages, if it is installed, and what RECORD says of it."""
+
+    info: zipfile.ZipInfo
+    path: str
+    digest: str
+    size: str
+
+    @property
+    def executable(self) -> bool:
+        mode = self.info.external_attr >> 16
+        return stat.S_ISREG(mode) and bool(mode & 0o111)
+
+    def matches(self, stream: BinaryIO) -> bool:
+        """Return true if a stream has the bytes that RECORD has the digest of."""
+        algorithm, _, encoded = self.digest.partition("=")
+        if algorithm not in ALGORITHMS:
+            return False
+        found = hashlib.file_digest(stream, algorithm).digest()  # type: ignore[arg-type]
+        return base64.urlsafe_b64encode(found).decode().rstrip("=") == encoded
+
+
 def unpack_wheel(wheel: Path, folder: Path) -> tuple[WheelFile, ...]:
-    """Unpack a wheel into a folder, in place of what it holds; return its files by path.
+    """Unpack a wheel into a folder, unless it holds these very files; return them by path.
 
     Command-line scripts and bytecode are checked and left out. Raise ImageError that lists every fault of the wheel;
     the folder is then as it was.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".half-", dir=folder.parent) as temporary:
-        half = Path(temporary) / "wheel"
-        half.mkdir()
-        try:
-            with zipfile.ZipFile(wheel) as archive:
-                executable = _unpack(wheel.name, archive, half)
-        except BROKEN as error:
-            raise ImageError(wheel.name, [_damaged("", f"is no whole wheel ({error})")]) from error
-        shutil.rmtree(folder, ignore_errors=True)
-        half.rename(folder)
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            members = _members(wheel.name, archive)
+            if not _holds(folder, archive, members):
+                _replace(folder, wheel.name, archive, members)
+    except BROKEN as error:
+        raise ImageError(wheel.name, [_damaged("", f"is no whole wheel ({error})")]) from error
+    installed = {member.path: member.executable for member in members if member.path}
     return tuple(
-        WheelFile(path=path, source=folder / path, executable=executable[path])
-        for path in sorted(executable)
+        WheelFile(path=path, source=folder / path, executable=installed[path])
+        for path in sorted(installed)
     )
 
 
-def _unpack(name: str, archive: zipfile.ZipFile, half: Path) -> dict[str, bool]:
-    """Write the files of a wheel below a folder; return for each path there if it is executable."""
+def _members(name: str, archive: zipfile.ZipFile) -> list[_Member]:
+    """Return the files of a wheel; raise ImageError if they are not those that its RECORD lists."""
     infos = [info for info in archive.infolist() if not info.is_dir()]
     if problems := _name_problems(infos):
         raise ImageError(name, problems)
@@ -76,21 +97,51 @@ def _unpack(name: str, archive: zipfile.ZipFile, half: Path) -> dict[str, bool]:
     problems += [
         _damaged(file, "is not in RECORD") for file in sorted(present) if file not in recorded
     ]
-    executable: dict[str, bool] = {}
+    members = []
     for info in infos:
+        digest, size = recorded.get(info.filename, ("", ""))
         path = _installed(info.filename, dist_info)
-        if path in executable:
-            problems.append(_damaged(info.filename, f"is installed twice, as {path}"))
-            continue
-        if info.filename in recorded and not _is_recorded(archive, info, recorded):
-            problems.append(_damaged(info.filename, "does not match RECORD"))
-        elif path:
-            _write(archive, info, half / path)
-            mode = info.external_attr >> 16
-            executable[path] = stat.S_ISREG(mode) and bool(mode & 0o111)
+        members.append(_Member(info=info, path=path, digest=digest, size=size))
+    times = Counter(member.path for member in members if member.path)
+    problems += [_damaged(path, "is installed twice") for path, count in times.items() if count > 1]
     if problems:
         raise ImageError(name, problems)
-    return executable
+    return members
+
+
+def _holds(folder: Path, archive: zipfile.ZipFile, members: Sequence[_Member]) -> bool:
+    """Return true if a folder has each file as the wheel has it."""
+    for member in members:
+        place = folder / member.path
+        if not member.path:
+            continue
+        if place.is_symlink() or not place.is_file():
+            return False
+        with place.open("rb") as stream:
+            if not member.digest:
+                if stream.read() != archive.read(member.info):
+                    return False
+            elif not member.matches(stream):
+                return False
+    return bool(members)
+
+
+def _replace(folder: Path, name: str, archive: zipfile.ZipFile, members: Sequence[_Member]) -> None:
+    """Write the files of a wheel beside a folder, and put them in its place if each matches RECORD."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".half-", dir=folder.parent) as temporary:
+        half = Path(temporary) / "wheel"
+        half.mkdir()
+        changed = []
+        for member in members:
+            if member.digest and not _is_recorded(archive, member):
+                changed.append(_damaged(member.info.filename, "does not match RECORD"))
+            elif member.path:
+                _write(archive, member.info, half / member.path)
+        if changed:
+            raise ImageError(name, changed)
+        shutil.rmtree(folder, ignore_errors=True)
+        half.rename(folder)
 
 
 def _name_problems(infos: Sequence[zipfile.ZipInfo]) -> list[Problem]:
@@ -134,17 +185,12 @@ def _recorded(record: str) -> dict[str, tuple[str, str]]:
     return {path: (digest, size) for path, digest, size in rows if digest}
 
 
-def _is_recorded(
-    archive: zipfile.ZipFile, info: zipfile.ZipInfo, recorded: dict[str, tuple[str, str]]
-) -> bool:
-    digest, size = recorded[info.filename]
-    algorithm, _, encoded = digest.partition("=")
+def _is_recorded(archive: zipfile.ZipFile, member: _Member) -> bool:
     # Sizes are compared first: a file is not read that is longer than its wheel says.
-    if algorithm not in ALGORITHMS or size not in ("", str(info.file_size)):
+    if member.size not in ("", str(member.info.file_size)):
         return False
-    with archive.open(info) as file:
-        found = hashlib.file_digest(file, algorithm).digest()  # type: ignore[arg-type]
-    return base64.urlsafe_b64encode(found).decode().rstrip("=") == encoded
+    with archive.open(member.info) as stream:
+        return member.matches(cast(BinaryIO, stream))
 
 
 def _installed(file: str, dist_info: str) -> str:

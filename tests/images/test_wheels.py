@@ -95,7 +95,7 @@ def test_a_wheel_that_its_record_does_not_match_is_refused_and_nothing_is_writte
     change(files)
     wheel = make_wheel(tmp_path / "wheels", "shop", files, record=record)
     assert places(lambda: unpack_wheel(wheel, tmp_path / "out/shop"))[place] == "file_damaged"
-    assert list((tmp_path / "out").iterdir()) == []
+    assert list(tmp_path.glob("out/*")) == []
 
 
 def test_a_refused_wheel_leaves_what_lay_in_its_place(tmp_path: Path) -> None:
@@ -111,7 +111,6 @@ def test_a_path_that_leads_out_is_refused_by_name(tmp_path: Path, name: str) -> 
     wheel = make_wheel(tmp_path / "wheels", "shop", {**FILES, name: b"evil"})
     assert places(lambda: unpack_wheel(wheel, tmp_path / "out/in")) == {name: "file_outside"}
     assert sorted(path.name for path in tmp_path.rglob("*")) == [
-        "out",
         "shop-1.0-py3-none-any.whl",
         "wheels",
     ]
@@ -121,6 +120,23 @@ def test_a_data_path_cannot_lead_out_either(tmp_path: Path) -> None:
     evil = {"shop-1.0.data/data/../../../evil": b""}
     wheel = make_wheel(tmp_path, "shop", evil)
     assert list(places(lambda: unpack_wheel(wheel, tmp_path / "out")).values()) == ["file_outside"]
+
+
+def test_what_was_unpacked_is_kept_unless_a_byte_of_it_was_changed(tmp_path: Path) -> None:
+    wheel = make_wheel(tmp_path, "shop", FILES)
+    first = unpack_wheel(wheel, tmp_path / "out")
+    kept = (tmp_path / "out").stat().st_ino
+    assert unpack_wheel(wheel, tmp_path / "out") == first
+    assert (tmp_path / "out").stat().st_ino == kept
+    for place, content in (("extra.py", b"EXTRA = 2\n"), (f"{DIST_INFO}/RECORD", b"")):
+        before = (tmp_path / "out" / place).read_bytes()
+        (tmp_path / "out" / place).write_bytes(content)
+        assert unpack_wheel(wheel, tmp_path / "out") == first
+        assert (tmp_path / "out" / place).read_bytes() == before
+    (tmp_path / "out/extra.py").unlink()
+    (tmp_path / "out/extra.py").symlink_to(tmp_path / "out/shop/__init__.py")
+    unpack_wheel(wheel, tmp_path / "out")
+    assert not (tmp_path / "out/extra.py").is_symlink()
 
 
 def test_links_other_schemes_and_other_metadata_are_refused(tmp_path: Path) -> None:
