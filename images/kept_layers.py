@@ -14,14 +14,15 @@ from images.layer import Layer
 CODE = Path(__file__).resolve().parent
 
 
-def kept_layer(sources: bytes, work: Path, make: Callable[[], Layer]) -> Layer:
+def kept_layer(sources: bytes, notes: Path, blobs: Path, make: Callable[[], Layer]) -> Layer:
     """Return the layer that was made of the sources, or make and keep it.
 
-    `make` writes its blob into `work/blobs`. A blob that is gone or was changed is made again.
+    `make` writes its blob into the folder of blobs, and a note of it is kept. One that is gone or was changed is made
+    again.
     """
     key = hashlib.sha256(_code() + sources).hexdigest()
-    note = work / "layers" / f"{key}.json"
-    layer = _noted(note, work)
+    note = notes / f"{key}.json"
+    layer = _noted(note, blobs)
     if layer is None:
         layer = make()
         _write(note, layer)
@@ -36,10 +37,10 @@ def _code() -> bytes:
     return hashlib.sha256(b"\0".join(part for text in texts for part in text)).digest()
 
 
-def _noted(note: Path, work: Path) -> Layer | None:
+def _noted(note: Path, blobs: Path) -> Layer | None:
     try:
         noted = json.loads(note.read_text("utf-8"))
-        blob = blob_path(work / "blobs", noted["digest"])
+        blob = blob_path(blobs, noted["digest"])
         if f"sha256:{sha256_of(blob)}" != noted["digest"]:
             return None
         return Layer(blob=blob, **noted)

@@ -75,7 +75,7 @@ def base_layer(lock: Path, work: Path, python: str) -> Layer:
     Raise ImageError for packages that cannot be had as the lock has them.
     """
     sources = lock.read_bytes() + python.encode()
-    return kept_layer(sources, work, lambda: _write(lock, work, python))
+    return kept_layer(sources, work / "layers", work / "blobs", lambda: _write(lock, work, python))
 
 
 def _write(lock: Path, work: Path, python: str) -> Layer:

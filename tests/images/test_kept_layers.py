@@ -1,5 +1,6 @@
 """A layer is made once for the same sources, and again when its blob is not what was made."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,19 +21,23 @@ class Maker:
         return write_layer([Entry(path="a", source=b"a")], self.work / "blobs")
 
 
+def kept(sources: bytes, work: Path, make: Callable[[], Layer]) -> Layer:
+    return kept_layer(sources, work / "layers", work / "blobs", make)
+
+
 def test_a_layer_is_made_once_for_the_same_sources(tmp_path: Path) -> None:
     make = Maker(tmp_path)
-    first = kept_layer(b"one", tmp_path, make)
-    assert kept_layer(b"one", tmp_path, make) == first
+    first = kept(b"one", tmp_path, make)
+    assert kept(b"one", tmp_path, make) == first
     assert make.times == 1
-    kept_layer(b"two", tmp_path, make)
+    kept(b"two", tmp_path, make)
     assert make.times == 2
 
 
 @pytest.mark.parametrize("damage", ["change", "remove", "cut note"])
 def test_a_layer_that_was_damaged_is_made_again(tmp_path: Path, damage: str) -> None:
     make = Maker(tmp_path)
-    layer = kept_layer(b"one", tmp_path, make)
+    layer = kept(b"one", tmp_path, make)
     [note] = (tmp_path / "layers").iterdir()
     if damage == "change":
         layer.blob.write_bytes(b"x" * layer.size)
@@ -40,13 +45,13 @@ def test_a_layer_that_was_damaged_is_made_again(tmp_path: Path, damage: str) -> 
         layer.blob.unlink()
     else:
         note.write_text(note.read_text("utf-8")[:20], "utf-8")
-    assert kept_layer(b"one", tmp_path, make) == layer
+    assert kept(b"one", tmp_path, make) == layer
     assert make.times == 2
-    assert kept_layer(b"one", tmp_path, make) == layer
+    assert kept(b"one", tmp_path, make) == layer
     assert make.times == 2
 
 
 def test_nothing_is_kept_of_a_layer_that_fails(tmp_path: Path) -> None:
     with pytest.raises(ImageError):
-        kept_layer(b"", tmp_path, lambda: write_layer([Entry(path="../a")], tmp_path / "blobs"))
+        kept(b"", tmp_path, lambda: write_layer([Entry(path="../a")], tmp_path / "blobs"))
     assert not (tmp_path / "layers").exists()
