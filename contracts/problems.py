@@ -92,6 +92,14 @@ class Code(StrEnum):
         "a package of a lock cannot be put into an image",
     )
     BASE_UNAVAILABLE = "base_unavailable", "a base image cannot be had on this machine"
+    IMAGE_DAMAGED = "image_damaged", "an image does not have the bytes that its digests name"
+    IMAGE_MANIFEST = "image_manifest", "an image is an index of several, or has attestations"
+    IMAGE_MEDIA_TYPE = "image_media_type", "a part of an image has a type that Lambda does not take"
+    IMAGE_PLATFORM = "image_platform", "an image is for another system or architecture"
+    IMAGE_PATH = "image_path", "a layer lacks a folder, or has a path that leads out of the image"
+    IMAGE_MODE = "image_mode", "a file of an image cannot be read by the user of the function"
+    IMAGE_TOO_LARGE = "image_too_large", "an image is larger than Lambda takes"
+    IMAGE_START = "image_start", "an image names no program that Lambda can start"
     INSTANCE_UNKNOWN = "instance_unknown", "the price table does not have the instance type"
 
 

@@ -29,17 +29,29 @@ class BlobWriter:
 
 
 @contextmanager
+def naming(folder: Path) -> Iterator[None]:
+    """Name the folder in errors of the block that name no file, as those of a write to a full disk do not."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno:
+            raise OSError(error.errno, error.strerror, str(folder)) from error
+        raise
+
+
+@contextmanager
 def new_blob(folder: Path) -> Iterator[BlobWriter]:
     """Yield a writer whose bytes lie in the folder under their digest when the block ends, and nowhere if it fails."""
     folder.mkdir(parents=True, exist_ok=True)
     # A name of its own: two processes may write into one folder. With `x` a link that lies there is not followed.
     unfinished = folder / f".{uuid4().hex}.part"
     try:
-        with unfinished.open("xb") as file:
-            writer = BlobWriter(file)
-            yield writer
-        # On some file systems a full disk is reported when a file is closed, so it is renamed after that.
-        os.replace(unfinished, blob_path(folder, writer.digest))
+        with naming(folder):
+            with unfinished.open("xb") as file:
+                writer = BlobWriter(file)
+                yield writer
+            # On some file systems a full disk is reported when a file is closed, so it is renamed after that.
+            os.replace(unfinished, blob_path(folder, writer.digest))
     finally:
         unfinished.unlink(missing_ok=True)
 

@@ -196,5 +196,6 @@ def test_a_disk_that_takes_no_more_bytes_leaves_nothing_behind(tmp_path: Path) -
     """The kernel's limit on a file's size ends a write in the middle, as a full disk does."""
     command = [sys.executable, "-c", FULL, str(ROOT), str(tmp_path / "blobs")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.stderr.splitlines()[-1] == "OSError: [Errno 27] File too large"
+    place = str(tmp_path / "blobs")
+    assert done.stderr.splitlines()[-1] == f"OSError: [Errno 27] File too large: {place!r}"
     assert list((tmp_path / "blobs").iterdir()) == []
