@@ -107,4 +107,4 @@ lock:  ## Pin what .venv holds in requirements.txt, and the environments of opti
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-deps --group optimum --output-file build/export/optimum/requirements.txt
 
 clean:  ## Remove everything that make has made
-	@rm -rf .venv node_modules .turnout models.out cdk.out examples/*/model
+	@rm -rf .venv node_modules .turnout models.out images.out cdk.out examples/*/model

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from images.dockerfile import instructions
 from local.errors import LocalError
 
 # Instructions without effect here. RUN mostly installs dependencies, which come from the image's lock file instead.
@@ -52,15 +53,6 @@ class Image:
         document["entrypoint"] = tuple(document["entrypoint"])
         document["command"] = tuple(document["command"])
         return cls(**document)
-
-
-def instructions(text: str) -> list[tuple[str, str]]:
-    """Return the instructions of a Dockerfile, without comments and with continued lines joined."""
-    # Comments go first: as in Docker, one may stand between two lines that continue each other.
-    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
-    joined = "\n".join(lines).replace("\\\n", " ")
-    words = (line.strip().partition(" ") for line in joined.splitlines() if line.strip())
-    return [(word.upper(), rest.strip()) for word, _, rest in words]
 
 
 def build(build_context: Path, dockerfile: Path, root: Path, platform: str) -> Image:

@@ -1,4 +1,4 @@
-"""`turnout init | build | plan | verify | inspect | up | call | keys`: commands with their options and defaults."""
+"""The commands init, build, image, plan, verify, inspect, up, call, keys of `turnout`, with their options."""
 
 import io
 import sys
@@ -11,9 +11,22 @@ import typer
 from contracts.models_toml import read_models_toml
 from contracts.specs import Objective
 from contracts.tasks import Tier
+from turnout.image.command import image_command
 from turnout.init.command import init_command
 from turnout.keys import add_key, read_keys, remove_key
-from turnout.terminal import CONFIG, OUT, AsJson, Config, Out, emit, exit_with_message, log, out
+from turnout.terminal import (
+    CONFIG,
+    KEYS,
+    OUT,
+    AsJson,
+    Config,
+    KeysFile,
+    Out,
+    emit,
+    exit_with_message,
+    log,
+    out,
+)
 
 HELP = """Put a fine-tuned language model behind one HTTPS endpoint.
 
@@ -37,10 +50,8 @@ keys_app = typer.Typer(
 )
 app.add_typer(keys_app, name="keys")
 
-KeysFile = Annotated[Path, typer.Option("--keys", help="The file of key hashes; safe to commit.")]
-KEYS = Path("keys.toml")
-
 app.command("init")(init_command)
+app.command("image")(image_command)
 
 
 @app.command("build")

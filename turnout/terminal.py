@@ -26,7 +26,8 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="The folder of built arte
 AsJson = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON on standard output.")
 ]
-CONFIG, OUT = Path("models.toml"), Path("models.out")
+KeysFile = Annotated[Path, typer.Option("--keys", help="The file of key hashes; safe to commit.")]
+CONFIG, OUT, KEYS = Path("models.toml"), Path("models.out"), Path("keys.toml")
 
 # Results go to standard output and everything else to standard error, so that a pipe gets results alone.
 log = Console(stderr=True, highlight=False)

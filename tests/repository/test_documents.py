@@ -60,10 +60,11 @@ def test_every_turnout_command_that_is_named_exists() -> None:
         name
         for document in DOCUMENTS
         for name in re.findall(
-            r"turnout (init|build|plan|verify|inspect|up|call|keys)\b", document.read_text("utf-8")
+            r"turnout (init|build|image|plan|verify|inspect|up|call|keys)\b",
+            document.read_text("utf-8"),
         )
     }
-    assert named == {"init", "build", "plan", "verify", "inspect", "up", "call", "keys"}
+    assert named == {"init", "build", "image", "plan", "verify", "inspect", "up", "call", "keys"}
 
 
 def test_every_page_is_listed() -> None:

@@ -16,8 +16,8 @@ import pytest
 
 from contracts.tasks import Tier
 from functions.inference.probe import PROBE
+from images.dockerfile import instructions
 from images.staging import Staging
-from local.images import instructions
 from tests.fixtures.models.tiny import Tiny, artefact, seal
 from tests.fixtures.router_app import ROUTES, event
 

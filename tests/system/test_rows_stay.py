@@ -1,16 +1,22 @@
 """The user's rows stay on the machine that builds: no byte of them is in what a deployment or a copy takes away."""
 
+import io
 import json
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from build import api
 from build.proof.golden import golden_path, read_golden
+from contracts.specs import Deployment
 from stacks.app import Inputs, make_app
 from tests.fixtures.models.tiny_bert import LABELS, classifier, deployment, texts, write_rows
+from tests.images.making import small_runtime
+from turnout.image.making import Wanted, image
 
 # Characters that JSON may escape, quotes and backslashes among them, in texts that no vocabulary has as one token.
 MARKS = ("naïve Zoë", 'a "quoted" C:\\path', "\u2028 line", "日本語の文", "tab\there")
@@ -37,8 +43,31 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Taken:
     (out / "tiny/cpu/notes.txt").write_text(ROWS[0], "utf-8")
     inputs = Inputs(deployment=spec, out=out, key_hashes={}, staging=home / "staging")
     make_app(inputs, outdir=str(home / "cdk.out")).synth()
-    leaving = {"staged": home / "staging", "assets": home / "cdk.out", "edge": out / "tiny/edge"}
+    leaving = {
+        "staged": home / "staging",
+        "assets": home / "cdk.out",
+        "edge": out / "tiny/edge",
+        "images": unpacked_images(spec, out, home),
+    }
     return Taken(out=out, leaving=leaving)
+
+
+def unpacked_images(spec: Deployment, out: Path, home: Path) -> Path:
+    """Make the images of a deployment; return a folder of what is in every layer of each, in order."""
+    wanted, unpacked = Wanted(deployment=spec, out=out, key_hashes={}), home / "unpacked"
+    made = image(
+        wanted,
+        home / "images.out",
+        home / "work",
+        Console(file=io.StringIO()),
+        lambda contents, base, work, blobs: small_runtime(contents, blobs),
+    )
+    for one in made:
+        for number, layer in enumerate(one["layers"]):
+            blob = Path(one["folder"]) / "blobs" / layer["digest"].replace(":", "/")
+            (folder := unpacked / one["image"] / str(number)).mkdir(parents=True)
+            subprocess.run(["tar", "-xzf", blob, "-C", folder], check=True)
+    return unpacked
 
 
 def forms(text: str) -> Iterator[bytes]:
@@ -60,7 +89,7 @@ def holding(folder: Path) -> set[str]:
     }
 
 
-@pytest.mark.parametrize("name", ["staged", "assets", "edge"])
+@pytest.mark.parametrize("name", ["staged", "assets", "edge", "images"])
 def test_no_row_leaves_the_machine(taken: Taken, name: str) -> None:
     folder = taken.leaving[name]
     files = [path for path in folder.rglob("*") if path.is_file()]

@@ -23,7 +23,7 @@ run = CliRunner().invoke
 
 
 @pytest.mark.parametrize(
-    "command", ["init", "build", "verify", "inspect", "plan", "up", "call", "keys"]
+    "command", ["init", "build", "image", "verify", "inspect", "plan", "up", "call", "keys"]
 )
 def test_help_covers_every_command(command: str) -> None:
     done = run(app, [command, "--help"])
@@ -32,7 +32,9 @@ def test_help_covers_every_command(command: str) -> None:
     assert command in run(app, ["--help"]).output
 
 
-@pytest.mark.parametrize("command", ["init", "build", "verify", "inspect", "plan", "up", "call"])
+@pytest.mark.parametrize(
+    "command", ["init", "build", "image", "verify", "inspect", "plan", "up", "call"]
+)
 def test_every_command_takes_json(command: str) -> None:
     assert "--json" in run(app, [command, "--help"]).output
 

@@ -1,0 +1,33 @@
+"""Dockerfiles, read without an engine: by the local cloud, and so that both ways to build an image start it alike."""
+
+import json
+from dataclasses import replace
+
+from images.oci.layout import Settings
+
+
+def instructions(text: str) -> list[tuple[str, str]]:
+    """Return the instructions of a Dockerfile, without comments and with continued lines joined."""
+    # Comments go first: as in Docker, one may stand between two lines that continue each other.
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+    joined = "\n".join(lines).replace("\\\n", " ")
+    words = (line.strip().partition(" ") for line in joined.splitlines() if line.strip())
+    return [(word.upper(), rest.strip()) for word, _, rest in words]
+
+
+def settings_of(dockerfile: str, base: Settings) -> Settings:
+    """Return an image's settings: those of its base, with what the Dockerfile sets by ENV, WORKDIR, ENTRYPOINT, CMD."""
+    settings = base
+    for word, rest in instructions(dockerfile):
+        if word == "ENV":
+            name, _, value = rest.partition("=")
+            environment = {**settings.environment, name.strip(): value.strip().strip('"')}
+            settings = replace(settings, environment=environment)
+        elif word == "WORKDIR":
+            settings = replace(settings, working_dir=rest)
+        elif word == "ENTRYPOINT":
+            # As in Docker, the base's arguments are not those of another program.
+            settings = replace(settings, entrypoint=tuple(json.loads(rest)), command=())
+        elif word == "CMD":
+            settings = replace(settings, command=tuple(json.loads(rest)))
+    return settings

@@ -1,0 +1,129 @@
+"""An image in layers in order of change: base, dependencies, weights or page, code.
+
+What changes less often lies lower, so that a registry has it already: a change of code is one small layer, and the
+models of a deployment share all below their weights.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from contracts.tasks import Tier
+from images.dockerfile import settings_of
+from images.errors import ImageError
+from images.layer import Entry, Layer, write_layer
+from images.oci.layout import Settings, write_layout
+from images.oci.lint import lint
+from images.oci.reading import read_layout
+
+Files = Mapping[str, Path | bytes]
+Bytecode = Callable[[Iterable[Entry]], list[Entry]]
+
+DEPENDENCIES, CODE = "dependencies", "code"
+# The first prefix that a staged file has names its layer; all others are code.
+LAYERS = (
+    ("requirements", DEPENDENCIES),
+    ("unused.txt", DEPENDENCIES),
+    ("model/", "weights"),
+    ("docs/", "page"),
+    ("", CODE),
+)
+# The layers of an image's own, in order of change.
+OWN = ("weights", "page", CODE)
+# Read by Docker, and no part of an image.
+DOCKERFILE = "Dockerfile"
+# The packages to install, with the digests of their wheels.
+LOCK = "requirements.txt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """The staged files of an image by their paths in its working directory, and the tier that it is for, if any."""
+
+    name: str
+    files: Files
+    tier: Tier | None = None
+
+    @property
+    def lock(self) -> Path:
+        """Return the lock as it lies in the repository, and not a copy: what is left out of it is named beside it."""
+        source = self.files[LOCK]
+        if isinstance(source, bytes):
+            raise TypeError(f"the lock of {self.name} is no file")
+        return source
+
+    def settings(self, base: Settings) -> Settings:
+        source = self.files[DOCKERFILE]
+        text = source if isinstance(source, bytes) else source.read_bytes()
+        return settings_of(text.decode(), base)
+
+    def entries(self, layer: str, working_dir: str) -> list[Entry]:
+        """Return the entries of one of the layers."""
+        return [
+            Entry(path=f"{working_dir.strip('/')}/{path}", source=source)
+            for path, source in self.files.items()
+            if path != DOCKERFILE and layer_of(path) == layer
+        ]
+
+
+def layer_of(path: str) -> str:
+    """Return the layer of a staged file."""
+    return next(layer for prefix, layer in LAYERS if path.startswith(prefix))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """The part of an image that no model changes: base, dependencies, and what makes bytecode for its Python."""
+
+    base: Sequence[Layer]
+    settings: Settings
+    dependencies: Layer
+    bytecode: Bytecode
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """An image that was written: its layout, the digest of its manifest, and its layers, lowest first."""
+
+    name: str
+    folder: Path
+    digest: str
+    layers: tuple[tuple[str, Layer], ...]
+
+    @property
+    def size(self) -> int:
+        """Return the compressed bytes of all layers."""
+        return sum(layer.size for _, layer in self.layers)
+
+
+def dependency_layer(
+    contents: Contents, working_dir: str, packages: Sequence[Entry], bytecode: Bytecode, blobs: Path
+) -> Layer:
+    """Write the layer of the packages, their bytecode and the lock that they were installed from."""
+    locks = contents.entries(DEPENDENCIES, working_dir)
+    return write_layer([*packages, *bytecode(packages), *locks], blobs)
+
+
+def build_image(contents: Contents, runtime: Runtime, folder: Path, blobs: Path) -> Built:
+    """Write an image as a layout in place of the folder, its own layers into a folder of blobs before that.
+
+    What was written is read again, every digest checked, before it takes its place. Raise ImageError for files that
+    cannot be in an image, and for a function's image that Lambda would refuse.
+    """
+    settings = contents.settings(runtime.settings)
+    layers = [
+        *(("base", layer) for layer in runtime.base),
+        (DEPENDENCIES, runtime.dependencies),
+    ]
+    for name in OWN:
+        if entries := contents.entries(name, settings.working_dir):
+            layers.append((name, write_layer([*entries, *runtime.bytecode(entries)], blobs)))
+
+    def check(layout: Path) -> None:
+        found = read_layout(layout)
+        # A GPU's image is run by SageMaker, which has other rules.
+        if problems := [] if contents.tier is Tier.GPU else lint(found):
+            raise ImageError(f"{contents.name}: Lambda would refuse the image", problems)
+
+    digest = write_layout(folder, contents.name, layers, settings, check)
+    return Built(name=contents.name, folder=folder, digest=digest, layers=tuple(layers))

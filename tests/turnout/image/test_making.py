@@ -1,0 +1,153 @@
+"""`turnout image` makes every image of a deployment, or says what keeps it from that."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
+from contracts.tasks import Task, Tier
+from images.errors import ImageError
+from images.image import Contents, Runtime
+from images.oci.reading import read_layout
+from tests.fixtures.models.tiny import Tiny, artefact, vectors
+from tests.images.making import small_runtime
+from turnout.cli import app
+from turnout.image.making import EngineNeeded, Wanted, check_machine, image, show
+
+SOURCE = Path("nowhere")
+INTENTS = ModelSpec(
+    name="intents",
+    source=SOURCE,
+    task=Task.TEXT_CLASSIFICATION,
+    eval=SOURCE,
+    cpu=CpuSpec(),
+    gpu=GpuSpec(instance="ml.g6.xlarge"),
+)
+WORDS = ModelSpec(
+    name="words", source=SOURCE, task=Task.FEATURE_EXTRACTION, eval=SOURCE, cpu=CpuSpec()
+)
+SHOP = Deployment(name="shop", models=(INTENTS, WORDS))
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("out")
+    artefact(folder / "intents/cpu", Tiny(model="intents"))
+    artefact(folder / "intents/gpu", Tiny(model="intents", tier=Tier.GPU))
+    artefact(folder / "words/cpu", vectors())
+    return folder
+
+
+def runtime(contents: Contents, base: str, work: Path, blobs: Path) -> Runtime:
+    """Return the runtime of a small base, which stands in for one of the network's."""
+    return small_runtime(contents, blobs, base)
+
+
+def wanted(out: Path, *names: str, base: str = "") -> Wanted:
+    return Wanted(deployment=SHOP, out=out, key_hashes={"ci": "0" * 64}, names=names, base=base)
+
+
+def test_every_tier_and_the_router_get_an_image(out: Path, tmp_path: Path) -> None:
+    log = Console(file=io.StringIO(), width=80)
+    made = image(wanted(out), tmp_path / "images", tmp_path / "work", log, runtime)
+    names = ["shop-router", "shop-intents-cpu", "shop-intents-gpu", "shop-words-cpu"]
+    assert [one["image"] for one in made] == names
+    assert sorted(path.name for path in (tmp_path / "images").iterdir()) == sorted(names)
+    for one in made:
+        layout = read_layout(Path(one["folder"]))
+        assert layout.descriptors[0]["digest"] == one["digest"]
+        assert [layer["digest"] for layer in layout.manifest["layers"]] == [
+            layer["digest"] for layer in one["layers"]
+        ]
+        assert one["size"] == sum(layer["size"] for layer in one["layers"])
+    assert isinstance(log.file, io.StringIO)
+    lines = log.file.getvalue().splitlines()
+    assert [line.partition(":")[0] for line in lines if "compressed" in line] == names
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_models_of_a_deployment_share_all_but_their_weights(out: Path, tmp_path: Path) -> None:
+    log = Console(file=io.StringIO())
+    made = image(wanted(out), tmp_path / "images", tmp_path / "work", log, runtime)
+    of = {one["image"]: {la["layer"]: la["digest"] for la in one["layers"]} for one in made}
+    first, second = of["shop-intents-cpu"], of["shop-words-cpu"]
+    assert {name for name in first if first[name] != second[name]} == {"weights"}
+    blob = f"blobs/{first['dependencies'].replace(':', '/')}"
+    images = tmp_path / "images"
+    assert (images / "shop-intents-cpu" / blob).samefile(images / "shop-words-cpu" / blob)
+
+
+def test_images_can_be_named_and_put_on_another_base(out: Path, tmp_path: Path) -> None:
+    log = Console(file=io.StringIO())
+    asked = []
+
+    def recorded(contents: Contents, base: str, work: Path, blobs: Path) -> Runtime:
+        asked.append((contents.name, base))
+        return small_runtime(contents, blobs, base)
+
+    places = (tmp_path / "images", tmp_path / "work", log, recorded)
+    image(wanted(out), *places)
+    assert asked == [
+        ("shop-router", "aws-lambda"),
+        ("shop-intents-cpu", "aws-lambda"),
+        ("shop-intents-gpu", "python-slim"),
+    ]
+    asked.clear()
+    made = image(wanted(out, "shop-words-cpu", base="debian"), *places)
+    assert [one["image"] for one in made] == ["shop-words-cpu"]
+    assert asked == [("shop-words-cpu", "debian")]
+
+
+def test_names_that_there_are_not_are_all_reported(out: Path, tmp_path: Path) -> None:
+    with pytest.raises(ImageError) as caught:
+        image(wanted(out, "one", "shop-router", "two"), tmp_path, tmp_path, Console(), runtime)
+    assert [(p.code.value, p.where) for p in caught.value.problems] == [
+        ("model_unknown", "one"),
+        ("model_unknown", "two"),
+    ]
+    assert "there are shop-router, shop-intents-cpu" in str(caught.value)
+
+
+def test_artefacts_that_are_missing_or_changed_are_all_reported(out: Path, tmp_path: Path) -> None:
+    artefact(tmp_path / "intents/cpu", Tiny(model="intents"))
+    with (tmp_path / "intents/cpu/model.onnx").open("ab") as file:
+        file.write(b"x")
+    with pytest.raises(ImageError) as caught:
+        image(wanted(tmp_path), tmp_path / "images", tmp_path / "work", Console(), runtime)
+    assert [p.code.value for p in caught.value.problems] == [
+        *("artefact_broken", "artefact_missing", "artefact_missing"),
+    ]
+    assert not (tmp_path / "images").exists()
+
+
+@pytest.mark.parametrize(
+    ("system", "machine"), [("Darwin", "arm64"), ("Linux", "aarch64"), ("Windows", "AMD64")]
+)
+def test_another_system_is_told_that_it_needs_an_engine(system: str, machine: str) -> None:
+    with pytest.raises(EngineNeeded, match=f"this is {system} {machine}.*Docker, Finch or Podman"):
+        check_machine(system, machine)
+
+
+def test_the_command_reports_what_is_not_built_and_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = '[models.a]\nsource = "x"\ntask = "text-classification"\neval = "x"\ncpu = {}\n'
+    Path("models.toml").write_text(text, "utf-8")
+    done = CliRunner().invoke(app, ["image", "--json"])
+    assert isinstance(done.exception, ImageError)
+    assert "run `turnout build`" in str(done.exception)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["models.toml"]
+
+
+def test_what_was_made_is_printed_as_a_table_or_as_json(out: Path, tmp_path: Path) -> None:
+    log, shown = Console(file=io.StringIO()), io.StringIO()
+    made = image(wanted(out, "shop-words-cpu"), tmp_path / "i", tmp_path / "w", log, runtime)
+    show(made, Console(file=shown, width=160))
+    assert "shop-words-cpu" in shown.getvalue()
+    assert "dependencies 0.0" in shown.getvalue()
+    assert json.loads(json.dumps(made)) == made

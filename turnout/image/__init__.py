@@ -1,0 +1,1 @@
+"""`turnout image`: the container images of a deployment, made without an engine."""

@@ -1,0 +1,56 @@
+"""`turnout image`: its options, and what it prints."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from contracts.models_toml import read_models_toml
+from turnout.keys import read_keys
+from turnout.terminal import CONFIG, KEYS, OUT, AsJson, Config, KeysFile, Out, emit, log, out
+
+IMAGES = Path("images.out")
+
+
+def image_command(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Images to make, by the names of their stacks; all when none is named."
+        ),
+    ] = None,
+    config: Config = CONFIG,
+    out_dir: Out = OUT,
+    keys: KeysFile = KEYS,
+    target: Annotated[
+        Path, typer.Option(help="The folder of images, one OCI layout below it for each.")
+    ] = IMAGES,
+    base: Annotated[
+        str,
+        typer.Option(
+            help="Make all of them on this base: aws-lambda, python-slim or debian. By default functions are on the "
+            "first and GPU containers on the second."
+        ),
+    ] = "",
+    as_json: AsJson = False,
+) -> None:
+    """Make the container image of every tier and of the router, without Docker, a daemon or root.
+
+    Takes the artefacts that `turnout build` sealed, after checking every byte of them, and the packages of each lock,
+    whose wheels are checked by their hashes and kept in .turnout/images with the bases. The same inputs give the same
+    layers on every machine. Layers lie in order of change: base, dependencies, weights or page, code. An image that
+    Lambda would refuse is not kept. Linux on x86-64 only; elsewhere `cdk deploy` builds the images with an engine.
+
+    A layout is what other tools read: `skopeo copy oci:images.out/NAME docker://REGISTRY/NAME`.
+    """
+    from turnout.image import making
+
+    wanted = making.Wanted(
+        deployment=read_models_toml(config),
+        out=out_dir,
+        key_hashes=read_keys(keys),
+        names=names or (),
+        base=base,
+    )
+    made = making.image(wanted, target, making.WORK, log)
+    emit(as_json, made, lambda: making.show(made, out))

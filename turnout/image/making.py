@@ -1,0 +1,149 @@
+"""Every image of a deployment, written as an OCI layout."""
+
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from contracts.errors import TurnoutError
+from contracts.names import model_stack, router_stack
+from contracts.problems import Code, Problem
+from contracts.specs import Deployment
+from contracts.tasks import Tier
+from images.errors import ImageError
+from images.image import Built, Contents, Runtime, build_image
+from images.runtime import runtime_on
+from images.staging import model_files, router_files
+from stacks.route_table import make_routes, read_artefacts
+
+# Downloaded wheels and bases, unpacked ones, and blobs of bases.
+WORK = Path(".turnout/images")
+FUNCTION_BASE = "aws-lambda"
+BASES: Mapping[Tier | None, str] = {Tier.GPU: "python-slim"}
+MACHINE = ("Linux", "x86_64")
+RuntimeOn = Callable[[Contents, str, Path, Path], Runtime]
+
+
+class EngineNeeded(TurnoutError):
+    """This machine cannot make images by itself."""
+
+    code = "engine_needed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """The images to make: of a deployment's artefacts in a folder, all or those named, on their own bases or on one."""
+
+    deployment: Deployment
+    out: Path
+    key_hashes: Mapping[str, str]
+    names: Sequence[str] = ()
+    base: str = ""
+
+
+def check_machine(system: str = "", machine: str = "") -> None:
+    """Raise EngineNeeded unless this is Linux on x86-64, whose packages and interpreter the images take."""
+    found = (system or platform.system(), machine or platform.machine())
+    if found != MACHINE:
+        raise EngineNeeded(
+            f"images are made without an engine on {' '.join(MACHINE)} alone, and this is {' '.join(found)}: "
+            "install Docker, Finch or Podman, name it by CDK_DOCKER, and `cdk deploy` has it build them"
+        )
+
+
+def image(
+    wanted: Wanted, target: Path, work: Path, log: Console, runtime: RuntimeOn = runtime_on
+) -> list[dict[str, Any]]:
+    """Write the images into a folder each below `target`; return what each is made of.
+
+    Raise EngineNeeded on another system, ImageError for artefacts, bases, packages and images that cannot be used.
+    """
+    check_machine()
+    contents = chosen(contents_of(wanted), wanted.names)
+    work.mkdir(parents=True, exist_ok=True)
+    # Layers are linked into each layout that has them, and are of no other use after this run.
+    with tempfile.TemporaryDirectory(prefix="layers-", dir=work) as folder:
+        runtimes: dict[Tier | None, Runtime] = {}
+        made = []
+        for one in contents:
+            start = time.monotonic()
+            with log.status(f"{one.name}: base and dependencies") as status:
+                if one.tier not in runtimes:
+                    base = wanted.base or BASES.get(one.tier, FUNCTION_BASE)
+                    runtimes[one.tier] = runtime(one, base, work, Path(folder))
+                status.update(f"{one.name}: layers")
+                built = build_image(one, runtimes[one.tier], target / one.name, Path(folder))
+            log.print(line_of(built, time.monotonic() - start), markup=False, soft_wrap=True)
+            made.append(described(built))
+    return made
+
+
+def line_of(built: Built, seconds: float) -> str:
+    size = f"{built.size / 1e6:.1f} MB compressed in {len(built.layers)} layers"
+    return f"{built.name}: {size}, {seconds:.1f} s"
+
+
+def contents_of(wanted: Wanted) -> list[Contents]:
+    """Return the contents of every image of a deployment; raise ImageError for artefacts that cannot be used."""
+    deployment = wanted.deployment
+    artefacts, problems = read_artefacts(deployment, wanted.out)
+    if problems:
+        raise ImageError("the images cannot be made", problems)
+    routes = make_routes(deployment, artefacts, wanted.key_hashes).to_json()
+    router = Contents(name=router_stack(deployment.name), files=router_files(routes))
+    models = [
+        Contents(
+            name=model_stack(deployment.name, model.name, tier),
+            files=model_files(tier, wanted.out / model.name / tier),
+            tier=tier,
+        )
+        for model in deployment.models
+        for tier in model.tiers
+    ]
+    return [router, *models]
+
+
+def chosen(contents: list[Contents], names: Sequence[str]) -> list[Contents]:
+    """Return the contents of the images that are named, or of all; raise ImageError for names that there are not."""
+    known = [one.name for one in contents]
+    message = f"is no image of this deployment; there are {', '.join(known)}"
+    if problems := [
+        Problem(code=Code.MODEL_UNKNOWN, where=name, message=message)
+        for name in names
+        if name not in known
+    ]:
+        raise ImageError("the images cannot be made", problems)
+    return [one for one in contents if not names or one.name in names]
+
+
+def described(built: Built) -> dict[str, Any]:
+    """Return an image as a document."""
+    layers = [
+        {"layer": name, "digest": layer.digest, "diff_id": layer.diff_id, "size": layer.size}
+        for name, layer in built.layers
+    ]
+    return {
+        "image": built.name,
+        "folder": str(built.folder),
+        "digest": built.digest,
+        "size": built.size,
+        "layers": layers,
+    }
+
+
+def show(made: list[dict[str, Any]], console: Console) -> None:
+    table = Table(box=None, pad_edge=False)
+    for name in ("image", "digest"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("MB", justify="right")
+    table.add_column("layers, lowest first, in MB")
+    for one in made:
+        layers = ", ".join(f"{layer['layer']} {layer['size'] / 1e6:.2f}" for layer in one["layers"])
+        table.add_row(one["image"], one["digest"][:19], f"{one['size'] / 1e6:.1f}", layers)
+    console.print(table)
