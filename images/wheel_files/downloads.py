@@ -15,7 +15,14 @@ from images.wheel_files.locks import Pinned, normalised, read_lock
 # The newest glibc that wheels may ask for is that of Amazon Linux 2023, the older of the two bases.
 # https://docs.aws.amazon.com/linux/al2023/ug/compare-with-al2.html
 GLIBC = 34
-PLATFORMS = tuple(f"manylinux_2_{minor}_x86_64" for minor in range(GLIBC, 4, -1))
+# PEP 600 has these names for what others call by the version; pip does not take one for the other.
+ALIASES = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+PLATFORMS = tuple(
+    f"{name}_x86_64"
+    for minor in range(GLIBC, 4, -1)
+    for name in (f"manylinux_2_{minor}", ALIASES.get(minor))
+    if name
+)
 
 
 def wheels_of(lock: Path, cache: Path, python: str) -> tuple[Path, ...]:

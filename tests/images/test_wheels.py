@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from images.blob import sha256_of
 from images.errors import ImageError
 from images.layer import write_layer
 from images.patterns import matches
@@ -232,6 +233,28 @@ def test_a_lock_whose_wheels_are_cached_needs_no_network(
     first = dependencies(lock, tmp_path / "work")
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "nothing"))
     assert dependencies(lock, tmp_path / "work") == first
+
+
+def test_wheels_are_those_that_run_on_the_older_of_the_bases(tmp_path: Path, index: Path) -> None:
+    best = ("cp313-cp313-manylinux_2_34_x86_64", "cp39-abi3-manylinux2014_x86_64")
+    others = (
+        "cp313-cp313-manylinux_2_35_x86_64",
+        "cp313-cp313-win_amd64",
+        "cp312-cp312-manylinux1_x86_64",
+    )
+    shops = [make_wheel(index, "shop", {f"{tag}.py": b""}, tag=tag) for tag in (best[0], *others)]
+    tills = [make_wheel(index, "till", {f"{tag}.py": b""}, tag=tag) for tag in (best[1], *others)]
+    lock = tmp_path / "requirements.txt"
+    lines = [
+        " ".join([f"{name}==1.0", *(f"--hash=sha256:{sha256_of(wheel)}" for wheel in wheels)])
+        for name, wheels in (("shop", shops), ("till", tills))
+    ]
+    lock.write_text("\n".join(lines), "utf-8")
+    assert {
+        entry.path
+        for entry in dependencies(lock, tmp_path / "work")
+        if ".dist-info" not in entry.path
+    } == {f"var/task/{tag}.py" for tag in best}
 
 
 def test_two_wheels_with_one_file_are_refused_and_so_is_a_file_in_a_file(

@@ -33,6 +33,7 @@ def make_wheel(
     record: str | None = None,
     dist_info: str = "",
     modes: Mapping[str, int] | None = None,
+    tag: str = "py3-none-any",
 ) -> Path:
     """Write a wheel of version 1.0 that anyone can install; by default its RECORD is true."""
     dist_info = dist_info or f"{name}-1.0.dist-info"
@@ -44,7 +45,7 @@ def make_wheel(
         f"{dist_info}/licenses/LICENSE": b"Do as you like.\n",
     }
     folder.mkdir(parents=True, exist_ok=True)
-    wheel = folder / f"{name}-1.0-py3-none-any.whl"
+    wheel = folder / f"{name}-1.0-{tag}.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         for path, content in whole.items():
             info = zipfile.ZipInfo(path)
