@@ -1,6 +1,7 @@
 """Dockerfiles are read as Docker reads them."""
 
-from images.dockerfile import instructions
+from images.dockerfile import instructions, settings_of
+from images.oci.layout import Settings
 
 TEXT = r"""# a comment
 from base:1
@@ -20,3 +21,18 @@ def test_instructions_come_in_order_without_comments_and_with_continued_lines_jo
         ("RUN", "one   && two"),
         ("CMD", '["a b", "c"]'),
     ]
+
+
+def test_settings_are_those_of_the_base_where_the_dockerfile_has_none() -> None:
+    base = Settings(environment={"A": "0", "B": "2"}, entrypoint=("/start",), command=("base",))
+    assert settings_of(TEXT, base) == Settings(
+        environment={"A": "1", "B": "2"}, entrypoint=("/start",), command=("a b", "c")
+    )
+
+
+def test_another_program_does_not_get_the_arguments_of_the_bases() -> None:
+    base = Settings(entrypoint=("/start",), command=("base",))
+    text = 'WORKDIR /opt\nENTRYPOINT ["python", "-m", "x"]\n'
+    assert settings_of(text, base) == Settings(
+        working_dir="/opt", entrypoint=("python", "-m", "x"), command=()
+    )

@@ -1,5 +1,6 @@
 """Layouts are written whole, read with every digest checked, and hold an image as registries take it."""
 
+import gzip
 import hashlib
 import json
 import os
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from images.blob import blob_path, new_blob
 from images.errors import ImageError
-from images.layer import Entry, write_layer
+from images.layer import Entry, Layer, write_layer
 from images.oci.layout import Settings, write_layout
 from images.oci.reading import read_layout
 from tests.fixtures.paths import ROOT
@@ -145,6 +147,16 @@ def test_a_layout_without_its_index_is_named(tmp_path: Path) -> None:
     ]
 
 
+def test_a_blob_of_another_size_than_its_descriptor_says_is_refused(tmp_path: Path) -> None:
+    """Registries and engines trust the size; a client that reads no further would see another document."""
+
+    def shorter(manifest: Document) -> None:
+        manifest["layers"][0]["size"] -= 1
+
+    (message,) = problems(changed(small(tmp_path), manifest=shorter))
+    assert "does not have the bytes of its name" in message
+
+
 def test_a_digest_that_leads_to_another_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("{}", "utf-8")
 
@@ -179,6 +191,18 @@ def test_a_config_with_fewer_layers_than_the_manifest_is_refused(tmp_path: Path)
     assert problems(image) == [
         "its config names another number of layers than its manifest; build the image again"
     ]
+
+
+def test_bytes_behind_the_end_of_an_archive_are_checked_too(tmp_path: Path) -> None:
+    plain = gzip.decompress(write_layer(CODE, tmp_path).blob.read_bytes())
+    for tail in (b"", bytes(3_000_000), b"more" * 1_000_000):
+        with new_blob(tmp_path) as blob:
+            blob.write(gzip.compress(plain + tail, mtime=0))
+        diff_id = f"sha256:{hashlib.sha256(plain + tail).hexdigest()}"
+        path = blob_path(tmp_path, blob.digest)
+        layer = Layer(blob=path, digest=blob.digest, diff_id=diff_id, size=blob.size)
+        write_layout(tmp_path / "image", "x", [("x", layer)], SETTINGS)
+        assert read_layout(tmp_path / "image").layers[0].size == len(plain + tail)
 
 
 @pytest.mark.parametrize("data", [b"", b"no gzip", b"\x1f\x8b\x08\x00" + bytes(20)])

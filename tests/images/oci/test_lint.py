@@ -158,6 +158,14 @@ def test_files_that_the_function_cannot_read_are_refused_and_others_are_not(tmp_
     ]
 
 
+@pytest.mark.parametrize("mode", [0o751, 0o754])
+def test_a_folder_that_can_be_listed_or_entered_alone_is_refused(tmp_path: Path, mode: int) -> None:
+    folders = (entry("var", FOLDER, 0o755), entry("var/task", FOLDER, mode))
+    ((code, message),) = found(on_top(tmp_path, *folders))
+    assert code == "image_mode"
+    assert message.startswith(f"var/task has the mode {mode:04o}")
+
+
 def test_many_problems_of_a_kind_are_counted(tmp_path: Path) -> None:
     folders = (entry("var", FOLDER, 0o755), entry("var/task", FOLDER, 0o755))
     many = (entry(f"var/task/{number:02}", mode=0o600) for number in range(25))
