@@ -233,17 +233,6 @@ def test_an_interrupt_at_any_stage_leaves_the_old_or_the_new_and_nothing_half(
     assert sorted(contents(out)) == sorted(contents(built))
 
 
-def test_an_interrupt_of_the_reference_ends_the_export_as_well_and_leaves_nothing(
-    home: Path, classify: Deployment, tmp_path: Path
-) -> None:
-    out = tmp_path / "models.out"
-    row = "exporting to ONNX, running the reference: reference: row 1 of 60"
-    with pytest.raises(KeyboardInterrupt):
-        run(classify, out, Interrupt("tiny cpu", row).stage)
-    assert os.listdir(out) == [FOLDER]
-    assert not [path for path in out.rglob("*") if path.name.startswith(".half-")]
-
-
 @pytest.mark.exhaustive(keep=2)
 @pytest.mark.parametrize("how", [SIGINT, SIGTERM, SIGKILL], ids=lambda s: s.name)
 def test_a_build_that_is_ended_leaves_nothing_or_is_swept_by_the_next(
