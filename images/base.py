@@ -10,7 +10,7 @@ from contracts.problems import Code, Problem
 from images.debian import layer as debian_layer
 from images.errors import ImageError
 from images.layer import Layer
-from images.pull import pull, resolve
+from images.registry.pull import pull, resolve
 
 TABLE = Path(__file__).resolve().parent / "bases.json"
 

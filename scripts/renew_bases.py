@@ -14,7 +14,7 @@ from images.base import TABLE, BaseRow, read_table, record
 from images.debian.layer import PACKAGES
 from images.debian.packages import pin, read_debian_lock
 from images.errors import ImageError
-from images.pull import resolve
+from images.registry.pull import resolve
 
 
 def main(names: list[str], table: Path = TABLE) -> int:

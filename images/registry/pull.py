@@ -1,21 +1,20 @@
 """Base images from a registry, by their digests: https://github.com/opencontainers/distribution-spec/blob/v1.1.0/spec.md."""
 
 import hashlib
-import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
-from urllib.error import HTTPError, URLError
-from urllib.parse import urlencode
-from urllib.request import Request, urlopen
+from urllib.error import HTTPError
 
 from contracts.problems import Code, Problem
 from images.blob import blob_path, new_blob, sha256_of
 from images.errors import ImageError
 from images.layer import Layer
+from images.registry.connection import MAX_DOCUMENT, Connection, read_document
 
 MANIFESTS = (
     "application/vnd.oci.image.manifest.v1+json",
@@ -31,11 +30,7 @@ LAYERS = (
 )
 PLATFORM = ("linux", "amd64")
 REFERENCE = re.compile(r"(?P<host>[^/]+)/(?P<repository>[^:@]+):(?P<tag>[\w.-]+)")
-PARAMETER = re.compile(r'(\w+)="([^"]*)"')
-# Registries need not take manifests above 4 MiB, says the specification.
-MAX_DOCUMENT = 4 << 20
 CHUNK = 1 << 20
-TIMEOUT_S = 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +51,7 @@ class Repository:
         if not found:
             raise _unavailable(image, "is not HOST/REPOSITORY:TAG; correct images/bases.json")
         self.image, self.tag = image, found["tag"]
-        # As in Docker, a registry on this machine has no certificate.
-        scheme = "http" if re.match(r"(localhost|127\.0\.0\.1)(:|$)", found["host"]) else "https"
-        self._url = f"{scheme}://{found['host']}/v2/{found['repository']}"
-        self._token = ""
+        self._connection = Connection(found["host"], found["repository"])
 
     def manifest(self, reference: str) -> tuple[bytes, dict[str, Any]]:
         """Return a manifest by tag or digest, as bytes and read."""
@@ -77,17 +69,14 @@ class Repository:
         place = blob_path(folder, digest)
         if place.is_file() and f"sha256:{sha256_of(place)}" == digest:
             return place
-        try:
-            with self._open(f"blobs/{digest}", "*/*") as answer, new_blob(folder) as blob:
-                while chunk := answer.read(CHUNK):
-                    blob.write(chunk)
-                    # No more is written to the disk than the manifest says.
-                    if blob.size > size:
-                        break
-                if blob.digest != digest:
-                    raise _unavailable(self.image, f"its blob {digest} came damaged; try again")
-        except (OSError, HTTPException) as error:
-            raise self._unreachable(error) from error
+        with self._answer(f"blobs/{digest}", "*/*") as answer, new_blob(folder) as blob:
+            while chunk := answer.read(CHUNK):
+                blob.write(chunk)
+                # No more is written to the disk than the manifest says.
+                if blob.size > size:
+                    break
+            if blob.digest != digest:
+                raise _unavailable(self.image, f"its blob {digest} came damaged; try again")
         return place
 
     def check(self, body: bytes, digest: str) -> None:
@@ -96,50 +85,27 @@ class Repository:
             raise _unavailable(self.image, f"its document {digest} came damaged; try again")
 
     def _read(self, path: str, accept: str) -> bytes:
-        try:
-            with self._open(path, accept) as answer:
-                body: bytes = answer.read(MAX_DOCUMENT + 1)
-        except (OSError, HTTPException) as error:
-            raise self._unreachable(error) from error
+        with self._answer(path, accept) as answer:
+            body: bytes = answer.read(MAX_DOCUMENT + 1)
         if len(body) > MAX_DOCUMENT:
             raise _unavailable(self.image, f"{path} is larger than {MAX_DOCUMENT >> 20} MiB")
         return body
 
-    def _open(self, path: str, accept: str) -> Any:
+    @contextmanager
+    def _answer(self, path: str, accept: str) -> Iterator[Any]:
+        """Yield the registry's answer; errors in the block are those of reading it."""
+        url = self._connection.url(path)
         try:
-            return self._request(path, accept)
-        except HTTPError as error:
-            challenge = error.headers.get("WWW-Authenticate", "")
-            if error.code != 401 or self._token or not challenge.startswith("Bearer "):
-                raise
-            self._token = self._anonymous(dict(PARAMETER.findall(challenge)))
-        return self._request(path, accept)
-
-    def _request(self, path: str, accept: str) -> Any:
-        request = Request(f"{self._url}/{path}", headers={"Accept": accept})
-        if self._token:
-            # Not sent on to the store of blobs that a registry redirects to, which would refuse it.
-            request.add_unredirected_header("Authorization", f"Bearer {self._token}")
-        return urlopen(request, timeout=TIMEOUT_S)
-
-    def _anonymous(self, challenge: dict[str, str]) -> str:
-        names = [name for name in ("service", "scope") if name in challenge]
-        asked = [(name, challenge[name]) for name in names]
-        url = f"{challenge.get('realm', '')}?{urlencode(asked)}"
-        if not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
-            raise URLError("the registry hands out tokens at no https address")
-        with urlopen(url, timeout=TIMEOUT_S) as answer:
-            document = self._document(answer.read(MAX_DOCUMENT))
-        return str(document.get("token") or document.get("access_token") or "")
+            with self._connection.open("GET", url, {"Accept": accept}) as answer:
+                yield answer
+        except (OSError, HTTPException) as error:
+            raise self._unreachable(error) from error
 
     def _document(self, body: bytes) -> dict[str, Any]:
         try:
-            document = json.loads(body)
+            return read_document(body)
         except ValueError as error:
-            raise _unavailable(self.image, "its registry answered no JSON") from error
-        if not isinstance(document, dict):
-            raise _unavailable(self.image, "its registry answered no JSON object")
-        return document
+            raise _unavailable(self.image, f"its registry answered {error}") from error
 
     def _unreachable(self, error: OSError | HTTPException) -> ImageError:
         if isinstance(error, HTTPError):

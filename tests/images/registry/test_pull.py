@@ -9,10 +9,10 @@ import pytest
 
 from images.base import TABLE, base_of, read_table
 from images.errors import ImageError
-from images.pull import pull, resolve
+from images.registry.pull import pull, resolve
 from images.root import root_of
 from scripts.renew_bases import main as renew
-from tests.images.registry import PublicRegistry, archive, digest_of, public_registry
+from tests.images.registry.server import PublicRegistry, archive, digest_of, public_registry
 
 ARCHIVES = (archive("etc/one", b"1" * 5000), archive("etc/two", b"2"))
 CONFIG = {
