@@ -82,10 +82,10 @@ def mean_states(model: Any, tokenizer: Any, rows: Sequence[Row]) -> dict[str, An
     return means
 
 
-def optimizer_for(model: Any, rate: float) -> tuple[Any, list[Any]]:
+def optimizer_for(model: Any, rate: float, frozen_layers: int) -> tuple[Any, list[Any]]:
     """Return AdamW with a learning rate per group, and freeze what is not trained."""
     model.base_model.embeddings.requires_grad_(False)
-    for layer in model.base_model.encoder.layer[:FROZEN_LAYERS]:
+    for layer in model.base_model.encoder.layer[:frozen_layers]:
         layer.requires_grad_(False)
     trained = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
     encoder = [value for name, value in trained if ".encoder." in name]
@@ -95,7 +95,11 @@ def optimizer_for(model: Any, rate: float) -> tuple[Any, list[Any]]:
 
 
 def train(
-    rows: Sequence[Row], labels: Sequence[str], epochs: int = EPOCHS, rate: float = RATE
+    rows: Sequence[Row],
+    labels: Sequence[str],
+    epochs: int = EPOCHS,
+    rate: float = RATE,
+    frozen_layers: int = FROZEN_LAYERS,
 ) -> tuple[Any, Any]:
     """Return the fine-tuned model and its tokenizer."""
     torch.manual_seed(SEED)
@@ -106,7 +110,7 @@ def train(
         WEIGHTS, num_labels=len(labels), label2id=ids, id2label=dict(enumerate(labels))
     )
     means = mean_states(model.eval(), tokenizer, rows)
-    optimizer, rates = optimizer_for(model, rate)
+    optimizer, rates = optimizer_for(model, rate, frozen_layers)
     steps = epochs * math.ceil(len(rows) / BATCH)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, max_lr=rates, total_steps=steps, pct_start=WARMUP

@@ -27,7 +27,6 @@ from build.proof.native_run import run_on_rows
 from build.proof.sealing import seal
 from build.step import Step
 from build.workspace.progress import silent
-from build.workspace.quiet import quiet
 from contracts.specs import CpuSpec, Deployment, ModelSpec
 from contracts.tasks import Task, Tier
 from functions.inference.engine import Engine
@@ -96,12 +95,17 @@ def _floats(tensors: dict[str, NDArray[Any]], name: str) -> NDArray[np.float32]:
 
 
 def save_folder(data: Path, folder: Path) -> None:
-    """Save the model as transformers does."""
-    import torch
-    from transformers import T5Config, T5ForConditionalGeneration
+    """Save the model as older releases of transformers did: since 5, its class would tie the head to the embeddings."""
+    from safetensors.numpy import save_file
 
+    folder.mkdir(parents=True)
     # The sizes of flan-t5-small, which the package does not come with.
-    config = T5Config(
+    config = dict(
+        model_type="t5",
+        architectures=["T5ForConditionalGeneration"],
+        is_encoder_decoder=True,
+        pad_token_id=0,
+        eos_token_id=1,
         vocab_size=32128,
         d_model=512,
         d_kv=64,
@@ -113,12 +117,12 @@ def save_folder(data: Path, folder: Path) -> None:
         tie_word_embeddings=False,
         decoder_start_token_id=0,
     )
-    weights = {name: torch.from_numpy(array.copy()) for name, array in weights_of(data).items()}
-    with quiet():
-        model = T5ForConditionalGeneration(config)
-        lost = model.load_state_dict(weights, strict=True)
-        model.save_pretrained(folder)
-    assert not lost.missing_keys
+    (folder / "config.json").write_text(json.dumps(config, indent=2), "utf-8")
+    weights = {name: np.ascontiguousarray(array) for name, array in weights_of(data).items()}
+    # The embeddings of both sides are the shared ones, which are stored once.
+    shared = ("encoder.embed_tokens.weight", "decoder.embed_tokens.weight")
+    kept = {name: array for name, array in weights.items() if name not in shared}
+    save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
     shutil.copyfile(data / "tokenizer.json", folder / "tokenizer.json")
 
 
