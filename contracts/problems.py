@@ -100,6 +100,16 @@ class Code(StrEnum):
     IMAGE_MODE = "image_mode", "a file of an image cannot be read by the user of the function"
     IMAGE_TOO_LARGE = "image_too_large", "an image is larger than Lambda takes"
     IMAGE_START = "image_start", "an image names no program that Lambda can start"
+    REGISTRY_DENIED = (
+        "registry_denied",
+        "a registry does not take the credentials, or there are none",
+    )
+    REGISTRY_REFUSED = "registry_refused", "a registry does not take a part of an image"
+    REGISTRY_UNREACHABLE = (
+        "registry_unreachable",
+        "a registry gives no answer, or none that can be used",
+    )
+    REPOSITORY_MISSING = "repository_missing", "a registry has no repository of that name"
     INSTANCE_UNKNOWN = "instance_unknown", "the price table does not have the instance type"
 
 

@@ -12,3 +12,12 @@ class ImageError(ProblemsFound):
 
     def __init__(self, where: object, problems: Sequence[Problem]) -> None:
         super().__init__(where, problems)
+
+
+class PushError(ProblemsFound):
+    """An image cannot be sent to a registry; lists every problem."""
+
+    code = "push_failed"
+
+    def __init__(self, where: object, problems: Sequence[Problem]) -> None:
+        super().__init__(where, problems)

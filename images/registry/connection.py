@@ -5,6 +5,7 @@ https://distribution.github.io/distribution/spec/auth/token/.
 """
 
 import base64
+import io
 import ipaddress
 import json
 import re
@@ -20,6 +21,8 @@ PARAMETER = re.compile(r'(\w+)="([^"]*)"')
 # Registries need not take manifests above 4 MiB, says the specification.
 MAX_DOCUMENT = 4 << 20
 TIMEOUT_S = 30
+# A registry that has been sent 2 GB reads all of it again before it answers.
+SENT_TIMEOUT_S = 300
 # Asked for a body each time that a request is sent: a stream that was read can be sent once.
 Body = Callable[[], bytes | Iterable[bytes]]
 
@@ -50,7 +53,19 @@ class _SameMethod(HTTPRedirectHandler):
         return request
 
 
-_open = build_opener(_SameMethod).open
+_opener = build_opener(_SameMethod)
+
+
+def _open(request: Request, timeout: float) -> Any:
+    """Return the answer to a request; raise HTTPError with the error's body read, so that its connection is closed."""
+    try:
+        return _opener.open(request, timeout=timeout)
+    except HTTPError as error:
+        with error:
+            body = io.BytesIO(error.read(MAX_DOCUMENT))
+            raise HTTPError(
+                request.full_url, error.code, error.reason, error.headers, body
+            ) from None
 
 
 def is_loopback(host: str) -> bool:
@@ -131,7 +146,7 @@ class Connection:
         if self._authorization and self._is_own(url):
             # Not sent on to the store of blobs that a registry redirects to, which would refuse it.
             request.add_unredirected_header("Authorization", self._authorization)
-        return _open(request, timeout=TIMEOUT_S)
+        return _open(request, timeout=TIMEOUT_S if body is None else SENT_TIMEOUT_S)
 
     def _authorize(self, headers: Message) -> str:
         """Return what answers the registry's challenge, empty if nothing does."""

@@ -32,6 +32,13 @@ def image_command(
             "first and GPU containers on the second."
         ),
     ] = "",
+    push: Annotated[
+        str,
+        typer.Option(
+            help="Push them to this registry, as repositories below the prefix: REGISTRY/PREFIX.",
+            metavar="REGISTRY/PREFIX",
+        ),
+    ] = "",
     as_json: AsJson = False,
 ) -> None:
     """Make the container image of every tier and of the router, without Docker, a daemon or root.
@@ -41,9 +48,16 @@ def image_command(
     layers on every machine. Layers lie in order of change: base, dependencies, weights or page, code. An image that
     Lambda would refuse is not kept. Linux on x86-64 only; elsewhere `cdk deploy` builds the images with an engine.
 
-    A layout is what other tools read: `skopeo copy oci:images.out/NAME docker://REGISTRY/NAME`.
+    With --push, every byte is checked again and what the registry lacks is sent: layers of an earlier push, or of
+    another image, are not. The tag is put last. Credentials are AWS's for ECR, else what `docker login` kept.
     """
-    from turnout.image import making
+    from images.registry.push import destination
+    from turnout.image import making, pushing
+
+    try:
+        to = destination(push) if push else None
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--push") from error
 
     wanted = making.Wanted(
         deployment=read_models_toml(config),
@@ -53,4 +67,8 @@ def image_command(
         base=base,
     )
     made = making.image(wanted, target, making.WORK, log)
-    emit(as_json, made, lambda: making.show(made, out))
+    if to is None:
+        emit(as_json, made, lambda: making.show(made, out))
+    else:
+        pushed = pushing.push(made, to, log)
+        emit(as_json, pushed, lambda: pushing.show(pushed, out))
