@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
-from rich.table import Table
 
 from images.registry.connection import Credentials
 from images.registry.credentials import config_file, docker_credentials
@@ -101,15 +100,8 @@ def bytes_of(moved: Moved) -> str:
 
 
 def show(pushed: Sequence[Mapping[str, Any]], console: Console) -> None:
-    """Print where each image is, whole: it is what is copied into other tools."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("MB sent", justify="right")
-    table.add_column("MB there", justify="right")
-    table.add_column("pushed", no_wrap=True, overflow="ignore")
+    """Print where each image is, whole on however narrow a terminal: it is what is copied into other tools."""
     for one in pushed:
-        outcome = one["pushed"]
-        sent, there = (f"{outcome[key] / 1e6:.2f}" for key in ("sent", "there"))
-        table.add_row(sent, there, outcome["reference"])
-    console.print(table, soft_wrap=True)
+        console.print(one["pushed"]["reference"], markup=False, soft_wrap=True)
     total = sum(one["pushed"]["sent"] for one in pushed)
     console.print(f"{total} bytes were pushed")
