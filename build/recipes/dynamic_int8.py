@@ -12,6 +12,13 @@ import onnx
 from build.workspace.quiet import quiet
 
 
+def replace_gemms(model: Any) -> None:
+    """Replace each Gemm by a MatMul and an Add, in place, as ONNX Runtime's quantizer does before it quantizes."""
+    from onnxruntime.quantization.onnx_model import ONNXModel
+
+    ONNXModel(model).replace_gemm_with_matmul()
+
+
 def quantize(
     model: Any, destination: Path, operators: Sequence[str], *, per_channel: bool = True
 ) -> Any:

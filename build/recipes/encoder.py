@@ -10,7 +10,7 @@ import onnx
 from build.graph.edit import matmuls, remove_unused_constants
 from build.graph.file import save
 from build.recipes.block_int8 import quantize_block_wise
-from build.recipes.dynamic_int8 import quantize
+from build.recipes.dynamic_int8 import quantize, replace_gemms
 from build.recipes.embedding_tables import quantize_tables
 from build.recipes.integer_matmul import fuse_integer_matmuls
 from build.recipes.recipe import EncoderRecipe, Int8MatMuls
@@ -110,6 +110,9 @@ def _finish(model: Any, destination: Path) -> Path:
 
 def _quantize_matmuls(recipe: Int8MatMuls, model: Any, destination: Path) -> Any:
     """Return the model with its MatMuls quantized, but for those that are quantized in blocks."""
+    # Heads are Gemms, which `requantize` would not find among the MatMuls that the quantizer makes of them.
+    if recipe.per_channel:
+        replace_gemms(model)
     # ONNX's own Attention has no weights, and the quantizer would take it for ONNX Runtime's, which has.
     operators = sorted({"MatMul", *(node.op_type for node in matmuls(model.graph))})
     # ONNX Runtime goes through the channels one by one, in Python; what `requantize` replaces needs none of that.

@@ -102,6 +102,24 @@ def test_a_recipe_changes_the_weights_and_little_of_the_answers(
     assert [path.name for path in tmp_path.iterdir()] == ["made.onnx"]
 
 
+@pytest.mark.parametrize(
+    "recipe",
+    [recipe for recipe in INT8 if recipe.matmuls and recipe.matmuls.per_channel],
+    ids=lambda recipe: recipe.name,
+)
+def test_every_product_has_a_scale_for_each_column_in_the_head_as_well(
+    recipe: EncoderRecipe, graph: Path, fused: Path, feeds: list[Feeds], tmp_path: Path
+) -> None:
+    assert "Gemm" in kinds(fused)
+    made = onnx.load(candidate(recipe, graph, fused, tmp_path / "made.onnx", feeds))
+    assert "Gemm" not in kinds(tmp_path / "made.onnx")
+    sizes = {tensor.name: list(tensor.dims) for tensor in made.graph.initializer}
+    quantized = [name for name in sizes if name.endswith("_quantized")]
+    assert len(quantized) >= 2  # the pooler's and the classifier's, if all others are in blocks
+    for name in quantized:
+        assert sizes[name.replace("_quantized", "_scale")] == [sizes[name][1]]
+
+
 def test_full_precision_stays_what_it_is_fused_or_not(
     graph: Path, fused: Path, feeds: list[Feeds], tmp_path: Path
 ) -> None:
