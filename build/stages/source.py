@@ -3,6 +3,7 @@
 import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from build.errors import SourceError
@@ -37,16 +38,23 @@ def export_and_reference_stage(work: Workspace) -> Workspace:
     if not isinstance(step.source, TransformersSource) or not room_for_both(step.source.weights):
         work = replace(work, prepared=export_graphs(step, work.cache, work.notify))
         return _with_reference(work, _reference(work, work.notify))
+    ended = Event()
+
+    def notify(text: str) -> None:
+        if not ended.is_set():
+            work.notify(f"reference: {text}")
+
     with background() as executor:
-        answers = executor.submit(_reference, work, lambda text: work.notify(f"reference: {text}"))
+        answers = executor.submit(_reference, work, notify)
         try:
-            prepared = export_graphs(step, work.cache, work.notify)
+            work = replace(work, prepared=export_graphs(step, work.cache, work.notify))
+            return _with_reference(work, answers.result())
         except BaseException:
             # Nobody waits for the answers any more.
+            ended.set()
             if not answers.done():
                 library().stop()
             raise
-        return _with_reference(replace(work, prepared=prepared), answers.result())
 
 
 def _reference(work: Workspace, notify: Notify) -> dict[str, Any]:

@@ -75,7 +75,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def classify(home: Path) -> Deployment:
-    return deployment(home / "classifier", home / "labelled.jsonl")
+    gate = Gate(min_accuracy_ratio=0.95, min_agreement=0.95)
+    return deployment(home / "classifier", home / "labelled.jsonl", gate=gate)
 
 
 def run(deployment: Deployment, out: Path, progress: api.Progress = hidden) -> None:
