@@ -56,12 +56,6 @@ def new_blob(folder: Path) -> Iterator[BlobWriter]:
         unfinished.unlink(missing_ok=True)
 
 
-def sha256_of(file: Path) -> str:
-    """Return the SHA-256 of a file, in hexadecimal."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
 def blob_path(folder: Path, digest: str) -> Path:
     """Return the place of a blob in a folder of blobs."""
     return folder / digest.removeprefix("sha256:")

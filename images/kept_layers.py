@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
-from images.blob import blob_path, sha256_of
+from contracts.manifest import file_sha256
+from images.blob import blob_path
 from images.layer import Layer
 
 CODE = Path(__file__).resolve().parent
@@ -41,7 +42,7 @@ def _noted(note: Path, blobs: Path) -> Layer | None:
     try:
         noted = json.loads(note.read_text("utf-8"))
         blob = blob_path(blobs, noted["digest"])
-        if f"sha256:{sha256_of(blob)}" != noted["digest"]:
+        if f"sha256:{file_sha256(blob)}" != noted["digest"]:
             return None
         return Layer(blob=blob, **noted)
     except (OSError, ValueError, KeyError, TypeError):

@@ -23,6 +23,8 @@ CHUNK = 1 << 20
 # An entry of such a name would remove a file of a lower layer.
 # https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md#whiteouts
 WHITEOUT = ".wh."
+# One that removes what a folder has in lower layers.
+OPAQUE = f"{WHITEOUT}{WHITEOUT}.opq"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

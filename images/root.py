@@ -12,10 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from contracts.problems import Code, Problem
 from images.errors import ImageError
-from images.layer import Layer
-
-# https://github.com/opencontainers/image-spec/blob/v1.1.0/layer.md#whiteouts
-OPAQUE, WHITEOUT = ".wh..wh..opq", ".wh."
+from images.layer import OPAQUE, WHITEOUT, Layer
 
 
 def root_of(layers: Sequence[Layer], work: Path) -> Path:

@@ -2,8 +2,8 @@
 
 from pathlib import Path, PurePosixPath
 
+from contracts.manifest import file_sha256
 from contracts.problems import Code, Problem
-from images.blob import sha256_of
 from images.errors import ImageError
 from images.layer import Entry
 from images.patterns import matches
@@ -30,7 +30,7 @@ def dependencies(
     problems: list[Problem] = []
     for wheel in wheels:
         try:
-            unpacked = unpack_wheel(wheel, work / "unpacked" / sha256_of(wheel))
+            unpacked = unpack_wheel(wheel, work / "unpacked" / file_sha256(wheel))
         except ImageError as error:
             problems += [problem.within(wheel.name) for problem in error.problems]
         else:

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from contracts.manifest import file_sha256
 from contracts.problems import Code, Problem
-from images.blob import sha256_of
 from images.debian.apt import Apt, missing_tools
 from images.debian.mirrors import sources_of
 from images.errors import ImageError
@@ -89,7 +89,7 @@ def _download(sources: Sequence[str], packages: Sequence[DebianPackage], cache: 
             archives = apt.download(wanted, Path(half) / "archives")
         except subprocess.CalledProcessError as error:
             raise _unavailable([_said(error)]) from error
-        found = {sha256_of(archive): archive for archive in archives}
+        found = {file_sha256(archive): archive for archive in archives}
         changed = [package for package in packages if package.sha256 not in found]
         if changed:
             message = "is not the file whose SHA-256 the lock has"
@@ -112,7 +112,7 @@ def _place(package: DebianPackage, cache: Path) -> Path:
 
 def _is_cached(package: DebianPackage, cache: Path) -> bool:
     place = _place(package, cache)
-    return place.is_file() and sha256_of(place) == package.sha256
+    return place.is_file() and file_sha256(place) == package.sha256
 
 
 def _said(error: subprocess.CalledProcessError) -> str:

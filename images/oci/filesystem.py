@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from tarfile import TarInfo
 
-from images.layer import WHITEOUT
+from images.layer import OPAQUE, WHITEOUT
 from images.oci.reading import Layout
 
-OPAQUE = f"{WHITEOUT}{WHITEOUT}.opq"
 # Linux's own limit on the links of one path.
 MAX_LINKS = 40
 

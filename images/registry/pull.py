@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
 
+from contracts.manifest import file_sha256
 from contracts.problems import Code, Problem
-from images.blob import blob_path, new_blob, sha256_of
+from images.blob import blob_path, new_blob
 from images.errors import ImageError
 from images.layer import Layer
 from images.registry.connection import MAX_DOCUMENT, Connection, read_document
@@ -67,7 +68,7 @@ class Repository:
     def blob(self, digest: str, size: int, folder: Path) -> Path:
         """Download a blob into a folder of blobs, unless it is there whole; return its place."""
         place = blob_path(folder, digest)
-        if place.is_file() and f"sha256:{sha256_of(place)}" == digest:
+        if place.is_file() and f"sha256:{file_sha256(place)}" == digest:
             return place
         with self._answer(f"blobs/{digest}", "*/*") as answer, new_blob(folder) as blob:
             while chunk := answer.read(CHUNK):

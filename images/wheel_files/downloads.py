@@ -7,8 +7,8 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from contracts.manifest import file_sha256
 from contracts.problems import Code, Problem
-from images.blob import sha256_of
 from images.errors import ImageError
 from images.wheel_files.locks import Pinned, normalised, read_lock
 
@@ -50,7 +50,7 @@ def _cached(package: Pinned, folder: Path) -> Path | None:
     """Return the cached wheel of a package; remove one that is no longer what its name says."""
     for digest in sorted(package.sha256):
         for wheel in sorted((folder / digest).glob("*.whl")):
-            if sha256_of(wheel) == digest:
+            if file_sha256(wheel) == digest:
                 return wheel
             wheel.unlink()
     return None
@@ -64,7 +64,7 @@ def _download(packages: Sequence[Pinned], folder: Path, python: str) -> None:
         _pip_download(lock, Path(half), python)
         locked = {package.name: package for package in packages}
         for wheel in sorted(Path(half).glob("*.whl")):
-            digest = sha256_of(wheel)
+            digest = file_sha256(wheel)
             package = locked.get(normalised(wheel.name.partition("-")[0]))
             if package and digest in package.sha256:
                 (folder / digest).mkdir(exist_ok=True)

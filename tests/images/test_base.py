@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from contracts.manifest import file_sha256
 from contracts.tasks import Tier
 from images.base import TABLE, Base, base_of, read_table
-from images.blob import sha256_of
 from images.bytecode import bytecode
 from images.debian.layer import PACKAGES
 from images.debian.packages import pin, read_debian_lock
@@ -210,7 +210,7 @@ def test_the_dependencies_are_the_files_that_the_dockerfile_installs(
     assert len(list(installed.rglob("*"))) < before
     pips_own = {"INSTALLER", "REQUESTED", "RECORD"}
     expected = {
-        path.relative_to(installed).as_posix(): sha256_of(path)
+        path.relative_to(installed).as_posix(): file_sha256(path)
         for path in installed.rglob("*")
         if path.is_file() and path.name not in pips_own
     }
@@ -223,6 +223,6 @@ def test_the_dependencies_are_the_files_that_the_dockerfile_installs(
         for entry in packages
         if Path(entry.path).name not in pips_own
     }
-    digests = {path: sha256_of(entry.source) for path, entry in found.items()}  # type: ignore[arg-type]
+    digests = {path: file_sha256(entry.source) for path, entry in found.items()}  # type: ignore[arg-type]
     assert digests == {path: expected[path] for path in expected if path not in commands}
     assert {path for path, entry in found.items() if entry.executable} == executable

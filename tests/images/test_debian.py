@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from images.blob import sha256_of
+from contracts.manifest import file_sha256
 from images.debian.apt import unpack
 from images.debian.mirrors import KEYRING, sources_of
 from images.debian.packages import DebianLock, archives_of, pin, read_debian_lock
@@ -43,7 +43,7 @@ class Repository:
         command = ["dpkg-deb", "--root-owner-group", "--build", str(root), str(archive)]
         subprocess.run(command, check=True, capture_output=True)
         facts = f"Filename: ./{archive.name}\nSize: {archive.stat().st_size}\n"
-        self.packages[name] = f"{fields}{facts}SHA256: {sha256_of(archive)}\n"
+        self.packages[name] = f"{fields}{facts}SHA256: {file_sha256(archive)}\n"
         self.list()
 
     def list(self) -> None:
@@ -83,7 +83,7 @@ def test_packages_are_pinned_downloaded_once_and_unpacked(
         ("shop", "2.0~rc1"),
     ]
     archives = archives_of(lock, tmp_path / "debs", repository.sources)
-    assert [sha256_of(path) for path in archives] == [package.sha256 for package in lock.packages]
+    assert [file_sha256(path) for path in archives] == [package.sha256 for package in lock.packages]
     unpack(archives, tmp_path / "unpacked")
     assert (tmp_path / "unpacked/usr/bin/libshop").read_text("utf-8") == "1:1.0-2"
     repository.packages.clear()
@@ -98,7 +98,7 @@ def test_a_package_that_was_changed_here_is_downloaded_again(
     [archive] = archives_of(lock, tmp_path / "debs", repository.sources)
     archive.write_bytes(b"changed")
     assert archives_of(lock, tmp_path / "debs", repository.sources) == (archive,)
-    assert sha256_of(archive) == lock.packages[0].sha256
+    assert file_sha256(archive) == lock.packages[0].sha256
 
 
 def test_a_version_that_is_gone_is_named_with_the_script_that_pins_another(

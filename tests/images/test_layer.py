@@ -65,12 +65,12 @@ def test_a_layer_is_named_by_the_digests_of_its_own_bytes(tmp_path: Path) -> Non
     layer = write_layer(ENTRIES, tmp_path)
     (blob,) = tmp_path.iterdir()
     assert blob == layer.blob
-    assert f"sha256:{blob.name}" == layer.digest == sha256_of(blob.read_bytes())
-    assert layer.diff_id == sha256_of(gzip.decompress(blob.read_bytes()))
+    assert f"sha256:{blob.name}" == layer.digest == file_sha256(blob.read_bytes())
+    assert layer.diff_id == file_sha256(gzip.decompress(blob.read_bytes()))
     assert layer.size == blob.stat().st_size
 
 
-def sha256_of(data: bytes) -> str:
+def file_sha256(data: bytes) -> str:
     # The system's own program, so that no mistake is shared.
     done = subprocess.run(["sha256sum"], input=data, capture_output=True, check=True)
     return f"sha256:{done.stdout.decode().split()[0]}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from images.blob import sha256_of
+from contracts.manifest import file_sha256
 from images.errors import ImageError
 from images.layer import write_layer
 from images.patterns import matches
@@ -246,7 +246,7 @@ def test_wheels_are_those_that_run_on_the_older_of_the_bases(tmp_path: Path, ind
     tills = [make_wheel(index, "till", {f"{tag}.py": b""}, tag=tag) for tag in (best[1], *others)]
     lock = tmp_path / "requirements.txt"
     lines = [
-        " ".join([f"{name}==1.0", *(f"--hash=sha256:{sha256_of(wheel)}" for wheel in wheels)])
+        " ".join([f"{name}==1.0", *(f"--hash=sha256:{file_sha256(wheel)}" for wheel in wheels)])
         for name, wheels in (("shop", shops), ("till", tills))
     ]
     lock.write_text("\n".join(lines), "utf-8")

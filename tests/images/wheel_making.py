@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from images.blob import sha256_of
+from contracts.manifest import file_sha256
 
 WHEEL = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
 
@@ -60,7 +60,7 @@ def make_wheel(
 def write_lock(lock: Path, *wheels: Path) -> Path:
     """Write a lock of wheels."""
     lines = (
-        f"{wheel.name.partition('-')[0]}==1.0 \\\n    --hash=sha256:{sha256_of(wheel)}\n"
+        f"{wheel.name.partition('-')[0]}==1.0 \\\n    --hash=sha256:{file_sha256(wheel)}\n"
         for wheel in wheels
     )
     lock.write_text("# made for a test\n" + "".join(lines), "utf-8")
