@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,6 +55,14 @@ def new_blob(folder: Path) -> Iterator[BlobWriter]:
             os.replace(unfinished, blob_path(folder, writer.digest))
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Link a file to a place where nothing is if the file system can, else copy it."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
 
 
 def blob_path(folder: Path, digest: str) -> Path:

@@ -3,7 +3,6 @@
 Docker's build contexts are made of them, and the images that need no engine.
 """
 
-import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from contracts.docs_assets import DOCS_ASSETS
 from contracts.manifest import MANIFEST, read_manifest
 from contracts.tasks import Tier
+from images.blob import link_or_copy
 
 ROOT = Path(__file__).resolve().parent.parent
 # requirements-cpu.txt is for the local cloud, as a laptop has no GPU. unused.txt has what is removed of the packages.
@@ -69,16 +69,9 @@ class Staging:
             if isinstance(source, bytes):
                 target.write_bytes(source)
             else:
-                _link(source, target)
+                # A model is large and staged at every synthesis.
+                link_or_copy(source, target)
         return build_context
-
-
-def _link(source: Path, target: Path) -> None:
-    """Link a file if the file system can: a model is large and staged at every synthesis."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _packages(*names: str) -> dict[str, Path]:

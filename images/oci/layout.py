@@ -4,7 +4,6 @@ https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
 """
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from images.blob import blob_path, naming, new_blob
+from images.blob import blob_path, link_or_copy, naming, new_blob
 from images.layer import Layer
 
 Json = Mapping[str, Any]
@@ -81,7 +80,10 @@ def _write(folder: Path, name: str, layers: Sequence[tuple[str, Layer]], setting
     blobs = folder / BLOBS
     blobs.mkdir(parents=True)
     for _, layer in layers:
-        _link(layer.blob, blob_path(blobs, layer.digest))
+        target = blob_path(blobs, layer.digest)
+        # Two layers may be equal. Images share layers that are large.
+        if not target.exists():
+            link_or_copy(layer.blob, target)
     config = {
         "created": CREATED,
         "architecture": ARCHITECTURE,
@@ -120,16 +122,6 @@ def _descriptor(media_type: str, digest: str, size: int) -> Json:
 
 def _canonical(document: Json) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
-
-
-def _link(source: Path, target: Path) -> None:
-    """Link a blob if the file system can: images share layers that are large."""
-    if target.exists():  # Two layers may be equal.
-        return
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _replace(folder: Path, by: Path) -> None:

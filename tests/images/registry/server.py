@@ -83,28 +83,38 @@ class PublicRegistry:
         return self.add(index, "3.13")
 
 
+class Quiet(BaseHTTPRequestHandler):
+    """A handler that prints nothing, so that the output of tests is free of requests."""
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Print nothing."""
+
+
+@contextmanager
+def serving(handler: type[Quiet]) -> Iterator[str]:
+    """Yield the host of a server on loopback that runs until the block ends."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @contextmanager
 def public_registry() -> Iterator[PublicRegistry]:
     """Yield a running registry."""
     registry = PublicRegistry()
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, format: str, *arguments: object) -> None:
-            """Keep the output of tests free of requests."""
-
+    class Handler(Quiet):
         def do_GET(self) -> None:
             _answer(registry, self)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    registry.host = f"127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(Handler) as registry.host:
         yield registry
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _answer(registry: PublicRegistry, request: BaseHTTPRequestHandler) -> None:

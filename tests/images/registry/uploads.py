@@ -3,16 +3,15 @@
 import base64
 import json
 import re
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from tests.images.registry.server import digest_of
+from tests.images.registry.server import Quiet, digest_of, serving
 
 PATH = re.compile(r"/v2/(?P<repository>.+)/(?P<kind>blobs/uploads|blobs|manifests)/(?P<name>[^/]*)")
 USER, SECRET = "ci", "pass:word"
@@ -61,25 +60,14 @@ def upload_registry() -> Iterator[UploadRegistry]:
     """Yield a running registry."""
     registry = UploadRegistry()
 
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, format: str, *arguments: object) -> None:
-            """Keep the output of tests free of requests."""
-
+    class Handler(Quiet):
         def answer(self) -> None:
             Exchange(registry, self).run()
 
         do_GET = do_HEAD = do_POST = do_PATCH = do_PUT = answer
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    registry.host = f"127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving(Handler) as registry.host:
         yield registry
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 class Cut(Exception):
