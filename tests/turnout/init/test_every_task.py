@@ -12,8 +12,9 @@ from tests.turnout.init.added_models import added, assert_planned
 
 pytestmark = pytest.mark.build
 
-# The labels of inference fit a classifier too, and the outputs of TorchScript are not known before it is run.
-ASKED = {"zero-shot-classification", "LSTM"}
+# The labels of inference fit a classifier too, one label without a card is a score or a class, and the outputs of
+# TorchScript are not known before it is run.
+ASKED = {"zero-shot-classification", "text-ranking", "LSTM"}
 
 
 @pytest.mark.exhaustive(keep=3)
