@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from examples import weights
 from examples.rows import Row
 from examples.train import accuracy, train
 
@@ -83,6 +84,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="training rows")
     parser.add_argument("--epochs", type=int)
     args = parser.parse_args()
+    weights.main()
     recipe = SETS[args.set]
     rows, test = recipe.training(args.data), recipe.evaluation(args.data)
     # Banking77's file is sorted by class, so a part of it would lack some.
