@@ -192,7 +192,7 @@ def _schemas(task: Task, api: TaskApi) -> list[tuple[str, Schema]]:
     name = _name(task)
     request = {
         "type": "object",
-        "title": task,
+        "title": f"{task} request",
         "description": api.summary,
         "required": ["inputs", *(["parameters"] if _required(api.parameters) else [])],
         "additionalProperties": False,
@@ -202,7 +202,10 @@ def _schemas(task: Task, api: TaskApi) -> list[tuple[str, Schema]]:
             "tier": described(TIER, "Pin a tier instead of letting the rules choose."),
         },
     }
-    return [(f"{name}Request", request), (f"{name}Output", {"title": task, **api.output})]
+    return [
+        (f"{name}Request", request),
+        (f"{name}Output", {"title": f"{task} output", **api.output}),
+    ]
 
 
 def _inputs(form: Form) -> Schema:

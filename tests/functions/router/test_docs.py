@@ -144,3 +144,10 @@ def test_what_the_router_answers_is_what_it_describes(document: dict[str, Any], 
         assert problems_of(document, schema, json.loads(response["body"])) == []
     refused = json.loads(call("POST", PREDICT, '{"inputs": 1}')["body"])
     assert problems_of(document, {"$ref": "#/components/schemas/Problem"}, refused) == []
+
+
+def test_the_page_names_each_schema_once(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    titles = [schema["title"] for schema in schemas.values() if "title" in schema]
+    assert {f"{task} {part}" for task in APIS for part in ("request", "output")} <= set(titles)
+    assert len(titles) == len(set(titles))
