@@ -1,6 +1,8 @@
 """Dockerfiles, read without an engine: by the local cloud, and so that both ways to build an image start it alike."""
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import replace
 
 from images.oci.layout import Settings
@@ -31,3 +33,17 @@ def settings_of(dockerfile: str, base: Settings) -> Settings:
         elif word == "CMD":
             settings = replace(settings, command=tuple(json.loads(rest)))
     return settings
+
+
+def pinned(dockerfile: str, digests: Mapping[str, str]) -> str:
+    """Return a Dockerfile whose bases are named by their digests as well, where one is known.
+
+    An engine then takes that image whatever the tag means by now:
+    https://docs.docker.com/reference/dockerfile/#from
+    """
+
+    def with_digest(found: re.Match[str]) -> str:
+        digest = digests.get(found[1])
+        return f"{found[0]}@{digest}" if digest else found[0]
+
+    return re.sub(r"^FROM (\S+)$", with_digest, dockerfile, flags=re.MULTILINE)

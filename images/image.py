@@ -52,10 +52,13 @@ class Contents:
             raise TypeError(f"the lock of {self.name} is no file")
         return source
 
-    def settings(self, base: Settings) -> Settings:
+    @property
+    def dockerfile(self) -> str:
         source = self.files[DOCKERFILE]
-        text = source if isinstance(source, bytes) else source.read_bytes()
-        return settings_of(text.decode(), base)
+        return (source if isinstance(source, bytes) else source.read_bytes()).decode()
+
+    def settings(self, base: Settings) -> Settings:
+        return settings_of(self.dockerfile, base)
 
     def entries(self, layer: str, working_dir: str) -> list[Entry]:
         """Return the entries of one of the layers."""

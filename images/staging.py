@@ -4,14 +4,16 @@ Docker's build contexts are made of them, and the images that need no engine.
 """
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.docs_assets import DOCS_ASSETS
 from contracts.manifest import MANIFEST, read_manifest
 from contracts.tasks import Tier
+from images.base import TABLE, read_table
 from images.blob import link_or_copy
+from images.dockerfile import pinned
+from images.image import DOCKERFILE, Contents, Files
 
 ROOT = Path(__file__).resolve().parent.parent
 # requirements-cpu.txt is for the local cloud, as a laptop has no GPU. unused.txt has what is removed of the packages.
@@ -19,6 +21,14 @@ LOCKS = {
     Tier.CPU: ("requirements.txt", "unused.txt"),
     Tier.GPU: ("requirements.txt", "requirements-cpu.txt"),
 }
+
+
+def model_contents(name: str, tier: Tier, artefact: Path) -> Contents:
+    return Contents(name=name, files=model_files(tier, artefact), tier=tier)
+
+
+def router_contents(name: str, routes: str) -> Contents:
+    return Contents(name=name, files=router_files(routes))
 
 
 def model_files(tier: Tier, artefact: Path) -> dict[str, Path]:
@@ -43,15 +53,19 @@ def router_files(routes: str) -> dict[str, Path | bytes]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Staging:
-    """The folder of build contexts. Equal sources give equal contexts, so that assets keep their hashes."""
+    """The folder of build contexts. Equal sources give equal contexts, so that assets keep their hashes.
+
+    A Dockerfile names its base by the digest that the table of bases has: another digest is another asset.
+    """
 
     folder: Path
+    bases: Path = TABLE
 
-    def model(self, name: str, tier: Tier, artefact: Path) -> Path:
-        return self._stage(name, model_files(tier, artefact))
-
-    def router(self, name: str, routes: str) -> Path:
-        return self._stage(name, router_files(routes))
+    def image(self, contents: Contents) -> Path:
+        """Write the build context of an image; return its folder."""
+        digests = {row.image: row.digest for row in read_table(self.bases).values()}
+        dockerfile = pinned(contents.dockerfile, digests).encode()
+        return self._stage(contents.name, {**contents.files, DOCKERFILE: dockerfile})
 
     def registrar(self, name: str) -> Path:
         source = ROOT / "functions/registrar"
@@ -59,7 +73,7 @@ class Staging:
         files = {file: source / file for file in ("registrar.py", "requirements.txt")}
         return self._stage(name, files)
 
-    def _stage(self, name: str, files: Mapping[str, Path | bytes]) -> Path:
+    def _stage(self, name: str, files: Files) -> Path:
         build_context = self.folder.resolve() / name
         # A file that is no longer staged would otherwise stay in the image.
         shutil.rmtree(build_context, ignore_errors=True)

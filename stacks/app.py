@@ -15,6 +15,7 @@ from contracts.names import model_stack, router_stack
 from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, Deployment, GpuSpec
 from images.staging import Staging
+from stacks.contents import contents_of
 from stacks.cpu import CpuModelStack
 from stacks.errors import StackError
 from stacks.gpu import GpuModelStack
@@ -76,12 +77,13 @@ def add_stacks(app: cdk.App, inputs: Inputs, artefacts: Artefacts) -> None:
     deployment, staging = inputs.deployment, Staging(folder=inputs.staging)
     env = cdk.Environment(account=inputs.account, region=deployment.region)
     routes = make_routes(deployment, artefacts, inputs.key_hashes)
+    contents = {one.name: one for one in contents_of(deployment, inputs.out, routes)}
     name = router_stack(deployment.name)
     router = RouterStack(
         app,
         name,
         deployment=deployment,
-        build_context=staging.router(name, routes.to_json()),
+        build_context=staging.image(contents[name]),
         registrar=staging.registrar(f"{name}-registrar"),
         env=env,
         description="Turnout: the API, the router and the registry",
@@ -95,7 +97,7 @@ def add_stacks(app: cdk.App, inputs: Inputs, artefacts: Artefacts) -> None:
                 spec,
                 deployment=deployment.name,
                 manifest=artefacts[model.name, tier],
-                build_context=staging.model(name, tier, inputs.out / model.name / tier),
+                build_context=staging.image(contents[name]),
                 env=env,
                 description=f"Turnout: {model.name} on its {tier} tier",
             )

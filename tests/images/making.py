@@ -10,7 +10,7 @@ from images.image import Built, Contents, Files, Runtime, build_image, dependenc
 from images.interpreter import Interpreter
 from images.layer import Entry, write_layer
 from images.oci.layout import Settings
-from images.staging import model_files, router_files
+from images.staging import model_contents, router_contents
 from tests.images.layouts import BASE
 
 TO_BYTECODE = partial(bytecode, interpreter=Interpreter(command=(sys.executable,)))
@@ -27,11 +27,11 @@ ROUTES = '{"models": {}}'
 
 
 def cpu(artefact: Path) -> Contents:
-    return Contents(name="shop-intents-cpu", files=model_files(Tier.CPU, artefact), tier=Tier.CPU)
+    return model_contents("shop-intents-cpu", Tier.CPU, artefact)
 
 
 def router() -> Contents:
-    return Contents(name="shop-router", files=router_files(ROUTES))
+    return router_contents("shop-router", ROUTES)
 
 
 def changed_code(contents: Contents) -> Contents:

@@ -1,6 +1,6 @@
 """Dockerfiles are read as Docker reads them."""
 
-from images.dockerfile import instructions, settings_of
+from images.dockerfile import instructions, pinned, settings_of
 from images.oci.layout import Settings
 
 TEXT = r"""# a comment
@@ -36,3 +36,13 @@ def test_another_program_does_not_get_the_arguments_of_the_bases() -> None:
     assert settings_of(text, base) == Settings(
         working_dir="/opt", entrypoint=("python", "-m", "x"), command=()
     )
+
+
+def test_bases_with_a_known_digest_are_named_by_it_and_others_as_they_were() -> None:
+    text = "FROM base:1\nFROM other:1\nRUN echo FROM base:1\n"
+    assert pinned(text, {"base:1": "sha256:0a", "other:1": ""}) == text.replace(
+        "FROM base:1\nFROM", "FROM base:1@sha256:0a\nFROM"
+    )
+    assert instructions(pinned("FROM base:1", {"base:1": "sha256:0a"})) == [
+        ("FROM", "base:1@sha256:0a")
+    ]

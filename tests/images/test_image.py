@@ -10,13 +10,13 @@ import pytest
 
 from contracts.tasks import Tier
 from images.errors import ImageError
-from images.image import Built, Contents
+from images.image import Built
 from images.oci.reading import read_layout
-from images.staging import Staging, model_files
+from images.staging import Staging, model_contents
 from tests.fixtures.models.tiny import artefact as seal
 from tests.fixtures.models.tiny import vectors
 from tests.fixtures.paths import ROOT
-from tests.images.making import PACKAGES, ROUTES, changed_code, cpu, make, router
+from tests.images.making import PACKAGES, changed_code, cpu, make, router
 
 TASK = "var/task"
 
@@ -78,7 +78,7 @@ def test_an_image_has_every_file_of_the_build_context_and_bytecode_beside_it(
     made = all_files(image)
     packages = {entry.path for entry in PACKAGES}
     compiled = {path for path in made if path.endswith(".pyc")}
-    context = staged(Staging(folder=tmp_path).model("x", Tier.CPU, artefact))
+    context = staged(Staging(folder=tmp_path).image(cpu(artefact)))
     assert {path: data for path, data in made.items() if path not in packages | compiled} == context
     sources = {path for path in made if path.endswith(".py")}
     assert {path.replace("__pycache__/", "").split(".")[0] for path in compiled} == {
@@ -89,7 +89,7 @@ def test_an_image_has_every_file_of_the_build_context_and_bytecode_beside_it(
 def test_the_routers_image_has_every_file_of_its_build_context(tmp_path: Path) -> None:
     built = make(router(), tmp_path / "made")
     assert [name for name, _ in built.layers] == ["base", "dependencies", "page", "code"]
-    context = staged(Staging(folder=tmp_path).router("x", ROUTES))
+    context = staged(Staging(folder=tmp_path).image(router()))
     made = {path: data for path, data in all_files(built).items() if path in context}
     assert made == context
 
@@ -166,7 +166,7 @@ def test_an_image_that_lambda_would_refuse_is_not_kept(artefact: Path, tmp_path:
 
 def test_a_gpu_container_is_not_held_to_lambdas_rules(tmp_path: Path) -> None:
     sealed = seal(tmp_path / "gpu")
-    gpu = Contents(name="shop-intents-gpu", files=model_files(Tier.GPU, sealed), tier=Tier.GPU)
+    gpu = model_contents("shop-intents-gpu", Tier.GPU, sealed)
     built = make(gpu, tmp_path, base=())
     settings = read_layout(built.folder).config["config"]
     assert settings["Entrypoint"] == ["python", "-m", "functions.gpu"]

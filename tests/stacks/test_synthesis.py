@@ -11,12 +11,14 @@ from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
+from aws_cdk import FileSystem
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 
 from contracts.manifest import MANIFEST
 from contracts.specs import CpuSpec, GpuSpec
-from images.base import read_table
+from images.base import TABLE, read_table, record
+from images.staging import Staging, router_contents
 from stacks.app import make_app
 from stacks.costs import idle_gpu_cost
 from stacks.errors import StackError
@@ -116,6 +118,26 @@ def test_another_artefact_changes_its_own_image_and_the_routes(
     again = images(synthesise(inputs(tmp_path), tmp_path / "cdk.out"))
     changed = [name for name, found in images(stacks).items() if again[name] != found]
     assert changed == ["shop-intents-cpu", "shop-router"]
+
+
+def test_another_digest_of_a_base_changes_the_images_on_it_alone(tmp_path: Path) -> None:
+    context = Staging(folder=tmp_path / "staging").image(router_contents("x", "{}"))
+    before = FileSystem.fingerprint(str(context))
+    assert Staging(folder=tmp_path / "staging").image(router_contents("x", "{}")) == context
+    assert FileSystem.fingerprint(str(context)) == before
+
+    def with_digest(base: str) -> str:
+        """Return the asset hash of the router where the table has another digest of a base."""
+        table = tmp_path / f"{base}.json"
+        shutil.copyfile(TABLE, table)
+        record(base, "sha256:" + "ab" * 32, table)
+        staging = Staging(folder=tmp_path / "staging", bases=table)
+        return str(FileSystem.fingerprint(str(staging.image(router_contents("x", "{}")))))
+
+    assert with_digest("python-slim") == before
+    assert with_digest("aws-lambda") != before
+    first = (context / "Dockerfile").read_text("utf-8").splitlines()[1]
+    assert first == f"FROM {read_table()['aws-lambda'].image}@sha256:{'ab' * 32}"
 
 
 def test_the_real_command_line_synthesises_without_network_docker_or_credentials(

@@ -17,7 +17,7 @@ import pytest
 from contracts.tasks import Tier
 from functions.inference.probe import PROBE
 from images.dockerfile import instructions
-from images.staging import Staging
+from images.staging import Staging, model_contents, router_contents
 from tests.fixtures.models.tiny import Tiny, artefact, seal
 from tests.fixtures.router_app import ROUTES, event
 
@@ -73,14 +73,16 @@ def built(context: Path, **variables: str) -> Container:
 @pytest.fixture(scope="module")
 def cpu(tmp_path_factory: pytest.TempPathFactory) -> Container:
     folder = tmp_path_factory.mktemp("cpu")
-    context = Staging(folder=folder).model("image", Tier.CPU, artefact(folder / "artefact"))
+    context = Staging(folder=folder).image(
+        model_contents("image", Tier.CPU, artefact(folder / "artefact"))
+    )
     return built(context, TURNOUT_MODEL_DIR=str(context / "model"))
 
 
 @pytest.fixture(scope="module")
 def router(tmp_path_factory: pytest.TempPathFactory) -> Container:
     folder = tmp_path_factory.mktemp("router")
-    context = Staging(folder=folder).router("image", ROUTES.to_json())
+    context = Staging(folder=folder).image(router_contents("image", ROUTES.to_json()))
     return built(
         context, TURNOUT_ROUTES=str(context / "routes.json"), TURNOUT_DOCS=str(context / "docs")
     )
@@ -119,14 +121,18 @@ def test_an_image_that_answers_its_probe_otherwise_is_not_built(tmp_path: Path) 
     folder = artefact(tmp_path / "artefact")
     text = (folder / PROBE).read_text("utf-8").replace('"bad"', '"good"')
     (folder / PROBE).write_text(text, "utf-8")
-    context = Staging(folder=tmp_path).model("image", Tier.CPU, seal(folder, Tiny()))
+    context = Staging(folder=tmp_path).image(
+        model_contents("image", Tier.CPU, seal(folder, Tiny()))
+    )
     with pytest.raises(AssertionError, match="the probe .* is answered otherwise") as caught:
         built(context, TURNOUT_MODEL_DIR=str(context / "model"))
     assert "Traceback" not in str(caught.value)
 
 
 def test_an_image_whose_handler_cannot_be_imported_is_not_built(tmp_path: Path) -> None:
-    context = Staging(folder=tmp_path).model("image", Tier.CPU, artefact(tmp_path / "artefact"))
+    context = Staging(folder=tmp_path).image(
+        model_contents("image", Tier.CPU, artefact(tmp_path / "artefact"))
+    )
     shutil.rmtree(context / "functions/inference")
     with pytest.raises(AssertionError, match="No module named 'functions.inference'"):
         built(context, TURNOUT_MODEL_DIR=str(context / "model"))

@@ -12,14 +12,13 @@ from rich.console import Console
 from rich.table import Table
 
 from contracts.errors import TurnoutError
-from contracts.names import model_stack, router_stack
 from contracts.problems import Code, Problem
 from contracts.specs import Deployment
 from contracts.tasks import Tier
 from images.errors import ImageError
 from images.image import Built, Contents, Runtime, build_image
 from images.runtime import runtime_on
-from images.staging import model_files, router_files
+from stacks.contents import contents_of
 from stacks.route_table import make_routes, read_artefacts
 
 # Downloaded wheels and bases, unpacked ones, and blobs of bases.
@@ -65,7 +64,7 @@ def image(
     Raise EngineNeeded on another system, ImageError for artefacts, bases, packages and images that cannot be used.
     """
     check_machine()
-    contents = chosen(contents_of(wanted), wanted.names)
+    contents = chosen(contents_wanted(wanted), wanted.names)
     work.mkdir(parents=True, exist_ok=True)
     # Layers are linked into each layout that has them, and are of no other use after this run.
     with tempfile.TemporaryDirectory(prefix="layers-", dir=work) as folder:
@@ -89,24 +88,14 @@ def line_of(built: Built, seconds: float) -> str:
     return f"{built.name}: {size}, {seconds:.1f} s"
 
 
-def contents_of(wanted: Wanted) -> list[Contents]:
+def contents_wanted(wanted: Wanted) -> list[Contents]:
     """Return the contents of every image of a deployment; raise ImageError for artefacts that cannot be used."""
     deployment = wanted.deployment
     artefacts, problems = read_artefacts(deployment, wanted.out)
     if problems:
         raise ImageError("the images cannot be made", problems)
-    routes = make_routes(deployment, artefacts, wanted.key_hashes).to_json()
-    router = Contents(name=router_stack(deployment.name), files=router_files(routes))
-    models = [
-        Contents(
-            name=model_stack(deployment.name, model.name, tier),
-            files=model_files(tier, wanted.out / model.name / tier),
-            tier=tier,
-        )
-        for model in deployment.models
-        for tier in model.tiers
-    ]
-    return [router, *models]
+    routes = make_routes(deployment, artefacts, wanted.key_hashes)
+    return contents_of(deployment, wanted.out, routes)
 
 
 def chosen(contents: list[Contents], names: Sequence[str]) -> list[Contents]:
