@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -71,7 +71,7 @@ class Repository:
         if place.is_file() and f"sha256:{file_sha256(place)}" == digest:
             return place
         with self._answer(f"blobs/{digest}", "*/*") as answer, new_blob(folder) as blob:
-            while chunk := answer.read(CHUNK):
+            while chunk := self._part(answer, CHUNK):
                 blob.write(chunk)
                 # No more is written to the disk than the manifest says.
                 if blob.size > size:
@@ -87,18 +87,30 @@ class Repository:
 
     def _read(self, path: str, accept: str) -> bytes:
         with self._answer(path, accept) as answer:
-            body: bytes = answer.read(MAX_DOCUMENT + 1)
+            body = self._part(answer, MAX_DOCUMENT + 1)
         if len(body) > MAX_DOCUMENT:
             raise _unavailable(self.image, f"{path} is larger than {MAX_DOCUMENT >> 20} MiB")
         return body
 
+    def _answer(self, path: str, accept: str) -> AbstractContextManager[Any]:
+        with self._network():
+            url = self._connection.url(path)
+            answer: AbstractContextManager[Any] = self._connection.open(
+                "GET", url, {"Accept": accept}
+            )
+            return answer
+
+    def _part(self, answer: Any, size: int) -> bytes:
+        """Return the next bytes of an answer, `size` at most."""
+        with self._network():
+            part: bytes = answer.read(size)
+            return part
+
     @contextmanager
-    def _answer(self, path: str, accept: str) -> Iterator[Any]:
-        """Yield the registry's answer; errors in the block are those of reading it."""
-        url = self._connection.url(path)
+    def _network(self) -> Iterator[None]:
+        """Raise ImageError where the block, which writes nothing to the disk, cannot reach the registry."""
         try:
-            with self._connection.open("GET", url, {"Accept": accept}) as answer:
-                yield answer
+            yield
         except (OSError, HTTPException) as error:
             raise self._unreachable(error) from error
 

@@ -1,7 +1,10 @@
 """A base is pulled by its digest, byte for byte, and recorded once; a registry that fails is named."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -12,6 +15,7 @@ from images.errors import ImageError
 from images.registry.pull import pull, resolve
 from images.root import root_of
 from scripts.renew_bases import main as renew
+from tests.fixtures.paths import ROOT
 from tests.images.registry.server import PublicRegistry, archive, digest_of, public_registry
 
 ARCHIVES = (archive("etc/one", b"1" * 5000), archive("etc/two", b"2"))
@@ -160,6 +164,28 @@ def test_what_is_not_what_its_digest_says_is_refused(
         pull(registry.image, digest, blobs)
     kept = [path for path in blobs.iterdir()] if blobs.exists() else []
     assert all(digest_of(path.read_bytes()) == f"sha256:{path.name}" for path in kept)
+
+
+FULL = """
+import resource, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from images.registry.pull import pull
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+pull(sys.argv[2], sys.argv[3], Path(sys.argv[4]))
+"""
+
+
+def test_a_disk_that_takes_no_more_bytes_is_not_called_a_registry_that_fails(
+    registry: PublicRegistry, tmp_path: Path
+) -> None:
+    """The kernel's limit on a file's size ends a write in the middle, as a full disk does."""
+    digest = registry.add_image(archive("etc/one", os.urandom(2_000_000)), config=CONFIG)
+    blobs = tmp_path / "blobs"
+    command = [sys.executable, "-c", FULL, str(ROOT), registry.image, digest, str(blobs)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == f"OSError: [Errno 27] File too large: {str(blobs)!r}"
+    assert list(blobs.iterdir()) == []
 
 
 def test_layers_of_another_kind_are_refused(registry: PublicRegistry, tmp_path: Path) -> None:
