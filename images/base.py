@@ -1,12 +1,11 @@
 """The bases of images: pulled by their digests, or made from Debian's packages, as `bases.json` has them by name."""
 
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import uuid4
 
 from contracts.problems import Code, Problem
+from images.blob import write_atomically
 from images.debian import layer as debian_layer
 from images.errors import ImageError
 from images.layer import Layer
@@ -80,10 +79,5 @@ def record(name: str, digest: str, table: Path = TABLE) -> BaseRow:
     """Write the digest of a base into the table; return its row."""
     document = json.loads(table.read_text("utf-8"))
     document[name]["digest"] = digest
-    half = table.with_name(f".{uuid4().hex}.part")
-    try:
-        half.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
-        os.replace(half, table)
-    finally:
-        half.unlink(missing_ok=True)
+    write_atomically(table, json.dumps(document, indent=2) + "\n")
     return read_table(table)[name]

@@ -57,6 +57,17 @@ def new_blob(folder: Path) -> Iterator[BlobWriter]:
         unfinished.unlink(missing_ok=True)
 
 
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file by a rename, so that no reader sees half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{uuid4().hex}.part")
+    try:
+        half.write_text(text, "utf-8")
+        os.replace(half, path)
+    finally:
+        half.unlink(missing_ok=True)
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Link a file to a place where nothing is if the file system can, else copy it."""
     try:

@@ -2,14 +2,12 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from uuid import uuid4
 
 from contracts.manifest import file_sha256
-from images.blob import blob_path
+from images.blob import blob_path, write_atomically
 from images.layer import Layer
 
 CODE = Path(__file__).resolve().parent
@@ -26,7 +24,8 @@ def kept_layer(sources: bytes, notes: Path, blobs: Path, make: Callable[[], Laye
     layer = _noted(note, blobs)
     if layer is None:
         layer = make()
-        _write(note, layer)
+        noted = {"digest": layer.digest, "diff_id": layer.diff_id, "size": layer.size}
+        write_atomically(note, json.dumps(noted))
     return layer
 
 
@@ -48,14 +47,3 @@ def _noted(note: Path, blobs: Path) -> Layer | None:
     except (OSError, ValueError, KeyError, TypeError):
         # A note that is cut short is no reason to fail: the layer is made again.
         return None
-
-
-def _write(note: Path, layer: Layer) -> None:
-    note.parent.mkdir(parents=True, exist_ok=True)
-    half = note.with_name(f".{uuid4().hex}.part")
-    try:
-        noted = {"digest": layer.digest, "diff_id": layer.diff_id, "size": layer.size}
-        half.write_text(json.dumps(noted), "utf-8")
-        os.replace(half, note)
-    finally:
-        half.unlink(missing_ok=True)
