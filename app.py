@@ -21,6 +21,7 @@ def main() -> None:
             out=Path(os.environ.get("TURNOUT_OUT", ROOT / "models.out")),
             key_hashes=read_keys(Path(os.environ.get("TURNOUT_KEYS", ROOT / "keys.toml"))),
             staging=Path(os.environ.get("TURNOUT_STAGING", ROOT / ".turnout/staging")),
+            images=Path(os.environ.get("TURNOUT_IMAGES", ROOT / "images.out")),
             account=os.environ.get("CDK_DEFAULT_ACCOUNT"),
         )
         app = make_app(inputs)

@@ -99,6 +99,11 @@ class Code(StrEnum):
     IMAGE_PATH = "image_path", "a layer lacks a folder, or has a path that leads out of the image"
     IMAGE_MODE = "image_mode", "a file of an image cannot be read by the user of the function"
     IMAGE_TOO_LARGE = "image_too_large", "an image is larger than Lambda takes"
+    IMAGE_STALE = "image_stale", "an image was pushed before a part of it changed"
+    IMAGE_ELSEWHERE = (
+        "image_elsewhere",
+        "an image was pushed to a registry from where AWS does not run it",
+    )
     IMAGE_START = "image_start", "an image names no program that Lambda can start"
     REGISTRY_DENIED = (
         "registry_denied",

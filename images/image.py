@@ -86,12 +86,16 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
-    """An image that was written: its layout, the digest of its manifest, and its layers, lowest first."""
+    """An image that was written: its layout, the digest of its manifest, and its layers, lowest first.
+
+    `unpacked` has the bytes of each layer's archive.
+    """
 
     name: str
     folder: Path
     digest: str
     layers: tuple[tuple[str, Layer], ...]
+    unpacked: tuple[int, ...]
 
     @property
     def size(self) -> int:
@@ -122,11 +126,20 @@ def build_image(contents: Contents, runtime: Runtime, folder: Path, blobs: Path)
         if entries := contents.entries(name, settings.working_dir):
             layers.append((name, write_layer([*entries, *runtime.bytecode(entries)], blobs)))
 
+    unpacked: list[int] = []
+
     def check(layout: Path) -> None:
         found = read_layout(layout)
+        unpacked.extend(layer.size for layer in found.layers)
         # A GPU's image is run by SageMaker, which has other rules.
         if problems := [] if contents.tier is Tier.GPU else lint(found):
             raise ImageError(f"{contents.name}: Lambda would refuse the image", problems)
 
     digest = write_layout(folder, contents.name, layers, settings, check)
-    return Built(name=contents.name, folder=folder, digest=digest, layers=tuple(layers))
+    return Built(
+        name=contents.name,
+        folder=folder,
+        digest=digest,
+        layers=tuple(layers),
+        unpacked=tuple(unpacked),
+    )

@@ -19,20 +19,26 @@ from stacks.contents import contents_of
 from stacks.cpu import CpuModelStack
 from stacks.errors import StackError
 from stacks.gpu import GpuModelStack
+from stacks.image_source import BuildContext, Source
 from stacks.images import regions
 from stacks.instances import UnknownInstance, find_instance
+from stacks.pushed_images import pushed_images
 from stacks.route_table import Artefacts, make_routes, read_artefacts
 from stacks.router import RouterStack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """The inputs of a deployment: settings, sealed artefacts, key hashes, a folder for staging."""
+    """The inputs of a deployment: settings, sealed artefacts, key hashes, a folder for staging, one of images.
+
+    Pushed images that the record in `images` has are deployed; an engine builds all others.
+    """
 
     deployment: Deployment
     out: Path
     key_hashes: Mapping[str, str]
     staging: Path
+    images: Path
     account: str | None = None
 
 
@@ -42,13 +48,29 @@ def make_app(inputs: Inputs, **options: Any) -> cdk.App:
     problems += aws_problems(inputs.deployment)
     if problems:
         raise StackError(problems)
+    images, problems = image_sources(inputs, artefacts)
+    if problems:
+        raise StackError(problems)
     app = cdk.App(**options)
     # Since its version 3, cdk-nag is a validation plugin and no longer an aspect.
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
-    add_stacks(app, inputs, artefacts)
+    add_stacks(app, inputs, artefacts, images)
     # The tag lets a user find and bill all resources of a deployment.
     cdk.Tags.of(app).add("turnout", inputs.deployment.name)
     return app
+
+
+def image_sources(inputs: Inputs, artefacts: Artefacts) -> tuple[dict[str, Source], list[Problem]]:
+    """Return the source of every image by its name, staged where an engine builds it, and their problems."""
+    routes = make_routes(inputs.deployment, artefacts, inputs.key_hashes)
+    contents = contents_of(inputs.deployment, inputs.out, routes)
+    pushed, problems = pushed_images(contents, inputs.images, inputs.deployment.region)
+    staging = Staging(folder=inputs.staging)
+    sources = {
+        one.name: pushed.get(one.name) or BuildContext(folder=staging.image(one))
+        for one in contents
+    }
+    return sources, problems
 
 
 def aws_problems(deployment: Deployment) -> list[Problem]:
@@ -73,17 +95,17 @@ def aws_problems(deployment: Deployment) -> list[Problem]:
     return problems
 
 
-def add_stacks(app: cdk.App, inputs: Inputs, artefacts: Artefacts) -> None:
+def add_stacks(
+    app: cdk.App, inputs: Inputs, artefacts: Artefacts, images: Mapping[str, Source]
+) -> None:
     deployment, staging = inputs.deployment, Staging(folder=inputs.staging)
     env = cdk.Environment(account=inputs.account, region=deployment.region)
-    routes = make_routes(deployment, artefacts, inputs.key_hashes)
-    contents = {one.name: one for one in contents_of(deployment, inputs.out, routes)}
     name = router_stack(deployment.name)
     router = RouterStack(
         app,
         name,
         deployment=deployment,
-        build_context=staging.image(contents[name]),
+        image=images[name],
         registrar=staging.registrar(f"{name}-registrar"),
         env=env,
         description="Turnout: the API, the router and the registry",
@@ -97,7 +119,7 @@ def add_stacks(app: cdk.App, inputs: Inputs, artefacts: Artefacts) -> None:
                 spec,
                 deployment=deployment.name,
                 manifest=artefacts[model.name, tier],
-                build_context=staging.image(contents[name]),
+                image=images[name],
                 env=env,
                 description=f"Turnout: {model.name} on its {tier} tier",
             )

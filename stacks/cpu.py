@@ -1,6 +1,5 @@
 """A model's CPU tier: a Lambda function of the quantized model."""
 
-from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
@@ -10,6 +9,7 @@ from contracts.manifest import Manifest
 from contracts.names import ALIAS
 from contracts.specs import CpuSpec
 from stacks.function import ImageFunction
+from stacks.image_source import Source
 from stacks.registry_row import add_registry_row
 
 
@@ -24,7 +24,7 @@ class CpuModelStack(cdk.Stack):
         deployment: str,
         spec: CpuSpec,
         manifest: Manifest,
-        build_context: Path,
+        image: Source,
         **options: Any,
     ) -> None:
         super().__init__(scope, name, stack_name=name, **options)
@@ -32,7 +32,7 @@ class CpuModelStack(cdk.Stack):
             self,
             "Model",
             function_name=name,
-            build_context=build_context,
+            image=image,
             memory_mb=spec.memory_mb,
             timeout_s=spec.timeout_s,
             environment={"TURNOUT_MAX_INPUTS": str(spec.max_inputs)},

@@ -1,16 +1,15 @@
 """A Lambda function with its own role, an expiring log group and an alias that callers name."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import aws_cdk as cdk
-from aws_cdk import aws_ecr_assets as assets
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from contracts.names import ALIAS
+from stacks.image_source import Source, function_code
 
 RETENTION = logs.RetentionDays.ONE_MONTH
 
@@ -28,7 +27,7 @@ def add_role(scope: Construct, log: logs.LogGroup, name: str = "Role") -> iam.Ro
 
 
 class ImageFunction(Construct):
-    """A function from a staged image; callers invoke `alias`."""
+    """A function from an image; callers invoke `alias`."""
 
     def __init__(
         self,
@@ -36,7 +35,7 @@ class ImageFunction(Construct):
         name: str,
         *,
         function_name: str,
-        build_context: Path,
+        image: Source,
         memory_mb: int,
         timeout_s: int,
         environment: Mapping[str, str],
@@ -48,11 +47,7 @@ class ImageFunction(Construct):
             self,
             "Function",
             function_name=function_name,
-            code=lambda_.DockerImageCode.from_image_asset(
-                # Without it, Docker builds for the processor of the laptop.
-                str(build_context),
-                platform=assets.Platform.LINUX_AMD64,
-            ),
+            code=function_code(self, image),
             # The candidates are measured and proven on x86-64: on arm64 other kernels run, and answers may differ.
             architecture=lambda_.Architecture.X86_64,
             memory_size=memory_mb,

@@ -3,11 +3,10 @@
 Only endpoints of inference components can scale to zero. This one does not yet: it runs one instance.
 """
 
-from pathlib import Path
 from typing import Any
 
 import aws_cdk as cdk
-from aws_cdk import aws_ecr_assets as assets
+from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_sagemaker as sagemaker
@@ -16,6 +15,7 @@ from constructs import Construct
 from contracts.manifest import Manifest
 from contracts.specs import GpuSpec
 from stacks.function import RETENTION
+from stacks.image_source import Source, container_image
 from stacks.registry_row import add_registry_row
 
 VARIANT = "main"
@@ -40,16 +40,14 @@ class GpuModelStack(cdk.Stack):
         deployment: str,
         spec: GpuSpec,
         manifest: Manifest,
-        build_context: Path,
+        image: Source,
         **options: Any,
     ) -> None:
         super().__init__(scope, name, stack_name=name, **options)
         self.name, self.spec = name, spec
-        image = assets.DockerImageAsset(
-            self, "Image", directory=str(build_context), platform=assets.Platform.LINUX_AMD64
-        )
-        role = self.add_role(image, self.add_logs())
-        model = self.add_model(image, role)
+        repository, uri = container_image(self, image)
+        role = self.add_role(repository, self.add_logs())
+        model = self.add_model(uri, role)
         endpoint = self.add_endpoint(role)
         component = self.add_component(model, endpoint)
         add_registry_row(self, deployment, manifest, name, component)
@@ -67,10 +65,10 @@ class GpuModelStack(cdk.Stack):
             for kind in ("Endpoints", "InferenceComponents")
         ]
 
-    def add_role(self, image: assets.DockerImageAsset, groups: list[logs.LogGroup]) -> iam.Role:
-        """Return a role that may pull this image and write these logs."""
+    def add_role(self, repository: ecr.IRepository, groups: list[logs.LogGroup]) -> iam.Role:
+        """Return a role that may pull the image and write these logs."""
         role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
-        image.repository.grant_pull(role)
+        repository.grant_pull(role)
         for group in groups:
             group.grant_write(role)
         cdk.Validations.of(role).acknowledge(
@@ -81,13 +79,13 @@ class GpuModelStack(cdk.Stack):
         )
         return role
 
-    def add_model(self, image: assets.DockerImageAsset, role: iam.Role) -> sagemaker.CfnModel:
+    def add_model(self, image: str, role: iam.Role) -> sagemaker.CfnModel:
         model = sagemaker.CfnModel(
             self,
             "Model",
             execution_role_arn=role.role_arn,
             primary_container=sagemaker.CfnModel.ContainerDefinitionProperty(
-                image=image.image_uri,
+                image=image,
                 environment={
                     "TURNOUT_DEVICE": "cuda",
                     "TURNOUT_MAX_INPUTS": str(self.spec.max_inputs),

@@ -18,6 +18,7 @@ from contracts.names import ALIAS, model_stack, registrar_function, registry_tab
 from contracts.specs import Deployment
 from contracts.tasks import Tier
 from stacks.function import ImageFunction, add_log, add_role
+from stacks.image_source import Source
 
 MEMORY_MB = 1024
 
@@ -48,7 +49,7 @@ class RouterStack(cdk.Stack):
         name: str,
         *,
         deployment: Deployment,
-        build_context: Path,
+        image: Source,
         registrar: Path,
         **options: Any,
     ) -> None:
@@ -58,7 +59,7 @@ class RouterStack(cdk.Stack):
             self,
             "Router",
             function_name=name,
-            build_context=build_context,
+            image=image,
             memory_mb=MEMORY_MB,
             timeout_s=ROUTER_TIMEOUT_S,
             environment={},

@@ -63,6 +63,7 @@ class Laptop:
         )
         self.keys = self.state / "keys.toml"
         self.assembly = self.state / "cdk.out"
+        self.images = self.state / "images.out"
 
     def __enter__(self) -> Self:
         self.state.mkdir(parents=True, exist_ok=True)
@@ -148,6 +149,8 @@ class Laptop:
             "TURNOUT_CONFIG": str(self.files.config.resolve()),
             "TURNOUT_OUT": str(self.files.out.resolve()),
             "TURNOUT_KEYS": str(self.keys),
+            # Not the folder of images that were pushed to AWS: nothing here could pull them.
+            "TURNOUT_IMAGES": str(self.images),
         }
 
 

@@ -173,6 +173,7 @@ def test_the_real_command_line_synthesises_without_network_docker_or_credentials
             "TURNOUT_OUT": str(tmp_path / "models.out"),
             "TURNOUT_KEYS": str(tmp_path / "keys.toml"),
             "TURNOUT_STAGING": str(tmp_path / "staging"),
+            "TURNOUT_IMAGES": str(tmp_path / "images.out"),
         },
         capture_output=True,
         text=True,

@@ -41,7 +41,13 @@ def taken(tmp_path_factory: pytest.TempPathFactory) -> Taken:
     api.run(api.plan(spec, out), out, timed=False)
     # A file of the user's beside the sealed ones is theirs as well.
     (out / "tiny/cpu/notes.txt").write_text(ROWS[0], "utf-8")
-    inputs = Inputs(deployment=spec, out=out, key_hashes={}, staging=home / "staging")
+    inputs = Inputs(
+        deployment=spec,
+        out=out,
+        key_hashes={},
+        staging=home / "staging",
+        images=home / "nothing-is-pushed",
+    )
     make_app(inputs, outdir=str(home / "cdk.out")).synth()
     leaving = {
         "staged": home / "staging",

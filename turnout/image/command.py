@@ -49,7 +49,8 @@ def image_command(
     Lambda would refuse is not kept. Linux on x86-64 only; elsewhere `cdk deploy` builds the images with an engine.
 
     With --push, every byte is checked again and what the registry lacks is sent: layers of an earlier push, or of
-    another image, are not. The tag is put last. Credentials are AWS's for ECR, else what `docker login` kept.
+    another image, are not. The tag is put last. Credentials are AWS's for ECR, else what `docker login` kept. What was
+    pushed is recorded in images.json beside the images, and `cdk deploy` deploys it.
     """
     from images.registry.push import destination
     from turnout.image import making, pushing
@@ -70,5 +71,5 @@ def image_command(
     if to is None:
         emit(as_json, made, lambda: making.show(made, out))
     else:
-        pushed = pushing.push(made, to, log)
+        pushed = pushing.push_recorded(made, to, target, log)
         emit(as_json, pushed, lambda: pushing.show(pushed, out))

@@ -17,6 +17,8 @@ from contracts.specs import Deployment
 from contracts.tasks import Tier
 from images.errors import ImageError
 from images.image import Built, Contents, Runtime, build_image
+from images.made.inputs import base_digest, inputs_of
+from images.made.record import record_made, row_of
 from images.runtime import runtime_on
 from stacks.contents import contents_of
 from stacks.route_table import make_routes, read_artefacts
@@ -73,11 +75,16 @@ def image(
         for one in contents:
             start = time.monotonic()
             with log.status(f"{one.name}: base and dependencies") as status:
+                base = wanted.base or BASES.get(one.tier, FUNCTION_BASE)
                 if one.tier not in runtimes:
-                    base = wanted.base or BASES.get(one.tier, FUNCTION_BASE)
                     runtimes[one.tier] = runtime(one, base, work, Path(folder))
                 status.update(f"{one.name}: layers")
+                # Read before the image: of a file that changes in between, the record has the older one, and is stale.
+                inputs = inputs_of(one)
                 built = build_image(one, runtimes[one.tier], target / one.name, Path(folder))
+            # The digest of a base may be in the table only since the base was pulled.
+            row = row_of(built, inputs, base, base_digest(base))
+            record_made(target, one.name, row)
             log.print(line_of(built, time.monotonic() - start), markup=False, soft_wrap=True)
             made.append(described(built))
     return made
@@ -114,14 +121,21 @@ def chosen(contents: list[Contents], names: Sequence[str]) -> list[Contents]:
 def described(built: Built) -> dict[str, Any]:
     """Return an image as a document."""
     layers = [
-        {"layer": name, "digest": layer.digest, "diff_id": layer.diff_id, "size": layer.size}
-        for name, layer in built.layers
+        {
+            "layer": name,
+            "digest": layer.digest,
+            "diff_id": layer.diff_id,
+            "size": layer.size,
+            "unpacked": unpacked,
+        }
+        for (name, layer), unpacked in zip(built.layers, built.unpacked, strict=True)
     ]
     return {
         "image": built.name,
         "folder": str(built.folder),
         "digest": built.digest,
         "size": built.size,
+        "unpacked": sum(built.unpacked),
         "layers": layers,
     }
 

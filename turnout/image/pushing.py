@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
 
+from images.made.record import record_pushed
 from images.registry.connection import Credentials
 from images.registry.credentials import config_file, docker_credentials
 from images.registry.push import Destination, Image, Moved, Push, read_images
@@ -35,6 +36,15 @@ def push(made: Sequence[Mapping[str, Any]], to: Destination, log: Console) -> li
         {**one, "pushed": described(to, image, of_image)}
         for one, image, of_image in zip(made, images, moved, strict=True)
     ]
+
+
+def push_recorded(
+    made: Sequence[Mapping[str, Any]], to: Destination, target: Path, log: Console
+) -> list[dict[str, Any]]:
+    """Push images and record where they are, for `cdk deploy`; return what `push` returns."""
+    pushed = push(made, to, log)
+    record_pushed(target, {one["image"]: one["pushed"]["reference"] for one in pushed})
+    return pushed
 
 
 def described(to: Destination, image: Image, moved: Moved) -> dict[str, Any]:

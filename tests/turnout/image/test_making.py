@@ -12,11 +12,16 @@ from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Task, Tier
 from images.errors import ImageError
 from images.image import Contents, Runtime
+from images.made.inputs import base_digest
+from images.made.record import FILE, read_record
 from images.oci.reading import read_layout
+from images.registry.push import Destination
 from tests.fixtures.models.tiny import Tiny, artefact, vectors
 from tests.images.making import small_runtime
+from tests.images.registry.uploads import upload_registry
 from turnout.cli import app
 from turnout.image.making import EngineNeeded, Wanted, check_machine, image, show
+from turnout.image.pushing import push_recorded
 
 SOURCE = Path("nowhere")
 INTENTS = ModelSpec(
@@ -56,7 +61,8 @@ def test_every_tier_and_the_router_get_an_image(out: Path, tmp_path: Path) -> No
     made = image(wanted(out), tmp_path / "images", tmp_path / "work", log, runtime)
     names = ["shop-router", "shop-intents-cpu", "shop-intents-gpu", "shop-words-cpu"]
     assert [one["image"] for one in made] == names
-    assert sorted(path.name for path in (tmp_path / "images").iterdir()) == sorted(names)
+    written = sorted(path.name for path in (tmp_path / "images").iterdir())
+    assert written == sorted([*names, FILE])
     for one in made:
         layout = read_layout(Path(one["folder"]))
         assert layout.descriptors[0]["digest"] == one["digest"]
@@ -68,6 +74,33 @@ def test_every_tier_and_the_router_get_an_image(out: Path, tmp_path: Path) -> No
     lines = log.file.getvalue().splitlines()
     assert [line.partition(":")[0] for line in lines if "compressed" in line] == names
     assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_an_image_is_recorded_as_made_and_then_as_pushed_until_it_is_pushed_again(
+    out: Path, tmp_path: Path
+) -> None:
+    log, images = Console(file=io.StringIO()), tmp_path / "images"
+    names = ("shop-router", "shop-words-cpu")
+    made = image(wanted(out, *names, base="debian"), images, tmp_path / "work", log, runtime)
+    record = read_record(images)
+    assert (sorted(record.made), record.pushed) == (sorted(names), {})
+    of = {one["image"]: one for one in made}
+    for name, row in record.made.items():
+        layout = read_layout(images / name)
+        assert (row.digest, row.size) == (of[name]["digest"], of[name]["size"])
+        assert [layer.unpacked for layer in row.layers] == [la.size for la in layout.layers]
+        assert (row.base, row.base_digest) == ("debian", base_digest("debian"))
+    with upload_registry() as registry:
+        to = Destination(host=registry.host, prefix="team")
+        push_recorded([of["shop-words-cpu"]], to, images, log)
+        assert [repository for repository, _ in registry.manifests] == ["team/shop-words-cpu"]
+    (row,) = read_record(images).pushed.values()
+    assert row.reference == f"{to.host}/team/shop-words-cpu@{row.digest}"
+    again = Wanted(deployment=SHOP, out=out, key_hashes={}, names=("shop-router",))
+    image(again, images, tmp_path / "work", log, runtime)
+    changed = read_record(images)
+    assert changed.made["shop-router"] != record.made["shop-router"]
+    assert changed.pushed == {"shop-words-cpu": row}
 
 
 def test_models_of_a_deployment_share_all_but_their_weights(out: Path, tmp_path: Path) -> None:
