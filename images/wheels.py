@@ -6,7 +6,7 @@ from contracts.manifest import file_sha256
 from contracts.problems import Code, Problem
 from images.errors import ImageError
 from images.layer import Entry
-from images.patterns import matches
+from images.slimming.patterns import matches
 from images.wheel_files.downloads import wheels_of
 from images.wheel_files.unpacking import WheelFile, unpack_wheel
 

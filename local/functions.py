@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
+from images.runtime_api import RuntimeApi, Work
 from local import children
 from local.control.data_plane import Invocation
 from local.control.lambdas import error
 from local.images import Image
 from local.python_environments import python_for
-from local.runtime_api import RuntimeApi, Work
 
 TASK_ROOT = "/var/task"
 # The most environments of one function; a new AWS account has a quota of ten concurrent executions as well.

@@ -15,7 +15,7 @@ from images.debian.packages import archives_of, read_debian_lock
 from images.interpreter import interpreter_of
 from images.kept_layers import kept_layer
 from images.layer import Entry, Layer, write_layer
-from images.patterns import matches
+from images.slimming.patterns import matches
 
 # The interpreter and ONNX Runtime, what both link, certificates, and the texts of the licences (base-files).
 PACKAGES = (

@@ -10,7 +10,7 @@ import pytest
 from contracts.manifest import file_sha256
 from images.errors import ImageError
 from images.layer import write_layer
-from images.patterns import matches
+from images.slimming.patterns import matches
 from images.wheel_files.locks import read_lock
 from images.wheel_files.unpacking import unpack_wheel
 from images.wheels import dependencies, unused_patterns

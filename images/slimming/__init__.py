@@ -1,0 +1,1 @@
+"""Images without the files that no request opens, and the proof that they answer as with them."""
