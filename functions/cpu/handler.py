@@ -7,7 +7,6 @@ import json
 import math
 import os
 import sys
-import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +18,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from contracts.http_errors import ServingError, problem_document
-from contracts.manifest import Manifest, verify
+from contracts.manifest import check_sizes
 from contracts.prediction import parse_request
 
 if TYPE_CHECKING:
@@ -27,27 +26,20 @@ if TYPE_CHECKING:
 
 
 def load(folder: Path) -> "Engine":
-    """Return the engine. The files are hashed in a thread during the imports, and opened once all are intact."""
-    verified: list[Manifest | Exception] = []
+    """Return the engine of an artefact whose manifest and whose files' sizes are as they were sealed.
 
-    def check() -> None:
-        try:
-            verified.append(verify(folder))
-        except Exception as error:
-            verified.append(error)
-
-    checking = threading.Thread(target=check)
-    checking.start()
-    # Hashing releases the GIL, so a cold start takes the longer of the two and not their sum.
+    Its bytes are not hashed: Lambda fetches an image in blocks as they are read, and all of a large model would be read
+    within the 10 s that INIT may take. They were verified when the image was made, and when it was pushed or staged;
+    a registry and Lambda name what they hold by its digest.
+    """
+    manifest = check_sizes(folder)
+    # A broken artefact is reported before the libraries are imported.
     from functions.inference.engine import DEFAULT_MAX_INPUTS, Engine
     from functions.inference.session import threads_of
 
-    checking.join()
-    if isinstance(verified[0], Exception):
-        raise verified[0]
     return Engine.open(
         folder,
-        verified[0],
+        manifest,
         max_inputs=int(os.environ.get("TURNOUT_MAX_INPUTS", DEFAULT_MAX_INPUTS)),
         threads=threads_of(int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "1769"))),
     )

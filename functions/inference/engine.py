@@ -41,7 +41,7 @@ class Engine:
         threads: int = 1,
         device: str = "cpu",
     ) -> Self:
-        """Open a folder that `verify` has checked; raise BrokenArtefact.
+        """Open a folder whose manifest and files have been checked; raise BrokenArtefact.
 
         `device` is "cpu" or "cuda". ONNX Runtime falls back to the CPU without an error; `providers` shows the one
         in use.

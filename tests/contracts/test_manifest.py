@@ -7,7 +7,15 @@ from typing import Any
 import pytest
 
 from contracts.keys import key_hash, new_key
-from contracts.manifest import MANIFEST, Manifest, SealedFile, read_manifest, sealed_files, verify
+from contracts.manifest import (
+    MANIFEST,
+    Manifest,
+    SealedFile,
+    check_sizes,
+    read_manifest,
+    sealed_files,
+    verify,
+)
 from contracts.names import (
     MAX_DEPLOYMENT_CHARS,
     MAX_MODEL_CHARS,
@@ -75,6 +83,18 @@ def test_a_cut_file_and_a_missing_one_are_noticed(artefact: Path) -> None:
     (artefact / "model.onnx").unlink()
     with raises("artefact_broken", artefact / "model.onnx", "missing"):
         verify(artefact)
+
+
+def test_sizes_are_checked_without_reading_what_is_in_the_files(artefact: Path) -> None:
+    flip(artefact / "model.onnx")
+    assert check_sizes(artefact) == read_manifest(artefact)
+    with (artefact / "model.onnx").open("ab") as file:
+        file.write(b"x")
+    with raises("artefact_broken", artefact / "model.onnx", "sealed"):
+        check_sizes(artefact)
+    (artefact / "model.onnx").unlink()
+    with raises("artefact_broken", artefact / "model.onnx", "missing"):
+        check_sizes(artefact)
 
 
 def test_a_changed_manifest_is_noticed(artefact: Path) -> None:

@@ -136,3 +136,13 @@ def test_an_image_whose_handler_cannot_be_imported_is_not_built(tmp_path: Path) 
     shutil.rmtree(context / "functions/inference")
     with pytest.raises(AssertionError, match="No module named 'functions.inference'"):
         built(context, TURNOUT_MODEL_DIR=str(context / "model"))
+
+
+def test_an_image_of_an_artefact_with_another_byte_is_not_built(tmp_path: Path) -> None:
+    folder = artefact(tmp_path / "artefact")
+    with (folder / PROBE).open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"!")
+    context = Staging(folder=tmp_path).image(model_contents("image", Tier.CPU, folder))
+    with pytest.raises(AssertionError, match="probe.json is not the file that was sealed"):
+        built(context, TURNOUT_MODEL_DIR=str(context / "model"))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.manifest import BrokenArtefact, verify
 from functions.inference.probe import PROBE
 from tests.fixtures.cpu_function import FORBIDDEN, Ran, run
 from tests.fixtures.models.tiny import Tiny, artefact, seal, vectors
@@ -141,3 +142,14 @@ def test_a_half_copied_artefact_stops_the_function_when_it_starts(tmp_path: Path
         run(folder, {"inputs": "fine"})
     last = caught.value.stderr.splitlines()[-1]
     assert_names(last, ("BrokenArtefact: ", folder / "tokenizer.json", "sealed"))
+
+
+def test_a_start_reads_none_of_the_sealed_bytes_that_it_does_not_open(tmp_path: Path) -> None:
+    """Show that by a file with other bytes of the same size, which `verify` refuses."""
+    folder = artefact(tmp_path / "cpu")
+    path = folder / PROBE
+    path.write_bytes(path.read_bytes()[::-1])
+    with pytest.raises(BrokenArtefact, match="probe.json is not the file that was sealed"):
+        verify(folder)
+    (answer,) = run(folder, {"inputs": "lovely"}).answers
+    assert answer["outputs"][0]["label"] == "good"
