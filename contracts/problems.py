@@ -115,6 +115,8 @@ class Code(StrEnum):
         "a registry gives no answer, or none that can be used",
     )
     REPOSITORY_MISSING = "repository_missing", "a registry has no repository of that name"
+    ENGINE_MISSING = "engine_missing", "no container engine on this machine answers"
+    ENGINE_FAILED = "engine_failed", "a container engine starts no container, or takes no image"
     INSTANCE_UNKNOWN = "instance_unknown", "the price table does not have the instance type"
 
 

@@ -1,10 +1,13 @@
 """The file system of an image: its layers merged, as a container sees them."""
 
+import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from tarfile import TarInfo
 
+from images.blob import blob_path
 from images.layer import OPAQUE, WHITEOUT
+from images.oci.layout import BLOBS
 from images.oci.reading import Layout
 
 # Linux's own limit on the links of one path.
@@ -70,3 +73,18 @@ def _remove(members: dict[str, TarInfo], path: str, *, itself: bool) -> None:
     below = f"{path}/" if path else ""
     for other in [one for one in members if one.startswith(below) or (itself and one == path)]:
         del members[other]
+
+
+def file_of(layout: Layout, path: str) -> bytes | None:
+    """Return the bytes of a file, of the uppermost layer that has one at the path; None if none has.
+
+    Layers are those of gzip, as ours are, and what upper ones remove is not looked at.
+    """
+    for layer in reversed(layout.manifest["layers"]):
+        blob = blob_path(layout.folder / BLOBS, str(layer["digest"]))
+        with tarfile.open(blob, "r|gz") as archive:
+            for member in archive:
+                if member.isfile() and member.name.removeprefix("./") == path:
+                    file = archive.extractfile(member)
+                    return file.read() if file else None
+    return None
