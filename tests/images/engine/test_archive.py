@@ -1,4 +1,4 @@
-"""What an engine is given of an image: the layers and config that it has, and what it has for SAM alone on top."""
+"""The archive that an engine is given: the layers and config of an image, and what is for SAM alone above them."""
 
 import gzip
 import hashlib
