@@ -13,6 +13,11 @@ LAMBDA_PAYLOAD_BYTES = 6 * 1024 * 1024
 LAMBDA_MEMORY_MB = (128, 10_240)
 LAMBDA_MB_PER_VCPU = 1_769
 
+# The same page: an image has at most 10 GB uncompressed, with all of its layers.
+LAMBDA_IMAGE_BYTES = 10 * 10**9
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
+LAMBDA_INIT_S = 10
+
 # SageMaker real-time endpoints take a body of at most 6 MB (`BodyBlob` in the service model).
 SAGEMAKER_PAYLOAD_BYTES = 6 * 1024 * 1024
 

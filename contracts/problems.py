@@ -104,6 +104,7 @@ class Code(StrEnum):
         "image_elsewhere",
         "an image was pushed to a registry from where AWS does not run it",
     )
+    INIT_TOO_LONG = "init_too_long", "a function takes longer to start than Lambda lets it"
     IMAGE_START = "image_start", "an image names no program that Lambda can start"
     REGISTRY_DENIED = (
         "registry_denied",

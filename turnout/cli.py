@@ -11,7 +11,7 @@ import typer
 from contracts.models_toml import read_models_toml
 from contracts.specs import Objective
 from contracts.tasks import Tier
-from turnout.image.command import image_command
+from turnout.image.command import IMAGES, image_command
 from turnout.init.command import init_command
 from turnout.keys import add_key, read_keys, remove_key
 from turnout.terminal import (
@@ -138,12 +138,22 @@ def inspect_command(
 
 
 @app.command("plan")
-def plan_command(config: Config = CONFIG, out_dir: Out = OUT, as_json: AsJson = False) -> None:
-    """Print what would be built and deployed, and what it costs while idle. Changes nothing."""
+def plan_command(
+    config: Config = CONFIG,
+    out_dir: Out = OUT,
+    images: Annotated[Path, typer.Option(help="The folder of `turnout image`.")] = IMAGES,
+    as_json: AsJson = False,
+) -> None:
+    """Print what would be built and deployed, how large its images are, and what it costs while idle. Changes nothing.
+
+    What Lambda would refuse, an image of more than 10 GB or a start that takes too long, ends the command with 1.
+    """
     from turnout import planning
 
-    plan = planning.plan(read_models_toml(config), out_dir)
-    emit(as_json, plan, lambda: planning.show(plan, out))
+    plan = planning.plan(read_models_toml(config), out_dir, images)
+    emit(as_json, plan.document, lambda: planning.show(plan, out))
+    if plan.problems:
+        raise planning.Undeployable(plan.problems)
 
 
 @app.command("up")

@@ -10,7 +10,7 @@ from images.image import DOCKERFILE, LAYERS, Contents
 
 # The first prefix that a staged file has names its part.
 PARTS = (("routes.json", "routes and keys"), (DOCKERFILE, "Dockerfile"), *LAYERS)
-WEIGHTS = "model/"
+WEIGHTS, WEIGHTS_PART = "model/", "weights"
 
 
 def inputs_of(contents: Contents) -> dict[str, str]:

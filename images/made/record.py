@@ -15,6 +15,8 @@ from images.errors import ImageError
 from images.image import Built
 
 FILE = "images.json"
+# A median of so many starts is one that a busy moment does not change.
+STARTS_KEPT = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,11 +60,24 @@ class Made:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Start:
+    """One measured start of an image, by its digest: the milliseconds of INIT, with that memory and the CPU it has."""
+
+    digest: str
+    memory_mb: int
+    ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """The images by the names of their stacks, as they were last made, and as they were last pushed."""
+    """The images by the names of their stacks, as they were last made, and as they were last pushed.
+
+    `starts` are measured ones, the latest last.
+    """
 
     made: Mapping[str, Made] = field(default_factory=dict)
     pushed: Mapping[str, Made] = field(default_factory=dict)
+    starts: tuple[Start, ...] = ()
 
 
 def row_of(built: Built, inputs: Mapping[str, str], base: str, digest: str) -> Made:
@@ -79,12 +94,10 @@ def read_record(folder: Path) -> Record:
     path = folder / FILE
     try:
         document = json.loads(path.read_text("utf-8"))
-        kinds = ("made", "pushed")
         return Record(
-            **{
-                kind: {name: Made.from_json(row) for name, row in document[kind].items()}
-                for kind in kinds
-            }
+            made=_rows(document["made"]),
+            pushed=_rows(document["pushed"]),
+            starts=tuple(Start(**start) for start in document["starts"]),
         )
     except FileNotFoundError:
         return Record()
@@ -92,6 +105,10 @@ def read_record(folder: Path) -> Record:
         message = f"cannot be read ({type(error).__name__}: {error}); remove it, and make the images again"
         problem = Problem(code=Code.FILE_DAMAGED, where=str(path), message=message)
         raise ImageError("the record of images", [problem]) from error
+
+
+def _rows(document: dict[str, Any]) -> dict[str, Made]:
+    return {name: Made.from_json(row) for name, row in document.items()}
 
 
 def record_made(folder: Path, name: str, row: Made) -> None:
@@ -108,6 +125,19 @@ def record_pushed(folder: Path, references: Mapping[str, str]) -> None:
         for name, reference in references.items()
     }
     _write(folder, replace(record, pushed={**record.pushed, **rows}))
+
+
+def record_start(folder: Path, start: Start) -> None:
+    """Record a measured start, as evidence for `turnout plan`; the last ones of each image and memory are kept."""
+    record = read_record(folder)
+    alike = [one for one in record.starts if _of(one) == _of(start)]
+    forgotten = alike[: max(0, len(alike) + 1 - STARTS_KEPT)]
+    kept = tuple(one for one in record.starts if one not in forgotten)
+    _write(folder, replace(record, starts=(*kept, start)))
+
+
+def _of(start: Start) -> tuple[str, int]:
+    return start.digest, start.memory_mb
 
 
 def _write(folder: Path, record: Record) -> None:

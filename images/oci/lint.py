@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from tarfile import TarInfo
 from typing import Any
 
+from contracts.limits import LAMBDA_IMAGE_BYTES
 from contracts.problems import Code, Problem
 from images.oci.filesystem import Filesystem, merged
 from images.oci.layout import ARCHITECTURE, CONFIG_TYPE, LAYER_TYPE, MANIFEST_TYPE, SYSTEM
@@ -21,7 +22,6 @@ LAYERS = (
     "application/vnd.oci.image.layer.v1.tar",
     f"{DOCKER}.image.rootfs.diff.tar.gzip",
 )
-MAX_BYTES = 10 * 10**9
 SHOWN = 10
 
 
@@ -151,8 +151,8 @@ def size(layout: Layout) -> Iterator[str]:
     https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
     """
     total = sum(layer.size for layer in layout.layers)
-    if total > MAX_BYTES:
-        yield f"its layers are {total / 1e9:.1f} GB uncompressed; the limit is {MAX_BYTES / 1e9:.0f} GB"
+    if total > LAMBDA_IMAGE_BYTES:
+        yield f"its layers are {total / 1e9:.1f} GB uncompressed; the limit is {LAMBDA_IMAGE_BYTES / 1e9:.0f} GB"
 
 
 def start(layout: Layout) -> Iterator[str]:
