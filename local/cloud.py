@@ -16,7 +16,9 @@ from typing import Any, Self
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from contracts.limits import GATEWAY_TIMEOUT_S
+from images.engine.engine import Bridge
 from local import certificate, children, docker
+from local.bridge import Wsgi, for_containers, listening
 from local.containers import Fleet, Reply
 from local.control.custom import ANSWERS
 from local.control.data_plane import ACCOUNT, DataPlane, Invocation, data_plane, use
@@ -30,13 +32,13 @@ __all__ = ["ACCOUNT", "Cloud"]
 ROOT = Path(__file__).resolve().parent.parent
 REGION = "us-east-1"
 VENVS = ROOT / ".turnout/venvs"
-Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 class Cloud:
     """A local cloud between `start` and `stop`; everything it starts ends with it, and with this process.
 
-    `state` holds images, logs and certificates, and belongs to one running cloud at a time.
+    `state` holds images, logs and certificates, and belongs to one running cloud at a time. With a `bridge`, containers
+    of an engine reach the control plane at `bridge_url`.
     """
 
     def __init__(
@@ -46,12 +48,13 @@ class Cloud:
         region: str = REGION,
         https_port: int = 0,
         gateway_timeout_s: float = GATEWAY_TIMEOUT_S,
+        bridge: Bridge | None = None,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.state, self.region, self.https_port = state.resolve(), region, https_port
         self.gateway_timeout_s = gateway_timeout_s
-        self.report = report
-        self.endpoint_url = self.url = ""
+        self.bridge, self.report = bridge, report
+        self.endpoint_url = self.bridge_url = self.url = ""
         self.ca_file = self.state / certificate.CA_FILE
         self.undo = contextlib.ExitStack()
 
@@ -105,13 +108,11 @@ class Cloud:
         os.environ.setdefault("MOTO_ACCOUNT_ID", ACCOUNT)
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         extend()
-        server = make_server(
-            "127.0.0.1", 0, _application(self), threaded=True, request_handler=_Quiet
-        )
-        # A request that still runs must not keep the process alive.
-        server.daemon_threads = True  # type: ignore[attr-defined]
+        application = _application(self)
+        server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet)
         # moto takes a bucket from the path only for the host "localhost", and from the host name otherwise.
-        self.endpoint_url = f"http://localhost:{server.server_port}"
+        host = f"localhost:{server.server_port}"
+        self.endpoint_url = f"http://{host}"
         undo.callback(_reset)
         use(
             DataPlane(
@@ -121,8 +122,19 @@ class Cloud:
                 containers=self.containers,
             )
         )
-        threading.Thread(target=server.serve_forever, daemon=True, name="control").start()
-        undo.callback(_stop, server)
+        _serve(server, undo)
+        if self.bridge:
+            listener = undo.enter_context(listening(self.bridge.address))
+            for_bridge = make_server(
+                self.bridge.address,
+                0,
+                for_containers(application, self.bridge, host),
+                threaded=True,
+                request_handler=_Quiet,
+                fd=listener.fileno(),
+            )
+            self.bridge_url = f"http://{self.bridge.address}:{listener.getsockname()[1]}"
+            _serve(for_bridge, undo)
 
     def _start_front(self, undo: contextlib.ExitStack) -> None:
         gateway = Gateway(self._invoke, timeout_s=self.gateway_timeout_s)
@@ -191,6 +203,14 @@ class Cloud:
             "utf-8",
         )
         script.chmod(0o755)
+
+
+def _serve(server: BaseWSGIServer, undo: contextlib.ExitStack) -> None:
+    """Serve in a thread until `undo`."""
+    # A request that still runs must not keep the process alive.
+    server.daemon_threads = True  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, daemon=True, name="control").start()
+    undo.callback(_stop, server)
 
 
 def _stop(server: BaseWSGIServer) -> None:

@@ -14,6 +14,7 @@ from contracts.errors import TurnoutError
 from contracts.keys import key_hash, new_key
 from contracts.names import router_stack
 from contracts.specs import Deployment
+from images.engine.engine import Bridge
 from local import children
 from local.cloud import ACCOUNT, Cloud
 from turnout.cdk_progress import StackLines
@@ -49,7 +50,13 @@ class Laptop:
     """A local cloud with one deployment in it; a context manager that stops all it started."""
 
     def __init__(
-        self, deployment: Deployment, files: Files, *, state: Path, https_port: int = 0
+        self,
+        deployment: Deployment,
+        files: Files,
+        *,
+        state: Path,
+        https_port: int = 0,
+        bridge: Bridge | None = None,
     ) -> None:
         self.deployment, self.files = deployment, files
         self.state = state.resolve()
@@ -59,6 +66,7 @@ class Laptop:
             self.state / "cloud",
             region=deployment.region,
             https_port=https_port,
+            bridge=bridge,
             report=lambda line: self.say(line),
         )
         self.keys = self.state / "keys.toml"
