@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no
 GATED := tests/contracts tests/functions/router tests/functions/registrar
 
 .DEFAULT_GOAL := help
-.PHONY: help setup converters models processors demo up fast test prove audit check format lock clean
+.PHONY: help setup converters models processors sam demo up fast test prove audit check format lock clean
 .PHONY: test-gated test-fast test-build
 
 help:  ## Say what there is to make
@@ -55,6 +55,14 @@ models: setup  ## Get weights, train the example, build what models.toml says
 	@$(BIN)/python -m examples.weights
 	@$(BIN)/python -m examples.train
 	@$(BIN)/turnout build
+
+sam: .turnout/sam/ready  ## Install AWS's SAM command line, apart from the rest, for `turnout sam`
+
+.turnout/sam/ready: turnout/sam/requirements.txt | setup
+	@echo "installing SAM into .turnout/sam (214 MB, seconds) ..."
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .turnout/sam
+	@$(BIN)/uv pip install --quiet --python .turnout/sam/bin/python --require-hashes --requirements turnout/sam/requirements.txt
+	@touch $@
 
 processors: setup  ## Make the arm64 system in which builds ask their models on an emulated Graviton2
 	@$(BIN)/python -m scripts.emulate_arm64
@@ -101,10 +109,11 @@ format: setup
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock:  ## Pin what .venv holds in requirements.txt, and the environments of optimum and TensorFlow beside their clients
+lock:  ## Pin what .venv holds in requirements.txt, and the environments of optimum, TensorFlow and SAM beside their clients
 	@$(BIN)/uv pip freeze --python $(BIN)/python --exclude-editable | sed 's/+cpu$$//; /^pip==/d' > requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group converters --output-file build/sources/tensorflow/requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-deps --group optimum --output-file build/export/optimum/requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group sam --output-file turnout/sam/requirements.txt
 
 clean:  ## Remove everything that make has made
-	@rm -rf .venv node_modules .turnout models.out images.out cdk.out examples/*/model
+	@rm -rf .venv node_modules .turnout models.out images.out sam.out cdk.out examples/*/model

@@ -26,6 +26,7 @@ SAGEMAKER_PAYLOAD_BYTES = 6 * 1024 * 1024
 MAX_TIER_TIMEOUT_S = 25
 BACKEND_SLACK_S = 1
 ROUTER_TIMEOUT_S = 28
+ROUTER_MEMORY_MB = 1_024
 CLIENT_TIMEOUT_S = GATEWAY_TIMEOUT_S + 5
 
 # A JSON number made from a float32 is at most 23 characters, and two go to the separator.

@@ -99,7 +99,7 @@ class Code(StrEnum):
     IMAGE_PATH = "image_path", "a layer lacks a folder, or has a path that leads out of the image"
     IMAGE_MODE = "image_mode", "a file of an image cannot be read by the user of the function"
     IMAGE_TOO_LARGE = "image_too_large", "an image is larger than Lambda takes"
-    IMAGE_STALE = "image_stale", "an image was pushed before a part of it changed"
+    IMAGE_STALE = "image_stale", "an image was made before a part of it changed"
     IMAGE_ELSEWHERE = (
         "image_elsewhere",
         "an image was pushed to a registry from where AWS does not run it",
@@ -118,6 +118,9 @@ class Code(StrEnum):
     REPOSITORY_MISSING = "repository_missing", "a registry has no repository of that name"
     ENGINE_MISSING = "engine_missing", "no container engine on this machine answers"
     ENGINE_FAILED = "engine_failed", "a container engine starts no container, or takes no image"
+    CLOUD_DOWN = "cloud_down", "no local cloud is up that containers can reach"
+    SAM_MISSING = "sam_missing", "AWS's SAM command line is not installed"
+    IMAGE_MISSING = "image_missing", "an image has not been made where one is needed"
     INSTANCE_UNKNOWN = "instance_unknown", "the price table does not have the instance type"
 
 

@@ -13,14 +13,12 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from contracts.limits import INTEGRATION_TIMEOUT_S, ROUTER_TIMEOUT_S
+from contracts.limits import INTEGRATION_TIMEOUT_S, ROUTER_MEMORY_MB, ROUTER_TIMEOUT_S
 from contracts.names import ALIAS, model_stack, registrar_function, registry_table
 from contracts.specs import Deployment
 from contracts.tasks import Tier
 from stacks.function import ImageFunction, add_log, add_role
 from stacks.image_source import Source
-
-MEMORY_MB = 1024
 
 
 @jsii.implements(gateway.IAccessLogSettings)
@@ -60,7 +58,7 @@ class RouterStack(cdk.Stack):
             "Router",
             function_name=name,
             image=image,
-            memory_mb=MEMORY_MB,
+            memory_mb=ROUTER_MEMORY_MB,
             timeout_s=ROUTER_TIMEOUT_S,
             environment={},
         )

@@ -1,4 +1,4 @@
-"""The commands init, build, image, plan, verify, inspect, up, call, keys of `turnout`, with their options."""
+"""The commands init, build, image, plan, verify, inspect, up, sam, call, keys of `turnout`, with their options."""
 
 import io
 import sys
@@ -14,6 +14,7 @@ from contracts.tasks import Tier
 from turnout.image.command import IMAGES, image_command
 from turnout.init.command import init_command
 from turnout.keys import add_key, read_keys, remove_key
+from turnout.sam.command import sam_command
 from turnout.terminal import (
     CONFIG,
     KEYS,
@@ -52,6 +53,7 @@ app.add_typer(keys_app, name="keys")
 
 app.command("init")(init_command)
 app.command("image")(image_command)
+app.command("sam")(sam_command)
 
 
 @app.command("build")
@@ -166,19 +168,36 @@ def up_command(
     state: Annotated[
         Path | None, typer.Option(help="The local cloud's own folder; one for each that runs.")
     ] = None,
+    sam: Annotated[
+        bool,
+        typer.Option(
+            "--sam",
+            help="Serve the functions that SAM runs in containers as well: see `turnout sam`.",
+        ),
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the whole product on this machine: a local cloud, the real `cdk deploy`, an HTTPS endpoint.
 
-    Runs until Ctrl-C and leaves nothing running. `turnout call` in another terminal finds it by itself.
+    Runs until Ctrl-C and leaves nothing running. `turnout call` in another terminal finds it by itself. With --sam it
+    listens for containers as well: at this machine's address in the network of Docker or Podman, and nowhere else.
     """
+    from images.engine.engine import bridge_of, find_engine
     from turnout import up
     from turnout.client import STATE
     from turnout.local_deployment import ROOT, Files, Laptop
+    from turnout.sam.needs import ENGINE_SETTINGS
 
     files = Files(config=config, out=out_dir)
-    laptop = Laptop(read_models_toml(config), files, state=state or ROOT / STATE, https_port=port)
-    up.up(laptop, log, partial(emit, as_json))
+    engine = find_engine(ENGINE_SETTINGS) if sam else None
+    laptop = Laptop(
+        read_models_toml(config),
+        files,
+        state=state or ROOT / STATE,
+        https_port=port,
+        bridge=bridge_of(engine) if engine else None,
+    )
+    up.up(laptop, log, partial(emit, as_json), engine)
 
 
 @app.command("call")

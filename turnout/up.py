@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ from rich.console import Console
 
 from build import api
 from contracts.specs import Deployment
+from images.engine.engine import Engine
 from turnout.client import Endpoint, curl
 from turnout.local_deployment import DeployFailed, Laptop
 from turnout.progress import steps
+from turnout.sam.cloud import cloud_for_sam
 
 Emit = Callable[[dict[str, Any], Callable[[], None]], None]
 
@@ -23,16 +26,20 @@ def require_built(deployment: Deployment, out: Path) -> None:
         raise DeployFailed(f"not built, or changed since: {', '.join(stale)}; run `turnout build`")
 
 
-def up(laptop: Laptop, log: Console, emit: Emit) -> None:
-    """Start, deploy, print the endpoint, and wait for SIGINT or SIGTERM; then stop all of it."""
+def up(laptop: Laptop, log: Console, emit: Emit, engine: Engine | None = None) -> None:
+    """Start, deploy, print the endpoint, and wait for SIGINT or SIGTERM; then stop all of it.
+
+    With an engine, functions that SAM runs in it are served as well.
+    """
     deployment = laptop.deployment
     require_built(deployment, laptop.files.out)
     try:
         with laptop:
             with steps(log, "deploying to a local cloud") as (laptop.say, laptop.detail):
                 endpoint = laptop.deploy()
-            emit(describe(endpoint, deployment), lambda: show(endpoint, deployment, log))
-            threading.Event().wait()  # for ever; the interrupt ends it
+            with cloud_for_sam(laptop, engine) if engine else nullcontext():
+                emit(describe(endpoint, deployment), lambda: show(endpoint, deployment, log))
+                threading.Event().wait()  # for ever; the interrupt ends it
     except KeyboardInterrupt:
         log.print("stopped; nothing was left running")
 

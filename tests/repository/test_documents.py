@@ -15,12 +15,17 @@ from typer.testing import CliRunner
 from benchmarks.tables import DOCUMENTS, filled
 from contracts import settings
 from contracts.keys import key_hash
+from contracts.models_toml import read_models_toml
 from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
 from functions.router import openapi
 from local.certificate import CA_FILE, HOST
 from tests.fixtures.paths import ROOT
 from turnout.cli import app
 from turnout.client import STATE, Endpoint, curl
+from turnout.sam.making import CONFIG as SAM_CONFIG
+from turnout.sam.making import ENVIRONMENT, PROBE, TEMPLATE, VARIABLES
+from turnout.sam.making import commands as sam_commands
+from turnout.sam.template import functions_of, image_tag
 
 README = (ROOT / "README.md").read_text("utf-8")
 DESIGN = (ROOT / "DESIGN.md").read_text("utf-8")
@@ -60,11 +65,22 @@ def test_every_turnout_command_that_is_named_exists() -> None:
         name
         for document in DOCUMENTS
         for name in re.findall(
-            r"turnout (init|build|image|plan|verify|inspect|up|call|keys)\b",
+            r"turnout (init|build|image|plan|verify|inspect|up|sam|call|keys)\b",
             document.read_text("utf-8"),
         )
     }
-    assert named == {"init", "build", "image", "plan", "verify", "inspect", "up", "call", "keys"}
+    assert named == {
+        "init",
+        "build",
+        "image",
+        "plan",
+        "verify",
+        "inspect",
+        "up",
+        "sam",
+        "call",
+        "keys",
+    }
 
 
 def test_every_page_is_listed() -> None:
@@ -174,3 +190,14 @@ def test_no_file_names_a_registry_host_or_a_machines_path() -> None:
         ["git", "grep", "-lE", pattern], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert found.stdout == ""
+
+
+def test_the_page_on_sam_has_the_commands_and_files_of_turnout_sam() -> None:
+    text = (ROOT / "docs/sam.md").read_text("utf-8")
+    named = re.findall(r"^\| `(\S+\.(?:json|sh|toml))` \|", text, re.MULTILINE)
+    assert sorted(named) == sorted([TEMPLATE, VARIABLES, PROBE, ENVIRONMENT, SAM_CONFIG])
+    commands = re.findall(r"^\| `(sam local .+?)` \|", text, re.MULTILINE)
+    deployment = read_models_toml(ROOT / "models.toml")
+    names = list(functions_of(deployment))
+    assert commands == sam_commands(ROOT / "sam.out", [names[0], names[1]])[1:]
+    assert image_tag("NAME") in text
