@@ -121,6 +121,7 @@ CPU_KEYS = {
     "quantize": _one_of("int8", "none"),
     "objective": _one_of(*Objective),
     "portable": FLAG,
+    "snap_start": FLAG,
 }
 GPU_KEYS = {
     "instance": INSTANCE,

@@ -30,6 +30,7 @@ class CpuSpec:
     quantize: str = "int8"
     objective: str = Objective.LATENCY
     portable: bool = True
+    snap_start: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,14 +17,19 @@ def instructions(text: str) -> list[tuple[str, str]]:
     return [(word.upper(), rest.strip()) for word, _, rest in words]
 
 
+def _pair(text: str) -> dict[str, str]:
+    name, _, value = text.partition("=")
+    return {name.strip(): value.strip().strip('"')}
+
+
 def settings_of(dockerfile: str, base: Settings) -> Settings:
-    """Return an image's settings: those of its base, with what the Dockerfile sets by ENV, WORKDIR, ENTRYPOINT, CMD."""
+    """Return an image's settings: its base's, with what the Dockerfile sets by ENV, LABEL, WORKDIR, ENTRYPOINT, CMD."""
     settings = base
     for word, rest in instructions(dockerfile):
         if word == "ENV":
-            name, _, value = rest.partition("=")
-            environment = {**settings.environment, name.strip(): value.strip().strip('"')}
-            settings = replace(settings, environment=environment)
+            settings = replace(settings, environment={**settings.environment, **_pair(rest)})
+        elif word == "LABEL":
+            settings = replace(settings, labels={**settings.labels, **_pair(rest)})
         elif word == "WORKDIR":
             settings = replace(settings, working_dir=rest)
         elif word == "ENTRYPOINT":

@@ -36,6 +36,7 @@ class CpuModelStack(cdk.Stack):
             memory_mb=spec.memory_mb,
             timeout_s=spec.timeout_s,
             environment={"TURNOUT_MAX_INPUTS": str(spec.max_inputs)},
+            snap_start=spec.snap_start,
         )
         # The row is written after the alias: what the registry lists can be invoked.
         add_registry_row(self, deployment, manifest, f"{name}:{ALIAS}", model.alias)

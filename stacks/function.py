@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 
 import aws_cdk as cdk
+import jsii
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
-from constructs import Construct
+from constructs import Construct, IValidation
 
 from contracts.names import ALIAS
 from stacks.image_source import Source, function_code
@@ -26,6 +27,24 @@ def add_role(scope: Construct, log: logs.LogGroup, name: str = "Role") -> iam.Ro
     return role
 
 
+@jsii.implements(IValidation)
+class NoProvisionedConcurrency:
+    """The rule that a version with a snapshot is not kept started as well, which AWS refuses at deployment alone.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html
+    """
+
+    def __init__(self, alias: lambda_.Alias) -> None:
+        self._alias = alias
+
+    def validate(self) -> list[str]:
+        resource = self._alias.node.default_child
+        assert isinstance(resource, lambda_.CfnAlias)
+        if resource.provisioned_concurrency_config is None:
+            return []
+        return ["a model has snap_start or provisioned concurrency, not both; remove one"]
+
+
 class ImageFunction(Construct):
     """A function from an image; callers invoke `alias`."""
 
@@ -39,6 +58,7 @@ class ImageFunction(Construct):
         memory_mb: int,
         timeout_s: int,
         environment: Mapping[str, str],
+        snap_start: bool = False,
     ) -> None:
         super().__init__(scope, name)
         log = add_log(self)
@@ -55,9 +75,12 @@ class ImageFunction(Construct):
             environment=dict(environment),
             role=self.role,
             log_group=log,
+            snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if snap_start else None,
         )
         # CloudFormation would otherwise create the function before the policy that lets it write to its log.
         self.function.node.add_dependency(self.role)
         self.alias = lambda_.Alias(
             self, "Live", alias_name=ALIAS, version=self.function.current_version
         )
+        if snap_start:
+            self.node.add_validation(NoProvisionedConcurrency(self.alias))

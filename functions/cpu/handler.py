@@ -52,6 +52,11 @@ SENDING_S = 0.5
 PROBE_EVENT = {"probe": True}
 FOLDER = Path(os.environ.get("TURNOUT_MODEL_DIR", "/var/task/model"))
 ENGINE = load(FOLDER)
+# Set by Lambda for a version that it takes a snapshot of; other starts do without the imports.
+if os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+    from functions.cpu.snapshot import register
+
+    register(ENGINE, FOLDER)
 
 
 def handler(event: object, context: object) -> dict[str, Any]:

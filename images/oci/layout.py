@@ -35,6 +35,7 @@ class Settings:
     entrypoint: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     user: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> Json:
         document: dict[str, Any] = {
@@ -43,6 +44,7 @@ class Settings:
             "Entrypoint": list(self.entrypoint),
             "Cmd": list(self.command),
             "User": self.user,
+            "Labels": dict(self.labels),
         }
         return {key: value for key, value in document.items() if value}
 

@@ -7,6 +7,7 @@ TEXT = r"""# a comment
 from base:1
 
 ENV A=1
+LABEL a.b="c d"
 RUN one \
 # a comment between two lines that continue each other
  && two
@@ -18,6 +19,7 @@ def test_instructions_come_in_order_without_comments_and_with_continued_lines_jo
     assert instructions(TEXT) == [
         ("FROM", "base:1"),
         ("ENV", "A=1"),
+        ("LABEL", 'a.b="c d"'),
         ("RUN", "one   && two"),
         ("CMD", '["a b", "c"]'),
     ]
@@ -26,7 +28,10 @@ def test_instructions_come_in_order_without_comments_and_with_continued_lines_jo
 def test_settings_are_those_of_the_base_where_the_dockerfile_has_none() -> None:
     base = Settings(environment={"A": "0", "B": "2"}, entrypoint=("/start",), command=("base",))
     assert settings_of(TEXT, base) == Settings(
-        environment={"A": "1", "B": "2"}, entrypoint=("/start",), command=("a b", "c")
+        environment={"A": "1", "B": "2"},
+        entrypoint=("/start",),
+        command=("a b", "c"),
+        labels={"a.b": "c d"},
     )
 
 

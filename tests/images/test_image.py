@@ -106,6 +106,7 @@ def test_an_image_is_started_as_its_dockerfile_says(image: Built) -> None:
         "WorkingDir": "/var/task",
         "Entrypoint": ["/usr/bin/python3", "-m", "awslambdaric"],
         "Cmd": ["functions.cpu.handler.handler"],
+        "Labels": {"com.amazonaws.lambda.feature.snapstart": "Allow"},
     }
 
 
