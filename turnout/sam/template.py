@@ -12,6 +12,8 @@ from contracts.tasks import Tier
 
 # A bare name: SAM takes one with a registry for an image that is not on this machine.
 TAG = "sam"
+# The logical id of the API; ids of functions begin as names do, with a small letter.
+API = "Api"
 # Where a function reaches AWS. SAM sets only variables that a template declares, by the file that has their values, and
 # by the shell's where that file has none: the shell's is SAM's own, by which a container would reach itself.
 ENDPOINT = "AWS_ENDPOINT_URL"
@@ -50,8 +52,10 @@ def template(deployment: Deployment) -> dict[str, Any]:
         variables={ENDPOINT: ""},
     )
     # Without a path it is the API's default route.
-    router["Properties"]["Events"] = {"Api": {"Type": "HttpApi"}}
-    resources = {logical_id(router_stack(deployment.name)): router}
+    router["Properties"]["Events"] = {
+        "Api": {"Type": "HttpApi", "Properties": {"ApiId": {"Ref": API}}}
+    }
+    resources = {API: _api(deployment.name), logical_id(router_stack(deployment.name)): router}
     for model in deployment.models:
         if model.cpu:
             name = model_stack(deployment.name, model.name, Tier.CPU)
@@ -62,6 +66,17 @@ def template(deployment: Deployment) -> dict[str, Any]:
         "Description": f"{deployment.name}, for SAM on this machine; AWS gets its stacks from the CDK",
         "Resources": resources,
     }
+
+
+def _api(title: str) -> dict[str, Any]:
+    """Return the API. SAM passes bodies on as UTF-8 alone, and fails at others, unless all are declared as binary."""
+    definition = {
+        "openapi": "3.0.1",
+        "info": {"title": title, "version": "1"},
+        "paths": {},
+        "x-amazon-apigateway-binary-media-types": ["*/*"],
+    }
+    return {"Type": "AWS::Serverless::HttpApi", "Properties": {"DefinitionBody": definition}}
 
 
 def _model(name: str, spec: CpuSpec) -> dict[str, Any]:

@@ -211,7 +211,11 @@ def test_the_folder_has_what_sam_is_run_with(
     values = json.loads((target / "environment.json").read_text("utf-8"))
     assert values == {"Parameters": {"AWS_ENDPOINT_URL": "http://10.88.0.1:5000"}}
     resources = json.loads((target / "template.json").read_text("utf-8"))["Resources"]
-    images = {function["Properties"]["ImageUri"] for function in resources.values()}
+    images = {
+        function["Properties"]["ImageUri"]
+        for function in resources.values()
+        if function["Type"] == "AWS::Serverless::Function"
+    }
     assert images == set(written["images"].values())
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from contracts.limits import ROUTER_MEMORY_MB, ROUTER_TIMEOUT_S
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Task
-from turnout.sam.template import functions_of, image_tag, logical_id, template
+from turnout.sam.template import API, functions_of, image_tag, logical_id, template
 
 SOURCE = Path("nowhere")
 
@@ -27,7 +27,7 @@ SHOP = Deployment(
 def test_functions_have_the_settings_of_their_tier() -> None:
     resources = template(SHOP)["Resources"]
     assert functions_of(SHOP) == ("shop-router", "shop-intents-cpu")
-    assert set(resources) == {logical_id(name) for name in functions_of(SHOP)}
+    assert set(resources) == {API, *(logical_id(name) for name in functions_of(SHOP))}
     router, intents = (resources[logical_id(name)]["Properties"] for name in functions_of(SHOP))
     assert (router["MemorySize"], router["Timeout"]) == (ROUTER_MEMORY_MB, ROUTER_TIMEOUT_S)
     assert (intents["MemorySize"], intents["Timeout"]) == (3008, 7)
@@ -38,13 +38,24 @@ def test_functions_have_the_settings_of_their_tier() -> None:
 
 def test_every_path_goes_to_the_router_by_one_route() -> None:
     router = template(SHOP)["Resources"][logical_id("shop-router")]["Properties"]
-    assert router["Events"] == {"Api": {"Type": "HttpApi"}}
+    assert router["Events"] == {"Api": {"Type": "HttpApi", "Properties": {"ApiId": {"Ref": API}}}}
+
+
+def test_bodies_that_are_no_text_reach_the_router() -> None:
+    definition = template(SHOP)["Resources"][API]["Properties"]["DefinitionBody"]
+    assert definition["x-amazon-apigateway-binary-media-types"] == ["*/*"]
 
 
 def test_every_function_can_be_told_where_the_local_cloud_is() -> None:
-    for function in template(SHOP)["Resources"].values():
+    resources = template(SHOP)["Resources"]
+    for name in functions_of(SHOP):
         # SAM sets no variable that a template does not declare.
-        assert function["Properties"]["Environment"]["Variables"]["AWS_ENDPOINT_URL"] == ""
+        assert (
+            resources[logical_id(name)]["Properties"]["Environment"]["Variables"][
+                "AWS_ENDPOINT_URL"
+            ]
+            == ""
+        )
 
 
 def test_logical_ids_are_letters_and_digits_and_differ_where_names_do() -> None:
