@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from images.engine.errors import EngineFailed, EngineMissing
 # Names an engine's command line, as for the CDK.
 CHOICE = "CDK_DOCKER"
 PROGRAMS = ("docker", "podman")
+LINUX = "linux"
 INSTALL = "install Docker, or Podman (apt-get install podman runc iptables)"
 # Parts of what engines say when no container can start, each with the next step.
 CURES = (
@@ -93,7 +95,9 @@ def find_engine(folder: Path, given: Mapping[str, str] = os.environ) -> Engine:
             reasons.append(f"{name} is not installed")
             continue
         is_podman = "podman" in Path(program).name
-        own = podman_settings.environment(folder, given) if is_podman else {}
+        # Elsewhere Podman is the client of one in a virtual machine, which has settings of its own.
+        is_ours = is_podman and sys.platform == LINUX
+        own = podman_settings.environment(folder, given) if is_ours else {}
         engine = Engine(program=program, environment=own)
         try:
             # Without a daemon or rights to it, `version` fails and says so; `--version` asks the client alone.
@@ -133,8 +137,13 @@ class Bridge:
     subnet: str
 
 
-def bridge_of(engine: Engine) -> Bridge:
+def bridge_of(engine: Engine, system: str = sys.platform) -> Bridge:
     """Return the network that containers are put into by default; raise EngineFailed where the host is not in it."""
+    if system != LINUX:
+        raise EngineFailed(
+            f"{engine.name} runs containers in a virtual machine here, in whose network this machine is not; "
+            "do it on Linux"
+        )
     if engine.is_podman:
         if engine.run("info", "--format", "{{.Host.Security.Rootless}}") == "true":
             raise EngineFailed(

@@ -13,7 +13,7 @@ from images.engine.engine import Engine, find_engine
 from images.engine.errors import EngineFailed, EngineMissing
 from images.errors import ImageError
 from images.image import Contents
-from images.made.inputs import changes, inputs_of
+from images.made.inputs import PARTS, changes, inputs_of
 from images.made.record import Made, read_record
 from images.oci.filesystem import file_of
 from images.oci.reading import Layout, read_layout
@@ -26,9 +26,8 @@ from turnout.sam.template import functions_of
 # Where `make sam` installs it, apart from our packages: its pins are others.
 SAM = ROOT / ".turnout/sam/bin/sam"
 ENGINE_SETTINGS = ROOT / ".turnout/engine"
-ROUTES, ROUTES_PART = "var/task/routes.json", "routes and keys"
-
-
+ROUTES = "var/task/routes.json"
+ROUTES_PART = dict(PARTS)["routes.json"]
 FindEngine = Callable[[Path], Engine]
 
 

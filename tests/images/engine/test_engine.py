@@ -130,5 +130,7 @@ def test_the_bridge_of_docker_is_its_gateway(tmp_path: Path) -> None:
 def test_a_bridge_that_the_host_is_not_in_is_refused(tmp_path: Path) -> None:
     with pytest.raises(EngineFailed, match=r"without root.*as root, or use Docker"):
         bridge_of(podman(tmp_path, "true", []))
+    with pytest.raises(EngineFailed, match="in a virtual machine here.*do it on Linux"):
+        bridge_of(podman(tmp_path, "false", []), "darwin")
     with pytest.raises(EngineFailed, match="no IPv4 address"):
         bridge_of(podman(tmp_path, "false", [{"subnet": "fd00::/64", "gateway": "fd00::1"}]))
