@@ -45,6 +45,9 @@ def unpack_layers(layers: Sequence[Layer], root: Path) -> None:
             message = f"cannot be unpacked ({error}); remove {layer.blob} and try again"
             problem = Problem(code=Code.FILE_DAMAGED, message=message)
             raise ImageError(layer.digest, [problem]) from error
+    # The umask of who unpacks is not that of the image, whose folders all can enter.
+    for folder, _, _ in os.walk(root):
+        os.chmod(folder, 0o755)
 
 
 def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> None:

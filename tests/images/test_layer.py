@@ -199,3 +199,12 @@ def test_a_disk_that_takes_no_more_bytes_leaves_nothing_behind(tmp_path: Path) -
     place = str(tmp_path / "blobs")
     assert done.stderr.splitlines()[-1] == f"OSError: [Errno 27] File too large: {place!r}"
     assert list((tmp_path / "blobs").iterdir()) == []
+
+
+def test_everybody_may_write_to_tmp_alone(tmp_path: Path) -> None:
+    found = members(write_layer([Entry(path="tmp"), Entry(path="var/tmp")], tmp_path))
+    assert {name: oct(m.mode) for name, m in found.items()} == {
+        "tmp": "0o1777",
+        "var": "0o755",
+        "var/tmp": "0o755",
+    }
