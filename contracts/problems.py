@@ -106,6 +106,14 @@ class Code(StrEnum):
     )
     INIT_TOO_LONG = "init_too_long", "a function takes longer to start than Lambda lets it"
     IMAGE_START = "image_start", "an image names no program that Lambda can start"
+    IMAGE_PROBE = (
+        "image_probe",
+        "the function of an image does not start, or answers unlike its model when it was built",
+    )
+    ISOLATION_UNAVAILABLE = (
+        "isolation_unavailable",
+        "neither an engine nor the kernel runs an image apart from this machine",
+    )
     REGISTRY_DENIED = (
         "registry_denied",
         "a registry does not take the credentials, or there are none",

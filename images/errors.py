@@ -21,3 +21,12 @@ class PushError(ProblemsFound):
 
     def __init__(self, where: object, problems: Sequence[Problem]) -> None:
         super().__init__(where, problems)
+
+
+class RunError(ProblemsFound):
+    """A made image cannot be run on this machine; lists every problem."""
+
+    code = "run_failed"
+
+    def __init__(self, where: object, problems: Sequence[Problem]) -> None:
+        super().__init__(where, problems)

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 from images.blob import blob_path, link_or_copy, naming, new_blob
@@ -47,6 +47,18 @@ class Settings:
             "Labels": dict(self.labels),
         }
         return {key: value for key, value in document.items() if value}
+
+    @classmethod
+    def read(cls, document: Json) -> Self:
+        """Return the settings of an image's config, which may be another tool's and lack any of them."""
+        pairs = (str(one).partition("=") for one in document.get("Env") or ())
+        return cls(
+            environment={name: value for name, _, value in pairs},
+            working_dir=document.get("WorkingDir") or "/",
+            entrypoint=tuple(document.get("Entrypoint") or ()),
+            command=tuple(document.get("Cmd") or ()),
+            user=document.get("User") or "",
+        )
 
 
 def _unchecked(_: Path) -> None:

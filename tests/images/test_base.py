@@ -5,25 +5,19 @@ import os
 import shutil
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 
 import pytest
 
 from contracts.manifest import file_sha256
-from contracts.tasks import Tier
-from images.base import TABLE, Base, base_of, read_table
-from images.bytecode import bytecode
+from images.base import Base, base_of
 from images.debian.layer import PACKAGES
-from images.debian.packages import pin, read_debian_lock
-from images.errors import ImageError
-from images.interpreter import interpreter_of
 from images.layer import Entry
+from images.oci.reading import read_layout
 from images.root import root_of
-from images.staging import model_files
+from images.running.function import unpack
 from images.wheels import dependencies, unused_patterns
 from tests.fixtures.cpu_function import CALLS
-from tests.fixtures.models.tiny import artefact
 from tests.fixtures.paths import ROOT
 
 pytestmark = pytest.mark.build
@@ -74,54 +68,15 @@ def run(root: Path, code: str, given: object = None, **environment: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The table of bases, with the lock of the day where Debian no longer has what ours pins."""
-    folder = tmp_path_factory.mktemp("table")
-    shutil.copy(TABLE, folder)
-    shutil.copytree(TABLE.parent / "debian", folder / "debian")
-    return folder / "bases.json"
-
-
-@pytest.fixture(scope="module")
-def base(table: Path, tmp_path_factory: pytest.TempPathFactory) -> Base:
-    work = tmp_path_factory.mktemp("base")
-    try:
-        return base_of("debian", work, table)
-    except ImageError as error:
-        if "was not found" not in str(error):
-            raise
-        warnings.warn(f"run python -m scripts.renew_bases: {error}", stacklevel=1)
-        lock = table.parent / read_table(table)["debian"].lock
-        lock.write_text(
-            pin(read_debian_lock(lock).release, PACKAGES, work / "pinning").text(), "utf-8"
-        )
-        return base_of("debian", work, table)
-
-
-@pytest.fixture(scope="module")
-def work(base: Base) -> Path:
-    return base.layers[0].blob.parent.parent
-
-
-@pytest.fixture(scope="module")
 def packages(work: Path) -> list[Entry]:
     return dependencies(LOCK, work)
 
 
 @pytest.fixture(scope="module")
-def image(base: Base, work: Path, packages: list[Entry]) -> Path:
+def image(cpu_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of an image of the CPU function: base, dependencies with bytecode, code, a tiny model."""
-    root = root_of(base.layers, work)
-    staged = model_files(Tier.CPU, artefact(work / "artefact"))
-    code = [Entry(path=f"var/task/{path}", source=source) for path, source in staged.items()]
-    compiled = bytecode([*packages, *code], interpreter_of(root, base.python))
-    for entry in [*packages, *code, *compiled]:
-        place = root / entry.path
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(entry.source, Path):
-            os.link(entry.source, place)
-        elif entry.source is not None:
-            place.write_bytes(entry.source)
+    root = tmp_path_factory.mktemp("image") / "root"
+    unpack(read_layout(cpu_image), root)
     return root
 
 

@@ -1,0 +1,1 @@
+"""Made images, run on this machine under the limits that Lambda has."""

@@ -1,0 +1,74 @@
+"""Isolation by an engine: each copy of a function is a container of Docker's or Podman's."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import uuid4
+
+from images.engine.archive import archive_of, load
+from images.engine.engine import Engine
+from images.engine.errors import EngineFailed
+from images.oci.reading import Layout
+from images.running.function import Function
+from images.running.limits import FILES, GROUP, PROCESSES, TMP_MB, USER
+from images.running.process import Process, start
+
+# Where the emulator lies in a container, and nowhere in an image.
+EMULATOR = "/aws-lambda-rie"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Container:
+    """The isolation of an image that an engine has under a tag."""
+
+    engine: Engine
+    tag: str
+    emulator: Path
+
+    def start(self, function: Function, arguments: Sequence[str]) -> Process:
+        """Start the emulator in a container with the function's limits."""
+        name = f"turnout-{uuid4().hex[:12]}"
+        variables = [f"--env={key}={value}" for key, value in function.environment.items()]
+        command = [self.engine.program, "run", "--rm", "--name", name, *_isolation(function)]
+        tmp = f"--tmpfs=/tmp:rw,size={TMP_MB}m,mode=1777"
+        # Otherwise Podman lets a function write to /run and /var/tmp as well.
+        command += [tmp, "--read-only-tmpfs=false"] if self.engine.is_podman else [tmp]
+        command += [f"--volume={self.emulator.resolve()}:{EMULATOR}:ro", *variables]
+        command += ["--entrypoint", EMULATOR, self.tag, *arguments, *function.command]
+        # Podman's monitor leaves a file `oom` in its folder when memory runs out.
+        popen = start(command, self.engine.variables(), self.emulator.parent)
+        return Process(popen=popen, stop=lambda: self._remove(name))
+
+    def _remove(self, name: str) -> None:
+        try:
+            self.engine.run("rm", "--force", "--volumes", name)
+        except EngineFailed:
+            # It never began, or has ended and was removed: its process has said so.
+            return
+
+
+def _isolation(function: Function) -> Iterator[str]:
+    memory = f"{function.limits.memory_mb}m"
+    yield from ("--pull=never", "--network=host", f"--workdir={function.settings.working_dir}")
+    # Without swap: the limit of both together is that of memory.
+    yield from (f"--memory={memory}", f"--memory-swap={memory}")
+    yield f"--cpus={function.limits.cpus:.3f}"
+    # With one limit given, Podman takes its own for the others, which may be more than root can have.
+    limits = {"nofile": FILES, "nproc": PROCESSES}
+    yield from (f"--ulimit={name}={value}:{value}" for name, value in limits.items())
+    yield f"--pids-limit={PROCESSES}"
+    # Without /dev/shm, which Lambda does not have either.
+    yield from ("--read-only", "--ipc=none", f"--user={USER}:{GROUP}", "--cap-drop=all")
+    yield "--security-opt=no-new-privileges"
+
+
+def load_image(engine: Engine, name: str, layout: Layout) -> str:
+    """Have an engine load an image that was read, unless it has it; return its tag, which has the image's digest.
+
+    Raise EngineFailed with the engine's words if it takes it not.
+    """
+    digest = str(layout.descriptors[0]["digest"]).removeprefix("sha256:")
+    archive = archive_of(layout, f"localhost/turnout/{name}:{digest[:12]}")
+    if not archive.is_loaded(engine):
+        load(engine, archive)
+    return archive.tag

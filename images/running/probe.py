@@ -1,0 +1,90 @@
+"""The probe of an image: its function is started as Lambda starts it, and asked what the artefact was sealed with."""
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any
+
+from contracts.limits import LAMBDA_MB_PER_VCPU
+from contracts.problems import Code, Problem
+from contracts.tasks import Tier
+from images.errors import ImageError
+from images.oci.layout import Settings
+from images.oci.reading import Layout
+from images.running.copy import Copy, NotStarted
+from images.running.function import Function, unpack
+from images.running.kernel import Kernel, kernel_problem
+from images.running.limits import Limits
+
+# Events that are answered without any other service: `functions/cpu/handler.py` answers the first by the version of
+# the artefact, or by a problem, and the router the second by the status 200.
+MODEL_EVENT = {"probe": True}
+ROUTER_EVENT = {
+    "version": "2.0",
+    "rawPath": "/health",
+    "headers": {},
+    "requestContext": {"http": {"method": "GET", "path": "/health", "sourceIp": "127.0.0.1"}},
+}
+# Nothing limits the processors here, so that a large model on a busy machine is not refused for its time.
+TIMEOUT_S = 600
+ANSWERED, NO_START = "answered", "the function does not start"
+
+
+def event_of(tier: Tier | None) -> bytes:
+    """Return the request that shows whether a function works: the router's, or that of a model."""
+    return json.dumps(MODEL_EVENT if tier else ROUTER_EVENT).encode()
+
+
+def ask(
+    layout: Layout, *, name: str, event: bytes, emulator: Callable[[], Path], work: Path
+) -> str:
+    """Return that the function of an image works, or "not started" and why, if it cannot be isolated here.
+
+    The image's own entry point is started, in its own file system, which is unpacked into `work` meanwhile. Raise
+    ImageError for one that does not start, or answers otherwise than when its model was built.
+    """
+    with tempfile.TemporaryDirectory(prefix="probed-", dir=work) as folder:
+        root = Path(folder) / "root"
+        unpack(layout, root)
+        if why := kernel_problem(root):
+            return f"not started: {why}"
+        settings = Settings.read(layout.config["config"])
+        limits = Limits(memory_mb=LAMBDA_MB_PER_VCPU)
+        function = Function(name=name, settings=settings, limits=limits, timeout_s=TIMEOUT_S)
+        copy = Copy(Kernel(root=root, emulator=emulator(), limited=False), function)
+        try:
+            problem = start_problem(copy, event)
+        finally:
+            copy.end()
+    if problem:
+        found = Problem(code=Code.IMAGE_PROBE, message=problem)
+        raise ImageError(f"{name}: the image is not kept", [found])
+    return ANSWERED
+
+
+def start_problem(copy: Copy, event: bytes) -> str:
+    """Return the problem of a copy that answers its first event; empty if it answers that as it should."""
+    try:
+        answer = copy.invoke(event)
+    except (NotStarted, OSError, HTTPException) as error:
+        return f"{NO_START}: {error}"
+    try:
+        document = json.loads(answer.body)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        # The emulator says why in its log alone.
+        said = answer.body[:500].decode("utf-8", "replace").strip()
+        return "\n".join([f"{NO_START}: {said or answer.status}; the end of its log:", copy.log])
+    return problem_of(document)
+
+
+def problem_of(document: Mapping[str, Any]) -> str:
+    """Return the problem of an answer; empty for a version of an artefact, or the status 200."""
+    if "version" in document or document.get("statusCode") == 200:
+        return ""
+    if isinstance(problem := document.get("problem"), dict):
+        return str(problem.get("detail"))
+    return f"{NO_START}: {document.get('errorMessage') or document}"

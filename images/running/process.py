@@ -1,0 +1,57 @@
+"""A running program of an image, whichever way it was isolated."""
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from images.running.function import Function
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Process:
+    """The process that a program ends with, and what is left of it when it has ended."""
+
+    popen: subprocess.Popen[bytes]
+    stop: Callable[[], None] = lambda: None
+    remove: Callable[[], None] = lambda: None
+
+    @property
+    def alive(self) -> bool:
+        return self.popen.poll() is None
+
+    def end(self) -> None:
+        """End the program and everything that it has started: Lambda gives an environment no time for that either."""
+        self.stop()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        self.popen.wait()
+        self.remove()
+
+
+class Isolation(Protocol):
+    """A way to run a function under the emulator, apart from this machine's files and processes."""
+
+    def start(self, function: Function, arguments: Sequence[str]) -> Process:
+        """Start the emulator with arguments, to which the function's own command is added."""
+
+
+def start(
+    command: Sequence[str],
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start a process whose output is one stream, in a session of its own: Ctrl-C reaches its parent alone."""
+    return subprocess.Popen(
+        command,
+        env=environment,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )

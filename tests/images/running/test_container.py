@@ -1,0 +1,114 @@
+"""An engine runs a made image under AWS's emulator with the limits that Lambda has."""
+
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from images.engine.engine import find_engine
+from images.engine.errors import EngineMissing
+from images.layer import Entry, Layer, write_layer
+from images.oci.layout import write_layout
+from images.oci.reading import Layout, read_layout
+from images.running.container import Container, load_image
+from images.running.copy import Copy, NotStarted
+from images.running.function import layers_of
+from tests.images.running.functions import (
+    FOLDERS,
+    HANDLER,
+    MODULE,
+    check_isolated,
+    document,
+    does_as_told,
+    event,
+)
+
+pytestmark = pytest.mark.build
+
+# Set where a missing engine is a failure and no reason to leave the tests out.
+NEEDED = "TURNOUT_NEEDS_ENGINE"
+
+
+@pytest.fixture(scope="module")
+def told_layout(layout: Layout, tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """The image of the CPU function with one layer more: a function that does as it is told."""
+    folder = tmp_path_factory.mktemp("told")
+    handler = Entry(path=f"var/task/{MODULE}.py", source=HANDLER.encode())
+    more = write_layer([handler], folder / "blobs")
+    layers: list[tuple[str, Layer]] = [("own", layer) for layer in (*layers_of(layout), more)]
+    write_layout(folder / "told", "told", layers, does_as_told(layout).settings)
+    return read_layout(folder / "told")
+
+
+@pytest.fixture(scope="module")
+def container(told_layout: Layout, rie: Path, work: Path) -> Iterator[Container]:
+    try:
+        engine = find_engine(work)
+    except EngineMissing as error:
+        if os.environ.get(NEEDED):
+            raise
+        pytest.skip(str(error))
+    tag = load_image(engine, "told", told_layout)
+    yield Container(engine=engine, tag=tag, emulator=rie)
+    engine.run("rmi", "--force", tag)
+
+
+def running(container: Container) -> list[str]:
+    """Return the containers that an engine has of an image, running or ended."""
+    listed = container.engine.run("ps", "--all", "--format", "{{.Image}}").split()
+    return [image for image in listed if image == container.tag]
+
+
+def test_a_function_sees_its_image_and_nothing_of_this_machine(
+    container: Container, told_layout: Layout
+) -> None:
+    copy = Copy(container, does_as_told(told_layout))
+    try:
+        seen = document(copy.invoke(event(paths=FOLDERS)))
+        assert running(container) == [container.tag]
+    finally:
+        copy.end()
+    check_isolated(seen)
+    assert copy.alive is False
+    assert running(container) == []
+
+
+def test_memory_and_the_share_of_a_processor_are_limited(
+    container: Container, told_layout: Layout
+) -> None:
+    copy = Copy(container, does_as_told(told_layout, memory_mb=256))
+    try:
+        assert document(copy.invoke(event(spin_s=1)))["spent_s"] < 0.3
+        killed = copy.invoke(event(use_mb=512))
+        assert killed.status == 502
+        assert json.loads(killed.body)["errorType"] == "Runtime.ExitError"
+        assert document(copy.invoke(event()))
+    finally:
+        copy.end()
+
+
+def test_an_image_that_is_loaded_is_not_loaded_again(
+    container: Container, told_layout: Layout
+) -> None:
+    # Without its layers it could not be.
+    gone = Layout(
+        folder=told_layout.folder / "gone",
+        index=told_layout.index,
+        descriptors=told_layout.descriptors,
+        manifest=told_layout.manifest,
+        config=told_layout.config,
+        layers=(),
+    )
+    assert load_image(container.engine, "told", gone) == container.tag
+
+
+def test_a_container_that_does_not_begin_says_why(
+    container: Container, told_layout: Layout
+) -> None:
+    missing = replace(container, tag="localhost/turnout/none:1")
+    with pytest.raises(NotStarted, match="none"):
+        Copy(missing, does_as_told(told_layout)).start()
+    assert running(missing) == []

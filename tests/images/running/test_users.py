@@ -1,0 +1,105 @@
+"""The kernel isolates functions for users without rights, says where it does not, and ends them with their parent."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.paths import ROOT
+from tests.images.running.functions import below, check_isolated, gone
+
+pytestmark = pytest.mark.build
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root can forbid it")
+
+
+STARTED = """
+import json, sys, time
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from images.oci.reading import read_layout
+from images.running.copy import Copy
+from images.running.kernel import Kernel
+from tests.images.running.functions import does_as_told, event
+root, rie, layout = map(Path, sys.argv[2:])
+Copy(Kernel(root=root, emulator=rie, limited=False), does_as_told(read_layout(layout))).invoke(event())
+print("started", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_function_ends_with_a_parent_that_was_killed(
+    root: Path, rie: Path, cpu_image: Path
+) -> None:
+    command = [sys.executable, "-c", STARTED, *map(str, (ROOT, root, rie, cpu_image))]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "started\n"
+        all_of_it = below(process.pid)
+        # What waits for the namespace, the emulator, the function.
+        assert len(all_of_it) == 3
+        process.kill()
+        process.wait()
+        assert gone(all_of_it)
+
+
+AS_A_USER = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from images.oci.reading import read_layout
+from images.running.copy import Copy
+from images.running.kernel import Kernel, kernel_problem, limits_problem
+from tests.images.running.functions import FOLDERS, below, check_isolated, document, does_as_told, event, gone, post
+root, rie, layout = map(Path, sys.argv[2:])
+problem = kernel_problem(root)
+function = does_as_told(read_layout(layout))
+copy = Copy(Kernel(root=root, emulator=rie, limited=False), function)
+try:
+    seen = json.loads(copy.invoke(event(paths=FOLDERS)).body)
+finally:
+    copy.end()
+print(json.dumps({"problem": problem, "unlimited": limits_problem(function), "seen": seen}))
+"""
+
+
+def test_a_user_without_rights_runs_a_function_in_a_user_namespace(
+    root: Path, rie: Path, cpu_image: Path
+) -> None:
+    """Where root runs the tests, it gives up its rights first; it stays the owner of its files."""
+    # As in the image, but the namespace is one that this user made.
+    drop = ["unshare", "--user", "--map-user=1234", "--map-group=1234"] if os.geteuid() == 0 else []
+    command = [sys.executable, "-c", AS_A_USER, ROOT, root, rie, cpu_image]
+    done = subprocess.run([*drop, *map(str, command)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["problem"] == ""
+    assert "cgroup" in found["unlimited"]
+    check_isolated(found["seen"])
+
+
+FORBIDDEN = """
+import sys
+from pathlib import Path
+Path("/proc/sys/user/max_mnt_namespaces").write_text("0")
+from images.running.kernel import kernel_problem
+print(kernel_problem(Path(sys.argv[1])))
+"""
+
+
+@root_only
+def test_a_user_who_may_make_no_namespace_is_told_so(root: Path) -> None:
+    """A namespace of users in which no other may be made stands in for a system that forbids them."""
+    apart = ["unshare", "--user", "--map-root-user", "--mount-proc", "--pid", "--fork"]
+    done = subprocess.run(
+        [*apart, sys.executable, "-c", FORBIDDEN, str(root)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "the kernel does not isolate a process for this user (unshare" in done.stdout
