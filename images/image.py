@@ -14,7 +14,7 @@ from images.errors import ImageError
 from images.layer import Entry, Layer, write_layer
 from images.oci.layout import Settings, write_layout
 from images.oci.lint import lint
-from images.oci.reading import read_layout
+from images.oci.reading import Layout, read_layout
 
 Files = Mapping[str, Path | bytes]
 Bytecode = Callable[[Iterable[Entry]], list[Entry]]
@@ -88,7 +88,8 @@ class Runtime:
 class Built:
     """An image that was written: its layout, the digest of its manifest, and its layers, lowest first.
 
-    `unpacked` has the bytes of each layer's archive.
+    `unpacked` has the bytes of each layer's archive; `probe` is what came of asking its function, empty for one that
+    is not asked.
     """
 
     name: str
@@ -96,6 +97,7 @@ class Built:
     digest: str
     layers: tuple[tuple[str, Layer], ...]
     unpacked: tuple[int, ...]
+    probe: str = ""
 
     @property
     def size(self) -> int:
@@ -111,11 +113,22 @@ def dependency_layer(
     return write_layer([*packages, *bytecode(packages), *locks], blobs)
 
 
-def build_image(contents: Contents, runtime: Runtime, folder: Path, blobs: Path) -> Built:
+def _not_asked(_: Layout) -> str:
+    return ""
+
+
+def build_image(
+    contents: Contents,
+    runtime: Runtime,
+    folder: Path,
+    blobs: Path,
+    probe: Callable[[Layout], str] = _not_asked,
+) -> Built:
     """Write an image as a layout in place of the folder, its own layers into a folder of blobs before that.
 
-    What was written is read again, every digest checked, before it takes its place. Raise ImageError for files that
-    cannot be in an image, and for a function's image that Lambda would refuse.
+    What was written is read again, every digest checked, and its function asked its probe, before it takes its place.
+    Raise ImageError for files that cannot be in an image, for a function's image that Lambda would refuse, and what
+    the probe raises.
     """
     settings = contents.settings(runtime.settings)
     layers = [
@@ -127,13 +140,18 @@ def build_image(contents: Contents, runtime: Runtime, folder: Path, blobs: Path)
             layers.append((name, write_layer([*entries, *runtime.bytecode(entries)], blobs)))
 
     unpacked: list[int] = []
+    outcome = ""
 
     def check(layout: Path) -> None:
+        nonlocal outcome
         found = read_layout(layout)
         unpacked.extend(layer.size for layer in found.layers)
         # A GPU's image is run by SageMaker, which has other rules.
-        if problems := [] if contents.tier is Tier.GPU else lint(found):
+        if contents.tier is Tier.GPU:
+            return
+        if problems := lint(found):
             raise ImageError(f"{contents.name}: Lambda would refuse the image", problems)
+        outcome = probe(found)
 
     digest = write_layout(folder, contents.name, layers, settings, check)
     return Built(
@@ -142,4 +160,5 @@ def build_image(contents: Contents, runtime: Runtime, folder: Path, blobs: Path)
         digest=digest,
         layers=tuple(layers),
         unpacked=tuple(unpacked),
+        probe=outcome,
     )

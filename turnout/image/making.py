@@ -5,6 +5,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from images.errors import ImageError
 from images.image import Built, Contents, Runtime, build_image
 from images.made.inputs import base_digest, inputs_of
 from images.made.record import record_made, row_of
+from images.oci.reading import Layout
+from images.running.probe import ask, event_of
+from images.running.rie import emulator
 from images.runtime import runtime_on
 from stacks.contents import contents_of
 from stacks.route_table import make_routes, read_artefacts
@@ -29,6 +33,7 @@ FUNCTION_BASE = "aws-lambda"
 BASES: Mapping[Tier | None, str] = {Tier.GPU: "python-slim"}
 MACHINE = ("Linux", "x86_64")
 RuntimeOn = Callable[[Contents, str, Path, Path], Runtime]
+Ask = Callable[[Contents, Path], Callable[[Layout], str]]
 
 
 class EngineNeeded(TurnoutError):
@@ -48,6 +53,17 @@ class Wanted:
     base: str = ""
 
 
+def probe_of(contents: Contents, work: Path) -> Callable[[Layout], str]:
+    """Return how the function of an image is asked its probe."""
+    return partial(
+        ask,
+        event=event_of(contents.tier),
+        emulator=partial(emulator, work),
+        name=contents.name,
+        work=work,
+    )
+
+
 def check_machine(system: str = "", machine: str = "") -> None:
     """Raise EngineNeeded unless this is Linux on x86-64, whose packages and interpreter the images take."""
     found = (system or platform.system(), machine or platform.machine())
@@ -59,7 +75,12 @@ def check_machine(system: str = "", machine: str = "") -> None:
 
 
 def image(
-    wanted: Wanted, target: Path, work: Path, log: Console, runtime: RuntimeOn = runtime_on
+    wanted: Wanted,
+    target: Path,
+    work: Path,
+    log: Console,
+    runtime: RuntimeOn = runtime_on,
+    probe: Ask = probe_of,
 ) -> list[dict[str, Any]]:
     """Write the images into a folder each below `target`; return what each is made of.
 
@@ -81,7 +102,9 @@ def image(
                 status.update(f"{one.name}: layers")
                 # Read before the image: of a file that changes in between, the record has the older one, and is stale.
                 inputs = inputs_of(one)
-                built = build_image(one, runtimes[one.tier], target / one.name, Path(folder))
+                built = build_image(
+                    one, runtimes[one.tier], target / one.name, Path(folder), probe(one, work)
+                )
             # The digest of a base may be in the table only since the base was pulled.
             row = row_of(built, inputs, base, base_digest(base))
             record_made(target, one.name, row)
@@ -92,7 +115,8 @@ def image(
 
 def line_of(built: Built, seconds: float) -> str:
     size = f"{built.size / 1e6:.1f} MB compressed in {len(built.layers)} layers"
-    return f"{built.name}: {size}, {seconds:.1f} s"
+    probe = f", probe {built.probe}" if built.probe else ""
+    return f"{built.name}: {size}, {seconds:.1f} s{probe}"
 
 
 def contents_wanted(wanted: Wanted) -> list[Contents]:
@@ -136,6 +160,7 @@ def described(built: Built) -> dict[str, Any]:
         "digest": built.digest,
         "size": built.size,
         "unpacked": sum(built.unpacked),
+        "probe": built.probe,
         "layers": layers,
     }
 

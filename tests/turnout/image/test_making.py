@@ -2,19 +2,21 @@
 
 import io
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
+from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Task, Tier
 from images.errors import ImageError
 from images.image import Contents, Runtime
 from images.made.inputs import base_digest
 from images.made.record import FILE, read_record
-from images.oci.reading import read_layout
+from images.oci.reading import Layout, read_layout
 from images.registry.push import Destination
 from tests.fixtures.models.tiny import Tiny, artefact, vectors
 from tests.images.making import small_runtime
@@ -52,13 +54,18 @@ def runtime(contents: Contents, base: str, work: Path, blobs: Path) -> Runtime:
     return small_runtime(contents, blobs, base)
 
 
+def unasked(contents: Contents, work: Path) -> Callable[[Layout], str]:
+    """Return what asks no function: that of a small base cannot be started."""
+    return lambda layout: "answered" if contents.tier else "not started: no namespaces"
+
+
 def wanted(out: Path, *names: str, base: str = "") -> Wanted:
     return Wanted(deployment=SHOP, out=out, key_hashes={"ci": "0" * 64}, names=names, base=base)
 
 
 def test_every_tier_and_the_router_get_an_image(out: Path, tmp_path: Path) -> None:
     log = Console(file=io.StringIO(), width=80)
-    made = image(wanted(out), tmp_path / "images", tmp_path / "work", log, runtime)
+    made = image(wanted(out), tmp_path / "images", tmp_path / "work", log, runtime, unasked)
     names = ["shop-router", "shop-intents-cpu", "shop-intents-gpu", "shop-words-cpu"]
     assert [one["image"] for one in made] == names
     written = sorted(path.name for path in (tmp_path / "images").iterdir())
@@ -81,7 +88,9 @@ def test_an_image_is_recorded_as_made_and_then_as_pushed_until_it_is_pushed_agai
 ) -> None:
     log, images = Console(file=io.StringIO()), tmp_path / "images"
     names = ("shop-router", "shop-words-cpu")
-    made = image(wanted(out, *names, base="debian"), images, tmp_path / "work", log, runtime)
+    made = image(
+        wanted(out, *names, base="debian"), images, tmp_path / "work", log, runtime, unasked
+    )
     record = read_record(images)
     assert (sorted(record.made), record.pushed) == (sorted(names), {})
     of = {one["image"]: one for one in made}
@@ -97,7 +106,7 @@ def test_an_image_is_recorded_as_made_and_then_as_pushed_until_it_is_pushed_agai
     (row,) = read_record(images).pushed.values()
     assert row.reference == f"{to.host}/team/shop-words-cpu@{row.digest}"
     again = Wanted(deployment=SHOP, out=out, key_hashes={}, names=("shop-router",))
-    image(again, images, tmp_path / "work", log, runtime)
+    image(again, images, tmp_path / "work", log, runtime, unasked)
     changed = read_record(images)
     assert changed.made["shop-router"] != record.made["shop-router"]
     assert changed.pushed == {"shop-words-cpu": row}
@@ -105,7 +114,7 @@ def test_an_image_is_recorded_as_made_and_then_as_pushed_until_it_is_pushed_agai
 
 def test_models_of_a_deployment_share_all_but_their_weights(out: Path, tmp_path: Path) -> None:
     log = Console(file=io.StringIO())
-    made = image(wanted(out), tmp_path / "images", tmp_path / "work", log, runtime)
+    made = image(wanted(out), tmp_path / "images", tmp_path / "work", log, runtime, unasked)
     of = {one["image"]: {la["layer"]: la["digest"] for la in one["layers"]} for one in made}
     first, second = of["shop-intents-cpu"], of["shop-words-cpu"]
     assert {name for name in first if first[name] != second[name]} == {"weights"}
@@ -122,7 +131,7 @@ def test_images_can_be_named_and_put_on_another_base(out: Path, tmp_path: Path) 
         asked.append((contents.name, base))
         return small_runtime(contents, blobs, base)
 
-    places = (tmp_path / "images", tmp_path / "work", log, recorded)
+    places = (tmp_path / "images", tmp_path / "work", log, recorded, unasked)
     image(wanted(out), *places)
     assert asked == [
         ("shop-router", "aws-lambda"),
@@ -137,7 +146,14 @@ def test_images_can_be_named_and_put_on_another_base(out: Path, tmp_path: Path) 
 
 def test_names_that_there_are_not_are_all_reported(out: Path, tmp_path: Path) -> None:
     with pytest.raises(ImageError) as caught:
-        image(wanted(out, "one", "shop-router", "two"), tmp_path, tmp_path, Console(), runtime)
+        image(
+            wanted(out, "one", "shop-router", "two"),
+            tmp_path,
+            tmp_path,
+            Console(),
+            runtime,
+            unasked,
+        )
     assert [(p.code.value, p.where) for p in caught.value.problems] == [
         ("model_unknown", "one"),
         ("model_unknown", "two"),
@@ -150,7 +166,7 @@ def test_artefacts_that_are_missing_or_changed_are_all_reported(out: Path, tmp_p
     with (tmp_path / "intents/cpu/model.onnx").open("ab") as file:
         file.write(b"x")
     with pytest.raises(ImageError) as caught:
-        image(wanted(tmp_path), tmp_path / "images", tmp_path / "work", Console(), runtime)
+        image(wanted(tmp_path), tmp_path / "images", tmp_path / "work", Console(), runtime, unasked)
     assert [p.code.value for p in caught.value.problems] == [
         *("artefact_broken", "artefact_missing", "artefact_missing"),
     ]
@@ -179,8 +195,43 @@ def test_the_command_reports_what_is_not_built_and_writes_nothing(
 
 def test_what_was_made_is_printed_as_a_table_or_as_json(out: Path, tmp_path: Path) -> None:
     log, shown = Console(file=io.StringIO()), io.StringIO()
-    made = image(wanted(out, "shop-words-cpu"), tmp_path / "i", tmp_path / "w", log, runtime)
+    made = image(
+        wanted(out, "shop-words-cpu"), tmp_path / "i", tmp_path / "w", log, runtime, unasked
+    )
     show(made, Console(file=shown, width=160))
     assert "shop-words-cpu" in shown.getvalue()
     assert "dependencies 0.0" in shown.getvalue()
     assert json.loads(json.dumps(made)) == made
+
+
+def test_the_outcome_of_a_probe_is_printed_and_in_the_document(out: Path, tmp_path: Path) -> None:
+    log = Console(file=io.StringIO(), width=80)
+    names = ("shop-router", "shop-words-cpu", "shop-intents-gpu")
+    places = (tmp_path / "images", tmp_path / "work", log, runtime, unasked)
+    made = image(wanted(out, *names), *places)
+    assert {one["image"]: one["probe"] for one in made} == {
+        "shop-router": "not started: no namespaces",
+        "shop-words-cpu": "answered",
+        # SageMaker's container is not a function.
+        "shop-intents-gpu": "",
+    }
+    assert isinstance(log.file, io.StringIO)
+    assert "probe not started: no namespaces" in log.file.getvalue()
+
+
+def test_an_image_whose_function_fails_its_probe_is_not_kept(out: Path, tmp_path: Path) -> None:
+    def failing(contents: Contents, work: Path) -> Callable[[Layout], str]:
+        def ask(layout: Layout) -> str:
+            assert layout.config["config"]["Cmd"] == ["functions.cpu.handler.handler"]
+            raise ImageError(contents.name, [Problem(code=Code.IMAGE_PROBE, message="answers 5")])
+
+        return ask
+
+    places = (tmp_path / "images", tmp_path / "work", Console(file=io.StringIO()))
+    image(wanted(out, "shop-words-cpu"), *places, runtime, unasked)
+    before = read_layout(tmp_path / "images/shop-words-cpu").descriptors[0]["digest"]
+    with pytest.raises(ImageError, match="answers 5"):
+        image(wanted(out, "shop-words-cpu", base="debian"), *places, runtime, failing)
+    # The older one is as it was.
+    assert read_layout(tmp_path / "images/shop-words-cpu").descriptors[0]["digest"] == before
+    assert not [path for path in (tmp_path / "images").iterdir() if path.name.startswith(".")]
