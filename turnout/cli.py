@@ -1,4 +1,4 @@
-"""The commands init, build, image, plan, verify, inspect, up, sam, call, keys of `turnout`, with their options."""
+"""The commands init, build, image, run, plan, verify, inspect, up, sam, call, keys of `turnout`, with their options."""
 
 import io
 import sys
@@ -14,6 +14,7 @@ from contracts.tasks import Tier
 from turnout.image.command import IMAGES, image_command
 from turnout.init.command import init_command
 from turnout.keys import add_key, read_keys, remove_key
+from turnout.run.command import run_command
 from turnout.sam.command import sam_command
 from turnout.terminal import (
     CONFIG,
@@ -54,6 +55,7 @@ app.add_typer(keys_app, name="keys")
 app.command("init")(init_command)
 app.command("image")(image_command)
 app.command("sam")(sam_command)
+app.command("run")(run_command)
 
 
 @app.command("build")
