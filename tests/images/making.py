@@ -1,6 +1,7 @@
 """Images of real staged files on a small base, with this process's interpreter in place of the base's."""
 
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from images.image import Built, Contents, Files, Runtime, build_image, dependenc
 from images.interpreter import Interpreter
 from images.layer import Entry, write_layer
 from images.oci.layout import Settings
+from images.oci.reading import Layout
 from images.staging import model_contents, router_contents
 from tests.images.layouts import BASE
 
@@ -63,3 +65,8 @@ def make(contents: Contents, folder: Path, base: tuple[Entry, ...] = BASE) -> Bu
     blobs = folder / "blobs"
     runtime = small_runtime(contents, blobs, base=base)
     return build_image(contents, runtime, folder / "image", blobs)
+
+
+def unasked(contents: Contents, work: Path) -> Callable[[Layout], str]:
+    """Return what asks no function: that of a small base cannot be started."""
+    return lambda layout: "answered" if contents.tier else "not started: no namespaces"

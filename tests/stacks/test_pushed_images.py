@@ -25,7 +25,7 @@ from stacks.route_table import read_artefacts
 from tests.fixtures.models.tiny import Tiny, artefact
 from tests.fixtures.problems import assert_problems
 from tests.fixtures.synthesis import KEY, SHOP, Synthesised, build, inputs, synthesise
-from tests.images.making import small_runtime
+from tests.images.making import small_runtime, unasked
 from turnout.image.making import Wanted, image
 
 NAMES = ("shop-router", "shop-intents-cpu", "shop-intents-gpu", "shop-words-cpu")
@@ -46,7 +46,7 @@ def make(folder: Path, *names: str) -> None:
         base="debian",
     )
     log = Console(file=io.StringIO())
-    image(wanted, folder / "images.out", folder / "work", log, runtime)
+    image(wanted, folder / "images.out", folder / "work", log, runtime, unasked)
 
 
 def recorded(folder: Path, host: str = HOST) -> Record:

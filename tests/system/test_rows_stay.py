@@ -15,7 +15,7 @@ from build.proof.golden import golden_path, read_golden
 from contracts.specs import Deployment
 from stacks.app import Inputs, make_app
 from tests.fixtures.models.tiny_bert import LABELS, classifier, deployment, texts, write_rows
-from tests.images.making import small_runtime
+from tests.images.making import small_runtime, unasked
 from turnout.image.making import Wanted, image
 
 # Characters that JSON may escape, quotes and backslashes among them, in texts that no vocabulary has as one token.
@@ -67,6 +67,7 @@ def unpacked_images(spec: Deployment, out: Path, home: Path) -> Path:
         home / "work",
         Console(file=io.StringIO()),
         lambda contents, base, work, blobs: small_runtime(contents, blobs),
+        unasked,
     )
     for one in made:
         for number, layer in enumerate(one["layers"]):

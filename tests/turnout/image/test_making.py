@@ -19,7 +19,7 @@ from images.made.record import FILE, read_record
 from images.oci.reading import Layout, read_layout
 from images.registry.push import Destination
 from tests.fixtures.models.tiny import Tiny, artefact, vectors
-from tests.images.making import small_runtime
+from tests.images.making import small_runtime, unasked
 from tests.images.registry.uploads import upload_registry
 from turnout.cli import app
 from turnout.image.making import EngineNeeded, Wanted, check_machine, image, show
@@ -52,11 +52,6 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def runtime(contents: Contents, base: str, work: Path, blobs: Path) -> Runtime:
     """Return the runtime of a small base, which stands in for one of the network's."""
     return small_runtime(contents, blobs, base)
-
-
-def unasked(contents: Contents, work: Path) -> Callable[[Layout], str]:
-    """Return what asks no function: that of a small base cannot be started."""
-    return lambda layout: "answered" if contents.tier else "not started: no namespaces"
 
 
 def wanted(out: Path, *names: str, base: str = "") -> Wanted:

@@ -27,7 +27,7 @@ from images.oci.reading import read_layout
 from tests.fixtures.models.tiny import Tiny, artefact, seal
 from tests.images.engine.programs import program
 from tests.images.layouts import BASE
-from tests.images.making import small_runtime
+from tests.images.making import small_runtime, unasked
 from turnout.image.making import Wanted, image
 from turnout.keys import write_keys
 from turnout.sam.cloud import FILE, CloudForSam
@@ -67,7 +67,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("made")
     artefact(folder / "out/intents/cpu", Tiny(model="intents"))
     wanted = Wanted(deployment=SHOP, out=folder / "out", key_hashes={"ci": "0" * 64})
-    image(wanted, folder / "images", folder / "work", Console(file=io.StringIO()), runtime)
+    image(wanted, folder / "images", folder / "work", Console(file=io.StringIO()), runtime, unasked)
     return folder
 
 
