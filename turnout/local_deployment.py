@@ -19,6 +19,7 @@ from local import children
 from local.cloud import ACCOUNT, Cloud
 from turnout.cdk_progress import StackLines
 from turnout.client import ENDPOINT_FILE, Endpoint
+from turnout.image.local import publish
 from turnout.keys import write_keys
 from turnout.progress import Say
 
@@ -30,6 +31,11 @@ GRACE_S = 5.0
 TAIL_LINES = 25
 # Stacks take turns only where one depends on another; the command line waits some seconds for each.
 SIDE_BY_SIDE = ("--concurrency", "4")
+
+
+def key_hashes(key: str) -> dict[str, str]:
+    """Return the hashes that a deployment with one key has."""
+    return {"laptop": key_hash(key)}
 
 
 class DeployFailed(TurnoutError):
@@ -47,7 +53,11 @@ class Files:
 
 
 class Laptop:
-    """A local cloud with one deployment in it; a context manager that stops all it started."""
+    """A local cloud with one deployment in it; a context manager that stops all it started.
+
+    Images in the folder `made` are deployed as if they had been pushed. They have to be of what is deployed, the
+    router's of the `key` of the endpoint as well.
+    """
 
     def __init__(
         self,
@@ -57,8 +67,11 @@ class Laptop:
         state: Path,
         https_port: int = 0,
         bridge: Bridge | None = None,
+        made: Path | None = None,
+        key: str = "",
     ) -> None:
-        self.deployment, self.files = deployment, files
+        self.deployment, self.files, self.made = deployment, files, made
+        self.key = key or new_key()
         self.state = state.resolve()
         self.say: Say = lambda line: None
         self.detail: Say = lambda line: None
@@ -84,8 +97,9 @@ class Laptop:
 
     def deploy(self) -> Endpoint:
         """Bootstrap and deploy every stack with a key of its own; raises DeployFailed."""
-        key = new_key()
-        write_keys(self.keys, {"laptop": key_hash(key)})
+        write_keys(self.keys, key_hashes(self.key))
+        if self.made:
+            publish(self.made, self.cloud, self.images)
         with self.synthesising():
             # Away from cdk.json the command line does not synthesise the app, which a bootstrap does not need.
             self.cdk("bootstrap", f"aws://{ACCOUNT}/{self.deployment.region}", folder=self.state)
@@ -93,7 +107,7 @@ class Laptop:
         app, never = ("--app", str(self.assembly)), ("--require-approval", "never")
         self.cdk("deploy", "--all", *SIDE_BY_SIDE, *never, *app, "--outputs-file", str(outputs))
         stack = json.loads(outputs.read_text("utf-8"))[router_stack(self.deployment.name)]
-        endpoint = Endpoint(url=stack["Url"], key=key, ca_file=str(self.cloud.ca_file))
+        endpoint = Endpoint(url=stack["Url"], key=self.key, ca_file=str(self.cloud.ca_file))
         endpoint.save(self.state / ENDPOINT_FILE)
         return endpoint
 

@@ -12,13 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from build.proof.golden import read_golden
 from contracts.manifest import read_manifest
-from contracts.models_toml import read_models_toml
 from contracts.tasks import Tier
+from images.made.record import read_record
 from tests.fixtures.end_to_end_requests import (
     BAD_BODIES,
     INTENTS,
@@ -29,24 +28,27 @@ from tests.fixtures.end_to_end_requests import (
 )
 from tests.fixtures.paths import ROOT
 from tests.fixtures.processes import stopped
+from tests.system.made_images import client, image_uris, resources, with_made_images
 from turnout.client import Endpoint, curl, predict, request
-from turnout.local_deployment import SIDE_BY_SIDE, Files, Laptop
+from turnout.local_deployment import SIDE_BY_SIDE, Laptop
 
 pytestmark = pytest.mark.system
 VECTORS = "sentence-embedding"
 ORIGIN = "https://app.example.com"
 OUT = ROOT / "models.out"
+MADE = ("turnout-router", "turnout-sentence-embedding-cpu")
 
 
 @pytest.fixture(scope="module")
 def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
-    """Deploy the example models, with the scripts of one origin allowed to call them."""
-    config = tmp_path_factory.mktemp("config") / "models.toml"
+    """Deploy the example models, with the scripts of one origin allowed to call them.
+
+    Some images are made and deployed by their digests, the others are built by the engine's stand-in.
+    """
+    folder = tmp_path_factory.mktemp("config")
     origins = f'[deployment]\ncors_origins = ["{ORIGIN}"]\n'
-    config.write_text((ROOT / "models.toml").read_text("utf-8") + origins, "utf-8")
-    files = Files(config=config, out=OUT)
-    state = tmp_path_factory.mktemp("laptop")
-    with Laptop(read_models_toml(config), files, state=state) as laptop:
+    text = (ROOT / "models.toml").read_text("utf-8") + origins
+    with with_made_images(text, OUT, folder, MADE) as laptop:
         yield laptop
 
 
@@ -276,24 +278,22 @@ def test_a_second_deployment_changes_nothing(laptop: Laptop, endpoint: Endpoint)
     assert predict(endpoint, INTENTS, {"inputs": "hello"}).status == 200
 
 
-def test_destroying_leaves_nothing(laptop: Laptop, endpoint: Endpoint) -> None:
+def test_images_that_were_made_are_deployed_by_their_digests_and_the_others_built(
+    laptop: Laptop, endpoint: Endpoint
+) -> None:
+    assert endpoint
+    rows = read_record(laptop.images).pushed
+    assert sorted(rows) == sorted(MADE)
+    deployed = image_uris(laptop)
+    assert {name: deployed[name] for name in MADE} == {name: rows[name].reference for name in MADE}
+    assert "@" not in deployed["turnout-support-intent-cpu"]
+
+
+def test_destroying_leaves_nothing_but_the_users_images(laptop: Laptop, endpoint: Endpoint) -> None:
     # From what was synthesised for the deployment: another synthesis takes longer than the rest.
     synthesised = ("--app", str(laptop.state / "cdk.out"))
     laptop.cdk("destroy", "--all", *synthesised, *SIDE_BY_SIDE, "--force")
-    cloud = laptop.cloud.credentials()
-    options = {
-        "endpoint_url": cloud["AWS_ENDPOINT_URL"],
-        "region_name": cloud["AWS_REGION"],
-        "aws_access_key_id": "local",
-        "aws_secret_access_key": "local",
-    }
-    assert boto3.client("lambda", **options).list_functions()["Functions"] == []
-    assert boto3.client("dynamodb", **options).list_tables()["TableNames"] == []
-    sagemaker = boto3.client("sagemaker", **options)
-    assert sagemaker.list_endpoints()["Endpoints"] == []
-    assert sagemaker.list_models()["Models"] == []
-    assert sagemaker.list_inference_components()["InferenceComponents"] == []
-    assert boto3.client("apigatewayv2", **options).get_apis()["Items"] == []
-    groups = boto3.client("logs", **options).describe_log_groups()["logGroups"]
-    assert groups == []
+    assert {kind: found for kind, found in resources(laptop).items() if found} == {}
+    repositories = client(laptop, "ecr").describe_repositories()["repositories"]
+    assert {one["repositoryName"] for one in repositories} >= set(MADE)
     assert [p.name for p in laptop.cloud.processes()] == ["local cloud"]
