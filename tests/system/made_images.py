@@ -11,7 +11,7 @@ from rich.console import Console
 from contracts.keys import new_key
 from contracts.models_toml import read_models_toml
 from images.image import Contents, Runtime
-from tests.images.making import small_runtime
+from tests.images.making import small_runtime, unasked
 from turnout.image.making import Wanted, image
 from turnout.local_deployment import Files, Laptop, key_hashes
 
@@ -29,7 +29,7 @@ def with_made_images(text: str, out: Path, folder: Path, names: Sequence[str]) -
     def runtime(contents: Contents, base: str, work: Path, blobs: Path) -> Runtime:
         return small_runtime(contents, blobs, base)
 
-    image(wanted, made, folder / "work", Console(file=io.StringIO()), runtime)
+    image(wanted, made, folder / "work", Console(file=io.StringIO()), runtime, unasked)
     files = Files(config=config, out=out)
     return Laptop(deployment, files, state=folder / "local", made=made, key=key)
 
