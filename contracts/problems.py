@@ -86,6 +86,17 @@ class Code(StrEnum):
         "artefact_outdated",
         "an artefact was sealed in another version of the format",
     )
+    KEY_INVALID = "key_invalid", "a key or a certificate cannot be used for signatures"
+    SIGNATURE_MISSING = (
+        "signature_missing",
+        "a source or an artefact has no signature, and `trusted_keys` wants one",
+    )
+    SIGNATURE_UNTRUSTED = "signature_untrusted", "a signature is by a key that is not trusted"
+    SIGNATURE_INVALID = "signature_invalid", "a signature is cut short, or was changed"
+    SIGNATURE_DIFFERS = (
+        "signature_differs",
+        "a folder does not hold the files that were signed",
+    )
     LAYER_INVALID = "layer_invalid", "a file cannot be put into an image at its path"
     DEPENDENCY_REFUSED = (
         "dependency_refused",

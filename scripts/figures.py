@@ -20,7 +20,17 @@ from pathlib import Path
 
 import grimp
 
-PACKAGES = ("build", "contracts", "functions", "images", "local", "reference", "stacks", "turnout")
+PACKAGES = (
+    "build",
+    "contracts",
+    "functions",
+    "images",
+    "local",
+    "reference",
+    "signatures",
+    "stacks",
+    "turnout",
+)
 CODE = (*PACKAGES, "benchmarks", "examples", "scripts")
 # Openings that describe a thing instead of naming it or saying what a function does.
 NO_VERB = re.compile(r"(What|Whether|How)\b")

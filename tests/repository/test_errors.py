@@ -10,7 +10,7 @@ from contracts.problems import Code
 from tests.fixtures.paths import ROOT
 from turnout.terminal import FILE_INACCESSIBLE
 
-PACKAGES = ("build", "contracts", "functions", "images", "local", "stacks", "turnout")
+PACKAGES = ("build", "contracts", "functions", "images", "local", "signatures", "stacks", "turnout")
 
 
 @cache

@@ -14,7 +14,17 @@ def test_the_build_package_is_ours() -> None:
 
 
 def test_no_source_file_is_ignored_by_git() -> None:
-    packages = ("build", "contracts", "functions", "images", "local", "stacks", "tests", "turnout")
+    packages = (
+        "build",
+        "contracts",
+        "functions",
+        "images",
+        "local",
+        "signatures",
+        "stacks",
+        "tests",
+        "turnout",
+    )
     sources = [str(p.relative_to(ROOT)) for name in packages for p in (ROOT / name).rglob("*.py")]
     ignored = subprocess.run(
         ["git", "check-ignore", "--no-index", "--stdin"],
