@@ -17,6 +17,7 @@ from build.sources.readers import inspect
 from build.sources.remote import located
 from build.step import BUILD_CODE_REVISION, Step
 from build.tasks.registry import TASKS
+from build.trusted_sources import source_problems
 from contracts.manifest import (
     BrokenArtefact,
     OutdatedArtefact,
@@ -63,8 +64,10 @@ def _step(
     if isinstance(tier_spec, GpuSpec) and tier_spec.source:
         folder = tier_spec.source
     here, origin, problem = located(folder, out, pickle=spec.source_options.allow_pickle)
-    if here is None or problem:
-        problems = [problem] if problem else []
+    # Before any library reads it.
+    untrusted = source_problems(spec, here, remote=isinstance(folder, str)) if here else []
+    if here is None or problem or untrusted:
+        problems = [problem] if problem else untrusted
         # Rows are read all the same, so that their problems are reported together with the source's.
         problems += read_rows(spec.eval, row_format, None)[1]
         return None, [each.within(spec.name) for each in problems]

@@ -2,7 +2,7 @@
 
 import difflib
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +75,9 @@ class _Reader:
                 self.refuse(f"{at}.{key}", "is missing", fix, Code.SETTING_MISSING)
         return taken
 
-    def model(self, name: str, table: Any, base: Path) -> ModelSpec | None:
+    def model(
+        self, name: str, table: Any, base: Path, trusted: tuple[Path, ...]
+    ) -> ModelSpec | None:
         at = f"models.{name}"
         before = len(self.problems)
         if not MODEL_NAME.accepts(name):
@@ -107,6 +109,9 @@ class _Reader:
             gpu=None if gpu is None else GpuSpec(**gpu),
             gate=gate,
             edge=taken.get("edge", False),
+            trusted_keys=_all_from(base, taken["trusted_keys"])
+            if "trusted_keys" in taken
+            else trusted,
             source_options=SourceOptions(
                 tokenizer=base / taken["tokenizer"] if "tokenizer" in taken else None,
                 labels=taken.get("labels", ()),
@@ -138,6 +143,10 @@ def _from(base: Path, source: Path | str) -> Path | str:
     return base / source if isinstance(source, Path) else source
 
 
+def _all_from(base: Path, paths: Iterable[Path]) -> tuple[Path, ...]:
+    return tuple(base / path for path in paths)
+
+
 def _nearest(key: str, kinds: Mapping[str, Kind]) -> str:
     near = difflib.get_close_matches(key, kinds, n=1)
     return f"did you mean {near[0]}?" if near else "the keys here are " + ", ".join(kinds)
@@ -154,11 +163,15 @@ def read_models_toml(path: Path) -> Deployment:
     # A `models` that is no table has its problem already.
     if not named and document.get("models", {}) == {}:
         reader.refuse("models", "no model", "add a table [models.my-model]", Code.SETTING_MISSING)
-    models = [reader.model(name, table, path.parent) for name, table in named.items()]
+    trusted = _all_from(path.parent, top.pop("trusted_keys", ()))
+    models = [reader.model(name, table, path.parent, trusted) for name, table in named.items()]
     if reader.problems:
         raise ConfigError(path, reader.problems)
     return Deployment(
-        **top, throttle=Throttle(**throttle), models=tuple(model for model in models if model)
+        **top,
+        throttle=Throttle(**throttle),
+        trusted_keys=trusted,
+        models=tuple(model for model in models if model),
     )
 
 

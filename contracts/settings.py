@@ -104,6 +104,11 @@ ORIGINS = Kind(
     lambda v: isinstance(v, list) and (v == ["*"] or _are_origins(v)),
     tuple,
 )
+PATHS = Kind(
+    "a list of paths, each once",
+    lambda v: isinstance(v, list) and all(map(PATH.accepts, v)) and len(set(v)) == len(v),
+    lambda v: tuple(map(Path, v)),
+)
 LABELS = Kind(
     "a list of texts, each of them once",
     lambda v: NAMES.accepts(v) and len(set(v)) == len(v),
@@ -145,6 +150,7 @@ MODEL_KEYS = {
     "gpu": TABLE,
     "gate": TABLE,
     "edge": FLAG,
+    "trusted_keys": PATHS,
 }
 MODEL_NAME = _name(MAX_MODEL_CHARS)
 DEPLOYMENT_KEYS = {
@@ -152,6 +158,7 @@ DEPLOYMENT_KEYS = {
     "region": REGION,
     "throttle": TABLE,
     "cors_origins": ORIGINS,
+    "trusted_keys": PATHS,
 }
 # The account's default quotas in a region, which no stage can exceed.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html

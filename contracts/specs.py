@@ -80,7 +80,8 @@ class SourceOptions:
 class ModelSpec:
     """One table of `models.toml`; a tier without a table is not deployed.
 
-    A source is a local path, or the text of a remote one: hf://org/name@revision, s3://bucket/prefix.
+    A source is a local path, or the text of a remote one: hf://org/name@revision, s3://bucket/prefix. By one of the
+    `trusted_keys` both the source and the artefacts have to be signed; with none, nothing has to be.
     """
 
     name: str
@@ -92,6 +93,7 @@ class ModelSpec:
     gate: Gate = field(default_factory=Gate)
     edge: bool = False
     source_options: SourceOptions = field(default_factory=SourceOptions)
+    trusted_keys: tuple[Path, ...] = ()
 
     @property
     def tiers(self) -> dict[Tier, CpuSpec | GpuSpec]:
@@ -111,11 +113,13 @@ class Throttle:
 class Deployment:
     """All of `models.toml`: the models that are deployed together, under one name, behind one URL.
 
-    `cors_origins` are the origins whose scripts browsers let call it; none by default, `("*",)` for any.
+    `cors_origins` are the origins whose scripts browsers let call it; none by default, `("*",)` for any. Models that
+    name no `trusted_keys` of their own have the deployment's.
     """
 
     name: str = "turnout"
     region: str = "us-east-1"
     throttle: Throttle = field(default_factory=Throttle)
     cors_origins: tuple[str, ...] = ()
+    trusted_keys: tuple[Path, ...] = ()
     models: tuple[ModelSpec, ...] = ()

@@ -9,12 +9,16 @@ from contracts.problems import Code, Problem
 from contracts.routes import Route, Routes, Target
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Tier
+from signatures.check import artefact_problems
 
 Artefacts = Mapping[tuple[str, Tier], Manifest]
 
 
 def read_artefacts(deployment: Deployment, out: Path) -> tuple[Artefacts, list[Problem]]:
-    """Return the manifests of all artefacts to deploy, every sealed byte checked, and their problems."""
+    """Return the manifests of all artefacts to deploy, and their problems.
+
+    Every sealed byte is checked, and the signature of each model that names `trusted_keys`.
+    """
     manifests: dict[tuple[str, Tier], Manifest] = {}
     problems: list[Problem] = []
     for model in deployment.models:
@@ -30,6 +34,8 @@ def read_artefacts(deployment: Deployment, out: Path) -> tuple[Artefacts, list[P
                 manifests[model.name, tier] = verify(folder)
             except BrokenArtefact as error:
                 problems.append(Problem(code=error.code, message=str(error)))
+                continue
+            problems += artefact_problems(model.name, folder, model.trusted_keys)
     return manifests, problems
 
 

@@ -45,6 +45,7 @@ WANTED = (
     "*.tflite",
     "saved_model.pb",
     "variables.*",
+    "*.sig",
 )
 PICKLES = ("*pytorch_model*.bin",)
 # Patterns of the files that describe a model: its settings, its tokenizer and its card, without any weights.

@@ -31,7 +31,7 @@ def hugging_face(
     """
     commit, names, _ = _repository(repository, file, revision)
     # `remote.HF` lets no character of a pattern into a file's name.
-    wanted = [file] if file else list(WANTED)
+    wanted = [file, *signatures_of(file)] if file else list(WANTED)
     if pickle and not file and not any(name.endswith(".safetensors") for name in names):
         wanted += PICKLES
     download = _downloader(repository, commit, folder)
@@ -88,6 +88,11 @@ def _folder(parts: list[str], pickle: bool) -> str:
     return "--".join([part for part in parts if part] + ["pickle"] * pickle)
 
 
+def signatures_of(file: str) -> list[str]:
+    """Return the names that a signature of one file may have: its own, or that of the folder it lies in."""
+    return [f"{file}.sig", str(PurePosixPath(file).with_name("model.sig"))]
+
+
 def missing_data(folder: Path) -> list[str]:
     """Return the paths within a folder of external data that its graphs name and that are not there.
 
@@ -131,6 +136,7 @@ def s3(bucket: str, prefix: str, folder: Path, *, pickle: bool) -> dict[str, str
     _download(client, bucket, [known[name] for name in named], root, folder)
     data = missing_data(folder)
     if file:
+        data += signatures_of(file)
         listed = [e for name in data for e in _objects(client, bucket, root + name, count=1)]
         known |= _within(listed, root)
     data = [name for name in data if name in known]

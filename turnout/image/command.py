@@ -53,7 +53,7 @@ def image_command(
     pushed is recorded in images.json beside the images, and `cdk deploy` deploys it.
     """
     from images.registry.push import destination
-    from turnout.image import making, pushing
+    from turnout.image import making, pushing, signed
 
     try:
         to = destination(push) if push else None
@@ -71,5 +71,6 @@ def image_command(
     if to is None:
         emit(as_json, made, lambda: making.show(made, out))
     else:
+        signed.check_images(wanted, made)
         pushed = pushing.push_recorded(made, to, target, log)
         emit(as_json, pushed, lambda: pushing.show(pushed, out))
