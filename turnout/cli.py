@@ -1,4 +1,4 @@
-"""The commands init, build, image, run, plan, verify, inspect, up, sam, call, keys of `turnout`, with their options."""
+"""The commands of `turnout`: init, build, image, run, sign, vouch, plan, verify, inspect, up, sam, call, keys."""
 
 import io
 import sys
@@ -16,6 +16,7 @@ from turnout.init.command import init_command
 from turnout.keys import add_key, read_keys, remove_key
 from turnout.run.command import run_command
 from turnout.sam.command import sam_command
+from turnout.signing.command import sign_command, vouch_command
 from turnout.terminal import (
     CONFIG,
     KEYS,
@@ -56,6 +57,8 @@ app.command("init")(init_command)
 app.command("image")(image_command)
 app.command("sam")(sam_command)
 app.command("run")(run_command)
+app.command("sign")(sign_command)
+app.command("vouch")(vouch_command)
 
 
 @app.command("build")
@@ -90,16 +93,30 @@ def verify_command(
     models: Annotated[
         list[str] | None, typer.Argument(help="Models to verify; all that are built by default.")
     ] = None,
+    trust: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A public key or a certificate, as PEM; each artefact has to be signed by one of them."
+        ),
+    ] = None,
+    vouched_by: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="A public key, as PEM, by which somebody has to have vouched for each artefact."
+        ),
+    ] = None,
     out_dir: Out = OUT,
     as_json: AsJson = False,
 ) -> None:
     """Check every sealed byte, and that the artefacts answer as they did when they were built.
 
-    The code that serves an artefact runs its golden rows again. Exits with 1 if something differs.
+    The code that serves an artefact runs its golden rows again. With --trust, the signature is verified first, and an
+    artefact that is not signed by such a key is not run. With --vouched-by, the statement of that key has to be about
+    the same bytes, rows and figures. Exits with 1 if something differs.
     """
     from turnout import verifying
 
-    found = verifying.verify(out_dir, models or None, log)
+    found = verifying.verify(out_dir, models or None, log, trust or (), vouched_by or ())
     emit(as_json, found, lambda: verifying.show(found, out))
     if not found["holds"]:
         raise typer.Exit(1)

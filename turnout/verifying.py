@@ -8,57 +8,47 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from contracts.errors import TurnoutError
-from contracts.problems import Code
-from contracts.tasks import Tier
+from turnout.signing.built import EDGE, artefacts
+from turnout.signing.trust import keys_of, signature_of, vouched_for
 
 MAX_SHOWN = 3
-# The folder of an edge copy, beside those of the tiers.
-EDGE = "edge"
 
 
-class NothingToVerify(TurnoutError):
-    """No artefact is in the folder, or none of the models named."""
+def verify(
+    out: Path,
+    models: Sequence[str] | None,
+    log: Console,
+    trust: Sequence[Path] = (),
+    vouched_by: Sequence[Path] = (),
+) -> dict[str, Any]:
+    """Return the result of each artefact as a document; its `holds` is true if every artefact holds.
 
-    code = Code.ARTEFACT_MISSING
-
-
-def artefacts(out: Path, models: Sequence[str] | None) -> dict[str, Path]:
-    """Return the folders of built tiers and edge copies by their names; raise NothingToVerify if there are none."""
-    found = {
-        f"{place.name} {tier}": place / tier
-        for place in (sorted(out.iterdir()) if out.is_dir() else ())
-        for tier in (*Tier, EDGE)
-        # `.cache` and `.sources` are the build's own.
-        if (place / tier).is_dir() and not place.name.startswith(".")
-    }
-    built = dict.fromkeys(folder.parent.name for folder in found.values())
-    if not found:
-        raise NothingToVerify(f"{out}: nothing is built; run `turnout build`")
-    if unknown := [model for model in models or () if model not in built]:
-        raise NothingToVerify(
-            f"{out}: {', '.join(unknown)} not built; what is there is {', '.join(built)}"
-        )
-    return {n: f for n, f in found.items() if not models or f.parent.name in models}
-
-
-def verify(out: Path, models: Sequence[str] | None, log: Console) -> dict[str, Any]:
-    """Return the result of each artefact as a document; its `holds` is true if every artefact holds."""
+    With keys to `trust`, one of them has to have signed each; each key of `vouched_by` has to have stated of it what is
+    found now. Raise SigningFailed for keys that cannot be used.
+    """
     folders = artefacts(out, models)
-    # After the cheap check above: ONNX Runtime and numpy are imported only where there is something to run.
+    keys, vouchers = keys_of("--trust", trust), keys_of("--vouched-by", vouched_by)
+    # After the cheap checks above: ONNX Runtime and numpy are imported only where there is something to run.
     from build.edge.copy import replay_copy
-    from build.proof.replay import replay
+    from build.proof.replay import Replay, replay
 
+    def run(name: str, folder: Path, refused: str) -> Replay:
+        # Nothing that is not trusted is run.
+        if refused:
+            return Replay(name=name, broken=refused)
+        return replay_copy(name, folder.parent) if folder.name == EDGE else replay(name, folder)
+
+    found = []
     with log.status("running the golden rows again") as status:
-        found = []
         for name, folder in folders.items():
             status.update(f"running the golden rows of {name}")
-            copied = folder.name == EDGE
-            found.append(replay_copy(name, folder.parent) if copied else replay(name, folder))
-    return {
-        "holds": all(one.holds for one in found),
-        "artefacts": [{**asdict(one), "holds": one.holds} for one in found],
-    }
+            signed = signature_of(folder, keys) if keys else None
+            ran = run(name, folder, signed["problem"] if signed else "")
+            asked = vouchers if ran.holds and folder.name != EDGE else ()
+            vouched = [vouched_for(folder, ran, key) for key in asked]
+            holds = ran.holds and not any(one["problem"] for one in vouched)
+            found.append({**asdict(ran), "holds": holds, "signed": signed, "vouched": vouched})
+    return {"holds": all(one["holds"] for one in found), "artefacts": found}
 
 
 def show(document: dict[str, Any], console: Console) -> None:
@@ -81,6 +71,7 @@ def show(document: dict[str, Any], console: Console) -> None:
     console.print(table)
     for one in document["artefacts"]:
         _show_details(one, console)
+        _show_keys(one, console)
 
 
 def _show_details(one: dict[str, Any], console: Console) -> None:
@@ -100,3 +91,11 @@ def _show_details(one: dict[str, Any], console: Console) -> None:
         say(f"  request {row['request']}\n    built {row['built']}\n    now   {row['now']}")
     if len(one["differing"]) > MAX_SHOWN:
         say(f"  and {len(one['differing']) - MAX_SHOWN} more; --json shows all of them")
+
+
+def _show_keys(one: dict[str, Any], console: Console) -> None:
+    """Print who signed an artefact and who vouches for it; a problem with the signature is among the details."""
+    signed = [("signed by", one["signed"])] if one["signed"] and one["signed"]["by"] else []
+    for verb, who in [*signed, *(("vouched for by", vouched) for vouched in one["vouched"])]:
+        told = who["problem"] or f"{verb} {who['by']}"
+        console.print(f"{one['name']}: {told}", markup=False, soft_wrap=True)

@@ -23,7 +23,8 @@ run = CliRunner().invoke
 
 
 @pytest.mark.parametrize(
-    "command", ["init", "build", "image", "verify", "inspect", "plan", "up", "call", "keys"]
+    "command",
+    ["init", "build", "image", "sign", "vouch", "verify", "inspect", "plan", "up", "call", "keys"],
 )
 def test_help_covers_every_command(command: str) -> None:
     done = run(app, [command, "--help"])
@@ -33,7 +34,8 @@ def test_help_covers_every_command(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["init", "build", "image", "verify", "inspect", "plan", "up", "call"]
+    "command",
+    ["init", "build", "image", "sign", "vouch", "verify", "inspect", "plan", "up", "call"],
 )
 def test_every_command_takes_json(command: str) -> None:
     assert "--json" in run(app, [command, "--help"]).output

@@ -23,7 +23,7 @@ from tests.fixtures.models.tiny_bert import deployment, headed, texts, write_row
 from tests.fixtures.models.tiny_decoders import PROMPTS, gpt2
 from tests.fixtures.problems import assert_names
 from turnout.cli import app
-from turnout.verifying import NothingToVerify
+from turnout.signing.built import NothingToVerify
 
 pytestmark = pytest.mark.build
 

@@ -1,0 +1,1 @@
+"""`turnout sign`: signatures of artefacts and sources."""
