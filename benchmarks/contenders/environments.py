@@ -7,15 +7,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from build.export.optimum.environment import ENVIRONMENT as OPTIMUM
+
 PROJECT = "project"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """`over` adds the project's own packages behind those installed here, for contenders that need torch."""
+    """`over` names the environments whose packages lie behind those installed here: the project's has torch."""
 
     packages: tuple[str, ...]
-    over: bool = False
+    over: tuple[str, ...] = ()
     alone: bool = False
 
 
@@ -24,9 +26,12 @@ RUNTIMES = ("1.23.2", "1.28.0", "1.30.0", "1.32.0")
 
 ENVIRONMENTS = {
     "openvino": Environment(packages=("openvino==2026.4.1", "nncf==3.4.0")),
-    "ctranslate2": Environment(packages=("ctranslate2==4.8.5",), over=True),
+    "ctranslate2": Environment(packages=("ctranslate2==4.8.5",), over=(PROJECT,)),
     "sentence": Environment(
-        packages=("sentence-transformers==5.1.2", "pillow==12.0.0"), over=True, alone=True
+        packages=("sentence-transformers==5.1.2", "pillow==12.0.0"),
+        # Its ONNX backend is optimum's, which has a transformers of its own.
+        over=(OPTIMUM.name, PROJECT),
+        alone=True,
     ),
     "llama": Environment(packages=("llama-cpp-python==0.3.36",)),
     **{
@@ -69,8 +74,16 @@ def _make(folder: Path, environment: Environment) -> None:
     pip = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet"]
     _run(*pip, "--disable-pip-version-check", *words, *environment.packages)
     if environment.over:
-        own = folder / "lib" / f"python{sysconfig.get_python_version()}" / "site-packages"
-        (own / "project.pth").write_text(sysconfig.get_path("purelib") + "\n", "utf-8")
+        behind = [str(_packages_of(name)) for name in environment.over]
+        (_packages_in(folder) / "behind.pth").write_text("\n".join(behind) + "\n", "utf-8")
+
+
+def _packages_of(name: str) -> Path:
+    return Path(sysconfig.get_path("purelib")) if name == PROJECT else _packages_in(OPTIMUM.home())
+
+
+def _packages_in(folder: Path) -> Path:
+    return folder.absolute() / "lib" / f"python{sysconfig.get_python_version()}" / "site-packages"
 
 
 def _run(*words: str) -> None:
