@@ -7,15 +7,14 @@ is what the project itself puts into an image; its base and packages may be for 
 import shutil
 import tarfile
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from images.blob import blob_path
 from images.errors import ImageError
 from images.image import DEPENDENCIES, OWN
 from images.layer import Layer
-from images.oci.layout import BLOBS
+from images.oci.layout import Settings
 from images.oci.reading import Layout, read_layout
 from images.root import unpack_layers
+from images.running.function import layers_of
 from local.errors import LocalError
 from local.images import Image
 from local.python_environments import LOCKS
@@ -35,7 +34,7 @@ def add(folder: Path, store: Path) -> str:
         raise LocalError(str(error)) from error
     digest = str(layout.descriptors[0]["digest"])
     tag = digest.rpartition(":")[2]
-    root, settings = store / tag, layout.config["config"]
+    root, settings = store / tag, Settings.read(layout.config["config"])
     shutil.rmtree(root, ignore_errors=True)
     layers = _layers(layout)
     unpack_layers([layer for name, layer in layers if name in OWN], root)
@@ -43,10 +42,12 @@ def add(folder: Path, store: Path) -> str:
         _unpack_locks(layer, root)
     image = Image(
         root=str(root),
-        workdir=settings["WorkingDir"],
-        entrypoint=tuple(settings.get("Entrypoint", ())),
-        command=tuple(settings.get("Cmd", ())),
-        environment=_environment(settings),
+        workdir=settings.working_dir,
+        entrypoint=settings.entrypoint,
+        command=settings.command,
+        environment={
+            name: value for name, value in settings.environment.items() if name not in OF_BASE
+        },
     )
     image.save(store, tag)
     return digest
@@ -59,18 +60,7 @@ def _layers(layout: Layout) -> list[tuple[str, Layer]]:
         raise LocalError(
             f"{layout.folder} has no layer of {DEPENDENCIES}; the local cloud runs images that `turnout image` made"
         )
-    layers = [
-        Layer(
-            blob=blob_path(layout.folder / BLOBS, one["digest"]),
-            digest=one["digest"],
-            diff_id=diff_id,
-            size=one["size"],
-        )
-        for one, diff_id in zip(
-            layout.manifest["layers"], layout.config["rootfs"]["diff_ids"], strict=True
-        )
-    ]
-    return list(zip(names, layers, strict=True))
+    return list(zip(names, layers_of(layout), strict=True))
 
 
 def _unpack_locks(layer: Layer, root: Path) -> None:
@@ -82,8 +72,3 @@ def _unpack_locks(layer: Layer, root: Path) -> None:
                     raise LocalError(f"{layer.digest}: {member.name} leads out of the image")
                 place.parent.mkdir(parents=True, exist_ok=True)
                 place.write_bytes(file.read())
-
-
-def _environment(settings: dict[str, Any]) -> dict[str, str]:
-    pairs = (line.partition("=") for line in settings.get("Env", ()))
-    return {name: value for name, _, value in pairs if name not in OF_BASE}

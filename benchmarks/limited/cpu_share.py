@@ -16,7 +16,7 @@ from benchmarks.limited.control_group import cpu_share, group, run_in
 # As a function of so many MB has.
 SHARES = {2048: 2048 / 1769, 2653: 1.5, 3008: 3008 / 1769, 3537: 3537 / 1769}
 CASES = ((1, True), (2, True), (2, False))
-TOKENS, RUNS, ROUNDS = (16, 128), 15, 5
+TOKENS, RUNS, ROUNDS = (16, 128), 15, 3
 # A request seldom comes at once after the one before.
 PAUSE_S = 0.03
 

@@ -58,6 +58,7 @@ class Settings:
             entrypoint=tuple(document.get("Entrypoint") or ()),
             command=tuple(document.get("Cmd") or ()),
             user=document.get("User") or "",
+            labels=document.get("Labels") or {},
         )
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from contracts.limits import LAMBDA_MEMORY_MB
 from contracts.models_toml import read_models_toml
 from turnout.image.command import IMAGES
-from turnout.run.running import Choice, Running, Wanted, running
+from turnout.run.running import Choice, Running, Wanted, record_starts, running
 from turnout.terminal import CONFIG, AsJson, Config, emit, log
 
 # Enough for the ten requests at once that a new account may send.
@@ -56,6 +56,7 @@ def run_command(
     AWS's Runtime Interface Emulator starts the image's own entry point: read-only but for /tmp, as an unprivileged
     user, with the memory and the share of processors that the function has on Lambda. Podman or Docker isolates it,
     which CDK_DOCKER may name, and else the kernel: control groups and namespaces for root, a user namespace for others.
+    The time that INIT took is recorded beside the images, for `turnout plan`.
     """
     from turnout.image.making import WORK
 
@@ -71,6 +72,7 @@ def run_command(
     )
     try:
         with running(wanted, log) as one:
+            record_starts(one, images)
             emit(as_json, one.describe(), partial(show, one, log))
             threading.Event().wait()  # for ever; the interrupt ends it
     except KeyboardInterrupt:

@@ -18,6 +18,7 @@ from contracts.tasks import Tier
 from images.engine.engine import CHOICE, find_engine
 from images.engine.errors import EngineMissing
 from images.errors import RunError
+from images.made.record import Start, record_start
 from images.oci.layout import Settings
 from images.oci.reading import Layout, read_layout
 from images.running.container import Container, load_image
@@ -125,6 +126,14 @@ def running(wanted: Wanted, log: Console) -> Iterator[Running]:
             init_ms=tuple(copy.init_ms or 0.0 for copy in copies),
             notes=tuple(notes),
         )
+
+
+def record_starts(one: Running, images: Path) -> None:
+    """Record how long the starts took, for `turnout plan`, where they were limited as on Lambda."""
+    if not one.notes:
+        for ms in one.init_ms:
+            start = Start(digest=one.digest, memory_mb=one.limits.memory_mb, ms=ms)
+            record_start(images, start)
 
 
 def _subject(wanted: Wanted) -> tuple[str, Tier | None, CpuSpec]:
