@@ -1,12 +1,14 @@
 """The bases of images: pulled by their digests, or made from Debian's packages, as `bases.json` has them by name."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts.problems import Code, Problem
 from images.blob import write_atomically
 from images.debian import layer as debian_layer
+from images.debian.packages import read_debian_lock
 from images.errors import ImageError
 from images.layer import Layer
 from images.registry.pull import pull, resolve
@@ -16,7 +18,10 @@ TABLE = Path(__file__).resolve().parent / "bases.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """A base image for Linux x86-64: its layers, its settings, and the version of its Python."""
+    """A base image for Linux x86-64: its layers, its settings, and the version of its Python.
+
+    `archives` are the SHA-256 of the packages of Debian that it is made of, by their names.
+    """
 
     name: str
     layers: tuple[Layer, ...]
@@ -24,6 +29,7 @@ class Base:
     python: str
     entrypoint: tuple[str, ...] = field(default=())
     workdir: str = "/var/task"
+    archives: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,13 +60,15 @@ def base_of(name: str, work: Path, table: Path = TABLE) -> Base:
     row = rows[name]
     work.mkdir(parents=True, exist_ok=True)
     if row.lock:
-        layer = debian_layer.base_layer(table.parent / row.lock, work, row.python)
+        lock = table.parent / row.lock
+        layer = debian_layer.base_layer(lock, work, row.python)
         return Base(
             name=name,
             layers=(layer,),
             env=dict(debian_layer.ENVIRONMENT),
             python=row.python,
             entrypoint=debian_layer.ENTRYPOINT,
+            archives={one.name: one.sha256 for one in read_debian_lock(lock).packages},
         )
     if not row.digest:
         row = record(name, resolve(row.image), table)

@@ -5,10 +5,11 @@ models of a deployment share all below their weights.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts.tasks import Tier
+from images.bom.contents import Materials, described, materials_of
 from images.dockerfile import settings_of
 from images.errors import ImageError
 from images.layer import Entry, Layer, write_layer
@@ -76,20 +77,25 @@ def layer_of(path: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runtime:
-    """The part of an image that no model changes: base, dependencies, and what makes bytecode for its Python."""
+    """The part of an image that no model changes: base, dependencies, and what makes bytecode for its Python.
+
+    `wheels` and `archives` are the SHA-256 of the files that packages of Python and of Debian came in, by their names.
+    """
 
     base: Sequence[Layer]
     settings: Settings
     dependencies: Layer
     bytecode: Bytecode
+    wheels: Mapping[str, str] = field(default_factory=dict)
+    archives: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Built:
     """An image that was written: its layout, the digest of its manifest, and its layers, lowest first.
 
-    `unpacked` has the bytes of each layer's archive; `probe` is what came of asking its function, empty for one that
-    is not asked.
+    `unpacked` has the bytes of each layer's archive, `materials` what it is made of; `probe` is what came of asking its
+    function, empty for one that is not asked.
     """
 
     name: str
@@ -97,6 +103,7 @@ class Built:
     digest: str
     layers: tuple[tuple[str, Layer], ...]
     unpacked: tuple[int, ...]
+    materials: Materials
     probe: str = ""
 
     @property
@@ -141,11 +148,13 @@ def build_image(
 
     unpacked: list[int] = []
     outcome = ""
+    materials: list[Materials] = []
 
     def check(layout: Path) -> None:
         nonlocal outcome
-        found = read_layout(layout)
+        found = read_layout(layout, described)
         unpacked.extend(layer.size for layer in found.layers)
+        materials.append(materials_of(found))
         # A GPU's image is run by SageMaker, which has other rules.
         if contents.tier is Tier.GPU:
             return
@@ -161,4 +170,5 @@ def build_image(
         layers=tuple(layers),
         unpacked=tuple(unpacked),
         probe=outcome,
+        materials=materials[0],
     )

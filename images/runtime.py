@@ -9,7 +9,8 @@ from images.image import Contents, Runtime, dependency_layer
 from images.interpreter import interpreter_of
 from images.oci.layout import Settings
 from images.root import root_of
-from images.wheels import dependencies
+from images.wheel_files.downloads import digests_of
+from images.wheels import WHEELS, dependencies
 
 
 def runtime_on(contents: Contents, base: str, work: Path, blobs: Path) -> Runtime:
@@ -34,4 +35,6 @@ def runtime_of(contents: Contents, base: Base, work: Path, blobs: Path) -> Runti
         settings=settings,
         dependencies=dependency_layer(contents, working_dir, packages, to_bytecode, blobs),
         bytecode=to_bytecode,
+        wheels=digests_of(contents.lock, work / WHEELS, base.python),
+        archives=base.archives,
     )

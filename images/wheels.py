@@ -15,6 +15,8 @@ TASK_ROOT = "var/task"
 PYTHON = "3.13"
 # Beside a lock, if it has one: patterns of what is removed after the installation. The Dockerfile reads the same file.
 UNUSED = "unused.txt"
+# The folder of wheels that are kept.
+WHEELS = "wheels"
 
 
 def dependencies(
@@ -25,7 +27,7 @@ def dependencies(
     Wheels are kept in `work/wheels` and unpacked in `work/unpacked`, which the entries point into. Raise ImageError
     that names every package which does not match the lock or its own RECORD, and every file that two of them have.
     """
-    wheels = wheels_of(lock, work / "wheels", python)
+    wheels = wheels_of(lock, work / WHEELS, python)
     files: dict[str, list[WheelFile]] = {}
     problems: list[Problem] = []
     for wheel in wheels:

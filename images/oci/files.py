@@ -2,7 +2,6 @@
 
 import hashlib
 import tarfile
-from collections.abc import Iterator, Mapping
 from tarfile import TarInfo
 from typing import IO
 
@@ -11,25 +10,6 @@ from images.layer import CHUNK
 from images.oci.filesystem import merged
 from images.oci.layout import BLOBS
 from images.oci.reading import Layout
-
-
-def opened(layout: Layout, members: Mapping[str, TarInfo]) -> Iterator[tuple[str, IO[bytes]]]:
-    """Yield the name of each file among entries of an image, and its bytes until the next; links are left out.
-
-    The entries are those of the layout's own layers, each of which is read at most once.
-    """
-    names: dict[int, list[str]] = {}
-    for name, member in members.items():
-        names.setdefault(id(member), []).append(name)
-    for descriptor, contents in zip(layout.manifest["layers"], layout.layers, strict=True):
-        if names.keys().isdisjoint(map(id, contents.members)):
-            continue
-        blob = blob_path(layout.folder / BLOBS, str(descriptor["digest"]))
-        with tarfile.open(blob, mode="r:*", bufsize=CHUNK) as archive:
-            for member, known in zip(archive, contents.members, strict=True):
-                for name in names.get(id(known), ()):
-                    if member.isfile() and (data := archive.extractfile(member)):
-                        yield name, data
 
 
 def below(layout: Layout, folder: str) -> dict[str, TarInfo]:
@@ -43,10 +23,25 @@ def below(layout: Layout, folder: str) -> dict[str, TarInfo]:
 
 
 def file_digests(layout: Layout, folder: str) -> dict[str, str]:
-    """Return the SHA-256 of each file below a folder of an image, by its path in there; "" for what is no file."""
-    members = below(layout, folder)
-    found = {name: _sha256(data) for name, data in opened(layout, members)}
-    return {name: found.get(name, "") for name in members}
+    """Return the SHA-256 of each file below a folder of an image, by its path in there; "" for what is no file.
+
+    Each layer is read at most once, and no further than needed.
+    """
+    names = {id(member): name for name, member in below(layout, folder).items()}
+    found = dict.fromkeys(names.values(), "")
+    for descriptor, contents in zip(layout.manifest["layers"], layout.layers, strict=True):
+        left = names.keys() & set(map(id, contents.members))
+        if not left:
+            continue
+        blob = blob_path(layout.folder / BLOBS, str(descriptor["digest"]))
+        with tarfile.open(blob, mode="r:*", bufsize=CHUNK) as archive:
+            for member, known in zip(archive, contents.members, strict=False):
+                if id(known) in left and member.isfile() and (data := archive.extractfile(member)):
+                    found[names[id(known)]] = _sha256(data)
+                left.discard(id(known))
+                if not left:
+                    break
+    return found
 
 
 def _sha256(data: IO[bytes]) -> str:

@@ -7,8 +7,8 @@ import json
 import re
 import tarfile
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from images.oci.layout import BLOBS, INDEX, LAYER_TYPE, MARKER, Json
 
 GZIP = (LAYER_TYPE, "application/vnd.docker.image.rootfs.diff.tar.gzip")
 PLAIN = ("application/vnd.oci.image.layer.v1.tar", "application/vnd.docker.image.rootfs.diff.tar")
+Keep = Callable[[str], bool]
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
 
@@ -28,12 +29,14 @@ DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 class LayerContents:
     """The archive of one layer: its entries in order, and its bytes when unpacked.
 
-    An archive that cannot be unpacked here, such as one compressed by zstd, has no entries.
+    An archive that cannot be unpacked here, such as one compressed by zstd, has no entries. `kept` are the bytes of the
+    files that were asked for.
     """
 
     media_type: str
     members: tuple[tarfile.TarInfo, ...] = ()
     size: int = 0
+    kept: Mapping[tarfile.TarInfo, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +55,18 @@ class _Damaged(Exception):
     """Things in a layout that are not as they have to be; each message ends with the next step."""
 
 
-def read_layout(folder: Path) -> Layout:
-    """Return what a layout holds after checking every digest in it; raise ImageError if one does not hold."""
+def nothing(path: str) -> bool:
+    """Return False for every path."""
+    return False
+
+
+def read_layout(folder: Path, keep: Keep = nothing) -> Layout:
+    """Return what a layout holds after checking every digest in it; raise ImageError if one does not hold.
+
+    Files of the paths that `keep` is true for are kept in memory, as each archive is read once.
+    """
     try:
-        return _read(folder)
+        return _read(folder, keep)
     except _Damaged as error:
         problems = [Problem(code=Code.IMAGE_DAMAGED, message=message) for message in error.args]
         raise ImageError(folder, problems) from error
@@ -70,7 +81,7 @@ def is_attestation(descriptor: Json) -> bool:
     return isinstance(annotations, dict) and "vnd.docker.reference.type" in annotations
 
 
-def _read(folder: Path) -> Layout:
+def _read(folder: Path, keep: Keep) -> Layout:
     marker = _json(_bytes(folder / MARKER), MARKER)
     if marker.get("imageLayoutVersion") != "1.0.0":
         raise _Damaged(f"its {MARKER} does not name version 1.0.0; build the image again")
@@ -96,7 +107,7 @@ def _read(folder: Path) -> Layout:
         descriptors=descriptors,
         manifest=manifest,
         config=settings,
-        layers=tuple(_contents(folder, layers, settings)),
+        layers=tuple(_contents(folder, layers, settings, keep)),
     )
 
 
@@ -164,7 +175,9 @@ def _blob_json(folder: Path, descriptor: Json) -> dict[str, Any]:
     return _json(_bytes(blob_path(folder / BLOBS, digest)), f"the blob {digest}")
 
 
-def _contents(folder: Path, layers: tuple[Json, ...], config: Json) -> Iterator[LayerContents]:
+def _contents(
+    folder: Path, layers: tuple[Json, ...], config: Json, keep: Keep
+) -> Iterator[LayerContents]:
     """Yield the entries of each layer, after comparing its archive with the digest in the image's config."""
     rootfs = config.get("rootfs")
     diff_ids = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
@@ -178,7 +191,7 @@ def _contents(folder: Path, layers: tuple[Json, ...], config: Json) -> Iterator[
         if media_type in (*GZIP, *PLAIN):
             path = blob_path(folder / BLOBS, str(descriptor["digest"]))
             try:
-                contents, digest = _unpack(path, media_type)
+                contents, digest = _unpack(path, media_type, keep)
             # BadGzipFile is an OSError; tarfile raises ValueError for some headers.
             except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
                 message = f"the layer {descriptor['digest']} is no archive ({error}); build the image again"
@@ -204,14 +217,21 @@ class _Hashed(io.RawIOBase):
         return data
 
 
-def _unpack(path: Path, media_type: str) -> tuple[LayerContents, str]:
+def _unpack(path: Path, media_type: str, keep: Keep) -> tuple[LayerContents, str]:
     """Return the entries of an archive and its digest, reading it once."""
+    members: list[tarfile.TarInfo] = []
+    kept: dict[tarfile.TarInfo, bytes] = {}
     with path.open("rb") as file, gzip.GzipFile(fileobj=file) as unzipped:
         stream = _Hashed(unzipped if media_type in GZIP else file)
         with tarfile.open(fileobj=stream, mode="r|", bufsize=CHUNK) as archive:
-            members = tuple(archive)
+            for member in archive:
+                members.append(member)
+                if member.isfile() and keep(member.name.removeprefix("./")):
+                    data = archive.extractfile(member)
+                    kept[member] = data.read() if data else b""
         # What follows the end of the archive is a part of its digest as well.
         while stream.read(CHUNK):
             pass
     size, digest = stream.size, f"sha256:{stream.hash.hexdigest()}"
-    return LayerContents(media_type=media_type, members=members, size=size), digest
+    contents = LayerContents(media_type=media_type, members=tuple(members), size=size, kept=kept)
+    return contents, digest

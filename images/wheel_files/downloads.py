@@ -46,6 +46,17 @@ def wheels_of(lock: Path, cache: Path, python: str) -> tuple[Path, ...]:
     return tuple(wheel for _, wheel in wheels if wheel)
 
 
+def digests_of(lock: Path, cache: Path, python: str) -> dict[str, str]:
+    """Return the SHA-256 of the wheel in the cache that each package of a lock was installed from, by its name."""
+    folder = cache / f"cp{python.replace('.', '')}"
+    return {
+        package.name: digest
+        for package in read_lock(lock)
+        for digest in sorted(package.sha256)
+        if any((folder / digest).glob("*.whl"))
+    }
+
+
 def _cached(package: Pinned, folder: Path) -> Path | None:
     """Return the cached wheel of a package; remove one that is no longer what its name says."""
     for digest in sorted(package.sha256):

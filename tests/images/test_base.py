@@ -8,15 +8,22 @@ import sys
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from contracts.manifest import file_sha256
-from images.base import Base, base_of
+from images.base import Base, base_of, read_table
+from images.bom.contents import described, materials_of
+from images.bom.document import bill
 from images.debian.layer import PACKAGES
+from images.debian.packages import read_debian_lock
 from images.layer import Entry
 from images.oci.reading import read_layout
 from images.root import root_of
 from images.running.function import unpack
-from images.wheels import dependencies, unused_patterns
+from images.wheel_files.downloads import digests_of
+from images.wheel_files.locks import read_lock
+from images.wheels import WHEELS, dependencies, unused_patterns
 from tests.fixtures.cpu_function import CALLS
 from tests.fixtures.paths import ROOT
 
@@ -181,3 +188,25 @@ def test_the_dependencies_are_the_files_that_the_dockerfile_installs(
     digests = {path: file_sha256(entry.source) for path, entry in found.items()}  # type: ignore[arg-type]
     assert digests == {path: expected[path] for path in expected if path not in commands}
     assert {path for path, entry in found.items() if entry.executable} == executable
+
+
+def test_the_bill_lists_every_package_of_the_real_image_with_hash_and_licence(
+    base: Base, work: Path, cpu_image: Path, table: Path
+) -> None:
+    layout = read_layout(cpu_image, described)
+    wheels = digests_of(LOCK, work / WHEELS, base.python)
+    text = bill("image", "sha256:" + "0" * 64, materials_of(layout), wheels, base.archives)
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    found = {one["purl"]: one for one in json.loads(text)["components"] if "purl" in one}
+    debian = read_debian_lock(table.parent / read_table(table)["debian"].lock).packages
+    wanted = {("deb", one.name, one.version, one.sha256) for one in debian}
+    wanted |= {("pypi", p.name, p.version, wheels[p.name]) for p in read_lock(LOCK)}
+    assert {
+        (url[4:].partition("/")[0], one["name"], one["version"], one["hashes"][0]["content"])
+        for url, one in found.items()
+    } == wanted
+    assert [url for url, one in found.items() if not one.get("licenses")] == []
+    licences = {one["name"]: json.dumps(one["licenses"]) for one in found.values()}
+    assert "MIT" in licences["onnxruntime"]
+    assert "Apache-2.0 OR BSD-2-Clause" in licences["packaging"]
+    assert "Apache-2.0" in licences["libssl3t64"]

@@ -16,6 +16,8 @@ from contracts.errors import TurnoutError
 from contracts.problems import Code, Problem
 from contracts.specs import Deployment
 from contracts.tasks import Tier
+from images.blob import write_atomically
+from images.bom.contents import ENDING
 from images.errors import ImageError
 from images.image import Built, Contents, Runtime, build_image
 from images.made.inputs import base_digest, inputs_of
@@ -108,9 +110,23 @@ def image(
             # The digest of a base may be in the table only since the base was pulled.
             row = row_of(built, inputs, base, base_digest(base))
             record_made(target, one.name, row)
+            write_bill(built, runtimes[one.tier], base, bill_path(built))
             log.print(line_of(built, time.monotonic() - start), markup=False, soft_wrap=True)
             made.append(described(built))
     return made
+
+
+def bill_path(built: Built) -> Path:
+    """Return the place of an image's bill of materials: beside its layout."""
+    return built.folder.with_name(f"{built.name}{ENDING}")
+
+
+def write_bill(built: Built, runtime: Runtime, base: str, path: Path) -> None:
+    # Importing the library takes as long as most commands.
+    from images.bom.document import bill
+
+    text = bill(built.name, built.digest, built.materials, runtime.wheels, runtime.archives, base)
+    write_atomically(path, text)
 
 
 def line_of(built: Built, seconds: float) -> str:
@@ -157,6 +173,7 @@ def described(built: Built) -> dict[str, Any]:
     return {
         "image": built.name,
         "folder": str(built.folder),
+        "bill": str(bill_path(built)),
         "digest": built.digest,
         "size": built.size,
         "unpacked": sum(built.unpacked),

@@ -64,8 +64,16 @@ def test_every_tier_and_the_router_get_an_image(out: Path, tmp_path: Path) -> No
     names = ["shop-router", "shop-intents-cpu", "shop-intents-gpu", "shop-words-cpu"]
     assert [one["image"] for one in made] == names
     written = sorted(path.name for path in (tmp_path / "images").iterdir())
-    assert written == sorted([*names, FILE])
+    assert written == sorted([*names, *(f"{name}.cdx.json" for name in names), FILE])
     for one in made:
+        bill = json.loads(Path(one["bill"]).read_text("utf-8"))
+        assert bill["metadata"]["component"]["version"] == one["digest"]
+        models = [
+            c["name"] for c in bill.get("components", ()) if c["type"] == "machine-learning-model"
+        ]
+        # The second artefact is sealed by the name of the fixture that made it.
+        named = {"shop-router": [], "shop-words-cpu": ["tiny"]}
+        assert models == named.get(one["image"], ["intents"])
         layout = read_layout(Path(one["folder"]))
         assert layout.descriptors[0]["digest"] == one["digest"]
         assert [layer["digest"] for layer in layout.manifest["layers"]] == [
