@@ -1,13 +1,14 @@
 """Isolation by an engine: each copy of a function is a container of Docker's or Podman's."""
 
-from collections.abc import Iterator, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
 from images.engine.archive import archive_of, load
 from images.engine.engine import Engine
-from images.engine.errors import EngineFailed
 from images.oci.reading import Layout
 from images.running.function import Function
 from images.running.limits import FILES, GROUP, PROCESSES, TMP_MB, USER
@@ -15,6 +16,8 @@ from images.running.process import Process, start
 
 # Where the emulator lies in a container, and nowhere in an image.
 EMULATOR = "/aws-lambda-rie"
+# Standard input ends with the process at its other end, however that ends. A container that never began is no news.
+WATCH = "import subprocess, sys; sys.stdin.read(); subprocess.run(sys.argv[1:])"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,14 +40,29 @@ class Container:
         command += ["--entrypoint", EMULATOR, self.tag, *arguments, *function.command]
         # Podman's monitor leaves a file `oom` in its folder when memory runs out.
         popen = start(command, self.engine.variables(), self.emulator.parent)
-        return Process(popen=popen, stop=lambda: self._remove(name))
+        return Process(popen=popen, stop=self._remover(name))
 
-    def _remove(self, name: str) -> None:
-        try:
-            self.engine.run("rm", "--force", "--volumes", name)
-        except EngineFailed:
-            # It never began, or has ended and was removed: its process has said so.
-            return
+    def _remover(self, name: str) -> Callable[[], None]:
+        """Return what removes a container; it is removed as well when this process ends without that.
+
+        Engines do not end a container with the command that started it.
+        """
+        command = [self.engine.program, "rm", "--force", "--volumes", name]
+        watch = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", WATCH, *command],
+            env=self.engine.variables(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+
+        def remove() -> None:
+            if watch.stdin:
+                watch.stdin.close()
+            watch.wait()
+
+        return remove
 
 
 def _isolation(function: Function) -> Iterator[str]:

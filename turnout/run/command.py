@@ -83,7 +83,8 @@ def show(one: Running, console: Console) -> None:
     """Print where a function answers, with a line to paste."""
     times = ", ".join(f"{ms:.0f} ms" for ms in one.init_ms)
     share = f"{one.limits.memory_mb} MB, {one.limits.cpus:.2f} vCPU"
-    console.print(f"\n{one.name} runs at {one.url} ({one.isolation}, {share}); INIT {times}\n")
+    line = f"{one.name} runs at {one.url} ({one.isolation}, {share}); INIT {times}"
+    console.print(f"\n{line}\n", soft_wrap=True, markup=False)
     console.print(
         f'curl {one.url} -d \'{{"inputs": ["where is my parcel?"]}}\'',
         soft_wrap=True,

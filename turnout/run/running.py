@@ -1,6 +1,8 @@
 """A function that runs from its made image: what isolates it, its copies, and the address that they answer at."""
 
 import os
+import re
+import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -34,6 +36,10 @@ from images.running.rie import emulator
 ROUTER = "router"
 # The emulator's lines about itself, beside the function's own.
 EMULATORS = "(rapid)"
+# Two figures of its REPORT that are none: the time of INIT is another one, and the memory is the limit.
+NO_FIGURES = re.compile(r"\tInit Duration: [\d.]+ ms|\tMax Memory Used: \d+ MB")
+# Folders of unpacked images, each named by the process that runs it.
+UNPACKED = "running-"
 
 
 class Choice(StrEnum):
@@ -176,7 +182,8 @@ def _isolated(
         else:
             tag = load_image(engine, function.name, layout)
             return Container(engine=engine, tag=tag, emulator=program), engine.name, ()
-    folder = tempfile.TemporaryDirectory(prefix="running-", dir=wanted.work)
+    remove_abandoned(wanted.work)
+    folder = tempfile.TemporaryDirectory(prefix=f"{UNPACKED}{os.getpid()}-", dir=wanted.work)
     root = Path(undo.enter_context(folder)) / "root"
     unpack(layout, root)
     if why := kernel_problem(root):
@@ -190,6 +197,14 @@ def _isolated(
         else []
     )
     return Kernel(root=root, emulator=program, limited=not unlimited), "kernel", notes
+
+
+def remove_abandoned(work: Path) -> None:
+    """Remove the unpacked images of processes that were killed before they could."""
+    for folder in work.glob(f"{UNPACKED}*"):
+        process = folder.name.removeprefix(UNPACKED).partition("-")[0]
+        if not Path("/proc", process).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _not_isolated(why: str) -> RunError:
@@ -212,7 +227,9 @@ def _told(log: Console, number: int, wanted: Wanted) -> Any:
 
     def told(line: str) -> None:
         if EMULATORS not in line:
-            log.print(f"{prefix}{line}", markup=False, highlight=False, soft_wrap=True)
+            log.print(
+                f"{prefix}{NO_FIGURES.sub('', line)}", markup=False, highlight=False, soft_wrap=True
+            )
 
     return told
 

@@ -2,6 +2,9 @@
 
 import json
 import os
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +19,7 @@ from images.oci.reading import Layout, read_layout
 from images.running.container import Container, load_image
 from images.running.copy import Copy, NotStarted
 from images.running.function import layers_of
+from tests.fixtures.paths import ROOT
 from tests.images.running.functions import (
     FOLDERS,
     HANDLER,
@@ -112,3 +116,36 @@ def test_a_container_that_does_not_begin_says_why(
     with pytest.raises(NotStarted, match="none"):
         Copy(missing, does_as_told(told_layout)).start()
     assert running(missing) == []
+
+
+STARTED = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from pathlib import Path
+from images.engine.engine import find_engine
+from images.oci.reading import read_layout
+from images.running.container import Container
+from images.running.copy import Copy
+from tests.images.running.functions import does_as_told
+folder, layout, tag, rie = sys.argv[2:]
+container = Container(engine=find_engine(Path(folder)), tag=tag, emulator=Path(rie))
+Copy(container, does_as_told(read_layout(Path(layout)))).start()
+print("started", flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_container_ends_with_a_process_that_was_killed(
+    container: Container, told_layout: Layout, work: Path
+) -> None:
+    given = (ROOT, work, told_layout.folder, container.tag, container.emulator)
+    command = [sys.executable, "-c", STARTED, *map(str, given)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "started\n"
+        assert running(container) == [container.tag]
+        process.kill()
+    deadline = time.monotonic() + 20
+    while running(container) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert running(container) == []
