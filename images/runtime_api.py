@@ -30,9 +30,13 @@ class Answer:
 
 
 class RuntimeApi:
-    """One execution environment's server on loopback; `answers` queues the function's responses."""
+    """One execution environment's server on loopback; `answers` queues the function's responses.
+
+    `ready` is set when the function asks for its first invocation, which ends INIT.
+    """
 
     def __init__(self) -> None:
+        self.ready = threading.Event()
         self.work: queue.Queue[Work] = queue.Queue()
         self.answers: queue.Queue[Answer] = queue.Queue()
         self.server = _Server(("127.0.0.1", 0), Handler)
@@ -68,6 +72,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         # `GET /runtime/invocation/next` stays open until there is an invocation, however long that takes.
+        self.server.api.ready.set()
         work = self.server.api.work.get()
         headers = {
             "Lambda-Runtime-Aws-Request-Id": work.request_id,

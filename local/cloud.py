@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
-from contracts.limits import GATEWAY_TIMEOUT_S
+from contracts.limits import GATEWAY_TIMEOUT_S, LAMBDA_INIT_S
 from images.engine.engine import Bridge
 from local import certificate, children, docker
 from local.bridge import Wsgi, for_containers, listening
@@ -48,11 +48,12 @@ class Cloud:
         region: str = REGION,
         https_port: int = 0,
         gateway_timeout_s: float = GATEWAY_TIMEOUT_S,
+        init_s: float = LAMBDA_INIT_S,
         bridge: Bridge | None = None,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.state, self.region, self.https_port = state.resolve(), region, https_port
-        self.gateway_timeout_s = gateway_timeout_s
+        self.gateway_timeout_s, self.init_s = gateway_timeout_s, init_s
         self.bridge, self.report = bridge, report
         self.endpoint_url = self.bridge_url = self.url = ""
         self.ca_file = self.state / certificate.CA_FILE
@@ -69,7 +70,9 @@ class Cloud:
         """Start everything and return when it is ready; raise LocalError if a port or the folder is taken."""
         with contextlib.ExitStack() as undo:
             self._lock_state(undo)
-            self.functions = Pool(self.state, VENVS, base=self.credentials, report=self.report)
+            self.functions = Pool(
+                self.state, VENVS, base=self.credentials, report=self.report, init_s=self.init_s
+            )
             undo.callback(self.functions.close)
             self.containers = Fleet(self.state, VENVS, report=self.report)
             undo.callback(self.containers.close)

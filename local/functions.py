@@ -1,6 +1,6 @@
 """Lambda functions: each execution environment is a process of its own, under AWS's own runtime client.
 
-Timeouts, concurrency, memory and payload sizes are limited as on Lambda.
+Timeouts, INIT, concurrency, memory and payload sizes are limited as on Lambda.
 """
 
 import io
@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contracts.limits import LAMBDA_PAYLOAD_BYTES
+from contracts.limits import LAMBDA_INIT_S, LAMBDA_PAYLOAD_BYTES
 from images.runtime_api import RuntimeApi, Work
 from local import children
 from local.control.data_plane import Invocation
@@ -41,24 +41,51 @@ class Code:
 
 
 class Environment:
-    """An execution environment: one process that serves one invocation at a time."""
+    """An execution environment: one process that serves one invocation at a time.
+
+    INIT may take `init_s`. One that is not done by then is ended, and run once more under the timeout of the request:
+    https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html#runtimes-lifecycle-ib
+    """
 
     def __init__(
-        self, function: Any, code: Code, python: Path, environment: Mapping[str, str], log: Path
+        self,
+        function: Any,
+        code: Code,
+        python: Path,
+        environment: Mapping[str, str],
+        log: Path,
+        init_s: float = LAMBDA_INIT_S,
     ) -> None:
-        self.function, self.log = function, log
+        self.function, self.log, self.init_s = function, log, init_s
         self.busy = threading.Lock()
-        self.api = RuntimeApi()
         self.memory_mb = int(function.memory_size)
         self.output = log.open("ab")
+        self._command = [str(python), "-m", "awslambdaric", code.handler]
+        self._variables, self._folder = environment, code.root
+        self._begin()
+
+    def _begin(self) -> None:
+        """Start the process, with a server of its own: a request for work of an ended one must not get the next."""
+        self.started, self.api = time.monotonic(), RuntimeApi()
         self.process = children.start(
-            [str(python), "-m", "awslambdaric", code.handler],
-            environment={**environment, "AWS_LAMBDA_RUNTIME_API": self.api.address},
-            folder=code.root,
+            self._command,
+            environment={**self._variables, "AWS_LAMBDA_RUNTIME_API": self.api.address},
+            folder=self._folder,
             output=self.output,
             data_limit_mb=self.memory_mb * DATA_LIMIT_FACTOR,
         )
         self.watch = children.Watch(self.process, self.memory_mb)
+
+    def _end_init(self) -> None:
+        """Return when INIT is done or has failed; begin it again if it takes longer than it may."""
+        while self.alive and self.api.answers.empty() and not self.api.ready.wait(0.05):
+            if time.monotonic() - self.started > self.init_s:
+                children.end(self.process)
+                self.api.close()
+                line = f"INIT_REPORT Init Duration: {self.init_s * 1e3:.2f} ms Phase: init Status: timeout\n"
+                self.output.write(line.encode())
+                self.output.flush()
+                return self._begin()
 
     @property
     def alive(self) -> bool:
@@ -66,7 +93,9 @@ class Environment:
 
     def invoke(self, payload: bytes, timeout_s: float) -> tuple[bytes, bool]:
         """Return the response and whether it is an error; a process that hangs or ends is not reused."""
+        self._end_init()
         request_id = str(uuid.uuid4())
+        # INIT is not a part of the request, unless it is run again.
         deadline = time.time() + timeout_s
         work = Work(
             request_id=request_id,
@@ -124,7 +153,9 @@ class Pool:
         *,
         base: Callable[[], Mapping[str, str]],
         report: Callable[[str], None],
+        init_s: float = LAMBDA_INIT_S,
     ) -> None:
+        self.init_s = init_s
         self.images, self.code, self.logs = state / "images", state / "code", state / "logs"
         self.venvs, self.base, self.report = venvs, base, report
         self.lock = threading.Lock()
@@ -195,7 +226,8 @@ class Pool:
             if len(pool) >= MAX_CONCURRENCY:
                 return None
             log = self.logs / f"{function.function_name}.log"
-            environment = Environment(function, code, python, self._variables(function, code), log)
+            variables = self._variables(function, code)
+            environment = Environment(function, code, python, variables, log, self.init_s)
             environment.busy.acquire()
             pool.append(environment)
             return environment

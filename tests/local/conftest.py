@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from contracts.limits import GATEWAY_TIMEOUT_S
+from contracts.limits import GATEWAY_TIMEOUT_S, LAMBDA_INIT_S
 from local.cloud import Cloud
 from tests.fixtures.local_cloud_client import LocalCloudClient
 
@@ -16,8 +16,15 @@ def gateway_timeout_s() -> float:
 
 
 @pytest.fixture(scope="module")
+def init_s() -> float:
+    """Return the seconds that INIT may take; a module may define fewer."""
+    return LAMBDA_INIT_S
+
+
+@pytest.fixture(scope="module")
 def local_cloud(
-    tmp_path_factory: pytest.TempPathFactory, gateway_timeout_s: float
+    tmp_path_factory: pytest.TempPathFactory, gateway_timeout_s: float, init_s: float
 ) -> Iterator[LocalCloudClient]:
-    with Cloud(tmp_path_factory.mktemp("cloud"), gateway_timeout_s=gateway_timeout_s) as cloud:
+    folder = tmp_path_factory.mktemp("cloud")
+    with Cloud(folder, gateway_timeout_s=gateway_timeout_s, init_s=init_s) as cloud:
         yield LocalCloudClient(cloud)
