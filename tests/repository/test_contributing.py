@@ -99,6 +99,7 @@ def test_the_table_of_places_has_a_row_for_each_package() -> None:
         "local",
         "reference",
         "scripts",
+        "signatures",
         "stacks",
         "tests",
         "turnout",
