@@ -16,8 +16,11 @@ from images.debian.layer import PACKAGES
 from images.debian.packages import pin, read_debian_lock
 from images.errors import ImageError
 from images.image import Contents, build_image
+from images.oci.reading import read_layout
+from images.running.function import unpack
 from images.runtime import runtime_of
 from images.staging import model_files
+from tests.images.running.functions import put_modules
 
 
 @contextmanager
@@ -79,3 +82,16 @@ def cpu_image(base: Base, work: Path) -> Path:
             runtime = runtime_of(contents, base, work, work / "layers-of-images")
             build_image(contents, runtime, layout, work / "layers-of-images")
     return layout
+
+
+@pytest.fixture(scope="session")
+def root(cpu_image: Path, work: Path) -> Path:
+    """The file system of that image, which no test changes, with a module besides that does as it is told."""
+    folder = work / "root"
+    with alone(work):
+        if not folder.is_dir():
+            half = work / "half-root"
+            unpack(read_layout(cpu_image), half)
+            put_modules(half)
+            half.rename(folder)
+    return folder

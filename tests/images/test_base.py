@@ -20,7 +20,6 @@ from images.debian.packages import read_debian_lock
 from images.layer import Entry
 from images.oci.reading import read_layout
 from images.root import root_of
-from images.running.function import unpack
 from images.wheel_files.downloads import digests_of
 from images.wheel_files.locks import read_lock
 from images.wheels import WHEELS, dependencies, unused_patterns
@@ -79,38 +78,30 @@ def packages(work: Path) -> list[Entry]:
     return dependencies(LOCK, work)
 
 
-@pytest.fixture(scope="module")
-def image(cpu_image: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root of an image of the CPU function: base, dependencies with bytecode, code, a tiny model."""
-    root = tmp_path_factory.mktemp("image") / "root"
-    unpack(read_layout(cpu_image), root)
-    return root
-
-
-def test_the_cpu_function_answers_in_the_image(image: Path, base: Base) -> None:
+def test_the_cpu_function_answers_in_the_image(root: Path, base: Base) -> None:
     events = [{"inputs": ["lovely"]}, {"probe": True}, {"inputs": 1}]
-    answers = json.loads(run(image, CALLS, events, **base.env))["answers"]
+    answers = json.loads(run(root, CALLS, events, **base.env))["answers"]
     assert answers[0]["outputs"][0]["label"] == "good"
     assert "version" in answers[1]
     assert answers[2]["problem"]["status"] == 422
 
 
-def test_the_runtime_client_starts_in_the_image(image: Path, base: Base) -> None:
+def test_the_runtime_client_starts_in_the_image(root: Path, base: Base) -> None:
     executable, *arguments = base.entrypoint
-    assert (image / executable.lstrip("/")).is_file()
+    assert (root / executable.lstrip("/")).is_file()
     assert arguments == ["-m", "awslambdaric"]
-    run(image, "import awslambdaric.bootstrap, runtime_client", **base.env)
+    run(root, "import awslambdaric.bootstrap, runtime_client", **base.env)
 
 
-def test_nothing_is_compiled_when_the_function_is_imported(image: Path, base: Base) -> None:
+def test_nothing_is_compiled_when_the_function_is_imported(root: Path, base: Base) -> None:
     code = (
         "import functions.cpu.handler, json, sys;"
         "print(json.dumps([m.__cached__ for m in list(sys.modules.values())"
         " if getattr(m, '__cached__', None)]))"
     )
-    cached = json.loads(run(image, code, **base.env))
+    cached = json.loads(run(root, code, **base.env))
     assert len(cached) > 100
-    assert [path for path in cached if not (image / path.lstrip("/")).is_file()] == []
+    assert [path for path in cached if not (root / path.lstrip("/")).is_file()] == []
 
 
 def test_each_module_of_the_base_can_be_imported(base: Base, work: Path) -> None:

@@ -7,8 +7,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from images.oci.layout import Settings
-from images.oci.reading import Layout
+from images.oci.layout import Json, Settings
 from images.running.copy import Answer
 from images.running.function import Function
 from images.running.limits import Limits
@@ -61,9 +60,9 @@ MODULE = "does_as_told"
 FOLDERS = ("", "/var/task", "/usr", "/dev", "/proc", "/etc", "/run", "/tmp")
 
 
-def does_as_told(layout: Layout, memory_mb: int = 1769, timeout_s: int = 20) -> Function:
-    """Return the function of HANDLER, which lies in the image as a module of its own."""
-    of_image = Settings.read(layout.config["config"])
+def does_as_told(config: Json, memory_mb: int = 1769, timeout_s: int = 20) -> Function:
+    """Return the function of HANDLER, a module of its own in an image with that config."""
+    of_image = Settings.read(config["config"])
     settings = Settings(
         environment=of_image.environment,
         working_dir=of_image.working_dir,
@@ -115,8 +114,10 @@ def check_isolated(seen: dict[str, Any]) -> None:
     assert not {"USER", "VIRTUAL_ENV", "PYTEST_CURRENT_TEST"} & set(environment)
 
 
-def put_handler(root: Path) -> None:
+def put_modules(root: Path) -> None:
+    """Write a function that does as it is told, and one that cannot be imported."""
     (root / f"var/task/{MODULE}.py").write_text(HANDLER, "utf-8")
+    (root / "var/task/broken.py").write_text("import nothing_of_this_name\n", "utf-8")
 
 
 def below(process: int) -> set[int]:

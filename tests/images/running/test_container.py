@@ -43,7 +43,7 @@ def told_layout(layout: Layout, tmp_path_factory: pytest.TempPathFactory) -> Lay
     handler = Entry(path=f"var/task/{MODULE}.py", source=HANDLER.encode())
     more = write_layer([handler], folder / "blobs")
     layers: list[tuple[str, Layer]] = [("own", layer) for layer in (*layers_of(layout), more)]
-    write_layout(folder / "told", "told", layers, does_as_told(layout).settings)
+    write_layout(folder / "told", "told", layers, does_as_told(layout.config).settings)
     return read_layout(folder / "told")
 
 
@@ -69,7 +69,7 @@ def running(container: Container) -> list[str]:
 def test_a_function_sees_its_image_and_nothing_of_this_machine(
     container: Container, told_layout: Layout
 ) -> None:
-    copy = Copy(container, does_as_told(told_layout))
+    copy = Copy(container, does_as_told(told_layout.config))
     try:
         seen = document(copy.invoke(event(paths=FOLDERS)))
         assert running(container) == [container.tag]
@@ -83,7 +83,7 @@ def test_a_function_sees_its_image_and_nothing_of_this_machine(
 def test_memory_and_the_share_of_a_processor_are_limited(
     container: Container, told_layout: Layout
 ) -> None:
-    copy = Copy(container, does_as_told(told_layout, memory_mb=256))
+    copy = Copy(container, does_as_told(told_layout.config, memory_mb=256))
     try:
         assert document(copy.invoke(event(spin_s=1)))["spent_s"] < 0.3
         killed = copy.invoke(event(use_mb=512))
@@ -114,22 +114,21 @@ def test_a_container_that_does_not_begin_says_why(
 ) -> None:
     missing = replace(container, tag="localhost/turnout/none:1")
     with pytest.raises(NotStarted, match="none"):
-        Copy(missing, does_as_told(told_layout)).start()
+        Copy(missing, does_as_told(told_layout.config)).start()
     assert running(missing) == []
 
 
 STARTED = """
-import sys, time
+import json, sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from images.engine.engine import find_engine
-from images.oci.reading import read_layout
 from images.running.container import Container
 from images.running.copy import Copy
 from tests.images.running.functions import does_as_told
-folder, layout, tag, rie = sys.argv[2:]
+folder, config, tag, rie = sys.argv[2:]
 container = Container(engine=find_engine(Path(folder)), tag=tag, emulator=Path(rie))
-Copy(container, does_as_told(read_layout(Path(layout)))).start()
+Copy(container, does_as_told(json.loads(config))).start()
 print("started", flush=True)
 time.sleep(600)
 """
@@ -138,7 +137,7 @@ time.sleep(600)
 def test_a_container_ends_with_a_process_that_was_killed(
     container: Container, told_layout: Layout, work: Path
 ) -> None:
-    given = (ROOT, work, told_layout.folder, container.tag, container.emulator)
+    given = (ROOT, work, json.dumps(told_layout.config), container.tag, container.emulator)
     command = [sys.executable, "-c", STARTED, *map(str, given)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout

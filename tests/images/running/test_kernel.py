@@ -42,7 +42,7 @@ def kernel(root: Path, rie: Path) -> Kernel:
 @pytest.fixture
 def told(kernel: Kernel, layout: Layout) -> Iterator[Copy]:
     """A copy of the function that does as it is told."""
-    copy = Copy(kernel, does_as_told(layout))
+    copy = Copy(kernel, does_as_told(layout.config))
     yield copy
     copy.end()
 
@@ -66,7 +66,7 @@ def test_the_image_is_as_it_was_after_its_function_ran(told: Copy, root: Path) -
 def test_a_function_that_takes_more_memory_ends_and_starts_again(
     kernel: Kernel, layout: Layout
 ) -> None:
-    copy = Copy(kernel, does_as_told(layout, memory_mb=128))
+    copy = Copy(kernel, does_as_told(layout.config, memory_mb=128))
     try:
         assert document(copy.invoke(event(use_mb=16)))
         killed = copy.invoke(event(use_mb=256))
@@ -81,7 +81,7 @@ def test_a_function_that_takes_more_memory_ends_and_starts_again(
 def test_a_function_gets_the_share_of_a_processor_that_its_memory_buys(
     kernel: Kernel, layout: Layout
 ) -> None:
-    copy = Copy(kernel, does_as_told(layout, memory_mb=512))
+    copy = Copy(kernel, does_as_told(layout.config, memory_mb=512))
     try:
         seen = document(copy.invoke(event(spin_s=1)))
     finally:
@@ -97,7 +97,7 @@ def test_nothing_is_left_of_a_copy_that_was_ended(kernel: Kernel, layout: Layout
         return {str(path) for path in found if path.is_dir()}
 
     before = groups()
-    copy = Copy(kernel, does_as_told(layout))
+    copy = Copy(kernel, does_as_told(layout.config))
     copy.start()
     assert groups() > before
     process = copy.pid
@@ -109,7 +109,7 @@ def test_nothing_is_left_of_a_copy_that_was_ended(kernel: Kernel, layout: Layout
 def test_a_function_that_is_late_or_ends_is_reported_as_lambda_does(
     kernel: Kernel, layout: Layout
 ) -> None:
-    copy = Copy(kernel, does_as_told(layout, timeout_s=1))
+    copy = Copy(kernel, does_as_told(layout.config, timeout_s=1))
     try:
         assert b"Task timed out after 1.00 seconds" in copy.invoke(event(sleep_s=5)).body
         ended = copy.invoke(event(exit=3))
@@ -119,7 +119,7 @@ def test_a_function_that_is_late_or_ends_is_reported_as_lambda_does(
 
 
 def test_requests_are_spread_over_copies_one_at_a_time(kernel: Kernel, layout: Layout) -> None:
-    copies = [Copy(kernel, does_as_told(layout)) for _ in range(2)]
+    copies = [Copy(kernel, does_as_told(layout.config)) for _ in range(2)]
     front = Front(copies)
     front.start()
     try:
@@ -164,11 +164,10 @@ def test_a_program_that_is_not_there_is_named(kernel: Kernel) -> None:
 
 
 def test_a_function_that_cannot_be_imported_is_reported_with_the_reason(
-    kernel: Kernel, layout: Layout, root: Path
+    kernel: Kernel, layout: Layout
 ) -> None:
-    (root / "var/task/broken.py").write_text("import nothing_of_this_name\n", "utf-8")
-    settings = replace(does_as_told(layout).settings, command=("broken.handler",))
-    copy = Copy(kernel, replace(does_as_told(layout), settings=settings))
+    settings = replace(does_as_told(layout.config).settings, command=("broken.handler",))
+    copy = Copy(kernel, replace(does_as_told(layout.config), settings=settings))
     try:
         said = start_problem(copy, event())
     finally:
@@ -182,7 +181,7 @@ def test_an_emulator_that_is_not_there_is_no_start(
 ) -> None:
     kernel = Kernel(root=root, emulator=tmp_path / "none", limited=False)
     with pytest.raises(NotStarted, match="No such file or directory"):
-        Copy(kernel, does_as_told(layout)).start()
+        Copy(kernel, does_as_told(layout.config)).start()
 
 
 def test_an_image_whose_mount_points_are_links_is_refused(tmp_path: Path) -> None:

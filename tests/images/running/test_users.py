@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from images.oci.reading import Layout
 from tests.fixtures.paths import ROOT
 from tests.images.running.functions import below, check_isolated, gone
 
@@ -20,21 +21,26 @@ STARTED = """
 import json, sys, time
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from images.oci.reading import read_layout
 from images.running.copy import Copy
 from images.running.kernel import Kernel
 from tests.images.running.functions import does_as_told, event
-root, rie, layout = map(Path, sys.argv[2:])
-Copy(Kernel(root=root, emulator=rie, limited=False), does_as_told(read_layout(layout))).invoke(event())
+root, rie = map(Path, sys.argv[2:4])
+config = sys.argv[4]
+Copy(Kernel(root=root, emulator=rie, limited=False), does_as_told(json.loads(config))).invoke(event())
 print("started", flush=True)
 time.sleep(600)
 """
 
 
 def test_a_function_ends_with_a_parent_that_was_killed(
-    root: Path, rie: Path, cpu_image: Path
+    root: Path, rie: Path, layout: Layout
 ) -> None:
-    command = [sys.executable, "-c", STARTED, *map(str, (ROOT, root, rie, cpu_image))]
+    command = [
+        sys.executable,
+        "-c",
+        STARTED,
+        *map(str, (ROOT, root, rie, json.dumps(layout.config))),
+    ]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == "started\n"
@@ -50,13 +56,13 @@ AS_A_USER = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from images.oci.reading import read_layout
 from images.running.copy import Copy
 from images.running.kernel import Kernel, kernel_problem, limits_problem
 from tests.images.running.functions import FOLDERS, below, check_isolated, document, does_as_told, event, gone, post
-root, rie, layout = map(Path, sys.argv[2:])
+root, rie = map(Path, sys.argv[2:4])
+config = sys.argv[4]
 problem = kernel_problem(root)
-function = does_as_told(read_layout(layout))
+function = does_as_told(json.loads(config))
 copy = Copy(Kernel(root=root, emulator=rie, limited=False), function)
 try:
     seen = json.loads(copy.invoke(event(paths=FOLDERS)).body)
@@ -67,12 +73,12 @@ print(json.dumps({"problem": problem, "unlimited": limits_problem(function), "se
 
 
 def test_a_user_without_rights_runs_a_function_in_a_user_namespace(
-    root: Path, rie: Path, cpu_image: Path
+    root: Path, rie: Path, layout: Layout
 ) -> None:
     """Where root runs the tests, it gives up its rights first; it stays the owner of its files."""
     # As in the image, but the namespace is one that this user made.
     drop = ["unshare", "--user", "--map-user=1234", "--map-group=1234"] if os.geteuid() == 0 else []
-    command = [sys.executable, "-c", AS_A_USER, ROOT, root, rie, cpu_image]
+    command = [sys.executable, "-c", AS_A_USER, ROOT, root, rie, json.dumps(layout.config)]
     done = subprocess.run([*drop, *map(str, command)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
