@@ -17,6 +17,7 @@ from signatures.signing import sign_folder
 from stacks.app import Inputs, make_app
 from stacks.errors import StackError
 from tests.fixtures.models.tiny import Tiny, artefact, seal, vectors
+from tests.images.making import unasked
 from tests.signatures.making import Pair, pair
 from tests.turnout.image.test_making import SHOP, runtime
 from turnout.image.making import Wanted, image
@@ -57,7 +58,14 @@ def problems_at_image(wanted: Wanted) -> tuple[Problem, ...]:
     """Return what keeps the images from being made, after looking that none is there."""
     target = wanted.out.parent / "images"
     with pytest.raises(ImageError) as caught:
-        image(wanted, target, wanted.out.parent / "work", Console(file=io.StringIO()), runtime)
+        image(
+            wanted,
+            target,
+            wanted.out.parent / "work",
+            Console(file=io.StringIO()),
+            runtime,
+            unasked,
+        )
     assert not target.exists()
     return caught.value.problems
 
@@ -79,7 +87,9 @@ def problems_at_synthesis(wanted: Wanted) -> tuple[Problem, ...]:
 
 def test_signed_artefacts_become_images(out: Path, keys: Pair, tmp_path: Path) -> None:
     of = wanted(out, keys.public)
-    made = image(of, tmp_path / "images", tmp_path / "w", Console(file=io.StringIO()), runtime)
+    made = image(
+        of, tmp_path / "images", tmp_path / "w", Console(file=io.StringIO()), runtime, unasked
+    )
     assert len(made) == 4
     check_images(of, made)
     # Signatures are in none of them.
@@ -188,7 +198,7 @@ def test_an_image_of_other_files_than_those_that_are_signed_is_not_pushed(
 ) -> None:
     of = wanted(out, keys.public, names=("shop-words-cpu",))
     log = Console(file=io.StringIO())
-    made = image(of, tmp_path / "images", tmp_path / "work", log, runtime)
+    made = image(of, tmp_path / "images", tmp_path / "work", log, runtime, unasked)
     check_images(of, made)
     resealed(out / WORDS_TIER, vectors(dimensions=5))
     folder = out / WORDS_TIER
