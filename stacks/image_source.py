@@ -6,6 +6,7 @@ from pathlib import Path
 from aws_cdk import aws_ecr as ecr
 from aws_cdk import aws_ecr_assets as assets
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk.region_info import RegionInfo
 from constructs import Construct
 
 
@@ -27,7 +28,8 @@ class PushedImage:
 
     def find(self, scope: Construct) -> ecr.IRepository:
         """Return the repository, as something that `cdk destroy` does not know of."""
-        arn = f"arn:{_partition(self.region)}:ecr:{self.region}:{self.account}:repository/{self.repository}"
+        partition = RegionInfo.get(self.region).partition or "aws"
+        arn = f"arn:{partition}:ecr:{self.region}:{self.account}:repository/{self.repository}"
         return ecr.Repository.from_repository_attributes(
             scope, "Repository", repository_arn=arn, repository_name=self.repository
         )
@@ -64,7 +66,3 @@ def container_image(scope: Construct, source: Source) -> tuple[ecr.IRepository, 
         scope, "Image", directory=str(source.folder), platform=assets.Platform.LINUX_AMD64
     )
     return asset.repository, asset.image_uri
-
-
-def _partition(region: str) -> str:
-    return "aws-cn" if region.startswith("cn-") else "aws"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aws_cdk import App, Stack
 from rich.console import Console
 
 from contracts.keys import key_hash
@@ -136,6 +137,18 @@ def test_the_role_of_a_container_may_pull_from_its_repository_alone(stacks: Synt
         "ecr:GetDownloadUrlForLayer": repository,
         "ecr:GetAuthorizationToken": "*",
     }
+
+
+@pytest.mark.parametrize(
+    ("region", "partition"),
+    [("eu-west-1", "aws"), ("us-gov-west-1", "aws-us-gov"), ("cn-north-1", "aws-cn")],
+)
+def test_a_repository_is_named_by_the_partition_of_its_region(region: str, partition: str) -> None:
+    image = PushedImage(
+        account="210987654321", region=region, repository="team/cpu", digest="sha256:0"
+    )
+    arn = image.find(Stack(App(), "shop")).repository_arn
+    assert arn == f"arn:{partition}:ecr:{region}:210987654321:repository/team/cpu"
 
 
 def sources(folder: Path, given: Inputs | None = None) -> tuple[dict[str, Any], list[Problem]]:
