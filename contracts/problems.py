@@ -104,6 +104,7 @@ class Code(StrEnum):
     )
     BASE_UNAVAILABLE = "base_unavailable", "a base image cannot be had on this machine"
     IMAGE_DAMAGED = "image_damaged", "an image does not have the bytes that its digests name"
+    IMAGE_UNPROVEN = "image_unproven", "nothing proves that a slimmed image answers as a whole one"
     IMAGE_MANIFEST = "image_manifest", "an image is an index of several, or has attestations"
     IMAGE_MEDIA_TYPE = "image_media_type", "a part of an image has a type that Lambda does not take"
     IMAGE_PLATFORM = "image_platform", "an image is for another system or architecture"
