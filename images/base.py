@@ -12,6 +12,7 @@ from images.debian.packages import read_debian_lock
 from images.errors import ImageError
 from images.layer import Layer
 from images.registry.pull import pull, resolve
+from images.slimming.pieces import read_patterns
 
 TABLE = Path(__file__).resolve().parent / "bases.json"
 
@@ -21,6 +22,7 @@ class Base:
     """A base image for Linux x86-64: its layers, its settings, and the version of its Python.
 
     `archives` are the SHA-256 of the packages of Debian that it is made of, by their names.
+    `unused` are the patterns of files that a CPU function does without, of a base that is made here.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Base:
     entrypoint: tuple[str, ...] = field(default=())
     workdir: str = "/var/task"
     archives: Mapping[str, str] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,7 @@ class BaseRow:
     image: str = ""
     digest: str = ""
     lock: str = ""
+    unused: str = ""
 
 
 def read_table(table: Path = TABLE) -> dict[str, BaseRow]:
@@ -69,6 +73,7 @@ def base_of(name: str, work: Path, table: Path = TABLE) -> Base:
             python=row.python,
             entrypoint=debian_layer.ENTRYPOINT,
             archives={one.name: one.sha256 for one in read_debian_lock(lock).packages},
+            unused=read_patterns(table.parent / row.unused),
         )
     if not row.digest:
         row = record(name, resolve(row.image), table)

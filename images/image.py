@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from contracts.manifest import MANIFEST
 from contracts.tasks import Tier
 from images.bom.contents import Materials, described, materials_of
 from images.dockerfile import settings_of
@@ -16,6 +17,7 @@ from images.layer import Entry, Layer, write_layer
 from images.oci.layout import Settings, write_layout
 from images.oci.lint import lint
 from images.oci.reading import Layout, read_layout
+from images.slimming.pieces import Pieces
 
 Files = Mapping[str, Path | bytes]
 Bytecode = Callable[[Iterable[Entry]], list[Entry]]
@@ -58,6 +60,14 @@ class Contents:
         source = self.files[DOCKERFILE]
         return (source if isinstance(source, bytes) else source.read_bytes()).decode()
 
+    @property
+    def artefact(self) -> Path:
+        """Return the folder of the artefact that a model's image has."""
+        source = self.files[f"model/{MANIFEST}"]
+        if isinstance(source, bytes):
+            raise TypeError(f"the manifest of {self.name} is no file")
+        return source.parent
+
     def settings(self, base: Settings) -> Settings:
         return settings_of(self.dockerfile, base)
 
@@ -80,6 +90,7 @@ class Runtime:
     """The part of an image that no model changes: base, dependencies, and what makes bytecode for its Python.
 
     `wheels` and `archives` are the SHA-256 of the files that packages of Python and of Debian came in, by their names.
+    `pieces` are what it does without, by their names.
     """
 
     base: Sequence[Layer]
@@ -88,6 +99,7 @@ class Runtime:
     bytecode: Bytecode
     wheels: Mapping[str, str] = field(default_factory=dict)
     archives: Mapping[str, str] = field(default_factory=dict)
+    pieces: Pieces = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

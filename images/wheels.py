@@ -6,15 +6,12 @@ from contracts.manifest import file_sha256
 from contracts.problems import Code, Problem
 from images.errors import ImageError
 from images.layer import Entry
-from images.slimming.patterns import matches
 from images.wheel_files.downloads import wheels_of
 from images.wheel_files.unpacking import WheelFile, unpack_wheel
 
 # https://docs.aws.amazon.com/lambda/latest/dg/python-image.html: LAMBDA_TASK_ROOT of AWS's base.
 TASK_ROOT = "var/task"
 PYTHON = "3.13"
-# Beside a lock, if it has one: patterns of what is removed after the installation. The Dockerfile reads the same file.
-UNUSED = "unused.txt"
 # The folder of wheels that are kept.
 WHEELS = "wheels"
 
@@ -40,22 +37,14 @@ def dependencies(
     problems += clashes(files)
     if problems:
         raise ImageError(lock, problems)
-    patterns = unused_patterns(lock)
     return sorted(
         (
             Entry(path=f"{into}/{file.path}", source=file.source, executable=file.executable)
             for of_wheel in files.values()
             for file in of_wheel
-            if not matches(file.path, patterns)
         ),
         key=lambda entry: entry.path,
     )
-
-
-def unused_patterns(lock: Path) -> tuple[str, ...]:
-    """Return the patterns of files that the images of a lock do without, in the form of a shell."""
-    file = lock.with_name(UNUSED)
-    return tuple(file.read_text("utf-8").split()) if file.is_file() else ()
 
 
 def clashes(files: dict[str, list[WheelFile]]) -> list[Problem]:

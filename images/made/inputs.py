@@ -33,11 +33,15 @@ def _sha256(source: Path | bytes) -> str:
 
 
 def base_digest(name: str, table: Path = TABLE) -> str:
-    """Return what a base is now: its digest, or that of the lock it is made of; empty where the table has neither."""
+    """Return what a base is now: its digest, or that of the lock it is made of and of what functions do without of it.
+
+    It is empty where the table has neither.
+    """
     row = read_table(table).get(name)
-    if row is None:
-        return ""
-    return f"sha256:{file_sha256(table.parent / row.lock)}" if row.lock else row.digest
+    if row is None or not row.lock:
+        return row.digest if row else ""
+    files = (table.parent / file for file in (row.lock, row.unused) if file)
+    return f"sha256:{_sha256(b''.join(file.read_bytes() for file in files))}"
 
 
 def changes(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -16,10 +16,14 @@ from images.debian.layer import PACKAGES
 from images.debian.packages import pin, read_debian_lock
 from images.errors import ImageError
 from images.image import Contents, build_image
+from images.layer import Entry
 from images.oci.reading import read_layout
 from images.running.function import unpack
 from images.runtime import runtime_of
+from images.slimming.pieces import Slimming
 from images.staging import model_files
+from images.wheels import dependencies
+from tests.fixtures.paths import ROOT
 from tests.images.running.functions import put_modules
 
 
@@ -79,7 +83,9 @@ def cpu_image(base: Base, work: Path) -> Path:
             sealed = artefact(work / "artefact")
             files = model_files(Tier.CPU, sealed)
             contents = Contents(name=layout.name, files=files, tier=Tier.CPU)
-            runtime = runtime_of(contents, base, work, work / "layers-of-images")
+            # The functions of tests open what no request does.
+            whole = Slimming(whole=True)
+            runtime = runtime_of(contents, base, work, work / "layers-of-images", whole)
             build_image(contents, runtime, layout, work / "layers-of-images")
     return layout
 
@@ -95,3 +101,10 @@ def root(cpu_image: Path, work: Path) -> Path:
             put_modules(half)
             half.rename(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def packages(work: Path) -> list[Entry]:
+    """The files of the packages of the CPU function, before any is removed."""
+    with alone(work):
+        return dependencies(ROOT / "functions/cpu/requirements.txt", work)

@@ -20,9 +20,10 @@ from images.debian.packages import read_debian_lock
 from images.layer import Entry
 from images.oci.reading import read_layout
 from images.root import root_of
+from images.slimming.pieces import read_patterns, split
 from images.wheel_files.downloads import digests_of
 from images.wheel_files.locks import read_lock
-from images.wheels import WHEELS, dependencies, unused_patterns
+from images.wheels import WHEELS
 from tests.fixtures.cpu_function import CALLS
 from tests.fixtures.paths import ROOT
 
@@ -71,11 +72,6 @@ def run(root: Path, code: str, given: object = None, **environment: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-@pytest.fixture(scope="module")
-def packages(work: Path) -> list[Entry]:
-    return dependencies(LOCK, work)
 
 
 def test_the_cpu_function_answers_in_the_image(root: Path, base: Base) -> None:
@@ -157,7 +153,8 @@ def test_the_dependencies_are_the_files_that_the_dockerfile_installs(
     subprocess.run(command, check=True, capture_output=True)
     before = len(list(installed.rglob("*")))
     unused = LOCK.with_name("unused.txt")
-    for pattern in unused_patterns(LOCK):
+    patterns = read_patterns(unused)
+    for pattern in patterns:
         assert list(installed.glob(pattern)), f"{pattern} matches nothing"
     subprocess.run(f"rm -rf $(cat {unused})", shell=True, cwd=installed, check=True)
     assert len(list(installed.rglob("*"))) < before
@@ -173,7 +170,7 @@ def test_the_dependencies_are_the_files_that_the_dockerfile_installs(
     }
     found = {
         entry.path.removeprefix("var/task/"): entry
-        for entry in packages
+        for entry in split(packages, [f"var/task/{pattern}" for pattern in patterns]).kept
         if Path(entry.path).name not in pips_own
     }
     digests = {path: file_sha256(entry.source) for path, entry in found.items()}  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ from contracts.specs import Deployment
 from images.base import TABLE
 from images.image import Contents, Runtime
 from images.made.record import FILE, Record, read_record, record_pushed
+from images.slimming.pieces import Slimming
 from stacks.app import Inputs, image_sources, make_app
 from stacks.errors import StackError
 from stacks.image_source import BuildContext, PushedImage
@@ -33,7 +34,7 @@ NAMES = ("shop-router", "shop-intents-cpu", "shop-intents-gpu", "shop-words-cpu"
 HOST = "210987654321.dkr.ecr.us-east-1.amazonaws.com"
 
 
-def runtime(contents: Contents, base: str, work: Path, blobs: Path) -> Runtime:
+def runtime(contents: Contents, base: str, work: Path, blobs: Path, slimming: Slimming) -> Runtime:
     return small_runtime(contents, blobs, base)
 
 

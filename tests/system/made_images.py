@@ -11,6 +11,7 @@ from rich.console import Console
 from contracts.keys import new_key
 from contracts.models_toml import read_models_toml
 from images.image import Contents, Runtime
+from images.slimming.pieces import Slimming
 from tests.images.making import small_runtime, unasked
 from turnout.image.making import Wanted, image
 from turnout.local_deployment import Files, Laptop, key_hashes
@@ -26,7 +27,9 @@ def with_made_images(text: str, out: Path, folder: Path, names: Sequence[str]) -
     deployment, key = read_models_toml(config), new_key()
     wanted = Wanted(deployment=deployment, out=out, key_hashes=key_hashes(key), names=names)
 
-    def runtime(contents: Contents, base: str, work: Path, blobs: Path) -> Runtime:
+    def runtime(
+        contents: Contents, base: str, work: Path, blobs: Path, slimming: Slimming
+    ) -> Runtime:
         return small_runtime(contents, blobs, base)
 
     image(wanted, made, folder / "work", Console(file=io.StringIO()), runtime, unasked)

@@ -66,7 +66,7 @@ def unpacked_images(spec: Deployment, out: Path, home: Path) -> Path:
         home / "images.out",
         home / "work",
         Console(file=io.StringIO()),
-        lambda contents, base, work, blobs: small_runtime(contents, blobs),
+        lambda contents, base, work, blobs, slimming: small_runtime(contents, blobs),
         unasked,
     )
     for one in made:

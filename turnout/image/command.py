@@ -39,6 +39,16 @@ def image_command(
             metavar="REGISTRY/PREFIX",
         ),
     ] = "",
+    slim: Annotated[
+        bool,
+        typer.Option(
+            "--slim/--no-slim",
+            help="Leave out of CPU images what no request opens, after a proof that each answers as a whole one.",
+        ),
+    ] = True,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Print what went of each image, and its weight.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Make the container image of every tier and of the router, without Docker, a daemon or root.
@@ -66,10 +76,11 @@ def image_command(
         key_hashes=read_keys(keys),
         names=names or (),
         base=base,
+        slim=slim,
     )
     made = making.image(wanted, target, making.WORK, log)
     if to is None:
-        emit(as_json, made, lambda: making.show(made, out))
+        emit(as_json, made, lambda: making.show(made, out, verbose=verbose))
     else:
         signed.check_images(wanted, made)
         pushed = pushing.push_recorded(made, to, target, log)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from contracts.errors import TurnoutError
@@ -26,15 +27,16 @@ from images.oci.reading import Layout
 from images.running.probe import ask, event_of
 from images.running.rie import emulator
 from images.runtime import runtime_on
+from images.slimming.pieces import Slimming
 from stacks.contents import contents_of
 from stacks.route_table import make_routes, read_artefacts
+from turnout.image import slimming
 
 # Downloaded wheels and bases, unpacked ones, and blobs of bases.
 WORK = Path(".turnout/images")
 FUNCTION_BASE = "aws-lambda"
 BASES: Mapping[Tier | None, str] = {Tier.GPU: "python-slim"}
 MACHINE = ("Linux", "x86_64")
-RuntimeOn = Callable[[Contents, str, Path, Path], Runtime]
 Ask = Callable[[Contents, Path], Callable[[Layout], str]]
 
 
@@ -46,13 +48,17 @@ class EngineNeeded(TurnoutError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """The images to make: of a deployment's artefacts in a folder, all or those named, on their own bases or on one."""
+    """The images to make: of a deployment's artefacts in a folder, all or those named, on their own bases or on one.
+
+    Images that are not `slim` have every file of their packages and base.
+    """
 
     deployment: Deployment
     out: Path
     key_hashes: Mapping[str, str]
     names: Sequence[str] = ()
     base: str = ""
+    slim: bool = True
 
 
 def probe_of(contents: Contents, work: Path) -> Callable[[Layout], str]:
@@ -81,12 +87,13 @@ def image(
     target: Path,
     work: Path,
     log: Console,
-    runtime: RuntimeOn = runtime_on,
+    runtime: slimming.RuntimeOn = runtime_on,
     probe: Ask = probe_of,
 ) -> list[dict[str, Any]]:
     """Write the images into a folder each below `target`; return what each is made of.
 
-    Raise EngineNeeded on another system, ImageError for artefacts, bases, packages and images that cannot be used.
+    Raise EngineNeeded on another system, ImageError for artefacts, bases, packages and images that cannot be used, and
+    for slimmed ones that nothing proves.
     """
     check_machine()
     contents = chosen(contents_wanted(wanted), wanted.names)
@@ -99,20 +106,30 @@ def image(
             start = time.monotonic()
             with log.status(f"{one.name}: base and dependencies") as status:
                 base = wanted.base or BASES.get(one.tier, FUNCTION_BASE)
+                on_base = partial(runtime, one, base, work, Path(folder))
                 if one.tier not in runtimes:
-                    runtimes[one.tier] = runtime(one, base, work, Path(folder))
-                status.update(f"{one.name}: layers")
+                    runtimes[one.tier] = on_base(Slimming(whole=not wanted.slim))
                 # Read before the image: of a file that changes in between, the record has the older one, and is stale.
                 inputs = inputs_of(one)
+                status.update(
+                    f"{one.name}: the same requests in the slimmed image and the whole one"
+                )
+                slim = slimming.proven(one, runtimes[one.tier], on_base, Path(folder))
+                status.update(f"{one.name}: layers")
                 built = build_image(
-                    one, runtimes[one.tier], target / one.name, Path(folder), probe(one, work)
+                    one, slim.runtime, target / one.name, Path(folder), probe(one, work)
                 )
             # The digest of a base may be in the table only since the base was pulled.
             row = row_of(built, inputs, base, base_digest(base))
             record_made(target, one.name, row)
-            write_bill(built, runtimes[one.tier], base, bill_path(built))
+            write_bill(built, slim.runtime, base, bill_path(built))
             log.print(line_of(built, time.monotonic() - start), markup=False, soft_wrap=True)
-            made.append(described(built))
+            for name in slim.restored:
+                log.print(
+                    f"{one.name}: {name} went back, as the image answers otherwise without it",
+                    markup=False,
+                )
+            made.append({**described(built), **slimming.described(slim)})
     return made
 
 
@@ -182,7 +199,8 @@ def described(built: Built) -> dict[str, Any]:
     }
 
 
-def show(made: list[dict[str, Any]], console: Console) -> None:
+def show(made: list[dict[str, Any]], console: Console, *, verbose: bool = False) -> None:
+    """Print a line for each image; if `verbose`, also what went of each and its weight."""
     table = Table(box=None, pad_edge=False)
     for name in ("image", "digest"):
         table.add_column(name, no_wrap=True)
@@ -191,4 +209,22 @@ def show(made: list[dict[str, Any]], console: Console) -> None:
     for one in made:
         layers = ", ".join(f"{layer['layer']} {layer['size'] / 1e6:.2f}" for layer in one["layers"])
         table.add_row(one["image"], one["digest"][:19], f"{one['size'] / 1e6:.1f}", layers)
+    console.print(table)
+    for one in made if verbose else ():
+        show_removed(one, console)
+
+
+def show_removed(one: Mapping[str, Any], console: Console) -> None:
+    """Print the pieces that went of an image, the heaviest first."""
+    removed = one["removed"]
+    total = sum(piece["bytes"] for piece in removed)
+    console.print(
+        f"\n{one['image']}: {len(removed)} pieces went, {total / 1e6:.1f} MB uncompressed"
+    )
+    table = Table(box=None, pad_edge=False)
+    for name in ("bytes", "files"):
+        table.add_column(name, justify="right")
+    table.add_column("piece", overflow="fold")
+    for piece in removed:
+        table.add_row(str(piece["bytes"]), str(piece["files"]), escape(piece["piece"]))
     console.print(table)

@@ -18,6 +18,7 @@ from images.made.inputs import base_digest
 from images.made.record import FILE, read_record
 from images.oci.reading import Layout, read_layout
 from images.registry.push import Destination
+from images.slimming.pieces import Slimming
 from tests.fixtures.models.tiny import Tiny, artefact, vectors
 from tests.images.making import small_runtime, unasked
 from tests.images.registry.uploads import upload_registry
@@ -49,7 +50,7 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def runtime(contents: Contents, base: str, work: Path, blobs: Path) -> Runtime:
+def runtime(contents: Contents, base: str, work: Path, blobs: Path, slimming: Slimming) -> Runtime:
     """Return the runtime of a small base, which stands in for one of the network's."""
     return small_runtime(contents, blobs, base)
 
@@ -130,7 +131,9 @@ def test_images_can_be_named_and_put_on_another_base(out: Path, tmp_path: Path) 
     log = Console(file=io.StringIO())
     asked = []
 
-    def recorded(contents: Contents, base: str, work: Path, blobs: Path) -> Runtime:
+    def recorded(
+        contents: Contents, base: str, work: Path, blobs: Path, slimming: Slimming
+    ) -> Runtime:
         asked.append((contents.name, base))
         return small_runtime(contents, blobs, base)
 
@@ -238,3 +241,21 @@ def test_an_image_whose_function_fails_its_probe_is_not_kept(out: Path, tmp_path
     # The older one is as it was.
     assert read_layout(tmp_path / "images/shop-words-cpu").descriptors[0]["digest"] == before
     assert not [path for path in (tmp_path / "images").iterdir() if path.name.startswith(".")]
+
+
+def test_what_went_of_an_image_is_printed_with_its_weight(out: Path, tmp_path: Path) -> None:
+    log, shown = Console(file=io.StringIO()), io.StringIO()
+    places = (tmp_path / "images", tmp_path / "work", log, runtime, unasked)
+    [made] = image(wanted(out, "shop-words-cpu"), *places)
+    assert (made["removed"], made["restored"]) == ([], [])
+    pieces = [
+        {"piece": "var/task/numpy/[x]*.pyi", "files": 12, "bytes": 3_000_000},
+        {"piece": "usr/lib/python3.13/turtle.py", "files": 2, "bytes": 456},
+    ]
+    show([{**made, "removed": pieces}], Console(file=shown, width=160), verbose=True)
+    lines = [line.split() for line in shown.getvalue().splitlines()]
+    assert "shop-words-cpu: 2 pieces went, 3.0 MB uncompressed".split() in lines
+    assert lines[-2:] == [
+        ["3000000", "12", "var/task/numpy/[x]*.pyi"],
+        ["456", "2", "usr/lib/python3.13/turtle.py"],
+    ]

@@ -24,6 +24,7 @@ from images.image import Contents, Runtime
 from images.layer import Entry
 from images.oci.filesystem import file_of
 from images.oci.reading import read_layout
+from images.slimming.pieces import Slimming
 from tests.fixtures.models.tiny import Tiny, artefact, seal
 from tests.images.engine.programs import program
 from tests.images.layouts import BASE
@@ -56,7 +57,7 @@ esac
 """
 
 
-def runtime(contents: Contents, base: str, work: Path, blobs: Path) -> Runtime:
+def runtime(contents: Contents, base: str, work: Path, blobs: Path, slimming: Slimming) -> Runtime:
     """Return the runtime of a small base with a shell, so that nothing is downloaded."""
     return small_runtime(contents, blobs, base, (*BASE, *SHELL))
 
