@@ -3,6 +3,7 @@
 https://spec.openapis.org/oas/v3.1.0
 """
 
+import inspect
 from typing import Any
 
 from contracts.api.json_schema import INTEGER, NUMBER, STRING, Schema, array, described, obj
@@ -138,7 +139,8 @@ def _responses(description: str, content: Schema, *statuses: int) -> Schema:
 
 def _problem(error: type[ServingError]) -> Schema:
     """Return the response of an error, with a problem document as its example."""
-    meaning = str(error.__doc__)
+    # Python 3.13 takes the indentation out of docstrings itself, as this does everywhere: the page is the same.
+    meaning = inspect.getdoc(error) or ""
     example = problem_document(error(meaning))
     content = {PROBLEM_JSON: {"schema": _ref("Problem"), "example": example}}
     return {"description": meaning, "content": content}
