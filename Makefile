@@ -12,7 +12,7 @@ GATED := tests/contracts tests/functions/router tests/functions/registrar
 
 .DEFAULT_GOAL := help
 .PHONY: help setup converters models processors sam demo up fast test prove audit check format lock clean
-.PHONY: test-gated test-fast test-build
+.PHONY: test-gated test-fast test-build test-sam
 
 help:  ## Say what there is to make
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -99,9 +99,14 @@ test-fast: setup
 test-build: setup
 	@nice $(PYTEST) -m build $(GATED:%=--ignore=%)
 
-prove: models converters  ## Every case of the exhaustive tests as well; the dated result is committed
+test-sam: models sam  ## Run the images by SAM in Docker or Podman, and compare 200 answers with the local cloud's
+	@$(PYTEST) --numprocesses 0 --junitxml=.turnout/sam.xml -m sam
+	@$(BIN)/python -m scripts.sam .turnout/sam.xml
+
+prove: models converters sam  ## Every case of the exhaustive tests as well; the dated result is committed
 	@TURNOUT_PROVE=1 $(PYTEST) --numprocesses $(SYSTEM_WORKERS) --junitxml=.turnout/prove.xml
 	@$(BIN)/python -m scripts.prove .turnout/prove.xml
+	@$(BIN)/python -m scripts.sam .turnout/prove.xml
 	@$(BIN)/python -m scripts.mutants .turnout/prove.xml
 	@$(BIN)/python -m benchmarks.tables
 

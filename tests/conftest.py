@@ -25,9 +25,10 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Heaviest first, so that two processes end at nearly the same time.
-GROUPS = ("system", "foreign", "build", "fast")
+GROUPS = ("sam", "system", "foreign", "build", "fast")
 # The group of tests without a mark, by their folder; in every other folder they are fast.
 FOLDERS = {
+    "tests/sam/": "sam",
     "tests/system/": "system",
     "tests/local/": "system",
     "tests/stacks/": "system",

@@ -1,0 +1,265 @@
+"""The images and the API run by SAM answer as the local cloud does: 200 requests, the three commands, one engine."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from contracts.manifest import read_manifest
+from contracts.models_toml import read_models_toml
+from contracts.names import model_stack
+from contracts.tasks import Tier
+from images.engine.engine import find_engine
+from local import children
+from tests.fixtures.paths import ROOT
+from tests.sam.requests_compared import Asked, Invoked, asked, compared, invoked
+from turnout.client import ENDPOINT_FILE, Endpoint
+from turnout.sam.cloud import FILE
+from turnout.sam.needs import ENGINE_SETTINGS
+from turnout.sam.template import functions_of
+
+DEPLOYMENT = read_models_toml(ROOT / "models.toml")
+WAIT_S = 240.0
+Answer = tuple[int, str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folder:
+    """A folder that `turnout sam` wrote, the commands that it printed, and the cloud's own folder."""
+
+    commands: tuple[str, ...]
+    state: Path
+    endpoint: Endpoint
+    environment: Mapping[str, str]
+
+    def shell(self, command: str) -> list[str]:
+        """Return the command line that runs one of the commands, as a user would."""
+        return ["sh", "-euc", f"{self.commands[0]}\nexec {command}"]
+
+
+def turnout(*words: str) -> list[str]:
+    return [str(Path(sys.executable).with_name("turnout")), *words]
+
+
+@contextmanager
+def own_store() -> Iterator[None]:
+    """Have Podman keep its images in a folder of their own, so that those of the machine stay as they are."""
+    # Podman refuses a longer name than 50 characters.
+    folder = Path(tempfile.mkdtemp(prefix="sam-"))
+    settings = folder / "storage.conf"
+    lines = ["[storage]", 'driver = "overlay"', f'graphroot = "{folder}/root"']
+    settings.write_text("\n".join([*lines, f'runroot = "{folder}/run"', ""]), "utf-8")
+    os.environ["CONTAINERS_STORAGE_CONF"] = str(settings)
+    try:
+        yield
+    finally:
+        engine = find_engine(ENGINE_SETTINGS)
+        if engine.is_podman:
+            engine.run("rmi", "--all", "--force")
+        del os.environ["CONTAINERS_STORAGE_CONF"]
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def run(command: list[str]) -> str:
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@contextmanager
+def running(command: list[str], log: Path, ready: Callable[[], bool]) -> Iterator[None]:
+    """Run a command until the block ends; it has to be ready before."""
+    with log.open("wb") as output:
+        process = children.start(command, environment=os.environ, folder=ROOT, output=output)
+    try:
+        deadline = time.monotonic() + WAIT_S
+        while not ready():
+            said = log.read_text("utf-8", "replace")
+            assert process.poll() is None, said
+            assert time.monotonic() < deadline, said
+            time.sleep(0.1)
+        yield
+    finally:
+        # As Ctrl-C does it: SAM and `turnout up` both remove what they have started.
+        os.killpg(process.pid, signal.SIGINT)
+        try:
+            process.wait(60)
+        finally:
+            children.end(process)
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
+    """Make the images, start the local cloud, and write the folder, each by its command."""
+    work = tmp_path_factory.mktemp("sam")
+    images, state, target = work / "images", work / "state", work / "sam.out"
+    names = functions_of(DEPLOYMENT)
+    # The base that is made from Debian's packages: the one without a shell, and the one that can be had anywhere.
+    run(turnout("image", "--base", "debian", "--target", str(images), *names))
+    up = turnout("up", "--sam", "--state", str(state))
+    with own_store(), running(up, work / "up.log", (state / FILE).exists):
+        written = json.loads(
+            run(
+                turnout(
+                    "sam",
+                    "--json",
+                    "--state",
+                    str(state),
+                    "--images",
+                    str(images),
+                    "--target",
+                    str(target),
+                )  # fmt: skip
+            )
+        )
+        yield Folder(
+            commands=tuple(written["commands"]),
+            state=state,
+            endpoint=Endpoint.load(state / ENDPOINT_FILE),
+            environment=json.loads((state / FILE).read_text("utf-8"))["environment"],
+        )
+
+
+def ask(url: str, request: Asked, key: str, ca_file: str | None = None) -> Answer:
+    """Send a request; return the status, the type and the compared body of its answer."""
+    parts = urlsplit(url)
+    where = (str(parts.hostname), parts.port)
+    connection = (
+        http.client.HTTPSConnection(*where, context=ssl.create_default_context(cafile=ca_file))
+        if ca_file
+        else http.client.HTTPConnection(*where)
+    )
+    own = {"authorization": f"Bearer {key}"} if request.key else {}
+    try:
+        connection.request(request.method, request.path, request.body, {**request.headers, **own})
+        answer = connection.getresponse()
+        return answer.status, answer.getheader("content-type", ""), compared(answer.read())
+    finally:
+        connection.close()
+
+
+def invoke(client: Any, function: str, request: Invoked) -> Answer:
+    """Invoke a function; return the status, its kind of error and the compared payload."""
+    reply = client.invoke(FunctionName=function, Payload=json.dumps(request.payload).encode())
+    body = compared(reply["Payload"].read())
+    return reply["StatusCode"], reply.get("FunctionError", ""), body
+
+
+def lambda_client(folder: Folder, url: str) -> Any:
+    variables = folder.environment
+    return boto3.client(
+        "lambda",
+        endpoint_url=url,
+        region_name=variables["AWS_REGION"],
+        aws_access_key_id=variables["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+        config=Config(retries={"total_max_attempts": 1}),
+    )
+
+
+def differences(pairs: list[tuple[object, Answer, Answer]]) -> list[str]:
+    return [
+        f"{request!r:.300}\n  local cloud: {cloud!r:.600}\n  SAM: {sam!r:.600}"
+        for request, cloud, sam in pairs
+        if cloud != sam
+    ]
+
+
+def record(
+    request: pytest.FixtureRequest, command: str, pairs: list[tuple[object, Answer, Answer]]
+) -> None:
+    """Leave the counts for `scripts/sam.py`."""
+    counts = {"requests": len(pairs), "different": len(differences(pairs))}
+    request.node.user_properties += [("sam", command), *counts.items()]
+
+
+def test_there_are_200_requests_and_errors_among_them() -> None:
+    assert len(asked()) + len(invoked()) == 200
+
+
+def test_a_model_is_invoked_by_the_command_that_is_printed(folder: Folder) -> None:
+    (command,) = [one for one in folder.commands if one.startswith("sam local invoke")]
+    *_, last = run(folder.shell(command)).strip().splitlines()
+    versions = {
+        model_stack(DEPLOYMENT.name, model.name, Tier.CPU): read_manifest(
+            ROOT / f"models.out/{model.name}/cpu"
+        ).version
+        for model in DEPLOYMENT.models
+    }
+    assert json.loads(last) == {"version": versions[command.split()[3]]}
+
+
+def test_the_api_by_sam_answers_as_the_local_cloud(
+    folder: Folder, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    port = free_port()
+    (command,) = [one for one in folder.commands if one == "sam local start-api"]
+    endpoint = folder.endpoint
+    with running(
+        folder.shell(f"{command} --port {port}"), tmp_path / "api.log", lambda: listens(port)
+    ):
+        pairs: list[tuple[object, Answer, Answer]] = [
+            (
+                one,
+                ask(endpoint.url, one, endpoint.key, endpoint.ca_file),
+                ask(f"http://127.0.0.1:{port}", one, endpoint.key),
+            )
+            for one in asked()
+        ]
+    record(request, "start-api", pairs)
+    assert {status for _, (status, *_), _ in pairs} >= {200, 400, 401, 404, 405, 413, 415, 422}
+    assert "\n".join(differences(pairs)) == ""
+
+
+def test_functions_by_sam_answer_as_the_local_clouds(
+    folder: Folder, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    port = free_port()
+    (command,) = [one for one in folder.commands if one == "sam local start-lambda"]
+    cloud = lambda_client(folder, folder.environment["AWS_ENDPOINT_URL"])
+    with running(
+        folder.shell(f"{command} --port {port}"), tmp_path / "lambda.log", lambda: listens(port)
+    ):
+        sam = lambda_client(folder, f"http://127.0.0.1:{port}")
+        pairs: list[tuple[object, Answer, Answer]] = []
+        for one in invoked():
+            name = model_stack(DEPLOYMENT.name, one.model, Tier.CPU)
+            pairs.append((one, invoke(cloud, name, one), invoke(sam, name, one)))
+    record(request, "start-lambda", pairs)
+    outcomes = {"problem" in body for _, (_, _, body), _ in pairs if isinstance(body, dict)}
+    assert outcomes == {True, False}
+    assert "\n".join(differences(pairs)) == ""
+
+
+def test_the_local_cloud_is_at_no_address_besides_loopback_and_the_bridge(folder: Folder) -> None:
+    facts = json.loads((folder.state / FILE).read_text("utf-8"))
+    port = urlsplit(facts["bridge_url"]).port
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", int(port or 0)))
