@@ -12,7 +12,8 @@ from build.proof.native_run import run_on_rows
 from build.proof.processors import processor_name
 from build.proof.sealing import digest_of_parts, seal
 from build.recipes.recipe import Recipe
-from build.stages.workspace import Workspace, background
+from build.stages.workspace import Workspace
+from build.workspace.background import background
 from build.workspace.build_memory import release_memory, room_for_both
 from contracts.manifest import Manifest
 
@@ -32,7 +33,7 @@ def candidates_stage(work: Workspace) -> Workspace:
     step = work.step
     made: set[str] = set()
     running: list[Future[Candidate]] = []
-    with background() as executor:
+    with background() as submit:
         for recipe in work.family.recipes(step.source, step.tier, step.quantize):
             work.notify(recipe.name)
             sealed = _sealed(work, recipe)
@@ -41,7 +42,7 @@ def candidates_stage(work: Workspace) -> Workspace:
             if digest in made:
                 continue
             made.add(digest)
-            running.append(executor.submit(_run, work, sealed))
+            running.append(submit(_run, work, sealed))
             if not room_for_both(step.source.weights):
                 running[-1].result()
         return replace(work, candidates=tuple(each.result() for each in running))

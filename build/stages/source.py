@@ -1,6 +1,7 @@
 """The stages of a source, whose results its tiers share: the exported graphs, the reference, and the checks of both."""
 
 import tempfile
+from concurrent.futures import Future
 from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Event
@@ -20,8 +21,9 @@ from build.samples.texts import sample_texts
 from build.sources.gguf.source import library_folder
 from build.sources.source import TransformersSource
 from build.stages.candidates import make_parts
-from build.stages.workspace import Workspace, background
+from build.stages.workspace import Workspace
 from build.step import Step
+from build.workspace.background import background
 from build.workspace.build_memory import room_for_both
 from build.workspace.progress import Notify
 from contracts.http_errors import ModelFailed
@@ -41,18 +43,20 @@ def export_and_reference_stage(work: Workspace) -> Workspace:
     ended = Event()
 
     def notify(text: str) -> None:
-        if not ended.is_set():
-            work.notify(f"reference: {text}")
+        if ended.is_set():
+            raise KeyboardInterrupt
+        work.notify(f"reference: {text}")
 
-    with background() as executor:
-        answers = executor.submit(_reference, work, notify)
+    answers: Future[dict[str, Any]] | None = None
+    with background() as submit:
         try:
+            answers = submit(_reference, work, notify)
             work = replace(work, prepared=export_graphs(step, work.cache, work.notify))
             return _with_reference(work, answers.result())
         except BaseException:
             # Nobody waits for the answers any more.
             ended.set()
-            if not answers.done():
+            if answers is None or not answers.done():
                 library().stop()
             raise
 

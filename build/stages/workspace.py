@@ -1,8 +1,6 @@
 """The workspace of a build, which holds the results of its stages so far."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,16 +52,3 @@ class Workspace:
 
 
 Stage = Callable[[Workspace], Workspace]
-
-
-@contextmanager
-def background() -> Iterator[Executor]:
-    """Yield an executor for what is done beside the block, one after the other.
-
-    What has not begun by the end of the block is not done.
-    """
-    executor = ThreadPoolExecutor(1)
-    try:
-        yield executor
-    finally:
-        executor.shutdown(cancel_futures=True)
