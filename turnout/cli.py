@@ -1,4 +1,4 @@
-"""The commands of `turnout`: init, build, image, run, sign, vouch, plan, verify, inspect, up, sam, call, keys."""
+"""The commands of `turnout`, in the order of its help."""
 
 import io
 import sys
@@ -46,19 +46,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-keys_app = typer.Typer(
-    help="Make and remove the bearer keys that the router accepts.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
+keys_app = typer.Typer(no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(
+    keys_app, name="keys", help="Make and remove the bearer keys that the router accepts."
 )
-app.add_typer(keys_app, name="keys")
 
 app.command("init")(init_command)
-app.command("image")(image_command)
-app.command("sam")(sam_command)
-app.command("run")(run_command)
-app.command("sign")(sign_command)
-app.command("vouch")(vouch_command)
 
 
 @app.command("build")
@@ -259,6 +252,13 @@ def call_command(
     emit(as_json, reply.body, lambda: calling.show(reply, texts, out))
     if reply.status != 200:
         raise typer.Exit(1)
+
+
+app.command("image")(image_command)
+app.command("run")(run_command)
+app.command("sam")(sam_command)
+app.command("sign")(sign_command)
+app.command("vouch")(vouch_command)
 
 
 @keys_app.command("add")
