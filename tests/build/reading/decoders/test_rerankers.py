@@ -89,7 +89,8 @@ def test_texts_have_the_scores_of_their_library(tmp_path: Path, name: str) -> No
     assert result.libraries["sentence-transformers"].startswith("6.")
     scores = [output["score"] for outputs in found.reference.outputs for output in outputs]
     assert all(0 < score < 1 for score in scores)
-    assert max(scores) - min(scores) > 0.05
+    # A thousand times what the scores of both may differ by.
+    assert max(scores) - min(scores) > 0.01
     # In one batch, texts of all lengths are padded; the library took them one by one.
     engine = Engine.load(tmp_path / "made/sealed")
     texts = tuple(rows[0]["texts"])
