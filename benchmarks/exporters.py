@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import onnx
 
+from benchmarks.inference.rounds import rotated
 from benchmarks.record import Row, publish
-from benchmarks.rounds import rotated
 from build.evaluation.bootstrap import bootstrap_counts
 from build.export.exporters import OPTIMUM, TORCH, Exporter
 from build.export.fusion import FUSED, PLAIN, fuse, plain

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contenders import DECODERS, Item
+from benchmarks.inference.taking_turns import Measured, by_threads, cell, facts_of, same
 from benchmarks.record import Row, publish
-from benchmarks.taking_turns import Measured, by_threads, cell, facts_of, same
 
 PROMPTS = (32, 128)
 WRITTEN = 64

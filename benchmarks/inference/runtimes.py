@@ -15,9 +15,9 @@ from typing import Any
 
 from benchmarks.contenders import OURS, Contender
 from benchmarks.contenders.environments import RUNTIMES, python_of
-from benchmarks.encoding import LENGTHS, work
+from benchmarks.inference.encoding import LENGTHS, work
+from benchmarks.inference.taking_turns import by_threads, cell, facts_of
 from benchmarks.record import Row, publish
-from benchmarks.taking_turns import by_threads, cell, facts_of
 
 PINNED = "1.28.0"
 ADDRESS = b"events.data.microsoft.com"

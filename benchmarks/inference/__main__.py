@@ -1,8 +1,8 @@
 """One model in every runtime that serves it on a CPU: latency, and agreement with the full model.
 
 `setup` installs the contenders; `encoder`, `decoder` and `runtimes` measure and write their results. Each contender has
-a process of its own and they are interleaved (see `benchmarks.rounds`). Beside them stands the limit: the model's
-multiplications at the INT8 peak of the same machine on one large product (`benchmarks.contenders.peak`).
+a process of its own and they are interleaved (see `benchmarks.inference.rounds`). Beside them stands the limit: the
+model's multiplications at the INT8 peak of the same machine on one large product (`benchmarks.contenders.peak`).
 """
 
 import argparse
@@ -10,8 +10,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks import decoding, encoding, runtimes
 from benchmarks.contenders.environments import ENVIRONMENTS, set_up
+from benchmarks.inference import decoding, encoding, runtimes
 
 MEASURE = {"encoder": encoding.main, "decoder": decoding.main, "runtimes": runtimes.main}
 

@@ -6,10 +6,10 @@ import pytest
 
 from benchmarks.contenders import DECODERS, ENCODERS, OURS, Contender
 from benchmarks.contenders.environments import ENVIRONMENTS, PROJECT
-from benchmarks.encoding import macs
+from benchmarks.inference.encoding import macs
+from benchmarks.inference.rounds import Reading, kept, measure
+from benchmarks.inference.taking_turns import cell, same
 from benchmarks.record import ROOT
-from benchmarks.rounds import Reading, kept, measure
-from benchmarks.taking_turns import cell, same
 
 
 def reading(ms: float, *, before: float = 10, after: float = 10, contender: str = OURS) -> Reading:

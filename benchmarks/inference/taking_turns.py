@@ -12,7 +12,7 @@ from typing import Any
 from benchmarks.contenders import OURS, PEAK, Contender, Item, Setting
 from benchmarks.contenders.peak import MACS
 from benchmarks.contenders.process import Failed, Process
-from benchmarks.rounds import Kept, kept, measure
+from benchmarks.inference.rounds import Kept, kept, measure
 
 KERNEL_RUNS = 3
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from benchmarks.contenders import ENCODERS, OURS, Item
 from benchmarks.contenders.peak import MACS
+from benchmarks.inference.taking_turns import Measured, by_threads, cell, facts_of, same
 from benchmarks.record import Row, publish
-from benchmarks.taking_turns import Measured, by_threads, cell, facts_of, same
 from contracts.tasks import Task
 
 LENGTHS = (8, 32, 128, 256)
