@@ -140,7 +140,7 @@ class Cloud:
             _serve(for_bridge, undo)
 
     def _start_front(self, undo: contextlib.ExitStack) -> None:
-        gateway = Gateway(self._invoke, timeout_s=self.gateway_timeout_s)
+        gateway = Gateway(self._invoke, self.state / "logs", timeout_s=self.gateway_timeout_s)
         front = Front(gateway, port=self.https_port, certificate=certificate.issue(self.state))
         try:
             self.url = f"https://{certificate.HOST}:{front.start()}"

@@ -6,7 +6,6 @@ https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop-in
 import base64
 import json
 import time
-import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +18,9 @@ Headers = Sequence[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpRequest:
-    """One HTTP request; header names in lower case."""
+    """One HTTP request with the id that the gateway gave it; header names in lower case."""
 
+    request_id: str
     method: str
     path: str
     query: str
@@ -69,7 +69,7 @@ def event(request: HttpRequest, *, api_id: str) -> dict[str, Any]:
                 "sourceIp": request.client,
                 "userAgent": headers.get("user-agent", ""),
             },
-            "requestId": uuid.uuid4().hex,
+            "requestId": request.request_id,
             "routeKey": DEFAULT_ROUTE,
             "stage": "$default",
             # As in the documentation: 12/Mar/2020:19:03:58 +0000.

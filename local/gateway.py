@@ -5,6 +5,7 @@ import re
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from starlette.routing import Route
 from contracts.http_errors import TooLarge
 from contracts.limits import GATEWAY_BODY_BYTES, GATEWAY_TIMEOUT_S, LAMBDA_PAYLOAD_BYTES
 from contracts.request_body import read_body
+from local.access_log import AccessLog
 from local.control.data_plane import ACCOUNT, DEFAULT_ROUTE, Invocation
 from local.events import HttpAnswer, HttpRequest, answer, event, gateway_error
 
@@ -54,8 +56,9 @@ class Bucket:
 class Gateway:
     """An ASGI application for every API in moto's records; `invoke` runs a function by its ARN."""
 
-    def __init__(self, invoke: Invoke, *, timeout_s: float = GATEWAY_TIMEOUT_S) -> None:
+    def __init__(self, invoke: Invoke, logs: Path, *, timeout_s: float = GATEWAY_TIMEOUT_S) -> None:
         self.invoke, self.timeout_s = invoke, timeout_s
+        self.log = AccessLog(logs)
         self.buckets: dict[tuple[str, float, float], Bucket] = {}
         self.lock = threading.Lock()
         self.app = Starlette(routes=[Route("/{path:path}", self.receive, methods=METHODS)])
@@ -64,43 +67,70 @@ class Gateway:
         api = _api(request.headers.get("host", ""))
         if api is None:
             return _response(gateway_error(404, "Not Found"))
+        start = time.time()
+        values = _values(request, start)
+        answer = await self._answered(api, request, values)
+        latency = round((time.time() - start) * 1e3)
+        length = len(answer.body)
+        self.log.write(
+            api,
+            {
+                **values,
+                "status": answer.status,
+                "responseLength": length,
+                "responseLatency": latency,
+            },
+        )
+        return _response(answer)
+
+    async def _answered(self, api: Any, request: Request, values: dict[str, Any]) -> HttpAnswer:
         if not self._within_throttle(api):
-            return _response(gateway_error(429, "Too Many Requests"))
+            return _error(429, "Too Many Requests", values)
         try:
             body = await read_body(request.stream(), GATEWAY_BODY_BYTES)
         except TooLarge:
-            return _response(gateway_error(413, "Request Entity Too Large"))
+            return _error(413, "Request Entity Too Large", values)
         except ClientDisconnect:
             # nginx's status for a client that has gone; nobody reads it.
-            return Response(status_code=499)
+            return HttpAnswer(status=499, headers=[], body=b"")
         received = HttpRequest(
+            request_id=values["requestId"],
             method=request.method,
-            path=request.scope["raw_path"].decode("latin-1"),
+            path=values["path"],
             query=request.scope["query_string"].decode("latin-1"),
             headers=[
                 (k.decode("latin-1"), v.decode("latin-1")) for k, v in request.scope["headers"]
             ],
             body=body,
-            client=request.client.host if request.client else "",
+            client=values["identity.sourceIp"],
             host=request.headers.get("host", ""),
         )
-        return _response(await run_in_threadpool(self.answer, api, received))
+        return await run_in_threadpool(self.answer, api, received, values)
 
-    def answer(self, api: Any, request: HttpRequest) -> HttpAnswer:
-        """Invoke the function of the default route, and respond within the gateway's timeout."""
+    def answer(self, api: Any, request: HttpRequest, values: dict[str, Any]) -> HttpAnswer:
+        """Invoke the function of the default route, and respond within the gateway's timeout.
+
+        What the access log has of it is added to the request's values.
+        """
         routes = {route.route_key: route for route in api.routes.values()}
         if DEFAULT_ROUTE not in routes:
-            return gateway_error(404, "Not Found")
+            return _error(404, "Not Found", values)
         integration = api.integrations[routes[DEFAULT_ROUTE].target.rpartition("/")[2]]
         arn = ARN.search(integration.integration_uri)
         if arn is None:
-            return gateway_error(500, "Internal Server Error")
+            return _error(500, "Internal Server Error", values)
         payload = json.dumps(event(request, api_id=api.api_id)).encode()
         if len(payload) > LAMBDA_PAYLOAD_BYTES:
-            return gateway_error(413, "Request Entity Too Large")
-        return self._invoke(arn[0], payload, integration)
+            return _error(413, "Request Entity Too Large", values)
+        start = time.perf_counter()
+        try:
+            return self._invoke(arn[0], payload, integration, values)
+        finally:
+            values["integrationLatency"] = round((time.perf_counter() - start) * 1e3)
 
-    def _invoke(self, arn: str, payload: bytes, integration: Any) -> HttpAnswer:
+    def _invoke(
+        self, arn: str, payload: bytes, integration: Any, values: dict[str, Any]
+    ) -> HttpAnswer:
         done: list[Invocation] = []
         worker = threading.Thread(
             target=lambda: done.append(self.invoke(arn, payload)), daemon=True
@@ -110,9 +140,12 @@ class Gateway:
         # The gateway gives up after its timeout, and the function runs on, as on AWS.
         worker.join(min(self.timeout_s, timeout_ms / 1000))
         if worker.is_alive():
-            return gateway_error(503, "Service Unavailable")
+            values["integrationErrorMessage"] = "Integration timed out"
+            return _error(503, "Service Unavailable", values)
         if not done or done[0].error:
-            return gateway_error(500, "Internal Server Error")
+            values["integrationErrorMessage"] = "The function failed; its log says more"
+            return _error(500, "Internal Server Error", values)
+        values["integrationStatus"] = 200
         return answer(done[0].payload)
 
     def _within_throttle(self, api: Any) -> bool:
@@ -137,6 +170,22 @@ def _api(host: str) -> Any:
     if named:
         return named[0]
     return apis[0] if len(apis) == 1 else None
+
+
+def _values(request: Request, at: float) -> dict[str, Any]:
+    """Return what the access log has of a request before it is answered."""
+    return {
+        "requestId": uuid.uuid4().hex,
+        "requestTimeEpoch": int(at * 1e3),
+        "httpMethod": request.method,
+        "path": request.scope["raw_path"].decode("latin-1"),
+        "identity.sourceIp": request.client.host if request.client else "",
+    }
+
+
+def _error(status: int, message: str, values: dict[str, Any]) -> HttpAnswer:
+    values["error.message"] = message
+    return gateway_error(status, message)
 
 
 def _response(answer: HttpAnswer) -> Response:

@@ -15,9 +15,15 @@ from stacks.image_source import Source, function_code
 RETENTION = logs.RetentionDays.ONE_MONTH
 
 
-def add_log(scope: Construct, name: str = "Log") -> logs.LogGroup:
-    """Return a log group that is deleted with its stack."""
-    return logs.LogGroup(scope, name, retention=RETENTION, removal_policy=cdk.RemovalPolicy.DESTROY)
+def add_log(scope: Construct, name: str = "Log", group: str | None = None) -> logs.LogGroup:
+    """Return a log group that is deleted with its stack; CloudFormation names it unless `group` does."""
+    return logs.LogGroup(
+        scope,
+        name,
+        log_group_name=group,
+        retention=RETENTION,
+        removal_policy=cdk.RemovalPolicy.DESTROY,
+    )
 
 
 def add_role(scope: Construct, log: logs.LogGroup, name: str = "Role") -> iam.Role:

@@ -14,7 +14,7 @@ from constructs import Construct
 
 from contracts.manifest import Manifest
 from contracts.specs import GpuSpec
-from stacks.function import RETENTION
+from stacks.function import add_log
 from stacks.image_source import Source, container_image
 from stacks.registry_row import add_registry_row
 
@@ -55,13 +55,7 @@ class GpuModelStack(cdk.Stack):
     def add_logs(self) -> list[logs.LogGroup]:
         """Create SageMaker's log groups first: those it creates itself never expire and outlive the stack."""
         return [
-            logs.LogGroup(
-                self,
-                f"{kind}Log",
-                log_group_name=f"/aws/sagemaker/{kind}/{self.name}",
-                retention=RETENTION,
-                removal_policy=cdk.RemovalPolicy.DESTROY,
-            )
+            add_log(self, f"{kind}Log", f"/aws/sagemaker/{kind}/{self.name}")
             for kind in ("Endpoints", "InferenceComponents")
         ]
 

@@ -1,5 +1,7 @@
 """The front of the product: an HTTP API, the router behind it, and the registry."""
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
+from aws_cdk.aws_apigateway import AccessLogFormat
 from constructs import Construct
 
 from contracts.limits import INTEGRATION_TIMEOUT_S, ROUTER_MEMORY_MB, ROUTER_TIMEOUT_S
@@ -20,10 +23,27 @@ from contracts.tasks import Tier
 from stacks.function import ImageFunction, add_log, add_role
 from stacks.image_source import Source
 
+# One line of JSON a request; what a request does not have is "-". The request's id is in the router's own line as well.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
+ACCESS_LOG: Mapping[str, str] = {
+    "request_id": "$context.requestId",
+    "time_ms": "$context.requestTimeEpoch",
+    "ip": "$context.identity.sourceIp",
+    "method": "$context.httpMethod",
+    "path": "$context.path",
+    "status": "$context.status",
+    "ms": "$context.responseLatency",
+    "router_ms": "$context.integrationLatency",
+    "router_status": "$context.integrationStatus",
+    "router_error": "$context.integrationErrorMessage",
+    "gateway_error": "$context.error.message",
+    "bytes": "$context.responseLength",
+}
+
 
 @jsii.implements(gateway.IAccessLogSettings)
 class AccessLog:
-    """The stage's log of requests, one line each, in the gateway's format."""
+    """The stage's log of requests, as ACCESS_LOG has it."""
 
     def __init__(self, log: logs.ILogGroup) -> None:
         self._destination = gateway.LogGroupLogDestination(log)
@@ -33,9 +53,8 @@ class AccessLog:
         return self._destination
 
     @property
-    # None is the CDK's default, the Common Log Format.
-    def format(self) -> None:
-        return None
+    def format(self) -> AccessLogFormat:
+        return AccessLogFormat.custom(json.dumps(ACCESS_LOG))
 
 
 class RouterStack(cdk.Stack):
@@ -144,7 +163,9 @@ class RouterStack(cdk.Stack):
                 "Router", router, timeout=cdk.Duration.seconds(INTEGRATION_TIMEOUT_S)
             ),
         )
-        log = add_log(self, "AccessLog")
+        # Each other name takes room in an account's one resource policy for logs, which ends at 5,120 characters.
+        # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html
+        log = add_log(self, "AccessLog", f"/aws/vendedlogs/apis/{self.stack_name}")
         gateway.HttpStage(
             self,
             "Stage",

@@ -28,7 +28,7 @@ class RequestMiddleware:
             await self.app(scope, receive, send)
             return
         start = time.perf_counter()
-        request_id = uuid.uuid4().hex
+        request_id = _request_id(scope)
         log_fields: dict[str, Any] = {"method": scope["method"], "path": scope["path"]}
         scope["turnout"] = log_fields
 
@@ -51,6 +51,12 @@ class RequestMiddleware:
                 )
         ms = round((time.perf_counter() - start) * 1e3, 2)
         log.info(json.dumps({"request_id": request_id, **log_fields, "ms": ms}))
+
+
+def _request_id(scope: Scope) -> str:
+    """Return the gateway's id of a request, which its access log has as well; one of our own where no gateway is."""
+    context = scope.get("aws.event", {}).get("requestContext", {})
+    return str(context.get("requestId") or uuid.uuid4().hex)
 
 
 class HeadMiddleware:

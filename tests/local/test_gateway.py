@@ -11,12 +11,14 @@ from urllib.parse import urlsplit
 import pytest
 
 from local.events import answer
+from stacks.router import ACCESS_LOG
 from tests.fixtures.local_cloud_client import LocalCloudClient
 from tests.fixtures.router_app import EVENT
 
 # The cold start of a function takes some seconds on a busy machine.
 TIMEOUT_S = 8
 LIMITS = {"ThrottlingRateLimit": 100, "ThrottlingBurstLimit": 100}
+FORMAT = json.dumps(ACCESS_LOG)
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +45,13 @@ def add_api(
         PayloadFormatVersion="2.0",
     )["IntegrationId"]
     api.create_route(ApiId=made, RouteKey=route, Target=f"integrations/{integration}")
-    api.create_stage(ApiId=made, StageName="$default", AutoDeploy=True, DefaultRouteSettings=LIMITS)
+    api.create_stage(
+        ApiId=made,
+        StageName="$default",
+        AutoDeploy=True,
+        DefaultRouteSettings=LIMITS,
+        AccessLogSettings={"DestinationArn": "arn:aws:logs:x:x:log-group:x", "Format": FORMAT},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +115,38 @@ def test_an_answers_status_headers_and_cookies_arrive(local_cloud: LocalCloudCli
     assert found.body["routeKey"] == "$default"
     assert [value for name, value in named if name == "set-cookie"] == ["a=1", "b=2"]
     assert ("content-type", "application/json") in named
+
+
+def logged(local_cloud: LocalCloudClient, api: str) -> dict[str, str]:
+    """Return the last line of an API's access log, which is written before the answer is sent."""
+    path = local_cloud.cloud.state / "logs" / f"{api}-access.log"
+    found: dict[str, str] = json.loads(path.read_text("utf-8").splitlines()[-1])
+    return found
+
+
+def test_the_access_log_has_a_line_in_the_stages_format(local_cloud: LocalCloudClient) -> None:
+    found = ask(local_cloud, "POST", "/a%22b", b"{}")
+    line = logged(local_cloud, "api")
+    assert line.pop("request_id") == found.body["requestContext"]["requestId"]
+    assert 0 <= int(line.pop("router_ms")) <= int(line.pop("ms"))
+    assert int(line.pop("time_ms")) > 1.7e12
+    assert int(line.pop("bytes")) > 100
+    assert line == {
+        "ip": "127.0.0.1",
+        "method": "POST",
+        "path": "/a%22b",
+        "status": "200",
+        "router_status": "200",
+        "router_error": "-",
+        "gateway_error": "-",
+    }
+
+
+def test_the_access_log_says_why_the_gateway_answered_itself(local_cloud: LocalCloudClient) -> None:
+    assert ask(local_cloud, "GET", "/", api="fails").status == 500
+    line = logged(local_cloud, "fails")
+    shown = [line[name] for name in ("status", "router_status", "router_error", "gateway_error")]
+    assert shown == ["500", "-", "The function failed; its log says more", "Internal Server Error"]
 
 
 def test_a_body_that_is_not_text_comes_as_base64(local_cloud: LocalCloudClient) -> None:

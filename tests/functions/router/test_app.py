@@ -12,6 +12,7 @@ from contracts.prediction import PredictRequest
 from contracts.tasks import Tier
 from tests.fixtures.problems import assert_request_problems
 from tests.fixtures.router_app import (
+    EVENT,
     INTENTS,
     PREDICT,
     Call,
@@ -49,7 +50,7 @@ def test_an_answer_names_its_tier_its_reason_its_model_and_its_version(
     }
     assert (response["statusCode"], response["isBase64Encoded"]) == (200, False)
     assert response["headers"]["content-type"] == "application/json"
-    assert len(response["headers"]["x-request-id"]) == 32
+    assert response["headers"]["x-request-id"] == EVENT["requestContext"]["requestId"]
     assert tiers[Tier.GPU].requests == []
     assert tiers[Tier.CPU].requests == [
         (INTENTS.targets[Tier.CPU], PredictRequest(inputs=("one", "two"), parameters={"top_k": 1}))

@@ -1,6 +1,7 @@
 """The middleware around every request, over applications that misbehave."""
 
 import asyncio
+import json
 import logging
 import threading
 from typing import Any
@@ -77,3 +78,18 @@ def test_a_thread_without_an_event_loop_is_given_one() -> None:
     thread.start()
     thread.join()
     assert answers[0]["statusCode"] == 204
+
+
+def test_a_request_has_the_gateways_id_in_its_line_and_its_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def fine(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    sent = event("GET", "/x")
+    with caplog.at_level(logging.INFO, "turnout.access"):
+        response = adapt_to_lambda(RequestMiddleware(fine))(sent, None)  # type: ignore[arg-type]
+    identity = sent["requestContext"]["requestId"]
+    assert response["headers"]["x-request-id"] == identity
+    assert json.loads(caplog.messages[-1])["request_id"] == identity
