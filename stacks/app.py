@@ -14,6 +14,7 @@ from cdk_nag import AwsSolutionsChecks
 from contracts.names import model_stack, router_stack
 from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, Deployment, GpuSpec
+from contracts.tasks import Tier
 from images.staging import Staging
 from stacks.contents import contents_of
 from stacks.cpu import CpuModelStack
@@ -110,6 +111,7 @@ def add_stacks(
         env=env,
         description="Turnout: the API, the router and the registry",
     )
+    stacks: dict[Tier, list[cdk.Stack]] = {tier: [] for tier in Tier}
     for model in deployment.models:
         for tier, spec in model.tiers.items():
             name = model_stack(deployment.name, model.name, tier)
@@ -123,8 +125,12 @@ def add_stacks(
                 env=env,
                 description=f"Turnout: {model.name} on its {tier} tier",
             )
-            # The router is deployed first: a GPU that AWS does not have must not keep the API from being deployed.
             stack.add_stack_dependency(router)
+            stacks[tier].append(stack)
+    # After a stack that fails, the CDK's command line deploys no other. A GPU that AWS does not have comes last.
+    for gpu in stacks[Tier.GPU]:
+        for cpu in stacks[Tier.CPU]:
+            gpu.add_stack_dependency(cpu)
 
 
 def add_model_stack(app: cdk.App, name: str, spec: CpuSpec | GpuSpec, **options: Any) -> cdk.Stack:

@@ -33,14 +33,19 @@ def test_no_stack_exports_or_imports_anything(stacks: Synthesised) -> None:
     }
 
 
-def test_every_tier_waits_for_the_router_and_for_no_other_tier(stacks: Synthesised) -> None:
+def test_every_tier_waits_for_the_router_and_a_gpu_for_every_cpu(stacks: Synthesised) -> None:
     manifest = json.loads((stacks.folder / "manifest.json").read_text("utf-8"))
     waits = {
         name: [other for other in artifact["dependencies"] if not other.endswith(".assets")]
         for name, artifact in manifest["artifacts"].items()
         if artifact["type"] == "aws:cloudformation:stack"
     }
-    assert waits == {name: [] if name == "shop-router" else ["shop-router"] for name in STACKS}
+    cpu = ["shop-intents-cpu", "shop-words-cpu"]
+    assert {name: sorted(others) for name, others in waits.items()} == {
+        "shop-router": [],
+        **{name: ["shop-router"] for name in cpu},
+        "shop-intents-gpu": sorted([*cpu, "shop-router"]),
+    }
 
 
 def test_a_cpu_function_has_the_settings_of_its_table(stacks: Synthesised) -> None:
