@@ -40,7 +40,7 @@ GREEDY: dict[str, Any] = {
     "repetition_penalty": 1.8,
     "no_repeat_ngram_size": 1,
     "encoder_no_repeat_ngram_size": 1,
-    "bad_words_ids": [[30], [40, 41], [1], *([token] for token in range(60, 300, 2))],
+    "bad_words_ids": [[30], [40, 41], [1], *([token] for token in range(60, 300, 3))],
     "min_length": 12,
     "min_new_tokens": 6,
     "forced_bos_token_id": 35,
