@@ -46,6 +46,7 @@ def router_call() -> Call:
     from functions.router.lambda_adapter import adapt_to_lambda
 
     target = Target(
+        model=MODEL,
         tier=Tier.CPU,
         address="instant",
         version="0" * 12,

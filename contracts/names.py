@@ -1,7 +1,8 @@
 """Names of deployed things, computed from what the user wrote, so that stacks need no exports between them.
 
-Budget: 16 characters of deployment, 32 of model, 3 of tier and 2 hyphens are 53, within SageMaker's 63.
-SageMaker writes names in ARNs in lower case, so only `[a-z0-9-]` is allowed throughout.
+Budget: 16 characters of deployment, 32 of model, 3 of tier and 2 hyphens are 53, within SageMaker's 63; with an
+instance type, such as `-g4dn-xl`, at most 63. SageMaker writes names in ARNs in lower case, so only `[a-z0-9-]` is
+allowed throughout.
 """
 
 import re
@@ -21,8 +22,17 @@ def is_name(text: str, max_chars: int) -> bool:
 
 
 def model_stack(deployment: str, model: str, tier: Tier) -> str:
-    """Return the name of a model tier's stack, function, endpoint and inference component."""
+    """Return the name of a model tier's stack and function."""
     return f"{deployment}-{model}-{tier}"
+
+
+def endpoint(deployment: str, model: str, instance: str) -> str:
+    """Return the name that an endpoint on an instance type shares with its inference component.
+
+    SageMaker refuses to update an endpoint of components to another type, so that another type is another endpoint.
+    """
+    short = instance.removeprefix("ml.").replace(".", "-").replace("xlarge", "xl")
+    return f"{model_stack(deployment, model, Tier.GPU)}-{short}"
 
 
 def router_stack(deployment: str) -> str:

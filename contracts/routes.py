@@ -13,10 +13,12 @@ from contracts.tasks import Task, Tier
 class Target:
     """One deployed copy of a model and its limits.
 
-    `address` is the function with its alias for a cpu tier, and for a gpu tier the name that endpoint and
-    inference component share. `version` is the one that was deployed with this table; an answer names its own.
+    `address` is the function with its alias for a cpu tier, and for a gpu tier the name that endpoint and inference
+    component share once this deployment is complete. `version` is the one that was deployed with this table; an answer
+    names its own.
     """
 
+    model: str
     tier: Tier
     address: str
     version: str

@@ -73,7 +73,7 @@ SOURCE = Kind(
     lambda v: v if v.startswith(REMOTE) else Path(v),
 )
 TABLE = Kind("a table", lambda v: isinstance(v, dict))
-# The form alone, so that a typing error is found before anything is built: `stacks.app.aws_problems` checks at
+# The form alone, so that a typing error is found before anything is built: `stacks.settings.aws_problems` checks at
 # synthesis that the type is in the table of `stacks/instances.py`.
 INSTANCE = Kind(
     'a SageMaker instance type such as "ml.g6.xlarge"',

@@ -12,7 +12,7 @@ import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
 from contracts.names import model_stack, router_stack
-from contracts.problems import Code, Problem
+from contracts.problems import Problem
 from contracts.specs import CpuSpec, Deployment, GpuSpec
 from contracts.tasks import Tier
 from images.staging import Staging
@@ -21,11 +21,10 @@ from stacks.cpu import CpuModelStack
 from stacks.errors import StackError
 from stacks.gpu import GpuModelStack
 from stacks.image_source import BuildContext, Source
-from stacks.images import regions
-from stacks.instances import UnknownInstance, find_instance
 from stacks.pushed_images import pushed_images
 from stacks.route_table import Artefacts, make_routes, read_artefacts
 from stacks.router import RouterStack
+from stacks.settings import aws_problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,28 +71,6 @@ def image_sources(inputs: Inputs, artefacts: Artefacts) -> tuple[dict[str, Sourc
         for one in contents
     }
     return sources, problems
-
-
-def aws_problems(deployment: Deployment) -> list[Problem]:
-    """Return the problems of settings that AWS would refuse at deployment: a region, an instance type."""
-    problems = []
-    if deployment.region not in regions():
-        message = (
-            f"{deployment.region} is not one that the image table covers: {', '.join(regions())}"
-        )
-        problems.append(
-            Problem(code=Code.SETTING_INVALID, where="deployment.region", message=message)
-        )
-    for model in deployment.models:
-        if model.gpu:
-            try:
-                find_instance(model.gpu.instance)
-            except UnknownInstance as error:
-                where = f"models.{model.name}.gpu.instance"
-                problems.append(
-                    Problem(code=Code.INSTANCE_UNKNOWN, where=where, message=str(error))
-                )
-    return problems
 
 
 def add_stacks(

@@ -13,6 +13,7 @@ from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
 from contracts.manifest import Manifest
+from contracts.names import endpoint
 from contracts.specs import GpuSpec
 from stacks.function import add_log
 from stacks.image_source import Source, container_image
@@ -29,7 +30,7 @@ class GpuModelStack(cdk.Stack):
     """Model, endpoint and inference component.
 
     Model and endpoint configuration have no fixed names: they cannot be updated, and a replacement with the same name
-    would collide with the old one.
+    would collide with the old one. The endpoint's name and logical id have the instance type, which it cannot change.
     """
 
     def __init__(
@@ -44,13 +45,15 @@ class GpuModelStack(cdk.Stack):
         **options: Any,
     ) -> None:
         super().__init__(scope, name, stack_name=name, **options)
-        self.name, self.spec = name, spec
+        self.spec = spec
+        self.name = endpoint(deployment, manifest.model, spec.instance)
+        # Of another instance type these are other resources: the new ones stand before the old ones are deleted.
+        self.suffix = spec.instance.removeprefix("ml.").title().replace(".", "")
         repository, uri = container_image(self, image)
         role = self.add_role(repository, self.add_logs())
         model = self.add_model(uri, role)
-        endpoint = self.add_endpoint(role)
-        component = self.add_component(model, endpoint)
-        add_registry_row(self, deployment, manifest, name, component)
+        component = self.add_component(model, self.add_endpoint(role))
+        add_registry_row(self, deployment, manifest, self.name, component)
 
     def add_logs(self) -> list[logs.LogGroup]:
         """Create SageMaker's log groups first: those it creates itself never expire and outlive the stack."""
@@ -93,7 +96,7 @@ class GpuModelStack(cdk.Stack):
     def add_endpoint(self, role: iam.Role) -> sagemaker.CfnEndpoint:
         config = sagemaker.CfnEndpointConfig(
             self,
-            "EndpointConfig",
+            f"EndpointConfig{self.suffix}",
             execution_role_arn=role.role_arn,
             production_variants=[
                 sagemaker.CfnEndpointConfig.ProductionVariantProperty(
@@ -103,7 +106,10 @@ class GpuModelStack(cdk.Stack):
                     inference_ami_version=INFERENCE_AMI,
                     container_startup_health_check_timeout_in_seconds=STARTUP_S,
                     managed_instance_scaling=sagemaker.CfnEndpointConfig.ManagedInstanceScalingProperty(
-                        status="ENABLED", min_instance_count=1, max_instance_count=1
+                        # A second one runs while a new version is placed beside the old one.
+                        status="ENABLED",
+                        min_instance_count=1,
+                        max_instance_count=2,
                     ),
                     # RANDOM would send a request to a busy instance while another is idle.
                     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantRoutingConfig.html
@@ -114,18 +120,18 @@ class GpuModelStack(cdk.Stack):
             ],
         )
         config.node.add_dependency(role)
-        endpoint = sagemaker.CfnEndpoint(
+        made = sagemaker.CfnEndpoint(
             self,
-            "Endpoint",
+            f"Endpoint{self.suffix}",
             endpoint_name=self.name,
             endpoint_config_name=config.attr_endpoint_config_name,
         )
         # The role must keep its permissions until the endpoint is deleted.
-        endpoint.node.add_dependency(role)
-        return endpoint
+        made.node.add_dependency(role)
+        return made
 
     def add_component(
-        self, model: sagemaker.CfnModel, endpoint: sagemaker.CfnEndpoint
+        self, model: sagemaker.CfnModel, place: sagemaker.CfnEndpoint
     ) -> sagemaker.CfnInferenceComponent:
         component = sagemaker.CfnInferenceComponent
         requirements = component.InferenceComponentComputeResourceRequirementsProperty(
@@ -133,9 +139,9 @@ class GpuModelStack(cdk.Stack):
         )
         placed = component(
             self,
-            "InferenceComponent",
+            f"InferenceComponent{self.suffix}",
             inference_component_name=self.name,
-            endpoint_name=endpoint.attr_endpoint_name,
+            endpoint_name=place.attr_endpoint_name,
             variant_name=VARIANT,
             specification=component.InferenceComponentSpecificationProperty(
                 model_name=model.attr_model_name,
@@ -147,5 +153,5 @@ class GpuModelStack(cdk.Stack):
             runtime_config=component.InferenceComponentRuntimeConfigProperty(copy_count=1),
         )
         # An endpoint cannot be deleted while it has inference components.
-        placed.node.add_dependency(endpoint)
+        placed.node.add_dependency(place)
         return placed

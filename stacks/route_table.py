@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from contracts.manifest import BrokenArtefact, Manifest, verify
-from contracts.names import ALIAS, model_stack, registry_table
+from contracts.names import ALIAS, endpoint, model_stack, registry_table
 from contracts.problems import Code, Problem
 from contracts.routes import Route, Routes, Target
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
@@ -69,13 +69,20 @@ def _route(deployment: str, model: ModelSpec, artefacts: Artefacts) -> Route:
     )
 
 
+def address(deployment: str, model: str, spec: CpuSpec | GpuSpec) -> str:
+    """Return the name that the router invokes a tier by."""
+    if isinstance(spec, GpuSpec):
+        return endpoint(deployment, model, spec.instance)
+    return f"{model_stack(deployment, model, Tier.CPU)}:{ALIAS}"
+
+
 def _target(
     deployment: str, model: str, tier: Tier, spec: CpuSpec | GpuSpec, manifest: Manifest
 ) -> Target:
-    name = model_stack(deployment, model, tier)
     return Target(
+        model=model,
         tier=tier,
-        address=f"{name}:{ALIAS}" if tier is Tier.CPU else name,
+        address=address(deployment, model, spec),
         version=manifest.version,
         precision=manifest.precision,
         max_inputs=spec.max_inputs,

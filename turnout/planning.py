@@ -16,6 +16,7 @@ from contracts.specs import CpuSpec, Deployment, GpuSpec
 from contracts.tasks import Tier
 from images.made.record import read_record
 from stacks.costs import idle_gpu_cost
+from stacks.instances import price_note
 from turnout.image.footprint import (
     Footprint,
     footprint,
@@ -81,6 +82,7 @@ def _document(deployment: Deployment, rows: list[dict[str, Any]]) -> dict[str, A
         "router": router_stack(deployment.name),
         "tiers": rows,
         "idle_usd_per_month": round(sum(float(row["idle_usd_per_month"]) for row in rows), 2),
+        "prices": price_note(),
     }
 
 
@@ -120,8 +122,11 @@ def show(found: Plan, console: Console) -> None:
     for row in plan["tiers"]:
         if row["tier"] == Tier.GPU:
             # A GPU is billed by the hour from the deployment on, so this is said before anything is deployed.
+            instance = row["runs_on"].split()[-1]
             console.print(
                 f"[bold yellow]{row['stack']} costs ${row['idle_usd_per_month']:,.0f} a month even when nobody "
-                f"calls it[/]: its {row['runs_on'].split()[-1]} runs day and night until you `cdk destroy` it.",
+                f"calls it[/] ({plan['prices']}): its {instance} runs day and night until you `cdk destroy` it. "
+                f"While it is updated a second one runs, so the account needs a quota of 2 for "
+                f"{instance} for endpoint usage.",
                 soft_wrap=True,
             )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 from botocore.config import Config
@@ -90,12 +91,32 @@ class LambdaBackend:
 
 
 class SageMakerBackend:
-    """The SageMaker inference component that a target's address names, on the endpoint of the same name."""
+    """The SageMaker inference component that a target's address names, on the endpoint of the same name.
 
-    def __init__(self, make: MakeClient) -> None:
-        self.clients = Clients("sagemaker-runtime", make)
+    While a deployment makes an endpoint of another name, the one before it serves: `released` returns its name.
+    """
+
+    def __init__(self, make: MakeClient, released: Callable[[Target], str]) -> None:
+        self.clients, self.released = Clients("sagemaker-runtime", make), released
+        # By the addresses of targets, those that answered in their place.
+        self.moved: dict[str, str] = {}
 
     def predict(self, target: Target, request: PredictRequest) -> TierAnswer:
+        own = target.address
+        address = self.moved.get(own, own)
+        try:
+            return self._invoke(replace(target, address=address), request)
+        except TierUnavailable as error:
+            other = ""
+            if isinstance(error.__cause__, ClientError) and _is_not_in_service(error.__cause__):
+                other = self.released(target) if address == own else own
+            if other in ("", address):
+                raise
+        answer = self._invoke(replace(target, address=other), request)
+        self.moved[own] = other
+        return answer
+
+    def _invoke(self, target: Target, request: PredictRequest) -> TierAnswer:
         client = self.clients.with_timeout(target.timeout_s)
         payload = json.dumps(request.to_wire()).encode()
         reply = _call(
@@ -126,18 +147,34 @@ def _call(target: Target, send: Callable[[], Any]) -> Any:
         raise TierUnavailable(detail, retry_after_s=RETRY_AFTER_S) from error
 
 
+# SageMaker reports a missing endpoint and a component without instances as a ValidationError: only its text tells them
+# apart.
+def _is_missing(error: ClientError) -> bool:
+    code, message = _said(error)
+    return (
+        code == "ResourceNotFoundException" or "Could not find" in message or "not found" in message
+    )
+
+
+def _is_not_in_service(error: ClientError) -> bool:
+    """Return true if there is no endpoint, or no copy of the model on it, so that nothing has run."""
+    return _is_missing(error) or "no capacity" in _said(error)[1]
+
+
+def _said(error: ClientError) -> tuple[str, str]:
+    said = error.response.get("Error", {})
+    return said.get("Code", ""), said.get("Message", "")
+
+
 def _client_error(target: Target, error: ClientError) -> ServingError:
-    code = error.response.get("Error", {}).get("Code", "")
-    message = error.response.get("Error", {}).get("Message", "")
+    code, _ = _said(error)
     if code == "ModelError":
         return _model_error(error.response)
     if code == "RequestTooLargeException":
         return TooLarge(f"the request is over the 6 MB that the {target.tier} tier takes")
-    # SageMaker reports a missing endpoint and a component without instances as a ValidationError: only its text
-    # tells them apart.
-    if code == "ResourceNotFoundException" or "Could not find" in message or "not found" in message:
+    if _is_missing(error):
         detail = f"the {target.tier} tier is not deployed yet"
-    elif code in RETRYABLE or "no capacity" in message:
+    elif code in RETRYABLE or _is_not_in_service(error):
         detail = f"the {target.tier} tier is busy or waking up"
     elif code.startswith("AccessDenied"):
         return ModelFailed(f"the router may not invoke the {target.tier} tier (AccessDenied)")

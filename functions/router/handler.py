@@ -6,6 +6,7 @@ It is the only module of the router that reads the environment. `lambda_adapter.
 import logging
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from contracts.tasks import Tier
 from functions.router.app import create_app
 from functions.router.backends import LambdaBackend, SageMakerBackend
 from functions.router.lambda_adapter import Handler, adapt_to_lambda
-from functions.router.release_registry import DynamoRegistry
+from functions.router.release_registry import DynamoRegistry, released_address
 
 # One line of JSON per request; Lambda's own log handler would put a level and a request id in front of it.
 _out = logging.StreamHandler(sys.stdout)
@@ -44,10 +45,12 @@ def main() -> Handler:
         config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
         return boto3.resource("dynamodb", config=config).Table(routes.registry)
 
+    registry = DynamoRegistry(table)
+    gpu = SageMakerBackend(client, partial(released_address, registry))
     app = create_app(
         routes,
-        {Tier.CPU: LambdaBackend(client), Tier.GPU: SageMakerBackend(client)},
-        DynamoRegistry(table),
+        {Tier.CPU: LambdaBackend(client), Tier.GPU: gpu},
+        registry,
         Path(os.environ.get("TURNOUT_DOCS", "/var/task/docs")),
     )
     return adapt_to_lambda(app)

@@ -1,10 +1,15 @@
 """The registry of deployed versions, written by the deployment itself: one row per model, tier and version.
 
-Only `GET /v1/models` reads it. Requests are routed by routes.json in the router's image (`contracts/routes.py`).
+Requests are routed by routes.json in the router's image (`contracts/routes.py`). The registry is read by `GET
+/v1/models`, and where an endpoint of the table is not there yet.
 """
 
+import logging
 from typing import Any, Protocol
 
+from contracts.routes import Target
+
+log = logging.getLogger("turnout.router")
 Row = dict[str, Any]
 
 
@@ -32,3 +37,15 @@ class DynamoRegistry:
         # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query.html
         page = self.table.query(KeyConditionExpression=Key("model").eq(model))
         return [dict(item) for item in page["Items"]]
+
+
+def released_address(registry: Registry, target: Target) -> str:
+    """Return the address of the last release of a target's model and tier; empty if none can be read."""
+    try:
+        rows = [row for row in registry.releases(target.model) if row["tier"] == target.tier]
+    except Exception:
+        # Whatever the store raises: the caller's request has failed already, and its own error says more.
+        log.exception("the registry cannot be read")
+        return ""
+    last = max(rows, key=lambda row: row["deployed_at"], default=None)
+    return str(last["address"]) if last else ""

@@ -8,6 +8,8 @@ from moto.sagemaker.responses import SageMakerResponse
 
 from local.control.data_plane import ACCOUNT
 
+# The function that ours takes the place of.
+VARIANTS = models.FakeEndpoint._process_production_variants
 # moto has no inference components; by name, as they were created.
 COMPONENTS: dict[str, dict[str, Any]] = {}
 
@@ -16,6 +18,10 @@ def extend() -> None:
     # moto's list of instance types ends before the g5 family.
     models.FakeEndpointConfig.validate_instance_type = lambda self, instance_type: None
     models.SageMakerModelBackend.validate_production_variants = _validate_variants
+    models.FakeEndpoint.update_from_cloudformation_json = classmethod(_update_of_template)
+    models.FakeEndpoint._process_production_variants = _with_instance_types
+    # moto gives an endpoint of a template a name of its own.
+    models.FakeEndpoint.cloudformation_name_type = staticmethod(lambda: "EndpointName")
     for operation, answer in OPERATIONS.items():
         setattr(SageMakerResponse, operation, answer)
 
@@ -90,12 +96,51 @@ def _find(request: dict[str, Any]) -> dict[str, Any]:
 
 def _update_endpoint(self: Any) -> Any:
     request = json.loads(self.body)
-    backend = self.sagemaker_backend
-    endpoint = backend.endpoints[request["EndpointName"]]
-    config = backend.endpoint_configs[request["EndpointConfigName"]]
-    endpoint.endpoint_config_name = request["EndpointConfigName"]
-    endpoint.production_variants = endpoint._process_production_variants(config.production_variants)
+    endpoint = self.sagemaker_backend.endpoints[request["EndpointName"]]
+    _configure(self.sagemaker_backend, endpoint, request["EndpointConfigName"])
     return 200, {}, json.dumps({"EndpointArn": endpoint.arn})
+
+
+def _update_of_template(
+    cls: Any,
+    original_resource: Any,
+    new_resource_name: str,
+    cloudformation_json: Any,
+    account_id: str,
+    region_name: str,
+) -> Any:
+    """Update an endpoint in place, as CloudFormation does; moto would delete it and make another."""
+    backend = models.sagemaker_backends[account_id][region_name]
+    properties = cloudformation_json["Properties"]
+    _configure(backend, original_resource, properties["EndpointConfigName"])
+    return original_resource
+
+
+def _configure(backend: Any, endpoint: Any, name: str) -> None:
+    after = backend.endpoint_configs[name].production_variants
+    _check_instance_type(endpoint.production_variants, after)
+    endpoint.endpoint_config_name = name
+    endpoint.production_variants = endpoint._process_production_variants(after)
+
+
+def _with_instance_types(self: Any, variants: Any) -> Any:
+    """Return an endpoint's variants with their instance types, since moto deletes the configuration they came with."""
+    types = [{"InstanceType": variant.get("InstanceType")} for variant in variants]
+    return [{**one, **kept} for one, kept in zip(VARIANTS(self, variants), types, strict=True)]
+
+
+def _check_instance_type(before: Any, after: Any) -> None:
+    """Raise SageMaker's error where an endpoint of components is to be updated to another instance type.
+
+    Its text is in https://github.com/aws-samples/sample-auto-extract-ai-ocr-app/pull/66.
+    """
+    types = [{variant["InstanceType"] for variant in variants} for variants in (before, after)]
+    components = all("ModelName" not in variant for variant in after)
+    if components and types[0] != types[1]:
+        raise models.ValidationError(
+            message="Cannot update endpoint with a different instance type for endpoints to which you plan to deploy "
+            "Inference Components."
+        )
 
 
 OPERATIONS = {

@@ -19,14 +19,15 @@ from contracts.manifest import (
 from contracts.names import (
     MAX_DEPLOYMENT_CHARS,
     MAX_MODEL_CHARS,
+    endpoint,
     is_name,
-    model_stack,
     registrar_function,
     registry_table,
     router_stack,
 )
 from contracts.routes import Route, Routes, Target
 from contracts.tasks import Task, Tier
+from stacks.instances import instances
 from tests.fixtures.problems import raises
 
 
@@ -179,6 +180,7 @@ def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
 
 def test_routes_survive_their_file(tmp_path: Path) -> None:
     target = Target(
+        model="m",
         tier=Tier.CPU,
         address="d-m-cpu:live",
         version="0123456789ab",
@@ -227,7 +229,9 @@ def test_names_are_what_aws_takes_everywhere(name: str, allowed: bool) -> None:
 def test_the_longest_names_are_within_the_budget() -> None:
     deployment, model = "d" * MAX_DEPLOYMENT_CHARS, "m" * MAX_MODEL_CHARS
     # The longest name that SageMaker takes for an endpoint.
-    assert len(model_stack(deployment, model, Tier.CPU)) <= 63
+    names = {endpoint(deployment, model, instance) for instance in instances()}
+    assert len(names) == len(instances())
+    assert max(map(len, names)) <= 63
     assert router_stack("x") == "x-router"
     assert registry_table("x") == "x-registry"
     assert registrar_function("x") == "x-registrar"

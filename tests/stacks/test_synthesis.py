@@ -61,6 +61,27 @@ def test_cfn_lint_finds_nothing(stacks: Synthesised) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
+def test_another_instance_type_is_another_endpoint_that_the_router_may_ask_already(
+    stacks: Synthesised, tmp_path: Path
+) -> None:
+    """CloudFormation then makes the new one first; SageMaker would refuse to update the old one."""
+    build(tmp_path / "models.out")
+    assert INTENTS.gpu is not None
+    moved = replace(INTENTS, gpu=replace(INTENTS.gpu, instance="ml.g5.2xlarge"))
+    other = synthesise(
+        inputs(tmp_path, replace(SHOP, models=(moved, *SHOP.models[1:]))), tmp_path / "cdk.out"
+    )
+    for kind in ("Endpoint", "InferenceComponent"):
+        found = [
+            one.resources("shop-intents-gpu", f"AWS::SageMaker::{kind}") for one in (stacks, other)
+        ]
+        ((old, was),), ((new, now),) = (resources.items() for resources in found)
+        assert old != new
+        assert was["Properties"][f"{kind}Name"] != now["Properties"][f"{kind}Name"]
+    policies = [one.resources("shop-router", "AWS::IAM::Policy") for one in (stacks, other)]
+    assert policies[0] == policies[1]
+
+
 @pytest.mark.parametrize(
     ("rule", "spoil"),
     [

@@ -123,7 +123,7 @@ def test_a_gpu_tier_is_an_inference_component_on_an_image_of_its_cuda(stacks: Sy
     assert "ModelName" not in variant  # an endpoint of components has no model of its own
     assert config["ExecutionRoleArn"] == model["ExecutionRoleArn"]
     assert component["Specification"]["ModelName"] == {"Fn::GetAtt": ["Model", "ModelName"]}
-    assert component["InferenceComponentName"] == "shop-intents-gpu"
+    assert component["InferenceComponentName"] == "shop-intents-gpu-g6-xl"
     assert component["Specification"]["ComputeResourceRequirements"] == {
         "NumberOfAcceleratorDevicesRequired": 1,
         "MinMemoryRequiredInMb": 4096,
@@ -146,8 +146,8 @@ def test_every_log_expires_and_goes_with_its_stack(stacks: Synthesised) -> None:
         for g in stacks.resources("shop-intents-gpu", "AWS::Logs::LogGroup").values()
     ]
     assert names == [
-        "/aws/sagemaker/Endpoints/shop-intents-gpu",
-        "/aws/sagemaker/InferenceComponents/shop-intents-gpu",
+        "/aws/sagemaker/Endpoints/shop-intents-gpu-g6-xl",
+        "/aws/sagemaker/InferenceComponents/shop-intents-gpu-g6-xl",
     ]
 
 
@@ -162,7 +162,7 @@ def test_destroying_leaves_nothing_that_is_paid_for(stacks: Synthesised) -> None
 
 def test_the_deployment_writes_its_own_registry_rows(stacks: Synthesised) -> None:
     release = stacks.only("shop-intents-gpu", "Custom::TurnoutRelease")
-    assert release["DependsOn"] == ["InferenceComponent"]
+    assert release["DependsOn"] == ["InferenceComponentG6Xlarge"]
     properties = release["Properties"]
     assert (
         properties["ServiceToken"]
@@ -176,7 +176,7 @@ def test_the_deployment_writes_its_own_registry_rows(stacks: Synthesised) -> Non
         "gpu",
         "fp32",
         "text-classification",
-        "shop-intents-gpu",
+        "shop-intents-gpu-g6-xl",
     ]
     assert properties["Digest"].startswith(properties["Version"])
 

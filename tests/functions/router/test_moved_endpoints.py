@@ -1,0 +1,102 @@
+"""An endpoint on another instance type is another one: until it stands, the one before it is asked."""
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from contracts.http_errors import TierUnavailable
+from contracts.tasks import Tier
+from functions.router.backends import SageMakerBackend
+from functions.router.release_registry import released_address
+from tests.fixtures.fake_aws import ANSWER, GOOD, REQUEST, Service, client, serving
+from tests.fixtures.router_app import Rows, target
+
+OLD, NEW = "shop-intents-gpu-g6-xl", "shop-intents-gpu-g5-xl"
+TARGET = target(Tier.GPU, address=NEW)
+
+
+@pytest.fixture
+def service() -> Iterator[Service]:
+    with serving(Service(body=GOOD, absent={NEW})) as running:
+        yield running
+
+
+def row(address: str, tier: str = "gpu", at: int = 1) -> dict[str, Any]:
+    return {"model": "support-intent", "tier": tier, "address": address, "deployed_at": at}
+
+
+def backend(service: Service, rows: Rows) -> SageMakerBackend:
+    return SageMakerBackend(partial(client, service.address), partial(released_address, rows))
+
+
+def asked(service: Service) -> list[str]:
+    """Return the endpoints that were asked since the last call."""
+    names = [path.split("/")[2] for path, _, _ in service.seen]
+    service.seen.clear()
+    return names
+
+
+def test_requests_follow_a_deployment_from_one_endpoint_to_the_next(service: Service) -> None:
+    rows = Rows([row(OLD)])
+    gpu = backend(service, rows)
+    assert gpu.predict(TARGET, REQUEST) == ANSWER
+    assert asked(service) == [NEW, OLD]
+    # The one that answered is asked first from then on, and the registry no more.
+    rows.error = AssertionError("the registry was read")
+    assert gpu.predict(TARGET, REQUEST) == ANSWER
+    assert asked(service) == [OLD]
+    service.absent = {OLD}
+    assert gpu.predict(TARGET, REQUEST) == ANSWER
+    assert asked(service) == [OLD, NEW]
+    assert gpu.predict(TARGET, REQUEST) == ANSWER
+    assert asked(service) == [NEW]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [[], [row(NEW)], [row("shop-intents-cpu:live", tier="cpu")]],
+    ids=["nothing released", "the same", "another tier"],
+)
+def test_without_another_endpoint_the_tier_is_not_deployed_yet(
+    service: Service, rows: list[dict[str, Any]]
+) -> None:
+    with pytest.raises(TierUnavailable, match="not deployed yet"):
+        backend(service, Rows(rows)).predict(TARGET, REQUEST)
+    assert asked(service) == [NEW]
+
+
+def test_an_endpoint_without_a_copy_of_the_model_is_not_waited_for(service: Service) -> None:
+    service.absent = set()
+    service.status, service.headers = 400, {"x-amzn-errortype": "ValidationError"}
+    service.body = {"message": "Inference Component has no capacity to process this request."}
+    with pytest.raises(TierUnavailable, match="waking up"):
+        backend(service, Rows([row(OLD)])).predict(TARGET, REQUEST)
+    assert asked(service) == [NEW, OLD]
+
+
+def test_a_tier_that_is_throttled_reads_no_registry(service: Service) -> None:
+    service.absent = set()
+    service.status, service.headers = 429, {"x-amzn-errortype": "ThrottlingException"}
+    rows = Rows(error=AssertionError("the registry was read"))
+    with pytest.raises(TierUnavailable, match="busy"):
+        backend(service, rows).predict(TARGET, REQUEST)
+    assert asked(service) == [NEW]
+
+
+def test_a_registry_that_cannot_be_read_leaves_the_tiers_own_error(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        caplog.at_level(logging.ERROR, "turnout.router"),
+        pytest.raises(TierUnavailable, match="not deployed yet"),
+    ):
+        backend(service, Rows(error=OSError("no table"))).predict(TARGET, REQUEST)
+    assert caplog.messages == ["the registry cannot be read"]
+
+
+def test_of_several_releases_the_last_one_counts() -> None:
+    rows = Rows([row("first", at=1), row("third", at=3), row("second", at=2)])
+    assert released_address(rows, TARGET) == "third"

@@ -1,0 +1,40 @@
+"""`turnout plan` says what a GPU costs while nobody calls it, where and when that was its price, and its quota."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from stacks.costs import idle_gpu_cost
+from stacks.instances import PRICES
+from tests.fixtures.models.tiny_bert import classifier, write_rows
+from turnout.cli import app
+
+pytestmark = pytest.mark.build
+TEXT = """
+[deployment]
+region = "eu-west-1"
+
+[models.intents]
+source = "model"
+task = "text-classification"
+eval = "rows.jsonl"
+cpu = {}
+gpu = { instance = "ml.g5.2xlarge" }
+"""
+
+
+def test_the_cost_of_a_gpu_is_said_with_the_region_and_date_of_its_price(tmp_path: Path) -> None:
+    classifier(tmp_path / "model")
+    write_rows(tmp_path / "rows.jsonl", [{"text": "a", "label": "good"}])
+    (tmp_path / "models.toml").write_text(TEXT, "utf-8")
+    config = ["--config", str(tmp_path / "models.toml"), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, ["plan", *config])
+    prices = json.loads(PRICES.read_text("utf-8"))
+    cost = f"${idle_gpu_cost('ml.g5.2xlarge'):,.0f} a month"
+    assert done.exit_code == 0, done.output
+    for said in (cost, f"us-east-1 price of {prices['as_of']}", "quota of 2 for ml.g5.2xlarge"):
+        assert said in done.stdout
+    document = json.loads(CliRunner().invoke(app, ["plan", "--json", *config]).stdout)
+    assert document["prices"] == f"us-east-1 price of {prices['as_of']}"
