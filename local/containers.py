@@ -36,13 +36,14 @@ class Reply:
 
 @dataclass(slots=True, kw_only=True)
 class Container:
-    """One running container."""
+    """One running container; it is in service once it was ready."""
 
     name: str
     port: int
     process: subprocess.Popen[bytes]
     log: Path
     restart: Callable[[], "Container"]
+    in_service: bool = False
 
     @property
     def alive(self) -> bool:
@@ -105,6 +106,7 @@ class Fleet:
                     f"the container of {component} {state}; the end of its log:\n{container.tail()}"
                 )
             time.sleep(0.1)
+        container.in_service = True
 
     def _run(self, component: str, image_uri: str, environment: dict[str, str]) -> Container:
         image = Image.load(self.images, image_uri.rpartition(":")[2])
@@ -167,6 +169,9 @@ class Fleet:
         container = self.containers.get(component)
         if container is None:
             return _error(400, "ValidationError", f"Inference component {component} not found.")
+        if not container.in_service:
+            message = f"Inference component {component} has no capacity to process this request."
+            return _error(400, "ValidationError", message)
         if not container.alive:
             self._restart(component, container)
             return _error(503, "ServiceUnavailable", "the container has ended and is started again")
@@ -188,7 +193,8 @@ class Fleet:
     def _restart(self, component: str, dead: Container) -> None:
         with self.lock:
             if self.containers.get(component) is dead:
-                self.containers[component] = dead.restart()
+                again = self.containers[component] = dead.restart()
+                again.in_service = True
 
 
 def _error(status: int, kind: str, message: str, **more: Any) -> Reply:

@@ -5,14 +5,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from local.cloud import Cloud
 from local.containers import Fleet
+from local.errors import LocalError
 from local.images import Image, build
 from tests.fixtures.local_cloud_client import LOCK
 from tests.fixtures.paths import ROOT
@@ -118,6 +121,21 @@ def test_a_container_is_in_service_when_ping_answers_and_then_asked(fleet: Fleet
     reply = fleet.invoke("c", b"hello", "text/plain")
     assert (reply.status, reply.body) == (200, b"HELLO!")
     assert fleet.invoke("other", b"x", "text/plain").status == 400
+
+
+def test_a_container_that_is_not_ready_yet_is_not_asked(fleet: Fleet) -> None:
+    def start() -> None:
+        with suppress(LocalError):
+            fleet.start("c", "repository:tag", {"NEVER": "1"}, wait_s=1)
+
+    starting = threading.Thread(target=start)
+    starting.start()
+    while not fleet.processes():
+        time.sleep(0.01)
+    reply = fleet.invoke("c", b"hello", "text/plain")
+    assert (reply.status, reply.headers["x-amzn-ErrorType"]) == (400, "ValidationError")
+    assert "no capacity" in json.loads(reply.body)["message"]
+    starting.join()
 
 
 def test_a_containers_own_error_is_wrapped_as_sagemaker_does(fleet: Fleet) -> None:
