@@ -35,7 +35,7 @@ def builds(tmp_path_factory: pytest.TempPathFactory) -> Builds:
 
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
-@pytest.mark.exhaustive(keep=2)
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("task", list(THEIRS))
 def test_in_8_bits_texts_that_no_build_has_seen_are_answered_as_by_the_pipeline(
     builds: Builds, task: Task, tmp_path: Path

@@ -39,7 +39,7 @@ def by_transformers(folder: Path) -> list[dict[str, Any]]:
     return [{"label": names[int(s.argmax())], "score": float(s.max())} for s in scores]
 
 
-@pytest.mark.exhaustive(keep=4)
+@pytest.mark.exhaustive(keep=2)
 @pytest.mark.parametrize("architecture", ZOO, ids=[one.name for one in ZOO])
 def test_an_architecture_is_fused_and_answers_as_transformers_does(
     tmp_path: Path, architecture: Architecture

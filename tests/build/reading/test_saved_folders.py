@@ -69,7 +69,7 @@ def test_every_release_has_each_architecture_that_it_knew() -> None:
     assert max(sizes) < 200_000
 
 
-@pytest.mark.exhaustive(keep=8)
+@pytest.mark.exhaustive(keep=4)
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_a_folder_answers_as_the_current_library_does(folder: str, tmp_path: Path) -> None:
     task, rows = ROWS[Path(folder).name]

@@ -80,7 +80,7 @@ MODELS: dict[str, Callable[[Path], Path]] = {
 }
 
 
-@pytest.mark.exhaustive(keep=2)
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("name", MODELS)
 def test_texts_have_the_vectors_of_sentence_transformers(tmp_path: Path, name: str) -> None:
     found = read(tmp_path, MODELS[name], EMBED, ROWS, cpu=replace(CPU, max_tokens=None))

@@ -55,7 +55,7 @@ def read_model(place: Path, name: str) -> Read:
     return read(place, made, Task.TEXT_GENERATION, ROWS, cpu=replace(CPU, max_tokens=CONTEXT))
 
 
-@pytest.mark.exhaustive(keep=2)
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("name", MODELS)
 def test_a_text_goes_on_as_in_transformers(tmp_path: Path, name: str) -> None:
     found = read_model(tmp_path, name)

@@ -79,7 +79,7 @@ MODELS: dict[str, tuple[Callable[[Path], Path], Sequence[dict[str, Any]]]] = {
 }
 
 
-@pytest.mark.exhaustive(keep=2)
+@pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("name", MODELS)
 def test_texts_have_the_scores_of_their_library(tmp_path: Path, name: str) -> None:
     make, rows = MODELS[name]
