@@ -17,6 +17,7 @@ from images.layer import Entry, Layer, write_layer
 from images.oci.layout import Settings, write_layout
 from images.oci.lint import lint
 from images.oci.reading import Layout, read_layout
+from images.running.probe import Probed
 from images.slimming.pieces import Pieces
 
 Files = Mapping[str, Path | bytes]
@@ -106,8 +107,7 @@ class Runtime:
 class Built:
     """An image that was written: its layout, the digest of its manifest, and its layers, lowest first.
 
-    `unpacked` has the bytes of each layer's archive, `materials` what it is made of; `probe` is what came of asking its
-    function, empty for one that is not asked.
+    `unpacked` has the bytes of each layer's archive, `materials` what it is made of.
     """
 
     name: str
@@ -116,7 +116,7 @@ class Built:
     layers: tuple[tuple[str, Layer], ...]
     unpacked: tuple[int, ...]
     materials: Materials
-    probe: str = ""
+    probe: Probed
 
     @property
     def size(self) -> int:
@@ -132,8 +132,8 @@ def dependency_layer(
     return write_layer([*packages, *bytecode(packages), *locks], blobs)
 
 
-def _not_asked(_: Layout) -> str:
-    return ""
+def _not_asked(_: Layout) -> Probed:
+    return Probed()
 
 
 def build_image(
@@ -141,7 +141,7 @@ def build_image(
     runtime: Runtime,
     folder: Path,
     blobs: Path,
-    probe: Callable[[Layout], str] = _not_asked,
+    probe: Callable[[Layout], Probed] = _not_asked,
 ) -> Built:
     """Write an image as a layout in place of the folder, its own layers into a folder of blobs before that.
 
@@ -159,11 +159,11 @@ def build_image(
             layers.append((name, write_layer([*entries, *runtime.bytecode(entries)], blobs)))
 
     unpacked: list[int] = []
-    outcome = ""
+    probed = Probed()
     materials: list[Materials] = []
 
     def check(layout: Path) -> None:
-        nonlocal outcome
+        nonlocal probed
         found = read_layout(layout, described)
         unpacked.extend(layer.size for layer in found.layers)
         materials.append(materials_of(found))
@@ -172,7 +172,7 @@ def build_image(
             return
         if problems := lint(found):
             raise ImageError(f"{contents.name}: Lambda would refuse the image", problems)
-        outcome = probe(found)
+        probed = probe(found)
 
     digest = write_layout(folder, contents.name, layers, settings, check)
     return Built(
@@ -181,6 +181,6 @@ def build_image(
         digest=digest,
         layers=tuple(layers),
         unpacked=tuple(unpacked),
-        probe=outcome,
+        probe=probed,
         materials=materials[0],
     )

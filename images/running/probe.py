@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,12 @@ from contracts.tasks import Tier
 from images.errors import ImageError
 from images.oci.layout import Settings
 from images.oci.reading import Layout
+from images.running.blocks import Blocks, blocks_read, files_of, forget
 from images.running.copy import Copy, NotStarted
 from images.running.function import Function, unpack
 from images.running.kernel import Kernel, kernel_problem
 from images.running.limits import Limits
+from images.running.process import started_by
 
 # Events that are answered without any other service: `functions/cpu/handler.py` answers the first by the version of
 # the artefact, or by a problem, and the router the second by the status 200.
@@ -32,6 +35,17 @@ TIMEOUT_S = 600
 ANSWERED, NO_START = "answered", "the function does not start"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probed:
+    """The outcome of asking an image's function, empty for one that is not asked, and the blocks that were read for it.
+
+    Blocks are None where they could not be seen.
+    """
+
+    outcome: str = ""
+    blocks: Blocks | None = None
+
+
 def event_of(tier: Tier | None) -> bytes:
     """Return the request that shows whether a function works: the router's, or that of a model."""
     return json.dumps(MODEL_EVENT if tier else ROUTER_EVENT).encode()
@@ -39,29 +53,33 @@ def event_of(tier: Tier | None) -> bytes:
 
 def ask(
     layout: Layout, *, name: str, event: bytes, emulator: Callable[[], Path], work: Path
-) -> str:
+) -> Probed:
     """Return that the function of an image works, or "not started" and why, if it cannot be isolated here.
 
-    The image's own entry point is started, in its own file system, which is unpacked into `work` meanwhile. Raise
-    ImageError for one that does not start, or answers otherwise than when its model was built.
+    The image's own entry point is started, in its own file system, which is unpacked into `work` meanwhile, and of
+    which nothing is in the page cache. Raise ImageError for one that does not start, or answers otherwise than when its
+    model was built.
     """
     with tempfile.TemporaryDirectory(prefix="probed-", dir=work) as folder:
         root = Path(folder) / "root"
         unpack(layout, root)
         if why := kernel_problem(root):
-            return f"not started: {why}"
+            return Probed(outcome=f"not started: {why}")
         settings = Settings.read(layout.config["config"])
         limits = Limits(memory_mb=LAMBDA_MB_PER_VCPU)
         function = Function(name=name, settings=settings, limits=limits, timeout_s=TIMEOUT_S)
         copy = Copy(Kernel(root=root, emulator=emulator(), limited=False), function)
+        files = files_of(layout, root)
+        cold = forget(files)
         try:
             problem = start_problem(copy, event)
+            blocks = blocks_read(files, started_by(copy.pid)) if cold and copy.pid else None
         finally:
             copy.end()
     if problem:
         found = Problem(code=Code.IMAGE_PROBE, message=problem)
         raise ImageError(f"{name}: the image is not kept", [found])
-    return ANSWERED
+    return Probed(outcome=ANSWERED, blocks=blocks)
 
 
 def start_problem(copy: Copy, event: bytes) -> str:

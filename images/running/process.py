@@ -33,6 +33,21 @@ class Process:
         self.remove()
 
 
+def started_by(process: int) -> list[int]:
+    """Return all processes below a process, each after the one that has started it."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        # A process may have ended meanwhile.
+        with contextlib.suppress(OSError):
+            # The name of a program may have any character in it, and ends with the last bracket.
+            parent = path.read_text("ascii", "replace").rpartition(")")[2].split()[1]
+            children.setdefault(int(parent), []).append(int(path.parent.name))
+    found = [process]
+    for one in found:
+        found += children.get(one, [])
+    return found[1:]
+
+
 class Isolation(Protocol):
     """A way to run a function under the emulator, apart from this machine's files and processes."""
 

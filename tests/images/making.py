@@ -12,6 +12,8 @@ from images.interpreter import Interpreter
 from images.layer import Entry, write_layer
 from images.oci.layout import Settings
 from images.oci.reading import Layout
+from images.running.blocks import Blocks
+from images.running.probe import Probed
 from images.staging import model_contents, router_contents
 from tests.images.layouts import BASE
 
@@ -67,6 +69,11 @@ def make(contents: Contents, folder: Path, base: tuple[Entry, ...] = BASE) -> Bu
     return build_image(contents, runtime, folder / "image", blobs)
 
 
-def unasked(contents: Contents, work: Path) -> Callable[[Layout], str]:
+def unasked(contents: Contents, work: Path) -> Callable[[Layout], Probed]:
     """Return what asks no function: that of a small base cannot be started."""
-    return lambda layout: "answered" if contents.tier else "not started: no namespaces"
+    read = Blocks(read=3, of=4)
+    return lambda layout: (
+        Probed(outcome="answered", blocks=read)
+        if contents.tier
+        else Probed(outcome="not started: no namespaces")
+    )

@@ -4,7 +4,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from images.image import Built, Contents, Runtime, build_image
 from images.made.inputs import base_digest, inputs_of
 from images.made.record import record_made, row_of
 from images.oci.reading import Layout
-from images.running.probe import ask, event_of
+from images.running.probe import Probed, ask, event_of
 from images.running.rie import emulator
 from images.runtime import runtime_on
 from images.slimming.pieces import Slimming
@@ -37,7 +37,7 @@ WORK = Path(".turnout/images")
 FUNCTION_BASE = "aws-lambda"
 BASES: Mapping[Tier | None, str] = {Tier.GPU: "python-slim"}
 MACHINE = ("Linux", "x86_64")
-Ask = Callable[[Contents, Path], Callable[[Layout], str]]
+Ask = Callable[[Contents, Path], Callable[[Layout], Probed]]
 
 
 class EngineNeeded(TurnoutError):
@@ -61,7 +61,7 @@ class Wanted:
     slim: bool = True
 
 
-def probe_of(contents: Contents, work: Path) -> Callable[[Layout], str]:
+def probe_of(contents: Contents, work: Path) -> Callable[[Layout], Probed]:
     """Return how the function of an image is asked its probe."""
     return partial(
         ask,
@@ -148,8 +148,10 @@ def write_bill(built: Built, runtime: Runtime, base: str, path: Path) -> None:
 
 def line_of(built: Built, seconds: float) -> str:
     size = f"{built.size / 1e6:.1f} MB compressed in {len(built.layers)} layers"
-    probe = f", probe {built.probe}" if built.probe else ""
-    return f"{built.name}: {size}, {seconds:.1f} s{probe}"
+    probe = f", probe {built.probe.outcome}" if built.probe.outcome else ""
+    blocks = built.probe.blocks
+    read = f" from {blocks.read} of {blocks.of} blocks ({blocks.share:.0%})" if blocks else ""
+    return f"{built.name}: {size}, {seconds:.1f} s{probe}{read}"
 
 
 def contents_wanted(wanted: Wanted) -> list[Contents]:
@@ -194,7 +196,8 @@ def described(built: Built) -> dict[str, Any]:
         "digest": built.digest,
         "size": built.size,
         "unpacked": sum(built.unpacked),
-        "probe": built.probe,
+        "probe": built.probe.outcome,
+        "blocks": asdict(built.probe.blocks) if built.probe.blocks else None,
         "layers": layers,
     }
 

@@ -4,6 +4,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -120,24 +121,7 @@ def put_modules(root: Path) -> None:
     (root / "var/task/broken.py").write_text("import nothing_of_this_name\n", "utf-8")
 
 
-def below(process: int) -> set[int]:
-    """Return all processes that one has started, and those that these have."""
-    parents: dict[int, int] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            # The name of a program may have any character in it, and ends with the last bracket.
-            parents[int(path.parent.name)] = int(
-                path.read_text("ascii", "replace").rpartition(")")[2].split()[1]
-            )
-        except (OSError, ValueError):
-            continue
-    found = {process}
-    while more := {one for one, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found - {process}
-
-
-def gone(processes: set[int]) -> bool:
+def gone(processes: Iterable[int]) -> bool:
     deadline = time.monotonic() + 5
     while any(Path(f"/proc/{one}").exists() for one in processes):
         if time.monotonic() > deadline:

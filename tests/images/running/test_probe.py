@@ -13,8 +13,9 @@ from images.errors import ImageError
 from images.layer import Entry, Layer, write_layer
 from images.oci.layout import Settings, write_layout
 from images.oci.reading import Layout, read_layout
+from images.running.blocks import BLOCK
 from images.running.function import layers_of
-from images.running.probe import MODEL_EVENT, ask, event_of, problem_of
+from images.running.probe import MODEL_EVENT, Probed, ask, event_of, problem_of
 from images.staging import model_files
 from tests.fixtures.models.tiny import Tiny, artefact, seal
 from tests.fixtures.paths import ROOT
@@ -31,7 +32,7 @@ def with_layer(layout: Layout, files: Mapping[str, Path | bytes], folder: Path) 
     return read_layout(folder / "image")
 
 
-def asked(layout: Layout, rie: Path, work: Path) -> str:
+def asked(layout: Layout, rie: Path, work: Path) -> Probed:
     event = event_of(Tier.CPU)
     return ask(layout, name="shop", event=event, emulator=lambda: rie, work=work)
 
@@ -52,8 +53,15 @@ def place(tmp_path: Path) -> Path:
 
 
 def test_the_image_of_a_model_answers(layout: Layout, rie: Path, place: Path) -> None:
-    assert asked(layout, rie, place) == "answered"
+    found = asked(layout, rie, place)
+    assert found.outcome == "answered"
     assert list(place.iterdir()) == []
+    # Of the interpreter and the libraries much is read, and of the packages' notices and sources nothing.
+    assert found.blocks
+    assert 0.2 < found.blocks.share < 0.8
+    files = (member for layer in layout.layers for member in layer.members if member.isfile())
+    least = sum(member.size for member in files) // BLOCK
+    assert least <= found.blocks.of <= least * 1.1
 
 
 def test_a_model_that_answers_unlike_it_was_sealed_is_refused(

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from images.oci.reading import Layout
+from images.running.process import started_by
 from tests.fixtures.paths import ROOT
-from tests.images.running.functions import below, check_isolated, gone
+from tests.images.running.functions import check_isolated, gone
 
 pytestmark = pytest.mark.build
 
@@ -44,7 +45,7 @@ def test_a_function_ends_with_a_parent_that_was_killed(
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == "started\n"
-        all_of_it = below(process.pid)
+        all_of_it = started_by(process.pid)
         # What waits for the namespace, the emulator, the function.
         assert len(all_of_it) == 3
         process.kill()
@@ -56,9 +57,11 @@ AS_A_USER = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
+from images.running.blocks import mapped_by
 from images.running.copy import Copy
 from images.running.kernel import Kernel, kernel_problem, limits_problem
-from tests.images.running.functions import FOLDERS, below, check_isolated, document, does_as_told, event, gone, post
+from images.running.process import started_by
+from tests.images.running.functions import FOLDERS, check_isolated, document, does_as_told, event, gone, post
 root, rie = map(Path, sys.argv[2:4])
 config = sys.argv[4]
 problem = kernel_problem(root)
@@ -66,9 +69,10 @@ function = does_as_told(json.loads(config))
 copy = Copy(Kernel(root=root, emulator=rie, limited=False), function)
 try:
     seen = json.loads(copy.invoke(event(paths=FOLDERS)).body)
+    mapped = mapped_by(started_by(copy.pid))
 finally:
     copy.end()
-print(json.dumps({"problem": problem, "unlimited": limits_problem(function), "seen": seen}))
+print(json.dumps({"problem": problem, "unlimited": limits_problem(function), "seen": seen, "mapped": list(mapped)}))
 """
 
 
@@ -85,6 +89,8 @@ def test_a_user_without_rights_runs_a_function_in_a_user_namespace(
     assert found["problem"] == ""
     assert "cgroup" in found["unlimited"]
     check_isolated(found["seen"])
+    # This user sees which pages its function has mapped of the interpreter.
+    assert (root / "usr/bin/python3.13").stat().st_ino in found["mapped"]
 
 
 FORBIDDEN = """

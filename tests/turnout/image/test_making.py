@@ -18,6 +18,7 @@ from images.made.inputs import base_digest
 from images.made.record import FILE, read_record
 from images.oci.reading import Layout, read_layout
 from images.registry.push import Destination
+from images.running.probe import Probed
 from images.slimming.pieces import Slimming
 from tests.fixtures.models.tiny import Tiny, artefact, vectors
 from tests.images.making import small_runtime, unasked
@@ -223,11 +224,17 @@ def test_the_outcome_of_a_probe_is_printed_and_in_the_document(out: Path, tmp_pa
     }
     assert isinstance(log.file, io.StringIO)
     assert "probe not started: no namespaces" in log.file.getvalue()
+    assert "probe answered from 3 of 4 blocks (75%)" in log.file.getvalue()
+    assert {one["image"]: one["blocks"] for one in made} == {
+        "shop-router": None,
+        "shop-words-cpu": {"read": 3, "of": 4},
+        "shop-intents-gpu": None,
+    }
 
 
 def test_an_image_whose_function_fails_its_probe_is_not_kept(out: Path, tmp_path: Path) -> None:
-    def failing(contents: Contents, work: Path) -> Callable[[Layout], str]:
-        def ask(layout: Layout) -> str:
+    def failing(contents: Contents, work: Path) -> Callable[[Layout], Probed]:
+        def ask(layout: Layout) -> Probed:
             assert layout.config["config"]["Cmd"] == ["functions.cpu.handler.handler"]
             raise ImageError(contents.name, [Problem(code=Code.IMAGE_PROBE, message="answers 5")])
 

@@ -19,8 +19,9 @@ from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Task
 from images.errors import RunError
 from images.made.record import read_record
+from images.running.process import started_by
 from tests.fixtures.paths import ROOT
-from tests.images.running.functions import below, document, gone, post
+from tests.images.running.functions import document, gone, post
 from turnout.run.running import Wanted, remove_abandoned, running
 
 pytestmark = pytest.mark.build
@@ -93,7 +94,7 @@ def test_the_function_answers_until_it_is_interrupted(folder: Path) -> None:
         assert min(found["init_ms"]) > 10
         answer = document(post(found["url"], b'{"inputs": ["lovely"]}'))
         assert answer["outputs"][0]["label"] == "good"
-        all_of_it = below(process.pid)
+        all_of_it = started_by(process.pid)
         # Of each copy: what waits for its namespace, the emulator, the function.
         assert len(all_of_it) >= 6
         process.send_signal(signal.SIGINT)
