@@ -102,6 +102,8 @@ def test_an_image_is_started_as_its_dockerfile_says(image: Built) -> None:
             "OPENBLAS_NUM_THREADS=1",
             "TOKENIZERS_PARALLELISM=false",
             "PYTHONDONTWRITEBYTECODE=1",
+            "MALLOC_MMAP_THRESHOLD_=33554432",
+            "MALLOC_TOP_PAD_=67108864",
         ],
         "WorkingDir": "/var/task",
         "Entrypoint": ["/usr/bin/python3", "-m", "awslambdaric"],
