@@ -1,0 +1,1 @@
+"""The quantized model in ONNX Runtime, with its tokenizer."""

@@ -1,0 +1,1 @@
+"""The original model in transformers, on torch's CPU build."""
