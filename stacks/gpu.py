@@ -86,6 +86,7 @@ class GpuModelStack(cdk.Stack):
                 environment={
                     "TURNOUT_DEVICE": "cuda",
                     "TURNOUT_MAX_INPUTS": str(self.spec.max_inputs),
+                    "TURNOUT_TIMEOUT_S": str(self.spec.timeout_s),
                 },
             ),
         )

@@ -16,13 +16,14 @@ def main() -> None:
     device = os.environ.get("TURNOUT_DEVICE", "cuda")
     folder = Path(os.environ.get("TURNOUT_MODEL_DIR", "/opt/turnout/model"))
     max_inputs = int(os.environ.get("TURNOUT_MAX_INPUTS", DEFAULT_MAX_INPUTS))
+    timeout_s = float(os.environ.get("TURNOUT_TIMEOUT_S", "inf"))
     threads = os.cpu_count() or 1
 
     def load() -> Engine:
         return Engine.load(folder, max_inputs=max_inputs, threads=threads, device=device)
 
     uvicorn.run(
-        create_app(load, device, folder),
+        create_app(load, device, folder, timeout_s),
         host=os.environ.get("TURNOUT_HOST", "0.0.0.0"),
         port=int(os.environ.get("SAGEMAKER_BIND_TO_PORT", "8080")),
         log_level="warning",

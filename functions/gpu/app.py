@@ -6,9 +6,12 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.h
 import asyncio
 import json
 import logging
+import math
+import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -19,6 +22,7 @@ from starlette.routing import Route
 
 from contracts.http_errors import (
     PROBLEM_JSON,
+    DeadlineExceeded,
     ServingError,
     TierUnavailable,
     problem_document,
@@ -39,13 +43,19 @@ MAX_WAITING = 64
 
 
 class Server:
-    """The endpoints over one engine, which is loaded in a thread; predictions run one at a time, in that thread."""
+    """The endpoints over one engine, which is loaded in a thread; predictions run one at a time, in that thread.
 
-    def __init__(self, load: Callable[[], Engine], device: str, folder: Path) -> None:
-        self.load, self.device, self.folder = load, device, folder
+    A request whose caller has left, or has waited for `timeout_s`, is dropped before it runs.
+    """
+
+    def __init__(
+        self, load: Callable[[], Engine], device: str, folder: Path, timeout_s: float
+    ) -> None:
+        self.load, self.device, self.folder, self.timeout_s = load, device, folder, timeout_s
         self.engine: Engine | None = None
         self.unavailable: ServingError = TierUnavailable("the model is being loaded")
         self.waiting = 0
+        self.turn = asyncio.Lock()
         self.worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
 
     def start(self) -> None:
@@ -99,11 +109,13 @@ class Server:
         return Response(status_code=200)
 
     async def invocations(self, request: Request) -> Response:
+        deadline = time.monotonic() + self.timeout_s
         try:
             engine = self.ready()
             encoding = request.headers.get("content-encoding")
             document = await read_document(request.stream(), encoding, SAGEMAKER_PAYLOAD_BYTES)
-            prediction = parse_request(document)
+            # Text is generated until then, and what there is of it is sent.
+            prediction = replace(parse_request(document), deadline=deadline)
             # The event loop alone counts, so no lock is needed.
             if self.waiting >= MAX_WAITING:
                 raise TierUnavailable(
@@ -111,8 +123,11 @@ class Server:
                 )
             self.waiting += 1
             try:
-                loop = asyncio.get_running_loop()
-                answer = await loop.run_in_executor(self.worker, engine.predict, prediction)
+                async with self.turn:
+                    if time.monotonic() > deadline or await request.is_disconnected():
+                        raise DeadlineExceeded("nobody waits for this request any more")
+                    loop = asyncio.get_running_loop()
+                    answer = await loop.run_in_executor(self.worker, engine.predict, prediction)
             finally:
                 self.waiting -= 1
         except ServingError as error:
@@ -129,12 +144,15 @@ def problem_response(error: ServingError) -> Response:
     return Response(text, status_code=error.status, media_type=PROBLEM_JSON, headers=headers)
 
 
-def create_app(load: Callable[[], Engine], device: str, folder: Path) -> Starlette:
+def create_app(
+    load: Callable[[], Engine], device: str, folder: Path, timeout_s: float = math.inf
+) -> Starlette:
     """Return the application.
 
-    `load` opens the engine of the artefact in `folder`; `device` is the one it has to run on, "cpu" or "cuda".
+    `load` opens the engine of the artefact in `folder`; `device` is the one it has to run on, "cpu" or "cuda". Callers
+    wait for `timeout_s`.
     """
-    server = Server(load, device, folder)
+    server = Server(load, device, folder, timeout_s)
     routes = [
         Route("/ping", server.ping, methods=["GET"]),
         Route("/invocations", server.invocations, methods=["POST"]),

@@ -131,6 +131,7 @@ def test_a_gpu_tier_is_an_inference_component_on_an_image_of_its_cuda(stacks: Sy
     assert model["PrimaryContainer"]["Environment"] == {
         "TURNOUT_DEVICE": "cuda",
         "TURNOUT_MAX_INPUTS": "200",
+        "TURNOUT_TIMEOUT_S": "25",
     }
 
 
