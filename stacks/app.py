@@ -55,7 +55,8 @@ def make_app(inputs: Inputs, **options: Any) -> cdk.App:
     # Since its version 3, cdk-nag is a validation plugin and no longer an aspect.
     cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
     add_stacks(app, inputs, artefacts, images)
-    # The tag lets a user find and bill all resources of a deployment.
+    # The tag lets a user find and bill all resources of a deployment, and find its stacks: cdk.json has
+    # `explicitStackTags` off for these.
     cdk.Tags.of(app).add("turnout", inputs.deployment.name)
     return app
 

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,6 +48,23 @@ def stacks() -> Synthesised:
 def images(stacks: Synthesised) -> dict[str, list[str]]:
     """Return the digests of every stack's image assets."""
     return {name: sorted(assets.get("dockerImages", {})) for name, assets in stacks.assets.items()}
+
+
+def test_every_feature_flag_of_the_cdk_is_decided() -> None:
+    """Of those that are not, the command line complains at each synthesis, and a later default would change stacks."""
+    (package,) = (Path(cdk.__file__).parent / "_jsii").glob("aws-cdk-lib@*.tgz")
+    with tarfile.open(package) as archive:
+        file = archive.extractfile("package/recommended-feature-flags.json")
+        assert file is not None
+        recommended = json.load(file)
+    ours = json.loads((ROOT / "cdk.json").read_text("utf-8"))["context"]
+    assert recommended.keys() - ours.keys() == set()
+    assert {flag for flag, value in recommended.items() if ours[flag] != value} == {
+        "@aws-cdk/core:target-partitions",
+        # Both stacks and resources have our tag, and no metadata about users are collected.
+        "@aws-cdk/core:explicitStackTags",
+        "@aws-cdk/core:enableAdditionalMetadataCollection",
+    }
 
 
 def test_cfn_lint_finds_nothing(stacks: Synthesised) -> None:

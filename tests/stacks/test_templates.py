@@ -25,6 +25,16 @@ def test_there_is_one_stack_for_the_router_and_one_for_each_tier(stacks: Synthes
     assert sorted(stacks.templates) == STACKS
 
 
+def test_every_stack_has_the_tag_of_its_deployment(stacks: Synthesised) -> None:
+    manifest = json.loads((stacks.folder / "manifest.json").read_text("utf-8"))
+    tags = [
+        artifact["properties"]["tags"]
+        for artifact in manifest["artifacts"].values()
+        if artifact["type"] == "aws:cloudformation:stack"
+    ]
+    assert tags == [{"turnout": "shop"}] * 4
+
+
 def test_no_stack_exports_or_imports_anything(stacks: Synthesised) -> None:
     text = json.dumps(stacks.templates)
     assert "Fn::ImportValue" not in text
