@@ -38,6 +38,8 @@ OWN = ("weights", "page", CODE)
 DOCKERFILE = "Dockerfile"
 # The packages to install, with the digests of their wheels.
 LOCK = "requirements.txt"
+# Those of a GPU container where there is no GPU: in the local cloud, and in a container on a laptop.
+LOCK_WITHOUT_CUDA = "requirements-cpu.txt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ Docker's build contexts are made of them, and the images that need no engine.
 """
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from contracts.docs_assets import DOCS_ASSETS
@@ -13,18 +13,29 @@ from contracts.tasks import Tier
 from images.base import TABLE, read_table
 from images.blob import link_or_copy
 from images.dockerfile import pinned
-from images.image import DOCKERFILE, Contents, Files
+from images.image import DOCKERFILE, LOCK, LOCK_WITHOUT_CUDA, Contents, Files
 
 ROOT = Path(__file__).resolve().parent.parent
-# requirements-cpu.txt is for the local cloud, as a laptop has no GPU. unused.txt has what is removed of the packages.
+# unused.txt has what is removed of the packages.
 LOCKS = {
-    Tier.CPU: ("requirements.txt", "unused.txt"),
-    Tier.GPU: ("requirements.txt", "requirements-cpu.txt"),
+    Tier.CPU: (LOCK, "unused.txt"),
+    Tier.GPU: (LOCK, LOCK_WITHOUT_CUDA),
 }
 
 
 def model_contents(name: str, tier: Tier, artefact: Path) -> Contents:
     return Contents(name=name, files=model_files(tier, artefact), tier=tier)
+
+
+def without_cuda(contents: Contents) -> Contents:
+    """Return the contents of a GPU container that runs on processors, under a name that no stack deploys."""
+    dockerfile = f"{contents.dockerfile}ENV TURNOUT_DEVICE=cpu\n".encode()
+    lock = contents.files[LOCK_WITHOUT_CUDA]
+    return replace(
+        contents,
+        name=f"{contents.name}-without-cuda",
+        files={**contents.files, LOCK: lock, DOCKERFILE: dockerfile},
+    )
 
 
 def router_contents(name: str, routes: str) -> Contents:
@@ -45,7 +56,7 @@ def router_files(routes: str) -> dict[str, Path | bytes]:
     assets = ROOT / "node_modules/swagger-ui-dist"
     return {
         **_packages("router"),
-        **_own("router", "requirements.txt"),
+        **_own("router", LOCK),
         **{f"docs/{asset}": assets / asset for asset in DOCS_ASSETS},
         "routes.json": routes.encode(),
     }

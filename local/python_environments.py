@@ -11,10 +11,11 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from images.image import LOCK, LOCK_WITHOUT_CUDA
 from local.errors import LocalError
 
 # The first lock file of an image that exists is installed: the GPU image has one for laptops without a GPU.
-LOCKS = ("requirements-cpu.txt", "requirements.txt")
+LOCKS = (LOCK_WITHOUT_CUDA, LOCK)
 
 
 def lock_of(root: Path) -> Path:

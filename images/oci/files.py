@@ -13,8 +13,8 @@ from images.oci.reading import Layout
 
 
 def below(layout: Layout, folder: str) -> dict[str, TarInfo]:
-    """Return the entries below a folder of an image that are no folders, by their path in there."""
-    start = f"{folder.strip('/')}/"
+    """Return the entries below a folder of an image, or "/", that are no folders, by their path in there."""
+    start = f"{folder.strip('/')}/".lstrip("/")
     return {
         path.removeprefix(start): member
         for path, member in merged(layout).members.items()

@@ -46,6 +46,14 @@ def image_command(
             help="Leave out of CPU images what no request opens, after a proof that each answers as a whole one.",
         ),
     ] = True,
+    cuda: Annotated[
+        bool,
+        typer.Option(
+            "--cuda/--without-cuda",
+            help="Without: the images of GPU tiers alone, with a processor's packages in place of CUDA's, to try the "
+            "container on a machine without a GPU. Their names end in -without-cuda; they are never pushed.",
+        ),
+    ] = True,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Print what went of each image, and its weight.")
     ] = False,
@@ -62,6 +70,11 @@ def image_command(
     another image, are not. The tag is put last. Credentials are AWS's for ECR, else what `docker login` kept. What was
     pushed is recorded in images.json beside the images, and `cdk deploy` deploys it.
     """
+    if push and not cuda:
+        raise typer.BadParameter(
+            "SageMaker's GPU would not be used by an image without CUDA; leave out --without-cuda, or --push",
+            param_hint="--push",
+        )
     from images.registry.push import destination
     from turnout.image import making, pushing, signed
 
@@ -77,6 +90,7 @@ def image_command(
         names=names or (),
         base=base,
         slim=slim,
+        cuda=cuda,
     )
     made = making.image(wanted, target, making.WORK, log)
     if to is None:

@@ -28,6 +28,7 @@ from images.running.probe import Probed, ask, event_of
 from images.running.rie import emulator
 from images.runtime import runtime_on
 from images.slimming.pieces import Slimming
+from images.staging import without_cuda
 from stacks.contents import contents_of
 from stacks.route_table import make_routes, read_artefacts
 from turnout.image import slimming
@@ -50,7 +51,8 @@ class EngineNeeded(TurnoutError):
 class Wanted:
     """The images to make: of a deployment's artefacts in a folder, all or those named, on their own bases or on one.
 
-    Images that are not `slim` have every file of their packages and base.
+    Images that are not `slim` have every file of their packages and base. Without `cuda` they are those of GPU tiers,
+    to be run on processors.
     """
 
     deployment: Deployment
@@ -59,6 +61,7 @@ class Wanted:
     names: Sequence[str] = ()
     base: str = ""
     slim: bool = True
+    cuda: bool = True
 
 
 def probe_of(contents: Contents, work: Path) -> Callable[[Layout], Probed]:
@@ -96,7 +99,7 @@ def image(
     for slimmed ones that nothing proves.
     """
     check_machine()
-    contents = chosen(contents_wanted(wanted), wanted.names)
+    contents = chosen_contents(wanted)
     work.mkdir(parents=True, exist_ok=True)
     # Layers are linked into each layout that has them, and are of no other use after this run.
     with tempfile.TemporaryDirectory(prefix="layers-", dir=work) as folder:
@@ -120,8 +123,8 @@ def image(
                     one, slim.runtime, target / one.name, Path(folder), probe(one, work)
                 )
             # The digest of a base may be in the table only since the base was pulled.
-            row = row_of(built, inputs, base, base_digest(base))
-            record_made(target, one.name, row)
+            if wanted.cuda:
+                record_made(target, one.name, row_of(built, inputs, base, base_digest(base)))
             write_bill(built, slim.runtime, base, bill_path(built))
             log.print(line_of(built, time.monotonic() - start), markup=False, soft_wrap=True)
             for name in slim.restored:
@@ -152,6 +155,19 @@ def line_of(built: Built, seconds: float) -> str:
     blocks = built.probe.blocks
     read = f" from {blocks.read} of {blocks.of} blocks ({blocks.share:.0%})" if blocks else ""
     return f"{built.name}: {size}, {seconds:.1f} s{probe}{read}"
+
+
+def chosen_contents(wanted: Wanted) -> list[Contents]:
+    """Return the contents of the images to make; raise ImageError for artefacts and names that cannot be used."""
+    contents = contents_wanted(wanted)
+    if wanted.cuda:
+        return chosen(contents, wanted.names)
+    of_gpus = [one for one in contents if one.tier is Tier.GPU]
+    if not of_gpus:
+        message = "has no GPU tier; give a model one in models.toml, or leave out --without-cuda"
+        problem = Problem(code=Code.MODEL_UNKNOWN, where=wanted.deployment.name, message=message)
+        raise ImageError("the images cannot be made", [problem])
+    return [without_cuda(one) for one in chosen(of_gpus, wanted.names)]
 
 
 def contents_wanted(wanted: Wanted) -> list[Contents]:

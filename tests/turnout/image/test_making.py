@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
-from contracts.tasks import Task, Tier
+from contracts.tasks import Task
 from images.errors import ImageError
 from images.image import Contents, Runtime
 from images.made.inputs import base_digest
@@ -20,7 +20,7 @@ from images.oci.reading import Layout, read_layout
 from images.registry.push import Destination
 from images.running.probe import Probed
 from images.slimming.pieces import Slimming
-from tests.fixtures.models.tiny import Tiny, artefact, vectors
+from tests.fixtures.models.tiny import Tiny, artefact
 from tests.images.making import small_runtime, unasked
 from tests.images.registry.uploads import upload_registry
 from turnout.cli import app
@@ -42,22 +42,14 @@ WORDS = ModelSpec(
 SHOP = Deployment(name="shop", models=(INTENTS, WORDS))
 
 
-@pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("out")
-    artefact(folder / "intents/cpu", Tiny(model="intents"))
-    artefact(folder / "intents/gpu", Tiny(model="intents", tier=Tier.GPU))
-    artefact(folder / "words/cpu", vectors())
-    return folder
-
-
 def runtime(contents: Contents, base: str, work: Path, blobs: Path, slimming: Slimming) -> Runtime:
     """Return the runtime of a small base, which stands in for one of the network's."""
     return small_runtime(contents, blobs, base)
 
 
-def wanted(out: Path, *names: str, base: str = "") -> Wanted:
-    return Wanted(deployment=SHOP, out=out, key_hashes={"ci": "0" * 64}, names=names, base=base)
+def wanted(out: Path, *names: str, base: str = "", cuda: bool = True) -> Wanted:
+    hashes = {"ci": "0" * 64}
+    return Wanted(deployment=SHOP, out=out, key_hashes=hashes, names=names, base=base, cuda=cuda)
 
 
 def test_every_tier_and_the_router_get_an_image(out: Path, tmp_path: Path) -> None:
