@@ -1,7 +1,6 @@
 """An engine runs a made image under AWS's emulator with the limits that Lambda has."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -11,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from images.engine.engine import find_engine
-from images.engine.errors import EngineMissing
+from images.engine.engine import Engine
 from images.layer import Entry, Layer, write_layer
 from images.oci.layout import write_layout
 from images.oci.reading import Layout, read_layout
@@ -32,9 +30,6 @@ from tests.images.running.functions import (
 
 pytestmark = pytest.mark.build
 
-# Set where a missing engine is a failure and no reason to leave the tests out.
-NEEDED = "TURNOUT_NEEDS_ENGINE"
-
 
 @pytest.fixture(scope="module")
 def told_layout(layout: Layout, tmp_path_factory: pytest.TempPathFactory) -> Layout:
@@ -48,13 +43,7 @@ def told_layout(layout: Layout, tmp_path_factory: pytest.TempPathFactory) -> Lay
 
 
 @pytest.fixture(scope="module")
-def container(told_layout: Layout, rie: Path, work: Path) -> Iterator[Container]:
-    try:
-        engine = find_engine(work)
-    except EngineMissing as error:
-        if os.environ.get(NEEDED):
-            raise
-        pytest.skip(str(error))
+def container(told_layout: Layout, rie: Path, engine: Engine) -> Iterator[Container]:
     tag = load_image(engine, "told", told_layout)
     yield Container(engine=engine, tag=tag, emulator=rie)
     engine.run("rmi", "--force", tag)
