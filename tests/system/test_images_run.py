@@ -8,7 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,10 +50,39 @@ class Container:
 
 
 def built(context: Path, **variables: str) -> Container:
-    """Return the context with its Dockerfile's ENV set and its RUN lines run."""
+    """Return the context with its Dockerfile's ENV set and its RUN lines run, in an environment beside it."""
     uv = str(Path(sys.executable).with_name("uv"))
     bare = context.parent / "bare"
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, str(bare)], check=True)
+    # Copied, since what the next lines compile would be written into the cache through links.
+    install = f"{uv} pip install --quiet --link-mode copy"
+    return run_lines(context, bare, lambda line: line.replace(PIP, install), **variables)
+
+
+def built_on(packages: Container, context: Path) -> Container:
+    """Return a context with the packages of another, installed and compiled there, and its other RUN lines run."""
+    for path in packages.folder.iterdir():
+        if not (context / path.name).exists():
+            link_tree(path, context / path.name)
+    bare = packages.folder.parent / "bare"
+
+    def line_of(line: str) -> str:
+        return "" if PIP in line or "compileall" in line else line
+
+    return run_lines(context, bare, line_of, TURNOUT_MODEL_DIR=str(context / "model"))
+
+
+def link_tree(source: Path, target: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, target, copy_function=os.link)
+    else:
+        os.link(source, target)
+
+
+def run_lines(
+    context: Path, bare: Path, line_of: Callable[[str], str], **variables: str
+) -> Container:
+    """Run the RUN lines of a context's Dockerfile, each as `line_of` gives it, by the Python of a bare environment."""
     words = instructions((context / "Dockerfile").read_text("utf-8"))
     environment = {
         "PATH": os.pathsep.join([str(bare / "bin"), "/usr/bin", "/bin"]),
@@ -62,11 +91,9 @@ def built(context: Path, **variables: str) -> Container:
         **variables,
     }
     container = Container(folder=context, environment=environment)
-    for word, rest in words:
-        if word == "RUN":
-            # Copied, since what the next lines compile would be written into the cache through links.
-            command = rest.replace(PIP, f"{uv} pip install --quiet --link-mode copy")
-            container.run(command, **os.environ)
+    for line in (line_of(rest) for word, rest in words if word == "RUN"):
+        if line:
+            container.run(line, **os.environ)
     return container
 
 
@@ -117,7 +144,9 @@ def test_the_router_image_answers(router: Container) -> None:
     assert not list(router.folder.glob("onnxruntime*"))
 
 
-def test_an_image_that_answers_its_probe_otherwise_is_not_built(tmp_path: Path) -> None:
+def test_an_image_that_answers_its_probe_otherwise_is_not_built(
+    cpu: Container, tmp_path: Path
+) -> None:
     folder = artefact(tmp_path / "artefact")
     text = (folder / PROBE).read_text("utf-8").replace('"bad"', '"good"')
     (folder / PROBE).write_text(text, "utf-8")
@@ -125,24 +154,28 @@ def test_an_image_that_answers_its_probe_otherwise_is_not_built(tmp_path: Path) 
         model_contents("image", Tier.CPU, seal(folder, Tiny()))
     )
     with pytest.raises(AssertionError, match="the probe .* is answered otherwise") as caught:
-        built(context, TURNOUT_MODEL_DIR=str(context / "model"))
+        built_on(cpu, context)
     assert "Traceback" not in str(caught.value)
 
 
-def test_an_image_whose_handler_cannot_be_imported_is_not_built(tmp_path: Path) -> None:
+def test_an_image_whose_handler_cannot_be_imported_is_not_built(
+    cpu: Container, tmp_path: Path
+) -> None:
     context = Staging(folder=tmp_path).image(
         model_contents("image", Tier.CPU, artefact(tmp_path / "artefact"))
     )
     shutil.rmtree(context / "functions/inference")
     with pytest.raises(AssertionError, match="No module named 'functions.inference'"):
-        built(context, TURNOUT_MODEL_DIR=str(context / "model"))
+        built_on(cpu, context)
 
 
-def test_an_image_of_an_artefact_with_another_byte_is_not_built(tmp_path: Path) -> None:
+def test_an_image_of_an_artefact_with_another_byte_is_not_built(
+    cpu: Container, tmp_path: Path
+) -> None:
     folder = artefact(tmp_path / "artefact")
     with (folder / PROBE).open("r+b") as file:
         file.seek(-1, os.SEEK_END)
         file.write(b"!")
     context = Staging(folder=tmp_path).image(model_contents("image", Tier.CPU, folder))
     with pytest.raises(AssertionError, match="probe.json is not the file that was sealed"):
-        built(context, TURNOUT_MODEL_DIR=str(context / "model"))
+        built_on(cpu, context)
