@@ -149,7 +149,7 @@ def pull(image: str, digest: str, blobs: Path) -> PulledImage:
         digest = _of_platform(image, manifest)
         body, manifest = repository.manifest(digest)
         repository.check(body, digest)
-    try:
+    with _reading(image):
         settings = repository.document(manifest["config"]["digest"])
         diff_ids, layers = settings["rootfs"]["diff_ids"], manifest["layers"]
         kinds = {layer["mediaType"] for layer in layers} - set(LAYERS)
@@ -163,8 +163,19 @@ def pull(image: str, digest: str, blobs: Path) -> PulledImage:
         return PulledImage(
             layers=_layers(repository, layers, diff_ids, blobs), **_settings(settings["config"])
         )
-    except (KeyError, TypeError) as error:
-        raise _unavailable(image, f"its manifest or settings lack {error}") from error
+
+
+@contextmanager
+def _reading(image: str) -> Iterator[None]:
+    """Raise ImageError for a document that is not made as it has to be."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError) as error:
+        message = (
+            f"its manifest or settings are not those of an image ({type(error).__name__}: {error}); "
+            'name another in images/bases.json, or take the base "debian"'
+        )
+        raise _unavailable(image, message) from error
 
 
 def _layers(
@@ -192,10 +203,11 @@ def _settings(config: dict[str, Any]) -> dict[str, Any]:
 
 def _of_platform(image: str, index: dict[str, Any]) -> str:
     """Return the digest of the one manifest of an index that is for our platform."""
-    for manifest in index["manifests"]:
-        platform = manifest.get("platform") or {}
-        if (platform.get("os"), platform.get("architecture")) == PLATFORM:
-            return str(manifest["digest"])
+    with _reading(image):
+        for manifest in index["manifests"]:
+            platform = manifest.get("platform") or {}
+            if (platform.get("os"), platform.get("architecture")) == PLATFORM:
+                return str(manifest["digest"])
     raise _unavailable(image, f"its registry has none for {'/'.join(PLATFORM)}")
 
 

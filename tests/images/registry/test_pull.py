@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -164,6 +165,49 @@ def test_what_is_not_what_its_digest_says_is_refused(
         pull(registry.image, digest, blobs)
     kept = [path for path in blobs.iterdir()] if blobs.exists() else []
     assert all(digest_of(path.read_bytes()) == f"sha256:{path.name}" for path in kept)
+
+
+Json = dict[str, Any]
+
+
+def _another_layer(manifest: Json) -> None:
+    manifest["config"] = manifest["layers"][0]
+
+
+def _outside(manifest: Json) -> None:
+    manifest["layers"][0]["digest"] = "sha256:../../outside"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (_another_layer, "no JSON"),
+        (_outside, "answered 404"),
+        (lambda manifest: manifest.update(config=None), "not those of an image"),
+        (lambda manifest: manifest.update(config=[]), "not those of an image"),
+        (lambda manifest: manifest.update(layers="text"), "not those of an image"),
+        (lambda manifest: manifest.update(layers=[5, 6]), "not those of an image"),
+        (lambda manifest: manifest.pop("layers"), "not those of an image"),
+        (lambda manifest: manifest["layers"].pop(), "other layers than its settings"),
+        (lambda manifest: manifest["layers"][0].update(size="large"), "not those of an image"),
+        (lambda manifest: manifest.update(manifests={"a": 1}), "not those of an image"),
+        (lambda manifest: manifest.update(manifests=[5]), "not those of an image"),
+        (lambda manifest: manifest.update(manifests=[]), "none for linux/amd64"),
+    ],
+)
+def test_a_manifest_that_is_none_is_refused_whatever_its_digest(
+    registry: PublicRegistry,
+    digest: str,
+    tmp_path: Path,
+    change: Callable[[Json], object],
+    said: str,
+) -> None:
+    manifest = json.loads(registry.manifests[digest])
+    change(manifest)
+    other = registry.add(manifest)
+    found = message(lambda: pull(registry.image, other, tmp_path / "work/blobs"))
+    assert said in found
+    assert [path.name for path in tmp_path.iterdir()] in ([], ["work"])
 
 
 FULL = """
