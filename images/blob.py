@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
+
+from images.folders.half_made import half_path, naming
 
 
 class BlobWriter:
@@ -30,22 +31,11 @@ class BlobWriter:
 
 
 @contextmanager
-def naming(folder: Path) -> Iterator[None]:
-    """Name the folder in errors of the block that name no file, as those of a write to a full disk do not."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is None and error.errno:
-            raise OSError(error.errno, error.strerror, str(folder)) from error
-        raise
-
-
-@contextmanager
 def new_blob(folder: Path) -> Iterator[BlobWriter]:
     """Yield a writer whose bytes lie in the folder under their digest when the block ends, and nowhere if it fails."""
     folder.mkdir(parents=True, exist_ok=True)
-    # A name of its own: two processes may write into one folder. With `x` a link that lies there is not followed.
-    unfinished = folder / f".{uuid4().hex}.part"
+    # With `x` a link that lies there is not followed.
+    unfinished = half_path(folder)
     try:
         with naming(folder):
             with unfinished.open("xb") as file:
@@ -60,10 +50,11 @@ def new_blob(folder: Path) -> Iterator[BlobWriter]:
 def write_atomically(path: Path, text: str) -> None:
     """Write a file by a rename, so that no reader sees half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{uuid4().hex}.part")
+    half = half_path(path.parent)
     try:
-        half.write_text(text, "utf-8")
-        os.replace(half, path)
+        with naming(path):
+            half.write_text(text, "utf-8")
+            os.replace(half, path)
     finally:
         half.unlink(missing_ok=True)
 

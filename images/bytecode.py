@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from contracts.problems import Code, Problem
 from images.errors import ImageError
+from images.folders.half_made import check_space
 from images.interpreter import Interpreter
 from images.layer import Entry
 
@@ -44,6 +45,7 @@ def bytecode(entries: Iterable[Entry], interpreter: Interpreter) -> list[Entry]:
         ]
         done = interpreter.run(COMPILE, todo)
         if done.returncode:
+            check_space(done.stderr, Path(folder))
             message = f"the base's Python failed: {done.stderr.strip()[-1000:]}"
             raise ImageError("bytecode", [_problem("", message)])
         result = json.loads(done.stdout)

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from images.folders.half_made import check_space
+
 TOOLS = ("apt-get", "apt-cache", "dpkg")
 
 
@@ -48,7 +50,9 @@ class Apt:
     def _run(self, tool: str, *words: str, cwd: Path | None = None) -> str:
         """Run a tool; return what it prints. Raise CalledProcessError, which has the error as its `stderr`."""
         command = self._command(tool, *words)
-        done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=cwd)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, check=False)
+        check_space(done.stderr, self.folder)
+        done.check_returncode()
         return done.stdout
 
     def _command(self, tool: str, *words: str) -> list[str]:
@@ -80,10 +84,16 @@ def missing_tools() -> str:
 
 
 def unpack(archives: Sequence[Path], root: Path) -> None:
-    """Unpack packages into a folder as its owner: installing takes root, and runs the packages' own scripts."""
+    """Unpack packages into a folder as its owner: installing takes root, and runs the packages' own scripts.
+
+    Raise CalledProcessError for one that dpkg cannot unpack, and OSError if the disk is full.
+    """
     root.mkdir(parents=True, exist_ok=True)
     for archive in archives:
-        subprocess.run(["dpkg", "-x", archive, root], check=True)
+        command = ["dpkg", "-x", str(archive), str(root)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        check_space(done.stderr, root)
+        done.check_returncode()
 
 
 def _fields(text: str) -> dict[str, str]:

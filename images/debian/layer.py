@@ -5,13 +5,13 @@ Nothing of a package is run: what its scripts would make, such as the bundle of 
 
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from images.bytecode import bytecode
 from images.debian.apt import unpack
 from images.debian.packages import archives_of, read_debian_lock
+from images.folders.half_made import half_made
 from images.interpreter import interpreter_of
 from images.kept_layers import kept_layer
 from images.layer import Entry, Layer, write_layer
@@ -82,8 +82,7 @@ def base_layer(lock: Path, work: Path, python: str) -> Layer:
 
 def _write(lock: Path, work: Path, python: str) -> Layer:
     archives = archives_of(read_debian_lock(lock), work / "debs")
-    with tempfile.TemporaryDirectory(prefix=".base-", dir=work) as folder:
-        root = Path(folder)
+    with half_made(work) as root:
         unpack(archives, root)
         entries = [*_unpacked(root), *_made(root), *_control(archives)]
         library = [entry for entry in entries if entry.path.startswith(STANDARD_LIBRARY)]

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from contracts.problems import Code, Problem
 from images.debian.apt import Apt, missing_tools
 from images.debian.mirrors import sources_of
 from images.errors import ImageError
+from images.folders.half_made import half_made
 
 ARCHITECTURE = "amd64"
 ADVICE = "python -m scripts.renew_bases pins what Debian has now"
@@ -81,12 +81,12 @@ def pin(
 
 
 def _download(sources: Sequence[str], packages: Sequence[DebianPackage], cache: Path) -> None:
-    with tempfile.TemporaryDirectory(prefix=".half-", dir=cache) as half:
-        apt = _apt(sources, Path(half))
+    with half_made(cache) as half:
+        apt = _apt(sources, half)
         try:
             apt.update()
             wanted = [f"{package.name}={package.version}" for package in packages]
-            archives = apt.download(wanted, Path(half) / "archives")
+            archives = apt.download(wanted, half / "archives")
         except subprocess.CalledProcessError as error:
             raise _unavailable([_said(error)]) from error
         found = {file_sha256(archive): archive for archive in archives}

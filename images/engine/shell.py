@@ -4,12 +4,12 @@ SAM runs `RUN mv ... && chmod +x ...` in a Dockerfile of its own on top of every
 a shell nor tools, which a deployed function needs as little as an attacker should find them.
 """
 
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from images.debian.apt import unpack
 from images.debian.packages import archives_of, read_debian_lock
+from images.folders.half_made import half_made
 from images.layer import Entry
 from images.oci.filesystem import Filesystem
 
@@ -49,9 +49,9 @@ def shell_entries(filesystem: Filesystem, work: Path, lock: Path = LOCK) -> list
 
 def _busybox(work: Path, lock: Path) -> bytes:
     archives = archives_of(read_debian_lock(lock), work / "debs")
-    with tempfile.TemporaryDirectory(prefix=".busybox-", dir=work) as folder:
-        unpack(archives, Path(folder))
-        return _first(Path(folder).glob(f"**/bin/{BUSYBOX}")).read_bytes()
+    with half_made(work) as folder:
+        unpack(archives, folder)
+        return _first(folder.glob(f"**/bin/{BUSYBOX}")).read_bytes()
 
 
 def _first(paths: Iterable[Path]) -> Path:

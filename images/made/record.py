@@ -12,6 +12,7 @@ from typing import Any, Self
 from contracts.problems import Code, Problem
 from images.blob import write_atomically
 from images.errors import ImageError
+from images.folders.held import held
 from images.image import Built
 
 FILE = "images.json"
@@ -113,27 +114,30 @@ def _rows(document: dict[str, Any]) -> dict[str, Made]:
 
 def record_made(folder: Path, name: str, row: Made) -> None:
     """Record an image that was made."""
-    record = read_record(folder)
-    _write(folder, replace(record, made={**record.made, name: row}))
+    with held(folder):
+        record = read_record(folder)
+        _write(folder, replace(record, made={**record.made, name: row}))
 
 
 def record_pushed(folder: Path, references: Mapping[str, str]) -> None:
     """Record the references of images that were pushed as they were last made."""
-    record = read_record(folder)
-    rows = {
-        name: replace(record.made[name], reference=reference)
-        for name, reference in references.items()
-    }
-    _write(folder, replace(record, pushed={**record.pushed, **rows}))
+    with held(folder):
+        record = read_record(folder)
+        rows = {
+            name: replace(record.made[name], reference=reference)
+            for name, reference in references.items()
+        }
+        _write(folder, replace(record, pushed={**record.pushed, **rows}))
 
 
 def record_start(folder: Path, start: Start) -> None:
     """Record a measured start, as evidence for `turnout plan`; the last ones of each image and memory are kept."""
-    record = read_record(folder)
-    alike = [one for one in record.starts if _of(one) == _of(start)]
-    forgotten = alike[: max(0, len(alike) + 1 - STARTS_KEPT)]
-    kept = tuple(one for one in record.starts if one not in forgotten)
-    _write(folder, replace(record, starts=(*kept, start)))
+    with held(folder):
+        record = read_record(folder)
+        alike = [one for one in record.starts if _of(one) == _of(start)]
+        forgotten = alike[: max(0, len(alike) + 1 - STARTS_KEPT)]
+        kept = tuple(one for one in record.starts if one not in forgotten)
+        _write(folder, replace(record, starts=(*kept, start)))
 
 
 def _of(start: Start) -> tuple[str, int]:

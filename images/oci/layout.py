@@ -4,14 +4,13 @@ https://github.com/opencontainers/image-spec/blob/v1.1.0/image-layout.md
 """
 
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
-from uuid import uuid4
 
-from images.blob import blob_path, link_or_copy, naming, new_blob
+from images.blob import blob_path, link_or_copy, new_blob
+from images.folders.half_made import half_made, naming
 from images.layer import Layer
 
 Json = Mapping[str, Any]
@@ -79,15 +78,12 @@ def write_layout(
     as it was before, or not at all: `check` is called with the whole layout before it takes its place, and what it
     raises keeps it from there. Raise OSError where a blob is gone or the disk is full.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = folder.with_name(f".{folder.name}.{uuid4().hex}")
-    try:
+    with half_made(folder.parent) as half:
+        unfinished = half / folder.name
         with naming(folder):
             digest = _write(unfinished, name, layers, settings)
         check(unfinished)
-        _replace(folder, unfinished)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        _replace(folder, unfinished, half / "old")
     return digest
 
 
@@ -139,10 +135,16 @@ def _canonical(document: Json) -> bytes:
     return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _replace(folder: Path, by: Path) -> None:
-    """Put a folder in another one's place; a folder that is not empty cannot be renamed over."""
-    old = folder.with_name(f".{folder.name}.{uuid4().hex}.old")
+def _replace(folder: Path, by: Path, old: Path) -> None:
+    """Put a folder in another one's place, which is put back if that fails.
+
+    A folder that is not empty cannot be renamed over.
+    """
     if folder.exists():
         folder.rename(old)
-    by.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    try:
+        by.rename(folder)
+    except OSError:
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise

@@ -1,7 +1,6 @@
 """The probe of an image: its function is started as Lambda starts it, and asked what the artefact was sealed with."""
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPException
@@ -12,6 +11,7 @@ from contracts.limits import LAMBDA_MB_PER_VCPU
 from contracts.problems import Code, Problem
 from contracts.tasks import Tier
 from images.errors import ImageError
+from images.folders.half_made import half_made
 from images.oci.layout import Settings
 from images.oci.reading import Layout
 from images.running.blocks import Blocks, blocks_read, files_of, forget
@@ -60,8 +60,8 @@ def ask(
     which nothing is in the page cache. Raise ImageError for one that does not start, or answers otherwise than when its
     model was built.
     """
-    with tempfile.TemporaryDirectory(prefix="probed-", dir=work) as folder:
-        root = Path(folder) / "root"
+    with half_made(work) as folder:
+        root = folder / "root"
         unpack(layout, root)
         if why := kernel_problem(root):
             return Probed(outcome=f"not started: {why}")

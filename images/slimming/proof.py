@@ -1,7 +1,7 @@
 """The proof of a slimmed image: it answers as with all of its files, or the pieces that make a difference go back."""
 
+import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 from contracts.problems import Code, Problem
 from images.blob import link_or_copy
 from images.errors import ImageError
+from images.folders.half_made import half_made
 from images.layer import Entry
 from images.oci.layout import Settings
 from images.slimming.function import Case, check_isolation, replies, without_times
@@ -34,8 +35,8 @@ def pieces_needed(slimmed: Slimmed, cases: Iterable[Case], work: Path) -> tuple[
     started here, and where the whole image differs from itself, so that nothing can be compared.
     """
     check_isolation(slimmed.root, slimmed.settings)
-    with tempfile.TemporaryDirectory(prefix="whole-", dir=work) as folder:
-        whole = restored(slimmed, tuple(slimmed.pieces), Path(folder) / "root")
+    with half_made(work) as folder:
+        whole = restored(slimmed, tuple(slimmed.pieces), folder / "root")
         differing = [
             differs
             for case in cases
@@ -50,8 +51,8 @@ def pieces_needed(slimmed: Slimmed, cases: Iterable[Case], work: Path) -> tuple[
                 raise ImageError("the slimmed image", [problem])
 
     def holds(names: Sequence[str]) -> bool:
-        with tempfile.TemporaryDirectory(prefix="restored-", dir=work) as folder:
-            root = restored(slimmed, names, Path(folder) / "root")
+        with half_made(work) as folder:
+            root = restored(slimmed, names, folder / "root")
             return all(
                 _replies(root, slimmed.settings, case) == expected for case, expected in differing
             )
@@ -88,7 +89,18 @@ def restored(slimmed: Slimmed, names: Iterable[str], root: Path) -> Path:
 
 def with_entries(files: Path, entries: Iterable[Entry], root: Path) -> Path:
     """Make a folder of another one's files, which are linked, and of entries; return it."""
-    shutil.copytree(files, root, symlinks=True, copy_function=_link)
+    # `shutil.copytree` goes on after each error, and reports a full disk once for each file.
+    for folder, folders, names in os.walk(files):
+        into = root / Path(folder).relative_to(files)
+        into.mkdir(parents=True, exist_ok=True)
+        for name in (*folders, *names):
+            source = Path(folder, name)
+            if source.is_symlink():
+                (into / name).symlink_to(os.readlink(source))
+            elif name in names:
+                link_or_copy(source, into / name)
+    for folder, _, _ in os.walk(files):
+        shutil.copymode(folder, root / Path(folder).relative_to(files))
     place_entries(entries, root)
     return root
 
@@ -108,10 +120,6 @@ def place_entries(entries: Iterable[Entry], root: Path) -> None:
             shutil.copyfile(entry.source, place)
         if entry.source is not None:
             place.chmod(0o755 if entry.executable else 0o644)
-
-
-def _link(source: str, target: str) -> None:
-    link_or_copy(Path(source), Path(target))
 
 
 def _differing(

@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from contracts.manifest import file_sha256
 from contracts.problems import Code, Problem
 from images.errors import ImageError
+from images.folders.half_made import check_space, half_made
 from images.wheel_files.locks import Pinned, normalised, read_lock
 
 # The newest glibc that wheels may ask for is that of Amazon Linux 2023, the older of the two bases.
@@ -69,12 +69,12 @@ def _cached(package: Pinned, folder: Path) -> Path | None:
 
 def _download(packages: Sequence[Pinned], folder: Path, python: str) -> None:
     """Download wheels beside their places, and move those with the right digests there."""
-    with tempfile.TemporaryDirectory(prefix=".half-", dir=folder) as half:
-        lock = Path(half) / "requirements.txt"
+    with half_made(folder) as half:
+        lock = half / "requirements.txt"
         lock.write_text("".join(f"{package}\n" for package in packages), "utf-8")
-        _pip_download(lock, Path(half), python)
+        _pip_download(lock, half, python)
         locked = {package.name: package for package in packages}
-        for wheel in sorted(Path(half).glob("*.whl")):
+        for wheel in sorted(half.glob("*.whl")):
             digest = file_sha256(wheel)
             package = locked.get(normalised(wheel.name.partition("-")[0]))
             if package and digest in package.sha256:
@@ -94,6 +94,7 @@ def _pip_download(lock: Path, into: Path, python: str) -> None:
     command += ["--dest", str(into), "--requirement", str(lock)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
+        check_space(done.stderr, into)
         said = done.stderr.strip()[-1500:] or f"ended with {done.returncode}"
         message = f"pip cannot download it; check the network and the lock. {said}"
         raise ImageError("wheels", [Problem(code=Code.DEPENDENCY_REFUSED, message=message)])

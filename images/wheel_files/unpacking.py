@@ -9,7 +9,6 @@ import hashlib
 import io
 import shutil
 import stat
-import tempfile
 import zipfile
 import zlib
 from collections import Counter
@@ -20,6 +19,7 @@ from typing import BinaryIO, cast
 
 from contracts.problems import Code, Problem
 from images.errors import ImageError
+from images.folders.half_made import half_made
 from images.wheel_files.locks import normalised
 
 # What a wheel may hold beside the files that its RECORD has a digest of: the RECORD itself, and its signatures.
@@ -128,9 +128,8 @@ def _holds(folder: Path, archive: zipfile.ZipFile, members: Sequence[_Member]) -
 
 def _replace(folder: Path, name: str, archive: zipfile.ZipFile, members: Sequence[_Member]) -> None:
     """Write the files of a wheel beside a folder, and put them in its place if each matches RECORD."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".half-", dir=folder.parent) as temporary:
-        half = Path(temporary) / "wheel"
+    with half_made(folder.parent) as temporary:
+        half = temporary / "wheel"
         half.mkdir()
         changed = []
         for member in members:

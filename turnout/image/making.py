@@ -1,7 +1,6 @@
 """Every image of a deployment, written as an OCI layout."""
 
 import platform
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +19,8 @@ from contracts.tasks import Tier
 from images.blob import write_atomically
 from images.bom.contents import ENDING
 from images.errors import ImageError
+from images.folders.half_made import half_made
+from images.folders.held import held
 from images.image import Built, Contents, Runtime, build_image
 from images.made.inputs import base_digest, inputs_of
 from images.made.record import record_made, row_of
@@ -100,16 +101,19 @@ def image(
     """
     check_machine()
     contents = chosen_contents(wanted)
-    work.mkdir(parents=True, exist_ok=True)
+
+    def waiting() -> None:
+        log.print(f"another command makes images by {work}; this one waits for it", markup=False)
+
     # Layers are linked into each layout that has them, and are of no other use after this run.
-    with tempfile.TemporaryDirectory(prefix="layers-", dir=work) as folder:
+    with held(work, waiting), half_made(work) as folder:
         runtimes: dict[Tier | None, Runtime] = {}
         made = []
         for one in contents:
             start = time.monotonic()
             with log.status(f"{one.name}: base and dependencies") as status:
                 base = wanted.base or BASES.get(one.tier, FUNCTION_BASE)
-                on_base = partial(runtime, one, base, work, Path(folder))
+                on_base = partial(runtime, one, base, work, folder)
                 if one.tier not in runtimes:
                     runtimes[one.tier] = on_base(Slimming(whole=not wanted.slim))
                 # Read before the image: of a file that changes in between, the record has the older one, and is stale.
@@ -117,11 +121,9 @@ def image(
                 status.update(
                     f"{one.name}: the same requests in the slimmed image and the whole one"
                 )
-                slim = slimming.proven(one, runtimes[one.tier], on_base, Path(folder))
+                slim = slimming.proven(one, runtimes[one.tier], on_base, folder)
                 status.update(f"{one.name}: layers")
-                built = build_image(
-                    one, slim.runtime, target / one.name, Path(folder), probe(one, work)
-                )
+                built = build_image(one, slim.runtime, target / one.name, folder, probe(one, work))
             # The digest of a base may be in the table only since the base was pulled.
             if wanted.cuda:
                 record_made(target, one.name, row_of(built, inputs, base, base_digest(base)))

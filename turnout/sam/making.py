@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from images.blob import write_atomically
 from images.engine.archive import archive_of, load
 from images.engine.engine import check_starts, find_engine
 from images.engine.shell import shell_entries
+from images.folders.half_made import half_made
 from images.layer import Entry, write_layer
 from images.oci.filesystem import file_of, merged
 from images.oci.reading import Layout
@@ -88,9 +88,8 @@ def _load(found: Needs, name: str, layout: Layout) -> None:
         keys = read_keys(Path(found.cloud.keys))
         routes = replace(found.routes, key_hashes=keys).to_json()
         entries.append(Entry(path=ROUTES, source=routes.encode()))
-    WORK.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="sam-", dir=WORK) as folder:
-        above = [("for SAM alone", write_layer(entries, Path(folder)))] if entries else []
+    with half_made(WORK) as folder:
+        above = [("for SAM alone", write_layer(entries, folder))] if entries else []
         archive = archive_of(layout, image_tag(name), above)
         if not archive.is_loaded(found.engine):
             load(found.engine, archive)

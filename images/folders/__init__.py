@@ -1,0 +1,1 @@
+"""Folders that several processes write to, or that one is killed in."""
