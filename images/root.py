@@ -5,14 +5,17 @@ import hashlib
 import os
 import shutil
 import tarfile
-import tempfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from contracts.problems import Code, Problem
 from images.errors import ImageError
+from images.folders.half_made import half_made
 from images.layer import OPAQUE, WHITEOUT, Layer
+
+# A path in a header may have a NUL, which is a ValueError, and lie behind links that form a circle, a RuntimeError.
+BROKEN = (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile, ValueError, RuntimeError)
 
 
 def root_of(layers: Sequence[Layer], work: Path) -> Path:
@@ -20,9 +23,8 @@ def root_of(layers: Sequence[Layer], work: Path) -> Path:
     key = hashlib.sha256("\n".join(layer.digest for layer in layers).encode()).hexdigest()
     folder = work / "roots" / key
     if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".half-", dir=folder.parent) as half:
-            root = Path(half) / "root"
+        with half_made(folder.parent) as half:
+            root = half / "root"
             unpack_layers(layers, root)
             # Another process may have been faster; its folder has the same files.
             if not folder.is_dir():
@@ -40,8 +42,10 @@ def unpack_layers(layers: Sequence[Layer], root: Path) -> None:
         try:
             with tarfile.open(layer.blob, "r:gz") as archive:
                 for member in archive:
-                    _unpack(archive, member, root)
-        except (tarfile.TarError, zlib.error, EOFError, gzip.BadGzipFile) as error:
+                    # Many tools write the root itself first.
+                    if _parts(member.name) or not member.isdir():
+                        _unpack(archive, member, root)
+        except BROKEN as error:
             message = f"cannot be unpacked ({error}); remove {layer.blob} and try again"
             problem = Problem(code=Code.FILE_DAMAGED, message=message)
             raise ImageError(layer.digest, [problem]) from error
@@ -67,7 +71,7 @@ def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> No
     if member.issym():
         place.symlink_to(member.linkname)
     elif member.islnk():
-        os.link(_place(root, member.linkname), place, follow_symlinks=False)
+        _link(_place(root, member.linkname), place)
     else:
         source = archive.extractfile(member)
         with place.open("xb") as file:
@@ -76,14 +80,27 @@ def _unpack(archive: tarfile.TarFile, member: tarfile.TarInfo, root: Path) -> No
         place.chmod(0o755 if member.mode & 0o111 else 0o644)
 
 
+def _link(source: Path, place: Path) -> None:
+    if not os.path.lexists(source) or (source.is_dir() and not source.is_symlink()):
+        raise tarfile.TarError(f"{place.name} is another name of {source.name}, which is no file")
+    os.link(source, place, follow_symlinks=False)
+
+
 def _place(root: Path, name: str) -> Path:
     """Return the path of an entry below the root; raise ImageError if it, or a link on its way, leads out."""
-    parts = PurePosixPath(name).parts
-    place = root.joinpath(*(part for part in parts if part not in ("/", ".")))
-    if ".." in parts or not place.parent.resolve().is_relative_to(root.resolve()):
-        message = "leads out of the image, which is not to be trusted"
+    parts = _parts(name)
+    place = root.joinpath(*parts)
+    # By its name, a whiteout could remove the folder that it lies in, or the one above.
+    last = parts[-1].removeprefix(WHITEOUT) if parts else ""
+    outside = ".." in parts or not place.parent.resolve().is_relative_to(root.resolve())
+    if outside or last in ("", ".", ".."):
+        message = "leads out of the image, which is not to be trusted; take another base, or make it again"
         raise ImageError(name, [Problem(code=Code.FILE_OUTSIDE, message=message)])
     return place
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    return tuple(part for part in PurePosixPath(name).parts if part not in ("/", "//", "."))
 
 
 def _remove_below(whiteout: Path) -> None:

@@ -84,6 +84,15 @@ def test_an_upper_layer_replaces_and_removes(tmp_path: Path) -> None:
         lambda out: [member("way", tarfile.SYMTYPE, ".."), member("way/evil")],
         lambda out: [member("evil", tarfile.LNKTYPE, "../outside")],
         lambda out: [member("../.wh.outside")],
+        lambda out: [
+            member("way", tarfile.SYMTYPE, ".."),
+            member("evil", tarfile.LNKTYPE, "way/outside"),
+        ],
+        lambda out: [member(".wh...")],
+        lambda out: [member("a/.wh...")],
+        lambda out: [member("a/.wh..")],
+        lambda out: [member(".wh.")],
+        lambda out: [member("./")],
     ],
     ids=[
         "up",
@@ -92,6 +101,12 @@ def test_an_upper_layer_replaces_and_removes(tmp_path: Path) -> None:
         "through a relative link",
         "hard link",
         "whiteout",
+        "hard link through a link",
+        "whiteout of the folder above",
+        "whiteout of the folder above another",
+        "whiteout of its own folder",
+        "whiteout of nothing",
+        "file in place of the root",
     ],
 )
 def test_an_entry_that_leads_out_is_refused(
@@ -104,6 +119,34 @@ def test_an_entry_that_leads_out_is_refused(
     assert [problem.code for problem in caught.value.problems] == ["file_outside"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["blobs", "outside", "root"]
     assert (tmp_path / "outside").read_text("utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        [member("link", tarfile.LNKTYPE, "none")],
+        [member("link", tarfile.LNKTYPE, "/etc/passwd")],
+        [member("folder", tarfile.DIRTYPE), member("link", tarfile.LNKTYPE, "folder")],
+        [member("a", tarfile.SYMTYPE, "b"), member("b", tarfile.SYMTYPE, "a"), member("a/evil")],
+    ],
+    ids=["of nothing", "of a file of this machine", "of a folder", "behind a circle"],
+)
+def test_a_link_that_cannot_be_made_is_named_with_its_layer(
+    tmp_path: Path, members: list[tarfile.TarInfo]
+) -> None:
+    layer = foreign(tmp_path / "blobs", *members)
+    with pytest.raises(ImageError) as caught:
+        root_of([layer], tmp_path)
+    assert [problem.code for problem in caught.value.problems] == ["file_damaged"]
+    assert "link" in str(caught.value)
+    assert str(layer.blob) in str(caught.value)
+    assert list((tmp_path / "roots").iterdir()) == []
+
+
+def test_an_entry_for_the_root_itself_changes_nothing(tmp_path: Path) -> None:
+    entries = [member(name, tarfile.DIRTYPE, mode=0o700) for name in (".", "./", "/")]
+    layer = foreign(tmp_path / "blobs", *entries, member("./a/one"))
+    assert files(root_of([layer], tmp_path)) == {"a/one"}
 
 
 def test_an_absolute_path_is_one_in_the_image(tmp_path: Path) -> None:
