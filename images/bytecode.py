@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from contracts.problems import Code, Problem
 from images.errors import ImageError
-from images.folders.half_made import check_space
+from images.folders.half_made import check_space, naming
 from images.interpreter import Interpreter
 from images.layer import Entry
 
@@ -37,7 +37,7 @@ def bytecode(entries: Iterable[Entry], interpreter: Interpreter) -> list[Entry]:
         (entry for entry in entries if entry.source is not None and entry.path.endswith(".py")),
         key=lambda entry: entry.path,
     )
-    with tempfile.TemporaryDirectory(prefix="bytecode-") as folder:
+    with tempfile.TemporaryDirectory(prefix="bytecode-") as folder, naming(Path(folder)):
         targets = [Path(folder) / f"{number}.pyc" for number in range(len(sources))]
         todo = [
             (str(_on_disk(entry, target)), str(target), f"/{entry.path}")

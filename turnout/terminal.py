@@ -3,6 +3,7 @@
 The end is success, an error as a message with its code, or an interrupt.
 """
 
+import errno
 import json
 import signal
 import sys
@@ -20,6 +21,7 @@ from contracts.errors import TurnoutError
 INTERRUPTED = 130
 # An error of the operating system about a file or a folder; every other code is an error's own.
 FILE_INACCESSIBLE = "file_inaccessible"
+DISK_FULL, FULL = "disk_full", (errno.ENOSPC, errno.EDQUOT)
 
 Config = Annotated[Path, typer.Option("--config", "-c", help="The file that lists the models.")]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The folder of built artefacts.")]
@@ -62,6 +64,11 @@ def exit_with_message(run: Callable[[], object], log: Console) -> None:
     except TurnoutError as error:
         _fail(log, error.code, str(error))
     except OSError as error:
+        if error.errno in FULL:
+            where = error.filename or "a temporary file"
+            _fail(
+                log, DISK_FULL, f"{where}: {error.strerror}; free some on its disk, and try again"
+            )
         if error.filename is None:  # about no file: nothing that a user could look at
             raise
         reason = f"{error.strerror} ({type(error).__name__})"

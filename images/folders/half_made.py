@@ -12,6 +12,8 @@ from pathlib import Path
 from uuid import uuid4
 
 PREFIX = ".half-"
+# A disk with less free space than this counts as full.
+MIN_FREE_BYTES = 1 << 20
 OF_DISKS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 # Linux has a folder for each process there. Where it has none, nothing is taken for abandoned.
 PROCESSES = Path("/proc")
@@ -51,9 +53,12 @@ def half_made(folder: Path) -> Iterator[Path]:
 
 
 def check_space(said: str, folder: Path) -> None:
-    """Raise the error of a full disk if another program says that its disk, that of a folder, is one."""
+    """Raise the error of a full disk if a program that failed met one, that of a folder.
+
+    Some say so; tar says no more than how many bytes it wrote.
+    """
     reason = os.strerror(errno.ENOSPC)
-    if reason in said:
+    if reason in said or shutil.disk_usage(folder).free < MIN_FREE_BYTES:
         raise OSError(errno.ENOSPC, reason, str(folder))
 
 

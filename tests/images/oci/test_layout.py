@@ -157,6 +157,30 @@ def test_a_blob_of_another_size_than_its_descriptor_says_is_refused(tmp_path: Pa
     assert "does not have the bytes of its name" in message
 
 
+def test_a_config_that_is_another_blob_of_the_image_is_named(tmp_path: Path) -> None:
+    def layer(manifest: Document) -> None:
+        manifest["config"] |= {key: manifest["layers"][0][key] for key in ("digest", "size")}
+
+    (message,) = problems(changed(small(tmp_path / "one"), manifest=layer))
+    assert "is no JSON or is cut short; build the image again" in message
+
+    def itself(manifest: Document) -> None:
+        manifest["layers"].append(
+            {**manifest["config"], "mediaType": manifest["layers"][0]["mediaType"]}
+        )
+
+    (message,) = problems(changed(small(tmp_path / "two"), manifest=itself))
+    assert "names another number of layers" in message
+
+
+def test_layers_in_another_order_than_the_configs_are_named(tmp_path: Path) -> None:
+    (message,) = problems(
+        changed(small(tmp_path), manifest=lambda manifest: manifest["layers"].reverse())
+    )
+    assert "is not the archive" in message
+    assert message.endswith("build the image again")
+
+
 def test_a_digest_that_leads_to_another_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("{}", "utf-8")
 
