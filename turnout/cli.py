@@ -30,6 +30,7 @@ from turnout.terminal import (
     log,
     out,
 )
+from turnout.verify.command import verify_command
 
 HELP = """Put a fine-tuned language model behind one HTTPS endpoint.
 
@@ -81,38 +82,7 @@ def build_command(
     emit(as_json, built, lambda: building.show(built, out))
 
 
-@app.command("verify")
-def verify_command(
-    models: Annotated[
-        list[str] | None, typer.Argument(help="Models to verify; all that are built by default.")
-    ] = None,
-    trust: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="A public key or a certificate, as PEM; each artefact has to be signed by one of them."
-        ),
-    ] = None,
-    vouched_by: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="A public key, as PEM, by which somebody has to have vouched for each artefact."
-        ),
-    ] = None,
-    out_dir: Out = OUT,
-    as_json: AsJson = False,
-) -> None:
-    """Check every sealed byte, and that the artefacts answer as they did when they were built.
-
-    The code that serves an artefact runs its golden rows again. With --trust, the signature is verified first, and an
-    artefact that is not signed by such a key is not run. With --vouched-by, the statement of that key has to be about
-    the same bytes, rows and figures. Exits with 1 if something differs.
-    """
-    from turnout import verifying
-
-    found = verifying.verify(out_dir, models or None, log, trust or (), vouched_by or ())
-    emit(as_json, found, lambda: verifying.show(found, out))
-    if not found["holds"]:
-        raise typer.Exit(1)
+app.command("verify")(verify_command)
 
 
 @app.command("inspect")

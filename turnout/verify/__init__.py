@@ -1,0 +1,1 @@
+"""`turnout verify`: the sealed bytes, the answers, and who signed them."""
