@@ -11,6 +11,7 @@ import typer
 from contracts.models_toml import read_models_toml
 from contracts.specs import Objective
 from contracts.tasks import Tier
+from turnout.doctor.command import doctor_command
 from turnout.image.command import IMAGES, image_command
 from turnout.init.command import init_command
 from turnout.keys import add_key, read_keys, remove_key
@@ -138,6 +139,9 @@ def plan_command(
     emit(as_json, plan.document, lambda: planning.show(plan, out))
     if plan.problems:
         raise planning.Undeployable(plan.problems)
+
+
+app.command("doctor")(doctor_command)
 
 
 @app.command("up")

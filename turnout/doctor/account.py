@@ -1,0 +1,220 @@
+"""Checks of an AWS account: they read and change nothing.
+
+Each returns findings about one thing. A call that AWS refuses or that never arrives makes a finding as well.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from contracts.names import model_stack, router_stack
+from contracts.specs import Deployment
+from turnout.doctor.finding import Finding, Level
+
+# The qualifier of a bootstrap without one of its own, and the version that our stacks' assets need.
+# https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html
+BOOTSTRAP, BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version", 6
+# The router's function and the model's run at the same time.
+FUNCTIONS_PER_REQUEST = 2
+# While a version is replaced, the new one runs beside the old one.
+INSTANCES_PER_MODEL = 2
+# What AWS lets new accounts have, of which no call tells.
+NEW_ACCOUNT_MEMORY_MB = 3008
+QUOTAS = "https://console.aws.amazon.com/servicequotas/home/services"
+CONCURRENCY = f"{QUOTAS}/lambda/quotas/L-B99A9384"
+
+Client = Any
+Clients = Callable[[str], Client]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The account that credentials are for, and clients of its services in the deployment's region."""
+
+    number: str
+    deployment: Deployment
+    clients: Clients
+
+
+def account_findings(deployment: Deployment, clients: Clients) -> list[Finding]:
+    """Return the findings about an account; without credentials there is one alone."""
+    found = asked("credentials", lambda: clients("sts").get_caller_identity())
+    if isinstance(found, Finding):
+        step = "`aws configure`, or set AWS_PROFILE to a profile that has credentials"
+        return [
+            Finding(
+                level=Level.FAILS,
+                about="credentials",
+                message=found.message,
+                next_step=step,
+            )
+        ]
+    account = Account(number=found["Account"], deployment=deployment, clients=clients)
+    who = Finding(
+        level=Level.HOLDS,
+        about="credentials",
+        message=f"account {account.number} as {found['Arn']}, region {deployment.region}",
+    )
+    return [who, *(finding for check in CHECKS for finding in check(account))]
+
+
+def asked(about: str, call: Callable[[], Any]) -> Any:
+    """Return the answer to a call; a Finding that it is not known where AWS refuses it or cannot be reached."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return call()
+    except ClientError as error:
+        message = f"{error.operation_name} was refused: {error.response['Error']['Message']}"
+        step = f"allow who deploys the action of {error.operation_name}, or look in the console"
+    except BotoCoreError as error:
+        message, step = str(error), "check the network and the region"
+    return Finding(level=Level.UNKNOWN, about=about, message=message, next_step=step)
+
+
+def bootstrapped(account: Account) -> list[Finding]:
+    """Find out whether `cdk bootstrap` has been run."""
+    about, ssm = "bootstrap", account.clients("ssm")
+    step = f"npx cdk bootstrap aws://{account.number}/{account.deployment.region}"
+    found = asked(about, lambda: _version(ssm))
+    if isinstance(found, Finding):
+        return [found]
+    if found is None:
+        message = "the account has no bootstrap stack in this region"
+        return [Finding(level=Level.FAILS, about=about, message=message, next_step=step)]
+    message = f"version {found}"
+    if found < BOOTSTRAP_VERSION:
+        message += f"; {BOOTSTRAP_VERSION} is needed"
+        return [Finding(level=Level.FAILS, about=about, message=message, next_step=step)]
+    return [Finding(level=Level.HOLDS, about=about, message=message)]
+
+
+def _version(ssm: Client) -> int | None:
+    try:
+        return int(ssm.get_parameter(Name=BOOTSTRAP)["Parameter"]["Value"])
+    except ssm.exceptions.ParameterNotFound:
+        return None
+
+
+def concurrency(account: Account) -> list[Finding]:
+    """Compare the functions that may run at once with the requests that the stage lets through."""
+    about = "Lambda concurrency"
+    found = asked(about, lambda: account.clients("lambda").get_account_settings())
+    if isinstance(found, Finding):
+        return [found]
+    limit = int(found["AccountLimit"]["ConcurrentExecutions"])
+    requests, burst = limit // FUNCTIONS_PER_REQUEST, account.deployment.throttle.burst
+    message = f"{limit} functions may run at once, which are {requests} requests"
+    if requests >= burst:
+        return [Finding(level=Level.HOLDS, about=about, message=message)]
+    step = f"ask for more at {CONCURRENCY}, or set `throttle = {{ burst = {requests} }}` in [deployment]"
+    return [
+        Finding(
+            level=Level.WARNS,
+            about=about,
+            message=f"{message}, and the API lets {burst} through at once: the others get the gateway's bare 500",
+            next_step=step,
+        )
+    ]
+
+
+def memory(account: Account) -> list[Finding]:
+    """Name the functions with more memory than a new account may have."""
+    large = [
+        model_stack(account.deployment.name, model.name, tier)
+        for model in account.deployment.models
+        for tier, spec in model.tiers.items()
+        if spec is model.cpu and spec.memory_mb > NEW_ACCOUNT_MEMORY_MB
+    ]
+    if not large:
+        return []
+    message = (
+        f"{', '.join(large)}: more than the {NEW_ACCOUNT_MEMORY_MB:,} MB that some new accounts may have; no call "
+        "tells whether yours is one"
+    )
+    step = "if the deployment is refused, ask AWS's support for 10,240 MB, or set `memory_mb`"
+    return [Finding(level=Level.NOTE, about="Lambda memory", message=message, next_step=step)]
+
+
+def gpu_quotas(account: Account) -> list[Finding]:
+    """Compare the quota of each GPU instance type with what the deployment needs, and during an update."""
+    needed: dict[str, int] = {}
+    for model in account.deployment.models:
+        if model.gpu:
+            needed[model.gpu.instance] = needed.get(model.gpu.instance, 0) + 1
+    if not needed:
+        return []
+    found = asked("GPU quotas", lambda: _sagemaker_quotas(account.clients("service-quotas")))
+    if isinstance(found, Finding):
+        return [found]
+    return [_gpu_quota(account, instance, count, found) for instance, count in needed.items()]
+
+
+def _sagemaker_quotas(client: Client) -> dict[str, float]:
+    pages = client.get_paginator("list_service_quotas").paginate(ServiceCode="sagemaker")
+    return {quota["QuotaName"]: quota["Value"] for page in pages for quota in page["Quotas"]}
+
+
+def _gpu_quota(account: Account, instance: str, models: int, quotas: dict[str, float]) -> Finding:
+    name = f"{instance} for endpoint usage"
+    if name not in quotas:
+        return Finding(
+            level=Level.FAILS,
+            about=name,
+            message=f"SageMaker in {account.deployment.region} has no such quota, so it does not offer the instance",
+            next_step="choose another `gpu.instance` or another `region`",
+        )
+    quota, wanted = int(quotas[name]), models * INSTANCES_PER_MODEL
+    message = f"the quota is {quota}; {models} run all the time, and {wanted} during updates"
+    if quota >= wanted:
+        return Finding(level=Level.HOLDS, about=name, message=message)
+    return Finding(
+        level=Level.FAILS if quota < models else Level.WARNS,
+        about=name,
+        message=message,
+        next_step=f"ask for {wanted} at {QUOTAS}/sagemaker/quotas; CPU tiers are deployed all the same",
+    )
+
+
+def orphans(account: Account) -> list[Finding]:
+    """Name the stacks of this deployment that `models.toml` no longer has: no `cdk` command deletes them."""
+    about = "orphans"
+    found = asked(about, lambda: _stacks(account.clients("cloudformation")))
+    if isinstance(found, Finding):
+        return [found]
+    deployment = account.deployment
+    own = {router_stack(deployment.name)} | {
+        model_stack(deployment.name, model.name, tier)
+        for model in deployment.models
+        for tier in model.tiers
+    }
+    left = [
+        name for name, tags in found if tags.get("turnout") == deployment.name and name not in own
+    ]
+    return [
+        Finding(
+            level=Level.WARNS,
+            about=about,
+            message=f"{name} is deployed, and models.toml no longer has it: what it runs is still paid for",
+            next_step=f"aws cloudformation delete-stack --region {deployment.region} --stack-name {name}",
+        )
+        for name in left
+    ]
+
+
+def _stacks(client: Client) -> list[tuple[str, dict[str, str]]]:
+    pages = client.get_paginator("describe_stacks").paginate()
+    return [
+        (stack["StackName"], {tag["Key"]: tag["Value"] for tag in stack.get("Tags", ())})
+        for page in pages
+        for stack in page["Stacks"]
+    ]
+
+
+CHECKS: Sequence[Callable[[Account], list[Finding]]] = (
+    bootstrapped,
+    concurrency,
+    memory,
+    gpu_quotas,
+    orphans,
+)
