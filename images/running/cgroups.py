@@ -15,8 +15,8 @@ MOUNTS, OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 PROCS = "cgroup.procs"
 # The kernel's default; a share is a part of it in microseconds.
 PERIOD_US = 100_000
-# Seconds until the processes of a group that was killed have left it.
-LEAVING_S = 2.0
+# Seconds until the processes of a group that was killed have left it, on a machine that does much besides.
+LEAVING_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,10 +9,11 @@ from uuid import uuid4
 
 from images.engine.archive import archive_of, load
 from images.engine.engine import Engine
+from images.layer import Layer
 from images.oci.reading import Layout
 from images.running.function import Function
 from images.running.limits import FILES, GROUP, PROCESSES, TMP_MB, USER
-from images.running.process import Process, start
+from images.running.process import Output, Process, start
 
 # Where the emulator lies in a container, and nowhere in an image.
 EMULATOR = "/aws-lambda-rie"
@@ -22,24 +23,33 @@ WATCH = "import subprocess, sys; sys.stdin.read(); subprocess.run(sys.argv[1:])"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """The isolation of an image that an engine has under a tag."""
+    """The isolation of an image that an engine has under a tag, which leaves files in a folder.
+
+    Without an emulator, the function is given the address of a Runtime API by its variables.
+    """
 
     engine: Engine
     tag: str
-    emulator: Path
+    emulator: Path | None
+    folder: Path
 
-    def start(self, function: Function, arguments: Sequence[str]) -> Process:
-        """Start the emulator in a container with the function's limits."""
+    def start(
+        self, function: Function, arguments: Sequence[str] = (), output: Output = subprocess.PIPE
+    ) -> Process:
+        """Start a function in a container with its limits."""
         name = f"turnout-{uuid4().hex[:12]}"
         variables = [f"--env={key}={value}" for key, value in function.environment.items()]
         command = [self.engine.program, "run", "--rm", "--name", name, *_isolation(function)]
         tmp = f"--tmpfs=/tmp:rw,size={TMP_MB}m,mode=1777"
         # Otherwise Podman lets a function write to /run and /var/tmp as well.
         command += [tmp, "--read-only-tmpfs=false"] if self.engine.is_podman else [tmp]
-        command += [f"--volume={self.emulator.resolve()}:{EMULATOR}:ro", *variables]
-        command += ["--entrypoint", EMULATOR, self.tag, *arguments, *function.command]
+        started = list(function.command)
+        if self.emulator:
+            command += [f"--volume={self.emulator.resolve()}:{EMULATOR}:ro"]
+            started = [EMULATOR, *arguments, *started]
+        command += [*variables, "--entrypoint", started[0], self.tag, *started[1:]]
         # Podman's monitor leaves a file `oom` in its folder when memory runs out.
-        popen = start(command, self.engine.variables(), self.emulator.parent)
+        popen = start(command, self.engine.variables(), self.folder, output)
         return Process(popen=popen, stop=self._remover(name))
 
     def _remover(self, name: str) -> Callable[[], None]:
@@ -48,6 +58,8 @@ class Container:
         Engines do not end a container with the command that started it.
         """
         command = [self.engine.program, "rm", "--force", "--volumes", name]
+        # A runtime that is the first process takes no SIGTERM, for which Podman waits 10 s otherwise.
+        command += ["--time=0"] if self.engine.is_podman else []
         watch = subprocess.Popen(
             [sys.executable, "-I", "-S", "-c", WATCH, *command],
             env=self.engine.variables(),
@@ -80,13 +92,16 @@ def _isolation(function: Function) -> Iterator[str]:
     yield "--security-opt=no-new-privileges"
 
 
-def load_image(engine: Engine, name: str, layout: Layout) -> str:
-    """Have an engine load an image that was read, unless it has it; return its tag, which has the image's digest.
+def load_image(engine: Engine, name: str, layout: Layout, above: Sequence[Layer] = ()) -> str:
+    """Have an engine load an image that was read, with layers above, unless it has it; return its tag.
 
-    Raise EngineFailed with the engine's words if it takes it not.
+    The tag has the digests of the image and of those layers. Raise EngineFailed with the engine's words if it takes it
+    not.
     """
-    digest = str(layout.descriptors[0]["digest"]).removeprefix("sha256:")
-    archive = archive_of(layout, f"localhost/turnout/{name}:{digest[:12]}")
+    digests = [str(layout.descriptors[0]["digest"]), *(layer.digest for layer in above)]
+    tag = "-".join(digest.removeprefix("sha256:")[:12] for digest in digests)
+    comments = [("above", layer) for layer in above]
+    archive = archive_of(layout, f"localhost/turnout/{name}:{tag}", comments)
     if not archive.is_loaded(engine):
         load(engine, archive)
     return archive.tag

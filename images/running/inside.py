@@ -119,7 +119,9 @@ def become_program(plan: dict[str, Any]) -> NoReturn:
     if not command:
         os._exit(0)
     os.chdir(plan["folder"])
-    os.execve(program if program is not None else command[0], command, plan["environment"])
+    if program is not None:
+        os.execve(program, command, plan["environment"])
+    os.execvpe(command[0], command, plan["environment"])
 
 
 def become_program_or_end(plan: dict[str, Any]) -> NoReturn:

@@ -16,33 +16,40 @@ from uuid import uuid4
 from images.running.cgroups import Groups, make_groups
 from images.running.function import Function
 from images.running.inside import MOUNT_POINTS
-from images.running.limits import FILES, GROUP, TMP_MB, USER
-from images.running.process import Process, start
+from images.running.limits import FILES, GROUP, TMP_MB, USER, Limits
+from images.running.process import Output, Process, start
 
 INSIDE = Path(__file__).with_name("inside.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
-    """The isolation of an unpacked image; `limited` is false where the share of memory and processors is not."""
+    """The isolation of an unpacked image; `limited` is false where the share of memory and processors is not.
+
+    Without an emulator, the function is given the address of a Runtime API by its variables.
+    """
 
     root: Path
-    emulator: Path
+    emulator: Path | None
     limited: bool = True
 
-    def start(self, function: Function, arguments: Sequence[str]) -> Process:
-        """Start the emulator in the image; raise OSError if a group with its limits cannot be made."""
+    def start(
+        self, function: Function, arguments: Sequence[str] = (), output: Output = subprocess.PIPE
+    ) -> Process:
+        """Start a function in the image; raise OSError if a group with its limits cannot be made."""
         groups = Groups()
         if self.limited:
             groups = make_groups(f"turnout-{uuid4().hex[:12]}", function.limits)
+        under = ["aws-lambda-rie", *arguments] if self.emulator else []
         plan = {
-            "program": str(self.emulator),
-            "command": ["aws-lambda-rie", *arguments, *function.command],
+            "program": str(self.emulator or ""),
+            "command": [*under, *function.command],
             "environment": function.environment,
             "folder": function.settings.working_dir,
             "groups": groups.procs,
         }
-        return Process(popen=start(_command(self.root, plan)), remove=groups.remove)
+        popen = start(_command(self.root, plan), output=output)
+        return Process(popen=popen, remove=groups.remove)
 
 
 def kernel_problem(root: Path) -> str:
@@ -61,10 +68,10 @@ def kernel_problem(root: Path) -> str:
     return f"the kernel does not isolate a process for this user ({said})"
 
 
-def limits_problem(function: Function) -> str:
+def limits_problem(limits: Limits) -> str:
     """Return why memory and processors cannot be limited here; empty if they can be."""
     try:
-        make_groups(f"turnout-{uuid4().hex[:12]}", function.limits).remove()
+        make_groups(f"turnout-{uuid4().hex[:12]}", limits).remove()
     except OSError as error:
         return f"{error.filename or 'control groups'}: {error.strerror}"
     return ""

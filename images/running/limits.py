@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from contracts.limits import LAMBDA_MB_PER_VCPU
+from contracts.limits import LAMBDA_MB_PER_VCPU, LAMBDA_MEMORY_MB
 
 # File descriptors, and processes and threads together.
 FILES = PROCESSES = 1024
@@ -20,3 +20,7 @@ class Limits:
     @property
     def cpus(self) -> float:
         return self.memory_mb / LAMBDA_MB_PER_VCPU
+
+
+# The smallest function that Lambda has.
+LEAST = Limits(memory_mb=LAMBDA_MEMORY_MB[0])

@@ -5,11 +5,17 @@ import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
 from images.running.function import Function
+
+Output = int | IO[bytes]
+# A program ends with the *thread* that started it (prctl(2), PR_SET_PDEATHSIG). Threads of requests are short-lived;
+# this one lives as long as its process.
+_starter = ThreadPoolExecutor(max_workers=1, thread_name_prefix="program")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,24 +55,31 @@ def started_by(process: int) -> list[int]:
 
 
 class Isolation(Protocol):
-    """A way to run a function under the emulator, apart from this machine's files and processes."""
+    """A way to run a function apart from this machine's files and processes."""
 
-    def start(self, function: Function, arguments: Sequence[str]) -> Process:
-        """Start the emulator with arguments, to which the function's own command is added."""
+    def start(
+        self, function: Function, arguments: Sequence[str] = (), output: Output = subprocess.PIPE
+    ) -> Process:
+        """Start a function, under the emulator with arguments if the isolation has one."""
 
 
 def start(
     command: Sequence[str],
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
+    output: Output = subprocess.PIPE,
 ) -> subprocess.Popen[bytes]:
     """Start a process whose output is one stream, in a session of its own: Ctrl-C reaches its parent alone."""
-    return subprocess.Popen(
-        command,
-        env=environment,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+
+    def popen() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            command,
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    return _starter.submit(popen).result()

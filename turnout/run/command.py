@@ -10,8 +10,9 @@ from rich.console import Console
 
 from contracts.limits import LAMBDA_MEMORY_MB
 from contracts.models_toml import read_models_toml
+from images.running.isolation import Choice
 from turnout.image.command import IMAGES
-from turnout.run.running import Choice, Running, Wanted, record_starts, running
+from turnout.run.running import Running, Wanted, record_starts, running
 from turnout.terminal import CONFIG, AsJson, Config, emit, log
 
 # Enough for the ten requests at once that a new account may send.

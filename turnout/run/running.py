@@ -1,13 +1,9 @@
 """A function that runs from its made image: what isolates it, its copies, and the address that they answer at."""
 
-import os
 import re
-import shutil
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +13,16 @@ from contracts.names import model_stack, router_stack
 from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, Deployment
 from contracts.tasks import Tier
-from images.engine.engine import CHOICE, find_engine
-from images.engine.errors import EngineMissing
 from images.errors import RunError
 from images.made.record import Start, record_start
 from images.oci.layout import Settings
 from images.oci.reading import Layout, read_layout
-from images.running.container import Container, load_image
 from images.running.copy import Copy
 from images.running.front import Front
-from images.running.function import Function, unpack
-from images.running.kernel import Kernel, kernel_problem, limits_problem
+from images.running.function import Function
+from images.running.isolation import Choice, Isolating, share_notes
 from images.running.limits import Limits
 from images.running.probe import event_of, start_problem
-from images.running.process import Isolation
 from images.running.rie import emulator
 
 ROUTER = "router"
@@ -38,16 +30,6 @@ ROUTER = "router"
 EMULATORS = "(rapid)"
 # Two figures of its REPORT that are none: the time of INIT is another one, and the memory is the limit.
 NO_FIGURES = re.compile(r"\tInit Duration: [\d.]+ ms|\tMax Memory Used: \d+ MB")
-# Folders of unpacked images, each named by the process that runs it.
-UNPACKED = "running-"
-
-
-class Choice(StrEnum):
-    """The isolation of a function: by an engine if there is one and else by the kernel, or by one of them."""
-
-    AUTO = "auto"
-    ENGINE = "engine"
-    KERNEL = "kernel"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,14 +89,17 @@ def running(wanted: Wanted, log: Console) -> Iterator[Running]:
         timeout_s=spec.timeout_s,
         variables={"TURNOUT_MAX_INPUTS": str(spec.max_inputs)} if tier else {},
     )
-    wanted.work.mkdir(parents=True, exist_ok=True)
     with ExitStack() as undo:
-        isolation, by, notes = _isolated(wanted, function, layout, undo)
-        notes = [*notes, *_share_notes(limits)]
+        isolating = Isolating(
+            work=wanted.work, choice=wanted.isolation, emulator=emulator(wanted.work)
+        )
+        found = isolating.isolate(name, layout, undo)
+        notes = (*found.notes, *share_notes(limits))
         for note in notes:
             log.print(note, markup=False, soft_wrap=True)
         copies = [
-            Copy(isolation, function, _told(log, number, wanted)) for number in range(wanted.copies)
+            Copy(found.isolation, function, _told(log, number, wanted))
+            for number in range(wanted.copies)
         ]
         # One after the other, so that none takes the processors while another's start is measured.
         for copy in copies:
@@ -127,10 +112,10 @@ def running(wanted: Wanted, log: Console) -> Iterator[Running]:
             name=name,
             digest=str(layout.descriptors[0]["digest"]),
             url=front.url,
-            isolation=by,
+            isolation=found.by,
             limits=limits,
             init_ms=tuple(copy.init_ms or 0.0 for copy in copies),
-            notes=tuple(notes),
+            notes=notes,
         )
 
 
@@ -164,61 +149,6 @@ def _read(folder: Path, name: str) -> Layout:
             "no function can be run", [Problem(code=Code.FILE_MISSING, where=name, message=message)]
         )
     return read_layout(folder)
-
-
-def _isolated(
-    wanted: Wanted, function: Function, layout: Layout, undo: ExitStack
-) -> tuple[Isolation, str, Sequence[str]]:
-    """Return the isolation of a function, its name, and what it does not limit; raise RunError if there is none."""
-    program = emulator(wanted.work)
-    missing = ""
-    if wanted.isolation is not Choice.KERNEL:
-        try:
-            engine = find_engine(wanted.work)
-        except EngineMissing as error:
-            if wanted.isolation is Choice.ENGINE or CHOICE in os.environ:
-                raise
-            missing = f"{error}; and "
-        else:
-            tag = load_image(engine, function.name, layout)
-            return Container(engine=engine, tag=tag, emulator=program), engine.name, ()
-    remove_abandoned(wanted.work)
-    folder = tempfile.TemporaryDirectory(prefix=f"{UNPACKED}{os.getpid()}-", dir=wanted.work)
-    root = Path(undo.enter_context(folder)) / "root"
-    unpack(layout, root)
-    if why := kernel_problem(root):
-        raise _not_isolated(f"{missing}{why}")
-    unlimited = limits_problem(function)
-    notes = (
-        [
-            f"memory and the share of processors are not limited: {unlimited}; run it as root, or by podman"
-        ]
-        if unlimited
-        else []
-    )
-    return Kernel(root=root, emulator=program, limited=not unlimited), "kernel", notes
-
-
-def remove_abandoned(work: Path) -> None:
-    """Remove the unpacked images of processes that were killed before they could."""
-    for folder in work.glob(f"{UNPACKED}*"):
-        process = folder.name.removeprefix(UNPACKED).partition("-")[0]
-        if not Path("/proc", process).exists():
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _not_isolated(why: str) -> RunError:
-    message = f"{why}; install podman, run it as root, or allow user namespaces (sysctl user.max_user_namespaces)"
-    return RunError(
-        "no function can be run", [Problem(code=Code.ISOLATION_UNAVAILABLE, message=message)]
-    )
-
-
-def _share_notes(limits: Limits) -> Sequence[str]:
-    there = os.cpu_count() or 1
-    if limits.cpus <= there:
-        return ()
-    return (f"this machine has {there} processors; on Lambda it would get {limits.cpus:.2f}",)
 
 
 def _told(log: Console, number: int, wanted: Wanted) -> Any:

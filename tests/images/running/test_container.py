@@ -17,6 +17,7 @@ from images.oci.reading import Layout, read_layout
 from images.running.container import Container, load_image
 from images.running.copy import Copy, NotStarted
 from images.running.function import layers_of
+from images.runtime_api import RuntimeApi, Work
 from tests.fixtures.paths import ROOT
 from tests.images.running.functions import (
     FOLDERS,
@@ -43,9 +44,9 @@ def told_layout(layout: Layout, tmp_path_factory: pytest.TempPathFactory) -> Lay
 
 
 @pytest.fixture(scope="module")
-def container(told_layout: Layout, rie: Path, engine: Engine) -> Iterator[Container]:
+def container(told_layout: Layout, rie: Path, engine: Engine, work: Path) -> Iterator[Container]:
     tag = load_image(engine, "told", told_layout)
-    yield Container(engine=engine, tag=tag, emulator=rie)
+    yield Container(engine=engine, tag=tag, emulator=rie, folder=work)
     engine.run("rmi", "--force", tag)
 
 
@@ -107,6 +108,25 @@ def test_a_container_that_does_not_begin_says_why(
     assert running(missing) == []
 
 
+def test_a_function_takes_its_work_from_a_runtime_api_where_there_is_no_emulator(
+    container: Container, told_layout: Layout, tmp_path: Path
+) -> None:
+    api = RuntimeApi()
+    function = does_as_told(told_layout.config)
+    function = replace(function, variables={"AWS_LAMBDA_RUNTIME_API": api.address})
+    with (tmp_path / "log").open("wb") as output:
+        process = replace(container, emulator=None).start(function, output=output)
+    try:
+        api.work.put(Work(request_id="1", payload=event(), deadline_ms=2**50, arn="arn"))
+        answer = api.answers.get(timeout=60)
+    finally:
+        process.end()
+        api.close()
+    assert (answer.request_id, answer.error) == ("1", False)
+    assert json.loads(answer.payload)["user"][:2] == [993, 990]
+    assert running(container) == []
+
+
 STARTED = """
 import json, sys, time
 sys.path.insert(0, sys.argv[1])
@@ -116,7 +136,7 @@ from images.running.container import Container
 from images.running.copy import Copy
 from tests.images.running.functions import does_as_told
 folder, config, tag, rie = sys.argv[2:]
-container = Container(engine=find_engine(Path(folder)), tag=tag, emulator=Path(rie))
+container = Container(engine=find_engine(Path(folder)), tag=tag, emulator=Path(rie), folder=Path(folder))
 Copy(container, does_as_told(json.loads(config))).start()
 print("started", flush=True)
 time.sleep(600)

@@ -153,6 +153,14 @@ def test_a_copy_that_was_killed_is_started_again(told: Copy) -> None:
     assert told.pid != first
 
 
+def test_a_copy_outlives_the_thread_that_started_it(told: Copy) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(told.start).result()
+    first = told.pid
+    assert document(told.invoke(event(sleep_s=0.1)))
+    assert told.pid == first
+
+
 def test_a_program_that_is_not_there_is_named(kernel: Kernel) -> None:
     settings = Settings(entrypoint=("/usr/bin/none",), command=("x.handler",))
     limits = Limits(memory_mb=1769)
@@ -196,7 +204,7 @@ def test_the_image_of_a_model_answers_its_probe(root: Path, rie: Path, layout: L
     function = Function(name="shop", settings=settings, limits=limits, timeout_s=20)
     lines: list[str] = []
     copy = Copy(
-        Kernel(root=root, emulator=rie, limited=not limits_problem(function)),
+        Kernel(root=root, emulator=rie, limited=not limits_problem(limits)),
         function,
         lines.append,
     )

@@ -72,7 +72,8 @@ try:
     mapped = mapped_by(started_by(copy.pid))
 finally:
     copy.end()
-print(json.dumps({"problem": problem, "unlimited": limits_problem(function), "seen": seen, "mapped": list(mapped)}))
+unlimited = limits_problem(function.limits)
+print(json.dumps({"problem": problem, "unlimited": unlimited, "seen": seen, "mapped": list(mapped)}))
 """
 
 

@@ -19,10 +19,11 @@ from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Task
 from images.errors import RunError
 from images.made.record import read_record
+from images.running.isolation import remove_abandoned
 from images.running.process import started_by
 from tests.fixtures.paths import ROOT
 from tests.images.running.functions import document, gone, post
-from turnout.run.running import Wanted, remove_abandoned, running
+from turnout.run.running import Wanted, running
 
 pytestmark = pytest.mark.build
 
