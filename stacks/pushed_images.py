@@ -7,7 +7,7 @@ from pathlib import Path
 from contracts.problems import Code, Problem
 from images.errors import ImageError
 from images.image import Contents
-from images.made.inputs import base_digest, changes, inputs_of
+from images.made.changes import changed_parts
 from images.made.record import FILE, Made, read_record
 from images.registry.failures import ECR
 from stacks.image_source import PushedImage
@@ -60,12 +60,7 @@ def in_ecr(reference: str, region: str) -> PushedImage | None:
 
 def _stale(contents: Contents, row: Made, folder: Path) -> Iterator[Problem]:
     """Yield the problem of an image that was pushed before a part of it changed."""
-    changed = changes(row.inputs, inputs_of(contents))
-    now = base_digest(row.base)
-    # A base whose digest is not known here is taken to be the same: the image itself is named by its digest.
-    if now and now != row.base_digest:
-        changed.insert(0, f"base ({row.base})")
-    if changed:
+    if changed := changed_parts(contents, row):
         where = row.reference.rpartition("@")[0].removesuffix(f"/{contents.name}")
         command = f"turnout image --push {where} --base {row.base} {contents.name}"
         message = (

@@ -22,10 +22,11 @@ from local.certificate import CA_FILE, HOST
 from tests.fixtures.paths import ROOT
 from turnout.cli import app
 from turnout.client import STATE, Endpoint, curl
+from turnout.image.current import functions_of
 from turnout.sam.making import CONFIG as SAM_CONFIG
 from turnout.sam.making import ENVIRONMENT, PROBE, TEMPLATE, VARIABLES
 from turnout.sam.making import commands as sam_commands
-from turnout.sam.template import functions_of, image_tag
+from turnout.sam.template import image_tag
 
 README = (ROOT / "README.md").read_text("utf-8")
 DESIGN = (ROOT / "DESIGN.md").read_text("utf-8")

@@ -19,9 +19,10 @@ from images.folders.half_made import half_made
 from images.layer import Entry, write_layer
 from images.oci.filesystem import file_of, merged
 from images.oci.reading import Layout
+from turnout.image.current import ROUTES
 from turnout.image.making import WORK
 from turnout.keys import read_keys
-from turnout.sam.needs import ROUTES, FindEngine, Needs, Places, needs, sam_program
+from turnout.sam.needs import FindEngine, Needs, Places, needs, sam_program
 from turnout.sam.template import ENDPOINT, image_tag, template
 
 TEMPLATE, PROBE, VARIABLES = "template.json", "probe.json", "environment.json"

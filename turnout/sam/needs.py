@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.problems import Code, Problem, ProblemsFound
@@ -11,23 +11,16 @@ from contracts.routes import Routes
 from contracts.specs import Deployment
 from images.engine.engine import Engine, find_engine
 from images.engine.errors import EngineFailed, EngineMissing
-from images.errors import ImageError
-from images.image import Contents
-from images.made.inputs import PARTS, changes, inputs_of
-from images.made.record import Made, read_record
-from images.oci.filesystem import file_of
-from images.oci.reading import Layout, read_layout
+from images.oci.reading import Layout
 from stacks.contents import contents_of
 from stacks.route_table import make_routes, read_artefacts
+from turnout.image.current import current_layouts, functions_of
 from turnout.local_deployment import ROOT
 from turnout.sam.cloud import FILE, CloudForSam
-from turnout.sam.template import functions_of
 
 # Where `make sam` installs it, apart from our packages: its pins are others.
 SAM = ROOT / ".turnout/sam/bin/sam"
 ENGINE_SETTINGS = ROOT / ".turnout/engine"
-ROUTES = "var/task/routes.json"
-ROUTES_PART = dict(PARTS)["routes.json"]
 FindEngine = Callable[[Path], Engine]
 
 
@@ -108,7 +101,8 @@ def needs(
         engine = find(ENGINE_SETTINGS)
     with found.step():
         routes = _routes(deployment, places.out)
-        layouts = current_layouts(deployment, places, routes)
+        contents = contents_of(deployment, places.out, routes)
+        layouts = current_layouts(contents, functions_of(deployment), places.images, routes)
     if found.problems or sam is None or cloud is None or engine is None:
         raise SamFailed("nothing can be written for SAM", found.problems)
     return Needs(program=sam, cloud=cloud, engine=engine, layouts=layouts, routes=routes)
@@ -119,41 +113,3 @@ def _routes(deployment: Deployment, out: Path) -> Routes:
     if problems:
         raise SamFailed(out, problems)
     return make_routes(deployment, artefacts, {})
-
-
-def current_layouts(deployment: Deployment, places: Places, routes: Routes) -> dict[str, Layout]:
-    """Return the images of all functions, by name; raise ImageError for those that are not there, or not current."""
-    found = Collected()
-    layouts = {}
-    record = read_record(places.images).made
-    for contents in contents_of(deployment, places.out, routes):
-        name = contents.name
-        if name not in functions_of(deployment):
-            continue
-        folder = places.images / name
-        if not folder.is_dir():
-            found.add(Code.IMAGE_MISSING, f"{folder} is not there; run `turnout image {name}`")
-            continue
-        with found.step():
-            layouts[name] = read_layout(folder)
-            row = record.get(name)
-            if changed := _changed(contents, layouts[name], row, routes):
-                base = f"--base {row.base} " if row else ""
-                parts = " and ".join(changed)
-                message = f"{folder}: its {parts} changed since it was made; run `turnout image {base}{name}`"
-                found.add(Code.IMAGE_STALE, message)
-    if found.problems:
-        raise ImageError(places.images, found.problems)
-    return layouts
-
-
-def _changed(contents: Contents, layout: Layout, row: Made | None, routes: Routes) -> list[str]:
-    """Return the parts of an image that are others by now; keys are no such part, since SAM's image has its own."""
-    if row is None or row.digest != layout.descriptors[0]["digest"]:
-        return ["record"]
-    changed = [part for part in changes(row.inputs, inputs_of(contents)) if part != ROUTES_PART]
-    text = file_of(layout, ROUTES)
-    if text is not None:
-        made = replace(Routes.from_json(text.decode()), key_hashes={})
-        changed += ["routes"] if made != routes else []
-    return changed

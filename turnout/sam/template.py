@@ -30,16 +30,6 @@ def logical_id(name: str) -> str:
     return name.replace("-", "X")
 
 
-def functions_of(deployment: Deployment) -> tuple[str, ...]:
-    """Return the names of the functions that are images: the router's, and those of the CPU tiers."""
-    models = (
-        model_stack(deployment.name, model.name, Tier.CPU)
-        for model in deployment.models
-        if model.cpu
-    )
-    return (router_stack(deployment.name), *models)
-
-
 def template(deployment: Deployment) -> dict[str, Any]:
     """Return the template.
 

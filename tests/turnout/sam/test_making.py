@@ -29,11 +29,12 @@ from tests.fixtures.models.tiny import Tiny, artefact, seal
 from tests.images.engine.programs import program
 from tests.images.layouts import BASE
 from tests.images.making import small_runtime, unasked
+from turnout.image.current import ROUTES
 from turnout.image.making import Wanted, image
 from turnout.keys import write_keys
 from turnout.sam.cloud import FILE, CloudForSam
 from turnout.sam.making import write
-from turnout.sam.needs import ROUTES, FindEngine, Places, SamFailed, needs
+from turnout.sam.needs import FindEngine, Places, SamFailed, needs
 
 SHOP = Deployment(
     name="shop",
@@ -161,6 +162,20 @@ def test_images_that_are_not_of_these_artefacts_are_refused(
     assert codes(error.value) == ["image_stale", "image_stale"]
     assert "its routes changed since it was made" in str(error.value)
     assert "its weights changed since it was made" in str(error.value)
+
+
+def test_images_on_a_base_that_is_another_one_by_now_are_refused(
+    places: Places, cloud: CloudForSam, engine: FindEngine
+) -> None:
+    file = places.images / "images.json"
+    record = json.loads(file.read_text("utf-8"))
+    for row in record["made"].values():
+        row |= {"base": "debian", "base_digest": "sha256:0"}
+    file.write_text(json.dumps(record), "utf-8")
+    with pytest.raises(SamFailed) as error:
+        needs(SHOP, places, Path("sam"), engine)
+    assert codes(error.value) == ["image_stale", "image_stale"]
+    assert "run `turnout image --base debian shop-router`" in str(error.value)
 
 
 def test_an_image_that_another_tool_put_there_is_stale(

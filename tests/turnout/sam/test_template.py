@@ -5,7 +5,8 @@ from pathlib import Path
 from contracts.limits import ROUTER_MEMORY_MB, ROUTER_TIMEOUT_S
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Task
-from turnout.sam.template import API, functions_of, image_tag, logical_id, template
+from turnout.image.current import functions_of
+from turnout.sam.template import API, image_tag, logical_id, template
 
 SOURCE = Path("nowhere")
 
