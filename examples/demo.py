@@ -20,7 +20,7 @@ from turnout.client import STATE, Endpoint, Reply, curl, predict
 from turnout.local_deployment import ROOT, Files, Laptop
 from turnout.progress import steps
 from turnout.terminal import exit_with_message
-from turnout.up import require_built
+from turnout.up.running import require_built
 
 INTENTS, VECTORS = "support-intent", "sentence-embedding"
 # Figures that only tasks with right answers have; a report has the same keys for every model.

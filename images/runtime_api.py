@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 import json
 import queue
 import threading
+import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -32,10 +33,11 @@ class Answer:
 class RuntimeApi:
     """One execution environment's server on loopback; `answers` queues the function's responses.
 
-    `ready` is set when the function asks for its first invocation, which ends INIT.
+    `ready` is set when the function asks for its first invocation, which ends INIT, at the time `ready_at`.
     """
 
     def __init__(self) -> None:
+        self.ready_at: float | None = None
         self.ready = threading.Event()
         self.work: queue.Queue[Work] = queue.Queue()
         self.answers: queue.Queue[Answer] = queue.Queue()
@@ -46,6 +48,12 @@ class RuntimeApi:
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.server.server_port}"
+
+    def serve(self) -> None:
+        """Take note that the function asks for an invocation."""
+        if self.ready_at is None:
+            self.ready_at = time.monotonic()
+        self.ready.set()
 
     def close(self) -> None:
         self.server.shutdown()
@@ -72,7 +80,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         # `GET /runtime/invocation/next` stays open until there is an invocation, however long that takes.
-        self.server.api.ready.set()
+        self.server.api.serve()
         work = self.server.api.work.get()
         headers = {
             "Lambda-Runtime-Aws-Request-Id": work.request_id,

@@ -103,19 +103,15 @@ def pss_mb(pid: int) -> float:
     return 0.0
 
 
-class Watch:
-    """A thread that kills a process above its memory limit, as Lambda does; `exceeded` is set then."""
+def watch(process: subprocess.Popen[bytes], limit_mb: int) -> None:
+    """Kill a process, from a thread, once it is above its memory limit, as Lambda does."""
 
-    def __init__(self, process: subprocess.Popen[bytes], limit_mb: int) -> None:
-        self.process, self.limit_mb = process, limit_mb
-        self.exceeded = False
-        threading.Thread(target=self._run, daemon=True, name="memory").start()
-
-    def _run(self) -> None:
-        while self.process.poll() is None:
-            if rss_mb(self.process.pid) > self.limit_mb:
-                self.exceeded = True
+    def run() -> None:
+        while process.poll() is None:
+            if rss_mb(process.pid) > limit_mb:
                 with contextlib.suppress(ProcessLookupError):
-                    os.killpg(self.process.pid, signal.SIGKILL)
+                    os.killpg(process.pid, signal.SIGKILL)
                 return
             time.sleep(WATCH_S)
+
+    threading.Thread(target=run, daemon=True, name="memory").start()

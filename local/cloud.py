@@ -17,6 +17,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from contracts.limits import GATEWAY_TIMEOUT_S, LAMBDA_INIT_S
 from images.engine.engine import Bridge
+from images.running.isolation import Isolating
 from local import certificate, children, docker
 from local.bridge import Wsgi, for_containers, listening
 from local.containers import Fleet, Reply
@@ -24,7 +25,7 @@ from local.control.custom import ANSWERS
 from local.control.data_plane import ACCOUNT, DataPlane, Invocation, data_plane, use
 from local.control.moto_extension import extend
 from local.errors import LocalError
-from local.functions import Pool, too_large
+from local.functions.pool import Pool, too_large
 from local.gateway import Front, Gateway
 
 __all__ = ["ACCOUNT", "Cloud"]
@@ -38,7 +39,7 @@ class Cloud:
     """A local cloud between `start` and `stop`; everything it starts ends with it, and with this process.
 
     `state` holds images, logs and certificates, and belongs to one running cloud at a time. With a `bridge`, containers
-    of an engine reach the control plane at `bridge_url`.
+    of an engine reach the control plane at `bridge_url`. With `isolating`, functions run in the images of `add_image`.
     """
 
     def __init__(
@@ -50,11 +51,12 @@ class Cloud:
         gateway_timeout_s: float = GATEWAY_TIMEOUT_S,
         init_s: float = LAMBDA_INIT_S,
         bridge: Bridge | None = None,
+        isolating: Isolating | None = None,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.state, self.region, self.https_port = state.resolve(), region, https_port
         self.gateway_timeout_s, self.init_s = gateway_timeout_s, init_s
-        self.bridge, self.report = bridge, report
+        self.bridge, self.isolating, self.report = bridge, isolating, report
         self.endpoint_url = self.bridge_url = self.url = ""
         self.ca_file = self.state / certificate.CA_FILE
         self.undo = contextlib.ExitStack()
@@ -71,7 +73,12 @@ class Cloud:
         with contextlib.ExitStack() as undo:
             self._lock_state(undo)
             self.functions = Pool(
-                self.state, VENVS, base=self.credentials, report=self.report, init_s=self.init_s
+                self.state,
+                VENVS,
+                base=self.credentials,
+                report=self.report,
+                init_s=self.init_s,
+                isolating=self.isolating,
             )
             undo.callback(self.functions.close)
             self.containers = Fleet(self.state, VENVS, report=self.report)
@@ -247,6 +254,8 @@ def _application(cloud: Cloud) -> Wsgi:
     moto: Wsgi = DomainDispatcherApplication(create_backend_app)
 
     def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        # Functions in images have the address. moto takes a bucket from the path for the name alone.
+        environ["HTTP_HOST"] = environ.get("HTTP_HOST", "").replace("127.0.0.1:", "localhost:")
         path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
         if path.startswith(ANSWERS) and method == "PUT":
             data_plane().answers[path.removeprefix(ANSWERS)] = json.loads(_body(environ))

@@ -6,13 +6,13 @@ is what the project itself puts into an image; its base and packages may be for 
 
 import shutil
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from images.errors import ImageError
 from images.image import DEPENDENCIES, OWN
 from images.layer import Layer
 from images.oci.layout import Settings
-from images.oci.reading import Layout, read_layout
+from images.oci.reading import Layout
 from images.root import unpack_layers
 from images.running.function import layers_of
 from local.errors import LocalError
@@ -23,21 +23,17 @@ from local.python_environments import LOCKS
 OF_BASE = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH")
 
 
-def add(folder: Path, store: Path) -> str:
-    """Put an image that was made into the store, from where a function that names its digest is started; return that.
+def add(layout: Layout, store: Path, above: Sequence[Layer] = ()) -> str:
+    """Put an image that was read into the store, from where a function that names its digest is started; return that.
 
-    Raise LocalError for a layout that is damaged, or that `turnout image` has not made.
+    Further layers lie above its own. Raise LocalError for an image that `turnout image` has not made.
     """
-    try:
-        layout = read_layout(folder)
-    except ImageError as error:
-        raise LocalError(str(error)) from error
     digest = str(layout.descriptors[0]["digest"])
     tag = digest.rpartition(":")[2]
     root, settings = store / tag, Settings.read(layout.config["config"])
     shutil.rmtree(root, ignore_errors=True)
     layers = _layers(layout)
-    unpack_layers([layer for name, layer in layers if name in OWN], root)
+    unpack_layers([*(layer for name, layer in layers if name in OWN), *above], root)
     for layer in (layer for name, layer in layers if name == DEPENDENCIES):
         _unpack_locks(layer, root)
     image = Image(

@@ -31,6 +31,7 @@ from turnout.terminal import (
     log,
     out,
 )
+from turnout.up.command import up_command
 from turnout.verify.command import verify_command
 
 HELP = """Put a fine-tuned language model behind one HTTPS endpoint.
@@ -142,48 +143,7 @@ def plan_command(
 
 
 app.command("doctor")(doctor_command)
-
-
-@app.command("up")
-def up_command(
-    config: Config = CONFIG,
-    out_dir: Out = OUT,
-    port: Annotated[
-        int, typer.Option(help="HTTPS port on loopback; 0 takes a free one.", min=0, max=65535)
-    ] = 0,
-    state: Annotated[
-        Path | None, typer.Option(help="The local cloud's own folder; one for each that runs.")
-    ] = None,
-    sam: Annotated[
-        bool,
-        typer.Option(
-            "--sam",
-            help="Serve the functions that SAM runs in containers as well: see `turnout sam`.",
-        ),
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Run the whole product on this machine: a local cloud, the real `cdk deploy`, an HTTPS endpoint.
-
-    Runs until Ctrl-C and leaves nothing running. `turnout call` in another terminal finds it by itself. With --sam it
-    listens for containers as well: at this machine's address in the network of Docker or Podman, and nowhere else.
-    """
-    from images.engine.engine import bridge_of, find_engine
-    from turnout import up
-    from turnout.client import STATE
-    from turnout.local_deployment import ROOT, Files, Laptop
-    from turnout.sam.needs import ENGINE_SETTINGS
-
-    files = Files(config=config, out=out_dir)
-    engine = find_engine(ENGINE_SETTINGS) if sam else None
-    laptop = Laptop(
-        read_models_toml(config),
-        files,
-        state=state or ROOT / STATE,
-        https_port=port,
-        bridge=bridge_of(engine) if engine else None,
-    )
-    up.up(laptop, log, partial(emit, as_json), engine)
+app.command("up")(up_command)
 
 
 @app.command("call")

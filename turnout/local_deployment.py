@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,11 +16,17 @@ from contracts.keys import key_hash, new_key
 from contracts.names import router_stack
 from contracts.specs import Deployment
 from images.engine.engine import Bridge
+from images.errors import ImageError
+from images.running.isolation import Isolating
 from local import children
 from local.cloud import ACCOUNT, Cloud
+from stacks.contents import contents_of
+from stacks.route_table import make_routes, read_artefacts
 from turnout.cdk_progress import StackLines
 from turnout.client import ENDPOINT_FILE, Endpoint
-from turnout.image.local import publish
+from turnout.image.current import current_layouts, functions_of
+from turnout.image.local import Deployed, publish
+from turnout.image.local import run as run_images
 from turnout.keys import write_keys
 from turnout.progress import Say
 
@@ -52,11 +59,22 @@ class Files:
     out: Path
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeImages:
+    """Images that `turnout image` made in a folder, of all functions or of those named.
+
+    With `isolating` functions run in them, as on Lambda, and else by this machine's Python with the packages of a lock.
+    """
+
+    folder: Path
+    names: Sequence[str] = ()
+    isolating: Isolating | None = None
+
+
 class Laptop:
     """A local cloud with one deployment in it; a context manager that stops all it started.
 
-    Images in the folder `made` are deployed as if they had been pushed. They have to be of what is deployed, the
-    router's of the `key` of the endpoint as well.
+    Functions whose images `made` names are deployed as if they had been pushed.
     """
 
     def __init__(
@@ -67,11 +85,10 @@ class Laptop:
         state: Path,
         https_port: int = 0,
         bridge: Bridge | None = None,
-        made: Path | None = None,
-        key: str = "",
+        made: MadeImages | None = None,
     ) -> None:
         self.deployment, self.files, self.made = deployment, files, made
-        self.key = key or new_key()
+        self.key = new_key()
         self.state = state.resolve()
         self.say: Say = lambda line: None
         self.detail: Say = lambda line: None
@@ -80,6 +97,7 @@ class Laptop:
             region=deployment.region,
             https_port=https_port,
             bridge=bridge,
+            isolating=made.isolating if made else None,
             report=lambda line: self.say(line),
         )
         self.keys = self.state / "keys.toml"
@@ -96,13 +114,19 @@ class Laptop:
         self.cloud.stop()
 
     def deploy(self) -> Endpoint:
-        """Bootstrap and deploy every stack with a key of its own; raises DeployFailed."""
+        """Bootstrap and deploy every stack with a key of its own.
+
+        Raise DeployFailed, and ImageError for images that are missing or stale.
+        """
         write_keys(self.keys, key_hashes(self.key))
-        if self.made:
-            publish(self.made, self.cloud, self.images)
+        # An earlier deployment's are in no registry any more.
+        shutil.rmtree(self.images, ignore_errors=True)
+        deployed = self._published(self.made) if self.made else None
         with self.synthesising():
             # Away from cdk.json the command line does not synthesise the app, which a bootstrap does not need.
             self.cdk("bootstrap", f"aws://{ACCOUNT}/{self.deployment.region}", folder=self.state)
+            if deployed:
+                run_images(deployed, self.cloud, self.images)
         outputs = self.state / "outputs.json"
         app, never = ("--app", str(self.assembly)), ("--require-approval", "never")
         self.cdk("deploy", "--all", *SIDE_BY_SIDE, *never, *app, "--outputs-file", str(outputs))
@@ -110,6 +134,20 @@ class Laptop:
         endpoint = Endpoint(url=stack["Url"], key=self.key, ca_file=str(self.cloud.ca_file))
         endpoint.save(self.state / ENDPOINT_FILE)
         return endpoint
+
+    def _published(self, made: MadeImages) -> Deployed:
+        """Return the images that are deployed, published; raise ImageError if one is missing or stale."""
+        self.say("checking every byte of the images")
+        artefacts, problems = read_artefacts(self.deployment, self.files.out)
+        if problems:
+            raise ImageError(self.files.out, problems)
+        routes = make_routes(self.deployment, artefacts, key_hashes(self.key))
+        contents = contents_of(self.deployment, self.files.out, routes)
+        names = made.names or functions_of(self.deployment)
+        layouts = current_layouts(contents, names, made.folder, routes)
+        deployed = Deployed(contents=contents, layouts=layouts, images=made.folder, routes=routes)
+        publish(deployed, self.cloud, self.images)
+        return deployed
 
     @contextmanager
     def synthesising(self) -> Iterator[None]:

@@ -6,6 +6,7 @@ import pytest
 
 from images.layer import Entry, write_layer
 from images.oci.layout import write_layout
+from images.oci.reading import Layout, read_layout
 from local.images import Image
 from local.made_images import add
 from local.python_environments import lock_of
@@ -16,13 +17,13 @@ from tests.images.making import cpu, make
 
 
 @pytest.fixture(scope="module")
-def layout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     folder = tmp_path_factory.mktemp("made")
-    return make(cpu(artefact(folder / "artefact")), folder).folder
+    return read_layout(make(cpu(artefact(folder / "artefact")), folder).folder)
 
 
 def test_the_projects_files_and_lock_are_unpacked_and_nothing_of_base_and_packages(
-    layout: Path, tmp_path: Path
+    layout: Layout, tmp_path: Path
 ) -> None:
     digest = add(layout, tmp_path)
     image = Image.load(tmp_path, digest.removeprefix("sha256:"))
@@ -37,15 +38,9 @@ def test_the_projects_files_and_lock_are_unpacked_and_nothing_of_base_and_packag
     assert add(layout, tmp_path) == digest
 
 
-def test_an_image_of_another_tool_and_a_damaged_one_are_refused(
-    layout: Path, tmp_path: Path
-) -> None:
+def test_an_image_of_another_tool_is_refused(tmp_path: Path) -> None:
     foreign = tmp_path / "foreign"
     layers = [("RUN make", write_layer([Entry(path="a", source=b"a")], tmp_path / "blobs"))]
     write_layout(foreign, "foreign", layers, SETTINGS)
     with raises("local_cloud_failed", foreign, "`turnout image`"):
-        add(foreign, tmp_path / "store")
-    blob = max((foreign / "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
-    blob.write_bytes(blob.read_bytes() + b"x")
-    with raises("local_cloud_failed", blob.name):
-        add(foreign, tmp_path / "store")
+        add(read_layout(foreign), tmp_path / "store")

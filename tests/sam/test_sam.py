@@ -31,9 +31,9 @@ from local import children
 from tests.fixtures.paths import ROOT
 from tests.sam.requests_compared import Asked, Invoked, asked, compared, invoked
 from turnout.client import ENDPOINT_FILE, Endpoint
+from turnout.image.current import functions_of
 from turnout.sam.cloud import FILE
 from turnout.sam.needs import ENGINE_SETTINGS
-from turnout.sam.template import functions_of
 
 DEPLOYMENT = read_models_toml(ROOT / "models.toml")
 WAIT_S = 240.0
@@ -116,13 +116,20 @@ def listens(port: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
-    """Make the images, start the local cloud, and write the folder, each by its command."""
-    work = tmp_path_factory.mktemp("sam")
-    images, state, target = work / "images", work / "state", work / "sam.out"
+def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the images by their command."""
+    images = tmp_path_factory.mktemp("images")
     names = functions_of(DEPLOYMENT)
     # The base that is made from Debian's packages: the one without a shell, and the one that can be had anywhere.
     run(turnout("image", "--base", "debian", "--target", str(images), *names))
+    return images
+
+
+@pytest.fixture(scope="module")
+def folder(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
+    """Start the local cloud and write the folder, each by its command."""
+    work = tmp_path_factory.mktemp("sam")
+    state, target = work / "state", work / "sam.out"
     up = turnout("up", "--sam", "--state", str(state))
     with own_store(), running(up, work / "up.log", (state / FILE).exists):
         written = json.loads(
@@ -186,9 +193,9 @@ def lambda_client(folder: Folder, url: str) -> Any:
 
 def differences(pairs: list[tuple[object, Answer, Answer]]) -> list[str]:
     return [
-        f"{request!r:.300}\n  local cloud: {cloud!r:.600}\n  SAM: {sam!r:.600}"
-        for request, cloud, sam in pairs
-        if cloud != sam
+        f"{request!r:.300}\n  local cloud: {cloud!r:.600}\n  the other: {other!r:.600}"
+        for request, cloud, other in pairs
+        if cloud != other
     ]
 
 
@@ -255,6 +262,35 @@ def test_functions_by_sam_answer_as_the_local_clouds(
     record(request, "start-lambda", pairs)
     outcomes = {"problem" in body for _, (_, _, body), _ in pairs if isinstance(body, dict)}
     assert outcomes == {True, False}
+    assert "\n".join(differences(pairs)) == ""
+
+
+def test_the_local_cloud_answers_from_images_as_without_them(
+    folder: Folder, images: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    state, endpoint = tmp_path / "state", folder.endpoint
+    up = turnout("up", "--sam", "--images", "--images-from", str(images), "--state", str(state))
+    log = tmp_path / "up.log"
+    with running(up, log, (state / FILE).exists):
+        other = Endpoint.load(state / ENDPOINT_FILE)
+        pairs: list[tuple[object, Answer, Answer]] = [
+            (
+                one,
+                ask(endpoint.url, one, endpoint.key, endpoint.ca_file),
+                ask(other.url, one, other.key, other.ca_file),
+            )
+            for one in asked()
+        ]
+        control = json.loads((state / FILE).read_text("utf-8"))["environment"]["AWS_ENDPOINT_URL"]
+        plain = lambda_client(folder, folder.environment["AWS_ENDPOINT_URL"])
+        isolated = lambda_client(folder, control)
+        for one in invoked():
+            name = model_stack(DEPLOYMENT.name, one.model, Tier.CPU)
+            pairs.append((one, invoke(plain, name, one), invoke(isolated, name, one)))
+    record(request, "up --images", pairs)
+    said = log.read_text("utf-8")
+    for name in functions_of(DEPLOYMENT):
+        assert f"{name}, copy 1: started, INIT " in said
     assert "\n".join(differences(pairs)) == ""
 
 

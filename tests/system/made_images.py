@@ -8,24 +8,23 @@ from typing import Any
 import boto3
 from rich.console import Console
 
-from contracts.keys import new_key
 from contracts.models_toml import read_models_toml
 from images.image import Contents, Runtime
 from images.slimming.pieces import Slimming
 from tests.images.making import small_runtime, unasked
 from turnout.image.making import Wanted, image
-from turnout.local_deployment import Files, Laptop, key_hashes
+from turnout.local_deployment import Files, Laptop, MadeImages
 
 
 def with_made_images(text: str, out: Path, folder: Path, names: Sequence[str]) -> Laptop:
     """Return a deployment of a `models.toml` in a local cloud, for which the named images are made.
 
-    They are made on a small base, which the local cloud does not use.
+    They are made with other keys than the deployment's, and on a small base, which the local cloud does not use.
     """
     config, made = folder / "models.toml", folder / "images.out"
     config.write_text(text, "utf-8")
-    deployment, key = read_models_toml(config), new_key()
-    wanted = Wanted(deployment=deployment, out=out, key_hashes=key_hashes(key), names=names)
+    deployment = read_models_toml(config)
+    wanted = Wanted(deployment=deployment, out=out, key_hashes={"ci": "0" * 64}, names=names)
 
     def runtime(
         contents: Contents, base: str, work: Path, blobs: Path, slimming: Slimming
@@ -34,7 +33,9 @@ def with_made_images(text: str, out: Path, folder: Path, names: Sequence[str]) -
 
     image(wanted, made, folder / "work", Console(file=io.StringIO()), runtime, unasked)
     files = Files(config=config, out=out)
-    return Laptop(deployment, files, state=folder / "local", made=made, key=key)
+    return Laptop(
+        deployment, files, state=folder / "local", made=MadeImages(folder=made, names=names)
+    )
 
 
 def image_uris(laptop: Laptop) -> dict[str, str]:

@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from contracts.specs import Deployment
+from contracts.specs import CpuSpec, Deployment, ModelSpec
+from contracts.tasks import Task
+from images.errors import ImageError
+from tests.fixtures.models.tiny import Tiny, artefact
 
 
 @pytest.mark.system
@@ -34,3 +37,29 @@ def test_what_the_app_refuses_is_the_end_of_the_message(tmp_path: Path) -> None:
     assert "`cdk synth` ended with 1" in str(caught.value)
     assert str(files.config) in str(caught.value)
     assert "[file_missing]" in str(caught.value)
+
+
+@pytest.mark.system
+def test_images_that_are_missing_are_named_with_the_command_that_makes_them(tmp_path: Path) -> None:
+    from turnout.local_deployment import Files, Laptop, MadeImages
+
+    artefact(tmp_path / "models.out/intents/cpu", Tiny(model="intents"))
+    model = ModelSpec(
+        name="intents",
+        source=Path("nowhere"),
+        task=Task.TEXT_CLASSIFICATION,
+        eval=Path("nowhere"),
+        cpu=CpuSpec(),
+    )
+    files = Files(config=tmp_path / "models.toml", out=tmp_path / "models.out")
+    made = MadeImages(folder=tmp_path / "images.out")
+    shop = Deployment(name="shop", models=(model,))
+    laptop = Laptop(shop, files, state=tmp_path / "local", made=made)
+    # What an earlier deployment left would name images that this cloud's registry does not have.
+    laptop.images.mkdir(parents=True)
+    with pytest.raises(ImageError) as caught:
+        laptop.deploy()
+    assert [problem.code for problem in caught.value.problems] == ["image_missing"] * 2
+    for name in ("shop-router", "shop-intents-cpu"):
+        assert f"run `turnout image {name}`" in str(caught.value)
+    assert not laptop.images.exists()

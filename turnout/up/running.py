@@ -1,4 +1,4 @@
-"""`turnout up`: the local cloud with everything deployed, until Ctrl-C."""
+"""The local cloud with everything deployed, until Ctrl-C."""
 
 import threading
 from collections.abc import Callable

@@ -1,0 +1,167 @@
+"""All functions of one cloud: their execution environments, as many as there are requests at once.
+
+Timeouts, INIT, concurrency, memory and payload sizes are limited as on Lambda.
+"""
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from contracts.limits import LAMBDA_INIT_S, LAMBDA_PAYLOAD_BYTES
+from images.layer import Layer
+from images.oci.reading import Layout
+from images.running.isolation import Isolating
+from local import made_images
+from local.control.data_plane import Invocation
+from local.control.lambdas import error
+from local.functions.by_image import TIMEOUT_S, ByImage
+from local.functions.by_python import ByPython
+from local.functions.environment import Environment, nobody
+
+# The most environments of one function; a new AWS account has a quota of ten concurrent executions as well.
+MAX_CONCURRENCY = 10
+
+
+class Pool:
+    """The environments of all functions, by the ARN of their versions.
+
+    With `isolating`, functions whose images were made run in them, and by this machine's Python otherwise. `base` are
+    the variables by which a function reaches the cloud.
+    """
+
+    def __init__(
+        self,
+        state: Path,
+        venvs: Path,
+        *,
+        base: Callable[[], Mapping[str, str]],
+        report: Callable[[str], None],
+        init_s: float = LAMBDA_INIT_S,
+        isolating: Isolating | None = None,
+    ) -> None:
+        self.init_s, self.report = init_s, report
+        self.images, self.logs = state / "images", state / "logs"
+        self.lock, self.is_closed = threading.Lock(), False
+        self.environments: dict[str, list[Environment]] = {}
+        self.copies: Counter[str] = Counter()
+        self.undo = ExitStack()
+        self.by_python = ByPython(state, venvs, base=base, report=report)
+        self.by_image = (
+            ByImage(isolating, self.undo, base=base, report=report) if isolating else None
+        )
+        self.logs.mkdir(parents=True, exist_ok=True)
+
+    def add_image(self, name: str, layout: Layout, above: Sequence[Layer] = ()) -> None:
+        """Have functions run from an image that was made, with further layers above.
+
+        Raise RunError where it cannot be isolated, LocalError for an image of another tool.
+        """
+        if self.by_image:
+            self.by_image.add(name, layout, above)
+        else:
+            made_images.add(layout, self.images, above)
+
+    def invoke(self, function: Any, payload: bytes) -> Invocation:
+        """Run one version of a function; never raises for an error of the function."""
+        environment = self._acquire(function)
+        if environment is None:
+            body = error(
+                "TooManyRequestsException", f"more than {MAX_CONCURRENCY} requests run at once"
+            )
+            return Invocation(payload=body, error=True, log="")
+        try:
+            body, failed = environment.invoke(payload, float(function.timeout or TIMEOUT_S))
+        finally:
+            environment.busy.release()
+        if not failed and len(body) > LAMBDA_PAYLOAD_BYTES:
+            message = f"Response payload size exceeded maximum allowed payload size ({LAMBDA_PAYLOAD_BYTES} bytes)."
+            body, failed = error("Function.ResponseSizeTooLarge", message), True
+        return Invocation(payload=body, error=failed, log=environment.tail())
+
+    def prepare(self, function: Any) -> None:
+        """Install the packages of a version, as the build of its image would have."""
+        if not (self.by_image and self.by_image.has(function)):
+            self.by_python.start_of(function)
+
+    def forget(self, function_arn: str) -> None:
+        """Close every environment of a function and of its versions."""
+        with self.lock:
+            gone = [
+                arn
+                for arn in self.environments
+                if arn == function_arn or arn.startswith(f"{function_arn}:")
+            ]
+            ended = [environment for arn in gone for environment in self.environments.pop(arn)]
+        for environment in ended:
+            environment.close()
+
+    def close(self) -> None:
+        """End every environment; a request that still runs starts no other."""
+        with self.lock:
+            self.is_closed = True
+            ended = [environment for pool in self.environments.values() for environment in pool]
+            self.environments.clear()
+        # An engine takes a second for each.
+        with ThreadPoolExecutor(MAX_CONCURRENCY) as at_once:
+            list(at_once.map(Environment.close, ended))
+        self.undo.close()
+
+    def processes(self) -> list[tuple[str, int]]:
+        with self.lock:
+            return [
+                (f"lambda {environment.function.function_name}", environment.process.popen.pid)
+                for pool in self.environments.values()
+                for environment in pool
+                if environment.alive
+            ]
+
+    def _acquire(self, function: Any) -> Environment | None:
+        """Return an idle environment of this version, or a new one, locked; None at the limit of concurrency."""
+        of_image = bool(self.by_image and self.by_image.has(function))
+        by = self.by_image if self.by_image and of_image else self.by_python
+        start = by.start_of(function)
+        with self.lock:
+            key = str(function.function_arn)
+            pool = self._alive(key)
+            for environment in pool:
+                if environment.busy.acquire(blocking=False):
+                    return environment
+            if len(pool) >= MAX_CONCURRENCY or self.is_closed:
+                return None
+            self.copies[key] += 1
+            environment = Environment(
+                function,
+                start,
+                self.logs / f"{function.function_name}.log",
+                self.init_s,
+                self._told(function, self.copies[key]) if of_image else nobody,
+            )
+            environment.busy.acquire()
+            pool.append(environment)
+            return environment
+
+    def _told(self, function: Any, number: int) -> Callable[[str], None]:
+        """Return what reports the start and the end of a copy of a function."""
+        return lambda line: self.report(f"{function.function_name}, copy {number}: {line}")
+
+    def _alive(self, key: str) -> list[Environment]:
+        """Return the environments of a version that are alive; close the others."""
+        known = self.environments.get(key, [])
+        for environment in known:
+            if not environment.alive:
+                environment.close()
+        self.environments[key] = [environment for environment in known if environment.alive]
+        return self.environments[key]
+
+
+def too_large(payload: bytes) -> bytes | None:
+    """Return the body of Lambda's response to a request above its size limit; None for a smaller one."""
+    if len(payload) <= LAMBDA_PAYLOAD_BYTES:
+        return None
+    message = f"{len(payload)} byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)"
+    return json.dumps({"Type": "User", "message": message}).encode()

@@ -1,0 +1,1 @@
+"""`turnout up`: the whole product on this machine, in a local cloud."""
