@@ -1,4 +1,4 @@
-"""What has changed of an image since it was made."""
+"""The parts of an image that have changed since it was made."""
 
 from images.image import Contents
 from images.made.inputs import base_digest, changes, inputs_of

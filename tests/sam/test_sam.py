@@ -118,8 +118,7 @@ def listens(port: int) -> bool:
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make the images by their command."""
-    images = tmp_path_factory.mktemp("images")
-    names = functions_of(DEPLOYMENT)
+    images, names = tmp_path_factory.mktemp("images"), functions_of(DEPLOYMENT)
     # The base that is made from Debian's packages: the one without a shell, and the one that can be had anywhere.
     run(turnout("image", "--base", "debian", "--target", str(images), *names))
     return images
@@ -268,9 +267,8 @@ def test_functions_by_sam_answer_as_the_local_clouds(
 def test_the_local_cloud_answers_from_images_as_without_them(
     folder: Folder, images: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    state, endpoint = tmp_path / "state", folder.endpoint
+    state, endpoint, log = tmp_path / "state", folder.endpoint, tmp_path / "up.log"
     up = turnout("up", "--sam", "--images", "--images-from", str(images), "--state", str(state))
-    log = tmp_path / "up.log"
     with running(up, log, (state / FILE).exists):
         other = Endpoint.load(state / ENDPOINT_FILE)
         pairs: list[tuple[object, Answer, Answer]] = [
