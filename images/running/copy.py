@@ -22,8 +22,8 @@ LISTENING_S = 30.0
 # Seconds beyond the function's own timeout, for INIT and for the emulator to report a timeout.
 WAITING_S = 60.0
 KEPT_LINES = 20
-# Seconds until the last line of an ended process is read.
-CLOSING_S = 2.0
+# Seconds until the last line of an ended process is read, and by which a line is behind an answer at most.
+CLOSING_S, REPORTED_S = 2.0, 2.0
 Told = Callable[[str], None]
 
 
@@ -48,6 +48,7 @@ class Log:
 
     def __init__(self, stream: IO[bytes], told: Told) -> None:
         self.init_ms: float | None = None
+        self.initialised = threading.Event()
         self.lines: deque[str] = deque(maxlen=KEPT_LINES)
         self._stream, self._told = stream, told
         self._thread = threading.Thread(target=self._read, daemon=True, name="log")
@@ -58,6 +59,7 @@ class Log:
             line = raw.decode("utf-8", "replace").rstrip()
             if found := INIT.search(line):
                 self.init_ms = float(found[1])
+                self.initialised.set()
             self.lines.append(line)
             self._told(line)
 
@@ -88,8 +90,12 @@ class Copy:
 
     @property
     def init_ms(self) -> float | None:
-        """Return the milliseconds of the last INIT, which the first request begins."""
-        return self._log.init_ms if self._log else None
+        """Return the milliseconds of the last INIT, which the first request begins; None if it was not reported."""
+        if self._log is None:
+            return None
+        # The emulator reports it before it answers, and the answer may be read first.
+        self._log.initialised.wait(REPORTED_S)
+        return self._log.init_ms
 
     @property
     def log(self) -> str:

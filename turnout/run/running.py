@@ -48,7 +48,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Running:
-    """A function that answers at an address; the times of INIT are in milliseconds, one for each copy."""
+    """A function that answers at an address; the times of INIT are in milliseconds, as copies reported them."""
 
     name: str
     digest: str
@@ -114,7 +114,7 @@ def running(wanted: Wanted, log: Console) -> Iterator[Running]:
             url=front.url,
             isolation=found.by,
             limits=limits,
-            init_ms=tuple(copy.init_ms or 0.0 for copy in copies),
+            init_ms=tuple(ms for copy in copies if (ms := copy.init_ms) is not None),
             notes=notes,
         )
 
