@@ -10,13 +10,14 @@ from pathlib import Path
 from benchmarks.inference.rounds import rotated
 from benchmarks.limited.control_group import favour
 from contracts.limits import LAMBDA_MB_PER_VCPU
+from images.isolation.kernel import kernel_problem
+from images.isolation.limits import Limits
 from images.oci.layout import Settings
 from images.oci.reading import Layout
 from images.running.blocks import Blocks, blocks_read, files_of, forget
 from images.running.copy import Copy
 from images.running.function import Function, unpack
-from images.running.kernel import Kernel, kernel_problem
-from images.running.limits import Limits
+from images.running.kernel import Kernel
 from images.running.process import started_by
 
 TIMEOUT_S = 120

@@ -13,6 +13,7 @@ from images.debian.apt import unpack
 from images.debian.packages import archives_of, read_debian_lock
 from images.folders.half_made import half_made
 from images.interpreter import interpreter_of
+from images.isolation.limits import GROUP, USER
 from images.kept_layers import kept_layer
 from images.layer import Entry, Layer, write_layer
 from images.slimming.patterns import matches
@@ -54,9 +55,9 @@ LINKS = {
 # The user is the one that Lambda runs functions as.
 TEXTS = {
     "etc/passwd": "root:x:0:0:root:/root:/sbin/nologin\n"
-    "sbx_user1051:x:993:990::/home/sbx_user1051:/sbin/nologin\n"
+    f"sbx_user1051:x:{USER}:{GROUP}::/home/sbx_user1051:/sbin/nologin\n"
     "nobody:x:65534:65534:nobody:/nonexistent:/sbin/nologin\n",
-    "etc/group": "root:x:0:\nsbx:x:990:\nnogroup:x:65534:\n",
+    "etc/group": f"root:x:0:\nsbx:x:{GROUP}:\nnogroup:x:65534:\n",
     "etc/nsswitch.conf": "hosts: files dns\n",
 }
 ENVIRONMENT = {

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from images.running.limits import PROCESSES, Limits
+from images.isolation.limits import PROCESSES, Limits
 
 MOUNTS, OWN = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 PROCS = "cgroup.procs"

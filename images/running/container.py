@@ -9,10 +9,10 @@ from uuid import uuid4
 
 from images.engine.archive import archive_of, load
 from images.engine.engine import Engine
+from images.isolation.limits import FILES, GROUP, PROCESSES, TMP_MB, USER
 from images.layer import Layer
 from images.oci.reading import Layout
 from images.running.function import Function
-from images.running.limits import FILES, GROUP, PROCESSES, TMP_MB, USER
 from images.running.process import Output, Process, start
 
 # Where the emulator lies in a container, and nowhere in an image.

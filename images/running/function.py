@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from images.blob import blob_path
+from images.isolation.limits import Limits
 from images.layer import Layer
 from images.oci.layout import BLOBS, Settings
 from images.oci.reading import Layout
 from images.root import unpack_layers
-from images.running.limits import Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,13 +13,14 @@ from contracts.problems import Code, Problem
 from images.engine.engine import CHOICE, Engine, find_engine
 from images.engine.errors import EngineMissing
 from images.errors import RunError
+from images.isolation.kernel import kernel_problem
+from images.isolation.limits import LEAST, Limits
 from images.layer import Layer
 from images.oci.reading import Layout
 from images.root import unpack_layers
 from images.running.container import Container, load_image
 from images.running.function import layers_of
-from images.running.kernel import Kernel, kernel_problem, limits_problem
-from images.running.limits import LEAST, Limits
+from images.running.kernel import Kernel, limits_problem
 from images.running.process import Isolation
 
 # Folders of unpacked images, each named by the process that runs it.

@@ -1,25 +1,16 @@
-"""Isolation by the kernel: namespaces and control groups for root, a user namespace for everybody else.
+"""A function that the kernel isolates, without an engine: by control groups besides for root."""
 
-No engine is needed. `images/running/inside.py` is what runs in the namespaces.
-"""
-
-import json
-import os
 import subprocess
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
+from images.isolation.kernel import Program, isolated
+from images.isolation.limits import Limits
 from images.running.cgroups import Groups, make_groups
 from images.running.function import Function
-from images.running.inside import MOUNT_POINTS
-from images.running.limits import FILES, GROUP, TMP_MB, USER, Limits
 from images.running.process import Output, Process, start
-
-INSIDE = Path(__file__).with_name("inside.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,32 +31,16 @@ class Kernel:
         groups = Groups()
         if self.limited:
             groups = make_groups(f"turnout-{uuid4().hex[:12]}", function.limits)
-        under = ["aws-lambda-rie", *arguments] if self.emulator else []
-        plan = {
-            "program": str(self.emulator or ""),
-            "command": [*under, *function.command],
-            "environment": function.environment,
-            "folder": function.settings.working_dir,
-            "groups": groups.procs,
-        }
-        popen = start(_command(self.root, plan), output=output)
+        under = ("aws-lambda-rie", *arguments) if self.emulator else ()
+        program = Program(
+            command=(*under, *function.command),
+            environment=function.environment,
+            folder=function.settings.working_dir,
+            outside=str(self.emulator or ""),
+            groups=groups.procs,
+        )
+        popen = start(isolated(self.root, program), output=output)
         return Process(popen=popen, remove=groups.remove)
-
-
-def kernel_problem(root: Path) -> str:
-    """Return why the programs of an unpacked image cannot be isolated here; empty if they can be.
-
-    It is tried: systems forbid namespaces in more ways than can be looked up.
-    """
-    for name in MOUNT_POINTS:
-        # Images of other tools may lack them; an engine makes them as well.
-        if not os.path.lexists(root / name):
-            (root / name).mkdir()
-    done = subprocess.run(_command(root, {}), capture_output=True, text=True, check=False)
-    if not done.returncode:
-        return ""
-    said = done.stderr.strip() or f"ended with {done.returncode}"
-    return f"the kernel does not isolate a process for this user ({said})"
 
 
 def limits_problem(limits: Limits) -> str:
@@ -75,22 +50,3 @@ def limits_problem(limits: Limits) -> str:
     except OSError as error:
         return f"{error.filename or 'control groups'}: {error.strerror}"
     return ""
-
-
-def _command(root: Path, plan: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the command that runs a program in the image; with an empty plan it isolates itself and ends."""
-    whole = {
-        "parent": os.getpid(),
-        "root": str(root.resolve()),
-        "user": USER,
-        "group": GROUP,
-        "tmp_mb": TMP_MB,
-        "files": FILES,
-        "program": "",
-        "command": [],
-        "environment": {},
-        "folder": "/",
-        "groups": [],
-        **plan,
-    }
-    return (sys.executable, "-I", "-S", str(INSIDE), json.dumps(whole))

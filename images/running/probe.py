@@ -12,13 +12,14 @@ from contracts.problems import Code, Problem
 from contracts.tasks import Tier
 from images.errors import ImageError
 from images.folders.half_made import half_made
+from images.isolation.kernel import kernel_problem
+from images.isolation.limits import Limits
 from images.oci.layout import Settings
 from images.oci.reading import Layout
 from images.running.blocks import Blocks, blocks_read, files_of, forget
 from images.running.copy import Copy, NotStarted
 from images.running.function import Function, unpack
-from images.running.kernel import Kernel, kernel_problem
-from images.running.limits import Limits
+from images.running.kernel import Kernel
 from images.running.process import started_by
 
 # Events that are answered without any other service: `functions/cpu/handler.py` answers the first by the version of

@@ -1,12 +1,11 @@
 """The function of an image, started by its own entry point in a folder with its files, as Lambda starts it.
 
-It has the folder as its root, processes and mounts of its own, the image's environment and nothing of this machine's.
+It is isolated by the kernel, and has the image's environment and nothing of this machine's.
 """
 
 import json
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import tempfile
@@ -18,11 +17,10 @@ from pathlib import Path
 
 from contracts.problems import Code, Problem
 from images.errors import ImageError
+from images.isolation.kernel import Program, isolated, kernel_problem
 from images.oci.layout import Settings
 from images.runtime_api import RuntimeApi, Work
 
-# The user that Lambda runs functions as.
-USER, GROUP = 993, 990
 # One vCPU: answers are then computed in one order, and are the same each time.
 MEMORY_MB = "1769"
 TIMEOUT_S = 300.0
@@ -98,14 +96,16 @@ def _started(
     root: Path, settings: Settings, more: Mapping[str, str]
 ) -> Iterator[tuple[RuntimeApi, subprocess.Popen[bytes]]]:
     api = RuntimeApi()
-    (root / "tmp").chmod(0o1777)
-    command = [*isolated(root, settings.working_dir), *settings.entrypoint, *settings.command]
     environment = {**settings.environment, **ENVIRONMENT, **more}
     environment["AWS_LAMBDA_RUNTIME_API"] = api.address
+    program = Program(
+        command=(*settings.entrypoint, *settings.command),
+        environment=environment,
+        folder=settings.working_dir,
+    )
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            command,
-            env=environment,
+            isolated(root, program),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -120,37 +120,15 @@ def _started(
             api.close()
 
 
-def isolated(root: Path, folder: str) -> list[str]:
-    """Return the words before a command that give it a folder as its root, and processes and mounts of its own.
-
-    Raise ImageError where the kernel does not allow that to this user.
-    """
-    unshare = shutil.which("unshare")
-    words = [unshare or "unshare", "--mount", "--pid", "--fork", "--kill-child"]
-    words += [f"--root={root}", "--mount-proc=/proc"]
-    if os.geteuid() == 0:
-        words += [f"--setuid={USER}", f"--setgid={GROUP}"]
-    else:
-        words += ["--user", "--map-root-user"]
-    return [*words, f"--wd={folder}"]
-
-
 def check_isolation(root: Path, settings: Settings) -> None:
     """Raise ImageError unless the image's interpreter can be started with the folder as its root."""
-    command = [*isolated(root, settings.working_dir), settings.entrypoint[0], "--version"]
-    try:
-        done = subprocess.run(command, env={}, capture_output=True, text=True, check=False)
-        said = done.stderr.strip()
-    except OSError as error:
-        said = str(error)
-    else:
-        if done.returncode == 0:
-            return
-    message = (
-        f"the slimmed image cannot be started, so nothing proves it ({said[-300:]}); run as root, allow user "
-        "namespaces, or make whole images by --no-slim"
-    )
-    raise ImageError(str(root), [Problem(code=Code.IMAGE_UNPROVEN, message=message)])
+    program = Program(command=(settings.entrypoint[0], "--version"), folder=settings.working_dir)
+    if why := kernel_problem(root, program):
+        message = (
+            f"the slimmed image cannot be started, so nothing proves it ({why[-300:]}); run as root, allow user "
+            "namespaces, or make whole images by --no-slim"
+        )
+        raise ImageError(str(root), [Problem(code=Code.IMAGE_UNPROVEN, message=message)])
 
 
 def without_times(reply: Reply) -> object:

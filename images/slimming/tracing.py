@@ -7,7 +7,7 @@ import ctypes
 import os
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,13 +19,16 @@ OPEN, OPEN_EXEC, OVERFLOW = 0x20, 0x1000, 0x4000
 HERE = -100
 # struct fanotify_event_metadata: length, version, reserved, its own length, mask, descriptor, process.
 EVENT = struct.Struct("=IBBHQii")
-# A path of a process whose root does not hold it.
-UNREACHABLE = "(unreachable)"
+# A file by its device and its number. A process with a root of its own has another path to it, or none by now.
+Identity = tuple[int, int]
 
 
 @dataclass(slots=True)
 class Opened:
-    """The paths of files that were opened, relative to the folder; complete when the block has ended."""
+    """The paths of files that were opened, relative to the folder; complete when the block has ended.
+
+    A file with several names is there by all of them.
+    """
 
     paths: set[str] = field(default_factory=set)
 
@@ -34,7 +37,6 @@ class Opened:
 def opened_below(folder: Path) -> Iterator[Opened]:
     """Yield the files below a folder that are opened during the block; raise OSError if the kernel refuses to tell."""
     found = Opened()
-    root = f"{folder.resolve()}/"
     library = ctypes.CDLL(None, use_errno=True)
     descriptor = library.fanotify_init(CLOEXEC | NONBLOCK | UNLIMITED_QUEUE, os.O_RDONLY)
     if descriptor < 0:
@@ -46,15 +48,22 @@ def opened_below(folder: Path) -> Iterator[Opened]:
         if library.fanotify_mark(*mark, wanted, ctypes.c_int(HERE), os.fsencode(folder)) < 0:
             raise _error(folder)
         yield found
-        for path in _read(descriptor):
-            if (place := path.removeprefix(UNREACHABLE)).startswith(root):
-                found.paths.add(place.removeprefix(root))
+        found.paths.update(_named(folder, set(_read(descriptor))))
     finally:
         os.close(descriptor)
 
 
-def _read(descriptor: int) -> Iterator[str]:
-    """Yield the path of each event that waits; each holds a descriptor, which is closed."""
+def _named(folder: Path, files: Collection[Identity]) -> Iterator[str]:
+    """Yield the paths below a folder that are names of files."""
+    for above, _, names in os.walk(folder):
+        for path in (Path(above, name) for name in names):
+            status = path.lstat()
+            if (status.st_dev, status.st_ino) in files:
+                yield path.relative_to(folder).as_posix()
+
+
+def _read(descriptor: int) -> Iterator[Identity]:
+    """Yield the file of each event that waits; each holds a descriptor, which is closed."""
     while True:
         try:
             data = os.read(descriptor, 1 << 16)
@@ -67,7 +76,8 @@ def _read(descriptor: int) -> Iterator[str]:
             if mask & OVERFLOW:
                 raise OSError("fanotify has lost events; trace again on a quieter machine")
             if file >= 0:
-                yield os.readlink(f"/proc/self/fd/{file}")
+                status = os.fstat(file)
+                yield status.st_dev, status.st_ino
                 os.close(file)
 
 

@@ -5,12 +5,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, Any
 
+from images.isolation.limits import Limits
 from images.layer import Layer
 from images.oci.layout import Settings
 from images.oci.reading import Layout
 from images.running.function import Function
 from images.running.isolation import Isolated, Isolating
-from images.running.limits import Limits
 from images.running.process import Process
 from local.functions.environment import Start, configured
 

@@ -14,6 +14,7 @@ from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, Deployment
 from contracts.tasks import Tier
 from images.errors import RunError
+from images.isolation.limits import Limits
 from images.made.record import Start, record_start
 from images.oci.layout import Settings
 from images.oci.reading import Layout, read_layout
@@ -21,7 +22,6 @@ from images.running.copy import Copy
 from images.running.front import Front
 from images.running.function import Function
 from images.running.isolation import Choice, Isolating, share_notes
-from images.running.limits import Limits
 from images.running.probe import event_of, start_problem
 from images.running.rie import emulator
 

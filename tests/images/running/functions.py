@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from images.isolation.limits import Limits
 from images.oci.layout import Json, Settings
 from images.running.copy import Answer
 from images.running.function import Function
-from images.running.limits import Limits
 
 # Its answer says what a program sees of the machine; `use_mb`, `spin_s`, `sleep_s` and `exit` are done first.
 HANDLER = """

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from images.isolation.limits import Limits
 from images.running.cgroups import make_groups
-from images.running.limits import Limits
 
 LIMITS = Limits(memory_mb=885)
 

@@ -11,13 +11,14 @@ from pathlib import Path
 import pytest
 
 from contracts.tasks import Tier
+from images.isolation.kernel import kernel_problem
+from images.isolation.limits import Limits
 from images.oci.layout import Settings
 from images.oci.reading import Layout
 from images.running.copy import Copy, NotStarted
 from images.running.front import Front
 from images.running.function import Function
-from images.running.kernel import Kernel, kernel_problem, limits_problem
-from images.running.limits import Limits
+from images.running.kernel import Kernel, limits_problem
 from images.running.probe import event_of, start_problem
 from tests.images.running.functions import (
     FOLDERS,
@@ -190,12 +191,6 @@ def test_an_emulator_that_is_not_there_is_no_start(
     kernel = Kernel(root=root, emulator=tmp_path / "none", limited=False)
     with pytest.raises(NotStarted, match="No such file or directory"):
         Copy(kernel, does_as_told(layout.config)).start()
-
-
-def test_an_image_whose_mount_points_are_links_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "root").mkdir()
-    (tmp_path / "root/tmp").symlink_to("/etc")
-    assert "/tmp of the image is no folder" in kernel_problem(tmp_path / "root")
 
 
 def test_the_image_of_a_model_answers_its_probe(root: Path, rie: Path, layout: Layout) -> None:

@@ -59,7 +59,8 @@ sys.path.insert(0, sys.argv[1])
 from pathlib import Path
 from images.running.blocks import mapped_by
 from images.running.copy import Copy
-from images.running.kernel import Kernel, kernel_problem, limits_problem
+from images.isolation.kernel import kernel_problem
+from images.running.kernel import Kernel, limits_problem
 from images.running.process import started_by
 from tests.images.running.functions import FOLDERS, check_isolated, document, does_as_told, event, gone, post
 root, rie = map(Path, sys.argv[2:4])
@@ -92,27 +93,3 @@ def test_a_user_without_rights_runs_a_function_in_a_user_namespace(
     check_isolated(found["seen"])
     # This user sees which pages its function has mapped of the interpreter.
     assert (root / "usr/bin/python3.13").stat().st_ino in found["mapped"]
-
-
-FORBIDDEN = """
-import sys
-from pathlib import Path
-Path("/proc/sys/user/max_mnt_namespaces").write_text("0")
-from images.running.kernel import kernel_problem
-print(kernel_problem(Path(sys.argv[1])))
-"""
-
-
-@root_only
-def test_a_user_who_may_make_no_namespace_is_told_so(root: Path) -> None:
-    """A namespace of users in which no other may be made stands in for a system that forbids them."""
-    apart = ["unshare", "--user", "--map-root-user", "--mount-proc", "--pid", "--fork"]
-    done = subprocess.run(
-        [*apart, sys.executable, "-c", FORBIDDEN, str(root)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert "the kernel does not isolate a process for this user (unshare" in done.stdout

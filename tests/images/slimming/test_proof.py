@@ -123,6 +123,7 @@ def test_a_function_has_the_image_as_its_root_and_nothing_of_this_machine(
     [reply] = replies(slimmed.root, slimmed.settings, case({"system": True}))
     found = json.loads(reply.payload)
     assert found["root"] == sorted(path.name for path in slimmed.root.iterdir())
+    assert found["user"] == 993
     assert "SECRET_OF_THIS_MACHINE" not in found["names"]
     assert {"AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT"} <= set(found["names"])
 

@@ -1,0 +1,1 @@
+"""Programs in the files of an image, apart from this machine: as the user of Lambda's functions, with its limits."""
