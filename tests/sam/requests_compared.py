@@ -3,7 +3,7 @@
 import gzip
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -15,6 +15,9 @@ VECTORS = "sentence-embedding"
 JSON = {"content-type": "application/json"}
 # The time that a model took, and the ids of requests: what differs between two equal answers.
 OWN = ("elapsed_ms", "request_id")
+Answer = tuple[int, str, object]
+# The times at which two deployments were made.
+DATES = ("created", "deployed_at")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,15 +135,29 @@ def compared(body: bytes) -> object:
         document = json.loads(body)
     except ValueError:
         return body
-    return _without(document)
+    return without(document)
 
 
-def _without(document: object) -> object:
+def without(document: object, own: Collection[str] = OWN) -> object:
+    """Return a document without those of its members."""
     if isinstance(document, dict):
-        return {name: _without(value) for name, value in document.items() if name not in OWN}
+        return {name: without(value, own) for name, value in document.items() if name not in own}
     if isinstance(document, list):
-        return [_without(value) for value in document]
+        return [without(value, own) for value in document]
     # NaN is not equal to itself.
     if isinstance(document, float) and math.isnan(document):
         return "NaN"
     return document
+
+
+def differences(pairs: list[tuple[object, Answer, Answer]]) -> list[str]:
+    return [
+        f"{request!r:.300}\n  local cloud: {cloud!r:.600}\n  the other: {other!r:.600}"
+        for request, cloud, other in pairs
+        if cloud != other
+    ]
+
+
+def undated(answer: Answer) -> Answer:
+    """Return an answer without the times of its deployment."""
+    return (*answer[:2], without(answer[2], DATES))

@@ -29,7 +29,16 @@ from contracts.tasks import Tier
 from images.engine.engine import find_engine
 from local import children
 from tests.fixtures.paths import ROOT
-from tests.sam.requests_compared import Asked, Invoked, asked, compared, invoked
+from tests.sam.requests_compared import (
+    Answer,
+    Asked,
+    Invoked,
+    asked,
+    compared,
+    differences,
+    invoked,
+    undated,
+)
 from turnout.client import ENDPOINT_FILE, Endpoint
 from turnout.image.current import functions_of
 from turnout.sam.cloud import FILE
@@ -37,7 +46,6 @@ from turnout.sam.needs import ENGINE_SETTINGS
 
 DEPLOYMENT = read_models_toml(ROOT / "models.toml")
 WAIT_S = 240.0
-Answer = tuple[int, str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,14 +198,6 @@ def lambda_client(folder: Folder, url: str) -> Any:
     )
 
 
-def differences(pairs: list[tuple[object, Answer, Answer]]) -> list[str]:
-    return [
-        f"{request!r:.300}\n  local cloud: {cloud!r:.600}\n  the other: {other!r:.600}"
-        for request, cloud, other in pairs
-        if cloud != other
-    ]
-
-
 def record(
     request: pytest.FixtureRequest, command: str, pairs: list[tuple[object, Answer, Answer]]
 ) -> None:
@@ -285,11 +285,12 @@ def test_the_local_cloud_answers_from_images_as_without_them(
         for one in invoked():
             name = model_stack(DEPLOYMENT.name, one.model, Tier.CPU)
             pairs.append((one, invoke(plain, name, one), invoke(isolated, name, one)))
-    record(request, "up --images", pairs)
+    undated = [(one, undated(first), undated(second)) for one, first, second in pairs]
+    record(request, "up --images", undated)
     said = log.read_text("utf-8")
     for name in functions_of(DEPLOYMENT):
         assert f"{name}, copy 1: started, INIT " in said
-    assert "\n".join(differences(pairs)) == ""
+    assert "\n".join(differences(undated)) == ""
 
 
 def test_the_local_cloud_is_at_no_address_besides_loopback_and_the_bridge(folder: Folder) -> None:
