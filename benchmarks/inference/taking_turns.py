@@ -2,6 +2,7 @@
 
 import json
 import statistics
+import time
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -15,6 +16,9 @@ from benchmarks.contenders.process import Failed, Process
 from benchmarks.inference.rounds import Kept, kept, measure
 
 KERNEL_RUNS = 3
+# Threads that wait for more work spin for up to 200 ms (KMP_BLOCKTIME of OpenMP) and keep the other core busy, so that
+# the kernel just behind a contender with several would seem disturbed.
+SPINNING_S = 0.25
 
 
 def report(line: str) -> None:
@@ -79,11 +83,16 @@ def _measured(
             items = workloads[workload]
             return [ms / len(items) for ms in opened[name].time(items, repeats)]
 
+        def undisturbed() -> float:
+            if setting.threads > 1:
+                time.sleep(SPINNING_S)
+            return statistics.median(kernel.time([0], KERNEL_RUNS))
+
         readings = measure(
             list(opened),
             list(workloads),
             run,
-            lambda: statistics.median(kernel.time([0], KERNEL_RUNS)),
+            undisturbed,
             args.rounds,
             report,
         )
