@@ -183,11 +183,7 @@ def orphans(account: Account) -> list[Finding]:
     if isinstance(found, Finding):
         return [found]
     deployment = account.deployment
-    own = {router_stack(deployment.name)} | {
-        model_stack(deployment.name, model.name, tier)
-        for model in deployment.models
-        for tier in model.tiers
-    }
+    own = stacks_of(deployment)
     left = [
         name for name, tags in found if tags.get("turnout") == deployment.name and name not in own
     ]
@@ -200,6 +196,15 @@ def orphans(account: Account) -> list[Finding]:
         )
         for name in left
     ]
+
+
+def stacks_of(deployment: Deployment) -> set[str]:
+    """Return the names of a deployment's stacks, each of which is also that of its image."""
+    return {router_stack(deployment.name)} | {
+        model_stack(deployment.name, model.name, tier)
+        for model in deployment.models
+        for tier in model.tiers
+    }
 
 
 def _stacks(client: Client) -> list[tuple[str, dict[str, str]]]:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contracts.errors import TurnoutError
-from contracts.names import model_stack, router_stack
 from contracts.specs import Deployment
 from images.engine.engine import find_engine
 from images.engine.errors import EngineMissing
 from images.made.record import read_record
 from stacks.route_table import read_artefacts
 from stacks.settings import aws_problems
+from turnout.doctor.account import stacks_of
 from turnout.doctor.finding import Finding, Level
 from turnout.keys import read_keys
 from turnout.local_deployment import CDK
@@ -111,12 +111,7 @@ def keys(machine: Machine) -> list[Finding]:
 
 def images(machine: Machine) -> list[Finding]:
     """Count the images that were pushed; all others need an engine that builds them."""
-    name = machine.deployment.name
-    wanted = {router_stack(name)} | {
-        model_stack(name, model.name, tier)
-        for model in machine.deployment.models
-        for tier in model.tiers
-    }
+    wanted = stacks_of(machine.deployment)
     pushed = wanted & read_record(machine.images).pushed.keys()
     message = f"{len(pushed)} of {len(wanted)} are pushed"
     if pushed == wanted:
