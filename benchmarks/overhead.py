@@ -42,8 +42,8 @@ class NoRegistry:
 
 
 def router_call() -> Call:
-    from functions.router.app import create_app
-    from functions.router.lambda_adapter import adapt_to_lambda
+    from functions.router.http.app import create_app
+    from functions.router.http.lambda_adapter import adapt_to_lambda
 
     target = Target(
         model=MODEL,

@@ -70,8 +70,8 @@ class UnknownModel(ServingError):
 class TooLarge(ServingError):
     """The request is larger than any tier of the model takes.
 
-    Raised for a body by `contracts/request_body.py`, for inputs by `functions/router/rules.py` and
-    `functions/inference/engine.py`, for a tier's own limits by `functions/router/backends.py`.
+    Raised for a body by `contracts/request_body.py`, for inputs by `functions/router/deciding/rules.py` and
+    `functions/inference/engine.py`, for a tier's own limits by `functions/router/targets/backends.py`.
     """
 
     status = 413

@@ -14,10 +14,10 @@ from botocore.config import Config
 
 from contracts.routes import Routes
 from contracts.tasks import Tier
-from functions.router.app import create_app
-from functions.router.backends import LambdaBackend, SageMakerBackend
-from functions.router.lambda_adapter import Handler, adapt_to_lambda
-from functions.router.release_registry import DynamoRegistry, released_address
+from functions.router.http.app import create_app
+from functions.router.http.lambda_adapter import Handler, adapt_to_lambda
+from functions.router.targets.backends import LambdaBackend, SageMakerBackend
+from functions.router.targets.release_registry import DynamoRegistry, released_address
 
 # One line of JSON per request; Lambda's own log handler would put a level and a request id in front of it.
 _out = logging.StreamHandler(sys.stdout)

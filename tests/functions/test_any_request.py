@@ -21,8 +21,8 @@ from contracts.routes import Target
 from contracts.tasks import Task, Tier
 from functions.gpu.app import create_app as create_gpu_app
 from functions.inference.engine import Engine
-from functions.router.app import create_app
-from functions.router.lambda_adapter import adapt_to_lambda
+from functions.router.http.app import create_app
+from functions.router.http.lambda_adapter import adapt_to_lambda
 from tests.conftest import SEED
 from tests.fixtures.cpu_function import run
 from tests.fixtures.end_to_end_requests import (

@@ -56,7 +56,7 @@ DECIDE = """
 from contracts.prediction import PredictRequest
 from contracts.routes import Route, Target
 from contracts.tasks import Task, Tier
-from functions.router.rules import decide
+from functions.router.deciding.rules import decide
 targets = {
     tier: Target(model="m", tier=tier, address=tier, max_inputs=64, max_chars=1000, timeout_s=1,
         version="v", precision="p", max_tokens=8)

@@ -17,7 +17,7 @@ from contracts import settings
 from contracts.keys import key_hash
 from contracts.models_toml import read_models_toml
 from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
-from functions.router import openapi
+from functions.router.http import openapi
 from local.certificate import CA_FILE, HOST
 from tests.fixtures.paths import ROOT
 from turnout.cli import app

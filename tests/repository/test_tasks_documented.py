@@ -13,8 +13,8 @@ from contracts.prediction import PredictRequest, parse_request
 from contracts.tasks import Task, Tier
 from functions.inference.generation_parameters import problems
 from functions.inference.tasks import head_of
-from functions.router import openapi
-from functions.router.rules import RULES
+from functions.router.deciding.rules import RULES
+from functions.router.http import openapi
 from tests.fixtures.paths import ROOT
 from tests.fixtures.router_app import INTENTS
 from tests.fixtures.schema_checks import assert_described

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from functions.router.release_registry import DynamoRegistry
+from functions.router.targets.release_registry import DynamoRegistry
 from tests.fixtures.fake_aws import create_registry_table
 from tests.fixtures.paths import ROOT
 from tests.fixtures.router_app import ASSETS, ROUTES, event
@@ -19,7 +19,7 @@ FORBIDDEN = (
     "aws_cdk",
     "contracts.api",
     "functions.inference",
-    "functions.router.openapi",
+    "functions.router.http.openapi",
     "onnxruntime",
     "optimum",
     "sagemaker",

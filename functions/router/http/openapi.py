@@ -11,7 +11,7 @@ from contracts.api.registry import APIS
 from contracts.api.task_api import Form, Parameter, TaskApi
 from contracts.http_errors import ERRORS, PROBLEM_JSON, ServingError, problem_document
 from contracts.tasks import Task, Tier
-from functions.router.rules import RULES
+from functions.router.deciding.rules import RULES
 
 DESCRIPTION = """Language models on two tiers: quantized on CPU, in full precision on GPU. The router chooses per
 request; every answer names the `tier` that gave it and the `reason`, the rule that chose it.

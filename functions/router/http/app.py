@@ -21,19 +21,19 @@ from contracts.prediction import parse_request
 from contracts.request_body import read_document
 from contracts.routes import Route, Routes
 from contracts.tasks import Tier
-from functions.router import docs_page
-from functions.router.backends import Backend
-from functions.router.cors import Cors
-from functions.router.keys import authorize
-from functions.router.middleware import (
+from functions.router.deciding.rules import decide
+from functions.router.http import docs_page
+from functions.router.http.cors import Cors
+from functions.router.http.keys import authorize
+from functions.router.http.middleware import (
     HeadMiddleware,
     RequestMiddleware,
     problem_response,
     with_head,
 )
-from functions.router.model_list import describe
-from functions.router.release_registry import Registry
-from functions.router.rules import decide
+from functions.router.http.model_list import describe
+from functions.router.targets.backends import Backend
+from functions.router.targets.release_registry import Registry
 
 
 class Router:
@@ -126,7 +126,7 @@ def create_app(
     async def openapi_document() -> Response:
         if not document:
             # Few requests need the document, and every cold start would pay for it.
-            from functions.router import openapi
+            from functions.router.http import openapi
 
             document.update(openapi.complete(app.openapi()))
         return JSONResponse(document)

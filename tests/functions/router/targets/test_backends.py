@@ -14,7 +14,7 @@ from contracts.limits import (
     ROUTER_TIMEOUT_S,
 )
 from contracts.tasks import Tier
-from functions.router.backends import CONNECT_TIMEOUT_S, LambdaBackend
+from functions.router.targets.backends import CONNECT_TIMEOUT_S, LambdaBackend
 from tests.fixtures.fake_aws import ANSWER, GOOD, REQUEST, Service, client, failure, invoke, serving
 from tests.fixtures.problems import assert_names
 from tests.fixtures.router_app import target

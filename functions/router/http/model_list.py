@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 from contracts.routes import Route, Target
-from functions.router.release_registry import Registry, Row
+from functions.router.targets.release_registry import Registry, Row
 
 log = logging.getLogger("turnout.router")
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from functions.router.lambda_adapter import adapt_to_lambda
-from functions.router.middleware import RequestMiddleware
+from functions.router.http.lambda_adapter import adapt_to_lambda
+from functions.router.http.middleware import RequestMiddleware
 from tests.fixtures.router_app import event
 
 

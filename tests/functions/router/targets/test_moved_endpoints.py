@@ -9,8 +9,8 @@ import pytest
 
 from contracts.http_errors import TierUnavailable
 from contracts.tasks import Tier
-from functions.router.backends import SageMakerBackend
-from functions.router.release_registry import released_address
+from functions.router.targets.backends import SageMakerBackend
+from functions.router.targets.release_registry import released_address
 from tests.fixtures.fake_aws import ANSWER, GOOD, REQUEST, Service, client, serving
 from tests.fixtures.router_app import Rows, target
 

@@ -6,7 +6,7 @@ from contracts.http_errors import InvalidInput
 from contracts.prediction import PredictRequest
 from contracts.routes import Route
 from contracts.tasks import Task, Tier
-from functions.router.rules import RULES, Decision, decide, fits_cpu, fits_gpu, pinned
+from functions.router.deciding.rules import RULES, Decision, decide, fits_cpu, fits_gpu, pinned
 from tests.fixtures.problems import assert_request_problems, raises
 from tests.fixtures.router_app import INTENTS, VECTORS, target
 

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts.http_errors import PROBLEM_JSON, ServingError, problem_document
-from functions.router.cors import Cors
+from functions.router.http.cors import Cors
 
 log = logging.getLogger("turnout.access")
 failures = logging.getLogger("turnout.router")

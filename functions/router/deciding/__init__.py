@@ -1,0 +1,1 @@
+"""The decision which target answers a request, as pure functions."""

@@ -1,0 +1,1 @@
+"""The targets of the router: their invocation, and the releases that the registry knows of them."""
