@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from contracts.scaling.awake import Awake
 from contracts.tasks import Task, Tier
 
 
@@ -35,9 +36,22 @@ class CpuSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GpuSpec:
-    """A SageMaker GPU endpoint of the model in full precision."""
+    """A SageMaker GPU endpoint of the model in full precision.
+
+    Between `min_instances` and `max_instances` serve, each with one copy, by the requests at once; with 0 it sleeps
+    while nobody calls, except in the hours `awake`. One instance more runs while a version is updated.
+    """
 
     instance: str
+    min_instances: int = 1
+    max_instances: int = 1
+    # AWS's own example of this metric's target.
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-add-code-define.html
+    requests_per_copy: int = 5
+    # Application Auto Scaling's own default for SageMaker.
+    # https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html
+    scale_in_cooldown_s: int = 300
+    awake: Awake | None = None
     source: Path | str | None = None
     timeout_s: int = 25
     max_inputs: int = 512
