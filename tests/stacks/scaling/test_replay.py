@@ -12,7 +12,6 @@ from contracts.specs import GpuSpec
 from stacks.scaling.replay import choices, policy_of, replay
 from stacks.scaling.traces import A_MONDAY, Trace, UnreadableTrace, read_trace
 
-pytestmark = pytest.mark.fast
 HOUR = 3600.0
 ASLEEP = Policy(min_copies=0, max_copies=2, requests_per_copy=5, scale_in_cooldown_s=300)
 AWAKE = dataclasses.replace(ASLEEP, min_copies=1)
