@@ -85,8 +85,8 @@ audit: setup  ## Known advisories of every lock, and pip-audit where it can ask
 fast: setup  ## The tests that build nothing, in under a minute
 	@$(PYTEST) -m fast
 
-test: check models test-gated test-fast test-build converters  ## Everything above and every test
-	@$(PYTEST) --numprocesses $(SYSTEM_WORKERS) -m "system or foreign"
+test: check models test-gated test-fast test-build converters sam  ## Everything above and every test
+	@$(PYTEST) --numprocesses $(SYSTEM_WORKERS) -m "sam or system or foreign"
 
 # These need neither the example models nor TensorFlow: with `make --jobs` they run while both are made, and leave the
 # processor to them, since all else waits for the models.

@@ -28,7 +28,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 GROUPS = ("sam", "system", "foreign", "build", "fast")
 # The group of tests without a mark, by their folder; in every other folder they are fast.
 FOLDERS = {
-    "tests/sam/": "sam",
+    "tests/images/sam/": "sam",
     "tests/system/": "system",
     "tests/local/": "system",
     "tests/stacks/": "system",
@@ -44,6 +44,7 @@ FOLDERS = {
 # The modules that take longest, a minute or more with the processes beside them, begin first: one that began last would
 # keep one process busy when the others have ended. `--durations=30` shows whether the order is still true.
 LONGEST = (
+    "tests/images/sam/test_sam.py",
     "tests/system/test_end_to_end.py",
     "tests/system/test_families_served.py",
     "tests/build/sources/test_tensorflow_builds.py",

@@ -3,11 +3,9 @@
 import fcntl
 import os
 import shutil
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,8 +14,7 @@ from contracts.tasks import Tier
 from images.base import TABLE, Base, base_of, read_table
 from images.debian.layer import PACKAGES
 from images.debian.packages import pin, read_debian_lock
-from images.engine.engine import CHOICE, Engine, find_engine
-from images.engine.errors import EngineMissing
+from images.engine.engine import CHOICE, Engine
 from images.errors import ImageError
 from images.image import Contents, build_image
 from images.layer import Entry
@@ -28,10 +25,8 @@ from images.slimming.pieces import Slimming
 from images.staging import model_files
 from images.wheels import dependencies
 from tests.fixtures.paths import ROOT
+from tests.images.engine.stores import engine_named, podman_store
 from tests.images.running.functions import put_modules
-
-# Set where a missing engine is a failure and no reason to leave the tests out.
-NEEDED = "TURNOUT_NEEDS_ENGINE"
 
 
 @contextmanager
@@ -126,22 +121,5 @@ def engine(work: Path) -> Engine:
 @pytest.fixture(scope="module")
 def podman(work: Path) -> Iterator[Engine]:
     """Podman with a store of its own, as images get names in it that mean others elsewhere."""
-    engine = engine_named("podman", work)
-    # It refuses a longer name than 50 characters.
-    with tempfile.TemporaryDirectory(prefix="podman-", ignore_cleanup_errors=True) as folder:
-        settings = Path(folder) / "storage.conf"
-        lines = ["[storage]", 'driver = "overlay"', f'graphroot = "{folder}/root"']
-        settings.write_text("\n".join([*lines, f'runroot = "{folder}/run"', ""]), "utf-8")
-        own = {**engine.environment, "CONTAINERS_STORAGE_CONF": str(settings)}
-        yield replace(engine, environment=own)
-        replace(engine, environment=own).run("rmi", "--all", "--force")
-
-
-def engine_named(name: str, work: Path) -> Engine:
-    """Return the engine of a name, or the one that answers first; without it, tests are left out, or fail if needed."""
-    try:
-        return find_engine(work, {**os.environ, CHOICE: name})
-    except EngineMissing as error:
-        if os.environ.get(NEEDED):
-            raise
-        pytest.skip(str(error))
+    with podman_store(work) as engine:
+        yield engine

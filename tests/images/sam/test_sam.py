@@ -1,18 +1,17 @@
 """The images and the API run by SAM answer as the local cloud does: 200 requests, the three commands, one engine."""
 
 import http.client
+import io
 import json
 import os
-import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,21 @@ from urllib.parse import urlsplit
 import boto3
 import pytest
 from botocore.config import Config
+from rich.console import Console
 
 from contracts.manifest import read_manifest
 from contracts.models_toml import read_models_toml
 from contracts.names import model_stack
 from contracts.tasks import Tier
-from images.engine.engine import find_engine
+from images.base import Base
+from images.engine.engine import CHOICE
+from images.image import Contents, Runtime
+from images.runtime import runtime_of
+from images.slimming.pieces import Slimming
 from local import children
 from tests.fixtures.paths import ROOT
-from tests.sam.requests_compared import (
+from tests.images.engine.stores import STORE, engine_named, podman_store
+from tests.images.sam.requests_compared import (
     Answer,
     Asked,
     Invoked,
@@ -41,8 +46,8 @@ from tests.sam.requests_compared import (
 )
 from turnout.client import ENDPOINT_FILE, Endpoint
 from turnout.image.current import functions_of
+from turnout.image.making import Wanted, image
 from turnout.sam.cloud import FILE
-from turnout.sam.needs import ENGINE_SETTINGS
 
 DEPLOYMENT = read_models_toml(ROOT / "models.toml")
 WAIT_S = 240.0
@@ -64,25 +69,6 @@ class Folder:
 
 def turnout(*words: str) -> list[str]:
     return [str(Path(sys.executable).with_name("turnout")), *words]
-
-
-@contextmanager
-def own_store() -> Iterator[None]:
-    """Have Podman keep its images in a folder of their own, so that those of the machine stay as they are."""
-    # Podman refuses a longer name than 50 characters.
-    folder = Path(tempfile.mkdtemp(prefix="sam-"))
-    settings = folder / "storage.conf"
-    lines = ["[storage]", 'driver = "overlay"', f'graphroot = "{folder}/root"']
-    settings.write_text("\n".join([*lines, f'runroot = "{folder}/run"', ""]), "utf-8")
-    os.environ["CONTAINERS_STORAGE_CONF"] = str(settings)
-    try:
-        yield
-    finally:
-        engine = find_engine(ENGINE_SETTINGS)
-        if engine.is_podman:
-            engine.run("rmi", "--all", "--force")
-        del os.environ["CONTAINERS_STORAGE_CONF"]
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def run(command: list[str]) -> str:
@@ -124,12 +110,34 @@ def listens(port: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make the images by their command."""
-    images, names = tmp_path_factory.mktemp("images"), functions_of(DEPLOYMENT)
-    # The base that is made from Debian's packages: the one without a shell, and the one that can be had anywhere.
-    run(turnout("image", "--base", "debian", "--target", str(images), *names))
-    return images
+def store(work: Path) -> Iterator[None]:
+    """Have the commands keep images apart from the machine's, in Podman, or in Docker where this is named."""
+    with ExitStack() as stack:
+        if engine_named(os.environ.get(CHOICE, ""), work).is_podman:
+            os.environ[STORE] = stack.enter_context(podman_store(work)).environment[STORE]
+        yield
+        os.environ.pop(STORE, None)
+
+
+@pytest.fixture(scope="module")
+def images(store: None, base: Base, work: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the images on the base that is made of Debian's packages, which can be had anywhere and has no shell."""
+    folder, names = tmp_path_factory.mktemp("images"), functions_of(DEPLOYMENT)
+    wanted = Wanted(
+        deployment=DEPLOYMENT,
+        out=ROOT / "models.out",
+        key_hashes={"ci": "0" * 64},
+        names=names,
+        base=base.name,
+    )
+
+    def on_base(
+        contents: Contents, name: str, work: Path, blobs: Path, slimming: Slimming
+    ) -> Runtime:
+        return runtime_of(contents, base, work, blobs, slimming)
+
+    image(wanted, folder, work, Console(file=io.StringIO()), on_base)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -138,21 +146,9 @@ def folder(images: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
     work = tmp_path_factory.mktemp("sam")
     state, target = work / "state", work / "sam.out"
     up = turnout("up", "--sam", "--state", str(state))
-    with own_store(), running(up, work / "up.log", (state / FILE).exists):
-        written = json.loads(
-            run(
-                turnout(
-                    "sam",
-                    "--json",
-                    "--state",
-                    str(state),
-                    "--images",
-                    str(images),
-                    "--target",
-                    str(target),
-                )  # fmt: skip
-            )
-        )
+    places = ("--state", state, "--images", images, "--target", target)
+    with running(up, work / "up.log", (state / FILE).exists):
+        written = json.loads(run(turnout("sam", "--json", *map(str, places))))
         yield Folder(
             commands=tuple(written["commands"]),
             state=state,
@@ -264,6 +260,8 @@ def test_functions_by_sam_answer_as_the_local_clouds(
     assert "\n".join(differences(pairs)) == ""
 
 
+# The images themselves run in other tests; this is a second local cloud, for a minute.
+@pytest.mark.exhaustive(keep=0)
 def test_the_local_cloud_answers_from_images_as_without_them(
     folder: Folder, images: Path, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
