@@ -170,9 +170,13 @@ def test_the_design_has_a_line_for_every_dependency() -> None:
 def test_the_design_lists_the_layers_that_imports_are_checked_by() -> None:
     contracts = ConfigParser()
     contracts.read(ROOT / ".importlinter")
-    layers = re.findall(r"\w+", contracts["importlinter:contract:build-points-down"]["layers"])
-    listed = DESIGN.split("Its layers, the highest first:")[1].split(". `lint-imports`")[0]
-    assert re.findall(r"`(\w+)`", listed) == layers
+    for package, before, after in (
+        ("build", "Its layers, the highest first:", ". `lint-imports`"),
+        ("router", "The layers inside `functions/router/` are", ". A decision"),
+    ):
+        layers = contracts[f"importlinter:contract:{package}-points-down"]["layers"]
+        listed = DESIGN.split(before)[1].split(after)[0]
+        assert re.findall(r"`(\w+)`", listed) == re.findall(r"\w+", layers)
 
 
 def test_no_file_names_a_registry_host_or_a_machines_path() -> None:
