@@ -1,15 +1,17 @@
 """Requests and answers, the same on every tier and for every task.
 
 An input is a text, or an object of texts if a task takes more than one. A tier receives `{"inputs": [...],
-"parameters": {...}}` and answers `{"outputs": [...], "version": "...", "elapsed_ms": 1.2}` or `{"problem": {...}}`; the
-router takes the same request, with an optional `tier`, and adds `model`, `tier` and `reason` to the answer.
+"parameters": {...}, "deadline_ms": 900}` and answers `{"outputs": [...], "version": "...", "elapsed_ms": 1.2}` or
+`{"problem": {...}}`; `deadline_ms`, the time that its caller still waits, may be missing. The router takes the same
+request with the further keys of OPTIONS, and adds `model`, `tier` and `reason` to the answer.
 """
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from itertools import islice
-from typing import Any
+from typing import Any, Self
 
 from contracts.http_errors import (
     InvalidInput,
@@ -18,10 +20,10 @@ from contracts.http_errors import (
     from_problem,
     pointer,
 )
+from contracts.limits import GATEWAY_TIMEOUT_S
 from contracts.request_body import read_json as read_json
 from contracts.tasks import Tier
 
-KEYS = ("inputs", "parameters", "tier")
 # A body of 10 MB can have a problem in each of a million inputs: the first are counted, and an answer lists fewer.
 MAX_COUNTED = 1_000
 MAX_PROBLEMS = 20
@@ -33,18 +35,38 @@ MAX_PARAMETER_VALUES = 10_000
 Input = str | Mapping[str, Any]
 
 
+class Prefer(StrEnum):
+    """What a caller wants most of the tier that answers, where more than one can."""
+
+    FAST = "fast"
+    QUALITY = "quality"
+    CHEAP = "cheap"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictRequest:
-    """Inputs to run a model on; `tier` pins one tier, otherwise the router chooses.
+    """Inputs to run a model on; `tier` and `version` pin what answers, otherwise the router chooses.
 
-    `deadline` is the time, on the clock of `time.monotonic`, after which nobody waits for the answer. It is set on the
-    tier that runs the model, and is not sent.
+    `deadline_ms` is the time that the caller waits, in milliseconds from when the request is received; `deadline`
+    is its end on the clock of `time.monotonic`, which is set where the model is run and is not sent. Without
+    `allow_degraded` the CPU tier does not answer for the GPU tier; a request that is not `idempotent` is not sent
+    again once it may have run.
     """
 
     inputs: tuple[Input, ...]
     parameters: Mapping[str, Any] = field(default_factory=dict)
     tier: Tier | None = None
+    version: str | None = None
+    deadline_ms: int | None = None
+    prefer: Prefer | None = None
+    allow_degraded: bool = True
+    idempotent: bool = True
     deadline: float = math.inf
+
+    def due(self, now: float, most_s: float = math.inf) -> Self:
+        """Return the request with its `deadline`: when its caller leaves, or `most_s` seconds after `now` if sooner."""
+        left_s = math.inf if self.deadline_ms is None else self.deadline_ms / 1e3
+        return replace(self, deadline=now + min(left_s, most_s))
 
     @property
     def chars(self) -> int:
@@ -53,7 +75,45 @@ class PredictRequest:
 
     def to_wire(self) -> dict[str, Any]:
         """Return the body that a tier receives."""
-        return {"inputs": list(self.inputs), "parameters": dict(self.parameters)}
+        document: dict[str, Any] = {
+            "inputs": list(self.inputs),
+            "parameters": dict(self.parameters),
+        }
+        if self.deadline_ms is not None:
+            document["deadline_ms"] = self.deadline_ms
+        return document
+
+
+# The longest deadline: the gateway waits for no answer after that.
+MAX_DEADLINE_MS = GATEWAY_TIMEOUT_S * 1000
+
+
+def _is_deadline(value: object) -> bool:
+    # bool is an int in Python.
+    return type(value) is int and 1 <= value <= MAX_DEADLINE_MS
+
+
+def _one_of(*choices: str) -> "Option":
+    # The type is checked first, because a list or an object cannot be looked up in a set.
+    named = " or ".join(f'"{choice}"' for choice in choices)
+    return (lambda value: isinstance(value, str) and value in choices, f"must be {named}")
+
+
+Option = tuple[Callable[[Any], bool], str]
+FLAG: Option = (lambda value: isinstance(value, bool), "must be true or false")
+# The keys of a request beside its inputs and parameters: the check of each, and its problem. Null stands for none.
+OPTIONS: dict[str, Option] = {
+    "tier": _one_of(*Tier),
+    "version": (
+        lambda value: isinstance(value, str) and bool(value.strip()),
+        "must be a version, as answers name it",
+    ),
+    "deadline_ms": (_is_deadline, f"must be a whole number from 1 to {MAX_DEADLINE_MS}"),
+    "prefer": _one_of(*Prefer),
+    "allow_degraded": FLAG,
+    "idempotent": FLAG,
+}
+KEYS = ("inputs", "parameters", *OPTIONS)
 
 
 def chars_of(value: object) -> int:
@@ -110,12 +170,15 @@ def parse_request(document: object) -> PredictRequest:
         raise InvalidInput(
             f"{first.pointer}: {first.detail}{more}", problems=problems[:MAX_PROBLEMS]
         )
-    tier = document.get("tier")
     inputs = document["inputs"]
+    options = {key: value for key in OPTIONS if (value := document.get(key)) is not None}
+    for key, kind in (("tier", Tier), ("prefer", Prefer)):
+        if key in options:
+            options[key] = kind(options[key])
     return PredictRequest(
         inputs=tuple(inputs) if isinstance(inputs, list) else (inputs,),
         parameters=document.get("parameters", {}),
-        tier=Tier(tier) if tier is not None else None,
+        **options,
     )
 
 
@@ -130,11 +193,9 @@ def _problems(document: dict[str, Any]) -> Iterator[RequestProblem]:
         yield from _parameters_problems(parameters)
     else:
         yield RequestProblem(pointer="/parameters", detail="must be an object")
-    tier = document.get("tier")
-    # The type is checked first, because a list or an object cannot be looked up in a set.
-    if tier is not None and not (isinstance(tier, str) and tier in set(Tier)):
-        choices = " or ".join(f'"{t}"' for t in Tier)
-        yield RequestProblem(pointer="/tier", detail=f"must be {choices}")
+    for key, (accepts, sentence) in OPTIONS.items():
+        if (value := document.get(key)) is not None and not accepts(value):
+            yield RequestProblem(pointer=f"/{key}", detail=sentence)
 
 
 def _inputs_problems(document: dict[str, Any]) -> Iterator[RequestProblem]:

@@ -8,7 +8,6 @@ import math
 import os
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,7 +66,7 @@ def handler(event: object, context: object) -> dict[str, Any]:
     try:
         if event == PROBE_EVENT:
             return answer_probe()
-        request = replace(parse_request(event), deadline=deadline(context))
+        request = parse_request(event).due(time.monotonic(), left_s(context))
         return ENGINE.predict(request).to_wire()
     except ServingError as error:
         return {"problem": problem_document(error)}
@@ -84,10 +83,10 @@ def answer_probe() -> dict[str, Any]:
     return {"version": ENGINE.manifest.version}
 
 
-def deadline(context: object) -> float:
-    """Return the time when generation has to stop, so that the text so far can still be sent."""
+def left_s(context: object) -> float:
+    """Return the seconds after which generation has to stop, so that the text so far can still be sent."""
     left = getattr(context, "get_remaining_time_in_millis", None)
-    return time.monotonic() + left() / 1e3 - SENDING_S if left else math.inf
+    return left() / 1e3 - SENDING_S if left else math.inf
 
 
 def log(error: Exception, context: object) -> None:

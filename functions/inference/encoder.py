@@ -4,6 +4,7 @@ An output is `truncated` if its input had more tokens than the model reads; wind
 """
 
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import onnxruntime as ort
 from tokenizers import Encoding, Tokenizer
 
-from contracts.http_errors import ModelFailed, RequestProblem
+from contracts.http_errors import DeadlineExceeded, ModelFailed, RequestProblem
 from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
 from functions.inference.model import Outputs, Parameters
@@ -92,7 +93,8 @@ class Encoder:
         found = encodings_of(self.tokenizer, head, self.manifest, request)
         # One input may be several texts, and each of them several windows: all that belong to it, in order.
         owned = [[window for e in own for window in windows_of(e, head)] for own in found]
-        results = iter(self._run([window for own in owned for window in own]))
+        windows = [window for own in owned for window in own]
+        results = iter(self._run(windows, request.deadline))
         context = Context(manifest=self.manifest, parameters=parameters, tokenizer=self.tokenizer)
         outputs = []
         for value, own in zip(request.inputs, owned, strict=True):
@@ -105,10 +107,15 @@ class Encoder:
             head.finish(outputs)
         return outputs
 
-    def _run(self, encodings: Sequence[Encoding]) -> list[Any]:
-        """Return the graph's output for each encoding, in order: a list, or an array [tokens, width]."""
+    def _run(self, encodings: Sequence[Encoding], deadline: float) -> list[Any]:
+        """Return the graph's output for each encoding, in order: a list, or an array [tokens, width].
+
+        Raise DeadlineExceeded before the first batch that would begin after the deadline.
+        """
         results: list[Any] = [None] * len(encodings)
         for batch in batches(encodings, together=self.manifest.batches):
+            if time.monotonic() > deadline:
+                raise DeadlineExceeded("nobody waits for this request any more")
             picked = [encodings[i] for i in batch]
             output = self.forward(feed(picked, self.input_names, self.manifest))
             for i, row in zip(batch, self._rows(output, picked), strict=True):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,13 +19,60 @@ from contracts.http_errors import (
     problem_document,
 )
 from contracts.limits import LAMBDA_PAYLOAD_BYTES, vectors_per_answer
-from contracts.prediction import PredictRequest, TierAnswer, parse_request
+from contracts.prediction import OPTIONS, PredictRequest, Prefer, TierAnswer, parse_request
 from contracts.tasks import Tier
 from tests.fixtures.problems import assert_request_problems, raises
 
 
 def test_a_text_alone_is_a_list_of_one() -> None:
     assert parse_request({"inputs": "hi"}) == PredictRequest(inputs=("hi",))
+
+
+def test_every_option_is_taken_and_null_is_as_good_as_missing() -> None:
+    options = {
+        "tier": "gpu",
+        "version": "f00dfeed0000",
+        "deadline_ms": 30_000,
+        "prefer": "quality",
+        "allow_degraded": False,
+        "idempotent": False,
+    }
+    assert set(options) == set(OPTIONS)
+    assert parse_request({"inputs": "a", **options}) == PredictRequest(
+        inputs=("a",),
+        tier=Tier.GPU,
+        version="f00dfeed0000",
+        deadline_ms=30_000,
+        prefer=Prefer.QUALITY,
+        allow_degraded=False,
+        idempotent=False,
+    )
+    nulls = parse_request({"inputs": "a", **dict.fromkeys(options)})
+    assert nulls == PredictRequest(inputs=("a",))
+
+
+def test_a_tier_receives_the_time_that_its_caller_still_waits_and_no_other_option() -> None:
+    request = PredictRequest(inputs=("a",), tier=Tier.GPU, prefer=Prefer.FAST)
+    assert request.to_wire() == {"inputs": ["a"], "parameters": {}}
+    received = parse_request(replace(request, deadline_ms=900).to_wire())
+    assert received == PredictRequest(inputs=("a",), deadline_ms=900)
+
+
+@pytest.mark.parametrize(
+    ("deadline_ms", "most_s", "deadline"),
+    [
+        (None, math.inf, math.inf),
+        (None, 2, 102),
+        (500, 2, 100.5),
+        (3000, 2, 102),
+        (500, math.inf, 100.5),
+    ],
+)
+def test_a_request_is_due_when_its_caller_leaves_or_the_tier_stops(
+    deadline_ms: int | None, most_s: float, deadline: float
+) -> None:
+    request = PredictRequest(inputs=("a",), deadline_ms=deadline_ms)
+    assert request.due(100, most_s) == replace(request, deadline=deadline)
 
 
 def test_parameters_and_tier_are_taken() -> None:
@@ -44,11 +92,21 @@ def test_parameters_and_tier_are_taken() -> None:
         ({"inputs": "\ud800"}, [("/inputs/0", "surrogate")]),
         ({"inputs": "a", "tier": "tpu"}, [("/tier", '"cpu"', '"gpu"')]),
         ({"inputs": "a", "tier": ["cpu"]}, [("/tier", '"cpu"', '"gpu"')]),
+        ({"inputs": "a", "version": " "}, [("/version", "a version")]),
+        ({"inputs": "a", "version": 1}, [("/version", "a version")]),
+        ({"inputs": "a", "prefer": "best"}, [("/prefer", '"fast"', '"quality"', '"cheap"')]),
+        ({"inputs": "a", "prefer": {}}, [("/prefer", '"fast"')]),
+        *(
+            ({"inputs": "a", "deadline_ms": value}, [("/deadline_ms", "from 1 to 30000")])
+            for value in (0, -1, 30_001, 1.5, True, "100")
+        ),
+        ({"inputs": "a", "allow_degraded": 0}, [("/allow_degraded", "true or false")]),
+        ({"inputs": "a", "idempotent": "no"}, [("/idempotent", "true or false")]),
         ({"inputs": "a", "parameters": [1]}, [("/parameters", "object")]),
         (
             {"input": "a", "tier": 1},
             [
-                ("/input", "unknown", "inputs, parameters, tier"),
+                ("/input", "unknown", "inputs, parameters, tier, version, deadline_ms"),
                 ("/inputs", "missing"),
                 ("/tier", '"cpu"', '"gpu"'),
             ],

@@ -10,6 +10,7 @@ from contracts.api.json_schema import INTEGER, NUMBER, STRING, Schema, array, de
 from contracts.api.registry import APIS
 from contracts.api.task_api import Form, Parameter, TaskApi
 from contracts.http_errors import ERRORS, PROBLEM_JSON, ServingError, problem_document
+from contracts.prediction import MAX_DEADLINE_MS, Prefer
 from contracts.tasks import Task, Tier
 from functions.router.deciding.rules import RULES
 
@@ -20,6 +21,38 @@ Every path that has `GET` has `HEAD` as well. Scripts of other origins may call 
 
 TIER: Schema = {"enum": [*Tier]}
 NULLABLE_INTEGER: Schema = {"type": ["integer", "null"]}
+# The keys of `contracts.prediction.OPTIONS`, each of which may be null.
+OPTIONS: dict[str, Schema] = {
+    "tier": {
+        "enum": [*Tier, None],
+        "description": "Pin a tier instead of letting the rules choose.",
+    },
+    "version": {
+        "type": ["string", "null"],
+        "minLength": 1,
+        "description": "Pin a version, as answers name it; no other answers.",
+    },
+    "deadline_ms": {
+        "type": ["integer", "null"],
+        "minimum": 1,
+        "maximum": MAX_DEADLINE_MS,
+        "description": "The time to answer in, in milliseconds.",
+    },
+    "prefer": {
+        "enum": [*Prefer, None],
+        "description": "What counts most where several tiers can answer: time, precision, or price.",
+    },
+    "allow_degraded": {
+        "type": ["boolean", "null"],
+        "default": True,
+        "description": "Whether the CPU tier may answer for a GPU tier that cannot.",
+    },
+    "idempotent": {
+        "type": ["boolean", "null"],
+        "default": True,
+        "description": "Whether the request may be sent again once it may have run.",
+    },
+}
 
 PROBLEM: Schema = {
     "type": "object",
@@ -201,7 +234,7 @@ def _schemas(task: Task, api: TaskApi) -> list[tuple[str, Schema]]:
         "properties": {
             "inputs": _inputs(api.input),
             "parameters": _parameters(api.parameters),
-            "tier": described(TIER, "Pin a tier instead of letting the rules choose."),
+            **OPTIONS,
         },
     }
     return [

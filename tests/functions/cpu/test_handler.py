@@ -30,7 +30,9 @@ def ran(classifier: Path) -> Ran:
         {"inputs": [1, "", "half \ud800"], "parameters": 3, "tier": "tpu", "extra": 1},
         {"inputs": ["fine"] * 10_000},
         {"inputs": "a secret that is broken"},
-        {"inputs": "fine"},
+        # Its caller leaves while it is tokenized.
+        {"inputs": ["fine " * 5_000] * 8, "deadline_ms": 1},
+        {"inputs": "fine", "deadline_ms": 20_000},
     )
 
 
@@ -56,8 +58,9 @@ def test_good_events_are_answered_in_the_words_of_the_contract(ran: Ran) -> None
         (4, "invalid_input", 422, ("JSON object",)),
         (6, "too_large", 413, ("10000 inputs", " 64 ")),
         (7, "model_failed", 502, ("not finite",)),
+        (8, "deadline_exceeded", 504, ("nobody waits",)),
     ],
-    ids=["empty batch", "a list", "nothing", "10,000 inputs", "not finite"],
+    ids=["empty batch", "a list", "nothing", "10,000 inputs", "not finite", "caller left"],
 )
 def test_a_bad_event_is_answered_with_a_problem(
     ran: Ran, number: int, code: str, status: int, things: tuple[str, ...]

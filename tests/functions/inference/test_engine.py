@@ -4,6 +4,7 @@ import json
 import math
 import re
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,16 @@ def test_a_label_has_the_score_of_its_logit(engine: Engine) -> None:
         "tokens": 6,
         "truncated": False,
     }
+
+
+def test_inputs_of_a_caller_who_has_left_are_not_run(encoder: Engine) -> None:
+    request = PredictRequest(inputs=("fine",) * 900, deadline_ms=1)
+    with raises("deadline_exceeded", "nobody waits"):
+        encoder.predict(request.due(time.monotonic() - 0.002))
+    with raises("deadline_exceeded", "nobody waits"):
+        # Tokenizing alone takes longer, so that the caller leaves before the first batch.
+        encoder.predict(request.due(time.monotonic()))
+    assert len(encoder.predict(request.due(time.monotonic() + 60)).outputs) == 900
 
 
 def test_answers_keep_the_order_of_the_inputs_whatever_their_length(engine: Engine) -> None:
