@@ -17,7 +17,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from contracts.limits import GATEWAY_TIMEOUT_S, LAMBDA_INIT_S
 from images.engine.engine import Bridge
-from images.running.isolation import Isolating
+from images.running.choice import Isolating
 from local import certificate, children, docker
 from local.bridge import Wsgi, for_containers, listening
 from local.containers import Fleet, Reply

@@ -17,7 +17,7 @@ from contracts.names import router_stack
 from contracts.specs import Deployment
 from images.engine.engine import Bridge
 from images.errors import ImageError
-from images.running.isolation import Isolating
+from images.running.choice import Isolating
 from local import children
 from local.cloud import ACCOUNT, Cloud
 from stacks.contents import contents_of

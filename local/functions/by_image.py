@@ -9,8 +9,8 @@ from images.isolation.limits import Limits
 from images.layer import Layer
 from images.oci.layout import Settings
 from images.oci.reading import Layout
+from images.running.choice import Isolated, Isolating
 from images.running.function import Function
-from images.running.isolation import Isolated, Isolating
 from images.running.process import Process
 from local.functions.environment import Start, configured
 

@@ -15,7 +15,7 @@ from typing import Any
 from contracts.limits import LAMBDA_INIT_S, LAMBDA_PAYLOAD_BYTES
 from images.layer import Layer
 from images.oci.reading import Layout
-from images.running.isolation import Isolating
+from images.running.choice import Isolating
 from local import made_images
 from local.control.data_plane import Invocation
 from local.control.lambdas import error

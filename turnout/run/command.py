@@ -10,7 +10,7 @@ from rich.console import Console
 
 from contracts.limits import LAMBDA_MEMORY_MB
 from contracts.models_toml import read_models_toml
-from images.running.isolation import Choice
+from images.running.choice import Choice
 from turnout.image.command import IMAGES
 from turnout.run.running import Running, Wanted, record_starts, running
 from turnout.terminal import CONFIG, AsJson, Config, emit, log

@@ -18,10 +18,10 @@ from images.isolation.limits import Limits
 from images.made.record import Start, record_start
 from images.oci.layout import Settings
 from images.oci.reading import Layout, read_layout
+from images.running.choice import Choice, Isolating, share_notes
 from images.running.copy import Copy
 from images.running.front import Front
 from images.running.function import Function
-from images.running.isolation import Choice, Isolating, share_notes
 from images.running.probe import event_of, start_problem
 from images.running.rie import emulator
 

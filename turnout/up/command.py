@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from contracts.models_toml import read_models_toml
-from images.running.isolation import Choice, Isolating
+from images.running.choice import Choice, Isolating
 from turnout.image.command import IMAGES
 from turnout.terminal import CONFIG, OUT, AsJson, Config, Out, emit, log
 

@@ -12,8 +12,8 @@ import pytest
 from images.layer import Entry, write_layer
 from images.oci.layout import BLOBS, write_layout
 from images.oci.reading import Layout, read_layout
+from images.running.choice import UNPACKED, Choice, Isolating
 from images.running.function import layers_of
-from images.running.isolation import UNPACKED, Choice, Isolating
 from images.running.process import started_by
 from tests.fixtures.cpu_function import run
 from tests.images.running.functions import (

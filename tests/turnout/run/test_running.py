@@ -19,7 +19,7 @@ from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Task
 from images.errors import RunError
 from images.made.record import read_record
-from images.running.isolation import remove_abandoned
+from images.running.choice import remove_abandoned
 from images.running.process import started_by
 from tests.fixtures.paths import ROOT
 from tests.images.running.functions import document, gone, post

@@ -7,7 +7,7 @@ import pytest
 
 from images.layer import Entry, write_layer
 from images.oci.reading import read_layout
-from images.running.isolation import Choice, Isolating
+from images.running.choice import Choice, Isolating
 from tests.images.engine.programs import program
 from tests.images.layouts import small
 
