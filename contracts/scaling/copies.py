@@ -24,7 +24,7 @@ LOW_SHARE = 0.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """How copies of a component are scaled.
+    """The scaling of the copies of a component.
 
     `start_s` is from the moment a copy is wanted until it is in service; `wake_s` from the first request without any
     copy until one is wanted; `release_s` from the moment that a copy is gone until its instance is no longer billed.
