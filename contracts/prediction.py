@@ -36,7 +36,7 @@ Input = str | Mapping[str, Any]
 
 
 class Prefer(StrEnum):
-    """What a caller wants most of the tier that answers, where more than one can."""
+    """The property that counts most to a caller where several tiers can answer."""
 
     FAST = "fast"
     QUALITY = "quality"
