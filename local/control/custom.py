@@ -13,7 +13,9 @@ ANSWERS = "/_local/custom-resource/"
 
 
 class CustomFailed(Exception):
-    """The function reported FAILED or did not respond."""
+    """The function reported FAILED or did not respond; `made` is the resource that a failed creation leaves."""
+
+    made: "CustomResource | None" = None
 
 
 class CustomResource(CloudFormationModel):  # type: ignore[misc]
@@ -47,7 +49,11 @@ class CustomResource(CloudFormationModel):  # type: ignore[misc]
             "LogicalResourceId": facts["LogicalId"],
             "ResourceType": facts["ResourceType"],
         }
-        answer = invoke("Create", properties, event, account_id, region_name)
+        try:
+            answer = invoke("Create", properties, event, account_id, region_name)
+        except CustomFailed as error:
+            error.made = cls(properties, event, {"PhysicalResourceId": facts["LogicalId"]})
+            raise
         return cls(properties, event, answer)
 
     @classmethod

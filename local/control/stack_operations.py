@@ -14,6 +14,8 @@ from typing import Any
 
 from moto.cloudformation import models, parsing
 
+from local.control.custom import CustomFailed
+
 log = logging.getLogger("turnout.local")
 # `${!Name}` in Fn::Sub is the text `${Name}` and no reference.
 SUB = re.compile(r"\$\{([\w.]+)\}")
@@ -40,15 +42,19 @@ def references(value: Any) -> Iterator[str]:
             yield from references(item)
 
 
+def _needed(resource: dict[str, Any]) -> set[str]:
+    """Return the names that a resource refers to or depends on."""
+    depends = resource.get("DependsOn", [])
+    named = {depends} if isinstance(depends, str) else set(depends)
+    return named | set(references(resource.get("Properties", {})))
+
+
 def ordered(resources: dict[str, Any]) -> list[str]:
     """Return logical ids in topological order: each after all that it refers to or depends on."""
     sorter: TopologicalSorter[str] = TopologicalSorter()
     for name, resource in resources.items():
-        depends = resource.get("DependsOn", [])
-        needed = set(references(resource.get("Properties", {})))
-        needed |= {depends} if isinstance(depends, str) else set(depends)
         # Sorted, because the order of a set changes from process to process.
-        sorter.add(name, *sorted(needed & resources.keys()))
+        sorter.add(name, *sorted(_needed(resource) & resources.keys()))
     return list(sorter.static_order())
 
 
@@ -105,7 +111,7 @@ def apply(stack: Any, template: dict[str, Any], parameters: dict[str, Any]) -> N
     # Removals come last, as in the cleanup of CloudFormation: by then nothing refers to them.
     for name in reversed(ordered(old)):
         if name not in new and name in resources._parsed_resources:
-            step(stack, name, old[name], "DELETE", partial(_delete, resources, old, name))
+            _delete(stack, old, name)
 
 
 def _refers(resource: Any, resources: Any) -> bool:
@@ -128,7 +134,13 @@ def _load(stack: Any, template: dict[str, Any], parameters: dict[str, Any]) -> N
 
 def _create(resources: Any, name: str) -> None:
     # moto creates a resource when it is first looked up.
-    resources[name]
+    try:
+        resources[name]
+    except CustomFailed as error:
+        # What a failed creation may have left is asked to be deleted when the stack is rolled back.
+        # https://github.com/aws/aws-cdk/pull/5525
+        resources._parsed_resources[name] = error.made
+        raise
 
 
 def _update(resources: Any, new: dict[str, Any], name: str) -> None:
@@ -147,21 +159,39 @@ def _update(resources: Any, new: dict[str, Any], name: str) -> None:
             resources.replaced.add(name)
 
 
-def _delete(resources: Any, described: dict[str, Any], name: str) -> None:
+def _delete(stack: Any, described: dict[str, Any], name: str) -> None:
+    """Delete a resource, or leave it where its policy says so, with its events; raise StepFailed."""
+    resources, template = stack.resource_map, described[name]
     resource = resources._parsed_resources[name]
-    if described[name].get("DeletionPolicy") != "Retain" and not isinstance(resource, str):
-        resources._delete_resource(resource, described[name])
+    policy = template.get("DeletionPolicy")
+    if policy == "Retain" or (
+        policy == "RetainExceptOnCreate" and stack.status == "DELETE_IN_PROGRESS"
+    ):
+        add_event(stack, name, template["Type"], "DELETE_SKIPPED")
+    elif not isinstance(resource, str):
+        act = partial(resources._delete_resource, resource, template)
+        step(stack, name, template, "DELETE", act)
     resources._parsed_resources.pop(name, None)
 
 
 def _remove_all(stack: Any) -> None:
+    """Delete every resource that none is left to depend on; raise StepFailed if one cannot be deleted."""
     resources = stack.resource_map
     described = resources._resource_json_map
+    failures: list[StepFailed] = []
+    in_use: set[str] = set()
     for name in reversed(ordered(described)):
-        if resources._parsed_resources.get(name) is not None:
-            step(
-                stack, name, described[name], "DELETE", partial(_delete, resources, described, name)
-            )
+        if resources._parsed_resources.get(name) is None:
+            continue
+        if name not in in_use:
+            try:
+                _delete(stack, described, name)
+                continue
+            except StepFailed as error:
+                failures.append(error)
+        in_use |= _needed(described[name])
+    if failures:
+        raise StepFailed("; ".join(str(error) for error in failures))
 
 
 def execute(change_set: Any) -> None:

@@ -142,7 +142,7 @@ def test_a_stack_that_fails_is_taken_back_in_the_reverse_order_and_says_why(
     assert local_cloud.deploy(name, resources) == "ROLLBACK_COMPLETE"
     events = local_cloud.events(name)
     assert ("C", "CREATE_FAILED") in events
-    assert [event[0] for event in events if event[1] == "DELETE_COMPLETE"] == ["B", "A"]
+    assert [event[0] for event in events if event[1] == "DELETE_COMPLETE"] == ["C", "B", "A"]
     assert {n for n in tables(local_cloud) if n.startswith(name)} == set()
     api = local_cloud.client("cloudformation")
     reasons = [
@@ -193,14 +193,35 @@ def test_a_custom_resource_is_asked_to_create_to_update_and_to_delete(
 def test_a_custom_resource_that_never_answers_fails_at_once(
     local_cloud: LocalCloudClient, name: str, custom: str
 ) -> None:
+    # Nor does it answer that it deleted what a failed creation may have left.
     assert (
         local_cloud.deploy(name, {"A": ask(local_cloud, custom, Fail="Silence")})
-        == "ROLLBACK_COMPLETE"
+        == "ROLLBACK_FAILED"
     )
     reason = local_cloud.client("cloudformation").describe_stacks(StackName=name)["Stacks"][0][
         "StackStatusReason"
     ]
     assert "its function did not respond" in reason
+
+
+def test_what_a_resource_needs_that_cannot_be_deleted_stays_and_all_else_goes(
+    local_cloud: LocalCloudClient, name: str, custom: str
+) -> None:
+    needs = {"DependsOn": "A"}
+    resources = {
+        "A": table(f"{name}-a"),
+        "B": table(f"{name}-b"),
+        "C": {**ask(local_cloud, custom, Fail="Delete", Id=f"{name}-c"), **needs},
+        "D": {**ask(local_cloud, custom, Fail="Delete"), **needs, "DeletionPolicy": "Retain"},
+    }
+    assert local_cloud.deploy(name, resources) == "CREATE_COMPLETE"
+    assert local_cloud.delete(name) == "DELETE_FAILED"
+    assert {n for n in tables(local_cloud) if n.startswith(name)} == {f"{name}-a"}
+    assert ("D", "DELETE_SKIPPED") in local_cloud.events(name)
+    kept = {**resources["C"], "DeletionPolicy": "Retain"}
+    assert local_cloud.deploy(name, {"A": resources["A"], "C": kept}) == "UPDATE_COMPLETE"
+    assert local_cloud.delete(name) == "DELETE_COMPLETE"
+    assert {n for n in tables(local_cloud) if n.startswith(name)} == set()
 
 
 def test_an_update_of_a_functions_code_reaches_its_alias(
