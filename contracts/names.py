@@ -40,10 +40,16 @@ def router_stack(deployment: str) -> str:
     return f"{deployment}-router"
 
 
-def registry_table(deployment: str) -> str:
-    return f"{deployment}-registry"
+def registry(deployment: str) -> str:
+    """Return the path below which a deployment's releases are parameters of Systems Manager."""
+    return f"/turnout/{deployment}"
 
 
-def registrar_function(deployment: str) -> str:
-    """Return the name of the function behind the custom resource that writes registry rows."""
-    return f"{deployment}-registrar"
+def release_parameter(deployment: str, model: str, tier: Tier) -> str:
+    """Return the name of the parameter that has the release of a model on a tier."""
+    return f"{registry(deployment)}/{model}/{tier}"
+
+
+def prober_function(deployment: str) -> str:
+    """Return the name of the function behind the custom resource that has functions answer their probes."""
+    return f"{deployment}-prober"

@@ -1,4 +1,4 @@
-"""The files of each image, and of the registrar, chosen one by one so that nothing else gets in.
+"""The files of each image, and of the prober, chosen one by one so that nothing else gets in.
 
 Docker's build contexts are made of them, and the images that need no engine.
 """
@@ -78,10 +78,10 @@ class Staging:
         dockerfile = pinned(contents.dockerfile, digests).encode()
         return self._stage(contents.name, {**contents.files, DOCKERFILE: dockerfile})
 
-    def registrar(self, name: str) -> Path:
-        source = ROOT / "functions/registrar"
+    def prober(self, name: str) -> Path:
+        source = ROOT / "functions/prober"
         # Lambda's runtime has boto3; the lock file is for the local cloud, which installs what it names.
-        files = {file: source / file for file in ("registrar.py", "requirements.txt")}
+        files = {file: source / file for file in ("prober.py", "requirements.txt")}
         return self._stage(name, files)
 
     def _stage(self, name: str, files: Files) -> Path:

@@ -85,9 +85,9 @@ def add_stacks(
         name,
         deployment=deployment,
         image=images[name],
-        registrar=staging.registrar(f"{name}-registrar"),
+        prober=staging.prober(f"{name}-prober"),
         env=env,
-        description="Turnout: the API, the router and the registry",
+        description="Turnout: the API and the router",
     )
     stacks: dict[Tier, list[cdk.Stack]] = {tier: [] for tier in Tier}
     for model in deployment.models:

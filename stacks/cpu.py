@@ -10,11 +10,11 @@ from contracts.names import ALIAS
 from contracts.specs import CpuSpec
 from stacks.function import ImageFunction
 from stacks.image_source import Source
-from stacks.registry_row import add_registry_row
+from stacks.release import add_probe, add_release
 
 
 class CpuModelStack(cdk.Stack):
-    """The function and its release row."""
+    """The function, its probe and its release."""
 
     def __init__(
         self,
@@ -38,5 +38,6 @@ class CpuModelStack(cdk.Stack):
             environment={"TURNOUT_MAX_INPUTS": str(spec.max_inputs)},
             snap_start=spec.snap_start,
         )
-        # The row is written after the alias: what the registry lists can be invoked.
-        add_registry_row(self, deployment, manifest, f"{name}:{ALIAS}", model.alias)
+        address = f"{name}:{ALIAS}"
+        probe = add_probe(self, deployment, manifest, address, model.alias)
+        add_release(self, deployment, manifest, address, probe)

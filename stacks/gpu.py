@@ -17,7 +17,7 @@ from contracts.names import endpoint
 from contracts.specs import GpuSpec
 from stacks.function import add_log
 from stacks.image_source import Source, container_image
-from stacks.registry_row import add_registry_row
+from stacks.release import add_release
 
 VARIANT = "main"
 # The container's onnxruntime-gpu is built for CUDA 13, which needs driver 580: older AMIs of SageMaker have older ones.
@@ -53,7 +53,7 @@ class GpuModelStack(cdk.Stack):
         role = self.add_role(repository, self.add_logs())
         model = self.add_model(uri, role)
         component = self.add_component(model, self.add_endpoint(role))
-        add_registry_row(self, deployment, manifest, self.name, component)
+        add_release(self, deployment, manifest, self.name, component)
 
     def add_logs(self) -> list[logs.LogGroup]:
         """Create SageMaker's log groups first: those it creates itself never expire and outlive the stack."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from contracts.manifest import BrokenArtefact, Manifest, verify
-from contracts.names import ALIAS, endpoint, model_stack, registry_table
+from contracts.names import ALIAS, endpoint, model_stack, registry
 from contracts.problems import Code, Problem
 from contracts.routes import Route, Routes, Target
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
@@ -44,7 +44,7 @@ def make_routes(
 ) -> Routes:
     return Routes(
         deployment=deployment.name,
-        registry=registry_table(deployment.name),
+        registry=registry(deployment.name),
         models={
             model.name: _route(deployment.name, model, artefacts) for model in deployment.models
         },

@@ -1,4 +1,4 @@
-"""The front of the product: an HTTP API, the router behind it, and the registry."""
+"""The front of the product: an HTTP API and the router behind it; and the prober of functions."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,6 @@ import aws_cdk as cdk
 import jsii
 from aws_cdk import aws_apigatewayv2 as gateway
 from aws_cdk import aws_apigatewayv2_integrations as integrations
-from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -17,7 +16,7 @@ from aws_cdk.aws_apigateway import AccessLogFormat
 from constructs import Construct
 
 from contracts.limits import INTEGRATION_TIMEOUT_S, ROUTER_MEMORY_MB, ROUTER_TIMEOUT_S
-from contracts.names import ALIAS, model_stack, registrar_function, registry_table
+from contracts.names import ALIAS, model_stack, prober_function, registry
 from contracts.specs import Deployment
 from contracts.tasks import Tier
 from stacks.function import ImageFunction, add_log, add_role
@@ -67,7 +66,7 @@ class RouterStack(cdk.Stack):
         *,
         deployment: Deployment,
         image: Source,
-        registrar: Path,
+        prober: Path,
         **options: Any,
     ) -> None:
         super().__init__(scope, name, stack_name=name, **options)
@@ -81,41 +80,23 @@ class RouterStack(cdk.Stack):
             timeout_s=ROUTER_TIMEOUT_S,
             environment={},
         )
-        registry = self.add_registry()
-        self.add_registrar(registry, registrar)
         self.allow_tiers(router.function, *Tier)
-        registry.grant(router.role, "dynamodb:Query")
+        self.allow_releases(router.function)
+        self.add_prober(prober)
         api = self.add_api(router.alias)
         cdk.CfnOutput(self, "Url", value=api.api_endpoint, description="Where to send requests")
 
-    def add_registry(self) -> dynamodb.Table:
-        return dynamodb.Table(
-            self,
-            "Registry",
-            table_name=registry_table(self.deployment.name),
-            partition_key=dynamodb.Attribute(name="model", type=dynamodb.AttributeType.STRING),
-            sort_key=dynamodb.Attribute(name="release", type=dynamodb.AttributeType.STRING),
-            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
-            # cdk-nag asks for it (AwsSolutions-DDB3).
-            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
-                point_in_time_recovery_enabled=True
-            ),
-            # The rows are about this deployment alone, and of no use after it.
-            removal_policy=cdk.RemovalPolicy.DESTROY,
-        )
-
-    def add_registrar(self, registry: dynamodb.Table, code: Path) -> None:
-        """Create the function behind every stack's release row; stacks find it by name, so nothing is exported."""
-        log = add_log(self, "RegistrarLog")
-        role = add_role(self, log, "RegistrarRole")
-        registry.grant(role, "dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem")
+    def add_prober(self, code: Path) -> None:
+        """Create the function behind every CPU stack's probe; stacks find it by name, so nothing is exported."""
+        log = add_log(self, "ProberLog")
+        role = add_role(self, log, "ProberRole")
         function = lambda_.Function(
             self,
-            "Registrar",
-            function_name=registrar_function(self.deployment.name),
+            "Prober",
+            function_name=prober_function(self.deployment.name),
             # Lambda's managed runtime brings boto3, so the function is one file.
             runtime=lambda_.Runtime.PYTHON_3_14,
-            handler="registrar.handler",
+            handler="prober.handler",
             code=lambda_.Code.from_asset(str(code)),
             memory_size=256,
             timeout=cdk.Duration.seconds(60),
@@ -123,8 +104,18 @@ class RouterStack(cdk.Stack):
             log_group=log,
         )
         function.node.add_dependency(role)
-        # It has functions answer their probes. GPU containers do so before they are in service.
+        # GPU containers answer their probes before they are in service.
         self.allow_tiers(function, Tier.CPU)
+        self.allow_releases(function)
+
+    def allow_releases(self, reader: lambda_.Function) -> None:
+        """Allow a function to read the releases of this deployment, and no other parameters."""
+        path = registry(self.deployment.name).removeprefix("/")
+        arn = self.format_arn(service="ssm", resource="parameter", resource_name=f"{path}/*")
+        reader.add_to_role_policy(
+            iam.PolicyStatement(actions=["ssm:GetParameters"], resources=[arn])
+        )
+        self._allow_wildcard(reader, arn, "each model's tiers have their releases below it")
 
     def allow_tiers(self, caller: lambda_.Function, *tiers: Tier) -> None:
         """Allow a function to invoke those tiers of this deployment's models, each by its full name."""
@@ -135,9 +126,13 @@ class RouterStack(cdk.Stack):
                 arns = self._arns(tier, name)
                 caller.add_to_role_policy(iam.PolicyStatement(actions=[action], resources=arns))
                 for arn in arns if tier is Tier.GPU else ():
-                    self._allow_wildcard(caller, arn)
+                    self._allow_wildcard(
+                        caller,
+                        arn,
+                        "an endpoint of a model on another instance type has another name",
+                    )
 
-    def _allow_wildcard(self, caller: lambda_.Function, arn: str) -> None:
+    def _allow_wildcard(self, caller: lambda_.Function, arn: str, reason: str) -> None:
         """Acknowledge to cdk-nag that an ARN ends with a star."""
         shown = arn
         # It writes what is not known at synthesis by its name in templates.
@@ -148,7 +143,7 @@ class RouterStack(cdk.Stack):
         cdk.Validations.of(caller.role).acknowledge(
             cdk.Acknowledgment(
                 id=f"AwsSolutions-IAM5[Resource::{shown}]",
-                reason="an endpoint of a model on another instance type has another name",
+                reason=reason,
             )
         )
 

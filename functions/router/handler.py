@@ -17,7 +17,7 @@ from contracts.tasks import Tier
 from functions.router.http.app import create_app
 from functions.router.http.lambda_adapter import Handler, adapt_to_lambda
 from functions.router.targets.backends import LambdaBackend, SageMakerBackend
-from functions.router.targets.release_registry import DynamoRegistry, released_address
+from functions.router.targets.release_registry import ParameterRegistry, released_address
 
 # One line of JSON per request; Lambda's own log handler would put a level and a request id in front of it.
 _out = logging.StreamHandler(sys.stdout)
@@ -38,14 +38,12 @@ def client(service: str, config: Config) -> Any:
 def main() -> Handler:
     routes = Routes.read(Path(os.environ.get("TURNOUT_ROUTES", "/var/task/routes.json")))
 
-    def table() -> Any:
-        import boto3
-
+    def parameters() -> Any:
         # Two tries of 3 s at most: a list of models is answered without the registry rather than late.
         config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
-        return boto3.resource("dynamodb", config=config).Table(routes.registry)
+        return client("ssm", config)
 
-    registry = DynamoRegistry(table)
+    registry = ParameterRegistry(routes.registry, parameters)
     gpu = SageMakerBackend(client, partial(released_address, registry))
     app = create_app(
         routes,

@@ -117,6 +117,17 @@ TYPES: tuple[Type, ...] = (
         ),
     ),
     Type(
+        name="AWS::SSM::Parameter",
+        service="ssm",
+        create="put_parameter",
+        update="put_parameter",
+        delete="delete_parameter",
+        # A parameter cannot be overwritten and tagged in one call, and the stack has the tags.
+        prepare=lambda p: {key: value for key, value in p.items() if key != "Tags"},
+        ref=_property("Name"),
+        key=lambda made: {"Name": made.properties["Name"], "Overwrite": True},
+    ),
+    Type(
         name="AWS::S3::BucketPolicy",
         service="s3",
         create="put_bucket_policy",

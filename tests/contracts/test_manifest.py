@@ -21,8 +21,9 @@ from contracts.names import (
     MAX_MODEL_CHARS,
     endpoint,
     is_name,
-    registrar_function,
-    registry_table,
+    prober_function,
+    registry,
+    release_parameter,
     router_stack,
 )
 from contracts.routes import Route, Routes, Target
@@ -233,5 +234,5 @@ def test_the_longest_names_are_within_the_budget() -> None:
     assert len(names) == len(instances())
     assert max(map(len, names)) <= 63
     assert router_stack("x") == "x-router"
-    assert registry_table("x") == "x-registry"
-    assert registrar_function("x") == "x-registrar"
+    assert prober_function("x") == "x-prober"
+    assert release_parameter("x", "y", Tier.CPU) == f"{registry('x')}/y/cpu" == "/turnout/x/y/cpu"

@@ -22,12 +22,13 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_no_action_is_a_wildcard_and_one_resource_is(stacks: Synthesised) -> None:
+def test_no_action_is_a_wildcard_and_three_resources_are(stacks: Synthesised) -> None:
     found = [s for policy in stacks.everywhere("AWS::IAM::Policy") for s in statements(policy)]
     assert [a for s in found for a in as_list(s["Action"]) if "*" in a] == []
-    wide = [s["Action"] for s in found if "*" in json.dumps(s["Resource"])]
-    # The first has no resource to be narrowed to; the second is for a model's endpoints on any instance type.
-    assert wide == ["ecr:GetAuthorizationToken", "sagemaker:InvokeEndpoint"]
+    wide = {s["Action"] for s in found if "*" in json.dumps(s["Resource"])}
+    # The first has no resource to be narrowed to; the others are for a model's endpoints on any instance type, and for
+    # the releases of this deployment.
+    assert wide == {"ecr:GetAuthorizationToken", "sagemaker:InvokeEndpoint", "ssm:GetParameters"}
     assert stacks.everywhere("AWS::IAM::ManagedPolicy") == []
     assert [
         r for r in stacks.everywhere("AWS::IAM::Role") if "ManagedPolicyArns" in r["Properties"]
@@ -44,22 +45,22 @@ def allowed_to(stacks: Synthesised, function: str) -> dict[str, Any]:
     return {a: s["Resource"] for s in statements(policy) for a in as_list(s["Action"])}
 
 
-def test_the_registrar_may_write_rows_and_have_functions_answer_their_probes(
+RELEASES = "arn:aws:ssm:us-east-1:123456789012:parameter/turnout/shop/*"
+
+
+def test_the_prober_may_read_releases_and_have_functions_answer_their_probes(
     stacks: Synthesised,
 ) -> None:
-    allowed = allowed_to(stacks, "Registrar")
-    (table,) = stacks.resources("shop-router", "AWS::DynamoDB::Table")
+    allowed = allowed_to(stacks, "Prober")
     arn = "arn:aws:lambda:us-east-1:123456789012:function:shop-{}-cpu:live"
     assert allowed.pop("lambda:InvokeFunction") == [arn.format("intents"), arn.format("words")]
-    rows = ("dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:DeleteItem")
-    assert all(allowed.pop(name) == {"Fn::GetAtt": [table, "Arn"]} for name in rows)
+    assert allowed.pop("ssm:GetParameters") == RELEASES
     assert sorted(allowed) == ["logs:CreateLogStream", "logs:PutLogEvents"]
 
 
 def test_the_router_may_ask_its_own_tiers_and_nothing_else(stacks: Synthesised) -> None:
     allowed = allowed_to(stacks, "Router")
     arn = "arn:aws:{}:us-east-1:123456789012:{}"
-    (table,) = stacks.resources("shop-router", "AWS::DynamoDB::Table")
     assert allowed.pop("lambda:InvokeFunction") == [
         arn.format("lambda", "function:shop-intents-cpu:live"),
         arn.format("lambda", "function:shop-words-cpu:live"),
@@ -68,7 +69,7 @@ def test_the_router_may_ask_its_own_tiers_and_nothing_else(stacks: Synthesised) 
         arn.format("sagemaker", "endpoint/shop-intents-gpu-*"),
         arn.format("sagemaker", "inference-component/shop-intents-gpu-*"),
     ]
-    assert allowed.pop("dynamodb:Query") == {"Fn::GetAtt": [table, "Arn"]}
+    assert allowed.pop("ssm:GetParameters") == RELEASES
     assert sorted(allowed) == ["logs:CreateLogStream", "logs:PutLogEvents"]
 
 

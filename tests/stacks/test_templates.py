@@ -164,32 +164,41 @@ def test_every_log_expires_and_goes_with_its_stack(stacks: Synthesised) -> None:
 
 def test_destroying_leaves_nothing_that_is_paid_for(stacks: Synthesised) -> None:
     everything = [r for t in stacks.templates.values() for r in t["Resources"].values()]
-    assert {r.get("DeletionPolicy", "Delete") for r in everything} & KEPT == set()
-    assert {r.get("UpdateReplacePolicy", "Delete") for r in everything} & KEPT == set()
-    table = stacks.only("shop-router", "AWS::DynamoDB::Table")["Properties"]
-    assert table["BillingMode"] == "PAY_PER_REQUEST"
-    assert table.get("DeletionProtectionEnabled", False) is False
+    policies = ("DeletionPolicy", "UpdateReplacePolicy")
+    kept = {r["Type"] for r in everything for name in policies if r.get(name) in KEPT}
+    # It is a question, of which nothing is left.
+    assert kept == {"Custom::TurnoutProbe"}
 
 
-def test_the_deployment_writes_its_own_registry_rows(stacks: Synthesised) -> None:
-    release = stacks.only("shop-intents-gpu", "Custom::TurnoutRelease")
+def test_each_stack_writes_its_own_release_once_it_serves(stacks: Synthesised) -> None:
+    release = stacks.only("shop-intents-gpu", "AWS::SSM::Parameter")
     assert release["DependsOn"] == ["InferenceComponentG6Xlarge"]
-    properties = release["Properties"]
-    assert (
-        properties["ServiceToken"]
-        == "arn:aws:lambda:us-east-1:123456789012:function:shop-registrar"
-    )
-    assert int(properties["ServiceTimeout"]) == 120
-    named = ("Table", "Model", "Tier", "Precision", "Task", "Address")
-    assert [properties[name] for name in named] == [
-        "shop-registry",
-        "intents",
-        "gpu",
-        "fp32",
-        "text-classification",
-        "shop-intents-gpu-g6-xl",
-    ]
-    assert properties["Digest"].startswith(properties["Version"])
+    assert release["Properties"]["Name"] == "/turnout/shop/intents/gpu"
+    facts = json.loads(release["Properties"]["Value"])
+    assert facts.pop("digest").startswith(facts.pop("version"))
+    assert facts.pop("size") > 0
+    assert facts == {
+        "tier": "gpu",
+        "precision": "fp32",
+        "task": "text-classification",
+        "address": "shop-intents-gpu-g6-xl",
+    }
+
+
+def test_a_function_answers_its_probe_before_it_is_a_release(stacks: Synthesised) -> None:
+    stack = "shop-intents-cpu"
+    (live,) = stacks.resources(stack, "AWS::Lambda::Alias")
+    ((name, probe),) = stacks.resources(stack, "Custom::TurnoutProbe").items()
+    release = stacks.only(stack, "AWS::SSM::Parameter")
+    assert (probe["DependsOn"], release["DependsOn"]) == ([live], [name])
+    properties = probe["Properties"]
+    prober = "arn:aws:lambda:us-east-1:123456789012:function:shop-prober"
+    assert (properties["ServiceToken"], int(properties["ServiceTimeout"])) == (prober, 120)
+    assert properties["Release"] == release["Properties"]["Name"]
+    facts = json.loads(release["Properties"]["Value"])
+    assert (properties["Address"], properties["Version"]) == (facts["address"], facts["version"])
+    # The GPU's container is in service only once it has answered its own.
+    assert stacks.resources("shop-intents-gpu", "Custom::TurnoutProbe") == {}
 
 
 def test_the_router_answers_preflights_and_the_gateway_leaves_them_to_it(

@@ -52,9 +52,11 @@ def image_uris(laptop: Laptop) -> dict[str, str]:
 def resources(laptop: Laptop) -> dict[str, list[Any]]:
     """Return everything of a deployment that could be billed, by its kind."""
     sagemaker = client(laptop, "sagemaker")
+    ours = {"Key": "Name", "Option": "BeginsWith", "Values": ["/turnout/"]}
+    releases = client(laptop, "ssm").describe_parameters(ParameterFilters=[ours])
     return {
         "functions": client(laptop, "lambda").list_functions()["Functions"],
-        "tables": client(laptop, "dynamodb").list_tables()["TableNames"],
+        "releases": releases["Parameters"],
         "endpoints": sagemaker.list_endpoints()["Endpoints"],
         "models": sagemaker.list_models()["Models"],
         "components": sagemaker.list_inference_components()["InferenceComponents"],

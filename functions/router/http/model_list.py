@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 from contracts.routes import Route, Target
-from functions.router.targets.release_registry import Registry, Row
+from functions.router.targets.release_registry import Registry, Row, find
 
 log = logging.getLogger("turnout.router")
 
@@ -29,7 +29,9 @@ def describe(route: Route, registry: Registry) -> dict[str, Any]:
 
 
 def _tier(target: Target, rows: list[Row] | None) -> dict[str, Any]:
-    row = next((r for r in rows or () if r["release"] == f"{target.tier}#{target.version}"), None)
+    row = find(rows or [], target.tier)
+    if row and row["version"] != target.version:
+        row = None
     return {
         "tier": target.tier,
         "version": target.version,

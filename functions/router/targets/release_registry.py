@@ -1,51 +1,58 @@
-"""The registry of deployed versions, written by the deployment itself: one row per model, tier and version.
+"""The registry of releases, written by the deployment itself: one parameter of Systems Manager per model and tier.
 
 Requests are routed by routes.json in the router's image (`contracts/routes.py`). The registry is read by `GET
 /v1/models`, and where an endpoint of the table is not there yet.
 """
 
+import json
 import logging
 from typing import Any, Protocol
 
 from contracts.routes import Target
+from contracts.tasks import Tier
 
 log = logging.getLogger("turnout.router")
 Row = dict[str, Any]
 
 
 class Registry(Protocol):
-    """A source of rows; it raises whatever its store raises."""
+    """A source of releases; it raises whatever its store raises."""
 
     def releases(self, model: str) -> list[Row]: ...
 
 
-class DynamoRegistry:
-    """The deployment's DynamoDB table: partition key `model`, sort key `release`."""
+class ParameterRegistry:
+    """The parameters below a path, as `contracts.names.release_parameter` names them."""
 
-    def __init__(self, make_table: Any) -> None:
-        self.make_table = make_table
-        self.table: Any = None
+    def __init__(self, path: str, make_client: Any) -> None:
+        self.path, self.make_client = path, make_client
+        self.client: Any = None
 
     def releases(self, model: str) -> list[Row]:
-        """Return the model's rows, in one query."""
-        # Only the list of models reads the registry; importing boto3 would lengthen every cold start.
-        from boto3.dynamodb.conditions import Key
-
-        if self.table is None:
-            self.table = self.make_table()
-        # One page holds 1 MB, which is thousands of rows of some hundred bytes.
-        # https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_Query.html
-        page = self.table.query(KeyConditionExpression=Key("model").eq(model))
-        return [dict(item) for item in page["Items"]]
+        """Return the releases of a model's tiers, in one call."""
+        if self.client is None:
+            self.client = self.make_client()
+        # It leaves out the names of tiers without a release.
+        # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html
+        names = [f"{self.path}/{model}/{tier}" for tier in Tier]
+        found = self.client.get_parameters(Names=names)["Parameters"]
+        return [
+            {**json.loads(one["Value"]), "deployed_at": int(one["LastModifiedDate"].timestamp())}
+            for one in found
+        ]
 
 
 def released_address(registry: Registry, target: Target) -> str:
     """Return the address of the last release of a target's model and tier; empty if none can be read."""
     try:
-        rows = [row for row in registry.releases(target.model) if row["tier"] == target.tier]
+        row = find(registry.releases(target.model), target.tier)
     except Exception:
         # Whatever the store raises: the caller's request has failed already, and its own error says more.
         log.exception("the registry cannot be read")
         return ""
-    last = max(rows, key=lambda row: row["deployed_at"], default=None)
-    return str(last["address"]) if last else ""
+    return str(row["address"]) if row else ""
+
+
+def find(rows: list[Row], tier: Tier) -> Row | None:
+    """Return the release of a tier, of which a model has one at most."""
+    return next((row for row in rows if row["tier"] == tier), None)

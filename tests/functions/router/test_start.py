@@ -1,17 +1,19 @@
-"""The router as its image starts it: routes from its own folder, a registry in DynamoDB, slim imports."""
+"""The router as its image starts it: routes from its own folder, a registry in Systems Manager, slim imports."""
 
 import json
 import os
 import subprocess
 import sys
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
-from functions.router.targets.release_registry import DynamoRegistry
-from tests.fixtures.fake_aws import create_registry_table
+from contracts.names import release_parameter
+from contracts.tasks import Tier
+from functions.router.targets.release_registry import ParameterRegistry
+from tests.fixtures.fake_aws import put_release
 from tests.fixtures.paths import ROOT
 from tests.fixtures.router_app import ASSETS, ROUTES, event
 
@@ -83,12 +85,10 @@ def test_the_registry_gives_the_rows_of_one_model() -> None:
     from moto import mock_aws
 
     with mock_aws():
-        table = create_registry_table("shop-registry")
-        for model, release in (("a", "cpu#1"), ("a", "gpu#2"), ("b", "cpu#3")):
-            table.put_item(Item={"model": model, "release": release, "deployed_at": 7})
-        registry = DynamoRegistry(lambda: table)
-        assert registry.releases("a") == [
-            {"model": "a", "release": "cpu#1", "deployed_at": Decimal(7)},
-            {"model": "a", "release": "gpu#2", "deployed_at": Decimal(7)},
-        ]
+        for model, tier, version in (("a", "cpu", "1"), ("a", "gpu", "2"), ("b", "cpu", "3")):
+            put_release(release_parameter("shop", model, Tier(tier)), tier=tier, version=version)
+        registry = ParameterRegistry("/turnout/shop", lambda: boto3.client("ssm", "us-east-1"))
+        rows = sorted(registry.releases("a"), key=lambda row: str(row["tier"]))
+        assert [row.pop("deployed_at") > 1.79e9 for row in rows] == [True, True]
+        assert rows == [{"tier": "cpu", "version": "1"}, {"tier": "gpu", "version": "2"}]
         assert registry.releases("none") == []

@@ -60,8 +60,18 @@ def test_every_key_of_the_deployment_opens(call: Call, key: str) -> None:
 
 def test_the_list_of_models_has_openais_shape_and_the_deployed_releases() -> None:
     rows = [
-        {"model": "support-intent", "release": "cpu#cpu0000000000", "deployed_at": 1790000000},
-        {"model": "support-intent", "release": "gpu#an-older-one", "deployed_at": 1780000000},
+        {
+            "model": "support-intent",
+            "tier": "cpu",
+            "version": "cpu0000000000",
+            "deployed_at": 1790000000,
+        },
+        {
+            "model": "support-intent",
+            "tier": "gpu",
+            "version": "an-older-one",
+            "deployed_at": 1780000000,
+        },
     ]
     call = router({tier: FakeTier() for tier in Tier}, Rows(rows))
     body = json.loads(call("GET", "/v1/models")["body"])

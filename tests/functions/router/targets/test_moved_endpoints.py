@@ -95,8 +95,3 @@ def test_a_registry_that_cannot_be_read_leaves_the_tiers_own_error(
     ):
         backend(service, Rows(error=OSError("no table"))).predict(TARGET, REQUEST)
     assert caplog.messages == ["the registry cannot be read"]
-
-
-def test_of_several_releases_the_last_one_counts() -> None:
-    rows = Rows([row("first", at=1), row("third", at=3), row("second", at=2)])
-    assert released_address(rows, TARGET) == "third"

@@ -1,32 +1,24 @@
-"""The custom resource, as CloudFormation calls it, over moto's DynamoDB and a server that takes its answer."""
+"""The custom resource, as CloudFormation calls it, over moto's Systems Manager and a server that takes its answer."""
 
 import json
 import threading
 from collections.abc import Iterator
-from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.registrar.registrar import NotReady, handler
-from tests.fixtures.fake_aws import Service, create_registry_table, serving
+from functions.prober.prober import NotReady, handler
+from tests.fixtures.fake_aws import Service, put_release, serving
 from tests.fixtures.problems import assert_names
 
-TABLE = "shop-registry"
+RELEASE = "/turnout/shop/support-intent/cpu"
 PROPERTIES = {
-    "Table": TABLE,
-    "Model": "support-intent",
-    "Tier": "cpu",
-    "Version": "f00dfeed0000",
-    "Digest": "f00dfeed0000" + "0" * 52,
-    "Precision": "int8",
-    "Task": "text-classification",
     "Address": "shop-support-intent-cpu:live",
-    "Size": "23683767",
+    "Version": "f00dfeed0000",
+    "Release": RELEASE,
 }
-PHYSICAL_ID = "support-intent/cpu#f00dfeed0000"
 
 
 class Inbox:
@@ -63,7 +55,7 @@ class Inbox:
             "ResponseURL": self.url,
             "StackId": "stack",
             "RequestId": "request",
-            "LogicalResourceId": "Release",
+            "LogicalResourceId": "Probe",
             "ResourceProperties": {"ServiceToken": "arn", **PROPERTIES},
             **changes,
         }
@@ -78,12 +70,12 @@ def inbox() -> Iterator[Inbox]:
 
 
 @pytest.fixture
-def table(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def ssm(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from moto import mock_aws
 
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     with mock_aws():
-        yield create_registry_table(TABLE)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -94,53 +86,35 @@ def function(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
         yield service
 
 
-def releases(table: Any) -> list[str]:
-    return [row["release"] for row in table.scan()["Items"]]
-
-
-def test_a_release_that_is_created_is_written_down(table: Any, inbox: Inbox) -> None:
+def test_a_function_is_called_with_its_probe(ssm: Any, inbox: Inbox, function: Service) -> None:
     handler(inbox.event("Create"), None)
-    (row,) = table.scan()["Items"]
-    assert row.pop("deployed_at") > 1_790_000_000
-    assert row == {
-        "model": "support-intent",
-        "release": "cpu#f00dfeed0000",
-        "tier": "cpu",
-        "version": "f00dfeed0000",
-        "digest": PROPERTIES["Digest"],
-        "precision": "int8",
-        "task": "text-classification",
-        "address": "shop-support-intent-cpu:live",
-        "size": Decimal(23683767),
-    }
+    ((path, _, body),) = function.seen
+    assert path == "/2015-03-31/functions/shop-support-intent-cpu%3Alive/invocations"
+    assert body == {"probe": True}
     assert inbox.answers == [
         {
             "Status": "SUCCESS",
             "Reason": "done",
-            "PhysicalResourceId": PHYSICAL_ID,
+            "PhysicalResourceId": "Probe",
             "StackId": "stack",
             "RequestId": "request",
-            "LogicalResourceId": "Release",
+            "LogicalResourceId": "Probe",
         }
     ]
     assert inbox.kinds == [""]
 
 
-def test_a_function_is_called_with_its_probe_before_its_row_is_written(
-    table: Any, inbox: Inbox, function: Service
+def test_a_version_that_was_released_is_not_asked_again(
+    ssm: Any, inbox: Inbox, function: Service
 ) -> None:
-    handler(inbox.event("Create"), None)
-    ((path, _, body),) = function.seen
-    assert path == "/2015-03-31/functions/shop-support-intent-cpu%3Alive/invocations"
-    assert body == {"probe": True}
-    # A version that has a row was probed: it may be the one that CloudFormation restores after a failure.
-    handler(inbox.event("Update", PhysicalResourceId=PHYSICAL_ID), None)
+    """It may be the one that CloudFormation restores after a failure."""
+    put_release(RELEASE, version=PROPERTIES["Version"])
+    handler(inbox.event("Update", PhysicalResourceId="Probe"), None)
+    assert function.seen == []
+    put_release(RELEASE, version="0ld000000000")
+    handler(inbox.event("Update", PhysicalResourceId="Probe"), None)
     assert len(function.seen) == 1
-    # SageMaker has put no container in service that does not answer its probe.
-    on_gpu = {**PROPERTIES, "Tier": "gpu", "Address": "shop-support-intent-gpu"}
-    handler(inbox.event("Create", ResourceProperties=on_gpu), None)
-    assert len(function.seen) == 1
-    assert releases(table) == ["cpu#f00dfeed0000", "gpu#f00dfeed0000"]
+    assert [answer["PhysicalResourceId"] for answer in inbox.answers] == ["Probe"] * 2
 
 
 PROBLEM = {"code": "probe_failed", "detail": "support-intent: the probe is answered otherwise"}
@@ -157,7 +131,7 @@ CRASH = {"errorType": "Runtime.ExitError", "errorMessage": "exit status 1"}
     ids=["probe", "crash", "another version"],
 )
 def test_a_function_that_does_not_answer_its_probe_fails_the_deployment(
-    table: Any,
+    ssm: Any,
     inbox: Inbox,
     function: Service,
     body: dict[str, Any],
@@ -170,55 +144,36 @@ def test_a_function_that_does_not_answer_its_probe_fails_the_deployment(
     (answer,) = inbox.answers
     assert answer["Status"] == "FAILED"
     assert_names(answer["Reason"], ("NotReady: shop-support-intent-cpu:live", *things))
-    assert releases(table) == []
 
 
-def test_an_update_has_a_new_id_so_that_the_old_row_is_deleted_after_it(
-    table: Any, inbox: Inbox, function: Service
+def test_a_deletion_succeeds_and_asks_nobody(inbox: Inbox, function: Service) -> None:
+    function.body = CRASH
+    handler(inbox.event("Delete", PhysicalResourceId="Probe"), None)
+    assert (inbox.answers[0]["Status"], function.seen) == ("SUCCESS", [])
+
+
+def test_a_failure_is_answered_so_that_nobody_waits(
+    ssm: Any, inbox: Inbox, function: Service
 ) -> None:
-    handler(inbox.event("Create"), None)
-    function.body = {"version": "beef00000000"}
-    newer = {**PROPERTIES, "Version": "beef00000000"}
-    handler(inbox.event("Update", ResourceProperties=newer, PhysicalResourceId=PHYSICAL_ID), None)
-    assert sorted(releases(table)) == ["cpu#beef00000000", "cpu#f00dfeed0000"]
-    assert inbox.answers[-1]["PhysicalResourceId"] == "support-intent/cpu#beef00000000"
-    handler(inbox.event("Delete", PhysicalResourceId=PHYSICAL_ID), None)
-    assert releases(table) == ["cpu#beef00000000"]
-
-
-def test_deleting_twice_or_what_was_never_there_succeeds(table: Any, inbox: Inbox) -> None:
-    handler(inbox.event("Create"), None)
-    for physical_id in (PHYSICAL_ID, PHYSICAL_ID, "Release", "other/cpu#1"):
-        handler(inbox.event("Delete", PhysicalResourceId=physical_id), None)
-    assert [answer["Status"] for answer in inbox.answers] == ["SUCCESS"] * 5
-    assert releases(table) == []
-
-
-def test_deleting_after_the_table_went_succeeds(table: Any, inbox: Inbox) -> None:
-    table.delete()
-    handler(inbox.event("Delete", PhysicalResourceId=PHYSICAL_ID), None)
-    assert inbox.answers[0]["Status"] == "SUCCESS"
-
-
-def test_a_failure_is_answered_so_that_nobody_waits_an_hour(table: Any, inbox: Inbox) -> None:
-    table.delete()
+    function.status, function.body = 404, {"message": "Function not found"}
+    function.headers = {"x-amzn-errortype": "ResourceNotFoundException"}
     with pytest.raises(ClientError):
         handler(inbox.event("Create"), None)
     (answer,) = inbox.answers
-    assert (answer["Status"], answer["PhysicalResourceId"]) == ("FAILED", "Release")
+    assert (answer["Status"], answer["PhysicalResourceId"]) == ("FAILED", "Probe")
     assert answer["Reason"].startswith("ResourceNotFoundException: ")
 
 
-def test_properties_that_lack_something_are_answered_too(table: Any, inbox: Inbox) -> None:
+def test_properties_that_lack_something_are_answered_too(ssm: Any, inbox: Inbox) -> None:
     with pytest.raises(KeyError):
-        handler(inbox.event("Create", ResourceProperties={"Table": TABLE}), None)
+        handler(inbox.event("Create", ResourceProperties={"Version": "1"}), None)
     assert (inbox.answers[0]["Status"], inbox.answers[0]["Reason"]) == (
         "FAILED",
-        "KeyError: 'Model'",
+        "KeyError: 'Address'",
     )
 
 
-def test_an_answer_that_is_not_taken_is_sent_again(table: Any, inbox: Inbox) -> None:
+def test_an_answer_that_is_not_taken_is_sent_again(ssm: Any, inbox: Inbox) -> None:
     inbox.failures = 1
     handler(inbox.event("Create"), None)
     assert [answer["Status"] for answer in inbox.answers] == ["SUCCESS"]

@@ -1,21 +1,17 @@
-"""A CloudFormation custom resource: one row in the registry per deployed model version that answers its probe.
+"""A CloudFormation custom resource: a deployed CPU function that answers its probe.
 
-A row is written once the version serves. A GPU container is in service only after its probe; a CPU function, which no
-deployment would call otherwise, is called here. If it does not answer as when the model was built, the deployment fails
-and CloudFormation restores the version before it.
+No deployment would call a function otherwise: if it does not answer as when its model was built, the deployment fails
+and CloudFormation restores the version before it. A GPU container is in service only after its probe.
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requesttypes.html
-A new version has a new physical id, so CloudFormation deletes the old one's row once the new one stands.
 """
 
 import json
 import time
 import urllib.request
-from decimal import Decimal
 from typing import Any
 
 import boto3
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
 MAX_ATTEMPTS = 4
 # The response to CloudFormation has to be sent within this function's own 60 s. A function's start may take 10 s, its
@@ -28,35 +24,33 @@ class NotReady(Exception):
 
 
 def handler(event: dict[str, Any], context: object) -> None:
-    """Handle one event and always respond, because CloudFormation waits an hour for a missing response."""
-    # A Create event has no physical id yet.
+    """Handle one event and always respond, because CloudFormation waits for a missing response."""
+    # A Create event has no physical id yet. It never changes, so that CloudFormation has nothing to replace.
     physical_id = event.get("PhysicalResourceId") or event["LogicalResourceId"]
     try:
-        physical_id = release(event)
+        # Nothing was made that could be deleted.
+        if event["RequestType"] != "Delete":
+            check(event["ResourceProperties"])
         respond(event, physical_id, "SUCCESS", "")
     except Exception as error:
         respond(event, physical_id, "FAILED", f"{type(error).__name__}: {error}")
         raise
 
 
-def release(event: dict[str, Any]) -> str:
-    """Write or delete the row; return its physical id, `model/tier#version`."""
-    properties = event["ResourceProperties"]
-    table = boto3.resource("dynamodb").Table(properties["Table"])
-    if event["RequestType"] == "Delete":
-        delete(table, event["PhysicalResourceId"])
-        return str(event["PhysicalResourceId"])
-    key = {"model": properties["Model"], "release": f"{properties['Tier']}#{properties['Version']}"}
-    # A version with a row was probed when it was written. That it is deployed again may be CloudFormation restoring it,
-    # which must not fail.
-    if properties["Tier"] == "cpu" and "Item" not in table.get_item(Key=key):
-        probe(properties["Address"], properties["Version"])
-    named = ("Tier", "Version", "Digest", "Precision", "Task", "Address")
-    row = {**key, **{name.lower(): properties[name] for name in named}}
-    # CloudFormation sends every property as text; boto3 stores a Decimal as a number.
-    row |= {"size": Decimal(properties["Size"]), "deployed_at": int(time.time())}
-    table.put_item(Item=row)
-    return f"{key['model']}/{key['release']}"
+def check(properties: dict[str, Any]) -> None:
+    """Raise NotReady unless the function answers its probe, or this version of it was released already."""
+    address, version = properties["Address"], properties["Version"]
+    # A version that was released was probed. That it is deployed again may be CloudFormation restoring it, which must
+    # not fail.
+    if released_version(properties["Release"]) != version:
+        probe(address, version)
+
+
+def released_version(name: str) -> str:
+    """Return the version in the release of that name; empty if there is none yet."""
+    # Unlike GetParameter, it raises nothing for a name that does not exist.
+    found = boto3.client("ssm").get_parameters(Names=[name])["Parameters"]
+    return str(json.loads(found[0]["Value"])["version"]) if found else ""
 
 
 def probe(function: str, version: str) -> None:
@@ -76,19 +70,6 @@ def probe(function: str, version: str) -> None:
         raise NotReady(
             f"{function} serves version {answer.get('version')} instead of {version}; deploy it again"
         )
-
-
-def delete(table: Any, physical_id: str) -> None:
-    """Delete the row; one that was never written, or whose table is gone, counts as deleted."""
-    # CloudFormation deletes a resource whose creation failed by the id it had then, which names no row.
-    model, _, release = physical_id.partition("/")
-    if not release:
-        return
-    try:
-        table.delete_item(Key={"model": model, "release": release})
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise
 
 
 def respond(event: dict[str, Any], physical_id: str, status: str, reason: str) -> None:

@@ -1,0 +1,1 @@
+"""The custom resource that has a deployed function answer its probe."""

@@ -1,1 +1,0 @@
-"""The custom resource that writes the registry."""
