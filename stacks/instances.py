@@ -35,13 +35,6 @@ def instances() -> dict[str, Instance]:
     return {name: Instance(**row) for name, row in table.items()}
 
 
-@cache
-def price_note() -> str:
-    """Return the region and the date of the prices, which are shown whatever region is deployed to."""
-    table = json.loads(PRICES.read_text("utf-8"))
-    return f"{table['region']} price of {table['as_of']}"
-
-
 def find_instance(name: str) -> Instance:
     """Return the instance type; raise UnknownInstance, which lists the known ones."""
     if name not in instances():

@@ -12,9 +12,10 @@ from contracts.models_toml import read_models_toml
 from contracts.specs import Objective
 from contracts.tasks import Tier
 from turnout.doctor.command import doctor_command
-from turnout.image.command import IMAGES, image_command
+from turnout.image.command import image_command
 from turnout.init.command import init_command
 from turnout.keys import add_key, read_keys, remove_key
+from turnout.plan.command import plan_command
 from turnout.run.command import run_command
 from turnout.sam.command import sam_command
 from turnout.signing.command import sign_command, vouch_command
@@ -38,7 +39,7 @@ HELP = """Put a fine-tuned language model behind one HTTPS endpoint.
 
 models.toml lists the models. `turnout init SOURCE` adds one to it; `turnout build` turns each source into sealed
 artefacts that are proven to answer like the reference, the model run by its own library; `turnout plan` lists the
-stacks of a deployment and what they cost while idle; `turnout up` deploys all of it into a local cloud; `cdk deploy
+stacks of a deployment and what they cost; `turnout up` deploys all of it into a local cloud; `cdk deploy
 --all` deploys the same stacks to AWS.
 """
 
@@ -123,25 +124,7 @@ def inspect_command(
         inspecting.netron(of, port, browser, partial(emit, as_json), log)
 
 
-@app.command("plan")
-def plan_command(
-    config: Config = CONFIG,
-    out_dir: Out = OUT,
-    images: Annotated[Path, typer.Option(help="The folder of `turnout image`.")] = IMAGES,
-    as_json: AsJson = False,
-) -> None:
-    """Print what would be built and deployed, how large its images are, and what it costs while idle. Changes nothing.
-
-    What Lambda would refuse, an image of more than 10 GB or a start that takes too long, ends the command with 1.
-    """
-    from turnout import planning
-
-    plan = planning.plan(read_models_toml(config), out_dir, images)
-    emit(as_json, plan.document, lambda: planning.show(plan, out))
-    if plan.problems:
-        raise planning.Undeployable(plan.problems)
-
-
+app.command("plan")(plan_command)
 app.command("doctor")(doctor_command)
 app.command("up")(up_command)
 

@@ -21,7 +21,7 @@ from contracts.specs import CpuSpec, GpuSpec
 from images.base import TABLE, read_table, record
 from images.staging import Staging, router_contents
 from stacks.app import make_app
-from stacks.costs import idle_gpu_cost
+from stacks.costs.tiers import idle_gpu_cost
 from stacks.errors import StackError
 from stacks.images import regions
 from stacks.instances import PRICES, find_instance, instances

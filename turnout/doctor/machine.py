@@ -12,13 +12,13 @@ from contracts.specs import Deployment
 from images.engine.engine import find_engine
 from images.engine.errors import EngineMissing
 from images.made.record import read_record
+from stacks.costs.tiers import idle_usd
 from stacks.route_table import read_artefacts
 from stacks.settings import aws_problems
 from turnout.doctor.account import stacks_of
 from turnout.doctor.finding import Finding, Level
 from turnout.keys import read_keys
 from turnout.local_deployment import CDK
-from turnout.planning import idle
 from turnout.sam.needs import ENGINE_SETTINGS
 
 NODE_MAJOR = 20
@@ -133,7 +133,11 @@ def images(machine: Machine) -> list[Finding]:
 
 def cost(machine: Machine) -> list[Finding]:
     """Say what is paid while nobody calls."""
-    total = sum(idle(spec) for model in machine.deployment.models for spec in model.tiers.values())
+    total = sum(
+        sum(idle_usd(spec, machine.deployment.region).values())
+        for model in machine.deployment.models
+        for spec in model.tiers.values()
+    )
     if not total:
         return []
     message = f"${total:,.0f} a month while nobody calls, from the first deployment on"

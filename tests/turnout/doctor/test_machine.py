@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from contracts.keys import key_hash
 from images.made.record import FILE
-from stacks.costs import idle_gpu_cost
+from stacks.costs.tiers import idle_gpu_cost
 from tests.fixtures.synthesis import SHOP, build
 from turnout.doctor.command import doctor_command
 from turnout.doctor.finding import Finding, Level

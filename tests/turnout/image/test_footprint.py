@@ -26,7 +26,7 @@ from tests.fixtures.problems import assert_problems
 from tests.images.making import cpu, make
 from turnout.cli import app
 from turnout.image.footprint import Known, footprint, lambda_problems, shown_init, shown_sizes
-from turnout.planning import Undeployable
+from turnout.plan.plan import Undeployable
 
 STACK, SPEC = "shop-intents-cpu", CpuSpec(memory_mb=2048, timeout_s=12)
 GB = 10**9

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from stacks.costs import idle_gpu_cost
+from stacks.costs.tiers import idle_gpu_cost
 from stacks.instances import PRICES
 from tests.fixtures.models.tiny_bert import classifier, write_rows
 from turnout.cli import app
@@ -37,4 +37,10 @@ def test_the_cost_of_a_gpu_is_said_with_the_region_and_date_of_its_price(tmp_pat
     for said in (cost, f"us-east-1 price of {prices['as_of']}", "quota of 2 for ml.g5.2xlarge"):
         assert said in done.stdout
     document = json.loads(CliRunner().invoke(app, ["plan", "--json", *config]).stdout)
-    assert document["prices"] == f"us-east-1 price of {prices['as_of']}"
+    hour = document["prices"]["ml.g5.2xlarge"]
+    assert (hour["region"], hour["as_of"]) == ("us-east-1", prices["as_of"])
+    assert hour["usd"] * 730 == pytest.approx(idle_gpu_cost("ml.g5.2xlarge"))
+    for row in document["tiers"]:
+        assert row["costs"]["latency_missing"] == "not built"
+    # Nothing is built, so nothing was measured, and nothing is compared.
+    assert document["break_even"] == []

@@ -1,0 +1,1 @@
+"""The cost of a deployment: dated prices, the units that a request takes of each, and the tiers compared by them."""

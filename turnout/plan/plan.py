@@ -1,0 +1,117 @@
+"""The plan: the artefacts to build, the stacks to deploy, their images, and what a deployment costs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from build import api
+from contracts.limits import LAMBDA_MB_PER_VCPU
+from contracts.names import model_stack, router_stack
+from contracts.problems import Problem, ProblemsFound
+from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
+from contracts.tasks import Tier
+from images.made.record import Record, read_record
+from stacks.costs.prices import price
+from stacks.costs.requests import BYTES_PER_GB
+from turnout.image.footprint import Footprint, footprint, lambda_problems
+from turnout.plan.costs import BreakEven, TierCost, break_evens, model_costs, prices_json
+
+
+class Undeployable(ProblemsFound):
+    """A plan has what cannot be deployed; lists every problem."""
+
+    code = "undeployable"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        super().__init__("not all of it can be deployed", problems)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """The plan as a document, the footprints and costs of its tiers in the same order, and what cannot be deployed."""
+
+    document: dict[str, Any]
+    footprints: Sequence[Footprint | None]
+    costs: Sequence[TierCost]
+    break_evens: Sequence[BreakEven]
+    problems: Sequence[Problem]
+
+
+def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
+    """Return what would be built and deployed, with the images that the record in a folder has; write nothing."""
+    steps = {(step.model, step.tier): step for step in api.plan(deployment, out)}
+    record = read_record(images)
+    rows: list[dict[str, Any]] = []
+    footprints: list[Footprint | None] = []
+    costs: list[TierCost] = []
+    evens: list[BreakEven] = []
+    problems: list[Problem] = []
+    for model in deployment.models:
+        found = _footprints(deployment.name, model, out, record)
+        footprints += found.values()
+        of_model = model_costs(model, deployment, out, _bytes(found))
+        costs += of_model
+        evens += break_evens(model, of_model, deployment.region)
+        for cost in of_model:
+            step, spec = steps[model.name, cost.tier], model.tiers[cost.tier]
+            stack, size = model_stack(deployment.name, model.name, cost.tier), found[cost.tier]
+            if size and isinstance(spec, CpuSpec):
+                problems += lambda_problems(stack, spec, size)
+            rows.append(
+                {
+                    "model": model.name,
+                    "tier": cost.tier,
+                    "stack": stack,
+                    "source": step.source.kind,
+                    "build": "current" if step.current else step.why,
+                    "runs_on": runs_on(spec),
+                    "image": size.to_json() if size else None,
+                    "idle_usd_per_month": round(cost.idle_usd, 2),
+                    "costs": cost.to_json(),
+                }
+            )
+    router = _router_image(deployment, record)
+    return Plan(
+        document={
+            "deployment": deployment.name,
+            "region": deployment.region,
+            "router": router_stack(deployment.name),
+            "tiers": rows,
+            "idle_usd_per_month": round(sum(cost.idle_usd for cost in costs) + router, 2),
+            "break_even": [one.to_json() for one in evens],
+            "prices": prices_json(costs),
+        },
+        footprints=footprints,
+        costs=costs,
+        break_evens=evens,
+        problems=problems,
+    )
+
+
+def _footprints(
+    deployment: str, model: ModelSpec, out: Path, record: Record
+) -> dict[Tier, Footprint | None]:
+    return {
+        tier: footprint(
+            model_stack(deployment, model.name, tier), spec, out / model.name / tier, record
+        )
+        for tier, spec in model.tiers.items()
+    }
+
+
+def _bytes(found: Mapping[Tier, Footprint | None]) -> dict[Tier, int]:
+    return {tier: size.compressed for tier, size in found.items() if size}
+
+
+def _router_image(deployment: Deployment, record: Record) -> float:
+    """Return what the router's image costs a month; nothing else of the router costs while idle."""
+    made = record.made.get(router_stack(deployment.name))
+    size = made.size / BYTES_PER_GB if made else 0
+    return price("image_gb_month", deployment.region).usd(size)
+
+
+def runs_on(spec: CpuSpec | GpuSpec) -> str:
+    if isinstance(spec, GpuSpec):
+        return f"SageMaker {spec.instance}"
+    return f"Lambda {spec.memory_mb} MB, {spec.memory_mb / LAMBDA_MB_PER_VCPU:.1f} vCPU"
