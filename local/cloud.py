@@ -2,14 +2,12 @@
 
 import contextlib
 import fcntl
-import io
-import json
 import logging
 import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
@@ -19,14 +17,16 @@ from contracts.limits import GATEWAY_TIMEOUT_S, LAMBDA_INIT_S
 from images.engine.engine import Bridge
 from images.running.choice import Isolating
 from local import certificate, children, docker
-from local.bridge import Wsgi, for_containers, listening
-from local.containers import Fleet, Reply
-from local.control.custom import ANSWERS
-from local.control.data_plane import ACCOUNT, DataPlane, Invocation, data_plane, use
+from local.application import application_of
+from local.bridge import for_containers, listening
+from local.containers import Fleet
+from local.control.data_plane import ACCOUNT, DEFAULT_ROUTE, DataPlane, Invocation, use
 from local.control.moto_extension import extend
 from local.errors import LocalError
-from local.functions.pool import Pool, too_large
+from local.functions.pool import Pool
 from local.gateway import Front, Gateway
+from local.permissions.access import Access
+from local.permissions.services import GATEWAY
 
 __all__ = ["ACCOUNT", "Cloud"]
 
@@ -72,10 +72,12 @@ class Cloud:
         """Start everything and return when it is ready; raise LocalError if a port or the folder is taken."""
         with contextlib.ExitStack() as undo:
             self._lock_state(undo)
+            self.access = Access(ACCOUNT, report=self.report)
             self.functions = Pool(
                 self.state,
                 VENVS,
-                base=self.credentials,
+                access=self.access,
+                base=self._credentials_of,
                 report=self.report,
                 init_s=self.init_s,
                 isolating=self.isolating,
@@ -118,7 +120,7 @@ class Cloud:
         os.environ.setdefault("MOTO_ACCOUNT_ID", ACCOUNT)
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         extend()
-        application = _application(self)
+        application = application_of(self.containers, self.access)
         server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet)
         # moto takes a bucket from the path only for the host "localhost", and from the host name otherwise.
         host = f"localhost:{server.server_port}"
@@ -130,6 +132,7 @@ class Cloud:
                 api_endpoint=lambda api_id: self.url,
                 functions=self.functions,
                 containers=self.containers,
+                access=self.access,
             )
         )
         _serve(server, undo)
@@ -147,13 +150,23 @@ class Cloud:
             _serve(for_bridge, undo)
 
     def _start_front(self, undo: contextlib.ExitStack) -> None:
-        gateway = Gateway(self._invoke, self.state / "logs", timeout_s=self.gateway_timeout_s)
+        gateway = Gateway(
+            self._check, self._invoke, self.state / "logs", timeout_s=self.gateway_timeout_s
+        )
         front = Front(gateway, port=self.https_port, certificate=certificate.issue(self.state))
         try:
             self.url = f"https://{certificate.HOST}:{front.start()}"
         except OSError as error:
             raise LocalError(str(error)) from error
         undo.callback(front.stop)
+
+    def _check(self, api_id: str, arn: str) -> None:
+        """Check that the gateway may invoke a function for an API; raise AccessDenied."""
+        # The stage and the route: each is the only one that an API has here.
+        source = (
+            f"arn:aws:execute-api:{self.region}:{ACCOUNT}:{api_id}/{DEFAULT_ROUTE}/{DEFAULT_ROUTE}"
+        )
+        self.access.check_function(arn, GATEWAY, source)
 
     def _invoke(self, arn: str, payload: bytes) -> Invocation:
         from moto.awslambda.models import lambda_backends
@@ -175,6 +188,10 @@ class Cloud:
             "AWS_SESSION_TOKEN": "local",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
+
+    def _credentials_of(self, role: str) -> dict[str, str]:
+        """Return the environment with which a client reaches this cloud as a role."""
+        return {**self.credentials(), **self.access.credentials(role)}
 
     def env(self) -> dict[str, str]:
         """Return the environment of the CDK command line, which reaches nothing but this cloud."""
@@ -245,47 +262,3 @@ class _Quiet(WSGIRequestHandler):
 
     def log(self, type: str, message: str, *args: Any) -> None:
         return
-
-
-def _application(cloud: Cloud) -> Wsgi:
-    """Return moto's WSGI application behind the data planes that it lacks."""
-    from moto.server import DomainDispatcherApplication, create_backend_app
-
-    moto: Wsgi = DomainDispatcherApplication(create_backend_app)
-
-    def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
-        # Functions in images have the address. moto takes a bucket from the path for the name alone.
-        environ["HTTP_HOST"] = environ.get("HTTP_HOST", "").replace("127.0.0.1:", "localhost:")
-        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
-        if path.startswith(ANSWERS) and method == "PUT":
-            data_plane().answers[path.removeprefix(ANSWERS)] = json.loads(_body(environ))
-            return _reply(start, Reply(status=200, headers={}, body=b""))
-        # moto answers every InvokeEndpoint with one canned body, even for an endpoint that does not exist.
-        if path.startswith("/endpoints/") and path.endswith("/invocations"):
-            component = environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_COMPONENT", "")
-            kind = environ.get("CONTENT_TYPE") or "application/octet-stream"
-            return _reply(start, cloud.containers.invoke(component, _body(environ), kind))
-        if "/functions/" in path and path.endswith("/invocations"):
-            body = _body(environ)
-            if problem := too_large(body):
-                headers = {"x-amzn-ErrorType": "RequestTooLargeException"}
-                return _reply(start, Reply(status=413, headers=headers, body=problem))
-            environ["wsgi.input"] = io.BytesIO(body)
-        return moto(environ, start)
-
-    return application
-
-
-def _body(environ: dict[str, Any]) -> bytes:
-    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    return body
-
-
-def _reply(start: Callable[..., Any], reply: Reply) -> list[bytes]:
-    headers = {
-        "Content-Type": "application/json",
-        **reply.headers,
-        "Content-Length": str(len(reply.body)),
-    }
-    start(f"{reply.status} {'OK' if reply.status == 200 else 'Error'}", list(headers.items()))
-    return [reply.body]

@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import os
 import socket
 import subprocess
 import threading
@@ -86,12 +87,22 @@ class Fleet:
             folder.mkdir(parents=True, exist_ok=True)
 
     def start(
-        self, component: str, image_uri: str, environment: dict[str, str], wait_s: int
+        self,
+        component: str,
+        image_uri: str,
+        environment: dict[str, str],
+        wait_s: int,
+        *,
+        logs: bool = True,
     ) -> None:
-        """Start a component's container and wait until it is ready; raise LocalError with the end of its log."""
+        """Start a component's container and wait until it is ready; raise LocalError with the end of its log.
+
+        Without `logs` its output is lost, as that of a container whose role may not write its log.
+        """
+        log = self.logs / f"{component}.log" if logs else Path(os.devnull)
 
         def run() -> Container:
-            return self._run(component, image_uri, environment)
+            return self._run(component, image_uri, environment, log)
 
         self.report(f"starting the container of {component}")
         container = run()
@@ -108,14 +119,15 @@ class Fleet:
             time.sleep(0.1)
         container.in_service = True
 
-    def _run(self, component: str, image_uri: str, environment: dict[str, str]) -> Container:
+    def _run(
+        self, component: str, image_uri: str, environment: dict[str, str], log: Path
+    ) -> Container:
         image = Image.load(self.images, image_uri.rpartition(":")[2])
         python = python_for(image.folder, self.venvs, self.report)
         command = [*image.entrypoint, *image.command]
         if command[:1] == ["python"]:
             command[0] = str(python)
         port = _free_port()
-        log = self.logs / f"{component}.log"
         variables = {
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "LANG": "C.UTF-8",
@@ -141,7 +153,7 @@ class Fleet:
             port=port,
             process=process,
             log=log,
-            restart=lambda: self._run(component, image_uri, environment),
+            restart=lambda: self._run(component, image_uri, environment, log),
         )
 
     def stop(self, component: str) -> None:

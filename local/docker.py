@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import boto3
 
@@ -54,6 +55,12 @@ def push(arguments: Arguments, store: Path) -> int:
     """Record the tag in the registry, so that the next deployment finds the image."""
     name, _, tag = arguments[-1].rpartition(":")
     Image.load(store, tag)
+    record(boto3.client("ecr"), name.partition("/")[2], tag)
+    return 0
+
+
+def record(registry: Any, repository: str, tag: str) -> None:
+    """Put an image that was built into a repository of the registry."""
     # A manifest without layers is enough for moto's registry: the files lie in the store.
     digest = hashlib.sha256(tag.encode()).hexdigest()
     kind = "application/vnd.docker"
@@ -67,11 +74,7 @@ def push(arguments: Arguments, store: Path) -> int:
         },
         "layers": [],
     }
-    registry = boto3.client("ecr")
-    registry.put_image(
-        repositoryName=name.partition("/")[2], imageTag=tag, imageManifest=json.dumps(manifest)
-    )
-    return 0
+    registry.put_image(repositoryName=repository, imageTag=tag, imageManifest=json.dumps(manifest))
 
 
 COMMANDS: dict[str, Callable[[Arguments, Path], int]] = {

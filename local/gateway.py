@@ -25,10 +25,13 @@ from contracts.request_body import read_body
 from local.access_log import AccessLog
 from local.control.data_plane import ACCOUNT, DEFAULT_ROUTE, Invocation
 from local.events import HttpAnswer, HttpRequest, answer, event, gateway_error
+from local.permissions.errors import AccessDenied
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 ARN = re.compile(r"arn:aws:lambda:[^/]+")
 Invoke = Callable[[str, bytes], Invocation]
+# Raises AccessDenied unless the API of an id may invoke the function of an ARN.
+Check = Callable[[str, str], None]
 
 
 @dataclass(slots=True)
@@ -54,10 +57,12 @@ class Bucket:
 
 
 class Gateway:
-    """An ASGI application for every API in moto's records; `invoke` runs a function by its ARN."""
+    """An ASGI application for every API in moto's records; `invoke` runs a function by its ARN, after a check."""
 
-    def __init__(self, invoke: Invoke, logs: Path, *, timeout_s: float = GATEWAY_TIMEOUT_S) -> None:
-        self.invoke, self.timeout_s = invoke, timeout_s
+    def __init__(
+        self, check: Check, invoke: Invoke, logs: Path, *, timeout_s: float = GATEWAY_TIMEOUT_S
+    ) -> None:
+        self.check, self.invoke, self.timeout_s = check, invoke, timeout_s
         self.log = AccessLog(logs)
         self.buckets: dict[tuple[str, float, float], Bucket] = {}
         self.lock = threading.Lock()
@@ -122,6 +127,11 @@ class Gateway:
         payload = json.dumps(event(request, api_id=api.api_id)).encode()
         if len(payload) > LAMBDA_PAYLOAD_BYTES:
             return _error(413, "Request Entity Too Large", values)
+        try:
+            self.check(api.api_id, arn[0])
+        except AccessDenied as error:
+            values["integrationErrorMessage"] = str(error)
+            return _error(500, "Internal Server Error", values)
         start = time.perf_counter()
         try:
             return self._invoke(arn[0], payload, integration, values)

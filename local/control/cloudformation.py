@@ -8,6 +8,7 @@ from moto.cloudformation.exceptions import ValidationError
 
 from local.control import stack_operations
 from local.control.custom import CustomResource
+from local.control.function_permission import FunctionPermission
 from local.control.resource_type import class_of
 from local.control.resource_types import EMPTY, TYPES
 
@@ -40,6 +41,8 @@ def _add_our_types() -> None:
             return ours[kind]
         if kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource":
             return CustomResource
+        if kind == FunctionPermission.cloudformation_type():
+            return FunctionPermission
         if kind in EMPTY:
             return None
         # moto logs a warning for a type that it does not know, and the stack still becomes CREATE_COMPLETE.

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from local.permissions.access import Access
+
 ACCOUNT = "123456789012"
 # The route that takes every request: no stack of ours has another.
 DEFAULT_ROUTE = "$default"
@@ -23,7 +25,13 @@ class Containers(Protocol):
     """A host of inference components' containers."""
 
     def start(
-        self, component: str, image_uri: str, environment: dict[str, str], wait_s: int
+        self,
+        component: str,
+        image_uri: str,
+        environment: dict[str, str],
+        wait_s: int,
+        *,
+        logs: bool,
     ) -> None: ...
 
     def stop(self, component: str) -> None: ...
@@ -46,6 +54,7 @@ class DataPlane:
     api_endpoint: Callable[[str], str]
     functions: Functions
     containers: Containers
+    access: Access
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 

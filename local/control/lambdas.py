@@ -1,21 +1,46 @@
 """Fixes of moto's Lambda: properties that CloudFormation drops, versions, aliases, and the runtime."""
 
 import base64
+import contextlib
 import json
 from typing import Any
 
 from moto.awslambda import models
 
 from local.control.data_plane import data_plane
+from local.permissions.errors import AccessDenied, NotEvaluated
+from local.permissions.services import LAMBDA
 
 # Properties that moto's CloudFormation drops before it calls its own CreateFunction.
 DROPPED = ("PackageType", "ImageConfig", "Architectures", "LoggingConfig", "EphemeralStorage")
 
 
 def extend() -> None:
+    _assume_roles()
     _pass_properties_on()
     _complete_versions()
     _run_in_pool()
+
+
+def _assume_roles() -> None:
+    """Refuse a function whose role does not trust Lambda, and keep the log group, which moto drops."""
+    create_function = models.LambdaBackend.create_function
+
+    def create(self: Any, spec: dict[str, Any]) -> Any:
+        access = data_plane().access
+        try:
+            # A role that does not exist is refused by moto.
+            with contextlib.suppress(NotEvaluated):
+                access.check_trust(str(spec["Role"]), LAMBDA, {"aws:SourceAccount": access.account})
+        except AccessDenied as error:
+            message = "The role defined for the function cannot be assumed by Lambda."
+            raise models.InvalidParameterValueException(message) from error
+        function = create_function(self, spec)
+        default = f"/aws/lambda/{function.function_name}"
+        function.log_group = (spec.get("LoggingConfig") or {}).get("LogGroup") or default
+        return function
+
+    models.LambdaBackend.create_function = create
 
 
 def _pass_properties_on() -> None:

@@ -4,7 +4,7 @@ import functools
 import json
 from typing import Any
 
-from local.control import cloudformation, lambdas, sagemaker
+from local.control import cloudformation, function_permission, lambdas, sagemaker
 
 
 @functools.cache
@@ -13,7 +13,22 @@ def extend() -> None:
     cloudformation.extend()
     lambdas.extend()
     sagemaker.extend()
+    function_permission.extend()
+    _complete_log_arns()
     _ignore_conditions()
+
+
+def _complete_log_arns() -> None:
+    """End a log group's ARN with `:*` in templates, as CloudFormation does: grants on its streams are made of it.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-logs-loggroup.html
+    """
+    from moto.logs.models import LogGroup
+
+    attribute = LogGroup.get_cfn_attribute
+    LogGroup.get_cfn_attribute = lambda self, name: (
+        f"{self.arn}:*" if name == "Arn" else attribute(self, name)
+    )
 
 
 def _ignore_conditions() -> None:

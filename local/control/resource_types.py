@@ -8,6 +8,7 @@ from typing import Any
 
 from local.control.data_plane import DEFAULT_ROUTE, data_plane
 from local.control.resource_type import Made, Properties, Type
+from local.permissions.services import check_pull, log_needs, may_log
 
 
 def _response(key: str) -> Any:
@@ -55,13 +56,23 @@ def _api_child(kind: str, id_name: str, prepare: Callable[[Properties], Properti
 def _start_component(made: Made) -> None:
     """Start the container and return when it answers."""
     specification = made.properties["Specification"]
-    from local.control.sagemaker import container_of
+    from local.control.sagemaker import container_of, role_of
 
     image, environment = container_of(specification, made.account, made.region)
     startup = specification.get("StartupParameters", {})
     wait_s = int(startup.get("ContainerStartupHealthCheckTimeoutInSeconds", 600))
     name = made.properties["InferenceComponentName"]
-    data_plane().containers.start(name, image, environment, wait_s)
+    here, role = data_plane(), role_of(specification, made.account, made.region)
+    check_pull(here.access, role, image)
+    # SageMaker writes one for the endpoint and one for the component, with the same role.
+    groups = {"Endpoints": made.properties["EndpointName"], "InferenceComponents": name}
+    needs = [
+        one
+        for kind, of in groups.items()
+        for one in log_needs(made.region, made.account, f"/aws/sagemaker/{kind}/{of}", "main")
+    ]
+    logs = may_log(here.access, role, needs)
+    here.containers.start(name, image, environment, wait_s, logs=logs)
 
 
 TYPES: tuple[Type, ...] = (

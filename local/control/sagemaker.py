@@ -43,6 +43,12 @@ def container_of(
     return container["Image"], dict(container.get("Environment") or {})
 
 
+def role_of(specification: dict[str, Any], account: str, region: str) -> str:
+    """Return the role of the model that an inference component names."""
+    backend = models.sagemaker_backends[account][region]
+    return str(backend._models[specification["ModelName"]].execution_role_arn)
+
+
 def _described(component: dict[str, Any], region: str) -> str:
     copies = int((component.get("RuntimeConfig") or {}).get("CopyCount", 1))
     endpoint = f"arn:aws:sagemaker:{region}:{ACCOUNT}:endpoint/{component['EndpointName']}"

@@ -31,7 +31,7 @@ class Image:
 class ByImage:
     """The images of one cloud by their digests, isolated until `undo`.
 
-    Functions share the network of this machine, and reach the cloud by the variables of `base`.
+    Functions share the network of this machine, and reach the cloud by the variables that `base` returns for a role.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class ByImage:
         isolating: Isolating,
         undo: ExitStack,
         *,
-        base: Callable[[], Mapping[str, str]],
+        base: Callable[[str], Mapping[str, str]],
         report: Callable[[str], None],
     ) -> None:
         self.isolating, self.undo, self.base, self.report = isolating, undo, base, report
@@ -63,7 +63,7 @@ class ByImage:
     def start_of(self, function: Any) -> Start:
         """Return how a version that has one of these images is started."""
         image = self.images[_digest_of(function)]
-        base = self.base()
+        base = self.base(str(function.role))
         variables = {
             **base,
             # An image need not have /etc/hosts, without which the name has no address.

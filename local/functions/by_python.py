@@ -37,7 +37,7 @@ class ByPython:
         state: Path,
         venvs: Path,
         *,
-        base: Callable[[], Mapping[str, str]],
+        base: Callable[[str], Mapping[str, str]],
         report: Callable[[str], None],
     ) -> None:
         self.images, self.code = state / "images", state / "code"
@@ -95,7 +95,7 @@ class ByPython:
         """Return the environment of a function. The task root is a folder here, so defaults below it are set."""
         root = str(code.root)
         return {
-            **self.base(),
+            **self.base(str(function.role)),
             "PATH": "/usr/local/bin:/usr/bin:/bin",
             "LANG": "C.UTF-8",
             "TZ": ":UTC",

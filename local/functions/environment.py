@@ -15,6 +15,7 @@ from local.control.lambdas import error
 
 # Starts a function's process with the address of its Runtime API, writing its output into a file.
 Start = Callable[[str, IO[bytes]], Process]
+LOG_STREAM = "local"
 # A process that was killed, and a first process of a namespace that was, as a shell reports it.
 KILLED = (-9, 137)
 
@@ -30,7 +31,7 @@ def configured(function: Any) -> dict[str, str]:
         "AWS_LAMBDA_FUNCTION_VERSION": str(function.version),
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory_size),
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.function_name}",
-        "AWS_LAMBDA_LOG_STREAM_NAME": "local",
+        "AWS_LAMBDA_LOG_STREAM_NAME": LOG_STREAM,
         **{str(k): str(v) for k, v in (function.environment_vars or {}).items()},
     }
 

@@ -4,6 +4,7 @@ Timeouts, INIT, concurrency, memory and payload sizes are limited as on Lambda.
 """
 
 import json
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -21,7 +22,9 @@ from local.control.data_plane import Invocation
 from local.control.lambdas import error
 from local.functions.by_image import TIMEOUT_S, ByImage
 from local.functions.by_python import ByPython
-from local.functions.environment import Environment, nobody
+from local.functions.environment import LOG_STREAM, Environment, nobody
+from local.permissions.access import Access
+from local.permissions.services import log_needs, may_log
 
 # The most environments of one function; a new AWS account has a quota of ten concurrent executions as well.
 MAX_CONCURRENCY = 10
@@ -30,8 +33,8 @@ MAX_CONCURRENCY = 10
 class Pool:
     """The environments of all functions, by the ARN of their versions.
 
-    With `isolating`, functions whose images were made run in them, and by this machine's Python otherwise. `base` are
-    the variables by which a function reaches the cloud.
+    With `isolating`, functions whose images were made run in them, and by this machine's Python otherwise. `base`
+    returns the variables by which a function with a role reaches the cloud.
     """
 
     def __init__(
@@ -39,12 +42,13 @@ class Pool:
         state: Path,
         venvs: Path,
         *,
-        base: Callable[[], Mapping[str, str]],
+        access: Access,
+        base: Callable[[str], Mapping[str, str]],
         report: Callable[[str], None],
         init_s: float = LAMBDA_INIT_S,
         isolating: Isolating | None = None,
     ) -> None:
-        self.init_s, self.report = init_s, report
+        self.init_s, self.report, self.access = init_s, report, access
         self.images, self.logs = state / "images", state / "logs"
         self.lock, self.is_closed = threading.Lock(), False
         self.environments: dict[str, list[Environment]] = {}
@@ -137,13 +141,20 @@ class Pool:
             environment = Environment(
                 function,
                 start,
-                self.logs / f"{function.function_name}.log",
+                self._log_of(function),
                 self.init_s,
                 self._told(function, self.copies[key]) if of_image else nobody,
             )
             environment.busy.acquire()
             pool.append(environment)
             return environment
+
+    def _log_of(self, function: Any) -> Path:
+        """Return the file of a function's log; one that keeps nothing if its role may not write it."""
+        region = str(function.function_arn).split(":")[3]
+        needs = log_needs(region, self.access.account, str(function.log_group), LOG_STREAM)
+        may = may_log(self.access, str(function.role), needs)
+        return self.logs / f"{function.function_name}.log" if may else Path(os.devnull)
 
     def _told(self, function: Any, number: int) -> Callable[[str], None]:
         """Return what reports the start and the end of a copy of a function."""

@@ -52,6 +52,14 @@ def add_api(
         DefaultRouteSettings=LIMITS,
         AccessLogSettings={"DestinationArn": "arn:aws:logs:x:x:log-group:x", "Format": FORMAT},
     )
+    region = local_cloud.cloud.region
+    local_cloud.client("lambda").add_permission(
+        FunctionName=function,
+        StatementId=f"of-{name}",
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+        SourceArn=f"arn:aws:execute-api:{region}:123456789012:{made}/*/*",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,6 +155,23 @@ def test_the_access_log_says_why_the_gateway_answered_itself(local_cloud: LocalC
     line = logged(local_cloud, "fails")
     shown = [line[name] for name in ("status", "router_status", "router_error", "gateway_error")]
     assert shown == ["500", "-", "The function failed; its log says more", "Internal Server Error"]
+
+
+def test_a_function_without_a_permission_for_its_api_is_not_invoked(
+    local_cloud: LocalCloudClient,
+) -> None:
+    add_api(local_cloud, "stranger", local_cloud.function("stranger", "api"))
+    assert ask(local_cloud, "GET", "/", api="stranger").status == 200
+    local_cloud.client("lambda").remove_permission(
+        FunctionName="stranger", StatementId="of-stranger"
+    )
+    refused = ask(local_cloud, "GET", "/", api="stranger")
+    assert (refused.status, refused.body) == (500, {"message": "Internal Server Error"})
+    log = (local_cloud.cloud.state / "logs/stranger-access.log").read_text("utf-8")
+    assert (
+        "apigateway.amazonaws.com may not invoke"
+        in json.loads(log.splitlines()[-1])["router_error"]
+    )
 
 
 def test_a_body_that_is_not_text_comes_as_base64(local_cloud: LocalCloudClient) -> None:

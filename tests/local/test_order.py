@@ -52,7 +52,13 @@ class Hosts:
         self.real.forget(function_arn)
 
     def start(
-        self, component: str, image_uri: str, environment: dict[str, str], wait_s: int
+        self,
+        component: str,
+        image_uri: str,
+        environment: dict[str, str],
+        wait_s: int,
+        *,
+        logs: bool,
     ) -> None:
         return
 

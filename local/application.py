@@ -1,0 +1,95 @@
+"""moto's WSGI application behind the data planes that it lacks, and behind the check of permissions."""
+
+import io
+import json
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from local.bridge import Wsgi
+from local.containers import Fleet, Reply
+from local.control.custom import ANSWERS
+from local.control.data_plane import data_plane
+from local.functions.pool import too_large
+from local.permissions.access import Access
+from local.permissions.errors import AccessDenied, NotEvaluated
+from local.permissions.operations import Request, signed_by
+
+DENIED = "AccessDeniedException"
+
+
+def application_of(containers: Fleet, access: Access) -> Wsgi:
+    """Return the application of one cloud's control plane and runtimes."""
+    from moto.server import DomainDispatcherApplication, create_backend_app
+
+    moto: Wsgi = DomainDispatcherApplication(create_backend_app)
+
+    def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        # Functions in images have the address. moto takes a bucket from the path for the name alone.
+        environ["HTTP_HOST"] = environ.get("HTTP_HOST", "").replace("127.0.0.1:", "localhost:")
+        path, method = environ["PATH_INFO"], environ["REQUEST_METHOD"]
+        if path.startswith(ANSWERS) and method == "PUT":
+            data_plane().answers[path.removeprefix(ANSWERS)] = json.loads(_body(environ))
+            return _reply(start, Reply(status=200, headers={}, body=b""))
+        if refused := _refusal(environ, access):
+            return _reply(start, refused)
+        # moto answers every InvokeEndpoint with one canned body, even for an endpoint that does not exist.
+        if path.startswith("/endpoints/") and path.endswith("/invocations"):
+            component = environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_COMPONENT", "")
+            kind = environ.get("CONTENT_TYPE") or "application/octet-stream"
+            return _reply(start, containers.invoke(component, _body(environ), kind))
+        if "/functions/" in path and path.endswith("/invocations"):
+            body = _body(environ)
+            if problem := too_large(body):
+                headers = {"x-amzn-ErrorType": "RequestTooLargeException"}
+                return _reply(start, Reply(status=413, headers=headers, body=problem))
+        return moto(environ, start)
+
+    return application
+
+
+def _refusal(environ: dict[str, Any], access: Access) -> Reply | None:
+    """Return the response to a request that its caller may not make; None if it may, or if nobody signed it."""
+    signed = signed_by(environ)
+    if signed is None:
+        return None
+    request = Request(
+        method=environ["REQUEST_METHOD"],
+        path=environ["PATH_INFO"],
+        query=environ.get("QUERY_STRING", ""),
+        headers=environ,
+        body=_body(environ) if _is_named_inside(environ) else b"",
+        region=signed.region,
+        account=access.account,
+    )
+    try:
+        access.check_request(request, signed)
+    except (AccessDenied, NotEvaluated) as error:
+        access.report(str(error))
+        message = str(error)
+        # Services spell the member in two ways, and the SDKs read either.
+        body = json.dumps({"__type": DENIED, "message": message, "Message": message}).encode()
+        return Reply(status=403, headers={"x-amzn-ErrorType": DENIED}, body=body)
+    return None
+
+
+def _is_named_inside(environ: dict[str, Any]) -> bool:
+    """Return true if a body has the operation or its members; the archives that are uploaded do not."""
+    form = str(environ.get("CONTENT_TYPE", "")).startswith("application/x-www-form-urlencoded")
+    return form or "HTTP_X_AMZ_TARGET" in environ
+
+
+def _body(environ: dict[str, Any]) -> bytes:
+    """Return the body of a request, which can be read again."""
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def _reply(start: Callable[..., Any], reply: Reply) -> list[bytes]:
+    headers = {
+        "Content-Type": "application/json",
+        **reply.headers,
+        "Content-Length": str(len(reply.body)),
+    }
+    start(f"{reply.status} {'OK' if reply.status == 200 else 'Error'}", list(headers.items()))
+    return [reply.body]

@@ -1,0 +1,156 @@
+"""The actions and resources that an HTTP request of AWS's API needs, by the service's own reference.
+
+https://docs.aws.amazon.com/service-authorization/latest/reference/reference_policies_actions-resources-contextkeys.html
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote
+
+from local.permissions.errors import NotEvaluated
+
+# `Credential=KEY/DATE/REGION/SERVICE/aws4_request` of a signed request.
+CREDENTIAL = re.compile(r"Credential=([^/]+)/\d+/([^/]+)/([^/]+)/aws4_request")
+COMPONENT = "HTTP_X_AMZN_SAGEMAKER_INFERENCE_COMPONENT"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signed:
+    """The signer of a request: its access key, with the region and the service that it signed for."""
+
+    key: str
+    region: str
+    service: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Needed:
+    """A permission that a request needs."""
+
+    action: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A request as its permissions depend on it; `headers` are those of WSGI's environment."""
+
+    method: str
+    path: str
+    query: str
+    headers: Mapping[str, str]
+    body: bytes
+    region: str
+    account: str
+
+    def arn(self, service: str, resource: str) -> str:
+        return f"arn:aws:{service}:{self.region}:{self.account}:{resource}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """An operation that is found by its path, and the permissions that it needs."""
+
+    service: str
+    path: re.Pattern[str]
+    needs: Callable[[Request, re.Match[str]], Sequence[Needed]]
+
+
+def signed_by(headers: Mapping[str, str]) -> Signed | None:
+    """Return the signer of a request; None if it is not signed."""
+    found = CREDENTIAL.search(headers.get("HTTP_AUTHORIZATION", ""))
+    return Signed(key=found[1], region=found[2], service=found[3]) if found else None
+
+
+def needed(request: Request, service: str) -> Sequence[Needed]:
+    """Return the permissions that a request needs; raise NotEvaluated for one that is not known here."""
+    if target := request.headers.get("HTTP_X_AMZ_TARGET"):
+        return _of_target(request, service, target)
+    for operation in OPERATIONS:
+        found = operation.path.fullmatch(request.path)
+        if found and operation.service == service and request.method == "POST":
+            return operation.needs(request, found)
+    raise _unknown(service, f"{request.method} {request.path}")
+
+
+def name_of(request: Request, service: str) -> str:
+    """Return the name of a request's operation, for whoever may do everything; its method if it has no name."""
+    if target := request.headers.get("HTTP_X_AMZ_TARGET"):
+        return f"{service}:{target.rpartition('.')[2]}"
+    named = re.search(rb"(?:^|&)Action=(\w+)", request.body)
+    return f"{service}:{named[1].decode() if named else request.method}"
+
+
+def _of_target(request: Request, service: str, target: str) -> Sequence[Needed]:
+    operation = f"{service}:{target.rpartition('.')[2]}"
+    resources = NAMED_INSIDE.get(operation)
+    if resources is None:
+        raise _unknown(service, target.rpartition(".")[2])
+    members: dict[str, Any] = json.loads(request.body or b"{}")
+    return [Needed(action=operation, resource=arn) for arn in resources(request, members)]
+
+
+def _parameters(request: Request, members: dict[str, Any]) -> list[str]:
+    # The name of a parameter begins with the slash that divides it from its kind, if it has any.
+    return [request.arn("ssm", f"parameter/{name.removeprefix('/')}") for name in members["Names"]]
+
+
+# Operations whose resources are named in a body of JSON, which SDKs write.
+NAMED_INSIDE: Mapping[str, Callable[[Request, dict[str, Any]], list[str]]] = {
+    "ssm:GetParameters": _parameters,
+}
+
+
+def _unknown(service: str, operation: str) -> NotEvaluated:
+    return NotEvaluated(
+        f"the local cloud does not know which permission {service} {operation} needs; add it to "
+        "local/permissions/operations.py"
+    )
+
+
+def _invoke_function(request: Request, found: re.Match[str]) -> Sequence[Needed]:
+    name = found[1]
+    qualifier = re.search(r"(?:^|&)Qualifier=([^&]+)", request.query)
+    # `name`, `name:alias` or an ARN. A grant on an alias covers the alias alone.
+    name = name.rpartition(":function:")[2] + (f":{unquote(qualifier[1])}" if qualifier else "")
+    arn = request.arn("lambda", f"function:{name}")
+    return (Needed(action="lambda:InvokeFunction", resource=arn),)
+
+
+def _invoke_endpoint(action: str) -> Callable[[Request, re.Match[str]], Sequence[Needed]]:
+    def needs(request: Request, found: re.Match[str]) -> Sequence[Needed]:
+        names = [f"endpoint/{found[1]}"]
+        if component := request.headers.get(COMPONENT):
+            names.append(f"inference-component/{component}")
+        # SageMaker writes names in ARNs in lower case.
+        arns = [request.arn("sagemaker", name.lower()) for name in names]
+        return [Needed(action=f"sagemaker:{action}", resource=arn) for arn in arns]
+
+    return needs
+
+
+OPERATIONS = (
+    Operation(
+        service="lambda",
+        path=re.compile(r"/2015-03-31/functions/([^/]+)/invocations"),
+        needs=_invoke_function,
+    ),
+    Operation(
+        service="sagemaker",
+        path=re.compile(r"/endpoints/([^/]+)/invocations"),
+        needs=_invoke_endpoint("InvokeEndpoint"),
+    ),
+    Operation(
+        service="sagemaker",
+        path=re.compile(r"/endpoints/([^/]+)/invocations-response-stream"),
+        needs=_invoke_endpoint("InvokeEndpointWithResponseStream"),
+    ),
+    Operation(
+        service="sagemaker",
+        path=re.compile(r"/endpoints/([^/]+)/async-invocations"),
+        needs=_invoke_endpoint("InvokeEndpointAsync"),
+    ),
+)
