@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.problems import Code, Problem, ProblemsFound
+from contracts.scaling.awake import FORM, NotHours, parse_awake
 from contracts.settings import (
     ANSWERS,
     CPU_KEYS,
@@ -92,7 +93,7 @@ class _Reader:
             fix = 'add cpu = {} or gpu = { instance = "ml.g6.xlarge" }'
             self.refuse(at, "no tier", fix, Code.SETTING_MISSING)
         cpu = self.take(f"{at}.cpu", taken["cpu"], CPU_KEYS) if "cpu" in taken else None
-        gpu = self.take(f"{at}.gpu", taken["gpu"], GPU_KEYS, "instance") if "gpu" in taken else None
+        gpu = self.gpu(f"{at}.gpu", taken["gpu"]) if "gpu" in taken else None
         gate = self.gate(f"{at}.gate", taken.get("gate", {}), taken.get("task"))
         if taken.get("edge"):
             self.edge(f"{at}.edge", cpu)
@@ -119,6 +120,24 @@ class _Reader:
                 allow_pickle=taken.get("pickle", False),
             ),
         )
+
+    def gpu(self, at: str, table: dict[str, Any]) -> dict[str, Any]:
+        taken = self.take(at, table, GPU_KEYS, "instance")
+        default = GpuSpec(instance="")
+        least = taken.get("min_instances", default.min_instances)
+        most = taken.get("max_instances", default.max_instances)
+        if least > most:
+            detail = f"{least} is more than max_instances, which is {most}"
+            self.refuse(f"{at}.min_instances", detail, f"write max_instances = {least}, or fewer")
+        if "awake" in taken:
+            try:
+                taken["awake"] = parse_awake(taken["awake"])
+            except NotHours as error:
+                self.refuse(f"{at}.awake", str(error), f"write {FORM}")
+            if least > 0:
+                detail = f"has no effect while min_instances is {least}: the tier never sleeps"
+                self.refuse(f"{at}.awake", detail, "write min_instances = 0, or remove it")
+        return taken
 
     def gate(self, at: str, table: dict[str, Any], task: Task | None) -> Gate:
         keys = GATE_KEYS[task] if task else (*ANSWERS, *VECTORS, *GENERATED)

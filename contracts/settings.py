@@ -8,6 +8,7 @@ from typing import Any
 
 from contracts.limits import LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S
 from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
+from contracts.scaling.awake import FORM
 from contracts.specs import Objective
 from contracts.tasks import Task
 
@@ -114,8 +115,12 @@ LABELS = Kind(
     lambda v: NAMES.accepts(v) and len(set(v)) == len(v),
     tuple,
 )
+AWAKE = Kind(f"{FORM}, as text", lambda v: isinstance(v, str))
 FLAG = Kind("true or false", lambda v: isinstance(v, bool))
 POSITIVE = _between(1, 10_000_000)
+# An update replaces one copy at a time, and a batch of SageMaker's is at least 5 % of the copies.
+# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_InferenceComponentRollingUpdatePolicy.html
+MAX_INSTANCES = 20
 
 CPU_KEYS = {
     "memory_mb": _between(*LAMBDA_MEMORY_MB),
@@ -137,6 +142,11 @@ GPU_KEYS = {
     "max_tokens": _between(2, 1_000_000),
     # SageMaker's minimum (`MinMemoryRequiredInMb` in the service model).
     "memory_mb": _between(128, 2_000_000),
+    "min_instances": _between(0, MAX_INSTANCES),
+    "max_instances": _between(1, MAX_INSTANCES),
+    "requests_per_copy": _between(1, 1000),
+    "scale_in_cooldown_s": _between(0, 86_400),
+    "awake": AWAKE,
 }
 MODEL_KEYS = {
     "source": SOURCE,

@@ -19,7 +19,7 @@ from images.staging import Staging
 from stacks.contents import contents_of
 from stacks.cpu import CpuModelStack
 from stacks.errors import StackError
-from stacks.gpu import GpuModelStack
+from stacks.gpu.stack import GpuModelStack
 from stacks.image_source import BuildContext, Source
 from stacks.pushed_images import pushed_images
 from stacks.route_table import Artefacts, make_routes, read_artefacts

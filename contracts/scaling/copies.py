@@ -17,6 +17,8 @@ from dataclasses import dataclass
 TICK_S = 10
 # The alarms that target tracking makes for itself, of 10 s each: 3 datapoints above the target, or 90 below it.
 HIGH_TICKS, LOW_TICKS = 3, 90
+# A copy takes minutes to start: a second decision before would be made on the same load.
+SCALE_OUT_COOLDOWN_S = 300
 # Below the target by a tenth: between both thresholds nothing changes (the alarms that target tracking shows for an
 # endpoint: > 1500 and < 1350). https://repost.aws/questions/QUf450Wsd9RROGGOIwaolN9w/sagemaker-autoscaling-delay
 LOW_SHARE = 0.9
@@ -34,7 +36,7 @@ class Policy:
     max_copies: int
     requests_per_copy: float
     scale_in_cooldown_s: float
-    scale_out_cooldown_s: float = 60.0
+    scale_out_cooldown_s: float = SCALE_OUT_COOLDOWN_S
     # Measured: 169 s and 395 s, of 564 s in all; 720 s.
     wake_s: float = 169.0
     start_s: float = 395.0

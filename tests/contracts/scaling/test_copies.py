@@ -55,7 +55,7 @@ def test_requests_while_it_wakes_ask_for_no_more_copies() -> None:
 
 def test_a_sleeping_tier_that_nobody_calls_sleeps_on() -> None:
     copies = Copies(POLICY, 0, 0)
-    copies.advance(1_000_000)
+    copies.advance(100_000)
     assert (copies.wanted, copies.copy_s, copies.instance_s) == (0, 0, 0)
 
 

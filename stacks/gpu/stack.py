@@ -1,7 +1,4 @@
-"""A model's GPU tier: a SageMaker endpoint with one inference component.
-
-Only endpoints of inference components can scale to zero. This one does not yet: it runs one instance.
-"""
+"""A model's GPU tier: a SageMaker endpoint with one inference component, which alone can be scaled to no copy."""
 
 from typing import Any
 
@@ -16,6 +13,8 @@ from contracts.manifest import Manifest
 from contracts.names import endpoint
 from contracts.specs import GpuSpec
 from stacks.function import add_log
+from stacks.gpu.scaling import add_scaling
+from stacks.gpu.updates import SPARE_INSTANCES, add_update_policy
 from stacks.image_source import Source, container_image
 from stacks.release import add_release
 
@@ -47,12 +46,16 @@ class GpuModelStack(cdk.Stack):
         super().__init__(scope, name, stack_name=name, **options)
         self.spec = spec
         self.name = endpoint(deployment, manifest.model, spec.instance)
+        # A component cannot be created without a copy ("Inference components copy count an integer larger than 0"):
+        # one that may sleep is put to sleep by its scaling. https://github.com/stdapi-ai/stdapi.ai/issues/43
+        self.copies = max(1, spec.min_instances)
         # Of another instance type these are other resources: the new ones stand before the old ones are deleted.
         self.suffix = spec.instance.removeprefix("ml.").title().replace(".", "")
         repository, uri = container_image(self, image)
         role = self.add_role(repository, self.add_logs())
         model = self.add_model(uri, role)
         component = self.add_component(model, self.add_endpoint(role))
+        add_scaling(self, self.suffix, name=self.name, spec=spec, after=component)
         add_release(self, deployment, manifest, self.name, component)
 
     def add_logs(self) -> list[logs.LogGroup]:
@@ -103,14 +106,13 @@ class GpuModelStack(cdk.Stack):
                 sagemaker.CfnEndpointConfig.ProductionVariantProperty(
                     variant_name=VARIANT,
                     instance_type=self.spec.instance,
-                    initial_instance_count=1,
+                    initial_instance_count=self.copies,
                     inference_ami_version=INFERENCE_AMI,
                     container_startup_health_check_timeout_in_seconds=STARTUP_S,
                     managed_instance_scaling=sagemaker.CfnEndpointConfig.ManagedInstanceScalingProperty(
-                        # A second one runs while a new version is placed beside the old one.
                         status="ENABLED",
-                        min_instance_count=1,
-                        max_instance_count=2,
+                        min_instance_count=self.spec.min_instances,
+                        max_instance_count=self.spec.max_instances + SPARE_INSTANCES,
                     ),
                     # RANDOM would send a request to a busy instance while another is idle.
                     # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_ProductionVariantRoutingConfig.html
@@ -151,7 +153,12 @@ class GpuModelStack(cdk.Stack):
                     container_startup_health_check_timeout_in_seconds=STARTUP_S
                 ),
             ),
-            runtime_config=component.InferenceComponentRuntimeConfigProperty(copy_count=1),
+            runtime_config=component.InferenceComponentRuntimeConfigProperty(
+                copy_count=self.copies
+            ),
+            deployment_config=add_update_policy(
+                self, self.suffix, name=self.name, variant=VARIANT, spec=self.spec
+            ),
         )
         # An endpoint cannot be deleted while it has inference components.
         placed.node.add_dependency(place)

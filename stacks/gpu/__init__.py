@@ -1,0 +1,1 @@
+"""The stack of a model's GPU tier: its endpoint, how its copies are scaled, and how they are updated."""
