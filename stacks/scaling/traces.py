@@ -16,6 +16,10 @@ FORMS = (
 )
 # Of a trace without dates, such as Mooncake's: a Monday at midnight, UTC.
 A_MONDAY = datetime(2024, 1, 1, tzinfo=UTC).timestamp()
+# The end of the year 9999, after which Python knows no date.
+LATEST = 253_402_300_800.0
+# Of the lines without a time, so many are named.
+SHOWN = 10
 
 
 class UnreadableTrace(TurnoutError):
@@ -34,7 +38,7 @@ class Trace:
 
 
 def read_trace(path: Path) -> Trace:
-    """Return the trace of a file; raise UnreadableTrace with the line that is none."""
+    """Return the trace of a file; raise UnreadableTrace with the lines that are none."""
     try:
         lines = path.read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -74,11 +78,23 @@ def _moments(
     path: Path, rows: Iterable[Any], moment: Callable[[Any], float], *, first_line: int
 ) -> list[float]:
     found: list[float] = []
+    wrong: list[int] = []
     for number, row in enumerate(rows, first_line):
         try:
-            found.append(moment(row))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise UnreadableTrace(
-                f"{path}, line {number}: no time of a request can be read; a trace is {FORMS}"
-            ) from error
+            at = moment(row)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            wrong.append(number)
+            continue
+        # JSON as Python reads it has NaN and Infinity.
+        if 0 <= at < LATEST:
+            found.append(at)
+        else:
+            wrong.append(number)
+    if wrong:
+        more = f" and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        lines = ", ".join(str(number) for number in wrong[:SHOWN])
+        raise UnreadableTrace(
+            f"{path}, line{'s' if len(wrong) > 1 else ''} {lines}{more}: no time of a request can be read; "
+            f"a trace is {FORMS}"
+        )
     return found
