@@ -15,7 +15,7 @@ from contracts.tasks import Tier
 from functions.inference.session import threads_of
 
 # An input of every build key: raised whenever our own code would build other bytes from the same inputs.
-BUILD_CODE_REVISION = 10
+BUILD_CODE_REVISION = 11
 
 # Another version of any of these may make other graphs of the same source.
 TOOLS = ("onnx", "onnxruntime", "tokenizers", "torch", "transformers")

@@ -80,6 +80,12 @@ class Code(StrEnum):
         "the reference's answers on the rows are no better than a trivial one",
     )
     ROWS_INVALID = "rows_invalid", "rows are not in the form of the task"
+    ROWS_SEEN = "rows_seen", "rows of a calibration are among those that the models or the gate saw"
+    BOUND_UNPROVEN = "bound_unproven", "no threshold keeps the bound of a cascade on the rows"
+    CALIBRATION_BROKEN = (
+        "calibration_broken",
+        "a calibration does not hold what its digest says",
+    )
     ARTEFACT_MISSING = "artefact_missing", "no artefact has been built where one is needed"
     ARTEFACT_BROKEN = "artefact_broken", "an artefact does not hold what its manifest says"
     ARTEFACT_OUTDATED = (

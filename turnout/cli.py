@@ -11,6 +11,7 @@ import typer
 from contracts.models_toml import read_models_toml
 from contracts.specs import Objective
 from contracts.tasks import Tier
+from turnout.calibrate.command import calibrate_command
 from turnout.doctor.command import doctor_command
 from turnout.image.command import image_command
 from turnout.init.command import init_command
@@ -86,6 +87,7 @@ def build_command(
 
 
 app.command("verify")(verify_command)
+app.command("calibrate")(calibrate_command)
 
 
 @app.command("inspect")

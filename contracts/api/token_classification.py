@@ -28,7 +28,8 @@ API = TaskApi(
                         "text": STRING,
                     }
                 )
-            )
+            ),
+            "score": described(SCORE, "The score of the least certain token's tag."),
         }
     ),
     example=Example(
@@ -42,6 +43,7 @@ API = TaskApi(
                     {"label": "PER", "score": 0.99, "start": 0, "end": 12, "text": "Ada Lovelace"},
                     {"label": "LOC", "score": 0.98, "start": 22, "end": 28, "text": "London"},
                 ],
+                "score": 0.96,
                 "tokens": 8,
                 "truncated": False,
             },

@@ -42,7 +42,10 @@ class Entity:
 def postprocess(
     value: Input, encodings: Sequence[Encoding], results: Sequence[Any], context: Context
 ) -> Output:
-    """Return the entities, with their characters in the text, from [tokens, tags] logits of each window."""
+    """Return the entities, with their characters in the text, from [tokens, tags] logits of each window.
+
+    The text's own `score` is that of its least certain token, whatever this is tagged.
+    """
     text, tags = str(value), context.manifest.labels
     strategy = AGGREGATION.value(context.parameters)
     windows = [
@@ -65,7 +68,8 @@ def postprocess(
             }
             for piece in found
             if piece.label != OUTSIDE
-        ]
+        ],
+        "score": min((float(span.scores.max()) for span in _once(windows)), default=1.0),
     }
 
 
