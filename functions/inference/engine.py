@@ -1,9 +1,10 @@
 """The engine: a loaded artefact that answers requests, whatever family its model is of."""
 
 import json
+import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,19 +13,41 @@ from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest, verify
 from contracts.prediction import MAX_PROBLEMS, PredictRequest, TierAnswer
 from contracts.tasks import Task
-from functions.inference.model import Model
+from functions.inference.model import BatchingModel, Model, Outputs, PreparedTexts
 
 # As in `contracts.specs.CpuSpec`, a module that an edge copy does not have.
 DEFAULT_MAX_INPUTS = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """A request that was checked. Where a model runs several together, `texts` are tokenised already.
+
+    Its outputs may need no check of their size, if it `always_fits` one answer.
+    """
+
+    request: PredictRequest
+    texts: PreparedTexts | None
+    always_fits: bool
+    prepare_s: float
+
+    @property
+    def tokens(self) -> float:
+        """Return the tokens to run; infinity for a model that takes one request at a time."""
+        return self.texts.tokens if self.texts else math.inf
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Engine:
-    """One artefact in memory. Predictions may run side by side; nothing is changed by them."""
+    """One artefact in memory. Predictions may run side by side; nothing is changed by them.
+
+    `batching` is the model itself if it runs the texts of several requests together.
+    """
 
     manifest: Manifest
     model: Model
     max_inputs: int
+    batching: BatchingModel | None = None
 
     @classmethod
     def load(cls, folder: Path, **options: Any) -> Self:
@@ -47,27 +70,87 @@ class Engine:
         in use.
         """
         model = _open_model(folder, manifest, threads=threads, device=device)
-        return cls(manifest=manifest, model=model, max_inputs=max_inputs)
+        batching = model if isinstance(model, BatchingModel) else None
+        return cls(manifest=manifest, model=model, max_inputs=max_inputs, batching=batching)
 
     @property
     def providers(self) -> tuple[str, ...]:
         return self.model.providers
 
+    def warmed_up(self) -> Self:
+        """Take the memory of the largest batch before the first request, and measure what a pass costs.
+
+        Models that take one request at a time are returned as they are.
+        """
+        if self.batching is None:
+            return self
+        model = self.batching.warmed_up()
+        return replace(self, model=model, batching=model)
+
     def predict(self, request: PredictRequest) -> TierAnswer:
         """Answer every input, in order; raise TooLarge, InvalidInput or ModelFailed."""
+        [(_, outcome)] = self.predict_together([self.prepare(request)])
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def prepare(self, request: PredictRequest) -> Prediction:
+        """Check the request, and tokenise its texts where those of several are run together.
+
+        Raise TooLarge or InvalidInput.
+        """
         start = time.perf_counter()
         if problems := self.model.problems(request):
             first = problems[0]
             raise InvalidInput(f"{first.pointer}: {first.detail}", problems=problems[:MAX_PROBLEMS])
         limit = self._check_count(request)
-        outputs = self.model.outputs(request)
-        if limit is None:
-            _check_answer(outputs)
-        return TierAnswer(
-            outputs=tuple(outputs),
-            version=self.manifest.version,
-            elapsed_ms=round((time.perf_counter() - start) * 1e3, 3),
+        texts = self.batching.prepare(request) if self.batching else None
+        return Prediction(
+            request=request,
+            texts=texts,
+            always_fits=limit is not None,
+            prepare_s=time.perf_counter() - start,
         )
+
+    def predict_together(
+        self, predictions: Sequence[Prediction]
+    ) -> Iterator[tuple[int, TierAnswer | Exception]]:
+        """Yield the place of each prediction and its answer, or its error, as soon as its last text has run.
+
+        A prediction that fails leaves the others as they are.
+        """
+        start = time.perf_counter()
+        for place, outputs in self._outputs(predictions):
+            prediction = predictions[place]
+            try:
+                if isinstance(outputs, Exception):
+                    raise outputs
+                if not prediction.always_fits:
+                    _check_answer(outputs)
+            except Exception as error:
+                yield place, error
+                continue
+            elapsed_s = prediction.prepare_s + time.perf_counter() - start
+            yield (
+                place,
+                TierAnswer(
+                    outputs=tuple(outputs),
+                    version=self.manifest.version,
+                    elapsed_ms=round(elapsed_s * 1e3, 3),
+                ),
+            )
+
+    def _outputs(
+        self, predictions: Sequence[Prediction]
+    ) -> Iterator[tuple[int, Outputs | Exception]]:
+        if self.batching:
+            yield from self.batching.outputs_together([each.texts for each in predictions])
+            return
+        for place, prediction in enumerate(predictions):
+            try:
+                yield place, self.model.outputs(prediction.request)
+            except Exception as error:
+                yield place, error
 
     def _check_count(self, request: PredictRequest) -> int | None:
         """Raise TooLarge for too many inputs; return how many outputs always fit one answer, None if that depends."""

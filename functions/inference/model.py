@@ -1,7 +1,7 @@
 """The interface of a family of models to the engine: encoders, generators, scorers and word vectors implement it."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, Self, runtime_checkable
 
 from contracts.http_errors import RequestProblem
 from contracts.prediction import PredictRequest
@@ -28,4 +28,32 @@ class Model(Protocol):
 
     def outputs(self, request: PredictRequest) -> Outputs:
         """Return one output per input, in order; raise ModelFailed."""
+        ...
+
+
+class PreparedTexts(Protocol):
+    """The tokenised texts of one request."""
+
+    @property
+    def tokens(self) -> int:
+        """Return the tokens of all texts, without padding."""
+        ...
+
+
+@runtime_checkable
+class BatchingModel(Model, Protocol):
+    """A model that runs the texts of several requests together: an encoder. Models that write text do not."""
+
+    def prepare(self, request: PredictRequest) -> Any:
+        """Return the request's PreparedTexts; raise InvalidInput."""
+        ...
+
+    def outputs_together(
+        self, requests: Sequence[Any]
+    ) -> Iterator[tuple[int, Outputs | Exception]]:
+        """Yield the place of each of the requests' PreparedTexts and its outputs, or its error, in any order."""
+        ...
+
+    def warmed_up(self) -> Self:
+        """Run the largest batch and a small one; return the model with what a pass costs, in tokens."""
         ...

@@ -16,6 +16,7 @@ from build.reading.check import check
 from build.recipes.encoder import FP32_FUSED
 from build.sources.source import TransformersSource
 from contracts.http_errors import InvalidInput
+from contracts.prediction import PredictRequest, TierAnswer
 from contracts.tasks import Task
 from functions.inference.engine import Engine
 from reference.messages import Asked
@@ -248,3 +249,17 @@ def test_a_head_that_does_not_belong_to_the_task_is_refused(tmp_path: Path) -> N
         source, problems = inspect(folder, task, None)
         assert source is None
         assert_problems(problems[:1], (code, folder, *things))
+
+
+def test_requests_that_run_together_are_answered_as_alone(
+    tagger: tuple[Path, Engine], reader: tuple[Path, Engine]
+) -> None:
+    pairs = [{"question": q, "context": c} for q, c in zip(TEXTS, (LONG, *TEXTS), strict=False)]
+    for (_, engine), inputs in ((tagger, [*TEXTS, LONG]), (reader, pairs)):
+        requests = [PredictRequest(inputs=tuple(inputs[i : i + 3])) for i in range(0, 9, 3)]
+        prepared = [engine.prepare(request) for request in requests]
+        together = dict(engine.predict_together(prepared))
+        for place, request in enumerate(requests):
+            answer = together[place]
+            assert isinstance(answer, TierAnswer)
+            assert_same(answer.outputs, engine.predict(request).outputs)
