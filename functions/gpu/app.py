@@ -7,6 +7,7 @@ import asyncio
 import json
 import logging
 import math
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +23,6 @@ from starlette.routing import Route
 
 from contracts.http_errors import (
     PROBLEM_JSON,
-    DeadlineExceeded,
     ServingError,
     TierUnavailable,
     problem_document,
@@ -33,33 +33,42 @@ from contracts.limits import SAGEMAKER_PAYLOAD_BYTES
 from contracts.manifest import BrokenArtefact
 from contracts.prediction import parse_request
 from contracts.request_body import read_document
+from functions.gpu.metrics import Metrics
+from functions.gpu.request_queue import Batching, RequestQueue
 from functions.inference.engine import Engine
 from functions.inference.probe import check_probe
 
 log = logging.getLogger("turnout.gpu")
 
-# Requests that may wait for the one that runs; the caller of any more would time out before its turn.
-MAX_WAITING = 64
+# The seconds between two lines of figures: CloudWatch keeps a metric by the minute.
+METRICS_S = 60.0
+BATCHING = Batching()
 
 
 class Server:
-    """The endpoints over one engine, which is loaded in a thread; predictions run one at a time, in that thread.
+    """The endpoints over one engine, which is loaded in a thread; predictions run in that thread.
 
     A request whose caller has left, or has waited for `timeout_s`, is dropped before it runs.
     """
 
     def __init__(
-        self, load: Callable[[], Engine], device: str, folder: Path, timeout_s: float
+        self,
+        load: Callable[[], Engine],
+        device: str,
+        folder: Path,
+        timeout_s: float,
+        batching: Batching,
+        write: Callable[[str], None],
     ) -> None:
         self.load, self.device, self.folder, self.timeout_s = load, device, folder, timeout_s
         self.engine: Engine | None = None
         self.unavailable: ServingError = TierUnavailable("the model is being loaded")
-        self.waiting = 0
-        self.turn = asyncio.Lock()
         self.worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
+        self.metrics = Metrics(write)
+        self.queue = RequestQueue(self.worker, batching, self.metrics.record)
 
     def start(self) -> None:
-        """Load the engine and answer its probe.
+        """Load the engine, answer its probe, and have it take the memory that it will need.
 
         Raise TierUnavailable if its sessions are not on the device that was requested, ProbeFailed, or BrokenArtefact.
         """
@@ -71,15 +80,33 @@ class Server:
                 f"this is a GPU instance, but the session's first provider is {first}, not CUDA"
             )
         check_probe(engine, self.folder)
+        # A laptop's memory is not taken beforehand, and a large batch takes it seconds.
+        if self.device == "cuda":
+            engine = engine.warmed_up()
+        manifest = engine.manifest
+        self.metrics.facts = {"Model": manifest.model, "Version": manifest.version}
         self.engine = engine
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        # The server answers pings, with 503, while the model is loading: SageMaker waits for a 200.
-        loading = asyncio.get_running_loop().run_in_executor(self.worker, self._try_start)
+        serving = asyncio.create_task(self._serve())
+        writing = asyncio.create_task(self._write_metrics())
         yield
-        loading.cancel()
+        for task in (serving, writing):
+            task.cancel()
+        self.metrics.flush()
         self.worker.shutdown(wait=False, cancel_futures=True)
+
+    async def _serve(self) -> None:
+        # The server answers pings, with 503, while the model is loading: SageMaker waits for a 200.
+        await asyncio.get_running_loop().run_in_executor(self.worker, self._try_start)
+        if self.engine is not None:
+            await self.queue.serve(self.engine)
+
+    async def _write_metrics(self) -> None:
+        while True:
+            await asyncio.sleep(METRICS_S)
+            self.metrics.flush()
 
     def _try_start(self) -> None:
         try:
@@ -116,26 +143,19 @@ class Server:
             document = await read_document(request.stream(), encoding, SAGEMAKER_PAYLOAD_BYTES)
             # Text is generated until then, and what there is of it is sent.
             prediction = replace(parse_request(document), deadline=deadline)
-            # The event loop alone counts, so no lock is needed.
-            if self.waiting >= MAX_WAITING:
-                raise TierUnavailable(
-                    f"{MAX_WAITING} requests are waiting already", retry_after_s=1
-                )
-            self.waiting += 1
-            try:
-                async with self.turn:
-                    if time.monotonic() > deadline or await request.is_disconnected():
-                        raise DeadlineExceeded("nobody waits for this request any more")
-                    loop = asyncio.get_running_loop()
-                    answer = await loop.run_in_executor(self.worker, engine.predict, prediction)
-            finally:
-                self.waiting -= 1
+            answer = await self.queue.predict(engine, prediction, request.is_disconnected)
         except ServingError as error:
             return problem_response(error)
         except Exception:
             log.exception("a prediction failed")
             return problem_response(ServingError("the container failed; its log says why"))
         return Response(json.dumps(answer.to_wire()), media_type="application/json")
+
+
+def write_line(text: str) -> None:
+    """Write a line to standard output, which CloudWatch reads."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def problem_response(error: ServingError) -> Response:
@@ -145,14 +165,19 @@ def problem_response(error: ServingError) -> Response:
 
 
 def create_app(
-    load: Callable[[], Engine], device: str, folder: Path, timeout_s: float = math.inf
+    load: Callable[[], Engine],
+    device: str,
+    folder: Path,
+    timeout_s: float = math.inf,
+    batching: Batching = BATCHING,
+    write: Callable[[str], None] = write_line,
 ) -> Starlette:
     """Return the application.
 
     `load` opens the engine of the artefact in `folder`; `device` is the one it has to run on, "cpu" or "cuda". Callers
-    wait for `timeout_s`.
+    wait for `timeout_s`. Figures are written by `write`, a line at a time.
     """
-    server = Server(load, device, folder, timeout_s)
+    server = Server(load, device, folder, timeout_s, batching, write)
     routes = [
         Route("/ping", server.ping, methods=["GET"]),
         Route("/invocations", server.invocations, methods=["POST"]),
@@ -162,6 +187,7 @@ def create_app(
         lifespan=server.lifespan,
         exception_handlers={HTTPException: _http_error},
     )
+    app.state.queue = server.queue
     # A path with a slash too many is not part of the contract either.
     app.router.redirect_slashes = False
     return app

@@ -13,7 +13,8 @@ from typing import Any
 
 import uvicorn
 
-from functions.gpu.app import create_app
+from functions.gpu.app import BATCHING, create_app, write_line
+from functions.gpu.request_queue import Batching, RequestQueue
 from functions.inference.engine import Engine
 
 
@@ -28,6 +29,18 @@ class Answer:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Client:
     port: int
+    queue: RequestQueue
+
+    def wait_for_queue(self, length: int) -> None:
+        """Return once that many requests wait for the one that runs."""
+        for _ in range(2000):
+            if self.queue.waiting == length:
+                return
+            time.sleep(0.005)
+        raise AssertionError(f"{self.queue.waiting} requests wait")
+
+    def predict(self, *inputs: str) -> Answer:
+        return self.request("POST", "/invocations", json.dumps({"inputs": inputs}).encode())
 
     def request(self, method: str, path: str, body: bytes = b"", **headers: str) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
@@ -61,9 +74,12 @@ def serving(
     load: Callable[[], Engine] | None = None,
     device: str = "cpu",
     timeout_s: float = 20,
+    batching: Batching = BATCHING,
+    write: Callable[[str], None] = write_line,
 ) -> Iterator[Client]:
     """Serve the artefact in a folder, which `load` opens."""
-    app = create_app(load or partial(Engine.load, folder), device, folder, timeout_s)
+    opened = load or partial(Engine.load, folder)
+    app = create_app(opened, device, folder, timeout_s, batching, write)
     config = uvicorn.Config(app, port=0, log_config=None)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -71,7 +87,8 @@ def serving(
     try:
         while not server.started:
             time.sleep(0.01)
-        yield Client(port=server.servers[0].sockets[0].getsockname()[1])
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield Client(port=port, queue=app.state.queue)
     finally:
         server.should_exit = True
         thread.join()
