@@ -12,7 +12,6 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -48,7 +47,7 @@ BATCHING = Batching()
 class Server:
     """The endpoints over one engine, which is loaded in a thread; predictions run in that thread.
 
-    A request whose caller has left, or has waited for `timeout_s`, is dropped before it runs.
+    A request whose caller has left, or has waited for `timeout_s` or its own deadline, is dropped before it runs.
     """
 
     def __init__(
@@ -136,13 +135,13 @@ class Server:
         return Response(status_code=200)
 
     async def invocations(self, request: Request) -> Response:
-        deadline = time.monotonic() + self.timeout_s
+        begun = time.monotonic()
         try:
             engine = self.ready()
             encoding = request.headers.get("content-encoding")
             document = await read_document(request.stream(), encoding, SAGEMAKER_PAYLOAD_BYTES)
-            # Text is generated until then, and what there is of it is sent.
-            prediction = replace(parse_request(document), deadline=deadline)
+            # Text is generated until the deadline, and what there is of it is sent.
+            prediction = parse_request(document).due(begun, self.timeout_s)
             answer = await self.queue.predict(engine, prediction, request.is_disconnected)
         except ServingError as error:
             return problem_response(error)

@@ -57,12 +57,16 @@ def test_a_live_caller_behind_four_who_gave_up_waits_for_the_running_prediction_
     assert engine.runs == [[(HELD,)], [("live",)]]
 
 
-def test_a_request_that_has_waited_for_its_timeout_is_dropped(model: Path) -> None:
-    with held(model, timeout_s=0.2) as (engine, client):
+@pytest.mark.parametrize(("timeout_s", "own"), [(0.2, {}), (20, {"deadline_ms": 200})])
+def test_a_request_that_has_waited_for_its_timeout_or_its_own_deadline_is_dropped(
+    model: Path, timeout_s: float, own: dict[str, int]
+) -> None:
+    with held(model, timeout_s=timeout_s) as (engine, client):
         running = ask(client, HELD)
         assert engine.begun.acquire(timeout=20)
         threading.Timer(0.4, engine.go.set).start()
-        late = client.predict("late")
+        body = json.dumps({"inputs": ["late"], **own}).encode()
+        late = client.request("POST", "/invocations", body)
         running.close()
     assert (late.status, late.body["code"]) == (504, "deadline_exceeded")
     assert engine.runs == [[(HELD,)]]
