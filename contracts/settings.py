@@ -2,14 +2,14 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from contracts.limits import LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S
 from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
 from contracts.scaling.awake import FORM
-from contracts.specs import Objective
+from contracts.specs import Objective, Wake
 from contracts.tasks import Task
 
 ANSWERS, VECTORS = ("min_accuracy_ratio", "min_agreement"), ("min_cosine_mean", "min_cosine_p5")
@@ -147,6 +147,7 @@ GPU_KEYS = {
     "requests_per_copy": _between(1, 1000),
     "scale_in_cooldown_s": _between(0, 86_400),
     "awake": AWAKE,
+    "wake": replace(_one_of(*Wake), take=Wake),
 }
 MODEL_KEYS = {
     "source": SOURCE,

@@ -16,6 +16,18 @@ class Objective(StrEnum):
     ACCURACY = "accuracy"
 
 
+class Wake(StrEnum):
+    """The requests that wake a GPU tier which sleeps.
+
+    PINNED are those that no other tier takes: they name the tier, or are over the limits of the CPU tier, or the model
+    has none. ESCALATION are these and all others that the router would send there.
+    """
+
+    PINNED = "pinned"
+    ESCALATION = "escalation"
+    NEVER = "never"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CpuSpec:
     """A Lambda container of a quantized model."""
@@ -52,6 +64,7 @@ class GpuSpec:
     # https://docs.aws.amazon.com/autoscaling/application/userguide/target-tracking-scaling-policy-overview.html
     scale_in_cooldown_s: int = 300
     awake: Awake | None = None
+    wake: Wake = Wake.PINNED
     source: Path | str | None = None
     timeout_s: int = 25
     max_inputs: int = 512

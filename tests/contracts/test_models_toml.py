@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from contracts.models_toml import ConfigError, read_models_toml
-from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
+from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle, Wake
 from contracts.tasks import Task, Tier
 from tests.fixtures.paths import ROOT
 from tests.fixtures.problems import assert_problems
@@ -43,7 +43,7 @@ def test_every_key_is_taken(tmp_path: Path) -> None:
         task = "text-classification"
         eval = "a.jsonl"
         cpu = { memory_mb = 3008, timeout_s = 9, max_inputs = 2, max_chars = 3, max_tokens = 64, quantize = "none" }
-        gpu = { instance = "ml.g5.xlarge", source = "big", memory_mb = 999 }
+        gpu = { instance = "ml.g5.xlarge", source = "big", memory_mb = 999, wake = "never" }
         gate = { min_accuracy_ratio = 0.5, min_agreement = 1, allow_uninformative_rows = true }
         """,
     )
@@ -66,7 +66,12 @@ def test_every_key_is_taken(tmp_path: Path) -> None:
                     max_tokens=64,
                     quantize="none",
                 ),
-                gpu=GpuSpec(instance="ml.g5.xlarge", source=tmp_path / "big", memory_mb=999),
+                gpu=GpuSpec(
+                    instance="ml.g5.xlarge",
+                    source=tmp_path / "big",
+                    memory_mb=999,
+                    wake=Wake.NEVER,
+                ),
                 gate=Gate(min_accuracy_ratio=0.5, min_agreement=1, allow_uninformative_rows=True),
             ),
         ),
@@ -89,7 +94,7 @@ def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
         cpu = { memory = 100, memory_mb = 99999, timeout_s = true, quantize = "int4" }
         [models.b]
         task = "feature-extraction"
-        gpu = { instance = "g5.xlarge" }
+        gpu = { instance = "g5.xlarge", wake = "always" }
         gate = { max_perplexity_ratio = 1.1, min_cosine_mean = 1.5, allow_uninformative_rows = "yes" }
         [models.c]
         source = "c"
@@ -116,6 +121,7 @@ def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
         ("setting_missing", "models.b.source", "add source = a path, hf://"),
         ("setting_missing", "models.b.eval", "add eval = a path, as text"),
         ("setting_invalid", "models.b.gpu.instance", "'g5.xlarge'", '"ml.g6.xlarge"'),
+        ("setting_invalid", "models.b.gpu.wake", "'always'", '"pinned", "escalation", "never"'),
         (
             "setting_unknown",
             "models.b.gate.max_perplexity_ratio",
