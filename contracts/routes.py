@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from contracts.specs import Wake
 from contracts.tasks import Task, Tier
 
 
@@ -15,7 +16,8 @@ class Target:
 
     `address` is the function with its alias for a cpu tier, and for a gpu tier the name that endpoint and inference
     component share once this deployment is complete. `version` is the one that was deployed with this table; an answer
-    names its own.
+    names its own. `latency_ms` are the milliseconds of one input by its tokens, as the build has measured them, the
+    shortest first; empty where it has not. `wake` says which requests wake a tier that sleeps, which takes `wake_s`.
     """
 
     model: str
@@ -27,17 +29,24 @@ class Target:
     max_chars: int
     max_tokens: int
     timeout_s: int
+    latency_ms: tuple[tuple[int, float], ...] = ()
+    wake: Wake = Wake.PINNED
+    wake_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """One model and its targets by tier. `dimensions` bounds how many vectors fit one answer."""
+    """One model and its targets by tier, the cheapest first. `dimensions` bounds how many vectors fit one answer.
+
+    `chars_per_token` is that of the rows that the model was built with; 0 where the build has not counted it.
+    """
 
     model: str
     task: Task
     targets: Mapping[Tier, Target]
     labels: tuple[str, ...] = ()
     dimensions: int = 0
+    chars_per_token: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,14 +79,18 @@ class Routes:
 
 
 def _route(document: dict[str, Any]) -> Route:
-    targets = {
-        Tier(tier): Target(**{**target, "tier": Tier(tier)})
-        for tier, target in document["targets"].items()
-    }
+    targets = {Tier(tier): _target(target) for tier, target in document["targets"].items()}
     return Route(
         model=document["model"],
         task=Task(document["task"]),
         targets=targets,
         labels=tuple(document["labels"]),
         dimensions=document["dimensions"],
+        chars_per_token=document["chars_per_token"],
     )
+
+
+def _target(document: dict[str, Any]) -> Target:
+    latency_ms = tuple((int(tokens), float(ms)) for tokens, ms in document["latency_ms"])
+    kinds = {"tier": Tier(document["tier"]), "wake": Wake(document["wake"])}
+    return Target(**{**document, **kinds, "latency_ms": latency_ms})

@@ -56,7 +56,8 @@ DECIDE = """
 from contracts.prediction import PredictRequest
 from contracts.routes import Route, Target
 from contracts.tasks import Task, Tier
-from functions.router.deciding.rules import decide
+from functions.router.deciding.decision import decide
+from functions.router.deciding.rules import Case
 targets = {
     tier: Target(model="m", tier=tier, address=tier, max_inputs=64, max_chars=1000, timeout_s=1,
         version="v", precision="p", max_tokens=8)
@@ -64,14 +65,14 @@ targets = {
 }
 route = Route(model="m", task=Task.TEXT_CLASSIFICATION, targets=targets, labels=("a", "b"))
 for count in (15, 16):
-    decision = decide(PredictRequest(inputs=("x",) * count), route)
-    print(decision.target.tier, decision.reason)
+    request = PredictRequest(inputs=("x",) * count)
+    print(decide(Case(request=request, route=route, states={}, now=0.0)).primary.tier)
 """
 
 
 def test_a_rule_is_added_in_one_file_and_decides(tmp_path: Path) -> None:
     follow("Add a routing rule", tmp_path)
-    assert run(DECIDE, tmp_path).split() == ["cpu", "fits_cpu", "gpu", "large_batch"]
+    assert run(DECIDE, tmp_path).split() == ["cpu", "gpu"]
 
 
 PLACES = re.findall(

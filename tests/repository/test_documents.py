@@ -133,7 +133,7 @@ def test_the_table_in_the_readme_is_the_one_that_is_built() -> None:
 def test_the_answer_in_the_readme_has_what_an_answer_has() -> None:
     (block,) = re.findall(r"```json\n(.*?)```", README, re.DOTALL)
     shown = json.loads(block)
-    assert set(shown) == set(openapi.answer()["properties"])
+    assert set(shown) == set(openapi.answer()["required"])
     assert set(shown["outputs"][0]) == {"label", "score", "tokens", "truncated"}
 
 

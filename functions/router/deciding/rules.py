@@ -1,65 +1,117 @@
-"""The choice of the tier that answers. Rules are tried in order; the first that returns a decision decides."""
+"""The rules of a decision: each takes the targets that are left and returns those that stay; the last ranks them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from contracts.http_errors import InvalidInput, RequestProblem, TooLarge
 from contracts.limits import vectors_per_answer
-from contracts.prediction import PredictRequest
+from contracts.prediction import PredictRequest, Prefer
 from contracts.routes import Route, Target
-from contracts.tasks import Tier
+from contracts.tasks import Task, Tier
+from functions.router.deciding.latency import expected_ms, tokens_of
+from functions.router.targets.health import READY, TargetState
+
+Targets = tuple[Target, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """The target that answers, and the rule that chose it."""
+class Case:
+    """A request, the route of its model, and the states of the targets by tier at the time `now`."""
 
-    target: Target
-    reason: str
+    request: PredictRequest
+    route: Route
+    states: Mapping[Tier, TargetState]
+    now: float
 
+    def state(self, target: Target) -> TargetState:
+        return self.states.get(target.tier, READY)
 
-Rule = Callable[[PredictRequest, Route], Decision | None]
+    def expected_ms(self, target: Target) -> float | None:
+        """Return the expected milliseconds on a target; None if nothing was measured of it.
 
-
-def pinned(request: PredictRequest, route: Route) -> Decision | None:
-    """Take the tier that the request names; raise InvalidInput if there is none, TooLarge if it is over its limits."""
-    if request.tier is None:
-        return None
-    target = route.targets.get(request.tier)
-    if target is None:
-        tiers = " and ".join(route.targets)
-        detail = f"{route.model} has no {request.tier} tier; it has {tiers}"
-        raise InvalidInput(
-            f"/tier: {detail}", problems=[RequestProblem(pointer="/tier", detail=detail)]
-        )
-    if reason := over_limits(request, route, target):
-        raise TooLarge(f"the request pins the {request.tier} tier, but {reason}")
-    return Decision(target=target, reason="pinned")
+        Text that is generated takes the time that it may: it ends at the deadline.
+        """
+        if self.route.task in (Task.TEXT_GENERATION, Task.TEXT2TEXT_GENERATION):
+            return None
+        inputs, tokens = len(self.request.inputs), tokens_of(self.request, self.route)
+        return expected_ms(target, self.state(target), inputs, tokens)
 
 
-def fits_cpu(request: PredictRequest, route: Route) -> Decision | None:
-    """Take the CPU tier if the model has one and the request is within its limits."""
-    return _fits(request, route, Tier.CPU)
+Rule = Callable[[Case, Targets], Targets]
 
 
-def fits_gpu(request: PredictRequest, route: Route) -> Decision | None:
-    """Take the GPU tier if the model has one and the request is within its limits."""
-    return _fits(request, route, Tier.GPU)
+def of_tier(case: Case, targets: Targets) -> Targets:
+    """Leave the tier that the request pins, and the CPU tier that may answer for a GPU; raise InvalidInput."""
+    tier = case.request.tier
+    if tier is None:
+        return targets
+    if tier not in case.route.targets:
+        tiers = " and ".join(case.route.targets)
+        raise _invalid("/tier", f"{case.route.model} has no {tier} tier; it has {tiers}")
+    pinned = case.route.targets[tier]
+    if reason := over_limits(case.request, case.route, pinned):
+        raise TooLarge(f"the request pins the {tier} tier, but {reason}")
+    return tuple(t for t in targets if t is pinned or stands_in(case.request, pinned, t))
 
 
-# The cheaper tier comes first. A new policy is a new function in this tuple.
-RULES: tuple[Rule, ...] = (pinned, fits_cpu, fits_gpu)
+def of_version(case: Case, targets: Targets) -> Targets:
+    """Leave the targets of the version that the request pins; raise InvalidInput if there is none."""
+    version = case.request.version
+    if version is None:
+        return targets
+    left = tuple(target for target in targets if target.version == version)
+    if not left:
+        known = " and ".join(f"{target.version} ({target.tier})" for target in targets)
+        detail = f"{case.route.model} has no such version here; it has {known}"
+        raise _invalid("/version", detail)
+    return left
 
 
-def decide(request: PredictRequest, route: Route, rules: tuple[Rule, ...] = RULES) -> Decision:
-    """Return the first decision; raise TooLarge if no tier takes the request, InvalidInput if it pins a missing one."""
-    for rule in rules:
-        if decision := rule(request, route):
-            return decision
-    reasons = "; ".join(
-        f"{t.tier}: {over_limits(request, route, t)}" for t in route.targets.values()
-    )
-    raise TooLarge(f"no tier of {route.model} takes this request ({reasons})")
+def within_limits(case: Case, targets: Targets) -> Targets:
+    """Leave the targets whose limits the request keeps; raise TooLarge with every limit if there is none."""
+    reasons = {t.tier: over_limits(case.request, case.route, t) for t in targets}
+    left = tuple(target for target in targets if not reasons[target.tier])
+    if not left:
+        listed = "; ".join(f"{tier}: {reason}" for tier, reason in reasons.items())
+        raise TooLarge(f"no tier of {case.route.model} takes this request ({listed})")
+    return left
+
+
+def in_time(case: Case, targets: Targets) -> Targets:
+    """Leave the targets that are expected to answer by the deadline; all of them if none is, or one is pinned."""
+    if case.request.tier is not None:
+        return targets
+    left_ms = (case.request.deadline - case.now) * 1e3
+    # An estimate refuses nothing: it is the build machine's, and the caller's own clock decides.
+    return tuple(t for t in targets if (case.expected_ms(t) or 0.0) <= left_ms) or targets
+
+
+def ranked(case: Case, targets: Targets) -> Targets:
+    """Return the targets in the order that the request wishes: a pinned one first, by preference, or by price."""
+    match case.request:
+        case PredictRequest(tier=Tier() as tier):
+            return tuple(sorted(targets, key=lambda target: target.tier is not tier))
+        case PredictRequest(prefer=Prefer.QUALITY):
+            # A GPU tier runs the model in full precision, or a larger one.
+            return tuple(sorted(targets, key=lambda target: target.tier is not Tier.GPU))
+        case PredictRequest(prefer=Prefer.FAST):
+            return tuple(sorted(targets, key=lambda target: _or_last(case.expected_ms(target))))
+    return tuple(sorted(targets, key=lambda target: target.tier is not Tier.CPU))
+
+
+# A policy is a function in this tuple. The first ones filter, the last ranks.
+RULES: tuple[Rule, ...] = (of_tier, of_version, within_limits, in_time, ranked)
+
+
+def stands_in(request: PredictRequest, wanted: Target, other: Target) -> bool:
+    """Return True if another target may answer for the one that the rules want.
+
+    A CPU tier does so as long as the request allows degraded answers; a GPU tier's are none, but a request that pins
+    the CPU tier means that one.
+    """
+    if wanted.tier is Tier.GPU:
+        return request.allow_degraded
+    return request.tier is None
 
 
 def over_limits(request: PredictRequest, route: Route, target: Target) -> str | None:
@@ -75,8 +127,11 @@ def over_limits(request: PredictRequest, route: Route, target: Target) -> str | 
     return None
 
 
-def _fits(request: PredictRequest, route: Route, tier: Tier) -> Decision | None:
-    target = route.targets.get(tier)
-    if target is None or over_limits(request, route, target):
-        return None
-    return Decision(target=target, reason=f"fits_{tier}")
+def _invalid(pointer: str, detail: str) -> InvalidInput:
+    return InvalidInput(
+        f"{pointer}: {detail}", problems=[RequestProblem(pointer=pointer, detail=detail)]
+    )
+
+
+def _or_last(ms: float | None) -> float:
+    return float("inf") if ms is None else ms

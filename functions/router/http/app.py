@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
@@ -16,12 +15,12 @@ from contracts.http_errors import (
     shown,
     status_document,
 )
-from contracts.limits import GATEWAY_BODY_BYTES
+from contracts.limits import GATEWAY_BODY_BYTES, REQUEST_S
 from contracts.prediction import parse_request
 from contracts.request_body import read_document
 from contracts.routes import Route, Routes
 from contracts.tasks import Tier
-from functions.router.deciding.rules import decide
+from functions.router.answering.attempts import Answering
 from functions.router.http import docs_page
 from functions.router.http.cors import Cors
 from functions.router.http.keys import authorize
@@ -39,10 +38,8 @@ from functions.router.targets.release_registry import Registry
 class Router:
     """The endpoints, over one deployment's routes."""
 
-    def __init__(
-        self, routes: Routes, backends: Mapping[Tier, Backend], registry: Registry
-    ) -> None:
-        self.routes, self.backends, self.registry = routes, backends, registry
+    def __init__(self, routes: Routes, answering: Answering, registry: Registry) -> None:
+        self.routes, self.answering, self.registry = routes, answering, registry
 
     def route(self, request: Request, model: str) -> Route:
         """Return the model's route for a caller with a key; raise Unauthorized or UnknownModel."""
@@ -58,41 +55,39 @@ class Router:
 
     async def predict(self, model: str, request: Request) -> Response:
         """Run a model on one input or a list of inputs."""
+        received = self.answering.clock()
         # Before the body: of a caller without a key nothing is parsed.
         route = self.route(request, model)
         encoding = request.headers.get("content-encoding")
         document = await read_document(request.stream(), encoding, GATEWAY_BODY_BYTES)
         prediction = parse_request(document)
-        decision = decide(prediction, route)
-        target = decision.target
         # The middleware logs these, whatever becomes of the request after this.
         log_fields: dict[str, Any] = request.scope["turnout"]
-        log_fields |= {
+        log_fields |= {"model": model, "inputs": len(prediction.inputs)}
+        due = prediction.due(received, REQUEST_S)
+        given = await self.answering.answer(due, route, log_fields)
+        head: dict[str, Any] = {
             "model": model,
-            "tier": target.tier,
-            "reason": decision.reason,
-            "inputs": len(prediction.inputs),
+            "version": given.answer.version,
+            "tier": given.target.tier,
+            "reason": given.reason,
         }
-        backend = self.backends[target.tier]
-        # boto3 blocks, so it runs in a thread and the event loop stays free.
-        answer = await run_in_threadpool(backend.predict, target, prediction)
-        head = {
-            "model": model,
-            "version": answer.version,
-            "tier": target.tier,
-            "reason": decision.reason,
-        }
+        if given.degraded:
+            head["degraded"] = log_fields["degraded"] = True
+        answer = given.answer
         return JSONResponse({**head, "outputs": answer.outputs, "elapsed_ms": answer.elapsed_ms})
 
     async def models(self, request: Request) -> Response:
         """List the models of this deployment."""
         self.authorize(request)
-        data = [describe(route, self.registry) for route in self.routes.models.values()]
+        data = [
+            describe(route, self.registry, self.answering) for route in self.routes.models.values()
+        ]
         return JSONResponse({"object": "list", "data": data})
 
     async def model(self, model: str, request: Request) -> Response:
         """Describe one model and its tiers, with the versions that are deployed."""
-        return JSONResponse(describe(self.route(request, model), self.registry))
+        return JSONResponse(describe(self.route(request, model), self.registry, self.answering))
 
     async def health(self) -> Response:
         """Report that the router runs; no tier is invoked."""
@@ -103,7 +98,7 @@ def create_app(
     routes: Routes, backends: Mapping[Tier, Backend], registry: Registry, assets: Path
 ) -> FastAPI:
     """Return the application over the tiers' backends; `assets` is the folder of the documentation page."""
-    router = Router(routes, backends, registry)
+    router = Router(routes, Answering(backends), registry)
     app = FastAPI(
         title="Turnout",
         version="1",

@@ -6,16 +6,20 @@ https://platform.openai.com/docs/api-reference/models/object
 import logging
 from typing import Any
 
+from contracts.prediction import PredictRequest
 from contracts.routes import Route, Target
+from functions.router.answering.attempts import Answering
+from functions.router.deciding.rules import Case
 from functions.router.targets.release_registry import Registry, Row, find
 
 log = logging.getLogger("turnout.router")
 
 
-def describe(route: Route, registry: Registry) -> dict[str, Any]:
+def describe(route: Route, registry: Registry, answering: Answering) -> dict[str, Any]:
     """Describe one model; if the registry cannot be read, `deployed` is null and the rest is still answered."""
     rows = _rows(route.model, registry)
-    tiers = [_tier(target, rows) for target in route.targets.values()]
+    case = answering.case(PredictRequest(inputs=()), route)
+    tiers = [{**_tier(target, rows), **_known(case, target)} for target in route.targets.values()]
     return {
         "id": route.model,
         "object": "model",
@@ -41,6 +45,16 @@ def _tier(target: Target, rows: list[Row] | None) -> dict[str, Any]:
         "max_tokens": target.max_tokens,
         "deployed": None if rows is None else row is not None,
         "deployed_at": int(row["deployed_at"]) if row else None,
+    }
+
+
+def _known(case: Case, target: Target) -> dict[str, Any]:
+    """Return what this instance of the router knows of a tier: its state, and the time of an input by its tokens."""
+    state = case.state(target)
+    return {
+        "state": state.shown(case.now, target.wake_s),
+        "latency_ms": {str(tokens): ms for tokens, ms in target.latency_ms},
+        "observed_token_ms": state.token_ms and round(state.token_ms, 4),
     }
 
 

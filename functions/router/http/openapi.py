@@ -12,10 +12,11 @@ from contracts.api.task_api import Form, Parameter, TaskApi
 from contracts.http_errors import ERRORS, PROBLEM_JSON, ServingError, problem_document
 from contracts.prediction import MAX_DEADLINE_MS, Prefer
 from contracts.tasks import Task, Tier
-from functions.router.deciding.rules import RULES
+from functions.router.deciding.decision import REASONS
+from functions.router.targets.health import Condition
 
 DESCRIPTION = """Language models on two tiers: quantized on CPU, in full precision on GPU. The router chooses per
-request; every answer names the `tier` that gave it and the `reason`, the rule that chose it.
+request; every answer names the `tier` that gave it and the `reason` why it is that one.
 
 Every path that has `GET` has `HEAD` as well. Scripts of other origins may call if `models.toml` names their origin."""
 
@@ -81,6 +82,19 @@ MODEL_TIER: Schema = {
             "description": "Null if the registry cannot be read.",
         },
         "deployed_at": NULLABLE_INTEGER,
+        "state": {
+            "enum": [*Condition],
+            "description": "As the instance of the router that answers has learned it from the tier's answers.",
+        },
+        "latency_ms": {
+            "type": "object",
+            "description": "The milliseconds of one input by its tokens, as measured by the build.",
+            "additionalProperties": NUMBER,
+        },
+        "observed_token_ms": {
+            "type": ["number", "null"],
+            "description": "The milliseconds per estimated token of the tier's last answers.",
+        },
     },
 }
 MODEL: Schema = {
@@ -199,10 +213,15 @@ def answer() -> Schema:
             "model": STRING,
             "version": described(STRING, "The first characters of the artefact's digest."),
             "tier": TIER,
-            "reason": {"enum": [rule.__name__ for rule in RULES]},
+            "reason": {"enum": [*REASONS]},
+            "degraded": {
+                "const": True,
+                "description": "There if the CPU tier answers for the GPU tier; `reason` says why.",
+            },
             "outputs": {"anyOf": outputs, "description": "One per input, in order."},
             "elapsed_ms": described(NUMBER, "The time of inference alone, on the tier."),
-        }
+        },
+        optional=("degraded",),
     )
 
 

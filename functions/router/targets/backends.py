@@ -1,55 +1,53 @@
-"""The invocation of a tier: one attempt, with a timeout below the router's own; every failure is a ServingError."""
+"""The invocation of a tier: one attempt, with a timeout of its own; what is no prediction is a TargetFailed."""
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, ReadTimeoutError
+from botocore.exceptions import BotoCoreError, ClientError
 
 from contracts.http_errors import (
     DeadlineExceeded,
     ModelFailed,
     ServingError,
-    TierUnavailable,
     TooLarge,
     from_problem,
 )
 from contracts.limits import BACKEND_SLACK_S
 from contracts.prediction import PredictRequest, TierAnswer
 from contracts.routes import Target
+from functions.router.targets.failures import (
+    BY_STATUS,
+    CLOSED,
+    CRASHED,
+    ON_THE_WAY,
+    UNKNOWN,
+    TargetFailed,
+    failed,
+    meaning_of,
+    problem,
+)
+from functions.router.targets.health import Condition
 
 Client = Any
 MakeClient = Callable[[str, Config], Client]
-# With the longest timeout of a tier and its slack these are 28 s, the router's own (see `contracts.limits`).
 CONNECT_TIMEOUT_S = 2
-RETRY_AFTER_S = 5
-
-# Error codes of Lambda and SageMaker for conditions that pass by themselves.
-# https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors
-# https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
-RETRYABLE = (
-    "CodeArtifactUserPendingException",
-    "EC2ThrottledException",
-    "InternalDependencyException",
-    "InternalFailure",
-    "ModelNotReadyException",
-    "ProvisionedConcurrencyConfigNotFoundException",
-    "ResourceConflictException",
-    "ResourceNotReadyException",
-    "ServiceException",
-    "ServiceUnavailable",
-    "SnapStartNotReadyException",
-    "ThrottlingException",
-    "TooManyRequestsException",
-)
+# The read timeouts of clients, in seconds, for callers who wait less long than the tier may take. A client is too slow
+# to make for each request's own time, and a thread that nobody waits for any more ends by the next of these.
+STEPS_S = (1, 2, 4, 8, 16)
 
 
 class Backend(Protocol):
-    """A way to run a model on a tier; its errors are ServingErrors."""
+    """A way to run a model on a tier; its errors are TargetFailed, or the ServingError that the tier answered with."""
 
     def predict(self, target: Target, request: PredictRequest) -> TierAnswer: ...
+
+
+# Nothing has run where there is no endpoint, or no copy of the model on it.
+NOT_IN_SERVICE = (Condition.MISSING, Condition.ASLEEP)
 
 
 class Clients:
@@ -59,13 +57,16 @@ class Clients:
         self.service, self.make = service, make
         self.by_timeout: dict[int, Client] = {}
 
-    def with_timeout(self, timeout_s: int) -> Client:
-        """Return a client that waits a little longer than the tier's own timeout and never retries."""
+    def of(self, target: Target, request: PredictRequest) -> Client:
+        """Return a client that never retries, and waits a little longer than the tier's timeout or the caller."""
+        longest_s = target.timeout_s + BACKEND_SLACK_S
+        left_s = request.deadline - time.monotonic()
+        timeout_s = min(next((step for step in STEPS_S if left_s <= step), longest_s), longest_s)
         if timeout_s not in self.by_timeout:
-            # A retry would start when the caller's time is over, and run the model a second time for nobody.
+            # Whether to send it again is decided in `answering`, where the caller's time is known.
             config = Config(
                 connect_timeout=CONNECT_TIMEOUT_S,
-                read_timeout=timeout_s + BACKEND_SLACK_S,
+                read_timeout=timeout_s,
                 retries={"total_max_attempts": 1, "mode": "standard"},
             )
             self.by_timeout[timeout_s] = self.make(self.service, config)
@@ -79,14 +80,16 @@ class LambdaBackend:
         self.clients = Clients("lambda", make)
 
     def predict(self, target: Target, request: PredictRequest) -> TierAnswer:
-        client = self.clients.with_timeout(target.timeout_s)
+        client = self.clients.of(target, request)
         payload = json.dumps(request.to_wire()).encode()
-        reply = _call(target, lambda: client.invoke(FunctionName=target.address, Payload=payload))
+        reply = _call(
+            target, client, lambda: client.invoke(FunctionName=target.address, Payload=payload)
+        )
         # The payload is a stream, whose reading can time out as well.
-        body = _call(target, lambda: reply["Payload"].read())
+        body = _call(target, client, lambda: reply["Payload"].read())
         document = _document(body)
         if reply.get("FunctionError"):
-            raise _function_error(document)
+            raise problem(_function_error(document))
         return TierAnswer.from_wire(document)
 
 
@@ -106,9 +109,9 @@ class SageMakerBackend:
         address = self.moved.get(own, own)
         try:
             return self._invoke(replace(target, address=address), request)
-        except TierUnavailable as error:
+        except TargetFailed as failure:
             other = ""
-            if isinstance(error.__cause__, ClientError) and _is_not_in_service(error.__cause__):
+            if failure.meaning.condition in NOT_IN_SERVICE:
                 other = self.released(target) if address == own else own
             if other in ("", address):
                 raise
@@ -117,10 +120,11 @@ class SageMakerBackend:
         return answer
 
     def _invoke(self, target: Target, request: PredictRequest) -> TierAnswer:
-        client = self.clients.with_timeout(target.timeout_s)
+        client = self.clients.of(target, request)
         payload = json.dumps(request.to_wire()).encode()
         reply = _call(
             target,
+            client,
             lambda: client.invoke_endpoint(
                 EndpointName=target.address,
                 InferenceComponentName=target.address,
@@ -129,67 +133,44 @@ class SageMakerBackend:
                 Body=payload,
             ),
         )
-        return TierAnswer.from_wire(_document(_call(target, lambda: reply["Body"].read())))
+        return TierAnswer.from_wire(_document(_call(target, client, lambda: reply["Body"].read())))
 
 
-def _call(target: Target, send: Callable[[], Any]) -> Any:
-    """Return the result of `send`; raise a ServingError for every failure on the way to the tier."""
+def _call(target: Target, client: Client, send: Callable[[], Any]) -> Any:
+    """Return the result of `send`; raise TargetFailed for every failure on the way to the tier."""
     try:
         return send()
     except ClientError as error:
-        raise _client_error(target, error) from error
-    except ReadTimeoutError as error:
-        raise DeadlineExceeded(
-            f"the {target.tier} tier did not answer in {target.timeout_s} s"
-        ) from error
+        raise _client_failure(target, error) from error
     except BotoCoreError as error:
-        detail = f"the {target.tier} tier cannot be reached"
-        raise TierUnavailable(detail, retry_after_s=RETRY_AFTER_S) from error
+        meaning = ON_THE_WAY.get(type(error).__name__, UNKNOWN)
+        if meaning is CLOSED:
+            # Lambda freezes the router between requests, so all that it has kept may be closed by now.
+            client.close()
+        raise failed(meaning, target.tier, seconds=target.timeout_s) from error
 
 
-# SageMaker reports a missing endpoint and a component without instances as a ValidationError: only its text tells them
-# apart.
-def _is_missing(error: ClientError) -> bool:
-    code, message = _said(error)
-    return (
-        code == "ResourceNotFoundException" or "Could not find" in message or "not found" in message
-    )
-
-
-def _is_not_in_service(error: ClientError) -> bool:
-    """Return true if there is no endpoint, or no copy of the model on it, so that nothing has run."""
-    return _is_missing(error) or "no capacity" in _said(error)[1]
-
-
-def _said(error: ClientError) -> tuple[str, str]:
+def _client_failure(target: Target, error: ClientError) -> TargetFailed:
     said = error.response.get("Error", {})
-    return said.get("Code", ""), said.get("Message", "")
-
-
-def _client_error(target: Target, error: ClientError) -> ServingError:
-    code, _ = _said(error)
+    code, message = said.get("Code", ""), said.get("Message", "")
     if code == "ModelError":
-        return _model_error(error.response)
-    if code == "RequestTooLargeException":
-        return TooLarge(f"the request is over the 6 MB that the {target.tier} tier takes")
-    if _is_missing(error):
-        detail = f"the {target.tier} tier is not deployed yet"
-    elif code in RETRYABLE or _is_not_in_service(error):
-        detail = f"the {target.tier} tier is busy or waking up"
-    elif code.startswith("AccessDenied"):
-        return ModelFailed(f"the router may not invoke the {target.tier} tier (AccessDenied)")
-    else:
-        return ModelFailed(f"the {target.tier} tier cannot be invoked ({code or 'no code'})")
-    return TierUnavailable(detail, retry_after_s=RETRY_AFTER_S)
+        return _model_failure(error.response)
+    # Lambda says in a field of its own which limit was reached.
+    reason = str(error.response.get("Reason", ""))
+    shown = "AccessDenied" if code.startswith("AccessDenied") else code or "no code"
+    return failed(meaning_of(code, f"{reason} {message}"), target.tier, code=shown)
 
 
-def _model_error(response: Any) -> ServingError:
-    """Return the error in a container's own answer, which may not be a problem document of ours."""
+def _model_failure(response: Any) -> TargetFailed:
+    """Return the failure in a container's own answer, which may not be a problem document of ours."""
     document = _document(str(response.get("OriginalMessage", "")).encode())
     if isinstance(document, dict) and str(document.get("type", "")).startswith("urn:turnout:"):
-        return from_problem(document)
+        return problem(from_problem(document))
     status = response.get("OriginalStatusCode", "no")
-    return ModelFailed(f"the gpu tier's container failed (status {status})")
+    meaning = BY_STATUS.get(status, CRASHED)
+    return TargetFailed(
+        meaning, meaning.error(f"the gpu tier's container failed (status {status})")
+    )
 
 
 def _function_error(document: object) -> ServingError:

@@ -99,6 +99,9 @@ def test_the_list_of_models_has_openais_shape_and_the_deployed_releases() -> Non
         "max_tokens": 128,
         "deployed": True,
         "deployed_at": 1790000000,
+        "state": "ready",
+        "latency_ms": {},
+        "observed_token_ms": None,
     }
     assert (tiers[1]["deployed"], tiers[1]["deployed_at"]) == (False, None)
     assert (second["created"], second["dimensions"]) == (0, 384)

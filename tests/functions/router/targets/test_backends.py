@@ -15,6 +15,7 @@ from contracts.limits import (
 )
 from contracts.tasks import Tier
 from functions.router.targets.backends import CONNECT_TIMEOUT_S, LambdaBackend
+from functions.router.targets.failures import UNREACHED, TargetFailed
 from tests.fixtures.fake_aws import ANSWER, GOOD, REQUEST, Service, client, failure, invoke, serving
 from tests.fixtures.problems import assert_names
 from tests.fixtures.router_app import target
@@ -54,10 +55,12 @@ def test_timeouts_nest_so_that_every_caller_outlasts_the_one_it_calls() -> None:
 def test_a_tier_that_nobody_serves_cannot_be_reached(tier: Tier) -> None:
     with serving(Service()) as service:
         closed = service.address
-    with pytest.raises(TierUnavailable) as caught:
+    with pytest.raises(TargetFailed) as caught:
         invoke(closed, tier)
-    assert caught.value.retry_after_s == 5
-    assert_names(caught.value.detail, (f"{tier} tier", "reached"))
+    assert caught.value.meaning is UNREACHED
+    error = caught.value.error
+    assert (type(error), error.retry_after_s) == (TierUnavailable, 5)
+    assert_names(error.detail, (f"{tier} tier", "reached"))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from contracts.http_errors import (
     problem_document,
 )
 from contracts.tasks import Tier
-from tests.fixtures.fake_aws import Service, failure
+from tests.fixtures.fake_aws import Service, failure, model_error
 
 # Words of the services' own messages in these tests.
 THEIRS = ("secret", "RequestId", "timed out", "signal", "payload size", "Traceback", "account 1")
@@ -108,15 +108,6 @@ def test_an_error_of_lambda_itself_has_its_status(
         Service(status=status, body={"Message": "secret"}, headers={"x-amzn-ErrorType": code})
     )
     assert_kind(error, kind, detail)
-
-
-def model_error(status: int, message: str) -> Service:
-    body = {
-        "Message": "Received client error",
-        "OriginalStatusCode": status,
-        "OriginalMessage": message,
-    }
-    return Service(status=424, body=body, headers={"x-amzn-ErrorType": "ModelError"})
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from contracts.http_errors import TierUnavailable
 from contracts.tasks import Tier
 from functions.router.targets.backends import SageMakerBackend
+from functions.router.targets.failures import TargetFailed
 from functions.router.targets.release_registry import released_address
 from tests.fixtures.fake_aws import ANSWER, GOOD, REQUEST, Service, client, serving
 from tests.fixtures.router_app import Rows, target
@@ -63,7 +63,7 @@ def test_requests_follow_a_deployment_from_one_endpoint_to_the_next(service: Ser
 def test_without_another_endpoint_the_tier_is_not_deployed_yet(
     service: Service, rows: list[dict[str, Any]]
 ) -> None:
-    with pytest.raises(TierUnavailable, match="not deployed yet"):
+    with pytest.raises(TargetFailed, match="not deployed yet"):
         backend(service, Rows(rows)).predict(TARGET, REQUEST)
     assert asked(service) == [NEW]
 
@@ -72,7 +72,7 @@ def test_an_endpoint_without_a_copy_of_the_model_is_not_waited_for(service: Serv
     service.absent = set()
     service.status, service.headers = 400, {"x-amzn-errortype": "ValidationError"}
     service.body = {"message": "Inference Component has no capacity to process this request."}
-    with pytest.raises(TierUnavailable, match="waking up"):
+    with pytest.raises(TargetFailed, match="waking up"):
         backend(service, Rows([row(OLD)])).predict(TARGET, REQUEST)
     assert asked(service) == [NEW, OLD]
 
@@ -81,7 +81,7 @@ def test_a_tier_that_is_throttled_reads_no_registry(service: Service) -> None:
     service.absent = set()
     service.status, service.headers = 429, {"x-amzn-errortype": "ThrottlingException"}
     rows = Rows(error=AssertionError("the registry was read"))
-    with pytest.raises(TierUnavailable, match="busy"):
+    with pytest.raises(TargetFailed, match="busy"):
         backend(service, rows).predict(TARGET, REQUEST)
     assert asked(service) == [NEW]
 
@@ -91,7 +91,7 @@ def test_a_registry_that_cannot_be_read_leaves_the_tiers_own_error(
 ) -> None:
     with (
         caplog.at_level(logging.ERROR, "turnout.router"),
-        pytest.raises(TierUnavailable, match="not deployed yet"),
+        pytest.raises(TargetFailed, match="not deployed yet"),
     ):
         backend(service, Rows(error=OSError("no table"))).predict(TARGET, REQUEST)
     assert caplog.messages == ["the registry cannot be read"]

@@ -1,0 +1,1 @@
+"""The answer to a request: the attempts on its targets, within its deadline."""

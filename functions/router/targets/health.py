@@ -1,0 +1,155 @@
+"""The state of the targets as one instance of the router knows it, learned from their answers.
+
+Nothing runs between requests, so a state has no timer: it says until when a target is left alone. After that one
+request tries it, and the next only a hold later, which makes the trial of a target that fails the half-open state of a
+circuit breaker, and that of a tier that sleeps its wake call.
+"""
+
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from time import monotonic
+
+from contracts.routes import Target
+
+
+class Condition(StrEnum):
+    """The condition of a target."""
+
+    READY = "ready"
+    ASLEEP = "asleep"
+    WAKING = "waking"
+    THROTTLED = "throttled"
+    FAILING = "failing"
+    MISSING = "missing"
+
+
+# Failures in a row that open the breaker: fewer would take one bad minute of a client's requests for an outage.
+FAILURES_TO_OPEN = 5
+# How long a target is left alone, where its answer does not say. One wake call a minute is enough to wake a tier.
+HOLDS_S: Mapping[Condition, float] = {
+    Condition.ASLEEP: 60.0,
+    Condition.WAKING: 5.0,
+    Condition.THROTTLED: 1.0,
+    Condition.FAILING: 10.0,
+    Condition.MISSING: 5.0,
+}
+# The hold of a breaker doubles each time that its trial fails, up to this.
+LONGEST_HOLD_S = 60.0
+# The share of a new measurement in the time per token that is kept.
+NEW_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetState:
+    """The state of one target; times are on the clock of `time.monotonic`.
+
+    `until` is when it may be tried again, `failures` how many there were in a row, `opened` how often the breaker has
+    opened since the last success, `woken` when the wake began, and `token_ms` the observed time per estimated token.
+    """
+
+    condition: Condition = Condition.READY
+    until: float = 0.0
+    failures: int = 0
+    opened: int = 0
+    woken: float | None = None
+    token_ms: float | None = None
+
+    def shown(self, now: float, wake_s: float) -> Condition:
+        """Return the condition; a tier that sleeps is waking for its wake time after a call that wakes it."""
+        woken = self.woken is not None and now - self.woken < wake_s
+        return Condition.WAKING if self.condition is Condition.ASLEEP and woken else self.condition
+
+    def wait_s(self, now: float, wake_s: float) -> float:
+        """Return the seconds after which a caller may find it ready."""
+        ready_at = self.until
+        if self.condition is Condition.ASLEEP and wake_s:
+            ready_at = wake_s + (now if self.woken is None else self.woken)
+        return max(ready_at - now, 1.0)
+
+
+def answered(state: TargetState, ms_per_token: float | None = None) -> TargetState:
+    """Return the state after an answer: ready, whatever was before."""
+    if ms_per_token is None:
+        return TargetState(token_ms=state.token_ms)
+    kept = ms_per_token if state.token_ms is None else state.token_ms
+    return TargetState(token_ms=kept + NEW_SHARE * (ms_per_token - kept))
+
+
+def failed(
+    state: TargetState, condition: Condition, now: float, hold_s: float | None, wake_s: float = 0.0
+) -> TargetState:
+    """Return the state after a failure that says this condition of the target; READY if the request caused it.
+
+    `wake_s` is how long it takes to wake a target that the call wakes, 0 for one that it does not.
+    """
+    if condition is Condition.READY:
+        return answered(state)
+    if condition is Condition.FAILING:
+        return _failing(state, now)
+    woken = state.woken
+    if wake_s and (woken is None or now - woken >= wake_s):
+        woken = now
+    return replace(
+        state,
+        condition=condition,
+        until=now + (HOLDS_S[condition] if hold_s is None else hold_s),
+        failures=0,
+        opened=0,
+        woken=woken if condition is Condition.ASLEEP else None,
+    )
+
+
+def _failing(state: TargetState, now: float) -> TargetState:
+    failures = state.failures + 1
+    # The trial of an open breaker opens it again by itself.
+    if failures < FAILURES_TO_OPEN and not state.opened:
+        return replace(state, condition=Condition.READY, failures=failures)
+    hold_s = min(HOLDS_S[Condition.FAILING] * 2**state.opened, LONGEST_HOLD_S)
+    return replace(
+        state,
+        condition=Condition.FAILING,
+        until=now + hold_s,
+        failures=failures,
+        # More would double nothing.
+        opened=min(state.opened + 1, 8),
+    )
+
+
+class States:
+    """The states of all targets by their addresses; threads share them."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self.clock = clock
+        self.by_address: dict[str, TargetState] = {}
+        self.lock = threading.Lock()
+
+    def of(self, target: Target) -> TargetState:
+        return self.by_address.get(target.address, READY)
+
+    def claim(self, target: Target) -> bool:
+        """Return True for the one request that may try a target now, and hold back the others."""
+        with self.lock:
+            state, now = self.of(target), self.clock()
+            if state.condition is not Condition.READY and now < state.until:
+                return False
+            if state.condition is not Condition.READY:
+                hold_s = HOLDS_S[state.condition]
+                self.by_address[target.address] = replace(state, until=now + hold_s)
+            return True
+
+    def answer(self, target: Target, ms_per_token: float | None) -> None:
+        with self.lock:
+            self.by_address[target.address] = answered(self.of(target), ms_per_token)
+
+    def fail(
+        self, target: Target, condition: Condition, hold_s: float | None, wake_s: float = 0.0
+    ) -> None:
+        with self.lock:
+            now = self.clock()
+            state = failed(self.of(target), condition, now, hold_s, wake_s)
+            self.by_address[target.address] = state
+
+
+READY = TargetState()
