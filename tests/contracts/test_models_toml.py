@@ -132,9 +132,9 @@ def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
         ("setting_missing", "models.c", "no tier", "add cpu = {} or gpu ="),
     )
     lines = str(caught.value).splitlines()
-    assert lines[0] == f"{path}: 19 problems"
+    assert lines[0] == f"{path}: 20 problems"
     assert lines[1] == "  deploy: unknown key; did you mean deployment? [setting_unknown]"
-    assert len(lines) == 20
+    assert len(lines) == 21
 
 
 @pytest.mark.parametrize(

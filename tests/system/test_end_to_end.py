@@ -217,12 +217,13 @@ def test_the_curl_line_that_is_printed_works(endpoint: Endpoint) -> None:
 
 
 def test_a_gpu_tier_that_is_down_is_said_and_comes_back(laptop: Laptop, endpoint: Endpoint) -> None:
-    pinned = {"inputs": "where is my parcel", "tier": "gpu"}
+    pinned = {"inputs": "where is my parcel", "tier": "gpu", "allow_degraded": False}
     (pid,) = [p.pid for p in laptop.cloud.processes() if p.name.startswith("sagemaker")]
     os.kill(pid, signal.SIGKILL)
     down = predict(endpoint, INTENTS, pinned)
     assert down.status in (502, 503)
     assert down.body["type"].startswith("urn:turnout:problem:")
+    assert predict(endpoint, INTENTS, {**pinned, "allow_degraded": True}).body["degraded"] is True
     assert predict(endpoint, INTENTS, {"inputs": "where is my parcel"}).status == 200
     deadline = time.monotonic() + 60
     while predict(endpoint, INTENTS, pinned).status != 200:

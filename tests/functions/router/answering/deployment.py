@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from botocore.config import Config
+
 from contracts.http_errors import ServingError
 from contracts.prediction import PredictRequest
 from contracts.routes import Route
@@ -62,14 +64,23 @@ class Deployment:
 def deploy(
     stack: ExitStack, cpu: tuple[Step, ...], gpu: tuple[Step, ...] = (ANSWERS,)
 ) -> Deployment:
-    return over(stack.enter_context(running(*cpu)), stack.enter_context(running(*gpu)))
+    return over(stack, stack.enter_context(running(*cpu)), stack.enter_context(running(*gpu)))
 
 
-def over(cpu: Scripted, gpu: Scripted, budget: RetryBudget | None = None) -> Deployment:
+def over(
+    stack: ExitStack, cpu: Scripted, gpu: Scripted, budget: RetryBudget | None = None
+) -> Deployment:
     clock = Clock()
+
+    def make(address: str, service: str, config: Config) -> Any:
+        made = client(address, service, config)
+        # Connections are kept, and have to end before their servers do.
+        stack.callback(made.close)
+        return made
+
     backends: dict[Tier, Backend] = {
-        CPU: LambdaBackend(partial(client, cpu.address)),
-        GPU: SageMakerBackend(partial(client, gpu.address), lambda target: ""),
+        CPU: LambdaBackend(partial(make, cpu.address)),
+        GPU: SageMakerBackend(partial(make, gpu.address), lambda target: ""),
     }
     answering = Answering(backends, States(clock), budget, clock)
     return Deployment(cpu=cpu, gpu=gpu, answering=answering, clock=clock, log={})

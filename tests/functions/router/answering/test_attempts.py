@@ -161,7 +161,7 @@ def test_nothing_is_tried_after_a_timeout_or_once_an_answer_has_begun(
 
 def test_a_tier_that_cannot_be_reached_is_tried_twice_and_then_the_other(stack: ExitStack) -> None:
     gpu = stack.enter_context(running(ANSWERS))
-    both = over(Scripted([ANSWERS], address=scripted.unserved()), gpu)
+    both = over(stack, Scripted([ANSWERS], address=scripted.unserved()), gpu)
     answer = both.ask()
     assert (answer.target.tier, both.log["attempts"]) == (GPU, 3)
 
@@ -178,7 +178,7 @@ def test_what_is_the_fault_of_a_request_is_not_tried_elsewhere(stack: ExitStack)
 
 def test_second_attempts_are_a_share_of_the_requests(stack: ExitStack) -> None:
     cpu, gpu = (stack.enter_context(running(step)) for step in (TIMES_OUT, ANSWERS))
-    both = over(cpu, gpu, RetryBudget(share=0.25, most=2))
+    both = over(stack, cpu, gpu, RetryBudget(share=0.25, most=2))
     # The breaker would open after five, and then no second attempt is needed.
     assert [told(both) for _ in range(4)] == [GPU, GPU, 504, 504]
 
