@@ -1,4 +1,6 @@
-"""Deployments of 1, 10 and 100 models: resources of each stack, seconds of a synthesis, and the start of the router.
+"""Deployments of 1, 10 and 100 models: resources of each stack, a synthesis phase by phase, the start of the router.
+
+Times are those of the processor, since machines are shared.
 
 All models are one that was built (`make models`), under other names; every tenth has a GPU tier as well.
 """

@@ -24,7 +24,8 @@ def plot(result: dict[str, Any]) -> str:
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>',
         *(_tick_x(x(count), f"{count}") for count in counts),
         *(_tick_y(y(value), f"{value:g} s") for value in _decades(every)),
-        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">models</text>',
+        f'<text x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 8}" text-anchor="middle">'
+        "models (seconds of processor time)</text>",
     ]
     for name, key, factor, colour in LINES:
         points = [(x(row["models"]), y(row[key] * factor)) for row in result["rows"]]
@@ -39,7 +40,7 @@ def plot(result: dict[str, Any]) -> str:
             + f'<text x="{last[0] + 8:.1f}" y="{last[1] + 4:.1f}" fill="{colour}">'
             f"{html.escape(name)}, {value:.3g} s</text>"
         )
-    title = "Seconds of a synthesis and of the router's start by the number of models"
+    title = "Processor seconds of a synthesis and of the router's start by the number of models"
     inner = "\n".join(parts)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '

@@ -1,10 +1,10 @@
 """The start of the router with a table of many models: from a fresh process to the answer of its health check."""
 
 import os
+import resource
 import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,14 +22,14 @@ print(answer["statusCode"])
 
 
 def seconds(routes: Path) -> float:
-    """Return how long a fresh process took; raise SystemExit unless the router answers 200."""
+    """Return the processor time of a fresh process; raise SystemExit unless the router answers 200."""
     environment = {
         "PATH": os.environ["PATH"],
         "TURNOUT_ROUTES": str(routes),
         "TURNOUT_DOCS": str(ROOT / "node_modules/swagger-ui-dist"),
         "AWS_DEFAULT_REGION": "us-east-1",
     }
-    start = time.perf_counter()
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run(
         [sys.executable, "-c", HEALTH],
         env=environment,
@@ -38,7 +38,8 @@ def seconds(routes: Path) -> float:
         text=True,
         check=False,
     )
-    took = time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    took = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     if done.stdout.split()[-1:] != ["200"]:
         raise SystemExit(f"the router answered {done.stdout} {done.stderr[-2000:]}")
     return took
