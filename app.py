@@ -6,13 +6,17 @@ from pathlib import Path
 
 from contracts.errors import TurnoutError
 from contracts.models_toml import read_models_toml
-from stacks.app import Inputs, make_app
 from turnout.keys import read_keys
 
 ROOT = Path(__file__).resolve().parent
 
 
 def main() -> None:
+    # Images keep the modes of what the CDK copies into its assembly, which functions read as another user.
+    os.umask(0o022)
+    # The CDK's own process starts with this import, and takes the umask over.
+    from stacks.app import Inputs, make_app
+
     try:
         inputs = Inputs(
             deployment=read_models_toml(

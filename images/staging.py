@@ -15,6 +15,8 @@ from images.blob import link_or_copy
 from images.dockerfile import pinned
 from images.image import DOCKERFILE, LOCK, LOCK_WITHOUT_CUDA, Contents, Files
 
+# Of a file that everybody may read.
+READABLE = 0o444
 ROOT = Path(__file__).resolve().parent.parent
 # unused.txt has what is removed of the packages.
 LOCKS = {
@@ -94,9 +96,18 @@ class Staging:
             if isinstance(source, bytes):
                 target.write_bytes(source)
             else:
-                # A model is large and staged at every synthesis.
-                link_or_copy(source, target)
+                _place(source, target)
         return build_context
+
+
+def _place(source: Path, target: Path) -> None:
+    """Put a file where functions, which run as another user, can read it."""
+    # A model is large and staged at every synthesis, but a link has the mode of its file.
+    if source.stat().st_mode & READABLE == READABLE:
+        link_or_copy(source, target)
+    else:
+        shutil.copyfile(source, target)
+        target.chmod(0o644)
 
 
 def _packages(*names: str) -> dict[str, Path]:

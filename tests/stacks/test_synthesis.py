@@ -182,7 +182,7 @@ def test_another_digest_of_a_base_changes_the_images_on_it_alone(tmp_path: Path)
 def test_the_real_command_line_synthesises_without_network_docker_or_credentials(
     tmp_path: Path,
 ) -> None:
-    build(tmp_path / "models.out")
+    (build(tmp_path / "models.out") / "words/cpu/model.onnx").chmod(0o600)
     (tmp_path / "models.toml").write_text(
         '[deployment]\nname = "shop"\nthrottle = { rate = 5, burst = 9 }\n'
         '[models.words]\nsource = "."\ntask = "feature-extraction"\neval = "models.toml"\ncpu = {}\n',
@@ -217,8 +217,13 @@ def test_the_real_command_line_synthesises_without_network_docker_or_credentials
         capture_output=True,
         text=True,
         check=False,
+        umask=0o077,
     )
     assert done.returncode == 0, done.stderr
+    # Functions read their files as another user.
+    copied = [path for asset in (tmp_path / "cdk.out").glob("asset.*") for path in asset.rglob("*")]
+    assert len(copied) > 50
+    assert [path for path in copied if path.stat().st_mode & 0o444 != 0o444] == []
     assert sorted(read(tmp_path / "cdk.out").templates) == ["shop-router", "shop-words-cpu"]
     assert "note: no key is deployed, so every request is refused" in done.stderr
 
