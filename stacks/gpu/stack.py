@@ -12,7 +12,7 @@ from constructs import Construct
 from contracts.manifest import Manifest
 from contracts.names import endpoint
 from contracts.specs import GpuSpec
-from stacks.function import add_log
+from stacks.function import add_log, service
 from stacks.gpu.scaling import add_scaling
 from stacks.gpu.updates import SPARE_INSTANCES, add_update_policy
 from stacks.image_source import Source, container_image
@@ -66,15 +66,22 @@ class GpuModelStack(cdk.Stack):
         ]
 
     def add_role(self, repository: ecr.IRepository, groups: list[logs.LogGroup]) -> iam.Role:
-        """Return a role that may pull the image and write these logs."""
-        role = iam.Role(self, "Role", assumed_by=iam.ServicePrincipal("sagemaker.amazonaws.com"))
+        """Return a role that may pull the image, and write these logs and metrics, as AWS's for CreateModel.
+
+        https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createmodel-perms
+        """
+        role = iam.Role(self, "Role", assumed_by=service(self, "sagemaker"))
         repository.grant_pull(role)
         for group in groups:
             group.grant_write(role)
+            group.grant(role, "logs:DescribeLogStreams")
+        # Neither has this action a resource to be narrowed to.
+        metrics = iam.PolicyStatement(actions=["cloudwatch:PutMetricData"], resources=["*"])
+        role.add_to_policy(metrics)
         cdk.Validations.of(role).acknowledge(
             cdk.Acknowledgment(
                 id="AwsSolutions-IAM5[Resource::*]",
-                reason="ecr:GetAuthorizationToken has no resource to be narrowed to",
+                reason="ecr:GetAuthorizationToken and cloudwatch:PutMetricData have no resource to be narrowed to",
             )
         )
         return role
@@ -84,6 +91,8 @@ class GpuModelStack(cdk.Stack):
             self,
             "Model",
             execution_role_arn=role.role_arn,
+            # The model is in the image, and the container calls nobody.
+            enable_network_isolation=True,
             primary_container=sagemaker.CfnModel.ContainerDefinitionProperty(
                 image=image,
                 environment={
@@ -102,6 +111,8 @@ class GpuModelStack(cdk.Stack):
             self,
             f"EndpointConfig{self.suffix}",
             execution_role_arn=role.role_arn,
+            # Of an endpoint of components it counts beside the model's own.
+            enable_network_isolation=True,
             production_variants=[
                 sagemaker.CfnEndpointConfig.ProductionVariantProperty(
                     variant_name=VARIANT,

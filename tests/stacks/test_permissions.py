@@ -22,13 +22,18 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_no_action_is_a_wildcard_and_three_resources_are(stacks: Synthesised) -> None:
+def test_no_action_is_a_wildcard_and_four_resources_are(stacks: Synthesised) -> None:
     found = [s for policy in stacks.everywhere("AWS::IAM::Policy") for s in statements(policy)]
     assert [a for s in found for a in as_list(s["Action"]) if "*" in a] == []
-    wide = {s["Action"] for s in found if "*" in json.dumps(s["Resource"])}
-    # The first has no resource to be narrowed to; the others are for a model's endpoints on any instance type, and for
-    # the releases of this deployment.
-    assert wide == {"ecr:GetAuthorizationToken", "sagemaker:InvokeEndpoint", "ssm:GetParameters"}
+    wide = {a for s in found if "*" in json.dumps(s["Resource"]) for a in as_list(s["Action"])}
+    # Two have no resource to be narrowed to; the others are for a model's endpoints on any instance type, and for the
+    # releases of this deployment.
+    assert wide == {
+        "cloudwatch:PutMetricData",
+        "ecr:GetAuthorizationToken",
+        "sagemaker:InvokeEndpoint",
+        "ssm:GetParameters",
+    }
     assert stacks.everywhere("AWS::IAM::ManagedPolicy") == []
     assert [
         r for r in stacks.everywhere("AWS::IAM::Role") if "ManagedPolicyArns" in r["Properties"]
@@ -71,6 +76,34 @@ def test_the_router_may_ask_its_own_tiers_and_nothing_else(stacks: Synthesised) 
     ]
     assert allowed.pop("ssm:GetParameters") == RELEASES
     assert sorted(allowed) == ["logs:CreateLogStream", "logs:PutLogEvents"]
+
+
+def test_a_service_assumes_roles_for_this_account_alone(stacks: Synthesised) -> None:
+    trusted = [
+        role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        for role in stacks.everywhere("AWS::IAM::Role")
+    ]
+    assert len(trusted) == 5
+    for (statement,) in trusted:
+        assert statement["Condition"] == {
+            "StringEqualsIfExists": {"aws:SourceAccount": "123456789012"}
+        }
+
+
+def test_a_gpus_container_may_write_its_logs_and_metrics_and_call_nobody(
+    stacks: Synthesised,
+) -> None:
+    stack = "shop-intents-gpu"
+    logs = [
+        set(as_list(s["Action"]))
+        for s in statements(stacks.only(stack, "AWS::IAM::Policy"))
+        if "logs:PutLogEvents" in s["Action"]
+    ]
+    names = ("CreateLogStream", "DescribeLogStreams", "PutLogEvents")
+    assert logs == [{f"logs:{name}" for name in names}]
+    for kind in ("Model", "EndpointConfig"):
+        properties = stacks.only(stack, f"AWS::SageMaker::{kind}")["Properties"]
+        assert properties["EnableNetworkIsolation"] is True
 
 
 def test_a_model_function_may_write_its_log_and_nothing_else(stacks: Synthesised) -> None:
