@@ -13,7 +13,17 @@ LAMBDA_PAYLOAD_BYTES = 6 * 1024 * 1024
 LAMBDA_MEMORY_MB = (128, 10_240)
 LAMBDA_MB_PER_VCPU = 1_769
 
-# The same page: an image has at most 10 GB uncompressed, with all of its layers.
+# The functions that run at once in an account, of which new ones have ten.
+# https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
+NEW_ACCOUNT_CONCURRENCY = 10
+# The router waits for the model's function.
+ENVIRONMENTS_PER_REQUEST = 2
+
+# The account's default quotas in a region, which no stage can exceed: requests a second, and at once.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
+STAGE_RATE, STAGE_BURST = 10_000, 5_000
+
+# Lambda's page of limits above: an image has at most 10 GB uncompressed, with all of its layers.
 LAMBDA_IMAGE_BYTES = 10 * 10**9
 # https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 LAMBDA_INIT_S = 10

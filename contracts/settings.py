@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from contracts.limits import LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S
+from contracts.limits import LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S, STAGE_BURST, STAGE_RATE
 from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
 from contracts.scaling.awake import FORM
 from contracts.specs import Objective, Wake
@@ -167,10 +167,9 @@ MODEL_NAME = _name(MAX_MODEL_CHARS)
 DEPLOYMENT_KEYS = {
     "name": _name(MAX_DEPLOYMENT_CHARS),
     "region": REGION,
+    "concurrency": _between(2, 1_000_000),
     "throttle": TABLE,
     "cors_origins": ORIGINS,
     "trusted_keys": PATHS,
 }
-# The account's default quotas in a region, which no stage can exceed.
-# https://docs.aws.amazon.com/apigateway/latest/developerguide/limits.html
-THROTTLE_KEYS = {"rate": _between(1, 10_000), "burst": _between(1, 5_000)}
+THROTTLE_KEYS = {"rate": _between(1, STAGE_RATE), "burst": _between(1, STAGE_BURST)}

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from contracts.limits import NEW_ACCOUNT_CONCURRENCY
 from contracts.scaling.awake import Awake
 from contracts.tasks import Task, Tier
 
@@ -130,22 +131,27 @@ class ModelSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Throttle:
-    """The limits of the API's stage: requests per second, and how many of them at once."""
+    """The limits of the API's stage: requests per second, and how many of them at once.
 
-    rate: int = 50
-    burst: int = 100
+    What is not set is derived from the deployment's concurrency (`stacks/limits/throttle.py`).
+    """
+
+    rate: float | None = None
+    burst: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """All of `models.toml`: the models that are deployed together, under one name, behind one URL.
 
-    `cors_origins` are the origins whose scripts browsers let call it; none by default, `("*",)` for any. Models that
-    name no `trusted_keys` of their own have the deployment's.
+    `concurrency` is how many functions may run at once in the account. `cors_origins` are the origins whose scripts
+    browsers let call it; none by default, `("*",)` for any. Models that name no `trusted_keys` of their own have the
+    deployment's.
     """
 
     name: str = "turnout"
     region: str = "us-east-1"
+    concurrency: int = NEW_ACCOUNT_CONCURRENCY
     throttle: Throttle = field(default_factory=Throttle)
     cors_origins: tuple[str, ...] = ()
     trusted_keys: tuple[Path, ...] = ()

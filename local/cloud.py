@@ -20,7 +20,8 @@ from local import certificate, children, docker
 from local.application import application_of
 from local.bridge import for_containers, listening
 from local.containers import Fleet
-from local.control.data_plane import ACCOUNT, DEFAULT_ROUTE, DataPlane, Invocation, use
+from local.control.data_plane import ACCOUNT, DEFAULT_ROUTE, AccountLimits, DataPlane, use
+from local.control.lambdas import invoke_function
 from local.control.moto_extension import extend
 from local.errors import LocalError
 from local.functions.pool import Pool
@@ -52,10 +53,12 @@ class Cloud:
         init_s: float = LAMBDA_INIT_S,
         bridge: Bridge | None = None,
         isolating: Isolating | None = None,
+        limits: AccountLimits | None = None,
         report: Callable[[str], None] = lambda line: None,
     ) -> None:
         self.state, self.region, self.https_port = state.resolve(), region, https_port
         self.gateway_timeout_s, self.init_s = gateway_timeout_s, init_s
+        self.limits = limits or AccountLimits()
         self.bridge, self.isolating, self.report = bridge, isolating, report
         self.endpoint_url = self.bridge_url = self.url = ""
         self.ca_file = self.state / certificate.CA_FILE
@@ -81,6 +84,7 @@ class Cloud:
                 report=self.report,
                 init_s=self.init_s,
                 isolating=self.isolating,
+                concurrency=self.limits.concurrency,
             )
             undo.callback(self.functions.close)
             self.containers = Fleet(self.state, VENVS, report=self.report)
@@ -133,6 +137,7 @@ class Cloud:
                 functions=self.functions,
                 containers=self.containers,
                 access=self.access,
+                limits=self.limits,
             )
         )
         _serve(server, undo)
@@ -151,7 +156,7 @@ class Cloud:
 
     def _start_front(self, undo: contextlib.ExitStack) -> None:
         gateway = Gateway(
-            self._check, self._invoke, self.state / "logs", timeout_s=self.gateway_timeout_s
+            self._check, invoke_function, self.state / "logs", timeout_s=self.gateway_timeout_s
         )
         front = Front(gateway, port=self.https_port, certificate=certificate.issue(self.state))
         try:
@@ -167,15 +172,6 @@ class Cloud:
             f"arn:aws:execute-api:{self.region}:{ACCOUNT}:{api_id}/{DEFAULT_ROUTE}/{DEFAULT_ROUTE}"
         )
         self.access.check_function(arn, GATEWAY, source)
-
-    def _invoke(self, arn: str, payload: bytes) -> Invocation:
-        from moto.awslambda.models import lambda_backends
-
-        headers: dict[str, str] = {}
-        backend = lambda_backends[ACCOUNT][arn.split(":")[3]]
-        body = backend.invoke(arn, None, payload, {}, headers)
-        failed = "x-amz-function-error" in headers
-        return Invocation(payload=body or b"", error=failed, log="")
 
     def credentials(self) -> dict[str, str]:
         """Return the environment with which an AWS client reaches this cloud and no other."""

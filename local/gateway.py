@@ -46,8 +46,9 @@ class Bucket:
     def __post_init__(self) -> None:
         self.tokens, self.at = self.burst, time.monotonic()
 
-    def take(self) -> bool:
-        now = time.monotonic()
+    def take(self, now: float | None = None) -> bool:
+        """Take a token at a time of the monotonic clock; return false if there is none."""
+        now = time.monotonic() if now is None else now
         self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate)
         self.at = now
         if self.tokens < 1:
@@ -152,6 +153,11 @@ class Gateway:
         if worker.is_alive():
             values["integrationErrorMessage"] = "Integration timed out"
             return _error(503, "Service Unavailable", values)
+        if done and done[0].is_throttled:
+            # A REST API's answer, of which no source was found for an HTTP API:
+            # https://repost.aws/questions/QUfI6bsdd0SOiPeyimzxSkfQ
+            values["integrationErrorMessage"] = "Lambda throttled the function: Rate Exceeded."
+            return _error(500, "Internal Server Error", values)
         if not done or done[0].error:
             values["integrationErrorMessage"] = "The function failed; its log says more"
             return _error(500, "Internal Server Error", values)

@@ -21,6 +21,8 @@ from stacks.cpu import CpuModelStack
 from stacks.errors import StackError
 from stacks.gpu.stack import GpuModelStack
 from stacks.image_source import BuildContext, Source
+from stacks.limits.quotas import quota_note
+from stacks.limits.throttle import stage_throttle
 from stacks.pushed_images import pushed_images
 from stacks.route_table import Artefacts, make_routes, read_artefacts
 from stacks.router import RouterStack
@@ -84,6 +86,7 @@ def add_stacks(
         app,
         name,
         deployment=deployment,
+        throttle=stage_throttle(deployment, inputs.out),
         image=images[name],
         prober=staging.prober(f"{name}-prober"),
         env=env,
@@ -103,6 +106,9 @@ def add_stacks(
                 env=env,
                 description=f"Turnout: {model.name} on its {tier} tier",
             )
+            if isinstance(spec, GpuSpec):
+                note = f"{name} {quota_note(spec.instance, deployment.region)}"
+                cdk.Annotations.of(stack).add_info_v2("turnout:gpu-quota", note)
             stack.add_stack_dependency(router)
             stacks[tier].append(stack)
     # After a stack that fails, the CDK's command line deploys no other. A GPU that AWS does not have comes last.

@@ -21,6 +21,7 @@ from contracts.specs import Deployment
 from contracts.tasks import Tier
 from stacks.function import ImageFunction, add_log, add_role
 from stacks.image_source import Source
+from stacks.limits.throttle import Limits
 
 # One line of JSON a request; what a request does not have is "-". The request's id is in the router's own line as well.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
@@ -65,6 +66,7 @@ class RouterStack(cdk.Stack):
         name: str,
         *,
         deployment: Deployment,
+        throttle: Limits,
         image: Source,
         prober: Path,
         **options: Any,
@@ -83,7 +85,7 @@ class RouterStack(cdk.Stack):
         self.allow_tiers(router.function, *Tier)
         self.allow_releases(router.function)
         self.add_prober(prober)
-        api = self.add_api(router.alias)
+        api = self.add_api(router.alias, throttle)
         cdk.CfnOutput(self, "Url", value=api.api_endpoint, description="Where to send requests")
 
     def add_prober(self, code: Path) -> None:
@@ -163,7 +165,7 @@ class RouterStack(cdk.Stack):
             for resource in ("endpoint", "inference-component")
         ]
 
-    def add_api(self, router: lambda_.IFunction) -> gateway.HttpApi:
+    def add_api(self, router: lambda_.IFunction, throttle: Limits) -> gateway.HttpApi:
         """Create the API. Every path goes to the router, so that unknown ones get a problem document as well."""
         api = gateway.HttpApi(
             self,
@@ -185,9 +187,7 @@ class RouterStack(cdk.Stack):
             # The stage that is served from the base of the API's URL.
             stage_name="$default",
             auto_deploy=True,
-            throttle=gateway.ThrottleSettings(
-                rate_limit=self.deployment.throttle.rate, burst_limit=self.deployment.throttle.burst
-            ),
+            throttle=gateway.ThrottleSettings(rate_limit=throttle.rate, burst_limit=throttle.burst),
             access_log_settings=AccessLog(log),
         )
         cdk.Validations.of(api).acknowledge(

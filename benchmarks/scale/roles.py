@@ -16,6 +16,7 @@ from benchmarks.scale.deployments import deployment
 from contracts.names import router_stack
 from images.staging import Staging, router_contents
 from stacks.image_source import BuildContext
+from stacks.limits.throttle import bearable
 from stacks.router import RouterStack
 
 COUNTS = (1, 100, 200, 500, 1_000)
@@ -33,6 +34,7 @@ def row(count: int, folder: Path) -> Row:
         app,
         name,
         deployment=of,
+        throttle=bearable(of.concurrency, 1.0),
         image=BuildContext(folder=staging.image(router_contents(name, "{}"))),
         prober=staging.prober(f"{name}-prober"),
         env=cdk.Environment(account="123456789012", region=of.region),

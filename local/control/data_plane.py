@@ -38,12 +38,25 @@ class Containers(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AccountLimits:
+    """The account's limits: functions at once, instances of each type that endpoints may have, and AWS's own capacity.
+
+    New accounts have a concurrency of 10 and no instance with a GPU; without `instances`, there is no limit.
+    """
+
+    concurrency: int = 1_000
+    instances: int | None = None
+    has_capacity: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Invocation:
-    """The result of an invocation: payload, error flag, and the end of the log."""
+    """The result of an invocation: payload, error flag, and the end of the log; or that it was throttled."""
 
     payload: bytes
     error: bool
     log: str
+    is_throttled: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,6 +68,7 @@ class DataPlane:
     functions: Functions
     containers: Containers
     access: Access
+    limits: AccountLimits = field(default_factory=AccountLimits)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 

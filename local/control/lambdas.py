@@ -6,13 +6,26 @@ import json
 from typing import Any
 
 from moto.awslambda import models
+from moto.awslambda.exceptions import LambdaClientError
 
-from local.control.data_plane import data_plane
+from local.control.data_plane import ACCOUNT, Invocation, data_plane
 from local.permissions.errors import AccessDenied, NotEvaluated
 from local.permissions.services import LAMBDA
 
 # Properties that moto's CloudFormation drops before it calls its own CreateFunction.
 DROPPED = ("PackageType", "ImageConfig", "Architectures", "LoggingConfig", "EphemeralStorage")
+
+
+class TooManyRequests(LambdaClientError):  # type: ignore[misc]
+    """Lambda's refusal of an invocation above the account's or the function's concurrency.
+
+    https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors
+    """
+
+    code = 429
+
+    def __init__(self) -> None:
+        super().__init__("TooManyRequestsException", "Rate Exceeded.")
 
 
 def extend() -> None:
@@ -116,6 +129,8 @@ def _run_in_pool() -> None:
     def invoke(self: Any, body: Any, request_headers: Any, response_headers: Any) -> Any:
         payload = body if isinstance(body, bytes) else (body or "{}").encode()
         done = data_plane().functions.invoke(self, payload)
+        if done.is_throttled:
+            raise TooManyRequests
         if done.error:
             response_headers["x-amz-function-error"] = "Unhandled"
         # Lambda returns the last 4 KB of the log.
@@ -144,6 +159,17 @@ def _run_in_pool() -> None:
 
     models.LambdaFunction.invoke = invoke
     models.LambdaBackend.invoke = by_qualifier
+
+
+def invoke_function(arn: str, payload: bytes) -> Invocation:
+    """Invoke a function, or the version of an alias, by its ARN."""
+    headers: dict[str, str] = {}
+    backend = models.lambda_backends[ACCOUNT][arn.split(":")[3]]
+    try:
+        body = backend.invoke(arn, None, payload, {}, headers)
+    except TooManyRequests:
+        return Invocation(payload=b"", error=True, log="", is_throttled=True)
+    return Invocation(payload=body or b"", error="x-amz-function-error" in headers, log="")
 
 
 def split(function: str) -> tuple[str, str | None]:

@@ -26,7 +26,7 @@ from local.functions.environment import LOG_STREAM, Environment, nobody
 from local.permissions.access import Access
 from local.permissions.services import log_needs, may_log
 
-# The most environments of one function; a new AWS account has a quota of ten concurrent executions as well.
+# The most environments of one function that this machine has to hold, whatever the account may have.
 MAX_CONCURRENCY = 10
 
 
@@ -46,11 +46,15 @@ class Pool:
         base: Callable[[str], Mapping[str, str]],
         report: Callable[[str], None],
         init_s: float = LAMBDA_INIT_S,
+        concurrency: int = 1_000,
         isolating: Isolating | None = None,
     ) -> None:
         self.init_s, self.report, self.access = init_s, report, access
+        self.concurrency = concurrency
         self.images, self.logs = state / "images", state / "logs"
         self.lock, self.is_closed = threading.Lock(), False
+        # The requests that all functions run at the moment.
+        self.running = 0
         self.environments: dict[str, list[Environment]] = {}
         self.copies: Counter[str] = Counter()
         self.undo = ExitStack()
@@ -74,14 +78,11 @@ class Pool:
         """Run one version of a function; never raises for an error of the function."""
         environment = self._acquire(function)
         if environment is None:
-            body = error(
-                "TooManyRequestsException", f"more than {MAX_CONCURRENCY} requests run at once"
-            )
-            return Invocation(payload=body, error=True, log="")
+            return Invocation(payload=b"", error=True, log="", is_throttled=True)
         try:
             body, failed = environment.invoke(payload, float(function.timeout or TIMEOUT_S))
         finally:
-            environment.busy.release()
+            self._release(environment)
         if not failed and len(body) > LAMBDA_PAYLOAD_BYTES:
             message = f"Response payload size exceeded maximum allowed payload size ({LAMBDA_PAYLOAD_BYTES} bytes)."
             body, failed = error("Function.ResponseSizeTooLarge", message), True
@@ -132,8 +133,13 @@ class Pool:
         with self.lock:
             key = str(function.function_arn)
             pool = self._alive(key)
+            # Idle environments do not count, INIT does.
+            # https://docs.aws.amazon.com/lambda/latest/dg/lambda-concurrency.html
+            if self.running >= self.concurrency:
+                return None
             for environment in pool:
                 if environment.busy.acquire(blocking=False):
+                    self.running += 1
                     return environment
             if len(pool) >= MAX_CONCURRENCY or self.is_closed:
                 return None
@@ -147,6 +153,7 @@ class Pool:
             )
             environment.busy.acquire()
             pool.append(environment)
+            self.running += 1
             return environment
 
     def _log_of(self, function: Any) -> Path:
@@ -155,6 +162,11 @@ class Pool:
         needs = log_needs(region, self.access.account, str(function.log_group), LOG_STREAM)
         may = may_log(self.access, str(function.role), needs)
         return self.logs / f"{function.function_name}.log" if may else Path(os.devnull)
+
+    def _release(self, environment: Environment) -> None:
+        with self.lock:
+            self.running -= 1
+        environment.busy.release()
 
     def _told(self, function: Any, number: int) -> Callable[[str], None]:
         """Return what reports the start and the end of a copy of a function."""

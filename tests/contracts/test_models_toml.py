@@ -36,6 +36,7 @@ def test_every_key_is_taken(tmp_path: Path) -> None:
         [deployment]
         name = "shop"
         region = "eu-west-1"
+        concurrency = 400
         throttle = { rate = 5, burst = 9 }
         cors_origins = ["https://app.example.com"]
         [models.a]
@@ -50,6 +51,7 @@ def test_every_key_is_taken(tmp_path: Path) -> None:
     assert read_models_toml(path) == Deployment(
         name="shop",
         region="eu-west-1",
+        concurrency=400,
         throttle=Throttle(rate=5, burst=9),
         cors_origins=("https://app.example.com",),
         models=(

@@ -6,6 +6,7 @@ import pytest
 
 from contracts.limits import GATEWAY_TIMEOUT_S, LAMBDA_INIT_S
 from local.cloud import Cloud
+from local.control.data_plane import AccountLimits
 from tests.fixtures.local_cloud_client import LocalCloudClient
 
 
@@ -22,9 +23,18 @@ def init_s() -> float:
 
 
 @pytest.fixture(scope="module")
+def limits() -> AccountLimits:
+    """Return the limits of the account; a module may define lower ones."""
+    return AccountLimits()
+
+
+@pytest.fixture(scope="module")
 def local_cloud(
-    tmp_path_factory: pytest.TempPathFactory, gateway_timeout_s: float, init_s: float
+    tmp_path_factory: pytest.TempPathFactory,
+    gateway_timeout_s: float,
+    init_s: float,
+    limits: AccountLimits,
 ) -> Iterator[LocalCloudClient]:
     folder = tmp_path_factory.mktemp("cloud")
-    with Cloud(folder, gateway_timeout_s=gateway_timeout_s, init_s=init_s) as cloud:
+    with Cloud(folder, gateway_timeout_s=gateway_timeout_s, init_s=init_s, limits=limits) as cloud:
         yield LocalCloudClient(cloud)

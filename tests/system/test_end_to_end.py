@@ -46,7 +46,7 @@ def laptop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Laptop]:
     Some images are made and deployed by their digests, the others are built by the engine's stand-in.
     """
     folder = tmp_path_factory.mktemp("config")
-    origins = f'[deployment]\ncors_origins = ["{ORIGIN}"]\n'
+    origins = f'[deployment]\nconcurrency = 1000\ncors_origins = ["{ORIGIN}"]\n'
     text = (ROOT / "models.toml").read_text("utf-8") + origins
     with with_made_images(text, OUT, folder, MADE) as laptop:
         yield laptop

@@ -4,23 +4,22 @@ Each returns findings about one thing. A call that AWS refuses or that never arr
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+from contracts.limits import ENVIRONMENTS_PER_REQUEST
 from contracts.names import model_stack, router_stack
 from contracts.specs import Deployment
+from stacks.limits.quotas import INSTANCES_PER_MODEL, QUOTAS, endpoint_quota, quota_page
+from stacks.limits.throttle import stage_throttle, throttle_warning
 from turnout.doctor.finding import Finding, Level
 
 # The qualifier of a bootstrap without one of its own, and the version that our stacks' assets need.
 # https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html
 BOOTSTRAP, BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version", 6
-# The router's function and the model's run at the same time.
-FUNCTIONS_PER_REQUEST = 2
-# While a version is replaced, the new one runs beside the old one.
-INSTANCES_PER_MODEL = 2
 # What AWS lets new accounts have, of which no call tells.
 NEW_ACCOUNT_MEMORY_MB = 3008
-QUOTAS = "https://console.aws.amazon.com/servicequotas/home/services"
 CONCURRENCY = f"{QUOTAS}/lambda/quotas/L-B99A9384"
 
 Client = Any
@@ -33,10 +32,11 @@ class Account:
 
     number: str
     deployment: Deployment
+    out: Path
     clients: Clients
 
 
-def account_findings(deployment: Deployment, clients: Clients) -> list[Finding]:
+def account_findings(deployment: Deployment, out: Path, clients: Clients) -> list[Finding]:
     """Return the findings about an account; without credentials there is one alone."""
     found = asked("credentials", lambda: clients("sts").get_caller_identity())
     if isinstance(found, Finding):
@@ -49,7 +49,7 @@ def account_findings(deployment: Deployment, clients: Clients) -> list[Finding]:
                 next_step=step,
             )
         ]
-    account = Account(number=found["Account"], deployment=deployment, clients=clients)
+    account = Account(number=found["Account"], deployment=deployment, out=out, clients=clients)
     who = Finding(
         level=Level.HOLDS,
         about="credentials",
@@ -97,25 +97,25 @@ def _version(ssm: Client) -> int | None:
 
 
 def concurrency(account: Account) -> list[Finding]:
-    """Compare the functions that may run at once with the requests that the stage lets through."""
+    """Compare the functions that may run at once with those that the throttle counts on."""
     about = "Lambda concurrency"
     found = asked(about, lambda: account.clients("lambda").get_account_settings())
     if isinstance(found, Finding):
         return [found]
-    limit = int(found["AccountLimit"]["ConcurrentExecutions"])
-    requests, burst = limit // FUNCTIONS_PER_REQUEST, account.deployment.throttle.burst
-    message = f"{limit} functions may run at once, which are {requests} requests"
-    if requests >= burst:
-        return [Finding(level=Level.HOLDS, about=about, message=message)]
-    step = f"ask for more at {CONCURRENCY}, or set `throttle = {{ burst = {requests} }}` in [deployment]"
-    return [
-        Finding(
-            level=Level.WARNS,
-            about=about,
-            message=f"{message}, and the API lets {burst} through at once: the others get the gateway's bare 500",
-            next_step=step,
-        )
-    ]
+    limit, deployment = int(found["AccountLimit"]["ConcurrentExecutions"]), account.deployment
+    message = (
+        f"{limit} functions may run at once, which are {limit // ENVIRONMENTS_PER_REQUEST} requests"
+    )
+    level, step = Level.HOLDS, ""
+    real = replace(deployment, concurrency=limit)
+    if warning := throttle_warning(deployment, account.out, limit):
+        level, message = Level.WARNS, f"{message}; {warning}"
+        step = f"ask for more at {CONCURRENCY}, or set `concurrency = {limit}` and no `throttle` in [deployment]"
+    elif stage_throttle(deployment, account.out) != stage_throttle(real, account.out):
+        level = Level.NOTE
+        message = f"{message}; models.toml counts on {deployment.concurrency}"
+        step = f"set `concurrency = {limit}` in [deployment], and the API lets more through"
+    return [Finding(level=level, about=about, message=message, next_step=step)]
 
 
 def memory(account: Account) -> list[Finding]:
@@ -156,7 +156,7 @@ def _sagemaker_quotas(client: Client) -> dict[str, float]:
 
 
 def _gpu_quota(account: Account, instance: str, models: int, quotas: dict[str, float]) -> Finding:
-    name = f"{instance} for endpoint usage"
+    name = endpoint_quota(instance)
     if name not in quotas:
         return Finding(
             level=Level.FAILS,
@@ -172,7 +172,7 @@ def _gpu_quota(account: Account, instance: str, models: int, quotas: dict[str, f
         level=Level.FAILS if quota < models else Level.WARNS,
         about=name,
         message=message,
-        next_step=f"ask for {wanted} at {QUOTAS}/sagemaker/quotas; CPU tiers are deployed all the same",
+        next_step=f"ask for {wanted} at {quota_page(account.deployment.region)}; CPU tiers are deployed all the same",
     )
 
 

@@ -44,7 +44,7 @@ def doctor_command(
     found = machine_findings(Machine(deployment=deployment, out=out_dir, keys=keys, images=images))
     if account:
         with log.status("asking AWS"):
-            found += account_findings(deployment, clients_in(deployment.region))
+            found += account_findings(deployment, out_dir, clients_in(deployment.region))
     emit(as_json, {"findings": [one.to_json() for one in found]}, lambda: show(found, out))
     if any(one.level is Level.FAILS for one in found):
         raise typer.Exit(1)

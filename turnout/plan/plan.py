@@ -14,6 +14,7 @@ from contracts.tasks import Tier
 from images.made.record import Record, read_record
 from stacks.costs.prices import price
 from stacks.costs.requests import BYTES_PER_GB
+from stacks.limits.throttle import stage_throttle, throttle_warning
 from turnout.image.footprint import Footprint, footprint, lambda_problems
 from turnout.plan.costs import BreakEven, TierCost, break_evens, model_costs, prices_json
 
@@ -72,11 +73,14 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
                 }
             )
     router = _router_image(deployment, record)
+    throttle = stage_throttle(deployment, out)
+    warning = throttle_warning(deployment, out, deployment.concurrency)
     return Plan(
         document={
             "deployment": deployment.name,
             "region": deployment.region,
             "router": router_stack(deployment.name),
+            "throttle": {"rate": throttle.rate, "burst": throttle.burst, "warning": warning},
             "tiers": rows,
             "idle_usd_per_month": round(sum(cost.idle_usd for cost in costs) + router, 2),
             "break_even": [one.to_json() for one in evens],

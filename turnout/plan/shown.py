@@ -27,7 +27,14 @@ def show(found: Plan, console: Console) -> None:
     console.print(table)
     console.print()
     console.print(_images(found))
-    console.print(f"\nrouter: stack {plan['router']} in {plan['region']}, HTTP API")
+    throttle = plan["throttle"]
+    console.print(
+        f"\nrouter: stack {plan['router']} in {plan['region']}, HTTP API, which lets {throttle['rate']:g} requests a "
+        f"second and {throttle['burst']} at once through",
+        soft_wrap=True,
+    )
+    if throttle["warning"]:
+        console.print(f"[bold yellow]{throttle['warning']}[/]", soft_wrap=True)
     console.print()
     show_costs(found.costs, found.break_evens, plan["region"], console)
     _warn(found, console)

@@ -23,7 +23,11 @@ from turnout.client import Endpoint, predict, request
 
 Json = dict[str, Any]
 # Grants of the stacks that no call of the run needs, by their actions, with the reason why they are there.
-EXPLAINED: Mapping[str, str] = {}
+EXPLAINED: Mapping[str, str] = {
+    # https://docs.aws.amazon.com/sagemaker/latest/dg/sagemaker-roles.html#sagemaker-roles-createmodel-perms
+    "cloudwatch:PutMetricData": "SageMaker writes the metrics of containers, which the local cloud has not",
+    "logs:DescribeLogStreams": "SageMaker looks for the streams of containers' logs, which the local cloud knows",
+}
 # Of all mutations that are deployed, those that each run tries; the others are only evaluated.
 TRIED = 3
 # Stacks that the prober is asked about.
@@ -186,6 +190,8 @@ def mutations(assembly: Assembly) -> Iterator[Mutation]:
         template: Json = json.loads(assembly.template(stack))
         for name, resource in template["Resources"].items():
             for action, about, changed in changes(resource):
+                if action in EXPLAINED:
+                    continue
                 # Lambda looks at a role when a function is created, and the router's stays.
                 if action == ASSUME and stack == "shop-router":
                     continue

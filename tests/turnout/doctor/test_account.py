@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -67,7 +68,7 @@ class Aws:
             )
 
     def found(self, deployment: Any = SHOP) -> dict[str, Finding]:
-        findings = account_findings(deployment, self.client)
+        findings = account_findings(deployment, NOWHERE, self.client)
         by_subject = {one.about: one for one in findings}
         assert len(by_subject) == len(findings)
         return by_subject
@@ -80,6 +81,10 @@ def stack(name: str, **tags: str) -> dict[str, Any]:
         "StackStatus": "CREATE_COMPLETE",
         "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
     }
+
+
+NOWHERE = Path("nowhere")
+DERIVED = replace(SHOP, throttle=Throttle())
 
 
 @pytest.fixture
@@ -107,7 +112,7 @@ def test_without_credentials_nothing_else_is_asked() -> None:
         assert service == "sts"
         raise NoCredentialsError
 
-    (found,) = account_findings(SHOP, client)
+    (found,) = account_findings(SHOP, NOWHERE, client)
     assert (found.level, found.about) == (Level.FAILS, "credentials")
     assert "aws configure" in found.next_step
 
@@ -140,11 +145,21 @@ def test_a_new_accounts_ten_functions_are_five_requests(aws: Aws) -> None:
     aws.ready(functions=10)
     found = aws.found()["Lambda concurrency"]
     assert found.level is Level.WARNS
-    assert "are 5 requests, and the API lets 9 through" in found.message
-    assert "burst = 5" in found.next_step
+    assert "are 5 requests; the API lets 5 requests a second and 9 at once through" in found.message
+    assert "`concurrency = 10` and no `throttle`" in found.next_step
     aws.ready(functions=10)
-    within = replace(SHOP, throttle=Throttle(rate=5, burst=5))
-    assert aws.found(within)["Lambda concurrency"].level is Level.HOLDS
+    assert aws.found(DERIVED)["Lambda concurrency"].level is Level.HOLDS
+
+
+def test_a_concurrency_that_the_account_lacks_or_exceeds_is_said(aws: Aws) -> None:
+    aws.ready(functions=10)
+    found = aws.found(replace(DERIVED, concurrency=1000))["Lambda concurrency"]
+    assert (found.level, "of which 10 functions" in found.message) == (Level.WARNS, True)
+    aws.ready(functions=1000)
+    found = aws.found(DERIVED)["Lambda concurrency"]
+    assert found.level is Level.NOTE
+    assert "models.toml counts on 10" in found.message
+    assert "set `concurrency = 1000`" in found.next_step
 
 
 @pytest.mark.parametrize(
