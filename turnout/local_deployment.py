@@ -20,7 +20,9 @@ from images.errors import ImageError
 from images.running.choice import Isolating
 from local import children
 from local.cloud import ACCOUNT, Cloud
+from local.control.data_plane import AccountLimits
 from stacks.contents import contents_of
+from stacks.limits.refusals import refusal
 from stacks.route_table import make_routes, read_artefacts
 from turnout.cdk_progress import StackLines
 from turnout.client import ENDPOINT_FILE, Endpoint
@@ -51,6 +53,12 @@ class DeployFailed(TurnoutError):
     code = "deploy_failed"
 
 
+class GpuRefused(DeployFailed):
+    """All is deployed but a GPU tier, which AWS refuses; the message has the quota, or what else to do."""
+
+    code = "gpu_refused"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Files:
     """The files of a deployment: `models.toml` and the folder of sealed artefacts."""
@@ -74,7 +82,8 @@ class MadeImages:
 class Laptop:
     """A local cloud with one deployment in it; a context manager that stops all it started.
 
-    Functions whose images `made` names are deployed as if they had been pushed.
+    Functions whose images `made` names are deployed as if they had been pushed. The account bears as many functions at
+    once as `models.toml` says, and has a quota of `gpus` for each GPU instance type, or none.
     """
 
     def __init__(
@@ -86,6 +95,7 @@ class Laptop:
         https_port: int = 0,
         bridge: Bridge | None = None,
         made: MadeImages | None = None,
+        gpus: int | None = None,
     ) -> None:
         self.deployment, self.files, self.made = deployment, files, made
         self.key = new_key()
@@ -98,6 +108,7 @@ class Laptop:
             https_port=https_port,
             bridge=bridge,
             isolating=made.isolating if made else None,
+            limits=AccountLimits(concurrency=deployment.concurrency, instances=gpus),
             report=lambda line: self.say(line),
         )
         self.keys = self.state / "keys.toml"
@@ -129,9 +140,14 @@ class Laptop:
                 run_images(deployed, self.cloud, self.images)
         outputs = self.state / "outputs.json"
         app, never = ("--app", str(self.assembly)), ("--require-approval", "never")
-        self.cdk("deploy", "--all", *SIDE_BY_SIDE, *never, *app, "--outputs-file", str(outputs))
-        stack = json.loads(outputs.read_text("utf-8"))[router_stack(self.deployment.name)]
-        endpoint = Endpoint(url=stack["Url"], key=self.key, ca_file=str(self.cloud.ca_file))
+        url = self.cloud.url
+        try:
+            self.cdk("deploy", "--all", *SIDE_BY_SIDE, *never, *app, "--outputs-file", str(outputs))
+            url = json.loads(outputs.read_text("utf-8"))[router_stack(self.deployment.name)]["Url"]
+        except GpuRefused as error:
+            # GPU stacks come last, so that every CPU model serves.
+            self.say(f"{error}. Every CPU model is deployed and answers.")
+        endpoint = Endpoint(url=url, key=self.key, ca_file=str(self.cloud.ca_file))
         endpoint.save(self.state / ENDPOINT_FILE)
         return endpoint
 
@@ -191,10 +207,12 @@ class Laptop:
 
     def _failed(self, action: str, code: int) -> DeployFailed:
         log = self.state / f"cdk-{action}.log"
-        tail = "".join(log.read_text("utf-8").splitlines(keepends=True)[-TAIL_LINES:])
-        return DeployFailed(
-            f"`cdk {action}` ended with {code}; all of its output is in {log}; the end of it:\n{tail}"
-        )
+        output = log.read_text("utf-8")
+        said = f"`cdk {action}` ended with {code}; all of its output is in {log}"
+        if why := refusal(output, self.deployment.region):
+            return GpuRefused(f"{said}; {why}")
+        tail = "".join(output.splitlines(keepends=True)[-TAIL_LINES:])
+        return DeployFailed(f"{said}; the end of it:\n{tail}")
 
     def environment(self) -> Mapping[str, str]:
         """Return the environment of the CDK command line and of its app, without the user's own AWS settings."""

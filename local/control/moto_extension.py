@@ -4,7 +4,13 @@ import functools
 import json
 from typing import Any
 
-from local.control import cloudformation, function_permission, lambdas, sagemaker
+from local.control import (
+    cloudformation,
+    endpoint_refusals,
+    function_permission,
+    lambdas,
+    sagemaker,
+)
 
 
 @functools.cache
@@ -13,6 +19,7 @@ def extend() -> None:
     cloudformation.extend()
     lambdas.extend()
     sagemaker.extend()
+    endpoint_refusals.extend()
     function_permission.extend()
     _complete_log_arns()
     _ignore_conditions()

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from local.control.data_plane import Functions, Invocation, data_plane
+from local.control.data_plane import AccountLimits, Functions, Invocation, data_plane
 from tests.fixtures.local_cloud_client import LocalCloudClient
 from tests.fixtures.synthesis import ACCOUNT, shop
 
@@ -91,6 +91,7 @@ def plane(local_cloud: LocalCloudClient) -> Hosts:
 @pytest.fixture
 def hosts(plane: Hosts, local_cloud: LocalCloudClient) -> Iterator[Hosts]:
     plane.is_throttled = False
+    data_plane().limits = AccountLimits()
     for stack in (CPU, WORDS):
         probe = shop().only(stack, "Custom::TurnoutProbe")["Properties"]
         plane.versions[stack] = probe["Version"]
@@ -186,6 +187,32 @@ def test_without_a_prober_a_cpu_stack_leaves_nothing_and_a_gpu_stack_needs_none(
     deploy(local_cloud, GPU)
     assert local_cloud.delete(GPU) == "DELETE_COMPLETE"
     assert left(local_cloud) == before
+
+
+@pytest.mark.parametrize(
+    ("account", "reason"),
+    [
+        (
+            AccountLimits(instances=0),
+            "'ml.g6.xlarge for endpoint usage' is 0 Instances, with current utilization of 0",
+        ),
+        (AccountLimits(has_capacity=False), "due to InsufficientInstanceCapacity error"),
+    ],
+    ids=["quota", "capacity"],
+)
+def test_a_gpu_that_aws_refuses_leaves_every_other_stack_and_says_why(
+    local_cloud: LocalCloudClient, hosts: Hosts, account: AccountLimits, reason: str
+) -> None:
+    deploy(local_cloud, ROUTER, CPU, WORDS)
+    before = left(local_cloud)
+    data_plane().limits = account
+    assert local_cloud.deploy(GPU, resources(GPU)) == "ROLLBACK_COMPLETE"
+    (stack,) = local_cloud.client("cloudformation").describe_stacks(StackName=GPU)["Stacks"]
+    assert reason in stack["StackStatusReason"]
+    assert left(local_cloud) == before
+    data_plane().limits = AccountLimits(instances=1)
+    assert local_cloud.delete(GPU) == "DELETE_COMPLETE"
+    deploy(local_cloud, GPU)
 
 
 def test_if_a_failed_probe_is_not_retained_a_second_deletion_leaves_nothing(

@@ -58,6 +58,21 @@ def test_every_tier_waits_for_the_router_and_a_gpu_for_every_cpu(stacks: Synthes
     }
 
 
+def test_a_gpus_quota_is_named_before_aws_may_refuse_it(stacks: Synthesised) -> None:
+    """The command line prints it at each synthesis and deployment."""
+    said = {
+        path.name.removesuffix(".metadata.json"): entry["data"]
+        for path in stacks.folder.glob("*.metadata.json")
+        for entries in json.loads(path.read_text("utf-8")).values()
+        for entry in entries
+        if entry["type"] == "aws:cdk:info"
+    }
+    assert set(said) == {"shop-intents-gpu"}
+    (note,) = said.values()
+    assert 'a quota of 2 for "ml.g6.xlarge for endpoint usage" in us-east-1' in note
+    assert "https://us-east-1.console.aws.amazon.com/servicequotas/" in note
+
+
 def test_a_cpu_function_has_the_settings_of_its_table(stacks: Synthesised) -> None:
     properties = stacks.only("shop-intents-cpu", "AWS::Lambda::Function")["Properties"]
     assert (properties["MemorySize"], properties["Timeout"]) == (2048, 7)

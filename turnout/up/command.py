@@ -44,6 +44,13 @@ def up_command(
             help="What isolates the images: an engine if one answers and else the kernel, or one."
         ),
     ] = Choice.AUTO,
+    gpus: Annotated[
+        int | None,
+        typer.Option(
+            help="The account's quota for each GPU instance type, 0 in new ones; without it there is none.",
+            min=0,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the whole product on this machine: a local cloud, the real `cdk deploy`, an HTTPS endpoint.
@@ -69,5 +76,6 @@ def up_command(
         https_port=port,
         bridge=bridge_of(engine) if engine else None,
         made=MadeImages(folder=images_from, isolating=isolating) if images else None,
+        gpus=gpus,
     )
     up(laptop, log, partial(emit, as_json), engine)
