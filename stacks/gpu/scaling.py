@@ -11,7 +11,7 @@ from constructs import Construct, IDependable
 
 from contracts.scaling.awake import Awake
 from contracts.scaling.copies import SCALE_OUT_COOLDOWN_S
-from contracts.specs import GpuSpec
+from contracts.specs import GpuSpec, Wake
 
 DIMENSION = "sagemaker:inference-component:DesiredCopyCount"
 METRIC = "SageMakerInferenceComponentConcurrentRequestsPerCopyHighResolution"
@@ -34,7 +34,7 @@ class CopyScaling(Construct):
         self.resource = f"inference-component/{name}"
         self.target = self._add_target(after)
         self._add_tracking()
-        if spec.min_instances == 0:
+        if spec.min_instances == 0 and spec.wake is not Wake.NEVER:
             self._add_waking(self._add_step())
 
     def _add_target(self, after: IDependable) -> autoscaling.CfnScalableTarget:

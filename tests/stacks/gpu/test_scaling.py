@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from contracts.scaling.awake import parse_awake
-from contracts.specs import GpuSpec
+from contracts.specs import GpuSpec, Wake
 from tests.fixtures.synthesis import GpuTier, Json, Synthesised, synthesise_gpu
 
 G6 = "ml.g6.xlarge"
@@ -23,6 +23,7 @@ TIERS = {
         )
     ),
     "single": GpuTier(spec=GpuSpec(instance=G6, min_instances=0)),
+    "hours": GpuTier(spec=GpuSpec(instance=G6, min_instances=0, awake=OFFICE, wake=Wake.NEVER)),
     "pair": GpuTier(spec=GpuSpec(instance=G6, min_instances=2, max_instances=4, timeout_s=9)),
     "four": GpuTier(spec=GpuSpec(instance=G6, min_instances=4, max_instances=4)),
 }
@@ -59,6 +60,7 @@ def test_one_instance_more_than_serve_may_run_while_copies_are_replaced(
         "fixed": (1, 1, 2),
         "sleeper": (1, 0, 4),
         "single": (1, 0, 2),
+        "hours": (1, 0, 2),
         "pair": (2, 2, 5),
         "four": (4, 4, 5),
     }
@@ -71,6 +73,7 @@ def test_a_component_is_made_with_at_least_one_copy(stacks: Synthesised) -> None
         "fixed": 1,
         "sleeper": 1,
         "single": 1,
+        "hours": 1,
         "pair": 2,
         "four": 4,
     }
@@ -128,11 +131,14 @@ def test_the_first_request_that_finds_no_copy_starts_exactly_one(
     assert "AlarmName" not in alarm
 
 
-def test_a_tier_that_never_sleeps_has_nothing_that_wakes_it(stacks: Synthesised) -> None:
-    assert list(policies(stacks, "pair")) == ["TargetTracking"]
+@pytest.mark.parametrize("stack", ["pair", "hours"])
+def test_a_tier_that_never_sleeps_or_that_hours_alone_wake_has_no_alarm_for_it(
+    stacks: Synthesised, stack: str
+) -> None:
+    assert list(policies(stacks, stack)) == ["TargetTracking"]
     metrics = [
         alarm["Properties"]["MetricName"]
-        for alarm in stacks.resources("pair", "AWS::CloudWatch::Alarm").values()
+        for alarm in stacks.resources(stack, "AWS::CloudWatch::Alarm").values()
     ]
     assert "NoCapacityInvocationFailures" not in metrics
 
