@@ -65,7 +65,7 @@ def make_app(inputs: Inputs, **options: Any) -> cdk.App:
 
 def image_sources(inputs: Inputs, artefacts: Artefacts) -> tuple[dict[str, Source], list[Problem]]:
     """Return the source of every image by its name, staged where an engine builds it, and their problems."""
-    routes = make_routes(inputs.deployment, artefacts, inputs.key_hashes)
+    routes = make_routes(inputs.deployment, artefacts, inputs.key_hashes, inputs.out)
     contents = contents_of(inputs.deployment, inputs.out, routes)
     pushed, problems = pushed_images(contents, inputs.images, inputs.deployment.region)
     staging = Staging(folder=inputs.staging)

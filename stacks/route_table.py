@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from contracts.manifest import BrokenArtefact, Manifest, verify
 from contracts.names import ALIAS, endpoint, model_stack, registry
 from contracts.problems import Code, Problem
 from contracts.routes import Route, Routes, Target
+from contracts.scaling.copies import START_S, WAKE_S
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Tier
 from signatures.check import artefact_problems
+from stacks.measured import Measured, measured
 
 Artefacts = Mapping[tuple[str, Tier], Manifest]
 
@@ -40,22 +43,25 @@ def read_artefacts(deployment: Deployment, out: Path) -> tuple[Artefacts, list[P
 
 
 def make_routes(
-    deployment: Deployment, artefacts: Artefacts, key_hashes: Mapping[str, str]
+    deployment: Deployment, artefacts: Artefacts, key_hashes: Mapping[str, str], out: Path
 ) -> Routes:
+    """Return the route table, with what the evidence of the artefacts in `out` has measured."""
     return Routes(
         deployment=deployment.name,
         registry=registry(deployment.name),
         models={
-            model.name: _route(deployment.name, model, artefacts) for model in deployment.models
+            model.name: _route(deployment.name, model, artefacts, out)
+            for model in deployment.models
         },
         key_hashes=key_hashes,
         cors_origins=deployment.cors_origins,
     )
 
 
-def _route(deployment: str, model: ModelSpec, artefacts: Artefacts) -> Route:
+def _route(deployment: str, model: ModelSpec, artefacts: Artefacts, out: Path) -> Route:
+    known = {tier: measured(out, artefacts[model.name, tier]) for tier in model.tiers}
     targets = {
-        tier: _target(deployment, model.name, tier, spec, artefacts[model.name, tier])
+        tier: _target(deployment, spec, artefacts[model.name, tier], known[tier])
         for tier, spec in model.tiers.items()
     }
     # Labels and dimensions are those of the model, the same on every tier.
@@ -66,6 +72,8 @@ def _route(deployment: str, model: ModelSpec, artefacts: Artefacts) -> Route:
         targets=targets,
         labels=manifest.labels,
         dimensions=manifest.dimensions,
+        # Both tiers read the same rows; a GPU tier of another model may have another tokenizer.
+        chars_per_token=min(one.chars_per_token for one in known.values()),
     )
 
 
@@ -77,16 +85,25 @@ def address(deployment: str, model: str, spec: CpuSpec | GpuSpec) -> str:
 
 
 def _target(
-    deployment: str, model: str, tier: Tier, spec: CpuSpec | GpuSpec, manifest: Manifest
+    deployment: str, spec: CpuSpec | GpuSpec, manifest: Manifest, known: Measured
 ) -> Target:
+    waking: dict[str, Any] = {}
+    if isinstance(spec, GpuSpec):
+        # One that never sleeps is without a copy while it is deployed, or lost its instance: AWS starts it unasked.
+        waking = {
+            "wake": spec.wake,
+            "wake_s": WAKE_S + START_S if spec.min_instances == 0 else START_S,
+        }
     return Target(
-        model=model,
-        tier=tier,
-        address=address(deployment, model, spec),
+        model=manifest.model,
+        tier=manifest.tier,
+        address=address(deployment, manifest.model, spec),
         version=manifest.version,
         precision=manifest.precision,
         max_inputs=spec.max_inputs,
         max_chars=spec.max_chars,
         max_tokens=manifest.max_tokens,
         timeout_s=spec.timeout_s,
+        latency_ms=known.latency_ms,
+        **waking,
     )

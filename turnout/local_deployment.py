@@ -157,7 +157,7 @@ class Laptop:
         artefacts, problems = read_artefacts(self.deployment, self.files.out)
         if problems:
             raise ImageError(self.files.out, problems)
-        routes = make_routes(self.deployment, artefacts, key_hashes(self.key))
+        routes = make_routes(self.deployment, artefacts, key_hashes(self.key), self.files.out)
         contents = contents_of(self.deployment, self.files.out, routes)
         names = made.names or functions_of(self.deployment)
         layouts = current_layouts(contents, names, made.folder, routes)

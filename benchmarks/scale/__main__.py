@@ -32,7 +32,7 @@ def row(count: int, artefact: Path, folder: Path) -> tuple[Row, str]:
     write_artefacts(of, artefact, folder / "models.out")
     inputs = inputs_of(of, folder)
     artefacts, _ = read_artefacts(of, inputs.out)
-    routes = make_routes(of, artefacts, inputs.key_hashes).to_json()
+    routes = make_routes(of, artefacts, inputs.key_hashes, inputs.out).to_json()
     command = [sys.executable, "-m", "benchmarks.scale.synthesis", str(count), str(folder)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -9,6 +9,7 @@ from typing import Any
 from build.evaluation.bootstrap import SEED
 from build.evaluation.comparison import figures_of
 from build.evaluation.metrics import Outputs
+from build.evaluation.rows import Row
 from build.export.fusion import fused_operators
 from build.proof.candidate import Candidate
 from build.proof.changed_answers import changed_rows, labels_in_rows, per_class
@@ -82,6 +83,7 @@ def evidence(
         "bytes_built": manifest.size,
         "expected_ms": chosen.expected_ms,
         "unit": unit,
+        "chars_per_token": _chars_per_token(step.rows, chosen.outputs),
         "candidates": [
             _candidate(c, best, chosen)
             for c, best in zip(candidates, pareto(candidates), strict=True)
@@ -102,6 +104,17 @@ def evidence(
         "date": datetime.now(UTC).date().isoformat(),
         "toolchain": dict(manifest.toolchain),
     }
+
+
+def _chars_per_token(rows: Sequence[Row], outputs: Sequence[Outputs]) -> float:
+    """Return the characters of the rows over their tokens, without those that were truncated; 0 if all were."""
+    whole = [
+        (row.request.chars, sum(output.get("tokens", 0) for output in own))
+        for row, own in zip(rows, outputs, strict=True)
+        if not any(output.get("truncated") for output in own)
+    ]
+    tokens = sum(count for _, count in whole)
+    return round(sum(chars for chars, _ in whole) / tokens, 4) if tokens else 0.0
 
 
 def _fused(graph: Path) -> str:

@@ -24,6 +24,10 @@ SCALE_OUT_COOLDOWN_S = 300
 LOW_SHARE = 0.9
 
 
+# Measured, 564 s in all.
+WAKE_S, START_S = 169.0, 395.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """The scaling of the copies of a component.
@@ -37,9 +41,9 @@ class Policy:
     requests_per_copy: float
     scale_in_cooldown_s: float
     scale_out_cooldown_s: float = SCALE_OUT_COOLDOWN_S
-    # Measured: 169 s and 395 s, of 564 s in all; 720 s.
-    wake_s: float = 169.0
-    start_s: float = 395.0
+    wake_s: float = WAKE_S
+    start_s: float = START_S
+    # Measured.
     release_s: float = 720.0
 
 

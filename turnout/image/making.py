@@ -178,7 +178,7 @@ def contents_wanted(wanted: Wanted) -> list[Contents]:
     artefacts, problems = read_artefacts(deployment, wanted.out)
     if problems:
         raise ImageError("the images cannot be made", problems)
-    routes = make_routes(deployment, artefacts, wanted.key_hashes)
+    routes = make_routes(deployment, artefacts, wanted.key_hashes, wanted.out)
     return contents_of(deployment, wanted.out, routes)
 
 

@@ -112,4 +112,4 @@ def _routes(deployment: Deployment, out: Path) -> Routes:
     artefacts, problems = read_artefacts(deployment, out)
     if problems:
         raise SamFailed(out, problems)
-    return make_routes(deployment, artefacts, {})
+    return make_routes(deployment, artefacts, {}, out)
