@@ -123,6 +123,7 @@ class Code(StrEnum):
         "an image was pushed to a registry from where AWS does not run it",
     )
     INIT_TOO_LONG = "init_too_long", "a function takes longer to start than Lambda lets it"
+    TIMEOUT_TOO_LONG = "timeout_too_long", "a function's start and time do not fit into a request"
     IMAGE_START = "image_start", "an image names no program that Lambda can start"
     IMAGE_PROBE = (
         "image_probe",

@@ -15,6 +15,7 @@ from contracts.names import model_stack, router_stack
 from contracts.problems import Problem
 from contracts.specs import CpuSpec, Deployment, GpuSpec
 from contracts.tasks import Tier
+from images.made.record import read_record
 from images.staging import Staging
 from stacks.contents import contents_of
 from stacks.cpu import CpuModelStack
@@ -27,6 +28,7 @@ from stacks.pushed_images import pushed_images
 from stacks.route_table import Artefacts, make_routes, read_artefacts
 from stacks.router import RouterStack
 from stacks.settings import aws_problems
+from stacks.timeouts import timeout_problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,8 @@ def make_app(inputs: Inputs, **options: Any) -> cdk.App:
     if problems:
         raise StackError(problems)
     images, problems = image_sources(inputs, artefacts)
-    if problems:
+    # A record that cannot be read is one of the problems already.
+    if problems := problems or timeout_problems(inputs.deployment, read_record(inputs.images)):
         raise StackError(problems)
     app = cdk.App(**options)
     # Since its version 3, cdk-nag is a validation plugin and no longer an aspect.

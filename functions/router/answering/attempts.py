@@ -14,7 +14,7 @@ import anyio
 import anyio.to_thread
 
 from contracts.http_errors import DeadlineExceeded, ServingError, TierUnavailable
-from contracts.limits import BACKEND_SLACK_S
+from contracts.limits import BACKEND_SLACK_S, CONNECT_TIMEOUT_S
 from contracts.prediction import PredictRequest, TierAnswer
 from contracts.routes import Route, Target
 from contracts.specs import Wake
@@ -23,7 +23,7 @@ from functions.router.answering.budget import RetryBudget
 from functions.router.deciding.decision import Plan, decide
 from functions.router.deciding.latency import tokens_of
 from functions.router.deciding.rules import Case
-from functions.router.targets.backends import CONNECT_TIMEOUT_S, Backend
+from functions.router.targets.backends import Backend
 from functions.router.targets.failures import LATE, TargetFailed, failed, problem
 from functions.router.targets.health import Condition, States
 

@@ -16,7 +16,7 @@ from contracts.http_errors import (
     TooLarge,
     from_problem,
 )
-from contracts.limits import BACKEND_SLACK_S
+from contracts.limits import BACKEND_SLACK_S, CONNECT_TIMEOUT_S
 from contracts.prediction import PredictRequest, TierAnswer
 from contracts.routes import Target
 from functions.router.targets.failures import (
@@ -34,7 +34,6 @@ from functions.router.targets.health import Condition
 
 Client = Any
 MakeClient = Callable[[str, Config], Client]
-CONNECT_TIMEOUT_S = 2
 # The read timeouts of clients, in seconds, for callers who wait less long than the tier may take. A client is too slow
 # to make for each request's own time, and a thread that nobody waits for any more ends by the next of these.
 STEPS_S = (1, 2, 4, 8, 16)

@@ -8,13 +8,16 @@ from botocore.config import Config
 from contracts.http_errors import TierUnavailable, TooLarge, problem_document
 from contracts.limits import (
     BACKEND_SLACK_S,
+    CONNECT_TIMEOUT_S,
     GATEWAY_TIMEOUT_S,
     INTEGRATION_TIMEOUT_S,
     MAX_TIER_TIMEOUT_S,
+    REQUEST_S,
+    ROUTER_INIT_S,
     ROUTER_TIMEOUT_S,
 )
 from contracts.tasks import Tier
-from functions.router.targets.backends import CONNECT_TIMEOUT_S, LambdaBackend
+from functions.router.targets.backends import LambdaBackend
 from functions.router.targets.failures import UNREACHED, TargetFailed
 from tests.fixtures.fake_aws import ANSWER, GOOD, REQUEST, Service, client, failure, invoke, serving
 from tests.fixtures.problems import assert_names
@@ -49,6 +52,9 @@ def test_timeouts_nest_so_that_every_caller_outlasts_the_one_it_calls() -> None:
     waits = MAX_TIER_TIMEOUT_S + BACKEND_SLACK_S
     assert MAX_TIER_TIMEOUT_S < waits < ROUTER_TIMEOUT_S < INTEGRATION_TIMEOUT_S < GATEWAY_TIMEOUT_S
     assert CONNECT_TIMEOUT_S + waits <= ROUTER_TIMEOUT_S
+    assert ROUTER_INIT_S + ROUTER_TIMEOUT_S <= INTEGRATION_TIMEOUT_S
+    # The router says that a tier is late before its own time is over.
+    assert CONNECT_TIMEOUT_S + MAX_TIER_TIMEOUT_S < REQUEST_S < ROUTER_TIMEOUT_S
 
 
 @pytest.mark.parametrize("tier", list(Tier))
