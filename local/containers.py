@@ -37,14 +37,14 @@ class Reply:
 
 @dataclass(slots=True, kw_only=True)
 class Container:
-    """One running container; it is in service once it was ready."""
+    """One running container, and the number of requests that it is answering."""
 
     name: str
     port: int
     process: subprocess.Popen[bytes]
     log: Path
     restart: Callable[[], "Container"]
-    in_service: bool = False
+    requests: int = 0
 
     @property
     def alive(self) -> bool:
@@ -83,6 +83,7 @@ class Fleet:
         self.venvs, self.report = venvs, report
         self.lock = threading.Lock()
         self.containers: dict[str, Container] = {}
+        self.starting: list[Container] = []
         for folder in (self.images, self.logs):
             folder.mkdir(parents=True, exist_ok=True)
 
@@ -97,6 +98,8 @@ class Fleet:
     ) -> None:
         """Start a component's container and wait until it is ready; raise LocalError with the end of its log.
 
+        The container that it has serves until then, and longer if the new one fails: capacity is provisioned before
+        traffic is moved, https://docs.aws.amazon.com/sagemaker/latest/dg/inference-component-rolling-updates.html.
         Without `logs` its output is lost, as that of a container whose role may not write its log.
         """
         log = self.logs / f"{component}.log" if logs else Path(os.devnull)
@@ -107,17 +110,21 @@ class Fleet:
         self.report(f"starting the container of {component}")
         container = run()
         with self.lock:
+            self.starting.append(container)
+        try:
+            _wait(container, wait_s)
+        except LocalError:
+            children.end(container.process, grace_s=GRACE_S)
+            raise
+        finally:
+            with self.lock:
+                self.starting.remove(container)
+        with self.lock:
+            before = self.containers.get(component)
             self.containers[component] = container
-        deadline = time.monotonic() + wait_s
-        while container.ping() != 200:
-            if not container.alive or time.monotonic() > deadline:
-                state = "did not become ready" if container.alive else "ended"
-                self.stop(component)
-                raise LocalError(
-                    f"the container of {component} {state}; the end of its log:\n{container.tail()}"
-                )
-            time.sleep(0.1)
-        container.in_service = True
+        if before:
+            _drain(before)
+            children.end(before.process, grace_s=GRACE_S)
 
     def _run(
         self, component: str, image_uri: str, environment: dict[str, str], log: Path
@@ -163,14 +170,15 @@ class Fleet:
             children.end(container.process, grace_s=GRACE_S)
 
     def close(self) -> None:
+        for container in list(self.starting):
+            children.end(container.process)
         for component in list(self.containers):
             self.stop(component)
 
     def processes(self) -> list[tuple[str, int]]:
         with self.lock:
-            return [
-                (f"sagemaker {c.name}", c.process.pid) for c in self.containers.values() if c.alive
-            ]
+            every = [*self.containers.values(), *self.starting]
+            return [(f"sagemaker {c.name}", c.process.pid) for c in every if c.alive]
 
     def invoke(self, component: str, body: bytes, content_type: str) -> Reply:
         """Return the response of `InvokeEndpoint`, with the runtime API's own errors."""
@@ -178,14 +186,23 @@ class Fleet:
             return _error(
                 413, "ValidationError", f"the body is over {SAGEMAKER_PAYLOAD_BYTES} bytes"
             )
-        container = self.containers.get(component)
+        with self.lock:
+            container = self.containers.get(component)
+            starts = any(one.name == component for one in self.starting)
+            if container:
+                container.requests += 1
         if container is None:
-            return _error(400, "ValidationError", f"Inference component {component} not found.")
-        if not container.in_service:
-            message = f"Inference component {component} has no capacity to process this request."
-            return _error(400, "ValidationError", message)
+            state = "has no capacity to process this request" if starts else "not found"
+            return _error(400, "ValidationError", f"Inference component {component} {state}.")
+        try:
+            return self._answer(container, body, content_type)
+        finally:
+            with self.lock:
+                container.requests -= 1
+
+    def _answer(self, container: Container, body: bytes, content_type: str) -> Reply:
         if not container.alive:
-            self._restart(component, container)
+            self._restart(container.name, container)
             return _error(503, "ServiceUnavailable", "the container has ended and is started again")
         try:
             reply = container.invoke(body, content_type)
@@ -205,8 +222,26 @@ class Fleet:
     def _restart(self, component: str, dead: Container) -> None:
         with self.lock:
             if self.containers.get(component) is dead:
-                again = self.containers[component] = dead.restart()
-                again.in_service = True
+                self.containers[component] = dead.restart()
+
+
+def _wait(container: Container, wait_s: float) -> None:
+    """Wait until a container answers its ping; raise LocalError if it ends or takes longer."""
+    deadline = time.monotonic() + wait_s
+    while container.ping() != 200:
+        if not container.alive or time.monotonic() > deadline:
+            state = "did not become ready" if container.alive else "ended"
+            raise LocalError(
+                f"the container of {container.name} {state}; the end of its log:\n{container.tail()}"
+            )
+        time.sleep(0.1)
+
+
+def _drain(container: Container) -> None:
+    """Wait until a container that gets no new requests has answered those that it has."""
+    deadline = time.monotonic() + RESPONSE_S
+    while container.alive and container.requests and time.monotonic() < deadline:
+        time.sleep(0.01)
 
 
 def _error(status: int, kind: str, message: str, **more: Any) -> Reply:

@@ -114,6 +114,7 @@ TYPES: tuple[Type, ...] = (
         name="AWS::SageMaker::InferenceComponent",
         service="sagemaker",
         create="create_inference_component",
+        update="update_inference_component",
         delete="delete_inference_component",
         name_property="InferenceComponentName",
         ref=_response("InferenceComponentArn"),

@@ -79,6 +79,13 @@ def _create(self: Any) -> Any:
     return 200, {}, json.dumps({"InferenceComponentArn": arn})
 
 
+def _update_component(self: Any) -> Any:
+    request = json.loads(self.body)
+    component = _find(request)
+    component.update(request)
+    return 200, {}, json.dumps({"InferenceComponentArn": component["InferenceComponentArn"]})
+
+
 def _describe(self: Any) -> Any:
     return 200, {}, _described(_find(json.loads(self.body)), self.region)
 
@@ -151,6 +158,7 @@ def _check_instance_type(before: Any, after: Any) -> None:
 
 OPERATIONS = {
     "create_inference_component": _create,
+    "update_inference_component": _update_component,
     "describe_inference_component": _describe,
     "delete_inference_component": _delete,
     "list_inference_components": _list,

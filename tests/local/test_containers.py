@@ -161,6 +161,30 @@ def test_a_container_that_dies_is_said_and_started_again(fleet: Fleet) -> None:
         time.sleep(0.05)
 
 
+def test_a_container_serves_until_the_one_that_takes_its_place_is_ready(fleet: Fleet) -> None:
+    fleet.start("c", "repository:tag", {"WORD": "1"}, wait_s=20)
+    update = threading.Thread(target=fleet.start, args=("c", "repository:tag", {"WORD": "2"}, 20))
+    update.start()
+    answers = []
+    while update.is_alive():
+        answers.append(fleet.invoke("c", b"a", "text/plain"))
+    answers.append(fleet.invoke("c", b"a", "text/plain"))
+    assert {reply.status for reply in answers} == {200}
+    bodies = [reply.body for reply in answers]
+    # First one alone and then the other.
+    assert sorted(bodies) == bodies
+    assert set(bodies) == {b"A1", b"A2"}
+    assert len(fleet.processes()) == 1
+
+
+def test_a_container_serves_on_if_the_one_that_takes_its_place_fails(fleet: Fleet) -> None:
+    fleet.start("c", "repository:tag", {"WORD": "1"}, wait_s=20)
+    with raises("local_cloud_failed", "container of c ended"):
+        fleet.start("c", "repository:tag", {"BROKEN": "1"}, 20)
+    assert fleet.invoke("c", b"a", "text/plain").body == b"A1"
+    assert len(fleet.processes()) == 1
+
+
 def test_a_body_over_six_megabytes_is_refused(fleet: Fleet) -> None:
     reply = fleet.invoke("c", b"x" * (6 * 2**20 + 1), "text/plain")
     assert (reply.status, reply.headers["x-amzn-ErrorType"]) == (413, "ValidationError")
