@@ -119,8 +119,10 @@ def _complete_versions() -> None:
     models.LambdaVersion.get_cfn_attribute = lambda self, attribute: (
         str(self.version) if attribute == "Version" else self.physical_resource_id
     )
-    # A version is deleted with its function.
-    models.LambdaVersion.delete = lambda self, account_id, region: None
+    # moto's record of it is deleted with its function. An alias that named it names another by now.
+    models.LambdaVersion.delete = lambda self, account_id, region: data_plane().functions.forget(
+        self.physical_resource_id
+    )
 
 
 def _run_in_pool() -> None:

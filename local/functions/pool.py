@@ -94,7 +94,7 @@ class Pool:
             self.by_python.start_of(function)
 
     def forget(self, function_arn: str) -> None:
-        """Close every environment of a function and of its versions."""
+        """Close every environment of a function and its versions, or of one, once it has answered its request."""
         with self.lock:
             gone = [
                 arn
@@ -103,6 +103,8 @@ class Pool:
             ]
             ended = [environment for arn in gone for environment in self.environments.pop(arn)]
         for environment in ended:
+            # No other request gets it, so that the lock is taken for good.
+            environment.busy.acquire(timeout=float(environment.function.timeout or TIMEOUT_S))
             environment.close()
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ import pytest
 from moto.cloudformation.exceptions import ValidationError
 
 from local.control.stack_operations import ordered, references
-from tests.fixtures.local_cloud_client import LocalCloudClient, bucket
+from tests.fixtures.local_cloud_client import LocalCloudClient
 from tests.fixtures.synthesis import shop
 
 Json = dict[str, Any]
@@ -222,45 +222,6 @@ def test_what_a_resource_needs_that_cannot_be_deleted_stays_and_all_else_goes(
     assert local_cloud.deploy(name, {"A": resources["A"], "C": kept}) == "UPDATE_COMPLETE"
     assert local_cloud.delete(name) == "DELETE_COMPLETE"
     assert {n for n in tables(local_cloud) if n.startswith(name)} == set()
-
-
-def test_an_update_of_a_functions_code_reaches_its_alias(
-    local_cloud: LocalCloudClient, name: str
-) -> None:
-    def resources(key: str, handler: str) -> Json:
-        return {
-            "F": {
-                "Type": "AWS::Lambda::Function",
-                "Properties": {
-                    "FunctionName": f"{name}-f",
-                    "Runtime": "python3.13",
-                    "Handler": f"handlers.{handler}",
-                    "Role": local_cloud.role(),
-                    "Code": {"S3Bucket": bucket(local_cloud), "S3Key": "handlers.zip"},
-                },
-            },
-            f"V{key}": {
-                "Type": "AWS::Lambda::Version",
-                "Properties": {"FunctionName": {"Ref": "F"}},
-            },
-            "Live": {
-                "Type": "AWS::Lambda::Alias",
-                "Properties": {
-                    "FunctionName": {"Ref": "F"},
-                    "Name": "live",
-                    "FunctionVersion": {"Fn::GetAtt": [f"V{key}", "Version"]},
-                },
-            },
-        }
-
-    assert local_cloud.deploy(name, resources("1", "echo")) == "CREATE_COMPLETE"
-    assert local_cloud.invoke(f"{name}-f:live", 7)[0]["event"] == 7
-    assert local_cloud.deploy(name, resources("2", "fails")) == "UPDATE_COMPLETE"
-    assert local_cloud.invoke(f"{name}-f:live", 7)[1] == "Unhandled"
-    running = {process.name for process in local_cloud.cloud.processes()}
-    local_cloud.delete(name)
-    assert f"lambda {name}-f" in running
-    assert f"lambda {name}-f" not in {process.name for process in local_cloud.cloud.processes()}
 
 
 def test_a_change_set_that_is_not_there_has_the_code_that_the_cdk_looks_for(
