@@ -30,6 +30,9 @@ def application_of(containers: Fleet, access: Access) -> Wsgi:
         if path.startswith(ANSWERS) and method == "PUT":
             data_plane().answers[path.removeprefix(ANSWERS)] = json.loads(_body(environ))
             return _reply(start, Reply(status=200, headers={}, body=b""))
+        # When a stack fails, the CDK's command line looks for refused calls in a trail, which nobody keeps here.
+        if environ.get("HTTP_X_AMZ_TARGET", "").endswith(".LookupEvents"):
+            return _reply(start, Reply(status=200, headers={}, body=b'{"Events": []}'))
         if refused := _refusal(environ, access):
             return _reply(start, refused)
         # moto answers every InvokeEndpoint with one canned body, even for an endpoint that does not exist.

@@ -209,6 +209,11 @@ def test_a_gpu_that_aws_refuses_leaves_every_other_stack_and_says_why(
     assert local_cloud.deploy(GPU, resources(GPU)) == "ROLLBACK_COMPLETE"
     (stack,) = local_cloud.client("cloudformation").describe_stacks(StackName=GPU)["Stacks"]
     assert reason in stack["StackStatusReason"]
+    # What the CDK's command line asks of a stack that failed.
+    assert local_cloud.client("cloudtrail").lookup_events()["Events"] == []
+    data_plane().limits = AccountLimits()
+    asked = local_cloud.client("cloudformation").describe_stack_resources(StackName=GPU)
+    assert asked["StackResources"] == []
     assert left(local_cloud) == before
     data_plane().limits = AccountLimits(instances=1)
     assert local_cloud.delete(GPU) == "DELETE_COMPLETE"
