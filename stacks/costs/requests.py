@@ -31,7 +31,7 @@ METERED_BYTES = 512 * 1024
 # Bytes of a request's lines: the gateway's access log, the router's own, and START, END and REPORT of each run.
 # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-view.html
 GATEWAY_LINE = 330
-ROUTER_LINE = 220
+ROUTER_LINE = 400
 LAMBDA_LINES = 260
 # What an answer says besides its output: model, version, tier, reason, milliseconds.
 ANSWER_HEAD = 120

@@ -3,6 +3,7 @@
 import re
 
 from contracts.http_errors import ServingError
+from functions.router.http.metrics import metrics
 from functions.router.targets.failures import ANSWERS, BY_STATUS, ON_THE_WAY, Meaning
 from functions.router.targets.health import Condition
 from tests.fixtures.paths import ROOT
@@ -35,3 +36,17 @@ def test_the_table_of_errors_is_that_of_the_code() -> None:
 def test_every_state_is_documented() -> None:
     section = TEXT.split("| state | what is known |")[1].split("\n\n")[0]
     assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == [*Condition]
+
+
+def test_every_metric_is_documented_with_its_dimensions() -> None:
+    section = TEXT.split("\n## Metrics\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `(\w+)` \| ([\w, ]+) \|", section, re.MULTILINE)
+    fields = {"tier": "cpu", "status": 200, "fallback": 1}
+    said = metrics("shop", fields)["_aws"]["CloudWatchMetrics"]
+    known = {
+        (metric["Name"], ", ".join(dimensions))
+        for directive in said
+        for dimensions in directive["Dimensions"]
+        for metric in directive["Metrics"]
+    }
+    assert set(rows) == known

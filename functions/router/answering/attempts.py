@@ -35,11 +35,15 @@ CLOSED_EARLY_S = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """The answer of a target, the reason why it is that one, and whether it stands in for a better one."""
+    """The answer of a target, and the reason why it is that one.
+
+    `stands_in` says that it is not the one that the rules want, `degraded` that it answers for a better one.
+    """
 
     target: Target
     answer: TierAnswer
     reason: str
+    stands_in: bool
     degraded: bool
 
 
@@ -73,7 +77,11 @@ class Answering:
             try:
                 answer = await self._try(target, request, route)
                 return Answer(
-                    target=target, answer=answer, reason=reason, degraded=plan.degraded(target)
+                    target=target,
+                    answer=answer,
+                    reason=reason,
+                    stands_in=target is not plan.wanted,
+                    degraded=plan.degraded(target),
                 )
             except TargetFailed as failure:
                 failures.append(failure)

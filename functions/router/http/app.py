@@ -72,8 +72,11 @@ class Router:
             "tier": given.target.tier,
             "reason": given.reason,
         }
+        if given.stands_in:
+            # Numbers, since they are metrics.
+            log_fields |= {"fallback": 1, "degraded": int(given.degraded)}
         if given.degraded:
-            head["degraded"] = log_fields["degraded"] = True
+            head["degraded"] = True
         answer = given.answer
         return JSONResponse({**head, "outputs": answer.outputs, "elapsed_ms": answer.elapsed_ms})
 
@@ -115,7 +118,9 @@ def create_app(
     app.add_exception_handler(HTTPException, _http_error)
     # The last one is the first to see a request.
     app.add_middleware(HeadMiddleware)
-    app.add_middleware(RequestMiddleware, cors=Cors(origins=routes.cors_origins))
+    app.add_middleware(
+        RequestMiddleware, cors=Cors(origins=routes.cors_origins), deployment=routes.deployment
+    )
     document: dict[str, Any] = {}
 
     async def openapi_document() -> Response:

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from contracts.http_errors import PROBLEM_JSON, ServingError, problem_document
 from functions.router.http.cors import Cors
+from functions.router.http.metrics import metrics
 
 log = logging.getLogger("turnout.access")
 failures = logging.getLogger("turnout.router")
@@ -20,8 +21,8 @@ failures = logging.getLogger("turnout.router")
 class RequestMiddleware:
     """ASGI middleware; endpoints add their fields of the log line to `scope["turnout"]`."""
 
-    def __init__(self, app: ASGIApp, cors: Cors | None = None) -> None:
-        self.app, self.cors = app, cors or Cors()
+    def __init__(self, app: ASGIApp, cors: Cors | None = None, deployment: str = "") -> None:
+        self.app, self.cors, self.deployment = app, cors or Cors(), deployment
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -50,7 +51,10 @@ class RequestMiddleware:
                     scope, receive, send_with_id
                 )
         ms = round((time.perf_counter() - start) * 1e3, 2)
-        log.info(json.dumps({"request_id": request_id, **log_fields, "ms": ms}))
+        line = {"request_id": request_id, **log_fields, "ms": ms}
+        # Metrics are read from the line, so that each byte of it is paid for.
+        whole = {**line, **metrics(self.deployment, line)}
+        log.info(json.dumps(whole, separators=(",", ":")))
 
 
 def _request_id(scope: Scope) -> str:

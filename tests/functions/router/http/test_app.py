@@ -223,7 +223,10 @@ def test_the_log_has_one_line_with_the_decision_and_no_text_and_no_key(
         call("POST", PREDICT, json.dumps({"inputs": [SECRET, 3]}))
     good, bad = (json.loads(message) for message in caplog.messages)
     assert good.pop("ms") >= 0
+    assert good.pop("_aws")["Timestamp"] > 1.7e12
     assert good == {
+        "deployment": "shop",
+        "errors": 0,
         "request_id": response["headers"]["x-request-id"],
         "method": "POST",
         "path": PREDICT,
