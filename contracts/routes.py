@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from contracts.specs import Wake
-from contracts.tasks import Task, Tier
+from contracts.tasks import Task, Tier, Wake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,8 +9,8 @@ from typing import Any
 from contracts.limits import LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S, STAGE_BURST, STAGE_RATE
 from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
 from contracts.scaling.awake import FORM
-from contracts.specs import Objective, Wake
-from contracts.tasks import Task
+from contracts.specs import Objective
+from contracts.tasks import Task, Wake
 
 ANSWERS, VECTORS = ("min_accuracy_ratio", "min_agreement"), ("min_cosine_mean", "min_cosine_p5")
 SCORES, GENERATED = ("max_perplexity_ratio",), ("max_perplexity_ratio", "min_token_agreement")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from contracts.limits import NEW_ACCOUNT_CONCURRENCY
 from contracts.scaling.awake import Awake
-from contracts.tasks import Task, Tier
+from contracts.tasks import Task, Tier, Wake
 
 
 class Objective(StrEnum):
@@ -15,18 +15,6 @@ class Objective(StrEnum):
     LATENCY = "latency"
     SIZE = "size"
     ACCURACY = "accuracy"
-
-
-class Wake(StrEnum):
-    """The requests that wake a GPU tier which sleeps.
-
-    PINNED are those that no other tier takes: they name the tier, or are over the limits of the CPU tier, or the model
-    has none. ESCALATION are these and all others that the router would send there.
-    """
-
-    PINNED = "pinned"
-    ESCALATION = "escalation"
-    NEVER = "never"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""The tasks of models, and the tiers they run on."""
+"""The tasks of models, the tiers they run on, and what wakes one that sleeps."""
 
 from enum import StrEnum
 
@@ -24,3 +24,15 @@ class Tier(StrEnum):
 
     CPU = "cpu"
     GPU = "gpu"
+
+
+class Wake(StrEnum):
+    """The requests that wake a GPU tier which sleeps.
+
+    PINNED are those that no other tier takes: they name the tier, or are over the limits of the CPU tier, or the model
+    has none. ESCALATION are these and all others that the router would send there.
+    """
+
+    PINNED = "pinned"
+    ESCALATION = "escalation"
+    NEVER = "never"

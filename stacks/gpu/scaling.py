@@ -11,7 +11,8 @@ from constructs import Construct, IDependable
 
 from contracts.scaling.awake import Awake
 from contracts.scaling.copies import SCALE_OUT_COOLDOWN_S
-from contracts.specs import GpuSpec, Wake
+from contracts.specs import GpuSpec
+from contracts.tasks import Wake
 
 DIMENSION = "sagemaker:inference-component:DesiredCopyCount"
 METRIC = "SageMakerInferenceComponentConcurrentRequestsPerCopyHighResolution"

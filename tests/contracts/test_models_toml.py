@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from contracts.models_toml import ConfigError, read_models_toml
-from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle, Wake
-from contracts.tasks import Task, Tier
+from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
+from contracts.tasks import Task, Tier, Wake
 from tests.fixtures.paths import ROOT
 from tests.fixtures.problems import assert_problems
 

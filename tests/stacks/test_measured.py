@@ -9,8 +9,8 @@ import pytest
 
 from contracts.manifest import Manifest
 from contracts.routes import Routes
-from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec, Wake
-from contracts.tasks import Task, Tier
+from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
+from contracts.tasks import Task, Tier, Wake
 from stacks.measured import Measured, measured
 from stacks.route_table import make_routes
 

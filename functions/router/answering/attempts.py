@@ -17,8 +17,7 @@ from contracts.http_errors import DeadlineExceeded, ServingError, TierUnavailabl
 from contracts.limits import BACKEND_SLACK_S, CONNECT_TIMEOUT_S
 from contracts.prediction import PredictRequest, TierAnswer
 from contracts.routes import Route, Target
-from contracts.specs import Wake
-from contracts.tasks import Tier
+from contracts.tasks import Tier, Wake
 from functions.router.answering.budget import RetryBudget
 from functions.router.deciding.decision import Plan, decide
 from functions.router.deciding.latency import tokens_of

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from contracts.http_errors import TierUnavailable
 from contracts.prediction import Prefer
 from contracts.routes import Target
-from contracts.specs import Wake
-from contracts.tasks import Tier
+from contracts.tasks import Tier, Wake
 from functions.router.deciding.rules import RULES, Case, Rule, Targets, over_limits, stands_in
 from functions.router.targets.health import Condition
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from contracts.scaling.awake import parse_awake
-from contracts.specs import GpuSpec, Wake
+from contracts.specs import GpuSpec
+from contracts.tasks import Wake
 from tests.fixtures.synthesis import GpuTier, Json, Synthesised, synthesise_gpu
 
 G6 = "ml.g6.xlarge"

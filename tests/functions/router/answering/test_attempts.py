@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contracts.http_errors import ServingError
-from contracts.specs import Wake
+from contracts.tasks import Wake
 from functions.router.answering.budget import RetryBudget
 from functions.router.targets.health import Condition
 from tests.fixtures.router_app import target

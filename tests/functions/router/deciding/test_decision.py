@@ -7,8 +7,7 @@ import pytest
 from contracts.http_errors import InvalidInput, TierUnavailable
 from contracts.prediction import PredictRequest, Prefer
 from contracts.routes import Route
-from contracts.specs import Wake
-from contracts.tasks import Task, Tier
+from contracts.tasks import Task, Tier, Wake
 from functions.router.deciding.decision import REASONS, Plan, decide
 from functions.router.deciding.rules import RULES, of_tier, ranked, within_limits
 from functions.router.targets.health import Condition, TargetState

@@ -6,8 +6,7 @@ from random import Random
 
 from contracts.http_errors import ServingError
 from contracts.prediction import PredictRequest, Prefer
-from contracts.specs import Wake
-from contracts.tasks import Tier
+from contracts.tasks import Tier, Wake
 from functions.router.deciding.decision import REASONS, Plan, decide
 from functions.router.deciding.rules import Case, over_limits
 from functions.router.targets.health import Condition, TargetState
