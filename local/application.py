@@ -2,11 +2,13 @@
 
 import io
 import json
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 from local.bridge import Wsgi
-from local.containers import Fleet, Reply
+from local.containers import NO_CAPACITY, Fleet, Reply, error
+from local.control import components
 from local.control.custom import ANSWERS
 from local.control.data_plane import data_plane
 from local.functions.pool import too_large
@@ -39,7 +41,7 @@ def application_of(containers: Fleet, access: Access) -> Wsgi:
         if path.startswith("/endpoints/") and path.endswith("/invocations"):
             component = environ.get("HTTP_X_AMZN_SAGEMAKER_INFERENCE_COMPONENT", "")
             kind = environ.get("CONTENT_TYPE") or "application/octet-stream"
-            return _reply(start, containers.invoke(component, _body(environ), kind))
+            return _reply(start, _invoke(containers, component, _body(environ), kind))
         if "/functions/" in path and path.endswith("/invocations"):
             body = _body(environ)
             if problem := too_large(body):
@@ -48,6 +50,16 @@ def application_of(containers: Fleet, access: Access) -> Wsgi:
         return moto(environ, start)
 
     return application
+
+
+def _invoke(containers: Fleet, component: str, body: bytes, kind: str) -> Reply:
+    """Return the response of `InvokeEndpoint`; a component without a copy in service refuses."""
+    if not components.admits(component):
+        return error(400, "ValidationError", NO_CAPACITY)
+    since, began = data_plane().clock(), time.monotonic()
+    reply = containers.invoke(component, body, kind)
+    components.served(component, since, time.monotonic() - began)
+    return reply
 
 
 def _refusal(environ: dict[str, Any], access: Access) -> Reply | None:
@@ -66,9 +78,9 @@ def _refusal(environ: dict[str, Any], access: Access) -> Reply | None:
     )
     try:
         access.check_request(request, signed)
-    except (AccessDenied, NotEvaluated) as error:
-        access.report(str(error))
-        message = str(error)
+    except (AccessDenied, NotEvaluated) as denied:
+        access.report(str(denied))
+        message = str(denied)
         # Services spell the member in two ways, and the SDKs read either.
         body = json.dumps({"__type": DENIED, "message": message, "Message": message}).encode()
         return Reply(status=403, headers={"x-amzn-ErrorType": DENIED}, body=body)

@@ -245,10 +245,10 @@ def _reset() -> None:
     """Delete every resource from moto's global state: the next cloud of this process starts empty."""
     from moto.moto_api._internal.models import moto_api_backend
 
-    from local.control import sagemaker
+    from local.control import components
 
     moto_api_backend.reset()
-    sagemaker.COMPONENTS.clear()
+    components.COMPONENTS.clear()
     use(None)
 
 

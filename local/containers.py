@@ -22,6 +22,12 @@ from local.python_environments import python_for
 # SageMaker waits 60 s for a container's response.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
 RESPONSE_S = 60
+# The whole text of the runtime's ValidationError where no copy is in service, as AWS's notebook on scaling to zero
+# shows it. https://github.com/aws-samples/sagemaker-genai-hosting-examples
+NO_CAPACITY = (
+    "Inference Component has no capacity to process this request. ApplicationAutoScaling may be in-progress (if "
+    "configured) or try to increase the capacity by invoking UpdateInferenceComponentRuntimeConfig API."
+)
 # SageMaker waits 30 s between SIGTERM and SIGKILL; nothing here has that long to finish.
 GRACE_S = 3.0
 
@@ -183,7 +189,7 @@ class Fleet:
     def invoke(self, component: str, body: bytes, content_type: str) -> Reply:
         """Return the response of `InvokeEndpoint`, with the runtime API's own errors."""
         if len(body) > SAGEMAKER_PAYLOAD_BYTES:
-            return _error(
+            return error(
                 413, "ValidationError", f"the body is over {SAGEMAKER_PAYLOAD_BYTES} bytes"
             )
         with self.lock:
@@ -192,8 +198,8 @@ class Fleet:
             if container:
                 container.requests += 1
         if container is None:
-            state = "has no capacity to process this request" if starts else "not found"
-            return _error(400, "ValidationError", f"Inference component {component} {state}.")
+            missing = f"Inference component {component} not found."
+            return error(400, "ValidationError", NO_CAPACITY if starts else missing)
         try:
             return self._answer(container, body, content_type)
         finally:
@@ -203,7 +209,7 @@ class Fleet:
     def _answer(self, container: Container, body: bytes, content_type: str) -> Reply:
         if not container.alive:
             self._restart(container.name, container)
-            return _error(503, "ServiceUnavailable", "the container has ended and is started again")
+            return error(503, "ServiceUnavailable", "the container has ended and is started again")
         try:
             reply = container.invoke(body, content_type)
         except TimeoutError:
@@ -244,7 +250,7 @@ def _drain(container: Container) -> None:
         time.sleep(0.01)
 
 
-def _error(status: int, kind: str, message: str, **more: Any) -> Reply:
+def error(status: int, kind: str, message: str, **more: Any) -> Reply:
     headers = {"Content-Type": "application/json", "x-amzn-ErrorType": kind}
     body = json.dumps({"message": message, "Message": message, **more}).encode()
     return Reply(status=status, headers=headers, body=body)
@@ -256,7 +262,7 @@ def _model_error(status: int, message: str) -> Reply:
     https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
     """
     wrapped = f'Received client error ({status}) from main with message "{message}"'
-    return _error(424, "ModelError", wrapped, OriginalStatusCode=status, OriginalMessage=message)
+    return error(424, "ModelError", wrapped, OriginalStatusCode=status, OriginalMessage=message)
 
 
 # Pings need the number, so the server cannot be left to choose one; it binds this one a moment later.

@@ -1,9 +1,11 @@
 """The data plane as the control plane sees it: hosts of functions and containers, behind one seam."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from local.control.placement import Readings
 from local.permissions.access import Access
 
 ACCOUNT = "123456789012"
@@ -69,6 +71,9 @@ class DataPlane:
     containers: Containers
     access: Access
     limits: AccountLimits = field(default_factory=AccountLimits)
+    # Seconds of the Unix epoch; tests have a clock of their own, so that nobody waits for a copy to sleep or to wake.
+    clock: Callable[[], float] = time.time
+    readings: Readings = field(default_factory=Readings)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 

@@ -5,7 +5,9 @@ import json
 from typing import Any
 
 from local.control import (
+    autoscaling,
     cloudformation,
+    components,
     endpoint_refusals,
     function_permission,
     lambdas,
@@ -20,6 +22,8 @@ def extend() -> None:
     lambdas.extend()
     sagemaker.extend()
     endpoint_refusals.extend()
+    components.extend()
+    autoscaling.extend()
     function_permission.extend()
     _complete_log_arns()
     _ignore_conditions()

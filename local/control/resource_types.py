@@ -8,6 +8,7 @@ from typing import Any
 
 from local.control.data_plane import DEFAULT_ROUTE, data_plane
 from local.control.resource_type import Made, Properties, Type
+from local.control.scaling_types import SCALING_TYPES
 from local.permissions.services import check_pull, log_needs, may_log
 
 
@@ -76,6 +77,7 @@ def _start_component(made: Made) -> None:
 
 
 TYPES: tuple[Type, ...] = (
+    *SCALING_TYPES,
     Type(
         name="AWS::Lambda::Alias",
         service="lambda",

@@ -1,4 +1,4 @@
-"""Fixes of moto's SageMaker: current instance types, endpoints of inference components, the components themselves."""
+"""Fixes of moto's SageMaker: current instance types, endpoints of components, and what AWS refuses of both."""
 
 import json
 from typing import Any
@@ -6,12 +6,11 @@ from typing import Any
 from moto.sagemaker import models
 from moto.sagemaker.responses import SageMakerResponse
 
-from local.control.data_plane import ACCOUNT
-
+KEPT = ("InstanceType", "ManagedInstanceScaling")
 # The function that ours takes the place of.
 VARIANTS = models.FakeEndpoint._process_production_variants
-# moto has no inference components; by name, as they were created.
-COMPONENTS: dict[str, dict[str, Any]] = {}
+# Regions that refuse an endpoint of no instances. https://github.com/stdapi-ai/stdapi.ai/issues/43
+NO_ZERO = ("eu-west-3",)
 
 
 def extend() -> None:
@@ -19,16 +18,20 @@ def extend() -> None:
     models.FakeEndpointConfig.validate_instance_type = lambda self, instance_type: None
     models.SageMakerModelBackend.validate_production_variants = _validate_variants
     models.FakeEndpoint.update_from_cloudformation_json = classmethod(_update_of_template)
-    models.FakeEndpoint._process_production_variants = _with_instance_types
+    models.FakeEndpoint._process_production_variants = _with_instances
     # moto gives an endpoint of a template a name of its own.
     models.FakeEndpoint.cloudformation_name_type = staticmethod(lambda: "EndpointName")
-    for operation, answer in OPERATIONS.items():
-        setattr(SageMakerResponse, operation, answer)
+    SageMakerResponse.update_endpoint = _update_endpoint
 
 
 def _validate_variants(self: Any, variants: Any) -> None:
     """Validate production variants; those of inference components name no model."""
     for variant in variants:
+        managed = variant.get("ManagedInstanceScaling") or {}
+        if self.region_name in NO_ZERO and int(managed.get("MinInstanceCount", 1)) == 0:
+            raise models.ValidationError(
+                message="Min instance count needs to be greater than 0 for enabled managed instance scaling"
+            )
         name = variant.get("ModelName")
         if name is not None and name not in self._models:
             raise models.ValidationError(message=f"Could not find model '{name}'.")
@@ -47,64 +50,6 @@ def role_of(specification: dict[str, Any], account: str, region: str) -> str:
     """Return the role of the model that an inference component names."""
     backend = models.sagemaker_backends[account][region]
     return str(backend._models[specification["ModelName"]].execution_role_arn)
-
-
-def _described(component: dict[str, Any], region: str) -> str:
-    copies = int((component.get("RuntimeConfig") or {}).get("CopyCount", 1))
-    endpoint = f"arn:aws:sagemaker:{region}:{ACCOUNT}:endpoint/{component['EndpointName']}"
-    described = {
-        **component,
-        # Required members of the response, of which nothing here depends on the value.
-        "CreationTime": 0,
-        "LastModifiedTime": 0,
-        "EndpointArn": endpoint,
-        "RuntimeConfig": {"DesiredCopyCount": copies, "CurrentCopyCount": copies},
-    }
-    return json.dumps(described)
-
-
-def _create(self: Any) -> Any:
-    request = json.loads(self.body)
-    name = request["InferenceComponentName"]
-    if request["EndpointName"] not in self.sagemaker_backend.endpoints:
-        raise models.ValidationError(
-            message=f"Could not find endpoint '{request['EndpointName']}'."
-        )
-    arn = f"arn:aws:sagemaker:{self.region}:{self.current_account}:inference-component/{name}"
-    COMPONENTS[name] = {
-        **request,
-        "InferenceComponentArn": arn,
-        "InferenceComponentStatus": "InService",
-    }
-    return 200, {}, json.dumps({"InferenceComponentArn": arn})
-
-
-def _update_component(self: Any) -> Any:
-    request = json.loads(self.body)
-    component = _find(request)
-    component.update(request)
-    return 200, {}, json.dumps({"InferenceComponentArn": component["InferenceComponentArn"]})
-
-
-def _describe(self: Any) -> Any:
-    return 200, {}, _described(_find(json.loads(self.body)), self.region)
-
-
-def _delete(self: Any) -> Any:
-    COMPONENTS.pop(_find(json.loads(self.body))["InferenceComponentName"])
-    return 200, {}, "{}"
-
-
-def _list(self: Any) -> Any:
-    listed = [json.loads(_described(component, self.region)) for component in COMPONENTS.values()]
-    return 200, {}, json.dumps({"InferenceComponents": listed})
-
-
-def _find(request: dict[str, Any]) -> dict[str, Any]:
-    name = request["InferenceComponentName"]
-    if name not in COMPONENTS:
-        raise models.ValidationError(message=f"Could not find inference component '{name}'.")
-    return COMPONENTS[name]
 
 
 def _update_endpoint(self: Any) -> Any:
@@ -136,10 +81,10 @@ def _configure(backend: Any, endpoint: Any, name: str) -> None:
     endpoint.production_variants = endpoint._process_production_variants(after)
 
 
-def _with_instance_types(self: Any, variants: Any) -> Any:
-    """Return an endpoint's variants with their instance types, since moto deletes the configuration they came with."""
-    types = [{"InstanceType": variant.get("InstanceType")} for variant in variants]
-    return [{**one, **kept} for one, kept in zip(VARIANTS(self, variants), types, strict=True)]
+def _with_instances(self: Any, variants: Any) -> Any:
+    """Return an endpoint's variants with their instances, since moto deletes the configuration they came with."""
+    kept = [{key: one[key] for key in KEPT if key in one} for one in variants]
+    return [{**one, **more} for one, more in zip(VARIANTS(self, variants), kept, strict=True)]
 
 
 def _check_instance_type(before: Any, after: Any) -> None:
@@ -154,13 +99,3 @@ def _check_instance_type(before: Any, after: Any) -> None:
             message="Cannot update endpoint with a different instance type for endpoints to which you plan to deploy "
             "Inference Components."
         )
-
-
-OPERATIONS = {
-    "create_inference_component": _create,
-    "update_inference_component": _update_component,
-    "describe_inference_component": _describe,
-    "delete_inference_component": _delete,
-    "list_inference_components": _list,
-    "update_endpoint": _update_endpoint,
-}
