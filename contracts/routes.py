@@ -34,6 +34,27 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cascade:
+    """The calibration of a model's cascade, as far as the router needs it; nothing is escalated where it is `off`.
+
+    An answer of the CPU tier whose confidence is below `threshold` is asked for on the GPU tier, if the parameters of
+    the request are of the kind of `parameters`. The rest is for callers: `kept` of the `rows` that it was tested on
+    were kept, and `lost` of them; of others at most `bound` are, with the probability `assurance`, unless there are
+    `doubts`.
+    """
+
+    threshold: float
+    parameters: Mapping[str, Any]
+    rows: int
+    kept: float
+    lost: float
+    bound: float
+    assurance: float
+    doubts: tuple[str, ...] = ()
+    off: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """One model and its targets by tier, the cheapest first. `dimensions` bounds how many vectors fit one answer.
 
@@ -46,6 +67,7 @@ class Route:
     labels: tuple[str, ...] = ()
     dimensions: int = 0
     chars_per_token: float = 0.0
+    cascade: Cascade | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +108,14 @@ def _route(document: dict[str, Any]) -> Route:
         labels=tuple(document["labels"]),
         dimensions=document["dimensions"],
         chars_per_token=document["chars_per_token"],
+        cascade=_cascade(document["cascade"]),
     )
+
+
+def _cascade(document: dict[str, Any] | None) -> Cascade | None:
+    if document is None:
+        return None
+    return Cascade(**{**document, "doubts": tuple(document["doubts"])})
 
 
 def _target(document: dict[str, Any]) -> Target:

@@ -25,8 +25,8 @@ from stacks.image_source import BuildContext, Source
 from stacks.limits.quotas import quota_note
 from stacks.limits.throttle import stage_throttle
 from stacks.pushed_images import pushed_images
-from stacks.route_table import Artefacts, make_routes, read_artefacts
 from stacks.router import RouterStack
+from stacks.routes.table import Artefacts, make_routes, read_artefacts
 from stacks.settings import aws_problems
 from stacks.timeouts import timeout_problems
 
@@ -104,7 +104,7 @@ def add_stacks(
                 name,
                 spec,
                 deployment=deployment.name,
-                manifest=artefacts[model.name, tier],
+                manifest=artefacts.manifests[model.name, tier],
                 image=images[name],
                 env=env,
                 description=f"Turnout: {model.name} on its {tier} tier",

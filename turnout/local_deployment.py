@@ -23,7 +23,7 @@ from local.cloud import ACCOUNT, Cloud
 from local.control.data_plane import AccountLimits
 from stacks.contents import contents_of
 from stacks.limits.refusals import refusal
-from stacks.route_table import make_routes, read_artefacts
+from stacks.routes.table import make_routes, read_artefacts
 from turnout.cdk_progress import StackLines
 from turnout.client import ENDPOINT_FILE, Endpoint
 from turnout.image.current import current_layouts, functions_of

@@ -20,7 +20,7 @@ from benchmarks.scale.plot import plot
 from benchmarks.scale.router_start import starts
 from contracts.names import router_stack
 from contracts.tasks import Tier
-from stacks.route_table import make_routes, read_artefacts
+from stacks.routes.table import make_routes, read_artefacts
 
 COUNTS = (1, 10, 100)
 PLOT = ROOT / "docs/scale.svg"

@@ -22,7 +22,7 @@ def synthesise(count: int, folder: Path) -> dict[str, Any]:
 
     from benchmarks.scale.deployments import deployment, inputs_of
     from stacks.app import add_stacks, image_sources
-    from stacks.route_table import read_artefacts
+    from stacks.routes.table import read_artefacts
 
     clock.lap("imports")
     inputs = inputs_of(deployment(count), folder)

@@ -23,7 +23,7 @@ from stacks.app import Inputs, image_sources, make_app
 from stacks.errors import StackError
 from stacks.image_source import BuildContext, PushedImage
 from stacks.pushed_images import in_ecr
-from stacks.route_table import read_artefacts
+from stacks.routes.table import read_artefacts
 from tests.fixtures.models.tiny import Tiny, artefact
 from tests.fixtures.problems import assert_problems
 from tests.fixtures.synthesis import KEY, SHOP, Synthesised, build, inputs, synthesise

@@ -13,7 +13,7 @@ from images.engine.engine import find_engine
 from images.engine.errors import EngineMissing
 from images.made.record import read_record
 from stacks.costs.tiers import idle_usd
-from stacks.route_table import read_artefacts
+from stacks.routes.table import read_artefacts
 from stacks.settings import aws_problems
 from turnout.doctor.account import stacks_of
 from turnout.doctor.finding import Finding, Level
@@ -85,7 +85,7 @@ def artefacts(machine: Machine) -> list[Finding]:
     """Verify every sealed byte that would be deployed."""
     found, problems = read_artefacts(machine.deployment, machine.out)
     if not problems:
-        message = f"{len(found)} are built, and every sealed byte is unchanged"
+        message = f"{len(found.manifests)} are built, and every sealed byte is unchanged"
         return [Finding(level=Level.HOLDS, about="artefacts", message=message)]
     return [
         Finding(

@@ -31,7 +31,7 @@ from images.runtime import runtime_on
 from images.slimming.pieces import Slimming
 from images.staging import without_cuda
 from stacks.contents import contents_of
-from stacks.route_table import make_routes, read_artefacts
+from stacks.routes.table import make_routes, read_artefacts
 from turnout.image import slimming
 
 # Downloaded wheels and bases, unpacked ones, and blobs of bases.

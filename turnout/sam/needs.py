@@ -13,7 +13,7 @@ from images.engine.engine import Engine, find_engine
 from images.engine.errors import EngineFailed, EngineMissing
 from images.oci.reading import Layout
 from stacks.contents import contents_of
-from stacks.route_table import make_routes, read_artefacts
+from stacks.routes.table import make_routes, read_artefacts
 from turnout.image.current import current_layouts, functions_of
 from turnout.local_deployment import ROOT
 from turnout.sam.cloud import FILE, CloudForSam

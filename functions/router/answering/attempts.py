@@ -20,6 +20,7 @@ from contracts.routes import Route, Target
 from contracts.tasks import Tier, Wake
 from functions.router.answering.budget import RetryBudget
 from functions.router.deciding.decision import Plan, decide
+from functions.router.deciding.escalation import ESCALATED, UNANSWERED, escalation, merged
 from functions.router.deciding.latency import tokens_of
 from functions.router.deciding.rules import Case
 from functions.router.targets.backends import Backend
@@ -30,6 +31,8 @@ from functions.router.targets.health import Condition, States
 TRAVEL_MS = 50
 # A connection that the other side has closed meanwhile says so at once; later the model may have run.
 CLOSED_EARLY_S = 0.5
+# Of the time that is left an escalation does not get this, in which the answers that there are go out.
+KEPT_S = 0.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +40,7 @@ class Answer:
     """The answer of a target, and the reason why it is that one.
 
     `stands_in` says that it is not the one that the rules want, `degraded` that it answers for a better one.
+    Those to the inputs at the places `escalated` are of the GPU tier, whose own version and time are `second`.
     """
 
     target: Target
@@ -44,6 +48,8 @@ class Answer:
     reason: str
     stands_in: bool
     degraded: bool
+    escalated: tuple[int, ...] = ()
+    second: TierAnswer | None = None
 
 
 class Answering:
@@ -75,13 +81,14 @@ class Answering:
         while True:
             try:
                 answer = await self._try(target, request, route)
-                return Answer(
+                given = Answer(
                     target=target,
                     answer=answer,
                     reason=reason,
                     stands_in=target is not plan.wanted,
                     degraded=plan.degraded(target),
                 )
+                return await self._with_escalated(given, plan, request, route, log_fields)
             except TargetFailed as failure:
                 failures.append(failure)
                 following = self._following(plan, target, request, failures)
@@ -91,6 +98,51 @@ class Answering:
                     reason = f"{target.tier}_{self._condition(failure, target)}"
                 target = following
                 log_fields |= {"tier": target.tier, "reason": reason, "attempts": len(failures) + 1}
+
+    async def _with_escalated(
+        self,
+        given: Answer,
+        plan: Plan,
+        request: PredictRequest,
+        route: Route,
+        log_fields: dict[str, Any],
+    ) -> Answer:
+        """Return the answer with the uncertain inputs answered by the GPU tier, or degraded where that does not answer.
+
+        Raise TierUnavailable then if the request forbids it.
+        """
+        case = self.case(request, route)
+        found = escalation(case, plan, given.target, given.answer.outputs)
+        if found is None:
+            return given
+        log_fields["escalated"] = len(found.places)
+        held = found.held
+        if held is None and not self.states.claim(found.target):
+            held = self.states.of(found.target).shown(self.clock(), found.target.wake_s)
+        if held is None:
+            # What the CPU tier has answered is sent in any case.
+            sent = replace(found.request, deadline=request.deadline - KEPT_S)
+            try:
+                second = await self._try(found.target, sent, route)
+            except TargetFailed as failure:
+                held = self._condition(failure, found.target)
+            else:
+                outputs = merged(given.answer.outputs, found.places, second.outputs)
+                log_fields["reason"] = ESCALATED
+                return replace(
+                    given,
+                    answer=replace(given.answer, outputs=outputs),
+                    reason=ESCALATED,
+                    escalated=found.places,
+                    second=second,
+                )
+        if not request.allow_degraded:
+            wait_s = self.states.of(found.target).wait_s(self.clock(), found.target.wake_s)
+            detail = f"the answers to {len(found.places)} inputs are uncertain, and the gpu tier is {held}"
+            raise TierUnavailable(detail, retry_after_s=math.ceil(wait_s))
+        reason = UNANSWERED if held is Condition.READY else f"{found.target.tier}_{held}"
+        log_fields["reason"] = reason
+        return replace(given, reason=reason, stands_in=True, degraded=True)
 
     def _plan(self, request: PredictRequest, route: Route) -> Plan:
         while True:

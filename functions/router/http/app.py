@@ -77,6 +77,13 @@ class Router:
             log_fields |= {"fallback": 1, "degraded": int(given.degraded)}
         if given.degraded:
             head["degraded"] = True
+        if given.second:
+            head["escalated"] = {
+                "inputs": list(given.escalated),
+                "tier": Tier.GPU,
+                "version": given.second.version,
+                "elapsed_ms": given.second.elapsed_ms,
+            }
         answer = given.answer
         return JSONResponse({**head, "outputs": answer.outputs, "elapsed_ms": answer.elapsed_ms})
 

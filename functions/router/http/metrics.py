@@ -23,6 +23,9 @@ def metrics(deployment: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     values = {"errors": int(fields["status"] >= 500)}
     if "fallback" in fields:
         directives.append(_directive(BY_REASON, {"Name": "fallback"}, {"Name": "degraded"}))
+    if "escalated" in fields:
+        # Of `inputs`, those that the CPU tier was not certain of.
+        directives.append(_directive(BY_TIER, {"Name": "escalated"}))
     head = {"Timestamp": time.time_ns() // 1_000_000, "CloudWatchMetrics": directives}
     return {"deployment": deployment, **values, "_aws": head}
 

@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 from contracts.prediction import PredictRequest
-from contracts.routes import Route, Target
+from contracts.routes import Cascade, Route, Target
 from functions.router.answering.attempts import Answering
 from functions.router.deciding.rules import Case
 from functions.router.targets.release_registry import Registry, Row, find
@@ -28,7 +28,25 @@ def describe(route: Route, registry: Registry, answering: Answering) -> dict[str
         "task": route.task,
         "labels": list(route.labels),
         "dimensions": route.dimensions or None,
+        "cascade": _cascade(route.cascade),
         "tiers": tiers,
+    }
+
+
+def _cascade(cascade: Cascade | None) -> dict[str, Any] | None:
+    """Return what is promised of a cascade; `bound` is null where it does not hold, for the reasons in `doubts`."""
+    if cascade is None:
+        return None
+    return {
+        "threshold": cascade.threshold,
+        "parameters": cascade.parameters,
+        "test_rows": cascade.rows,
+        "kept": cascade.kept,
+        "lost": cascade.lost,
+        "bound": None if cascade.doubts else cascade.bound,
+        "assurance": cascade.assurance,
+        "doubts": list(cascade.doubts),
+        "off": cascade.off or None,
     }
 
 

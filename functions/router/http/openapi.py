@@ -9,19 +9,19 @@ from typing import Any
 from contracts.api.json_schema import INTEGER, NUMBER, STRING, Schema, array, described, obj
 from contracts.api.registry import APIS
 from contracts.api.task_api import Form, Parameter, TaskApi
+from contracts.cascade.confidence import CONFIDENCES
 from contracts.http_errors import ERRORS, PROBLEM_JSON, ServingError, problem_document
 from contracts.prediction import MAX_DEADLINE_MS, Prefer
 from contracts.tasks import Task, Tier
 from functions.router.deciding.decision import REASONS
-from functions.router.targets.health import Condition
+from functions.router.deciding.escalation import REASONS as ESCALATION_REASONS
+from functions.router.http.model_schemas import MODEL, MODELS, TIER
 
 DESCRIPTION = """Language models on two tiers: quantized on CPU, in full precision on GPU. The router chooses per
 request; every answer names the `tier` that gave it and the `reason` why it is that one.
 
 Every path that has `GET` has `HEAD` as well. Scripts of other origins may call if `models.toml` names their origin."""
 
-TIER: Schema = {"enum": [*Tier]}
-NULLABLE_INTEGER: Schema = {"type": ["integer", "null"]}
 # The keys of `contracts.prediction.OPTIONS`, each of which may be null.
 OPTIONS: dict[str, Schema] = {
     "tier": {
@@ -67,54 +67,6 @@ PROBLEM: Schema = {
         "code": described(STRING, "Stays the same when `detail` is reworded."),
         "errors": array({"type": "object", "properties": {"pointer": STRING, "detail": STRING}}),
     },
-}
-MODEL_TIER: Schema = {
-    "type": "object",
-    "properties": {
-        "tier": TIER,
-        "version": STRING,
-        "precision": STRING,
-        "max_inputs": INTEGER,
-        "max_chars": INTEGER,
-        "max_tokens": INTEGER,
-        "deployed": {
-            "type": ["boolean", "null"],
-            "description": "Null if the registry cannot be read.",
-        },
-        "deployed_at": NULLABLE_INTEGER,
-        "state": {
-            "enum": [*Condition],
-            "description": "As the instance of the router that answers has learned it from the tier's answers.",
-        },
-        "latency_ms": {
-            "type": "object",
-            "description": "The milliseconds of one input by its tokens, as measured by the build.",
-            "additionalProperties": NUMBER,
-        },
-        "observed_token_ms": {
-            "type": ["number", "null"],
-            "description": "The milliseconds per estimated token of the tier's last answers.",
-        },
-    },
-}
-MODEL: Schema = {
-    "type": "object",
-    "required": ["id", "object", "created", "owned_by", "task", "tiers"],
-    "properties": {
-        "id": STRING,
-        "object": {"const": "model"},
-        "created": described(INTEGER, "The time of its deployment, in seconds since 1970."),
-        "owned_by": STRING,
-        "task": {"enum": [*Task]},
-        "labels": array(STRING),
-        "dimensions": NULLABLE_INTEGER,
-        "tiers": array(MODEL_TIER),
-    },
-}
-MODELS: Schema = {
-    "type": "object",
-    "required": ["object", "data"],
-    "properties": {"object": {"const": "list"}, "data": array(MODEL)},
 }
 HEALTH: Schema = {"type": "object", "properties": {"status": {"const": "ok"}}}
 CONTENT_ENCODING: Schema = {
@@ -213,15 +165,27 @@ def answer() -> Schema:
             "model": STRING,
             "version": described(STRING, "The first characters of the artefact's digest."),
             "tier": TIER,
-            "reason": {"enum": [*REASONS]},
+            "reason": {"enum": [*REASONS, *ESCALATION_REASONS]},
             "degraded": {
                 "const": True,
                 "description": "There if the CPU tier answers for the GPU tier; `reason` says why.",
             },
+            "escalated": {
+                **obj(
+                    {
+                        "inputs": array(INTEGER),
+                        "tier": TIER,
+                        "version": STRING,
+                        "elapsed_ms": NUMBER,
+                    }
+                ),
+                "description": "The places of the inputs that the GPU tier answered, because the CPU tier was not "
+                "certain enough, with that tier's own version and time.",
+            },
             "outputs": {"anyOf": outputs, "description": "One per input, in order."},
             "elapsed_ms": described(NUMBER, "The time of inference alone, on the tier."),
         },
-        optional=("degraded",),
+        optional=("degraded", "escalated"),
     )
 
 
@@ -258,8 +222,15 @@ def _schemas(task: Task, api: TaskApi) -> list[tuple[str, Schema]]:
     }
     return [
         (f"{name}Request", request),
-        (f"{name}Output", {"title": f"{task} output", **api.output}),
+        (f"{name}Output", {"title": f"{task} output", **_output(task, api.output)}),
     ]
+
+
+def _output(task: Task, output: Schema) -> Schema:
+    """Return the schema of an output, which names its tier where some of a request were escalated."""
+    if task not in CONFIDENCES:
+        return output
+    return {**output, "properties": {**output["properties"], "tier": TIER}}
 
 
 def _inputs(form: Form) -> Schema:

@@ -48,7 +48,7 @@ class Deployment:
 
     def ask(self, route: Route = ROUTE, within_s: float = 20, **options: Any) -> Answer:
         """Return the answer; on a clock that is ahead, since that of the backends is not."""
-        request = PredictRequest(inputs=("a text",), **options)
+        request = PredictRequest(**{"inputs": ("a text",), **options})
         self.log = {}
         due = replace(request, deadline=self.clock() + within_s)
         return asyncio.run(self.answering.answer(due, route, self.log))

@@ -11,8 +11,8 @@ from contracts.manifest import Manifest
 from contracts.routes import Routes
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Task, Tier, Wake
-from stacks.measured import Measured, measured
-from stacks.route_table import make_routes
+from stacks.routes.measured import Measured, measured
+from stacks.routes.table import Artefacts, make_routes
 
 CPU = Manifest(
     model="intents",
@@ -91,7 +91,8 @@ def test_the_route_table_carries_them_to_the_router(
         cpu=CpuSpec(),
         gpu=GpuSpec(instance="ml.g6.xlarge", min_instances=least, wake=Wake.ESCALATION),
     )
-    artefacts = {("intents", Tier.CPU): CPU, ("intents", Tier.GPU): gpu}
+    manifests = {("intents", Tier.CPU): CPU, ("intents", Tier.GPU): gpu}
+    artefacts = Artefacts(manifests=manifests, cascades={})
     table = make_routes(Deployment(models=(model,)), artefacts, {}, tmp_path)
     assert Routes.from_json(table.to_json()) == table
     route = table.models["intents"]

@@ -1,24 +1,32 @@
 """The route table that is synthesised into the router's image, from settings and built artefacts."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from contracts.manifest import BrokenArtefact, Manifest, verify
 from contracts.names import ALIAS, endpoint, model_stack, registry
 from contracts.problems import Code, Problem
-from contracts.routes import Route, Routes, Target
+from contracts.routes import Cascade, Route, Routes, Target
 from contracts.scaling.copies import START_S, WAKE_S
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Tier
 from signatures.check import artefact_problems
-from stacks.measured import Measured, measured
+from stacks.routes.cascades import read_cascades
+from stacks.routes.measured import Measured, measured
 
-Artefacts = Mapping[tuple[str, Tier], Manifest]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Artefacts:
+    """The built parts of a deployment: the manifests by model and tier, and the cascades by model."""
+
+    manifests: Mapping[tuple[str, Tier], Manifest]
+    cascades: Mapping[str, Cascade]
 
 
 def read_artefacts(deployment: Deployment, out: Path) -> tuple[Artefacts, list[Problem]]:
-    """Return the manifests of all artefacts to deploy, and their problems.
+    """Return all artefacts to deploy, and their problems.
 
     Every sealed byte is checked, and the signature of each model that names `trusted_keys`.
     """
@@ -39,7 +47,8 @@ def read_artefacts(deployment: Deployment, out: Path) -> tuple[Artefacts, list[P
                 problems.append(Problem(code=error.code, message=str(error)))
                 continue
             problems += artefact_problems(model.name, folder, model.trusted_keys)
-    return manifests, problems
+    cascades, changed = read_cascades(deployment, out, manifests)
+    return Artefacts(manifests=manifests, cascades=cascades), problems + changed
 
 
 def make_routes(
@@ -59,13 +68,13 @@ def make_routes(
 
 
 def _route(deployment: str, model: ModelSpec, artefacts: Artefacts, out: Path) -> Route:
-    known = {tier: measured(out, artefacts[model.name, tier]) for tier in model.tiers}
+    known = {tier: measured(out, artefacts.manifests[model.name, tier]) for tier in model.tiers}
     targets = {
-        tier: _target(deployment, spec, artefacts[model.name, tier], known[tier])
+        tier: _target(deployment, spec, artefacts.manifests[model.name, tier], known[tier])
         for tier, spec in model.tiers.items()
     }
     # Labels and dimensions are those of the model, the same on every tier.
-    manifest = artefacts[model.name, next(iter(targets))]
+    manifest = artefacts.manifests[model.name, next(iter(targets))]
     return Route(
         model=model.name,
         task=model.task,
@@ -74,6 +83,7 @@ def _route(deployment: str, model: ModelSpec, artefacts: Artefacts, out: Path) -
         dimensions=manifest.dimensions,
         # Both tiers read the same rows; a GPU tier of another model may have another tokenizer.
         chars_per_token=min(one.chars_per_token for one in known.values()),
+        cascade=artefacts.cascades.get(model.name),
     )
 
 

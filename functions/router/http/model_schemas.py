@@ -1,0 +1,74 @@
+"""The schemas of a model and of the list of models, for the OpenAPI document."""
+
+from contracts.api.json_schema import INTEGER, NUMBER, STRING, Schema, array, described
+from contracts.tasks import Task, Tier
+from functions.router.targets.health import Condition
+
+TIER: Schema = {"enum": [*Tier]}
+NULLABLE_INTEGER: Schema = {"type": ["integer", "null"]}
+MODEL_TIER: Schema = {
+    "type": "object",
+    "properties": {
+        "tier": TIER,
+        "version": STRING,
+        "precision": STRING,
+        "max_inputs": INTEGER,
+        "max_chars": INTEGER,
+        "max_tokens": INTEGER,
+        "deployed": {
+            "type": ["boolean", "null"],
+            "description": "Null if the registry cannot be read.",
+        },
+        "deployed_at": NULLABLE_INTEGER,
+        "state": {
+            "enum": [*Condition],
+            "description": "As the instance of the router that answers has learned it from the tier's answers.",
+        },
+        "latency_ms": {
+            "type": "object",
+            "description": "The milliseconds of one input by its tokens, as measured by the build.",
+            "additionalProperties": NUMBER,
+        },
+        "observed_token_ms": {
+            "type": ["number", "null"],
+            "description": "The milliseconds per estimated token of the tier's last answers.",
+        },
+    },
+}
+CASCADE: Schema = {
+    "type": "object",
+    "description": "The CPU tier's answer is kept from this confidence on. Of `test_rows` a share was `kept`, and a "
+    "share `lost`: wrong, where the GPU tier is right. Of other inputs at most `bound` are lost, with the probability "
+    "`assurance`.",
+    "properties": {
+        "threshold": NUMBER,
+        "parameters": {"type": "object"},
+        "test_rows": INTEGER,
+        "kept": NUMBER,
+        "lost": NUMBER,
+        "bound": {"type": ["number", "null"], "description": "Null if there are `doubts`."},
+        "assurance": NUMBER,
+        "doubts": array(STRING),
+        "off": {"type": ["string", "null"], "description": "Why nothing is escalated now."},
+    },
+}
+MODEL: Schema = {
+    "type": "object",
+    "required": ["id", "object", "created", "owned_by", "task", "tiers"],
+    "properties": {
+        "id": STRING,
+        "object": {"const": "model"},
+        "created": described(INTEGER, "The time of its deployment, in seconds since 1970."),
+        "owned_by": STRING,
+        "task": {"enum": [*Task]},
+        "labels": array(STRING),
+        "dimensions": NULLABLE_INTEGER,
+        "cascade": {"anyOf": [CASCADE, {"type": "null"}]},
+        "tiers": array(MODEL_TIER),
+    },
+}
+MODELS: Schema = {
+    "type": "object",
+    "required": ["object", "data"],
+    "properties": {"object": {"const": "list"}, "data": array(MODEL)},
+}
