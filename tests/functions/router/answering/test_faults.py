@@ -50,12 +50,12 @@ def test_through_each_fault_every_request_is_answered_within_its_deadline(
     both = deploy(stack, (ANSWERS, FAULTS[cpu]), (ANSWERS, FAULTS[gpu]))
     for tier in Tier:
         # The clients are made, as in an instance that runs.
-        both.ask(tier=tier, within_s=0.9)
+        both.ask(tier=tier)
     for options in ({}, {"tier": GPU}):
         start = time.monotonic()
         outcome = told(both, within_s=0.4, **options)
-        # Half a second for a machine that is busy with other tests.
-        assert time.monotonic() - start < 0.9
+        # A second for a machine that is busy with other tests, and less than a tier hangs.
+        assert time.monotonic() - start < 1.4
         first = gpu if options else cpu
         if "answers" in (cpu, gpu) and first not in LAST:
             wanted, other = (GPU, CPU) if options else (CPU, GPU)
