@@ -11,7 +11,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,11 +50,11 @@ async def turn(
     engine: Engine,
     way: Batching,
     callers: int,
-    texts: Iterator[str],
+    requests: Iterator[PredictRequest],
     seconds: float,
     into: Measured,
 ) -> None:
-    """Have that many callers ask for some seconds, each one text at a time."""
+    """Have that many callers ask for some seconds, each one request at a time."""
     runs: list[Run] = []
     with ThreadPoolExecutor(max_workers=1) as worker:
         queue = RequestQueue(worker, way, runs.append)
@@ -64,7 +64,7 @@ async def turn(
         async def call() -> None:
             nonlocal answered
             while (start := time.perf_counter()) - begun < seconds:
-                await queue.predict(engine, PredictRequest(inputs=(next(texts),)), stays)
+                await queue.predict(engine, next(requests), stays)
                 into.ms.append((time.perf_counter() - start) * 1e3)
                 answered += 1
 
@@ -74,15 +74,17 @@ async def turn(
     into.sizes += [run.requests for run in runs]
 
 
-def measure(engine: Engine, texts: list[str], rounds: int, seconds: float) -> list[Row]:
+def measure(
+    engine: Engine, requests: Sequence[PredictRequest], rounds: int, seconds: float
+) -> list[Row]:
     """Return a row for each number of callers and each way."""
     found = {key: Measured() for key in itertools.product(CALLERS, WAYS)}
     # The first round warms up, and does not count.
     for number in range(rounds + 1):
         for (callers, way), measured in found.items():
             into = measured if number else Measured()
-            # Every way gets the same texts in the same order.
-            asyncio.run(turn(engine, WAYS[way], callers, itertools.cycle(texts), seconds, into))
+            # Every way gets the same requests in the same order.
+            asyncio.run(turn(engine, WAYS[way], callers, itertools.cycle(requests), seconds, into))
     return [
         {
             "callers": callers,
@@ -106,10 +108,10 @@ def main() -> None:
     words = parser.parse_args()
     spec = next(m for m in read_models_toml(ROOT / "models.toml").models if m.name == MODEL)
     lines = spec.eval.read_text("utf-8").split("\n")
-    texts = [json.loads(line)["text"] for line in lines if line]
+    requests = [PredictRequest(inputs=(json.loads(line)["text"],)) for line in lines if line]
     threads = os.cpu_count() or 1
     engine = Engine.load(words.out / MODEL / "gpu", threads=threads)
-    rows = measure(engine, texts, words.rounds, words.seconds)
+    rows = measure(engine, requests, words.rounds, words.seconds)
     publish(
         "batching",
         rows,
