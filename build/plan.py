@@ -11,6 +11,7 @@ from pathlib import Path
 
 from build.edge.contents import FOLDER, outdated_reason
 from build.errors import SourceError
+from build.evaluation.gpu_results import read_results
 from build.evaluation.rows import read_rows
 from build.proof.golden import evidence_path, verify_golden
 from build.sources.readers import inspect
@@ -92,6 +93,7 @@ def _step(
         gate=spec.gate,
         rows_digest=file_sha256(spec.eval),
         revision=BUILD_CODE_REVISION,
+        gpu_results=() if on_cpu else read_results(out, spec.name),
     )
     return _with_reason(step, out), []
 

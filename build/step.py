@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from build.evaluation.comparison import Comparison
+from build.evaluation.gpu_results import GpuResult
 from build.evaluation.rows import Row
 from build.export import exporters
 from build.sources.source import GraphSource, Source, TableSource
@@ -26,7 +27,7 @@ class Step:
     """One artefact to build: a model on a tier. `why` is the reason to build it, "" for one that is current.
 
     `origin` is the version that a remote source is pinned to. With `edge`, a copy that runs by itself is made as well;
-    where that copy alone is missing, the artefact is `sealed` already.
+    where that copy alone is missing, the artefact is `sealed` already. `gpu_results` are those of a GPU tier's model.
     """
 
     model: str
@@ -42,6 +43,7 @@ class Step:
     gate: Gate
     rows_digest: str
     revision: int
+    gpu_results: tuple[GpuResult, ...] = ()
     build_key: str = ""
     why: str = ""
     sealed: bool = False
@@ -103,6 +105,8 @@ class Step:
             "gate": asdict(self.gate),
             "origin": self.origin,
             "eval": self.rows_digest,
+            # A result of a GPU may have another precision ship.
+            **({"gpu_results": list(map(asdict, self.gpu_results))} if self.gpu_results else {}),
         }
 
 

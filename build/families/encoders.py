@@ -12,7 +12,7 @@ from build.families import request_lengths
 from build.families.calibration import calibration_feeds
 from build.families.family import Family, Rows
 from build.reading.outputs import Reference
-from build.recipes.encoder import FP32, FP32_FUSED, INT8, keep, make_calibrated
+from build.recipes.encoder import FP16_FUSED, FP32, FP32_FUSED, INT8, keep, make_calibrated
 from build.recipes.encoder import calibrate as calibrate_graph
 from build.recipes.encoder import make as make_graph
 from build.recipes.recipe import PREQUANTIZED, EncoderRecipe, NamedRecipe
@@ -44,9 +44,9 @@ def recipes(
     """Return the recipes to try: for a graph that is quantized already, only itself."""
     if isinstance(source, GraphSource) and source.quantized:
         return (PREQUANTIZED,)
-    # A GPU tier serves full precision, so there is one candidate.
+    # A GPU tier serves full precision, and float16 where that was checked on a GPU.
     if tier is Tier.GPU:
-        return (FP32_FUSED,)
+        return (FP32_FUSED, FP16_FUSED)
     return (FP32, FP32_FUSED, *(INT8 if quantize else ()))
 
 

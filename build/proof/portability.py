@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from build.evaluation.gpu_results import FULL, HALF
 from build.proof.candidate import Candidate
 from build.proof.emulation import places_to_run, run_under, truncated
 from build.proof.processors import Processor, instruction_set
@@ -77,11 +78,11 @@ def check_portability(
 ) -> tuple[str, list[dict[str, Any]]]:
     """Return the problem on the first processor that rejects the candidate, and the result on each one checked.
 
-    A candidate in full precision is not checked: it has no integer sums that could saturate. After the first problem no
+    A candidate of floats is not checked: it has no integer sums that could saturate. After the first problem no
     other processor is checked, since emulation takes minutes.
     """
     results = [_result(instruction_set(), "this machine", len(step.rows), 1.0, "measured here")]
-    if candidate.recipe.precision == "fp32":
+    if candidate.recipe.precision in (FULL, HALF):
         return "", results
     for processor in processors:
         # With `portable = false` it is unavailable like the others, so that the same candidate ships from any machine.

@@ -12,6 +12,7 @@ from build.graph.file import save
 from build.recipes.block_int8 import quantize_block_wise
 from build.recipes.dynamic_int8 import quantize, replace_gemms
 from build.recipes.embedding_tables import quantize_tables
+from build.recipes.half import to_half
 from build.recipes.integer_matmul import fuse_integer_matmuls
 from build.recipes.recipe import EncoderRecipe, Int8MatMuls
 from build.recipes.saturation import reaches_all, requantize
@@ -24,6 +25,7 @@ from functions.inference.token_batches import Feeds
 SMOOTHED, SENSITIVE = "smoothed.onnx", "sensitive.json"
 FP32 = EncoderRecipe(name="fp32", fused=False)
 FP32_FUSED = EncoderRecipe(name="fp32 fused")
+FP16_FUSED = EncoderRecipe(name="fp16 fused", half=True)
 INT8 = (
     # A single call of ONNX Runtime's quantizer gives this one; the others are for models that it changes too much.
     EncoderRecipe(name="int8 per tensor", matmuls=Int8MatMuls(per_channel=False)),
@@ -53,6 +55,8 @@ def make(recipe: EncoderRecipe, graph: Path, destination: Path) -> Path:
         quantize_tables(model.graph)
     if recipe.matmuls is not None:
         model = _quantize_matmuls(recipe.matmuls, model, destination)
+    if recipe.half:
+        model = to_half(model)
     return _finish(model, destination)
 
 

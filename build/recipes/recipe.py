@@ -26,16 +26,19 @@ class Int8MatMuls:
 class EncoderRecipe:
     """One way to make a candidate from an encoder's plain or fused graph.
 
-    `int8_tables` quantizes large embedding tables, with one scale per row.
+    `int8_tables` quantizes large embedding tables, with one scale per row. `half` computes in float16.
     """
 
     name: str
     fused: bool = True
+    half: bool = False
     int8_tables: bool = False
     matmuls: Int8MatMuls | None = None
 
     @property
     def precision(self) -> str:
+        if self.half:
+            return "fp16"
         return "int8" if self.matmuls or self.int8_tables else "fp32"
 
     @property

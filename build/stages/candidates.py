@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from build.evaluation.gpu_results import HALF, half_problem
 from build.library_errors import MAKING_CANDIDATE, naming_source
 from build.proof.candidate import Candidate
 from build.proof.native_run import run_on_rows
@@ -13,9 +14,10 @@ from build.proof.processors import processor_name
 from build.proof.sealing import digest_of_parts, seal
 from build.recipes.recipe import Recipe
 from build.stages.workspace import Workspace
+from build.step import Step
 from build.workspace.background import background
 from build.workspace.build_memory import release_memory, room_for_both
-from contracts.manifest import Manifest
+from contracts.manifest import MODEL, Manifest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,23 +31,37 @@ class _Sealed:
 
 
 def candidates_stage(work: Workspace) -> Workspace:
-    """Make each candidate and run it on the rows; a recipe that changes nothing of this model is left out."""
+    """Make each candidate and run it on the rows; a recipe that changes nothing of this model is left out.
+
+    So is one in float16, unless a GPU's result for the graph in float32 says that it may ship.
+    """
     step = work.step
     made: set[str] = set()
+    full, passed_over = "", list(work.passed_over)
     running: list[Future[Candidate]] = []
     with background() as submit:
         for recipe in work.family.recipes(step.source, step.tier, step.quantize):
+            if recipe.precision == HALF and (
+                why := half_problem(step.gpu_results, step.model, full)
+            ):
+                passed_over.append({"recipe": recipe.name, "why": why})
+                continue
             work.notify(recipe.name)
             sealed = _sealed(work, recipe)
             # Recipes that differ in tables or blocks make equal graphs of a model that has none.
+            if why := _other_half(step, sealed):
+                passed_over.append({"recipe": recipe.name, "why": why})
+                continue
             digest = digest_of_parts(sealed.manifest)
+            full = full or graph_of(sealed.manifest)
             if digest in made:
                 continue
             made.add(digest)
             running.append(submit(_run, work, sealed))
             if not room_for_both(step.source.weights):
                 running[-1].result()
-        return replace(work, candidates=tuple(each.result() for each in running))
+        found = tuple(each.result() for each in running)
+        return replace(work, candidates=found, passed_over=tuple(passed_over))
 
 
 def make_parts(work: Workspace, recipe: Recipe) -> tuple[Path, dict[str, Any]]:
@@ -109,3 +125,16 @@ def _run(work: Workspace, sealed: _Sealed) -> Candidate:
         figures=figures,
         problems=tuple(figures.problems(step.gate)),
     )
+
+
+def graph_of(manifest: Manifest) -> str:
+    """Return the SHA-256 of the graph; empty for a model of several."""
+    return next((file.sha256 for file in manifest.files if file.path == MODEL), "")
+
+
+def _other_half(step: Step, sealed: _Sealed) -> str:
+    """Return the problem of a graph in float16 that is not the one which was checked on a GPU; empty if it is."""
+    graphs = {each.graph for one in step.gpu_results for each in one.precisions.values()}
+    if sealed.recipe.precision != HALF or graph_of(sealed.manifest) in graphs:
+        return ""
+    return "the graph that was checked on a GPU is another; check it again with these packages"

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 from build.evaluation.gate import gate_failed
 from build.proof import ranking
+from build.proof.candidate import Candidate
 from build.proof.portability import first_portable
 from build.proof.processors import all_unavailable
 from build.proof.timing import Timing, time_all
+from build.stages.candidates import graph_of
 from build.stages.workspace import Workspace
 from contracts.tasks import Tier
 from functions.inference.session import threads_of
@@ -17,7 +19,9 @@ def timing_stage(work: Workspace) -> Workspace:
     step = work.step
     # Times on this machine's CPU say nothing about a GPU.
     if step.tier is Tier.GPU:
-        return work
+        # Of one candidate, no time is compared.
+        timed = (_timed_on_gpu(work, c) for c in work.candidates)
+        return replace(work, candidates=tuple(timed)) if len(work.candidates) > 1 else work
     tokens = [sum(output["tokens"] for output in outputs) for outputs in work.reference]
     requests = work.family.requests(step.source, step.rows, work.reference)
     shares = ranking.length_shares(tokens, list(requests))
@@ -33,6 +37,14 @@ def timing_stage(work: Workspace) -> Workspace:
             for c, t in zip(work.candidates, timings, strict=True)
         ),
     )
+
+
+def _timed_on_gpu(work: Workspace, candidate: Candidate) -> Candidate:
+    """Return the candidate with the time of a row that a GPU's result has for its very graph."""
+    graph = graph_of(candidate.manifest)
+    every = (each for one in work.step.gpu_results for each in one.precisions.values())
+    found = next((each.row_ms for each in every if each.graph == graph), 0.0)
+    return replace(candidate, expected_ms=found)
 
 
 def choose_stage(work: Workspace) -> Workspace:
@@ -52,10 +64,13 @@ def choose_stage(work: Workspace) -> Workspace:
         chosen=result.chosen,
         processor_results=result.processors,
         notes=(*work.notes, *result.notes),
-        passed_over=tuple(
-            {"recipe": c.recipe.name, "why": rejected[c.folder]}
-            for c in ordered
-            if c.folder in rejected
+        passed_over=(
+            *work.passed_over,
+            *(
+                {"recipe": c.recipe.name, "why": rejected[c.folder]}
+                for c in ordered
+                if c.folder in rejected
+            ),
         ),
         candidates=tuple(
             replace(c, problems=(*c.problems, rejected[c.folder])) if c.folder in rejected else c
