@@ -1,7 +1,7 @@
 """The plan: the artefacts to build, the stacks to deploy, their images, and what a deployment costs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +9,17 @@ from build import api
 from contracts.limits import LAMBDA_MB_PER_VCPU
 from contracts.names import model_stack, router_stack
 from contracts.problems import Problem, ProblemsFound
+from contracts.routes import Cascade
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Tier
 from images.made.record import Record, read_record
 from stacks.costs.prices import price
 from stacks.costs.requests import BYTES_PER_GB
 from stacks.limits.throttle import stage_throttle, throttle_warning
+from stacks.routes.cascades import read_cascades
 from turnout.image.footprint import Footprint, footprint, lambda_problems
 from turnout.plan.costs import BreakEven, TierCost, break_evens, model_costs, prices_json
+from turnout.plan.latency import read_artefact
 
 
 class Undeployable(ProblemsFound):
@@ -72,6 +75,7 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
                     "costs": cost.to_json(),
                 }
             )
+    cascades, broken = _cascades(deployment, out)
     router = _router_image(deployment, record)
     throttle = stage_throttle(deployment, out)
     warning = throttle_warning(deployment, out, deployment.concurrency)
@@ -82,6 +86,7 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
             "router": router_stack(deployment.name),
             "throttle": {"rate": throttle.rate, "burst": throttle.burst, "warning": warning},
             "tiers": rows,
+            "cascades": {name: asdict(one) for name, one in cascades.items()},
             "idle_usd_per_month": round(sum(cost.idle_usd for cost in costs) + router, 2),
             "break_even": [one.to_json() for one in evens],
             "prices": prices_json(costs),
@@ -89,8 +94,19 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
         footprints=footprints,
         costs=costs,
         break_evens=evens,
-        problems=problems,
+        problems=[*problems, *broken],
     )
+
+
+def _cascades(deployment: Deployment, out: Path) -> tuple[dict[str, Cascade], list[Problem]]:
+    """Return the cascades of the artefacts that are built, and the problems of their calibrations."""
+    manifests = {
+        (model.name, tier): manifest
+        for model in deployment.models
+        for tier in model.tiers
+        if (manifest := read_artefact(out / model.name / tier))
+    }
+    return read_cascades(deployment, out, manifests)
 
 
 def _footprints(

@@ -1,6 +1,7 @@
 """A plan as a user reads it."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -35,9 +36,24 @@ def show(found: Plan, console: Console) -> None:
     )
     if throttle["warning"]:
         console.print(f"[bold yellow]{throttle['warning']}[/]", soft_wrap=True)
+    for model, cascade in plan["cascades"].items():
+        console.print(shown_cascade(model, cascade), soft_wrap=True)
     console.print()
     show_costs(found.costs, found.break_evens, plan["region"], console)
     _warn(found, console)
+
+
+def shown_cascade(model: str, cascade: Mapping[str, Any]) -> str:
+    """Return what the router escalates of a model, or why it escalates nothing."""
+    if cascade["off"]:
+        return f"[bold yellow]{model}: nothing is escalated to the GPU tier[/]: {cascade['off']}"
+    kept = f"{cascade['kept']:.1%} of the {cascade['rows']:,} test rows"
+    bound = (
+        f"with a probability of {cascade['assurance']:.0%} at most {cascade['bound']:.2%} are lost"
+    )
+    if cascade["doubts"]:
+        bound = f"[bold yellow]no bound holds[/]: {'; '.join(cascade['doubts'])}"
+    return f"{model}: answers from a confidence of {cascade['threshold']:.4f} are kept, {kept}; {bound}"
 
 
 def _images(found: Plan) -> Table:
