@@ -1,4 +1,4 @@
-"""All stacks of a deployment, checked by cdk-nag at synthesis.
+"""All stacks of a deployment, checked by cdk-nag and by our own rules at synthesis.
 
 An exception to one of its rules stands beside the resource that it is for, as `acknowledge` with the reason.
 """
@@ -27,6 +27,7 @@ from stacks.limits.throttle import stage_throttle
 from stacks.pushed_images import pushed_images
 from stacks.router import RouterStack
 from stacks.routes.table import Artefacts, make_routes, read_artefacts
+from stacks.rules.plugin import Rules
 from stacks.settings import aws_problems
 from stacks.timeouts import timeout_problems
 
@@ -58,7 +59,7 @@ def make_app(inputs: Inputs, **options: Any) -> cdk.App:
         raise StackError(problems)
     app = cdk.App(**options)
     # Since its version 3, cdk-nag is a validation plugin and no longer an aspect.
-    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app))
+    cdk.Validations.of(app).add_plugins(AwsSolutionsChecks(app), Rules())
     add_stacks(app, inputs, artefacts, images)
     # The tag lets a user find and bill all resources of a deployment, and find its stacks: cdk.json has
     # `explicitStackTags` off for these.

@@ -1,0 +1,81 @@
+"""Rules for Lambda functions."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from contracts.limits import GATEWAY_TIMEOUT_S, LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S
+from stacks.rules.document import Document, number
+from stacks.rules.finding import Finding
+
+FUNCTION, ALIAS = "AWS::Lambda::Function", "AWS::Lambda::Alias"
+VERSION, INTEGRATION = "AWS::Lambda::Version", "AWS::ApiGatewayV2::Integration"
+LOG_GROUP = "AWS::Logs::LogGroup"
+# Lambda's default: https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
+TIMEOUT_S = 3
+
+
+def function_memory(stack: Document) -> Iterator[Finding]:
+    """Require memory that Lambda has; CloudFormation's schema has no maximum."""
+    low, high = LAMBDA_MEMORY_MB
+    for name, function in stack.of(FUNCTION).items():
+        memory = function.get("MemorySize", low)
+        if number(memory) < low or number(memory) > high:
+            message = f"{memory} MB of memory; Lambda has {low} to {high}, so set memory_mb within"
+            yield Finding(resource=name, place="MemorySize", message=message)
+
+
+def function_timeout(stack: Document) -> Iterator[Finding]:
+    """Require that timeouts nest: a function answers before its caller gives up, and is not run for nobody."""
+    behind = {
+        invoked: number(integration.get("TimeoutInMillis", GATEWAY_TIMEOUT_S * 1000)) / 1000
+        for integration in stack.of(INTEGRATION).values()
+        if (invoked := _invoked(stack, integration.get("IntegrationUri")))
+    }
+    for name, function in stack.of(FUNCTION).items():
+        timeout = number(function.get("Timeout", TIMEOUT_S))
+        if name in behind and timeout >= behind[name]:
+            message = f"a timeout of {timeout:g} s; its integration's is {behind[name]:g}, set less"
+            yield Finding(resource=name, place="Timeout", message=message)
+        # Of ours, only a model and the router are images, and the router waits for a model.
+        elif name not in behind and "ImageUri" in function["Code"] and timeout > MAX_TIER_TIMEOUT_S:
+            message = f"a timeout of {timeout:g} s; the router waits {MAX_TIER_TIMEOUT_S}, so lower timeout_s"
+            yield Finding(resource=name, place="Timeout", message=message)
+
+
+def _invoked(stack: Document, uri: Any) -> str | None:
+    """Return the function that is invoked under a URI, itself or by its alias."""
+    if alias := stack.named(uri, ALIAS):
+        uri = stack.of(ALIAS)[alias].get("FunctionName")
+    return stack.named(uri, FUNCTION)
+
+
+def function_log(stack: Document) -> Iterator[Finding]:
+    """Require a log group of the stack: the one that Lambda makes never expires and outlives the stack."""
+    for name, function in stack.of(FUNCTION).items():
+        if not stack.named(function.get("LoggingConfig", {}).get("LogGroup"), LOG_GROUP):
+            message = "no log group of this stack; name one in LoggingConfig"
+            yield Finding(resource=name, place="LoggingConfig", message=message)
+
+
+def snapshot_kept_started(stack: Document) -> Iterator[Finding]:
+    """Forbid provisioned concurrency beside SnapStart, which Lambda refuses when the version is published.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html
+    """
+    for kind in (ALIAS, VERSION):
+        for name, published in stack.of(kind).items():
+            function = stack.named(published.get("FunctionName"), FUNCTION)
+            place = "ProvisionedConcurrencyConfig"
+            if function and place in published and "SnapStart" in stack.of(FUNCTION)[function]:
+                message = "a model has snap_start or provisioned concurrency, not both; remove one"
+                yield Finding(resource=name, place=place, message=message)
+
+
+def snapshot_unpublished(stack: Document) -> Iterator[Finding]:
+    """Require that a function with SnapStart is called by a published version: $LATEST never has a snapshot."""
+    for name, alias in stack.of(ALIAS).items():
+        function = stack.named(alias.get("FunctionName"), FUNCTION)
+        started = function and "SnapStart" in stack.of(FUNCTION)[function]
+        if started and not stack.named(alias.get("FunctionVersion"), VERSION):
+            message = "an alias of no published version starts from no snapshot; name a version"
+            yield Finding(resource=name, place="FunctionVersion", message=message)
