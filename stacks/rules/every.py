@@ -26,6 +26,8 @@ RULES: tuple[Rule, ...] = (
     roles.policy_of_component,
     roles.role_trusted,
     roles.role_pulls_image,
+    roles.trust_narrowed,
+    roles.network_isolated,
     endpoints.create_only_name,
     endpoints.ami_fits_cuda,
     endpoints.own_disk,

@@ -113,3 +113,24 @@ def role_pulls_image(stack: Document) -> Iterator[Finding]:
         if missing:
             message = f"its role lacks {', '.join(sorted(missing))}; grant a pull of the image"
             yield Finding(resource=name, place="ExecutionRoleArn", message=message)
+
+
+def trust_narrowed(stack: Document) -> Iterator[Finding]:
+    """Require that a service takes a role on for this account alone: else another account may have it do so.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/confused-deputy.html
+    """
+    for name, role in stack.of(ROLE).items():
+        for statement in role["AssumeRolePolicyDocument"]["Statement"]:
+            keys = {key for test in statement.get("Condition", {}).values() for key in test}
+            if "Service" in statement["Principal"] and "aws:SourceAccount" not in keys:
+                message = "a trust without aws:SourceAccount; make it by stacks.function.service"
+                yield Finding(resource=name, place="AssumeRolePolicyDocument", message=message)
+
+
+def network_isolated(stack: Document) -> Iterator[Finding]:
+    """Require a container without network: its model is in its image, and nothing of it has to leave."""
+    for name, model in stack.of(MODEL).items():
+        if not model.get("EnableNetworkIsolation"):
+            message = "a container that reaches the internet; set EnableNetworkIsolation"
+            yield Finding(resource=name, place="EnableNetworkIsolation", message=message)

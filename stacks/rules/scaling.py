@@ -30,7 +30,7 @@ def scaled_component(stack: Document) -> Iterator[Finding]:
 
 
 def wakes_again(stack: Document) -> Iterator[Finding]:
-    """Require the alarm that wakes a component without copies: target tracking alone never scales from none.
+    """Require hours, or an alarm, that wake a component without copies: target tracking alone never scales from none.
 
     https://docs.aws.amazon.com/sagemaker/latest/dg/endpoint-auto-scaling-zero-instances.html
     """
@@ -41,8 +41,14 @@ def wakes_again(stack: Document) -> Iterator[Finding]:
         for alarm in stack.of(ALARM).values()
     )
     for name, target in stack.of(TARGET).items():
-        if number(target.get("MinCapacity")) == 0 and not woken:
-            message = f"it sleeps and never wakes; add a step policy and an alarm on {WAKES_BY}"
+        hours = any(
+            number(action.get("ScalableTargetAction", {}).get("MinCapacity")) > 0
+            for action in target.get("ScheduledActions", [])
+        )
+        if number(target.get("MinCapacity")) == 0 and not woken and not hours:
+            message = (
+                f"it sleeps and never wakes; add hours, or a step policy and an alarm on {WAKES_BY}"
+            )
             yield Finding(resource=name, place="MinCapacity", message=message)
 
 
