@@ -53,3 +53,16 @@ def release_parameter(deployment: str, model: str, tier: Tier) -> str:
 def prober_function(deployment: str) -> str:
     """Return the name of the function behind the custom resource that has functions answer their probes."""
     return f"{deployment}-prober"
+
+
+def image_tag_prefix(deployment: str) -> str:
+    """Return what the tags of a deployment's images begin with in the repository that it shares with other CDK apps.
+
+    A name has no underscore, so that it is no beginning of another deployment's.
+    """
+    return f"turnout-{deployment}_"
+
+
+def asset_prefix(deployment: str) -> str:
+    """Return what the keys of a deployment's files begin with in the bucket that it shares with other CDK apps."""
+    return f"turnout/{deployment}/"

@@ -135,7 +135,7 @@ class Fleet:
     def _run(
         self, component: str, image_uri: str, environment: dict[str, str], log: Path
     ) -> Container:
-        image = Image.load(self.images, image_uri.rpartition(":")[2])
+        image = Image.load(self.images, image_uri)
         python = python_for(image.folder, self.venvs, self.report)
         command = [*image.entrypoint, *image.command]
         if command[:1] == ["python"]:

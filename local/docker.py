@@ -15,15 +15,10 @@ from typing import Any
 import boto3
 
 from local.errors import LocalError
-from local.images import Image, build
+from local.images import Image, build, tag_of
 
 STORE = "TURNOUT_LOCAL_IMAGES"
 Arguments = Sequence[str]
-
-
-def tag_of(name: str) -> str:
-    """Return the asset's hash, which the CDK writes as `cdkasset-HASH` and as `repository:HASH`."""
-    return name.rpartition(":")[2].removeprefix("cdkasset-")
 
 
 def login(arguments: Arguments, store: Path) -> int:
@@ -53,9 +48,10 @@ def tag(arguments: Arguments, store: Path) -> int:
 
 def push(arguments: Arguments, store: Path) -> int:
     """Record the tag in the registry, so that the next deployment finds the image."""
-    name, _, tag = arguments[-1].rpartition(":")
-    Image.load(store, tag)
-    record(boto3.client("ecr"), name.partition("/")[2], tag)
+    name = arguments[-1]
+    place, _, tag = name.rpartition(":")
+    Image.load(store, name)
+    record(boto3.client("ecr"), place.partition("/")[2], tag)
     return 0
 
 

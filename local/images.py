@@ -42,8 +42,9 @@ class Image:
         os.replace(half, file)
 
     @classmethod
-    def load(cls, store: Path, tag: str) -> Self:
-        """Read an image by its tag; raise LocalError for one that was never built here."""
+    def load(cls, store: Path, name: str) -> Self:
+        """Read an image by its name in a registry; raise LocalError for one that was never built here."""
+        tag = tag_of(name)
         try:
             document: dict[str, Any] = json.loads((store / f"{tag}.json").read_text("utf-8"))
         except FileNotFoundError as error:
@@ -53,6 +54,11 @@ class Image:
         document["entrypoint"] = tuple(document["entrypoint"])
         document["command"] = tuple(document["command"])
         return cls(**document)
+
+
+def tag_of(name: str) -> str:
+    """Return the asset's hash, which the CDK writes as `cdkasset-HASH` and as `repository:PREFIX_HASH`."""
+    return name.rpartition(":")[2].rpartition("_")[2].removeprefix("cdkasset-")
 
 
 def build(build_context: Path, dockerfile: Path, root: Path, platform: str) -> Image:

@@ -11,7 +11,7 @@ from typing import Any
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from contracts.names import model_stack, router_stack
+from contracts.names import asset_prefix, image_tag_prefix, model_stack, router_stack
 from contracts.problems import Problem
 from contracts.specs import CpuSpec, Deployment, GpuSpec
 from contracts.tasks import Tier
@@ -67,6 +67,16 @@ def make_app(inputs: Inputs, **options: Any) -> cdk.App:
     return app
 
 
+def synthesizer(deployment: str) -> cdk.DefaultStackSynthesizer:
+    """Return a stack's synthesizer: its assets are known for the deployment's, long after its stacks are deleted.
+
+    Each stack has one of its own. Of an app's they would share the list of assets, and each would publish all of them.
+    """
+    return cdk.DefaultStackSynthesizer(
+        docker_tag_prefix=image_tag_prefix(deployment), bucket_prefix=asset_prefix(deployment)
+    )
+
+
 def image_sources(inputs: Inputs, artefacts: Artefacts) -> tuple[dict[str, Source], list[Problem]]:
     """Return the source of every image by its name, staged where an engine builds it, and their problems."""
     routes = make_routes(inputs.deployment, artefacts, inputs.key_hashes, inputs.out)
@@ -94,6 +104,7 @@ def add_stacks(
         image=images[name],
         prober=staging.prober(f"{name}-prober"),
         env=env,
+        synthesizer=synthesizer(deployment.name),
         description="Turnout: the API and the router",
     )
     stacks: dict[Tier, list[cdk.Stack]] = {tier: [] for tier in Tier}
@@ -108,6 +119,7 @@ def add_stacks(
                 manifest=artefacts.manifests[model.name, tier],
                 image=images[name],
                 env=env,
+                synthesizer=synthesizer(deployment.name),
                 description=f"Turnout: {model.name} on its {tier} tier",
             )
             if isinstance(spec, GpuSpec):

@@ -78,7 +78,7 @@ class ByPython:
         return self.codes[key]
 
     def _image(self, function: Any) -> tuple[Path, str, Mapping[str, str]]:
-        image = Image.load(self.images, function.code["ImageUri"].rpartition(":")[2])
+        image = Image.load(self.images, function.code["ImageUri"])
         here = {
             name: value.replace(TASK_ROOT, str(image.path(TASK_ROOT)))
             for name, value in image.environment.items()
