@@ -145,6 +145,17 @@ def _delete_in_order() -> None:
         # A copy, because the thread that deletes a stack takes it out of `stacks`.
         for stack in list(self.stacks.values()):
             if name_or_stack_id in (stack.name, stack.stack_id):
+                _check_deletable(stack)
                 stack_operations.delete(self, stack)
 
     models.CloudFormationBackend.delete_stack = delete_stack
+
+
+def _check_deletable(stack: Any) -> None:
+    """Raise ValidationError for a stack that is being updated.
+
+    The text is in https://github.com/aws/copilot-cli/issues/1180.
+    """
+    if stack.status.startswith("UPDATE") and stack.status.endswith("_IN_PROGRESS"):
+        message = f"Stack [{stack.stack_id}] cannot be deleted while in status {stack.status}"
+        raise ValidationError(message=message)
