@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from contracts.limits import ENVIRONMENTS_PER_REQUEST
-from contracts.names import model_stack, router_stack
+from contracts.names import model_stack
 from contracts.specs import Deployment
 from stacks.limits.quotas import INSTANCES_PER_MODEL, QUOTAS, endpoint_quota, quota_page
 from stacks.limits.throttle import stage_throttle, throttle_warning
+from turnout.deployed.clients import CREDENTIALS_STEP, Client, Clients, refusal
+from turnout.deployed.stacks import stacks_of, tagged_stacks
 from turnout.doctor.finding import Finding, Level
 
 # The qualifier of a bootstrap without one of its own, and the version that our stacks' assets need.
@@ -21,9 +23,6 @@ BOOTSTRAP, BOOTSTRAP_VERSION = "/cdk-bootstrap/hnb659fds/version", 6
 # What AWS lets new accounts have, of which no call tells.
 NEW_ACCOUNT_MEMORY_MB = 3008
 CONCURRENCY = f"{QUOTAS}/lambda/quotas/L-B99A9384"
-
-Client = Any
-Clients = Callable[[str], Client]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +39,12 @@ def account_findings(deployment: Deployment, out: Path, clients: Clients) -> lis
     """Return the findings about an account; without credentials there is one alone."""
     found = asked("credentials", lambda: clients("sts").get_caller_identity())
     if isinstance(found, Finding):
-        step = "`aws configure`, or set AWS_PROFILE to a profile that has credentials"
         return [
             Finding(
                 level=Level.FAILS,
                 about="credentials",
                 message=found.message,
-                next_step=step,
+                next_step=CREDENTIALS_STEP,
             )
         ]
     account = Account(number=found["Account"], deployment=deployment, out=out, clients=clients)
@@ -64,11 +62,8 @@ def asked(about: str, call: Callable[[], Any]) -> Any:
 
     try:
         return call()
-    except ClientError as error:
-        message = f"{error.operation_name} was refused: {error.response['Error']['Message']}"
-        step = f"allow who deploys the action of {error.operation_name}, or look in the console"
-    except BotoCoreError as error:
-        message, step = str(error), "check the network and the region"
+    except (BotoCoreError, ClientError) as error:
+        message, step = refusal(error)
     return Finding(level=Level.UNKNOWN, about=about, message=message, next_step=step)
 
 
@@ -178,41 +173,20 @@ def _gpu_quota(account: Account, instance: str, models: int, quotas: dict[str, f
 
 def orphans(account: Account) -> list[Finding]:
     """Name the stacks of this deployment that `models.toml` no longer has: no `cdk` command deletes them."""
-    about = "orphans"
-    found = asked(about, lambda: _stacks(account.clients("cloudformation")))
+    about, deployment = "orphans", account.deployment
+    found = asked(about, lambda: tagged_stacks(account.clients("cloudformation"), deployment))
     if isinstance(found, Finding):
         return [found]
-    deployment = account.deployment
     own = stacks_of(deployment)
-    left = [
-        name for name, tags in found if tags.get("turnout") == deployment.name and name not in own
-    ]
     return [
         Finding(
             level=Level.WARNS,
             about=about,
             message=f"{name} is deployed, and models.toml no longer has it: what it runs is still paid for",
-            next_step=f"aws cloudformation delete-stack --region {deployment.region} --stack-name {name}",
+            next_step="turnout orphans --delete",
         )
-        for name in left
-    ]
-
-
-def stacks_of(deployment: Deployment) -> set[str]:
-    """Return the names of a deployment's stacks, each of which is also that of its image."""
-    return {router_stack(deployment.name)} | {
-        model_stack(deployment.name, model.name, tier)
-        for model in deployment.models
-        for tier in model.tiers
-    }
-
-
-def _stacks(client: Client) -> list[tuple[str, dict[str, str]]]:
-    pages = client.get_paginator("describe_stacks").paginate()
-    return [
-        (stack["StackName"], {tag["Key"]: tag["Value"] for tag in stack.get("Tags", ())})
-        for page in pages
-        for stack in page["Stacks"]
+        for name in (stack["StackName"] for stack in found)
+        if name not in own
     ]
 
 

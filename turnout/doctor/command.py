@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -37,6 +37,7 @@ def doctor_command(
     Exits with 1 if a deployment would fail.
     """
     # What they import takes longer than most commands.
+    from turnout.deployed.clients import clients_in
     from turnout.doctor.account import account_findings
     from turnout.doctor.machine import Machine, machine_findings
 
@@ -48,16 +49,6 @@ def doctor_command(
     emit(as_json, {"findings": [one.to_json() for one in found]}, lambda: show(found, out))
     if any(one.level is Level.FAILS for one in found):
         raise typer.Exit(1)
-
-
-def clients_in(region: str) -> Any:
-    """Return a function from a service to its client: two tries, so that a wrong region is said within seconds."""
-    import boto3
-    from botocore.config import Config as BotoConfig
-
-    session = boto3.Session(region_name=region)
-    config = BotoConfig(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 2})
-    return lambda service: session.client(service, config=config)
 
 
 def show(found: Sequence[Finding], console: Console) -> None:

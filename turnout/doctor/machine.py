@@ -15,7 +15,7 @@ from images.made.record import read_record
 from stacks.costs.tiers import idle_usd
 from stacks.routes.table import read_artefacts
 from stacks.settings import aws_problems
-from turnout.doctor.account import stacks_of
+from turnout.deployed.stacks import stacks_of
 from turnout.doctor.finding import Finding, Level
 from turnout.keys import read_keys
 from turnout.local_deployment import CDK
@@ -141,7 +141,7 @@ def cost(machine: Machine) -> list[Finding]:
     if not total:
         return []
     message = f"${total:,.0f} a month while nobody calls, from the first deployment on"
-    step = "turnout plan shows each tier's; npx cdk destroy --all ends it"
+    step = "turnout plan shows each tier's; turnout down ends it"
     return [Finding(level=Level.NOTE, about="cost", message=message, next_step=step)]
 
 

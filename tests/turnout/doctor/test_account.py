@@ -191,9 +191,7 @@ def test_stacks_that_models_toml_no_longer_has_are_named_with_the_command(aws: A
     found = aws.found()["orphans"]
     assert found.level is Level.WARNS
     assert "shop-gone-gpu is deployed" in found.message
-    assert found.next_step == (
-        "aws cloudformation delete-stack --region us-east-1 --stack-name shop-gone-gpu"
-    )
+    assert found.next_step == "turnout orphans --delete"
 
 
 def test_memory_that_new_accounts_may_not_have_is_noted(aws: Aws) -> None:
