@@ -6,6 +6,7 @@ from pathlib import Path
 
 from contracts.errors import TurnoutError
 from contracts.models_toml import read_models_toml
+from turnout.deployed.warning import watch
 from turnout.keys import read_keys
 
 ROOT = Path(__file__).resolve().parent
@@ -28,6 +29,8 @@ def main() -> None:
             images=Path(os.environ.get("TURNOUT_IMAGES", ROOT / "images.out")),
             account=os.environ.get("CDK_DEFAULT_ACCOUNT"),
         )
+        # The CDK's command line names an account if it has credentials; without any there is nobody to ask.
+        warnings = watch(inputs.deployment, inputs.account) if inputs.account else list
         app = make_app(inputs)
     except TurnoutError as error:
         sys.exit(f"error[{error.code}]: {error}")
@@ -36,6 +39,8 @@ def main() -> None:
             "note: no key is deployed, so every request is refused; `turnout keys add NAME`\n"
         )
     app.synth()
+    for line in warnings():
+        sys.stderr.write(f"{line}\n")
 
 
 main()

@@ -16,6 +16,7 @@ from turnout.doctor.command import doctor_command
 from turnout.image.command import image_command
 from turnout.init.command import init_command
 from turnout.keys import add_key, read_keys, remove_key
+from turnout.leaving.command import down_command, orphans_command, status_command
 from turnout.plan.command import plan_command
 from turnout.run.command import run_command
 from turnout.sam.command import sam_command
@@ -129,6 +130,9 @@ def inspect_command(
 app.command("plan")(plan_command)
 app.command("doctor")(doctor_command)
 app.command("up")(up_command)
+app.command("status")(status_command)
+app.command("orphans")(orphans_command)
+app.command("down")(down_command)
 
 
 @app.command("call")

@@ -24,11 +24,15 @@ ENDPOINT_FILE = "endpoint.json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """An endpoint's URL and a key of it; `ca_file` is the authority of a local cloud's certificate."""
+    """An endpoint's URL and a key of it.
+
+    A local cloud's has the authority of its certificate, and the environment by which AWS's clients reach that cloud.
+    """
 
     url: str
     key: str
     ca_file: str | None = None
+    aws: Mapping[str, str] | None = None
 
     def save(self, path: Path) -> None:
         """Write it to a file that its owner alone may read, from the first byte on: it holds the key."""

@@ -147,7 +147,8 @@ class Laptop:
         except GpuRefused as error:
             # GPU stacks come last, so that every CPU model serves.
             self.say(f"{error}. Every CPU model is deployed and answers.")
-        endpoint = Endpoint(url=url, key=self.key, ca_file=str(self.cloud.ca_file))
+        aws, authority = self.cloud.credentials(), str(self.cloud.ca_file)
+        endpoint = Endpoint(url=url, key=self.key, ca_file=authority, aws=aws)
         endpoint.save(self.state / ENDPOINT_FILE)
         return endpoint
 

@@ -135,21 +135,6 @@ def test_the_same_inputs_give_the_same_templates_and_images(
     assert images(again) == images(stacks)
 
 
-def test_assets_are_known_for_the_deployments_in_what_the_account_shares(
-    stacks: Synthesised,
-) -> None:
-    def places(kind: str, key: str) -> list[str]:
-        entries = [one for assets in stacks.assets.values() for one in assets[kind].values()]
-        return [place[key] for one in entries for place in one["destinations"].values()]
-
-    tags, keys = places("dockerImages", "imageTag"), places("files", "objectKey")
-    assert len(tags) == 4
-    assert all(re.fullmatch(r"turnout-shop_[0-9a-f]{64}", tag) for tag in tags)
-    # Each stack's template, and the code of the registrar.
-    assert len(keys) == 5
-    assert all(key.startswith("turnout/shop/") for key in keys)
-
-
 def test_another_artefact_changes_its_own_image_and_the_routes(
     stacks: Synthesised, tmp_path: Path
 ) -> None:

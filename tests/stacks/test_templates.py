@@ -1,6 +1,7 @@
 """Properties of the templates that cost money, open doors or break deployments."""
 
 import json
+import re
 
 import pytest
 
@@ -183,6 +184,21 @@ def test_destroying_leaves_nothing_that_is_paid_for(stacks: Synthesised) -> None
     kept = {r["Type"] for r in everything for name in policies if r.get(name) in KEPT}
     # It is a question, of which nothing is left.
     assert kept == {"Custom::TurnoutProbe"}
+
+
+def test_assets_are_known_for_the_deployments_in_what_the_account_shares(
+    stacks: Synthesised,
+) -> None:
+    def places(kind: str, key: str) -> list[str]:
+        entries = [one for assets in stacks.assets.values() for one in assets[kind].values()]
+        return [place[key] for one in entries for place in one["destinations"].values()]
+
+    tags, keys = places("dockerImages", "imageTag"), places("files", "objectKey")
+    assert len(tags) == 4
+    assert all(re.fullmatch(r"turnout-shop_[0-9a-f]{64}", tag) for tag in tags)
+    # Each stack's template, and the code of the prober.
+    assert len(keys) == 5
+    assert all(key.startswith("turnout/shop/") for key in keys)
 
 
 def test_each_stack_writes_its_own_release_once_it_serves(stacks: Synthesised) -> None:

@@ -28,7 +28,8 @@ from tests.fixtures.end_to_end_requests import (
 )
 from tests.fixtures.paths import ROOT
 from tests.fixtures.processes import stopped
-from tests.system.made_images import client, image_uris, resources, with_made_images
+from tests.system.leaving import check_an_orphan_is_deleted, check_nothing_is_left
+from tests.system.made_images import image_uris, with_made_images
 from turnout.client import Endpoint, curl, predict, request
 from turnout.local_deployment import SIDE_BY_SIDE, Laptop
 
@@ -290,11 +291,9 @@ def test_images_that_were_made_are_deployed_by_their_digests_and_the_others_buil
     assert "@" not in deployed["turnout-support-intent-cpu"]
 
 
-def test_destroying_leaves_nothing_but_the_users_images(laptop: Laptop, endpoint: Endpoint) -> None:
-    # From what was synthesised for the deployment: another synthesis takes longer than the rest.
-    synthesised = ("--app", str(laptop.state / "cdk.out"))
-    laptop.cdk("destroy", "--all", *synthesised, *SIDE_BY_SIDE, "--force")
-    assert {kind: found for kind, found in resources(laptop).items() if found} == {}
-    repositories = client(laptop, "ecr").describe_repositories()["repositories"]
-    assert {one["repositoryName"] for one in repositories} >= set(MADE)
-    assert [p.name for p in laptop.cloud.processes()] == ["local cloud"]
+def test_a_gpu_tier_that_left_models_toml_is_deleted(laptop: Laptop, endpoint: Endpoint) -> None:
+    check_an_orphan_is_deleted(laptop, endpoint, INTENTS)
+
+
+def test_destroying_leaves_images_and_going_down_leaves_nothing(laptop: Laptop) -> None:
+    check_nothing_is_left(laptop)

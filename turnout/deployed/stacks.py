@@ -1,6 +1,7 @@
 """Stacks of a deployment: those of `models.toml`, and those that CloudFormation has under its tag."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +13,8 @@ from turnout.deployed.clients import Client
 
 # The tag of `stacks/app.py`.
 TAG = "turnout"
-RELEASE = "Custom::TurnoutRelease"
+# The version in the release of a model's stack, which is JSON in the JSON of a template: `stacks/release.py`.
+VERSION = re.compile(r'\\"version\\": \\"([0-9a-f]+)\\"')
 # A stack whose first change set was never run. It has no resource, and no tag yet.
 EMPTY = "REVIEW_IN_PROGRESS"
 
@@ -37,9 +39,8 @@ class Stack:
     @property
     def version(self) -> str:
         """Return the version of the model that the stack serves; empty for the router's."""
-        resources = json.loads(self.template)["Resources"].values() if self.template else ()
-        found = [one["Properties"]["Version"] for one in resources if one["Type"] == RELEASE]
-        return str(found[0]) if found else ""
+        found = VERSION.search(self.template)
+        return found[1] if found else ""
 
 
 def stacks_of(deployment: Deployment) -> set[str]:

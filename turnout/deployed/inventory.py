@@ -1,0 +1,86 @@
+"""Everything of a deployment in one account and region, and what of it `models.toml` no longer names."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from contracts.specs import Deployment
+from images.made.record import Record
+from turnout.deployed.clients import Clients
+from turnout.deployed.endpoints import GpuEndpoint, find_endpoints
+from turnout.deployed.files import AssetFile, find_files
+from turnout.deployed.images import EcrImage, find_images
+from turnout.deployed.stacks import Stack, find_stacks, stacks_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """The things that were found; `files` are of no cost, and belong to no single stack."""
+
+    account: str
+    stacks: tuple[Stack, ...] = ()
+    endpoints: tuple[GpuEndpoint, ...] = ()
+    images: tuple[EcrImage, ...] = ()
+    files: tuple[AssetFile, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        return not (self.stacks or self.endpoints or self.images or self.files)
+
+    @property
+    def loose(self) -> tuple[GpuEndpoint, ...]:
+        """Return the endpoints that no stack has, so that deleting stacks leaves them."""
+        return tuple(one for one in self.endpoints if not one.stack)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "stacks": [stack_json(one) for one in self.stacks],
+            "endpoints": [asdict(one) for one in self.endpoints],
+            "images": [asdict(one) for one in self.images],
+            "files": [f"{one.bucket}/{one.key}" for one in self.files],
+        }
+
+
+def stack_json(stack: Stack) -> dict[str, Any]:
+    return {
+        "stack": stack.name,
+        "state": stack.status,
+        "reason": stack.reason,
+        "version": stack.version,
+        "since": stack.since,
+    }
+
+
+def take_inventory(deployment: Deployment, clients: Clients, record: Record) -> Inventory:
+    """Return everything of the deployment; raises botocore's errors."""
+    account = str(clients("sts").get_caller_identity()["Account"])
+    cloudformation = clients("cloudformation")
+    stacks = find_stacks(cloudformation, deployment)
+    return Inventory(
+        account=account,
+        stacks=tuple(sorted(stacks, key=lambda one: one.name)),
+        endpoints=tuple(find_endpoints(clients("sagemaker"), cloudformation, deployment, stacks)),
+        images=tuple(
+            find_images((clients("ecr"), cloudformation), deployment, account, stacks, record)
+        ),
+        files=tuple(find_files(clients("s3"), deployment, account)),
+    )
+
+
+def orphans(found: Inventory, deployment: Deployment) -> Inventory:
+    """Return what `models.toml` no longer names: stacks with what they hold, loose endpoints, images nobody runs."""
+    own = stacks_of(deployment)
+    stacks = tuple(one for one in found.stacks if one.name not in own)
+    gone = {one.name for one in stacks}
+    return replace(
+        found,
+        stacks=stacks,
+        endpoints=tuple(one for one in found.endpoints if not one.stack or one.stack in gone),
+        images=tuple(one for one in found.images if not one.wanted and gone.issuperset(one.stacks)),
+        files=(),
+    )
+
+
+def busy(stacks: Sequence[Stack]) -> list[str]:
+    """Return the names of stacks that AWS is changing."""
+    return [one.name for one in stacks if one.busy]

@@ -1,0 +1,1 @@
+"""`turnout status`, `turnout orphans` and `turnout down`: what runs, what was left behind, and the way out."""
