@@ -124,9 +124,10 @@ def test_random_edits_leave_every_model_answering_and_nothing_behind(
         begin = time.monotonic()
         try:
             user.deploy(edit.tables)
+            took_s = time.monotonic() - begin
+            user.traffic.wait(stay)
         finally:
             answers = user.traffic.stop()
-        took_s = time.monotonic() - begin
         tables = edit.tables
         said = f"{SEED}={os.environ[SEED]}: {' > '.join(done)}"
         assert took_s < DEADLOCK_S, said
@@ -137,9 +138,7 @@ def test_random_edits_leave_every_model_answering_and_nothing_behind(
         ]
         assert failed == [], said
         asked = {target: sum(one.target == target for one in answers) for target in stay}
-        # Behind a change each caller may wait for a start of the router and of its model.
-        assert min(asked.values()) >= 1, (said, asked)
-        assert len(answers) >= 2 * len(stay), (said, asked)
+        assert min(asked.values()) >= 2, (said, asked)
         log.info("%s: %.1f s, %s requests", edit.said, took_s, len(answers))
         # Behind it, every tier that the file names answers with the version that was built of it.
         for target in targets_of(tables):

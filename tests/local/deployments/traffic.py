@@ -9,6 +9,8 @@ from itertools import cycle
 from turnout.client import Endpoint, predict
 
 PAUSE_S = 0.05
+# The longest that a caller waits, behind starts of the router and of the model.
+LONGEST_S = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,7 @@ class Traffic:
     ended: threading.Event = field(default_factory=threading.Event)
 
     def start(self, targets: Sequence[Target]) -> None:
+        """Call the targets from now on, and return when each has answered once."""
         self.answers, self.ended, begin = [], threading.Event(), time.monotonic()
         tiers = sorted({target.tier for target in targets})
         of_tier = [[target for target in targets if target.tier == tier] for tier in tiers]
@@ -48,12 +51,20 @@ class Traffic:
         ]
         for thread in self.threads:
             thread.start()
+        self.wait(targets)
+
+    def wait(self, targets: Sequence[Target]) -> None:
+        """Return when each target has answered once more, however slow the machine is."""
+        seen, deadline = len(self.answers), time.monotonic() + LONGEST_S
+        while {one.target for one in self.answers[seen:]} != set(targets):
+            assert time.monotonic() < deadline, "a target is not asked any more"
+            time.sleep(PAUSE_S)
 
     def stop(self) -> list[Answer]:
         """Return all answers, those to requests that were under way as well."""
         self.ended.set()
         for thread in self.threads:
-            thread.join(timeout=60)
+            thread.join(timeout=LONGEST_S)
             assert not thread.is_alive(), "a request has no answer after a minute"
         return self.answers
 
