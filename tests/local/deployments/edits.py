@@ -8,6 +8,8 @@ from typing import Any
 
 INSTANCES = ("ml.g4dn.xlarge", "ml.g5.xlarge", "ml.g6.xlarge")
 MEMORY_MB = (1024, 1769, 2048, 3008)
+# Hours in which a GPU tier that may sleep is kept awake; of one without any, one instance runs all the time.
+HOURS = ("", "Mon-Fri 08:00-18:00 Europe/Berlin", "Sat,Sun 00:00-24:00 UTC")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +21,7 @@ class Table:
     memory_mb: int = 1769
     gpu: int = 0
     instance: str = INSTANCES[0]
+    awake: str = HOURS[0]
 
     def text(self) -> str:
         lines = [
@@ -29,7 +32,8 @@ class Table:
             f"cpu = {{ memory_mb = {self.memory_mb} }}",
         ]
         if self.gpu:
-            lines.append(f'gpu = {{ instance = "{self.instance}" }}')
+            hours = f', min_instances = 0, awake = "{self.awake}"' if self.awake else ""
+            lines.append(f'gpu = {{ instance = "{self.instance}"{hours} }}')
         return "\n".join(lines)
 
 
@@ -99,6 +103,12 @@ class Editor:
 
         return self._changed(tables, self._with_gpu(tables), other)
 
+    def schedule(self, tables: Tables) -> Edit | None:
+        def other(one: Table) -> dict[str, Any]:
+            return {"awake": self._other(HOURS, one.awake)}
+
+        return self._changed(tables, self._with_gpu(tables), other)
+
     def gpu_version(self, tables: Tables) -> Edit | None:
         return self._changed(
             tables, self._with_gpu(tables), lambda one: {"gpu": next(self.numbers)}
@@ -136,5 +146,6 @@ KINDS: Mapping[str, Callable[[Editor, Tables], Edit | None]] = {
     "add a GPU tier": Editor.add_gpu,
     "remove a GPU tier": Editor.remove_gpu,
     "change the instance": Editor.instance,
+    "change the schedule": Editor.schedule,
     "change a GPU's model": Editor.gpu_version,
 }
