@@ -160,7 +160,19 @@ class Resource:
         kind = cls.kind
         prepared = _prepared(kind, cloudformation_json, resource_name)
         response = call(kind.service, kind.create, region_name, prepared)
-        return cls._made(prepared, response, resource_name, account_id, region_name)
+        try:
+            return cls._made(prepared, response, resource_name, account_id, region_name)
+        except Exception:
+            # A rollback deletes what was created and did not become stable, whatever the reason was.
+            made = Made(
+                properties=prepared,
+                response=response,
+                name=resource_name,
+                account=account_id,
+                region=region_name,
+            )
+            call(kind.service, kind.delete, region_name, kind.key(made))
+            raise
 
     @classmethod
     def update_from_cloudformation_json(
