@@ -14,6 +14,7 @@ from contracts.tasks import Task, Tier
 from functions.inference.generation_parameters import problems
 from functions.inference.tasks import head_of
 from functions.router.deciding.decision import IN_PLACE, WANTED
+from functions.router.deciding.escalation import REASONS
 from functions.router.http import openapi
 from tests.fixtures.paths import ROOT
 from tests.fixtures.schema_checks import assert_described
@@ -34,7 +35,12 @@ def test_every_reason_that_a_tier_is_chosen_for_is_documented() -> None:
     section = TEXT.split("\n## How a tier is chosen\n")[1].split("\n## ")[0]
     documented = re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE)
     assert tuple(documented) == WANTED
-    assert openapi.answer()["properties"]["reason"]["enum"] == [*WANTED, *IN_PLACE]
+    assert openapi.answer()["properties"]["reason"]["enum"] == [*WANTED, *IN_PLACE, *REASONS]
+
+
+def test_the_reasons_of_escalations_are_documented() -> None:
+    page = (ROOT / "docs/cascade.md").read_text("utf-8")
+    assert [reason for reason in REASONS if f"`{reason}`" not in page] == []
 
 
 def test_every_task_is_documented() -> None:

@@ -152,7 +152,7 @@ def _warn(found: Plan, console: Console) -> None:
             low, high = cost.instances
             instance = row["runs_on"].split()[-1]
             when = (
-                "day and night until you `cdk destroy` it"
+                "day and night until its stack is deleted"
                 if low
                 else "while requests come and in the hours that keep it awake, and one is paid for whenever it wakes"
             )
