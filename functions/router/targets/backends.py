@@ -109,10 +109,12 @@ class SageMakerBackend:
         try:
             return self._invoke(replace(target, address=address), request)
         except TargetFailed as failure:
-            other = ""
-            if failure.meaning.condition in NOT_IN_SERVICE:
-                other = self.released(target) if address == own else own
-            if other in ("", address):
+            condition = failure.meaning.condition
+            if condition not in NOT_IN_SERVICE:
+                raise
+            other = self.released(target) if address == own else own
+            # An endpoint that was missing and is released has come into service in between.
+            if not other or (other == address and condition is not Condition.MISSING):
                 raise
         answer = self._invoke(replace(target, address=other), request)
         self.moved[own] = other
