@@ -21,7 +21,7 @@ def pareto_plot(candidates: Sequence[Candidate], limit: float, unit: str) -> str
     x = _logarithmic([c["expected_ms"] for c in candidates], LEFT, WIDTH - RIGHT)
     # The axis ends a little above 1 and below the lowest, so that no circle is cut off.
     lowest = min([*map(figures.similarity, candidates), limit])
-    y = _linear(lowest - (1 - lowest) * 0.12 - 1e-4, 1 + (1 - lowest) * 0.08, HEIGHT - BOTTOM, TOP)
+    y = linear(lowest - (1 - lowest) * 0.12 - 1e-4, 1 + (1 - lowest) * 0.08, HEIGHT - BOTTOM, TOP)
     biggest = max(c["bytes"] for c in candidates)
     parts = [*_axis_x(x, [c["expected_ms"] for c in candidates], f"expected ms per {unit}")]
     parts += _axis_y(y, lowest)
@@ -43,7 +43,7 @@ def pareto_plot(candidates: Sequence[Candidate], limit: float, unit: str) -> str
             f'<circle cx="{left:.1f}" cy="{top:.1f}" r="{radius:.1f}"/>'
             f'<text x="{left:.1f}" y="{top + 4:.1f}" text-anchor="middle">{number}</text></g>'
         )
-    return _svg(parts, "Candidates by latency and by similarity to the reference")
+    return svg(parts, "Candidates by latency and by similarity to the reference")
 
 
 def _tooltip(candidate: Candidate) -> str:
@@ -82,15 +82,15 @@ def latency_plot(candidates: Sequence[Candidate]) -> str:
             f'<g class="{css_class(c)}"><polyline class="line" points="{points}"/>'
             f'<text x="{right}" y="{place + 4:.1f}">{html.escape(c["recipe"])}</text></g>'
         )
-    return _svg(parts, "Latency by length", height=max(HEIGHT, place + 30))
+    return svg(parts, "Latency by length", height=max(HEIGHT, place + 30))
 
 
-def _svg(parts: Sequence[str], title: str, height: float = HEIGHT) -> str:
+def svg(parts: Sequence[str], title: str, height: float = HEIGHT) -> str:
     inner = "".join(parts)
     return f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img" aria-label="{title}">{inner}</svg>'
 
 
-def _linear(low: float, high: float, start: float, end: float) -> Scale:
+def linear(low: float, high: float, start: float, end: float) -> Scale:
     return lambda value: start + (value - low) / (high - low) * (end - start)
 
 

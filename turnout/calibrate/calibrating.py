@@ -9,6 +9,7 @@ from rich.table import Table
 
 from build.cascade.calibrating import Asked, calibrate
 from build.cascade.errors import CalibrationFailed
+from build.report.cascade import PAGE
 from contracts.cascade.calibration import FILE
 from contracts.problems import Code, Problem
 from contracts.specs import Deployment
@@ -29,7 +30,7 @@ def calibrated(
     with log.status(f"{model}: running the rows") as status:
         found = calibrate(specs[model], out, asked, lambda text: status.update(f"{model}: {text}"))
     document: dict[str, Any] = json.loads(found.to_json())
-    return {**document, "file": str(out / model / FILE)}
+    return {**document, "file": str(out / model / FILE), "page": str(out / model / PAGE)}
 
 
 def show(found: dict[str, Any], console: Console) -> None:
@@ -60,7 +61,10 @@ def show(found: dict[str, Any], console: Console) -> None:
     console.print(curve(found))
     for doubt in found["doubts"]:
         console.print(f"[bold yellow]the bound does not hold[/]: {doubt}", soft_wrap=True)
-    say(f"\nsealed in {found['file']}; `turnout plan` and the router say when it holds no longer")
+    say(
+        f"\nsealed in {found['file']}, drawn in {found['page']}; `turnout plan` and the router say when it holds no "
+        "longer"
+    )
 
 
 def curve(found: dict[str, Any]) -> Table:

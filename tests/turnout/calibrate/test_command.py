@@ -51,6 +51,7 @@ def test_the_document_is_the_file_that_was_written(folder: Path) -> None:
     assert status == 0
     document = json.loads(output)
     written = read_calibration(folder / document.pop("file"))
+    assert (folder / document.pop("page")).is_file()
     assert written is not None
     assert document == json.loads(written.to_json())
 
