@@ -81,11 +81,6 @@ class Calibration:
     digest: str = ""
     schema: int = SCHEMA
 
-    @property
-    def threshold(self) -> float:
-        """Return the least confidence with which an answer of the CPU tier is kept."""
-        return self.chosen.threshold
-
     def sealed(self) -> Self:
         """Return the calibration with its digest."""
         return replace(self, digest=_digest(self))

@@ -33,6 +33,7 @@ from tests.fixtures.end_to_end_requests import (
 )
 from tests.fixtures.models.tiny import Tiny, artefact
 from tests.fixtures.router_app import ASSETS, KEY, PREDICT, ROUTES, Rows, event
+from tests.functions.event_loop import run_coroutine
 
 GENERATED = 150
 
@@ -149,14 +150,13 @@ async def post(app: ASGIApp, path: str, body: Body) -> Answer:
 def answers(app: Starlette, path: str, bodies: list[Body]) -> list[Answer]:
     """Return the application's answers, from its start to its end; a client of HTTP would take most of the time."""
 
-    async def run() -> list[Answer]:
+    async def ask() -> list[Answer]:
         async with app.router.lifespan_context(app):
             while (await post(app, path, bodies[0])).status == 503:
                 await asyncio.sleep(0.01)
             return [await post(app, path, body) for body in bodies]
 
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        return runner.run(run())
+    return run_coroutine(ask())
 
 
 def test_the_application_answers_every_body(app: Any, bodies: list[Body]) -> None:

@@ -47,7 +47,7 @@ def test_what_the_cpu_tier_is_unsure_of_goes_to_the_gpu_tier(out: Path, tmp_path
     assert found.gpu == read_manifest(out / "moods/gpu").digest
     # Sure answers are kept and right; all of "dim" is below the threshold.
     assert found.test_rows + found.fit_rows == 700
-    assert 0.5 < found.threshold < 0.9
+    assert 0.5 < found.chosen.threshold < 0.9
     assert found.chosen.lost == 0
     assert found.chosen.bound <= 0.01
     assert found.chosen.accuracy == found.gpu_accuracy == 1.0

@@ -69,3 +69,9 @@ def test_any_other_file_is_refused(tmp_path: Path, text: str) -> None:
     path.write_text(text, "utf-8")
     with pytest.raises(BrokenCalibration):
         read_calibration(path)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "calibration.json").mkdir()
+    with pytest.raises(BrokenCalibration, match="calibration.json: it cannot be read"):
+        read_calibration(tmp_path / "calibration.json")

@@ -75,6 +75,16 @@ def test_no_load_wants_more_than_the_most_copies() -> None:
     assert copies.wanted == 3
 
 
+def test_more_load_waits_for_the_cooldown_of_the_copies_before() -> None:
+    copies = Copies(replace(POLICY, scale_out_cooldown_s=300), 0, 1)
+    load(copies, 0, 40, 3)
+    assert copies.wanted == 2
+    load(copies, 40, 330, 50)
+    assert copies.wanted == 2
+    load(copies, 330, 360, 50)
+    assert copies.wanted == 3
+
+
 def test_load_at_the_target_changes_nothing() -> None:
     copies = Copies(POLICY, 0, 1)
     load(copies, 0, 2000, 2)

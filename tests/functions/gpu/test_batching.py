@@ -18,6 +18,7 @@ from functions.gpu.metrics import Run
 from functions.gpu.request_queue import MAX_WAITING, Batching, RequestQueue
 from functions.inference.engine import Engine
 from tests.fixtures.models.tiny import Tiny, artefact
+from tests.functions.event_loop import run_coroutine
 from tests.functions.gpu.held_engine import HELD, HeldEngine
 from tests.functions.gpu.server import Answer, serving
 
@@ -68,7 +69,7 @@ def run_behind_one(
             serving.cancel()
             return outcomes
 
-    return asyncio.run(ask()), held.runs[1:], figures[1:]
+    return run_coroutine(ask()), held.runs[1:], figures[1:]
 
 
 def texts(*inputs: str) -> PredictRequest:
@@ -170,7 +171,7 @@ def test_a_caller_alone_does_not_wait_for_others(model: Path) -> None:
             serving.cancel()
         return figures
 
-    assert [run.requests for run in asyncio.run(ask())] == [1, 1, 1]
+    assert [run.requests for run in run_coroutine(ask())] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(("wait_s", "runs"), [(20.0, [1, 2, 2]), (0.0, [1, 2, 1, 1])])
@@ -205,7 +206,7 @@ def test_callers_that_were_answered_together_are_waited_for_as_long_as_is_set(
                 await asyncio.sleep(0.001)
             serving.cancel()
 
-    asyncio.run(ask())
+    run_coroutine(ask())
     assert [run.requests for run in figures] == runs
 
 
@@ -230,7 +231,7 @@ def test_more_requests_than_may_wait_are_refused_at_once(model: Path) -> None:
             serving.cancel()
             return late
 
-    late = asyncio.run(ask())
+    late = run_coroutine(ask())
     assert isinstance(late, ServingError)
     assert (late.code, late.retry_after_s) == ("tier_unavailable", 1)
 

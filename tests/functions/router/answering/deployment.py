@@ -1,6 +1,5 @@
 """Two tiers at scripted servers, behind the router's answering, with a clock that can be put forward."""
 
-import asyncio
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -11,7 +10,7 @@ from botocore.config import Config
 
 from contracts.http_errors import ServingError
 from contracts.prediction import PredictRequest
-from contracts.routes import Route
+from contracts.routes import Route, Target
 from contracts.tasks import Tier
 from functions.router.answering.attempts import Answer, Answering
 from functions.router.answering.budget import RetryBudget
@@ -19,6 +18,7 @@ from functions.router.targets.backends import Backend, LambdaBackend, SageMakerB
 from functions.router.targets.health import States
 from tests.fixtures.fake_aws import client
 from tests.fixtures.router_app import INTENTS, target
+from tests.functions.event_loop import run_coroutine
 from tests.functions.router.answering.scripted import ANSWERS, Scripted, Step, running
 
 CPU, GPU = Tier.CPU, Tier.GPU
@@ -51,7 +51,7 @@ class Deployment:
         request = PredictRequest(**{"inputs": ("a text",), **options})
         self.log = {}
         due = replace(request, deadline=self.clock() + within_s)
-        return asyncio.run(self.answering.answer(due, route, self.log))
+        return run_coroutine(self.answering.answer(due, route, self.log))
 
     def counts(self) -> tuple[int, int]:
         """Return how many requests reached the CPU tier and the GPU tier since the last call."""
@@ -59,6 +59,14 @@ class Deployment:
         self.cpu.seen.clear()
         self.gpu.seen.clear()
         return counts
+
+
+class TakenByAnother(States):
+    """States of which another request takes every trial first."""
+
+    def claim(self, target: Target) -> bool:
+        super().claim(target)
+        return super().claim(target)
 
 
 def deploy(

@@ -6,13 +6,22 @@ from typing import Any
 
 import pytest
 
-from contracts.http_errors import ServingError
+from contracts.http_errors import DeadlineExceeded, ServingError
 from contracts.tasks import Wake
 from functions.router.answering.budget import RetryBudget
 from functions.router.targets.health import Condition
 from tests.fixtures.router_app import target
 from tests.functions.router.answering import scripted
-from tests.functions.router.answering.deployment import CPU, GPU, ROUTE, WAKE_S, deploy, over, told
+from tests.functions.router.answering.deployment import (
+    CPU,
+    GPU,
+    ROUTE,
+    WAKE_S,
+    TakenByAnother,
+    deploy,
+    over,
+    told,
+)
 from tests.functions.router.answering.scripted import (
     ANSWERS,
     ASLEEP,
@@ -152,11 +161,37 @@ def test_a_request_that_is_not_idempotent_goes_elsewhere_where_nothing_has_run(
 def test_nothing_is_tried_after_a_timeout_or_once_an_answer_has_begun(
     stack: ExitStack, fault: Step, status: int
 ) -> None:
-    both = deploy(stack, (fault,))
+    both = deploy(stack, (ANSWERS, fault))
+    # The client is made, as in an instance that runs.
+    both.ask()
+    both.counts()
     with pytest.raises(ServingError) as caught:
-        both.ask(within_s=0.4)
+        both.ask(within_s=0.8)
     assert caught.value.status == status
     assert both.counts() == (1, 0)
+
+
+def test_a_tier_that_was_waited_for_all_of_its_time_is_late(stack: ExitStack) -> None:
+    both = deploy(stack, (ANSWERS, HANGS))
+    both.ask()
+    with pytest.raises(DeadlineExceeded, match="did not answer in 1 s"):
+        both.ask(within_s=1.1)
+
+
+def test_a_request_whose_time_is_over_is_sent_nowhere(stack: ExitStack) -> None:
+    both = deploy(stack, (ANSWERS,))
+    with pytest.raises(DeadlineExceeded):
+        both.ask(within_s=0)
+    assert both.counts() == (0, 0)
+
+
+def test_a_trial_that_another_request_has_begun_goes_to_the_other_tier(stack: ExitStack) -> None:
+    both = deploy(stack, (THROTTLES,))
+    both.answering.states = TakenByAnother(both.clock)
+    both.ask()
+    both.counts()
+    both.clock.ahead += 2
+    assert (both.ask().reason, both.counts()) == ("cpu_throttled", (0, 1))
 
 
 def test_a_tier_that_cannot_be_reached_is_tried_twice_and_then_the_other(stack: ExitStack) -> None:

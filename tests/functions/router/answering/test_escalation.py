@@ -11,7 +11,15 @@ from contracts.prediction import Prefer
 from contracts.routes import Cascade
 from contracts.tasks import Task, Wake
 from tests.fixtures.router_app import target
-from tests.functions.router.answering.deployment import CPU, GPU, ROUTE, WAKE_S, Deployment, deploy
+from tests.functions.router.answering.deployment import (
+    CPU,
+    GPU,
+    ROUTE,
+    WAKE_S,
+    Deployment,
+    TakenByAnother,
+    deploy,
+)
 from tests.functions.router.answering.scripted import (
     ASLEEP,
     CLOSES,
@@ -167,6 +175,25 @@ def test_an_escalation_wakes_a_tier_only_where_its_setting_says_so(
         both.ask(route, inputs=TEXTS)
         calls.append(both.counts()[1])
     assert calls == ([1, 1, 1] if wake is Wake.ESCALATION else [0, 0, 0])
+
+
+def test_a_trial_that_another_request_has_begun_is_left_to_it(stack: ExitStack) -> None:
+    both = both_tiers(stack, ASLEEP)
+    gpu = target(GPU, wake_s=WAKE_S, wake=Wake.ESCALATION)
+    route = replace(CASCADED, targets={CPU: target(CPU), GPU: gpu})
+    both.answering.states = TakenByAnother(both.clock)
+    both.ask(route, inputs=TEXTS)
+    both.counts()
+    both.clock.ahead += 61
+    answer = both.ask(route, inputs=TEXTS)
+    assert (answer.reason, both.counts()) == ("gpu_waking", (1, 0))
+
+
+def test_answers_without_a_confidence_are_kept(stack: ExitStack) -> None:
+    several = {"label": "a", "score": 0.1, "labels": []}
+    body = {"outputs": [several], "version": "small-version", "elapsed_ms": 2}
+    both = deploy(stack, (Step(body=body),))
+    assert (both.ask(CASCADED).reason, both.counts()) == ("fits_cpu", (1, 0))
 
 
 def test_the_answer_that_there_is_goes_out_by_the_deadline(stack: ExitStack) -> None:

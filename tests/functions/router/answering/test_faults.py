@@ -52,11 +52,12 @@ def test_through_each_fault_every_request_is_answered_within_its_deadline(
         # The clients are made, as in an instance that runs.
         both.ask(tier=tier)
     for options in ({}, {"tier": GPU}):
-        start = time.monotonic()
-        outcome = told(both, within_s=0.4, **options)
-        # A second for a machine that is busy with other tests, and less than a tier hangs.
-        assert time.monotonic() - start < 1.4
         first = gpu if options else cpu
+        # Less than a tier hangs. All else is over in milliseconds, or in seconds on a busy machine.
+        within_s = 0.4 if first == "hangs" else 20
+        start = time.monotonic()
+        outcome = told(both, within_s=within_s, **options)
+        assert time.monotonic() - start < within_s + 1
         if "answers" in (cpu, gpu) and first not in LAST:
             wanted, other = (GPU, CPU) if options else (CPU, GPU)
             assert outcome is (wanted if first == "answers" else other)

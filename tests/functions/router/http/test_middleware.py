@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from functions.router.http.lambda_adapter import adapt_to_lambda
 from functions.router.http.middleware import RequestMiddleware
 from tests.fixtures.router_app import event
+from tests.functions.event_loop import run_coroutine
 
 
 def messages_of(app: ASGIApp, kind: str = "http") -> list[Message]:
@@ -25,9 +26,7 @@ def messages_of(app: ASGIApp, kind: str = "http") -> list[Message]:
         messages.append(message)
 
     scope: dict[str, Any] = {"type": kind, "method": "GET", "path": "/x", "headers": []}
-    # A loop of its own: asyncio.run would drop the thread's loop, which the handlers of other tests use, unclosed.
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        runner.run(RequestMiddleware(app)(scope, receive, send))
+    run_coroutine(RequestMiddleware(app)(scope, receive, send))
     return messages
 
 

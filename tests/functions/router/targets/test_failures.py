@@ -14,6 +14,7 @@ from contracts.http_errors import (
     problem_document,
 )
 from contracts.tasks import Tier
+from functions.router.targets.failures import BROKEN, DENIED, Meaning, meaning_of
 from tests.fixtures.fake_aws import Service, failure, model_error
 
 # Words of the services' own messages in these tests.
@@ -172,3 +173,16 @@ def test_an_error_of_sagemaker_has_its_status(
 ) -> None:
     error = failure(service, Tier.GPU)
     assert_kind(error, kind, detail)
+
+
+@pytest.mark.parametrize(
+    ("code", "meaning"),
+    [
+        ("ExpiredTokenException", BROKEN),
+        ("KMSAccessDeniedForSomebodyException", BROKEN),
+        ("AccessDeniedByPolicyException", DENIED),
+        ("", BROKEN),
+    ],
+)
+def test_a_code_that_no_service_model_has_is_no_reason_to_wait(code: str, meaning: Meaning) -> None:
+    assert meaning_of(code, "any message") is meaning
