@@ -226,8 +226,8 @@ def test_a_build_seals_the_answers_of_its_artefact_beside_those_of_the_reference
         same, far = compare(TASKS[Task.TOKEN_CLASSIFICATION].comparison, now, row.built)
         assert same
         assert far < 1e-6
-        # Only the engine says whether a text was cut.
-        assert row.built[0].keys() ^ row.reference[0].keys() == {"truncated"}
+        # Only the engine says whether a text was cut, and how sure it is of all of it.
+        assert row.built[0].keys() ^ row.reference[0].keys() == {"truncated", "score"}
     assert verify(out)[0] == 0
 
 

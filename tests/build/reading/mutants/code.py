@@ -166,8 +166,7 @@ FAULTS: Mapping[str, Fault] = {
     "padding on the left": fault(BATCHES, '"pad_left" in details', "True", "ranker"),
     "padding that is attended to": fault(BATCHES, '"attention_mask": 0', '"attention_mask": 1', "ranker"),
     "answers of a batch in the order of their lengths": fault(
-        f"{TASKS}/encoder.py", "for i, row in zip(batch, self._rows", "for i, row in zip(sorted(batch), self._rows",
-        "ranker",
+        f"{TASKS}/encoder.py", "row in zip(texts, rows", "row in zip(sorted(texts), rows", "ranker"
     ),
     "no space in front of the first word": fault(
         f"{READERS}/tokenizer_parts/pre_tokenizers.py",
