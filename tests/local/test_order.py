@@ -78,11 +78,11 @@ def zipped(folder: Any) -> bytes:
 def plane(local_cloud: LocalCloudClient) -> Hosts:
     """Put the archive of the prober where its template says, and take the place of the hosts."""
     local_cloud.client("s3").create_bucket(Bucket=ASSETS)
-    files = shop().assets[ROUTER]["files"].items()
-    for key, asset in files:
+    for asset in shop().assets[ROUTER]["files"].values():
         if asset["source"]["packaging"] == "zip":
             body = zipped(shop().folder / asset["source"]["path"])
-            local_cloud.client("s3").put_object(Bucket=ASSETS, Key=f"{key}.zip", Body=body)
+            (place,) = asset["destinations"].values()
+            local_cloud.client("s3").put_object(Bucket=ASSETS, Key=place["objectKey"], Body=body)
     hosts = Hosts(real=data_plane().functions)
     data_plane().functions = data_plane().containers = hosts
     return hosts

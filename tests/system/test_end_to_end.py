@@ -246,14 +246,15 @@ def test_a_function_that_dies_while_it_answers_is_a_failure_of_its_tier(
 ) -> None:
     pid = stopped(laptop, endpoint)
     threading.Timer(0.5, os.kill, (pid, signal.SIGKILL)).start()
-    assert_problem(predict(endpoint, INTENTS, {"inputs": "hello"}), 502, "model-failed")
+    pinned = {"inputs": "hello", "tier": "cpu"}
+    assert_problem(predict(endpoint, INTENTS, pinned), 502, "model-failed")
 
 
 def test_a_function_that_hangs_is_given_up_on_after_its_own_timeout(
     laptop: Laptop, endpoint: Endpoint
 ) -> None:
     stopped(laptop, endpoint)
-    reply = predict(endpoint, INTENTS, {"inputs": "hello"})
+    reply = predict(endpoint, INTENTS, {"inputs": "hello", "tier": "cpu"})
     assert_problem(reply, 504, "deadline-exceeded")
     assert reply.body["detail"] == "the cpu tier ran out of its time"
     assert predict(endpoint, INTENTS, {"inputs": "hello"}).status == 200

@@ -13,8 +13,8 @@ from tests.fixtures.paths import ROOT
 
 VECTORS = "sentence-embedding"
 JSON = {"content-type": "application/json"}
-# The time that a model took, and the ids of requests: what differs between two equal answers.
-OWN = ("elapsed_ms", "request_id")
+# The time that a model took and takes, and the ids of requests: what differs between two equal answers.
+OWN = ("elapsed_ms", "observed_token_ms", "request_id")
 Answer = tuple[int, str, object]
 # The times at which two deployments were made.
 DATES = ("created", "deployed_at")
