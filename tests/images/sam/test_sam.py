@@ -285,12 +285,12 @@ def test_the_local_cloud_answers_from_images_as_without_them(
         for one in invoked():
             name = model_stack(DEPLOYMENT.name, one.model, Tier.CPU)
             pairs.append((one, invoke(plain, name, one), invoke(isolated, name, one)))
-    undated = [(one, undated(first), undated(second)) for one, first, second in pairs]
-    record(request, "up --images", undated)
+    without_dates = [(one, undated(first), undated(second)) for one, first, second in pairs]
+    record(request, "up --images", without_dates)
     said = log.read_text("utf-8")
     for name in functions_of(DEPLOYMENT):
         assert f"{name}, copy 1: started, INIT " in said
-    assert "\n".join(differences(undated)) == ""
+    assert "\n".join(differences(without_dates)) == ""
 
 
 def test_the_local_cloud_is_at_no_address_besides_loopback_and_the_bridge(folder: Folder) -> None:
