@@ -6,6 +6,7 @@
 import argparse
 import json
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 from contracts.models_toml import read_models_toml
+from stacks.limits.throttle import stage_throttle
 from turnout.calling import describe, shorten
 from turnout.client import STATE, Endpoint, Reply, curl, predict
 from turnout.local_deployment import ROOT, Files, Laptop
@@ -57,11 +59,16 @@ REQUESTS = (
 )
 
 
-def send_all(endpoint: Endpoint) -> Iterator[tuple[DemoRequest, Reply]]:
-    """Send each request twice and yield the second answer: the first one includes a cold start."""
+def send_all(endpoint: Endpoint, pause_s: float) -> Iterator[tuple[DemoRequest, Reply]]:
+    """Send each request twice and yield the second answer: the first one includes a cold start.
+
+    Before each it waits, for the stage lets only so many through as a new account bears.
+    """
     for request in REQUESTS:
         document = {"inputs": list(request.inputs), **request.body}
+        time.sleep(pause_s)
         predict(endpoint, request.model, document)
+        time.sleep(pause_s)
         yield request, predict(endpoint, request.model, document)
 
 
@@ -111,11 +118,12 @@ def main() -> None:
     files = Files(config=ROOT / "models.toml", out=ROOT / "models.out")
     deployment = read_models_toml(files.config)
     require_built(deployment, files.out)
+    pause_s = 1 / stage_throttle(deployment, files.out).rate
     with Laptop(deployment, files, state=ROOT / STATE) as laptop:
         with steps(log, "deploying to a local cloud") as (laptop.say, laptop.detail):
             endpoint = laptop.deploy()
             laptop.say("sending requests, each of them twice")
-            rows = [row(request, reply) for request, reply in send_all(endpoint)]
+            rows = [row(request, reply) for request, reply in send_all(endpoint, pause_s)]
         show(rows, console)
         line = curl(endpoint, INTENTS, "can I still change the delivery address?")
     if target:
