@@ -23,15 +23,14 @@ from contracts.models_toml import read_models_toml
 from contracts.specs import Deployment
 from local.cloud import ACCOUNT
 from scripts.account_smoke.app import smoke_deployment
-from scripts.account_smoke.smoke import (
-    Figures,
+from scripts.account_smoke.commands import (
     Smoke,
     SmokeFailed,
     environment_of,
     hourly_usd,
     minutes_within,
-    run,
 )
+from scripts.account_smoke.smoke import Figures, run
 from turnout.keys import write_keys
 from turnout.local_deployment import Files, Laptop
 

@@ -14,18 +14,16 @@ import pytest
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Task, Tier
 from scripts.account_smoke.app import MORE_MEMORY_MB, smoke_deployment, updated
-from scripts.account_smoke.smoke import (
+from scripts.account_smoke.commands import (
     LEAST_MINUTES,
     MOST_MINUTES,
-    Figures,
     Smoke,
     SmokeFailed,
     environment_of,
     hourly_usd,
     minutes_within,
-    requests_of,
-    run,
 )
+from scripts.account_smoke.smoke import Figures, requests_of, run
 from stacks.costs.tiers import idle_gpu_cost
 from tests.fixtures.paths import ROOT
 
