@@ -84,7 +84,7 @@ def calls(smoke: Smoke) -> Figures:
     tiers = [str(reply.body["tier"]) for reply in replies]
     return {
         "calls": CALLS,
-        **{tier: tiers.count(tier) for tier in Tier if tier in tiers},
+        **{str(tier): tiers.count(tier) for tier in Tier if tier in tiers},
         "ms_median": round(statistics.median(reply.ms for reply in replies), 1),
         "ms_longest": round(max(reply.ms for reply in replies), 1),
     }
