@@ -90,7 +90,7 @@ class Manifest:
 
     def sealed(self) -> Self:
         """Return the manifest with its digest."""
-        return replace(self, digest=_digest(self))
+        return replace(self, digest=sealed_digest(self))
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -150,9 +150,10 @@ def _check_place(path: str) -> None:
         raise BrokenArtefact(f"it names the file {path!r}, which is not within its folder")
 
 
-def _digest(manifest: Manifest) -> str:
-    # Sorted keys and fixed separators: the same manifest has the same digest wherever it is computed.
-    document: dict[str, Any] = asdict(replace(manifest, digest=""))
+def sealed_digest(sealed: Any) -> str:
+    """Return the SHA-256 of a dataclass as canonical JSON, all of it but its own `digest`."""
+    # Sorted keys and fixed separators: the same values have the same digest wherever it is computed.
+    document: dict[str, Any] = asdict(replace(sealed, digest=""))
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -177,7 +178,7 @@ def read_manifest(folder: Path) -> Manifest:
     """Return the folder's manifest after checking its digest, but not its files; raise BrokenArtefact."""
     try:
         manifest = Manifest.from_json((folder / MANIFEST).read_text("utf-8"))
-        digest = _digest(manifest)
+        digest = sealed_digest(manifest)
     except BrokenArtefact as error:
         raise type(error)(f"{folder / MANIFEST}: {error}; build the model again") from error
     except (OSError, UnicodeError) as error:

@@ -4,7 +4,6 @@ It is sealed as artefacts are: its digest covers all of it, and it names the dig
 other artefacts than those that are deployed holds no longer.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from contracts.errors import TurnoutError
+from contracts.manifest import sealed_digest
 from contracts.problems import Code
 from contracts.tasks import Task
 
@@ -83,7 +83,7 @@ class Calibration:
 
     def sealed(self) -> Self:
         """Return the calibration with its digest."""
-        return replace(self, digest=_digest(self))
+        return replace(self, digest=sealed_digest(self))
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
@@ -106,7 +106,7 @@ class Calibration:
             found = cls(**document)
         except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
             raise BrokenCalibration(f"it is no calibration: {error}") from error
-        if found.digest != _digest(found):
+        if found.digest != sealed_digest(found):
             raise BrokenCalibration(
                 "it was changed after it was sealed; run `turnout calibrate` again"
             )
@@ -125,9 +125,3 @@ def read_calibration(path: Path) -> Calibration | None:
         return Calibration.from_json(text)
     except BrokenCalibration as error:
         raise BrokenCalibration(f"{path}: {error}") from error
-
-
-def _digest(calibration: Calibration) -> str:
-    document = asdict(replace(calibration, digest=""))
-    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()

@@ -12,13 +12,12 @@ from contracts.errors import TurnoutError
 from contracts.names import router_stack
 from contracts.specs import Deployment
 from scripts.account_smoke.app import MODELS, NAME
-from stacks.costs.tiers import idle_gpu_cost
+from stacks.costs.tiers import HOURS_PER_MONTH, idle_gpu_cost
 from turnout.client import Endpoint
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Below this a deployment of a GPU may not even be up before its time is over.
 LEAST_MINUTES, MOST_MINUTES = 45, 180
-HOURS_PER_MONTH = 730
 
 
 class SmokeFailed(TurnoutError):
