@@ -10,7 +10,7 @@ from turnout.client import Endpoint, predict
 
 PAUSE_S = 0.05
 # The longest that a caller waits, behind starts of the router and of the model.
-LONGEST_S = 60
+LONGEST_S = 180
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ class Traffic:
         self.ended.set()
         for thread in self.threads:
             thread.join(timeout=LONGEST_S)
-            assert not thread.is_alive(), "a request has no answer after a minute"
+            assert not thread.is_alive(), f"a request has no answer after {LONGEST_S} s"
         return self.answers
 
     def _call(self, targets: Sequence[Target], begin: float, ended: threading.Event) -> None:

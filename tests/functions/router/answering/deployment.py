@@ -28,12 +28,16 @@ ROUTE = replace(INTENTS, targets={CPU: target(CPU), GPU: target(GPU, wake_s=WAKE
 
 @dataclass(slots=True)
 class Clock:
-    """The real clock, which a test can put forward."""
+    """The real clock, which a test can put forward, or stop."""
 
     ahead: float = 0.0
+    stopped: float | None = None
 
     def __call__(self) -> float:
-        return time.monotonic() + self.ahead
+        return (time.monotonic() if self.stopped is None else self.stopped) + self.ahead
+
+    def stop(self) -> None:
+        self.stopped = time.monotonic()
 
 
 @dataclass(slots=True)

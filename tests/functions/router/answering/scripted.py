@@ -3,7 +3,6 @@
 import json
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,7 +47,8 @@ MISSING = aws(404, "ResourceNotFoundException")
 DOWN = aws(500, "ServiceException")
 ASLEEP = aws(400, "ValidationError", "Inference Component has no capacity to process this request.")
 CLOSES = Step(closes=True)
-HANGS = Step(body=GOOD, hangs_s=1.5)
+# Longer than any test waits, on a busy machine too; the end of the test ends it.
+HANGS = Step(body=GOOD, hangs_s=60)
 CUT = Step(body=GOOD, cut=True)
 
 
@@ -59,6 +59,7 @@ class Scripted:
     steps: list[Step]
     seen: list[Any] = field(default_factory=list)
     address: str = ""
+    ended: threading.Event = field(default_factory=threading.Event)
 
     def next(self, body: Any) -> Step:
         self.seen.append(body)
@@ -76,9 +77,9 @@ def running(*steps: Step) -> Iterator[Scripted]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             step = service.next(body)
-            time.sleep(step.hangs_s)
-            self.close_connection = step.closes or step.cut
-            if step.closes:
+            gone = service.ended.wait(step.hangs_s)
+            self.close_connection = step.closes or step.cut or gone
+            if step.closes or gone:
                 return
             raw = json.dumps(step.body).encode()
             self.send_response(step.status)
@@ -103,6 +104,7 @@ def running(*steps: Step) -> Iterator[Scripted]:
     try:
         yield service
     finally:
+        service.ended.set()
         server.shutdown()
         # Of daemons none is waited for.
         server.socket.close()
