@@ -11,6 +11,7 @@ from build.evaluation.agreement import AnswerComparison
 from build.evaluation.metrics import Metric, Outputs
 from build.evaluation.rows import Row
 from build.tasks.registry import TASKS
+from contracts.cascade.agreement import disagreements
 from contracts.cascade.confidence import CONFIDENCES
 from contracts.manifest import Manifest
 
@@ -56,7 +57,7 @@ def compare(
         cpu_right=np.array([is_right(metric, o, row) for o, row in zip(cpu, rows, strict=True)]),
         gpu_right=np.array([is_right(metric, o, row) for o, row in zip(gpu, rows, strict=True)]),
         same=np.array(
-            [metric.answer(a) == metric.answer(b) for a, b in zip(cpu, gpu, strict=True)]
+            [not any(disagreements(manifest.task, a, b)) for a, b in zip(cpu, gpu, strict=True)]
         ),
     )
 

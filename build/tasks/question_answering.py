@@ -1,7 +1,5 @@
 """Extractive question answering: the span of a text that answers a question."""
 
-import re
-import string
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -18,6 +16,7 @@ from build.tasks.description import (
     TaskDescription,
     TransformersModel,
 )
+from contracts.cascade.agreement import words_of
 from contracts.tasks import Task
 
 
@@ -36,13 +35,7 @@ def answer_of(outputs: Outputs) -> str:
 
 def best_word_f1(answer: str, right: tuple[str, ...]) -> tuple[float, ...]:
     """Return F1 of the words in common with the nearest right answer, as SQuAD does (arXiv:1606.05250)."""
-    return max(_word_f1(_words(answer), _words(text)) for text in right), 1.0
-
-
-def _words(text: str) -> list[str]:
-    """Return the words of an answer as SQuAD normalises it: no case, no punctuation, no articles."""
-    plain = "".join(c for c in text.lower() if c not in string.punctuation)
-    return re.sub(r"\b(a|an|the)\b", " ", plain).split()
+    return max(_word_f1(words_of(answer), words_of(text)) for text in right), 1.0
 
 
 def _word_f1(one: list[str], other: list[str]) -> float:
