@@ -22,6 +22,7 @@ from contracts.settings import (
     RATIO_FROM_1,
     SCORES,
     SHARE,
+    SPLIT_KEYS,
     TABLE,
     THROTTLE_KEYS,
     UNINFORMATIVE,
@@ -37,7 +38,7 @@ from contracts.specs import (
     SourceOptions,
     Throttle,
 )
-from contracts.tasks import Task
+from contracts.tasks import Task, Tier
 
 LONG_NUMBER = "a number of thousands of digits"
 
@@ -97,6 +98,7 @@ class _Reader:
         gate = self.gate(f"{at}.gate", taken.get("gate", {}), taken.get("task"))
         if taken.get("edge"):
             self.edge(f"{at}.edge", cpu)
+        split = self.split(f"{at}.split", taken)
         if len(self.problems) > before:
             return None
         if gpu and "source" in gpu:
@@ -110,6 +112,7 @@ class _Reader:
             gpu=None if gpu is None else GpuSpec(**gpu),
             gate=gate,
             edge=taken.get("edge", False),
+            split=split,
             trusted_keys=_all_from(base, taken["trusted_keys"])
             if "trusted_keys" in taken
             else trusted,
@@ -147,6 +150,17 @@ class _Reader:
     def edge(self, at: str, cpu: dict[str, Any] | None) -> None:
         if cpu is None:
             self.refuse(at, "there is no CPU tier to copy", "add cpu = {} or remove it")
+
+    def split(self, at: str, model: Mapping[str, Any]) -> dict[Tier, int]:
+        if "split" not in model:
+            return {}
+        taken = self.take(at, model["split"], SPLIT_KEYS, *SPLIT_KEYS)
+        if missing := [tier for tier in Tier if tier not in model]:
+            detail = f"there is no {missing[0]} tier to split with"
+            self.refuse(at, detail, f"add {missing[0]} or remove it")
+        if set(taken.values()) == {0}:
+            self.refuse(at, "no tier has a weight", "write a number above 0 for one of them")
+        return {Tier(tier): weight for tier, weight in taken.items()}
 
 
 def _shown(value: object) -> str:

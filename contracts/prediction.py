@@ -50,7 +50,7 @@ class PredictRequest:
     `deadline_ms` is the time that the caller waits, in milliseconds from when the request is received; `deadline`
     is its end on the clock of `time.monotonic`, which is set where the model is run and is not sent. Without
     `allow_degraded` the CPU tier does not answer for the GPU tier; a request that is not `idempotent` is not sent
-    again once it may have run.
+    again once it may have run. `client` is whom a split between tiers keeps on one of them.
     """
 
     inputs: tuple[Input, ...]
@@ -61,6 +61,7 @@ class PredictRequest:
     prefer: Prefer | None = None
     allow_degraded: bool = True
     idempotent: bool = True
+    client: str | None = None
     deadline: float = math.inf
 
     def due(self, now: float, most_s: float = math.inf) -> Self:
@@ -100,6 +101,19 @@ def _one_of(*choices: str) -> "Option":
 
 
 Option = tuple[Callable[[Any], bool], str]
+# Room for a UUID, an e-mail address, or a hash of either.
+MAX_CLIENT_CHARS = 256
+
+
+def _is_client(value: object) -> bool:
+    return (
+        isinstance(value, str)
+        and 0 < len(value.strip())
+        and len(value) <= MAX_CLIENT_CHARS
+        and _half_surrogate(value) is None
+    )
+
+
 FLAG: Option = (lambda value: isinstance(value, bool), "must be true or false")
 # The keys of a request beside its inputs and parameters: the check of each, and its problem. Null stands for none.
 OPTIONS: dict[str, Option] = {
@@ -112,6 +126,7 @@ OPTIONS: dict[str, Option] = {
     "prefer": _one_of(*Prefer),
     "allow_degraded": FLAG,
     "idempotent": FLAG,
+    "client": (_is_client, f"must be a text of 1 to {MAX_CLIENT_CHARS} characters"),
 }
 KEYS = ("inputs", "parameters", *OPTIONS)
 

@@ -10,7 +10,7 @@ from contracts.limits import LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S, STAGE_BURST, 
 from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
 from contracts.scaling.awake import FORM
 from contracts.specs import Objective
-from contracts.tasks import Task, Wake
+from contracts.tasks import Task, Tier, Wake
 
 ANSWERS, VECTORS = ("min_accuracy_ratio", "min_agreement"), ("min_cosine_mean", "min_cosine_p5")
 SCORES, GENERATED = ("max_perplexity_ratio",), ("max_perplexity_ratio", "min_token_agreement")
@@ -161,8 +161,10 @@ MODEL_KEYS = {
     "gpu": TABLE,
     "gate": TABLE,
     "edge": FLAG,
+    "split": TABLE,
     "trusted_keys": PATHS,
 }
+SPLIT_KEYS = {tier.value: _between(0, 1000) for tier in Tier}
 MODEL_NAME = _name(MAX_MODEL_CHARS)
 DEPLOYMENT_KEYS = {
     "name": _name(MAX_DEPLOYMENT_CHARS),

@@ -1,5 +1,6 @@
 """The specs of the models to serve: `models.toml` as values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -98,6 +99,7 @@ class ModelSpec:
 
     A source is a local path, or the text of a remote one: hf://org/name@revision, s3://bucket/prefix. By one of the
     `trusted_keys` both the source and the artefacts have to be signed; with none, nothing has to be.
+    `split` has the weights by which clients are divided between the two tiers.
     """
 
     name: str
@@ -108,6 +110,7 @@ class ModelSpec:
     gpu: GpuSpec | None = None
     gate: Gate = field(default_factory=Gate)
     edge: bool = False
+    split: Mapping[Tier, int] = field(default_factory=dict)
     source_options: SourceOptions = field(default_factory=SourceOptions)
     trusted_keys: tuple[Path, ...] = ()
 

@@ -84,6 +84,7 @@ def _route(deployment: str, model: ModelSpec, artefacts: Artefacts, out: Path) -
         # Both tiers read the same rows; a GPU tier of another model may have another tokenizer.
         chars_per_token=min(one.chars_per_token for one in known.values()),
         cascade=artefacts.cascades.get(model.name),
+        split=model.split,
     )
 
 

@@ -36,6 +36,7 @@ def test_every_option_is_taken_and_null_is_as_good_as_missing() -> None:
         "prefer": "quality",
         "allow_degraded": False,
         "idempotent": False,
+        "client": "user 7",
     }
     assert set(options) == set(OPTIONS)
     assert parse_request({"inputs": "a", **options}) == PredictRequest(
@@ -46,6 +47,7 @@ def test_every_option_is_taken_and_null_is_as_good_as_missing() -> None:
         prefer=Prefer.QUALITY,
         allow_degraded=False,
         idempotent=False,
+        client="user 7",
     )
     nulls = parse_request({"inputs": "a", **dict.fromkeys(options)})
     assert nulls == PredictRequest(inputs=("a",))

@@ -15,6 +15,7 @@ WANTED = (
     "pinned",
     "in_time",
     *(f"prefer_{prefer}" for prefer in Prefer),
+    "split",
     *(f"fits_{tier}" for tier in Tier),
 )
 IN_PLACE = tuple(f"{t}_{c}" for t in Tier for c in Condition if c is not Condition.READY)
@@ -103,6 +104,8 @@ def _wish(case: Case, targets: Targets, wanted: Target) -> str:
         return "in_time"
     if request.prefer is not None and len(fitting) > 1:
         return f"prefer_{request.prefer}"
+    if case.route.split and len(fitting) > 1:
+        return "split"
     return f"fits_{wanted.tier}"
 
 

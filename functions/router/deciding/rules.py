@@ -1,4 +1,4 @@
-"""The rules of a decision: each takes the targets that are left and returns those that stay; the last ranks them."""
+"""The rules of a decision: each takes the targets that are left and returns those that stay; the last rank them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from contracts.prediction import PredictRequest, Prefer
 from contracts.routes import Route, Target
 from contracts.tasks import Task, Tier
 from functions.router.deciding.latency import expected_ms, tokens_of
+from functions.router.deciding.split import distance
 from functions.router.targets.health import READY, TargetState
 
 Targets = tuple[Target, ...]
@@ -99,8 +100,19 @@ def ranked(case: Case, targets: Targets) -> Targets:
     return tuple(sorted(targets, key=lambda target: target.tier is not Tier.CPU))
 
 
-# A policy is a function in this tuple. The first ones filter, the last ranks.
-RULES: tuple[Rule, ...] = (of_tier, of_version, within_limits, in_time, ranked)
+def split(case: Case, targets: Targets) -> Targets:
+    """Return the targets in the order for the client of the request, unless it has a wish of its own."""
+    route, request = case.route, case.request
+    if not route.split or request.tier is not None or request.prefer is not None:
+        return targets
+    client = request.client or ""
+    return tuple(
+        sorted(targets, key=lambda t: distance(route.model, t.tier, client, route.split[t.tier]))
+    )
+
+
+# A policy is a function in this tuple. The first ones filter, the last rank.
+RULES: tuple[Rule, ...] = (of_tier, of_version, within_limits, in_time, ranked, split)
 
 
 def stands_in(request: PredictRequest, wanted: Target, other: Target) -> bool:

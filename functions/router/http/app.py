@@ -1,6 +1,7 @@
 """The HTTP application, independent of API Gateway in front of it."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,23 +42,24 @@ class Router:
     def __init__(self, routes: Routes, answering: Answering, registry: Registry) -> None:
         self.routes, self.answering, self.registry = routes, answering, registry
 
-    def route(self, request: Request, model: str) -> Route:
-        """Return the model's route for a caller with a key; raise Unauthorized or UnknownModel."""
-        self.authorize(request)
+    def route(self, model: str) -> Route:
+        """Return the model's route; raise UnknownModel."""
         if model not in self.routes.models:
             known = ", ".join(self.routes.models) or "none"
             # The caller chooses the name, so the answer does not repeat it at any length.
             raise UnknownModel(f"no model named {model[:64]!r} is deployed; there is {known}")
         return self.routes.models[model]
 
-    def authorize(self, request: Request) -> None:
-        authorize(request.headers.get("authorization"), self.routes.key_hashes.values())
+    def authorize(self, request: Request) -> str:
+        """Return the hash of the caller's key; raise Unauthorized."""
+        return authorize(request.headers.get("authorization"), self.routes.key_hashes.values())
 
     async def predict(self, model: str, request: Request) -> Response:
         """Run a model on one input or a list of inputs."""
         received = self.answering.clock()
         # Before the body: of a caller without a key nothing is parsed.
-        route = self.route(request, model)
+        key = self.authorize(request)
+        route = self.route(model)
         encoding = request.headers.get("content-encoding")
         document = await read_document(request.stream(), encoding, GATEWAY_BODY_BYTES)
         prediction = parse_request(document)
@@ -65,7 +67,8 @@ class Router:
         log_fields: dict[str, Any] = request.scope["turnout"]
         log_fields |= {"model": model, "inputs": len(prediction.inputs)}
         due = prediction.due(received, REQUEST_S)
-        given = await self.answering.answer(due, route, log_fields)
+        known = replace(due, client=due.client or key)
+        given = await self.answering.answer(known, route, log_fields)
         head: dict[str, Any] = {
             "model": model,
             "version": given.answer.version,
@@ -97,7 +100,8 @@ class Router:
 
     async def model(self, model: str, request: Request) -> Response:
         """Describe one model and its tiers, with the versions that are deployed."""
-        return JSONResponse(describe(self.route(request, model), self.registry, self.answering))
+        self.authorize(request)
+        return JSONResponse(describe(self.route(model), self.registry, self.answering))
 
     async def health(self) -> Response:
         """Report that the router runs; no tier is invoked."""

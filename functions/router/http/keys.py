@@ -7,8 +7,8 @@ from contracts.http_errors import Unauthorized
 from contracts.keys import key_hash
 
 
-def authorize(header: str | None, key_hashes: Iterable[str]) -> None:
-    """Raise Unauthorized unless the header carries a known key."""
+def authorize(header: str | None, key_hashes: Iterable[str]) -> str:
+    """Return the hash of the known key that the header carries; raise Unauthorized unless it does."""
     scheme, _, key = (header or "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise Unauthorized(
@@ -18,3 +18,4 @@ def authorize(header: str | None, key_hashes: Iterable[str]) -> None:
     # Every hash is compared, in constant time: the time of an answer says nothing about the keys.
     if not any([hmac.compare_digest(hashed, known) for known in key_hashes]):
         raise Unauthorized("this key is not known here")
+    return hashed

@@ -29,6 +29,7 @@ def describe(route: Route, registry: Registry, answering: Answering) -> dict[str
         "labels": list(route.labels),
         "dimensions": route.dimensions or None,
         "cascade": _cascade(route.cascade),
+        "split": route.split or None,
         "tiers": tiers,
     }
 

@@ -1,6 +1,6 @@
 """The schemas of a model and of the list of models, for the OpenAPI document."""
 
-from contracts.api.json_schema import INTEGER, NUMBER, STRING, Schema, array, described
+from contracts.api.json_schema import INTEGER, NUMBER, STRING, Schema, array, described, obj
 from contracts.tasks import Task, Tier
 from functions.router.targets.health import Condition
 
@@ -52,6 +52,10 @@ CASCADE: Schema = {
         "off": {"type": ["string", "null"], "description": "Why nothing is escalated now."},
     },
 }
+SPLIT = described(
+    obj({tier.value: INTEGER for tier in Tier}),
+    "The weights by which clients are divided between the tiers.",
+)
 MODEL: Schema = {
     "type": "object",
     "required": ["id", "object", "created", "owned_by", "task", "tiers"],
@@ -64,6 +68,7 @@ MODEL: Schema = {
         "labels": array(STRING),
         "dimensions": NULLABLE_INTEGER,
         "cascade": {"anyOf": [CASCADE, {"type": "null"}]},
+        "split": {"anyOf": [SPLIT, {"type": "null"}]},
         "tiers": array(MODEL_TIER),
     },
 }

@@ -11,7 +11,7 @@ from contracts.api.registry import APIS
 from contracts.api.task_api import Form, Parameter, TaskApi
 from contracts.cascade.confidence import CONFIDENCES
 from contracts.http_errors import ERRORS, PROBLEM_JSON, ServingError, problem_document
-from contracts.prediction import MAX_DEADLINE_MS, Prefer
+from contracts.prediction import MAX_CLIENT_CHARS, MAX_DEADLINE_MS, Prefer
 from contracts.tasks import Task, Tier
 from functions.router.deciding.decision import REASONS
 from functions.router.deciding.escalation import REASONS as ESCALATION_REASONS
@@ -52,6 +52,12 @@ OPTIONS: dict[str, Schema] = {
         "type": ["boolean", "null"],
         "default": True,
         "description": "Whether the request may be sent again once it may have run.",
+    },
+    "client": {
+        "type": ["string", "null"],
+        "minLength": 1,
+        "maxLength": MAX_CLIENT_CHARS,
+        "description": "Whom a split between tiers keeps on one of them; without it, the key.",
     },
 }
 

@@ -94,7 +94,11 @@ def test_the_deployment_of_every_setting_has_every_setting() -> None:
     assert set(settings.DEPLOYMENT_KEYS) - set(table["deployment"]) == left_out
     assert set(settings.THROTTLE_KEYS) - set(table["deployment"]["throttle"]) == set()
     assert set(settings.MODEL_KEYS) - {key for model in models for key in model} == left_out
-    for tier, keys in (("cpu", settings.CPU_KEYS), ("gpu", settings.GPU_KEYS)):
+    for tier, keys in (
+        ("cpu", settings.CPU_KEYS),
+        ("gpu", settings.GPU_KEYS),
+        ("split", settings.SPLIT_KEYS),
+    ):
         used = {key for model in models for key in model.get(tier, {})}
         assert set(keys) - used == set(), f"add it to {SETTINGS.name}"
 

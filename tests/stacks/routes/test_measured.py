@@ -90,6 +90,7 @@ def test_the_route_table_carries_them_to_the_router(
         eval=tmp_path,
         cpu=CpuSpec(),
         gpu=GpuSpec(instance="ml.g6.xlarge", min_instances=least, wake=Wake.ESCALATION),
+        split={Tier.CPU: 3, Tier.GPU: 1},
     )
     manifests = {("intents", Tier.CPU): CPU, ("intents", Tier.GPU): gpu}
     artefacts = Artefacts(manifests=manifests, cascades={})
@@ -97,6 +98,7 @@ def test_the_route_table_carries_them_to_the_router(
     assert Routes.from_json(table.to_json()) == table
     route = table.models["intents"]
     assert route.chars_per_token == 3
+    assert route.split == {Tier.CPU: 3, Tier.GPU: 1}
     assert route.targets[Tier.CPU].latency_ms == ((8, 4.25), (128, 30.5))
     sleeper = route.targets[Tier.GPU]
     assert (sleeper.wake, sleeper.wake_s) == (Wake.ESCALATION, wake_s)

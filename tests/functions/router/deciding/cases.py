@@ -33,6 +33,11 @@ def profiled(**changes: Any) -> Route:
     return replace(INTENTS, targets=targets, chars_per_token=4.0)
 
 
+def divided(route: Route = INTENTS, **weights: int) -> Route:
+    """Return a route whose clients are divided between the tiers by these weights."""
+    return replace(route, split={Tier(tier): weight for tier, weight in weights.items()})
+
+
 def case(
     predict: PredictRequest, route: Route = INTENTS, **states: TargetState | Condition
 ) -> Case:

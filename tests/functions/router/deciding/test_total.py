@@ -11,9 +11,9 @@ from functions.router.deciding.decision import REASONS, Plan, decide
 from functions.router.deciding.rules import Case, over_limits
 from functions.router.targets.health import Condition, TargetState
 from tests.fixtures.router_app import INTENTS, VECTORS
-from tests.functions.router.deciding.cases import GPU_ONLY, NOW, case, profiled, request
+from tests.functions.router.deciding.cases import GPU_ONLY, NOW, case, divided, profiled, request
 
-ROUTES = (INTENTS, VECTORS, GPU_ONLY, profiled(), profiled(wake=Wake.NEVER))
+ROUTES = (INTENTS, VECTORS, GPU_ONLY, profiled(), profiled(wake=Wake.NEVER), divided(cpu=1, gpu=1))
 
 
 def state_of(random: Random) -> TargetState:
@@ -34,6 +34,7 @@ def request_of(random: Random) -> PredictRequest:
         version=random.choice([None, None, "cpu0000000000", "gpu0000000000", "other"]),
         prefer=random.choice([None, *Prefer]),
         allow_degraded=random.random() < 0.5,
+        client=random.choice([None, "a", "b", "c"]),
         deadline=random.choice([math.inf, NOW - 1, NOW, NOW + 0.01, NOW + 10]),
     )
 

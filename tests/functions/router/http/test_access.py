@@ -90,6 +90,7 @@ def test_the_list_of_models_has_openais_shape_and_the_deployed_releases() -> Non
         "labels": ["order-status", "refund-status"],
         "dimensions": None,
         "cascade": None,
+        "split": None,
     }
     assert tiers[0] == {
         "tier": "cpu",
