@@ -55,6 +55,16 @@ def prober_function(deployment: str) -> str:
     return f"{deployment}-prober"
 
 
+def states_stack(deployment: str) -> str:
+    """Return the name of the stack of shared states, and of its table."""
+    return f"{deployment}-states"
+
+
+def observer_function(deployment: str) -> str:
+    """Return the name of the function that writes the copies of GPU tiers to that table."""
+    return f"{deployment}-observer"
+
+
 def image_tag_prefix(deployment: str) -> str:
     """Return what the tags of a deployment's images begin with in the repository that it shares with other CDK apps.
 

@@ -147,3 +147,7 @@ class Deployment:
     cors_origins: tuple[str, ...] = ()
     trusted_keys: tuple[Path, ...] = ()
     models: tuple[ModelSpec, ...] = ()
+
+    @property
+    def has_gpu(self) -> bool:
+        return any(model.gpu for model in self.models)

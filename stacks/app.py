@@ -11,7 +11,13 @@ from typing import Any
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
-from contracts.names import asset_prefix, image_tag_prefix, model_stack, router_stack
+from contracts.names import (
+    asset_prefix,
+    image_tag_prefix,
+    model_stack,
+    router_stack,
+    states_stack,
+)
 from contracts.problems import Problem
 from contracts.specs import CpuSpec, Deployment, GpuSpec
 from contracts.tasks import Tier
@@ -29,6 +35,7 @@ from stacks.router import RouterStack
 from stacks.routes.table import Artefacts, make_routes, read_artefacts
 from stacks.rules.plugin import Rules
 from stacks.settings import aws_problems
+from stacks.states.stack import StatesStack
 from stacks.timeouts import timeout_problems
 
 
@@ -128,9 +135,25 @@ def add_stacks(
             stack.add_stack_dependency(router)
             stacks[tier].append(stack)
     # After a stack that fails, the CDK's command line deploys no other. A GPU that AWS does not have comes last.
+    before_gpus = stacks[Tier.CPU]
+    if deployment.has_gpu:
+        states = add_states_stack(app, deployment, env)
+        states.add_stack_dependency(router)
+        before_gpus = [*before_gpus, states]
     for gpu in stacks[Tier.GPU]:
-        for cpu in stacks[Tier.CPU]:
-            gpu.add_stack_dependency(cpu)
+        for other in before_gpus:
+            gpu.add_stack_dependency(other)
+
+
+def add_states_stack(app: cdk.App, deployment: Deployment, env: cdk.Environment) -> cdk.Stack:
+    return StatesStack(
+        app,
+        states_stack(deployment.name),
+        deployment=deployment,
+        env=env,
+        synthesizer=synthesizer(deployment.name),
+        description="Turnout: what is known of the GPU tiers",
+    )
 
 
 def add_model_stack(app: cdk.App, name: str, spec: CpuSpec | GpuSpec, **options: Any) -> cdk.Stack:

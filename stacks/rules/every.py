@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from stacks.rules import endpoints, functions, gateway, images, lifetime, roles, scaling
+from stacks.rules import endpoints, functions, gateway, images, lifetime, roles, scaling, states
 from stacks.rules.document import Document
 from stacks.rules.finding import Finding, Rule
 
@@ -42,6 +42,7 @@ RULES: tuple[Rule, ...] = (
     scaling.wakes_again,
     scaling.target_waits,
     scaling.rolling_batch,
+    states.rows_expire,
     lifetime.log_expires,
     lifetime.kept_after_stack,
     lifetime.shared_by_stacks,

@@ -21,10 +21,12 @@ from contracts.names import (
     MAX_MODEL_CHARS,
     endpoint,
     is_name,
+    observer_function,
     prober_function,
     registry,
     release_parameter,
     router_stack,
+    states_stack,
 )
 from contracts.routes import Route, Routes, Target
 from contracts.tasks import Task, Tier
@@ -235,4 +237,5 @@ def test_the_longest_names_are_within_the_budget() -> None:
     assert max(map(len, names)) <= 63
     assert router_stack("x") == "x-router"
     assert prober_function("x") == "x-prober"
+    assert (states_stack("x"), observer_function("x")) == ("x-states", "x-observer")
     assert release_parameter("x", "y", Tier.CPU) == f"{registry('x')}/y/cpu" == "/turnout/x/y/cpu"

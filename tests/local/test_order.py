@@ -18,8 +18,9 @@ from local.control.data_plane import AccountLimits, Functions, Invocation, data_
 from tests.fixtures.local_cloud_client import LocalCloudClient
 from tests.fixtures.synthesis import ACCOUNT, shop
 
-ROUTER, CPU, WORDS, GPU = STACKS = (
+ROUTER, STATES, CPU, WORDS, GPU = STACKS = (
     "shop-router",
+    "shop-states",
     "shop-intents-cpu",
     "shop-words-cpu",
     "shop-intents-gpu",
@@ -148,8 +149,8 @@ def test_stacks_that_are_deleted_in_any_order_leave_nothing(
     local_cloud: LocalCloudClient, hosts: Hosts, order: tuple[str, ...]
 ) -> None:
     deploy(local_cloud, *STACKS)
-    assert len(left(local_cloud)) == 10
-    assert [local_cloud.delete(stack) for stack in order] == ["DELETE_COMPLETE"] * 4
+    assert len(left(local_cloud)) == 11
+    assert [local_cloud.delete(stack) for stack in order] == ["DELETE_COMPLETE"] * len(STACKS)
     assert left(local_cloud) == {}
 
 

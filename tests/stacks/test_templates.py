@@ -12,7 +12,13 @@ from stacks.router import ACCESS_LOG
 from tests.fixtures.models.tiny import LABELS
 from tests.fixtures.synthesis import INTENTS, KEY, ORIGIN, Synthesised, shop
 
-STACKS = ["shop-intents-cpu", "shop-intents-gpu", "shop-router", "shop-words-cpu"]
+STACKS = [
+    "shop-intents-cpu",
+    "shop-intents-gpu",
+    "shop-router",
+    "shop-states",
+    "shop-words-cpu",
+]
 # What a deployment may leave nowhere: everything else in the templates is free while it is not used.
 KEPT = {"Retain", "RetainExceptOnCreate", "Snapshot"}
 
@@ -22,7 +28,7 @@ def stacks() -> Synthesised:
     return shop()
 
 
-def test_there_is_one_stack_for_the_router_and_one_for_each_tier(stacks: Synthesised) -> None:
+def test_the_router_the_shared_states_and_each_tier_have_a_stack(stacks: Synthesised) -> None:
     assert sorted(stacks.templates) == STACKS
 
 
@@ -33,7 +39,7 @@ def test_every_stack_has_the_tag_of_its_deployment(stacks: Synthesised) -> None:
         for artifact in manifest["artifacts"].values()
         if artifact["type"] == "aws:cloudformation:stack"
     ]
-    assert tags == [{"turnout": "shop"}] * 4
+    assert tags == [{"turnout": "shop"}] * 5
 
 
 def test_no_stack_exports_or_imports_anything(stacks: Synthesised) -> None:
@@ -55,7 +61,8 @@ def test_every_tier_waits_for_the_router_and_a_gpu_for_every_cpu(stacks: Synthes
     assert {name: sorted(others) for name, others in waits.items()} == {
         "shop-router": [],
         **{name: ["shop-router"] for name in cpu},
-        "shop-intents-gpu": sorted([*cpu, "shop-router"]),
+        "shop-states": ["shop-router"],
+        "shop-intents-gpu": sorted([*cpu, "shop-router", "shop-states"]),
     }
 
 
@@ -197,7 +204,7 @@ def test_assets_are_known_for_the_deployments_in_what_the_account_shares(
     assert len(tags) == 4
     assert all(re.fullmatch(r"turnout-shop_[0-9a-f]{64}", tag) for tag in tags)
     # Each stack's template, and the code of the prober.
-    assert len(keys) == 5
+    assert len(keys) == 6
     assert all(key.startswith("turnout/shop/") for key in keys)
 
 

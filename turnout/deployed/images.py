@@ -12,7 +12,7 @@ from images.made.record import Record
 from images.registry.push import TAG_LENGTH
 from stacks.pushed_images import in_ecr
 from turnout.deployed.clients import Client
-from turnout.deployed.stacks import Stack, deleted_templates, stacks_of
+from turnout.deployed.stacks import Stack, deleted_templates, images_of
 
 # The CDK's own repository in an account and region, of a bootstrap without a qualifier of its own.
 # https://docs.aws.amazon.com/cdk/v2/guide/bootstrapping-env.html
@@ -63,7 +63,7 @@ def find_images(
     wanted = {
         row.reference.rpartition("@")[2]
         for name, row in record.pushed.items()
-        if name in stacks_of(deployment)
+        if name in images_of(deployment)
     }
     return [
         EcrImage(
@@ -118,5 +118,5 @@ def repositories(
     references = (row.reference for row in record.pushed.values())
     pushed = (in_ecr(reference, deployment.region) for reference in references)
     named |= {one.repository for one in pushed if one}
-    own = stacks_of(deployment) | templates.keys() | deleted.keys()
+    own = images_of(deployment) | templates.keys() | deleted.keys()
     return {repository for repository in named if repository.rpartition("/")[2] in own}

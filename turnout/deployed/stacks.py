@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from contracts.names import model_stack, router_stack
+from contracts.names import model_stack, router_stack, states_stack
 from contracts.specs import Deployment
 from turnout.deployed.clients import Client
 
@@ -43,13 +43,19 @@ class Stack:
         return found[1] if found else ""
 
 
-def stacks_of(deployment: Deployment) -> set[str]:
-    """Return the names of a deployment's stacks, each of which is also that of its image."""
+def images_of(deployment: Deployment) -> set[str]:
+    """Return the names of a deployment's images, each of which is also that of its stack."""
     return {router_stack(deployment.name)} | {
         model_stack(deployment.name, model.name, tier)
         for model in deployment.models
         for tier in model.tiers
     }
+
+
+def stacks_of(deployment: Deployment) -> set[str]:
+    """Return the names of a deployment's stacks."""
+    states = {states_stack(deployment.name)} if deployment.has_gpu else set()
+    return images_of(deployment) | states
 
 
 def tagged_stacks(client: Client, deployment: Deployment) -> list[dict[str, Any]]:

@@ -15,7 +15,7 @@ from images.made.record import read_record
 from stacks.costs.tiers import idle_usd
 from stacks.routes.table import read_artefacts
 from stacks.settings import aws_problems
-from turnout.deployed.stacks import stacks_of
+from turnout.deployed.stacks import images_of
 from turnout.doctor.finding import Finding, Level
 from turnout.keys import read_keys
 from turnout.local_deployment import CDK
@@ -111,7 +111,7 @@ def keys(machine: Machine) -> list[Finding]:
 
 def images(machine: Machine) -> list[Finding]:
     """Count the images that were pushed; all others need an engine that builds them."""
-    wanted = stacks_of(machine.deployment)
+    wanted = images_of(machine.deployment)
     pushed = wanted & read_record(machine.images).pushed.keys()
     message = f"{len(pushed)} of {len(wanted)} are pushed"
     if pushed == wanted:

@@ -8,6 +8,7 @@ from tests.stacks.mutants import (
     of_lifetime,
     of_roles,
     of_scaling,
+    of_states,
     of_templates,
 )
 from tests.stacks.mutants.mutation import Mutation
@@ -20,6 +21,7 @@ MUTATIONS: dict[str, tuple[Mutation, ...]] = {
     "Roles": of_roles.MUTATIONS,
     "Endpoints": of_endpoints.MUTATIONS,
     "Scaling": of_scaling.MUTATIONS,
+    "Shared states": of_states.MUTATIONS,
     "What stays, and what stacks share": of_lifetime.MUTATIONS,
     "Any template": of_templates.MUTATIONS,
 }

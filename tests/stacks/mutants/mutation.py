@@ -11,6 +11,7 @@ SETTINGS: Path = ROOT / "tests/stacks/every_setting.toml"
 # The stacks of these settings that faults are put into.
 DEPLOYMENT, MODEL = "sixteen-chars-ab", "thirty-two-characters-is-a-name2"
 ROUTER, CPU, GPU = f"{DEPLOYMENT}-router", f"{DEPLOYMENT}-{MODEL}-cpu", f"{DEPLOYMENT}-{MODEL}-gpu"
+STATES = f"{DEPLOYMENT}-states"
 SNAPSHOT, SLEEPER = f"{DEPLOYMENT}-words-cpu", f"{DEPLOYMENT}-labels-gpu"
 
 

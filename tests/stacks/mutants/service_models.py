@@ -54,6 +54,12 @@ OPERATIONS = {
         ScalingTargetId="",
     ),
     "AWS::CloudWatch::Alarm": created_by("cloudwatch", "PutMetricAlarm"),
+    "AWS::DynamoDB::Table": created_by(
+        "dynamodb",
+        "CreateTable",
+        TimeToLiveSpecification="",
+        PointInTimeRecoverySpecification="",
+    ),
     "AWS::IAM::Policy": created_by("iam", "PutRolePolicy", Roles=""),
     "AWS::IAM::Role": created_by("iam", "CreateRole", Policies="", ManagedPolicyArns=""),
     "AWS::Lambda::Alias": created_by(

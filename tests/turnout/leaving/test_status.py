@@ -70,6 +70,7 @@ FOUND = Inventory(
         stack("shop-intents-gpu", "0c1fe2b7a9d3"),
         stack("shop-old-gpu", "77aa19c0de42"),
         stack("shop-router"),
+        stack("shop-states"),
     ),
     endpoints=(
         endpoint("shop-intents-gpu-g6-xl", "shop-intents-gpu", DAY),

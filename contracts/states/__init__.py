@@ -1,0 +1,1 @@
+"""The rows of the table that instances of the router share."""
