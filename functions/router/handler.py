@@ -6,7 +6,7 @@ It is the only module of the router that reads the environment. `lambda_adapter.
 import logging
 import os
 import sys
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,16 @@ for _name in ("turnout.access", "turnout.router"):
     logging.getLogger(_name).propagate = False
 
 
-def client(service: str, config: Config) -> Any:
-    """Return a boto3 client; boto3 is imported with the first one, which keeps a cold start short."""
-    import boto3
+@cache
+def session() -> Any:
+    """Return botocore's session, imported with the first client; boto3 would add its resources and transfers to it."""
+    from botocore.session import get_session
 
-    return boto3.client(service, config=config)
+    return get_session()
+
+
+def client(service: str, config: Config) -> Any:
+    return session().create_client(service, config=config)
 
 
 def main() -> Handler:

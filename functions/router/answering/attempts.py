@@ -165,7 +165,7 @@ class Answering:
         sent = replace(request, deadline_ms=min(_tier_ms(left_s), target.timeout_s * 1000))
         started = self.clock()
         try:
-            # boto3 blocks, so it runs in a thread; one that still waits at the deadline is left to its own timeout.
+            # botocore blocks, so it runs in a thread; one that still waits at the deadline is left to its own timeout.
             with anyio.fail_after(min(left_s, longest_s)):
                 answer = await anyio.to_thread.run_sync(
                     self.backends[target.tier].predict, target, sent, abandon_on_cancel=True
@@ -189,7 +189,8 @@ class Answering:
     def _answered(
         self, target: Target, request: PredictRequest, route: Route, answer: TierAnswer
     ) -> TierAnswer:
-        self.states.answer(target, answer.elapsed_ms / tokens_of(request, route))
+        tokens = tokens_of(request.chars, len(request.inputs), route)
+        self.states.answer(target, answer.elapsed_ms / tokens)
         if request.version is not None and answer.version != request.version:
             # A deployment is under way: the table and the tier are not of the same one.
             detail = f"the {target.tier} tier answers with version {answer.version} for now"

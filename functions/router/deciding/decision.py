@@ -51,11 +51,11 @@ def decide(case: Case, rules: tuple[Rule, ...] = RULES) -> Plan:
         targets = rule(case, targets)
     wanted = targets[0]
     allowed = [t for t in targets if t is wanted or stands_in(case.request, wanted, t)]
-    ready = [t for t in allowed if case.state(t).condition is Condition.READY]
+    ready = [t for t in allowed if _is_ready(case, t)]
     # The wanted one is tried as soon as it may be again, even where another is ready.
-    due = [t for t in allowed if t not in ready and _is_due(case, t)]
+    asked = [t for t in allowed if _is_ready(case, t) or _is_due(case, t)]
     soft = [t for t in allowed if case.state(t).condition not in LEFT_ALONE]
-    order = [*(t for t in allowed if t in ready or t in due), *soft]
+    order = [*asked, *soft]
     if not order:
         raise _unavailable(case, allowed)
     primary = order[0]
@@ -64,8 +64,12 @@ def decide(case: Case, rules: tuple[Rule, ...] = RULES) -> Plan:
         primary=primary,
         reason=_reason(case, targets, wanted, primary),
         fallback=next((t for t in [*ready, *soft] if t is not primary), None),
-        trial=primary in due,
+        trial=bool(asked) and not _is_ready(case, primary),
     )
+
+
+def _is_ready(case: Case, target: Target) -> bool:
+    return case.state(target).condition is Condition.READY
 
 
 def _is_due(case: Case, target: Target) -> bool:
@@ -84,7 +88,7 @@ def may_wake(case: Case, target: Target) -> bool:
     if target.wake is Wake.ESCALATION or case.request.tier is target.tier:
         return True
     others = (t for t in case.route.targets.values() if t is not target)
-    return all(over_limits(case.request, case.route, other) for other in others)
+    return all(over_limits(case, other) for other in others)
 
 
 def _reason(case: Case, targets: Targets, wanted: Target, primary: Target) -> str:
@@ -99,7 +103,7 @@ def _wish(case: Case, targets: Targets, wanted: Target) -> str:
     request = case.request
     if request.tier is not None or request.version is not None:
         return "pinned"
-    fitting = [t for t in case.route.targets.values() if not over_limits(request, case.route, t)]
+    fitting = [t for t in case.route.targets.values() if not over_limits(case, t)]
     if len(targets) < len(fitting):
         return "in_time"
     if request.prefer is not None and len(fitting) > 1:

@@ -48,7 +48,8 @@ def escalation(case: Case, plan: Plan, target: Target, outputs: Outputs) -> Esca
         return None
     asked = replace(request, inputs=tuple(request.inputs[i] for i in places))
     gpu = route.targets[Tier.GPU]
-    if over_limits(asked, route, gpu) or _too_late(replace(case, request=asked), gpu):
+    uncertain = replace(case, request=asked)
+    if over_limits(uncertain, gpu) or _too_late(uncertain, gpu):
         return None
     return Escalation(target=gpu, places=places, request=asked, held=_held(case, gpu))
 

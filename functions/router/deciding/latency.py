@@ -1,16 +1,15 @@
 """The time that a target is expected to take for a request, from its tokens and what was measured of the target."""
 
-from contracts.prediction import PredictRequest
 from contracts.routes import Route, Target
 from functions.router.targets.health import TargetState
 
 
-def tokens_of(request: PredictRequest, route: Route) -> float:
+def tokens_of(chars: int, inputs: int, route: Route) -> float:
     """Return the estimated tokens of all inputs; the router has no tokenizer, so they are told from the characters.
 
     Without a ratio that the build has counted, every character is taken for a token, which few tokenizers exceed.
     """
-    return max(request.chars / (route.chars_per_token or 1.0), float(len(request.inputs)))
+    return max(chars / (route.chars_per_token or 1.0), float(inputs))
 
 
 def expected_ms(target: Target, state: TargetState, inputs: int, tokens: float) -> float | None:

@@ -1,7 +1,7 @@
 """The rules of a decision: each takes the targets that are left and returns those that stay; the last rank them."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from contracts.http_errors import InvalidInput, RequestProblem, TooLarge
 from contracts.limits import vectors_per_answer
@@ -17,12 +17,19 @@ Targets = tuple[Target, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A request, the route of its model, and the states of the targets by tier at the time `now`."""
+    """A request, the route of its model, and the states of the targets by tier at the time `now`.
+
+    The characters of the request are counted once: it may have a million inputs, and every rule asks.
+    """
 
     request: PredictRequest
     route: Route
     states: Mapping[Tier, TargetState]
     now: float
+    chars: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "chars", self.request.chars)
 
     def state(self, target: Target) -> TargetState:
         return self.states.get(target.tier, READY)
@@ -34,7 +41,8 @@ class Case:
         """
         if self.route.task in (Task.TEXT_GENERATION, Task.TEXT2TEXT_GENERATION):
             return None
-        inputs, tokens = len(self.request.inputs), tokens_of(self.request, self.route)
+        inputs = len(self.request.inputs)
+        tokens = tokens_of(self.chars, inputs, self.route)
         return expected_ms(target, self.state(target), inputs, tokens)
 
 
@@ -50,7 +58,7 @@ def of_tier(case: Case, targets: Targets) -> Targets:
         tiers = " and ".join(case.route.targets)
         raise _invalid("/tier", f"{case.route.model} has no {tier} tier; it has {tiers}")
     pinned = case.route.targets[tier]
-    if reason := over_limits(case.request, case.route, pinned):
+    if reason := over_limits(case, pinned):
         raise TooLarge(f"the request pins the {tier} tier, but {reason}")
     return tuple(t for t in targets if t is pinned or stands_in(case.request, pinned, t))
 
@@ -70,7 +78,7 @@ def of_version(case: Case, targets: Targets) -> Targets:
 
 def within_limits(case: Case, targets: Targets) -> Targets:
     """Leave the targets whose limits the request keeps; raise TooLarge with every limit if there is none."""
-    reasons = {t.tier: over_limits(case.request, case.route, t) for t in targets}
+    reasons = {t.tier: over_limits(case, t) for t in targets}
     left = tuple(target for target in targets if not reasons[target.tier])
     if not left:
         listed = "; ".join(f"{tier}: {reason}" for tier, reason in reasons.items())
@@ -126,16 +134,16 @@ def stands_in(request: PredictRequest, wanted: Target, other: Target) -> bool:
     return request.tier is None
 
 
-def over_limits(request: PredictRequest, route: Route, target: Target) -> str | None:
+def over_limits(case: Case, target: Target) -> str | None:
     """Return the reason why the target does not take the request; None if it does."""
-    inputs = len(request.inputs)
+    inputs, dimensions = len(case.request.inputs), case.route.dimensions
     if inputs > target.max_inputs:
         return f"{inputs} inputs are more than its {target.max_inputs}"
     # The router has no tokenizer, so lengths are limited in characters.
-    if request.chars > target.max_chars:
-        return f"{request.chars} characters are more than its {target.max_chars}"
-    if route.dimensions and inputs > (limit := vectors_per_answer(route.dimensions)):
-        return f"{inputs} vectors of {route.dimensions} floats would pass the 6 MB of one answer, {limit} would not"
+    if case.chars > target.max_chars:
+        return f"{case.chars} characters are more than its {target.max_chars}"
+    if dimensions and inputs > (limit := vectors_per_answer(dimensions)):
+        return f"{inputs} vectors of {dimensions} floats would pass the 6 MB of one answer, {limit} would not"
     return None
 
 

@@ -42,8 +42,9 @@ class Router:
     def __init__(self, routes: Routes, answering: Answering, registry: Registry) -> None:
         self.routes, self.answering, self.registry = routes, answering, registry
 
-    def route(self, model: str) -> Route:
-        """Return the model's route; raise UnknownModel."""
+    def route(self, request: Request) -> Route:
+        """Return the route of the model in the path; raise UnknownModel."""
+        model: str = request.path_params["model"]
         if model not in self.routes.models:
             known = ", ".join(self.routes.models) or "none"
             # The caller chooses the name, so the answer does not repeat it at any length.
@@ -54,23 +55,23 @@ class Router:
         """Return the hash of the caller's key; raise Unauthorized."""
         return authorize(request.headers.get("authorization"), self.routes.key_hashes.values())
 
-    async def predict(self, model: str, request: Request) -> Response:
+    async def predict(self, request: Request) -> Response:
         """Run a model on one input or a list of inputs."""
         received = self.answering.clock()
         # Before the body: of a caller without a key nothing is parsed.
         key = self.authorize(request)
-        route = self.route(model)
+        route = self.route(request)
         encoding = request.headers.get("content-encoding")
         document = await read_document(request.stream(), encoding, GATEWAY_BODY_BYTES)
         prediction = parse_request(document)
         # The middleware logs these, whatever becomes of the request after this.
         log_fields: dict[str, Any] = request.scope["turnout"]
-        log_fields |= {"model": model, "inputs": len(prediction.inputs)}
+        log_fields |= {"model": route.model, "inputs": len(prediction.inputs)}
         due = prediction.due(received, REQUEST_S)
         known = replace(due, client=due.client or key)
         given = await self.answering.answer(known, route, log_fields)
         head: dict[str, Any] = {
-            "model": model,
+            "model": route.model,
             "version": given.answer.version,
             "tier": given.target.tier,
             "reason": given.reason,
@@ -98,12 +99,12 @@ class Router:
         ]
         return JSONResponse({"object": "list", "data": data})
 
-    async def model(self, model: str, request: Request) -> Response:
+    async def model(self, request: Request) -> Response:
         """Describe one model and its tiers, with the versions that are deployed."""
         self.authorize(request)
-        return JSONResponse(describe(self.route(model), self.registry, self.answering))
+        return JSONResponse(describe(self.route(request), self.registry, self.answering))
 
-    async def health(self) -> Response:
+    async def health(self, request: Request) -> Response:
         """Report that the router runs; no tier is invoked."""
         return JSONResponse({"status": "ok"})
 
@@ -147,7 +148,10 @@ def create_app(
 
 
 def add_endpoints(app: FastAPI, router: Router) -> None:
-    """Add the API's routes; `openapi.py` describes them by their operation id when the document is requested."""
+    """Add the API's routes; `openapi.py` describes them by their operation id when the document is requested.
+
+    An endpoint takes the request alone: for a parameter of its own FastAPI would import pydantic's older version.
+    """
     model = "/v1/models/{model}"
     for method, path, tag, summary, endpoint in (
         ("POST", f"{model}/predict", "models", "Run a model on texts", router.predict),

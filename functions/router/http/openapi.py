@@ -75,6 +75,7 @@ PROBLEM: Schema = {
     },
 }
 HEALTH: Schema = {"type": "object", "properties": {"status": {"const": "ok"}}}
+MODEL_NAME: Schema = {"name": "model", "in": "path", "required": True, "schema": STRING}
 CONTENT_ENCODING: Schema = {
     "name": "Content-Encoding",
     "in": "header",
@@ -105,26 +106,27 @@ def complete(document: Schema) -> Schema:
     }
     for path in document["paths"].values():
         for operation in path.values():
-            operation.update(_operation(operation["operationId"], operation.get("parameters", [])))
+            operation.update(_operation(operation["operationId"]))
     info = {**document["info"], "description": DESCRIPTION}
     return {**document, "info": info, "components": components}
 
 
-def _operation(operation_id: str, inferred: list[Schema]) -> Schema:
-    """Return the request body, responses and security of an operation, which FastAPI cannot infer."""
+def _operation(operation_id: str) -> Schema:
+    """Return the parameters, request body, responses and security of an operation."""
     match operation_id:
         case "predict":
             body = {"required": True, "content": {"application/json": _requests()}}
             codes = (400, 401, 404, 413, 415, 422, 502, 503, 504)
             return {
                 "requestBody": body,
-                "parameters": [*inferred, CONTENT_ENCODING],
+                "parameters": [MODEL_NAME, CONTENT_ENCODING],
                 **_secured("The answer", _answers(), *codes),
             }
         case "models":
             return _secured("The models", {"schema": MODELS}, 401)
         case "model":
-            return _secured("The model", {"schema": MODEL}, 401, 404)
+            answers = _secured("The model", {"schema": MODEL}, 401, 404)
+            return {"parameters": [MODEL_NAME], **answers}
     return {"responses": _responses("The router runs", {"schema": HEALTH})}
 
 

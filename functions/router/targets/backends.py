@@ -50,7 +50,7 @@ NOT_IN_SERVICE = (Condition.MISSING, Condition.ASLEEP)
 
 
 class Clients:
-    """The boto3 clients of one service, one per timeout, made when first needed and kept."""
+    """The botocore clients of one service, one per timeout, made when first needed and kept."""
 
     def __init__(self, service: str, make: MakeClient) -> None:
         self.service, self.make = service, make

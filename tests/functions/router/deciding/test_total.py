@@ -52,7 +52,7 @@ def check(asked: Case, plan: Plan) -> None:
     assert plan.fallback is not plan.primary
     for chosen in filter(None, (plan.primary, plan.fallback)):
         assert chosen in asked.route.targets.values()
-        assert over_limits(asked.request, asked.route, chosen) is None
+        assert over_limits(asked, chosen) is None
         assert asked.request.version in (None, chosen.version)
         if not asked.request.allow_degraded or asked.request.tier is Tier.CPU:
             assert not plan.degraded(chosen)
