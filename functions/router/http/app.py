@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
@@ -17,11 +17,11 @@ from contracts.http_errors import (
     status_document,
 )
 from contracts.limits import GATEWAY_BODY_BYTES, REQUEST_S
-from contracts.prediction import parse_request
+from contracts.prediction import PredictRequest, parse_request
 from contracts.request_body import read_document
 from contracts.routes import Route, Routes
 from contracts.tasks import Tier
-from functions.router.answering.attempts import Answering
+from functions.router.answering.attempts import Answer, Answering
 from functions.router.http import docs_page
 from functions.router.http.cors import Cors
 from functions.router.http.keys import authorize
@@ -35,6 +35,9 @@ from functions.router.http.model_list import describe
 from functions.router.targets.backends import Backend
 from functions.router.targets.release_registry import Registry
 
+if TYPE_CHECKING:
+    from functions.router.openai.operation import Operation
+
 
 class Router:
     """The endpoints, over one deployment's routes."""
@@ -42,9 +45,8 @@ class Router:
     def __init__(self, routes: Routes, answering: Answering, registry: Registry) -> None:
         self.routes, self.answering, self.registry = routes, answering, registry
 
-    def route(self, request: Request) -> Route:
-        """Return the route of the model in the path; raise UnknownModel."""
-        model: str = request.path_params["model"]
+    def route(self, model: str) -> Route:
+        """Return the model's route; raise UnknownModel."""
         if model not in self.routes.models:
             known = ", ".join(self.routes.models) or "none"
             # The caller chooses the name, so the answer does not repeat it at any length.
@@ -60,36 +62,58 @@ class Router:
         received = self.answering.clock()
         # Before the body: of a caller without a key nothing is parsed.
         key = self.authorize(request)
-        route = self.route(request)
+        route = self.route(request.path_params["model"])
+        prediction = parse_request(await self._document(request))
+        given = await self._run(request, route, prediction.due(received, REQUEST_S), key)
+        answer = given.answer
+        body = {"outputs": answer.outputs, "elapsed_ms": answer.elapsed_ms}
+        return JSONResponse({"model": route.model, **_head(given), **body})
+
+    async def completions(self, request: Request) -> Response:
+        """Continue texts, in OpenAI's dialect."""
+        from functions.router.openai.completions import COMPLETIONS
+
+        return await self._in_dialect(COMPLETIONS, request)
+
+    async def embeddings(self, request: Request) -> Response:
+        """Compute vectors of texts, in OpenAI's dialect."""
+        from functions.router.openai.embeddings import EMBEDDINGS
+
+        return await self._in_dialect(EMBEDDINGS, request)
+
+    async def _in_dialect(self, operation: "Operation", request: Request) -> Response:
+        """Answer an operation of OpenAI's dialect; ours are the version and, under `turnout`, what the router did."""
+        from functions.router.openai.errors import error_response
+
+        received = self.answering.clock()
+        try:
+            key = self.authorize(request)
+            asked, prediction = operation.parse(await self._document(request))
+            route = self.route(asked["model"])
+            operation.check_model(asked, route)
+            given = await self._run(request, route, prediction.due(received, REQUEST_S), key)
+        except ServingError as error:
+            request.scope["turnout"]["problem"] = error.code
+            return error_response(error, operation.places)
+        ours = {**_head(given), "elapsed_ms": given.answer.elapsed_ms}
+        answer = operation.answer(asked, route, given.answer)
+        return JSONResponse({**answer, "system_fingerprint": given.answer.version, "turnout": ours})
+
+    async def _document(self, request: Request) -> object:
         encoding = request.headers.get("content-encoding")
-        document = await read_document(request.stream(), encoding, GATEWAY_BODY_BYTES)
-        prediction = parse_request(document)
+        return await read_document(request.stream(), encoding, GATEWAY_BODY_BYTES)
+
+    async def _run(self, request: Request, route: Route, due: PredictRequest, key: str) -> Answer:
+        """Return the answer to a caller with a key of that hash, and log it; raise a ServingError."""
         # The middleware logs these, whatever becomes of the request after this.
         log_fields: dict[str, Any] = request.scope["turnout"]
-        log_fields |= {"model": route.model, "inputs": len(prediction.inputs)}
-        due = prediction.due(received, REQUEST_S)
+        log_fields |= {"model": route.model, "inputs": len(due.inputs)}
         known = replace(due, client=due.client or key)
         given = await self.answering.answer(known, route, log_fields)
-        head: dict[str, Any] = {
-            "model": route.model,
-            "version": given.answer.version,
-            "tier": given.target.tier,
-            "reason": given.reason,
-        }
         if given.stands_in:
             # Numbers, since they are metrics.
             log_fields |= {"fallback": 1, "degraded": int(given.degraded)}
-        if given.degraded:
-            head["degraded"] = True
-        if given.second:
-            head["escalated"] = {
-                "inputs": list(given.escalated),
-                "tier": Tier.GPU,
-                "version": given.second.version,
-                "elapsed_ms": given.second.elapsed_ms,
-            }
-        answer = given.answer
-        return JSONResponse({**head, "outputs": answer.outputs, "elapsed_ms": answer.elapsed_ms})
+        return given
 
     async def models(self, request: Request) -> Response:
         """List the models of this deployment."""
@@ -102,11 +126,32 @@ class Router:
     async def model(self, request: Request) -> Response:
         """Describe one model and its tiers, with the versions that are deployed."""
         self.authorize(request)
-        return JSONResponse(describe(self.route(request), self.registry, self.answering))
+        return JSONResponse(
+            describe(self.route(request.path_params["model"]), self.registry, self.answering)
+        )
 
     async def health(self, request: Request) -> Response:
         """Report that the router runs; no tier is invoked."""
         return JSONResponse({"status": "ok"})
+
+
+def _head(given: Answer) -> dict[str, Any]:
+    """Return what an answer says of itself: what gave it, and why."""
+    head: dict[str, Any] = {
+        "version": given.answer.version,
+        "tier": given.target.tier,
+        "reason": given.reason,
+    }
+    if given.degraded:
+        head["degraded"] = True
+    if given.second:
+        head["escalated"] = {
+            "inputs": list(given.escalated),
+            "tier": Tier.GPU,
+            "version": given.second.version,
+            "elapsed_ms": given.second.elapsed_ms,
+        }
+    return head
 
 
 def create_app(
@@ -155,6 +200,8 @@ def add_endpoints(app: FastAPI, router: Router) -> None:
     model = "/v1/models/{model}"
     for method, path, tag, summary, endpoint in (
         ("POST", f"{model}/predict", "models", "Run a model on texts", router.predict),
+        ("POST", "/v1/completions", "openai", "Continue texts", router.completions),
+        ("POST", "/v1/embeddings", "openai", "Compute the vectors of texts", router.embeddings),
         ("GET", "/v1/models", "models", "List the models", router.models),
         ("GET", model, "models", "Describe a model", router.model),
         ("GET", "/health", "service", "Report that the router runs", router.health),

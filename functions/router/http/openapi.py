@@ -4,6 +4,7 @@ https://spec.openapis.org/oas/v3.1.0
 """
 
 import inspect
+from http import HTTPStatus
 from typing import Any
 
 from contracts.api.json_schema import INTEGER, NUMBER, STRING, Schema, array, described, obj
@@ -16,6 +17,8 @@ from contracts.tasks import Task, Tier
 from functions.router.deciding.decision import REASONS
 from functions.router.deciding.escalation import REASONS as ESCALATION_REASONS
 from functions.router.http.model_schemas import MODEL, MODELS, TIER
+from functions.router.openai import schemas
+from functions.router.openai.errors import STATUSES
 
 DESCRIPTION = """Language models on two tiers: quantized on CPU, in full precision on GPU. The router chooses per
 request; every answer names the `tier` that gave it and the `reason` why it is that one.
@@ -91,6 +94,24 @@ EXAMPLE_ANSWER = {
 }
 
 
+# What an answer says of itself.
+HEAD: dict[str, Schema] = {
+    "version": described(STRING, "The first characters of the artefact's digest."),
+    "tier": TIER,
+    "reason": {"enum": [*REASONS, *ESCALATION_REASONS]},
+    "degraded": {
+        "const": True,
+        "description": "There if the CPU tier answers for the GPU tier; `reason` says why.",
+    },
+    "escalated": {
+        **obj({"inputs": array(INTEGER), "tier": TIER, "version": STRING, "elapsed_ms": NUMBER}),
+        "description": "The places of the inputs that the GPU tier answered, because the CPU tier was not certain "
+        "enough, with that tier's own version and time.",
+    },
+    "elapsed_ms": described(NUMBER, "The time of inference alone, on the tier."),
+}
+
+
 def complete(document: Schema) -> Schema:
     """Return FastAPI's document with the schemas, the examples and the bearer key of our API."""
     schemas = {name: schema for task, api in APIS.items() for name, schema in _schemas(task, api)}
@@ -122,12 +143,39 @@ def _operation(operation_id: str) -> Schema:
                 "parameters": [MODEL_NAME, CONTENT_ENCODING],
                 **_secured("The answer", _answers(), *codes),
             }
+        case "completions" | "embeddings":
+            return _in_dialect(operation_id)
         case "models":
             return _secured("The models", {"schema": MODELS}, 401)
         case "model":
             answers = _secured("The model", {"schema": MODEL}, 401, 404)
             return {"parameters": [MODEL_NAME], **answers}
     return {"responses": _responses("The router runs", {"schema": HEALTH})}
+
+
+def _in_dialect(operation_id: str) -> Schema:
+    """Return an operation of OpenAI's dialect, whose errors have OpenAI's shape."""
+    request = {
+        "schema": schemas.request(operation_id, OPTIONS),
+        "example": schemas.EXAMPLES[operation_id],
+    }
+    error = {"application/json": {"schema": schemas.ERROR}}
+    statuses = sorted({STATUSES.get(e.code, e.status) for e in ERRORS.values()})
+    return {
+        "security": [{"key": []}],
+        "requestBody": {"required": True, "content": {"application/json": request}},
+        "parameters": [CONTENT_ENCODING],
+        "responses": {
+            "200": {
+                "description": "The answer",
+                "content": {"application/json": {"schema": schemas.answer(operation_id, HEAD)}},
+            },
+            **{
+                str(status): {"description": HTTPStatus(status).phrase, "content": error}
+                for status in statuses
+            },
+        },
+    }
 
 
 def _secured(description: str, content: Schema, *statuses: int) -> Schema:
@@ -171,27 +219,8 @@ def answer() -> Schema:
     return obj(
         {
             "model": STRING,
-            "version": described(STRING, "The first characters of the artefact's digest."),
-            "tier": TIER,
-            "reason": {"enum": [*REASONS, *ESCALATION_REASONS]},
-            "degraded": {
-                "const": True,
-                "description": "There if the CPU tier answers for the GPU tier; `reason` says why.",
-            },
-            "escalated": {
-                **obj(
-                    {
-                        "inputs": array(INTEGER),
-                        "tier": TIER,
-                        "version": STRING,
-                        "elapsed_ms": NUMBER,
-                    }
-                ),
-                "description": "The places of the inputs that the GPU tier answered, because the CPU tier was not "
-                "certain enough, with that tier's own version and time.",
-            },
+            **HEAD,
             "outputs": {"anyOf": outputs, "description": "One per input, in order."},
-            "elapsed_ms": described(NUMBER, "The time of inference alone, on the tier."),
         },
         optional=("degraded", "escalated"),
     )

@@ -1,0 +1,87 @@
+"""`POST /v1/embeddings`: the vectors of texts.
+
+https://platform.openai.com/docs/api-reference/embeddings
+"""
+
+import base64
+from array import array as packed
+from collections.abc import Mapping
+from typing import Any
+
+from contracts.api.json_schema import STRING, array, choice, integer
+from contracts.api.task_api import PROMPT_NAME, Parameter
+from contracts.prediction import TierAnswer
+from contracts.routes import Route
+from contracts.tasks import Task
+from functions.router.openai.errors import refused
+from functions.router.openai.operation import MODEL, USER, Operation
+
+KEYS = (
+    MODEL,
+    Parameter(
+        name="input",
+        description="The text, or several.",
+        schema={"oneOf": [STRING, array(STRING, minItems=1)]},
+        required=True,
+        expected="a text or a list of texts; token ids are not taken, since the router has no tokenizer",
+    ),
+    Parameter(
+        name="encoding_format",
+        description="Vectors as lists of numbers, or as the base64 of their float32 in little-endian order.",
+        schema=choice("float", "base64"),
+        default="float",
+    ),
+    Parameter(
+        name="dimensions",
+        description="The dimensions that the model has: vectors are not shortened.",
+        schema=integer(1),
+    ),
+    PROMPT_NAME,
+    USER,
+)
+
+
+def translate(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the request of ours."""
+    prompt = {PROMPT_NAME.name: given[PROMPT_NAME.name]} if PROMPT_NAME.name in given else {}
+    return {"inputs": given["input"], "parameters": prompt}
+
+
+def check(given: Mapping[str, Any], route: Route) -> None:
+    """Raise InvalidInput for other dimensions than the model's."""
+    asked = given.get("dimensions", route.dimensions)
+    if asked != route.dimensions:
+        raise refused("dimensions", f"{route.model} has {route.dimensions}, and is not shortened")
+
+
+def answer(given: Mapping[str, Any], route: Route, answer: TierAnswer) -> dict[str, Any]:
+    """Return the vectors in the order of the texts."""
+    packs = given.get("encoding_format") == "base64"
+    read = sum(output["tokens"] for output in answer.outputs)
+    data = [
+        {"object": "embedding", "index": i, "embedding": _base64(vector) if packs else vector}
+        for i, vector in enumerate(output["embedding"] for output in answer.outputs)
+    ]
+    return {
+        "object": "list",
+        "data": data,
+        "model": route.model,
+        "usage": {"prompt_tokens": read, "total_tokens": read},
+    }
+
+
+def _base64(vector: list[float]) -> str:
+    # Lambda's processors are little-endian, both of them.
+    return base64.b64encode(packed("f", vector).tobytes()).decode()
+
+
+EMBEDDINGS = Operation(
+    tasks=(Task.FEATURE_EXTRACTION,),
+    inputs="input",
+    keys=KEYS,
+    absent={},
+    names={},
+    translate=translate,
+    check=check,
+    answer=answer,
+)

@@ -1,0 +1,60 @@
+"""Errors in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`.
+
+https://platform.openai.com/docs/guides/error-codes
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+from contracts.errors import RequestProblem
+from contracts.http_errors import InvalidInput, ServingError, TooLarge, Unauthorized, UnknownModel
+
+# Its API knows neither 413 nor 422 for a request that is at fault, and its clients no class of theirs for them.
+STATUSES: Mapping[str, int] = {InvalidInput.code: 400, TooLarge.code: 400}
+# The codes that its clients look at; all others are ours.
+CODES: Mapping[str, str] = {
+    Unauthorized.code: "invalid_api_key",
+    UnknownModel.code: "model_not_found",
+    InvalidInput.code: "invalid_value",
+}
+
+
+def refused(param: str, detail: str) -> InvalidInput:
+    """Return the error for a key of a request."""
+    problem = RequestProblem(pointer=f"/{param}", detail=detail)
+    return InvalidInput(f"{param}: {detail}", problems=[problem])
+
+
+def error_response(error: ServingError, names: Mapping[str, str]) -> JSONResponse:
+    """Return an error in OpenAI's shape; `names` are those of its keys by the pointers of ours."""
+    status = STATUSES.get(error.code, error.status)
+    headers = {}
+    if error.retry_after_s:
+        headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse({"error": _document(error, status, names)}, status, headers=headers)
+
+
+def _document(error: ServingError, status: int, names: Mapping[str, str]) -> dict[str, Any]:
+    detail, param = str(error), None
+    if error.problems:
+        place = error.problems[0].pointer
+        param = _name(place, names)
+        detail = detail.replace(f"{place}: ", f"{param}: ", 1)
+    return {
+        "message": detail,
+        "type": "invalid_request_error" if status < 500 else "server_error",
+        "param": param,
+        "code": CODES.get(error.code, error.code),
+    }
+
+
+def _name(place: str, names: Mapping[str, str]) -> str:
+    """Return the name of a key in OpenAI's dialect: /inputs/3 is an item of its prompt or input."""
+    longest = max((known for known in names if place.startswith(known)), key=len, default="")
+    rest = place.removeprefix(longest) if longest else place
+    return names.get(longest, "") + rest if longest else place.removeprefix("/")

@@ -1,0 +1,114 @@
+"""An operation of OpenAI's API: its keys, the request of ours that it means, and its answer."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+from contracts.api.json_schema import STRING
+from contracts.api.task_api import Parameter
+from contracts.errors import RequestProblem
+from contracts.http_errors import InvalidInput, pointer
+from contracts.prediction import (
+    MAX_CLIENT_CHARS,
+    OPTIONS,
+    PredictRequest,
+    TierAnswer,
+    parse_request,
+)
+from contracts.routes import Route
+from contracts.tasks import Task
+from functions.router.openai.errors import refused
+
+PREDICT = "/v1/models/{model}/predict"
+MODEL = Parameter(
+    name="model",
+    description="The name of a model, as `GET /v1/models` lists it.",
+    schema={**STRING, "minLength": 1},
+    required=True,
+    expected="the name of a model",
+)
+USER = Parameter(
+    name="user",
+    description="The end user: whom a split between tiers keeps on one of them.",
+    schema={**STRING, "minLength": 1, "maxLength": MAX_CLIENT_CHARS},
+    expected=f"a text of at most {MAX_CLIENT_CHARS} characters",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Absent:
+    """A key that is taken only with the values that change nothing, and why it is refused with others."""
+
+    values: tuple[Any, ...]
+    why: str
+
+    def accepts(self, value: object) -> bool:
+        # True equals 1 in Python.
+        return any(type(value) is type(one) and value == one for one in self.values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """An operation: the tasks of the models that it runs, its keys, and how it is translated.
+
+    `inputs` is its key for the inputs of ours, `names` are its keys by the names of our parameters. `check` raises
+    InvalidInput for what a model does not do.
+    """
+
+    tasks: tuple[Task, ...]
+    inputs: str
+    keys: tuple[Parameter, ...]
+    absent: Mapping[str, Absent]
+    names: Mapping[str, str]
+    translate: Callable[[Mapping[str, Any]], dict[str, Any]]
+    answer: Callable[[Mapping[str, Any], Route, TierAnswer], dict[str, Any]]
+    check: Callable[[Mapping[str, Any], Route], None] = lambda given, route: None
+
+    def parse(self, document: object) -> tuple[dict[str, Any], PredictRequest]:
+        """Return the keys of a request, without those that are null, and the request of ours that it means.
+
+        Raise InvalidInput with every problem, 20 at most.
+        """
+        if not isinstance(document, dict):
+            raise InvalidInput("the request is not a JSON object")
+        given = {key: value for key, value in document.items() if value is not None}
+        if problems := [*self._problems(given)]:
+            more = f", and {len(problems) - 1} more problems" if len(problems) > 1 else ""
+            first = problems[0]
+            raise InvalidInput(f"{first.pointer}: {first.detail}{more}", problems=problems[:20])
+        user = {"client": given["user"]} if "user" in given else {}
+        options = {**user, **{key: given[key] for key in OPTIONS if key in given}}
+        return given, parse_request({**self.translate(given), **options})
+
+    def _problems(self, given: Mapping[str, Any]) -> Sequence[RequestProblem]:
+        known = {one.name: one for one in self.keys}
+        details: dict[str, str | None] = {}
+        for key, value in given.items():
+            if key in known:
+                details[key] = known[key].problem(value)
+            elif key in self.absent:
+                absent = self.absent[key]
+                details[key] = None if absent.accepts(value) else absent.why
+            elif key not in OPTIONS:
+                named = ", ".join(chain(known, self.absent, OPTIONS))
+                details[key] = f"unknown key; the keys are {named}"
+        for one in self.keys:
+            if one.required and one.name not in given:
+                details[one.name] = one.problem(None)
+        return [RequestProblem(pointer=pointer(k), detail=d) for k, d in details.items() if d]
+
+    def check_model(self, given: Mapping[str, Any], route: Route) -> None:
+        """Raise InvalidInput for a model of another task, or what this one does not do."""
+        if route.task not in self.tasks:
+            raise refused(
+                "model",
+                f"{route.model} is a model of {route.task}, which has its own route: {PREDICT}",
+            )
+        self.check(given, route)
+
+    @property
+    def places(self) -> dict[str, str]:
+        """Return its keys by the pointers of ours."""
+        parameters = {f"/parameters/{ours}": theirs for ours, theirs in self.names.items()}
+        return {"/inputs": self.inputs, **parameters}

@@ -1,0 +1,93 @@
+"""The schemas of OpenAI's dialect, for the OpenAPI document."""
+
+from typing import Any
+
+from contracts.api.json_schema import INTEGER, NUMBER, STRING, Schema, array, described, obj
+from functions.router.openai.completions import COMPLETIONS
+from functions.router.openai.embeddings import EMBEDDINGS
+from functions.router.openai.operation import Absent, Operation
+
+OPERATIONS: dict[str, Operation] = {"completions": COMPLETIONS, "embeddings": EMBEDDINGS}
+USAGE = {"prompt_tokens": INTEGER, "total_tokens": INTEGER}
+CHOICE = obj(
+    {
+        "text": STRING,
+        "index": INTEGER,
+        "logprobs": {"type": "null"},
+        "finish_reason": {"enum": ["stop", "length"]},
+    }
+)
+VECTOR = obj(
+    {
+        "object": {"const": "embedding"},
+        "index": INTEGER,
+        "embedding": {"oneOf": [array(NUMBER), described(STRING, "The base64 of its float32.")]},
+    }
+)
+ANSWERS: dict[str, dict[str, Schema]] = {
+    "completions": {
+        "id": STRING,
+        "object": {"const": "text_completion"},
+        "created": INTEGER,
+        "model": STRING,
+        "choices": array(CHOICE),
+        "usage": obj({**USAGE, "completion_tokens": INTEGER}),
+    },
+    "embeddings": {
+        "object": {"const": "list"},
+        "data": array(VECTOR),
+        "model": STRING,
+        "usage": obj(USAGE),
+    },
+}
+ERROR: Schema = obj(
+    {
+        "error": obj(
+            {
+                "message": STRING,
+                "type": {"enum": ["invalid_request_error", "server_error"]},
+                "param": {"type": ["string", "null"]},
+                "code": described(STRING, "Stays the same when `message` is reworded."),
+            }
+        )
+    }
+)
+EXAMPLES: dict[str, Any] = {
+    "completions": {"model": "my-model", "prompt": "The train", "max_tokens": 8, "temperature": 0},
+    "embeddings": {"model": "my-model", "input": ["A guitar is a musical instrument."]},
+}
+
+
+def request(name: str, options: dict[str, Schema]) -> Schema:
+    """Return the schema of a request; each key but the required ones may be null."""
+    operation = OPERATIONS[name]
+    keys = {
+        one.name: one.document() if one.required else _nullable(one.document())
+        for one in operation.keys
+    }
+    absent = {key: _absent(one) for key, one in operation.absent.items()}
+    return {
+        "type": "object",
+        "required": [one.name for one in operation.keys if one.required],
+        "additionalProperties": False,
+        "properties": {**keys, **absent, **options},
+    }
+
+
+def answer(name: str, head: dict[str, Schema]) -> Schema:
+    """Return the schema of an answer, with `head`, what answers of this API say of themselves, under `turnout`."""
+    optional = [key for key in ("degraded", "escalated") if key in head]
+    ours = {"system_fingerprint": STRING, "turnout": obj(head, optional)}
+    return obj({**ANSWERS[name], **ours})
+
+
+def _absent(absent: Absent) -> Schema:
+    return {
+        "enum": [*absent.values, None],
+        "description": f"Taken for clients that send it: {absent.why}.",
+    }
+
+
+def _nullable(schema: Schema) -> Schema:
+    notes: Schema = {key: schema[key] for key in ("description", "default") if key in schema}
+    return {"anyOf": [schema, {"type": "null"}], **notes}
