@@ -23,7 +23,10 @@ class Code(StrEnum):
         member._value_, member.meaning = value, meaning
         return member
 
-    SETTING_MISSING = "setting_missing", "a key that `models.toml` needs is not in it"
+    SETTING_MISSING = (
+        "setting_missing",
+        "a key that `models.toml`, or config.json for `turnout fit`, needs is not in it",
+    )
     SETTING_UNKNOWN = "setting_unknown", "`models.toml` has a key that there is not"
     SETTING_UNSUPPORTED = (
         "setting_unsupported",

@@ -48,9 +48,10 @@ WANTED = (
     "*.sig",
 )
 PICKLES = ("*pytorch_model*.bin",)
-# Patterns of the files that describe a model: its settings, its tokenizer and its card, without any weights.
+# Patterns of the files that describe a model, without its weights: settings, tokenizer, card, and the weights' index.
 DESCRIBING = (
     "*config*.json",
+    "*.safetensors.index.json",
     "tokenizer.json",
     "vocab.json",
     "target_vocab.json",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from stacks.instances import PRICES, find_instance
+from stacks.instances import PRICES, all_instances, find_instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,10 +79,11 @@ def instance_price(instance: str, region: str) -> Price:
     here = table["regions"].get(region, {})
     usd = here.get("instances", {}).get(instance)
     known = usd is not None
+    elsewhere = find_instance(instance, all_instances()).usd_per_hour
     return Price(
         name=instance,
         unit=f"hour of {instance}",
-        steps=((float("inf"), usd if known else find_instance(instance).usd_per_hour),),
+        steps=((float("inf"), usd if known else elsewhere),),
         region=region if known else table["region"],
         as_of=here["as_of"] if known else table["as_of"],
     )
