@@ -13,6 +13,7 @@ from contracts.specs import Objective
 from contracts.tasks import Tier
 from turnout.calibrate.command import calibrate_command
 from turnout.doctor.command import doctor_command
+from turnout.fit.command import fit_command
 from turnout.image.command import image_command
 from turnout.init.command import init_command
 from turnout.keys import add_key, read_keys, remove_key
@@ -128,6 +129,7 @@ def inspect_command(
 
 
 app.command("plan")(plan_command)
+app.command("fit")(fit_command)
 app.command("doctor")(doctor_command)
 app.command("up")(up_command)
 app.command("status")(status_command)

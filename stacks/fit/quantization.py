@@ -16,7 +16,7 @@ NEVER = ("lm_head", "embed", "gate", "router", "norm")
 
 
 class Method(StrEnum):
-    """How a checkpoint is quantized; `OTHER` is a way whose bytes only its index tells."""
+    """The ways in which a checkpoint is quantized; the bytes of `OTHER` only its index tells."""
 
     AWQ = "awq"
     GPTQ = "gptq"

@@ -6,7 +6,7 @@ from enum import Enum, auto
 
 
 class Split(Enum):
-    """How a matrix is split over the GPUs of tensor parallelism.
+    """The split of a matrix over the GPUs of tensor parallelism.
 
     `ROWS` are its outputs, `COLUMNS` its inputs, `HEADS` its outputs by heads of keys and values, which are repeated
     where there are more GPUs than heads; `WHOLE` is a matrix that each GPU has.
