@@ -5,7 +5,6 @@ with rows not seen in training: SST-2's dev and labelled test together, Banking7
 """
 
 import argparse
-import csv
 import json
 import random
 import time
@@ -15,35 +14,12 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.public_sets import banking77, sst2_evaluation, sst2_training
 from examples import weights
 from examples.rows import Row
 from examples.train import accuracy, train
 
 SEED = 7
-LEAST_WORDS = (
-    5  # SST-2's training rows are phrases of parse trees; what is classified are sentences
-)
-
-
-def sst2(data: Path, name: str) -> list[Row]:
-    with (data / "glue-sst2" / f"{name}.tsv").open(encoding="utf-8", newline="") as file:
-        # In GLUE's files a quotation mark is part of the sentence.
-        rows = csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE)
-        names = ("negative", "positive")
-        return [Row(text=row["sentence"], label=names[int(row["label"])]) for row in rows]
-
-
-def sst2_training(data: Path) -> list[Row]:
-    return [row for row in sst2(data, "train_full") if len(row.text.split()) >= LEAST_WORDS]
-
-
-def sst2_evaluation(data: Path) -> list[Row]:
-    return [*sst2(data, "dev"), *sst2(data, "test-labeled")]
-
-
-def banking77(data: Path, name: str) -> list[Row]:
-    with (data / "banking77" / f"{name}.csv").open(encoding="utf-8", newline="") as file:
-        return [Row(text=row["text"], label=row["category"]) for row in csv.DictReader(file)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
