@@ -7,28 +7,34 @@ by the scaling that would be deployed. Nothing is a price per GPU request.
 import random
 from dataclasses import dataclass, replace
 
-from contracts.scaling.copies import Policy
+from contracts.scaling.awake import Awake, parse_awake
 from contracts.specs import GpuSpec
 from stacks.costs.prices import instance_price
 from stacks.costs.requests import Units, billed_ms, function_run, month_usd
 from stacks.costs.tiers import HOURS_PER_MONTH
-from stacks.scaling.replay import Replayed, policy_of, replay
+from stacks.scaling.replay import policy_of, replay
 from stacks.scaling.traces import A_MONDAY, Trace
 
 REGION, SEED = "us-east-1", 7
 DAY_S, HOUR_S = 86_400, 3600
 # Working hours, in seconds of the day, and working days.
 OPENS, CLOSES, WORKING_DAYS = 8 * HOUR_S, 18 * HOUR_S, 5
+# A copy takes minutes to start.
+HOURS = "Mon-Fri 07:45-18:00 UTC"
 MOST_COPIES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """A rate: the arrivals of a trace, each of which stands for `each` requests."""
+    """A rate: the arrivals of a trace, each of which stands for `each` requests.
+
+    `awake` are the hours in which a GPU for it may be kept awake alone; None if it has no idle ones.
+    """
 
     title: str
     trace: Trace
     each: float = 1.0
+    awake: Awake | None = None
 
     @property
     def requests_per_month(self) -> float:
@@ -66,25 +72,19 @@ def loads(hour: Trace, many: int) -> tuple[Load, ...]:
         arrivals=tuple(day),
     )
     return (
-        Load(title="idle nights", trace=nights),
+        Load(title="idle nights", trace=nights, awake=parse_awake(HOURS)),
         Load(title="one copy", trace=whole),
         Load(title="several copies", trace=whole, each=many),
     )
 
 
-def policy(least: int) -> Policy:
-    """Return the scaling that a deployment has by default, between `least` and many copies."""
-    spec = GpuSpec(instance="", min_instances=least, max_instances=MOST_COPIES)
-    return policy_of(spec)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bill:
-    """US dollars a month of the tiers alone, and the replay of the GPU's part."""
+    """US dollars a month of the tiers alone, and the share of the GPU's requests that met no copy."""
 
-    function_usd: float
-    instances_usd: float
-    replayed: Replayed
+    function_usd: float = 0.0
+    instances_usd: float = 0.0
+    degraded: float = 0.0
 
     @property
     def usd(self) -> float:
@@ -92,22 +92,25 @@ class Bill:
         return self.function_usd + self.instances_usd
 
 
-def bill(
-    load: Load, share: float, least: int, *, gpu_ms: float, instance: str, function: Units
-) -> Bill:
-    """Return the bill of a load of which `share` goes to a GPU tier with at least so many copies.
+def function_bill(load: Load, run: Units) -> Bill:
+    """Return the bill of a function that runs for every request."""
+    usd = month_usd({"model": run}, load.requests_per_month, REGION)
+    return Bill(function_usd=sum(usd.values()))
 
-    `function` are the units of one request's run on the CPU tier, empty where there is none.
+
+def gpu_bill(load: Load, gpu_ms: float, instance: str, *, by_hours: bool = False) -> Bill:
+    """Return the bill of a GPU tier that each request keeps busy for `gpu_ms`.
+
+    It has a copy at least day and night, or `by_hours` in those of the load alone, if it has any.
     """
-    part = load.escalated(share)
-    found = replay(part.trace, policy(least), busy_s=part.each * gpu_ms / 1e3)
-    hours = found.instance_hours / found.hours * HOURS_PER_MONTH
-    usd = month_usd({"model": function}, load.requests_per_month, REGION)
-    return Bill(
-        function_usd=sum(usd.values()),
-        instances_usd=instance_price(instance, REGION).usd(hours),
-        replayed=found,
+    awake = load.awake if by_hours else None
+    spec = GpuSpec(
+        instance=instance, min_instances=0 if awake else 1, max_instances=MOST_COPIES, awake=awake
     )
+    found = replay(load.trace, policy_of(spec), busy_s=load.each * gpu_ms / 1e3, awake=awake)
+    hours = found.instance_hours / found.hours * HOURS_PER_MONTH
+    usd = instance_price(instance, REGION).usd(hours)
+    return Bill(instances_usd=usd, degraded=found.degraded)
 
 
 def run_of(cpu_ms: float, memory_mb: int) -> Units:

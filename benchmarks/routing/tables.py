@@ -1,6 +1,7 @@
 """The rows of the published tables: both models, routers, the bound, and what it all costs."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from benchmarks.routing.bounds import (
     mean_of,
     resplits,
 )
-from benchmarks.routing.costs import Bill, Load, bill, run_of
+from benchmarks.routing.costs import Load, function_bill, gpu_bill, run_of
 from benchmarks.routing.curves import Estimate, curve
 from benchmarks.routing.routers import ROUTERS, gain_of
 from build.cascade.answers import Answers
@@ -109,31 +110,25 @@ def bound_rows(title: str, found: Answered) -> Iterator[Row]:
 
 
 def cost_rows(title: str, found: Answered, load: Load, gpu_ms: float) -> Iterator[Row]:
-    """Yield the bills of a load: of a GPU alone, awake and asleep at night, and of the cascade."""
+    """Yield the bills of a load: of a GPU alone, awake day and night and by hours, of the cascade, and of no GPU."""
     _, test = split(found)
     calibration = calibrated(found, DEFAULT_LOSS)
     kept = test.confidences >= (calibration.chosen.threshold if calibration else np.inf)
     share = float(1 - kept.mean())
-    function = run_of(found.cpu_ms, MEMORY_MB)
-
-    def of(share: float, least: int, function: Mapping[str, float]) -> Bill:
-        return bill(load, share, least, gpu_ms=gpu_ms, instance=INSTANCE, function=function)
-
-    ways = {
-        "GPU alone, awake": of(1.0, 1, {}),
-        "GPU alone, sleeps": of(1.0, 0, {}),
-        f"cascade, {share:.0%} escalated": of(share, 0, function),
-        "CPU alone": of(0.0, 0, function),
-    }
-    awake = ways["GPU alone, awake"].usd
+    function = function_bill(load, run_of(found.cpu_ms, MEMORY_MB))
+    ways = {"GPU alone": gpu_bill(load, gpu_ms, INSTANCE)}
+    if load.awake:
+        ways["GPU alone, by hours"] = gpu_bill(load, gpu_ms, INSTANCE, by_hours=True)
+    asked = gpu_bill(load.escalated(share), gpu_ms, INSTANCE, by_hours=True)
+    ways[f"cascade, {share:.0%} escalated"] = replace(asked, function_usd=function.function_usd)
+    ways["CPU alone"] = function
     for way, one in ways.items():
-        degraded = one.replayed.degraded
         yield {
             "set": title,
             "rate": load.title,
             "way": way,
-            "function": f"${one.function_usd:,.0f}",
+            "function": f"${one.function_usd:,.2f}",
             "instances": f"${one.instances_usd:,.0f}",
-            "cheaper": f"{1 - one.usd / awake:.0%}",
-            "met no GPU": f"{degraded:.2%}",
+            "less than GPU alone": f"{1 - one.usd / ways['GPU alone'].usd:.0%}",
+            "met no GPU": f"{one.degraded:.2%}",
         }

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks.routing.costs import DAY_S, HOUR_S, bill, loads, run_of
+from benchmarks.routing.costs import DAY_S, HOUR_S, function_bill, gpu_bill, loads, run_of
 from stacks.costs.prices import instance_price, price
 from stacks.scaling.traces import Trace
 
@@ -34,33 +34,31 @@ def test_a_share_of_the_requests_is_escalated() -> None:
 
 def test_a_gpu_that_is_awake_costs_its_hours_at_every_rate_it_can_take() -> None:
     for load in loads(HOUR, 200)[:2]:
-        found = bill(load, 1.0, 1, gpu_ms=10.0, instance=INSTANCE, function={})
+        found = gpu_bill(load, 10.0, INSTANCE)
         assert found.usd == pytest.approx(AWAKE_USD)
-        assert found.replayed.asleep == 0
+        assert found.degraded == 0
 
 
-def test_a_gpu_that_sleeps_costs_less_over_idle_nights_and_nothing_unasked() -> None:
-    nights = loads(HOUR, 200)[0]
-    sleeping = bill(nights, 1.0, 0, gpu_ms=10.0, instance=INSTANCE, function={})
-    assert 50 / 168 * AWAKE_USD < sleeping.usd < 60 / 168 * AWAKE_USD
-    assert sleeping.replayed.asleep > 0
-    unasked = bill(nights, 0.0, 0, gpu_ms=10.0, instance=INSTANCE, function={})
-    # The copy that a deployment begins with, until it sleeps.
-    assert unasked.usd < AWAKE_USD / 168
+def test_a_gpu_by_hours_costs_these_where_nights_are_idle() -> None:
+    nights, whole, _ = loads(HOUR, 200)
+    by_hours = gpu_bill(nights, 10.0, INSTANCE, by_hours=True)
+    # 10.25 hours on five days of a week, and until each instance has left.
+    assert 51.25 / 168 * AWAKE_USD < by_hours.usd < 54 / 168 * AWAKE_USD
+    assert by_hours.degraded == 0
+    assert gpu_bill(whole, 10.0, INSTANCE, by_hours=True).usd == pytest.approx(AWAKE_USD)
 
 
 def test_requests_that_one_copy_cannot_take_cost_more_copies() -> None:
     many = loads(HOUR, 8000)[2]
-    found = bill(many, 1.0, 1, gpu_ms=10.0, instance=INSTANCE, function={})
     # 2,000 a second of 10 ms are 20 at once, where a copy is to have 5.
-    assert found.usd == pytest.approx(4 * AWAKE_USD, rel=0.05)
-    less = bill(many, 0.2, 1, gpu_ms=10.0, instance=INSTANCE, function={})
-    assert less.usd == pytest.approx(AWAKE_USD, rel=0.05)
+    assert gpu_bill(many, 10.0, INSTANCE).usd == pytest.approx(4 * AWAKE_USD, rel=0.05)
+    part = many.escalated(0.2)
+    assert gpu_bill(part, 10.0, INSTANCE).usd == pytest.approx(AWAKE_USD, rel=0.05)
 
 
 def test_a_function_costs_its_invocations_and_gb_seconds() -> None:
     whole = loads(HOUR, 200)[1]
-    found = bill(whole, 0.0, 0, gpu_ms=10.0, instance=INSTANCE, function=run_of(9.5, 1769))
+    found = function_bill(whole, run_of(9.5, 1769))
     each = price("lambda_request", "us-east-1").first
     each += 1769 / 1024 * 0.010 * price("lambda_gb_second", "us-east-1").first
-    assert found.function_usd == pytest.approx(900 * 730 * each)
+    assert found.usd == pytest.approx(900 * 730 * each)
