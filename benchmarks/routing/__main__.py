@@ -54,12 +54,7 @@ def main() -> None:
     models: list[Row] = [model_row(title, one) for title, one in found.items()]
     routers = [row for title, one in found.items() for row in router_rows(title, one)]
     bounds = [row for title, one in found.items() for row in bound_rows(title, one)]
-    costs = [
-        row
-        for load in rates
-        for title, one in found.items()
-        for row in cost_rows(title, one, load, GPU_MS)
-    ]
+    costs = [row for load in rates for row in cost_rows(load, found, GPU_MS)]
     facts = {
         "command": COMMAND,
         "small": KINDS[Tier.CPU].title,

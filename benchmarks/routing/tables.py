@@ -1,6 +1,6 @@
 """The rows of the published tables: both models, routers, the bound, and what it all costs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from benchmarks.routing.bounds import (
     mean_of,
     resplits,
 )
-from benchmarks.routing.costs import Load, function_bill, gpu_bill, run_of
+from benchmarks.routing.costs import Bill, Load, function_bill, gpu_bill, run_of
 from benchmarks.routing.curves import Estimate, curve
 from benchmarks.routing.routers import ROUTERS, gain_of
 from build.cascade.answers import Answers
@@ -109,26 +109,35 @@ def bound_rows(title: str, found: Answered) -> Iterator[Row]:
         }
 
 
-def cost_rows(title: str, found: Answered, load: Load, gpu_ms: float) -> Iterator[Row]:
-    """Yield the bills of a load: of a GPU alone, awake day and night and by hours, of the cascade, and of no GPU."""
-    _, test = split(found)
-    calibration = calibrated(found, DEFAULT_LOSS)
-    kept = test.confidences >= (calibration.chosen.threshold if calibration else np.inf)
-    share = float(1 - kept.mean())
-    function = function_bill(load, run_of(found.cpu_ms, MEMORY_MB))
-    ways = {"GPU alone": gpu_bill(load, gpu_ms, INSTANCE)}
-    if load.awake:
-        ways["GPU alone, by hours"] = gpu_bill(load, gpu_ms, INSTANCE, by_hours=True)
-    asked = gpu_bill(load.escalated(share), gpu_ms, INSTANCE, by_hours=True)
-    ways[f"cascade, {share:.0%} escalated"] = replace(asked, function_usd=function.function_usd)
-    ways["CPU alone"] = function
-    for way, one in ways.items():
-        yield {
-            "set": title,
+def cost_rows(load: Load, found: Mapping[str, Answered], gpu_ms: float) -> Iterator[Row]:
+    """Yield the bills of a load: of a GPU alone, day and night and by hours, and of each set's cascade."""
+    alone = gpu_bill(load, gpu_ms, INSTANCE)
+
+    def row(way: str, one: Bill, difference: str) -> Row:
+        return {
             "rate": load.title,
             "way": way,
             "function": f"${one.function_usd:,.2f}",
             "instances": f"${one.instances_usd:,.0f}",
-            "less than GPU alone": f"{1 - one.usd / ways['GPU alone'].usd:.0%}",
+            "less than GPU alone": f"{1 - one.usd / alone.usd:.0%}",
             "met no GPU": f"{one.degraded:.2%}",
+            "right, minus GPU alone, points": difference,
         }
+
+    yield row("GPU alone", alone, "0")
+    if load.awake:
+        yield row("GPU alone, by hours", gpu_bill(load, gpu_ms, INSTANCE, by_hours=True), "0")
+    for title, one in found.items():
+        _, test = split(one)
+        calibration = calibrated(one, DEFAULT_LOSS)
+        kept = test.confidences >= (calibration.chosen.threshold if calibration else np.inf)
+        share = float(1 - kept.mean())
+        gpu = gpu_bill(load.escalated(share), gpu_ms, INSTANCE, by_hours=True)
+        function = function_bill(load, run_of(one.cpu_ms, MEMORY_MB))
+        # What meets no GPU is answered by the CPU tier as well.
+        by_cpu = np.where(kept, 1.0, gpu.degraded)
+        yield row(
+            f"cascade, {title}, {share:.0%} escalated",
+            replace(gpu, function_usd=function.function_usd),
+            signed(mean_of(by_cpu * -gain_of(test))),
+        )
