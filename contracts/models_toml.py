@@ -1,19 +1,15 @@
 """`models.toml`, read strictly: every problem in the file is found at once and named with its key and its fix."""
 
-import difflib
-import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from contracts.problems import Code, Problem, ProblemsFound
+from contracts.problems import Code, ProblemsFound
 from contracts.scaling.awake import FORM, NotHours, parse_awake
 from contracts.settings import (
     ANSWERS,
     CPU_KEYS,
     DEPLOYMENT_KEYS,
-    FLAG,
     GATE_KEYS,
     GENERATED,
     GPU_KEYS,
@@ -23,11 +19,9 @@ from contracts.settings import (
     SCORES,
     SHARE,
     SPLIT_KEYS,
-    TABLE,
     THROTTLE_KEYS,
     UNINFORMATIVE,
     VECTORS,
-    Kind,
 )
 from contracts.specs import (
     CpuSpec,
@@ -39,8 +33,8 @@ from contracts.specs import (
     Throttle,
 )
 from contracts.tasks import Task, Tier
-
-LONG_NUMBER = "a number of thousands of digits"
+from contracts.toml.kinds import FLAG, TABLE
+from contracts.toml.tables import Tables, Unread, parse
 
 
 class ConfigError(ProblemsFound):
@@ -49,33 +43,8 @@ class ConfigError(ProblemsFound):
     code = "config_invalid"
 
 
-@dataclass(slots=True)
-class _Reader:
-    """A reader of tables that collects their problems."""
-
-    problems: list[Problem] = field(default_factory=list)
-
-    def refuse(self, key: str, detail: str, fix: str, code: Code = Code.SETTING_INVALID) -> None:
-        self.problems.append(Problem(code=code, where=key, message=f"{detail}; {fix}"))
-
-    def take(
-        self, at: str, table: Mapping[str, Any], kinds: Mapping[str, Kind], *required: str
-    ) -> dict[str, Any]:
-        """Return the known, valid keys of a table, converted; everything else becomes a problem."""
-        taken: dict[str, Any] = {}
-        for key, value in table.items():
-            here = f"{at}.{key}" if at else key
-            if key not in kinds:
-                self.refuse(here, "unknown key", _nearest(key, kinds), Code.SETTING_UNKNOWN)
-            elif not kinds[key].accepts(value):
-                self.refuse(here, f"{_shown(value)} does not fit", f"write {kinds[key].name}")
-            else:
-                taken[key] = kinds[key].take(value)
-        for key in required:
-            if key not in table:
-                fix = f"add {key} = {kinds[key].name}"
-                self.refuse(f"{at}.{key}", "is missing", fix, Code.SETTING_MISSING)
-        return taken
+class _Reader(Tables):
+    """A reader of the file's tables."""
 
     def model(
         self, name: str, table: Any, base: Path, trusted: tuple[Path, ...]
@@ -163,14 +132,6 @@ class _Reader:
         return {Tier(tier): weight for tier, weight in taken.items()}
 
 
-def _shown(value: object) -> str:
-    try:
-        return repr(value)
-    # A hexadecimal number can have more digits than Python writes in decimal (`sys.get_int_max_str_digits`).
-    except ValueError:
-        return LONG_NUMBER
-
-
 def _from(base: Path, source: Path | str) -> Path | str:
     """Return a path relative to the file's folder; a remote source stays as it is."""
     return base / source if isinstance(source, Path) else source
@@ -178,11 +139,6 @@ def _from(base: Path, source: Path | str) -> Path | str:
 
 def _all_from(base: Path, paths: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(base / path for path in paths)
-
-
-def _nearest(key: str, kinds: Mapping[str, Kind]) -> str:
-    near = difflib.get_close_matches(key, kinds, n=1)
-    return f"did you mean {near[0]}?" if near else "the keys here are " + ", ".join(kinds)
 
 
 def read_models_toml(path: Path) -> Deployment:
@@ -210,31 +166,6 @@ def read_models_toml(path: Path) -> Deployment:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        # `utf-8-sig`: tomllib refuses the byte order mark that some editors put in front.
-        return tomllib.loads(path.read_text("utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise ConfigError(path, [_unread(error)]) from error
-
-
-def _unread(error: Exception) -> Problem:
-    """Return the problem of a file that is no TOML document."""
-    code = Code.FILE_DAMAGED
-    match error:
-        case FileNotFoundError():
-            code, message = (
-                Code.FILE_MISSING,
-                "not found; `turnout init SOURCE` writes one, or name another with --config",
-            )
-        case OSError():
-            code = Code.FILE_MISSING
-            message = f"cannot be read: {error.strerror}; allow that, or name another with --config"
-        case UnicodeDecodeError():
-            message = f"{error}; save it as UTF-8 text"
-        case tomllib.TOMLDecodeError():
-            message = f"not TOML: {error}; correct that line"
-        case RecursionError():
-            message = "nested too deeply; write tables of plain values, as the README shows"
-        case _:
-            # Python reads decimal numbers of up to `sys.get_int_max_str_digits` digits only.
-            message = f"{LONG_NUMBER}; write a shorter one"
-    return Problem(code=code, where="file", message=message)
+        return parse(path, missing="`turnout init SOURCE` writes one", option="--config")
+    except Unread as error:
+        raise ConfigError(path, [error.problem]) from error

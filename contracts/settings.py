@@ -1,8 +1,7 @@
 """The settings of `models.toml`: the keys of each table, and the kind of value that each takes."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
 from contracts.scaling.awake import FORM
 from contracts.specs import Objective
 from contracts.tasks import Task, Tier, Wake
+from contracts.toml.kinds import FLAG, TABLE, Kind, between, is_number, one_of
 
 ANSWERS, VECTORS = ("min_accuracy_ratio", "min_agreement"), ("min_cosine_mean", "min_cosine_p5")
 SCORES, GENERATED = ("max_perplexity_ratio",), ("max_perplexity_ratio", "min_token_agreement")
@@ -26,27 +26,6 @@ GATE_KEYS = {
 UNINFORMATIVE = "allow_uninformative_rows"
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """A kind of value: its name in messages, its check, and its conversion."""
-
-    name: str
-    accepts: Callable[[Any], bool]
-    take: Callable[[Any], Any] = staticmethod(lambda value: value)
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _between(low: int, high: int) -> Kind:
-    return Kind(f"a whole number from {low} to {high}", lambda v: _is_int(v) and low <= v <= high)
-
-
-def _one_of(*choices: str) -> Kind:
-    return Kind("one of " + ", ".join(f'"{c}"' for c in choices), lambda v: v in choices)
-
-
 def _are_origins(values: list[Any]) -> bool:
     return all(
         isinstance(v, str) and ORIGIN.fullmatch(v) and not OWN_PORT.fullmatch(v) for v in values
@@ -60,11 +39,8 @@ def _name(max_chars: int) -> Kind:
     )
 
 
-# bool is an int in Python, but `true` is no number in TOML.
-SHARE = Kind("a number from 0 to 1", lambda v: (_is_int(v) or isinstance(v, float)) and 0 <= v <= 1)
-RATIO_FROM_1 = Kind(
-    "a number from 1 to 2", lambda v: (_is_int(v) or isinstance(v, float)) and 1 <= v <= 2
-)
+SHARE = Kind("a number from 0 to 1", lambda v: is_number(v) and 0 <= v <= 1)
+RATIO_FROM_1 = Kind("a number from 1 to 2", lambda v: is_number(v) and 1 <= v <= 2)
 PATH = Kind("a path, as text", lambda v: isinstance(v, str) and bool(v.strip()), Path)
 REMOTE = ("hf://", "s3://")
 SOURCE = Kind(
@@ -73,7 +49,6 @@ SOURCE = Kind(
     lambda v: PATH.accepts(v) and (v.startswith(REMOTE) or "://" not in v),
     lambda v: v if v.startswith(REMOTE) else Path(v),
 )
-TABLE = Kind("a table", lambda v: isinstance(v, dict))
 # The form alone, so that a typing error is found before anything is built: `stacks.settings.aws_problems` checks at
 # synthesis that the type is in the table of `stacks/instances.py`.
 INSTANCE = Kind(
@@ -116,38 +91,37 @@ LABELS = Kind(
     tuple,
 )
 AWAKE = Kind(f"{FORM}, as text", lambda v: isinstance(v, str))
-FLAG = Kind("true or false", lambda v: isinstance(v, bool))
-POSITIVE = _between(1, 10_000_000)
+POSITIVE = between(1, 10_000_000)
 # An update replaces one copy at a time, and a batch of SageMaker's is at least 5 % of the copies.
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_InferenceComponentRollingUpdatePolicy.html
 MAX_INSTANCES = 20
 
 CPU_KEYS = {
-    "memory_mb": _between(*LAMBDA_MEMORY_MB),
-    "timeout_s": _between(1, MAX_TIER_TIMEOUT_S),
+    "memory_mb": between(*LAMBDA_MEMORY_MB),
+    "timeout_s": between(1, MAX_TIER_TIMEOUT_S),
     "max_inputs": POSITIVE,
     "max_chars": POSITIVE,
-    "max_tokens": _between(2, 1_000_000),
-    "quantize": _one_of("int8", "none"),
-    "objective": _one_of(*Objective),
+    "max_tokens": between(2, 1_000_000),
+    "quantize": one_of("int8", "none"),
+    "objective": one_of(*Objective),
     "portable": FLAG,
     "snap_start": FLAG,
 }
 GPU_KEYS = {
     "instance": INSTANCE,
     "source": SOURCE,
-    "timeout_s": _between(1, MAX_TIER_TIMEOUT_S),
+    "timeout_s": between(1, MAX_TIER_TIMEOUT_S),
     "max_inputs": POSITIVE,
     "max_chars": POSITIVE,
-    "max_tokens": _between(2, 1_000_000),
+    "max_tokens": between(2, 1_000_000),
     # SageMaker's minimum (`MinMemoryRequiredInMb` in the service model).
-    "memory_mb": _between(128, 2_000_000),
-    "min_instances": _between(0, MAX_INSTANCES),
-    "max_instances": _between(1, MAX_INSTANCES),
-    "requests_per_copy": _between(1, 1000),
-    "scale_in_cooldown_s": _between(0, 86_400),
+    "memory_mb": between(128, 2_000_000),
+    "min_instances": between(0, MAX_INSTANCES),
+    "max_instances": between(1, MAX_INSTANCES),
+    "requests_per_copy": between(1, 1000),
+    "scale_in_cooldown_s": between(0, 86_400),
     "awake": AWAKE,
-    "wake": replace(_one_of(*Wake), take=Wake),
+    "wake": replace(one_of(*Wake), take=Wake),
 }
 MODEL_KEYS = {
     "source": SOURCE,
@@ -164,14 +138,14 @@ MODEL_KEYS = {
     "split": TABLE,
     "trusted_keys": PATHS,
 }
-SPLIT_KEYS = {tier.value: _between(0, 1000) for tier in Tier}
+SPLIT_KEYS = {tier.value: between(0, 1000) for tier in Tier}
 MODEL_NAME = _name(MAX_MODEL_CHARS)
 DEPLOYMENT_KEYS = {
     "name": _name(MAX_DEPLOYMENT_CHARS),
     "region": REGION,
-    "concurrency": _between(2, 1_000_000),
+    "concurrency": between(2, 1_000_000),
     "throttle": TABLE,
     "cors_origins": ORIGINS,
     "trusted_keys": PATHS,
 }
-THROTTLE_KEYS = {"rate": _between(1, STAGE_RATE), "burst": _between(1, STAGE_BURST)}
+THROTTLE_KEYS = {"rate": between(1, STAGE_RATE), "burst": between(1, STAGE_BURST)}

@@ -1,0 +1,1 @@
+"""Files of TOML, read strictly: the kinds of values, and tables whose problems are all found at once."""
