@@ -47,6 +47,7 @@ MISSING = aws(404, "ResourceNotFoundException")
 DOWN = aws(500, "ServiceException")
 ASLEEP = aws(400, "ValidationError", "Inference Component has no capacity to process this request.")
 CLOSES = Step(closes=True)
+SLOW = Step(body=GOOD, hangs_s=0.1)
 # Longer than any test waits, on a busy machine too; the end of the test ends it.
 HANGS = Step(body=GOOD, hangs_s=60)
 CUT = Step(body=GOOD, cut=True)
