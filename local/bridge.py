@@ -8,8 +8,8 @@ from typing import Any
 
 from images.engine.engine import Bridge
 from local.errors import LocalError
+from local.wsgi import Wsgi
 
-Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 # ip(7): bind to an address that no interface has yet. Podman makes its bridge with the first container.
 IP_FREEBIND = 15
 BACKLOG = 128

@@ -19,7 +19,9 @@ from images.running.choice import Isolating
 from local import certificate, children, docker
 from local.application import application_of
 from local.bridge import for_containers, listening
+from local.chaos.running import Chaos, ComponentCopies
 from local.containers import Fleet
+from local.control import components
 from local.control.data_plane import ACCOUNT, DEFAULT_ROUTE, AccountLimits, DataPlane, use
 from local.control.lambdas import invoke_function
 from local.control.moto_extension import extend
@@ -76,6 +78,10 @@ class Cloud:
         with contextlib.ExitStack() as undo:
             self._lock_state(undo)
             self.access = Access(ACCOUNT, report=self.report)
+            copies = ComponentCopies(
+                lose=components.lose, have=components.has_copy, restore=components.restore
+            )
+            self.chaos = Chaos(copies, report=self.report)
             self.functions = Pool(
                 self.state,
                 VENVS,
@@ -83,13 +89,15 @@ class Cloud:
                 base=self._credentials_of,
                 report=self.report,
                 init_s=self.init_s,
+                chaos=self.chaos,
                 isolating=self.isolating,
                 concurrency=self.limits.concurrency,
             )
             undo.callback(self.functions.close)
-            self.containers = Fleet(self.state, VENVS, report=self.report)
+            self.containers = Fleet(self.state, VENVS, chaos=self.chaos, report=self.report)
             undo.callback(self.containers.close)
             self._start_control(undo)
+            undo.callback(self.chaos.stop)
             self._start_front(undo)
             self._write_docker()
             # Only a complete start is kept: an error above ends all that was started before it.
@@ -124,7 +132,7 @@ class Cloud:
         os.environ.setdefault("MOTO_ACCOUNT_ID", ACCOUNT)
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         extend()
-        application = application_of(self.containers, self.access)
+        application = application_of(self.containers, self.access, self.chaos)
         server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet)
         # moto takes a bucket from the path only for the host "localhost", and from the host name otherwise.
         host = f"localhost:{server.server_port}"
@@ -244,8 +252,6 @@ def _stop(server: BaseWSGIServer) -> None:
 def _reset() -> None:
     """Delete every resource from moto's global state: the next cloud of this process starts empty."""
     from moto.moto_api._internal.models import moto_api_backend
-
-    from local.control import components
 
     moto_api_backend.reset()
     components.COMPONENTS.clear()

@@ -2,22 +2,24 @@
 
 import contextlib
 import http.client
-import json
 import os
 import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from contracts.limits import SAGEMAKER_PAYLOAD_BYTES
 from local import children
+from local.chaos.running import Chaos
+from local.chaos.script import Fault
+from local.chaos.services import Called
 from local.errors import LocalError
 from local.images import Image
 from local.python_environments import python_for
+from local.wsgi import Reply, error, model_error
 
 # SageMaker waits 60 s for a container's response.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
@@ -30,15 +32,6 @@ NO_CAPACITY = (
 )
 # SageMaker waits 30 s between SIGTERM and SIGKILL; nothing here has that long to finish.
 GRACE_S = 3.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
-    """A response of the SageMaker runtime API."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
 
 
 @dataclass(slots=True, kw_only=True)
@@ -84,9 +77,11 @@ class Container:
 class Fleet:
     """All containers of one cloud, by inference component."""
 
-    def __init__(self, state: Path, venvs: Path, *, report: Callable[[str], None]) -> None:
+    def __init__(
+        self, state: Path, venvs: Path, *, chaos: Chaos, report: Callable[[str], None]
+    ) -> None:
         self.images, self.logs = state / "images", state / "logs"
-        self.venvs, self.report = venvs, report
+        self.venvs, self.chaos, self.report = venvs, chaos, report
         self.lock = threading.Lock()
         self.containers: dict[str, Container] = {}
         self.starting: list[Container] = []
@@ -210,14 +205,20 @@ class Fleet:
         if not container.alive:
             self._restart(container.name, container)
             return error(503, "ServiceUnavailable", "the container has ended and is started again")
+        called = Called(service="sagemaker", name=container.name)
+        if self.chaos.strike(called, Fault.HANG):
+            self.chaos.hold(RESPONSE_S)
+            return model_error(504, f"no answer in {RESPONSE_S} seconds")
+        if self.chaos.strike(called, Fault.CRASH):
+            children.end(container.process)
         try:
             reply = container.invoke(body, content_type)
         except TimeoutError:
-            return _model_error(504, f"no answer in {RESPONSE_S} seconds")
+            return model_error(504, f"no answer in {RESPONSE_S} seconds")
         except (OSError, http.client.HTTPException):
-            return _model_error(500, "the container closed the connection")
+            return model_error(500, "the container closed the connection")
         if reply.status != 200:
-            return _model_error(reply.status, reply.body.decode("utf-8", "replace"))
+            return model_error(reply.status, reply.body.decode("utf-8", "replace"))
         headers = {
             # Starlette sends header names in lower case.
             "Content-Type": reply.headers.get("content-type", "application/json"),
@@ -248,21 +249,6 @@ def _drain(container: Container) -> None:
     deadline = time.monotonic() + RESPONSE_S
     while container.alive and container.requests and time.monotonic() < deadline:
         time.sleep(0.01)
-
-
-def error(status: int, kind: str, message: str, **more: Any) -> Reply:
-    headers = {"Content-Type": "application/json", "x-amzn-ErrorType": kind}
-    body = json.dumps({"message": message, "Message": message, **more}).encode()
-    return Reply(status=status, headers=headers, body=body)
-
-
-def _model_error(status: int, message: str) -> Reply:
-    """Wrap the container's error response as SageMaker does.
-
-    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
-    """
-    wrapped = f'Received client error ({status}) from main with message "{message}"'
-    return error(424, "ModelError", wrapped, OriginalStatusCode=status, OriginalMessage=message)
 
 
 # Pings need the number, so the server cannot be left to choose one; it binds this one a moment later.

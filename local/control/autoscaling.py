@@ -6,6 +6,7 @@ moto records them and does nothing. Time passes when a component is called or de
 import math
 import re
 import threading
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
@@ -13,7 +14,7 @@ from moto.applicationautoscaling import models, responses
 from moto.cloudwatch.models import cloudwatch_backends
 
 from contracts.scaling.awake import DAYS, Awake
-from contracts.scaling.copies import WAKE_S, Copies, Policy
+from contracts.scaling.copies import START_S, WAKE_S, Copies, Policy
 from local.control.data_plane import ACCOUNT, data_plane
 
 DIMENSION = "sagemaker:inference-component:DesiredCopyCount"
@@ -59,6 +60,18 @@ def leave(copies: Copies, count: int) -> None:
         copies.set(max(data_plane().clock(), copies.now), count)
 
 
+def lose(name: str, region: str, copies: Copies) -> None:
+    """Have no copy in service: one of a tier that may sleep is wanted when it is called, of another at once."""
+    with _lock:
+        _catch_up(name, region, copies)
+        if copies.max_copies == 0:
+            # Nothing scales it, and SageMaker keeps to the number that it was deployed with.
+            copies.bound(copies.now, min_copies=copies.wanted, max_copies=copies.wanted)
+            _catch_up(name, region, copies)
+        copies.set(copies.now, 0)
+        copies.bound(copies.now, min_copies=copies.min_copies, max_copies=copies.max_copies)
+
+
 def looked_at(name: str, region: str, copies: Copies) -> Copies:
     """Return the copies as they are now."""
     with _lock:
@@ -71,7 +84,8 @@ def _catch_up(name: str, region: str, copies: Copies) -> None:
     backend = models.applicationautoscaling_backends[ACCOUNT][region]
     resource = f"inference-component/{name}"
     target = backend.targets.get(DIMENSION, {}).get(resource)
-    copies.policy = _policy(backend, region, name) if target else NOTHING
+    policy = _policy(backend, region, name) if target else NOTHING
+    copies.policy = _hastened(policy, data_plane().wake_s.get(name), sleeps=copies.min_copies == 0)
     if target:
         _bound(copies, copies.now, target)
         for at, action in _due(backend, resource, copies.now, now):
@@ -107,6 +121,17 @@ def _policy(backend: Any, region: str, name: str) -> Policy:
         scale_in_cooldown_s=cooldown,
         wake_s=wake_s,
     )
+
+
+def _hastened(policy: Policy, within_s: float | None, *, sleeps: bool) -> Policy:
+    """Return the policy of a component that has a copy again so long after one is called for, or wanted."""
+    if within_s is None:
+        return policy
+    if not sleeps:
+        return replace(policy, start_s=within_s)
+    # The parts of a wake keep their proportion. Without an alarm nothing wakes the component.
+    wake_s = policy.wake_s / (WAKE_S + START_S) * within_s
+    return replace(policy, wake_s=wake_s, start_s=START_S / (WAKE_S + START_S) * within_s)
 
 
 def _wakes(region: str, name: str, policy_arn: str) -> bool:

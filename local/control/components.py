@@ -53,6 +53,28 @@ def served(name: str, since: float, busy_s: float) -> None:
         autoscaling.served(component.copies, since, busy_s)
 
 
+def lose(name: str, wake_s: float) -> None:
+    """Take all copies of a component away, which has one again `wake_s` after that is wanted."""
+    if component := COMPONENTS.get(name):
+        data_plane().wake_s[name] = wake_s
+        autoscaling.lose(name, component.region, component.copies)
+
+
+def has_copy(name: str) -> bool:
+    """Return true if a component has a copy in service, or if there is no such component."""
+    component = COMPONENTS.get(name)
+    return component is None or bool(
+        autoscaling.looked_at(name, component.region, component.copies).in_service
+    )
+
+
+def restore(name: str) -> None:
+    """Put a copy into service again, which wakes in its own time from now on."""
+    data_plane().wake_s.pop(name, None)
+    if component := COMPONENTS.get(name):
+        autoscaling.leave(component.copies, max(component.copies.wanted, 1))
+
+
 def _create(self: Any) -> Any:
     request = json.loads(self.body)
     name = request["InferenceComponentName"]

@@ -74,6 +74,8 @@ class DataPlane:
     # Seconds of the Unix epoch; tests have a clock of their own, so that nobody waits for a copy to sleep or to wake.
     clock: Callable[[], float] = time.time
     readings: Readings = field(default_factory=Readings)
+    # Seconds until a component has a copy again, for those of which a script of faults says so.
+    wake_s: dict[str, float] = field(default_factory=dict)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 

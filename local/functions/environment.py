@@ -11,6 +11,7 @@ from typing import IO, Any
 from contracts.limits import LAMBDA_INIT_S
 from images.running.process import Process
 from images.runtime_api import RuntimeApi, Work
+from local.chaos.script import Fault
 from local.control.lambdas import error
 
 # Starts a function's process with the address of its Runtime API, writing its output into a file.
@@ -95,8 +96,13 @@ class Environment:
     def alive(self) -> bool:
         return self.process.alive
 
-    def invoke(self, payload: bytes, timeout_s: float) -> tuple[bytes, bool]:
-        """Return the response and whether it is an error; a process that hangs or ends is not reused."""
+    def invoke(
+        self, payload: bytes, timeout_s: float, fault: Fault | None = None
+    ) -> tuple[bytes, bool]:
+        """Return the response and whether it is an error; a process that hangs or ends is not reused.
+
+        With a fault, the process is killed, or the request never reaches it.
+        """
         self._end_init()
         self._tell_start()
         request_id = str(uuid.uuid4())
@@ -108,7 +114,10 @@ class Environment:
             deadline_ms=int(deadline * 1000),
             arn=str(self.function.function_arn),
         )
-        self.api.work.put(work)
+        if fault is Fault.CRASH:
+            self.process.end()
+        elif fault is not Fault.HANG:
+            self.api.work.put(work)
         answer = self._answer(request_id, deadline, timeout_s)
         # A second INIT is a part of the request.
         self._tell_start()

@@ -18,6 +18,9 @@ from images.layer import Layer
 from images.oci.reading import Layout
 from images.running.choice import Isolating
 from local import made_images
+from local.chaos.running import Chaos
+from local.chaos.script import Fault
+from local.chaos.services import Called
 from local.control.data_plane import Invocation
 from local.control.lambdas import error
 from local.functions.by_image import TIMEOUT_S, ByImage
@@ -43,13 +46,14 @@ class Pool:
         venvs: Path,
         *,
         access: Access,
+        chaos: Chaos,
         base: Callable[[str], Mapping[str, str]],
         report: Callable[[str], None],
         init_s: float = LAMBDA_INIT_S,
         concurrency: int = 1_000,
         isolating: Isolating | None = None,
     ) -> None:
-        self.init_s, self.report, self.access = init_s, report, access
+        self.init_s, self.report, self.access, self.chaos = init_s, report, access, chaos
         self.concurrency = concurrency
         self.images, self.logs = state / "images", state / "logs"
         self.lock, self.is_closed = threading.Lock(), False
@@ -79,8 +83,11 @@ class Pool:
         environment = self._acquire(function)
         if environment is None:
             return Invocation(payload=b"", error=True, log="", is_throttled=True)
+        called = Called(service="lambda", name=str(function.function_name))
+        fault = self.chaos.strike(called, Fault.CRASH, Fault.HANG)
         try:
-            body, failed = environment.invoke(payload, float(function.timeout or TIMEOUT_S))
+            timeout_s = float(function.timeout or TIMEOUT_S)
+            body, failed = environment.invoke(payload, timeout_s, fault.kind if fault else None)
         finally:
             self._release(environment)
         if not failed and len(body) > LAMBDA_PAYLOAD_BYTES:

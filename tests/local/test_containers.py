@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from local.chaos.script import Fault, Scripted
+from local.chaos.services import Called
 from local.cloud import Cloud
 from local.containers import Fleet
 from local.errors import LocalError
@@ -21,6 +23,7 @@ from tests.fixtures.local_cloud_client import LOCK
 from tests.fixtures.paths import ROOT
 from tests.fixtures.problems import raises
 from tests.fixtures.processes import ended
+from tests.local.chaos.watched import calm
 
 # A container by SageMaker's contract, with a way to make it misbehave.
 SERVER = """
@@ -109,7 +112,9 @@ def test_an_image_that_was_never_built_is_named(tmp_path: Path) -> None:
 
 @pytest.fixture
 def fleet(context: Path, tmp_path: Path) -> Iterator[Fleet]:
-    fleet = Fleet(tmp_path / "state", ROOT / ".turnout/venvs", report=lambda line: None)
+    fleet = Fleet(
+        tmp_path / "state", ROOT / ".turnout/venvs", chaos=calm(), report=lambda line: None
+    )
     built(context, fleet.images)
     yield fleet
     fleet.close()
@@ -159,6 +164,31 @@ def test_a_container_that_dies_is_said_and_started_again(fleet: Fleet) -> None:
     while (found := fleet.invoke("c", b"x", "text/plain").status) != 200:
         assert (found in (424, 503), time.monotonic() < deadline) == (True, True)
         time.sleep(0.05)
+
+
+def fault(kind: Fault) -> Scripted:
+    return Scripted(target="m/gpu", kind=kind, of=Called(service="sagemaker", name="c"))
+
+
+def test_a_fault_kills_a_container_with_its_request_and_the_next_starts_it_again(
+    fleet: Fleet,
+) -> None:
+    fleet.start("c", "repository:tag", {}, wait_s=20)
+    fleet.chaos.begin((fault(Fault.CRASH),))
+    assert json.loads(fleet.invoke("c", b"x", "text/plain").body)["OriginalStatusCode"] == 500
+    assert fleet.processes() == []
+    assert fleet.invoke("c", b"x", "text/plain").status == 503
+    assert len(fleet.processes()) == 1
+
+
+def test_a_container_that_hangs_runs_out_of_sagemakers_time(fleet: Fleet) -> None:
+    fleet.start("c", "repository:tag", {}, wait_s=20)
+    fleet.chaos.begin((fault(Fault.HANG),))
+    # A minute of silence ends with the fault.
+    threading.Timer(0.2, fleet.chaos.stop).start()
+    body = json.loads(fleet.invoke("c", b"x", "text/plain").body)
+    assert (body["OriginalStatusCode"], body["__type"]) == (504, "ModelError")
+    assert fleet.invoke("c", b"hello", "text/plain").body == b"HELLO!"
 
 
 def test_a_container_serves_until_the_one_that_takes_its_place_is_ready(fleet: Fleet) -> None:

@@ -51,6 +51,16 @@ def up_command(
             min=0,
         ),
     ] = None,
+    chaos: Annotated[
+        Path | None,
+        typer.Option(
+            help="Have tiers and services fail as a TOML file says: a [[fault]] has a `target` (MODEL/cpu, "
+            "MODEL/gpu, lambda, sagemaker, dynamodb or ssm), a `kind` (asleep, error, throttle, slow, crash, hang, "
+            "close or cut), and when, in seconds from the deployment on: `from_s`, `until_s`. "
+            "docs/local-cloud.md has all keys and an example.",
+            metavar="FILE",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the whole product on this machine: a local cloud, the real `cdk deploy`, an HTTPS endpoint.
@@ -58,9 +68,11 @@ def up_command(
     Runs until Ctrl-C and leaves nothing running. `turnout call` in another terminal finds it by itself. With --sam it
     listens for containers as well: at this machine's address in the network of Docker or Podman, and nowhere else. With
     --images, the functions run from made images, read-only, as an unprivileged user and with their memory and share of
-    processors; each copy that starts or ends is printed.
+    processors; each copy that starts or ends is printed. With --chaos, tiers and services fail in AWS's own words, and
+    each fault that begins or ends is printed.
     """
     from images.engine.engine import bridge_of, find_engine
+    from local.chaos.script import read_script
     from turnout.client import STATE
     from turnout.image.making import WORK
     from turnout.local_deployment import ROOT, Files, Laptop, MadeImages
@@ -68,9 +80,11 @@ def up_command(
     from turnout.up.running import up
 
     engine = find_engine(ENGINE_SETTINGS) if sam else None
+    deployment = read_models_toml(config)
+    script = read_script(chaos, deployment) if chaos else ()
     isolating = Isolating(work=WORK, choice=isolation)
     laptop = Laptop(
-        read_models_toml(config),
+        deployment,
         Files(config=config, out=out_dir),
         state=state or ROOT / STATE,
         https_port=port,
@@ -78,4 +92,4 @@ def up_command(
         made=MadeImages(folder=images_from, isolating=isolating) if images else None,
         gpus=gpus,
     )
-    up(laptop, log, partial(emit, as_json), engine)
+    up(laptop, log, partial(emit, as_json), engine, script)

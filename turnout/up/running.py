@@ -1,7 +1,7 @@
 """The local cloud with everything deployed, until Ctrl-C."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from rich.console import Console
 from build import api
 from contracts.specs import Deployment
 from images.engine.engine import Engine
+from local.chaos.script import Scripted
 from turnout.client import Endpoint, curl
 from turnout.local_deployment import DeployFailed, Laptop
 from turnout.progress import steps
@@ -26,10 +27,16 @@ def require_built(deployment: Deployment, out: Path) -> None:
         raise DeployFailed(f"not built, or changed since: {', '.join(stale)}; run `turnout build`")
 
 
-def up(laptop: Laptop, log: Console, emit: Emit, engine: Engine | None = None) -> None:
+def up(
+    laptop: Laptop,
+    log: Console,
+    emit: Emit,
+    engine: Engine | None = None,
+    script: Sequence[Scripted] = (),
+) -> None:
     """Start, deploy, print the endpoint, and wait for SIGINT or SIGTERM; then stop all of it.
 
-    With an engine, functions that SAM runs in it are served as well.
+    With an engine, functions that SAM runs in it are served as well. The faults of a script count from the deployment.
     """
     deployment = laptop.deployment
     require_built(deployment, laptop.files.out)
@@ -39,6 +46,9 @@ def up(laptop: Laptop, log: Console, emit: Emit, engine: Engine | None = None) -
                 endpoint = laptop.deploy()
             with cloud_for_sam(laptop, engine) if engine else nullcontext():
                 emit(describe(endpoint, deployment), lambda: show(endpoint, deployment, log))
+                if script:
+                    log.print("\nFaults, by the seconds from now on:")
+                    laptop.cloud.chaos.begin(script)
                 threading.Event().wait()  # for ever; the interrupt ends it
     except KeyboardInterrupt:
         log.print("stopped; nothing was left running")

@@ -1,0 +1,53 @@
+"""Requests and answers of AWS's services, in WSGI."""
+
+import io
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """A response of a service."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+def body_of(environ: dict[str, Any]) -> bytes:
+    """Return the body of a request, which can be read again."""
+    body: bytes = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def answered(start: Callable[..., Any], reply: Reply) -> list[bytes]:
+    """Answer a request."""
+    headers = {
+        "Content-Type": "application/json",
+        **reply.headers,
+        "Content-Length": str(len(reply.body)),
+    }
+    start(f"{reply.status} {'OK' if reply.status == 200 else 'Error'}", list(headers.items()))
+    return [reply.body]
+
+
+def error(status: int, kind: str, message: str, **more: Any) -> Reply:
+    """Return an error as AWS's services write it: their protocols spell its members in several ways."""
+    headers = {"Content-Type": "application/json", "x-amzn-ErrorType": kind}
+    members = {"__type": kind, "message": message, "Message": message}
+    body = json.dumps({**members, **more}).encode()
+    return Reply(status=status, headers=headers, body=body)
+
+
+def model_error(status: int, message: str) -> Reply:
+    """Wrap the container's error response as SageMaker does.
+
+    https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
+    """
+    wrapped = f'Received client error ({status}) from main with message "{message}"'
+    return error(424, "ModelError", wrapped, OriginalStatusCode=status, OriginalMessage=message)
