@@ -21,7 +21,8 @@ from functions.router.openai import schemas
 from functions.router.openai.errors import STATUSES
 
 DESCRIPTION = """Language models on two tiers: quantized on CPU, in full precision on GPU. The router chooses per
-request; every answer names the `tier` that gave it and the `reason` why it is that one.
+request; every answer names the `tier` that gave it and the `reason` why it is that one. No text of a request is blank,
+and whole numbers are written without a point.
 
 Every path that has `GET` has `HEAD` as well. Scripts of other origins may call if `models.toml` names their origin."""
 
