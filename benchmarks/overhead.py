@@ -15,70 +15,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.record import ROOT, Row, publish, spread
-from contracts.keys import key_hash
+from benchmarks.serving.asking import Instant
+from benchmarks.serving.router import Call, router_call
 from contracts.models_toml import read_models_toml
-from contracts.prediction import PredictRequest, TierAnswer
-from contracts.routes import Route, Routes, Target
-from contracts.tasks import Task, Tier
 
 MODEL = "support-intent"
-KEY = "benchmark"
-Call = Callable[[str], object]
-
-
-class Instant:
-    """A backend that answers at once, so that what is left is the router's own."""
-
-    def predict(self, target: Target, request: PredictRequest) -> TierAnswer:
-        output = {"label": "refund-status", "score": 0.98, "tokens": 9, "truncated": False}
-        return TierAnswer(outputs=(output,) * len(request.inputs), version="0" * 12, elapsed_ms=1.0)
-
-
-class NoRegistry:
-    """A registry that is never read: predictions do not need it."""
-
-    def releases(self, model: str) -> list[dict[str, Any]]:
-        raise NotImplementedError(model)
-
-
-def router_call() -> Call:
-    from functions.router.http.app import create_app
-    from functions.router.http.lambda_adapter import adapt_to_lambda
-
-    target = Target(
-        model=MODEL,
-        tier=Tier.CPU,
-        address="instant",
-        version="0" * 12,
-        precision="int8",
-        max_inputs=64,
-        max_chars=50_000,
-        max_tokens=128,
-        timeout_s=20,
-    )
-    route = Route(model=MODEL, task=Task.TEXT_CLASSIFICATION, targets={Tier.CPU: target})
-    routes = Routes(
-        deployment="benchmark",
-        registry="none",
-        models={MODEL: route},
-        key_hashes={"benchmark": key_hash(KEY)},
-    )
-    app = create_app(
-        routes, {Tier.CPU: Instant()}, NoRegistry(), ROOT / "node_modules/swagger-ui-dist"
-    )
-    handler: Any = adapt_to_lambda(app)
-    event = json.loads((ROOT / "tests/events/predict.json").read_text("utf-8"))
-    event["headers"]["authorization"] = f"Bearer {KEY}"
-
-    def call(text: str) -> object:
-        answer = handler(
-            {**event, "body": json.dumps({"inputs": [text]}), "isBase64Encoded": False}, None
-        )
-        if answer["statusCode"] != 200:
-            raise SystemExit(f"the router answered {answer}")
-        return answer
-
-    return call
 
 
 def contenders(folder: Path) -> tuple[dict[str, Call], Callable[[str], object]]:
@@ -109,7 +50,7 @@ def contenders(folder: Path) -> tuple[dict[str, Call], Callable[[str], object]]:
     calls: dict[str, Call] = {
         "session.run": lambda text: session.run(None, feeds[text]),
         "cpu handler": lambda text: handler({"inputs": [text], "parameters": {}}, None),
-        "router": router_call(),
+        "router": router_call(Instant()),
     }
     return calls, prepare
 
