@@ -76,7 +76,8 @@ class Route:
 class Routes:
     """The whole route table; `key_hashes` are the SHA-256 of the keys by their name.
 
-    `cors_origins` are the origins whose scripts browsers let call the router.
+    `cors_origins` are the origins whose scripts browsers let call the router. `states` is the table of shared states;
+    empty where no model has a GPU tier.
     """
 
     deployment: str
@@ -84,6 +85,7 @@ class Routes:
     models: Mapping[str, Route] = field(default_factory=dict)
     key_hashes: Mapping[str, str] = field(default_factory=dict)
     cors_origins: tuple[str, ...] = ()
+    states: str = ""
 
     def to_json(self) -> str:
         # Sorted, so that the order of models.toml changes nothing of the router's image, and no deployment follows.

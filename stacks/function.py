@@ -1,6 +1,7 @@
 """A Lambda function with its own role, an expiring log group and an alias that callers name."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import aws_cdk as cdk
 import jsii
@@ -44,6 +45,29 @@ def add_role(scope: Construct, log: logs.LogGroup, name: str = "Role") -> iam.Ro
     role = iam.Role(scope, name, assumed_by=service(scope, "lambda"))
     log.grant_write(role)
     return role
+
+
+def code_function(
+    scope: Construct, name: str, *, function_name: str, code: Path, handler: str
+) -> lambda_.Function:
+    """Return a function from a folder of code, with a log and a role of its own; it needs boto3 and nothing else."""
+    log = add_log(scope, f"{name}Log")
+    role = add_role(scope, log, f"{name}Role")
+    function = lambda_.Function(
+        scope,
+        name,
+        function_name=function_name,
+        # Lambda's managed runtime brings boto3.
+        runtime=lambda_.Runtime.PYTHON_3_14,
+        handler=handler,
+        code=lambda_.Code.from_asset(str(code)),
+        memory_size=256,
+        timeout=cdk.Duration.seconds(60),
+        role=role,
+        log_group=log,
+    )
+    function.node.add_dependency(role)
+    return function
 
 
 @jsii.implements(IValidation)

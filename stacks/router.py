@@ -16,12 +16,19 @@ from aws_cdk.aws_apigateway import AccessLogFormat
 from constructs import Construct
 
 from contracts.limits import INTEGRATION_TIMEOUT_S, ROUTER_MEMORY_MB, ROUTER_TIMEOUT_S
-from contracts.names import ALIAS, model_stack, prober_function, registry
+from contracts.names import ALIAS, model_stack, prober_function
 from contracts.specs import Deployment
 from contracts.tasks import Tier
-from stacks.function import ImageFunction, add_log, add_role
+from stacks.function import ImageFunction, add_log, code_function
 from stacks.image_source import Source
 from stacks.limits.throttle import Limits
+from stacks.permissions import (
+    ANOTHER_TYPE,
+    allow_releases,
+    allow_states,
+    allow_wildcard,
+    endpoint_arns,
+)
 
 # One line of JSON a request; what a request does not have is "-". The request's id is in the router's own line as well.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
@@ -83,41 +90,27 @@ class RouterStack(cdk.Stack):
             environment={},
         )
         self.allow_tiers(router.function, *Tier)
-        self.allow_releases(router.function)
+        allow_releases(router.function, deployment.name)
+        if deployment.has_gpu:
+            allow_states(
+                router.function, deployment.name, "dynamodb:BatchGetItem", "dynamodb:UpdateItem"
+            )
         self.add_prober(prober)
         api = self.add_api(router.alias, throttle)
         cdk.CfnOutput(self, "Url", value=api.api_endpoint, description="Where to send requests")
 
     def add_prober(self, code: Path) -> None:
         """Create the function behind every CPU stack's probe; stacks find it by name, so nothing is exported."""
-        log = add_log(self, "ProberLog")
-        role = add_role(self, log, "ProberRole")
-        function = lambda_.Function(
+        function = code_function(
             self,
             "Prober",
             function_name=prober_function(self.deployment.name),
-            # Lambda's managed runtime brings boto3, so the function is one file.
-            runtime=lambda_.Runtime.PYTHON_3_14,
+            code=code,
             handler="prober.handler",
-            code=lambda_.Code.from_asset(str(code)),
-            memory_size=256,
-            timeout=cdk.Duration.seconds(60),
-            role=role,
-            log_group=log,
         )
-        function.node.add_dependency(role)
         # GPU containers answer their probes before they are in service.
         self.allow_tiers(function, Tier.CPU)
-        self.allow_releases(function)
-
-    def allow_releases(self, reader: lambda_.Function) -> None:
-        """Allow a function to read the releases of this deployment, and no other parameters."""
-        path = registry(self.deployment.name).removeprefix("/")
-        arn = self.format_arn(service="ssm", resource="parameter", resource_name=f"{path}/*")
-        reader.add_to_role_policy(
-            iam.PolicyStatement(actions=["ssm:GetParameters"], resources=[arn])
-        )
-        self._allow_wildcard(reader, arn, "each model's tiers have their releases below it")
+        allow_releases(function, self.deployment.name)
 
     def allow_tiers(self, caller: lambda_.Function, *tiers: Tier) -> None:
         """Allow a function to invoke those tiers of this deployment's models, each by its full name."""
@@ -128,26 +121,7 @@ class RouterStack(cdk.Stack):
                 arns = self._arns(tier, name)
                 caller.add_to_role_policy(iam.PolicyStatement(actions=[action], resources=arns))
                 for arn in arns if tier is Tier.GPU else ():
-                    self._allow_wildcard(
-                        caller,
-                        arn,
-                        "an endpoint of a model on another instance type has another name",
-                    )
-
-    def _allow_wildcard(self, caller: lambda_.Function, arn: str, reason: str) -> None:
-        """Acknowledge to cdk-nag that an ARN ends with a star."""
-        shown = arn
-        # It writes what is not known at synthesis by its name in templates.
-        for part, name in ((self.partition, "AWS::Partition"), (self.account, "AWS::AccountId")):
-            if cdk.Token.is_unresolved(part):
-                shown = shown.replace(part, f"<{name}>")
-        assert caller.role is not None
-        cdk.Validations.of(caller.role).acknowledge(
-            cdk.Acknowledgment(
-                id=f"AwsSolutions-IAM5[Resource::{shown}]",
-                reason=reason,
-            )
-        )
+                    allow_wildcard(caller, arn, ANOTHER_TYPE)
 
     def _arns(self, tier: Tier, name: str) -> list[str]:
         if tier is Tier.CPU:
@@ -159,11 +133,7 @@ class RouterStack(cdk.Stack):
                 arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
             )
             return [function]
-        # On whatever instance type: until a new endpoint stands, requests go to the one before it.
-        return [
-            self.format_arn(service="sagemaker", resource=resource, resource_name=f"{name}-*")
-            for resource in ("endpoint", "inference-component")
-        ]
+        return list(endpoint_arns(self, name, "endpoint", "inference-component"))
 
     def add_api(self, router: lambda_.IFunction, throttle: Limits) -> gateway.HttpApi:
         """Create the API. Every path goes to the router, so that unknown ones get a problem document as well."""

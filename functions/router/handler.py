@@ -17,6 +17,7 @@ from contracts.tasks import Tier
 from functions.router.http.app import create_app
 from functions.router.http.lambda_adapter import Handler, adapt_to_lambda
 from functions.router.targets.backends import LambdaBackend, SageMakerBackend
+from functions.router.targets.health import States
 from functions.router.targets.release_registry import ParameterRegistry, released_address
 
 # One line of JSON per request; Lambda's own log handler would put a level and a request id in front of it.
@@ -55,8 +56,27 @@ def main() -> Handler:
         {Tier.CPU: LambdaBackend(client), Tier.GPU: gpu},
         registry,
         Path(os.environ.get("TURNOUT_DOCS", "/var/task/docs")),
+        shared_states(routes) if routes.states else None,
     )
     return adapt_to_lambda(app)
+
+
+def shared_states(routes: Routes) -> States:
+    """Return the states of a deployment that has a GPU tier, whose rows are read from now on."""
+    from functions.router.targets.shared_rows import SharedRows, TableStore
+    from functions.router.targets.sharing import SharedStates, shared_keys
+
+    def make() -> Any:
+        from botocore.session import get_session
+
+        # Two tries within 4 s, in a thread. A session of its own: one cannot make two clients at once.
+        config = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 2})
+        return get_session().create_client("dynamodb", config=config)
+
+    rows = SharedRows(TableStore(routes.states, make), shared_keys(routes))
+    # While the rest of the start goes on, so that the first request may know of a tier that sleeps.
+    rows.refresh()
+    return States(shared=SharedStates(rows))
 
 
 handler = main()

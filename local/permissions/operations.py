@@ -98,8 +98,25 @@ def _parameters(request: Request, members: dict[str, Any]) -> list[str]:
     return [request.arn("ssm", f"parameter/{name.removeprefix('/')}") for name in members["Names"]]
 
 
+def _table(request: Request, members: dict[str, Any]) -> list[str]:
+    return [request.arn("dynamodb", f"table/{members['TableName']}")]
+
+
+def _tables(request: Request, members: dict[str, Any]) -> list[str]:
+    return [request.arn("dynamodb", f"table/{name}") for name in members["RequestItems"]]
+
+
+def _component(request: Request, members: dict[str, Any]) -> list[str]:
+    name = str(members["InferenceComponentName"]).lower()
+    return [request.arn("sagemaker", f"inference-component/{name}")]
+
+
 # Operations whose resources are named in a body of JSON, which SDKs write.
 NAMED_INSIDE: Mapping[str, Callable[[Request, dict[str, Any]], list[str]]] = {
+    "dynamodb:BatchGetItem": _tables,
+    "dynamodb:PutItem": _table,
+    "dynamodb:UpdateItem": _table,
+    "sagemaker:DescribeInferenceComponent": _component,
     "ssm:GetParameters": _parameters,
 }
 

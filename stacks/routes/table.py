@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from contracts.manifest import BrokenArtefact, Manifest, verify
-from contracts.names import ALIAS, endpoint, model_stack, registry
+from contracts.names import ALIAS, endpoint, model_stack, registry, states_stack
 from contracts.problems import Code, Problem
 from contracts.routes import Cascade, Route, Routes, Target
 from contracts.scaling.copies import START_S, WAKE_S
@@ -64,6 +64,7 @@ def make_routes(
         },
         key_hashes=key_hashes,
         cors_origins=deployment.cors_origins,
+        states=states_stack(deployment.name) if deployment.has_gpu else "",
     )
 
 

@@ -2,11 +2,13 @@
 
 import json
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fixtures.synthesis import Synthesised, shop
+from tests.fixtures.synthesis import SHOP, WORDS, Synthesised, build, inputs, shop, synthesise
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +77,24 @@ def test_the_router_may_ask_its_own_tiers_and_nothing_else(stacks: Synthesised) 
         arn.format("sagemaker", "inference-component/shop-intents-gpu-*"),
     ]
     assert allowed.pop("ssm:GetParameters") == RELEASES
-    assert sorted(allowed) == ["logs:CreateLogStream", "logs:PutLogEvents"]
+    states = {"dynamodb:BatchGetItem", "dynamodb:UpdateItem"}
+    assert allowed.keys() - states == {"logs:CreateLogStream", "logs:PutLogEvents"}
+
+
+def test_only_a_deployment_with_a_gpu_tier_shares_states(
+    stacks: Synthesised, tmp_path: Path
+) -> None:
+    arn = "arn:aws:dynamodb:us-east-1:123456789012:table/shop-states"
+    allowed = allowed_to(stacks, "Router")
+    shared = ("dynamodb:BatchGetItem", "dynamodb:UpdateItem")
+    assert [allowed[action] for action in shared] == [arn, arn]
+    build(tmp_path / "models.out")
+    cpus = replace(SHOP, models=(WORDS,))
+    alone = synthesise(inputs(tmp_path, cpus), tmp_path / "cdk.out")
+    assert sorted(alone.templates) == ["shop-router", "shop-words-cpu"]
+    assert "dynamodb" not in json.dumps(alone.templates)
+    (routes,) = alone.folder.glob("asset.*/routes.json")
+    assert json.loads(routes.read_text("utf-8"))["states"] == ""
 
 
 def test_a_service_assumes_roles_for_this_account_alone(stacks: Synthesised) -> None:

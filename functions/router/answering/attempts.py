@@ -31,6 +31,8 @@ from functions.router.targets.health import Condition, States
 TRAVEL_MS = 50
 # A connection that the other side has closed meanwhile says so at once; later the model may have run.
 CLOSED_EARLY_S = 0.5
+# A call that may wake a tier waits as long for the other instances' word; without it, each instance wakes by itself.
+SHARED_S = 0.05
 # Of the time that is left an escalation does not get this, in which the answers that there are go out.
 KEPT_S = 0.1
 
@@ -74,7 +76,7 @@ class Answering:
         `log_fields` receives the tier and the reason, whatever becomes of the request.
         """
         self.budget.pay()
-        plan = self._plan(request, route)
+        plan = await self._plan(request, route)
         target, reason = plan.primary, plan.reason
         log_fields |= {"tier": target.tier, "reason": reason}
         failures: list[TargetFailed] = []
@@ -117,7 +119,7 @@ class Answering:
             return given
         log_fields["escalated"] = len(found.places)
         held = found.held
-        if held is None and not self.states.claim(found.target):
+        if held is None and not await self._claimed(found.target):
             held = self.states.of(found.target).shown(self.clock(), found.target.wake_s)
         if held is None:
             # What the CPU tier has answered is sent in any case.
@@ -144,12 +146,27 @@ class Answering:
         log_fields["reason"] = reason
         return replace(given, reason=reason, stands_in=True, degraded=True)
 
-    def _plan(self, request: PredictRequest, route: Route) -> Plan:
+    async def _plan(self, request: PredictRequest, route: Route) -> Plan:
         while True:
             plan = decide(self.case(request, route))
             # Where another request was faster, the target is held back from now on, and the plan is another.
-            if not plan.trial or self.states.claim(plan.primary):
+            if not plan.trial or await self._claimed(plan.primary):
                 return plan
+
+    async def _claimed(self, target: Target) -> bool:
+        """Return True for the one request that may try a target now: of this instance, and of all to wake a tier."""
+        asleep = self.states.of(target).condition is Condition.ASLEEP
+        if not self.states.claim(target):
+            return False
+        shared = self.states.shared
+        if shared is None or not asleep or target.wake is Wake.NEVER:
+            return True
+        may_wake = True
+        with anyio.move_on_after(SHARED_S):
+            may_wake = await anyio.to_thread.run_sync(
+                shared.may_wake, target, abandon_on_cancel=True
+            )
+        return may_wake
 
     def case(self, request: PredictRequest, route: Route) -> Case:
         """Return the request with what is known of its targets now."""

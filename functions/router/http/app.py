@@ -33,6 +33,7 @@ from functions.router.http.middleware import (
 )
 from functions.router.http.model_list import describe
 from functions.router.targets.backends import Backend
+from functions.router.targets.health import States
 from functions.router.targets.release_registry import Registry
 
 if TYPE_CHECKING:
@@ -155,10 +156,14 @@ def _head(given: Answer) -> dict[str, Any]:
 
 
 def create_app(
-    routes: Routes, backends: Mapping[Tier, Backend], registry: Registry, assets: Path
+    routes: Routes,
+    backends: Mapping[Tier, Backend],
+    registry: Registry,
+    assets: Path,
+    states: States | None = None,
 ) -> FastAPI:
     """Return the application over the tiers' backends; `assets` is the folder of the documentation page."""
-    router = Router(routes, Answering(backends), registry)
+    router = Router(routes, Answering(backends, states), registry)
     app = FastAPI(
         title="Turnout",
         version="1",

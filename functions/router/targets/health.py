@@ -5,11 +5,13 @@ request tries it, and the next only a hold later, which makes the trial of a tar
 circuit breaker, and that of a tier that sleeps its wake call.
 """
 
+import math
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from time import monotonic
+from typing import Protocol
 
 from contracts.routes import Target
 
@@ -46,7 +48,8 @@ class TargetState:
     """The state of one target; times are on the clock of `time.monotonic`.
 
     `until` is when it may be tried again, `failures` how many there were in a row, `opened` how often the breaker has
-    opened since the last success, `woken` when the wake began, and `token_ms` the observed time per estimated token.
+    opened since the last success, `woken` when the wake began, `waking` whether copies are on their way without that,
+    `token_ms` the observed time per estimated token, and `seen` when an answer said so.
     """
 
     condition: Condition = Condition.READY
@@ -54,12 +57,15 @@ class TargetState:
     failures: int = 0
     opened: int = 0
     woken: float | None = None
+    waking: bool = False
     token_ms: float | None = None
+    seen: float = -math.inf
 
     def shown(self, now: float, wake_s: float) -> Condition:
         """Return the condition; a tier that sleeps is waking for its wake time after a call that wakes it."""
         woken = self.woken is not None and now - self.woken < wake_s
-        return Condition.WAKING if self.condition is Condition.ASLEEP and woken else self.condition
+        asleep = self.condition is Condition.ASLEEP
+        return Condition.WAKING if asleep and (woken or self.waking) else self.condition
 
     def wait_s(self, now: float, wake_s: float) -> float:
         """Return the seconds after which a caller may find it ready."""
@@ -98,6 +104,7 @@ def failed(
         failures=0,
         opened=0,
         woken=woken if condition is Condition.ASLEEP else None,
+        waking=state.waking and condition is Condition.ASLEEP,
     )
 
 
@@ -117,16 +124,29 @@ def _failing(state: TargetState, now: float) -> TargetState:
     )
 
 
-class States:
-    """The states of all targets by their addresses; threads share them."""
+class Shared(Protocol):
+    """State that instances of the router share: `merged` with what one of them knows, and which one wakes a tier."""
 
-    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
-        self.clock = clock
+    def merged(self, target: Target, state: TargetState) -> TargetState: ...
+
+    def may_wake(self, target: Target) -> bool: ...
+
+    def woke(self, target: Target) -> None: ...
+
+
+class States:
+    """The states of all targets by their addresses; threads share them, and instances what `shared` has."""
+
+    def __init__(
+        self, clock: Callable[[], float] = monotonic, shared: Shared | None = None
+    ) -> None:
+        self.clock, self.shared = clock, shared
         self.by_address: dict[str, TargetState] = {}
         self.lock = threading.Lock()
 
     def of(self, target: Target) -> TargetState:
-        return self.by_address.get(target.address, READY)
+        state = self.by_address.get(target.address, READY)
+        return self.shared.merged(target, state) if self.shared else state
 
     def claim(self, target: Target) -> bool:
         """Return True for the one request that may try a target now, and hold back the others."""
@@ -141,7 +161,8 @@ class States:
 
     def answer(self, target: Target, ms_per_token: float | None) -> None:
         with self.lock:
-            self.by_address[target.address] = answered(self.of(target), ms_per_token)
+            state = answered(self.of(target), ms_per_token)
+            self.by_address[target.address] = replace(state, seen=self.clock())
 
     def fail(
         self, target: Target, condition: Condition, hold_s: float | None, wake_s: float = 0.0
@@ -149,7 +170,11 @@ class States:
         with self.lock:
             now = self.clock()
             state = failed(self.of(target), condition, now, hold_s, wake_s)
-            self.by_address[target.address] = state
+            # A request that was at fault says nothing of the target.
+            seen = state.seen if condition is Condition.READY else now
+            self.by_address[target.address] = replace(state, seen=seen)
+        if self.shared and condition is Condition.ASLEEP and wake_s:
+            self.shared.woke(target)
 
 
 READY = TargetState()

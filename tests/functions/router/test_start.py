@@ -6,7 +6,9 @@ import re
 import subprocess
 import sys
 import sysconfig
+import time
 from collections import Counter
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -15,12 +17,13 @@ import boto3
 import pytest
 
 from contracts.names import release_parameter
+from contracts.states.rows import CopyCounts, Row, copies_key
 from contracts.tasks import Tier
 from functions.router.targets.release_registry import ParameterRegistry
 from tests.fixtures.fake_aws import put_release
 from tests.fixtures.paths import ROOT
 from tests.fixtures.router_app import ASSETS, PREDICT, ROUTES, event
-from tests.functions.router.answering.scripted import ANSWERS, running
+from tests.functions.router.answering.scripted import ANSWERS, Step, running
 
 # The modules of libraries and of ours that a start may import, which takes most of its time: a release or a line of
 # code that needs more of them shows here before it shows in a cold start.
@@ -131,6 +134,48 @@ def test_nothing_is_imported_before_a_request_needs_it(ran: dict[str, Any]) -> N
 def test_a_request_to_a_tier_imports_its_client_alone(ran: dict[str, Any]) -> None:
     assert "botocore.client" in ran["modules"]
     assert [name for name in NEVER if name in ran["modules"]] == []
+
+
+UNTIL_IT_SLEEPS = """
+import json, sys, time
+from functions.router.handler import handler
+event, state, deadline = json.load(sys.stdin), "", time.monotonic() + 120
+while state != "asleep" and time.monotonic() < deadline:
+    body = json.loads(handler(event, None)["body"])
+    (state,) = (tier["state"] for tier in body["tiers"] if tier["tier"] == "gpu")
+    time.sleep(0.01)
+print(state)
+"""
+
+
+def test_a_start_reads_the_rows_of_gpu_tiers_where_there_is_a_table(tmp_path: Path) -> None:
+    (tmp_path / "routes.json").write_text(replace(ROUTES, states="shop-states").to_json(), "utf-8")
+    now = time.time()
+    address = ROUTES.models["support-intent"].targets[Tier.GPU].address
+    copies = CopyCounts(desired=0, current=0, status="InService").to_document()
+    row = Row(key=copies_key(address), written_at=now, expires_at=now + 600, document=copies)
+    with running(Step(body={"Responses": {"shop-states": [row.to_item()]}})) as table:
+        done = subprocess.run(
+            [sys.executable, "-c", UNTIL_IT_SLEEPS],
+            input=json.dumps(event("GET", "/v1/models/support-intent")),
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(ROOT),
+                "TURNOUT_ROUTES": str(tmp_path / "routes.json"),
+                "TURNOUT_DOCS": str(ASSETS),
+                "AWS_DEFAULT_REGION": "us-east-1",
+                "AWS_ACCESS_KEY_ID": "none",
+                "AWS_SECRET_ACCESS_KEY": "none",
+                "AWS_ENDPOINT_URL": table.address,
+            },
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    assert done.stdout.splitlines()[-1] == "asleep"
+    assert [list(body["RequestItems"]) for body in table.seen if "RequestItems" in body][:1] == [
+        ["shop-states"]
+    ]
 
 
 def test_routes_read_back_are_those_that_were_written(tmp_path: Path) -> None:

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from contracts.names import ALIAS
-from local.permissions.access import ASSUME, DEPLOYER, Made, identity_policies, trust_policy
+from local.permissions.access import ASSUME, DEPLOYER, identity_policies, trust_policy
 from local.permissions.policies import Call, Decision, decide, listed
 from local.permissions.services import WRITE
 from tests.conftest import PROVE, SEED
 from tests.fixtures.local_cloud_client import LocalCloudClient
-from tests.fixtures.synthesis import KEY, shop
+from tests.fixtures.synthesis import shop
 from tests.local.deployments.in_process import Assembly, InProcess, StackFailed
-from turnout.client import Endpoint, predict, request
+from tests.local.deployments.shop import LAMBDA_ARN, Shop
 
 Json = dict[str, Any]
 # Grants of the stacks that no call of the run needs, by their actions, with the reason why they are there.
@@ -32,53 +32,6 @@ EXPLAINED: Mapping[str, str] = {
 TRIED = 2
 # Stacks that the prober is asked about.
 RELEASED = ("shop-intents-cpu", "shop-words-cpu")
-LAMBDA_ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
-REQUESTS: tuple[tuple[str, Json], ...] = (
-    ("intents", {"inputs": "lovely"}),
-    ("intents", {"inputs": "lovely", "tier": "gpu"}),
-    ("words", {"inputs": "one"}),
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shop:
-    """The deployment of the fixture, in a local cloud."""
-
-    client: LocalCloudClient
-    cdk: InProcess
-    assembly: Assembly
-
-    @property
-    def made(self) -> set[Made]:
-        return set(self.client.cloud.access.made)
-
-    def exercise(self, *stacks: str) -> list[str]:
-        """Send a request of each kind, and remove some stacks and make them again; return what went wrong."""
-        cloud = self.client.cloud
-        endpoint = Endpoint(url=cloud.url, key=KEY, ca_file=str(cloud.ca_file))
-        replies = [(predict(endpoint, model, document), document) for model, document in REQUESTS]
-        # A tier that is refused may be answered for by the other.
-        problems = [
-            str(reply.body)
-            for reply, document in replies
-            if (reply.status, reply.body.get("tier")) != (200, document.get("tier", "cpu"))
-        ]
-        listing = request(endpoint, "GET", "/v1/models").body
-        tiers = [
-            tier for model in listing.get("data", [listing]) for tier in model.get("tiers", ())
-        ]
-        problems += [f"not listed: {tier}" for tier in tiers if not tier["deployed"]]
-        try:
-            for stack in stacks:
-                self.cdk.destroy(stack)
-                self.cdk.deploy_stack(self.assembly, stack)
-        except StackFailed as error:
-            problems.append(str(error))
-        return problems
-
-    def roles(self) -> list[str]:
-        found = self.client.client("iam").list_roles()["Roles"]
-        return [role["Arn"] for role in found if role["RoleName"].startswith("shop-")]
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +55,8 @@ def test_every_call_of_the_run_is_made_by_a_role_that_may_make_it(served: Shop) 
     assert others == {DEPLOYER, *(f"{name}.amazonaws.com" for name in services)}
     router = {one.action for one in served.made if ":role/shop-router-RouterRole" in one.caller}
     assert router == {
+        "dynamodb:BatchGetItem",
+        "dynamodb:UpdateItem",
         "lambda:InvokeFunction",
         "sagemaker:InvokeEndpoint",
         "ssm:GetParameters",
