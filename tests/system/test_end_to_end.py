@@ -277,7 +277,7 @@ def test_a_second_deployment_changes_nothing(laptop: Laptop, endpoint: Endpoint)
     laptop.say = lines.append
     laptop.cdk("deploy", "--all", *SIDE_BY_SIDE, "--require-approval", "never")
     assert laptop.keys.read_text("utf-8") == before
-    assert sum("no changes" in line for line in lines) == 4
+    assert sum("no changes" in line for line in lines) == 5
     assert predict(endpoint, INTENTS, {"inputs": "hello"}).status == 200
 
 
