@@ -11,6 +11,7 @@ import typer
 from contracts.models_toml import read_models_toml
 from contracts.specs import Objective
 from contracts.tasks import Tier
+from turnout.batch.command import batch_command
 from turnout.calibrate.command import calibrate_command
 from turnout.doctor.command import doctor_command
 from turnout.fit.command import fit_command
@@ -179,6 +180,7 @@ def call_command(
         raise typer.Exit(1)
 
 
+app.command("batch")(batch_command)
 app.command("image")(image_command)
 app.command("run")(run_command)
 app.command("sam")(sam_command)

@@ -11,9 +11,10 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from http.client import HTTPConnection, HTTPSConnection, RemoteDisconnected
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from contracts.limits import CLIENT_TIMEOUT_S
 
@@ -73,6 +74,57 @@ def request(endpoint: Endpoint, method: str, path: str, document: object = None)
         status, raw, found = error.code, error.read(), dict(error.headers)
     ms = (time.perf_counter() - start) * 1e3
     return Reply(status=status, body=_decode(raw), ms=ms, headers=found)
+
+
+class Connection:
+    """A connection to the endpoint that is kept between requests; one thread uses it."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint, self.url = endpoint, urlsplit(endpoint.url)
+        self._kept: HTTPConnection | None = None
+
+    def request(self, method: str, path: str, document: object) -> Reply:
+        """Send one request and read its answer, whatever its status; raise OSError or HTTPException.
+
+        A connection that the other side has closed meanwhile is opened again, once.
+        """
+        kept = self._kept is not None
+        try:
+            return self._request(method, path, document)
+        except (ConnectionError, RemoteDisconnected):
+            self.close()
+            if not kept:
+                raise
+            return self._request(method, path, document)
+        except BaseException:
+            # Half of an answer may be left in it.
+            self.close()
+            raise
+
+    def _request(self, method: str, path: str, document: object) -> Reply:
+        if self._kept is None:
+            self._kept = self._open()
+        start = time.perf_counter()
+        headers = {
+            "Authorization": f"Bearer {self.endpoint.key}",
+            "Content-Type": "application/json",
+        }
+        self._kept.request(method, self.url.path.rstrip("/") + path, json.dumps(document), headers)
+        answer = self._kept.getresponse()
+        raw, found = answer.read(), dict(answer.headers)
+        ms = (time.perf_counter() - start) * 1e3
+        return Reply(status=answer.status, body=_decode(raw), ms=ms, headers=found)
+
+    def _open(self) -> HTTPConnection:
+        host, port = str(self.url.hostname), self.url.port
+        if tls := _tls(self.endpoint):
+            return HTTPSConnection(host, port, timeout=CLIENT_TIMEOUT_S, context=tls)
+        return HTTPConnection(host, port, timeout=CLIENT_TIMEOUT_S)
+
+    def close(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+        self._kept = None
 
 
 def predict(endpoint: Endpoint, model: str, document: Mapping[str, Any]) -> Reply:
