@@ -82,11 +82,17 @@ def show(reply: Reply, texts: Sequence[str], console: Console) -> None:
         return
     table = Table("input", "answer", "tier", "reason", "ms", box=None, pad_edge=False)
     for text, output in zip(texts, body["outputs"], strict=True):
-        answer = escape(describe(output))
-        table.add_row(
-            escape(shorten(text)), answer, body["tier"], body["reason"], f"{reply.ms:.0f}"
-        )
+        answer, (tier, reason) = escape(describe(output)), _given_by(body, output)
+        table.add_row(escape(shorten(text)), answer, tier, reason, f"{reply.ms:.0f}")
     console.print(table)
+
+
+def _given_by(body: Mapping[str, Any], output: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the tier that gave an output, and the reason; those of a cascade differ by output."""
+    tier: str = output.get("tier", body["tier"])
+    if "escalated" in body and tier == body["tier"]:
+        return tier, "kept"
+    return tier, body["reason"] + (", degraded" if body.get("degraded") else "")
 
 
 def _field(body: object, key: str) -> str:

@@ -1,6 +1,7 @@
 """`turnout call`: the request, the answer as it is shown, and endpoints that cannot be called."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -46,6 +47,16 @@ class Echo(BaseHTTPRequestHandler):
                     "errors": [{"pointer": "/a", "detail": "b"}],
                 },
             )
+        elif "/cascade/" in self.path:
+            given = (("refund", "cpu"), ("invoice", "gpu"))
+            outputs = [{"label": label, "score": 0.9, "tier": tier} for label, tier in given]
+            second = {"tier": "gpu", "inputs": [1], "version": "f00d", "elapsed_ms": 4}
+            head = {"tier": "cpu", "reason": "escalated", "escalated": second}
+            self.answer(200, {**head, "outputs": outputs})
+        elif "/asleep/" in self.path:
+            output = {"label": "refund", "score": 0.9}
+            body = {"outputs": [output], "tier": "cpu", "reason": "gpu_waking", "degraded": True}
+            self.answer(200, body)
         elif "other" in self.path:
             self.answer(200, ["another service"])
         else:
@@ -79,6 +90,24 @@ def test_call_shows_the_answer_with_its_tier_and_reason(server: str) -> None:
     assert done.exit_code == 0
     assert done.stdout.count("refund 0.50 (truncated)") == 2
     assert "fits_cpu" in done.stdout
+
+
+def shown(server: str, model: str, *texts: str) -> list[list[str]]:
+    """Return the cells of what is shown but its times."""
+    done = run(app, ["call", model, *texts, "--url", server, "--key", "k"])
+    assert done.exit_code == 0
+    return [re.split(r" {2,}", line.rstrip())[:4] for line in done.stdout.splitlines()[1:]]
+
+
+def test_call_shows_the_tier_of_each_input_of_a_cascade(server: str) -> None:
+    assert shown(server, "cascade", "one", "two") == [
+        ["one", "refund 0.90", "cpu", "kept"],
+        ["two", "invoice 0.90", "gpu", "escalated"],
+    ]
+
+
+def test_call_says_that_an_answer_is_degraded(server: str) -> None:
+    assert shown(server, "asleep", "one") == [["one", "refund 0.90", "cpu", "gpu_waking, degraded"]]
 
 
 def test_call_sends_the_options_as_parameters(server: str) -> None:
