@@ -17,6 +17,7 @@ from build.cascade.thresholds import Outcome, chosen, grid_of, outcomes
 from build.evaluation.rows import Row
 from build.proof.native_run import run_on_rows
 from build.report.cascade import write_cascade_page
+from build.report.page import write_report
 from build.tasks.registry import TASKS
 from build.workspace.progress import Notify, silent
 from build.workspace.publish import write_atomically
@@ -67,6 +68,8 @@ def calibrate(spec: ModelSpec, out: Path, asked: Asked, notify: Notify = silent)
     found = calibration_of(spec.name, tiers, rows, answers, asked, doubts)
     write_atomically(out / spec.name / FILE, found.to_json())
     write_cascade_page(found, out / spec.name)
+    # The page of the artefacts links it.
+    write_report(out / spec.name, spec.gate.min_agreement)
     return found
 
 

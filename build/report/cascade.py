@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from build.report.page import CSS
+from build.report.page import CASCADE_PAGE, CSS
 from build.report.plots import (
     BOTTOM,
     HEIGHT,
@@ -21,14 +21,13 @@ from build.report.plots import (
 from build.workspace.publish import write_atomically
 from contracts.cascade.calibration import Bin, Calibration, Point
 
-PAGE = "cascade.html"
 # The most ticks of an axis but one.
 TICKS = 6
 
 
 def write_cascade_page(calibration: Calibration, place: Path) -> None:
     """Write the page of a calibration into the folder of its model."""
-    write_atomically(place / PAGE, cascade_page(calibration))
+    write_atomically(place / CASCADE_PAGE, cascade_page(calibration))
 
 
 def cascade_page(calibration: Calibration) -> str:

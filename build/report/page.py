@@ -10,13 +10,17 @@ from build.proof.ranking import EQUAL_LATENCY
 from build.report import figures
 from build.report.plots import css_class, latency_plot, pareto_plot
 from build.workspace.publish import write_atomically
+from contracts.cascade.calibration import FILE, BrokenCalibration, Calibration, read_calibration
 from contracts.specs import Objective
 
+CASCADE_PAGE = "cascade.html"
 CSS = Path(__file__).with_name("report.css")
 Document = Mapping[str, Any]
 
 
-def report(evidence: Sequence[Document], gate: float) -> str:
+def report(
+    evidence: Sequence[Document], gate: float, calibration: Calibration | None = None
+) -> str:
     """Return the page of the evidence of each tier; `gate` is the similarity that candidates had to reach."""
     first = evidence[0]
     sections = "".join(_tier(document, gate) for document in evidence)
@@ -28,14 +32,41 @@ def report(evidence: Sequence[Document], gate: float) -> str:
         f'<p class="dim">{_text(first["task"])} · from a {_text(first["source"])}'
         f"{' (' + _text(first['stored']) + ')' if first['stored'] else ''}"
         f"{' · licence ' + _text(first['licence']) if first['licence'] else ''} · {_text(first['machine'])} · "
-        f"{_text(first['date'])}</p>{sections}{_tools(first)}</body></html>\n"
+        f"{_text(first['date'])}</p>{_cascade(evidence, calibration)}{sections}{_tools(first)}</body></html>\n"
     )
 
 
 def write_report(place: Path, gate: float) -> None:
-    """Write a model's page from the evidence of all of its tiers; `gate` is the similarity that they had to reach."""
+    """Write a model's page from the evidence of its tiers and its calibration; nothing where there is no evidence.
+
+    `gate` is the similarity that the tiers had to reach.
+    """
     documents = [_read(path) for path in sorted((place / "evidence").glob("*.json"))]
-    write_atomically(place / "report.html", report([each for each in documents if each], gate))
+    if evidence := [each for each in documents if each]:
+        write_atomically(place / "report.html", report(evidence, gate, _calibration(place)))
+
+
+def _calibration(place: Path) -> Calibration | None:
+    """Return the calibration of a model; None if it is broken, which stops a deployment and says so there."""
+    try:
+        return read_calibration(place / FILE)
+    except BrokenCalibration:
+        return None
+
+
+def _cascade(evidence: Sequence[Document], calibration: Calibration | None) -> str:
+    """Return the sentence that links the page of the cascade; empty without a calibration."""
+    if calibration is None:
+        return ""
+    point = calibration.chosen
+    link = f'<a href="{CASCADE_PAGE}">Cascade</a>'
+    calibrated = {calibration.cpu[:12], calibration.gpu[:12]}
+    if {document["version"] for document in evidence} != calibrated:
+        return f'<p class="problem">{link}: off, since it was calibrated with other artefacts.</p>'
+    return (
+        f"<p>{link}: answers of the CPU tier are kept from a confidence of {point.threshold:.4f} on, "
+        f"{point.kept:.1%} of them; the GPU tier is asked for the others.</p>"
+    )
 
 
 def _read(path: Path) -> Document:

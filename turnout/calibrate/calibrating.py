@@ -9,7 +9,7 @@ from rich.table import Table
 
 from build.cascade.calibrating import Asked, calibrate
 from build.cascade.errors import CalibrationFailed
-from build.report.cascade import PAGE
+from build.report.page import CASCADE_PAGE
 from contracts.cascade.calibration import FILE
 from contracts.problems import Code, Problem
 from contracts.specs import Deployment
@@ -30,7 +30,7 @@ def calibrated(
     with log.status(f"{model}: running the rows") as status:
         found = calibrate(specs[model], out, asked, lambda text: status.update(f"{model}: {text}"))
     document: dict[str, Any] = json.loads(found.to_json())
-    return {**document, "file": str(out / model / FILE), "page": str(out / model / PAGE)}
+    return {**document, "file": str(out / model / FILE), "page": str(out / model / CASCADE_PAGE)}
 
 
 def show(found: dict[str, Any], console: Console) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from build.report.page import report, write_report
+from tests.build.report.test_cascade import MADE
 from tests.fixtures.evidence import classifier_evidence
 
 
@@ -138,3 +139,31 @@ def test_it_says_first_that_no_row_is_the_users_where_all_are_the_samples(page: 
     assert "<p>Agreement on sample rows only" in sampled
     assert sampled.index("sample rows") < sampled.index("95 % interval")
     assert "sample rows" not in page
+
+
+def test_a_calibration_of_these_artefacts_is_linked_with_its_threshold(page: str) -> None:
+    evidence = [classifier_evidence(version=digest * 12) for digest in "cd"]
+    linked = report(evidence, 0.98, MADE)
+    assert Outline(linked).addresses == ["cascade.html"]
+    assert "kept from a confidence of 0.8000 on, 60.0% of them" in linked
+    assert Outline(page).addresses == []
+
+
+def test_a_calibration_of_other_artefacts_is_linked_as_off() -> None:
+    linked = report([classifier_evidence(version="e" * 12)], 0.98, MADE)
+    assert Outline(linked).addresses == ["cascade.html"]
+    assert "off, since it was calibrated with other artefacts" in linked
+
+
+def test_a_calibration_that_is_broken_is_not_linked(tmp_path: Path) -> None:
+    (tmp_path / "evidence").mkdir()
+    (tmp_path / "evidence/cpu.json").write_text(json.dumps(classifier_evidence()), "utf-8")
+    for text, linked in ((MADE.sealed().to_json(), ["cascade.html"]), ("{}", [])):
+        (tmp_path / "calibration.json").write_text(text, "utf-8")
+        write_report(tmp_path, 0.98)
+        assert Outline((tmp_path / "report.html").read_text("utf-8")).addresses == linked
+
+
+def test_there_is_no_page_without_evidence(tmp_path: Path) -> None:
+    write_report(tmp_path, 0.98)
+    assert list(tmp_path.iterdir()) == []
