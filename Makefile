@@ -11,11 +11,11 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no
 GATED := tests/contracts tests/functions/router tests/functions/prober
 
 .DEFAULT_GOAL := help
-.PHONY: help setup converters models processors sam demo up fast test prove audit check format lock clean
+.PHONY: help setup converters models processors sam demo demo-two-tiers up fast test prove audit check format lock clean
 .PHONY: test-gated test-fast test-build test-sam
 
 help:  ## Say what there is to make
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-14s %s\n", $$1, $$2}'
 
 setup: .venv/ready .turnout/optimum/ready node_modules/ready  ## Install the pinned Python and Node packages
 
@@ -70,6 +70,14 @@ processors: setup  ## Make the arm64 system in which builds ask their models on 
 demo: models  ## Build the example models, deploy them to a local cloud, call them over HTTPS [JSON=report.json]
 	@$(BIN)/python -m examples.demo $(if $(JSON),--json $(JSON))
 
+demo-two-tiers: setup  ## A cascade: a small model, a larger one for what it is unsure of, and both failing [JSON=report.json]
+	@$(BIN)/python -m examples.weights
+	@$(BIN)/python -m examples.train
+	@$(BIN)/python -m examples.weights mpnet
+	@$(BIN)/python -m examples.train mpnet
+	@$(BIN)/turnout build --config examples/two-tiers/models.toml --out examples/two-tiers/models.out
+	@$(BIN)/python -m examples.two_tiers $(if $(JSON),--json $(JSON))
+
 up: models  ## The same local cloud, kept running until Ctrl-C
 	@$(BIN)/turnout up
 
@@ -121,4 +129,4 @@ lock:  ## Pin what .venv holds in requirements.txt, and the environments of opti
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group sam --output-file turnout/sam/requirements.txt
 
 clean:  ## Remove everything that make has made
-	@rm -rf .venv node_modules .turnout models.out images.out sam.out cdk.out examples/*/model
+	@rm -rf .venv node_modules .turnout models.out images.out sam.out cdk.out examples/*/model examples/*/mpnet examples/*/models.out

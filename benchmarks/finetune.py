@@ -9,15 +9,13 @@ import json
 import random
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-import torch
 
 from benchmarks.public_sets import banking77, sst2_evaluation, sst2_training
 from examples import weights
 from examples.rows import Row
-from examples.train import accuracy, train
+from examples.train import TRAININGS, accuracy, train
 
 SEED = 7
 
@@ -60,7 +58,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, help="training rows")
     parser.add_argument("--epochs", type=int)
     args = parser.parse_args()
-    weights.main()
+    weights.ensure(weights.MINILM)
     recipe = SETS[args.set]
     rows, test = recipe.training(args.data), recipe.evaluation(args.data)
     # Banking77's file is sorted by class, so a part of it would lack some.
@@ -68,13 +66,15 @@ def main() -> None:
     rows = rows[: args.rows or recipe.rows]
     labels = sorted({row.label for row in rows})
     start = time.perf_counter()
-    # Processors that only have AVX2 take several times as long in bfloat16. Without a cache, which would keep the
-    # weights as they were before the first step.
-    fast = torch.backends.cpu.get_cpu_capability().startswith("AVX512")
-    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=fast, cache_enabled=False):
-        # All layers, so that the models are as good as such a model gets; the example only has to be trained fast.
-        epochs = args.epochs or recipe.epochs
-        model, tokenizer = train(rows, labels, epochs, recipe.rate, frozen_layers=0)
+    # All layers, so that the models are as good as such a model gets; the example only has to be trained fast.
+    training = replace(
+        TRAININGS["minilm"],
+        epochs=args.epochs or recipe.epochs,
+        rate=recipe.rate,
+        frozen_layers=0,
+        in_bfloat16=True,
+    )
+    model, tokenizer = train(rows, labels, training)
     took = time.perf_counter() - start
     model.save_pretrained(args.out)
     tokenizer.save_pretrained(args.out)

@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--large", type=Path, required=True, help="the large model's weights")
     parser.add_argument("--work", type=Path, required=True, help="what is made, and kept")
     args = parser.parse_args()
-    weights.main()
+    weights.ensure(weights.MINILM)
     found = {
         SETS[name].title: made(name, args.data, args.large, args.work.resolve())
         for name in args.sets or SETS

@@ -6,10 +6,12 @@ from collections import Counter
 
 import pytest
 
-from examples.rows import HERE, OUT_OF_SCOPE, Row, read
+from examples.rows import HERE, OUT_OF_SCOPE, TWO_TIERS, Row, read
 
 TRAIN, EVAL = read("train"), read("eval")
-EVERYTHING = [*TRAIN, *EVAL]
+GATE, CALIBRATION = read("gate", TWO_TIERS), read("calibration", TWO_TIERS)
+HELD_OUT = {"eval": EVAL, "gate": GATE, "calibration": CALIBRATION}
+EVERYTHING = [*TRAIN, *EVAL, *GATE, *CALIBRATION]
 
 
 def words(text: str) -> list[str]:
@@ -27,7 +29,17 @@ def likeness(a: set[str], b: set[str]) -> float:
     return len(a & b) / len(a | b)
 
 
-@pytest.mark.parametrize(("rows", "min_rows"), [(TRAIN, 40), (EVAL, 20)], ids=["train", "eval"])
+def is_near(a: set[str], b: set[str]) -> bool:
+    """Return true for a likeness of more than 0.7, which sets of too different a size do not reach."""
+    shorter, longer = sorted((len(a), len(b)))
+    return shorter > 0.7 * longer and likeness(a, b) > 0.7
+
+
+@pytest.mark.parametrize(
+    ("rows", "min_rows"),
+    [(TRAIN, 40), (EVAL, 20), (GATE, 10), (CALIBRATION, 35)],
+    ids=["train", "eval", "gate", "calibration"],
+)
 def test_every_intent_has_enough_rows(rows: list[Row], min_rows: int) -> None:
     counts = Counter(row.label for row in rows)
     assert set(counts) == {row.label for row in EVERYTHING}
@@ -40,10 +52,11 @@ def test_no_text_occurs_twice() -> None:
     assert [text for text, count in counts.items() if count > 1] == []
 
 
-def test_no_evaluation_row_is_nearly_a_training_row() -> None:
+@pytest.mark.parametrize("name", HELD_OUT)
+def test_no_held_out_row_is_nearly_a_training_row(name: str) -> None:
     seen = [(row.text, trigrams(row.text)) for row in TRAIN]
-    held_out = [(row.text, trigrams(row.text)) for row in EVAL]
-    near = [(a, b) for a, these in held_out for b, those in seen if likeness(these, those) > 0.7]
+    held_out = [(row.text, trigrams(row.text)) for row in HELD_OUT[name]]
+    near = [(a, b) for a, these in held_out for b, those in seen if is_near(these, those)]
     assert near == []
 
 
