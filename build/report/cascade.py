@@ -69,9 +69,14 @@ def cascade_page(calibration: Calibration) -> str:
 def curve_plot(calibration: Calibration) -> str:
     """Return a plot of the share kept against the share answered right by both tiers together."""
     points = [*calibration.curve, calibration.chosen]
-    rights = [point.accuracy for point in points] + [calibration.gpu_accuracy]
+    alone = (
+        (calibration.gpu_accuracy, "the GPU tier alone"),
+        (calibration.cpu_accuracy, "the CPU tier alone"),
+    )
+    rights = [point.accuracy for point in points] + [right for right, _ in alone]
     x, y = linear(0.0, 1.0, LEFT, WIDTH - RIGHT), _heights(rights)
     parts = _axes(x, y, _ticks(0.0, 1.0), _ticks(*_range(rights)), "share kept on the CPU tier")
+    parts += [_level(y(right), name) for right, name in alone]
     line = " ".join(f"{x(point.kept):.1f},{y(point.accuracy):.1f}" for point in calibration.curve)
     parts.append(f'<polyline class="front" points="{line}"/>')
     parts += [_circle(x, y, point, "passed") for point in calibration.curve]
@@ -104,6 +109,14 @@ def _circle(x: Scale, y: Scale, point: Point, kind: str) -> str:
     radius = 9 if kind == "chosen" else 5
     place = f'cx="{x(point.kept):.1f}" cy="{y(point.accuracy):.1f}"'
     return f'<g class="{kind}"><title>{said}</title><circle {place} r="{radius}"/></g>'
+
+
+def _level(height: float, name: str) -> str:
+    """Return a line across the plot with its name above its left end."""
+    return (
+        f'<line class="front" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height:.1f}" y2="{height:.1f}"/>'
+        f'<text class="note" x="{LEFT + 6}" y="{height - 6:.1f}">{name}</text>'
+    )
 
 
 def _range(values: Sequence[float]) -> tuple[float, float]:
