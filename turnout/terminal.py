@@ -47,6 +47,11 @@ def emit(as_json: bool, document: object, show: Callable[[], None]) -> None:
         show()
 
 
+def usd(amount: float) -> str:
+    """Return US dollars with cents where they count."""
+    return f"${amount:,.0f}" if amount >= 100 else f"${amount:,.2f}"
+
+
 def exit_with_message(run: Callable[[], object], log: Console) -> None:
     """Run a command; exit with 1 on an error that users can mend, with 130 on an interrupt or SIGTERM.
 

@@ -11,7 +11,7 @@ from stacks.fit.kv_cache import token_bytes
 from stacks.fit.memory import GIB, Memory
 from stacks.fit.weights import elements
 from turnout.fit.fitting import Fit
-from turnout.plan.shown import usd
+from turnout.terminal import usd
 
 # Lines of each table that are shown; --json has all.
 MOST = 5

@@ -19,6 +19,7 @@ from stacks.limits.throttle import stage_throttle, throttle_warning
 from stacks.routes.cascades import read_cascades
 from turnout.image.footprint import Footprint, footprint, lambda_problems
 from turnout.plan.costs import BreakEven, TierCost, break_evens, model_costs, prices_json
+from turnout.plan.gpu_memory import GpuMemory, gpu_memory
 from turnout.plan.latency import read_artefact
 
 
@@ -33,12 +34,16 @@ class Undeployable(ProblemsFound):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """The plan as a document, the footprints and costs of its tiers in the same order, and what cannot be deployed."""
+    """The plan as a document, the footprints and costs of its tiers in the same order, and what cannot be deployed.
+
+    `memories` are those of GPU tiers that write, where the model's size is known.
+    """
 
     document: dict[str, Any]
     footprints: Sequence[Footprint | None]
     costs: Sequence[TierCost]
     break_evens: Sequence[BreakEven]
+    memories: Sequence[GpuMemory]
     problems: Sequence[Problem]
 
 
@@ -51,6 +56,7 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
     costs: list[TierCost] = []
     evens: list[BreakEven] = []
     problems: list[Problem] = []
+    memories = _memories(deployment, out)
     for model in deployment.models:
         found = _footprints(deployment.name, model, out, record)
         footprints += found.values()
@@ -60,6 +66,7 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
         for cost in of_model:
             step, spec = steps[model.name, cost.tier], model.tiers[cost.tier]
             stack, size = model_stack(deployment.name, model.name, cost.tier), found[cost.tier]
+            memory = memories.get(model.name) if cost.tier is Tier.GPU else None
             if size and isinstance(spec, CpuSpec):
                 problems += lambda_problems(stack, spec, size)
             rows.append(
@@ -73,6 +80,7 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
                     "image": size.to_json() if size else None,
                     "idle_usd_per_month": round(cost.idle_usd, 2),
                     "costs": cost.to_json(),
+                    "gpu_memory": memory.to_json() if memory else None,
                 }
             )
     cascades, broken = _cascades(deployment, out)
@@ -94,6 +102,7 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
         footprints=footprints,
         costs=costs,
         break_evens=evens,
+        memories=tuple(memories.values()),
         problems=[*problems, *broken],
     )
 
@@ -107,6 +116,12 @@ def _cascades(deployment: Deployment, out: Path) -> tuple[dict[str, Cascade], li
         if (manifest := read_artefact(out / model.name / tier))
     }
     return read_cascades(deployment, out, manifests)
+
+
+def _memories(deployment: Deployment, out: Path) -> dict[str, GpuMemory]:
+    tiers = [(model, model.gpu) for model in deployment.models if model.gpu]
+    found = {model.name: gpu_memory(model, gpu, out) for model, gpu in tiers}
+    return {name: memory for name, memory in found.items() if memory}
 
 
 def _footprints(

@@ -12,8 +12,10 @@ from stacks.costs.prices import Price
 from stacks.costs.tiers import per_second
 from turnout.image.footprint import gb, shown_init, shown_sizes
 from turnout.plan.costs import BreakEven, TierCost, total
+from turnout.plan.gpu_memory import shown_memory
 from turnout.plan.latency import Latency
 from turnout.plan.plan import Plan
+from turnout.terminal import usd
 
 MILLION = 1_000_000
 PARTS = ("front door", "router", "model", "logs", "answer")
@@ -40,6 +42,8 @@ def show(found: Plan, console: Console) -> None:
         console.print(shown_cascade(model, cascade), soft_wrap=True)
     console.print()
     show_costs(found.costs, found.break_evens, plan["region"], console)
+    for memory in found.memories:
+        console.print(shown_memory(memory), soft_wrap=True)
     _warn(found, console)
 
 
@@ -101,11 +105,6 @@ def _cells(parts: Mapping[str, float]) -> list[str]:
     if not parts:
         return ["not measured", *("" for _ in PARTS)]
     return [usd(total(parts)), *(usd(parts[part] * MILLION) for part in PARTS)]
-
-
-def usd(amount: float) -> str:
-    """Return US dollars with cents where they count."""
-    return f"${amount:,.0f}" if amount >= 100 else f"${amount:,.2f}"
 
 
 def shown_break_even(one: BreakEven) -> str:

@@ -18,7 +18,7 @@ from stacks.scaling.replay import Replayed, policy_of, replay
 from stacks.scaling.traces import Trace, read_trace
 from turnout.plan.costs import TierCost
 from turnout.plan.latency import Latency
-from turnout.plan.shown import usd
+from turnout.terminal import usd
 
 # Compared where models.toml has no schedule of its own.
 OFFICE = "Mon-Fri 08:00-18:00 UTC"

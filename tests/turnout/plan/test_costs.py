@@ -19,7 +19,8 @@ from tests.fixtures.models.tiny import Tiny, artefact, vectors
 from tests.fixtures.paths import ROOT
 from turnout.plan.costs import TierCost, break_evens, model_costs, total
 from turnout.plan.latency import Latency
-from turnout.plan.shown import show_costs, shown_count, usd
+from turnout.plan.shown import show_costs, shown_count
+from turnout.terminal import usd
 
 EXAMPLE = read_models_toml(ROOT / "models.toml")
 EMBEDDER = vectors(384)

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from stacks.costs.tiers import idle_gpu_cost
 from stacks.instances import PRICES
 from tests.fixtures.models.tiny_bert import classifier, write_rows
+from tests.fixtures.models.tiny_decoders import llama
 from turnout.cli import app
 
 pytestmark = pytest.mark.build
@@ -44,3 +45,19 @@ def test_the_cost_of_a_gpu_is_said_with_the_region_and_date_of_its_price(tmp_pat
         assert row["costs"]["latency_missing"] == "not built"
     # Nothing is built, so nothing was measured, and nothing is compared.
     assert document["break_even"] == []
+
+
+def test_the_memory_of_a_tier_that_writes_is_said_beside_its_cost(tmp_path: Path) -> None:
+    llama(tmp_path / "model")
+    write_rows(tmp_path / "rows.jsonl", [{"text": "a"}])
+    text = TEXT.replace("text-classification", "text-generation")
+    (tmp_path / "models.toml").write_text(text, "utf-8")
+    config = ["--config", str(tmp_path / "models.toml"), "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, ["plan", *config])
+    assert done.exit_code == 0, done.output
+    assert "intents gpu: weights in float32" in done.stdout
+    assert "of the 22.06 GiB of its A10G" in done.stdout
+    document = json.loads(CliRunner().invoke(app, ["plan", "--json", *config]).stdout)
+    cpu, gpu = document["tiers"]
+    assert cpu["gpu_memory"] is None
+    assert gpu["gpu_memory"]["gpu"] == "A10G"
