@@ -234,6 +234,7 @@ def _deepseek(config: Config, *, router_bias: bool) -> Shape:
         nope_dim=config.whole("qk_nope_head_dim"),
         rope_dim=config.whole("qk_rope_head_dim"),
         value_dim=config.whole("v_head_dim"),
+        bias=config.flag("attention_bias"),
     )
     experts = FeedForward(
         width=width,

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 
 from stacks.costs.prices import instance_price
 from stacks.costs.tiers import HOURS_PER_MONTH
-from stacks.fit.dtypes import Dtype, KvDtype
+from stacks.fit.dtypes import KvDtype
 from stacks.fit.memory import Load, Memory, memory_on
 from stacks.fit.model import Model
 from stacks.instances import Instance, all_instances, gpus
 
 # Instances of one type that are tried; an account's quota is seldom more.
 MAX_INSTANCES = 16
-# The least compute capability that vLLM runs weights, and a KV cache, in FP8 on.
-FP8_WEIGHTS, FP8_CACHE = 8.0, 8.9
+# The least compute capability whose KV cache vLLM (0.32.0) keeps in FP8: that of FlashInfer.
+FP8_CACHE = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Offer:
 class Shortage:
     """An instance type that the model does not fit, with the best split.
 
-    `memory` is that of one GPU with one request, None where the GPU does not run the model's types. `why` says what
+    `memory` is that of one GPU with one request, None where the GPU has no cache of that type. `why` says what
     else is in the way where one request would fit.
     """
 
@@ -105,11 +105,8 @@ def _splits(model: Model, instance: Instance) -> list[int]:
 
 
 def _unable(model: Model, instance: Instance) -> str:
-    """Return why a kind of GPU does not run the types of a model, empty where it does."""
-    capability = gpus()[instance.gpu].capability
-    if model.dtype == Dtype.FP8 and capability < FP8_WEIGHTS:
-        return f"a {instance.gpu} does not run weights in FP8"
-    if model.kv_dtype == KvDtype.FP8 and capability < FP8_CACHE:
+    """Return why a kind of GPU cannot keep the KV cache of a model, empty where it can."""
+    if model.kv_dtype == KvDtype.FP8 and gpus()[instance.gpu].capability < FP8_CACHE:
         return f"a {instance.gpu} has no KV cache in FP8"
     return ""
 

@@ -118,16 +118,19 @@ class LatentAttention:
     nope_dim: int
     rope_dim: int
     value_dim: int
+    bias: bool = False
 
     def matrices(self, hidden: int) -> Iterator[Matrix]:
         """Yield the projections; those to the latent vectors are whole on each GPU."""
         queries = self.heads * (self.nope_dim + self.rope_dim)
         if self.query_rank:
-            yield Matrix(rows=self.query_rank, columns=hidden, split=Split.WHOLE)
+            yield Matrix(rows=self.query_rank, columns=hidden, split=Split.WHOLE, bias=self.bias)
         yield Matrix(rows=queries, columns=self.query_rank or hidden, split=Split.ROWS)
-        yield Matrix(rows=self.kv_rank + self.rope_dim, columns=hidden, split=Split.WHOLE)
+        latent = self.kv_rank + self.rope_dim
+        yield Matrix(rows=latent, columns=hidden, split=Split.WHOLE, bias=self.bias)
         yield Matrix(rows=self._expanded, columns=self.kv_rank, split=Split.ROWS)
-        yield Matrix(rows=hidden, columns=self.heads * self.value_dim, split=Split.COLUMNS)
+        values = self.heads * self.value_dim
+        yield Matrix(rows=hidden, columns=values, split=Split.COLUMNS, bias=self.bias)
 
     def kv_elements_at(self, gpus: int) -> int:
         """Return the elements of a token's latent vector in one layer, which every GPU has whole."""

@@ -122,8 +122,8 @@ def test_types_in_eight_bits_are_passed_on_to_vllm(qwen: Path) -> None:
 
 
 def test_a_gpu_that_does_not_run_a_type_is_shown_with_that(qwen: Path) -> None:
-    done = run(qwen, "--dtype", "fp8", "--instance", "ml.g4dn.xlarge")
-    assert "a T4 does not run weights in FP8" in done.stdout
+    done = run(qwen, "--kv-dtype", "fp8", "--instance", "ml.g4dn.xlarge")
+    assert "a T4 has no KV cache in FP8" in done.stdout
 
 
 def test_sliding_windows_and_a_region_without_prices_are_said(tmp_path: Path) -> None:
