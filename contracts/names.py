@@ -65,6 +65,11 @@ def observer_function(deployment: str) -> str:
     return f"{deployment}-observer"
 
 
+def sampling_function(deployment: str) -> str:
+    """Return the name of the function that compares answers of the CPU tier with the GPU tier's."""
+    return f"{deployment}-sampler"
+
+
 def image_tag_prefix(deployment: str) -> str:
     """Return what the tags of a deployment's images begin with in the repository that it shares with other CDK apps.
 

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from contracts.cascade.drift import Baseline
+from contracts.cascade.sampling import Calibrated
 from contracts.tasks import Task, Tier, Wake
 
 
@@ -17,6 +19,8 @@ class Target:
     component share once this deployment is complete. `version` is the one that was deployed with this table; an answer
     names its own. `latency_ms` are the milliseconds of one input by its tokens, as the build has measured them, the
     shortest first; empty where it has not. `wake` says which requests wake a tier that sleeps, which takes `wake_s`.
+    A tier that `sleeps` may be without a copy. A share `sample` of the inputs that a cascade keeps, and a share
+    `shadow` of all requests of the CPU tier, are sent to a GPU tier as well, to compare the answers.
     """
 
     model: str
@@ -31,6 +35,9 @@ class Target:
     latency_ms: tuple[tuple[int, float], ...] = ()
     wake: Wake = Wake.PINNED
     wake_s: float = 0.0
+    sleeps: bool = False
+    sample: float = 0.0
+    shadow: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +47,7 @@ class Cascade:
     An answer of the CPU tier whose confidence is below `threshold` is asked for on the GPU tier, if the parameters of
     the request are of the kind of `parameters`. The rest is for callers: `kept` of the `rows` that it was tested on
     were kept, and `lost` of them; of others at most `bound` are, with the probability `assurance`, unless there are
-    `doubts`.
+    `doubts`. Of the kept ones the GPU tier answered `disagreed` otherwise. `digest` is the calibration's own.
     """
 
     threshold: float
@@ -52,6 +59,13 @@ class Cascade:
     assurance: float
     doubts: tuple[str, ...] = ()
     off: str = ""
+    digest: str = ""
+    disagreed: int = 0
+
+    @property
+    def calibrated(self) -> Calibrated:
+        baseline = Baseline(kept=round(self.kept * self.rows), disagreed=self.disagreed)
+        return Calibrated(digest=self.digest, baseline=baseline)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +91,8 @@ class Routes:
     """The whole route table; `key_hashes` are the SHA-256 of the keys by their name.
 
     `cors_origins` are the origins whose scripts browsers let call the router. `states` is the table of shared states;
-    empty where no model has a GPU tier.
+    empty where no model has a GPU tier. `sampler` is the function, with its alias, that compares answers of the CPU
+    tier with the GPU tier's; empty where nothing is sampled.
     """
 
     deployment: str
@@ -86,6 +101,7 @@ class Routes:
     key_hashes: Mapping[str, str] = field(default_factory=dict)
     cors_origins: tuple[str, ...] = ()
     states: str = ""
+    sampler: str = ""
 
     def to_json(self) -> str:
         # Sorted, so that the order of models.toml changes nothing of the router's image, and no deployment follows.

@@ -122,6 +122,8 @@ GPU_KEYS = {
     "scale_in_cooldown_s": between(0, 86_400),
     "awake": AWAKE,
     "wake": replace(one_of(*Wake), take=Wake),
+    "sample": SHARE,
+    "shadow": SHARE,
 }
 MODEL_KEYS = {
     "source": SOURCE,

@@ -55,6 +55,9 @@ class GpuSpec:
     scale_in_cooldown_s: int = 300
     awake: Awake | None = None
     wake: Wake = Wake.PINNED
+    # Of the inputs that a cascade keeps, and of all requests of the CPU tier.
+    sample: float = 0.01
+    shadow: float = 0.0
     source: Path | str | None = None
     timeout_s: int = 25
     max_inputs: int = 512

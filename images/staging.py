@@ -1,4 +1,4 @@
-"""The files of each image, and of the prober, chosen one by one so that nothing else gets in.
+"""The files of each image, of the prober and of the sampling function, chosen one by one so that nothing else gets in.
 
 Docker's build contexts are made of them, and the images that need no engine.
 """
@@ -85,6 +85,11 @@ class Staging:
         # Lambda's runtime has boto3; the lock file is for the local cloud, which installs what it names.
         files = {file: source / file for file in ("prober.py", "requirements.txt")}
         return self._stage(name, files)
+
+    def sampler(self, name: str) -> Path:
+        # As of the prober, whose packages it needs as well.
+        lock = {"requirements.txt": ROOT / "functions/prober/requirements.txt"}
+        return self._stage(name, {**_packages("sampler"), **lock})
 
     def _stage(self, name: str, files: Files) -> Path:
         build_context = self.folder.resolve() / name

@@ -13,6 +13,7 @@ from local.containers import NO_CAPACITY, Fleet
 from local.control import components
 from local.control.custom import ANSWERS
 from local.control.data_plane import data_plane
+from local.control.lambdas import EVENT
 from local.functions.pool import too_large
 from local.permissions.access import Access
 from local.permissions.errors import AccessDenied, NotEvaluated
@@ -58,7 +59,8 @@ def _services(containers: Fleet, chaos: Chaos) -> Wsgi:
             return answered(start, _invoke(containers, chaos, component, body_of(environ), kind))
         if "/functions/" in path and path.endswith("/invocations"):
             body = body_of(environ)
-            if problem := too_large(body):
+            is_event = environ.get("HTTP_X_AMZ_INVOCATION_TYPE") == EVENT
+            if problem := too_large(body, is_event):
                 headers = {"x-amzn-ErrorType": "RequestTooLargeException"}
                 return answered(start, Reply(status=413, headers=headers, body=problem))
         return moto(environ, start)

@@ -32,6 +32,7 @@ from stacks.limits.quotas import quota_note
 from stacks.limits.throttle import stage_throttle
 from stacks.pushed_images import pushed_images
 from stacks.router import RouterStack
+from stacks.routes.sampling import sampled_models
 from stacks.routes.table import Artefacts, make_routes, read_artefacts
 from stacks.rules.plugin import Rules
 from stacks.settings import aws_problems
@@ -103,6 +104,7 @@ def add_stacks(
     deployment, staging = inputs.deployment, Staging(folder=inputs.staging)
     env = cdk.Environment(account=inputs.account, region=deployment.region)
     name = router_stack(deployment.name)
+    sampled = sampled_models(deployment, artefacts.cascades)
     router = RouterStack(
         app,
         name,
@@ -110,6 +112,8 @@ def add_stacks(
         throttle=stage_throttle(deployment, inputs.out),
         image=images[name],
         prober=staging.prober(f"{name}-prober"),
+        sampler=staging.sampler(f"{name}-sampler") if sampled else None,
+        sampled=sampled,
         env=env,
         synthesizer=synthesizer(deployment.name),
         description="Turnout: the API and the router",

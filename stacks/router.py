@@ -1,7 +1,7 @@
-"""The front of the product: an HTTP API and the router behind it; and the prober of functions."""
+"""The front of the product: an HTTP API and the router behind it; the prober of functions, and their sampler."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,8 @@ from aws_cdk.aws_apigateway import AccessLogFormat
 from constructs import Construct
 
 from contracts.limits import INTEGRATION_TIMEOUT_S, ROUTER_MEMORY_MB, ROUTER_TIMEOUT_S
-from contracts.names import ALIAS, model_stack, prober_function
-from contracts.specs import Deployment
+from contracts.names import ALIAS, model_stack, prober_function, sampling_function, states_stack
+from contracts.specs import Deployment, ModelSpec
 from contracts.tasks import Tier
 from stacks.function import ImageFunction, add_log, code_function
 from stacks.image_source import Source
@@ -76,6 +76,8 @@ class RouterStack(cdk.Stack):
         throttle: Limits,
         image: Source,
         prober: Path,
+        sampler: Path | None = None,
+        sampled: Sequence[ModelSpec] = (),
         **options: Any,
     ) -> None:
         super().__init__(scope, name, stack_name=name, **options)
@@ -96,6 +98,8 @@ class RouterStack(cdk.Stack):
                 router.function, deployment.name, "dynamodb:BatchGetItem", "dynamodb:UpdateItem"
             )
         self.add_prober(prober)
+        if sampler:
+            self.add_sampler(sampler, sampled, router.function)
         api = self.add_api(router.alias, throttle)
         cdk.CfnOutput(self, "Url", value=api.api_endpoint, description="Where to send requests")
 
@@ -112,9 +116,38 @@ class RouterStack(cdk.Stack):
         self.allow_tiers(function, Tier.CPU)
         allow_releases(function, self.deployment.name)
 
-    def allow_tiers(self, caller: lambda_.Function, *tiers: Tier) -> None:
-        """Allow a function to invoke those tiers of this deployment's models, each by its full name."""
-        for model in self.deployment.models:
+    def add_sampler(
+        self, code: Path, sampled: Sequence[ModelSpec], router: lambda_.Function
+    ) -> None:
+        """Create the function that compares answers, for events of the router: none is tried again, or kept."""
+        name = sampling_function(self.deployment.name)
+        function = code_function(
+            self,
+            "Sampler",
+            function_name=name,
+            code=code,
+            handler="functions.sampler.handler.handler",
+        )
+        function.add_environment("TURNOUT_DEPLOYMENT", self.deployment.name)
+        function.add_environment("TURNOUT_STATES", states_stack(self.deployment.name))
+        alias = lambda_.Alias(
+            self, "SamplerLive", alias_name=ALIAS, version=function.current_version
+        )
+        # An event has texts in it: one that cannot be taken soon is dropped, and goes nowhere.
+        alias.configure_async_invoke(max_event_age=cdk.Duration.minutes(1), retry_attempts=0)
+        self.allow_tiers(function, Tier.GPU, models=sampled)
+        allow_states(function, self.deployment.name, "dynamodb:GetItem", "dynamodb:PutItem")
+        router.add_to_role_policy(
+            iam.PolicyStatement(
+                actions=["lambda:InvokeFunction"], resources=[self._function_arn(f"{name}:{ALIAS}")]
+            )
+        )
+
+    def allow_tiers(
+        self, caller: lambda_.Function, *tiers: Tier, models: Sequence[ModelSpec] | None = None
+    ) -> None:
+        """Allow a function to invoke those tiers of some models, all unless they are given, each by its full name."""
+        for model in self.deployment.models if models is None else models:
             for tier in (tier for tier in model.tiers if tier in tiers):
                 name = model_stack(self.deployment.name, model.name, tier)
                 action = "lambda:InvokeFunction" if tier is Tier.CPU else "sagemaker:InvokeEndpoint"
@@ -125,15 +158,18 @@ class RouterStack(cdk.Stack):
 
     def _arns(self, tier: Tier, name: str) -> list[str]:
         if tier is Tier.CPU:
-            function = self.format_arn(
-                service="lambda",
-                resource="function",
-                # Invoking an alias needs a permission on the alias, not on the function.
-                resource_name=f"{name}:{ALIAS}",
-                arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
-            )
-            return [function]
+            return [self._function_arn(f"{name}:{ALIAS}")]
         return list(endpoint_arns(self, name, "endpoint", "inference-component"))
+
+    def _function_arn(self, name: str) -> str:
+        """Return the ARN of a function with its alias: a permission on the function does not cover the alias."""
+        arn: str = self.format_arn(
+            service="lambda",
+            resource="function",
+            resource_name=name,
+            arn_format=cdk.ArnFormat.COLON_RESOURCE_NAME,
+        )
+        return arn
 
     def add_api(self, router: lambda_.IFunction, throttle: Limits) -> gateway.HttpApi:
         """Create the API. Every path goes to the router, so that unknown ones get a problem document as well."""

@@ -19,12 +19,13 @@ class Confidence:
 
     `of` returns one number for each output of a request with some parameters, None where they have none. Answers to
     requests whose values of `bound_to` differ are not of the same kind: what was calibrated for one of them says
-    nothing about the other. `meaning` is for the documentation.
+    nothing about the other. `meaning` is for the documentation. With `whole`, all outputs of a request are one answer.
     """
 
     of: Callable[[Outputs, Parameters], tuple[float, ...] | None]
     meaning: str
     bound_to: tuple[str, ...] = ()
+    whole: bool = False
 
 
 def of_best(outputs: Outputs, parameters: Parameters) -> tuple[float, ...] | None:
@@ -72,6 +73,7 @@ CONFIDENCES: Mapping[Task, Confidence] = {
         of=of_ranking,
         meaning="score of the best text less that of the next; the request goes as a whole",
         bound_to=("prompt_name",),
+        whole=True,
     ),
 }
 

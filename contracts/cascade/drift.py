@@ -15,8 +15,9 @@ count. A rate that has fallen does not lower what it is compared with.
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 # At most one false alarm in 20, within so many inputs.
 LIMIT = 20.0
@@ -52,6 +53,25 @@ class Watch:
 
     def withdrawn(self, baseline: Baseline) -> bool:
         return self.evidence(baseline) >= LIMIT
+
+    def to_document(self, baseline: Baseline) -> dict[str, Any]:
+        """Return the document of a shared row, with what follows from it for those who only read it."""
+        evidence = round(self.evidence(baseline), 4)
+        return {**asdict(self), "evidence": evidence, "withdrawn": self.withdrawn(baseline)}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Return the state in a row's document; raise KeyError or ValueError for one that is none."""
+        return cls(
+            samples=int(document["samples"]),
+            disagreed=int(document["disagreed"]),
+            later=float(document["later"]),
+        )
+
+
+def drift_key(model: str, calibration: str) -> str:
+    """Return the key of the row of a model's watch: a new calibration, by its digest, begins another one."""
+    return f"drift#{model}#{calibration[:12]}"
 
 
 def watched(watch: Watch, baseline: Baseline, disagreements: Iterable[bool]) -> Watch:

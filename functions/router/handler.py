@@ -14,9 +14,11 @@ from botocore.config import Config
 
 from contracts.routes import Routes
 from contracts.tasks import Tier
+from functions.router.answering.sampling import Sampling
 from functions.router.http.app import create_app
 from functions.router.http.lambda_adapter import Handler, adapt_to_lambda
 from functions.router.targets.backends import LambdaBackend, SageMakerBackend
+from functions.router.targets.drift import drift_keys, watched
 from functions.router.targets.health import States
 from functions.router.targets.release_registry import ParameterRegistry, released_address
 
@@ -51,18 +53,20 @@ def main() -> Handler:
 
     registry = ParameterRegistry(routes.registry, parameters)
     gpu = SageMakerBackend(client, partial(released_address, registry))
+    cpu = LambdaBackend(client)
     app = create_app(
         routes,
-        {Tier.CPU: LambdaBackend(client), Tier.GPU: gpu},
+        {Tier.CPU: cpu, Tier.GPU: gpu},
         registry,
         Path(os.environ.get("TURNOUT_DOCS", "/var/task/docs")),
-        shared_states(routes) if routes.states else None,
+        sampling=Sampling(routes.sampler, cpu),
+        **(shared(routes) if routes.states else {}),
     )
     return adapt_to_lambda(app)
 
 
-def shared_states(routes: Routes) -> States:
-    """Return the states of a deployment that has a GPU tier, whose rows are read from now on."""
+def shared(routes: Routes) -> dict[str, Any]:
+    """Return what the shared rows of a deployment that has a GPU tier say, which are read from now on."""
     from functions.router.targets.shared_rows import SharedRows, TableStore
     from functions.router.targets.sharing import SharedStates, shared_keys
 
@@ -73,10 +77,11 @@ def shared_states(routes: Routes) -> States:
         config = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 2})
         return get_session().create_client("dynamodb", config=config)
 
-    rows = SharedRows(TableStore(routes.states, make), shared_keys(routes))
+    keys = [*shared_keys(routes), *drift_keys(routes)]
+    rows = SharedRows(TableStore(routes.states, make), keys)
     # While the rest of the start goes on, so that the first request may know of a tier that sleeps.
     rows.refresh()
-    return States(shared=SharedStates(rows))
+    return {"states": States(shared=SharedStates(rows)), "drift": partial(watched, rows.get)}
 
 
 handler = main()

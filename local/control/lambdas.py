@@ -3,6 +3,9 @@
 import base64
 import contextlib
 import json
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 from moto.awslambda import models
@@ -12,6 +15,10 @@ from local.control.data_plane import ACCOUNT, Invocation, data_plane
 from local.permissions.errors import AccessDenied, NotEvaluated
 from local.permissions.services import LAMBDA
 
+# The header of a request, and its value for an event that nobody waits for.
+INVOCATION_TYPE, EVENT = "X-Amz-Invocation-Type", "Event"
+# Lambda's default of an event's oldest age.
+EVENT_S = 6 * 3600
 # Properties that moto's CloudFormation drops before it calls its own CreateFunction.
 DROPPED = ("PackageType", "ImageConfig", "Architectures", "LoggingConfig", "EphemeralStorage")
 
@@ -130,6 +137,10 @@ def _run_in_pool() -> None:
 
     def invoke(self: Any, body: Any, request_headers: Any, response_headers: Any) -> Any:
         payload = body if isinstance(body, bytes) else (body or "{}").encode()
+        if request_headers.get(INVOCATION_TYPE) == EVENT:
+            # Nothing of ours runs on behind the cloud: a request that its end interrupts is not answered either.
+            threading.Thread(target=run_event, args=(self, payload), daemon=True).start()
+            return b""
         done = data_plane().functions.invoke(self, payload)
         if done.is_throttled:
             raise TooManyRequests
@@ -161,6 +172,19 @@ def _run_in_pool() -> None:
 
     models.LambdaFunction.invoke = invoke
     models.LambdaBackend.invoke = by_qualifier
+
+
+def run_event(function: Any, payload: bytes, pause: Callable[[float], object] = time.sleep) -> None:
+    """Run a function for an event, once; while it is throttled, it waits, but not longer than events may be old.
+
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+    """
+    configured = [one.config for one in function.event_invoke_config]
+    oldest_s = configured[-1].get("MaximumEventAgeInSeconds", EVENT_S) if configured else EVENT_S
+    for _ in range(int(oldest_s)):
+        if not data_plane().functions.invoke(function, payload).is_throttled:
+            return
+        pause(1)
 
 
 def invoke_function(arn: str, payload: bytes) -> Invocation:

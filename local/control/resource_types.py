@@ -90,6 +90,16 @@ TYPES: tuple[Type, ...] = (
         attributes={"AliasArn": _response("AliasArn")},
     ),
     Type(
+        name="AWS::Lambda::EventInvokeConfig",
+        service="lambda",
+        create="put_function_event_invoke_config",
+        update="put_function_event_invoke_config",
+        delete="delete_function_event_invoke_config",
+        prepare=_function_name,
+        ref=lambda made: f"{made.properties['FunctionName']}|{made.properties['Qualifier']}",
+        key=_keys("FunctionName", "Qualifier"),
+    ),
+    Type(
         name="AWS::ApiGatewayV2::Api",
         service="apigatewayv2",
         create="create_api",

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from contracts.limits import LAMBDA_INIT_S, LAMBDA_PAYLOAD_BYTES
+from contracts.limits import LAMBDA_EVENT_BYTES, LAMBDA_INIT_S, LAMBDA_PAYLOAD_BYTES
 from images.layer import Layer
 from images.oci.reading import Layout
 from images.running.choice import Isolating
@@ -191,9 +191,12 @@ class Pool:
         return self.environments[key]
 
 
-def too_large(payload: bytes) -> bytes | None:
+def too_large(payload: bytes, is_event: bool) -> bytes | None:
     """Return the body of Lambda's response to a request above its size limit; None for a smaller one."""
-    if len(payload) <= LAMBDA_PAYLOAD_BYTES:
+    most, kind = LAMBDA_PAYLOAD_BYTES, "RequestResponse"
+    if is_event:
+        most, kind = LAMBDA_EVENT_BYTES, "Event"
+    if len(payload) <= most:
         return None
-    message = f"{len(payload)} byte payload is too large for the RequestResponse invocation type (limit 6291456 bytes)"
+    message = f"{len(payload)} byte payload is too large for the {kind} invocation type (limit {most} bytes)"
     return json.dumps({"Type": "User", "message": message}).encode()

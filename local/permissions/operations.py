@@ -114,6 +114,7 @@ def _component(request: Request, members: dict[str, Any]) -> list[str]:
 # Operations whose resources are named in a body of JSON, which SDKs write.
 NAMED_INSIDE: Mapping[str, Callable[[Request, dict[str, Any]], list[str]]] = {
     "dynamodb:BatchGetItem": _tables,
+    "dynamodb:GetItem": _table,
     "dynamodb:PutItem": _table,
     "dynamodb:UpdateItem": _table,
     "sagemaker:DescribeInferenceComponent": _component,

@@ -48,5 +48,7 @@ def cascade_of(calibration: Calibration, digests: tuple[str, ...]) -> Cascade:
         bound=point.bound,
         assurance=calibration.assurance,
         doubts=calibration.doubts,
+        digest=calibration.digest,
+        disagreed=calibration.disagreed,
         off="" if digests == (calibration.cpu, calibration.gpu) else STALE,
     )

@@ -6,7 +6,14 @@ from pathlib import Path
 from typing import Any
 
 from contracts.manifest import BrokenArtefact, Manifest, verify
-from contracts.names import ALIAS, endpoint, model_stack, registry, states_stack
+from contracts.names import (
+    ALIAS,
+    endpoint,
+    model_stack,
+    registry,
+    sampling_function,
+    states_stack,
+)
 from contracts.problems import Code, Problem
 from contracts.routes import Cascade, Route, Routes, Target
 from contracts.scaling.copies import START_S, WAKE_S
@@ -15,6 +22,7 @@ from contracts.tasks import Tier
 from signatures.check import artefact_problems
 from stacks.routes.cascades import read_cascades
 from stacks.routes.measured import Measured, measured
+from stacks.routes.sampling import sampled_models
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +63,7 @@ def make_routes(
     deployment: Deployment, artefacts: Artefacts, key_hashes: Mapping[str, str], out: Path
 ) -> Routes:
     """Return the route table, with what the evidence of the artefacts in `out` has measured."""
+    sampler = f"{sampling_function(deployment.name)}:{ALIAS}"
     return Routes(
         deployment=deployment.name,
         registry=registry(deployment.name),
@@ -65,6 +74,7 @@ def make_routes(
         key_hashes=key_hashes,
         cors_origins=deployment.cors_origins,
         states=states_stack(deployment.name) if deployment.has_gpu else "",
+        sampler=sampler if sampled_models(deployment, artefacts.cascades) else "",
     )
 
 
@@ -105,6 +115,9 @@ def _target(
         waking = {
             "wake": spec.wake,
             "wake_s": WAKE_S + START_S if spec.min_instances == 0 else START_S,
+            "sleeps": spec.min_instances == 0,
+            "sample": spec.sample,
+            "shadow": spec.shadow,
         }
     return Target(
         model=manifest.model,

@@ -12,6 +12,7 @@ RULES: tuple[Rule, ...] = (
     functions.function_log,
     functions.snapshot_kept_started,
     functions.snapshot_unpublished,
+    functions.event_kept,
     images.image_platform,
     images.base_pinned,
     images.gpu_visible,

@@ -9,7 +9,7 @@ from stacks.rules.finding import Finding
 
 FUNCTION, ALIAS = "AWS::Lambda::Function", "AWS::Lambda::Alias"
 VERSION, INTEGRATION = "AWS::Lambda::Version", "AWS::ApiGatewayV2::Integration"
-LOG_GROUP = "AWS::Logs::LogGroup"
+LOG_GROUP, EVENTS = "AWS::Logs::LogGroup", "AWS::Lambda::EventInvokeConfig"
 # Lambda's default: https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
 TIMEOUT_S = 3
 
@@ -79,3 +79,18 @@ def snapshot_unpublished(stack: Document) -> Iterator[Finding]:
         if started and not stack.named(alias.get("FunctionVersion"), VERSION):
             message = "an alias of no published version starts from no snapshot; name a version"
             yield Finding(resource=name, place="FunctionVersion", message=message)
+
+
+def event_kept(stack: Document) -> Iterator[Finding]:
+    """Require that an event is tried once and kept nowhere: by default it is tried three times, within six hours.
+
+    Events have callers' texts in them, and a sample that comes late or twice says nothing.
+    https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html
+    """
+    for name, config in stack.of(EVENTS).items():
+        if config.get("MaximumRetryAttempts") != 0:
+            message = "events are tried again; set MaximumRetryAttempts to 0"
+            yield Finding(resource=name, place="MaximumRetryAttempts", message=message)
+        if "DestinationConfig" in config:
+            message = "events are kept at a destination; remove it"
+            yield Finding(resource=name, place="DestinationConfig", message=message)

@@ -13,17 +13,21 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
+from contracts.cascade.sampling import Sample
 from contracts.http_errors import DeadlineExceeded, ServingError, TierUnavailable
 from contracts.limits import BACKEND_SLACK_S, CONNECT_TIMEOUT_S
 from contracts.prediction import PredictRequest, TierAnswer
 from contracts.routes import Route, Target
 from contracts.tasks import Tier, Wake
 from functions.router.answering.budget import RetryBudget
+from functions.router.answering.sampling import Sampling
 from functions.router.deciding.decision import Plan, decide
 from functions.router.deciding.escalation import ESCALATED, UNANSWERED, escalation, merged
 from functions.router.deciding.latency import tokens_of
 from functions.router.deciding.rules import Case
+from functions.router.deciding.sampling import sample_of
 from functions.router.targets.backends import Backend
+from functions.router.targets.drift import Drift, is_withdrawn, unwatched
 from functions.router.targets.failures import LATE, TargetFailed, failed, problem
 from functions.router.targets.health import Condition, States
 
@@ -63,8 +67,11 @@ class Answering:
         states: States | None = None,
         budget: RetryBudget | None = None,
         clock: Callable[[], float] = time.monotonic,
+        sampling: Sampling | None = None,
+        drift: Drift = unwatched,
     ) -> None:
         self.backends, self.clock = backends, clock
+        self.sampling, self.drift = sampling or Sampling(), drift
         self.states = states or States(clock)
         self.budget = budget or RetryBudget()
 
@@ -90,7 +97,9 @@ class Answering:
                     stands_in=target is not plan.wanted,
                     degraded=plan.degraded(target),
                 )
-                return await self._with_escalated(given, plan, request, route, log_fields)
+                sample = self._sample(given, plan, request, route)
+                async with self.sampling.beside(sample, log_fields):
+                    return await self._with_escalated(given, plan, request, route, log_fields)
             except TargetFailed as failure:
                 failures.append(failure)
                 following = self._following(plan, target, request, failures)
@@ -171,7 +180,22 @@ class Answering:
     def case(self, request: PredictRequest, route: Route) -> Case:
         """Return the request with what is known of its targets now."""
         states = {tier: self.states.of(target) for tier, target in route.targets.items()}
-        return Case(request=request, route=route, states=states, now=self.clock())
+        return Case(
+            request=request,
+            route=route,
+            states=states,
+            now=self.clock(),
+            withdrawn=is_withdrawn(self.drift(route)),
+            chance=self.sampling.draw(),
+        )
+
+    def _sample(
+        self, given: Answer, plan: Plan, request: PredictRequest, route: Route
+    ) -> Sample | None:
+        if not self.sampling.function:
+            return None
+        case = self.case(request, route)
+        return sample_of(case, plan, given.target, given.answer.outputs, self.sampling.draw)
 
     async def _try(self, target: Target, request: PredictRequest, route: Route) -> TierAnswer:
         """Return the answer of a target, and learn its state from that; raise TargetFailed."""

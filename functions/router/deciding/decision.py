@@ -7,13 +7,22 @@ from contracts.http_errors import TierUnavailable
 from contracts.prediction import Prefer
 from contracts.routes import Target
 from contracts.tasks import Tier, Wake
-from functions.router.deciding.rules import RULES, Case, Rule, Targets, over_limits, stands_in
+from functions.router.deciding.rules import (
+    RULES,
+    Case,
+    Rule,
+    Targets,
+    needs_gpu,
+    over_limits,
+    stands_in,
+)
 from functions.router.targets.health import Condition
 
 # The reasons of an answer: why the rules want the target that answers, or why it answers for the one that they want.
 WANTED = (
     "pinned",
     "in_time",
+    "withdrawn",
     *(f"prefer_{prefer}" for prefer in Prefer),
     "split",
     *(f"fits_{tier}" for tier in Tier),
@@ -30,7 +39,8 @@ class Plan:
     """The plan for a request.
 
     `wanted` is the target that the rules want, `primary` the one that is asked, `fallback` the one after that; `trial`
-    says that `primary` was not ready when last heard of, so that one request alone may try it.
+    says that `primary` was not ready when last heard of, so that one request alone may try it. With `shadow`, what the
+    CPU tier answers is also asked on the GPU tier, of which the caller sees nothing.
     """
 
     wanted: Target
@@ -38,6 +48,7 @@ class Plan:
     reason: str
     fallback: Target | None = None
     trial: bool = False
+    shadow: bool = False
 
     def degraded(self, target: Target) -> bool:
         """Return True if an answer of that target is a CPU tier's for a GPU tier."""
@@ -65,11 +76,17 @@ def decide(case: Case, rules: tuple[Rule, ...] = RULES) -> Plan:
         reason=_reason(case, targets, wanted, primary),
         fallback=next((t for t in [*ready, *soft] if t is not primary), None),
         trial=bool(asked) and not _is_ready(case, primary),
+        shadow=_is_shadowed(case, primary),
     )
 
 
 def _is_ready(case: Case, target: Target) -> bool:
     return case.state(target).condition is Condition.READY
+
+
+def _is_shadowed(case: Case, primary: Target) -> bool:
+    gpu = case.route.targets.get(Tier.GPU)
+    return gpu is not None and primary.tier is Tier.CPU and case.chance < gpu.shadow
 
 
 def _is_due(case: Case, target: Target) -> bool:
@@ -108,6 +125,8 @@ def _wish(case: Case, targets: Targets, wanted: Target) -> str:
         return "in_time"
     if request.prefer is not None and len(fitting) > 1:
         return f"prefer_{request.prefer}"
+    if len(fitting) > 1 and needs_gpu(case):
+        return "withdrawn"
     if case.route.split and len(fitting) > 1:
         return "split"
     return f"fits_{wanted.tier}"

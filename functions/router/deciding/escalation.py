@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from contracts.cascade.confidence import CONFIDENCES, binding
-from contracts.prediction import PredictRequest, Prefer
-from contracts.routes import Cascade, Route, Target
+from contracts.cascade.confidence import CONFIDENCES
+from contracts.prediction import PredictRequest
+from contracts.routes import Target
 from contracts.tasks import Tier, Wake
 from functions.router.deciding.decision import Plan
-from functions.router.deciding.rules import Case, over_limits
+from functions.router.deciding.rules import Case, cascade_of, over_limits
 from functions.router.targets.health import Condition
 
 # The reasons of an answer that was escalated, and of one that the GPU tier was asked for in vain.
@@ -37,7 +37,7 @@ class Escalation:
 def escalation(case: Case, plan: Plan, target: Target, outputs: Outputs) -> Escalation | None:
     """Return what is to be asked on the GPU tier after the CPU tier's outputs; None if all of them are kept."""
     request, route = case.request, case.route
-    cascade = cascade_for(request, route)
+    cascade = cascade_of(case)
     if cascade is None or target.tier is not Tier.CPU or plan.wanted is not target:
         return None
     confidences = CONFIDENCES[route.task].of(outputs, request.parameters)
@@ -52,16 +52,6 @@ def escalation(case: Case, plan: Plan, target: Target, outputs: Outputs) -> Esca
     if over_limits(uncertain, gpu) or _too_late(uncertain, gpu):
         return None
     return Escalation(target=gpu, places=places, request=asked, held=_held(case, gpu))
-
-
-def cascade_for(request: PredictRequest, route: Route) -> Cascade | None:
-    """Return the cascade of a model if it holds for a request: of its kind, and neither pinned nor in a hurry."""
-    cascade = route.cascade
-    if cascade is None or cascade.off or request.tier is not None or request.version is not None:
-        return None
-    if request.prefer in (Prefer.FAST, Prefer.CHEAP):
-        return None
-    return cascade if binding(route.task, request.parameters) == cascade.parameters else None
 
 
 def _too_late(case: Case, gpu: Target) -> bool:

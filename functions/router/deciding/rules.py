@@ -3,10 +3,11 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from contracts.cascade.confidence import binding
 from contracts.http_errors import InvalidInput, RequestProblem, TooLarge
 from contracts.limits import vectors_per_answer
 from contracts.prediction import PredictRequest, Prefer
-from contracts.routes import Route, Target
+from contracts.routes import Cascade, Route, Target
 from contracts.tasks import Task, Tier
 from functions.router.deciding.latency import expected_ms, tokens_of
 from functions.router.deciding.split import distance
@@ -19,6 +20,7 @@ Targets = tuple[Target, ...]
 class Case:
     """A request, the route of its model, and the states of the targets by tier at the time `now`.
 
+    `withdrawn` says that the threshold of the model's cascade was withdrawn; `chance` is a random number from 0 to 1.
     The characters of the request are counted once: it may have a million inputs, and every rule asks.
     """
 
@@ -26,6 +28,8 @@ class Case:
     route: Route
     states: Mapping[Tier, TargetState]
     now: float
+    withdrawn: bool = False
+    chance: float = 1.0
     chars: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -96,7 +100,10 @@ def in_time(case: Case, targets: Targets) -> Targets:
 
 
 def ranked(case: Case, targets: Targets) -> Targets:
-    """Return the targets in the order that the request wishes: a pinned one first, by preference, or by price."""
+    """Return the targets in the order that the request wishes: a pinned one first, by preference, or by price.
+
+    Where a threshold was withdrawn, no answer is known to be certain enough: the GPU tier comes first.
+    """
     match case.request:
         case PredictRequest(tier=Tier() as tier):
             return tuple(sorted(targets, key=lambda target: target.tier is not tier))
@@ -105,6 +112,8 @@ def ranked(case: Case, targets: Targets) -> Targets:
             return tuple(sorted(targets, key=lambda target: target.tier is not Tier.GPU))
         case PredictRequest(prefer=Prefer.FAST):
             return tuple(sorted(targets, key=lambda target: _or_last(case.expected_ms(target))))
+    if needs_gpu(case):
+        return tuple(sorted(targets, key=lambda target: target.tier is not Tier.GPU))
     return tuple(sorted(targets, key=lambda target: target.tier is not Tier.CPU))
 
 
@@ -112,6 +121,9 @@ def split(case: Case, targets: Targets) -> Targets:
     """Return the targets in the order for the client of the request, unless it has a wish of its own."""
     route, request = case.route, case.request
     if not route.split or request.tier is not None or request.prefer is not None:
+        return targets
+    # What no threshold tells apart any more is the GPU tier's, whoever asks.
+    if needs_gpu(case):
         return targets
     client = request.client or ""
     return tuple(
@@ -121,6 +133,26 @@ def split(case: Case, targets: Targets) -> Targets:
 
 # A policy is a function in this tuple. The first ones filter, the last rank.
 RULES: tuple[Rule, ...] = (of_tier, of_version, within_limits, in_time, ranked, split)
+
+
+def needs_gpu(case: Case) -> bool:
+    """Return True for a request whose answers a threshold would tell apart that was withdrawn."""
+    return case.withdrawn and cascade_for(case.request, case.route) is not None
+
+
+def cascade_of(case: Case) -> Cascade | None:
+    """Return the cascade of a model if it holds for a request, and its threshold was not withdrawn."""
+    return None if case.withdrawn else cascade_for(case.request, case.route)
+
+
+def cascade_for(request: PredictRequest, route: Route) -> Cascade | None:
+    """Return the cascade of a model if it holds for a request: of its kind, and neither pinned nor in a hurry."""
+    cascade = route.cascade
+    if cascade is None or cascade.off or request.tier is not None or request.version is not None:
+        return None
+    if request.prefer in (Prefer.FAST, Prefer.CHEAP):
+        return None
+    return cascade if binding(route.task, request.parameters) == cascade.parameters else None
 
 
 def stands_in(request: PredictRequest, wanted: Target, other: Target) -> bool:

@@ -22,6 +22,7 @@ from contracts.request_body import read_document
 from contracts.routes import Route, Routes
 from contracts.tasks import Tier
 from functions.router.answering.attempts import Answer, Answering
+from functions.router.answering.sampling import Sampling
 from functions.router.http import docs_page
 from functions.router.http.cors import Cors
 from functions.router.http.keys import authorize
@@ -33,6 +34,7 @@ from functions.router.http.middleware import (
 )
 from functions.router.http.model_list import describe
 from functions.router.targets.backends import Backend
+from functions.router.targets.drift import Drift, unwatched
 from functions.router.targets.health import States
 from functions.router.targets.release_registry import Registry
 
@@ -161,9 +163,12 @@ def create_app(
     registry: Registry,
     assets: Path,
     states: States | None = None,
+    sampling: Sampling | None = None,
+    drift: Drift = unwatched,
 ) -> FastAPI:
     """Return the application over the tiers' backends; `assets` is the folder of the documentation page."""
-    router = Router(routes, Answering(backends, states), registry)
+    answering = Answering(backends, states, sampling=sampling, drift=drift)
+    router = Router(routes, answering, registry)
     app = FastAPI(
         title="Turnout",
         version="1",

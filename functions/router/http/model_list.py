@@ -10,8 +10,11 @@ from contracts.prediction import PredictRequest
 from contracts.routes import Cascade, Route, Target
 from functions.router.answering.attempts import Answering
 from functions.router.deciding.rules import Case
+from functions.router.targets.drift import Watched, is_withdrawn
 from functions.router.targets.release_registry import Registry, Row, find
 
+# Of a watch, what is for callers.
+OF_WATCH = ("samples", "disagreed", "evidence", "withdrawn")
 log = logging.getLogger("turnout.router")
 
 
@@ -28,14 +31,17 @@ def describe(route: Route, registry: Registry, answering: Answering) -> dict[str
         "task": route.task,
         "labels": list(route.labels),
         "dimensions": route.dimensions or None,
-        "cascade": _cascade(route.cascade),
+        "cascade": _cascade(route.cascade, answering.drift(route)),
         "split": route.split or None,
         "tiers": tiers,
     }
 
 
-def _cascade(cascade: Cascade | None) -> dict[str, Any] | None:
-    """Return what is promised of a cascade; `bound` is null where it does not hold, for the reasons in `doubts`."""
+def _cascade(cascade: Cascade | None, watch: Watched | None) -> dict[str, Any] | None:
+    """Return what is promised of a cascade, and what was seen since.
+
+    `bound` is null where it does not hold: for the reasons in `doubts`, or since the threshold was withdrawn.
+    """
     if cascade is None:
         return None
     return {
@@ -44,10 +50,11 @@ def _cascade(cascade: Cascade | None) -> dict[str, Any] | None:
         "test_rows": cascade.rows,
         "kept": cascade.kept,
         "lost": cascade.lost,
-        "bound": None if cascade.doubts else cascade.bound,
+        "bound": None if cascade.doubts or is_withdrawn(watch) else cascade.bound,
         "assurance": cascade.assurance,
         "doubts": list(cascade.doubts),
         "off": cascade.off or None,
+        "drift": watch and {name: watch.get(name) for name in OF_WATCH},
     }
 
 

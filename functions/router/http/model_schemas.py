@@ -35,6 +35,17 @@ MODEL_TIER: Schema = {
         },
     },
 }
+DRIFT: Schema = {
+    "type": "object",
+    "description": "Of the kept inputs, `samples` were asked on the GPU tier as well, which answered `disagreed` of "
+    "them otherwise. With an `evidence` of 20, that is more often than on the rows, and the threshold is `withdrawn`.",
+    "properties": {
+        "samples": INTEGER,
+        "disagreed": INTEGER,
+        "evidence": NUMBER,
+        "withdrawn": {"type": "boolean"},
+    },
+}
 CASCADE: Schema = {
     "type": "object",
     "description": "The CPU tier's answer is kept from this confidence on. Of `test_rows` a share was `kept`, and a "
@@ -46,10 +57,14 @@ CASCADE: Schema = {
         "test_rows": INTEGER,
         "kept": NUMBER,
         "lost": NUMBER,
-        "bound": {"type": ["number", "null"], "description": "Null if there are `doubts`."},
+        "bound": {
+            "type": ["number", "null"],
+            "description": "Null if there are `doubts`, or the threshold is withdrawn.",
+        },
         "assurance": NUMBER,
         "doubts": array(STRING),
         "off": {"type": ["string", "null"], "description": "Why nothing is escalated now."},
+        "drift": {"anyOf": [DRIFT, {"type": "null"}]},
     },
 }
 SPLIT = described(

@@ -55,6 +55,7 @@ class Clients:
     def __init__(self, service: str, make: MakeClient) -> None:
         self.service, self.make = service, make
         self.by_timeout: dict[int, Client] = {}
+        self.last: Client = None
 
     def of(self, target: Target, request: PredictRequest) -> Client:
         """Return a client that never retries, and waits a little longer than the tier's timeout or the caller."""
@@ -69,7 +70,8 @@ class Clients:
                 retries={"total_max_attempts": 1, "mode": "standard"},
             )
             self.by_timeout[timeout_s] = self.make(self.service, config)
-        return self.by_timeout[timeout_s]
+        self.last = self.by_timeout[timeout_s]
+        return self.last
 
 
 class LambdaBackend:
@@ -90,6 +92,10 @@ class LambdaBackend:
         if reply.get("FunctionError"):
             raise problem(_function_error(document))
         return TierAnswer.from_wire(document)
+
+    def send(self, function: str, payload: bytes) -> None:
+        """Have a function run that nobody waits for, on the connection of the last answer."""
+        self.clients.last.invoke(FunctionName=function, Payload=payload, InvocationType="Event")
 
 
 class SageMakerBackend:

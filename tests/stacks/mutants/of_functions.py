@@ -15,7 +15,7 @@ from tests.stacks.mutants.mutation import (
     zip_function,
 )
 
-ALIAS = "AWS::Lambda::Alias"
+ALIAS, EVENTS = "AWS::Lambda::Alias", "AWS::Lambda::EventInvokeConfig"
 
 
 def memory_beyond_lambda(stack: Document) -> None:
@@ -79,7 +79,30 @@ def two_architectures(stack: Document) -> None:
     image_function(stack)["Architectures"] = ["x86_64", "arm64"]
 
 
+def event_tried_again(stack: Document) -> None:
+    del first(stack, EVENTS)["MaximumRetryAttempts"]
+
+
+def event_kept(stack: Document) -> None:
+    queue = "arn:aws:sqs:us-east-1:123456789012:failures"
+    first(stack, EVENTS)["DestinationConfig"] = {"OnFailure": {"Destination": queue}}
+
+
 MUTATIONS = (
+    Mutation(
+        spoil=event_tried_again,
+        stack=ROUTER,
+        account="a sample that fails is run twice more, with the texts of a caller, on a tier that has too much to do",
+        source="https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-error-handling.html",
+        caught_by=(ours("event_kept"),),
+    ),
+    Mutation(
+        spoil=event_kept,
+        stack=ROUTER,
+        account="texts of callers stay in a queue",
+        source="https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html",
+        caught_by=(ours("event_kept"),),
+    ),
     Mutation(
         spoil=memory_beyond_lambda,
         stack=CPU,

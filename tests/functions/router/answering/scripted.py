@@ -55,10 +55,14 @@ CUT = Step(body=GOOD, cut=True)
 
 @dataclass(slots=True)
 class Scripted:
-    """A service that takes its steps one after the other, and the last one for ever; `seen` has each request's body."""
+    """A service that takes its steps one after the other, and the last one for ever.
+
+    `seen` has each request's body, and `headers` its headers.
+    """
 
     steps: list[Step]
     seen: list[Any] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
     address: str = ""
     ended: threading.Event = field(default_factory=threading.Event)
 
@@ -77,6 +81,7 @@ def running(*steps: Step) -> Iterator[Scripted]:
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            service.headers.append(dict(self.headers))
             step = service.next(body)
             gone = service.ended.wait(step.hangs_s)
             self.close_connection = step.closes or step.cut or gone

@@ -1,18 +1,19 @@
 """The decision on a request, as a table of requests, states and profiles."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from contracts.http_errors import InvalidInput, TierUnavailable
 from contracts.prediction import PredictRequest, Prefer
-from contracts.routes import Route
+from contracts.routes import Cascade, Route
 from contracts.tasks import Task, Tier, Wake
 from functions.router.deciding.decision import REASONS, Plan, decide
 from functions.router.deciding.rules import RULES, of_tier, ranked, split, within_limits
 from functions.router.targets.health import Condition, TargetState
 from tests.fixtures.problems import assert_request_problems, raises
-from tests.fixtures.router_app import INTENTS, VECTORS
+from tests.fixtures.router_app import INTENTS, VECTORS, target
 from tests.functions.router.deciding.cases import GPU_ONLY, NOW, case, profiled, request
 
 CPU, GPU = Tier.CPU, Tier.GPU
@@ -210,3 +211,67 @@ def test_other_rules_decide_otherwise() -> None:
     assert RULES[-2:] == (ranked, split)
     backwards = (of_tier, within_limits, lambda case, targets: targets[::-1])
     assert decide(case(request("hi")), rules=backwards).primary.tier is GPU
+
+
+def cascaded(**changes: Any) -> Route:
+    cascade = Cascade(
+        threshold=0.8, parameters={}, rows=500, kept=0.7, lost=0.0, bound=0.01, assurance=0.95
+    )
+    return replace(INTENTS, cascade=replace(cascade, **changes))
+
+
+@pytest.mark.parametrize(
+    ("route", "predict", "expected"),
+    [
+        (cascaded(), request("hi"), (GPU, "withdrawn", CPU)),
+        (cascaded(), request("hi", allow_degraded=False), (GPU, "withdrawn", None)),
+        (cascaded(), request("hi", prefer=Prefer.QUALITY), (GPU, "prefer_quality", CPU)),
+        (cascaded(), request("hi", prefer=Prefer.CHEAP), (CPU, "prefer_cheap", GPU)),
+        (cascaded(), request("hi", tier=CPU), (CPU, "pinned", None)),
+        (
+            replace(cascaded(), split={CPU: 1, GPU: 0}),
+            request("hi", client="ada"),
+            (GPU, "withdrawn", CPU),
+        ),
+        # Nothing was promised of these.
+        (cascaded(off="other artefacts"), request("hi"), (CPU, "fits_cpu", GPU)),
+        (cascaded(parameters={"a": 1}), request("hi"), (CPU, "fits_cpu", GPU)),
+        (INTENTS, request("hi"), (CPU, "fits_cpu", GPU)),
+        (
+            replace(cascaded(), targets={**INTENTS.targets, GPU: target(GPU, max_chars=1)}),
+            request("hi"),
+            (CPU, "fits_cpu", None),
+        ),
+    ],
+)
+def test_without_its_threshold_a_cascade_asks_the_gpu_tier_for_everything(
+    route: Route, predict: PredictRequest, expected: tuple[Tier, str, Tier | None]
+) -> None:
+    assert decided(decide(replace(case(predict, route), withdrawn=True))) == expected
+
+
+def test_while_the_gpu_tier_sleeps_answers_without_a_threshold_are_degraded() -> None:
+    asked = replace(case(request("hi"), cascaded(), gpu=Condition.ASLEEP), withdrawn=True)
+    plan = decide(asked)
+    assert decided(plan) == (CPU, "gpu_asleep", None)
+    assert plan.degraded(plan.primary)
+
+
+@pytest.mark.parametrize(
+    ("chance", "predict", "shadow"),
+    [
+        (0.04, request("hi"), True),
+        (0.05, request("hi"), False),
+        (0.04, request("hi", tier=CPU), True),
+        (0.04, request("hi", tier=GPU), False),
+    ],
+)
+def test_a_share_of_the_requests_of_the_cpu_tier_is_shadowed(
+    chance: float, predict: PredictRequest, shadow: bool
+) -> None:
+    route = replace(INTENTS, targets={CPU: target(CPU), GPU: target(GPU, shadow=0.05)})
+    assert decide(replace(case(predict, route), chance=chance)).shadow is shadow
+
+
+def test_without_a_gpu_tier_nothing_is_shadowed() -> None:
+    assert not decide(replace(case(request("hi"), VECTORS), chance=0.0)).shadow

@@ -2,10 +2,12 @@
 
 import math
 import os
+from dataclasses import replace
 from random import Random
 
 from contracts.http_errors import ServingError
 from contracts.prediction import PredictRequest, Prefer
+from contracts.routes import Cascade
 from contracts.tasks import Tier, Wake
 from functions.router.deciding.decision import REASONS, Plan, decide
 from functions.router.deciding.rules import Case, over_limits
@@ -13,7 +15,18 @@ from functions.router.targets.health import Condition, TargetState
 from tests.fixtures.router_app import INTENTS, VECTORS
 from tests.functions.router.deciding.cases import GPU_ONLY, NOW, case, divided, profiled, request
 
-ROUTES = (INTENTS, VECTORS, GPU_ONLY, profiled(), profiled(wake=Wake.NEVER), divided(cpu=1, gpu=1))
+CASCADE = Cascade(
+    threshold=0.8, parameters={}, rows=500, kept=0.7, lost=0.0, bound=0.01, assurance=0.95
+)
+ROUTES = (
+    INTENTS,
+    replace(INTENTS, cascade=CASCADE),
+    VECTORS,
+    GPU_ONLY,
+    profiled(shadow=0.5),
+    profiled(wake=Wake.NEVER),
+    divided(cpu=1, gpu=1),
+)
 
 
 def state_of(random: Random) -> TargetState:
@@ -64,7 +77,8 @@ def test_a_decision_is_total_and_keeps_the_limits_and_the_pins_of_a_request() ->
     plans = 0
     for _ in range(5_000):
         states = {tier.value: state_of(random) for tier in Tier}
-        asked = case(request_of(random), random.choice(ROUTES), **states)
+        known = case(request_of(random), random.choice(ROUTES), **states)
+        asked = replace(known, withdrawn=random.random() < 0.5, chance=random.random())
         plan = outcome(asked)
         if isinstance(plan, Plan):
             plans += 1

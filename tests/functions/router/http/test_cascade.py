@@ -8,7 +8,7 @@ from contracts.api.json_schema import matches
 from contracts.prediction import PredictRequest, TierAnswer
 from contracts.routes import Cascade, Routes, Target
 from contracts.tasks import Tier
-from functions.router.http.model_schemas import MODEL
+from functions.router.http.model_schemas import DRIFT, MODEL
 from functions.router.http.openapi import answer
 from tests.fixtures.router_app import INTENTS, KEY, PREDICT, ROUTES, FakeTier, router
 
@@ -72,8 +72,24 @@ def test_a_model_shows_its_threshold_and_no_bound_that_is_in_doubt() -> None:
         "assurance": 0.95,
         "doubts": ["3 of its rows are among the rows of the gate"],
         "off": None,
+        "drift": None,
     }
     assert set(body["cascade"]) == set(MODEL["properties"]["cascade"]["anyOf"][0]["properties"])
+
+
+def test_a_threshold_that_was_withdrawn_is_shown_with_what_was_seen() -> None:
+    watch = {"samples": 900, "disagreed": 60, "later": 0.1, "evidence": 21.5, "withdrawn": True}
+    call = router(
+        {tier: FakeTier() for tier in Tier},
+        routes=routes(replace(CASCADE, doubts=())),
+        drift=lambda route: watch,
+    )
+    shown = json.loads(call("GET", "/v1/models/support-intent")["body"])["cascade"]
+    assert shown["bound"] is None
+    assert shown["drift"] == {name: watch[name] for name in watch if name != "later"}
+    assert set(shown["drift"]) == set(DRIFT["properties"])
+    body = json.loads(call("POST", PREDICT, json.dumps({"inputs": ["0.1"]}))["body"])
+    assert (body["tier"], body["reason"], "degraded" in body) == ("gpu", "withdrawn", False)
 
 
 def test_a_cascade_that_is_off_says_why() -> None:
