@@ -8,15 +8,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks.record import ROOT
 from build.cascade.answers import Answers, compare
 from build.cascade.artefacts import Manifests, cascade_artefacts
 from build.cascade.rows import calibration_rows
+from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
 from build.proof.native_run import run_on_rows
 from build.tasks.registry import TASKS
+from build.workspace.publish import write_atomically
 from contracts.models_toml import read_models_toml
 from contracts.tasks import Tier
 from functions.inference.engine import Engine
@@ -24,7 +24,6 @@ from functions.inference.engine import Engine
 INSTANCE, MEMORY_MB = "ml.g6.xlarge", 1769
 # Requests whose processor time is measured.
 TIMED = 300
-FIELDS = ("confidences", "cpu_right", "gpu_right", "same")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,38 +64,35 @@ def build(work: Path, name: str) -> None:
 
 
 def answered(work: Path, name: str) -> Answered:
-    """Return the answers of both artefacts, from the last run if they are of these artefacts."""
+    """Return the answers of both artefacts, each from the last run if it is of that artefact."""
     (spec,) = read_models_toml(work / name / "models.toml").models
     out = work / name / "out"
     tiers = cascade_artefacts(spec, out)
     rows_file = work / name / "routed.jsonl"
     rows, problems = calibration_rows(rows_file, TASKS[spec.task].rows, tiers[Tier.CPU])
     assert not problems, problems
-    key = json.dumps([tiers[tier].digest for tier in Tier])
-    kept = work / name / "answers.npz"
-    if not kept.is_file() or str(np.load(kept)["key"]) != key:
-        _answer(out / spec.name, tiers, rows, kept, key)
-    with np.load(kept) as found:
-        answers = Answers(**{field: found[field] for field in FIELDS})
-        cpu_ms = float(found["cpu_ms"])
-    return Answered(rows_file=rows_file, tiers=tiers, rows=rows, answers=answers, cpu_ms=cpu_ms)
-
-
-def _answer(artefacts: Path, tiers: Manifests, rows: Sequence[Row], kept: Path, key: str) -> None:
     outputs = {
-        tier: run_on_rows(artefacts / tier, rows, [[{}]] * len(rows), print) for tier in tiers
+        tier: kept_outputs(
+            work / name / f"outputs-{tier}.json", tiers[tier].digest, out / spec.name / tier, rows
+        )
+        for tier in tiers
     }
     answers = compare(tiers[Tier.CPU], rows, outputs[Tier.CPU], outputs[Tier.GPU])
     assert answers is not None
-    np.savez(
-        kept,
-        key=key,
-        cpu_ms=processor_ms(Engine.load(artefacts / Tier.CPU), rows[:TIMED]),
-        confidences=answers.confidences,
-        cpu_right=answers.cpu_right,
-        gpu_right=answers.gpu_right,
-        same=answers.same,
-    )
+    cpu_ms = processor_ms(Engine.load(out / spec.name / Tier.CPU), rows[:TIMED])
+    return Answered(rows_file=rows_file, tiers=tiers, rows=rows, answers=answers, cpu_ms=cpu_ms)
+
+
+def kept_outputs(kept: Path, digest: str, artefact: Path, rows: Sequence[Row]) -> Sequence[Outputs]:
+    """Return an artefact's outputs of the rows, which take minutes, and keep them under its digest."""
+    if kept.is_file():
+        document = json.loads(kept.read_text("utf-8"))
+        if document["digest"] == digest and len(document["outputs"]) == len(rows):
+            found: Sequence[Outputs] = document["outputs"]
+            return found
+    outputs = run_on_rows(artefact, rows, [[{}]] * len(rows))
+    write_atomically(kept, json.dumps({"digest": digest, "outputs": outputs}))
+    return outputs
 
 
 def processor_ms(engine: Engine, rows: Sequence[Row]) -> float:
