@@ -19,7 +19,7 @@ AHEAD = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """What is asked: the rows for a model, how many of them in a request, how many requests at once.
+    """The rows for a model, how many of them in a request, how many requests at once.
 
     `options` are those of a request, and `patience_s` how long nothing may be answered.
     """
