@@ -1,4 +1,4 @@
-"""What the CPU tier has answered is sampled by chance, where a threshold has kept it or the request is shadowed."""
+"""Answers of the CPU tier are sampled by chance, where a threshold has kept them or the request is shadowed."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
