@@ -12,6 +12,8 @@ from contracts.tasks import Tier
 MAX_DEPLOYMENT_CHARS = 16
 MAX_MODEL_CHARS = 32
 ALIAS = "live"
+# What the name of a canary's parameter has after that of the release. No tier is called so.
+CANARY = "-canary"
 # A letter first, as CloudFormation wants of a stack's name.
 # https://docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateStack.html
 _NAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
@@ -48,6 +50,11 @@ def registry(deployment: str) -> str:
 def release_parameter(deployment: str, model: str, tier: Tier) -> str:
     """Return the name of the parameter that has the release of a model on a tier."""
     return f"{registry(deployment)}/{model}/{tier}"
+
+
+def canary_parameter(deployment: str, model: str) -> str:
+    """Return the name of the parameter that has the version which the CPU tier of a model is to have next."""
+    return f"{release_parameter(deployment, model, Tier.CPU)}{CANARY}"
 
 
 def prober_function(deployment: str) -> str:

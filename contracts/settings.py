@@ -96,6 +96,11 @@ POSITIVE = between(1, 10_000_000)
 # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_InferenceComponentRollingUpdatePolicy.html
 MAX_INSTANCES = 20
 
+# CodeDeploy has configurations of its own for these, each with 10 percent. Of others an account may have 50 in all.
+# https://docs.aws.amazon.com/codedeploy/latest/userguide/deployment-configurations.html
+# https://docs.aws.amazon.com/codedeploy/latest/userguide/limits.html
+CANARY_MINUTES = (0, 5, 10, 15, 30)
+
 CPU_KEYS = {
     "memory_mb": between(*LAMBDA_MEMORY_MB),
     "timeout_s": between(1, MAX_TIER_TIMEOUT_S),
@@ -106,6 +111,10 @@ CPU_KEYS = {
     "objective": one_of(*Objective),
     "portable": FLAG,
     "snap_start": FLAG,
+    "canary_minutes": Kind(
+        "one of " + ", ".join(map(str, CANARY_MINUTES)),
+        lambda v: type(v) is int and v in CANARY_MINUTES,
+    ),
 }
 GPU_KEYS = {
     "instance": INSTANCE,

@@ -34,6 +34,8 @@ class CpuSpec:
     objective: str = Objective.LATENCY
     portable: bool = True
     snap_start: bool = False
+    # For so long a new version gets a tenth of the requests before it gets all; 0 for none.
+    canary_minutes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from constructs import Construct
 from contracts.manifest import Manifest
 from contracts.names import ALIAS
 from contracts.specs import CpuSpec
+from stacks.canary import add_canary
 from stacks.function import ImageFunction
 from stacks.image_source import Source
 from stacks.release import add_probe, add_release
@@ -39,5 +40,13 @@ class CpuModelStack(cdk.Stack):
             snap_start=spec.snap_start,
         )
         address = f"{name}:{ALIAS}"
-        probe = add_probe(self, deployment, manifest, address, model.alias)
-        add_release(self, deployment, manifest, address, probe)
+        if not spec.canary_minutes:
+            probe = add_probe(self, deployment, manifest, address, model.alias)
+            add_release(self, deployment, manifest, address, probe)
+            return
+        # A version that does not answer its probe gets no request.
+        own = model.own_address
+        probe = add_probe(self, deployment, manifest, own, model.function.current_version)
+        minutes = spec.canary_minutes
+        add_canary(self, deployment, manifest, model, minutes=minutes, after=probe)
+        add_release(self, deployment, manifest, address, model.alias, own_address=own)

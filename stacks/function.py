@@ -104,6 +104,7 @@ class ImageFunction(Construct):
         snap_start: bool = False,
     ) -> None:
         super().__init__(scope, name)
+        self.name = function_name
         log = add_log(self)
         self.role = add_role(self, log)
         self.function = lambda_.DockerImageFunction(
@@ -127,3 +128,8 @@ class ImageFunction(Construct):
         )
         if snap_start:
             self.node.add_validation(NoProvisionedConcurrency(self.alias))
+
+    @property
+    def own_address(self) -> str:
+        """Return the address of the version that this template publishes, whatever the alias names."""
+        return f"{self.name}:{self.function.current_version.version}"

@@ -15,9 +15,14 @@ from contracts.names import prober_function, release_parameter
 
 
 def add_release(
-    scope: Construct, deployment: str, manifest: Manifest, address: str, after: IDependable
+    scope: Construct,
+    deployment: str,
+    manifest: Manifest,
+    address: str,
+    after: IDependable,
+    **more: str,
 ) -> None:
-    """Write the release once its resources are in service."""
+    """Write the release, with `more` facts of its tier, once its resources are in service."""
     facts = {
         "tier": manifest.tier,
         "version": manifest.version,
@@ -26,6 +31,7 @@ def add_release(
         "task": manifest.task,
         "address": address,
         "size": manifest.size,
+        **more,
     }
     release = ssm.StringParameter(
         scope,

@@ -46,6 +46,11 @@ ACCESS_LOG: Mapping[str, str] = {
     "gateway_error": "$context.error.message",
     "bytes": "$context.responseLength",
 }
+# Why what may be invoked is not named in full.
+WILDCARDS = {
+    Tier.CPU: "during a canary a version is invoked by its number, which Lambda gives it",
+    Tier.GPU: ANOTHER_TYPE,
+}
 
 
 @jsii.implements(gateway.IAccessLogSettings)
@@ -151,14 +156,15 @@ class RouterStack(cdk.Stack):
             for tier in (tier for tier in model.tiers if tier in tiers):
                 name = model_stack(self.deployment.name, model.name, tier)
                 action = "lambda:InvokeFunction" if tier is Tier.CPU else "sagemaker:InvokeEndpoint"
-                arns = self._arns(tier, name)
+                with_canary = tier is Tier.CPU and bool(model.cpu and model.cpu.canary_minutes)
+                arns = self._arns(tier, name, "*" if with_canary else ALIAS)
                 caller.add_to_role_policy(iam.PolicyStatement(actions=[action], resources=arns))
-                for arn in arns if tier is Tier.GPU else ():
-                    allow_wildcard(caller, arn, ANOTHER_TYPE)
+                for arn in arns if with_canary or tier is Tier.GPU else ():
+                    allow_wildcard(caller, arn, WILDCARDS[tier])
 
-    def _arns(self, tier: Tier, name: str) -> list[str]:
+    def _arns(self, tier: Tier, name: str, qualifier: str) -> list[str]:
         if tier is Tier.CPU:
-            return [self._function_arn(f"{name}:{ALIAS}")]
+            return [self._function_arn(f"{name}:{qualifier}")]
         return list(endpoint_arns(self, name, "endpoint", "inference-component"))
 
     def _function_arn(self, name: str) -> str:

@@ -7,6 +7,7 @@ from moto.cloudformation import models, parsing, responses, utils
 from moto.cloudformation.exceptions import ValidationError
 
 from local.control import stack_operations
+from local.control.canaries.codedeploy import CODEDEPLOY_TYPES
 from local.control.custom import CustomResource
 from local.control.function_permission import FunctionPermission
 from local.control.resource_type import class_of
@@ -31,7 +32,8 @@ def extend() -> None:
 
 def _add_our_types() -> None:
     """Register our resource types and refuse unknown ones; moto finds models among subclasses of its base class."""
-    ours = {kind.name: class_of(kind) for kind in TYPES}
+    ours: dict[str, Any] = {kind.name: class_of(kind) for kind in TYPES}
+    ours |= {FunctionPermission.cloudformation_type(): FunctionPermission, **CODEDEPLOY_TYPES}
     find = parsing.resource_class_from_type
     name_property = parsing.resource_name_property_from_type
     named = {kind.name: kind.name_property for kind in TYPES}
@@ -41,8 +43,6 @@ def _add_our_types() -> None:
             return ours[kind]
         if kind.startswith("Custom::") or kind == "AWS::CloudFormation::CustomResource":
             return CustomResource
-        if kind == FunctionPermission.cloudformation_type():
-            return FunctionPermission
         if kind in EMPTY:
             return None
         # moto logs a warning for a type that it does not know, and the stack still becomes CREATE_COMPLETE.

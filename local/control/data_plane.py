@@ -1,11 +1,13 @@
 """The data plane as the control plane sees it: hosts of functions and containers, behind one seam."""
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from local.control.placement import Readings
+from local.metrics.errors import Errors
 from local.permissions.access import Access
 
 ACCOUNT = "123456789012"
@@ -73,9 +75,14 @@ class DataPlane:
     limits: AccountLimits = field(default_factory=AccountLimits)
     # Seconds of the Unix epoch; tests have a clock of their own, so that nobody waits for a copy to sleep or to wake.
     clock: Callable[[], float] = time.time
+    # A number from 0 to 1, by which a request to an alias of two versions gets one of them.
+    random: Callable[[], float] = random.random
     readings: Readings = field(default_factory=Readings)
     # Seconds until a component has a copy again, for those of which a script of faults says so.
     wake_s: dict[str, float] = field(default_factory=dict)
+    errors: Errors = field(default_factory=Errors)
+    # CodeDeploy's, by their names.
+    deployment_groups: dict[str, dict[str, Any]] = field(default_factory=dict)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 

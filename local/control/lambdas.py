@@ -11,6 +11,7 @@ from typing import Any
 from moto.awslambda import models
 from moto.awslambda.exceptions import LambdaClientError
 
+from local.control.canaries import aliases
 from local.control.data_plane import ACCOUNT, Invocation, data_plane
 from local.permissions.errors import AccessDenied, NotEvaluated
 from local.permissions.services import LAMBDA
@@ -40,6 +41,7 @@ def extend() -> None:
     _pass_properties_on()
     _complete_versions()
     _run_in_pool()
+    aliases.extend()
 
 
 def _assume_roles() -> None:
@@ -163,12 +165,14 @@ def _run_in_pool() -> None:
         response_headers: Any,
     ) -> Any:
         name, given = split(function_name)
-        version = (
-            self.get_alias(given or qualifier, name).function_version
-            if _is_alias(given or qualifier)
-            else (given or qualifier)
-        )
-        return invoke_by_name(self, name, version, body, headers, response_headers)
+        asked = given or qualifier
+        if not _is_alias(asked):
+            return invoke_by_name(self, name, asked, body, headers, response_headers)
+        version = aliases.chosen(self.get_alias(asked, name))
+        answer = invoke_by_name(self, name, version, body, headers, response_headers)
+        if "x-amz-function-error" in response_headers:
+            data_plane().errors.add(data_plane().clock(), name, str(asked), version)
+        return answer
 
     models.LambdaFunction.invoke = invoke
     models.LambdaBackend.invoke = by_qualifier

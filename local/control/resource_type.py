@@ -52,6 +52,8 @@ class Type:
     name_property: str = ""
     prepare: Callable[[Properties], Properties] = lambda properties: properties
     after: Callable[[Made], None] = lambda made: None
+    # The resource as it is, and its part of the new template.
+    before_update: Callable[[Made, Any], None] = lambda made, template: None
     before_delete: Callable[[Made], None] = lambda made: None
 
 
@@ -191,6 +193,7 @@ class Resource:
                 old.name, cloudformation_json, account_id, region_name
             )
         prepared = _prepared(kind, cloudformation_json, old.name)
+        kind.before_update(old, cloudformation_json)
         call(kind.service, kind.update, region_name, {**prepared, **kind.key(old)})
         return cls._made(prepared, old.response, old.name, account_id, region_name)
 

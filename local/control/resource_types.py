@@ -6,6 +6,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from local.control.canaries.codedeploy import shift
 from local.control.data_plane import DEFAULT_ROUTE, data_plane
 from local.control.resource_type import Made, Properties, Type
 from local.control.scaling_types import SCALING_TYPES
@@ -88,6 +89,7 @@ TYPES: tuple[Type, ...] = (
         ref=_response("AliasArn"),
         key=_keys("FunctionName", "Name"),
         attributes={"AliasArn": _response("AliasArn")},
+        before_update=lambda made, template: shift(made.response["AliasArn"], template),
     ),
     Type(
         name="AWS::Lambda::EventInvokeConfig",

@@ -2,7 +2,17 @@
 
 from collections.abc import Iterator
 
-from stacks.rules import endpoints, functions, gateway, images, lifetime, roles, scaling, states
+from stacks.rules import (
+    canaries,
+    endpoints,
+    functions,
+    gateway,
+    images,
+    lifetime,
+    roles,
+    scaling,
+    states,
+)
 from stacks.rules.document import Document
 from stacks.rules.finding import Finding, Rule
 
@@ -50,6 +60,9 @@ RULES: tuple[Rule, ...] = (
     lifetime.custom_resource_timeout,
     lifetime.custom_resource_left,
     lifetime.release_waits,
+    canaries.canary_probed,
+    canaries.canary_watched,
+    canaries.canary_taken_back,
 )
 
 

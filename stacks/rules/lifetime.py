@@ -67,15 +67,21 @@ def custom_resource_left(stack: Document) -> Iterator[Finding]:
 
 
 def release_waits(stack: Document) -> Iterator[Finding]:
-    """Require that a release is written, and a function probed, after what it names is in service."""
+    """Require that a release is written, and a function probed, after what it names is in service.
+
+    The version of a canary is probed, and written, before its alias moves.
+    """
     serving = {*stack.of(ALIAS), *stack.of(COMPONENT)}
+    first = set().union(*(before(stack, one) for one in serving))
     for name, resource in stack.all.items():
-        if resource["Type"] in (RELEASE, PROBE) and serving and not serving & _before(stack, name):
+        if name in first or resource["Type"] not in (RELEASE, PROBE):
+            continue
+        if serving and not serving & before(stack, name):
             message = f"it does not wait for {', '.join(sorted(serving))}; add a dependency"
             yield Finding(resource=name, place="DependsOn", message=message)
 
 
-def _before(stack: Document, name: str) -> set[str]:
+def before(stack: Document, name: str) -> set[str]:
     """Return what a resource waits for, itself or by others."""
     waits = {*as_list(stack.all[name].get("DependsOn", []))}
-    return waits.union(*(_before(stack, other) for other in waits if other in stack.all))
+    return waits.union(*(before(stack, other) for other in waits if other in stack.all))

@@ -15,6 +15,7 @@ KINDS = ("endpoint", "inference-component")
 TAKEN_ON = {
     FUNCTION: ("Role", "lambda.amazonaws.com"),
     MODEL: ("ExecutionRoleArn", "sagemaker.amazonaws.com"),
+    "AWS::CodeDeploy::DeploymentGroup": ("ServiceRoleArn", "codedeploy.amazonaws.com"),
 }
 PULL = {"ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer", "ecr:GetAuthorizationToken"}
 

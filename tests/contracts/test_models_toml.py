@@ -93,7 +93,7 @@ def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
         source = ""
         task = "classification"
         eval = "a.jsonl"
-        cpu = { memory = 100, memory_mb = 99999, timeout_s = true, quantize = "int4" }
+        cpu = { memory = 100, memory_mb = 99999, timeout_s = true, quantize = "int4", canary_minutes = 7 }
         [models.b]
         task = "feature-extraction"
         gpu = { instance = "g5.xlarge", wake = "always" }
@@ -120,6 +120,7 @@ def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
         ("setting_invalid", "models.Bad_Name.cpu.memory_mb", "99999", "from 128 to 10240"),
         ("setting_invalid", "models.Bad_Name.cpu.timeout_s", "True", "from 1 to 25"),
         ("setting_invalid", "models.Bad_Name.cpu.quantize", "'int4'", 'one of "int8", "none"'),
+        ("setting_invalid", "models.Bad_Name.cpu.canary_minutes", "one of 0, 5, 10, 15, 30"),
         ("setting_missing", "models.b.source", "add source = a path, hf://"),
         ("setting_missing", "models.b.eval", "add eval = a path, as text"),
         ("setting_invalid", "models.b.gpu.instance", "'g5.xlarge'", '"ml.g6.xlarge"'),
@@ -134,9 +135,9 @@ def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
         ("setting_missing", "models.c", "no tier", "add cpu = {} or gpu ="),
     )
     lines = str(caught.value).splitlines()
-    assert lines[0] == f"{path}: 20 problems"
+    assert lines[0] == f"{path}: 21 problems"
     assert lines[1] == "  deploy: unknown key; did you mean deployment? [setting_unknown]"
-    assert len(lines) == 21
+    assert len(lines) == 22
 
 
 @pytest.mark.parametrize(

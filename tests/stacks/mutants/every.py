@@ -1,6 +1,7 @@
 """Every mutation, as `docs/real-account.md` shows them."""
 
 from tests.stacks.mutants import (
+    of_canaries,
     of_endpoints,
     of_functions,
     of_gateway,
@@ -22,6 +23,7 @@ MUTATIONS: dict[str, tuple[Mutation, ...]] = {
     "Endpoints": of_endpoints.MUTATIONS,
     "Scaling": of_scaling.MUTATIONS,
     "Shared states": of_states.MUTATIONS,
+    "Canaries": of_canaries.MUTATIONS,
     "What stays, and what stacks share": of_lifetime.MUTATIONS,
     "Any template": of_templates.MUTATIONS,
 }

@@ -60,6 +60,8 @@ OPERATIONS = {
         TimeToLiveSpecification="",
         PointInTimeRecoverySpecification="",
     ),
+    "AWS::CodeDeploy::Application": created_by("codedeploy", "CreateApplication"),
+    "AWS::CodeDeploy::DeploymentGroup": created_by("codedeploy", "CreateDeploymentGroup"),
     "AWS::IAM::Policy": created_by("iam", "PutRolePolicy", Roles=""),
     "AWS::IAM::Role": created_by("iam", "CreateRole", Policies="", ManagedPolicyArns=""),
     "AWS::Lambda::Alias": created_by(

@@ -1,0 +1,1 @@
+"""Metrics of the local cloud that alarms are evaluated on."""
