@@ -20,7 +20,11 @@ from functions.router.http.lambda_adapter import Handler, adapt_to_lambda
 from functions.router.targets.backends import LambdaBackend, SageMakerBackend
 from functions.router.targets.drift import drift_keys, watched
 from functions.router.targets.health import States
-from functions.router.targets.release_registry import ParameterRegistry, released_address
+from functions.router.targets.release_registry import (
+    ParameterRegistry,
+    own_address,
+    released_address,
+)
 
 # One line of JSON per request; Lambda's own log handler would put a level and a request id in front of it.
 _out = logging.StreamHandler(sys.stdout)
@@ -53,7 +57,7 @@ def main() -> Handler:
 
     registry = ParameterRegistry(routes.registry, parameters)
     gpu = SageMakerBackend(client, partial(released_address, registry))
-    cpu = LambdaBackend(client)
+    cpu = LambdaBackend(client, partial(own_address, registry))
     app = create_app(
         routes,
         {Tier.CPU: cpu, Tier.GPU: gpu},

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import anyio.to_thread
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
@@ -36,7 +37,7 @@ from functions.router.http.model_list import describe
 from functions.router.targets.backends import Backend
 from functions.router.targets.drift import Drift, unwatched
 from functions.router.targets.health import States
-from functions.router.targets.release_registry import Registry
+from functions.router.targets.release_registry import Registry, with_released
 
 if TYPE_CHECKING:
     from functions.router.openai.operation import Operation
@@ -112,6 +113,10 @@ class Router:
         log_fields: dict[str, Any] = request.scope["turnout"]
         log_fields |= {"model": route.model, "inputs": len(due.inputs)}
         known = replace(due, client=due.client or key)
+        if known.version:
+            route = await anyio.to_thread.run_sync(
+                with_released, self.registry, route, known.version
+            )
         given = await self.answering.answer(known, route, log_fields)
         if given.stands_in:
             # Numbers, since they are metrics.

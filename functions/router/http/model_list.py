@@ -71,7 +71,18 @@ def _tier(target: Target, rows: list[Row] | None) -> dict[str, Any]:
         "max_tokens": target.max_tokens,
         "deployed": None if rows is None else row is not None,
         "deployed_at": int(row["deployed_at"]) if row else None,
+        "serving": None if rows is None else _serving(find(rows, target.tier)),
     }
+
+
+def _serving(row: Row | None) -> list[dict[str, Any]]:
+    """Return the versions that requests get, with their shares: of a canary two."""
+    if row is None:
+        return []
+    canary = row.get("canary")
+    share = int(canary["percent"]) if canary else 0
+    released = {"version": row["version"], "percent": 100 - share}
+    return [released, {"version": canary["version"], "percent": share}] if canary else [released]
 
 
 def _known(case: Case, target: Target) -> dict[str, Any]:

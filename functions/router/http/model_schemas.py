@@ -20,6 +20,11 @@ MODEL_TIER: Schema = {
             "description": "Null if the registry cannot be read.",
         },
         "deployed_at": NULLABLE_INTEGER,
+        "serving": {
+            "type": ["array", "null"],
+            "description": "The versions that requests get, with their shares: two during a canary.",
+            "items": obj({"version": STRING, "percent": INTEGER}),
+        },
         "state": {
             "enum": [*Condition],
             "description": "As the instance of the router that answers has learned it from the tier's answers.",

@@ -6,9 +6,12 @@ Requests are routed by routes.json in the router's image (`contracts/routes.py`)
 
 import json
 import logging
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Protocol
 
-from contracts.routes import Target
+from contracts.names import CANARY
+from contracts.routes import Route, Target
 from contracts.tasks import Tier
 
 log = logging.getLogger("turnout.router")
@@ -16,7 +19,10 @@ Row = dict[str, Any]
 
 
 class Registry(Protocol):
-    """A source of releases; it raises whatever its store raises."""
+    """A source of releases; it raises whatever its store raises.
+
+    The row of a tier that a canary is under way on has its `canary`: another version, with its share of requests.
+    """
 
     def releases(self, model: str) -> list[Row]: ...
 
@@ -34,23 +40,73 @@ class ParameterRegistry:
             self.client = self.make_client()
         # It leaves out the names of tiers without a release.
         # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetParameters.html
-        names = [f"{self.path}/{model}/{tier}" for tier in Tier]
-        found = self.client.get_parameters(Names=names)["Parameters"]
-        return [
-            {**json.loads(one["Value"]), "deployed_at": int(one["LastModifiedDate"].timestamp())}
-            for one in found
-        ]
+        names = {f"{self.path}/{model}/{tier}": tier for tier in Tier}
+        canaries = {f"{name}{CANARY}": tier for name, tier in names.items()}
+        found = {
+            one["Name"]: one
+            for one in self.client.get_parameters(Names=[*names, *canaries])["Parameters"]
+        }
+        rows = {
+            names[name]: {
+                **json.loads(one["Value"]),
+                "deployed_at": int(one["LastModifiedDate"].timestamp()),
+            }
+            for name, one in found.items()
+            if name in names
+        }
+        for name, tier in canaries.items():
+            canary = json.loads(found[name]["Value"]) if name in found else {}
+            # Once it has all requests it is the released one.
+            if (
+                tier in rows
+                and canary.get("version", rows[tier]["version"]) != rows[tier]["version"]
+            ):
+                rows[tier]["canary"] = canary
+        return [*rows.values()]
 
 
 def released_address(registry: Registry, target: Target) -> str:
     """Return the address of the last release of a target's model and tier; empty if none can be read."""
-    try:
-        row = find(registry.releases(target.model), target.tier)
-    except Exception:
-        # Whatever the store raises: the caller's request has failed already, and its own error says more.
-        log.exception("the registry cannot be read")
-        return ""
+    row = find(_rows(registry, target.model), target.tier)
     return str(row["address"]) if row else ""
+
+
+def own_address(registry: Registry, target: Target, version: str) -> str:
+    """Return the address of one version alone, which a canary has beside another; empty if none can be read."""
+    for facts in _versions(find(_rows(registry, target.model), target.tier)):
+        if facts.get("version") == version:
+            return str(facts.get("own_address", ""))
+    return ""
+
+
+def with_released(registry: Registry, route: Route, version: str) -> Route:
+    """Return the route with a target of that version if one is released, or a canary, and its table has another.
+
+    A table is of the newest deployment, of which the stacks of the models come later, and may fail.
+    """
+    if any(target.version == version for target in route.targets.values()):
+        return route
+    rows = _rows(registry, route.model)
+    for tier, target in route.targets.items():
+        if any(facts.get("version") == version for facts in _versions(find(rows, tier))):
+            return replace(route, targets={**route.targets, tier: replace(target, version=version)})
+    return route
+
+
+def _versions(row: Row | None) -> Iterator[Row]:
+    """Yield the facts of each version that serves."""
+    if row:
+        yield row
+        yield row.get("canary", {})
+
+
+def _rows(registry: Registry, model: str) -> list[Row]:
+    try:
+        return registry.releases(model)
+    except Exception:
+        # Whatever the store raises: the request goes on, or fails, as it would without the registry.
+        log.exception("the registry cannot be read")
+        return []
 
 
 def find(rows: list[Row], tier: Tier) -> Row | None:

@@ -101,6 +101,7 @@ def test_the_list_of_models_has_openais_shape_and_the_deployed_releases() -> Non
         "max_tokens": 128,
         "deployed": True,
         "deployed_at": 1790000000,
+        "serving": [{"version": "cpu0000000000", "percent": 100}],
         "state": "ready",
         "latency_ms": {},
         "observed_token_ms": None,
