@@ -3,7 +3,9 @@
 Docker's build contexts are made of them, and the images that need no engine.
 """
 
+import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -90,6 +92,19 @@ class Staging:
         # As of the prober, whose packages it needs as well.
         lock = {"requirements.txt": ROOT / "functions/prober/requirements.txt"}
         return self._stage(name, {**_packages("sampler"), **lock})
+
+    def observer(self, name: str, settings: Mapping[str, object]) -> Path:
+        """Write the code of the observer, with what it observes and where it writes that; return its folder."""
+        # The lock file is for the local cloud, as the prober's is: both need boto3 and nothing else.
+        files: dict[str, Path | bytes] = {
+            "functions/__init__.py": ROOT / "functions/__init__.py",
+            **_python(ROOT / "functions/observer", "functions/observer"),
+            "contracts/__init__.py": ROOT / "contracts/__init__.py",
+            **_python(ROOT / "contracts/states", "contracts/states"),
+            "requirements.txt": ROOT / "functions/prober/requirements.txt",
+            "targets.json": json.dumps(settings, indent=2, sort_keys=True).encode(),
+        }
+        return self._stage(name, files)
 
     def _stage(self, name: str, files: Files) -> Path:
         build_context = self.folder.resolve() / name

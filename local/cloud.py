@@ -26,6 +26,7 @@ from local.control.data_plane import ACCOUNT, DEFAULT_ROUTE, AccountLimits, Data
 from local.control.lambdas import invoke_function
 from local.control.moto_extension import extend
 from local.errors import LocalError
+from local.functions import schedules
 from local.functions.pool import Pool
 from local.gateway import Front, Gateway
 from local.permissions.access import Access
@@ -132,6 +133,7 @@ class Cloud:
         os.environ.setdefault("MOTO_ACCOUNT_ID", ACCOUNT)
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         extend()
+        schedules.extend()
         application = application_of(self.containers, self.access, self.chaos)
         server = make_server("127.0.0.1", 0, application, threaded=True, request_handler=_Quiet)
         # moto takes a bucket from the path only for the host "localhost", and from the host name otherwise.
@@ -149,6 +151,9 @@ class Cloud:
             )
         )
         _serve(server, undo)
+        fired = schedules.Schedules(self.region, self.access, self.report)
+        fired.start()
+        undo.callback(fired.stop)
         if self.bridge:
             listener = undo.enter_context(listening(self.bridge.address))
             for_bridge = make_server(

@@ -36,7 +36,7 @@ from stacks.routes.sampling import sampled_models
 from stacks.routes.table import Artefacts, make_routes, read_artefacts
 from stacks.rules.plugin import Rules
 from stacks.settings import aws_problems
-from stacks.states.stack import StatesStack
+from stacks.states.stack import StatesStack, observed
 from stacks.timeouts import timeout_problems
 
 
@@ -141,7 +141,7 @@ def add_stacks(
     # After a stack that fails, the CDK's command line deploys no other. A GPU that AWS does not have comes last.
     before_gpus = stacks[Tier.CPU]
     if deployment.has_gpu:
-        states = add_states_stack(app, deployment, env)
+        states = add_states_stack(app, deployment, staging, env)
         states.add_stack_dependency(router)
         before_gpus = [*before_gpus, states]
     for gpu in stacks[Tier.GPU]:
@@ -149,11 +149,15 @@ def add_stacks(
             gpu.add_stack_dependency(other)
 
 
-def add_states_stack(app: cdk.App, deployment: Deployment, env: cdk.Environment) -> cdk.Stack:
+def add_states_stack(
+    app: cdk.App, deployment: Deployment, staging: Staging, env: cdk.Environment
+) -> cdk.Stack:
+    name = states_stack(deployment.name)
     return StatesStack(
         app,
-        states_stack(deployment.name),
+        name,
         deployment=deployment,
+        observer=staging.observer(f"{name}-observer", observed(deployment)),
         env=env,
         synthesizer=synthesizer(deployment.name),
         description="Turnout: what is known of the GPU tiers",

@@ -54,6 +54,7 @@ RULES: tuple[Rule, ...] = (
     scaling.target_waits,
     scaling.rolling_batch,
     states.rows_expire,
+    states.schedule_permitted,
     lifetime.log_expires,
     lifetime.kept_after_stack,
     lifetime.shared_by_stacks,

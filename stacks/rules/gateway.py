@@ -9,7 +9,7 @@ from stacks.rules.finding import Finding
 from stacks.rules.functions import ALIAS, FUNCTION, INTEGRATION, LOG_GROUP
 
 STAGE, PERMISSION = "AWS::ApiGatewayV2::Stage", "AWS::Lambda::Permission"
-URL = "AWS::Lambda::Url"
+URL, EVENTS = "AWS::Lambda::Url", "events.amazonaws.com"
 THROTTLE = ("ThrottlingRateLimit", "ThrottlingBurstLimit")
 PAYLOADS = ("1.0", "2.0")
 VENDED = "/aws/vendedlogs/"
@@ -48,6 +48,9 @@ def invokes_alias(stack: Document) -> Iterator[Finding]:
     )
     for kind, place in asked:
         for name, properties in stack.of(kind).items():
+            # A schedule has the function as it is deployed, of which no alias is needed.
+            if properties.get("Principal") == EVENTS:
+                continue
             value = properties.get(place)
             plain = stack.named(value, FUNCTION) or _UNQUALIFIED.fullmatch(text(value))
             if plain and not stack.named(value, ALIAS):

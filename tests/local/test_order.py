@@ -79,7 +79,8 @@ def zipped(folder: Any) -> bytes:
 def plane(local_cloud: LocalCloudClient) -> Hosts:
     """Put the archive of the prober where its template says, and take the place of the hosts."""
     local_cloud.client("s3").create_bucket(Bucket=ASSETS)
-    for asset in shop().assets[ROUTER]["files"].values():
+    files = (one for stack in (ROUTER, STATES) for one in shop().assets[stack]["files"].values())
+    for asset in files:
         if asset["source"]["packaging"] == "zip":
             body = zipped(shop().folder / asset["source"]["path"])
             (place,) = asset["destinations"].values()
@@ -133,6 +134,7 @@ def left(local_cloud: LocalCloudClient) -> dict[str, list[str]]:
         "StackName": [one for one in stacks if one["StackStatus"] != "ROLLBACK_COMPLETE"],
     }
     named = {key: [str(one[key]) for one in many] for key, many in found.items()}
+    named["RuleName"] = of("events").list_rules()["Rules"] and ["a schedule"]
     named["TableName"] = of("dynamodb").list_tables()["TableNames"]
     return {key: names for key, names in named.items() if names}
 
@@ -149,7 +151,7 @@ def test_stacks_that_are_deleted_in_any_order_leave_nothing(
     local_cloud: LocalCloudClient, hosts: Hosts, order: tuple[str, ...]
 ) -> None:
     deploy(local_cloud, *STACKS)
-    assert len(left(local_cloud)) == 11
+    assert len(left(local_cloud)) == 12
     assert [local_cloud.delete(stack) for stack in order] == ["DELETE_COMPLETE"] * len(STACKS)
     assert left(local_cloud) == {}
 

@@ -24,7 +24,7 @@ def as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def test_no_action_is_a_wildcard_and_four_resources_are(stacks: Synthesised) -> None:
+def test_no_action_is_a_wildcard_and_five_resources_are(stacks: Synthesised) -> None:
     found = [s for policy in stacks.everywhere("AWS::IAM::Policy") for s in statements(policy)]
     assert [a for s in found for a in as_list(s["Action"]) if "*" in a] == []
     wide = {a for s in found if "*" in json.dumps(s["Resource"]) for a in as_list(s["Action"])}
@@ -33,6 +33,7 @@ def test_no_action_is_a_wildcard_and_four_resources_are(stacks: Synthesised) -> 
     assert wide == {
         "cloudwatch:PutMetricData",
         "ecr:GetAuthorizationToken",
+        "sagemaker:DescribeInferenceComponent",
         "sagemaker:InvokeEndpoint",
         "ssm:GetParameters",
     }
@@ -81,6 +82,29 @@ def test_the_router_may_ask_its_own_tiers_and_nothing_else(stacks: Synthesised) 
     assert allowed.keys() - states == {"logs:CreateLogStream", "logs:PutLogEvents"}
 
 
+def test_the_observer_may_read_copies_and_releases_and_write_rows(stacks: Synthesised) -> None:
+    policy = stacks.only("shop-states", "AWS::IAM::Policy")
+    allowed = {a: s["Resource"] for s in statements(policy) for a in as_list(s["Action"])}
+    arn = "arn:aws:{}:us-east-1:123456789012:{}"
+    component = arn.format("sagemaker", "inference-component/shop-intents-gpu-*")
+    assert allowed.pop("sagemaker:DescribeInferenceComponent") == component
+    assert allowed.pop("ssm:GetParameters") == RELEASES
+    assert allowed.pop("dynamodb:PutItem") == arn.format("dynamodb", "table/shop-states")
+    assert sorted(allowed) == ["logs:CreateLogStream", "logs:PutLogEvents"]
+
+
+def test_the_observer_is_called_by_its_schedule_alone_each_minute(stacks: Synthesised) -> None:
+    (rule,) = stacks.resources("shop-states", "AWS::Events::Rule")
+    schedule = stacks.only("shop-states", "AWS::Events::Rule")["Properties"]
+    assert (schedule["ScheduleExpression"], schedule["State"]) == ("rate(1 minute)", "ENABLED")
+    permission = stacks.only("shop-states", "AWS::Lambda::Permission")["Properties"]
+    assert permission["Principal"] == "events.amazonaws.com"
+    assert permission["SourceArn"] == {"Fn::GetAtt": [rule, "Arn"]}
+    (observed,) = stacks.folder.glob("asset.*/targets.json")
+    target = {"address": "shop-intents-gpu-g6-xl", "release": "/turnout/shop/intents/gpu"}
+    assert json.loads(observed.read_text("utf-8")) == {"table": "shop-states", "targets": [target]}
+
+
 def test_only_a_deployment_with_a_gpu_tier_shares_states(
     stacks: Synthesised, tmp_path: Path
 ) -> None:
@@ -102,7 +126,7 @@ def test_a_service_assumes_roles_for_this_account_alone(stacks: Synthesised) -> 
         role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
         for role in stacks.everywhere("AWS::IAM::Role")
     ]
-    assert len(trusted) == 5
+    assert len(trusted) == 6
     for (statement,) in trusted:
         assert statement["Condition"] == {
             "StringEqualsIfExists": {"aws:SourceAccount": "123456789012"}

@@ -203,8 +203,8 @@ def test_assets_are_known_for_the_deployments_in_what_the_account_shares(
     tags, keys = places("dockerImages", "imageTag"), places("files", "objectKey")
     assert len(tags) == 4
     assert all(re.fullmatch(r"turnout-shop_[0-9a-f]{64}", tag) for tag in tags)
-    # Each stack's template, and the code of the prober.
-    assert len(keys) == 6
+    # Each stack's template, and the code of the prober and of the observer.
+    assert len(keys) == 7
     assert all(key.startswith("turnout/shop/") for key in keys)
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from contracts.states.rows import CopyCounts, Row, copies_key, wake_key
+from contracts.states.rows import Row, copies_key, wake_key
+from local.control.data_plane import data_plane
 from local.permissions.access import Made
 from tests.fixtures.local_cloud_client import LocalCloudClient
 from tests.fixtures.synthesis import KEY
@@ -74,9 +75,10 @@ class Shop:
         self.start_router()
         if predict(endpoint, "intents", {"inputs": "lovely", "tier": "gpu"}).status != 200:
             problems.append("a tier that sleeps is not answered for")
-        if not self.until(lambda: self.row(wake_key(GPU_ADDRESS))):
+        if not self.until(lambda: self.written_at(wake_key(GPU_ADDRESS)) > 0):
             problems.append("the others are not told of the call")
-        self.write_copies()
+        if not self.observe():
+            problems.append("the copies are not observed")
         self.start_router()
         if not self.until(lambda: gpu_state(endpoint) == "waking"):
             problems.append("a router does not know what another has done")
@@ -84,7 +86,8 @@ class Shop:
             TableName=STATES, Key={"key": {"S": wake_key(GPU_ADDRESS)}}
         )
         self.copies(1)
-        self.write_copies()
+        if not self.observe():
+            problems.append("the copies are not observed again")
         self.start_router()
         return problems
 
@@ -93,29 +96,17 @@ class Shop:
             InferenceComponentName=GPU_ADDRESS, DesiredRuntimeConfig={"CopyCount": count}
         )
 
-    def write_copies(self) -> None:
-        """Write the copies as the control plane has them now."""
-        found = self.client.client("sagemaker").describe_inference_component(
-            InferenceComponentName=GPU_ADDRESS
-        )
-        runs = found["RuntimeConfig"]
-        copies = CopyCounts(
-            desired=runs["DesiredCopyCount"],
-            current=runs["CurrentCopyCount"],
-            status=found["InferenceComponentStatus"],
-        )
-        now = time.time()
-        row = Row(
-            key=copies_key(GPU_ADDRESS),
-            written_at=now,
-            expires_at=now + 600,
-            document=copies.to_document(),
-        )
-        self.client.client("dynamodb").put_item(TableName=STATES, Item=row.to_item())
+    def observe(self) -> bool:
+        """Let a minute pass, and return True once the observer has written the copies."""
+        key, began = copies_key(GPU_ADDRESS), time.time()
+        hour = data_plane().clock
+        data_plane().clock = lambda: hour() + 61
+        return self.until(lambda: self.written_at(key) >= began)
 
-    def row(self, key: str) -> bool:
+    def written_at(self, key: str) -> float:
+        """Return when a row was written; 0 if it is not there."""
         found = self.client.client("dynamodb").get_item(TableName=STATES, Key={"key": {"S": key}})
-        return "Item" in found
+        return Row.from_item(found["Item"]).written_at if "Item" in found else 0.0
 
     def start_router(self) -> None:
         """Have the next request meet a router that knows nothing yet."""

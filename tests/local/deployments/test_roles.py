@@ -48,7 +48,7 @@ def served(local_cloud: LocalCloudClient) -> Shop:
 def test_every_call_of_the_run_is_made_by_a_role_that_may_make_it(served: Shop) -> None:
     assert [one for one in served.made if not one.allowed] == []
     callers = {one.caller for one in served.made}
-    services = {"lambda", "sagemaker", "apigateway"}
+    services = {"lambda", "sagemaker", "apigateway", "events"}
     # A stack that is made again has another role.
     assert callers >= set(served.roles())
     others = {caller for caller in callers if ":role/shop-" not in caller}
@@ -130,7 +130,10 @@ def test_whoever_is_trusted_with_a_role_or_a_function_uses_it(served: Shop) -> N
         for service in listed(statement["Principal"]["Service"])
     }
     invoked = {(one.caller, one.resource) for one in served.made if one.action != ASSUME}
-    assert permitted == {("apigateway.amazonaws.com", f"{LAMBDA_ARN}shop-router:{ALIAS}")}
+    assert permitted == {
+        ("apigateway.amazonaws.com", f"{LAMBDA_ARN}shop-router:{ALIAS}"),
+        ("events.amazonaws.com", f"{LAMBDA_ARN}shop-observer"),
+    }
     assert permitted <= invoked
 
 
@@ -176,7 +179,7 @@ def changes(resource: Json) -> Iterator[tuple[str, str, Json]]:
         changed = {**properties, "AssumeRolePolicyDocument": document}
         yield ASSUME, "trust", {**resource, "Properties": changed}
     elif resource["Type"] == "AWS::Lambda::Permission":
-        changed = {**properties, "Principal": "events.amazonaws.com"}
+        changed = {**properties, "Principal": "ec2.amazonaws.com"}
         yield "lambda:InvokeFunction", "permission", {**resource, "Properties": changed}
 
 
@@ -209,7 +212,7 @@ def tried(served: Shop, mutation: Mutation) -> list[str]:
         cdk.deploy_stack(served.assembly, stack, mutation.template)
     except StackFailed as error:
         problems.append(str(error))
-    for name in ("shop-router", "shop-prober"):
+    for name in ("shop-router", "shop-prober", "shop-observer"):
         # A log is opened where an environment starts.
         served.client.cloud.functions.forget(f"{LAMBDA_ARN}{name}")
     problems += served.exercise(*(RELEASED if "Prober" in mutation.about else ()))

@@ -1,7 +1,8 @@
-"""Faults of the table of shared states."""
+"""Faults of the table of shared states, and of the schedule of their observer."""
 
 from stacks.rules.document import Document
-from stacks.rules.states import TABLE
+from stacks.rules.gateway import PERMISSION
+from stacks.rules.states import SCHEDULE, TABLE
 from tests.stacks.mutants.mutation import (
     STATES,
     Mutation,
@@ -42,6 +43,22 @@ def rows_not_recovered(stack: Document) -> None:
     del first(stack, TABLE)["PointInTimeRecoverySpecification"]
 
 
+def schedule_not_permitted(stack: Document) -> None:
+    (permission,) = stack.of(PERMISSION)
+    del stack.all[permission]
+
+
+def schedule_of_no_form(stack: Document) -> None:
+    first(stack, SCHEDULE)["ScheduleExpression"] = "every minute"
+
+
+def schedule_of_one_minutes(stack: Document) -> None:
+    first(stack, SCHEDULE)["ScheduleExpression"] = "rate(1 minutes)"
+
+
+SCHEDULES = (
+    "https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html"
+)
 TABLES = "https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-dynamodb-table.html"
 EXPIRY = "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/howitworks-ttl.html"
 MUTATIONS = (
@@ -93,5 +110,29 @@ MUTATIONS = (
         account="rows that were deleted by mistake are gone",
         source="https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Point-in-time-recovery.html",
         caught_by=(nag("AwsSolutions-DDB3"),),
+    ),
+    Mutation(
+        spoil=schedule_not_permitted,
+        stack=STATES,
+        account="the function is never called, and nobody is told",
+        source="https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-use-resource-based.html",
+        caught_by=(ours("schedule_permitted"),),
+    ),
+    Mutation(
+        spoil=schedule_of_no_form,
+        stack=STATES,
+        account="the rule is refused when it is created",
+        source=SCHEDULES,
+        caught_by=(
+            lint("E3027"),
+            lint("E3031"),
+        ),
+    ),
+    Mutation(
+        spoil=schedule_of_one_minutes,
+        stack=STATES,
+        account="the rule is refused when it is created: of one, the unit is singular",
+        source=SCHEDULES,
+        caught_by=(lint("E3027"),),
     ),
 )

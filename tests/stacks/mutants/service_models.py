@@ -62,6 +62,7 @@ OPERATIONS = {
     ),
     "AWS::CodeDeploy::Application": created_by("codedeploy", "CreateApplication"),
     "AWS::CodeDeploy::DeploymentGroup": created_by("codedeploy", "CreateDeploymentGroup"),
+    "AWS::Events::Rule": created_by("events", "PutRule", Targets="PutTargets"),
     "AWS::IAM::Policy": created_by("iam", "PutRolePolicy", Roles=""),
     "AWS::IAM::Role": created_by("iam", "CreateRole", Policies="", ManagedPolicyArns=""),
     "AWS::Lambda::Alias": created_by(
