@@ -1,0 +1,1 @@
+"""Requests through every fault of a deployment in the local cloud."""
