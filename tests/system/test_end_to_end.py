@@ -5,7 +5,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -23,11 +22,12 @@ from tests.fixtures.end_to_end_requests import (
     INTENTS,
     PACKED,
     assert_problem,
+    in_shell,
     raw,
     unusual,
 )
 from tests.fixtures.paths import ROOT
-from tests.fixtures.processes import check_locked_dependencies, stopped
+from tests.fixtures.processes import check_locked_dependencies, kill_functions, stopped
 from tests.system.leaving import check_an_orphan_is_deleted, check_nothing_is_left
 from tests.system.made_images import image_uris, with_made_images
 from tests.system.openai_client import check_vectors
@@ -212,14 +212,7 @@ def test_health_and_the_documentation_need_no_key_and_no_internet(endpoint: Endp
 
 
 def test_the_curl_line_that_is_printed_works(endpoint: Endpoint) -> None:
-    done = subprocess.run(
-        ["sh", "-c", curl(endpoint, INTENTS, "it's broken") + " --silent --show-error"],
-        capture_output=True,
-        text=True,
-        check=True,
-        env={"PATH": os.environ["PATH"]},
-    )
-    assert json.loads(done.stdout)["reason"] == "fits_cpu"
+    assert in_shell(curl(endpoint, INTENTS, "it's broken"))["reason"] == "fits_cpu"
 
 
 def test_a_gpu_tier_that_is_down_is_said_and_comes_back(laptop: Laptop, endpoint: Endpoint) -> None:
@@ -238,11 +231,7 @@ def test_a_gpu_tier_that_is_down_is_said_and_comes_back(laptop: Laptop, endpoint
 
 
 def test_a_function_that_was_killed_is_started_again(laptop: Laptop, endpoint: Endpoint) -> None:
-    killed = {p.pid for p in laptop.cloud.processes() if p.name.startswith("lambda")}
-    for pid in killed:
-        os.kill(pid, signal.SIGKILL)
-    while killed & {process.pid for process in laptop.cloud.processes()}:
-        time.sleep(0.01)
+    kill_functions(laptop)
     assert predict(endpoint, INTENTS, {"inputs": "hello"}).status == 200
 
 
