@@ -61,6 +61,8 @@ def resources(laptop: Laptop) -> dict[str, list[Any]]:
         "models": sagemaker.list_models()["Models"],
         "components": sagemaker.list_inference_components()["InferenceComponents"],
         "apis": client(laptop, "apigatewayv2").get_apis()["Items"],
+        "tables": client(laptop, "dynamodb").list_tables()["TableNames"],
+        "rules": client(laptop, "events").list_rules()["Rules"],
         "logs": client(laptop, "logs").describe_log_groups()["logGroups"],
     }
 
