@@ -40,12 +40,13 @@ from stacks.limits.throttle import stage_throttle
 from turnout.calibrate.calibrating import calibrated, show
 from turnout.calling import describe, shorten
 from turnout.client import Endpoint, Reply, predict
-from turnout.local_deployment import ROOT, Files, Laptop
+from turnout.local_deployment import ROOT, Files, Laptop, relative_to_here
 from turnout.progress import steps
 from turnout.terminal import exit_with_message
 from turnout.up.running import require_built
 
-FILES = Files(config=HERE / "models.toml", out=HERE / "models.out")
+# As seen from the project's folder, in which make runs this, so that what is printed is short.
+FILES = Files(config=HERE / "models.toml", out=relative_to_here(HERE / "models.out"))
 INTENTS = "support-intent"
 ASKED = Asked(rows=HERE / "calibration.jsonl", max_loss=0.01, training=(SMALL / "train.jsonl",))
 # Neither training, the gate nor the calibration has seen these.
@@ -226,8 +227,9 @@ def sentences(found: Comparison) -> tuple[str, ...]:
 def check(askings: list[Asking], found: Comparison) -> None:
     """Raise SystemExit unless everything was seen that the demo is to show."""
     reasons = [one.answer["reason"] for one in askings]
-    wanted = ("fits_cpu", "escalated", "cpu_failing", "gpu_waking")
-    if missing := [reason for reason in wanted if reason not in reasons]:
+    # A tier that sleeps is waking from the first escalation on, which may be another router's.
+    wanted = (("fits_cpu",), ("escalated",), ("cpu_failing",), ("gpu_asleep", "gpu_waking"))
+    if missing := [" or ".join(some) for some in wanted if not {*some} & {*reasons}]:
         raise SystemExit(f"no request was answered for the reason {', '.join(missing)}: {reasons}")
     if found.low <= 0:
         raise SystemExit(

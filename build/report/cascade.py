@@ -69,14 +69,15 @@ def cascade_page(calibration: Calibration) -> str:
 def curve_plot(calibration: Calibration) -> str:
     """Return a plot of the share kept against the share answered right by both tiers together."""
     points = [*calibration.curve, calibration.chosen]
+    # The curve begins on the line of the GPU tier and ends on that of the CPU tier, so each is named at its other end.
     alone = (
-        (calibration.gpu_accuracy, "the GPU tier alone"),
-        (calibration.cpu_accuracy, "the CPU tier alone"),
+        (calibration.gpu_accuracy, f'x="{WIDTH - RIGHT}" text-anchor="end"', "the GPU tier alone"),
+        (calibration.cpu_accuracy, f'x="{LEFT + 6}"', "the CPU tier alone"),
     )
-    rights = [point.accuracy for point in points] + [right for right, _ in alone]
+    rights = [point.accuracy for point in points] + [right for right, *_ in alone]
     x, y = linear(0.0, 1.0, LEFT, WIDTH - RIGHT), _heights(rights)
     parts = _axes(x, y, _ticks(0.0, 1.0), _ticks(*_range(rights)), "share kept on the CPU tier")
-    parts += [_level(y(right), name) for right, name in alone]
+    parts += [_level(y(right), place, name) for right, place, name in alone]
     line = " ".join(f"{x(point.kept):.1f},{y(point.accuracy):.1f}" for point in calibration.curve)
     parts.append(f'<polyline class="front" points="{line}"/>')
     parts += [_circle(x, y, point, "passed") for point in calibration.curve]
@@ -111,11 +112,11 @@ def _circle(x: Scale, y: Scale, point: Point, kind: str) -> str:
     return f'<g class="{kind}"><title>{said}</title><circle {place} r="{radius}"/></g>'
 
 
-def _level(height: float, name: str) -> str:
-    """Return a line across the plot with its name above its left end."""
+def _level(height: float, place: str, name: str) -> str:
+    """Return a line across the plot with its name above it, at a place of the drawing."""
     return (
         f'<line class="front" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{height:.1f}" y2="{height:.1f}"/>'
-        f'<text class="note" x="{LEFT + 6}" y="{height - 6:.1f}">{name}</text>'
+        f'<text class="note" {place} y="{height - 6:.1f}">{name}</text>'
     )
 
 

@@ -179,7 +179,7 @@ def test_the_comparison_is_told_with_its_interval() -> None:
 
 def test_a_demo_that_has_not_shown_everything_fails() -> None:
     check(list(SEEN), BOTH)
-    with pytest.raises(SystemExit, match="for the reason gpu_waking"):
+    with pytest.raises(SystemExit, match="for the reason gpu_asleep or gpu_waking"):
         check(list(SEEN[:3]), BOTH)
     with pytest.raises(SystemExit, match="has 0 in it"):
         check(list(SEEN), replace(BOTH, low=-0.01))
