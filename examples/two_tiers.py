@@ -55,12 +55,12 @@ COMPARED = SMALL / "eval.jsonl"
 NIGHT_S = 3600.0
 
 TEXTS = (
-    "where on earth is my parcel, it was due tuesday",
     "you took the money two times for one order!!",
-    "i cant get into my acount",
-    "the box is here but I wanted the other one",
-    "is it too late for the money off",
-    "nobody tells me anything, what about my money",
+    "I was promised my cash back last week",
+    "what's the capital of Peru?",
+    "the kettle you sent hums and smells of smoke",
+    "are you a machine",
+    "where on earth is my parcel, it was due tuesday",
 )
 
 

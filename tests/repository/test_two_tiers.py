@@ -22,6 +22,7 @@ from examples.two_tiers import (
     COMPARED,
     FILES,
     INTENTS,
+    TEXTS,
     Asking,
     Comparison,
     calibration,
@@ -219,3 +220,19 @@ def test_the_commands_on_the_page_are_those_that_the_demo_runs() -> None:
     assert ROOT / options["--rows"] == ASKED.rows
     assert (ROOT / options["--training"],) == ASKED.training
     assert ASKED.max_loss == Asked(rows=ASKED.rows).max_loss
+
+
+def test_the_output_on_the_page_is_that_of_the_run_that_was_recorded() -> None:
+    recorded = json.loads((ROOT / "tests/fixtures/evidence/two_tiers.json").read_text("utf-8"))
+    askings = [Asking(**one) for one in recorded["requests"]]
+    found = Comparison(**recorded["comparison"])
+    check(askings, found)
+    assert {one.text for one in askings} == set(TEXTS)
+    console = Console(file=io.StringIO(), width=160, color_system=None)
+    console.print(*sentences(found), sep="\n", soft_wrap=True)
+    console.print()
+    console.print(table(askings, recorded["threshold"]))
+    assert isinstance(console.file, io.StringIO)
+    lines = [line.rstrip() for line in console.file.getvalue().splitlines()]
+    block = PAGE.split("<!-- output: two-tiers -->\n```\n")[1].split("\n```\n<!-- end -->")[0]
+    assert lines == block.splitlines()

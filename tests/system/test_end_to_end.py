@@ -15,7 +15,6 @@ import pytest
 from build.proof.golden import read_golden
 from contracts.manifest import read_manifest
 from contracts.tasks import Tier
-from examples.two_tiers import while_killed
 from images.made.record import read_record
 from tests.fixtures.end_to_end_requests import (
     BAD_BODIES,
@@ -242,14 +241,6 @@ def test_a_function_that_dies_while_it_answers_is_a_failure_of_its_tier(
     threading.Timer(0.5, os.kill, (pid, signal.SIGKILL)).start()
     pinned = {"inputs": "hello", "tier": "cpu"}
     assert_problem(predict(endpoint, INTENTS, pinned), 502, "model-failed")
-
-
-def test_a_request_whose_function_dies_is_answered_by_the_gpu_tier(
-    laptop: Laptop, endpoint: Endpoint
-) -> None:
-    assert predict(endpoint, INTENTS, {"inputs": "hello"}).status == 200
-    reply = while_killed(laptop, endpoint, "where is my parcel")
-    assert (reply.body["tier"], reply.body["reason"]) == ("gpu", "cpu_failing")
 
 
 def test_a_function_that_hangs_is_given_up_on_after_its_own_timeout(
