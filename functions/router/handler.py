@@ -21,9 +21,9 @@ from functions.router.targets.backends import LambdaBackend, SageMakerBackend
 from functions.router.targets.drift import drift_keys, watched
 from functions.router.targets.health import States
 from functions.router.targets.release_registry import (
+    Addresses,
     ParameterRegistry,
     own_address,
-    released_address,
 )
 
 # One line of JSON per request; Lambda's own log handler would put a level and a request id in front of it.
@@ -47,16 +47,23 @@ def client(service: str, config: Config) -> Any:
     return session().create_client(service, config=config)
 
 
+def client_beside(service: str, config: Config) -> Any:
+    """Return a client that a thread makes beside others: of a session of its own, since one makes one at a time."""
+    from botocore.session import get_session
+
+    return get_session().create_client(service, config=config)
+
+
 def main() -> Handler:
     routes = Routes.read(Path(os.environ.get("TURNOUT_ROUTES", "/var/task/routes.json")))
 
     def parameters() -> Any:
         # Two tries of 3 s at most: a list of models is answered without the registry rather than late.
         config = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2})
-        return client("ssm", config)
+        return client_beside("ssm", config)
 
     registry = ParameterRegistry(routes.registry, parameters)
-    gpu = SageMakerBackend(client, partial(released_address, registry))
+    gpu = SageMakerBackend(client, Addresses(registry).of)
     cpu = LambdaBackend(client, partial(own_address, registry))
     app = create_app(
         routes,
@@ -75,11 +82,9 @@ def shared(routes: Routes) -> dict[str, Any]:
     from functions.router.targets.sharing import SharedStates, shared_keys
 
     def make() -> Any:
-        from botocore.session import get_session
-
-        # Two tries within 4 s, in a thread. A session of its own: one cannot make two clients at once.
+        # Two tries within 4 s.
         config = Config(connect_timeout=1, read_timeout=1, retries={"total_max_attempts": 2})
-        return get_session().create_client("dynamodb", config=config)
+        return client_beside("dynamodb", config)
 
     keys = [*shared_keys(routes), *drift_keys(routes)]
     rows = SharedRows(TableStore(routes.states, make), keys)

@@ -6,8 +6,11 @@ Requests are routed by routes.json in the router's image (`contracts/routes.py`)
 
 import json
 import logging
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import replace
+from time import monotonic
 from typing import Any, Protocol
 
 from contracts.names import CANARY
@@ -16,6 +19,8 @@ from contracts.tasks import Tier
 
 log = logging.getLogger("turnout.router")
 Row = dict[str, Any]
+# Systems Manager answers in milliseconds, and its client is made in less than this.
+PATIENCE_S = 1.0
 
 
 class Registry(Protocol):
@@ -65,10 +70,38 @@ class ParameterRegistry:
         return [*rows.values()]
 
 
-def released_address(registry: Registry, target: Target) -> str:
-    """Return the address of the last release of a target's model and tier; empty if none can be read."""
-    row = find(_rows(registry, target.model), target.tier)
-    return str(row["address"]) if row else ""
+class Addresses:
+    """The addresses of released targets, each read by a thread that is waited for `patience_s` since it began.
+
+    A registry that hangs must not take the time of every request to a tier that sleeps.
+    """
+
+    def __init__(self, registry: Registry, patience_s: float = PATIENCE_S) -> None:
+        self.registry, self.patience_s = registry, patience_s
+        self.reading: dict[tuple[str, Tier], tuple[Future[str], float]] = {}
+        self.lock = threading.Lock()
+
+    def of(self, target: Target) -> str:
+        """Return the address of the last release of a target's model and tier; empty if none can be read in time."""
+        found, begun = self._begun(target)
+        try:
+            return found.result(max(begun + self.patience_s - monotonic(), 0))
+        except TimeoutError:
+            return ""
+
+    def _begun(self, target: Target) -> tuple[Future[str], float]:
+        """Return the reading that is under way, and when it began; begin one where there is none."""
+        key = target.model, target.tier
+        with self.lock:
+            if key not in self.reading or self.reading[key][0].done():
+                self.reading[key] = Future(), monotonic()
+                args = target, self.reading[key][0]
+                threading.Thread(target=self._read, args=args, daemon=True).start()
+            return self.reading[key]
+
+    def _read(self, target: Target, found: Future[str]) -> None:
+        row = find(_rows(self.registry, target.model), target.tier)
+        found.set_result(str(row["address"]) if row else "")
 
 
 def own_address(registry: Registry, target: Target, version: str) -> str:

@@ -1,6 +1,8 @@
 """An endpoint on another instance type is another one: until it stands, the one before it is asked."""
 
 import logging
+import threading
+import time
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -10,7 +12,7 @@ import pytest
 from contracts.tasks import Tier
 from functions.router.targets.backends import SageMakerBackend
 from functions.router.targets.failures import TargetFailed
-from functions.router.targets.release_registry import released_address
+from functions.router.targets.release_registry import Addresses
 from tests.fixtures.fake_aws import ANSWER, GOOD, REQUEST, Service, client, serving
 from tests.fixtures.router_app import Rows, target
 
@@ -29,7 +31,7 @@ def row(address: str, tier: str = "gpu", at: int = 1) -> dict[str, Any]:
 
 
 def backend(service: Service, rows: Rows) -> SageMakerBackend:
-    return SageMakerBackend(partial(client, service.address), partial(released_address, rows))
+    return SageMakerBackend(partial(client, service.address), Addresses(rows, patience_s=20).of)
 
 
 def asked(service: Service) -> list[str]:
@@ -121,3 +123,45 @@ def test_a_registry_that_cannot_be_read_leaves_the_tiers_own_error(
     ):
         backend(service, Rows(error=OSError("no table"))).predict(TARGET, REQUEST)
     assert caplog.messages == ["the registry cannot be read"]
+
+
+class Hangs(Rows):
+    """A registry that answers once it is told to, and counts how often it is asked."""
+
+    answers: threading.Event
+    asked: int = 0
+
+    def releases(self, model: str) -> list[dict[str, Any]]:
+        self.asked += 1
+        assert self.answers.wait(60)
+        return super().releases(model)
+
+
+def test_a_registry_that_hangs_is_waited_for_once() -> None:
+    rows = Hangs([row(OLD)])
+    rows.answers = threading.Event()
+    addresses = Addresses(rows, patience_s=0.05)
+    assert [addresses.of(TARGET) for _ in range(3)] == ["", "", ""]
+    assert rows.asked == 1
+    rows.answers.set()
+    (reading,) = addresses.reading.values()
+    assert reading[0].result(60) == OLD
+    # It answers again, and is asked anew.
+    rows.rows = [row(NEW)]
+    assert Addresses(rows, patience_s=20).of(TARGET) == NEW
+
+
+def test_requests_of_the_same_moment_wait_for_one_reading() -> None:
+    rows = Hangs([row(OLD)])
+    rows.answers = threading.Event()
+    addresses = Addresses(rows, patience_s=60)
+    found: list[str] = []
+    threads = [threading.Thread(target=lambda: found.append(addresses.of(TARGET))) for _ in "ab"]
+    for thread in threads:
+        thread.start()
+    while not addresses.reading:
+        time.sleep(0.001)
+    rows.answers.set()
+    for thread in threads:
+        thread.join()
+    assert found == [OLD, OLD]
