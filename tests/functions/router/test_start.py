@@ -22,7 +22,7 @@ from contracts.tasks import Tier
 from functions.router.targets.release_registry import ParameterRegistry
 from tests.fixtures.fake_aws import put_release
 from tests.fixtures.paths import ROOT
-from tests.fixtures.router_app import ASSETS, INTENTS, PREDICT, ROUTES, event, target
+from tests.fixtures.router_app import ASSETS, PREDICT, ROUTES, event
 from tests.functions.router.answering.scripted import ANSWERS, Step, running
 
 # The modules of libraries and of ours that a start may import, which takes most of its time: a release or a line of
@@ -79,10 +79,7 @@ def image_of(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("router")
-    # Of the first request its client's imports are part, which take seconds on a busy machine.
-    patient = replace(INTENTS, targets={tier: target(tier, timeout_s=25) for tier in Tier})
-    routes = replace(ROUTES, models={**ROUTES.models, patient.model: patient})
-    (folder / "routes.json").write_text(routes.to_json(), "utf-8")
+    (folder / "routes.json").write_text(ROUTES.to_json(), "utf-8")
     predict = event("POST", PREDICT, '{"inputs": ["a text"]}')
     with running(ANSWERS) as tier:
         done = subprocess.run(
