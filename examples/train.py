@@ -3,8 +3,9 @@
 `python -m examples.train` writes a plain Hugging Face folder to examples/support-intent/model, and with the argument
 `mpnet` one to examples/two-tiers/model. A classifier of either kind reads the first token's state, but both were
 trained to put a sentence's meaning into the mean over its tokens; so beside the labels, the first token learns to be
-what that mean was (MiniLM with all layers, in nine epochs: from 78 % right on held-out rows to 83 %). The settings were
-chosen on rows held out of the training rows (`--holdout` does it again); the rows of the evaluation chose nothing.
+what that mean was (MiniLM with all layers, in nine epochs: from 78 % right on held-out rows to 83 %). MiniLM's settings
+were chosen on rows held out of the training rows (`--holdout` does it again), MPNet-base's by the time that they take;
+the rows of the evaluation chose nothing.
 """
 
 import argparse
