@@ -1,14 +1,13 @@
 """SageMaker, Systems Manager and DynamoDB on one port of loopback, as the observer calls them."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from contracts.states.rows import CopyCounts, Row
+from tests.fixtures.json_server import Answered, Received, json_server
 
 Json = dict[str, Any]
 
@@ -59,32 +58,9 @@ class ControlPlane:
 def serving() -> Iterator[ControlPlane]:
     plane = ControlPlane()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(received: Received) -> Answered:
+        operation = received.headers["X-Amz-Target"].rpartition(".")[2]
+        return *plane.answer(operation, received.body), {}
 
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            operation = self.headers["X-Amz-Target"].rpartition(".")[2]
-            status, answer = plane.answer(operation, body)
-            raw = json.dumps(answer).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(raw)))
-            self.end_headers()
-            self.wfile.write(raw)
-
-        def log_message(self, format: str, *arguments: object) -> None:
-            return
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-    server = Server(("127.0.0.1", 0), Handler)
-    plane.address = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with json_server(answer) as plane.address:
         yield plane
-    finally:
-        server.shutdown()
-        server.socket.close()
-        thread.join()

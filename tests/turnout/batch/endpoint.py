@@ -1,14 +1,13 @@
 """An endpoint that answers each row with its text in capitals, but for what a test has it do first."""
 
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from tests.fixtures.json_server import Answered, Received, json_server
 from turnout.client import Endpoint
 
 Said = tuple[int, dict[str, Any], dict[str, str]]
@@ -47,43 +46,18 @@ def answer(inputs: list[Any]) -> dict[str, Any]:
 
 @contextmanager
 def serving(service: Scripted, slow_s: float = 0.0) -> Iterator[Scripted]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answered(received: Received) -> Answered:
+        with service.lock:
+            service.seen.append({**received.body, "path": received.path})
+            service.connections.add(received.client)
+            service.now += 1
+            service.most = max(service.most, service.now)
+        time.sleep(slow_s)
+        inputs = received.body["inputs"]
+        said = service.before(inputs) or (200, answer(inputs), {})
+        with service.lock:
+            service.now -= 1
+        return said
 
-        def do_POST(self) -> None:
-            document = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            with service.lock:
-                service.seen.append({**document, "path": self.path})
-                service.connections.add(self.client_address)
-                service.now += 1
-                service.most = max(service.most, service.now)
-            time.sleep(slow_s)
-            said = service.before(document["inputs"]) or (200, answer(document["inputs"]), {})
-            with service.lock:
-                service.now -= 1
-            self.answer(*said)
-
-        def answer(self, status: int, document: Any, headers: dict[str, str]) -> None:
-            raw = json.dumps(document).encode()
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(raw)), **headers}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(raw)
-
-        def log_message(self, format: str, *arguments: object) -> None:
-            return
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-    server = Server(("127.0.0.1", 0), Handler)
-    service.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with json_server(answered) as service.url:
         yield service
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
