@@ -19,6 +19,7 @@ from contracts.manifest import (
 from contracts.names import (
     MAX_DEPLOYMENT_CHARS,
     MAX_MODEL_CHARS,
+    canary_parameter,
     endpoint,
     is_name,
     observer_function,
@@ -26,6 +27,7 @@ from contracts.names import (
     registry,
     release_parameter,
     router_stack,
+    sampling_function,
     states_stack,
 )
 from contracts.routes import Route, Routes, Target
@@ -238,4 +240,6 @@ def test_the_longest_names_are_within_the_budget() -> None:
     assert router_stack("x") == "x-router"
     assert prober_function("x") == "x-prober"
     assert (states_stack("x"), observer_function("x")) == ("x-states", "x-observer")
+    assert sampling_function("x") == "x-sampler"
+    assert canary_parameter("x", "y") == f"{release_parameter('x', 'y', Tier.CPU)}-canary"
     assert release_parameter("x", "y", Tier.CPU) == f"{registry('x')}/y/cpu" == "/turnout/x/y/cpu"
