@@ -21,7 +21,7 @@ from build.proof.sealing import write_manifest
 from contracts.manifest import read_manifest, verify
 from contracts.specs import Gate
 from contracts.tasks import Task
-from tests.fixtures.edge_copies import (
+from tests.build.edge.edge_copies import (
     PLAIN,
     Row,
     answered,

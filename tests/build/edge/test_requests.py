@@ -8,7 +8,7 @@ import pytest
 
 from contracts.manifest import read_manifest
 from contracts.tasks import Task
-from tests.fixtures.edge_copies import answered, built, problem, run, served
+from tests.build.edge.edge_copies import answered, built, problem, run, served
 from tests.fixtures.models.tiny_bert import classifier as tiny_classifier
 from tests.fixtures.models.tiny_bert import texts
 from tests.fixtures.models.tiny_decoders import PROMPTS, llama, t5
