@@ -28,9 +28,13 @@ from turnout.terminal import (
     KEYS,
     OUT,
     AsJson,
+    CaFile,
     Config,
+    Key,
     KeysFile,
     Out,
+    PinnedTier,
+    Url,
     emit,
     exit_with_message,
     log,
@@ -142,9 +146,7 @@ app.command("down")(down_command)
 def call_command(
     model: Annotated[str, typer.Argument(help="The model's name, as in models.toml.")],
     texts: Annotated[list[str], typer.Argument(help="One or more texts, or with --objects JSON.")],
-    tier: Annotated[
-        Tier | None, typer.Option(help="Pin a tier; otherwise the router chooses.")
-    ] = None,
+    tier: PinnedTier = None,
     top_k: Annotated[
         int | None, typer.Option(help="How many labels to answer with.", min=1)
     ] = None,
@@ -158,13 +160,9 @@ def call_command(
             "--objects", help='Inputs are objects: \'{"question": "…", "context": "…"}\'.'
         ),
     ] = False,
-    url: Annotated[str | None, typer.Option(envvar="TURNOUT_URL", help="The endpoint.")] = None,
-    key: Annotated[
-        str | None, typer.Option(envvar="TURNOUT_KEY", help="A key of `turnout keys`.")
-    ] = None,
-    ca_file: Annotated[
-        str | None, typer.Option("--cacert", help="Certificate authority of the endpoint.")
-    ] = None,
+    url: Url = None,
+    key: Key = None,
+    ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Send texts to the endpoint: the one that `turnout up` runs, or any with --url and --key."""

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from contracts.errors import TurnoutError
+from contracts.tasks import Tier
 
 # The status that Typer exits with when it is interrupted, and the shell's own number for SIGINT.
 INTERRUPTED = 130
@@ -29,6 +30,12 @@ AsJson = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON on standard output.")
 ]
 KeysFile = Annotated[Path, typer.Option("--keys", help="The file of key hashes; safe to commit.")]
+Url = Annotated[str | None, typer.Option(envvar="TURNOUT_URL", help="The endpoint.")]
+Key = Annotated[str | None, typer.Option(envvar="TURNOUT_KEY", help="A key of `turnout keys`.")]
+CaFile = Annotated[
+    str | None, typer.Option("--cacert", help="Certificate authority of the endpoint.")
+]
+PinnedTier = Annotated[Tier | None, typer.Option(help="Pin a tier; otherwise the router chooses.")]
 CONFIG, OUT, KEYS = Path("models.toml"), Path("models.out"), Path("keys.toml")
 
 # Results go to standard output and everything else to standard error, so that a pipe gets results alone.

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from contracts.prediction import Prefer
 from contracts.tasks import Tier
-from turnout.terminal import AsJson, emit, log, out
+from turnout.terminal import AsJson, CaFile, Key, PinnedTier, Url, emit, log, out
 
 # A log has a line so often.
 LINE_EVERY_S = 10.0
@@ -39,9 +39,7 @@ def batch_command(
             help="Requests at once: what `deployment.concurrency` leaves to others.", min=1, max=64
         ),
     ] = 4,
-    tier: Annotated[
-        Tier | None, typer.Option(help="Pin a tier; otherwise the router chooses.")
-    ] = None,
+    tier: PinnedTier = None,
     prefer: Annotated[
         Prefer | None, typer.Option(help="What counts most where several tiers can answer.")
     ] = None,
@@ -59,13 +57,9 @@ def batch_command(
             min=1,
         ),
     ] = 1800.0,
-    url: Annotated[str | None, typer.Option(envvar="TURNOUT_URL", help="The endpoint.")] = None,
-    key: Annotated[
-        str | None, typer.Option(envvar="TURNOUT_KEY", help="A key of `turnout keys`.")
-    ] = None,
-    ca_file: Annotated[
-        str | None, typer.Option("--cacert", help="Certificate authority of the endpoint.")
-    ] = None,
+    url: Url = None,
+    key: Key = None,
+    ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Send all rows of a file to the endpoint, and write every answer exactly once, in their order.
