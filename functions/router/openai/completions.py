@@ -15,7 +15,7 @@ from contracts.prediction import TierAnswer
 from contracts.routes import Route
 from contracts.tasks import Task
 from functions.router.openai.errors import refused
-from functions.router.openai.operation import MODEL, USER, Absent, Operation
+from functions.router.openai.operation import MODEL, USER, Absent, Operation, texts
 
 # What OpenAI documents as the limit of a request that names none.
 MAX_TOKENS = 16
@@ -30,13 +30,7 @@ FINISH_REASONS: Mapping[str, str] = {
 STOPS = array({**STRING, "minLength": 1}, maxItems=MAX_STOPS)
 KEYS = (
     MODEL,
-    Parameter(
-        name="prompt",
-        description="The text to continue, or several.",
-        schema={"oneOf": [STRING, array(STRING, minItems=1)]},
-        required=True,
-        expected="a text or a list of texts; token ids are not taken, since the router has no tokenizer",
-    ),
+    texts("prompt", "The text to continue, or several."),
     Parameter(
         name="max_tokens",
         description="The most tokens to generate for each prompt.",

@@ -8,23 +8,17 @@ from array import array as packed
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.api.json_schema import STRING, array, choice, integer
+from contracts.api.json_schema import choice, integer
 from contracts.api.task_api import PROMPT_NAME, Parameter
 from contracts.prediction import TierAnswer
 from contracts.routes import Route
 from contracts.tasks import Task
 from functions.router.openai.errors import refused
-from functions.router.openai.operation import MODEL, USER, Operation
+from functions.router.openai.operation import MODEL, USER, Operation, texts
 
 KEYS = (
     MODEL,
-    Parameter(
-        name="input",
-        description="The text, or several.",
-        schema={"oneOf": [STRING, array(STRING, minItems=1)]},
-        required=True,
-        expected="a text or a list of texts; token ids are not taken, since the router has no tokenizer",
-    ),
+    texts("input", "The text, or several."),
     Parameter(
         name="encoding_format",
         description="Vectors as lists of numbers, or as the base64 of their float32 in little-endian order.",

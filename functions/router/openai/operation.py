@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
-from contracts.api.json_schema import STRING
+from contracts.api.json_schema import STRING, array
 from contracts.api.task_api import Parameter
 from contracts.errors import RequestProblem
 from contracts.http_errors import InvalidInput, pointer
@@ -34,6 +34,17 @@ USER = Parameter(
     schema={**STRING, "minLength": 1, "maxLength": MAX_CLIENT_CHARS},
     expected=f"a text of at most {MAX_CLIENT_CHARS} characters",
 )
+
+
+def texts(name: str, description: str) -> Parameter:
+    """Return the key of an operation's inputs: a text, or several."""
+    return Parameter(
+        name=name,
+        description=description,
+        schema={"oneOf": [STRING, array(STRING, minItems=1)]},
+        required=True,
+        expected="a text or a list of texts; token ids are not taken, since the router has no tokenizer",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,24 +6,9 @@ import pytest
 from openai import OpenAI
 
 from tests.fixtures.router_app import Call
-from tests.functions.router.openai.deployment import Answers, deployed, openai_client, post
+from tests.functions.router.openai.deployment import Answers, post
 
 PATH = "/v1/completions"
-
-
-@pytest.fixture
-def tier() -> Answers:
-    return Answers()
-
-
-@pytest.fixture
-def call(tier: Answers) -> Call:
-    return deployed(tier)
-
-
-@pytest.fixture
-def client(call: Call) -> OpenAI:
-    return openai_client(call)
 
 
 def wire(tier: Answers) -> dict[str, Any]:

@@ -10,27 +10,10 @@ from tests.fixtures.router_app import Call
 from tests.functions.router.openai.deployment import (
     VECTOR,
     Answers,
-    deployed,
-    openai_client,
     post,
 )
 
 PATH = "/v1/embeddings"
-
-
-@pytest.fixture
-def tier() -> Answers:
-    return Answers()
-
-
-@pytest.fixture
-def call(tier: Answers) -> Call:
-    return deployed(tier)
-
-
-@pytest.fixture
-def client(call: Call) -> OpenAI:
-    return openai_client(call)
 
 
 @pytest.mark.parametrize("options", [{}, {"encoding_format": "float"}, {"dimensions": 384}])
