@@ -78,7 +78,8 @@ class Library(IsolatedJsonProcess):
         return [each["ids"] for each in answer["answers"]]
 
     def stop(self) -> None:
-        """End the process; whoever waits for an answer is told so."""
+        """End the process; whoever waits for an answer is told so, and who asks next has another process."""
+        library.cache_clear()
         self.process.kill()
 
     def ended(self) -> Exception:

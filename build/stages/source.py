@@ -1,7 +1,6 @@
 """The stages of a source, whose results its tiers share: the exported graphs, the reference, and the checks of both."""
 
 import tempfile
-from concurrent.futures import Future
 from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Event
@@ -47,17 +46,15 @@ def export_and_reference_stage(work: Workspace) -> Workspace:
             raise KeyboardInterrupt
         work.notify(f"reference: {text}")
 
-    answers: Future[dict[str, Any]] | None = None
     with background() as submit:
         try:
             answers = submit(_reference, work, notify)
             work = replace(work, prepared=export_graphs(step, work.cache, work.notify))
             return _with_reference(work, answers.result())
         except BaseException:
-            # Nobody waits for the answers any more.
+            # Nobody waits for the answers any more, and which of them the process is at is not known.
             ended.set()
-            if answers is None or not answers.done():
-                library().stop()
+            library().stop()
             raise
 
 
