@@ -22,6 +22,8 @@ MANIFEST, MODEL, TOKENIZER = "manifest.json", "model.onnx", "tokenizer.json"
 # hold rows of the user's.
 SCHEMA = 2
 VERSION_CHARS = 12
+# The key of `details` that has the digest of weights in the deployment's bucket.
+PUSHED = "weights"
 
 
 class BrokenArtefact(TurnoutError):
@@ -82,6 +84,11 @@ class Manifest:
     def version(self) -> str:
         """Return the first characters of the digest, which answers and registry rows call the artefact's version."""
         return self.digest[:VERSION_CHARS]
+
+    @property
+    def pushed(self) -> str:
+        """Return the digest of the weights that `turnout push` put into the deployment's bucket; empty without."""
+        return str(self.details.get(PUSHED, ""))
 
     @property
     def size(self) -> int:

@@ -32,7 +32,7 @@ from contracts.specs import (
     SourceOptions,
     Throttle,
 )
-from contracts.tasks import Task, Tier
+from contracts.tasks import Server, Task, Tier
 from contracts.toml.kinds import FLAG, TABLE
 from contracts.toml.tables import Tables, Unread, parse
 
@@ -63,7 +63,7 @@ class _Reader(Tables):
             fix = 'add cpu = {} or gpu = { instance = "ml.g6.xlarge" }'
             self.refuse(at, "no tier", fix, Code.SETTING_MISSING)
         cpu = self.take(f"{at}.cpu", taken["cpu"], CPU_KEYS) if "cpu" in taken else None
-        gpu = self.gpu(f"{at}.gpu", taken["gpu"]) if "gpu" in taken else None
+        gpu = self.gpu(f"{at}.gpu", taken["gpu"], taken.get("task")) if "gpu" in taken else None
         gate = self.gate(f"{at}.gate", taken.get("gate", {}), taken.get("task"))
         if taken.get("edge"):
             self.edge(f"{at}.edge", cpu)
@@ -93,8 +93,11 @@ class _Reader(Tables):
             ),
         )
 
-    def gpu(self, at: str, table: dict[str, Any]) -> dict[str, Any]:
+    def gpu(self, at: str, table: dict[str, Any], task: Task | None) -> dict[str, Any]:
         taken = self.take(at, table, GPU_KEYS, "instance")
+        if taken.get("server") is Server.VLLM and task is not Task.TEXT_GENERATION:
+            detail = f"vLLM serves {Task.TEXT_GENERATION} alone"
+            self.refuse(f"{at}.server", detail, f'write server = "{Server.TURNOUT}", or remove it')
         default = GpuSpec(instance="")
         least = taken.get("min_instances", default.min_instances)
         most = taken.get("max_instances", default.max_instances)

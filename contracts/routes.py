@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from contracts.cascade.drift import Baseline
 from contracts.cascade.sampling import Calibrated
-from contracts.tasks import Task, Tier, Wake
+from contracts.tasks import Server, Task, Tier, Wake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +21,7 @@ class Target:
     shortest first; empty where it has not. `wake` says which requests wake a tier that sleeps, which takes `wake_s`.
     A tier that `sleeps` may be without a copy. A share `sample` of the inputs that a cascade keeps, and a share
     `shadow` of all requests of the CPU tier, are sent to a GPU tier as well, to compare the answers.
+    `server` says whose requests its container takes.
     """
 
     model: str
@@ -38,6 +39,7 @@ class Target:
     sleeps: bool = False
     sample: float = 0.0
     shadow: float = 0.0
+    server: Server = Server.TURNOUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,5 +143,9 @@ def _cascade(document: dict[str, Any] | None) -> Cascade | None:
 
 def _target(document: dict[str, Any]) -> Target:
     latency_ms = tuple((int(tokens), float(ms)) for tokens, ms in document["latency_ms"])
-    kinds = {"tier": Tier(document["tier"]), "wake": Wake(document["wake"])}
+    kinds = {
+        "tier": Tier(document["tier"]),
+        "wake": Wake(document["wake"]),
+        "server": Server(document["server"]),
+    }
     return Target(**{**document, **kinds, "latency_ms": latency_ms})

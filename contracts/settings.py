@@ -9,7 +9,7 @@ from contracts.limits import LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S, STAGE_BURST, 
 from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
 from contracts.scaling.awake import FORM
 from contracts.specs import Objective
-from contracts.tasks import Task, Tier, Wake
+from contracts.tasks import Server, Task, Tier, Wake
 from contracts.toml.kinds import FLAG, TABLE, Kind, between, is_number, one_of
 
 ANSWERS, VECTORS = ("min_accuracy_ratio", "min_agreement"), ("min_cosine_mean", "min_cosine_p5")
@@ -118,6 +118,7 @@ CPU_KEYS = {
 }
 GPU_KEYS = {
     "instance": INSTANCE,
+    "server": replace(one_of(*Server), take=Server),
     "source": SOURCE,
     "timeout_s": between(1, MAX_TIER_TIMEOUT_S),
     "max_inputs": POSITIVE,

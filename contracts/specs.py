@@ -7,7 +7,7 @@ from pathlib import Path
 
 from contracts.limits import NEW_ACCOUNT_CONCURRENCY
 from contracts.scaling.awake import Awake
-from contracts.tasks import Task, Tier, Wake
+from contracts.tasks import Server, Task, Tier, Wake
 
 
 class Objective(StrEnum):
@@ -47,6 +47,7 @@ class GpuSpec:
     """
 
     instance: str
+    server: Server = Server.AUTO
     min_instances: int = 1
     max_instances: int = 1
     # AWS's own example of this metric's target.

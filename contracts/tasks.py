@@ -1,4 +1,4 @@
-"""The tasks of models, the tiers they run on, and what wakes one that sleeps."""
+"""The tasks of models, the tiers they run on, what serves them there, and what wakes one that sleeps."""
 
 from enum import StrEnum
 
@@ -36,3 +36,14 @@ class Wake(StrEnum):
     PINNED = "pinned"
     ESCALATION = "escalation"
     NEVER = "never"
+
+
+class Server(StrEnum):
+    """The servers that a GPU tier's container runs: ours, or vLLM in AWS's container, with weights from S3.
+
+    AUTO is a setting and serves nothing: vLLM where the model's weights were pushed, else ours.
+    """
+
+    AUTO = "auto"
+    TURNOUT = "turnout"
+    VLLM = "vllm"

@@ -18,7 +18,7 @@ from contracts.problems import Code, Problem
 from contracts.routes import Cascade, Route, Routes, Target
 from contracts.scaling.copies import START_S, WAKE_S
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
-from contracts.tasks import Tier
+from contracts.tasks import Server, Tier
 from signatures.check import artefact_problems
 from stacks.routes.cascades import read_cascades
 from stacks.routes.measured import Measured, measured
@@ -106,6 +106,13 @@ def address(deployment: str, model: str, spec: CpuSpec | GpuSpec) -> str:
     return f"{model_stack(deployment, model, Tier.CPU)}:{ALIAS}"
 
 
+def server_of(spec: GpuSpec, manifest: Manifest) -> Server:
+    """Return what serves a GPU tier: by default vLLM where the weights were pushed, else our own server."""
+    if spec.server is not Server.AUTO:
+        return spec.server
+    return Server.VLLM if manifest.pushed else Server.TURNOUT
+
+
 def _target(
     deployment: str, spec: CpuSpec | GpuSpec, manifest: Manifest, known: Measured
 ) -> Target:
@@ -118,6 +125,7 @@ def _target(
             "sleeps": spec.min_instances == 0,
             "sample": spec.sample,
             "shadow": spec.shadow,
+            "server": server_of(spec, manifest),
         }
     return Target(
         model=manifest.model,

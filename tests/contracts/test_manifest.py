@@ -31,7 +31,7 @@ from contracts.names import (
     states_stack,
 )
 from contracts.routes import Route, Routes, Target
-from contracts.tasks import Task, Tier
+from contracts.tasks import Server, Task, Tier
 from stacks.instances import instances
 from tests.fixtures.problems import raises
 
@@ -194,6 +194,7 @@ def test_routes_survive_their_file(tmp_path: Path) -> None:
         max_chars=9,
         max_tokens=128,
         timeout_s=20,
+        server=Server.VLLM,
     )
     route = Route(
         model="m", task=Task.FEATURE_EXTRACTION, targets={Tier.CPU: target}, dimensions=384

@@ -7,7 +7,7 @@ import pytest
 
 from contracts.models_toml import ConfigError, read_models_toml
 from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
-from contracts.tasks import Task, Tier, Wake
+from contracts.tasks import Server, Task, Tier, Wake
 from tests.fixtures.paths import ROOT
 from tests.fixtures.problems import assert_problems
 
@@ -44,7 +44,7 @@ def test_every_key_is_taken(tmp_path: Path) -> None:
         task = "text-classification"
         eval = "a.jsonl"
         cpu = { memory_mb = 3008, timeout_s = 9, max_inputs = 2, max_chars = 3, max_tokens = 64, quantize = "none" }
-        gpu = { instance = "ml.g5.xlarge", source = "big", memory_mb = 999, wake = "never" }
+        gpu = { instance = "ml.g5.xlarge", server = "turnout", source = "big", memory_mb = 999, wake = "never" }
         gate = { min_accuracy_ratio = 0.5, min_agreement = 1, allow_uninformative_rows = true }
         """,
     )
@@ -70,6 +70,7 @@ def test_every_key_is_taken(tmp_path: Path) -> None:
                 ),
                 gpu=GpuSpec(
                     instance="ml.g5.xlarge",
+                    server=Server.TURNOUT,
                     source=tmp_path / "big",
                     memory_mb=999,
                     wake=Wake.NEVER,
@@ -96,7 +97,7 @@ def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
         cpu = { memory = 100, memory_mb = 99999, timeout_s = true, quantize = "int4", canary_minutes = 7 }
         [models.b]
         task = "feature-extraction"
-        gpu = { instance = "g5.xlarge", wake = "always" }
+        gpu = { instance = "g5.xlarge", server = "vllm", wake = "always" }
         gate = { max_perplexity_ratio = 1.1, min_cosine_mean = 1.5, allow_uninformative_rows = "yes" }
         [models.c]
         source = "c"
@@ -125,6 +126,7 @@ def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
         ("setting_missing", "models.b.eval", "add eval = a path, as text"),
         ("setting_invalid", "models.b.gpu.instance", "'g5.xlarge'", '"ml.g6.xlarge"'),
         ("setting_invalid", "models.b.gpu.wake", "'always'", '"pinned", "escalation", "never"'),
+        ("setting_invalid", "models.b.gpu.server", "text-generation alone", '"turnout"'),
         (
             "setting_unknown",
             "models.b.gate.max_perplexity_ratio",
