@@ -137,7 +137,7 @@ def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
         ("setting_missing", "models.c", "no tier", "add cpu = {} or gpu ="),
     )
     lines = str(caught.value).splitlines()
-    assert lines[0] == f"{path}: 21 problems"
+    assert lines[0] == f"{path}: 22 problems"
     assert lines[1] == "  deploy: unknown key; did you mean deployment? [setting_unknown]"
     assert len(lines) == 22
 
