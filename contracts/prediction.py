@@ -21,16 +21,15 @@ from contracts.http_errors import (
     pointer,
 )
 from contracts.limits import GATEWAY_TIMEOUT_S
+from contracts.request_body import half_surrogate, value_problems
 from contracts.request_body import read_json as read_json
 from contracts.tasks import Tier
 
 # A body of 10 MB can have a problem in each of a million inputs: the first are counted, and an answer lists fewer.
 MAX_COUNTED = 1_000
 MAX_PROBLEMS = 20
-# The deepest parameter of a task is a list of texts, and the longest has 256 of them. Whatever is read has to be
-# written again for the tier, within Python's own limit on recursion.
+# The deepest parameter of a task is a list of texts.
 MAX_DEPTH = 8
-MAX_PARAMETER_VALUES = 10_000
 # A text, or an object of texts if a task takes more than one: `{"question": ..., "context": ...}`.
 Input = str | Mapping[str, Any]
 
@@ -50,7 +49,8 @@ class PredictRequest:
     `deadline_ms` is the time that the caller waits, in milliseconds from when the request is received; `deadline`
     is its end on the clock of `time.monotonic`, which is set where the model is run and is not sent. Without
     `allow_degraded` the CPU tier does not answer for the GPU tier; a request that is not `idempotent` is not sent
-    again once it may have run. `client` is whom a split between tiers keeps on one of them.
+    again once it may have run. `client` is whom a split between tiers keeps on one of them. What is `passed` is for
+    vLLM in its own words, beyond the parameters of every tier; a tier with another server does not get it.
     """
 
     inputs: tuple[Input, ...]
@@ -62,6 +62,7 @@ class PredictRequest:
     allow_degraded: bool = True
     idempotent: bool = True
     client: str | None = None
+    passed: Mapping[str, Any] = field(default_factory=dict)
     deadline: float = math.inf
 
     def due(self, now: float, most_s: float = math.inf) -> Self:
@@ -71,8 +72,8 @@ class PredictRequest:
 
     @property
     def chars(self) -> int:
-        """Return the characters of all inputs and parameters: a label or a query is read like an input."""
-        return sum(map(chars_of, self.inputs)) + chars_of(self.parameters)
+        """Return the characters of all inputs and parameters: a label, a query or a tool is read like an input."""
+        return sum(map(chars_of, (*self.inputs, self.parameters, self.passed)))
 
     def to_wire(self) -> dict[str, Any]:
         """Return the body that a tier receives."""
@@ -110,7 +111,7 @@ def _is_client(value: object) -> bool:
         isinstance(value, str)
         and 0 < len(value.strip())
         and len(value) <= MAX_CLIENT_CHARS
-        and _half_surrogate(value) is None
+        and half_surrogate(value) is None
     )
 
 
@@ -205,7 +206,7 @@ def _problems(document: dict[str, Any]) -> Iterator[RequestProblem]:
     yield from _inputs_problems(document)
     parameters = document.get("parameters", {})
     if isinstance(parameters, dict):
-        yield from _parameters_problems(parameters)
+        yield from value_problems("parameters", parameters, MAX_DEPTH)
     else:
         yield RequestProblem(pointer="/parameters", detail="must be an object")
     for key, (accepts, sentence) in OPTIONS.items():
@@ -241,7 +242,7 @@ def _input_problems(at: str, value: object) -> Iterator[RequestProblem]:
     else:
         for key, part in value.items():
             texts = part if isinstance(part, list) else [part]
-            details = filter(None, (_half_surrogate(key), *map(_text_problem, texts)))
+            details = filter(None, (half_surrogate(key), *map(_text_problem, texts)))
             if detail := next(details, None):
                 yield RequestProblem(pointer=pointer("inputs", at, key), detail=detail)
 
@@ -251,47 +252,4 @@ def _text_problem(text: object) -> str | None:
         return "must be a text"
     if not text.strip():
         return "is an empty text"
-    return _half_surrogate(text)
-
-
-def _half_surrogate(text: str) -> str | None:
-    try:
-        # JSON can escape half a surrogate pair, which tokenizers and UTF-8 responses cannot hold.
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return "holds half a surrogate pair, which no UTF-8 text can"
-    return None
-
-
-def _parameters_problems(parameters: dict[str, Any]) -> Iterator[RequestProblem]:
-    """Yield what no parameter of any task may hold, without recursion: the caller chooses the depth."""
-    waiting: list[tuple[tuple[str, ...], Any]] = [(("parameters",), parameters)]
-    seen = 0
-    while waiting:
-        place, value = waiting.pop()
-        seen += 1
-        if detail := _value_problem(value, len(place)):
-            yield RequestProblem(pointer=pointer(*place), detail=detail)
-        elif isinstance(value, dict | list):
-            if seen + len(waiting) + len(value) > MAX_PARAMETER_VALUES:
-                detail = f"hold more than {MAX_PARAMETER_VALUES} values"
-                yield RequestProblem(pointer="/parameters", detail=detail)
-                return
-            items = value.items() if isinstance(value, dict) else enumerate(value)
-            # The last is popped first.
-            waiting += [((*place, str(key)), item) for key, item in items][::-1]
-
-
-def _value_problem(value: object, depth: int) -> str | None:
-    if depth > MAX_DEPTH:
-        return f"is nested more than {MAX_DEPTH} deep"
-    match value:
-        case str():
-            return _half_surrogate(value)
-        case float() if not math.isfinite(value):
-            # From a caller of the function itself, whose runtime reads Infinity and NaN, which are not JSON.
-            return "is not a finite number"
-        case dict():
-            if any(map(_half_surrogate, value)):
-                return "has a key with half a surrogate pair, which no UTF-8 text can hold"
-    return None
+    return half_surrogate(text)

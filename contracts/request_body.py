@@ -9,16 +9,25 @@ import math
 import sys
 import zlib
 from collections import Counter
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterator
 from typing import Any
 
-from contracts.http_errors import MalformedRequest, TooLarge, UnsupportedEncoding, shown
+from contracts.http_errors import (
+    MalformedRequest,
+    RequestProblem,
+    TooLarge,
+    UnsupportedEncoding,
+    pointer,
+    shown,
+)
 
 GZIP = ("gzip", "x-gzip")
 # Each member of a gzip body costs a copy of what follows it; a file that is compressed in blocks of 64 KB has 160.
 MAX_MEMBERS = 256
 # The first bytes of gzip, the second of which is no UTF-8, after they were decoded as text and encoded again.
 GZIP_AS_TEXT = "\x1f\ufffd".encode()
+# The longest parameter of a task has 256 texts.
+MAX_VALUES = 10_000
 
 
 async def read_body(chunks: AsyncIterable[bytes], max_bytes: int) -> bytes:
@@ -136,3 +145,52 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         ((repeated, _),) = Counter(key for key, _ in pairs).most_common(1)
         raise MalformedRequest(f'an object has the key "{shown(repeated)}" more than once')
     return found
+
+
+def half_surrogate(text: str) -> str | None:
+    """Return the problem of a text that cannot be written as UTF-8; None if it can."""
+    try:
+        # JSON can escape half a surrogate pair, which tokenizers and UTF-8 responses cannot hold.
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "holds half a surrogate pair, which no UTF-8 text can"
+    return None
+
+
+def value_problems(key: str, value: object, deepest: int) -> Iterator[RequestProblem]:
+    """Yield what the value of a key may not hold: too much, too deep, or no JSON.
+
+    Whatever is read is written again for the tier, within Python's own limit on recursion. There is none here: the
+    caller chooses the depth.
+    """
+    waiting: list[tuple[tuple[str, ...], Any]] = [((key,), value)]
+    seen = 0
+    while waiting:
+        place, value = waiting.pop()
+        seen += 1
+        if detail := _value_problem(value, len(place), deepest):
+            yield RequestProblem(pointer=pointer(*place), detail=detail)
+        elif isinstance(value, dict | list):
+            if seen + len(waiting) + len(value) > MAX_VALUES:
+                yield RequestProblem(
+                    pointer=pointer(key), detail=f"hold more than {MAX_VALUES} values"
+                )
+                return
+            items = value.items() if isinstance(value, dict) else enumerate(value)
+            # The last is popped first.
+            waiting += [((*place, str(name)), item) for name, item in items][::-1]
+
+
+def _value_problem(value: object, depth: int, deepest: int) -> str | None:
+    if depth > deepest:
+        return f"is nested more than {deepest} deep"
+    match value:
+        case str():
+            return half_surrogate(value)
+        case float() if not math.isfinite(value):
+            # From a caller of the function itself, whose runtime reads Infinity and NaN, which are not JSON.
+            return "is not a finite number"
+        case dict():
+            if any(map(half_surrogate, value)):
+                return "has a key with half a surrogate pair, which no UTF-8 text can hold"
+    return None

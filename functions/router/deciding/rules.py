@@ -8,7 +8,7 @@ from contracts.http_errors import InvalidInput, RequestProblem, TooLarge
 from contracts.limits import vectors_per_answer
 from contracts.prediction import PredictRequest, Prefer
 from contracts.routes import Cascade, Route, Target
-from contracts.tasks import Task, Tier
+from contracts.tasks import Server, Task, Tier
 from functions.router.deciding.latency import expected_ms, tokens_of
 from functions.router.deciding.split import distance
 from functions.router.targets.health import READY, TargetState
@@ -80,6 +80,19 @@ def of_version(case: Case, targets: Targets) -> Targets:
     return left
 
 
+def of_server(case: Case, targets: Targets) -> Targets:
+    """Leave the targets whose server does what the request passes to it; raise InvalidInput if there is none."""
+    passed = case.request.passed
+    left = tuple(target for target in targets if target.server is Server.VLLM)
+    if passed and not left:
+        first = next(iter(passed))
+        tiers = " and ".join(target.tier for target in targets)
+        raise _invalid(
+            f"/{first}", f"only vLLM does this, and the {tiers} tier runs another server"
+        )
+    return left if passed else targets
+
+
 def within_limits(case: Case, targets: Targets) -> Targets:
     """Leave the targets whose limits the request keeps; raise TooLarge with every limit if there is none."""
     reasons = {t.tier: over_limits(case, t) for t in targets}
@@ -132,7 +145,15 @@ def split(case: Case, targets: Targets) -> Targets:
 
 
 # A policy is a function in this tuple. The first ones filter, the last rank.
-RULES: tuple[Rule, ...] = (of_tier, of_version, within_limits, in_time, ranked, split)
+RULES: tuple[Rule, ...] = (
+    of_tier,
+    of_version,
+    of_server,
+    within_limits,
+    in_time,
+    ranked,
+    split,
+)
 
 
 def needs_gpu(case: Case) -> bool:

@@ -76,12 +76,19 @@ KEYS = (
 ABSENT = {
     "stream": Absent(values=(False,), why="answers come whole here; leave it out"),
     "stream_options": Absent(values=(), why="answers come whole here; leave it out"),
-    "logprobs": Absent(values=(), why="no tier here returns log-probabilities; leave it out"),
     "suffix": Absent(values=("",), why="no model here fills in a middle; leave it out"),
     "best_of": Absent(values=(1,), why="every text is returned; ask for several by `n`"),
-    "presence_penalty": Absent(values=(0, 0.0), why="is not applied here; leave it out"),
-    "frequency_penalty": Absent(values=(0, 0.0), why="is not applied here; leave it out"),
+}
+PENALTY = Absent(values=(0, 0.0), why="is not applied here; leave it out")
+# What vLLM does for completions and chats alike, in the same words.
+PENALTIES = {
+    "presence_penalty": PENALTY,
+    "frequency_penalty": PENALTY,
     "logit_bias": Absent(values=({},), why="is not applied here; leave it out"),
+}
+PASSED = {
+    "logprobs": Absent(values=(), why="no tier here returns log-probabilities; leave it out"),
+    **PENALTIES,
 }
 
 
@@ -123,7 +130,7 @@ def answer(given: Mapping[str, Any], route: Route, answer: TierAnswer) -> dict[s
         {
             "text": output["generated_text"],
             "index": i,
-            "logprobs": None,
+            "logprobs": output.get("logprobs"),
             "finish_reason": FINISH_REASONS[output["finish_reason"]],
         }
         for i, output in enumerate(outputs)
@@ -150,6 +157,7 @@ COMPLETIONS = Operation(
     inputs="prompt",
     keys=KEYS,
     absent=ABSENT,
+    passed=PASSED,
     names={"max_new_tokens": "max_tokens", "return_full_text": "echo"},
     translate=translate,
     answer=answer,

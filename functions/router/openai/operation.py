@@ -1,7 +1,7 @@
 """An operation of OpenAI's API: its keys, the request of ours that it means, and its answer."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -16,11 +16,14 @@ from contracts.prediction import (
     TierAnswer,
     parse_request,
 )
+from contracts.request_body import value_problems
 from contracts.routes import Route
-from contracts.tasks import Task
+from contracts.tasks import Server, Task
 from functions.router.openai.errors import refused
 
 PREDICT = "/v1/models/{model}/predict"
+# Of what is passed: a tool has a JSON schema, in which every second level is a name.
+MAX_DEPTH = 64
 MODEL = Parameter(
     name="model",
     description="The name of a model, as `GET /v1/models` lists it.",
@@ -49,7 +52,7 @@ def texts(name: str, description: str) -> Parameter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Absent:
-    """A key that is taken only with the values that change nothing, and why it is refused with others."""
+    """A key that tiers of ours take only with the values that change nothing, and why they refuse others."""
 
     values: tuple[Any, ...]
     why: str
@@ -63,8 +66,9 @@ class Absent:
 class Operation:
     """An operation: the tasks of the models that it runs, its keys, and how it is translated.
 
-    `inputs` is its key for the inputs of ours, `names` are its keys by the names of our parameters. `check` raises
-    InvalidInput for what a model does not do.
+    `inputs` is its key for the inputs of ours, `names` are its keys by the names of our parameters. Keys in `passed` go
+    as they are to a tier on vLLM, and are refused where a model has none, as those in `absent` are everywhere. `check`
+    raises InvalidInput for what a model does not do.
     """
 
     tasks: tuple[Task, ...]
@@ -75,6 +79,7 @@ class Operation:
     translate: Callable[[Mapping[str, Any]], dict[str, Any]]
     answer: Callable[[Mapping[str, Any], Route, TierAnswer], dict[str, Any]]
     check: Callable[[Mapping[str, Any], Route], None] = lambda given, route: None
+    passed: Mapping[str, Absent] = field(default_factory=dict)
 
     def parse(self, document: object) -> tuple[dict[str, Any], PredictRequest]:
         """Return the keys of a request, without those that are null, and the request of ours that it means.
@@ -90,7 +95,13 @@ class Operation:
             raise InvalidInput(f"{first.pointer}: {first.detail}{more}", problems=problems[:20])
         user = {"client": given["user"]} if "user" in given else {}
         options = {**user, **{key: given[key] for key in OPTIONS if key in given}}
-        return given, parse_request({**self.translate(given), **options})
+        request = parse_request({**self.translate(given), **options})
+        return given, replace(request, passed=self._passed(given))
+
+    def _passed(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            k: v for k, v in given.items() if k in self.passed and not self.passed[k].accepts(v)
+        }
 
     def _problems(self, given: Mapping[str, Any]) -> Sequence[RequestProblem]:
         known = {one.name: one for one in self.keys}
@@ -101,8 +112,11 @@ class Operation:
             elif key in self.absent:
                 absent = self.absent[key]
                 details[key] = None if absent.accepts(value) else absent.why
+            elif key in self.passed:
+                found = value_problems(key, value, MAX_DEPTH)
+                details[key] = next((problem.detail for problem in found), None)
             elif key not in OPTIONS:
-                named = ", ".join(chain(known, self.absent, OPTIONS))
+                named = ", ".join(chain(known, self.passed, self.absent, OPTIONS))
                 details[key] = f"unknown key; the keys are {named}"
         for one in self.keys:
             if one.required and one.name not in given:
@@ -116,6 +130,9 @@ class Operation:
                 "model",
                 f"{route.model} is a model of {route.task}, which has its own route: {PREDICT}",
             )
+        if not any(target.server is Server.VLLM for target in route.targets.values()):
+            for key in self._passed(given):
+                raise refused(key, self.passed[key].why)
         self.check(given, route)
 
     @property

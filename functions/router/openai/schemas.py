@@ -8,12 +8,13 @@ from functions.router.openai.embeddings import EMBEDDINGS
 from functions.router.openai.operation import Absent, Operation
 
 OPERATIONS: dict[str, Operation] = {"completions": COMPLETIONS, "embeddings": EMBEDDINGS}
+BY_VLLM = "Taken by a GPU tier on vLLM, which checks it; by others not:"
 USAGE = {"prompt_tokens": INTEGER, "total_tokens": INTEGER}
 CHOICE = obj(
     {
         "text": STRING,
         "index": INTEGER,
-        "logprobs": {"type": "null"},
+        "logprobs": described({"type": ["object", "null"]}, "As vLLM writes them."),
         "finish_reason": {"enum": ["stop", "length"]},
     }
 )
@@ -66,11 +67,14 @@ def request(name: str, options: dict[str, Schema]) -> Schema:
         for one in operation.keys
     }
     absent = {key: _absent(one) for key, one in operation.absent.items()}
+    passed = {
+        key: {"description": f"{BY_VLLM} {one.why}."} for key, one in operation.passed.items()
+    }
     return {
         "type": "object",
         "required": [one.name for one in operation.keys if one.required],
         "additionalProperties": False,
-        "properties": {**keys, **absent, **options},
+        "properties": {**keys, **passed, **absent, **options},
     }
 
 

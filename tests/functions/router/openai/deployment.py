@@ -10,7 +10,7 @@ from openai import OpenAI
 
 from contracts.prediction import PredictRequest, TierAnswer
 from contracts.routes import Route, Target
-from contracts.tasks import Task, Tier
+from contracts.tasks import Server, Task, Tier
 from tests.fixtures.router_app import KEY, ROUTES, VECTORS, Call, FakeTier, router, target
 
 WRITER = Route(
@@ -18,7 +18,16 @@ WRITER = Route(
     task=Task.TEXT_GENERATION,
     targets={Tier.CPU: target(Tier.CPU, max_inputs=64, max_chars=10_000)},
 )
-ALL = replace(ROUTES, models={**ROUTES.models, "writer": WRITER})
+# A small model in 8 bits, and the same on vLLM.
+LARGE = Route(
+    model="large",
+    task=Task.TEXT_GENERATION,
+    targets={
+        Tier.CPU: target(Tier.CPU, model="large", max_inputs=64, max_chars=10_000),
+        Tier.GPU: target(Tier.GPU, model="large", max_chars=10_000, server=Server.VLLM),
+    },
+)
+ALL = replace(ROUTES, models={**ROUTES.models, "writer": WRITER, "large": LARGE})
 VECTOR = [0.5, -0.25, 0.125]
 
 
@@ -27,6 +36,7 @@ class Answers(FakeTier):
     """A tier that continues texts in capitals, or embeds them."""
 
     reason: str = "eos_token"
+    more: dict[str, Any] = field(default_factory=dict)
 
     def predict(self, target: Target, request: PredictRequest) -> TierAnswer:
         given = FakeTier.predict(self, target, request)
@@ -41,6 +51,7 @@ class Answers(FakeTier):
             "embedding": VECTOR,
             "tokens": len(text.split()),
             "truncated": False,
+            **self.more,
         }
 
 
@@ -64,7 +75,8 @@ class Gateway(httpx2.BaseTransport):
 
 
 def deployed(tier: FakeTier) -> Call:
-    return router({Tier.CPU: tier, Tier.GPU: FakeTier()}, routes=ALL)
+    """Return the router over a tier that answers whatever is asked, on the CPU or on a GPU."""
+    return router({Tier.CPU: tier, Tier.GPU: tier}, routes=ALL)
 
 
 def openai_client(call: Call, **options: Any) -> OpenAI:
