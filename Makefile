@@ -8,7 +8,7 @@ SYSTEM_WORKERS ?= 3
 # The tests of a module share what they build or deploy, so they stay in one process; the heaviest start first.
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Tests of the packages whose coverage is gated; tracing costs time and is left out elsewhere.
-GATED := tests/contracts tests/functions/router tests/functions/prober tests/functions/observer tests/functions/sampler
+GATED := tests/contracts tests/functions/router tests/functions/runtime tests/functions/prober tests/functions/observer tests/functions/sampler
 
 .DEFAULT_GOAL := help
 .PHONY: help setup converters models processors sam demo demo-two-tiers up fast test prove audit check format lock clean

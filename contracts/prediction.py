@@ -51,6 +51,7 @@ class PredictRequest:
     `allow_degraded` the CPU tier does not answer for the GPU tier; a request that is not `idempotent` is not sent
     again once it may have run. `client` is whom a split between tiers keeps on one of them. What is `passed` is for
     vLLM in its own words, beyond the parameters of every tier; a tier with another server does not get it.
+    A tier with `stream` sends the text as it writes it (`contracts/streaming.py`).
     """
 
     inputs: tuple[Input, ...]
@@ -63,6 +64,7 @@ class PredictRequest:
     idempotent: bool = True
     client: str | None = None
     passed: Mapping[str, Any] = field(default_factory=dict)
+    stream: bool = False
     deadline: float = math.inf
 
     def due(self, now: float, most_s: float = math.inf) -> Self:
@@ -83,6 +85,8 @@ class PredictRequest:
         }
         if self.deadline_ms is not None:
             document["deadline_ms"] = self.deadline_ms
+        if self.stream:
+            document["stream"] = True
         return document
 
 

@@ -3,11 +3,14 @@
 https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
+import base64
 import json
 import queue
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import parse_headers
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -22,12 +25,25 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class End:
+    """The end of a streamed response: the error that the function sent last, or that its connection was `cut`."""
+
+    error: bytes = b""
+    cut: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A response of the function. `request_id` is empty if it failed during initialisation."""
+    """A response of the function. `request_id` is empty if it failed during initialisation.
+
+    One that is streamed has no payload, but `chunks`, which queues its parts as they come.
+    """
 
     request_id: str
     payload: bytes
     error: bool
+    content_type: str = ""
+    chunks: "queue.Queue[bytes | End] | None" = None
 
 
 class RuntimeApi:
@@ -55,6 +71,9 @@ class RuntimeApi:
             self.ready_at = time.monotonic()
         self.ready.set()
 
+    def restore(self) -> None:
+        """Take note that the function waits for its snapshot; here none is taken, so that it goes on."""
+
     def close(self) -> None:
         self.server.shutdown()
         self.server.server_close()
@@ -79,6 +98,9 @@ class Handler(BaseHTTPRequestHandler):
         return
 
     def do_GET(self) -> None:
+        if self.path.endswith("/restore/next"):
+            self.server.api.restore()
+            return self._reply(200, b"", {})
         # `GET /runtime/invocation/next` stays open until there is an invocation, however long that takes.
         self.server.api.serve()
         work = self.server.api.work.get()
@@ -92,27 +114,55 @@ class Handler(BaseHTTPRequestHandler):
         self._reply(200, work.payload, headers)
 
     def do_POST(self) -> None:
-        body = self._body()
         # `/2018-06-01/runtime/invocation/ID/response`, or `/error` at its end.
         *_, identity, last = self.path.strip("/").split("/")
-        # `POST /runtime/init/error`: the handler could not be imported.
-        during_init = identity == "init"
-        answer = Answer(
-            request_id="" if during_init else identity, payload=body, error=last == "error"
-        )
-        self.server.api.answers.put(answer)
+        # `POST /runtime/init/error`: the handler could not be imported; or `/restore/error`.
+        request_id = "" if identity in ("init", "restore") else identity
+        kind = self.headers.get("Content-Type", "")
+        if self.headers.get("Lambda-Runtime-Function-Response-Mode", "").lower() == "streaming":
+            self._stream(request_id, kind)
+        else:
+            body, error = self._body(), last == "error"
+            self.server.api.answers.put(
+                Answer(request_id=request_id, payload=body, error=error, content_type=kind)
+            )
         self._reply(202, json.dumps({"status": "OK"}).encode(), {})
 
+    def _stream(self, request_id: str, kind: str) -> None:
+        chunks: queue.Queue[bytes | End] = queue.Queue()
+        self.server.api.answers.put(
+            Answer(
+                request_id=request_id, payload=b"", error=False, content_type=kind, chunks=chunks
+            )
+        )
+        try:
+            for chunk in self._chunks():
+                chunks.put(chunk)
+            # https://docs.aws.amazon.com/lambda/latest/dg/runtimes-custom.html#runtimes-custom-response-streaming
+            trailer = parse_headers(self.rfile)
+        except (OSError, ValueError):
+            return chunks.put(End(cut=True))
+        error = base64.b64decode(trailer.get("Lambda-Runtime-Function-Error-Body", ""))
+        chunks.put(End(error=error))
+
     def _body(self) -> bytes:
-        # Chunks: size in hexadecimal, data, line end; the last has size 0 (RFC 9112, section 7.1).
         if self.headers.get("Transfer-Encoding", "").lower() != "chunked":
             return self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        body = bytearray()
+        body = b"".join(self._chunks())
+        parse_headers(self.rfile)
+        return body
+
+    def _chunks(self) -> Iterator[bytes]:
+        """Yield the chunks of a body: size in hexadecimal, data, line end; the last has size 0 (RFC 9112, 7.1).
+
+        Raise ValueError if the connection ends before.
+        """
         while size := int(self.rfile.readline().split(b";")[0], 16):
-            body += self.rfile.read(size)
+            chunk = self.rfile.read(size)
+            if len(chunk) < size:
+                raise ValueError("the connection ended within a chunk")
+            yield chunk
             self.rfile.readline()
-        self.rfile.readline()
-        return bytes(body)
 
     def _reply(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
