@@ -45,6 +45,8 @@ class Backend(Protocol):
     def predict(self, target: Target, request: PredictRequest) -> TierAnswer: ...
 
 
+# The statuses by which vLLM says that a request is at fault.
+OF_REQUEST = (400, 413, 422)
 # Nothing has run where there is no endpoint, or no copy of the model on it.
 NOT_IN_SERVICE = (Condition.MISSING, Condition.ASLEEP)
 
@@ -187,6 +189,11 @@ def _model_failure(response: Any) -> TargetFailed:
     if isinstance(document, dict) and str(document.get("type", "")).startswith("urn:turnout:"):
         return problem(from_problem(document))
     status = response.get("OriginalStatusCode", "no")
+    if status in OF_REQUEST:
+        from functions.router.targets.vllm_stream import error_of
+
+        if error := error_of(document, status):
+            return problem(error)
     meaning = BY_STATUS.get(status, CRASHED)
     return TargetFailed(
         meaning, meaning.error(f"the gpu tier's container failed (status {status})")
