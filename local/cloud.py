@@ -29,6 +29,8 @@ from local.errors import LocalError
 from local.functions import schedules
 from local.functions.pool import Pool
 from local.gateway import Front, Gateway
+from local.metrics.alarms import Alarms
+from local.metrics.embedded import Embedded
 from local.permissions.access import Access
 from local.permissions.services import GATEWAY
 
@@ -147,6 +149,7 @@ class Cloud:
                 functions=self.functions,
                 containers=self.containers,
                 access=self.access,
+                alarms=Alarms(embedded=Embedded(logs=self.state / "logs")),
                 limits=self.limits,
             )
         )

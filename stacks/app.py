@@ -32,7 +32,7 @@ from stacks.limits.quotas import quota_note
 from stacks.limits.throttle import stage_throttle
 from stacks.pushed_images import pushed_images
 from stacks.router import RouterStack
-from stacks.routes.sampling import sampled_models
+from stacks.routes.sampling import compared, sampled_models
 from stacks.routes.table import Artefacts, make_routes, read_artefacts
 from stacks.rules.plugin import Rules
 from stacks.settings import aws_problems
@@ -126,6 +126,7 @@ def add_stacks(
                 app,
                 name,
                 spec,
+                compared=compared(model, artefacts.cascades.get(model.name)),
                 deployment=deployment.name,
                 manifest=artefacts.manifests[model.name, tier],
                 image=images[name],
@@ -164,7 +165,9 @@ def add_states_stack(
     )
 
 
-def add_model_stack(app: cdk.App, name: str, spec: CpuSpec | GpuSpec, **options: Any) -> cdk.Stack:
+def add_model_stack(
+    app: cdk.App, name: str, spec: CpuSpec | GpuSpec, *, compared: str, **options: Any
+) -> cdk.Stack:
     if isinstance(spec, CpuSpec):
-        return CpuModelStack(app, name, spec=spec, **options)
+        return CpuModelStack(app, name, spec=spec, compared=compared, **options)
     return GpuModelStack(app, name, spec=spec, **options)

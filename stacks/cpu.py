@@ -8,14 +8,14 @@ from constructs import Construct
 from contracts.manifest import Manifest
 from contracts.names import ALIAS
 from contracts.specs import CpuSpec
-from stacks.canary import add_canary
+from stacks.canaries.codedeploy import add_canary
 from stacks.function import ImageFunction
 from stacks.image_source import Source
 from stacks.release import add_probe, add_release
 
 
 class CpuModelStack(cdk.Stack):
-    """The function, its probe and its release."""
+    """The function, its probe and its release. `compared` are its answers that the GPU tier is asked for as well."""
 
     def __init__(
         self,
@@ -26,6 +26,7 @@ class CpuModelStack(cdk.Stack):
         spec: CpuSpec,
         manifest: Manifest,
         image: Source,
+        compared: str = "",
         **options: Any,
     ) -> None:
         super().__init__(scope, name, stack_name=name, **options)
@@ -48,5 +49,7 @@ class CpuModelStack(cdk.Stack):
         own = model.own_address
         probe = add_probe(self, deployment, manifest, own, model.function.current_version)
         minutes = spec.canary_minutes
-        add_canary(self, deployment, manifest, model, minutes=minutes, after=probe)
+        add_canary(
+            self, deployment, manifest, model, minutes=minutes, compared=compared, after=probe
+        )
         add_release(self, deployment, manifest, address, model.alias, own_address=own)

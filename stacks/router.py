@@ -135,6 +135,10 @@ class RouterStack(cdk.Stack):
         )
         function.add_environment("TURNOUT_DEPLOYMENT", self.deployment.name)
         function.add_environment("TURNOUT_STATES", states_stack(self.deployment.name))
+        # Names of models have no space.
+        canaries = [model.name for model in sampled if model.cpu and model.cpu.canary_minutes]
+        if canaries:
+            function.add_environment("TURNOUT_CANARIES", " ".join(canaries))
         alias = lambda_.Alias(
             self, "SamplerLive", alias_name=ALIAS, version=function.current_version
         )

@@ -22,17 +22,19 @@ class Calibrated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Inputs of one request with the CPU tier's outputs, for the GPU tier at `address`.
+    """Inputs of one request with the outputs of a version of the CPU tier, for the GPU tier at `address`.
 
     Of each answer `kept` says whether a threshold has kept it, by the calibration that is `calibrated`. `shadow` says
     that all inputs of the request are here, whatever their answers: only then they stand for all requests. A tier that
-    `sleeps` may be without a copy, and must not be woken.
+    `sleeps` may be without a copy, and must not be woken. During a canary `version` may be another than the `newest`.
     """
 
     model: str
     task: Task
     address: str
     sleeps: bool
+    version: str
+    newest: str
     inputs: tuple[Input, ...]
     parameters: Mapping[str, Any]
     outputs: tuple[Mapping[str, Any], ...]

@@ -30,6 +30,7 @@ sampler = Sampler(
         client=boto3.client("dynamodb", config=Config(connect_timeout=1, read_timeout=2)),
         table=os.environ["TURNOUT_STATES"],
     ),
+    canaries=frozenset(os.environ.get("TURNOUT_CANARIES", "").split()),
 )
 
 

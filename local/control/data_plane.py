@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from local.control.placement import Readings
-from local.metrics.errors import Errors
+from local.metrics.alarms import Alarms
 from local.permissions.access import Access
 
 ACCOUNT = "123456789012"
@@ -72,6 +72,7 @@ class DataPlane:
     functions: Functions
     containers: Containers
     access: Access
+    alarms: Alarms
     limits: AccountLimits = field(default_factory=AccountLimits)
     # Seconds of the Unix epoch; tests have a clock of their own, so that nobody waits for a copy to sleep or to wake.
     clock: Callable[[], float] = time.time
@@ -80,7 +81,6 @@ class DataPlane:
     readings: Readings = field(default_factory=Readings)
     # Seconds until a component has a copy again, for those of which a script of faults says so.
     wake_s: dict[str, float] = field(default_factory=dict)
-    errors: Errors = field(default_factory=Errors)
     # CodeDeploy's, by their names.
     deployment_groups: dict[str, dict[str, Any]] = field(default_factory=dict)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)

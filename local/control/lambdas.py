@@ -171,7 +171,7 @@ def _run_in_pool() -> None:
         version = aliases.chosen(self.get_alias(asked, name))
         answer = invoke_by_name(self, name, version, body, headers, response_headers)
         if "x-amz-function-error" in response_headers:
-            data_plane().errors.add(data_plane().clock(), name, str(asked), version)
+            data_plane().alarms.errors.add(data_plane().clock(), name, str(asked), version)
         return answer
 
     models.LambdaFunction.invoke = invoke

@@ -5,6 +5,7 @@ from typing import Any
 from local.control import autoscaling
 from local.control.data_plane import data_plane
 from local.control.resource_type import Made, Properties, Type, client, shaped
+from local.metrics.alarms import checked
 
 NAMED = ("ServiceNamespace", "ResourceId", "ScalableDimension")
 
@@ -72,6 +73,7 @@ SCALING_TYPES: tuple[Type, ...] = (
         update="put_metric_alarm",
         delete="delete_alarms",
         name_property="AlarmName",
+        prepare=checked,
         ref=lambda made: made.properties["AlarmName"],
         key=lambda made: {"AlarmNames": [made.properties["AlarmName"]]},
     ),

@@ -1,4 +1,4 @@
-"""The errors of versions behind aliases, and the alarms that count them. Other alarms ring when their state is set."""
+"""The errors of versions behind aliases, and the alarms that count them."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -22,15 +22,9 @@ class Errors:
         of = {"FunctionName": function, "Resource": resource, "ExecutedVersion": version}
         self.seen.append((at, frozenset(of.items())))
 
-    def rings(self, alarm: Any, since: float) -> bool:
-        """Return true if an alarm of moto's was in alarm at some time since then, and leave it in that state."""
-        if alarm.state_value != "ALARM" and self._breaches(alarm, since):
-            alarm.update_state("Threshold Crossed", "{}", "ALARM")
-        return bool(alarm.state_value == "ALARM")
-
-    def _breaches(self, alarm: Any, since: float) -> bool:
-        counted = alarm.namespace == NAMESPACE and alarm.metric_name == METRIC
-        if not counted or alarm.comparison_operator != AT_LEAST:
+    def breach(self, alarm: Any, since: float) -> bool:
+        """Return true if as many errors as an alarm of moto's is set to came in one of its periods since then."""
+        if (alarm.namespace, alarm.metric_name) != (NAMESPACE, METRIC):
             return False
         wanted = {(one.name, one.value) for one in alarm.dimensions}
         period = float(alarm.period)

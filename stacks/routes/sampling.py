@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from contracts.cascade.confidence import CONFIDENCES
+from contracts.cascade.contradictions import ALL, KEPT
 from contracts.routes import Cascade
 from contracts.specs import Deployment, ModelSpec
 
@@ -11,12 +12,13 @@ def sampled_models(
     deployment: Deployment, cascades: Mapping[str, Cascade]
 ) -> tuple[ModelSpec, ...]:
     """Return the models of which answers are compared: shadowed ones, and those with a cascade that is on."""
-    return tuple(
-        model for model in deployment.models if _is_sampled(model, cascades.get(model.name))
-    )
+    return tuple(model for model in deployment.models if compared(model, cascades.get(model.name)))
 
 
-def _is_sampled(model: ModelSpec, cascade: Cascade | None) -> bool:
+def compared(model: ModelSpec, cascade: Cascade | None) -> str:
+    """Return the answers of a model's CPU tier that a canary is judged by: ALL, those KEPT, or "" for none."""
     if model.cpu is None or model.gpu is None or model.task not in CONFIDENCES:
-        return False
-    return model.gpu.shadow > 0 or bool(cascade and not cascade.off and model.gpu.sample > 0)
+        return ""
+    if model.gpu.shadow > 0:
+        return ALL
+    return KEPT if cascade and not cascade.off and model.gpu.sample > 0 else ""

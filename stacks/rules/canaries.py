@@ -2,12 +2,14 @@
 
 from collections.abc import Iterator
 
+from contracts.cascade.contradictions import NAMESPACE
 from stacks.rules.document import Document, Json, text
 from stacks.rules.finding import Finding
 from stacks.rules.functions import ALIAS, VERSION
 from stacks.rules.lifetime import PROBE, before
 
 GROUP, ALARM = "AWS::CodeDeploy::DeploymentGroup", "AWS::CloudWatch::Alarm"
+PARAMETER = "AWS::SSM::Parameter"
 STOPPED = "DEPLOYMENT_STOP_ON_ALARM"
 
 
@@ -56,6 +58,35 @@ def canary_watched(stack: Document) -> Iterator[Finding]:
                 "no alarm watches the new version; name its ExecutedVersion in one of the group"
             )
             yield Finding(resource=name, place="UpdatePolicy", message=message)
+
+
+def canary_compared(stack: Document) -> Iterator[Finding]:
+    """Require that an alarm of a canary's agreement is in its group, and of the version that is written as the canary.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-codedeploy-deploymentgroup.html
+    """
+    for name, _, group in _moved(stack):
+        listed = group.get("AlarmConfiguration", {}).get("Alarms", [])
+        asked = {stack.named(one.get("Name"), ALARM) for one in listed}
+        written = " ".join(text(one.get("Value")) for one in stack.of(PARAMETER).values())
+        for alarm, properties in stack.of(ALARM).items():
+            versions = set(_canaries_in(properties))
+            if versions and alarm not in asked:
+                message = f"nobody asks for {alarm}; name it in the AlarmConfiguration"
+                yield Finding(resource=name, place="UpdatePolicy", message=message)
+            for version in versions:
+                if f'"version": "{version}"' not in written:
+                    message = f"{version} is not the version of the canary, so it never rings"
+                    yield Finding(resource=alarm, place="Metrics", message=message)
+
+
+def _canaries_in(alarm: Json) -> Iterator[str]:
+    """Yield the versions that an alarm's metrics are of."""
+    for query in alarm.get("Metrics", []):
+        metric = query.get("MetricStat", {}).get("Metric", {})
+        if metric.get("Namespace") == NAMESPACE:
+            named = {one["Name"]: one["Value"] for one in metric.get("Dimensions", [])}
+            yield str(named.get("canary"))
 
 
 def canary_taken_back(stack: Document) -> Iterator[Finding]:

@@ -63,6 +63,7 @@ RULES: tuple[Rule, ...] = (
     lifetime.release_waits,
     canaries.canary_probed,
     canaries.canary_watched,
+    canaries.canary_compared,
     canaries.canary_taken_back,
 )
 

@@ -2,11 +2,22 @@
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.fixtures.synthesis import Json, Synthesised, of_settings
-from tests.stacks.mutants.mutation import CPU, ROUTER, SETTINGS, SNAPSHOT
+from tests.fixtures.synthesis import (
+    INTENTS,
+    SHOP,
+    Json,
+    Synthesised,
+    build,
+    inputs,
+    of_settings,
+    synthesise,
+)
+from tests.stacks.mutants.mutation import CPU, DEPLOYMENT, MODEL, ROUTER, SETTINGS, SNAPSHOT
 
 FUNCTION = f"arn:aws:lambda:eu-central-1:123456789012:function:{CPU}"
 WITHOUT = f"arn:aws:lambda:eu-central-1:123456789012:function:{SNAPSHOT}:live"
@@ -79,3 +90,45 @@ def test_a_model_without_a_canary_has_nothing_of_it(stacks: Synthesised) -> None
     assert {kind for kind in kinds if "CodeDeploy" in kind or "CloudWatch" in kind} == set()
     assert "UpdatePolicy" not in json.dumps(stacks.templates[SNAPSHOT])
     assert len(stacks.resources(SNAPSHOT, "AWS::SSM::Parameter")) == 1
+
+
+def test_a_canary_whose_answers_are_compared_is_watched_for_its_whole_length(
+    stacks: Synthesised,
+) -> None:
+    alarms = stacks.resources(CPU, "AWS::CloudWatch::Alarm")
+    watching = stacks.only(CPU, "AWS::CodeDeploy::DeploymentGroup")["Properties"]
+    asked = [alarm["Name"]["Ref"] for alarm in watching["AlarmConfiguration"]["Alarms"]]
+    assert asked == list(alarms)
+    agreement = alarms["CanaryContradicted"]["Properties"]
+    evidence, *counts = agreement["Metrics"]
+    assert (evidence["ReturnData"], agreement["Threshold"]) == (True, 2.9957)
+    named = {
+        query["Id"]: {
+            one["Name"]: one["Value"] for one in query["MetricStat"]["Metric"]["Dimensions"]
+        }
+        for query in counts
+    }
+    version = stacks.only(CPU, "Custom::TurnoutProbe")["Properties"]["Version"]
+    for name, by in (
+        ("contradicted", "canary"), ("asked", "canary"), ("before", "released"), ("asked_before", "released"),
+    ):  # fmt: skip
+        assert named[name] == {
+            "deployment": DEPLOYMENT, "model": MODEL, "of": "all", "canary": version, "by": by,
+        }  # fmt: skip
+    assert {query["MetricStat"]["Period"] for query in counts} == {30 * 60}
+    # The sampling function is told of it.
+    (sampler,) = (
+        one["Properties"]["Environment"]["Variables"]
+        for one in stacks.resources(ROUTER, "AWS::Lambda::Function").values()
+        if "TURNOUT_STATES" in one["Properties"].get("Environment", {}).get("Variables", {})
+    )
+    assert sampler["TURNOUT_CANARIES"] == MODEL
+
+
+def test_where_no_answer_is_compared_errors_alone_are_watched(tmp_path: Path) -> None:
+    build(tmp_path / "models.out")
+    assert INTENTS.cpu is not None
+    model = replace(INTENTS, cpu=replace(INTENTS.cpu, canary_minutes=10))
+    found = synthesise(inputs(tmp_path, replace(SHOP, models=(model,))), tmp_path / "cdk.out")
+    assert [*found.resources("shop-intents-cpu", "AWS::CloudWatch::Alarm")] == ["CanaryErrors"]
+    assert "Sampler" not in json.dumps(found.templates["shop-router"])

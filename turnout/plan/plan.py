@@ -17,6 +17,7 @@ from stacks.costs.prices import price
 from stacks.costs.requests import BYTES_PER_GB
 from stacks.limits.throttle import stage_throttle, throttle_warning
 from stacks.routes.cascades import read_cascades
+from stacks.routes.sampling import compared
 from turnout.image.footprint import Footprint, footprint, lambda_problems
 from turnout.plan.costs import BreakEven, TierCost, break_evens, model_costs, prices_json
 from turnout.plan.gpu_memory import GpuMemory, gpu_memory
@@ -94,6 +95,11 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
             "router": router_stack(deployment.name),
             "throttle": {"rate": throttle.rate, "burst": throttle.burst, "warning": warning},
             "tiers": rows,
+            "canaries": {
+                model.name: compared(model, cascades.get(model.name))
+                for model in deployment.models
+                if model.cpu and model.cpu.canary_minutes
+            },
             "cascades": {name: asdict(one) for name, one in cascades.items()},
             "idle_usd_per_month": round(sum(cost.idle_usd for cost in costs) + router, 2),
             "break_even": [one.to_json() for one in evens],

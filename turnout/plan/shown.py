@@ -6,6 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from contracts.cascade.contradictions import ALL, KEPT
 from contracts.limits import LAMBDA_IMAGE_BYTES, LAMBDA_INIT_S
 from contracts.tasks import Tier
 from stacks.costs.prices import Price
@@ -18,6 +19,12 @@ from turnout.plan.plan import Plan
 from turnout.terminal import usd
 
 MILLION = 1_000_000
+# What a canary is judged by, by the answers of the CPU tier that the GPU tier is asked for as well.
+JUDGED = {
+    ALL: "a canary is taken back on an error, or if the GPU tier contradicts more of its shadows than before",
+    KEPT: "a canary is taken back on an error, or if the GPU tier contradicts more of its samples than before",
+    "": "a canary is judged by errors alone: none of its answers is compared with a GPU tier's",
+}
 PARTS = ("front door", "router", "model", "logs", "answer")
 
 
@@ -40,6 +47,8 @@ def show(found: Plan, console: Console) -> None:
         console.print(f"[bold yellow]{throttle['warning']}[/]", soft_wrap=True)
     for model, cascade in plan["cascades"].items():
         console.print(shown_cascade(model, cascade), soft_wrap=True)
+    for model, compared in plan["canaries"].items():
+        console.print(f"{model}: {JUDGED[compared]}", soft_wrap=True)
     console.print()
     show_costs(found.costs, found.break_evens, plan["region"], console)
     for memory in found.memories:

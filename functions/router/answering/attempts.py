@@ -195,7 +195,7 @@ class Answering:
         if not self.sampling.function:
             return None
         case = self.case(request, route)
-        return sample_of(case, plan, given.target, given.answer.outputs, self.sampling.draw)
+        return sample_of(case, plan, given.target, given.answer, self.sampling.draw)
 
     async def _try(self, target: Target, request: PredictRequest, route: Route) -> TierAnswer:
         """Return the answer of a target, and learn its state from that; raise TargetFailed."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from contracts.cascade.confidence import CONFIDENCES
 from contracts.cascade.sampling import Calibrated, Sample
+from contracts.prediction import TierAnswer
 from contracts.routes import Target
 from contracts.tasks import Tier
 from functions.router.deciding.decision import Plan
@@ -19,10 +20,10 @@ Outputs = Sequence[Mapping[str, Any]]
 
 
 def sample_of(
-    case: Case, plan: Plan, target: Target, outputs: Outputs, draw: Callable[[], float]
+    case: Case, plan: Plan, target: Target, answer: TierAnswer, draw: Callable[[], float]
 ) -> Sample | None:
     """Return what is to be compared after an answer of a target; None if nothing is."""
-    request, route = case.request, case.route
+    request, route, outputs = case.request, case.route, answer.outputs
     gpu, confidence = route.targets.get(Tier.GPU), CONFIDENCES.get(route.task)
     if gpu is None or confidence is None or target.tier is not Tier.CPU:
         return None
@@ -40,6 +41,8 @@ def sample_of(
         task=route.task,
         address=gpu.address,
         sleeps=gpu.sleeps,
+        version=answer.version,
+        newest=target.version,
         inputs=tuple(request.inputs[i] for i in inputs),
         parameters=request.parameters,
         outputs=tuple(outputs[i] for i in inputs),

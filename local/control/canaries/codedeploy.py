@@ -152,8 +152,9 @@ def _ringing(group: Json, account: str, region: str, since: float) -> list[str]:
     if not watching.get("Enabled"):
         return []
     known = cloudwatch_backends[account][region].alarms
+    alarms, now = data_plane().alarms, data_plane().clock()
     names = [one["Name"] for one in watching.get("Alarms", ()) if one["Name"] in known]
-    return [name for name in names if data_plane().errors.rings(known[name], since)]
+    return [name for name in names if alarms.rings(known[name], since, now)]
 
 
 def _check_role(group: Json, alias_arn: str, deployment: str) -> None:

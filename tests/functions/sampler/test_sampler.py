@@ -20,6 +20,8 @@ from functions.sampler.sampler import Sampler
 from tests.fixtures.fake_aws import Service, model_error, serving
 
 TABLE, MODEL, GPU = "shop-states", "support-intent", "shop-support-intent-gpu-g6-xl"
+# A model of which a canary is watched.
+CANARY = "moods"
 CALIBRATED = Calibrated(digest="d" * 64, baseline=Baseline(kept=350, disagreed=9))
 KEY_OF_WATCH = drift_key(MODEL, CALIBRATED.digest)
 SECRET = "my account number is 17"
@@ -28,6 +30,8 @@ SAMPLE = Sample(
     task=Task.TEXT_CLASSIFICATION,
     address=GPU,
     sleeps=False,
+    version="5eeded000000",
+    newest="5eeded000000",
     inputs=(SECRET, "two", "three"),
     parameters={"top_k": 1},
     outputs=tuple({"label": label, "score": 0.9} for label in ("a", "b", "c")),
@@ -84,6 +88,7 @@ def deployed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("TURNOUT_DEPLOYMENT", "shop")
     monkeypatch.setenv("TURNOUT_STATES", TABLE)
+    monkeypatch.setenv("TURNOUT_CANARIES", f"words {CANARY}")
     with serving(Service(body=answered("a", "x", "y"))) as gpu, mock_aws():
         monkeypatch.setenv("AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME", gpu.address)
         dynamodb = boto3.client("dynamodb")
@@ -168,6 +173,28 @@ def test_more_answers_than_a_metric_has_values_are_several_lines(deployed: Deplo
         calibrated=None,
     )
     assert [len(line["disagreed"]) for line in deployed.take(many)] == [100, 100, 50]
+
+
+@pytest.mark.parametrize(
+    ("version", "by"), [("5eeded000000", "canary"), ("0ld000000000", "released")]
+)
+def test_of_a_canary_each_request_counts_once_for_the_version_that_answered(
+    deployed: Deployment, version: str, by: str
+) -> None:
+    lines = deployed.take(replace(SAMPLE, model=CANARY, version=version))
+    of_requests = [line for line in lines if "contradicted" in line]
+    assert [line["of"] for line in lines] == ["all", "all", "kept", "kept"]
+    # Of all three answers two are contradicted, of the kept ones one in two.
+    assert [line["contradicted"] for line in of_requests] == [pytest.approx(2 / 3), 0.5]
+    for line in of_requests:
+        assert (line["canary"], line["by"], line["model"]) == (SAMPLE.newest, by, CANARY)
+        assert line["_aws"]["CloudWatchMetrics"] == [
+            {
+                "Namespace": "Turnout",
+                "Dimensions": [["deployment", "model", "of", "canary", "by"]],
+                "Metrics": [{"Name": "contradicted"}],
+            }
+        ]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
-"""A cascade whose traffic changes: samples are compared beside the answers, until the threshold is withdrawn."""
+"""Samples are compared beside the answers: until a threshold is withdrawn, and until a canary is taken back."""
 
 import json
+import shutil
+import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,9 @@ from local.permissions.policies import listed
 from local.permissions.services import WRITE
 from tests.build.cascade.moods import artefacts, rows, write
 from tests.fixtures.local_cloud_client import LocalCloudClient
+from tests.fixtures.models.tiny import Tiny, artefact
 from tests.fixtures.synthesis import KEY, inputs, synthesise
-from tests.local.deployments.in_process import Assembly, InProcess
+from tests.local.deployments.in_process import Assembly, InProcess, StackFailed
 from turnout.client import Endpoint, predict, request
 
 Json = dict[str, Any]
@@ -33,6 +37,8 @@ class Moods:
     """The deployment of a calibrated cascade, all of whose kept answers are sampled."""
 
     client: LocalCloudClient
+    cdk: InProcess
+    deployment: Deployment
     endpoint: Endpoint
 
     def ask(self, texts: Sequence[str], **options: Any) -> Json:
@@ -84,7 +90,7 @@ def moods(local_cloud: LocalCloudClient, tmp_path_factory: pytest.TempPathFactor
         source="unused",
         task=Task.TEXT_CLASSIFICATION,
         eval=write(folder / "eval.jsonl", [{"text": "awful lovely", "label": "bad"}]),
-        cpu=CpuSpec(memory_mb=1024, timeout_s=7),
+        cpu=CpuSpec(memory_mb=1024, timeout_s=7, canary_minutes=5),
         gpu=GpuSpec(instance="ml.g6.xlarge", sample=1.0),
     )
     out = artefacts(folder / "models.out")
@@ -100,7 +106,10 @@ def moods(local_cloud: LocalCloudClient, tmp_path_factory: pytest.TempPathFactor
     cdk.deploy(Assembly.read(folder / "cdk.out"))
     cloud = local_cloud.cloud
     return Moods(
-        client=local_cloud, endpoint=Endpoint(url=cloud.url, key=KEY, ca_file=str(cloud.ca_file))
+        client=local_cloud,
+        cdk=cdk,
+        deployment=deployment,
+        endpoint=Endpoint(url=cloud.url, key=KEY, ca_file=str(cloud.ca_file)),
     )
 
 
@@ -130,7 +139,7 @@ def test_what_was_sampled_is_in_the_metrics_and_no_text_is_in_a_log(moods: Moods
     assert {(line["deployment"], line["model"], line["of"]) for line in metrics} == {
         ("drift", "moods", "kept")
     }
-    assert {1, 0} == {value for line in metrics for value in line["disagreed"]}
+    assert {1, 0} == {value for line in metrics for value in line.get("disagreed", ())}
     sampled = [line.get("sampled") for line in moods.lines("drift-router")]
     assert len(LIKE_THE_ROWS) in sampled
     for name in ("drift-sampler", "drift-router"):
@@ -153,3 +162,64 @@ def test_the_sampling_function_may_do_what_it_does_and_nothing_else(moods: Moods
         for action in listed(statement["Action"])
     }
     assert granted == actions
+
+
+@dataclass(slots=True)
+class Deploying:
+    """A deployment in a thread, as it waits for its canary."""
+
+    moods: Moods
+    assembly: Assembly
+    failed: str = ""
+    thread: threading.Thread = field(default_factory=threading.Thread)
+
+    def __enter__(self) -> "Deploying":
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.thread.join(WITHIN_S)
+
+    def run(self) -> None:
+        try:
+            self.moods.cdk.deploy(self.assembly)
+        except StackFailed as error:
+            self.failed = str(error)
+
+    @property
+    def goes_on(self) -> bool:
+        return self.thread.is_alive()
+
+
+def test_a_version_that_the_gpu_tier_contradicts_is_taken_back(
+    moods: Moods, tmp_path: Path
+) -> None:
+    """It makes no error: each request is answered, and the answers are compared as shadows."""
+    released = moods.ask(LIKE_THE_ROWS, tier="cpu")["version"]
+    out = artefacts(tmp_path / "models.out")
+    shutil.rmtree(out / "moods/cpu")
+    turned = {"awful": (0, 2.0, 0), "lovely": (2.0, 0, 0)}
+    artefact(out / "moods/cpu", Tiny(model="moods", words=turned))
+    (spec,) = moods.deployment.models
+    assert spec.gpu is not None
+    spec = replace(spec, gpu=replace(spec.gpu, shadow=1.0))
+    changed = inputs(tmp_path, replace(moods.deployment, models=(spec,)))
+    synthesise(changed, tmp_path / "cdk.out")
+    end, answers = time.monotonic() + WITHIN_S, []
+    with Deploying(moods, Assembly.read(tmp_path / "cdk.out")) as deploying:
+        while deploying.goes_on:
+            assert time.monotonic() < end
+            answers.append(moods.ask(LIKE_THE_ROWS))
+    assert "One or more alarms have been activated" in deploying.failed
+    assert "CanaryContradicted" in deploying.failed
+    # Until the new table is there, the withdrawn threshold has the GPU tier answer.
+    versions = Counter(one["version"] for one in answers if one["tier"] == "cpu")
+    assert versions[released] > versions.total() / 2
+    (wrong,) = versions.keys() - {released}
+    assert versions[wrong] >= 5
+    assert {moods.ask(LIKE_THE_ROWS)["version"] for _ in range(30)} == {released}
+    lines = [line for line in moods.lines("drift-sampler") if "contradicted" in line]
+    assert {line["canary"] for line in lines if line["of"] == "all"} == {wrong}
+    found = {(line["by"], line["contradicted"]) for line in lines if line["of"] == "all"}
+    assert found == {("canary", 1.0), ("released", 0.0)}

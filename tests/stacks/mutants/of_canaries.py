@@ -1,7 +1,7 @@
 """Faults of a canary: of its probe, of what watches it, and of what takes it back."""
 
 from stacks.rules.canaries import ALARM, GROUP
-from stacks.rules.document import Document
+from stacks.rules.document import Document, Json
 from stacks.rules.functions import ALIAS
 from stacks.rules.lifetime import PROBE
 from tests.stacks.mutants.mutation import CPU, Mutation, first, lint, model, ours, resource
@@ -27,8 +27,25 @@ def canary_whose_alarms_are_off(stack: Document) -> None:
 
 
 def alarm_of_all_versions(stack: Document) -> None:
-    alarm = first(stack, ALARM)
+    alarm = next(one for one in stack.of(ALARM).values() if "Dimensions" in one)
     alarm["Dimensions"] = [d for d in alarm["Dimensions"] if d["Name"] != "ExecutedVersion"]
+
+
+def agreement(stack: Document) -> Json:
+    """Return the alarm of the canary's agreement with the GPU tier."""
+    return next(alarm for alarm in stack.of(ALARM).values() if "Metrics" in alarm)
+
+
+def agreement_of_another_version(stack: Document) -> None:
+    for query in agreement(stack)["Metrics"]:
+        for dimension in query.get("MetricStat", {}).get("Metric", {}).get("Dimensions", ()):
+            if dimension["Name"] == "canary":
+                dimension["Value"] = "0ld000000000"
+
+
+def agreement_that_nobody_asks_for(stack: Document) -> None:
+    watching = first(stack, GROUP)["AlarmConfiguration"]
+    watching["Alarms"] = watching["Alarms"][:1]
 
 
 def canary_left_on_an_alarm(stack: Document) -> None:
@@ -63,7 +80,7 @@ MUTATIONS = (
         stack=CPU,
         account="a version that fails gets all requests after some minutes",
         source=GROUPS,
-        caught_by=(ours("canary_watched"),),
+        caught_by=(ours("canary_watched"), ours("canary_compared")),
     ),
     Mutation(
         spoil=canary_whose_alarms_are_off,
@@ -78,6 +95,20 @@ MUTATIONS = (
         account="an error of the old version takes a good one back",
         source="https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-view.html",
         caught_by=(ours("canary_watched"),),
+    ),
+    Mutation(
+        spoil=agreement_of_another_version,
+        stack=CPU,
+        account="the alarm has no data, and a version that the GPU tier contradicts gets all requests",
+        source=GROUPS,
+        caught_by=(ours("canary_compared"),),
+    ),
+    Mutation(
+        spoil=agreement_that_nobody_asks_for,
+        stack=CPU,
+        account="the alarm rings, and a version that the GPU tier contradicts gets all requests",
+        source=GROUPS,
+        caught_by=(ours("canary_compared"),),
     ),
     Mutation(
         spoil=canary_left_on_an_alarm,

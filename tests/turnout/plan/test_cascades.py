@@ -63,3 +63,18 @@ def test_a_plan_refuses_a_calibration_that_was_changed(folder: Path) -> None:
     done = CliRunner().invoke(app, ["plan"])
     assert isinstance(done.exception, Undeployable)
     assert [problem.code for problem in done.exception.problems] == ["calibration_broken"]
+
+
+@pytest.mark.parametrize(
+    ("gpu", "judged"),
+    [
+        ("", "if the GPU tier contradicts more of its samples than before"),
+        (", shadow = 0.1", "if the GPU tier contradicts more of its shadows than before"),
+        (", sample = 0.0", "moods: a canary is judged by errors alone"),
+    ],
+)
+def test_a_plan_says_what_a_canary_is_judged_by(folder: Path, gpu: str, judged: str) -> None:
+    assert "a canary" not in run("plan")
+    text = TEXT.replace("cpu = {}", "cpu = { canary_minutes = 10 }")
+    (folder / "models.toml").write_text(text.replace('2xlarge"', f'2xlarge"{gpu}'), "utf-8")
+    assert judged in run("plan")

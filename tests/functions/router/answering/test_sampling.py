@@ -87,6 +87,7 @@ def test_a_sample_is_an_event_for_the_sampling_function(stack: ExitStack) -> Non
         (True, True),
         "the-gpu",
     )
+    assert (sample.version, sample.newest) == ("small", SAMPLED.targets[CPU].version)
     assert sample.to_wire() == Sample.from_wire(sample.to_wire()).to_wire()
     assert both.cpu.headers[-1]["X-Amz-Invocation-Type"] == "Event"
     assert both.log == {"tier": CPU, "reason": "escalated", "escalated": 1, "sampled": 2}
@@ -159,7 +160,7 @@ def test_what_lambda_would_not_take_is_not_sent(length: int, accepted: bool) -> 
     sent = Sent()
     sample = Sample(
         model="m", task=SAMPLED.task, address="the-gpu", sleeps=True, inputs=("a" * length,), parameters={},
-        outputs=({"label": "a"},), kept=(True,), shadow=False,
+        version="v", newest="v", outputs=({"label": "a"},), kept=(True,), shadow=False,
     )  # fmt: skip
     assert run_coroutine(Sampling("f", sent).send(sample)) is accepted
     assert len(sent.events) == accepted

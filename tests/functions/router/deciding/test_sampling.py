@@ -1,6 +1,6 @@
 """Answers of the CPU tier are sampled by chance, where a threshold has kept them or the request is shadowed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import cycle
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 
 from contracts.cascade.drift import Baseline
 from contracts.cascade.sampling import Calibrated, Sample
-from contracts.prediction import PredictRequest, Prefer
+from contracts.prediction import PredictRequest, Prefer, TierAnswer
 from contracts.routes import Cascade, Route
 from contracts.tasks import Task, Tier
 from functions.router.deciding.decision import decide
@@ -29,21 +29,24 @@ ROUTE = replace(
     targets={CPU: target(CPU), GPU: target(GPU, sample=0.25, shadow=0.05)},
     cascade=CASCADE,
 )
+ANSWERED = "0ld000000000"
 TEXTS = ("one", "two", "three")
 OUTPUTS = tuple({"label": "a", "score": score} for score in (0.9, 0.5, 0.8))
+ANSWER = TierAnswer(outputs=OUTPUTS, version=ANSWERED, elapsed_ms=2.0)
 
 
 def sampled(
     route: Route = ROUTE,
     predict: PredictRequest | None = None,
-    outputs: tuple[Mapping[str, Any], ...] = OUTPUTS,
+    outputs: tuple[dict[str, Any], ...] = OUTPUTS,
     drawn: tuple[float, ...] = (0.0,),
     **changes: Any,
 ) -> Sample | None:
     """Return the sample of an answer by the CPU tier, with the numbers that are drawn one after the other."""
     numbers: Iterator[float] = cycle(drawn)
     asked = replace(case(predict or request(*TEXTS), route), **changes)
-    return sample_of(asked, decide(asked), route.targets[CPU], outputs, lambda: next(numbers))
+    answer = TierAnswer(outputs=outputs, version=ANSWERED, elapsed_ms=2.0)
+    return sample_of(asked, decide(asked), route.targets[CPU], answer, lambda: next(numbers))
 
 
 def test_of_what_is_kept_a_share_is_sampled() -> None:
@@ -52,6 +55,8 @@ def test_of_what_is_kept_a_share_is_sampled() -> None:
         task=Task.TEXT_CLASSIFICATION,
         address="the-gpu",
         sleeps=False,
+        version=ANSWERED,
+        newest=ROUTE.targets[CPU].version,
         inputs=("three",),
         parameters={},
         outputs=(OUTPUTS[2],),
@@ -99,18 +104,18 @@ def test_an_answer_in_place_of_the_gpu_tier_is_not_kept_by_a_threshold() -> None
     asked = case(request(*TEXTS, prefer=Prefer.QUALITY), ROUTE, gpu=Condition.FAILING)
     plan, ready = decide(asked), replace(asked, states={})
     assert plan.degraded(ROUTE.targets[CPU])
-    assert sample_of(ready, plan, ROUTE.targets[CPU], OUTPUTS, lambda: 0.0) is None
+    assert sample_of(ready, plan, ROUTE.targets[CPU], ANSWER, lambda: 0.0) is None
 
 
 @pytest.mark.parametrize("condition", [c for c in Condition if c is not Condition.READY])
 def test_a_sample_wakes_nothing_and_adds_nothing_to_a_tier_that_fails(condition: Condition) -> None:
     asked = replace(case(request(*TEXTS), ROUTE, gpu=condition), chance=0.0)
-    assert sample_of(asked, decide(asked), ROUTE.targets[CPU], OUTPUTS, lambda: 0.0) is None
+    assert sample_of(asked, decide(asked), ROUTE.targets[CPU], ANSWER, lambda: 0.0) is None
 
 
 def test_nothing_is_sampled_that_the_gpu_tier_has_answered_or_does_not_take() -> None:
     asked = replace(case(request(*TEXTS), ROUTE), chance=0.0)
-    assert sample_of(asked, decide(asked), ROUTE.targets[GPU], OUTPUTS, lambda: 0.0) is None
+    assert sample_of(asked, decide(asked), ROUTE.targets[GPU], ANSWER, lambda: 0.0) is None
     small = replace(ROUTE, targets={CPU: target(CPU), GPU: target(GPU, sample=1, max_inputs=2)})
     assert sampled(small, chance=0.0) is None
 
@@ -140,4 +145,4 @@ def test_a_withdrawn_threshold_keeps_nothing() -> None:
     asked = case(request(*TEXTS), ROUTE)
     plan = decide(asked)
     late = replace(asked, withdrawn=True)
-    assert sample_of(late, plan, ROUTE.targets[CPU], OUTPUTS, lambda: 0.0) is None
+    assert sample_of(late, plan, ROUTE.targets[CPU], ANSWER, lambda: 0.0) is None

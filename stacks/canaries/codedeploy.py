@@ -1,5 +1,7 @@
 """The canary of a new version of a CPU function: a tenth of the requests, taken back as soon as one of them fails.
 
+It is taken back as well if the GPU tier contradicts it more often than the version before, where that is asked at all.
+
 CodeDeploy moves the alias, and moves it back on an alarm; CloudFormation waits for it, and restores the stack then. So
 nothing of ours has to run meanwhile, and to fail.
 https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-attribute-updatepolicy.html
@@ -17,6 +19,7 @@ from constructs import Construct, IDependable
 
 from contracts.manifest import Manifest
 from contracts.names import ALIAS, canary_parameter
+from stacks.canaries.agreement import add_agreement_alarm
 from stacks.function import ImageFunction, service
 
 # The share of requests that CodeDeploy's own configurations for canaries give to the new version.
@@ -30,11 +33,21 @@ def add_canary(
     model: ImageFunction,
     *,
     minutes: int,
+    compared: str,
     after: IDependable,
 ) -> None:
-    """Have the alias of a model move to a new version in two steps, `minutes` apart, once `after` is deployed."""
+    """Have the alias of a model move to a new version in two steps, `minutes` apart, once `after` is deployed.
+
+    `compared` are its answers that the GPU tier is asked for as well; without any, errors alone are watched.
+    """
     canary = _add_version(scope, deployment, manifest, model)
-    group = _add_group(scope, model, minutes, _add_alarms(scope, model))
+    alarms = [_add_error_alarm(scope, model)]
+    if compared:
+        name, version = manifest.model, manifest.version
+        alarms.append(
+            add_agreement_alarm(scope, deployment, name, version, of=compared, minutes=minutes)
+        )
+    group = _add_group(scope, model, minutes, alarms)
     alias = model.alias.node.default_child
     assert isinstance(alias, lambda_.CfnAlias)
     alias.cfn_options.update_policy = cdk.CfnUpdatePolicy(
@@ -67,8 +80,8 @@ def _add_version(
     )
 
 
-def _add_alarms(scope: Construct, model: ImageFunction) -> list[cloudwatch.CfnAlarm]:
-    """Add the alarms that take the new version back; they have no names of ours.
+def _add_error_alarm(scope: Construct, model: ImageFunction) -> cloudwatch.CfnAlarm:
+    """Add the alarm of errors; it has no name of ours.
 
     Lambda counts crashes, failed starts and timeouts as errors, and those of the two versions behind an alias apart:
     https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
@@ -78,25 +91,23 @@ def _add_alarms(scope: Construct, model: ImageFunction) -> list[cloudwatch.CfnAl
         "Resource": f"{model.name}:{ALIAS}",
         "ExecutedVersion": model.function.current_version.version,
     }
-    return [
-        cloudwatch.CfnAlarm(
-            scope,
-            "CanaryErrors",
-            alarm_description="Errors of the newest version: a deployment in progress is rolled back",
-            namespace="AWS/Lambda",
-            metric_name="Errors",
-            dimensions=[
-                cloudwatch.CfnAlarm.DimensionProperty(name=key, value=value)
-                for key, value in dimensions.items()
-            ],
-            statistic="Sum",
-            period=60,
-            evaluation_periods=1,
-            threshold=1,
-            comparison_operator="GreaterThanOrEqualToThreshold",
-            treat_missing_data="notBreaching",
-        )
-    ]
+    return cloudwatch.CfnAlarm(
+        scope,
+        "CanaryErrors",
+        alarm_description="Errors of the newest version: a deployment in progress is rolled back",
+        namespace="AWS/Lambda",
+        metric_name="Errors",
+        dimensions=[
+            cloudwatch.CfnAlarm.DimensionProperty(name=key, value=value)
+            for key, value in dimensions.items()
+        ],
+        statistic="Sum",
+        period=60,
+        evaluation_periods=1,
+        threshold=1,
+        comparison_operator="GreaterThanOrEqualToThreshold",
+        treat_missing_data="notBreaching",
+    )
 
 
 def _add_group(

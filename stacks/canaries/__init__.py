@@ -1,0 +1,1 @@
+"""Canaries of new versions of CPU functions, and the alarms that take them back."""
