@@ -67,6 +67,16 @@ def states_stack(deployment: str) -> str:
     return f"{deployment}-states"
 
 
+def weights_stack(deployment: str) -> str:
+    """Return the name of the stack of the bucket that weights are pushed to."""
+    return f"{deployment}-weights"
+
+
+def weights_bucket(deployment: str, account: str, region: str) -> str:
+    """Return the name of that bucket, which is one of all accounts and regions."""
+    return f"{weights_stack(deployment)}-{account}-{region}"
+
+
 def observer_function(deployment: str) -> str:
     """Return the name of the function that writes the copies of GPU tiers to that table."""
     return f"{deployment}-observer"

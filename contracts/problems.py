@@ -145,6 +145,18 @@ class Code(StrEnum):
         "registry_unreachable",
         "a registry gives no answer, or none that can be used",
     )
+    WEIGHTS_DIFFER = (
+        "weights_differ",
+        "bytes of weights are read, or arrive, otherwise than their digest says",
+    )
+    WEIGHTS_DENIED = (
+        "weights_denied",
+        "the bucket of a deployment's weights cannot be made, or is not open",
+    )
+    WEIGHTS_NOT_PUSHED = (
+        "weights_not_pushed",
+        "vLLM is to serve a model whose weights were not pushed, or our server one whose were",
+    )
     REPOSITORY_MISSING = "repository_missing", "a registry has no repository of that name"
     ENGINE_MISSING = "engine_missing", "no container engine on this machine answers"
     ENGINE_FAILED = "engine_failed", "a container engine starts no container, or takes no image"

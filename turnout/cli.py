@@ -20,6 +20,7 @@ from turnout.init.command import init_command
 from turnout.keys import add_key, read_keys, remove_key
 from turnout.leaving.command import down_command, orphans_command, status_command
 from turnout.plan.command import plan_command
+from turnout.push.command import push_command
 from turnout.run.command import run_command
 from turnout.sam.command import sam_command
 from turnout.signing.command import sign_command, vouch_command
@@ -179,6 +180,7 @@ def call_command(
 
 
 app.command("batch")(batch_command)
+app.command("push")(push_command)
 app.command("image")(image_command)
 app.command("run")(run_command)
 app.command("sam")(sam_command)

@@ -13,6 +13,7 @@ from local.control import (
     lambdas,
     sagemaker,
 )
+from local.control.storage import checksums
 
 
 @functools.cache
@@ -25,6 +26,7 @@ def extend() -> None:
     components.extend()
     autoscaling.extend()
     function_permission.extend()
+    checksums.extend()
     _complete_log_arns()
     _ignore_conditions()
 

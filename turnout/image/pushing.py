@@ -30,7 +30,7 @@ def push(made: Sequence[Mapping[str, Any]], to: Destination, log: Console) -> li
     with log.status("checking every byte of the images"):
         images = read_images([Path(one["folder"]) for one in made])
     credentials = credentials_of(to)
-    with (Bars if log.is_terminal else Lines)(log, images) as shown:
+    with progress_of(log, {image.name: image.size for image in images}) as shown:
         moved = Push(to, credentials, shown.told).run(images)
     return [
         {**one, "pushed": described(to, image, of_image)}
@@ -59,10 +59,10 @@ def described(to: Destination, image: Image, moved: Moved) -> dict[str, Any]:
 
 
 class Lines(AbstractContextManager["Lines"]):
-    """A line for each image, once all of it is at the registry; for logs."""
+    """A line for each thing, by names and bytes, once all of it is there; for logs."""
 
-    def __init__(self, log: Console, images: Sequence[Image]) -> None:
-        self._log, self._sizes = log, {image.name: image.size for image in images}
+    def __init__(self, log: Console, sizes: Mapping[str, int]) -> None:
+        self._log, self._sizes = log, sizes
 
     def __exit__(self, *_: object) -> None:
         """Keep the error."""
@@ -73,9 +73,9 @@ class Lines(AbstractContextManager["Lines"]):
 
 
 class Bars(AbstractContextManager["Bars"]):
-    """A bar for each image, with the bytes that were sent and those that were there already."""
+    """A bar for each thing, with the bytes that were sent and those that were there already."""
 
-    def __init__(self, log: Console, images: Sequence[Image]) -> None:
+    def __init__(self, log: Console, sizes: Mapping[str, int]) -> None:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=24),
@@ -84,8 +84,8 @@ class Bars(AbstractContextManager["Bars"]):
             console=log,
         )
         self._tasks: dict[str, TaskID] = {
-            image.name: self._progress.add_task(image.name, total=image.size, moved="")
-            for image in images
+            name: self._progress.add_task(name, total=size, moved="")
+            for name, size in sizes.items()
         }
 
     def __enter__(self) -> "Bars":
@@ -103,6 +103,11 @@ class Bars(AbstractContextManager["Bars"]):
     def told(self, name: str, moved: Moved) -> None:
         done = moved.sent + moved.there
         self._progress.update(self._tasks[name], completed=done, moved=bytes_of(moved))
+
+
+def progress_of(log: Console, sizes: Mapping[str, int]) -> Bars | Lines:
+    """Return how the progress of things is shown, whose bytes are known by name: bars on a terminal, lines in a log."""
+    return Bars(log, sizes) if log.is_terminal else Lines(log, sizes)
 
 
 def bytes_of(moved: Moved) -> str:

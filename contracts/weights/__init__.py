@@ -1,0 +1,1 @@
+"""Weights that lie in the deployment's bucket instead of an image."""

@@ -1,0 +1,1 @@
+"""Behaviour of S3 that moto lacks."""

@@ -1,0 +1,1 @@
+"""Weights that were pushed to S3: their bucket, and how vLLM is given them."""

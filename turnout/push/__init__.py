@@ -1,0 +1,1 @@
+"""`turnout push`: weights on their way into the deployment's bucket."""

@@ -1,0 +1,38 @@
+"""`turnout push`: its options."""
+
+import os
+from typing import Annotated
+
+import typer
+
+from contracts.models_toml import read_models_toml
+from turnout.terminal import CONFIG, OUT, AsJson, Config, Out, emit, log, out
+
+
+def push_command(
+    model: Annotated[str, typer.Argument(help="The model's name, as in models.toml.")],
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="A folder, or hf://org/name@revision; what models.toml names by default."
+        ),
+    ] = None,
+    config: Config = CONFIG,
+    out_dir: Out = OUT,
+    as_json: AsJson = False,
+) -> None:
+    """Put the weights of a large language model into the deployment's bucket, for AWS's vLLM container.
+
+    Of a repository on the Hugging Face Hub each shard is sent on as it comes, and never lies on this machine. A push
+    that was cut off goes on where it stopped, and what is there already is not sent again. HF_TOKEN is the token for
+    models that are not public.
+    """
+    from turnout.deployed.clients import MANY, clients_in
+    from turnout.push import pushing
+
+    deployment = read_models_toml(config)
+    spec, gpu = pushing.model_of(deployment, model)
+    tree = pushing.tree_of(source or gpu.source or spec.source, os.environ)
+    clients = clients_in(deployment.region, attempts=MANY)
+    pushed = pushing.push(deployment, spec, tree, out_dir, clients, log)
+    emit(as_json, pushed.to_json(), lambda: pushing.show(pushed, out))

@@ -1,0 +1,75 @@
+"""The artefact of pushed weights: their list and the model's settings, sealed, so that synthesis knows the digest."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from build.workspace.publish import publish, work_folder
+from contracts.manifest import MANIFEST, PUSHED, Manifest, sealed_files
+from contracts.specs import ModelSpec
+from contracts.tasks import Tier
+from contracts.weights.pushed import LIST, Weights
+from stacks.fit.model import Model, read_model
+from turnout.fit.source import INDEX
+from turnout.push.tree import CONFIG, Tree, read_json
+
+# What is kept of the model's own files, where it has them: for the size, the template and the tokens of a text's end.
+KEPT = (CONFIG, "generation_config.json", "tokenizer_config.json", "chat_template.jinja", INDEX)
+# The bytes of its tensors, which tell the size of a quantized model.
+STORED = "stored_bytes"
+RECIPE = "pushed"
+
+
+def read_size(tree: Tree, weights: Weights) -> Model:
+    """Return the model's size by its config.json and its weights' bytes; raise Unsized."""
+    return read_model(
+        read_json(tree, CONFIG), stored_bytes(tree, weights), where=tree.origin or CONFIG
+    )
+
+
+def stored_bytes(tree: Tree, weights: Weights) -> int:
+    """Return the bytes of all tensors: of an index, what it states, else those of the shards without their headers."""
+    if INDEX in tree.sizes:
+        metadata = read_json(tree, INDEX).get("metadata")
+        total = metadata.get("total_size") if isinstance(metadata, dict) else None
+        if isinstance(total, int) and not isinstance(total, bool) and total > 0:
+            return total
+    stored = 0
+    for file in weights.files:
+        if file.path.endswith(".safetensors"):
+            with tree.open(file.path) as shard:
+                stored += file.size - 8 - int.from_bytes(shard.read(8), "little")
+    return stored
+
+
+def seal(spec: ModelSpec, tree: Tree, weights: Weights, model: Model, out: Path) -> Manifest:
+    """Write the artefact of a model's GPU tier, in the place of an older one; return its manifest."""
+    with work_folder(out) as work:
+        folder = work / Tier.GPU
+        folder.mkdir()
+        for name in KEPT:
+            if name in tree.sizes:
+                with tree.open(name) as file:
+                    (folder / name).write_bytes(file.read(tree.sizes[name]))
+        (folder / LIST).write_text(weights.to_json(), "utf-8")
+        manifest = Manifest(
+            model=spec.name,
+            task=spec.task,
+            tier=Tier.GPU,
+            precision=model.dtype,
+            recipe=RECIPE,
+            max_tokens=model.shape.context,
+            details={PUSHED: weights.digest, STORED: stored_bytes(tree, weights)},
+            provenance=_provenance(weights),
+            # Of other weights another release; no tool of ours made these.
+            toolchain={},
+            source_digest=weights.digest,
+            files=sealed_files(folder, [path.name for path in folder.iterdir()]),
+        ).sealed()
+        (folder / MANIFEST).write_text(manifest.to_json(), "utf-8")
+        publish(folder, out / spec.name / Tier.GPU)
+    return manifest
+
+
+def _provenance(weights: Weights) -> Mapping[str, Any]:
+    return {"origin": weights.origin, "size_bytes": weights.size}

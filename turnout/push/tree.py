@@ -1,0 +1,161 @@
+"""The files of a model as it was saved, in a folder or on a hub, and those of them that a server loads."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatch
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+from contracts.manifest import SealedFile
+from contracts.problems import Code
+from contracts.weights.pushed import Weights
+from turnout.fit.source import INDEX
+from turnout.fit.source import WEIGHTS as WHOLE
+from turnout.push.errors import PushFailed
+
+# Bytes that are in memory at once while a file is hashed.
+BLOCK = 1 << 20
+CONFIG = "config.json"
+# Settings, tokenizer and template. No pickle and no code: neither is uploaded, and neither is run.
+DESCRIBING = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken")
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "*.tiktoken", "tekken.json")
+# Read into memory whole; the index of the largest models has some megabytes.
+MAX_JSON = 64 << 20
+
+
+class Reader(Protocol):
+    """A file from its first byte on."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return that many bytes, fewer at the end alone."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None: ...
+
+
+class Tree(Protocol):
+    """The files of a model in one place; `sizes` are their bytes by path, `origin` names the place and its version."""
+
+    @property
+    def origin(self) -> str: ...
+
+    @property
+    def sizes(self) -> Mapping[str, int]: ...
+
+    def open(self, path: str) -> Reader: ...
+
+    def stated(self, path: str) -> str:
+        """Return the SHA-256 that the place itself states of a file, empty where it states none."""
+        ...
+
+
+class Folder:
+    """A folder on this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            message = "is no folder; name the one that has config.json and the safetensors files"
+            raise PushFailed.about(folder, Code.FILE_MISSING, message)
+        self._folder = folder
+        self.sizes: Mapping[str, int] = {
+            path.name: path.stat().st_size for path in folder.iterdir() if path.is_file()
+        }
+
+    @property
+    def origin(self) -> str:
+        # A path of this machine says nothing elsewhere.
+        return ""
+
+    def open(self, path: str) -> Reader:
+        # Unbuffered, a read may return less than was asked for.
+        return (self._folder / path).open("rb")
+
+    def stated(self, path: str) -> str:
+        return ""
+
+
+def read_weights(tree: Tree, hashed: Callable[[str, int], None]) -> Weights:
+    """Return the files to push with their digests; raise PushFailed where a model is not whole.
+
+    `hashed` is told of each block that had to be read for its file's digest.
+    """
+    return Weights(
+        files=tuple(
+            SealedFile(
+                path=path,
+                sha256=tree.stated(path) or _sha256(tree, path, hashed),
+                size=tree.sizes[path],
+            )
+            for path in sorted(chosen(tree))
+        ),
+        origin=tree.origin,
+    )
+
+
+def chosen(tree: Tree) -> list[str]:
+    """Return the files that a server loads; raise PushFailed for those that are missing."""
+    here = [path for path in tree.sizes if "/" not in path]
+    describing = [path for path in here if _is_one_of(path, DESCRIBING)]
+    if CONFIG not in here:
+        raise _missing(tree, CONFIG)
+    if not any(_is_one_of(path, TOKENIZERS) for path in here):
+        raise _missing(tree, "tokenizer.json")
+    if INDEX in here:
+        shards = _indexed(tree)
+        if gone := sorted(shards - tree.sizes.keys()):
+            raise _missing(tree, ", ".join(gone[:3]))
+        return [*describing, *shards]
+    if WHOLE not in here:
+        raise _missing(tree, f"{WHOLE} or {INDEX}")
+    return [*describing, WHOLE]
+
+
+def _indexed(tree: Tree) -> set[str]:
+    """Return the shards that the index names."""
+    document = read_json(tree, INDEX)
+    shards = document.get("weight_map") if isinstance(document, dict) else None
+    named = set(shards.values()) if isinstance(shards, dict) else set()
+    # A part of a path would leave the folder, here or in the container.
+    if not named or not all(isinstance(one, str) and "/" not in one for one in named):
+        message = f"{INDEX} has no `weight_map` of files beside it; copy it again"
+        raise PushFailed.about(tree.origin or INDEX, Code.FILE_DAMAGED, message)
+    return named
+
+
+def read_json(tree: Tree, path: str) -> Any:
+    """Return the JSON of a small file; raise PushFailed."""
+    with tree.open(path) as file:
+        text = file.read(MAX_JSON)
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        message = f"is no JSON ({error}); copy it again"
+        raise PushFailed.about(path, Code.FILE_DAMAGED, message) from error
+
+
+def _sha256(tree: Tree, path: str, hashed: Callable[[str, int], None]) -> str:
+    digest = hashlib.sha256()
+    with tree.open(path) as file:
+        while block := file.read(BLOCK):
+            digest.update(block)
+            hashed(path, len(block))
+    return digest.hexdigest()
+
+
+def _is_one_of(path: str, patterns: tuple[str, ...]) -> bool:
+    return any(fnmatch(path, pattern) for pattern in patterns)
+
+
+def _missing(tree: Tree, name: str) -> PushFailed:
+    message = f"there is no {name}; vLLM needs config.json, a tokenizer and safetensors weights"
+    return PushFailed.about(tree.origin or "the folder", Code.FILE_MISSING, message)
