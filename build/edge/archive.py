@@ -16,6 +16,7 @@ CONTRACTS = (
     "prediction",
     "problems",
     "request_body",
+    "streaming",
     "tasks",
 )
 

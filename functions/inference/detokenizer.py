@@ -58,7 +58,7 @@ class Detokenizer:
         self._boundary = len(self._ids)
         # The characters of the decoded tokens, and of the text, that no further token changes.
         self._before, self._settled = len(self._decode()), 0
-        self._incomplete = 0
+        self._incomplete = self._certain = 0
 
     @property
     def window(self) -> int:
@@ -79,6 +79,21 @@ class Detokenizer:
             return True
         self._settle(len(decoded) - end)
         return False
+
+    def certain(self) -> int:
+        """Return how many characters of the text neither a further token nor a stop string changes.
+
+        Call it after each token: bytes are certain with the first token behind a run of them.
+        """
+        if not self._ends_in_bytes():
+            self._certain = len(self.text)
+        return self._certain - max((self._begun(stop) for stop in self._stop), default=0)
+
+    def _begun(self, stop: str) -> int:
+        """Return how many characters at the end of what is certain could be the beginning of a stop string."""
+        longest = min(len(stop) - 1, self._certain)
+        lengths = range(longest, 0, -1)
+        return next((n for n in lengths if self.text.endswith(stop[:n], 0, self._certain)), 0)
 
     def _decode(self) -> str:
         text: str = self._tokenizer.decode(self._ids, skip_special_tokens=True)

@@ -3,7 +3,7 @@
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
@@ -12,8 +12,9 @@ from contracts.http_errors import InvalidInput, TooLarge
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest, verify
 from contracts.prediction import MAX_PROBLEMS, PredictRequest, TierAnswer
+from contracts.streaming import Delta
 from contracts.tasks import Task
-from functions.inference.model import BatchingModel, Model, Outputs, PreparedTexts
+from functions.inference.model import BatchingModel, Model, Outputs, PreparedTexts, WritingModel
 
 # As in `contracts.specs.CpuSpec`, a module that an edge copy does not have.
 DEFAULT_MAX_INPUTS = 64
@@ -94,6 +95,25 @@ class Engine:
             raise outcome
         return outcome
 
+    def stream(self, request: PredictRequest) -> Generator[Delta | TierAnswer, None, None]:
+        """Return the deltas of every text as it is written, and last the answer, which is that of `predict`.
+
+        Raise TooLarge or InvalidInput, also for a model that writes no text; the rest is raised behind what was written
+        by then. To close the generator ends the work.
+        """
+        if not isinstance(self.model, WritingModel):
+            raise InvalidInput(
+                f"{self.manifest.model} writes no text, so its answer is not streamed"
+            )
+        return self._streamed(self.model, self.prepare(request))
+
+    def _streamed(
+        self, model: WritingModel, prediction: Prediction
+    ) -> Generator[Delta | TierAnswer, None, None]:
+        start = time.perf_counter()
+        outputs = yield from model.stream(prediction.request)
+        yield self._answer(prediction, outputs, start)
+
     def prepare(self, request: PredictRequest) -> Prediction:
         """Check the request, and tokenise its texts where those of several are run together.
 
@@ -125,20 +145,22 @@ class Engine:
             try:
                 if isinstance(outputs, Exception):
                     raise outputs
-                if not prediction.always_fits:
-                    _check_answer(outputs)
+                outcome = self._answer(prediction, outputs, start)
             except Exception as error:
                 yield place, error
-                continue
-            elapsed_s = prediction.prepare_s + time.perf_counter() - start
-            yield (
-                place,
-                TierAnswer(
-                    outputs=tuple(outputs),
-                    version=self.manifest.version,
-                    elapsed_ms=round(elapsed_s * 1e3, 3),
-                ),
-            )
+            else:
+                yield place, outcome
+
+    def _answer(self, prediction: Prediction, outputs: Outputs, start: float) -> TierAnswer:
+        """Return the answer of outputs that were begun at `start`; raise TooLarge."""
+        if not prediction.always_fits:
+            _check_answer(outputs)
+        elapsed_s = prediction.prepare_s + time.perf_counter() - start
+        return TierAnswer(
+            outputs=tuple(outputs),
+            version=self.manifest.version,
+            elapsed_ms=round(elapsed_s * 1e3, 3),
+        )
 
     def _outputs(
         self, predictions: Sequence[Prediction]

@@ -1,6 +1,5 @@
 """Text generation with a decoder: the prompt is run once, then each new token alone, over the KV cache."""
 
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from contracts.api.text_generation import API
 from contracts.http_errors import RequestProblem
 from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
+from contracts.streaming import Delta
 from functions.inference.beam_search import BeamSearch, BeamSettings, Round
 from functions.inference.decoder import Cache, Decoder, DecoderLike
 from functions.inference.detokenizer import Detokenizer, clean_up
@@ -25,13 +25,13 @@ from functions.inference.generation_parameters import (
 )
 from functions.inference.logits_processors import TokenHistory
 from functions.inference.marian.pieces import PieceTokenizer
-from functions.inference.model import Outputs, Parameters
+from functions.inference.model import Outputs, Parameters, Written
 from functions.inference.sampling import Sampler, check_finite, log_sum_exp
+from functions.inference.writing.deltas import deltas
+from functions.inference.writing.steps import Steps, StopCriteria, generate, generate_best, result
 
 # The argmax token at the position of each forced token, and the log-probability of the forced token there.
 TeacherForced = tuple[list[int], list[float]]
-# Why a text ended: text-generation-inference's names, and one of ours for the time limit.
-END, STOP, LENGTH, TIME = "eos_token", "stop_sequence", "length", "time"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,24 +118,39 @@ class TextModel(ABC):
     def outputs(self, request: PredictRequest) -> Outputs:
         """Generate one text after the other, so that none depends on its neighbours."""
         parameters = parse(request.parameters, self.config.defaults)
-        return [self._output(str(text), parameters, request.deadline) for text in request.inputs]
+        return [
+            result(self._steps(str(text), parameters, request.deadline)) for text in request.inputs
+        ]
 
-    def _output(
-        self, text: str, parameters: GenerationParameters, deadline: float
-    ) -> dict[str, Any]:
+    def stream(self, request: PredictRequest) -> Written:
+        """Generate as `outputs` does, and yield the deltas of each text; one that is searched for has one."""
+        parameters = parse(request.parameters, self.config.defaults)
+        outputs = []
+        for index, text in enumerate(request.inputs):
+            if parameters.full_text:
+                yield Delta(index=index, text=str(text))
+            steps = self._steps(str(text), parameters, request.deadline)
+            outputs.append((yield from deltas(steps, index, cleaned=self.config.clean_up)))
+        return outputs
+
+    def _steps(self, text: str, parameters: GenerationParameters, deadline: float) -> Steps:
+        """Generate a text in steps, the first of which generates nothing; return its output."""
         defaults, asked = self.config.defaults, parameters.max_new_tokens
         # Without a wish of the request, a prompt leaves room for as many tokens as would follow the shortest.
         prompt = self.prompt(text, asked or defaults.new_tokens(1))
         count = asked or defaults.new_tokens(len(prompt.ids))
         detokenizer = Detokenizer(self.tokenizer, parameters.stop, prompt.ids)
         criteria = StopCriteria(tokens=self.config.ends, max_new_tokens=count, deadline=deadline)
+        yield detokenizer
         cache = self.decoder.empty_cache(prompt.fixed)
         if parameters.beams:
             rounds = self._search(prompt, parameters, count).rounds(self.decoder, cache, deadline)
-            ending = generate_best(rounds, detokenizer, criteria)
+            ending = yield from generate_best(rounds, detokenizer, criteria)
         else:
             sampler = self._sampler(parameters, prompt, count)
-            ending = generate(self.decoder, prompt.ids, cache, sampler, detokenizer, criteria)
+            ending = yield from generate(
+                self.decoder, prompt.ids, cache, sampler, detokenizer, criteria
+            )
         made = clean_up(detokenizer.text) if self.config.clean_up else detokenizer.text
         return {
             "generated_text": text + made if parameters.full_text else made,
@@ -240,56 +255,6 @@ def teacher_forced(
         log_probabilities.append(float(logits[token] - log_sum_exp(logits)))
         tokens = [token]
     return ids, log_probabilities
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StopCriteria:
-    """The end of a text besides stop strings: a token, a number of tokens, or a time on the clock `time.monotonic`."""
-
-    tokens: frozenset[int]
-    max_new_tokens: int
-    deadline: float
-
-
-def generate(
-    decoder: DecoderLike,
-    tokens: Sequence[int],
-    cache: Cache,
-    sampler: Sampler,
-    detokenizer: Detokenizer,
-    criteria: StopCriteria,
-) -> dict[str, Any]:
-    """Generate into the detokenizer until the text ends; return why it ended and the number of generated tokens."""
-    for count in range(1, criteria.max_new_tokens + 1):
-        # A text cut short is of more use than an answer that comes too late to be sent.
-        if time.monotonic() > criteria.deadline:
-            return {"finish_reason": TIME, "generated_tokens": count - 1}
-        logits, cache = decoder.run(tokens, cache)
-        token = sampler.choose(logits)
-        if token in criteria.tokens:
-            return {"finish_reason": END, "generated_tokens": count}
-        if detokenizer.add(token):
-            return {"finish_reason": STOP, "generated_tokens": count}
-        tokens = [token]
-    return {"finish_reason": LENGTH, "generated_tokens": criteria.max_new_tokens}
-
-
-def generate_best(
-    rounds: Iterator[Round], detokenizer: Detokenizer, criteria: StopCriteria
-) -> dict[str, Any]:
-    """Add the best text of a search to the detokenizer; return why it ended and the number of generated tokens.
-
-    Where the time runs out, that is the best one by then.
-    """
-    found = list(rounds)
-    tokens = found[-1].best.tokens if found else ()
-    for count, token in enumerate(tokens, start=1):
-        if token in criteria.tokens:
-            return {"finish_reason": END, "generated_tokens": count}
-        if detokenizer.add(token):
-            return {"finish_reason": STOP, "generated_tokens": count}
-    reason = LENGTH if len(tokens) == criteria.max_new_tokens else TIME
-    return {"finish_reason": reason, "generated_tokens": len(tokens)}
 
 
 def plain_tokenizer(path: Path) -> Tokenizer:

@@ -1,13 +1,16 @@
 """The interface of a family of models to the engine: encoders, generators, scorers and word vectors implement it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any, Protocol, Self, runtime_checkable
 
 from contracts.http_errors import RequestProblem
 from contracts.prediction import PredictRequest
+from contracts.streaming import Delta
 
 Parameters = Mapping[str, Any]
 Outputs = list[dict[str, Any]]
+# Yields what is written as it is, and returns the outputs.
+Written = Generator[Delta, None, Outputs]
 
 
 class Model(Protocol):
@@ -28,6 +31,15 @@ class Model(Protocol):
 
     def outputs(self, request: PredictRequest) -> Outputs:
         """Return one output per input, in order; raise ModelFailed."""
+        ...
+
+
+@runtime_checkable
+class WritingModel(Model, Protocol):
+    """A model that writes text, and can say what it has written before that is whole."""
+
+    def stream(self, request: PredictRequest) -> Written:
+        """Write one text after the other; raise ModelFailed. To close it ends the work."""
         ...
 
 
