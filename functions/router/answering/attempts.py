@@ -29,7 +29,7 @@ from functions.router.deciding.sampling import sample_of
 from functions.router.targets.backends import Backend
 from functions.router.targets.drift import Drift, is_withdrawn, unwatched
 from functions.router.targets.failures import LATE, TargetFailed, failed, problem
-from functions.router.targets.health import Condition, States
+from functions.router.targets.health import Condition, States, longest_s
 
 # Of the time that is left the tier does not get these, in which its answer travels back.
 TRAVEL_MS = 50
@@ -39,6 +39,8 @@ CLOSED_EARLY_S = 0.5
 SHARED_S = 0.05
 # Of the time that is left an escalation does not get this, in which the answers that there are go out.
 KEPT_S = 0.1
+# The time of a caller was over, which by itself says nothing of the target.
+UNSAID = replace(LATE, condition=Condition.READY)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,19 +202,24 @@ class Answering:
     async def _try(self, target: Target, request: PredictRequest, route: Route) -> TierAnswer:
         """Return the answer of a target, and learn its state from that; raise TargetFailed."""
         left_s = request.deadline - self.clock()
-        longest_s = CONNECT_TIMEOUT_S + target.timeout_s + BACKEND_SLACK_S
+        most_s = CONNECT_TIMEOUT_S + target.timeout_s + BACKEND_SLACK_S
         if left_s <= 0:
-            raise TargetFailed(replace(LATE, condition=Condition.READY), _overdue(request))
+            raise TargetFailed(UNSAID, _overdue(request))
         sent = replace(request, deadline_ms=min(_tier_ms(left_s), target.timeout_s * 1000))
         started = self.clock()
         try:
             # botocore blocks, so it runs in a thread; one that still waits at the deadline is left to its own timeout.
-            with anyio.fail_after(min(left_s, longest_s)):
+            with anyio.fail_after(min(left_s, most_s)):
                 answer = await anyio.to_thread.run_sync(
                     self.backends[target.tier].predict, target, sent, abandon_on_cancel=True
                 )
         except TimeoutError:
-            failure = self._late(target, request, left_s >= target.timeout_s)
+            if left_s < target.timeout_s:
+                # A caller with little time says nothing of the target, but many may.
+                expected_ms = self.case(request, route).expected_ms(target)
+                self.states.give_up(target, started, longest_s(target, expected_ms))
+                raise TargetFailed(UNSAID, _overdue(request)) from None
+            failure = failed(LATE, target.tier, seconds=target.timeout_s)
         except TargetFailed as error:
             failure = error
         except ServingError as error:
@@ -237,15 +244,6 @@ class Answering:
             detail = f"the {target.tier} tier answers with version {answer.version} for now"
             raise problem(TierUnavailable(detail, retry_after_s=5))
         return answer
-
-    def _late(self, target: Target, request: PredictRequest, whole: bool) -> TargetFailed:
-        """Return the failure of a target whose answer is not waited for any more.
-
-        A caller with little time says nothing of the target: `whole` says that all of its own time was waited for.
-        """
-        if whole:
-            return failed(LATE, target.tier, seconds=target.timeout_s)
-        return TargetFailed(replace(LATE, condition=Condition.READY), _overdue(request))
 
     def _following(
         self, plan: Plan, target: Target, request: PredictRequest, failures: list[TargetFailed]

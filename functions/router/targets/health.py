@@ -13,7 +13,9 @@ from enum import StrEnum
 from time import monotonic
 from typing import Protocol
 
+from contracts.limits import LAMBDA_INIT_S
 from contracts.routes import Target
+from contracts.tasks import Tier
 
 
 class Condition(StrEnum):
@@ -39,8 +41,27 @@ HOLDS_S: Mapping[Condition, float] = {
 }
 # The hold of a breaker doubles each time that its trial fails, up to this.
 LONGEST_HOLD_S = 60.0
+# A target that is busy takes so many times as long as expected, and this long at least, to answer one of its callers.
+MOST_TIMES = 10
+LEAST_RUN_S = 1.0
 # The share of a new measurement in the time per token that is kept.
 NEW_SHARE = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """The time in which callers of a target got no answer, of any kind, by their deadlines.
+
+    `since` is when the first of these `callers` was sent, `last` when the last of them gave up.
+    """
+
+    since: float
+    last: float
+    callers: int = 1
+
+    def went_on(self, now: float) -> "Silence":
+        """Return the silence after one caller more."""
+        return Silence(since=self.since, last=now, callers=self.callers + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +70,7 @@ class TargetState:
 
     `until` is when it may be tried again, `failures` how many there were in a row, `opened` how often the breaker has
     opened since the last success, `woken` when the wake began, `waking` whether copies are on their way without that,
-    `token_ms` the observed time per estimated token, and `seen` when an answer said so.
+    `token_ms` the observed time per estimated token, `seen` when an answer said so, and `silence` what has been since.
     """
 
     condition: Condition = Condition.READY
@@ -60,6 +81,7 @@ class TargetState:
     waking: bool = False
     token_ms: float | None = None
     seen: float = -math.inf
+    silence: Silence | None = None
 
     def shown(self, now: float, wake_s: float) -> Condition:
         """Return the condition; a tier that sleeps is waking for its wake time after a call that wakes it."""
@@ -105,7 +127,29 @@ def failed(
         opened=0,
         woken=woken if condition is Condition.ASLEEP else None,
         waking=state.waking and condition is Condition.ASLEEP,
+        silence=None,
     )
+
+
+def unanswered(state: TargetState, sent: float, now: float, longest_s: float) -> TargetState:
+    """Return the state after a caller whose request was sent at `sent` has given up.
+
+    One caller with little time says nothing of a target, which may be starting. Where none has an answer for
+    `longest_s`, in which it starts and answers, it does not answer at all. An open breaker's trial has failed.
+    """
+    if sent <= state.seen:
+        # Another caller had an answer meanwhile, or the breaker has opened.
+        return state
+    if state.condition is Condition.FAILING:
+        return replace(_failing(state, now), seen=now)
+    silence = state.silence
+    # After a longer pause it may be starting anew.
+    if silence is None or now - silence.last > longest_s:
+        return replace(state, silence=Silence(since=sent, last=now))
+    silence = silence.went_on(now)
+    if silence.callers < FAILURES_TO_OPEN or now - silence.since <= longest_s:
+        return replace(state, silence=silence)
+    return replace(_failing(replace(state, failures=FAILURES_TO_OPEN), now), seen=now)
 
 
 def _failing(state: TargetState, now: float) -> TargetState:
@@ -122,6 +166,18 @@ def _failing(state: TargetState, now: float) -> TargetState:
         # More would double nothing.
         opened=min(state.opened + 1, 8),
     )
+
+
+def longest_s(target: Target, expected_ms: float | None) -> float:
+    """Return the seconds within which a target answers one of its callers, whatever it is doing.
+
+    A function may have to start, for as long as Lambda lets it. Then it takes what is expected, many times over where
+    it is busy; where nothing is expected, as long as it may.
+    """
+    start_s = LAMBDA_INIT_S if target.tier is Tier.CPU else 0
+    if expected_ms is None:
+        return start_s + target.timeout_s
+    return start_s + min(max(expected_ms / 1e3 * MOST_TIMES, LEAST_RUN_S), target.timeout_s)
 
 
 class Shared(Protocol):
@@ -175,6 +231,12 @@ class States:
             self.by_address[target.address] = replace(state, seen=seen)
         if self.shared and condition is Condition.ASLEEP and wake_s:
             self.shared.woke(target)
+
+    def give_up(self, target: Target, sent: float, longest_s: float) -> None:
+        """Take note of a caller who was sent to a target at `sent`, and waits no more."""
+        with self.lock:
+            state = unanswered(self.of(target), sent, self.clock(), longest_s)
+            self.by_address[target.address] = state
 
 
 READY = TargetState()
