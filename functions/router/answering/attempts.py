@@ -21,6 +21,7 @@ from contracts.routes import Route, Target
 from contracts.tasks import Tier, Wake
 from functions.router.answering.budget import RetryBudget
 from functions.router.answering.sampling import Sampling
+from functions.router.answering.turns import claimed, learnt
 from functions.router.deciding.decision import Plan, decide
 from functions.router.deciding.escalation import ESCALATED, UNANSWERED, escalation, merged
 from functions.router.deciding.latency import tokens_of
@@ -35,8 +36,6 @@ from functions.router.targets.health import Condition, States, longest_s
 TRAVEL_MS = 50
 # A connection that the other side has closed meanwhile says so at once; later the model may have run.
 CLOSED_EARLY_S = 0.5
-# A call that may wake a tier waits as long for the other instances' word; without it, each instance wakes by itself.
-SHARED_S = 0.05
 # Of the time that is left an escalation does not get this, in which the answers that there are go out.
 KEPT_S = 0.1
 # The time of a caller was over, which by itself says nothing of the target.
@@ -126,11 +125,14 @@ class Answering:
         """
         case = self.case(request, route)
         found = escalation(case, plan, given.target, given.answer.outputs)
+        if found and await learnt(self.states, found.target, request):
+            case = self.case(request, route)
+            found = escalation(case, plan, given.target, given.answer.outputs)
         if found is None:
             return given
         log_fields["escalated"] = len(found.places)
         held = found.held
-        if held is None and not await self._claimed(found.target):
+        if held is None and not await claimed(self.states, found.target):
             held = self.states.of(found.target).shown(self.clock(), found.target.wake_s)
         if held is None:
             # What the CPU tier has answered is sent in any case.
@@ -160,24 +162,11 @@ class Answering:
     async def _plan(self, request: PredictRequest, route: Route) -> Plan:
         while True:
             plan = decide(self.case(request, route))
+            if await learnt(self.states, plan.primary, request):
+                continue
             # Where another request was faster, the target is held back from now on, and the plan is another.
-            if not plan.trial or await self._claimed(plan.primary):
+            if not plan.trial or await claimed(self.states, plan.primary):
                 return plan
-
-    async def _claimed(self, target: Target) -> bool:
-        """Return True for the one request that may try a target now: of this instance, and of all to wake a tier."""
-        asleep = self.states.of(target).condition is Condition.ASLEEP
-        if not self.states.claim(target):
-            return False
-        shared = self.states.shared
-        if shared is None or not asleep or target.wake is Wake.NEVER:
-            return True
-        may_wake = True
-        with anyio.move_on_after(SHARED_S):
-            may_wake = await anyio.to_thread.run_sync(
-                shared.may_wake, target, abandon_on_cancel=True
-            )
-        return may_wake
 
     def case(self, request: PredictRequest, route: Route) -> Case:
         """Return the request with what is known of its targets now."""

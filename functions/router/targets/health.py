@@ -181,9 +181,16 @@ def longest_s(target: Target, expected_ms: float | None) -> float:
 
 
 class Shared(Protocol):
-    """State that instances of the router share: `merged` with what one of them knows, and which one wakes a tier."""
+    """State that instances of the router share: `merged` with what one of them knows, and which one wakes a tier.
+
+    One that has just started does not know it yet, and can `learn` it.
+    """
 
     def merged(self, target: Target, state: TargetState) -> TargetState: ...
+
+    def knows(self) -> bool: ...
+
+    def learn(self, longest_s: float) -> None: ...
 
     def may_wake(self, target: Target) -> bool: ...
 

@@ -93,6 +93,8 @@ class SharedRows:
         self.rows: Mapping[str, Row] = {}
         self.lock = threading.Lock()
         self.is_reading, self.read_again, self.silent_until = False, 0.0, 0.0
+        # That there was an answer, or an error, since the instance has started.
+        self.answered = threading.Event()
 
     def get(self, key: str) -> Row | None:
         """Return the row of a key as it was read last, at once; rows that are old are then read again."""
@@ -133,6 +135,7 @@ class SharedRows:
         finally:
             self.read_again = self.clock() + KEPT_S
             self.is_reading = False
+            self.answered.set()
 
     def _keep(self, rows: Sequence[Row]) -> None:
         with self.lock:

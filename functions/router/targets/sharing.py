@@ -52,6 +52,16 @@ class SharedStates:
         at = now - (ago - wake.written_at) if wake else -math.inf
         return with_wake(state, at) if at > answered else state
 
+    def knows(self) -> bool:
+        """Return True unless the rows were never read: in an instance that has just started."""
+        return self.rows.answered.is_set()
+
+    def learn(self, longest_s: float) -> None:
+        """Wait for the rows to be read for the first time, once; later requests go on with what is known."""
+        self.rows.refresh()
+        self.rows.answered.wait(longest_s)
+        self.rows.answered.set()
+
     def may_wake(self, target: Target) -> bool:
         """Return True for the one request of all instances that may call a tier that sleeps; it waits for DynamoDB."""
         self.called[target.address] = self.clock()

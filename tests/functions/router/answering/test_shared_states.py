@@ -8,19 +8,25 @@ from typing import Any
 
 import pytest
 
+from contracts.routes import Cascade
 from contracts.states.rows import Row
-from contracts.tasks import Wake
+from contracts.tasks import Tier, Wake
 from functions.router.answering.attempts import Answering
 from functions.router.targets.health import Condition, States
-from functions.router.targets.shared_rows import KEPT_S, SharedRows, Store
+from functions.router.targets.shared_rows import KEPT_S, SharedRows, Store, in_thread
 from functions.router.targets.sharing import SharedStates, shared_keys
 from tests.fixtures.router_app import ROUTES, target
 from tests.functions.router.answering.deployment import CPU, GPU, ROUTE, WAKE_S, Deployment, over
-from tests.functions.router.answering.scripted import ANSWERS, ASLEEP, running
+from tests.functions.router.answering.scripted import ANSWERS, ASLEEP, Step, running
 from tests.functions.router.targets.rows import Memory
 
 MINUTES = 10
 TARGET = ROUTE.targets[GPU]
+UNSURE = Step(body={"outputs": [{"label": "a", "score": 0.4}], "version": "small", "elapsed_ms": 2})
+# No answer is certain enough for it.
+CASCADE = Cascade(
+    threshold=1.1, parameters={}, rows=500, kept=0.0, lost=0.0, bound=0.01, assurance=0.95
+)
 
 
 @dataclass(slots=True)
@@ -99,6 +105,57 @@ def test_a_tier_that_is_known_to_sleep_is_not_asked_by_an_escalation_of_a_new_in
     store.write(TARGET.address, one.clock(), 1, 1, "InService")
     one.gpu.steps = [ANSWERS]
     assert one.ask(tier=GPU).target.tier is GPU
+
+
+SLEEPER = replace(ROUTE, targets={**ROUTE.targets, GPU: replace(TARGET, sleeps=True)})
+
+
+@pytest.mark.parametrize("tier", [GPU, None], ids=["pinned", "escalated"])
+def test_a_new_instance_asks_what_the_others_know_before_it_wakes_a_tier(
+    stack: ExitStack, tier: Tier | None
+) -> None:
+    """Its rows are read by a thread, and there is nothing known yet that it could go by."""
+    store = Memory()
+    one, new = instances(stack, store, 2)
+    one.ask(SLEEPER, tier=GPU)
+    assert one.counts() == (1, 1)
+    store.write(TARGET.address, one.clock(), 1, 0, "InService")
+    sharing(new, store, in_thread)
+    new.cpu.steps = [UNSURE]
+    route = SLEEPER if tier else replace(SLEEPER, cascade=CASCADE)
+    answer = new.ask(route, tier=tier)
+    assert (answer.target.tier, answer.degraded, answer.reason) == (CPU, True, "gpu_waking")
+    assert new.counts() == (1, 0)
+
+
+@pytest.mark.parametrize("tier", [GPU, None], ids=["pinned", "escalated"])
+def test_a_new_instance_waits_once_for_a_dynamodb_that_does_not_answer(
+    stack: ExitStack, tier: Tier | None
+) -> None:
+    store = Held()
+    stack.callback(store.free.set)
+    (one,) = instances(stack, store, 1)
+    sharing(one, store, in_thread)
+    shared = one.answering.states.shared
+    assert shared is not None
+    assert not shared.knows()
+    one.cpu.steps = [UNSURE]
+    route = SLEEPER if tier else replace(SLEEPER, cascade=CASCADE)
+    assert one.ask(route, tier=tier).reason == "gpu_waking"
+    assert shared.knows()
+    assert one.counts() == (1, 1)
+
+
+def test_a_tier_that_never_sleeps_is_asked_at_once(stack: ExitStack) -> None:
+    store = Held()
+    stack.callback(store.free.set)
+    (one,) = instances(stack, store, 1)
+    sharing(one, store, in_thread)
+    one.gpu.steps = [ANSWERS]
+    assert one.ask(tier=GPU).target.tier is GPU
+    shared = one.answering.states.shared
+    assert shared is not None
+    assert not shared.knows()
 
 
 def test_no_request_waits_for_a_dynamodb_that_does_not_answer(stack: ExitStack) -> None:
