@@ -18,6 +18,8 @@ from contracts.tasks import Task, Tier
 
 # Files of an artefact: the manifest, the graph of a model that has one graph, and its tokenizer.
 MANIFEST, MODEL, TOKENIZER = "manifest.json", "model.onnx", "tokenizer.json"
+# The template of a model that answers chats, and the key of the details that has its variables.
+CHAT_TEMPLATE, CHAT = "chat_template.jinja", "chat"
 # The version of the format: code of another version refuses an artefact instead of misreading it. Folders of version 1
 # hold rows of the user's.
 SCHEMA = 2
@@ -89,6 +91,11 @@ class Manifest:
     def pushed(self) -> str:
         """Return the digest of the weights that `turnout push` put into the deployment's bucket; empty without."""
         return str(self.details.get(PUSHED, ""))
+
+    @property
+    def chat(self) -> bool:
+        """Return whether the model answers chats."""
+        return CHAT in self.details
 
     @property
     def size(self) -> int:

@@ -1,9 +1,9 @@
 """Requests and answers, the same on every tier and for every task.
 
-An input is a text, or an object of texts if a task takes more than one. A tier receives `{"inputs": [...],
-"parameters": {...}, "deadline_ms": 900}` and answers `{"outputs": [...], "version": "...", "elapsed_ms": 1.2}` or
-`{"problem": {...}}`; `deadline_ms`, the time that its caller still waits, may be missing. The router takes the same
-request with the further keys of OPTIONS, and adds `model`, `tier` and `reason` to the answer.
+An input is a text, an object of texts if a task takes more than one, or a chat (`contracts/api/chat.py`). A tier
+receives `{"inputs": [...], "parameters": {...}, "deadline_ms": 900}` and answers `{"outputs": [...], "version": "...",
+"elapsed_ms": 1.2}` or `{"problem": {...}}`; `deadline_ms`, the time that its caller still waits, may be missing. The
+router takes the same request with the further keys of OPTIONS, and adds `model`, `tier` and `reason` to the answer.
 """
 
 import math
@@ -30,7 +30,7 @@ MAX_COUNTED = 1_000
 MAX_PROBLEMS = 20
 # The deepest parameter of a task is a list of texts.
 MAX_DEPTH = 8
-# A text, or an object of texts if a task takes more than one: `{"question": ..., "context": ...}`.
+# A text, or an object: of texts if a task takes more than one, `{"question": ..., "context": ...}`, or a chat.
 Input = str | Mapping[str, Any]
 
 
@@ -243,6 +243,12 @@ def _input_problems(at: str, value: object) -> Iterator[RequestProblem]:
             yield RequestProblem(pointer=pointer("inputs", at), detail=detail)
     elif not value:
         yield RequestProblem(pointer=pointer("inputs", at), detail="is an empty object")
+    elif set(value) == {"messages"}:
+        # The router starts without the tasks' APIs.
+        from contracts.api.chat import MESSAGES, chat_problems
+
+        for place, detail in chat_problems(value[MESSAGES]):
+            yield RequestProblem(pointer=pointer("inputs", at, MESSAGES, *place), detail=detail)
     else:
         for key, part in value.items():
             texts = part if isinstance(part, list) else [part]

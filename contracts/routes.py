@@ -75,7 +75,8 @@ class Route:
     """One model and its targets by tier, the cheapest first. `dimensions` bounds how many vectors fit one answer.
 
     `chars_per_token` is that of the rows that the model was built with; 0 where the build has not counted it.
-    `split` has the weights by which clients are divided between the tiers; none where the cheapest is wanted.
+    `split` has the weights by which clients are divided between the tiers; none where the cheapest is wanted. A model
+    that takes chats has a chat template on each of its tiers.
     """
 
     model: str
@@ -86,6 +87,7 @@ class Route:
     chars_per_token: float = 0.0
     cascade: Cascade | None = None
     split: Mapping[Tier, int] = field(default_factory=dict)
+    chat: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +134,7 @@ def _route(document: dict[str, Any]) -> Route:
         chars_per_token=document["chars_per_token"],
         cascade=_cascade(document["cascade"]),
         split={Tier(tier): weight for tier, weight in document["split"].items()},
+        chat=document["chat"],
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from contracts.api.docs_assets import DOCS_ASSETS
+from contracts.docs.assets import DOCS_ASSETS
 from contracts.manifest import MANIFEST, read_manifest
 from contracts.tasks import Tier
 from images.base import TABLE, read_table

@@ -24,7 +24,8 @@ from build.sources.source import GgufSource, Source
 from build.workspace.quiet import quiet
 from contracts.tasks import Task, Tier
 from functions.inference.decoder import Decoder
-from functions.inference.generation import plain_tokenizer, teacher_forced
+from functions.inference.generation import teacher_forced
+from functions.inference.prompt.tokens import plain_tokenizer
 from functions.inference.sampling import log_sum_exp
 
 PROMPTS = (

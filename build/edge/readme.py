@@ -86,6 +86,7 @@ def _packages(manifest: Manifest) -> Iterator[str]:
         line.split("==") for line in REQUIREMENTS.read_text("utf-8").splitlines() if "==" in line
     )
     words = TASKS[manifest.task].family is FamilyName.WORD_VECTORS
-    for package in PACKAGES:
+    template = ("jinja2",) if manifest.chat else ()
+    for package in (*PACKAGES, *template):
         if not (package == "tokenizers" and words):
             yield f"{package}=={pinned[package]}"

@@ -48,7 +48,7 @@ from contracts.prediction import PredictRequest
 from contracts.problems import Code, Problem
 from contracts.tasks import Tier
 from functions.inference.encoder import Forward
-from functions.inference.generation import plain_tokenizer
+from functions.inference.prompt.tokens import plain_tokenizer
 from functions.inference.scoring import Scorer
 from functions.inference.session import open_session
 from functions.inference.token_batches import Feeds

@@ -16,7 +16,7 @@ from build.sources.source import GgufSource, GraphSource, Source, TransformersSo
 from build.tasks.description import FamilyName
 from contracts.manifest import TOKENIZER
 from functions.inference.decoder import PAST
-from functions.inference.generation import plain_tokenizer, truncate_prompt
+from functions.inference.prompt.tokens import plain_tokenizer, truncate_prompt
 from functions.inference.session import open_session
 
 Feed = Mapping[str, Any]

@@ -3,6 +3,7 @@
 https://huggingface.co/docs/text-generation-inference/reference/api_reference
 """
 
+from contracts.api.chat import CHAT
 from contracts.api.json_schema import (
     BOOLEAN,
     INTEGER,
@@ -13,7 +14,7 @@ from contracts.api.json_schema import (
     described,
     integer,
 )
-from contracts.api.task_api import TEXT, Example, Parameter, TaskApi, output
+from contracts.api.task_api import TEXT, Example, Parameter, TaskApi, either, output
 
 MAX_STOPS = 16
 # Logits are divided by the temperature, which therefore cannot be 0.
@@ -21,7 +22,8 @@ POSITIVE = {**NUMBER, "exclusiveMinimum": 0}
 
 MAX_NEW_TOKENS = Parameter(
     name="max_new_tokens",
-    description="The most tokens to generate; the model's own limit, if that is lower than the default.",
+    description="The most tokens to generate. The default is the model's own limit for a chat, and for a text if it "
+    "is lower.",
     schema=integer(1),
     default=64,
 )
@@ -89,8 +91,8 @@ OUTPUT = output(
 )
 
 API = TaskApi(
-    summary="Continue a text",
-    input=TEXT,
+    summary="Continue a text, or answer a chat",
+    input=either(TEXT, CHAT),
     parameters=(*PARAMETERS, RETURN_FULL_TEXT),
     output=OUTPUT,
     example=Example(

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from contracts.http_errors import InvalidInput, TooLarge
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
-from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest, verify
+from contracts.manifest import CHAT_TEMPLATE, MODEL, TOKENIZER, BrokenArtefact, Manifest, verify
 from contracts.prediction import MAX_PROBLEMS, PredictRequest, TierAnswer
 from contracts.streaming import Delta
 from contracts.tasks import Task
@@ -206,7 +206,8 @@ def _open_model(folder: Path, manifest: Manifest, *, threads: int, device: str) 
         case Task.TEXT_GENERATION:
             from functions.inference.generation import Generator
 
-            family, needed = Generator.open, (MODEL, TOKENIZER)
+            template = (CHAT_TEMPLATE,) if manifest.chat else ()
+            family, needed = Generator.open, (MODEL, TOKENIZER, *template)
         case Task.TEXT2TEXT_GENERATION:
             from functions.inference.seq2seq import DECODER, ENCODER, Seq2Seq
 

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from tokenizers import Encoding, Tokenizer
+from tokenizers import Tokenizer
 
 from contracts.api.task_api import TaskApi
 from contracts.api.text_generation import API
-from contracts.http_errors import RequestProblem
+from contracts.http_errors import RequestProblem, TooLarge
 from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest
-from contracts.prediction import PredictRequest
+from contracts.prediction import Input, PredictRequest
 from contracts.streaming import Delta
 from functions.inference.beam_search import BeamSearch, BeamSettings, Round
 from functions.inference.decoder import Cache, Decoder, DecoderLike
@@ -26,6 +26,8 @@ from functions.inference.generation_parameters import (
 from functions.inference.logits_processors import TokenHistory
 from functions.inference.marian.pieces import PieceTokenizer
 from functions.inference.model import Outputs, Parameters, Written
+from functions.inference.prompt.template import ChatTemplate, chat_problems, rendered
+from functions.inference.prompt.tokens import Prompt, plain_tokenizer, truncate_prompt
 from functions.inference.sampling import Sampler, check_finite, log_sum_exp
 from functions.inference.writing.deltas import deltas
 from functions.inference.writing.steps import Steps, StopCriteria, generate, generate_best, result
@@ -71,20 +73,6 @@ class GenerationConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
-    """The tokens that a decoder starts from, and its fixed inputs; `tokens` is the number of the text's own.
-
-    `text` are the tokens that an encoder read; a causal model has none.
-    """
-
-    ids: list[int]
-    fixed: Mapping[str, Any]
-    tokens: int
-    truncated: bool
-    text: Sequence[int] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class OwnSettings:
     """The effect of a model's own settings on a text: the number of new tokens, and how the first is chosen.
 
@@ -105,8 +93,11 @@ class TextModel(ABC):
     decoder: DecoderLike
 
     @abstractmethod
-    def prompt(self, text: str, room: int) -> Prompt:
-        """Return the prompt of a text, which leaves room for so many tokens after it."""
+    def prompt(self, text: Input, room: int) -> Prompt:
+        """Return the prompt of a text or a chat, which leaves room for so many tokens after it.
+
+        Raise InvalidInput or TooLarge for a chat.
+        """
 
     def problems(self, request: PredictRequest) -> list[RequestProblem]:
         return problems(request, self.api, self.config.defaults.max_new_tokens)
@@ -118,9 +109,7 @@ class TextModel(ABC):
     def outputs(self, request: PredictRequest) -> Outputs:
         """Generate one text after the other, so that none depends on its neighbours."""
         parameters = parse(request.parameters, self.config.defaults)
-        return [
-            result(self._steps(str(text), parameters, request.deadline)) for text in request.inputs
-        ]
+        return [result(self._steps(text, parameters, request.deadline)) for text in request.inputs]
 
     def stream(self, request: PredictRequest) -> Written:
         """Generate as `outputs` does, and yield the deltas of each text; one that is searched for has one."""
@@ -129,16 +118,13 @@ class TextModel(ABC):
         for index, text in enumerate(request.inputs):
             if parameters.full_text:
                 yield Delta(index=index, text=str(text))
-            steps = self._steps(str(text), parameters, request.deadline)
+            steps = self._steps(text, parameters, request.deadline)
             outputs.append((yield from deltas(steps, index, cleaned=self.config.clean_up)))
         return outputs
 
-    def _steps(self, text: str, parameters: GenerationParameters, deadline: float) -> Steps:
+    def _steps(self, text: Input, parameters: GenerationParameters, deadline: float) -> Steps:
         """Generate a text in steps, the first of which generates nothing; return its output."""
-        defaults, asked = self.config.defaults, parameters.max_new_tokens
-        # Without a wish of the request, a prompt leaves room for as many tokens as would follow the shortest.
-        prompt = self.prompt(text, asked or defaults.new_tokens(1))
-        count = asked or defaults.new_tokens(len(prompt.ids))
+        prompt, count = self._limited(text, parameters.max_new_tokens)
         detokenizer = Detokenizer(self.tokenizer, parameters.stop, prompt.ids)
         criteria = StopCriteria(tokens=self.config.ends, max_new_tokens=count, deadline=deadline)
         yield detokenizer
@@ -153,16 +139,28 @@ class TextModel(ABC):
             )
         made = clean_up(detokenizer.text) if self.config.clean_up else detokenizer.text
         return {
-            "generated_text": text + made if parameters.full_text else made,
+            "generated_text": f"{text}{made}" if parameters.full_text else made,
             **ending,
             "tokens": prompt.tokens,
             "truncated": prompt.truncated,
         }
 
+    def _limited(self, text: Input, asked: int | None) -> tuple[Prompt, int]:
+        """Return the prompt, and the most tokens that follow it."""
+        defaults = self.config.defaults
+        if isinstance(text, str):
+            # Without a wish of the request, a prompt leaves room for as many tokens as would follow the shortest.
+            prompt = self.prompt(text, asked or defaults.new_tokens(1))
+            return prompt, asked or defaults.new_tokens(len(prompt.ids))
+        # A chat, which is not cut, leaves room for one.
+        prompt = self.prompt(text, asked or 1)
+        answer = defaults.new_tokens(len(prompt.ids), chat=True)
+        return prompt, asked or min(answer, self.config.context - len(prompt.ids))
+
     def _sampler(self, parameters: GenerationParameters, prompt: Prompt, count: int) -> Sampler:
         return Sampler(parameters.sampling, self._history(prompt, count))
 
-    def own_settings(self, text: str, room: int) -> OwnSettings:
+    def own_settings(self, text: Input, room: int) -> OwnSettings:
         """Return what a request without parameters gets after a prompt that leaves room for so many tokens."""
         defaults, prompt = self.config.defaults, self.prompt(text, room)
         parameters, sampled = parse({}, defaults), None
@@ -182,13 +180,13 @@ class TextModel(ABC):
             history=self._history(prompt, count),
         )
 
-    def rounds(self, text: str, count: int) -> Iterator[Round]:
+    def rounds(self, text: Input, count: int) -> Iterator[Round]:
         """Yield the beams after each of up to `count` tokens; a model that does not search has one."""
         prompt = self.prompt(text, count)
         search = self._search(prompt, parse({}, self.config.defaults), count)
         return search.rounds(self.decoder, self.decoder.empty_cache(prompt.fixed), float("inf"))
 
-    def teacher_forced(self, text: str, forced_tokens: Sequence[int]) -> TeacherForced:
+    def teacher_forced(self, text: Input, forced_tokens: Sequence[int]) -> TeacherForced:
         """Score the forced tokens as the answer to a text, each after those before it."""
         # The reference truncates its prompt by the same rule (`build.families.generators`).
         prompt = self.prompt(text, len(forced_tokens))
@@ -198,10 +196,11 @@ class TextModel(ABC):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generator(TextModel):
-    """A causal decoder, which continues a text."""
+    """A causal decoder, which continues a text, or answers a chat if it has a template."""
 
     api = API
     tokenizer: Tokenizer
+    chat: ChatTemplate | None = None
     providers: tuple[str, ...] = ()
 
     @classmethod
@@ -218,29 +217,35 @@ class Generator(TextModel):
             config=config,
             tokenizer=plain_tokenizer(folder / TOKENIZER),
             decoder=decoder,
+            chat=ChatTemplate.open(folder, manifest),
             providers=tuple(decoder.session.get_providers()),
         )
 
-    def prompt(self, text: str, room: int) -> Prompt:
-        """Return the last tokens of the text that fit the context together with those that follow."""
+    def problems(self, request: PredictRequest) -> list[RequestProblem]:
+        # Dataclasses with slots are made twice, and `super()` knows the first.
+        return TextModel.problems(self, request) or list(chat_problems(request, self.chat))
+
+    def prompt(self, text: Input, room: int) -> Prompt:
+        """Return the last tokens of a text that fit the context with those that follow, or all of a chat.
+
+        Raise InvalidInput for a chat that the template does not render, and TooLarge for one that does not fit.
+        """
+        if not isinstance(text, str):
+            return self._whole(rendered(text, self.chat), room)
         ids, truncated = truncate_prompt(
             self.tokenizer.encode(text), self.config.context - room, self.config.start
         )
         return Prompt(ids=ids, fixed={}, tokens=len(ids), truncated=truncated)
 
-
-def truncate_prompt(encoding: Encoding, max_tokens: int, start: int) -> tuple[list[int], bool]:
-    """Return the last tokens of a prompt, and whether any were dropped.
-
-    The special tokens that the tokenizer puts in front stay there. An empty prompt becomes the start token.
-    """
-    ids: list[int] = encoding.ids or [start]
-    if len(ids) <= max_tokens:
-        return ids, False
-    mask = encoding.special_tokens_mask
-    # At least the last token of the text stays, whatever the tokenizer puts in front.
-    lead = min(mask.index(0) if 0 in mask else 0, max_tokens - 1)
-    return ids[:lead] + ids[len(ids) - max_tokens + lead :], True
+    def _whole(self, chat: str, room: int) -> Prompt:
+        # The template writes the special tokens itself.
+        ids = self.tokenizer.encode(chat, add_special_tokens=False).ids or [self.config.start]
+        if len(ids) + room > self.config.context:
+            raise TooLarge(
+                f"the chat has {len(ids)} tokens, which with {room} more pass the {self.config.context} that the model "
+                "reads and writes together; send fewer or shorter messages, or ask for fewer tokens"
+            )
+        return Prompt(ids=ids, fixed={}, tokens=len(ids), truncated=False)
 
 
 def teacher_forced(
@@ -255,11 +260,3 @@ def teacher_forced(
         log_probabilities.append(float(logits[token] - log_sum_exp(logits)))
         tokens = [token]
     return ids, log_probabilities
-
-
-def plain_tokenizer(path: Path) -> Tokenizer:
-    """Open a tokenizer without padding or truncation: the limit of a prompt depends on the request."""
-    tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    return tokenizer

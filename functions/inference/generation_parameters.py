@@ -41,9 +41,14 @@ class GenerationDefaults:
         """Return the default of a request's parameter: the model's own, or else that of every model."""
         return self.values.get(parameter.name, parameter.default)
 
-    def new_tokens(self, prompt: int) -> int:
-        """Return how many tokens follow a prompt of so many where the request does not say."""
-        wished = self.of(MAX_NEW_TOKENS)
+    def new_tokens(self, prompt: int, *, chat: bool = False) -> int:
+        """Return how many tokens follow a prompt of so many at most where the request does not say.
+
+        The answer to a chat has no limit but the model's own.
+        """
+        wished = self.values.get(
+            MAX_NEW_TOKENS.name, self.max_new_tokens if chat else MAX_NEW_TOKENS.default
+        )
         # As in transformers, `max_length` counts the prompt, and is looked at only without `max_new_tokens`.
         if "max_length" in self.values and MAX_NEW_TOKENS.name not in self.values:
             wished = max(1, self.values["max_length"] - prompt)

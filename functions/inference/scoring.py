@@ -22,8 +22,8 @@ from contracts.http_errors import ModelFailed, RequestProblem
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
-from functions.inference.generation import plain_tokenizer
 from functions.inference.model import Outputs, Parameters
+from functions.inference.prompt.tokens import plain_tokenizer
 from functions.inference.session import open_session
 from functions.inference.token_batches import INPUTS, Feeds, encode
 

@@ -15,9 +15,11 @@ from tokenizers import Tokenizer
 
 from contracts.api.text2text_generation import API
 from contracts.manifest import TOKENIZER, BrokenArtefact, Manifest
+from contracts.prediction import Input
 from functions.inference.decoder import Decoder
-from functions.inference.generation import GenerationConfig, Prompt, TextModel
+from functions.inference.generation import GenerationConfig, TextModel
 from functions.inference.marian.pieces import PIECES, PieceTokenizer
+from functions.inference.prompt.tokens import Prompt
 from functions.inference.session import open_session
 from functions.inference.token_batches import open_tokenizer
 
@@ -64,9 +66,9 @@ class Seq2Seq(TextModel):
     def providers(self) -> tuple[str, ...]:
         return tuple(self.encoder.get_providers())
 
-    def prompt(self, text: str, room: int) -> Prompt:
+    def prompt(self, text: Input, room: int) -> Prompt:
         """Return the decoder's start token alone, as the text is the input of the encoder."""
-        encoding, start = self.tokenizer.encode(text), [self.config.start]
+        encoding, start = self.tokenizer.encode(str(text)), [self.config.start]
         # A text may have no tokens, but the encoder needs one.
         read = encoding.ids or start
         return Prompt(

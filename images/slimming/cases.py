@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from contracts.api.chat import ROLES
 from contracts.api.registry import APIS
 from contracts.tasks import Task
 from images.slimming.function import Case
@@ -39,6 +40,12 @@ TEXTS = (
     "\U0001f600 \u0627\u0644\u0639\u0631\u0628\u064a\u0629 \u4e2d\u6587 \x00\x1b\u202e e\u0301 <mask> [MASK]",
     "word " * 2_000,
 )
+# Templates refuse some of these, such as a message of a tool that was not called.
+CHATS: tuple[Any, ...] = (
+    {"messages": [{"role": "user", "content": TEXTS[0]}]},
+    {"messages": [{"role": "user", "content": [{"type": "text", "text": "a"}]}]},
+    {"messages": [{"role": role, "content": "a"} for role in ROLES]},
+)
 # Values of several kinds: each parameter takes some, and refuses the others.
 VALUES: tuple[Any, ...] = (None, "text", -1, 2, 0.5, [], {}, ["a"], [5], True)
 # What keeps the replies to such requests equal and short, of the tasks that know it.
@@ -52,15 +59,22 @@ JSON_LOG = Case(
 NO_MODEL = Case(payloads=(b"{}",), environment=(("TURNOUT_MODEL_DIR", "/nowhere"),))
 
 
-def cases(task: Task, golden: Iterable[dict[str, Any]]) -> tuple[Case, ...]:
-    """Return the cases for a model of a task, whose golden requests are in the form of the wire."""
+def cases(task: Task, golden: Iterable[dict[str, Any]], *, chat: bool = False) -> tuple[Case, ...]:
+    """Return the cases for a model of a task, whose golden requests are in the form of the wire.
+
+    A model that takes chats gets some, whatever its golden requests are.
+    """
     known = {parameter.name for parameter in APIS[task].parameters}
     fixed = {name: value for name, value in FIXED.items() if name in known}
     seed = {name: value for name, value in fixed.items() if name == "seed"}
     rows = [_with_parameters(row, seed) for row in golden]
     first = [_with_parameters(row, fixed) for row in rows[:1]]
     wrong = [_with_parameters(document, fixed) for document in WRONG]
-    documents = [*rows, *_together(rows), *wrong, *_texts(first), *_parameters(task, first, fixed)]
+    chats = [{"inputs": one, "parameters": fixed} for one in CHATS] if chat else []
+    documents = [
+        *(*rows, *_together(rows), *wrong, *chats),
+        *(*_texts(first), *_parameters(task, first, fixed)),
+    ]
     payloads = (json.dumps(document).encode() for document in documents)
     odd = (text % json.dumps(fixed).encode() for text in ODD)
     return (Case(payloads=(*payloads, *odd, *MALFORMED)), JSON_LOG, NO_MODEL)

@@ -96,6 +96,11 @@ def _route(deployment: str, model: ModelSpec, artefacts: Artefacts, out: Path) -
         chars_per_token=min(one.chars_per_token for one in known.values()),
         cascade=artefacts.cascades.get(model.name),
         split=model.split,
+        # vLLM reads the template of the weights that were pushed, and says itself if there is none.
+        chat=all(
+            target.server is Server.VLLM or artefacts.manifests[model.name, tier].chat
+            for tier, target in targets.items()
+        ),
     )
 
 

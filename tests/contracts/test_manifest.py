@@ -197,7 +197,11 @@ def test_routes_survive_their_file(tmp_path: Path) -> None:
         server=Server.VLLM,
     )
     route = Route(
-        model="m", task=Task.FEATURE_EXTRACTION, targets={Tier.CPU: target}, dimensions=384
+        model="m",
+        task=Task.FEATURE_EXTRACTION,
+        targets={Tier.CPU: target},
+        dimensions=384,
+        chat=True,
     )
     routes = Routes(
         deployment="d",
@@ -209,6 +213,12 @@ def test_routes_survive_their_file(tmp_path: Path) -> None:
     path = tmp_path / "routes.json"
     path.write_text(routes.to_json(), "utf-8")
     assert Routes.read(path) == routes
+
+
+def test_a_model_takes_chats_if_its_manifest_describes_a_template(artefact: Path) -> None:
+    manifest = verify(artefact)
+    assert not manifest.chat
+    assert replace(manifest, details={"chat": {}}).chat
 
 
 def test_keys_differ_and_are_hashed_by_sha256() -> None:

@@ -89,6 +89,8 @@ KINDS = {
         ("/v1/embeddings", "right", RIGHT, 200),
         ("/v1/embeddings", "wrong body", WRONG, 400),
         # The model is not one of generation.
+        ("/v1/chat/completions", "right", RIGHT, 400),
+        ("/v1/chat/completions", "wrong body", WRONG, 400),
         ("/v1/completions", "right", RIGHT, 400),
         ("/v1/completions", "wrong body", WRONG, 400),
     )

@@ -8,6 +8,7 @@ import pytest
 
 from build.tasks.registry import TASKS
 from contracts.api.registry import APIS
+from contracts.api.task_api import input_problems
 from contracts.manifest import Manifest
 from contracts.prediction import parse_request
 from contracts.tasks import Task, Tier
@@ -68,7 +69,9 @@ def test_a_scored_pair_of_texts_is_shown_in_both_spellings() -> None:
 
 @pytest.mark.parametrize("task", Task)
 def test_the_request_and_the_output_that_are_shown_are_the_example_of_the_api(task: Task) -> None:
-    request, output = blocks(task)
+    request, output, *more = blocks(task)
+    for other in more:
+        assert input_problems(parse_request(other).inputs, APIS[task].input) == []
     assert parse_request(request).inputs
     assert_described(task, [output])
     assert [request, output] == [APIS[task].example.request, APIS[task].example.outputs[0]]

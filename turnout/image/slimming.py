@@ -34,7 +34,8 @@ def cases_of(artefact: Path) -> tuple[Case, ...]:
     from build.proof.golden import read_golden
 
     golden = [row.request.to_wire() for row in read_golden(artefact)]
-    return cases(read_manifest(artefact).task, golden)
+    manifest = read_manifest(artefact)
+    return cases(manifest.task, golden, chat=manifest.chat)
 
 
 def proven(

@@ -73,6 +73,12 @@ class Router:
         body = {"outputs": answer.outputs, "elapsed_ms": answer.elapsed_ms}
         return JSONResponse({"model": route.model, **_head(given), **body})
 
+    async def chat_completions(self, request: Request) -> Response:
+        """Answer chats, in OpenAI's dialect."""
+        from functions.router.openai.chat import CHAT
+
+        return await self._in_dialect(CHAT, request)
+
     async def completions(self, request: Request) -> Response:
         """Continue texts, in OpenAI's dialect."""
         from functions.router.openai.completions import COMPLETIONS
@@ -215,6 +221,7 @@ def add_endpoints(app: FastAPI, router: Router) -> None:
     model = "/v1/models/{model}"
     for method, path, tag, summary, endpoint in (
         ("POST", f"{model}/predict", "models", "Run a model on texts", router.predict),
+        ("POST", "/v1/chat/completions", "openai", "Answer a chat", router.chat_completions),
         ("POST", "/v1/completions", "openai", "Continue texts", router.completions),
         ("POST", "/v1/embeddings", "openai", "Compute the vectors of texts", router.embeddings),
         ("GET", "/v1/models", "models", "List the models", router.models),

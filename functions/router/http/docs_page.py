@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from contracts.api.docs_assets import DOCS_ASSETS
+from contracts.docs.assets import DOCS_ASSETS
 
 PAGE = """<!doctype html>
 <html lang="en">

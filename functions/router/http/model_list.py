@@ -33,6 +33,7 @@ def describe(route: Route, registry: Registry, answering: Answering) -> dict[str
         "dimensions": route.dimensions or None,
         "cascade": _cascade(route.cascade, answering.drift(route)),
         "split": route.split or None,
+        "chat": route.chat,
         "tiers": tiers,
     }
 

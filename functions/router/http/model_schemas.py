@@ -89,6 +89,7 @@ MODEL: Schema = {
         "dimensions": NULLABLE_INTEGER,
         "cascade": {"anyOf": [CASCADE, {"type": "null"}]},
         "split": {"anyOf": [SPLIT, {"type": "null"}]},
+        "chat": described({"type": "boolean"}, "Whether it takes chats."),
         "tiers": array(MODEL_TIER),
     },
 }

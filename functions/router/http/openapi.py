@@ -21,8 +21,8 @@ from functions.router.openai import schemas
 from functions.router.openai.errors import STATUSES
 
 DESCRIPTION = """Language models on two tiers: quantized on CPU, in full precision on GPU. The router chooses per
-request; every answer names the `tier` that gave it and the `reason` why it is that one. No text of a request is blank,
-and whole numbers are written without a point.
+request; every answer names the `tier` that gave it and the `reason` why it is that one. No text of a request is blank
+but those of a chat, and whole numbers are written without a point.
 
 Every path that has `GET` has `HEAD` as well. Scripts of other origins may call if `models.toml` names their origin."""
 
@@ -144,8 +144,8 @@ def _operation(operation_id: str) -> Schema:
                 "parameters": [MODEL_NAME, CONTENT_ENCODING],
                 **_secured("The answer", _answers(), *codes),
             }
-        case "completions" | "embeddings":
-            return _in_dialect(operation_id)
+        case "chat_completions" | "completions" | "embeddings":
+            return _in_dialect(operation_id.replace("_", "/"))
         case "models":
             return _secured("The models", {"schema": MODELS}, 401)
         case "model":
@@ -154,11 +154,11 @@ def _operation(operation_id: str) -> Schema:
     return {"responses": _responses("The router runs", {"schema": HEALTH})}
 
 
-def _in_dialect(operation_id: str) -> Schema:
+def _in_dialect(path: str) -> Schema:
     """Return an operation of OpenAI's dialect, whose errors have OpenAI's shape."""
     request = {
-        "schema": schemas.request(operation_id, OPTIONS),
-        "example": schemas.EXAMPLES[operation_id],
+        "schema": schemas.request(path, OPTIONS),
+        "example": schemas.EXAMPLES[path],
     }
     error = {"application/json": {"schema": schemas.ERROR}}
     statuses = sorted({STATUSES.get(e.code, e.status) for e in ERRORS.values()})
@@ -169,7 +169,7 @@ def _in_dialect(operation_id: str) -> Schema:
         "responses": {
             "200": {
                 "description": "The answer",
-                "content": {"application/json": {"schema": schemas.answer(operation_id, HEAD)}},
+                "content": {"application/json": {"schema": schemas.answer(path, HEAD)}},
             },
             **{
                 str(status): {"description": HTTPStatus(status).phrase, "content": error}

@@ -71,7 +71,7 @@ def _base64(vector: list[float]) -> str:
 
 EMBEDDINGS = Operation(
     tasks=(Task.FEATURE_EXTRACTION,),
-    inputs="input",
+    inputs={"/inputs": "input"},
     keys=KEYS,
     absent={},
     names={},

@@ -1,6 +1,6 @@
 """An operation of OpenAI's API: its keys, the request of ours that it means, and its answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
@@ -62,22 +62,27 @@ class Absent:
         return any(type(value) is type(one) and value == one for one in self.values)
 
 
+Nested = Callable[[object], Iterator[tuple[tuple[str, ...], str]]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """An operation: the tasks of the models that it runs, its keys, and how it is translated.
 
-    `inputs` is its key for the inputs of ours, `names` are its keys by the names of our parameters. Keys in `passed` go
-    as they are to a tier on vLLM, and are refused where a model has none, as those in `absent` are everywhere. `check`
-    raises InvalidInput for what a model does not do.
+    `inputs` is its key for the inputs of ours, by their place, `names` are its keys by the names of our parameters.
+    `nested` yields the places of problems within a key's value. Keys in `passed` go as they are to a tier on vLLM, and
+    are refused where a model has none, as those in `absent` are everywhere. `check` raises InvalidInput for what a
+    model does not do.
     """
 
     tasks: tuple[Task, ...]
-    inputs: str
+    inputs: Mapping[str, str]
     keys: tuple[Parameter, ...]
     absent: Mapping[str, Absent]
     names: Mapping[str, str]
     translate: Callable[[Mapping[str, Any]], dict[str, Any]]
     answer: Callable[[Mapping[str, Any], Route, TierAnswer], dict[str, Any]]
+    nested: Mapping[str, Nested] = field(default_factory=dict)
     check: Callable[[Mapping[str, Any], Route], None] = lambda given, route: None
     passed: Mapping[str, Absent] = field(default_factory=dict)
 
@@ -104,24 +109,29 @@ class Operation:
         }
 
     def _problems(self, given: Mapping[str, Any]) -> Sequence[RequestProblem]:
-        known = {one.name: one for one in self.keys}
-        details: dict[str, str | None] = {}
+        details: dict[tuple[str, ...], str | None] = {}
         for key, value in given.items():
-            if key in known:
-                details[key] = known[key].problem(value)
-            elif key in self.absent:
-                absent = self.absent[key]
-                details[key] = None if absent.accepts(value) else absent.why
-            elif key in self.passed:
-                found = value_problems(key, value, MAX_DEPTH)
-                details[key] = next((problem.detail for problem in found), None)
-            elif key not in OPTIONS:
-                named = ", ".join(chain(known, self.passed, self.absent, OPTIONS))
-                details[key] = f"unknown key; the keys are {named}"
+            if key in self.nested:
+                details |= {(key, *place): detail for place, detail in self.nested[key](value)}
+            else:
+                details[key,] = self._problem(key, value)
         for one in self.keys:
             if one.required and one.name not in given:
-                details[one.name] = one.problem(None)
-        return [RequestProblem(pointer=pointer(k), detail=d) for k, d in details.items() if d]
+                details[one.name,] = one.problem(None)
+        return [RequestProblem(pointer=pointer(*k), detail=d) for k, d in details.items() if d]
+
+    def _problem(self, key: str, value: object) -> str | None:
+        known = {one.name: one for one in self.keys}
+        if key in known:
+            return known[key].problem(value)
+        if key in self.absent:
+            absent = self.absent[key]
+            return None if absent.accepts(value) else absent.why
+        if key in self.passed:
+            found = value_problems(key, value, MAX_DEPTH)
+            return next((problem.detail for problem in found), None)
+        named = ", ".join(chain(known, self.passed, self.absent, OPTIONS))
+        return None if key in OPTIONS else f"unknown key; the keys are {named}"
 
     def check_model(self, given: Mapping[str, Any], route: Route) -> None:
         """Raise InvalidInput for a model of another task, or what this one does not do."""
@@ -139,4 +149,4 @@ class Operation:
     def places(self) -> dict[str, str]:
         """Return its keys by the pointers of ours."""
         parameters = {f"/parameters/{ours}": theirs for ours, theirs in self.names.items()}
-        return {"/inputs": self.inputs, **parameters}
+        return {**self.inputs, **parameters}

@@ -2,21 +2,36 @@
 
 from typing import Any
 
+from contracts.api.chat import MESSAGE, MESSAGES
 from contracts.api.json_schema import INTEGER, NUMBER, STRING, Schema, array, described, obj
+from functions.router.openai.chat import ANSWERED, CHAT
 from functions.router.openai.completions import COMPLETIONS
 from functions.router.openai.embeddings import EMBEDDINGS
 from functions.router.openai.operation import Absent, Operation
 
-OPERATIONS: dict[str, Operation] = {"completions": COMPLETIONS, "embeddings": EMBEDDINGS}
+# By their paths within `/v1`.
+OPERATIONS: dict[str, Operation] = {
+    "chat/completions": CHAT,
+    "completions": COMPLETIONS,
+    "embeddings": EMBEDDINGS,
+}
 BY_VLLM = "Taken by a GPU tier on vLLM, which checks it; by others not:"
+NULL: Schema = {"type": "null"}
 USAGE = {"prompt_tokens": INTEGER, "total_tokens": INTEGER}
-CHOICE = obj(
+ENDING: dict[str, Schema] = {
+    "index": INTEGER,
+    "logprobs": described({"type": ["object", "null"]}, "As vLLM writes them."),
+    "finish_reason": {"enum": ["stop", "length", "tool_calls"]},
+}
+CHOICE = obj({"text": STRING, **ENDING})
+NEXT_MESSAGE = obj(
     {
-        "text": STRING,
-        "index": INTEGER,
-        "logprobs": described({"type": ["object", "null"]}, "As vLLM writes them."),
-        "finish_reason": {"enum": ["stop", "length"]},
-    }
+        "role": {"const": "assistant"},
+        "content": {"type": ["string", "null"]},
+        "refusal": NULL,
+        "tool_calls": described({"type": "array"}, "As vLLM writes them."),
+    },
+    optional=("tool_calls",),
 )
 VECTOR = obj(
     {
@@ -26,6 +41,14 @@ VECTOR = obj(
     }
 )
 ANSWERS: dict[str, dict[str, Schema]] = {
+    "chat/completions": {
+        "id": STRING,
+        "object": {"const": "chat.completion"},
+        "created": INTEGER,
+        "model": STRING,
+        "choices": array(obj({"message": NEXT_MESSAGE, **ENDING})),
+        "usage": obj({**USAGE, "completion_tokens": INTEGER}),
+    },
     "completions": {
         "id": STRING,
         "object": {"const": "text_completion"},
@@ -54,6 +77,11 @@ ERROR: Schema = obj(
     }
 )
 EXAMPLES: dict[str, Any] = {
+    "chat/completions": {
+        "model": "my-model",
+        "messages": [{"role": "user", "content": "Name an instrument."}],
+        "max_completion_tokens": 8,
+    },
     "completions": {"model": "my-model", "prompt": "The train", "max_tokens": 8, "temperature": 0},
     "embeddings": {"model": "my-model", "input": ["A guitar is a musical instrument."]},
 }
@@ -66,6 +94,8 @@ def request(name: str, options: dict[str, Schema]) -> Schema:
         one.name: one.document() if one.required else _nullable(one.document())
         for one in operation.keys
     }
+    if MESSAGES in keys:
+        keys[MESSAGES] = {**keys[MESSAGES], "items": _message()}
     absent = {key: _absent(one) for key, one in operation.absent.items()}
     passed = {
         key: {"description": f"{BY_VLLM} {one.why}."} for key, one in operation.passed.items()
@@ -83,6 +113,15 @@ def answer(name: str, head: dict[str, Schema]) -> Schema:
     optional = [key for key in ("degraded", "escalated") if key in head]
     ours = {"system_fingerprint": STRING, "turnout": obj(head, optional)}
     return obj({**ANSWERS[name], **ours})
+
+
+def _message() -> Schema:
+    """Return the schema of a message, as it is written or as an answer had it."""
+    properties = {
+        key: schema if key in MESSAGE["required"] else _nullable(schema)
+        for key, schema in MESSAGE["properties"].items()
+    }
+    return {**MESSAGE, "properties": {**properties, **dict.fromkeys(ANSWERED, NULL)}}
 
 
 def _absent(absent: Absent) -> Schema:

@@ -68,3 +68,17 @@ def test_malformed_bytes_are_no_json_or_have_no_value_that_is_sent() -> None:
 
 def _refused(text: str) -> Any:
     raise ValueError(text)
+
+
+def test_a_model_that_takes_chats_is_asked_some_whatever_its_golden_rows_are() -> None:
+    [of_model, *_] = cases(Task.TEXT_GENERATION, ROWS, chat=True)
+    added = [
+        json.loads(text)
+        for text in of_model.payloads[: -len(MALFORMED)]
+        if json.loads(text) not in documents(Task.TEXT_GENERATION, ROWS)
+    ]
+    assert len(added) == 3
+    for document in added:
+        request = parse_request(document)
+        assert "messages" in request.inputs[0]
+        assert request.parameters["max_new_tokens"] == 4

@@ -91,6 +91,7 @@ def test_the_list_of_models_has_openais_shape_and_the_deployed_releases() -> Non
         "dimensions": None,
         "cascade": None,
         "split": None,
+        "chat": False,
     }
     assert tiers[0] == {
         "tier": "cpu",

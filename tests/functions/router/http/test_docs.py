@@ -53,6 +53,7 @@ def test_the_description_has_every_path_and_every_error(call: Call) -> None:
     document = json.loads(call("GET", "/openapi.json", key=None)["body"])
     assert {path: sorted(methods) for path, methods in document["paths"].items()} == {
         "/v1/models/{model}/predict": ["post"],
+        "/v1/chat/completions": ["post"],
         "/v1/completions": ["post"],
         "/v1/embeddings": ["post"],
         "/v1/models": ["get"],

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts.api.docs_assets import DOCS_ASSETS
+from contracts.docs.assets import DOCS_ASSETS
 from contracts.tasks import Tier
 from tests.fixtures.router_app import (
     PREDICT,

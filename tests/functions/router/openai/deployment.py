@@ -1,4 +1,4 @@
-"""A deployment of a model that writes and one that embeds, and OpenAI's own client over the whole router."""
+"""A deployment of models that write, one of them in chats, and one that embeds, and OpenAI's client over the router."""
 
 import json
 from collections.abc import Mapping
@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 from openai import OpenAI
 
-from contracts.prediction import PredictRequest, TierAnswer
+from contracts.prediction import Input, PredictRequest, TierAnswer
 from contracts.routes import Route, Target
 from contracts.tasks import Server, Task, Tier
 from tests.fixtures.router_app import KEY, ROUTES, VECTORS, Call, FakeTier, router, target
@@ -22,25 +22,29 @@ WRITER = Route(
 LARGE = Route(
     model="large",
     task=Task.TEXT_GENERATION,
+    chat=True,
     targets={
         Tier.CPU: target(Tier.CPU, model="large", max_inputs=64, max_chars=10_000),
         Tier.GPU: target(Tier.GPU, model="large", max_chars=10_000, server=Server.VLLM),
     },
 )
-ALL = replace(ROUTES, models={**ROUTES.models, "writer": WRITER, "large": LARGE})
+CHATTER = replace(WRITER, model="chatter", chat=True)
+ALL = replace(
+    ROUTES, models={**ROUTES.models, "writer": WRITER, "large": LARGE, "chatter": CHATTER}
+)
 VECTOR = [0.5, -0.25, 0.125]
 
 
 @dataclass(slots=True)
 class Answers(FakeTier):
-    """A tier that continues texts in capitals, or embeds them."""
+    """A tier that continues texts and the last messages of chats in capitals, or embeds texts."""
 
     reason: str = "eos_token"
     more: dict[str, Any] = field(default_factory=dict)
 
     def predict(self, target: Target, request: PredictRequest) -> TierAnswer:
         given = FakeTier.predict(self, target, request)
-        outputs = tuple(map(self.output, map(str, request.inputs)))
+        outputs = tuple(self.output(read(value)) for value in request.inputs)
         return replace(given, outputs=outputs if target.model != "vectors" else ())
 
     def output(self, text: str) -> dict[str, Any]:
@@ -53,6 +57,10 @@ class Answers(FakeTier):
             "truncated": False,
             **self.more,
         }
+
+
+def read(value: Input) -> str:
+    return value if isinstance(value, str) else str(value["messages"][-1]["content"])
 
 
 @dataclass(slots=True)

@@ -10,6 +10,16 @@ from tests.fixtures.router_app import Call
 from tests.functions.router.openai.deployment import Answers, deployed, post
 
 REQUESTS: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {
+        "model": "chatter",
+        "messages": [
+            {"role": "developer", "content": "Be short.", "name": None},
+            {"role": "assistant", "content": "Yes?", "refusal": None, "tool_calls": None},
+            {"role": "user", "content": [{"type": "text", "text": "Why?"}]},
+        ],
+        "n": 2,
+        "response_format": {"type": "text"},
+    },
     "/v1/completions": {"model": "writer", "prompt": "a", "n": 2, "stream": False, "seed": None},
     "/v1/embeddings": {
         "model": "sentence-embedding",
@@ -66,4 +76,4 @@ def test_a_key_that_is_not_described_is_refused(call: Call, document: dict[str, 
     for path, request in REQUESTS.items():
         schema = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]
         assert schema["schema"]["additionalProperties"] is False
-        assert post(call, path, {**request, "tools": []})[0] == 400
+        assert post(call, path, {**request, "top_k": 5})[0] == 400
