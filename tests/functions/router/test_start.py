@@ -34,7 +34,7 @@ LATER = (
     "botocore.client",
     "botocore.credentials",
     "botocore.session",
-    "contracts.api",
+    "contracts.api.registry",
     "functions.router.http.openapi",
     "jmespath",
 )
