@@ -109,20 +109,32 @@ def renew(laptop: Laptop, endpoint: Path) -> None:
 
 
 def measured(
-    laptop: Laptop, endpoint: Path, name: str, script: Sequence[Scripted], seconds: float
+    laptop: Laptop,
+    endpoint: Path,
+    name: str,
+    script: Sequence[Scripted],
+    seconds: float,
+    rate: float,
 ) -> Row:
     renew(laptop, endpoint)
     laptop.cloud.chaos.begin(script)
-    answers = load(endpoint, seconds)
+    answers = load(endpoint, seconds, rate)
     found = row(name, answers, laptop.cloud.chaos.met()[:1])
     print(json.dumps(found), f"load {os.getloadavg()[0]:.1f}", flush=True)
     return found
+
+
+def of_wake(found: Row) -> Row:
+    """Return the row of a tier that wakes: the calls that found it asleep are those that wake it."""
+    calls = found.pop("calls that met it")
+    return {**found, "wake calls": calls, "load average": round(os.getloadavg()[2], 1)}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.faults", description=__doc__)
     parser.add_argument("--seconds", type=float, default=FOR_S, help="of each fault")
     parser.add_argument("--wake-s", type=float, help="seconds to wake, all of which are measured")
+    parser.add_argument("--rate", type=float, default=RATE, help="requests a second")
     parser.add_argument("--only", default="", help="the faults whose names have this text")
     words = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -138,15 +150,16 @@ def main() -> None:
                 scripts = [(name, (asleep(tiers, words.wake_s),))]
                 # More than a minute longer, in which it is found awake.
                 seconds = words.wake_s + 75
-            rows = [measured(laptop, endpoint, *one, seconds) for one in scripts]
+            rows = [measured(laptop, endpoint, *one, seconds, words.rate) for one in scripts]
     if not words.only:
+        wakes = f" --wake-s {words.wake_s:g} --rate {words.rate:g}" if words.wake_s else ""
         publish(
             "faults_wake" if words.wake_s else "faults",
-            rows,
-            command="benchmarks.faults" + (f" --wake-s {words.wake_s:g}" if words.wake_s else ""),
+            [of_wake(row) for row in rows] if words.wake_s else rows,
+            command=f"benchmarks.faults{wakes}",
             model=MODEL,
             deadline_ms=DEADLINE_MS,
-            rate=RATE,
+            rate=words.rate,
             load_average=round(os.getloadavg()[2], 1),
         )
 

@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from benchmarks.faults.__main__ import MODEL, faults
+from benchmarks.faults.__main__ import MODEL, faults, of_wake
 from benchmarks.faults.summary import row
 from benchmarks.record import RESULTS
 from contracts.models_toml import read_models_toml
@@ -45,6 +45,12 @@ def test_a_row_without_errors_or_degraded_answers_says_so() -> None:
         "–",
         0,
     )
+
+
+def test_of_a_tier_that_wakes_the_calls_are_wakes_beside_the_load_of_the_machine() -> None:
+    found = of_wake(row("gpu: asleep", [answer(tier="cpu", degraded=True)], [11]))
+    assert (found["wake calls"], "calls that met it" in found) == (11, False)
+    assert float(found["load average"]) >= 0
 
 
 def test_every_kind_of_fault_and_every_service_is_in_the_table() -> None:
