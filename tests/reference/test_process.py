@@ -111,11 +111,20 @@ def test_numbers_that_are_not_finite_are_an_error(tmp_path: Path) -> None:
 def test_a_process_that_ends_is_reported_and_started_again(folder: Path) -> None:
     source = read_as(TransformersSource, folder, Task.TEXT_CLASSIFICATION)
     ended = library()
-    ended.stop()
+    # As the kernel does where memory is short.
+    ended.process.kill()
     with pytest.raises(BuildError, match="ended with -9"):
         ask(source, "a film")
     assert library() is not ended
     assert ask(source, "a film")[0]["tokens"] == 4
+
+
+def test_a_process_that_is_stopped_is_asked_no_more(folder: Path) -> None:
+    source = read_as(TransformersSource, folder, Task.TEXT_CLASSIFICATION)
+    stopped = library()
+    stopped.stop()
+    assert ask(source, "a film")[0]["tokens"] == 4
+    assert library() is not stopped
 
 
 def test_it_has_neither_credentials_nor_settings_of_this_environment() -> None:
