@@ -186,8 +186,8 @@ def _prices(spec: CpuSpec | GpuSpec, region: str) -> list[Price]:
     return [price(name, region) for name in names]
 
 
-def prices_json(costs: Iterable[TierCost]) -> dict[str, Any]:
-    """Return the prices that the costs are made of by name: each first step with its unit, region and date."""
+def prices_json(prices: Iterable[Price]) -> dict[str, Any]:
+    """Return prices by name: each first step with its unit, region and date."""
     return {
         one.name: {
             "usd": one.first,
@@ -195,8 +195,7 @@ def prices_json(costs: Iterable[TierCost]) -> dict[str, Any]:
             "region": one.region,
             "as_of": one.as_of,
         }
-        for cost in costs
-        for one in cost.prices
+        for one in prices
     }
 
 

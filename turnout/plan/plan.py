@@ -19,6 +19,7 @@ from stacks.limits.throttle import stage_throttle, throttle_warning
 from stacks.routes.cascades import read_cascades
 from stacks.routes.sampling import compared
 from turnout.image.footprint import Footprint, footprint, lambda_problems
+from turnout.plan.around import Around, around, priced, usd_of
 from turnout.plan.costs import BreakEven, TierCost, break_evens, model_costs, prices_json
 from turnout.plan.gpu_memory import GpuMemory, gpu_memory
 from turnout.plan.latency import read_artefact
@@ -44,6 +45,7 @@ class Plan:
     footprints: Sequence[Footprint | None]
     costs: Sequence[TierCost]
     break_evens: Sequence[BreakEven]
+    around: Sequence[Around]
     memories: Sequence[GpuMemory]
     problems: Sequence[Problem]
 
@@ -86,6 +88,8 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
             )
     cascades, broken = _cascades(deployment, out)
     router = _router_image(deployment, record)
+    beside = around(deployment, cascades, costs)
+    idle = router + sum(usd_of(one.idle, deployment.region) for one in beside)
     throttle = stage_throttle(deployment, out)
     warning = throttle_warning(deployment, out, deployment.concurrency)
     return Plan(
@@ -101,13 +105,15 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
                 if model.cpu and model.cpu.canary_minutes
             },
             "cascades": {name: asdict(one) for name, one in cascades.items()},
-            "idle_usd_per_month": round(sum(cost.idle_usd for cost in costs) + router, 2),
+            "idle_usd_per_month": round(sum(cost.idle_usd for cost in costs) + idle, 2),
+            "around": [one.to_json(deployment.region) for one in beside],
             "break_even": [one.to_json() for one in evens],
-            "prices": prices_json(costs),
+            "prices": prices_json(priced(costs, beside, deployment.region)),
         },
         footprints=footprints,
         costs=costs,
         break_evens=evens,
+        around=beside,
         memories=tuple(memories.values()),
         problems=[*problems, *broken],
     )

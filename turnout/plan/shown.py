@@ -12,6 +12,7 @@ from contracts.tasks import Tier
 from stacks.costs.prices import Price
 from stacks.costs.tiers import per_second
 from turnout.image.footprint import gb, shown_init, shown_sizes
+from turnout.plan.around import Around, priced, usd_of
 from turnout.plan.costs import BreakEven, TierCost, total
 from turnout.plan.gpu_memory import shown_memory
 from turnout.plan.latency import Latency
@@ -50,7 +51,7 @@ def show(found: Plan, console: Console) -> None:
     for model, compared in plan["canaries"].items():
         console.print(f"{model}: {JUDGED[compared]}", soft_wrap=True)
     console.print()
-    show_costs(found.costs, found.break_evens, plan["region"], console)
+    show_costs(found.costs, found.break_evens, found.around, plan["region"], console)
     for memory in found.memories:
         console.print(shown_memory(memory), soft_wrap=True)
     _warn(found, console)
@@ -80,9 +81,13 @@ def _images(found: Plan) -> Table:
 
 
 def show_costs(
-    costs: Sequence[TierCost], evens: Sequence[BreakEven], region: str, console: Console
+    costs: Sequence[TierCost],
+    evens: Sequence[BreakEven],
+    beside: Sequence[Around],
+    region: str,
+    console: Console,
 ) -> None:
-    """Print what each tier costs, what that was computed from, and where tiers break even."""
+    """Print what each tier costs and what is around them, what that was computed from, and where tiers break even."""
     table = Table("US dollars", "idle, a month", box=None, pad_edge=False)
     for part in ("a million requests", *PARTS):
         table.add_column(part, justify="right")
@@ -91,13 +96,15 @@ def show_costs(
             table.add_row(name, usd(cost.idle_usd), *_cells(parts))
     console.print(table)
     console.print()
+    console.print(_beside(beside, region))
+    console.print()
     for cost in costs:
         latency = cost.latency
         said = latency.shown if isinstance(latency, Latency) else latency
         console.print(f"{cost.model} {cost.tier}: {said}", soft_wrap=True)
     for one in evens:
         console.print(shown_break_even(one), soft_wrap=True)
-    for line in _notes(costs, region):
+    for line in _notes(priced(costs, beside, region), region):
         console.print(line, soft_wrap=True, style="dim")
 
 
@@ -137,9 +144,26 @@ def shown_count(count: float) -> str:
     return f"{count:.0f}"
 
 
-def _notes(costs: Sequence[TierCost], region: str) -> list[str]:
+def _beside(beside: Sequence[Around], region: str) -> Table:
+    """Return the table of what is around the tiers."""
+    table = Table("around the tiers, US dollars", box=None, pad_edge=False)
+    for name in ("idle, a month", "busy, a month more", "a million requests more"):
+        table.add_column(name, justify="right")
+    for one in beside:
+        months = (usd(usd_of(units, region)) if units else "" for units in (one.idle, one.busy))
+        table.add_row(one.what, *months, _a_million(one, region))
+    return table
+
+
+def _a_million(one: Around, region: str) -> str:
+    if one.request is None:
+        return "not measured"
+    return usd(usd_of(one.request, region) * MILLION) if one.request else ""
+
+
+def _notes(found: Sequence[Price], region: str) -> list[str]:
     """Return a line of prices for each region and day they were read in; another region's is said to be one."""
-    prices: dict[str, Price] = {one.name: one for cost in costs for one in cost.prices}
+    prices: dict[str, Price] = {one.name: one for one in found}
     notes: dict[str, list[str]] = {}
     for one in prices.values():
         here = one.region == region

@@ -17,6 +17,7 @@ from contracts.tasks import Task, Tier
 from stacks.costs.tiers import SECONDS_PER_MONTH, idle_gpu_cost
 from tests.fixtures.models.tiny import Tiny, artefact, vectors
 from tests.fixtures.paths import ROOT
+from turnout.plan.around import around
 from turnout.plan.costs import TierCost, break_evens, model_costs, total
 from turnout.plan.latency import Latency
 from turnout.plan.shown import show_costs, shown_count
@@ -73,7 +74,13 @@ def printed(out: Path, deployment: Deployment = EXAMPLE, width: int = 120) -> st
         )
     ]
     text = StringIO()
-    show_costs(costs, evens, deployment.region, Console(file=text, width=width))
+    show_costs(
+        costs,
+        evens,
+        around(deployment, {}, costs),
+        deployment.region,
+        Console(file=text, width=width),
+    )
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
