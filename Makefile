@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no
 GATED := tests/contracts tests/functions/router tests/functions/runtime tests/functions/prober tests/functions/observer tests/functions/sampler
 
 .DEFAULT_GOAL := help
-.PHONY: help setup converters models processors sam demo demo-two-tiers up fast test prove audit check format lock clean
+.PHONY: help setup converters models processors sam llamacpp demo demo-two-tiers up fast test prove audit check format lock clean
 .PHONY: test-gated test-fast test-build test-sam
 
 help:  ## Say what there is to make
@@ -63,6 +63,12 @@ sam: .turnout/sam/ready  ## Install AWS's SAM command line, apart from the rest,
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .turnout/sam
 	@$(BIN)/uv pip install --quiet --python .turnout/sam/bin/python --require-hashes --requirements turnout/sam/requirements.txt
 	@touch $@
+
+llamacpp: .turnout/llamacpp/ready  ## Compile llama.cpp's server, which on a laptop stands in for vLLM on a GPU
+
+.turnout/llamacpp/ready: local/vllm/source.txt local/vllm/compiling.txt | setup
+	@echo "compiling llama.cpp's server into .turnout/llamacpp (minutes of two cores) ..."
+	@$(BIN)/python -m scripts.llama_cpp
 
 processors: setup  ## Make the arm64 system in which builds ask their models on an emulated Graviton2
 	@$(BIN)/python -m scripts.emulate_arm64
@@ -127,6 +133,7 @@ lock:  ## Pin what .venv holds in requirements.txt, and the environments of opti
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group converters --output-file build/sources/tensorflow/requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-deps --group optimum --output-file build/export/optimum/requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group sam --output-file turnout/sam/requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-deps --group llamacpp --output-file local/vllm/compiling.txt
 
 clean:  ## Remove everything that make has made
-	@rm -rf .venv node_modules .turnout models.out images.out sam.out cdk.out examples/*/model examples/*/mpnet examples/*/models.out
+	@rm -rf .venv node_modules .turnout models.out images.out sam.out cdk.out examples/*/model examples/*/mpnet examples/*/gguf examples/*/models.out

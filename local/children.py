@@ -5,6 +5,7 @@ import ctypes
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -71,6 +72,13 @@ def start(
         )
 
     return _starter.submit(popen).result()
+
+
+def free_port() -> int:
+    """Return a port of this machine's own for a server that is pinged, so that its port has to be known before."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def end(process: subprocess.Popen[bytes], *, grace_s: float = 0.0) -> None:

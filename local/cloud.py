@@ -126,7 +126,7 @@ class Cloud:
         lock.truncate(0)
         lock.write(str(os.getpid()))
         lock.flush()
-        for name in ("images", "code", "logs", "home"):
+        for name in ("images", "code", "logs", "home", "weights"):
             shutil.rmtree(self.state / name, ignore_errors=True)
             (self.state / name).mkdir(parents=True)
 

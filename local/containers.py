@@ -3,8 +3,8 @@
 import contextlib
 import http.client
 import os
-import socket
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +19,7 @@ from local.chaos.services import Called
 from local.errors import LocalError
 from local.images import Image
 from local.python_environments import python_for
+from local.vllm.process import HOMES, is_vllm, process_of
 from local.wsgi import Reply, error, model_error
 
 # SageMaker waits 60 s for a container's response.
@@ -32,6 +33,7 @@ NO_CAPACITY = (
 )
 # SageMaker waits 30 s between SIGTERM and SIGKILL; nothing here has that long to finish.
 GRACE_S = 3.0
+BASE = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,17 +77,25 @@ class Container:
 
 
 class Fleet:
-    """All containers of one cloud, by inference component."""
+    """All containers of one cloud, by inference component; `homes` are the folders of what stands in for vLLM's."""
 
     def __init__(
-        self, state: Path, venvs: Path, *, chaos: Chaos, report: Callable[[str], None]
+        self,
+        state: Path,
+        venvs: Path,
+        *,
+        chaos: Chaos,
+        report: Callable[[str], None],
+        homes: tuple[Path, Path] = HOMES,
     ) -> None:
+        self.homes = homes
         self.images, self.logs = state / "images", state / "logs"
+        self.weights = state / "weights"
         self.venvs, self.chaos, self.report = venvs, chaos, report
         self.lock = threading.Lock()
         self.containers: dict[str, Container] = {}
         self.starting: list[Container] = []
-        for folder in (self.images, self.logs):
+        for folder in (self.images, self.logs, self.weights):
             folder.mkdir(parents=True, exist_ok=True)
 
     def start(
@@ -96,17 +106,21 @@ class Fleet:
         wait_s: int,
         *,
         logs: bool = True,
+        weights: Callable[[Path], None] | None = None,
     ) -> None:
         """Start a component's container and wait until it is ready; raise LocalError with the end of its log.
 
         The container that it has serves until then, and longer if the new one fails: capacity is provisioned before
         traffic is moved, https://docs.aws.amazon.com/sagemaker/latest/dg/inference-component-rolling-updates.html.
-        Without `logs` its output is lost, as that of a container whose role may not write its log.
+        Without `logs` its output is lost, as that of a container whose role may not write its log. A container of
+        vLLM serves what `weights` writes into a folder.
         """
         log = self.logs / f"{component}.log" if logs else Path(os.devnull)
 
+        folder = self._folder(component, image_uri, weights)
+
         def run() -> Container:
-            return self._run(component, image_uri, environment, log)
+            return self._run(component, image_uri, environment, log, folder)
 
         self.report(f"starting the container of {component}")
         container = run()
@@ -127,42 +141,54 @@ class Fleet:
             _drain(before)
             children.end(before.process, grace_s=GRACE_S)
 
+    def _folder(
+        self, component: str, image_uri: str, weights: Callable[[Path], None] | None
+    ) -> Path | None:
+        """Return a new folder with the weights; the container before may still read its own."""
+        if weights is None:
+            return None
+        if not is_vllm(image_uri):
+            raise LocalError(f"the local cloud serves weights by vLLM alone, not by {image_uri}")
+        folder = Path(tempfile.mkdtemp(prefix=f"{component}-", dir=self.weights))
+        weights(folder)
+        return folder
+
     def _run(
-        self, component: str, image_uri: str, environment: dict[str, str], log: Path
+        self,
+        component: str,
+        image_uri: str,
+        environment: dict[str, str],
+        log: Path,
+        weights: Path | None,
     ) -> Container:
-        image = Image.load(self.images, image_uri)
-        python = python_for(image.folder, self.venvs, self.report)
-        command = [*image.entrypoint, *image.command]
-        if command[:1] == ["python"]:
-            command[0] = str(python)
-        port = _free_port()
-        variables = {
-            "PATH": "/usr/local/bin:/usr/bin:/bin",
-            "LANG": "C.UTF-8",
-            "PYTHONPATH": str(image.folder),
-            **image.environment,
-            **environment,
-            "SAGEMAKER_BIND_TO_PORT": str(port),
-            "TURNOUT_HOST": "127.0.0.1",
-            "TURNOUT_MODEL_DIR": str(image.folder / "model"),
-            # A laptop has no GPU: the same container computes on the CPU, in the same precision.
-            "TURNOUT_DEVICE": "cpu",
-        }
+        port = children.free_port()
+        if weights:
+            serving = process_of(weights, port, environment, self.homes)
+            command, folder = list(serving.command), weights
+            variables = {**environment, **serving.variables}
+        else:
+            image = Image.load(self.images, image_uri)
+            command, folder = self._command(image), image.folder
+            variables = _variables(image, environment, port)
         with log.open("ab") as output:
             process = children.start(
-                # SageMaker runs an image with the argument `serve` (see the page above).
-                [*command, "serve"],
-                environment=variables,
-                folder=image.folder,
-                output=output,
+                command, environment={**BASE, **variables}, folder=folder, output=output
             )
         return Container(
             name=component,
             port=port,
             process=process,
             log=log,
-            restart=lambda: self._run(component, image_uri, environment, log),
+            restart=lambda: self._run(component, image_uri, environment, log, weights),
         )
+
+    def _command(self, image: Image) -> list[str]:
+        python = python_for(image.folder, self.venvs, self.report)
+        command = [*image.entrypoint, *image.command]
+        if command[:1] == ["python"]:
+            command[0] = str(python)
+        # SageMaker runs an image with the argument `serve` (see the page above).
+        return [*command, "serve"]
 
     def stop(self, component: str) -> None:
         with self.lock:
@@ -232,6 +258,19 @@ class Fleet:
                 self.containers[component] = dead.restart()
 
 
+def _variables(image: Image, environment: dict[str, str], port: int) -> dict[str, str]:
+    return {
+        "PYTHONPATH": str(image.folder),
+        **image.environment,
+        **environment,
+        "SAGEMAKER_BIND_TO_PORT": str(port),
+        "TURNOUT_HOST": "127.0.0.1",
+        "TURNOUT_MODEL_DIR": str(image.folder / "model"),
+        # A laptop has no GPU: the same container computes on the CPU, in the same precision.
+        "TURNOUT_DEVICE": "cpu",
+    }
+
+
 def _wait(container: Container, wait_s: float) -> None:
     """Wait until a container answers its ping; raise LocalError if it ends or takes longer."""
     deadline = time.monotonic() + wait_s
@@ -249,10 +288,3 @@ def _drain(container: Container) -> None:
     deadline = time.monotonic() + RESPONSE_S
     while container.alive and container.requests and time.monotonic() < deadline:
         time.sleep(0.01)
-
-
-# Pings need the number, so the server cannot be left to choose one; it binds this one a moment later.
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from local.control.placement import Readings
@@ -36,6 +37,7 @@ class Containers(Protocol):
         wait_s: int,
         *,
         logs: bool,
+        weights: Callable[[Path], None] | None,
     ) -> None: ...
 
     def stop(self, component: str) -> None: ...

@@ -59,6 +59,7 @@ def _start_component(made: Made) -> None:
     """Start the container and return when it answers."""
     specification = made.properties["Specification"]
     from local.control.sagemaker import container_of, role_of
+    from local.vllm.model_data import model_data
 
     image, environment = container_of(specification, made.account, made.region)
     startup = specification.get("StartupParameters", {})
@@ -74,7 +75,8 @@ def _start_component(made: Made) -> None:
         for one in log_needs(made.region, made.account, f"/aws/sagemaker/{kind}/{of}", "main")
     ]
     logs = may_log(here.access, role, needs)
-    here.containers.start(name, image, environment, wait_s, logs=logs)
+    weights = model_data(specification, made.account, made.region)
+    here.containers.start(name, image, environment, wait_s, logs=logs, weights=weights)
 
 
 TYPES: tuple[Type, ...] = (

@@ -7,9 +7,10 @@ import copy
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,6 +61,7 @@ class Hosts:
         wait_s: int,
         *,
         logs: bool,
+        weights: Callable[[Path], None] | None,
     ) -> None:
         return
 

@@ -4,7 +4,7 @@ import atexit
 import copy
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -86,6 +86,7 @@ class Hosts:
         wait_s: int,
         *,
         logs: bool,
+        weights: Callable[[Path], None] | None,
     ) -> None:
         self.running[component] = image_uri
         self.started.append(image_uri)

@@ -1,0 +1,62 @@
+"""`python -m local.vllm HOME WEIGHTS`: llama.cpp's server behind the contract of vLLM's container."""
+
+import argparse
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import uvicorn
+
+from local.children import free_port
+from local.vllm.app import Proxy, create_app
+from local.vllm.gguf import ConversionFailed, generation_config, gguf_of
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m local.vllm", description=__doc__)
+    parser.add_argument("home", type=Path, help="the folder of llama.cpp's server")
+    parser.add_argument("weights", type=Path)
+    for name in ("port", "tokens", "sequences", "threads"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    args = parser.parse_args()
+    behind = free_port()
+
+    def run() -> None:
+        """Convert the weights, run the server until it ends, and end with it: pings then find nothing."""
+        try:
+            file = gguf_of(args.home, args.weights)
+        except ConversionFailed as error:
+            sys.stderr.write(f"{error}\n")
+        else:
+            # On a machine with other work, threads that spin while they wait for each other take each other's time.
+            environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
+            subprocess.run(server(args, file, behind), env=environment, check=False)
+        os._exit(1)
+
+    threading.Thread(target=run, daemon=True, name="llama.cpp").start()
+    config = generation_config(args.weights)
+    uvicorn.run(
+        create_app(Proxy(behind, lambda: config)),
+        host="127.0.0.1",
+        port=args.port,
+        log_level="warning",
+    )
+
+
+def server(args: argparse.Namespace, file: Path, port: int) -> list[str]:
+    """Return the command of llama.cpp's server."""
+    return [
+        str(args.home / "bin/llama-server"),
+        *("--model", str(file), "--host", "127.0.0.1", "--port", str(port)),
+        # The context is shared by those that are written at once.
+        *("--ctx-size", str(args.tokens * args.sequences), "--parallel", str(args.sequences)),
+        *("--threads", str(args.threads), "--threads-http", str(args.sequences + 2)),
+        # Chats by the template in the file, and tools with it.
+        *("--jinja", "--no-webui", "--offline"),
+    ]
+
+
+if __name__ == "__main__":
+    main()

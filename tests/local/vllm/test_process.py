@@ -1,0 +1,54 @@
+"""The process that stands in for AWS's container of vLLM: which one, and its options."""
+
+from pathlib import Path
+
+import pytest
+
+from local.errors import LocalError
+from local.vllm.process import is_vllm, process_of
+
+
+def installed(folder: Path, *names: str) -> tuple[Path, Path]:
+    homes = folder / "llamacpp", folder / "vllm"
+    for home in homes:
+        home.mkdir()
+        if home.name in names:
+            (home / "ready").touch()
+    return homes
+
+
+@pytest.mark.parametrize(
+    ("uri", "known"),
+    [
+        ("763104351884.dkr.ecr.us-east-1.amazonaws.com/vllm:server-sagemaker-cuda-v2.6", True),
+        ("public.ecr.aws/deep-learning-containers/vllm@sha256:ab", True),
+        ("1.dkr.ecr.us-east-1.amazonaws.com/cdk-assets:vllm", False),
+        ("1.dkr.ecr.us-east-1.amazonaws.com/huggingface-vllm:0.29.0", False),
+        ("vllm", True),
+    ],
+)
+def test_the_image_is_known_by_its_repository(uri: str, known: bool) -> None:
+    assert is_vllm(uri) is known
+
+
+def test_vllm_itself_comes_before_llama_cpp(tmp_path: Path) -> None:
+    homes = installed(tmp_path, "llamacpp", "vllm")
+    process = process_of(Path("/weights"), 8080, {"SM_VLLM_MAX_MODEL_LEN": "1024"}, homes)
+    command = " ".join(process.command)
+    assert command.startswith(f"{homes[1]}/bin/python -m vllm.entrypoints.openai.api_server")
+    assert "--model /weights --host 127.0.0.1 --port 8080 --max-model-len 1024" in command
+    assert process.variables["HF_HUB_OFFLINE"] == "1"
+
+
+def test_llama_cpp_gets_no_more_than_a_laptop_has(tmp_path: Path) -> None:
+    homes = installed(tmp_path, "llamacpp")
+    variables = {"SM_VLLM_MAX_MODEL_LEN": "131072", "SM_VLLM_MAX_NUM_SEQS": "2"}
+    process = process_of(Path("/weights"), 8080, variables, homes)
+    assert process.command[1:5] == ("-m", "local.vllm", str(homes[0]), "/weights")
+    assert " --port 8080 --tokens 8192 --sequences 2 " in " ".join(process.command)
+
+
+def test_without_either_the_commands_are_named_that_install_one(tmp_path: Path) -> None:
+    homes = installed(tmp_path)
+    with pytest.raises(LocalError, match="`make llamacpp`.*`make vllm`"):
+        process_of(Path("/weights"), 8080, {}, homes)
