@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anyio.to_thread
-from fastapi import FastAPI, Request
+from starlette import routing
+from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from contracts.http_errors import (
@@ -26,6 +29,7 @@ from functions.router.answering.attempts import Answer, Answering
 from functions.router.answering.sampling import Sampling
 from functions.router.http import docs_page
 from functions.router.http.cors import Cors
+from functions.router.http.endpoint import Endpoint, described
 from functions.router.http.keys import authorize
 from functions.router.http.middleware import (
     HeadMiddleware,
@@ -176,66 +180,58 @@ def create_app(
     states: States | None = None,
     sampling: Sampling | None = None,
     drift: Drift = unwatched,
-) -> FastAPI:
+) -> Starlette:
     """Return the application over the tiers' backends; `assets` is the folder of the documentation page."""
     answering = Answering(backends, states, sampling=sampling, drift=drift)
     router = Router(routes, answering, registry)
-    app = FastAPI(
-        title="Turnout",
-        version="1",
-        # FastAPI's own pages load scripts from the internet, and its document lacks the tasks.
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
-        # A path with a slash too many is not part of the API, and a redirect would repeat the Host of the caller's.
-        redirect_slashes=False,
-        routes=docs_page.routes(assets),
-    )
-    add_endpoints(app, router)
-    app.add_exception_handler(ServingError, _serving_error)
-    app.add_exception_handler(HTTPException, _http_error)
-    # The last one is the first to see a request.
-    app.add_middleware(HeadMiddleware)
-    app.add_middleware(
-        RequestMiddleware, cors=Cors(origins=routes.cors_origins), deployment=routes.deployment
-    )
+    endpoints = endpoints_of(router)
     document: dict[str, Any] = {}
 
-    async def openapi_document() -> Response:
+    async def openapi_document(request: Request) -> Response:
         if not document:
-            # Few requests need the document, and every cold start would pay for it.
-            from functions.router.http import openapi
+            # Few requests need the document, and every cold start would pay for FastAPI.
+            from functions.router.http.openapi import complete
 
-            document.update(openapi.complete(app.openapi()))
+            document.update(complete(described(endpoints).openapi()))
         return JSONResponse(document)
 
-    app.add_api_route("/openapi.json", openapi_document, include_in_schema=False)
+    app = Starlette(
+        routes=[
+            *docs_page.routes(assets),
+            routing.Route("/openapi.json", openapi_document),
+            *(endpoint.route for endpoint in endpoints),
+        ],
+        exception_handlers={ServingError: _serving_error, HTTPException: _http_error},
+        # The first one is the first to see a request.
+        middleware=[
+            Middleware(
+                RequestMiddleware,
+                cors=Cors(origins=routes.cors_origins),
+                deployment=routes.deployment,
+            ),
+            Middleware(HeadMiddleware),
+        ],
+    )
+    # A path with a slash too many is not part of the API, and a redirect would repeat the Host of the caller's.
+    app.router.redirect_slashes = False
     return app
 
 
-def add_endpoints(app: FastAPI, router: Router) -> None:
-    """Add the API's routes; `openapi.py` describes them by their operation id when the document is requested.
-
-    An endpoint takes the request alone: for a parameter of its own FastAPI would import pydantic's older version.
-    """
+def endpoints_of(router: Router) -> tuple[Endpoint, ...]:
+    """Return the API's endpoints; `openapi.py` describes each by the name of its method."""
     model = "/v1/models/{model}"
-    for method, path, tag, summary, endpoint in (
-        ("POST", f"{model}/predict", "models", "Run a model on texts", router.predict),
-        ("POST", "/v1/chat/completions", "openai", "Answer a chat", router.chat_completions),
-        ("POST", "/v1/completions", "openai", "Continue texts", router.completions),
-        ("POST", "/v1/embeddings", "openai", "Compute the vectors of texts", router.embeddings),
-        ("GET", "/v1/models", "models", "List the models", router.models),
-        ("GET", model, "models", "Describe a model", router.model),
-        ("GET", "/health", "service", "Report that the router runs", router.health),
-    ):
-        app.add_api_route(
-            path,
-            endpoint,
-            methods=[method],
-            tags=[tag],
-            summary=summary,
-            operation_id=endpoint.__name__,
+    return tuple(
+        Endpoint(method=method, path=path, tag=tag, summary=summary, run=run)
+        for method, path, tag, summary, run in (
+            ("POST", f"{model}/predict", "models", "Run a model on texts", router.predict),
+            ("POST", "/v1/chat/completions", "openai", "Answer a chat", router.chat_completions),
+            ("POST", "/v1/completions", "openai", "Continue texts", router.completions),
+            ("POST", "/v1/embeddings", "openai", "Compute the vectors of texts", router.embeddings),
+            ("GET", "/v1/models", "models", "List the models", router.models),
+            ("GET", model, "models", "Describe a model", router.model),
+            ("GET", "/health", "service", "Report that the router runs", router.health),
         )
+    )
 
 
 async def _serving_error(request: Request, error: Exception) -> Response:
