@@ -41,6 +41,8 @@ HOLDS_S: Mapping[Condition, float] = {
 }
 # The hold of a breaker doubles each time that its trial fails, up to this.
 LONGEST_HOLD_S = 60.0
+# Callers without an answer that open it. Each has lost all of its time, so that these are fewer.
+SILENT_TO_OPEN = 3
 # A target that is busy takes so many times as long as expected, and this long at least, to answer one of its callers.
 MOST_TIMES = 10
 LEAST_RUN_S = 1.0
@@ -147,7 +149,7 @@ def unanswered(state: TargetState, sent: float, now: float, longest_s: float) ->
     if silence is None or now - silence.last > longest_s:
         return replace(state, silence=Silence(since=sent, last=now))
     silence = silence.went_on(now)
-    if silence.callers < FAILURES_TO_OPEN or now - silence.since <= longest_s:
+    if silence.callers < SILENT_TO_OPEN or now - silence.since <= longest_s:
         return replace(state, silence=silence)
     return replace(_failing(replace(state, failures=FAILURES_TO_OPEN), now), seen=now)
 

@@ -9,9 +9,9 @@ import pytest
 from contracts.limits import LAMBDA_INIT_S
 from contracts.tasks import Tier
 from functions.router.targets.health import (
-    FAILURES_TO_OPEN,
     HOLDS_S,
     LEAST_RUN_S,
+    SILENT_TO_OPEN,
     Condition,
     States,
     longest_s,
@@ -93,8 +93,8 @@ def test_a_tier_that_hangs_is_left_alone_however_little_time_its_callers_have(
         at for at, condition in callers.conditions(BEGAN + 120) if condition is Condition.FAILING
     )
     bound_s = longest_s(TARGET, expected_ms)
-    # Of the first that leaves after the bound, and at the earliest of the fifth.
-    latest = BEGAN + max(bound_s, FAILURES_TO_OPEN * every_s) + patience_s + every_s
+    # Of the first that leaves after the bound, and at the earliest of the third.
+    latest = BEGAN + max(bound_s, SILENT_TO_OPEN * every_s) + patience_s + every_s
     assert BEGAN + bound_s < opened <= latest
 
 
@@ -120,7 +120,7 @@ def opened() -> tuple[Clock, States]:
     """Return states of a target that has not answered for so long that its breaker is open."""
     clock = Clock()
     states = States(clock)
-    for _ in range(FAILURES_TO_OPEN + 1):
+    for _ in range(SILENT_TO_OPEN + 1):
         states.give_up(TARGET, clock.now - 0.5, 1)
         clock.now += 0.5
     assert states.of(TARGET).condition is Condition.FAILING
