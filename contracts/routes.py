@@ -17,11 +17,11 @@ class Target:
 
     `address` is the function with its alias for a cpu tier, and for a gpu tier the name that endpoint and inference
     component share once this deployment is complete. `version` is the one that was deployed with this table; an answer
-    names its own. `latency_ms` are the milliseconds of one input by its tokens, as the build has measured them, the
-    shortest first; empty where it has not. `wake` says which requests wake a tier that sleeps, which takes `wake_s`.
-    A tier that `sleeps` may be without a copy. A share `sample` of the inputs that a cascade keeps, and a share
-    `shadow` of all requests of the CPU tier, are sent to a GPU tier as well, to compare the answers.
-    `server` says whose requests its container takes.
+    names its own. `latency_ms` are the milliseconds of one input, or of each token that a model writes, by the tokens
+    that it reads, as the build has measured them, the fewest first; empty where it has not. `wake` says which requests
+    wake a tier that sleeps, which takes `wake_s`. A tier that `sleeps` may be without a copy. A share `sample` of the
+    inputs that a cascade keeps, and a share `shadow` of all requests of the CPU tier, are sent to a GPU tier as well,
+    to compare the answers. `server` says whose requests its container takes.
     """
 
     model: str

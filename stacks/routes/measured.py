@@ -7,13 +7,13 @@ from typing import Any
 
 from contracts.manifest import Manifest
 
-# The unit of the times that are those of a whole input; generators are timed by new tokens.
-ROW = "row"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """The milliseconds of one input by its tokens, the shortest first, and the characters of a token of the rows."""
+    """The milliseconds of one input, or of each token that is written, and the characters of a token of the rows.
+
+    They go by the tokens that are read, the fewest first.
+    """
 
     latency_ms: tuple[tuple[int, float], ...] = ()
     chars_per_token: float = 0.0
@@ -30,7 +30,7 @@ def measured(out: Path, manifest: Manifest) -> Measured:
         if evidence["digest"] != manifest.digest:
             return Measured()
         return Measured(
-            latency_ms=_latency_ms(evidence) if evidence["unit"] == ROW else (),
+            latency_ms=_latency_ms(evidence),
             chars_per_token=float(evidence.get("chars_per_token", 0.0)),
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError):

@@ -125,6 +125,8 @@ def _wish(case: Case, targets: Targets, wanted: Target) -> str:
         return "in_time"
     if request.prefer is not None and len(fitting) > 1:
         return f"prefer_{request.prefer}"
+    if wanted.tier is Tier.GPU and not case.is_cut(wanted) and any(map(case.is_cut, fitting)):
+        return "in_time"
     if len(fitting) > 1 and needs_gpu(case):
         return "withdrawn"
     if case.route.split and len(fitting) > 1:

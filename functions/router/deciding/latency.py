@@ -1,7 +1,10 @@
 """The time that a target is expected to take for a request, from its tokens and what was measured of the target."""
 
+from contracts.prediction import PredictRequest
 from contracts.routes import Route, Target
 from functions.router.targets.health import TargetState
+
+MAX_NEW_TOKENS = "max_new_tokens"
 
 
 def tokens_of(chars: int, inputs: int, route: Route) -> float:
@@ -21,6 +24,18 @@ def expected_ms(target: Target, state: TargetState, inputs: int, tokens: float) 
     if not target.latency_ms:
         return None if state.token_ms is None else state.token_ms * tokens
     return inputs * _interpolated(target.latency_ms, min(tokens / inputs, target.max_tokens))
+
+
+def writing_ms(target: Target, inputs: int, tokens: float, request: PredictRequest) -> float | None:
+    """Return the milliseconds until a target has written all that is asked; None if it or the measurements are unknown.
+
+    The build times whole requests by the tokens that they write, so that reading the prompt is in it.
+    """
+    asked = request.parameters.get(MAX_NEW_TOKENS)
+    # The tier refuses what is no number. How much a chat without a limit writes is known to nobody.
+    if type(asked) is not int or not target.latency_ms:
+        return None
+    return inputs * asked * _interpolated(target.latency_ms, tokens / inputs)
 
 
 def _interpolated(profile: tuple[tuple[int, float], ...], tokens: float) -> float:

@@ -9,7 +9,7 @@ from contracts.limits import vectors_per_answer
 from contracts.prediction import PredictRequest, Prefer
 from contracts.routes import Cascade, Route, Target
 from contracts.tasks import Server, Task, Tier
-from functions.router.deciding.latency import expected_ms, tokens_of
+from functions.router.deciding.latency import expected_ms, tokens_of, writing_ms
 from functions.router.deciding.split import distance
 from functions.router.targets.health import READY, TargetState
 
@@ -43,11 +43,27 @@ class Case:
 
         Text that is generated takes the time that it may: it ends at the deadline.
         """
-        if self.route.task in (Task.TEXT_GENERATION, Task.TEXT2TEXT_GENERATION):
+        if self.writes:
             return None
         inputs = len(self.request.inputs)
         tokens = tokens_of(self.chars, inputs, self.route)
         return expected_ms(target, self.state(target), inputs, tokens)
+
+    @property
+    def writes(self) -> bool:
+        return self.route.task in (Task.TEXT_GENERATION, Task.TEXT2TEXT_GENERATION)
+
+    def whole_ms(self, target: Target) -> float | None:
+        """Return the expected milliseconds of a whole answer; None if nothing was measured, or nobody knows."""
+        if not self.writes:
+            return self.expected_ms(target)
+        inputs = len(self.request.inputs)
+        return writing_ms(target, inputs, tokens_of(self.chars, inputs, self.route), self.request)
+
+    def is_cut(self, target: Target) -> bool:
+        """Return True if a target is expected to have written only a part of the text by the deadline."""
+        left_ms = (self.request.deadline - self.now) * 1e3
+        return self.writes and (self.whole_ms(target) or 0.0) > left_ms
 
 
 Rule = Callable[[Case, Targets], Targets]
@@ -124,7 +140,7 @@ def ranked(case: Case, targets: Targets) -> Targets:
             # A GPU tier runs the model in full precision, or a larger one.
             return tuple(sorted(targets, key=lambda target: target.tier is not Tier.GPU))
         case PredictRequest(prefer=Prefer.FAST):
-            return tuple(sorted(targets, key=lambda target: _or_last(case.expected_ms(target))))
+            return tuple(sorted(targets, key=lambda target: _or_last(case.whole_ms(target))))
     if needs_gpu(case):
         return tuple(sorted(targets, key=lambda target: target.tier is not Tier.GPU))
     return tuple(sorted(targets, key=lambda target: target.tier is not Tier.CPU))
@@ -144,6 +160,16 @@ def split(case: Case, targets: Targets) -> Targets:
     )
 
 
+def uncut(case: Case, targets: Targets) -> Targets:
+    """Put the targets first that write all of the text by the deadline, unless the request has a wish of its own.
+
+    A text that is cut is an answer as well, so that no target is left out.
+    """
+    if case.request.tier is not None or case.request.prefer is not None:
+        return targets
+    return tuple(sorted(targets, key=case.is_cut))
+
+
 # A policy is a function in this tuple. The first ones filter, the last rank.
 RULES: tuple[Rule, ...] = (
     of_tier,
@@ -153,6 +179,7 @@ RULES: tuple[Rule, ...] = (
     in_time,
     ranked,
     split,
+    uncut,
 )
 
 

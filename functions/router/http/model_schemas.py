@@ -31,7 +31,8 @@ MODEL_TIER: Schema = {
         },
         "latency_ms": {
             "type": "object",
-            "description": "The milliseconds of one input by its tokens, as measured by the build.",
+            "description": "The milliseconds of one input, or of each token that is written, by the tokens that "
+            "are read, as measured by the build.",
             "additionalProperties": NUMBER,
         },
         "observed_token_ms": {

@@ -10,7 +10,7 @@ from contracts.prediction import PredictRequest, Prefer
 from contracts.routes import Cascade, Route
 from contracts.tasks import Task, Tier, Wake
 from functions.router.deciding.decision import REASONS, Plan, decide
-from functions.router.deciding.rules import RULES, of_tier, ranked, split, within_limits
+from functions.router.deciding.rules import RULES, of_tier, ranked, split, uncut, within_limits
 from functions.router.targets.health import Condition, TargetState
 from tests.fixtures.problems import assert_request_problems, raises
 from tests.fixtures.router_app import INTENTS, VECTORS, target
@@ -208,7 +208,7 @@ def test_a_tier_or_a_version_that_a_model_lacks_is_a_problem_in_the_request() ->
 
 
 def test_other_rules_decide_otherwise() -> None:
-    assert RULES[-2:] == (ranked, split)
+    assert RULES[-3:] == (ranked, split, uncut)
     backwards = (of_tier, within_limits, lambda case, targets: targets[::-1])
     assert decide(case(request("hi")), rules=backwards).primary.tier is GPU
 
