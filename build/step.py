@@ -11,6 +11,7 @@ from build.evaluation.rows import Row
 from build.export import exporters
 from build.sources.source import GraphSource, Source, TableSource
 from build.tasks.description import TaskDescription
+from contracts.manifest import CHAT
 from contracts.specs import Gate
 from contracts.tasks import Tier
 from functions.inference.session import threads_of
@@ -79,6 +80,8 @@ class Step:
             "inputs": self.source.inputs if isinstance(self.source, GraphSource) else (),
             "toolchain": toolchain(self.source),
             "revision": self.revision,
+            # A GGUF file's digest covers its template, and how it is read is of this code.
+            **({CHAT: self.source.details[CHAT]} if CHAT in self.source.details else {}),
         }
 
     @property

@@ -109,12 +109,16 @@ def causal(asked: Asked) -> Run:
     def run(row: Message) -> list[Message]:
         return [continued(value, row) for value in row["inputs"]]
 
-    def continued(value: str, row: Message) -> Message:
+    def continued(value: str | Message, row: Message) -> Message:
         count = row["parameters"].get("max_new_tokens", NEW_TOKENS)
         target = row.get("target")
         forced = tokenizer(target, add_special_tokens=False)["input_ids"] if target else []
-        inputs = pipe.preprocess(value)
-        text, ids = inputs.pop("prompt_text"), inputs["input_ids"][0].tolist()
+        if isinstance(value, str):
+            inputs = pipe.preprocess(value)
+            text, ids = inputs.pop("prompt_text"), inputs["input_ids"][0].tolist()
+        else:
+            text, ids = chat(value["messages"], tokenizer)
+            whole(ids, limit - max(count, len(forced)))
         prompt = shortened(ids, limit - count, pipe)
         inputs = {"input_ids": torch.tensor([prompt])}
         inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
@@ -142,6 +146,20 @@ def causal(asked: Asked) -> Run:
         return {**answer, "tokens": len(prompt), **({"fed": [fed(inputs)]} if asked.trace else {})}
 
     return run
+
+
+def chat(messages: list[Message], tokenizer: Any) -> tuple[str, list[int]]:
+    """Return the text of a chat in the tokenizer's own template, and its tokens."""
+    options = {"add_generation_prompt": True}
+    text = tokenizer.apply_chat_template(messages, tokenize=False, **options)
+    ids = tokenizer.apply_chat_template(messages, return_dict=True, **options)["input_ids"]
+    return text, list(map(int, ids))
+
+
+def whole(prompt: list[int], room: int) -> None:
+    """Raise ValueError for a chat that does not fit: it is never cut."""
+    if len(prompt) > room:
+        raise ValueError(f"the chat has {len(prompt)} tokens, and there is room for {room}")
 
 
 def shortened(prompt: list[int], room: int, pipe: Any) -> list[int]:

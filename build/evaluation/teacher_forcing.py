@@ -30,5 +30,5 @@ def answer(
         return list(engine.predict(request).outputs)
     # Only the reference of a generator has tokens to go along, so this model has the method.
     model: Any = engine.model
-    ids, log_probabilities = model.teacher_forced(str(request.inputs[0]), forced_tokens)
+    ids, log_probabilities = model.teacher_forced(request.inputs[0], forced_tokens)
     return [{FORCED_TOKENS: list(forced_tokens), IDS: ids, LOG_PROBABILITIES: log_probabilities}]

@@ -17,9 +17,10 @@ from build.recipes.generator import FULL, SMALLER
 from build.recipes.recipe import GeneratorRecipe, WeightFormat
 from build.recipes.weight_only import weight_only
 from build.sources.gguf.source import folder_of, library_folder, unpack_source
+from build.sources.huggingface.chat.template_files import folder_template
 from build.sources.source import GgufSource, TransformersSource
 from build.workspace.progress import Notify, silent
-from contracts.manifest import TOKENIZER
+from contracts.manifest import CHAT, CHAT_TEMPLATE, TOKENIZER
 from contracts.tasks import Tier
 from functions.inference.beam_search import BEAMS
 from functions.inference.marian.pieces import PIECES
@@ -60,6 +61,9 @@ def make(
     shutil.copyfile(tokenizer, folder / TOKENIZER)
     if (pieces := tokenizer.with_name(PIECES)).is_file():
         shutil.copyfile(pieces, folder / PIECES)
+    if CHAT in source.details:
+        program = folder_template(folder_of(source, prepared))
+        (folder / CHAT_TEMPLATE).write_text(program, "utf-8")
 
 
 def _tokenizer_of(source: CheckpointSource, prepared: Path) -> Path:

@@ -20,8 +20,9 @@ from build.reading.outputs import Margins, Reference, reference_of
 from build.reading.tokens import check_tokens
 from build.sources.source import GgufSource, GraphSource, Source, TransformersSource
 from build.workspace.progress import Notify, counted, silent
+from contracts.http_errors import ServingError
 from contracts.manifest import BrokenArtefact
-from contracts.prediction import PredictRequest
+from contracts.prediction import Input, PredictRequest
 from contracts.tasks import Task
 from functions.inference.encoder import Encoder, encodings_of, windows_of
 from functions.inference.engine import Engine
@@ -153,7 +154,7 @@ def _generated(
     differs = None
     if not _same_text(output["generated_text"], expected["generated_text"]):
         differs = _first_difference(engine, model, request, margins)
-    own = model.own_settings(str(request.inputs[0]), request.parameters["max_new_tokens"])
+    own = model.own_settings(request.inputs[0], request.parameters["max_new_tokens"])
     return {
         **output,
         **forced,
@@ -188,7 +189,7 @@ def _first_round(
     model: TextModel, request: PredictRequest, kept: Sequence[Sequence[Sequence[int]]]
 ) -> int:
     """Return the place of the first step of a search that keeps other texts than those."""
-    found = list(model.rounds(str(request.inputs[0]), request.parameters["max_new_tokens"]))
+    found = list(model.rounds(request.inputs[0], request.parameters["max_new_tokens"]))
     for place, (ours, theirs) in enumerate(zip(found, kept, strict=False)):
         running = {beam.tokens for beam in ours.running if not beam.ended}
         if running != set(map(tuple, theirs)):
@@ -233,7 +234,17 @@ def fed(engine: Engine, request: PredictRequest) -> list[Fed]:
         windows = [w for own in found for e in own for w in windows_of(e, model.head)]
         every = [feed([window], model.input_names, engine.manifest) for window in windows]
         return [{name: array.tolist() for name, array in each.items()} for each in every]
-    return [{"input_ids": [model.tokenizer.encode(str(text)).ids]} for text in request.inputs]
+    return [{"input_ids": [_ids(model, value)]} for value in request.inputs]
+
+
+def _ids(model: Any, value: Input) -> Sequence[int]:
+    """Return the tokens of a text, or of a chat in its template; none where it does not render."""
+    if isinstance(value, str):
+        return list(model.tokenizer.encode(value).ids)
+    try:
+        return list(model.prompt(value, 1).ids)
+    except ServingError:
+        return []
 
 
 def _differs(

@@ -1,11 +1,16 @@
 """Text generation: the continuation of a prompt by a causal model."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from build.evaluation.comparison import NumberComparison
+from build.evaluation.jsonlines import RowProblem
 from build.evaluation.perplexity import compare_generation, uninformative_generation
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, text_field
 from build.tasks.description import FamilyName, TaskDescription, TransformersModel
+from contracts.api.chat import MESSAGES, chat_problems
+from contracts.manifest import CHAT
+from contracts.problems import Code, Problem
 from contracts.tasks import Task
 
 # Tokens that the reference generates for a row without a target.
@@ -13,11 +18,34 @@ NEW_TOKENS = 16
 
 
 def parse_row(row: dict[str, Any], labels: Labels) -> Row:
-    """Return a prompt; `target` is a text that may follow it."""
+    """Return a prompt, which is a text or a chat; `target` is a text that may follow it."""
     answer = text_field(row, "target") if "target" in row else None
+    given = _chat(row) if MESSAGES in row else text_field(row)
     # A model's own settings may have it sample, and two samples cannot be compared.
-    request = request_of(text_field(row), max_new_tokens=NEW_TOKENS, do_sample=False)
+    request = request_of(given, max_new_tokens=NEW_TOKENS, do_sample=False)
     return Row(request=request, answer=answer)
+
+
+def _chat(row: dict[str, Any]) -> dict[str, Any]:
+    if "text" in row:
+        raise RowProblem(f'has both "text" and "{MESSAGES}"; a row is a text or a chat')
+    for place, detail in chat_problems(row[MESSAGES]):
+        raise RowProblem(f'"{"/".join((MESSAGES, *place))}" {detail}')
+    return {MESSAGES: row[MESSAGES]}
+
+
+def unfit(rows: Sequence[Row], details: Mapping[str, Any]) -> list[Problem]:
+    """Return a problem for chats that the model does not take, or answers differently on another day."""
+    chats = any(not isinstance(row.request.inputs[0], str) for row in rows)
+    if not chats or (CHAT in details and "dated" not in details[CHAT]):
+        return []
+    reason = (
+        "the model's chat template writes the time, so no two days have the same answers"
+        if CHAT in details
+        else "the model has no chat template"
+    )
+    message = f'has rows with "{MESSAGES}", but {reason}; give the texts as "text"'
+    return [Problem(code=Code.ROWS_INVALID, message=message)]
 
 
 # Outputs by teacher forcing whose tokens are equal are the same, whatever became of their log-probabilities.
@@ -31,7 +59,9 @@ DESCRIPTION = TaskDescription(
     name=Task.TEXT_GENERATION,
     family=FamilyName.CAUSAL,
     rows=RowFormat(
-        parse=parse_row, example='{"text": "..."} or {"text": "...", "target": "what follows"}'
+        parse=parse_row,
+        example='{"text": "..."} or {"text": "...", "target": "what follows"}',
+        unfit=unfit,
     ),
     comparison=COMPARISON,
     transformers=TransformersModel(architectures=("ForCausalLM", "LMHeadModel")),

@@ -30,6 +30,7 @@ from build.sources.source import (
 from build.tasks.description import FamilyName, TaskDescription
 from build.workspace.progress import Notify
 from build.workspace.quiet import quiet
+from contracts.manifest import CHAT_TEMPLATE
 from contracts.problems import Code, Problem
 from contracts.specs import SourceOptions
 
@@ -119,14 +120,36 @@ def _unsupported(header: Header) -> list[Problem]:
 
 
 def _details(header: Header, context: int) -> dict[str, Any]:
+    from build.sources.huggingface.chat import writer
     from build.sources.huggingface.generation_config import new_tokens
 
-    ends = end_ids(header)
+    ends, program = end_ids(header), template_program(header)
     return {
+        **(writer.described(program, special_tokens(header)) if program else {}),
         "context": context,
         "start_token_id": int(header.keys.get("tokenizer.ggml.bos_token_id", (*ends, 0)[0])),
         "eos_token_ids": ends,
         "max_new_tokens": new_tokens(context),
+    }
+
+
+def template_program(header: Header) -> str:
+    """Return the program of the chat template, "" where there is none."""
+    program = header.keys.get("tokenizer.chat_template", "")
+    return program if isinstance(program, str) else ""
+
+
+def special_tokens(header: Header) -> dict[str, str]:
+    """Return the special tokens by the names that a template has for them, those that no text makes."""
+    tokens, types = (header.keys.get(f"tokenizer.ggml.{key}") for key in ("tokens", "token_type"))
+    places = {
+        f"{name}_token": header.keys.get(f"tokenizer.ggml.{key}_token_id")
+        for name, key in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding"))
+    }
+    return {
+        name: tokens[place]
+        for name, place in places.items()
+        if place is not None and tokens and types and types[place] == CONTROL
     }
 
 
@@ -206,6 +229,9 @@ def unpack(path: Path, folder: Path) -> None:
     tokenizer_of(header, path).save(str(folder / "tokenizer.json"))
     # Without it, transformers would make the tokenizer of the architecture's own class from other parts of the file.
     config = {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
+    if program := template_program(header):
+        config |= special_tokens(header)
+        (folder / CHAT_TEMPLATE).write_text(program, "utf-8")
     (folder / "tokenizer_config.json").write_text(json.dumps(config), "utf-8")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from build.sources.formats import HUGGING_FACE
 from build.sources.huggingface import code_settings
-from build.sources.huggingface.chat import reranker
+from build.sources.huggingface.chat import reranker, writer
 from build.sources.huggingface.config import FILE, optional_json, read_json, whole
 from build.sources.huggingface.folder_files import (
     SENTENCE_TRANSFORMERS,
@@ -127,6 +127,8 @@ def _settings(
     }
     if task.name is Task.TEXT_RANKING:
         details |= reranker.details(files, details.get("prompts", {}).values())
+    if task.name is Task.TEXT_GENERATION:
+        details |= writer.details(files)
     return FolderSettings(files=files, max_tokens=limit, labels=labels, details=details)
 
 

@@ -25,8 +25,26 @@ class NotRendered(Exception):
 def render(
     template: str, conversations: Sequence[Sequence[Message]], variables: Mapping[str, Any]
 ) -> list[str]:
-    """Return the text of each conversation; raise NotRendered."""
-    asked = {"template": template, "chats": conversations, "variables": variables}
+    """Return the text of each conversation; raise NotRendered, also for a template that writes the time."""
+    texts: list[str] = []
+    for text in attempt(template, conversations, variables):
+        if isinstance(text, NotRendered):
+            raise text
+        texts.append(text)
+    return texts
+
+
+def attempt(
+    template: str,
+    conversations: Sequence[Sequence[Message]],
+    variables: Mapping[str, Any],
+    time: str | None = None,
+) -> list[str | NotRendered]:
+    """Return the text of each conversation, or why it has none; raise NotRendered where the process fails.
+
+    `time` in ISO 8601 is that of templates which write it; without one, they fail.
+    """
+    asked = {"template": template, "chats": conversations, "variables": variables, "time": time}
     try:
         done = subprocess.run(
             isolated([sys.executable, "-I", str(PROGRAM)]),
@@ -40,5 +58,5 @@ def render(
         raise NotRendered(f"it is not done after {SECONDS} seconds") from error
     if done.returncode:
         raise NotRendered(next(reversed(done.stderr.strip().splitlines()), "it ended its process"))
-    rendered: list[str] = json.loads(done.stdout)
-    return rendered
+    rendered = json.loads(done.stdout)
+    return [text if isinstance(text, str) else NotRendered(text["error"]) for text in rendered]

@@ -1,58 +1,47 @@
-"""The program of the process that renders chat templates, in Jinja's sandbox; it imports nothing of ours.
+"""The program of the process that renders chat templates, in the sandbox in which tiers render them.
 
-The sandbox has what transformers adds to it:
-https://github.com/huggingface/transformers/blob/v5.24.0/src/transformers/utils/chat_template_utils.py
+Of ours it imports that sandbox alone.
 """
 
 import json
 import resource
 import sys
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
 from typing import Any, Never
 
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+sys.path.insert(0, str(Path(__file__).parents[4]))
+from functions.inference.prompt.sandbox import Clock, compiled, render
 
 # A rendered conversation has some kilobytes.
 MEMORY_BYTES, MAX_CHARACTERS = 1 << 30, 1 << 20
+SECONDS = 5
 
 
 def main() -> None:
-    """Write the rendered conversations to standard output; exit with the reason where the template fails."""
+    """Write a list to standard output: of each conversation its text, or `{"error": ...}` where the template fails."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     asked = json.load(sys.stdin)
+    json.dump([_rendered(asked, chat) for chat in asked["chats"]], sys.stdout)
+
+
+def _rendered(asked: Mapping[str, Any], chat: Any) -> Any:
     try:
-        template = _environment().from_string(asked["template"])
-        rendered = [
-            template.render(messages=chat, tools=None, documents=None, **asked["variables"])
-            for chat in asked["chats"]
-        ]
+        template = compiled(asked["template"], _clock(asked["time"]))
+        text = render(template, {**asked["variables"], "messages": chat}, SECONDS)
     except Exception as error:  # the template's own program raises anything
-        sys.exit(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
-    longest = max(map(len, rendered), default=0)
-    if longest > MAX_CHARACTERS:
-        sys.exit(f"it makes {longest:,} characters of a few words")
-    json.dump(rendered, sys.stdout)
+        return {"error": f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"}
+    if len(text) > MAX_CHARACTERS:
+        return {"error": f"it makes {len(text):,} characters of a few words"}
+    return text
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
-    )
-    environment.filters["tojson"] = _to_json
-    environment.globals["raise_exception"] = _raise
-    environment.globals["strftime_now"] = _time
-    return environment
+def _clock(time: str | None) -> Clock:
+    return (lambda: datetime.fromisoformat(time)) if time else _no_time
 
 
-def _to_json(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
-    return json.dumps(value, ensure_ascii=ensure_ascii, **options)
-
-
-def _raise(message: str) -> Never:
-    raise ValueError(message)
-
-
-def _time(form: str) -> Never:
+def _no_time() -> Never:
     raise ValueError("it writes the time, so no two days have the same answers")
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from build.sources.huggingface.config import optional_json
+from build.sources.huggingface.tokenizer import TOKENIZER_CONFIG
 from build.sources.huggingface.tokenizer_settings import NAMED
 
 FILE, MORE, DEFAULT = "chat_template.jinja", "additional_chat_templates", "default"
@@ -41,6 +43,11 @@ def program_of(folder: Path, tokenizer_config: Mapping[str, Any]) -> str:
         named = {each.get("name"): each.get("template") for each in found if isinstance(each, dict)}
         found = named.get(DEFAULT)
     return found if isinstance(found, str) else ""
+
+
+def folder_template(folder: Path) -> str:
+    """Return the template of a folder, "" where it has none."""
+    return program_of(folder, optional_json(folder / TOKENIZER_CONFIG))
 
 
 def template_of(

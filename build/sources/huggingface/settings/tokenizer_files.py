@@ -4,7 +4,7 @@ from build.sources.huggingface.settings.setting import Setting, harmless, honour
 from build.sources.huggingface.tokenizer_settings import NAMED
 
 ADDED = "tokenizer_settings.added_tokens"
-CHAT = "Texts are given as they are; a chat's template is applied by its sender."
+CHAT = "A chat has no tools, its template writes the system's message, and its special tokens are read."
 
 TOKENIZER_CONFIG: tuple[Setting, ...] = (
     *honoured(
@@ -90,10 +90,14 @@ TOKENIZER_CONFIG: tuple[Setting, ...] = (
         "Whether spaces before punctuation are taken out of a generated text; never with BPE.",
         "clean_up_tokenization_spaces",
     ),
+    *honoured(
+        "chat.template_files.program_of",
+        "The text that a chat becomes, where there is no chat_template.jinja; of rerankers, that of a pair.",
+        "chat_template",
+    ),
     *harmless(
         CHAT,
-        "chat_template response_template response_schema use_default_system_prompt "
-        "chat_control_tokens",
+        "response_template response_schema use_default_system_prompt chat_control_tokens",
     ),
     *harmless(
         "Where the file came from.",

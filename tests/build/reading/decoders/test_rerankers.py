@@ -152,7 +152,8 @@ EACH = "{% for m in messages %}{{ m.content }}{% endfor %}"
         ("{% for %}", ("TemplateSyntaxError",)),
         ("{{ ''.__class__.__mro__ }}", ("SecurityError", "unsafe")),
         ("{{ strftime_now('%d') }}" + EACH, ("it writes the time",)),
-        ("{{ 'a' * 3000000000 }}", ("MemoryError",)),
+        ("{{ 'a' * 3000000000 }}", ("TooMuch", "8,388,608")),
+        ("{{ '%3000000000d' % 1 }}", ("MemoryError",)),
         ("{{ 'a' * 3000000 }}" + EACH, ("3,00", "characters")),
     ],
 )

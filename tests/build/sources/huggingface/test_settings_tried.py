@@ -24,6 +24,7 @@ HERE, ENGINE = "tests/build/sources/huggingface", "tests/functions/inference"
 TOKENIZERS, FOLLOWED = f"{HERE}/test_tokenizer_settings.py", f"{HERE}/test_followed_settings.py"
 FLIPPED = f"{TOKENIZERS}::test_every_setting_of_a_tokenizer_is_followed_as_transformers_follows_it"
 OLDER = f"{TOKENIZERS}::test_older_files_of_special_and_added_tokens_are_read"
+TEMPLATES = f"{HERE}/test_chat_templates.py::test_templates_are_those_of_transformers_and_with_them_the_special_tokens"
 CLASSES = f"{TOKENIZERS}::test_a_model_gets_token_types_where_transformers_gives_it_some"
 SHIFTED = f"{FOLLOWED}::test_positions_behind_the_padding_s_are_not_counted"
 LENGTHS = f"{FOLLOWED}::test_a_text_is_read_up_to_the_tokenizer_s_limit"
@@ -55,6 +56,7 @@ TRIED: Mapping[str, Mapping[str, str]] = {
     },
     "tokenizer_config.json": {
         CLASSES: "tokenizer_class model_input_names",
+        TEMPLATES: "chat_template",
         f"{ENGINE}/test_marian_tokens.py::test_every_text_becomes_the_tokens_of_transformers": "separate_vocabs",
         LENGTHS: "model_max_length max_len",
         f"{GENERATED}::test_spaces_before_punctuation_are_taken_out_as_by_transformers": "clean_up_tokenization_spaces",
