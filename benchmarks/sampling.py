@@ -23,7 +23,7 @@ from benchmarks.record import Row, publish, spread
 from contracts.prediction import PredictRequest
 from contracts.routes import Cascade, Route, Target
 from contracts.tasks import Task, Tier
-from functions.router.answering.attempts import Answering
+from functions.router.answering.answers import Answering
 from functions.router.answering.sampling import Sampling
 from functions.router.targets.backends import LambdaBackend
 

@@ -23,6 +23,7 @@ from functions.gpu.app import create_app as create_gpu_app
 from functions.inference.engine import Engine
 from functions.router.http.app import create_app
 from functions.router.http.lambda_adapter import adapt_to_lambda
+from functions.router.targets.backends import Written
 from tests.conftest import SEED
 from tests.fixtures.cpu_function import run
 from tests.fixtures.end_to_end_requests import (
@@ -85,6 +86,9 @@ class InProcessTier:
         payload = json.dumps(request.to_wire(), allow_nan=False).encode("ascii")
         answer = self.engine.predict(parse_request(json.loads(payload)))
         return TierAnswer.from_wire(json.loads(json.dumps(answer.to_wire(), allow_nan=False)))
+
+    def stream(self, target: Target, request: PredictRequest) -> Written:
+        yield self.predict(target, request)
 
 
 def refuse(word: str) -> object:

@@ -32,6 +32,7 @@ from contracts.routes import Route, Routes, Target
 from contracts.tasks import Task, Tier
 from functions.inference.engine import Engine
 from functions.router.http.app import create_app
+from functions.router.targets.backends import Written
 from tests.conftest import SEED
 from tests.fixtures.models.tiny import Tiny, artefact, vectors
 from tests.fixtures.router_app import ASSETS, KEY, Rows, target
@@ -105,6 +106,9 @@ class Engines:
 
     def predict(self, target: Target, request: PredictRequest) -> TierAnswer:
         return self.by_model[target.model].predict(target, request)
+
+    def stream(self, target: Target, request: PredictRequest) -> Written:
+        return self.by_model[target.model].stream(target, request)
 
 
 @pytest.fixture(scope="module")

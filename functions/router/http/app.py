@@ -20,16 +20,18 @@ from contracts.http_errors import (
     shown,
     status_document,
 )
-from contracts.limits import GATEWAY_BODY_BYTES, REQUEST_S
+from contracts.limits import GATEWAY_BODY_BYTES
 from contracts.prediction import PredictRequest, parse_request
 from contracts.request_body import read_document
 from contracts.routes import Route, Routes
 from contracts.tasks import Tier
-from functions.router.answering.attempts import Answer, Answering
+from functions.router.answering.answers import Answering
 from functions.router.answering.sampling import Sampling
 from functions.router.http import docs_page
 from functions.router.http.cors import Cors
 from functions.router.http.endpoint import Endpoint, described
+from functions.router.http.front import Front
+from functions.router.http.head import head, log_stand_in, ours
 from functions.router.http.keys import authorize
 from functions.router.http.middleware import (
     HeadMiddleware,
@@ -50,8 +52,11 @@ if TYPE_CHECKING:
 class Router:
     """The endpoints, over one deployment's routes."""
 
-    def __init__(self, routes: Routes, answering: Answering, registry: Registry) -> None:
+    def __init__(
+        self, routes: Routes, answering: Answering, registry: Registry, front: Front
+    ) -> None:
         self.routes, self.answering, self.registry = routes, answering, registry
+        self.front = front
 
     def route(self, model: str) -> Route:
         """Return the model's route; raise UnknownModel."""
@@ -72,10 +77,12 @@ class Router:
         key = self.authorize(request)
         route = self.route(request.path_params["model"])
         prediction = parse_request(await self._document(request))
-        given = await self._run(request, route, prediction.due(received, REQUEST_S), key)
-        answer = given.answer
-        body = {"outputs": answer.outputs, "elapsed_ms": answer.elapsed_ms}
-        return JSONResponse({"model": route.model, **_head(given), **body})
+        due, route = await self._due(request, route, prediction, key, received)
+        log_fields = request.scope["turnout"]
+        given = await self.answering.answer(due, route, log_fields)
+        log_stand_in(given.stands_in, given.degraded, log_fields)
+        body = {"outputs": given.answer.outputs, "elapsed_ms": given.answer.elapsed_ms}
+        return JSONResponse({"model": route.model, **head(given), **body})
 
     async def chat_completions(self, request: Request) -> Response:
         """Answer chats, in OpenAI's dialect."""
@@ -97,41 +104,52 @@ class Router:
 
     async def _in_dialect(self, operation: "Operation", request: Request) -> Response:
         """Answer an operation of OpenAI's dialect; ours are the version and, under `turnout`, what the router did."""
+        from functions.router.openai.chunks import check_stream
         from functions.router.openai.errors import error_response
 
         received = self.answering.clock()
         try:
             key = self.authorize(request)
             asked, prediction = operation.parse(await self._document(request))
+            check_stream(asked, self.front.refusal)
             route = self.route(asked["model"])
             operation.check_model(asked, route)
-            given = await self._run(request, route, prediction.due(received, REQUEST_S), key)
+            due, route = await self._due(request, route, prediction, key, received)
+            log_fields = request.scope["turnout"]
+            if operation.chunks and asked.get("stream"):
+                from functions.router.http.event_stream import Asked, event_stream
+
+                wanted = Asked(
+                    operation=operation,
+                    chunks=operation.chunks,
+                    given=asked,
+                    request=due,
+                    route=route,
+                    log_fields=log_fields,
+                )
+                return await event_stream(wanted, self.answering.attempts)
+            given = await self.answering.answer(due, route, log_fields)
         except ServingError as error:
             request.scope["turnout"]["problem"] = error.code
             return error_response(error, operation.places)
-        ours = {**_head(given), "elapsed_ms": given.answer.elapsed_ms}
-        answer = operation.answer(asked, route, given.answer)
-        return JSONResponse({**answer, "system_fingerprint": given.answer.version, "turnout": ours})
+        log_stand_in(given.stands_in, given.degraded, log_fields)
+        return JSONResponse({**operation.answer(asked, route, given.answer), **ours(given)})
 
     async def _document(self, request: Request) -> object:
         encoding = request.headers.get("content-encoding")
         return await read_document(request.stream(), encoding, GATEWAY_BODY_BYTES)
 
-    async def _run(self, request: Request, route: Route, due: PredictRequest, key: str) -> Answer:
-        """Return the answer to a caller with a key of that hash, and log it; raise a ServingError."""
+    async def _due(
+        self, request: Request, route: Route, asked: PredictRequest, key: str, received: float
+    ) -> tuple[PredictRequest, Route]:
+        """Return the request of a caller with a key of that hash, with its deadline, and its route; log them."""
         # The middleware logs these, whatever becomes of the request after this.
         log_fields: dict[str, Any] = request.scope["turnout"]
-        log_fields |= {"model": route.model, "inputs": len(due.inputs)}
-        known = replace(due, client=due.client or key)
-        if known.version:
-            route = await anyio.to_thread.run_sync(
-                with_released, self.registry, route, known.version
-            )
-        given = await self.answering.answer(known, route, log_fields)
-        if given.stands_in:
-            # Numbers, since they are metrics.
-            log_fields |= {"fallback": 1, "degraded": int(given.degraded)}
-        return given
+        log_fields |= {"model": route.model, "inputs": len(asked.inputs)}
+        due = asked.due(received, self.front.longest_s)
+        if due.version:
+            route = await anyio.to_thread.run_sync(with_released, self.registry, route, due.version)
+        return replace(due, client=due.client or key), route
 
     async def models(self, request: Request) -> Response:
         """List the models of this deployment."""
@@ -139,7 +157,8 @@ class Router:
         data = [
             describe(route, self.registry, self.answering) for route in self.routes.models.values()
         ]
-        return JSONResponse({"object": "list", "data": data})
+        urls = {"urls": self.front.urls} if self.front.urls else {}
+        return JSONResponse({"object": "list", "data": data, **urls})
 
     async def model(self, request: Request) -> Response:
         """Describe one model and its tiers, with the versions that are deployed."""
@@ -153,25 +172,6 @@ class Router:
         return JSONResponse({"status": "ok"})
 
 
-def _head(given: Answer) -> dict[str, Any]:
-    """Return what an answer says of itself: what gave it, and why."""
-    head: dict[str, Any] = {
-        "version": given.answer.version,
-        "tier": given.target.tier,
-        "reason": given.reason,
-    }
-    if given.degraded:
-        head["degraded"] = True
-    if given.second:
-        head["escalated"] = {
-            "inputs": list(given.escalated),
-            "tier": Tier.GPU,
-            "version": given.second.version,
-            "elapsed_ms": given.second.elapsed_ms,
-        }
-    return head
-
-
 def create_app(
     routes: Routes,
     backends: Mapping[Tier, Backend],
@@ -180,10 +180,11 @@ def create_app(
     states: States | None = None,
     sampling: Sampling | None = None,
     drift: Drift = unwatched,
+    front: Front | None = None,
 ) -> Starlette:
     """Return the application over the tiers' backends; `assets` is the folder of the documentation page."""
     answering = Answering(backends, states, sampling=sampling, drift=drift)
-    router = Router(routes, answering, registry)
+    router = Router(routes, answering, registry, front or Front())
     endpoints = endpoints_of(router)
     document: dict[str, Any] = {}
 

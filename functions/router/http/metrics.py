@@ -20,7 +20,11 @@ def metrics(deployment: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     # The unit of a count is none.
     directives = [_directive(BY_TIER, {"Name": "errors"}, {"Name": "ms", "Unit": "Milliseconds"})]
-    values = {"errors": int(fields["status"] >= 500)}
+    # A stream that fails has its status sent by then.
+    failed = fields["status"] >= 500 or ("unfinished" in fields and "problem" in fields)
+    values = {"errors": int(failed)}
+    if "first_ms" in fields:
+        directives.append(_directive(BY_TIER, {"Name": "first_ms", "Unit": "Milliseconds"}))
     if "fallback" in fields:
         directives.append(_directive(BY_REASON, {"Name": "fallback"}, {"Name": "degraded"}))
     if "escalated" in fields:

@@ -39,6 +39,9 @@ class RequestMiddleware:
                 headers = MutableHeaders(raw=message["headers"])
                 headers["X-Request-Id"] = request_id
                 self.cors.add_to(headers, scope)
+            if message.get("more_body"):
+                # Of an answer that is sent as it is written.
+                log_fields.setdefault("first_ms", _ms_since(start))
             await send(message)
 
         try:
@@ -50,11 +53,14 @@ class RequestMiddleware:
                 await problem_response(ServingError(f"request {request_id} failed"))(
                     scope, receive, send_with_id
                 )
-        ms = round((time.perf_counter() - start) * 1e3, 2)
-        line = {"request_id": request_id, **log_fields, "ms": ms}
+        line = {"request_id": request_id, **log_fields, "ms": _ms_since(start)}
         # Metrics are read from the line, so that each byte of it is paid for.
         whole = {**line, **metrics(self.deployment, line)}
         log.info(json.dumps(whole, separators=(",", ":")))
+
+
+def _ms_since(start: float) -> float:
+    return round((time.perf_counter() - start) * 1e3, 2)
 
 
 def _request_id(scope: Scope) -> str:

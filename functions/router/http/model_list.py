@@ -8,7 +8,7 @@ from typing import Any
 
 from contracts.prediction import PredictRequest
 from contracts.routes import Cascade, Route, Target
-from functions.router.answering.attempts import Answering
+from functions.router.answering.answers import Answering
 from functions.router.deciding.rules import Case
 from functions.router.targets.drift import Watched, is_withdrawn
 from functions.router.targets.release_registry import Registry, Row, find
@@ -31,7 +31,7 @@ def describe(route: Route, registry: Registry, answering: Answering) -> dict[str
         "task": route.task,
         "labels": list(route.labels),
         "dimensions": route.dimensions or None,
-        "cascade": _cascade(route.cascade, answering.drift(route)),
+        "cascade": _cascade(route.cascade, answering.attempts.drift(route)),
         "split": route.split or None,
         "chat": route.chat,
         "tiers": tiers,

@@ -2,6 +2,7 @@
 
 from contracts.api.json_schema import INTEGER, NUMBER, STRING, Schema, array, described, obj
 from contracts.tasks import Task, Tier
+from functions.router.http.front import STREAMED, WHOLE
 from functions.router.targets.health import Condition
 
 TIER: Schema = {"enum": [*Tier]}
@@ -97,5 +98,12 @@ MODEL: Schema = {
 MODELS: Schema = {
     "type": "object",
     "required": ["object", "data"],
-    "properties": {"object": {"const": "list"}, "data": array(MODEL)},
+    "properties": {
+        "object": {"const": "list"},
+        "data": array(MODEL),
+        "urls": described(
+            obj({WHOLE: STRING, STREAMED: STRING}),
+            "Of a deployment that streams: where answers come whole, and where they may come as they are written.",
+        ),
+    },
 }

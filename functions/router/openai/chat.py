@@ -18,12 +18,13 @@ from functions.router.openai.generation import (
     NO_LOGPROBS,
     PENALTIES,
     SAMPLING,
-    STREAMS,
+    STREAM,
+    STREAM_OPTIONS,
     head,
     sampling,
     usage,
 )
-from functions.router.openai.operation import MODEL, USER, Absent, Operation
+from functions.router.openai.operation import MODEL, USER, Absent, Chunks, Operation
 
 # Of a message that its client got from an answer and sends back, with null where there is nothing.
 ANSWERED = ("refusal", "annotations", "audio", "function_call", "tool_calls")
@@ -49,10 +50,11 @@ KEYS = (
         schema=integer(1),
     ),
     *SAMPLING,
+    STREAM,
+    STREAM_OPTIONS,
     USER,
 )
 ABSENT = {
-    **STREAMS,
     "functions": Absent(values=([],), why=NO_TOOLS),
     "function_call": Absent(values=("none", "auto"), why=NO_TOOLS),
     "modalities": Absent(values=(["text"],), why="models here write text alone; leave it out"),
@@ -142,6 +144,12 @@ def _answered(output: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _closing(whole: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the end of a choice; its calls of tools come whole, as the tier tells them."""
+    calls = [{"index": i, **call} for i, call in enumerate(whole["message"].get("tool_calls", ()))]
+    return {"delta": {"tool_calls": calls} if calls else {}}
+
+
 CHAT = Operation(
     tasks=(Task.TEXT_GENERATION,),
     # The chat is an input for each of its answers, and the first problem is one of the first.
@@ -154,4 +162,11 @@ CHAT = Operation(
     nested={MESSAGES: problems},
     check=check,
     answer=answer,
+    chunks=Chunks(
+        kind="chat.completion.chunk",
+        prefix="chatcmpl",
+        opening={"delta": {"role": "assistant", "content": ""}},
+        piece=lambda text: {"delta": {"content": text}},
+        closing=_closing,
+    ),
 )

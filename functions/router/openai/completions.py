@@ -16,12 +16,13 @@ from functions.router.openai.generation import (
     NO_LOGPROBS,
     PENALTIES,
     SAMPLING,
-    STREAMS,
+    STREAM,
+    STREAM_OPTIONS,
     head,
     sampling,
     usage,
 )
-from functions.router.openai.operation import MODEL, USER, Absent, Operation, texts
+from functions.router.openai.operation import MODEL, USER, Absent, Chunks, Operation, texts
 
 # What OpenAI documents as the limit of a request that names none.
 MAX_TOKENS = 16
@@ -41,10 +42,11 @@ KEYS = (
         schema=BOOLEAN,
         default=False,
     ),
+    STREAM,
+    STREAM_OPTIONS,
     USER,
 )
 ABSENT = {
-    **STREAMS,
     "suffix": Absent(values=("",), why="no model here fills in a middle; leave it out"),
     "best_of": Absent(values=(1,), why="every text is returned; ask for several by `n`"),
 }
@@ -92,4 +94,10 @@ COMPLETIONS = Operation(
     names={"max_new_tokens": "max_tokens", "return_full_text": "echo"},
     translate=translate,
     answer=answer,
+    chunks=Chunks(
+        kind="text_completion",
+        prefix="cmpl",
+        piece=lambda text: {"text": text},
+        closing=lambda whole: {"text": ""},
+    ),
 )

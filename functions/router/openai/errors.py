@@ -30,16 +30,21 @@ def refused(param: str, detail: str) -> InvalidInput:
 
 def error_response(error: ServingError, names: Mapping[str, str]) -> JSONResponse:
     """Return an error in OpenAI's shape; `names` are those of its keys by the pointers of ours."""
-    status = STATUSES.get(error.code, error.status)
+    status = _status(error)
     headers = {}
     if error.retry_after_s:
         headers["Retry-After"] = str(math.ceil(error.retry_after_s))
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse({"error": _document(error, status, names)}, status, headers=headers)
+    return JSONResponse({"error": document_of(error, names)}, status, headers=headers)
 
 
-def _document(error: ServingError, status: int, names: Mapping[str, str]) -> dict[str, Any]:
+def _status(error: ServingError) -> int:
+    return STATUSES.get(error.code, error.status)
+
+
+def document_of(error: ServingError, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return what an error in OpenAI's shape says."""
     detail, param = str(error), None
     if error.problems:
         place = error.problems[0].pointer
@@ -47,7 +52,7 @@ def _document(error: ServingError, status: int, names: Mapping[str, str]) -> dic
         detail = detail.replace(f"{place}: ", f"{param}: ", 1)
     return {
         "message": detail,
-        "type": "invalid_request_error" if status < 500 else "server_error",
+        "type": "invalid_request_error" if _status(error) < 500 else "server_error",
         "param": param,
         "code": CODES.get(error.code, error.code),
     }

@@ -5,7 +5,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from contracts.api.json_schema import INTEGER, NUMBER, STRING, array, integer
+from contracts.api.json_schema import BOOLEAN, INTEGER, NUMBER, STRING, array, integer, obj
 from contracts.api.task_api import Parameter
 from contracts.api.text_generation import MAX_STOPS
 from contracts.routes import Route
@@ -52,10 +52,18 @@ SAMPLING = (
         expected="a whole number",
     ),
 )
-STREAMS = {
-    "stream": Absent(values=(False,), why="answers come whole here; leave it out"),
-    "stream_options": Absent(values=(), why="answers come whole here; leave it out"),
-}
+STREAM = Parameter(
+    name="stream",
+    description="Send the answer as it is written, in server-sent events; at the [streaming URL](streaming.md) alone.",
+    schema=BOOLEAN,
+    default=False,
+)
+STREAM_OPTIONS = Parameter(
+    name="stream_options",
+    description="With `include_usage` a stream's last chunk has the usage, and no choices.",
+    schema=obj({"include_usage": BOOLEAN}, optional=("include_usage",)),
+    expected='an object {"include_usage": true}',
+)
 NO_LOGPROBS = "no tier here returns log-probabilities; leave it out"
 PENALTY = Absent(values=(0, 0.0), why="is not applied here; leave it out")
 # What vLLM does for completions and chats alike, in the same words.

@@ -66,13 +66,28 @@ Nested = Callable[[object], Iterator[tuple[tuple[str, ...], str]]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Chunks:
+    """The form of an operation's chunks, of which the ids begin with `prefix`.
+
+    `piece` returns what a choice has of a further piece of its text, and `closing` what it has at its end, of the
+    choice as it would be without a stream; `opening` is what it has at its beginning, where that is a chunk of its own.
+    """
+
+    kind: str
+    prefix: str
+    piece: Callable[[str], dict[str, Any]]
+    closing: Callable[[Mapping[str, Any]], dict[str, Any]]
+    opening: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
     """An operation: the tasks of the models that it runs, its keys, and how it is translated.
 
     `inputs` is its key for the inputs of ours, by their place, `names` are its keys by the names of our parameters.
     `nested` yields the places of problems within a key's value. Keys in `passed` go as they are to a tier on vLLM, and
     are refused where a model has none, as those in `absent` are everywhere. `check` raises InvalidInput for what a
-    model does not do.
+    model does not do. `chunks` are those of an operation that can be streamed.
     """
 
     tasks: tuple[Task, ...]
@@ -85,6 +100,7 @@ class Operation:
     nested: Mapping[str, Nested] = field(default_factory=dict)
     check: Callable[[Mapping[str, Any], Route], None] = lambda given, route: None
     passed: Mapping[str, Absent] = field(default_factory=dict)
+    chunks: Chunks | None = None
 
     def parse(self, document: object) -> tuple[dict[str, Any], PredictRequest]:
         """Return the keys of a request, without those that are null, and the request of ours that it means.

@@ -2,9 +2,11 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Mapping
+from contextlib import closing
 from dataclasses import replace
-from typing import Any, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
@@ -32,7 +34,14 @@ from functions.router.targets.failures import (
 )
 from functions.router.targets.health import Condition
 
+if TYPE_CHECKING:
+    from contracts.streaming import Delta
+    from functions.router.targets.streams import Bytes
+
 Client = Any
+# The deltas of a stream, and last its answer; closing it closes its connection.
+Written = Generator["Delta | TierAnswer", None, None]
+Sent = TypeVar("Sent")
 MakeClient = Callable[[str, Config], Client]
 # The read timeouts of clients, in seconds, for callers who wait less long than the tier may take. A client is too slow
 # to make for each request's own time, and a thread that nobody waits for any more ends by the next of these.
@@ -43,6 +52,8 @@ class Backend(Protocol):
     """A way to run a model on a tier; its errors are TargetFailed, or the ServingError that the tier answered with."""
 
     def predict(self, target: Target, request: PredictRequest) -> TierAnswer: ...
+
+    def stream(self, target: Target, request: PredictRequest) -> Written: ...
 
 
 # The statuses by which vLLM says that a request is at fault.
@@ -97,9 +108,10 @@ class LambdaBackend:
 
     def _invoke(self, target: Target, request: PredictRequest) -> TierAnswer:
         client = self.clients.of(target, request)
-        payload = json.dumps(request.to_wire()).encode()
         reply = _call(
-            target, client, lambda: client.invoke(FunctionName=target.address, Payload=payload)
+            target,
+            client,
+            lambda: client.invoke(FunctionName=target.address, Payload=_payload(request.to_wire())),
         )
         # The payload is a stream, whose reading can time out as well.
         body = _call(target, client, lambda: reply["Payload"].read())
@@ -107,6 +119,26 @@ class LambdaBackend:
         if reply.get("FunctionError"):
             raise problem(_function_error(document))
         return TierAnswer.from_wire(document)
+
+    def stream(self, target: Target, request: PredictRequest) -> Written:
+        """Yield what a function writes. Which version that is shows at its end, so a wanted one is asked by itself."""
+        from contracts.streaming import read_stream
+        from functions.router.targets.streams import function_bytes
+
+        if request.version:
+            own = self.own_address(target, request.version)
+            target = replace(target, address=own or target.address)
+        client, payload = self.clients.of(target, request), _payload(request.to_wire())
+        reply = _call(
+            target,
+            client,
+            lambda: client.invoke_with_response_stream(
+                FunctionName=target.address, Payload=payload
+            ),
+        )
+        guard = partial(_call, target, client)
+        with closing(function_bytes(target, reply["EventStream"], guard)) as chunks:
+            yield from read_stream(chunks)
 
     def send(self, function: str, payload: bytes) -> None:
         """Have a function run that nobody waits for, on the connection of the last answer."""
@@ -125,10 +157,35 @@ class SageMakerBackend:
         self.moved: dict[str, str] = {}
 
     def predict(self, target: Target, request: PredictRequest) -> TierAnswer:
+        return self._where_it_serves(target, lambda at: self._invoke(at, request))
+
+    def stream(self, target: Target, request: PredictRequest) -> Written:
+        """Yield what a container writes."""
+        from contracts.streaming import NDJSON, read_stream
+
+        with closing(self.open(target, request, request.to_wire(), NDJSON)) as chunks:
+            yield from read_stream(chunks)
+
+    def open(
+        self, target: Target, request: PredictRequest, body: Mapping[str, Any], accept: str
+    ) -> "Bytes":
+        """Return what a container sends for a body, once it has begun to answer."""
+
+        from functions.router.targets.streams import container_bytes
+
+        def send(at: Target) -> "Bytes":
+            client, named = self.clients.of(at, request), _named(at, body, accept)
+            reply = _call(at, client, lambda: client.invoke_endpoint_with_response_stream(**named))
+            return container_bytes(at, reply["Body"], partial(_call, at, client))
+
+        return self._where_it_serves(target, send)
+
+    def _where_it_serves(self, target: Target, send: Callable[[Target], Sent]) -> Sent:
+        """Return the result of `send` at the target's own address, or at the other one where nothing serves there."""
         own = target.address
         address = self.moved.get(own, own)
         try:
-            return self._invoke(replace(target, address=address), request)
+            return send(replace(target, address=address))
         except TargetFailed as failure:
             condition = failure.meaning.condition
             if condition not in NOT_IN_SERVICE:
@@ -137,25 +194,30 @@ class SageMakerBackend:
             # An endpoint that was missing and is released has come into service in between.
             if not other or (other == address and condition is not Condition.MISSING):
                 raise
-        answer = self._invoke(replace(target, address=other), request)
+        sent = send(replace(target, address=other))
         self.moved[own] = other
-        return answer
+        return sent
 
     def _invoke(self, target: Target, request: PredictRequest) -> TierAnswer:
         client = self.clients.of(target, request)
-        payload = json.dumps(request.to_wire()).encode()
-        reply = _call(
-            target,
-            client,
-            lambda: client.invoke_endpoint(
-                EndpointName=target.address,
-                InferenceComponentName=target.address,
-                ContentType="application/json",
-                Accept="application/json",
-                Body=payload,
-            ),
-        )
+        named = _named(target, request.to_wire(), "application/json")
+        reply = _call(target, client, lambda: client.invoke_endpoint(**named))
         return TierAnswer.from_wire(_document(_call(target, client, lambda: reply["Body"].read())))
+
+
+def _payload(body: Mapping[str, Any]) -> bytes:
+    return json.dumps(body).encode()
+
+
+def _named(target: Target, body: Mapping[str, Any], accept: str) -> dict[str, Any]:
+    """Return the arguments of an invocation of an endpoint."""
+    return {
+        "EndpointName": target.address,
+        "InferenceComponentName": target.address,
+        "ContentType": "application/json",
+        "Accept": accept,
+        "Body": _payload(body),
+    }
 
 
 def _call(target: Target, client: Client, send: Callable[[], Any]) -> Any:

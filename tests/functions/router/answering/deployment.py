@@ -12,7 +12,7 @@ from contracts.http_errors import ServingError
 from contracts.prediction import PredictRequest
 from contracts.routes import Route, Target
 from contracts.tasks import Tier
-from functions.router.answering.attempts import Answer, Answering
+from functions.router.answering.answers import Answer, Answering
 from functions.router.answering.budget import RetryBudget
 from functions.router.targets.backends import Backend, LambdaBackend, SageMakerBackend
 from functions.router.targets.health import States

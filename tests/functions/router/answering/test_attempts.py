@@ -203,7 +203,7 @@ def test_a_request_whose_time_is_over_is_sent_nowhere(stack: ExitStack) -> None:
 
 def test_a_trial_that_another_request_has_begun_goes_to_the_other_tier(stack: ExitStack) -> None:
     both = deploy(stack, (THROTTLES,))
-    both.answering.states = TakenByAnother(both.clock)
+    both.answering.attempts.states = TakenByAnother(both.clock)
     both.ask()
     both.counts()
     both.clock.ahead += 2
@@ -224,7 +224,7 @@ def test_what_is_the_fault_of_a_request_is_not_tried_elsewhere(stack: ExitStack)
         both.ask()
     assert caught.value.status == 413
     assert both.counts() == (1, 0)
-    assert both.answering.states.of(ROUTE.targets[CPU]).condition is Condition.READY
+    assert both.answering.attempts.states.of(ROUTE.targets[CPU]).condition is Condition.READY
 
 
 def test_second_attempts_are_a_share_of_the_requests(stack: ExitStack) -> None:
@@ -253,7 +253,7 @@ def test_a_version_that_a_tier_does_not_have_yet_is_not_answered_by_another(
     both = deploy(stack, (ANSWERS,))
     with pytest.raises(ServingError, match="version f00dfeed0000 for now"):
         both.ask(version=ROUTE.targets[CPU].version)
-    assert both.answering.states.of(ROUTE.targets[CPU]).condition is Condition.READY
+    assert both.answering.attempts.states.of(ROUTE.targets[CPU]).condition is Condition.READY
 
 
 def test_the_tier_is_told_the_time_that_its_caller_still_waits(stack: ExitStack) -> None:

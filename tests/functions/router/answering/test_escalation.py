@@ -181,7 +181,7 @@ def test_a_trial_that_another_request_has_begun_is_left_to_it(stack: ExitStack) 
     both = both_tiers(stack, ASLEEP)
     gpu = target(GPU, wake_s=WAKE_S, wake=Wake.ESCALATION)
     route = replace(CASCADED, targets={CPU: target(CPU), GPU: gpu})
-    both.answering.states = TakenByAnother(both.clock)
+    both.answering.attempts.states = TakenByAnother(both.clock)
     both.ask(route, inputs=TEXTS)
     both.counts()
     both.clock.ahead += 61

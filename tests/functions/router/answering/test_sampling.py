@@ -74,7 +74,7 @@ def two_tiers(stack: ExitStack, cpu: tuple[Step, ...] = (SMALL,), *gpu: Step) ->
 
 def test_a_sample_is_an_event_for_the_sampling_function(stack: ExitStack) -> None:
     both = two_tiers(stack, (SMALL, ACCEPTED))
-    backend = both.answering.backends[CPU]
+    backend = both.answering.attempts.backends[CPU]
     assert isinstance(backend, LambdaBackend)
     sampling(both, backend)
     answer = both.ask(SAMPLED, inputs=INPUTS)
@@ -120,12 +120,12 @@ def test_a_sample_that_is_not_accepted_costs_the_caller_nothing_and_is_not_logge
 
 def test_a_function_that_lambda_refuses_costs_the_caller_nothing(stack: ExitStack) -> None:
     both = two_tiers(stack, (SMALL, DOWN, SMALL))
-    backend = both.answering.backends[CPU]
+    backend = both.answering.attempts.backends[CPU]
     assert isinstance(backend, LambdaBackend)
     sampling(both, backend)
     assert both.ask(SAMPLED, inputs=INPUTS).reason == "escalated"
     # Nothing is said of the CPU tier by it.
-    assert both.answering.states.of(SAMPLED.targets[CPU]).failures == 0
+    assert both.answering.attempts.states.of(SAMPLED.targets[CPU]).failures == 0
 
 
 def test_a_sample_is_waited_for_no_longer_than_its_patience(stack: ExitStack) -> None:
@@ -149,7 +149,7 @@ def test_a_withdrawn_threshold_sends_what_it_would_have_kept_to_the_gpu_tier(
     stack: ExitStack,
 ) -> None:
     both = sampling(two_tiers(stack), Sent())
-    both.answering.drift = lambda route: {"withdrawn": route is SAMPLED}
+    both.answering.attempts.drift = lambda route: {"withdrawn": route is SAMPLED}
     answer = both.ask(SAMPLED, inputs=INPUTS[:1])
     assert (answer.target.tier, answer.reason, answer.degraded) == (GPU, "withdrawn", False)
     assert both.counts() == (0, 1)

@@ -11,7 +11,7 @@ import pytest
 from contracts.routes import Cascade
 from contracts.states.rows import Row
 from contracts.tasks import Tier, Wake
-from functions.router.answering.attempts import Answering
+from functions.router.answering.answers import Answering
 from functions.router.targets.health import Condition, States
 from functions.router.targets.shared_rows import KEPT_S, SharedRows, Store, in_thread
 from functions.router.targets.sharing import SharedStates, shared_keys
@@ -51,7 +51,7 @@ def sharing(both: Deployment, store: Store, run: Any = lambda act: act()) -> Dep
     clock = both.clock
     rows = SharedRows(store, shared_keys(ROUTES), clock=clock, run=run)
     states = States(clock, SharedStates(rows, clock))
-    both.answering = Answering(both.answering.backends, states, clock=clock)
+    both.answering = Answering(both.answering.attempts.backends, states, clock=clock)
     return both
 
 
@@ -136,7 +136,7 @@ def test_a_new_instance_waits_once_for_a_dynamodb_that_does_not_answer(
     stack.callback(store.free.set)
     (one,) = instances(stack, store, 1)
     sharing(one, store, in_thread)
-    shared = one.answering.states.shared
+    shared = one.answering.attempts.states.shared
     assert shared is not None
     assert not shared.knows()
     one.cpu.steps = [UNSURE]
@@ -153,7 +153,7 @@ def test_a_tier_that_never_sleeps_is_asked_at_once(stack: ExitStack) -> None:
     sharing(one, store, in_thread)
     one.gpu.steps = [ANSWERS]
     assert one.ask(tier=GPU).target.tier is GPU
-    shared = one.answering.states.shared
+    shared = one.answering.attempts.states.shared
     assert shared is not None
     assert not shared.knows()
 
@@ -161,7 +161,7 @@ def test_a_tier_that_never_sleeps_is_asked_at_once(stack: ExitStack) -> None:
 def test_no_request_waits_for_a_dynamodb_that_does_not_answer(stack: ExitStack) -> None:
     store = Held()
     (one,) = instances(stack, store, 1)
-    one.answering.states.shared = None
+    one.answering.attempts.states.shared = None
     assert one.ask(tier=GPU).reason == "gpu_waking"
     one.clock.ahead += 60
     threads: list[threading.Thread] = []
@@ -170,9 +170,9 @@ def test_no_request_waits_for_a_dynamodb_that_does_not_answer(stack: ExitStack) 
         threads.append(threading.Thread(target=act))
         threads[-1].start()
 
-    states = one.answering.states
+    states = one.answering.attempts.states
     sharing(one, store, run)
-    one.answering.states.by_address = states.by_address
+    one.answering.attempts.states.by_address = states.by_address
     one.counts()
     # The answer is there although nothing of DynamoDB's is.
     assert one.ask(tier=GPU).target.tier is CPU
