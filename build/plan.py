@@ -28,7 +28,7 @@ from contracts.manifest import (
 )
 from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
-from contracts.tasks import Tier
+from contracts.tasks import Server, Tier
 
 
 def plan(
@@ -49,6 +49,8 @@ def plan(
         if models and spec.name not in models:
             continue
         for tier, tier_spec in spec.tiers.items():
+            if isinstance(tier_spec, GpuSpec) and is_pushed(spec.name, tier_spec, out):
+                continue
             step, of_step = _step(spec, tier, tier_spec, out)
             steps += [step] if step else []
             # Two tiers of one source have the same problems.
@@ -56,6 +58,16 @@ def plan(
     if problems:
         raise SourceError(problems)
     return tuple(steps)
+
+
+def is_pushed(model: str, spec: GpuSpec, out: Path) -> bool:
+    """Return whether vLLM serves a GPU tier with weights that `turnout push` sends: there is nothing to build."""
+    if spec.server is not Server.AUTO:
+        return spec.server is Server.VLLM
+    try:
+        return bool(read_manifest(out / model / Tier.GPU).pushed)
+    except BrokenArtefact:
+        return False
 
 
 def _step(

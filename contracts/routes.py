@@ -21,7 +21,8 @@ class Target:
     that it reads, as the build has measured them, the fewest first; empty where it has not. `wake` says which requests
     wake a tier that sleeps, which takes `wake_s`. A tier that `sleeps` may be without a copy. A share `sample` of the
     inputs that a cascade keeps, and a share `shadow` of all requests of the CPU tier, are sent to a GPU tier as well,
-    to compare the answers. `server` says whose requests its container takes.
+    to compare the answers. `server` says whose requests its container takes. One that is not `proved` has
+    weights that no machine of the user's has run.
     """
 
     model: str
@@ -40,6 +41,7 @@ class Target:
     sample: float = 0.0
     shadow: float = 0.0
     server: Server = Server.TURNOUT
+    proved: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,6 +28,7 @@ from stacks.cpu import CpuModelStack
 from stacks.errors import StackError
 from stacks.gpu.stack import GpuModelStack
 from stacks.image_source import BuildContext, Source
+from stacks.images import llm_image
 from stacks.limits.quotas import quota_note
 from stacks.limits.throttle import stage_throttle
 from stacks.pushed_images import pushed_images
@@ -38,6 +39,8 @@ from stacks.rules.plugin import Rules
 from stacks.settings import aws_problems
 from stacks.states.stack import StatesStack, observed
 from stacks.timeouts import timeout_problems
+from stacks.weights.serving import Serving
+from stacks.weights.stack import add_weights_stack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,7 @@ def image_sources(inputs: Inputs, artefacts: Artefacts) -> tuple[dict[str, Sourc
     contents = contents_of(inputs.deployment, inputs.out, routes)
     pushed, problems = pushed_images(contents, inputs.images, inputs.deployment.region)
     staging = Staging(folder=inputs.staging)
-    sources = {
+    sources: dict[str, Source] = {
         one.name: pushed.get(one.name) or BuildContext(folder=staging.image(one))
         for one in contents
     }
@@ -114,6 +117,7 @@ def add_stacks(
         prober=staging.prober(f"{name}-prober"),
         sampler=staging.sampler(f"{name}-sampler") if sampled else None,
         sampled=sampled,
+        pushed=bool(artefacts.servings),
         env=env,
         synthesizer=synthesizer(deployment.name),
         description="Turnout: the API and the router",
@@ -129,7 +133,8 @@ def add_stacks(
                 compared=compared(model, artefacts.cascades.get(model.name)),
                 deployment=deployment.name,
                 manifest=artefacts.manifests[model.name, tier],
-                image=images[name],
+                image=images.get(name) or llm_image(deployment.region),
+                serving=artefacts.servings.get(model.name) if tier is Tier.GPU else None,
                 env=env,
                 synthesizer=synthesizer(deployment.name),
                 description=f"Turnout: {model.name} on its {tier} tier",
@@ -141,6 +146,9 @@ def add_stacks(
             stacks[tier].append(stack)
     # After a stack that fails, the CDK's command line deploys no other. A GPU that AWS does not have comes last.
     before_gpus = stacks[Tier.CPU]
+    if artefacts.servings:
+        weights = add_weights_stack(app, deployment.name, inputs.account, deployment.region)
+        before_gpus = [*before_gpus, weights]
     if deployment.has_gpu:
         states = add_states_stack(app, deployment, staging, env)
         states.add_stack_dependency(router)
@@ -166,8 +174,14 @@ def add_states_stack(
 
 
 def add_model_stack(
-    app: cdk.App, name: str, spec: CpuSpec | GpuSpec, *, compared: str, **options: Any
+    app: cdk.App,
+    name: str,
+    spec: CpuSpec | GpuSpec,
+    *,
+    compared: str,
+    serving: Serving | None,
+    **options: Any,
 ) -> cdk.Stack:
     if isinstance(spec, CpuSpec):
         return CpuModelStack(app, name, spec=spec, compared=compared, **options)
-    return GpuModelStack(app, name, spec=spec, **options)
+    return GpuModelStack(app, name, spec=spec, serving=serving, **options)

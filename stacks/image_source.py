@@ -17,6 +17,14 @@ class BuildContext:
     folder: Path
 
 
+def _repository(scope: Construct, account: str, region: str, name: str) -> ecr.IRepository:
+    partition = RegionInfo.get(region).partition or "aws"
+    arn = f"arn:{partition}:ecr:{region}:{account}:repository/{name}"
+    return ecr.Repository.from_repository_attributes(
+        scope, "Repository", repository_arn=arn, repository_name=name
+    )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushedImage:
     """An image in a repository of ECR. The repository is the user's: a stack refers to it, and does not own it."""
@@ -28,14 +36,24 @@ class PushedImage:
 
     def find(self, scope: Construct) -> ecr.IRepository:
         """Return the repository, as something that `cdk destroy` does not know of."""
-        partition = RegionInfo.get(self.region).partition or "aws"
-        arn = f"arn:{partition}:ecr:{self.region}:{self.account}:repository/{self.repository}"
-        return ecr.Repository.from_repository_attributes(
-            scope, "Repository", repository_arn=arn, repository_name=self.repository
-        )
+        return _repository(scope, self.account, self.region, self.repository)
 
 
-Source = BuildContext | PushedImage
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsImage:
+    """An image that AWS publishes, in a repository of AWS's own account in each region."""
+
+    account: str
+    region: str
+    repository: str
+    tag: str
+
+    def find(self, scope: Construct) -> ecr.IRepository:
+        """Return the repository, which is nobody's here."""
+        return _repository(scope, self.account, self.region, self.repository)
+
+
+Source = BuildContext | PushedImage | AwsImage
 
 
 def function_code(scope: Construct, source: Source) -> lambda_.DockerImageCode:
@@ -47,6 +65,8 @@ def function_code(scope: Construct, source: Source) -> lambda_.DockerImageCode:
     """
     if isinstance(source, PushedImage):
         return lambda_.DockerImageCode.from_ecr(source.find(scope), tag_or_digest=source.digest)
+    if isinstance(source, AwsImage):
+        raise TypeError("AWS publishes no image of a function of ours")
     # Without a platform, Docker builds for the processor of the laptop.
     return lambda_.DockerImageCode.from_image_asset(
         str(source.folder), platform=assets.Platform.LINUX_AMD64
@@ -62,6 +82,9 @@ def container_image(scope: Construct, source: Source) -> tuple[ecr.IRepository, 
     if isinstance(source, PushedImage):
         repository = source.find(scope)
         return repository, repository.repository_uri_for_tag_or_digest(source.digest)
+    if isinstance(source, AwsImage):
+        repository = source.find(scope)
+        return repository, repository.repository_uri_for_tag_or_digest(source.tag)
     asset = assets.DockerImageAsset(
         scope, "Image", directory=str(source.folder), platform=assets.Platform.LINUX_AMD64
     )

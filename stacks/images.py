@@ -1,14 +1,44 @@
 """Container images by region, from a pinned table that `scripts/pin_images.py` makes from SageMaker's own data."""
 
 import json
+import re
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+from stacks.image_source import AwsImage
 
 IMAGES = Path(__file__).with_name("images.json")
 LLM_SERVER = "vllm-server"
+CUDA = "cuda"
+
+
+IMAGE = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.[^/]+/(?P<repository>[^:]+):(?P<tag>.+)"
+)
+
+
+@cache
+def _table() -> dict[str, Any]:
+    table: dict[str, Any] = json.loads(IMAGES.read_text("utf-8"))
+    return table
+
+
+def llm_image(region: str) -> AwsImage:
+    """Return AWS's container of vLLM in one of the regions."""
+    found = IMAGE.fullmatch(_table()[LLM_SERVER][region])
+    assert found
+    return AwsImage(**found.groupdict())
+
+
+def llm_cuda(uri: str) -> int:
+    """Return the version of CUDA in AWS's container of vLLM; 0 for another image."""
+    image = llm_image(regions()[0])
+    ours = uri.startswith(f"{image.account}.") and uri.endswith(f"/{image.repository}:{image.tag}")
+    return int(_table()[CUDA][LLM_SERVER]) if ours else 0
 
 
 @cache
 def regions() -> tuple[str, ...]:
     """Return the regions in which AWS publishes its GPU inference containers; others cannot be deployed to."""
-    return tuple(json.loads(IMAGES.read_text("utf-8"))[LLM_SERVER])
+    return tuple(_table()[LLM_SERVER])

@@ -38,13 +38,18 @@ def endpoint_arns(stack: cdk.Stack, name: str, *kinds: str) -> Sequence[str]:
 
 
 def allow_wildcard(caller: lambda_.Function, arn: str, reason: str) -> None:
-    """Acknowledge to cdk-nag that an ARN ends with a star."""
-    stack, shown = cdk.Stack.of(caller), arn
+    """Acknowledge to cdk-nag that an ARN in what a function may do ends with a star."""
+    assert isinstance(caller.role, iam.Role)
+    acknowledge_wildcard(caller.role, arn, reason)
+
+
+def acknowledge_wildcard(role: iam.Role, arn: str, reason: str) -> None:
+    """Acknowledge to cdk-nag that an ARN in a role's policy ends with a star."""
+    stack, shown = cdk.Stack.of(role), arn
     # It writes what is not known at synthesis by its name in templates.
     for part, name in ((stack.partition, "AWS::Partition"), (stack.account, "AWS::AccountId")):
         if cdk.Token.is_unresolved(part):
             shown = shown.replace(part, f"<{name}>")
-    assert caller.role is not None
-    cdk.Validations.of(caller.role).acknowledge(
+    cdk.Validations.of(role).acknowledge(
         cdk.Acknowledgment(id=f"AwsSolutions-IAM5[Resource::{shown}]", reason=reason)
     )

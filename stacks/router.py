@@ -29,6 +29,7 @@ from stacks.permissions import (
     allow_wildcard,
     endpoint_arns,
 )
+from stacks.weights.access import allow_markers
 
 # One line of JSON a request; what a request does not have is "-". The request's id is in the router's own line as well.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging-variables.html
@@ -83,8 +84,10 @@ class RouterStack(cdk.Stack):
         prober: Path,
         sampler: Path | None = None,
         sampled: Sequence[ModelSpec] = (),
+        pushed: bool = False,
         **options: Any,
     ) -> None:
+        """Make the stack; with `pushed`, of a deployment that has weights in S3."""
         super().__init__(scope, name, stack_name=name, **options)
         self.deployment = deployment
         router = ImageFunction(
@@ -102,14 +105,17 @@ class RouterStack(cdk.Stack):
             allow_states(
                 router.function, deployment.name, "dynamodb:BatchGetItem", "dynamodb:UpdateItem"
             )
-        self.add_prober(prober)
+        self.add_prober(prober, pushed)
         if sampler:
             self.add_sampler(sampler, sampled, router.function)
         api = self.add_api(router.alias, throttle)
         cdk.CfnOutput(self, "Url", value=api.api_endpoint, description="Where to send requests")
 
-    def add_prober(self, code: Path) -> None:
-        """Create the function behind every CPU stack's probe; stacks find it by name, so nothing is exported."""
+    def add_prober(self, code: Path, pushed: bool) -> None:
+        """Create the function behind every CPU stack's probe; stacks find it by name, so nothing is exported.
+
+        Of pushed weights it looks for the marker.
+        """
         function = code_function(
             self,
             "Prober",
@@ -120,6 +126,8 @@ class RouterStack(cdk.Stack):
         # GPU containers answer their probes before they are in service.
         self.allow_tiers(function, Tier.CPU)
         allow_releases(function, self.deployment.name)
+        if pushed:
+            allow_markers(function, self.deployment.name)
 
     def add_sampler(
         self, code: Path, sampled: Sequence[ModelSpec], router: lambda_.Function

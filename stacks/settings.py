@@ -2,8 +2,9 @@
 
 from contracts.problems import Code, Problem
 from contracts.specs import Deployment
+from contracts.tasks import Server, Task
 from stacks.images import regions
-from stacks.instances import UnknownInstance, find_instance
+from stacks.instances import UnknownInstance, all_instances, find_instance
 
 
 def aws_problems(deployment: Deployment) -> list[Problem]:
@@ -18,8 +19,10 @@ def aws_problems(deployment: Deployment) -> list[Problem]:
         )
     for model in deployment.models:
         if model.gpu:
+            # Our own server uses one GPU; whether it serves is known once a model is built or pushed.
+            pushable = model.task is Task.TEXT_GENERATION and model.gpu.server is not Server.TURNOUT
             try:
-                find_instance(model.gpu.instance)
+                find_instance(model.gpu.instance, all_instances() if pushable else None)
             except UnknownInstance as error:
                 where = f"models.{model.name}.gpu.instance"
                 problems.append(

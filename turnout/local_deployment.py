@@ -13,7 +13,7 @@ from typing import Self
 
 from contracts.errors import TurnoutError
 from contracts.keys import key_hash, new_key
-from contracts.names import router_stack
+from contracts.names import router_stack, weights_stack
 from contracts.specs import Deployment
 from images.engine.engine import Bridge
 from images.errors import ImageError
@@ -26,11 +26,13 @@ from stacks.limits.refusals import refusal
 from stacks.routes.table import make_routes, read_artefacts
 from turnout.cdk_progress import StackLines
 from turnout.client import ENDPOINT_FILE, Endpoint
+from turnout.deployed.clients import answered, clients_in
 from turnout.image.current import current_layouts, functions_of
 from turnout.image.local import Deployed, publish
 from turnout.image.local import run as run_images
 from turnout.keys import write_keys
 from turnout.progress import Say
+from turnout.push.local import push_again
 
 ROOT = Path(__file__).resolve().parent.parent
 CDK = ROOT / "node_modules/.bin/cdk"
@@ -138,6 +140,7 @@ class Laptop:
             self.cdk("bootstrap", f"aws://{ACCOUNT}/{self.deployment.region}", folder=self.state)
             if deployed:
                 run_images(deployed, self.cloud, self.images)
+        self._push_weights()
         outputs = self.state / "outputs.json"
         app, never = ("--app", str(self.assembly)), ("--require-approval", "never")
         url = self.cloud.url
@@ -151,6 +154,19 @@ class Laptop:
         endpoint = Endpoint(url=url, key=self.key, ca_file=authority, aws=aws)
         endpoint.save(self.state / ENDPOINT_FILE)
         return endpoint
+
+    def _push_weights(self) -> None:
+        """Have the weights of pushed models where their stacks look for them; raise PushFailed."""
+        template = self.assembly / f"{weights_stack(self.deployment.name)}.template.json"
+        clients = clients_in(self.deployment.region, local=self.cloud.credentials())
+        with answered():
+            push_again(
+                self.deployment,
+                self.files.out,
+                clients,
+                lambda: template.read_text("utf-8"),
+                self.say,
+            )
 
     def _published(self, made: MadeImages) -> Deployed:
         """Return the images that are deployed, published; raise ImageError if one is missing or stale."""

@@ -1,4 +1,4 @@
-"""A CloudFormation custom resource: a deployed CPU function that answers its probe.
+"""CloudFormation custom resources: a deployed CPU function that answers its probe, and weights that were pushed.
 
 No deployment would call a function otherwise: if it does not answer as when its model was built, the deployment fails
 and CloudFormation restores the version before it. A GPU container is in service only after its probe.
@@ -12,11 +12,18 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
+# As the stacks have it: this function imports nothing of ours.
+WEIGHTS = "Custom::TurnoutWeights"
 MAX_ATTEMPTS = 4
 # The response to CloudFormation has to be sent within this function's own 60 s. A function's start may take 10 s, its
 # answer 25 s; a throttled call, which costs nothing, is repeated.
 PROBE_CALL = Config(read_timeout=45, retries={"mode": "standard", "total_max_attempts": 3})
+
+
+class NotPushed(Exception):
+    """A model was deployed whose weights are not whole in the deployment's bucket."""
 
 
 class NotReady(Exception):
@@ -30,11 +37,29 @@ def handler(event: dict[str, Any], context: object) -> None:
     try:
         # Nothing was made that could be deleted.
         if event["RequestType"] != "Delete":
-            check(event["ResourceProperties"])
+            of_weights = event["ResourceType"] == WEIGHTS
+            (check_weights if of_weights else check)(event["ResourceProperties"])
         respond(event, physical_id, "SUCCESS", "")
     except Exception as error:
         respond(event, physical_id, "FAILED", f"{type(error).__name__}: {error}")
         raise
+
+
+def check_weights(properties: dict[str, Any]) -> None:
+    """Raise NotPushed unless the marker is there that a push writes last, or this version was released already."""
+    bucket, digest, model = properties["Bucket"], properties["Weights"], properties["Model"]
+    if released_version(properties["Release"]) == properties["Version"]:
+        return
+    try:
+        found = boto3.client("s3").get_object(Bucket=bucket, Key=properties["Marker"])
+        marker = json.loads(found["Body"].read())
+    except ClientError as error:
+        code = error.response["Error"]["Code"]
+        raise NotPushed(
+            f"the weights {digest[:12]} of {model} are not in s3://{bucket} ({code}); run `turnout push {model}`"
+        ) from error
+    if marker["digest"] != digest:
+        raise NotPushed(f"the marker of {model} is of other weights; run `turnout push {model}`")
 
 
 def check(properties: dict[str, Any]) -> None:

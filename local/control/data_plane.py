@@ -96,5 +96,10 @@ def use(plane: DataPlane | None) -> None:
     _current[:] = [plane] if plane else []
 
 
+def is_used() -> bool:
+    """Return true while a local cloud runs: what moto does for tests alone has no data plane."""
+    return bool(_current)
+
+
 def data_plane() -> DataPlane:
     return _current[0]

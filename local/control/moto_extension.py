@@ -13,7 +13,7 @@ from local.control import (
     lambdas,
     sagemaker,
 )
-from local.control.storage import checksums
+from local.control.storage import checksums, model_data
 
 
 @functools.cache
@@ -27,6 +27,7 @@ def extend() -> None:
     autoscaling.extend()
     function_permission.extend()
     checksums.extend()
+    model_data.extend()
     _complete_log_arns()
     _ignore_conditions()
 

@@ -1,4 +1,7 @@
-"""A model's GPU tier: a SageMaker endpoint with one inference component, which alone can be scaled to no copy."""
+"""A model's GPU tier: a SageMaker endpoint with one inference component, which alone can be scaled to no copy.
+
+Its container is ours, with the model in its image, or AWS's with vLLM, which is given weights that lie in S3.
+"""
 
 from typing import Any
 
@@ -17,12 +20,17 @@ from stacks.gpu.scaling import add_scaling
 from stacks.gpu.updates import SPARE_INSTANCES, add_update_policy
 from stacks.image_source import Source, container_image
 from stacks.release import add_release
+from stacks.weights.access import add_marker, allow_weights, data_source
+from stacks.weights.serving import Serving
 
 VARIANT = "main"
-# The container's onnxruntime-gpu is built for CUDA 13, which needs driver 580: older AMIs of SageMaker have older ones.
+# The container's onnxruntime-gpu is built for CUDA 13, as AWS's container of vLLM is (`stacks/images.json`). It needs
+# driver 580: older AMIs of SageMaker have older ones.
 INFERENCE_AMI = "al2023-ami-sagemaker-inference-gpu-4-1"
 # A container loads its model into GPU memory before it is ready; SageMaker waits for at most an hour.
 STARTUP_S = 900
+# What SageMaker waits for at most, both for the download of weights and for vLLM, which loads them and compiles.
+LONGEST_STARTUP_S = 3600
 
 
 class GpuModelStack(cdk.Stack):
@@ -41,10 +49,12 @@ class GpuModelStack(cdk.Stack):
         spec: GpuSpec,
         manifest: Manifest,
         image: Source,
+        serving: Serving | None = None,
         **options: Any,
     ) -> None:
+        """Make the stack; with `serving`, of weights that vLLM is given."""
         super().__init__(scope, name, stack_name=name, **options)
-        self.spec = spec
+        self.spec, self.deployment, self.serving = spec, deployment, serving
         self.name = endpoint(deployment, manifest.model, spec.instance)
         # A component cannot be created without a copy ("Inference components copy count an integer larger than 0"):
         # one that may sleep is put to sleep by its scaling. https://github.com/stdapi-ai/stdapi.ai/issues/43
@@ -54,9 +64,15 @@ class GpuModelStack(cdk.Stack):
         repository, uri = container_image(self, image)
         role = self.add_role(repository, self.add_logs())
         model = self.add_model(uri, role)
+        if serving:
+            model.node.add_dependency(add_marker(self, deployment, manifest))
         component = self.add_component(model, self.add_endpoint(role))
         add_scaling(self, self.suffix, name=self.name, spec=spec, after=component)
         add_release(self, deployment, manifest, self.name, component)
+
+    @property
+    def startup_s(self) -> int:
+        return LONGEST_STARTUP_S if self.serving else STARTUP_S
 
     def add_logs(self) -> list[logs.LogGroup]:
         """Create SageMaker's log groups first: those it creates itself never expire and outlive the stack."""
@@ -76,6 +92,8 @@ class GpuModelStack(cdk.Stack):
             group.grant_write(role)
             group.grant(role, "logs:DescribeLogStreams")
         # Neither has this action a resource to be narrowed to.
+        if self.serving:
+            allow_weights(role, self.deployment, self.serving.digest)
         metrics = iam.PolicyStatement(actions=["cloudwatch:PutMetricData"], resources=["*"])
         role.add_to_policy(metrics)
         cdk.Validations.of(role).acknowledge(
@@ -91,20 +109,30 @@ class GpuModelStack(cdk.Stack):
             self,
             "Model",
             execution_role_arn=role.role_arn,
-            # The model is in the image, and the container calls nobody.
+            # The model is in the image, or SageMaker downloads it: the container calls nobody.
             enable_network_isolation=True,
-            primary_container=sagemaker.CfnModel.ContainerDefinitionProperty(
-                image=image,
-                environment={
-                    "TURNOUT_DEVICE": "cuda",
-                    "TURNOUT_MAX_INPUTS": str(self.spec.max_inputs),
-                    "TURNOUT_TIMEOUT_S": str(self.spec.timeout_s),
-                },
-            ),
+            primary_container=self.container(image),
         )
         # SageMaker checks the role's permissions at creation, so its policies have to be attached before.
         model.node.add_dependency(role)
         return model
+
+    def container(self, image: str) -> sagemaker.CfnModel.ContainerDefinitionProperty:
+        definition = sagemaker.CfnModel.ContainerDefinitionProperty
+        if self.serving:
+            return definition(
+                image=image,
+                model_data_source=data_source(self, self.deployment, self.serving.digest),
+                environment=self.serving.environment,
+            )
+        return definition(
+            image=image,
+            environment={
+                "TURNOUT_DEVICE": "cuda",
+                "TURNOUT_MAX_INPUTS": str(self.spec.max_inputs),
+                "TURNOUT_TIMEOUT_S": str(self.spec.timeout_s),
+            },
+        )
 
     def add_endpoint(self, role: iam.Role) -> sagemaker.CfnEndpoint:
         config = sagemaker.CfnEndpointConfig(
@@ -119,7 +147,7 @@ class GpuModelStack(cdk.Stack):
                     instance_type=self.spec.instance,
                     initial_instance_count=self.copies,
                     inference_ami_version=INFERENCE_AMI,
-                    container_startup_health_check_timeout_in_seconds=STARTUP_S,
+                    container_startup_health_check_timeout_in_seconds=self.startup_s,
                     managed_instance_scaling=sagemaker.CfnEndpointConfig.ManagedInstanceScalingProperty(
                         status="ENABLED",
                         min_instance_count=self.spec.min_instances,
@@ -149,7 +177,8 @@ class GpuModelStack(cdk.Stack):
     ) -> sagemaker.CfnInferenceComponent:
         component = sagemaker.CfnInferenceComponent
         requirements = component.InferenceComponentComputeResourceRequirementsProperty(
-            number_of_accelerator_devices_required=1, min_memory_required_in_mb=self.spec.memory_mb
+            number_of_accelerator_devices_required=self.serving.gpus if self.serving else 1,
+            min_memory_required_in_mb=self.spec.memory_mb,
         )
         placed = component(
             self,
@@ -161,7 +190,10 @@ class GpuModelStack(cdk.Stack):
                 model_name=model.attr_model_name,
                 compute_resource_requirements=requirements,
                 startup_parameters=component.InferenceComponentStartupParametersProperty(
-                    container_startup_health_check_timeout_in_seconds=STARTUP_S
+                    container_startup_health_check_timeout_in_seconds=self.startup_s,
+                    model_data_download_timeout_in_seconds=(
+                        LONGEST_STARTUP_S if self.serving else None
+                    ),
                 ),
             ),
             runtime_config=component.InferenceComponentRuntimeConfigProperty(

@@ -1,7 +1,7 @@
 """The route table that is synthesised into the router's image, from settings and built artefacts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from contracts.names import (
     sampling_function,
     states_stack,
 )
-from contracts.problems import Code, Problem
+from contracts.problems import Problem
 from contracts.routes import Cascade, Route, Routes, Target
 from contracts.scaling.copies import START_S, WAKE_S
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
@@ -23,14 +23,21 @@ from signatures.check import artefact_problems
 from stacks.routes.cascades import read_cascades
 from stacks.routes.measured import Measured, measured
 from stacks.routes.sampling import sampled_models
+from stacks.routes.servers import missing, read_servings, server_of
+from stacks.weights.proved import is_proved
+from stacks.weights.serving import Serving, served_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Artefacts:
-    """The built parts of a deployment: the manifests by model and tier, and the cascades by model."""
+    """The built parts of a deployment: the manifests by model and tier, and the cascades by model.
+
+    `servings` are those of the models whose weights were pushed, and which vLLM serves.
+    """
 
     manifests: Mapping[tuple[str, Tier], Manifest]
     cascades: Mapping[str, Cascade]
+    servings: Mapping[str, Serving] = field(default_factory=dict)
 
 
 def read_artefacts(deployment: Deployment, out: Path) -> tuple[Artefacts, list[Problem]]:
@@ -44,10 +51,7 @@ def read_artefacts(deployment: Deployment, out: Path) -> tuple[Artefacts, list[P
         for tier in model.tiers:
             folder = out / model.name / tier
             if not folder.exists():
-                message = f"has no artefact for its {tier} tier in {out}; run `turnout build`"
-                problems.append(
-                    Problem(code=Code.ARTEFACT_MISSING, where=model.name, message=message)
-                )
+                problems.append(missing(model, tier, out))
                 continue
             try:
                 manifests[model.name, tier] = verify(folder)
@@ -56,7 +60,9 @@ def read_artefacts(deployment: Deployment, out: Path) -> tuple[Artefacts, list[P
                 continue
             problems += artefact_problems(model.name, folder, model.trusted_keys)
     cascades, changed = read_cascades(deployment, out, manifests)
-    return Artefacts(manifests=manifests, cascades=cascades), problems + changed
+    servings, unserved = read_servings(deployment, out, manifests)
+    artefacts = Artefacts(manifests=manifests, cascades=cascades, servings=servings)
+    return artefacts, [*problems, *changed, *unserved]
 
 
 def make_routes(
@@ -81,7 +87,13 @@ def make_routes(
 def _route(deployment: str, model: ModelSpec, artefacts: Artefacts, out: Path) -> Route:
     known = {tier: measured(out, artefacts.manifests[model.name, tier]) for tier in model.tiers}
     targets = {
-        tier: _target(deployment, spec, artefacts.manifests[model.name, tier], known[tier])
+        tier: _target(
+            deployment,
+            spec,
+            artefacts.manifests[model.name, tier],
+            known[tier],
+            proved=is_proved(out, artefacts.manifests[model.name, tier]),
+        )
         for tier, spec in model.tiers.items()
     }
     # Labels and dimensions are those of the model, the same on every tier.
@@ -111,15 +123,19 @@ def address(deployment: str, model: str, spec: CpuSpec | GpuSpec) -> str:
     return f"{model_stack(deployment, model, Tier.CPU)}:{ALIAS}"
 
 
-def server_of(spec: GpuSpec, manifest: Manifest) -> Server:
-    """Return what serves a GPU tier: by default vLLM where the weights were pushed, else our own server."""
-    if spec.server is not Server.AUTO:
-        return spec.server
-    return Server.VLLM if manifest.pushed else Server.TURNOUT
+def _max_tokens(spec: CpuSpec | GpuSpec, manifest: Manifest) -> int:
+    if isinstance(spec, GpuSpec) and manifest.pushed:
+        return served_tokens(spec, manifest)
+    return manifest.max_tokens
 
 
 def _target(
-    deployment: str, spec: CpuSpec | GpuSpec, manifest: Manifest, known: Measured
+    deployment: str,
+    spec: CpuSpec | GpuSpec,
+    manifest: Manifest,
+    known: Measured,
+    *,
+    proved: bool,
 ) -> Target:
     waking: dict[str, Any] = {}
     if isinstance(spec, GpuSpec):
@@ -140,8 +156,9 @@ def _target(
         precision=manifest.precision,
         max_inputs=spec.max_inputs,
         max_chars=spec.max_chars,
-        max_tokens=manifest.max_tokens,
+        max_tokens=_max_tokens(spec, manifest),
         timeout_s=spec.timeout_s,
         latency_ms=known.latency_ms,
+        proved=proved,
         **waking,
     )

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from contracts.names import endpoint
+from stacks.images import llm_cuda
 from stacks.rules.document import Document, Json, as_list, number, text, within
 from stacks.rules.finding import Finding
 from stacks.rules.functions import LOG_GROUP
@@ -45,18 +46,22 @@ def create_only_name(stack: Document) -> Iterator[Finding]:
 
 def ami_fits_cuda(stack: Document) -> Iterator[Finding]:
     """Require an AMI whose driver runs the image's CUDA: ONNX Runtime else serves on the CPU, and says nothing."""
-    needed = [
-        int(found[1])
-        for model in stack.of(MODEL).values()
-        if (image := stack.image_of(model.get("PrimaryContainer", {}).get("Image")))
-        and (found := _CUDA.search(image.requirements))
-    ]
+    needed = [_cuda_of(stack, model) for model in stack.of(MODEL).values()]
     for name, variant in _variants(stack):
         ami = str(variant.get("InferenceAmiVersion", "of SageMaker"))
         # Of a pushed image the packages are not at hand: an AMI has to be named all the same.
         if AMI_CUDA.get(ami, 0) < max(needed, default=1):
             message = f"the AMI {ami} has no driver for CUDA {max(needed, default=13)}; name one"
             yield Finding(resource=name, place="ProductionVariants", message=message)
+
+
+def _cuda_of(stack: Document, model: Json) -> int:
+    """Return the version of CUDA that a model's image needs; 1 where that is not known."""
+    uri = model.get("PrimaryContainer", {}).get("Image")
+    if image := stack.image_of(uri):
+        found = _CUDA.search(image.requirements)
+        return int(found[1]) if found else 1
+    return llm_cuda(text(uri)) or 1
 
 
 def own_disk(stack: Document) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from stacks.rules import (
     roles,
     scaling,
     states,
+    weights,
 )
 from stacks.rules.document import Document
 from stacks.rules.finding import Finding, Rule
@@ -53,6 +54,11 @@ RULES: tuple[Rule, ...] = (
     scaling.wakes_again,
     scaling.target_waits,
     scaling.rolling_batch,
+    weights.uploads_end,
+    weights.weights_as_files,
+    weights.weights_awaited,
+    weights.weights_readable,
+    weights.accelerators_of_vllm,
     states.rows_expire,
     states.schedule_permitted,
     lifetime.log_expires,

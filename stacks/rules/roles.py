@@ -32,6 +32,11 @@ def _statements(policy: Json) -> list[Json]:
     return as_list(policy["PolicyDocument"]["Statement"])
 
 
+def statements_of(stack: Document, role: str) -> list[Json]:
+    """Return the statements of a role's policies."""
+    return [one for policy in _policies(stack, role).values() for one in _statements(policy)]
+
+
 def _actions(stack: Document, role: str) -> set[str]:
     return {
         action

@@ -8,24 +8,28 @@ from contracts.specs import Deployment
 from images.made.record import Record
 from turnout.deployed.clients import Clients
 from turnout.deployed.endpoints import GpuEndpoint, find_endpoints
-from turnout.deployed.files import AssetFile, find_files
+from turnout.deployed.files import AssetFile, find_files, find_weights
 from turnout.deployed.images import EcrImage, find_images
 from turnout.deployed.stacks import Stack, find_stacks, stacks_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """The things that were found; `files` are of no cost, and belong to no single stack."""
+    """The things that were found; `files` are of no cost, and belong to no single stack.
+
+    `weights` are those of models that were pushed, in the bucket that only an empty one's stack can be deleted of.
+    """
 
     account: str
     stacks: tuple[Stack, ...] = ()
     endpoints: tuple[GpuEndpoint, ...] = ()
     images: tuple[EcrImage, ...] = ()
     files: tuple[AssetFile, ...] = ()
+    weights: tuple[AssetFile, ...] = ()
 
     @property
     def empty(self) -> bool:
-        return not (self.stacks or self.endpoints or self.images or self.files)
+        return not (self.stacks or self.endpoints or self.images or self.files or self.weights)
 
     @property
     def loose(self) -> tuple[GpuEndpoint, ...]:
@@ -38,6 +42,7 @@ class Inventory:
             "endpoints": [asdict(one) for one in self.endpoints],
             "images": [asdict(one) for one in self.images],
             "files": [f"{one.bucket}/{one.key}" for one in self.files],
+            "weights": [f"{one.bucket}/{one.key}" for one in self.weights],
         }
 
 
@@ -64,6 +69,7 @@ def take_inventory(deployment: Deployment, clients: Clients, record: Record) -> 
             find_images((clients("ecr"), cloudformation), deployment, account, stacks, record)
         ),
         files=tuple(find_files(clients("s3"), deployment, account)),
+        weights=tuple(find_weights(clients("s3"), deployment, account)),
     )
 
 
@@ -78,6 +84,7 @@ def orphans(found: Inventory, deployment: Deployment) -> Inventory:
         endpoints=tuple(one for one in found.endpoints if not one.stack or one.stack in gone),
         images=tuple(one for one in found.images if not one.wanted and gone.issuperset(one.stacks)),
         files=(),
+        weights=(),
     )
 
 

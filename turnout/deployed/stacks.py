@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from contracts.names import model_stack, router_stack, states_stack
+from contracts.names import model_stack, router_stack, states_stack, weights_stack
 from contracts.specs import Deployment
+from contracts.tasks import Task
 from turnout.deployed.clients import Client
 
 # The tag of `stacks/app.py`.
@@ -54,8 +55,11 @@ def images_of(deployment: Deployment) -> set[str]:
 
 def stacks_of(deployment: Deployment) -> set[str]:
     """Return the names of a deployment's stacks."""
+    # Weights are pushed for models of one task alone; whether they were is not known here.
     states = {states_stack(deployment.name)} if deployment.has_gpu else set()
-    return images_of(deployment) | states
+    writes = any(one.gpu and one.task is Task.TEXT_GENERATION for one in deployment.models)
+    weights = {weights_stack(deployment.name)} if writes else set()
+    return images_of(deployment) | states | weights
 
 
 def tagged_stacks(client: Client, deployment: Deployment) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ HASH = 64
 
 
 def lines(found: Inventory) -> Iterator[str]:
-    """Yield a line for each stack, endpoint and image, and one for all files."""
+    """Yield a line for each stack, endpoint and image, and one for all files of each kind."""
     for stack in found.stacks:
         yield f"stack {stack.name} ({stack.status})"
     for endpoint in found.endpoints:
@@ -19,5 +19,7 @@ def lines(found: Inventory) -> Iterator[str]:
         # As much of a hash as tells it from others; JSON has all of it.
         name = image.name[:-52] + "…" if len(image.tag) > HASH else image.name
         yield f"image {name} ({image.size / 1e6:,.1f} MB, pushed {image.pushed:%Y-%m-%d})"
+    if found.weights:
+        yield f"{len(found.weights)} files of weights in {found.weights[0].bucket}"
     if found.files:
         yield f"{len(found.files)} files in {found.files[0].bucket}"

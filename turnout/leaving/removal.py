@@ -6,6 +6,7 @@ from functools import partial
 from itertools import groupby
 from typing import TypeVar
 
+from contracts.names import weights_stack
 from turnout.deployed.clients import Client, Clients, code_of, refusal
 from turnout.deployed.endpoints import GpuEndpoint, find_components
 from turnout.deployed.files import AssetFile
@@ -18,6 +19,7 @@ from turnout.progress import Say
 IMAGES_A_CALL = 100
 # https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteObjects.html
 FILES_A_CALL = 1000
+WEIGHTS = weights_stack("")
 Item = TypeVar("Item")
 
 
@@ -32,12 +34,18 @@ class Removal:
     def run(self, found: Inventory) -> None:
         """Remove what is paid for by the hour first: loose endpoints, stacks, images, files.
 
-        Images stay while a stack is left that may run one of them.
+        Images and weights stay while a stack is left that may run one of them. The bucket of weights is emptied before
+        its own stack, which AWS would not delete otherwise.
         """
         for endpoint in found.loose:
             self._attempt(endpoint.name, partial(self._endpoint, endpoint))
         stacks = StackDeletion(self.clients("cloudformation"), self.say)
-        self._attempt("stacks", partial(stacks.run, found.stacks))
+        of_weights = [one for one in found.stacks if one.name.endswith(WEIGHTS)]
+        others = [one for one in found.stacks if one not in of_weights]
+        self._attempt("stacks", partial(stacks.run, others))
+        if not stacks.problems:
+            self._remove_files(found.weights)
+            self._attempt("stacks", partial(stacks.run, of_weights))
         self.problems += stacks.problems
         if stacks.problems:
             left = len(found.images) + len(found.files)
@@ -47,7 +55,10 @@ class Removal:
             return
         for repository, images in groupby(found.images, lambda one: one.repository):
             self._attempt(repository, partial(self._images, repository, tuple(images)))
-        for bucket, files in groupby(found.files, lambda one: one.bucket):
+        self._remove_files(found.files)
+
+    def _remove_files(self, found: Sequence[AssetFile]) -> None:
+        for bucket, files in groupby(found, lambda one: one.bucket):
             self._attempt(bucket, partial(self._files, bucket, tuple(files)))
 
     def _attempt(self, name: str, act: Callable[[], None]) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from contracts.names import weights_stack
 from contracts.specs import Deployment
 from turnout.deployed.endpoints import GpuEndpoint
 from turnout.deployed.inventory import Inventory, orphans, stack_json
@@ -49,7 +50,9 @@ class Status:
                 "orphan": stack.name not in own,
                 "usd_this_month": round(dollars.get(stack.name, 0.0), 2),
             }
-        for name in sorted(own - {one.name for one in self.found.stacks}):
+        # Not every model whose weights could be pushed has any.
+        bucket = {weights_stack(self.deployment.name)}
+        for name in sorted(own - bucket - {one.name for one in self.found.stacks}):
             yield {"stack": name, "state": NOT_DEPLOYED}
 
     def to_json(self) -> dict[str, Any]:

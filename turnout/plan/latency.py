@@ -51,6 +51,8 @@ def measured(folder: Path, manifest: Manifest | None) -> Latency | str:
     """Return the latency in the evidence of an artefact, or why there is none."""
     if manifest is None:
         return "not built"
+    if manifest.pushed:
+        return "not measured: no build has run it"
     try:
         evidence = json.loads(evidence_path(folder).read_text("utf-8"))
         digest, ms, unit = evidence["digest"], float(evidence["expected_ms"]), evidence["unit"]

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from build import api
+from build.plan import is_pushed
+from build.step import Step
 from contracts.limits import LAMBDA_MB_PER_VCPU
 from contracts.names import model_stack, router_stack
 from contracts.problems import Problem, ProblemsFound
@@ -18,11 +20,14 @@ from stacks.costs.requests import BYTES_PER_GB
 from stacks.limits.throttle import stage_throttle, throttle_warning
 from stacks.routes.cascades import read_cascades
 from stacks.routes.sampling import compared
+from stacks.weights.proved import is_proved
+from stacks.weights.serving import Serving
 from turnout.image.footprint import Footprint, footprint, lambda_problems
 from turnout.plan.around import Around, around, priced, usd_of
 from turnout.plan.costs import BreakEven, TierCost, break_evens, model_costs, prices_json
 from turnout.plan.gpu_memory import GpuMemory, gpu_memory
 from turnout.plan.latency import read_artefact
+from turnout.plan.pushed import NOT_PUSHED, PUSHED, serving_json, servings
 
 
 class Undeployable(ProblemsFound):
@@ -60,15 +65,18 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
     evens: list[BreakEven] = []
     problems: list[Problem] = []
     memories = _memories(deployment, out)
+    served, unserved = servings(deployment, out)
+    problems += unserved
     for model in deployment.models:
         found = _footprints(deployment.name, model, out, record)
-        footprints += found.values()
+        # An image of AWS's is none of ours.
+        footprints += [found.get(tier) for tier in model.tiers]
         of_model = model_costs(model, deployment, out, _bytes(found))
         costs += of_model
         evens += break_evens(model, of_model, deployment.region)
         for cost in of_model:
-            step, spec = steps[model.name, cost.tier], model.tiers[cost.tier]
-            stack, size = model_stack(deployment.name, model.name, cost.tier), found[cost.tier]
+            step, spec = steps.get((model.name, cost.tier)), model.tiers[cost.tier]
+            stack, size = model_stack(deployment.name, model.name, cost.tier), found.get(cost.tier)
             memory = memories.get(model.name) if cost.tier is Tier.GPU else None
             if size and isinstance(spec, CpuSpec):
                 problems += lambda_problems(stack, spec, size)
@@ -77,13 +85,15 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
                     "model": model.name,
                     "tier": cost.tier,
                     "stack": stack,
-                    "source": step.source.kind,
-                    "build": "current" if step.current else step.why,
+                    "source": step.source.kind if step else "weights in S3",
+                    "build": _build(step, out / model.name / cost.tier),
                     "runs_on": runs_on(spec),
                     "image": size.to_json() if size else None,
                     "idle_usd_per_month": round(cost.idle_usd, 2),
                     "costs": cost.to_json(),
                     "gpu_memory": memory.to_json() if memory else None,
+                    "vllm": _vllm(served.get(model.name), spec),
+                    "proved": _proved(out, model.name, cost.tier),
                 }
             )
     cascades, broken = _cascades(deployment, out)
@@ -130,8 +140,30 @@ def _cascades(deployment: Deployment, out: Path) -> tuple[dict[str, Cascade], li
     return read_cascades(deployment, out, manifests)
 
 
+def _build(step: Step | None, folder: Path) -> str:
+    """Return whether a tier has its artefact, and else why not; of weights that vLLM is given there is no step."""
+    if step:
+        return "current" if step.current else step.why
+    manifest = read_artefact(folder)
+    return PUSHED if manifest and manifest.pushed else NOT_PUSHED
+
+
+def _vllm(serving: Serving | None, spec: CpuSpec | GpuSpec) -> dict[str, Any] | None:
+    return serving_json(serving, spec) if serving and isinstance(spec, GpuSpec) else None
+
+
+def _proved(out: Path, model: str, tier: Tier) -> bool | None:
+    """Return whether a tier's artefact is proved; None while there is none."""
+    manifest = read_artefact(out / model / tier)
+    return is_proved(out, manifest) if manifest else None
+
+
 def _memories(deployment: Deployment, out: Path) -> dict[str, GpuMemory]:
-    tiers = [(model, model.gpu) for model in deployment.models if model.gpu]
+    tiers = [
+        (model, model.gpu)
+        for model in deployment.models
+        if model.gpu and not is_pushed(model.name, model.gpu, out)
+    ]
     found = {model.name: gpu_memory(model, gpu, out) for model, gpu in tiers}
     return {name: memory for name, memory in found.items() if memory}
 
@@ -144,6 +176,7 @@ def _footprints(
             model_stack(deployment, model.name, tier), spec, out / model.name / tier, record
         )
         for tier, spec in model.tiers.items()
+        if not (isinstance(spec, GpuSpec) and is_pushed(model.name, spec, out))
     }
 
 

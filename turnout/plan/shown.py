@@ -17,6 +17,7 @@ from turnout.plan.costs import BreakEven, TierCost, total
 from turnout.plan.gpu_memory import shown_memory
 from turnout.plan.latency import Latency
 from turnout.plan.plan import Plan
+from turnout.plan.pushed import shown_serving
 from turnout.terminal import usd
 
 MILLION = 1_000_000
@@ -52,9 +53,23 @@ def show(found: Plan, console: Console) -> None:
         console.print(f"{model}: {JUDGED[compared]}", soft_wrap=True)
     console.print()
     show_costs(found.costs, found.break_evens, found.around, plan["region"], console)
+    _show_gpus(found, console)
+    _warn(found, console)
+
+
+def _show_gpus(found: Plan, console: Console) -> None:
+    """Print what fits the GPUs, and which tiers nobody has seen answer."""
     for memory in found.memories:
         console.print(shown_memory(memory), soft_wrap=True)
-    _warn(found, console)
+    for row in found.document["tiers"]:
+        if row["vllm"]:
+            console.print(shown_serving(row["vllm"], row["model"]), soft_wrap=True)
+        if row["proved"] is False:
+            console.print(
+                f"[bold yellow]{row['model']} gpu is not proved[/]: no machine of yours has run its weights; run "
+                f"`turnout verify {row['model']} --tier gpu` once it is deployed",
+                soft_wrap=True,
+            )
 
 
 def shown_cascade(model: str, cascade: Mapping[str, Any]) -> str:

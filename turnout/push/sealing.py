@@ -10,13 +10,12 @@ from contracts.specs import ModelSpec
 from contracts.tasks import Tier
 from contracts.weights.pushed import LIST, Weights
 from stacks.fit.model import Model, read_model
+from stacks.weights.serving import STORED
 from turnout.fit.source import INDEX
 from turnout.push.tree import CONFIG, Tree, read_json
 
 # What is kept of the model's own files, where it has them: for the size, the template and the tokens of a text's end.
 KEPT = (CONFIG, "generation_config.json", "tokenizer_config.json", "chat_template.jinja", INDEX)
-# The bytes of its tensors, which tell the size of a quantized model.
-STORED = "stored_bytes"
 RECIPE = "pushed"
 
 

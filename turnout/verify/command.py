@@ -5,7 +5,21 @@ from typing import Annotated
 
 import typer
 
-from turnout.terminal import OUT, AsJson, Out, emit, log, out
+from contracts.models_toml import read_models_toml
+from contracts.tasks import Tier
+from turnout.terminal import (
+    CONFIG,
+    OUT,
+    AsJson,
+    CaFile,
+    Config,
+    Key,
+    Out,
+    Url,
+    emit,
+    log,
+    out,
+)
 
 
 def verify_command(
@@ -24,6 +38,24 @@ def verify_command(
             help="A public key, as PEM, by which somebody has to have vouched for each artefact."
         ),
     ] = None,
+    tier: Annotated[
+        Tier | None,
+        typer.Option(
+            help="With gpu and one model: have its deployed endpoint answer the rows of `eval`, and record that."
+        ),
+    ] = None,
+    at_least: Annotated[
+        float,
+        typer.Option(
+            help="With --tier gpu: the share of rows that has to be answered as they say.",
+            min=0,
+            max=1,
+        ),
+    ] = 0.0,
+    url: Url = None,
+    key: Key = None,
+    ca_file: CaFile = None,
+    config: Config = CONFIG,
     out_dir: Out = OUT,
     as_json: AsJson = False,
 ) -> None:
@@ -32,10 +64,38 @@ def verify_command(
     The code that serves an artefact runs its golden rows again. With --trust, the signature is verified first, and an
     artefact that is not signed by such a key is not run. With --vouched-by, the statement of that key has to be about
     the same bytes, rows and figures. Exits with 1 if something differs.
+
+    With --tier gpu, weights that `turnout push` sent are verified where they run: at the endpoint of --url and --key,
+    or of the local cloud. What holds is deployed as proved by the next deployment.
     """
+    if tier is Tier.GPU:
+        _verify_endpoint(models or [], at_least, (url, key, ca_file), config, out_dir, as_json)
+        return
     from turnout.verify import verifying
 
     found = verifying.verify(out_dir, models or None, log, trust or (), vouched_by or ())
     emit(as_json, found, lambda: verifying.show(found, out))
     if not found["holds"]:
+        raise typer.Exit(1)
+
+
+def _verify_endpoint(
+    models: list[str],
+    at_least: float,
+    named: tuple[str | None, str | None, str | None],
+    config: Path,
+    out_dir: Path,
+    as_json: bool,
+) -> None:
+    """Verify one model where it is deployed."""
+    from turnout.calling import call, find_endpoint
+    from turnout.verify import endpoint
+
+    if len(models) != 1:
+        raise typer.BadParameter("--tier gpu verifies one model; name it")
+    of = endpoint.wanted(read_models_toml(config), models[0], out_dir, at_least)
+    to = find_endpoint(*named)
+    record = endpoint.verify_endpoint(of, lambda body: call(to, models[0], body), out_dir, log)
+    emit(as_json, record, lambda: endpoint.show(record, out))
+    if not record["holds"]:
         raise typer.Exit(1)

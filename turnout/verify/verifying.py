@@ -30,13 +30,15 @@ def verify(
     keys, vouchers = keys_of("--trust", trust), keys_of("--vouched-by", vouched_by)
     # After the cheap checks above: ONNX Runtime and numpy are imported only where there is something to run.
     from build.edge.copy import replay_copy
-    from build.proof.replay import Replay, replay
+    from build.proof.replay import Replay, check_pushed, replay
 
     def run(name: str, folder: Path, refused: str) -> Replay:
         # Nothing that is not trusted is run.
         if refused:
             return Replay(name=name, broken=refused)
-        return replay_copy(name, folder.parent) if folder.name == EDGE else replay(name, folder)
+        if folder.name == EDGE:
+            return replay_copy(name, folder.parent)
+        return check_pushed(name, folder) or replay(name, folder)
 
     found = []
     with log.status("running the golden rows again") as status:

@@ -15,6 +15,8 @@ def head(given: Answer) -> dict[str, Any]:
     }
     if given.degraded:
         said["degraded"] = True
+    if not given.target.proved:
+        said["proved"] = False
     if given.second:
         said["escalated"] = {
             "inputs": list(given.escalated),

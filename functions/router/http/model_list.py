@@ -67,6 +67,7 @@ def _tier(target: Target, rows: list[Row] | None) -> dict[str, Any]:
         "tier": target.tier,
         "version": target.version,
         "precision": target.precision,
+        "proved": target.proved,
         "max_inputs": target.max_inputs,
         "max_chars": target.max_chars,
         "max_tokens": target.max_tokens,

@@ -13,6 +13,10 @@ MODEL_TIER: Schema = {
         "tier": TIER,
         "version": STRING,
         "precision": STRING,
+        "proved": {
+            "type": "boolean",
+            "description": "False while nothing was compared with what these weights answer.",
+        },
         "max_inputs": INTEGER,
         "max_chars": INTEGER,
         "max_tokens": INTEGER,

@@ -100,10 +100,10 @@ HEAD: dict[str, Schema] = {
     "version": described(STRING, "The first characters of the artefact's digest."),
     "tier": TIER,
     "reason": {"enum": [*REASONS, *ESCALATION_REASONS]},
-    "degraded": {
-        "const": True,
-        "description": "There if the CPU tier answers for the GPU tier; `reason` says why.",
-    },
+    "proved": described({"const": False}, "There if nobody has seen these weights answer yet."),
+    "degraded": described(
+        {"const": True}, "There if the CPU tier answers for the GPU tier; `reason` says why."
+    ),
     "escalated": {
         **obj({"inputs": array(INTEGER), "tier": TIER, "version": STRING, "elapsed_ms": NUMBER}),
         "description": "The places of the inputs that the GPU tier answered, because the CPU tier was not certain "
@@ -223,7 +223,7 @@ def answer() -> Schema:
             **HEAD,
             "outputs": {"anyOf": outputs, "description": "One per input, in order."},
         },
-        optional=("degraded", "escalated"),
+        optional=("proved", "degraded", "escalated"),
     )
 
 

@@ -110,7 +110,7 @@ def request(name: str, options: dict[str, Schema]) -> Schema:
 
 def answer(name: str, head: dict[str, Schema]) -> Schema:
     """Return the schema of an answer, with `head`, what answers of this API say of themselves, under `turnout`."""
-    optional = [key for key in ("degraded", "escalated") if key in head]
+    optional = [key for key in ("proved", "degraded", "escalated") if key in head]
     ours = {"system_fingerprint": STRING, "turnout": obj(head, optional)}
     return obj({**ANSWERS[name], **ours})
 

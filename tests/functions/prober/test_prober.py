@@ -56,6 +56,7 @@ class Inbox:
             "StackId": "stack",
             "RequestId": "request",
             "LogicalResourceId": "Probe",
+            "ResourceType": "Custom::TurnoutProbe",
             "ResourceProperties": {"ServiceToken": "arn", **PROPERTIES},
             **changes,
         }

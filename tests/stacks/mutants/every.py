@@ -13,6 +13,7 @@ from tests.stacks.mutants import (
     of_templates,
 )
 from tests.stacks.mutants.mutation import Mutation
+from tests.stacks.mutants.storage import of_weights
 
 # By what is spoilt, in words of the page.
 MUTATIONS: dict[str, tuple[Mutation, ...]] = {
@@ -22,6 +23,7 @@ MUTATIONS: dict[str, tuple[Mutation, ...]] = {
     "Roles": of_roles.MUTATIONS,
     "Endpoints": of_endpoints.MUTATIONS,
     "Scaling": of_scaling.MUTATIONS,
+    "Weights in S3": of_weights.MUTATIONS,
     "Shared states": of_states.MUTATIONS,
     "Canaries": of_canaries.MUTATIONS,
     "What stays, and what stacks share": of_lifetime.MUTATIONS,

@@ -60,6 +60,18 @@ OPERATIONS = {
         TimeToLiveSpecification="",
         PointInTimeRecoverySpecification="",
     ),
+    "AWS::S3::Bucket": created_by(
+        # All but the name are put by operations of their own, in other forms.
+        "s3",
+        "CreateBucket",
+        BucketName="",
+        BucketEncryption="",
+        LifecycleConfiguration="",
+        OwnershipControls="",
+        PublicAccessBlockConfiguration="",
+        Tags="",
+    ),
+    "AWS::S3::BucketPolicy": created_by("s3", "PutBucketPolicy", PolicyDocument=""),
     "AWS::CodeDeploy::Application": created_by("codedeploy", "CreateApplication"),
     "AWS::CodeDeploy::DeploymentGroup": created_by("codedeploy", "CreateDeploymentGroup"),
     "AWS::Events::Rule": created_by("events", "PutRule", Targets="PutTargets"),

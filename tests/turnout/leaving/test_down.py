@@ -185,3 +185,15 @@ def test_where_there_is_nothing_that_is_said(account: Account) -> None:
     done = account.run("down", *of("nothing"))
     assert done.exit_code == 0
     assert done.stdout == "nothing of nothing in us-east-1, account 123456789012 is there\n"
+
+
+def test_the_bucket_of_weights_is_emptied_before_its_stack_goes(account: Account) -> None:
+    s3, name = account.aws.client("s3"), f"heavy-weights-123456789012-{REGION}"
+    bucket = {"Type": "AWS::S3::Bucket", "Properties": {"BucketName": name}}
+    assert account.stack("heavy-weights", "heavy", Bucket=bucket) == "CREATE_COMPLETE"
+    s3.put_object(Bucket=name, Key="ab12/model.safetensors", Body=b"weights")
+    s3.put_object(Bucket=name, Key="markers/ab12.json", Body=b"{}")
+    code, done = down(account, "heavy")
+    assert (code, done["problems"]) == (0, [])
+    assert "heavy-weights" not in account.stacks()
+    assert name not in {one["Name"] for one in s3.list_buckets()["Buckets"]}

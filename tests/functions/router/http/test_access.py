@@ -97,6 +97,7 @@ def test_the_list_of_models_has_openais_shape_and_the_deployed_releases() -> Non
         "tier": "cpu",
         "version": "cpu0000000000",
         "precision": "int8",
+        "proved": True,
         "max_inputs": 4,
         "max_chars": 100,
         "max_tokens": 128,

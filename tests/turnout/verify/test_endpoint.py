@@ -1,0 +1,142 @@
+"""Pushed weights are verified where they run: every row is asked of the endpoint, and the record lifts the mark."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from contracts.specs import Deployment, GpuSpec, ModelSpec
+from contracts.tasks import Task
+from stacks.weights.proved import is_proved, record_path
+from tests.fixtures.problems import assert_problems
+from tests.fixtures.pushed.model import pushed, saved
+from turnout.client import Reply
+from turnout.verify.endpoint import Wanted, show, verify_endpoint, wanted
+from turnout.verify.errors import VerifyFailed
+
+ROWS = [
+    {"text": "one", "target": "eins"},
+    {"text": "two", "target": " zwei"},
+    {"text": "three", "target": "drei"},
+    {"text": "four", "target": "vier"},
+]
+ANSWERS = {"one": "eins", "two": "zwei ", "three": "tres", "four": "quatre"}
+LOG = Console(quiet=True)
+
+
+@pytest.fixture
+def deployment(tmp_path: Path) -> Deployment:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text("".join(f"{json.dumps(row)}\n" for row in ROWS), "utf-8")
+    spec = ModelSpec(
+        name="chat",
+        source=saved(tmp_path / "saved"),
+        task=Task.TEXT_GENERATION,
+        eval=rows,
+        gpu=GpuSpec(instance="ml.g6.xlarge"),
+    )
+    pushed(spec, saved(tmp_path / "saved"), tmp_path / "out")
+    return Deployment(models=(spec,))
+
+
+def endpoint(version: str, asked: list[Any], sleeps: int = 0) -> Callable[[dict[str, Any]], Reply]:
+    """Return an endpoint that sleeps for so many requests, and then answers."""
+    left = [sleeps]
+
+    def ask(document: dict[str, Any]) -> Reply:
+        asked.append(document)
+        if left[0]:
+            left[0] -= 1
+            return Reply(
+                status=503, body={"code": "tier_unavailable"}, ms=1, headers={"Retry-After": "30"}
+            )
+        text = ANSWERS[document["inputs"][0]]
+        body = {"version": version, "tier": "gpu", "outputs": [{"generated_text": text}]}
+        return Reply(status=200, body=body, ms=1, headers={})
+
+    return ask
+
+
+def of(deployment: Deployment, out: Path, at_least: float = 0.0) -> Wanted:
+    return wanted(deployment, "chat", out, at_least)
+
+
+def test_rows_that_are_all_answered_lift_the_mark_of_these_very_weights(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    asked: list[Any] = []
+    found = of(deployment, out)
+    assert not is_proved(out, found.manifest)
+    record = verify_endpoint(found, endpoint(found.manifest.version, asked), out, LOG)
+    assert [body["tier"] for body in asked] == ["gpu"] * 4
+    assert asked[0]["parameters"] == {"max_new_tokens": 16, "do_sample": False}
+    assert (record["holds"], record["answered"], record["compared"]) == (True, 4, 4)
+    assert record["as_the_rows_say"] == 0.5
+    assert json.loads(record_path(out, "chat").read_text("utf-8")) == {
+        **record,
+        "interval": list(record["interval"]),
+    }
+    assert is_proved(out, found.manifest)
+    assert not is_proved(out, replace(found.manifest, digest="0" * 64))
+
+
+def test_a_share_that_is_not_reached_leaves_it_unproved(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    found = of(deployment, out, at_least=0.8)
+    record = verify_endpoint(found, endpoint(found.manifest.version, []), out, LOG)
+    assert record["holds"] is False
+    assert not is_proved(out, found.manifest)
+
+
+def test_rows_without_targets_are_answered_and_compared_with_nothing(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    rows = deployment.models[0].eval
+    rows.write_text('{"text": "one"}\n', "utf-8")
+    found = of(deployment, tmp_path / "out")
+    record = verify_endpoint(found, endpoint(found.manifest.version, []), tmp_path / "out", LOG)
+    assert (record["holds"], record["compared"], record["as_the_rows_say"]) == (True, 0, None)
+
+
+def test_a_tier_that_wakes_is_waited_for(deployment: Deployment, tmp_path: Path) -> None:
+    pauses: list[float] = []
+    found = replace(of(deployment, tmp_path / "out"), pause=pauses.append)
+    ask = endpoint(found.manifest.version, [], sleeps=2)
+    assert verify_endpoint(found, ask, tmp_path / "out", LOG)["holds"] is True
+    assert pauses == [30.0, 30.0]
+
+
+def test_a_tier_that_does_not_wake_leaves_it_unproved_and_its_rows_named(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    found = replace(of(deployment, tmp_path / "out"), pause=lambda seconds: None)
+    ask = endpoint(found.manifest.version, [], sleeps=10**6)
+    record = verify_endpoint(found, ask, tmp_path / "out", LOG)
+    assert (record["holds"], record["answered"]) == (False, 0)
+    assert record["refused"][0] == "row 1: 503 tier_unavailable"
+    shown = Console(record=True, width=120)
+    show(record, shown)
+    assert "it stays unproved" in shown.export_text()
+
+
+def test_an_endpoint_of_another_version_records_nothing(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    found = of(deployment, tmp_path / "out")
+    with pytest.raises(VerifyFailed) as caught:
+        verify_endpoint(found, endpoint("0ld000000000", []), tmp_path / "out", LOG)
+    assert_problems(caught.value.problems, ("artefact_outdated", "", "0ld000000000", "cdk deploy"))
+    assert not record_path(tmp_path / "out", "chat").exists()
+
+
+def test_a_model_that_is_not_there_is_refused(deployment: Deployment, tmp_path: Path) -> None:
+    with pytest.raises(VerifyFailed) as caught:
+        wanted(deployment, "chta", tmp_path / "out", 0.0)
+    assert_problems(caught.value.problems, ("model_unknown", "", "models.toml has chat"))
