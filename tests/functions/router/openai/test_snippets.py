@@ -1,4 +1,4 @@
-"""What users of OpenAI's package write most often: it is answered as they expect, or refused in its own errors.
+"""Calls that users of OpenAI's package write most often: answered as they expect, or refused in its own errors.
 
 Streams are in `test_streams.py`.
 """
