@@ -1,6 +1,7 @@
 """The invocation of a tier: one attempt, with a timeout of its own; what is no prediction is a TargetFailed."""
 
 import json
+import threading
 import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
@@ -21,6 +22,7 @@ from contracts.http_errors import (
 from contracts.limits import BACKEND_SLACK_S, CONNECT_TIMEOUT_S
 from contracts.prediction import PredictRequest, TierAnswer
 from contracts.routes import Target
+from contracts.tasks import Server
 from functions.router.targets.failures import (
     BY_STATUS,
     CLOSED,
@@ -58,6 +60,7 @@ class Backend(Protocol):
 
 # The statuses by which vLLM says that a request is at fault.
 OF_REQUEST = (400, 413, 422)
+EVENTS = "text/event-stream"
 # Nothing has run where there is no endpoint, or no copy of the model on it.
 NOT_IN_SERVICE = (Condition.MISSING, Condition.ASLEEP)
 
@@ -69,20 +72,23 @@ class Clients:
         self.service, self.make = service, make
         self.by_timeout: dict[int, Client] = {}
         self.last: Client = None
+        # A session makes one client at a time, and the inputs of one request may have a thread each.
+        self.lock = threading.Lock()
 
     def of(self, target: Target, request: PredictRequest) -> Client:
         """Return a client that never retries, and waits a little longer than the tier's timeout or the caller."""
         longest_s = target.timeout_s + BACKEND_SLACK_S
         left_s = request.deadline - time.monotonic()
         timeout_s = min(next((step for step in STEPS_S if left_s <= step), longest_s), longest_s)
-        if timeout_s not in self.by_timeout:
-            # Whether to send it again is decided in `answering`, where the caller's time is known.
-            config = Config(
-                connect_timeout=CONNECT_TIMEOUT_S,
-                read_timeout=timeout_s,
-                retries={"total_max_attempts": 1, "mode": "standard"},
-            )
-            self.by_timeout[timeout_s] = self.make(self.service, config)
+        with self.lock:
+            if timeout_s not in self.by_timeout:
+                # Whether to send it again is decided in `answering`, where the caller's time is known.
+                config = Config(
+                    connect_timeout=CONNECT_TIMEOUT_S,
+                    read_timeout=timeout_s,
+                    retries={"total_max_attempts": 1, "mode": "standard"},
+                )
+                self.by_timeout[timeout_s] = self.make(self.service, config)
         self.last = self.by_timeout[timeout_s]
         return self.last
 
@@ -157,10 +163,21 @@ class SageMakerBackend:
         self.moved: dict[str, str] = {}
 
     def predict(self, target: Target, request: PredictRequest) -> TierAnswer:
+        if target.server is Server.VLLM:
+            from functions.router.targets import vllm
+
+            return vllm.predict(target, request, partial(self.open, target, request, accept=EVENTS))
         return self._where_it_serves(target, lambda at: self._invoke(at, request))
 
     def stream(self, target: Target, request: PredictRequest) -> Written:
         """Yield what a container writes."""
+        if target.server is Server.VLLM:
+            from functions.router.targets import vllm
+
+            yield from vllm.stream(
+                target, request, partial(self.open, target, request, accept=EVENTS)
+            )
+            return
         from contracts.streaming import NDJSON, read_stream
 
         with closing(self.open(target, request, request.to_wire(), NDJSON)) as chunks:

@@ -8,8 +8,9 @@ https://docs.vllm.ai/en/stable/serving/openai_compatible_server.html
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 from contracts.api.task_api import parameter_problems
@@ -28,11 +29,11 @@ from contracts.api.text_generation import (
 from contracts.http_errors import InvalidInput, ModelFailed
 from contracts.prediction import Input, PredictRequest, TierAnswer
 from contracts.routes import Target
-from contracts.streaming import Delta, Stream
+from contracts.streaming import Delta
 from functions.router.targets.vllm_stream import Text, documents
 
-# The call of one input, which returns the bytes of vLLM's answer as they come.
-Open = Callable[[dict[str, Any]], Iterator[bytes]]
+# The call of one input, which returns the bytes of vLLM's answer as they come; closing them ends the call.
+Open = Callable[[dict[str, Any]], Generator[bytes, None, None]]
 Clock = Callable[[], float]
 # The parameters that vLLM calls by the same name.
 SAME = (TEMPERATURE, TOP_K, TOP_P, REPETITION_PENALTY, STOP)
@@ -56,8 +57,9 @@ def predict(
 
     def output(given: Input) -> dict[str, Any]:
         text = Text(before=_before(request, given))
-        for _ in _pieces(text, open_(body_of(request, given)), until, clock):
-            pass
+        with closing(open_(body_of(request, given))) as chunks:
+            for _ in _pieces(text, chunks, until, clock):
+                pass
         return text.output()
 
     with ThreadPoolExecutor(max_workers=min(len(request.inputs), AT_ONCE)) as threads:
@@ -67,18 +69,18 @@ def predict(
 
 def stream(
     target: Target, request: PredictRequest, open_: Open, clock: Clock = time.monotonic
-) -> Stream:
+) -> Generator[Delta | TierAnswer, None, None]:
     """Yield the text of one input after the other as it is written, and last the answer; raise as `predict` does."""
     check(request)
     begun, until = clock(), _until(request, clock)
     outputs = []
     for index, given in enumerate(request.inputs):
         text = Text(before=_before(request, given))
-        chunks = open_(body_of(request, given))
-        if text.before:
-            yield Delta(index=index, text=text.before)
-        for piece in _pieces(text, chunks, until, clock):
-            yield Delta(index=index, text=piece)
+        with closing(open_(body_of(request, given))) as chunks:
+            if text.before:
+                yield Delta(index=index, text=text.before)
+            for piece in _pieces(text, chunks, until, clock):
+                yield Delta(index=index, text=piece)
         outputs.append(text.output())
     yield _answer(target, tuple(outputs), clock() - begun)
 

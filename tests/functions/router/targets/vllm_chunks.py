@@ -1,7 +1,7 @@
 """Chunks of streams as vLLM writes them, and a container that answers with them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,12 +50,17 @@ WHOLE = (piece(" Pa", 1), piece("ris", 2), piece(".", 3, "stop"), last(3, 3), DO
 class Calls:
     """A container that answers each call with the next of its streams; `bodies` has what it was sent."""
 
-    streams: list[tuple[bytes, ...]]
+    streams: list[Iterable[bytes]]
     bodies: list[dict[str, Any]] = field(default_factory=list)
+    open: int = 0
 
-    def __call__(self, body: dict[str, Any]) -> Iterator[bytes]:
+    def __call__(self, body: dict[str, Any]) -> Generator[bytes, None, None]:
         self.bodies.append(body)
-        return iter(self.streams.pop(0))
+        self.open += 1
+        try:
+            yield from self.streams.pop(0)
+        finally:
+            self.open -= 1
 
 
 def ask(*chunks: bytes, asked: PredictRequest | None = None) -> dict[str, Any]:
