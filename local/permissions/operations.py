@@ -57,6 +57,7 @@ class Operation:
     service: str
     path: re.Pattern[str]
     needs: Callable[[Request, re.Match[str]], Sequence[Needed]]
+    method: str = "POST"
 
 
 def signed_by(headers: Mapping[str, str]) -> Signed | None:
@@ -71,7 +72,7 @@ def needed(request: Request, service: str) -> Sequence[Needed]:
         return _of_target(request, service, target)
     for operation in OPERATIONS:
         found = operation.path.fullmatch(request.path)
-        if found and operation.service == service and request.method == "POST":
+        if found and (operation.service, operation.method) == (service, request.method):
             return operation.needs(request, found)
     raise _unknown(service, f"{request.method} {request.path}")
 
@@ -150,7 +151,14 @@ def _invoke_endpoint(action: str) -> Callable[[Request, re.Match[str]], Sequence
     return needs
 
 
+def _get_object(request: Request, found: re.Match[str]) -> Sequence[Needed]:
+    # A bucket's name is one of all accounts and regions.
+    arn = f"arn:aws:s3:::{found[1]}/{unquote(found[2])}"
+    return (Needed(action="s3:GetObject", resource=arn),)
+
+
 OPERATIONS = (
+    Operation(service="s3", path=re.compile(r"/([^/]+)/(.+)"), needs=_get_object, method="GET"),
     Operation(
         service="lambda",
         path=re.compile(r"/2015-03-31/functions/([^/]+)/invocations"),
