@@ -10,8 +10,11 @@ from contracts.request_body import half_surrogate
 MESSAGES = "messages"
 ROLES = ("system", "developer", "user", "assistant", "tool")
 PART = obj({"type": choice("text"), "text": STRING})
+# A tool's call that the assistant has written before; its arguments are an object in JSON.
+FUNCTION = obj({"name": STRING, "arguments": STRING})
+CALL = obj({"id": STRING, "type": choice("function"), "function": FUNCTION})
 # The keys of a message and the words for what is right. Templates of some models read the names of users and tools,
-# and the ids of a tool's calls.
+# and the calls of tools with their ids.
 KEYS: Mapping[str, tuple[Schema, str]] = {
     "role": (choice(*ROLES), f"one of {', '.join(ROLES)}"),
     "content": (
@@ -20,8 +23,12 @@ KEYS: Mapping[str, tuple[Schema, str]] = {
     ),
     "name": (STRING, "a text"),
     "tool_call_id": (STRING, "a text"),
+    "tool_calls": (
+        array(CALL, minItems=1),
+        'a list of calls {"id": "...", "type": "function", "function": {"name": "...", "arguments": "..."}}',
+    ),
 }
-OPTIONAL = ("name", "tool_call_id")
+OPTIONAL = ("name", "tool_call_id", "tool_calls")
 MESSAGE = obj({key: schema for key, (schema, _) in KEYS.items()}, OPTIONAL)
 CHAT = Form(
     schema=described(
@@ -60,9 +67,11 @@ def _problems(message: Mapping[str, object]) -> Iterator[tuple[Place, str]]:
 
 
 def _texts(value: Any) -> Iterator[tuple[Place, str]]:
-    """Yield the place and the text of each part of a valid value."""
+    """Yield the place and the text of each text within a valid value."""
     if isinstance(value, str):
         yield (), value
         return
-    for i, part in enumerate(value):
-        yield (str(i), "text"), part["text"]
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, item in items:
+        for place, text in _texts(item):
+            yield (str(key), *place), text

@@ -1,5 +1,6 @@
 """The chat template of a model: from the messages of a chat to the text that its tokenizer reads."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +48,7 @@ class ChatTemplate:
         # Jinja is imported for the first chat, and not by a start.
         from functions.inference.prompt.sandbox import Refused, TooMuch, compiled, render
 
-        chat = [{**message, "content": self._content(message["content"])} for message in messages]
+        chat = [self._message(message) for message in messages]
         variables = {**self.variables, "messages": chat, "add_generation_prompt": True}
         try:
             return render(compiled(self.program), variables, SECONDS)
@@ -62,6 +63,12 @@ class ChatTemplate:
             said = shown(f"{type(error).__name__}: {error}")
             raise InvalidInput(f"the model's chat template fails on it ({said})") from error
 
+    def _message(self, message: Mapping[str, Any]) -> dict[str, Any]:
+        given = {**message, "content": self._content(message["content"])}
+        if "tool_calls" in message:
+            given["tool_calls"] = [_with_arguments(call) for call in message["tool_calls"]]
+        return given
+
     def _content(self, content: str | Sequence[Mapping[str, str]]) -> Any:
         """Return a content in a form that the template reads."""
         if isinstance(content, str):
@@ -69,6 +76,18 @@ class ChatTemplate:
         return (
             "\n".join(part["text"] for part in content) if self.content == TEXT else list(content)
         )
+
+
+def _with_arguments(call: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tool's call with its arguments as an object, as templates expect them, if their text is one in JSON."""
+    function = call["function"]
+    try:
+        arguments = json.loads(function["arguments"])
+    except (ValueError, RecursionError):
+        arguments = None
+    if not isinstance(arguments, dict):
+        return dict(call)
+    return {**call, "function": {**function, "arguments": arguments}}
 
 
 def rendered(chat: Mapping[str, Any], template: ChatTemplate | None) -> str:

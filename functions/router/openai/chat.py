@@ -6,7 +6,7 @@ https://platform.openai.com/docs/api-reference/chat
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from contracts.api.chat import MESSAGE, MESSAGES, chat_problems
+from contracts.api.chat import MESSAGE, MESSAGES, OPTIONAL, chat_problems
 from contracts.api.json_schema import array, integer
 from contracts.api.task_api import Parameter
 from contracts.prediction import TierAnswer
@@ -27,7 +27,7 @@ from functions.router.openai.generation import (
 from functions.router.openai.operation import MODEL, USER, Absent, Chunks, Operation
 
 # Of a message that its client got from an answer and sends back, with null where there is nothing.
-ANSWERED = ("refusal", "annotations", "audio", "function_call", "tool_calls")
+ANSWERED = ("refusal", "annotations", "audio", "function_call")
 NO_TOOLS = "no model here calls tools; leave it out"
 KEYS = (
     MODEL,
@@ -94,9 +94,11 @@ def _message(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _filled(message: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a message without the keys that are null because there is nothing."""
-    nothing = {key for key in (*ANSWERED, "name", "tool_call_id") if message.get(key) is None}
-    return {key: value for key, value in message.items() if key not in nothing}
+    """Return a message without the keys that are null because there is nothing; one that calls tools has a text."""
+    nothing = {key for key in (*ANSWERED, *OPTIONAL) if message.get(key) is None}
+    filled = {key: value for key, value in message.items() if key not in nothing}
+    silent = "tool_calls" in filled and filled.get("content") is None
+    return {**filled, "content": ""} if silent else filled
 
 
 def problems(messages: object) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -118,10 +118,13 @@ def answer(name: str, head: dict[str, Schema]) -> Schema:
 def _message() -> Schema:
     """Return the schema of a message, as it is written or as an answer had it."""
     properties = {
-        key: schema if key in MESSAGE["required"] else _nullable(schema)
+        key: schema if key == "role" else _nullable(schema)
         for key, schema in MESSAGE["properties"].items()
     }
-    return {**MESSAGE, "properties": {**properties, **dict.fromkeys(ANSWERED, NULL)}}
+    properties["content"] |= {"description": "Null in a message that calls tools."}
+    known = {**properties, **dict.fromkeys(ANSWERED, NULL)}
+    # One that calls tools may have no content.
+    return {**MESSAGE, "properties": known, "required": ["role"]}
 
 
 def _absent(absent: Absent) -> Schema:

@@ -10,11 +10,13 @@ from contracts.http_errors import InvalidInput
 from contracts.prediction import PredictRequest, parse_request
 
 PARTS = [{"type": "text", "text": "a"}, {"type": "text", "text": ""}]
+CALL = {"id": "call_1", "type": "function", "function": {"name": "add", "arguments": '{"a": 2}'}}
 RIGHT: list[dict[str, Any]] = [
     {"role": "system", "content": ""},
     {"role": "developer", "content": "Be short."},
     {"role": "user", "content": PARTS, "name": "ann"},
     {"role": "assistant", "content": "Yes."},
+    {"role": "assistant", "content": "", "tool_calls": [CALL]},
     {"role": "tool", "content": "5", "tool_call_id": "call_1"},
 ]
 
@@ -41,13 +43,23 @@ def test_all_texts_of_a_chat_count() -> None:
         (["hello"], ("0",), "an object"),
         ([{}], ("0", "role"), "one of system"),
         ([{"role": ["user"], "content": "a"}], ("0", "role"), "one of system"),
-        ([*RIGHT, {"role": "user"}], ("5", "content"), "a text, or a list of parts"),
+        ([*RIGHT, {"role": "user"}], ("6", "content"), "a text, or a list of parts"),
         ([{"role": "user", "content": []}], ("0", "content"), "a list of parts"),
         ([{"role": "user", "content": [{"type": "text"}]}], ("0", "content"), '"text": "..."'),
         ([{"role": "user", "content": ["a"]}], ("0", "content"), "a list of parts"),
         ([{"role": "user", "content": "a", "name": None}], ("0", "name"), "a text"),
         ([{"role": "user", "content": "a", "weight": 1}], ("0", "weight"), "role, content, name"),
         ([{"role": "user", "content": "\udfff"}], ("0", "content"), "surrogate"),
+        (
+            [{"role": "assistant", "content": "", "tool_calls": [{"id": "call_1"}]}],
+            ("0", "tool_calls"),
+            '"arguments"',
+        ),
+        (
+            [{"role": "assistant", "content": "", "tool_calls": [{**CALL, "id": "\ud800"}]}],
+            ("0", "tool_calls", "0", "id"),
+            "surrogate",
+        ),
         ([{"role": "user", "content": "a", "name": "\udfff"}], ("0", "name"), "surrogate"),
         (
             [{"role": "user", "content": [*PARTS, {"type": "text", "text": "\ud800"}]}],

@@ -124,6 +124,20 @@ def test_parts_are_lines_for_a_template_that_reads_texts_alone() -> None:
     assert template("{{ messages[0].content + '!' }}", TEXT).render(chat) == "a\nb!"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "written"),
+    [('{"b": 2, "a": "ö"}', '{"b": 2, "a": "ö"}'), ("[1]", '"[1]"'), ("{", '"{"')],
+)
+def test_the_arguments_of_a_call_are_an_object_where_their_text_is_one(
+    arguments: str, written: str
+) -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "f", "arguments": arguments}}
+    chat = [{"role": "assistant", "content": "", "tool_calls": [call]}]
+    program = "{% for c in messages[0].tool_calls %}{{ c.function.arguments | tojson }}{% endfor %}"
+    assert template(program).render(chat) == written
+    assert call["function"]["arguments"] == arguments  # type: ignore[index]
+
+
 def test_the_time_is_that_of_the_clock() -> None:
     made = sandbox.compiled("{{ strftime_now('%d %b') }}", lambda: datetime(2026, 11, 27))
     assert sandbox.render(made, {}, 5) == "27 Nov"

@@ -111,10 +111,26 @@ def test_what_vllm_alone_does_is_passed_to_it(client: OpenAI, tier: Answers) -> 
     assert choice.message.tool_calls is not None
     assert [one.to_dict() for one in choice.message.tool_calls] == [call]
     assert choice.message.content is None
+    answered: Any = [
+        *HELLO,
+        choice.message,
+        {"role": "tool", "content": "5", "tool_call_id": "call_1"},
+    ]
+    client.chat.completions.create(model="large", messages=answered, tools=[TOOL])
+    (_, (_, second)) = tier.requests
+    assert second.inputs == (
+        {
+            "messages": [
+                *HELLO,
+                {"role": "assistant", "content": "", "tool_calls": [call]},
+                answered[-1],
+            ]
+        },
+    )
 
 
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "a", "schema": {}}}
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
+TOOL: Any = {"type": "function", "function": {"name": "f", "parameters": {}}}
 
 
 @pytest.mark.parametrize(
@@ -130,6 +146,11 @@ TOOL = {"type": "function", "function": {"name": "f", "parameters": {}}}
         (
             {"messages": [*HELLO, {"role": "user", "content": "a", "tool_calls": [TOOL]}]},
             "messages/1/tool_calls",
+            "a list of calls",
+        ),
+        (
+            {"messages": [*HELLO, {"role": "user", "content": "a", "weight": 1}]},
+            "messages/1/weight",
             "unknown key",
         ),
         (

@@ -9,12 +9,14 @@ from jsonschema import Draft202012Validator
 from tests.fixtures.router_app import Call
 from tests.functions.router.openai.deployment import Answers, deployed, post
 
+CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
 REQUESTS: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {
         "model": "chatter",
         "messages": [
             {"role": "developer", "content": "Be short.", "name": None},
             {"role": "assistant", "content": "Yes?", "refusal": None, "tool_calls": None},
+            {"role": "assistant", "content": None, "tool_calls": [CALL]},
             {"role": "user", "content": [{"type": "text", "text": "Why?"}]},
         ],
         "n": 2,
