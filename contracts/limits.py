@@ -10,6 +10,8 @@ INTEGRATION_TIMEOUT_S = 29
 # Lambda: 6 MB each way for synchronous invocations, memory 128 to 10,240 MB, one vCPU per 1,769 MB.
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 LAMBDA_PAYLOAD_BYTES = 6 * 1024 * 1024
+# A response that is streamed, on the same page.
+LAMBDA_STREAM_BYTES = 200 * 1024 * 1024
 # Of an event that nobody waits for: https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
 LAMBDA_EVENT_BYTES = 1024 * 1024
 LAMBDA_MEMORY_MB = (128, 10_240)

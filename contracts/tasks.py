@@ -19,6 +19,10 @@ class Task(StrEnum):
     WORD_VECTORS = "word-vectors"
 
 
+# The tasks whose models write text token by token, so that their answers can be streamed.
+WRITING_TASKS = (Task.TEXT_GENERATION, Task.TEXT2TEXT_GENERATION)
+
+
 class Tier(StrEnum):
     """The two kinds of place a model is deployed to."""
 

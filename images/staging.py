@@ -11,7 +11,7 @@ from pathlib import Path
 
 from contracts.docs.assets import DOCS_ASSETS
 from contracts.manifest import MANIFEST, read_manifest
-from contracts.tasks import Tier
+from contracts.tasks import WRITING_TASKS, Tier
 from images.base import TABLE, read_table
 from images.blob import link_or_copy
 from images.dockerfile import pinned
@@ -25,6 +25,12 @@ LOCKS = {
     Tier.CPU: (LOCK, "unused.txt"),
     Tier.GPU: (LOCK, LOCK_WITHOUT_CUDA),
 }
+
+RUNTIME = {Tier.CPU: ("runtime",), Tier.GPU: ()}
+# The handler that the Dockerfile of a CPU function names, and that of a model that writes.
+WHOLE_ANSWERS, STREAMS = (
+    f'CMD ["functions.cpu.{module}.handler"]' for module in ("handler", "streaming")
+)
 
 
 def model_contents(name: str, tier: Tier, artefact: Path) -> Contents:
@@ -46,13 +52,20 @@ def router_contents(name: str, routes: str) -> Contents:
     return Contents(name=name, files=router_files(routes))
 
 
-def model_files(tier: Tier, artefact: Path) -> dict[str, Path]:
-    """Return the files of a tier with the sealed ones of its artefact; any other that lies beside those is left out."""
-    return {
-        **_packages("inference", tier),
+def model_files(tier: Tier, artefact: Path) -> dict[str, Path | bytes]:
+    """Return the files of a tier with the sealed ones of its artefact; any other that lies beside those is left out.
+
+    The CPU function of a model that writes has a handler which streams.
+    """
+    files: dict[str, Path | bytes] = {
+        **_packages("inference", tier, *RUNTIME[tier]),
         **_own(tier, *LOCKS[tier]),
         **_sealed("model", artefact),
     }
+    if tier is Tier.CPU and read_manifest(artefact).task in WRITING_TASKS:
+        dockerfile = (ROOT / "functions/cpu" / DOCKERFILE).read_text("utf-8")
+        files[DOCKERFILE] = dockerfile.replace(WHOLE_ANSWERS, STREAMS).encode()
+    return files
 
 
 def router_files(routes: str) -> dict[str, Path | bytes]:

@@ -3,6 +3,8 @@
 import json
 import time
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from local.chaos.answers import with_faults
@@ -18,7 +20,8 @@ from local.functions.pool import too_large
 from local.permissions.access import Access
 from local.permissions.errors import AccessDenied, NotEvaluated
 from local.permissions.operations import COMPONENT, Request, signed_by
-from local.wsgi import Reply, Wsgi, answered, body_of, error
+from local.streams import endpoints, functions
+from local.wsgi import Reply, Wsgi, answered, body_of, error, until_end
 
 DENIED = "AccessDeniedException"
 
@@ -53,10 +56,12 @@ def _services(containers: Fleet, chaos: Chaos) -> Wsgi:
     def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         # moto answers every InvokeEndpoint with one canned body, even for an endpoint that does not exist.
-        if path.startswith("/endpoints/") and path.endswith("/invocations"):
-            component = environ.get(COMPONENT, "")
-            kind = environ.get("CONTENT_TYPE") or "application/octet-stream"
-            return answered(start, _invoke(containers, chaos, component, body_of(environ), kind))
+        if path.startswith("/endpoints/") and path.endswith(("/invocations", endpoints.STREAMED)):
+            streamed = path.endswith(endpoints.STREAMED)
+            reply = _invoke(containers, chaos, environ, streamed)
+            return endpoints.events(start, reply) if reply.parts else answered(start, reply)
+        if functions.PATH.fullmatch(path):
+            return functions.stream(environ, start)
         if "/functions/" in path and path.endswith("/invocations"):
             body = body_of(environ)
             is_event = environ.get("HTTP_X_AMZ_INVOCATION_TYPE") == EVENT
@@ -68,15 +73,24 @@ def _services(containers: Fleet, chaos: Chaos) -> Wsgi:
     return application
 
 
-def _invoke(containers: Fleet, chaos: Chaos, component: str, body: bytes, kind: str) -> Reply:
+def _invoke(containers: Fleet, chaos: Chaos, environ: dict[str, Any], streamed: bool) -> Reply:
     """Return the response of `InvokeEndpoint`; a component without a copy in service refuses."""
+    component, body = environ.get(COMPONENT, ""), body_of(environ)
     if not components.admits(component):
         chaos.strike(Called(service="sagemaker", name=component), Fault.ASLEEP)
         return error(400, "ValidationError", NO_CAPACITY)
     since, began = data_plane().clock(), time.monotonic()
-    reply = containers.invoke(component, body, kind)
-    components.served(component, since, time.monotonic() - began)
-    return reply
+
+    def served() -> None:
+        components.served(component, since, time.monotonic() - began)
+
+    kind = environ.get("CONTENT_TYPE") or "application/octet-stream"
+    with ExitStack() as undo:
+        undo.callback(served)
+        reply = containers.invoke(component, body, kind, streamed=streamed)
+        if reply.parts is None:
+            return reply
+        return replace(reply, parts=until_end(reply.parts, undo.pop_all()))
 
 
 def _refusal(environ: dict[str, Any], access: Access) -> Reply | None:

@@ -3,12 +3,11 @@
 import contextlib
 import http.client
 import os
-import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from contracts.limits import SAGEMAKER_PAYLOAD_BYTES
@@ -19,12 +18,10 @@ from local.chaos.services import Called
 from local.errors import LocalError
 from local.images import Image
 from local.python_environments import python_for
+from local.streams.container import RESPONSE_S, Container
 from local.vllm.process import HOMES, is_vllm, process_of
-from local.wsgi import Reply, error, model_error
+from local.wsgi import Reply, error, model_error, until_end
 
-# SageMaker waits 60 s for a container's response.
-# https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
-RESPONSE_S = 60
 # The whole text of the runtime's ValidationError where no copy is in service, as AWS's notebook on scaling to zero
 # shows it. https://github.com/aws-samples/sagemaker-genai-hosting-examples
 NO_CAPACITY = (
@@ -34,46 +31,6 @@ NO_CAPACITY = (
 # SageMaker waits 30 s between SIGTERM and SIGKILL; nothing here has that long to finish.
 GRACE_S = 3.0
 BASE = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
-
-
-@dataclass(slots=True, kw_only=True)
-class Container:
-    """One running container, and the number of requests that it is answering."""
-
-    name: str
-    port: int
-    process: subprocess.Popen[bytes]
-    log: Path
-    restart: Callable[[], "Container"]
-    requests: int = 0
-
-    @property
-    def alive(self) -> bool:
-        return self.process.poll() is None
-
-    def ping(self) -> int:
-        """Return the status of `GET /ping`; 0 if nothing answers."""
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            # SageMaker waits 2 s for a ping.
-            with self._connection(2) as connection:
-                connection.request("GET", "/ping")
-                return connection.getresponse().status
-        return 0
-
-    def invoke(self, body: bytes, content_type: str) -> Reply:
-        with self._connection(RESPONSE_S) as connection:
-            connection.request("POST", "/invocations", body, {"Content-Type": content_type})
-            answer = connection.getresponse()
-            return Reply(
-                status=answer.status, headers=dict(answer.getheaders()), body=answer.read()
-            )
-
-    def _connection(self, timeout_s: float) -> contextlib.closing[http.client.HTTPConnection]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout_s)
-        return contextlib.closing(connection)
-
-    def tail(self) -> str:
-        return self.log.read_text("utf-8", "replace")[-2000:].strip()
 
 
 class Fleet:
@@ -207,8 +164,13 @@ class Fleet:
             every = [*self.containers.values(), *self.starting]
             return [(f"sagemaker {c.name}", c.process.pid) for c in every if c.alive]
 
-    def invoke(self, component: str, body: bytes, content_type: str) -> Reply:
-        """Return the response of `InvokeEndpoint`, with the runtime API's own errors."""
+    def invoke(
+        self, component: str, body: bytes, content_type: str, *, streamed: bool = False
+    ) -> Reply:
+        """Return the response of `InvokeEndpoint`, with the runtime API's own errors.
+
+        One that is `streamed` and good is in parts, which break off with OSError, HTTPException or ValueError.
+        """
         if len(body) > SAGEMAKER_PAYLOAD_BYTES:
             return error(
                 413, "ValidationError", f"the body is over {SAGEMAKER_PAYLOAD_BYTES} bytes"
@@ -221,13 +183,20 @@ class Fleet:
         if container is None:
             missing = f"Inference component {component} not found."
             return error(400, "ValidationError", NO_CAPACITY if starts else missing)
-        try:
-            return self._answer(container, body, content_type)
-        finally:
-            with self.lock:
-                container.requests -= 1
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._answered, container)
+            reply = self._answer(container, body, content_type, streamed)
+            if reply.parts is None:
+                return reply
+            return replace(reply, parts=until_end(reply.parts, undo.pop_all()))
 
-    def _answer(self, container: Container, body: bytes, content_type: str) -> Reply:
+    def _answered(self, container: Container) -> None:
+        with self.lock:
+            container.requests -= 1
+
+    def _answer(
+        self, container: Container, body: bytes, content_type: str, streamed: bool
+    ) -> Reply:
         if not container.alive:
             self._restart(container.name, container)
             return error(503, "ServiceUnavailable", "the container has ended and is started again")
@@ -238,7 +207,7 @@ class Fleet:
         if self.chaos.strike(called, Fault.CRASH):
             children.end(container.process)
         try:
-            reply = container.invoke(body, content_type)
+            reply = container.invoke(body, content_type, streamed=streamed)
         except TimeoutError:
             return model_error(504, f"no answer in {RESPONSE_S} seconds")
         except (OSError, http.client.HTTPException):
@@ -250,7 +219,7 @@ class Fleet:
             "Content-Type": reply.headers.get("content-type", "application/json"),
             "x-Amzn-Invoked-Production-Variant": "main",
         }
-        return Reply(status=200, headers=headers, body=reply.body)
+        return Reply(status=200, headers=headers, body=reply.body, parts=reply.parts)
 
     def _restart(self, component: str, dead: Container) -> None:
         with self.lock:

@@ -2,7 +2,8 @@
 
 import io
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,12 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """A response of a service."""
+    """A response of a service; one that is streamed has no body, but `parts`, which come as it is written."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    parts: Iterator[bytes] | None = None
 
 
 def body_of(environ: dict[str, Any]) -> bytes:
@@ -34,6 +36,17 @@ def answered(start: Callable[..., Any], reply: Reply) -> list[bytes]:
     }
     start(f"{reply.status} {'OK' if reply.status == 200 else 'Error'}", list(headers.items()))
     return [reply.body]
+
+
+def streamed(start: Callable[..., Any], headers: Mapping[str, str]) -> None:
+    """Begin the answer to a request, whose body is sent in chunks as it comes."""
+    start("200 OK", list(headers.items()))
+
+
+def until_end(parts: Iterator[bytes], undo: ExitStack) -> Iterator[bytes]:
+    """Yield the parts of a body, and undo what was done for it when it ends or is closed."""
+    with undo:
+        yield from parts
 
 
 def error(status: int, kind: str, message: str, **more: Any) -> Reply:

@@ -14,7 +14,7 @@ from build.samples.rows import sample_rows
 from build.step import Step
 from contracts.manifest import Manifest
 from contracts.prediction import PredictRequest
-from contracts.tasks import Task
+from contracts.tasks import WRITING_TASKS, Task
 from functions.inference.engine import Engine
 from functions.inference.model import Model
 from functions.inference.probe import PROBE, Sample, answers
@@ -30,7 +30,6 @@ PARAMETERS: Mapping[Task, Callable[[Manifest], dict[str, Any]]] = {
     Task.QUESTION_ANSWERING: lambda manifest: {"top_k": 5},
     Task.FILL_MASK: lambda manifest: {"top_k": 20},
 }
-GENERATORS = (Task.TEXT_GENERATION, Task.TEXT2TEXT_GENERATION)
 
 
 def write_probe(folder: Path, step: Step, manifest: Manifest) -> None:
@@ -52,7 +51,7 @@ def requests(step: Step, manifest: Manifest) -> list[PredictRequest]:
 
 
 def _sample(model: Model, request: PredictRequest, manifest: Manifest) -> Sample:
-    along = _forced_tokens(model, request) if manifest.task in GENERATORS else ()
+    along = _forced_tokens(model, request) if manifest.task in WRITING_TASKS else ()
     outputs = rounded(answers(model, request, along))
     return Sample(request=request, along=along, outputs=outputs)
 

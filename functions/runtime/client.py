@@ -65,7 +65,7 @@ class RuntimeClient:
         self._fail(f"/invocation/{invocation.request_id}/error", failure, invocation.headers)
 
     def fail_init(self, failure: Failure) -> None:
-        """Say that the function cannot start, or cannot be snapshotted; raise RuntimeApiError."""
+        """Say that the function cannot be snapshotted; raise RuntimeApiError."""
         self._fail("/init/error", failure)
 
     def wait_for_restore(self) -> None:

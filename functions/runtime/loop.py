@@ -4,12 +4,11 @@ A handler returns bytes, what JSON can hold, or a stream. One that fails before 
 like any other; behind that, the failure is sent in the trailer of what was streamed so far.
 """
 
-import importlib
 import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -21,7 +20,7 @@ from functions.runtime.response import Streamed
 
 TRACE_ID = "_X_AMZN_TRACE_ID"
 # The exit codes of AWS's own client.
-INIT_FAILED, BEFORE_SNAPSHOT_FAILED, AFTER_RESTORE_FAILED = 1, 64, 65
+BEFORE_SNAPSHOT_FAILED, AFTER_RESTORE_FAILED = 64, 65
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,21 +42,22 @@ class Context:
 Handler = Callable[[Any, Context], object]
 
 
-def main(name: str, client: RuntimeClient, *, snap_start: bool) -> NoReturn:
-    """Import a handler by its dotted name and run it, from a snapshot if Lambda takes one.
+def take_over(handler: Handler, environment: Mapping[str, str] = os.environ) -> None:
+    """Run a handler by this loop for good, in place of AWS's client, which imports the module that calls this.
 
-    Exit with a status if it cannot start; raise RuntimeApiError when the Runtime API is gone.
+    So an image has the entry point of its base, and the name of its handler alone decides which loop runs. Return at
+    once where there is no Runtime API, and exit with a status when that is gone, or a hook of a snapshot fails.
     """
+    if not (address := environment.get("AWS_LAMBDA_RUNTIME_API")):
+        return
+    client = RuntimeClient(address)
     try:
-        module, _, attribute = name.rpartition(".")
-        handler = getattr(importlib.import_module(module), attribute)
-    except Exception as error:
-        log(error)
-        client.fail_init(Failure(kind=type(error).__name__, message=str(error)))
-        sys.exit(INIT_FAILED)
-    if snap_start:
-        pass_snapshot(client)
-    run(handler, client)
+        # Set by Lambda for a version that it takes a snapshot of.
+        if environment.get("AWS_LAMBDA_INITIALIZATION_TYPE") == "snap-start":
+            pass_snapshot(client)
+        run(handler, client)
+    except RuntimeApiError as error:
+        sys.exit(str(error))
 
 
 def pass_snapshot(client: RuntimeClient) -> None:

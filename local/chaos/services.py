@@ -9,8 +9,10 @@ from urllib.parse import unquote
 
 from local.permissions.operations import COMPONENT, signed_by
 
-ENDPOINT = re.compile(r"/endpoints/([^/]+)/invocations")
-FUNCTION = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
+ENDPOINT = re.compile(r"/endpoints/([^/]+)/invocations(?:-response-stream)?")
+FUNCTION = re.compile(
+    r"/(?:2015-03-31|2021-11-15)/functions/([^/]+)/(?:response-streaming-)?invocations"
+)
 # Errors that every operation may have, and no service model lists.
 # https://docs.aws.amazon.com/awssupport/latest/APIReference/CommonErrors.html
 COMMON = {

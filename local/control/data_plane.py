@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +20,8 @@ class Functions(Protocol):
     """A host of functions; `function` is moto's own record of one version."""
 
     def invoke(self, function: Any, payload: bytes) -> "Invocation": ...
+
+    def stream(self, function: Any, payload: bytes) -> "Iterator[bytes | StreamEnd] | None": ...
 
     def prepare(self, function: Any) -> None: ...
 
@@ -63,6 +65,14 @@ class Invocation:
     error: bool
     log: str
     is_throttled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamEnd:
+    """The end of a function's streamed response: its error as JSON, empty if it has none, and the end of the log."""
+
+    error: bytes
+    log: str
 
 
 @dataclass(slots=True, kw_only=True)

@@ -5,14 +5,14 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from moto.awslambda import models
 from moto.awslambda.exceptions import LambdaClientError
 
 from local.control.canaries import aliases
-from local.control.data_plane import ACCOUNT, Invocation, data_plane
+from local.control.data_plane import ACCOUNT, Invocation, StreamEnd, data_plane
 from local.permissions.errors import AccessDenied, NotEvaluated
 from local.permissions.services import LAMBDA
 
@@ -189,6 +189,35 @@ def run_event(function: Any, payload: bytes, pause: Callable[[float], object] = 
         if not data_plane().functions.invoke(function, payload).is_throttled:
             return
         pause(1)
+
+
+def stream_function(
+    region: str, function: str, qualifier: str | None, payload: bytes
+) -> tuple[str, Iterator[bytes | StreamEnd]]:
+    """Run a function by its name or ARN, or the version of an alias; return the version and what it sends as it comes.
+
+    Raise moto's errors for a function that does not exist, and TooManyRequests.
+    """
+    backend = models.lambda_backends[ACCOUNT][region]
+    name, given = split(function)
+    asked = given or qualifier
+    version = aliases.chosen(backend.get_alias(asked, name)) if _is_alias(asked) else asked
+    found = backend.get_function(name, version)
+    sent = data_plane().functions.stream(found, payload)
+    if sent is None:
+        raise TooManyRequests
+    if not _is_alias(asked):
+        return str(found.version), sent
+    return str(found.version), _with_errors_counted(sent, name, str(asked), str(found.version))
+
+
+def _with_errors_counted(
+    sent: Iterator[bytes | StreamEnd], name: str, alias: str, version: str
+) -> Iterator[bytes | StreamEnd]:
+    for item in sent:
+        if isinstance(item, StreamEnd) and item.error:
+            data_plane().alarms.errors.add(data_plane().clock(), name, alias, version)
+        yield item
 
 
 def invoke_function(arn: str, payload: bytes) -> Invocation:

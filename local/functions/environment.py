@@ -1,12 +1,14 @@
 """Execution environments: one process each, under AWS's runtime client, with the limits of time that Lambda has."""
 
+import contextlib
 import queue
+import subprocess
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn, TypeVar
 
 from contracts.limits import LAMBDA_INIT_S
 from images.running.process import Process
@@ -19,6 +21,17 @@ Start = Callable[[str, IO[bytes]], Process]
 LOG_STREAM = "local"
 # A process that was killed, and a first process of a namespace that was, as a shell reports it.
 KILLED = (-9, 137)
+# The seconds in which a process ends whose connections are closed: an engine takes some for its container.
+EXIT_S = 10
+Item = TypeVar("Item")
+
+
+class _Ended(Exception):
+    """A process has ended, with this as the error of its request."""
+
+    def __init__(self, error: bytes) -> None:
+        super().__init__(error)
+        self.error = error
 
 
 def nobody(line: str) -> None:
@@ -101,7 +114,22 @@ class Environment:
     ) -> tuple[bytes, bool]:
         """Return the response and whether it is an error; a process that hangs or ends is not reused.
 
-        With a fault, the process is killed, or the request never reaches it.
+        With a fault, the process is killed, or the request never reaches it. A response that is streamed is collected.
+        """
+        chunks = self.stream(payload, timeout_s, fault)
+        body = bytearray()
+        try:
+            while True:
+                body += next(chunks)
+        except StopIteration as end:
+            return (bytes(body), False) if end.value is None else (end.value, True)
+
+    def stream(
+        self, payload: bytes, timeout_s: float, fault: Fault | None = None
+    ) -> Generator[bytes, None, bytes | None]:
+        """Yield the chunks of a response as they come, and return the error that it ends with, if any.
+
+        A response that is not streamed is one chunk.
         """
         self._end_init()
         self._tell_start()
@@ -118,37 +146,65 @@ class Environment:
             self.process.end()
         elif fault is not Fault.HANG:
             self.api.work.put(work)
-        answer = self._answer(request_id, deadline, timeout_s)
+        try:
+            error = yield from self._chunks(request_id, deadline, timeout_s)
+        except _Ended as ended:
+            error = ended.error
         # A second INIT is a part of the request.
         self._tell_start()
-        return answer
+        return error
 
-    def _answer(self, request_id: str, deadline: float, timeout_s: float) -> tuple[bytes, bool]:
+    def _chunks(
+        self, request_id: str, deadline: float, timeout_s: float
+    ) -> Generator[bytes, None, bytes | None]:
+        """Yield the chunks of a response, and return the function's own error; raise _Ended if its process ends."""
+        waited = (request_id, deadline, timeout_s)
+        answer = self._next(self.api.answers, *waited)
+        # Of an earlier request, which timed out.
+        while answer.request_id not in ("", request_id):
+            answer = self._next(self.api.answers, *waited)
+        # The handler could not be imported; Lambda starts another environment for the next request.
+        if not answer.request_id:
+            self.close()
+            self._told("ended, as INIT failed")
+            return answer.payload
+        if answer.chunks is None:
+            if answer.error:
+                return answer.payload
+            yield answer.payload
+            return None
+        while isinstance(chunk := self._next(answer.chunks, *waited), bytes):
+            yield chunk
+        if not chunk.cut:
+            return chunk.error or None
+        # A connection that is cut is mostly that of a process which ends.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.popen.wait(EXIT_S)
+        if not self.alive:
+            self._raise_exited(request_id)
+        return error("Runtime.TruncatedResponse", f"RequestId: {request_id} Error: cut off")
+
+    def _next(
+        self, items: "queue.Queue[Item]", request_id: str, deadline: float, timeout_s: float
+    ) -> Item:
+        """Return the next item of a queue; raise _Ended if the process ends, or is ended as its time is over."""
         while True:
             try:
                 # The end of the process wakes no queue, so both are polled.
-                answer = self.api.answers.get(timeout=0.05)
+                return items.get(timeout=0.05)
             except queue.Empty:
-                if not self.alive:
-                    code = self.process.popen.wait()
-                    cause = "signal: killed" if code in KILLED else f"exit status {code}"
-                    return self._ended(
-                        "Runtime.ExitError", request_id, f"Runtime exited with error: {cause}"
-                    )
+                # What it sent last may have come in between.
+                if not self.alive and items.empty():
+                    self._raise_exited(request_id)
                 if time.time() > deadline:
-                    return self._ended(
-                        "Sandbox.Timedout",
-                        request_id,
-                        f"Task timed out after {timeout_s:.2f} seconds",
-                    )
-                continue
-            # The handler could not be imported; Lambda starts another environment for the next request.
-            if not answer.request_id:
-                self.close()
-                self._told("ended, as INIT failed")
-                return answer.payload, True
-            if answer.request_id == request_id:
-                return answer.payload, answer.error
+                    said = f"Task timed out after {timeout_s:.2f} seconds"
+                    raise self._ended("Sandbox.Timedout", request_id, said) from None
+
+    def _raise_exited(self, request_id: str) -> NoReturn:
+        code = self.process.popen.wait()
+        cause = "signal: killed" if code in KILLED else f"exit status {code}"
+        said = f"Runtime exited with error: {cause}"
+        raise self._ended("Runtime.ExitError", request_id, said)
 
     def _tell_start(self) -> None:
         """Tell the time that INIT took, once, when it is done."""
@@ -156,13 +212,13 @@ class Environment:
             self._is_new = False
             self._told(f"started, INIT {(self.api.ready_at - self.started) * 1e3:.0f} ms")
 
-    def _ended(self, kind: str, request_id: str, said: str) -> tuple[bytes, bool]:
-        """End the process; return the error of its request."""
+    def _ended(self, kind: str, request_id: str, said: str) -> "_Ended":
+        """End the process; return what says so, with the error of its request."""
         self._tell_start()
         if not self._is_closed:
             self._told(f"ended: {said}")
         self.close()
-        return error(kind, f"RequestId: {request_id} Error: {said}"), True
+        return _Ended(error(kind, f"RequestId: {request_id} Error: {said}"))
 
     def tail(self) -> str:
         with self.log.open("rb") as file:

@@ -5,15 +5,21 @@ Timeouts, INIT, concurrency, memory and payload sizes are limited as on Lambda.
 
 import json
 import os
+import queue
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from contracts.limits import LAMBDA_EVENT_BYTES, LAMBDA_INIT_S, LAMBDA_PAYLOAD_BYTES
+from contracts.limits import (
+    LAMBDA_EVENT_BYTES,
+    LAMBDA_INIT_S,
+    LAMBDA_PAYLOAD_BYTES,
+    LAMBDA_STREAM_BYTES,
+)
 from images.layer import Layer
 from images.oci.reading import Layout
 from images.running.choice import Isolating
@@ -21,7 +27,7 @@ from local import made_images
 from local.chaos.running import Chaos
 from local.chaos.script import Fault
 from local.chaos.services import Called
-from local.control.data_plane import Invocation
+from local.control.data_plane import Invocation, StreamEnd
 from local.control.lambdas import error
 from local.functions.by_image import TIMEOUT_S, ByImage
 from local.functions.by_python import ByPython
@@ -51,10 +57,11 @@ class Pool:
         report: Callable[[str], None],
         init_s: float = LAMBDA_INIT_S,
         concurrency: int = 1_000,
+        stream_bytes: int = LAMBDA_STREAM_BYTES,
         isolating: Isolating | None = None,
     ) -> None:
         self.init_s, self.report, self.access, self.chaos = init_s, report, access, chaos
-        self.concurrency = concurrency
+        self.concurrency, self.stream_bytes = concurrency, stream_bytes
         self.images, self.logs = state / "images", state / "logs"
         self.lock, self.is_closed = threading.Lock(), False
         # The requests that all functions run at the moment.
@@ -83,17 +90,42 @@ class Pool:
         environment = self._acquire(function)
         if environment is None:
             return Invocation(payload=b"", error=True, log="", is_throttled=True)
-        called = Called(service="lambda", name=str(function.function_name))
-        fault = self.chaos.strike(called, Fault.CRASH, Fault.HANG)
         try:
-            timeout_s = float(function.timeout or TIMEOUT_S)
-            body, failed = environment.invoke(payload, timeout_s, fault.kind if fault else None)
+            body, failed = environment.invoke(payload, *self._limits_of(function))
         finally:
             self._release(environment)
         if not failed and len(body) > LAMBDA_PAYLOAD_BYTES:
-            message = f"Response payload size exceeded maximum allowed payload size ({LAMBDA_PAYLOAD_BYTES} bytes)."
-            body, failed = error("Function.ResponseSizeTooLarge", message), True
+            body, failed = _response_too_large(LAMBDA_PAYLOAD_BYTES), True
         return Invocation(payload=body, error=failed, log=environment.tail())
+
+    def stream(self, function: Any, payload: bytes) -> Iterator[bytes | StreamEnd] | None:
+        """Run one version of a function; yield what it sends as it comes, and last its end. None if it is throttled.
+
+        A function is not told that its caller has gone, and runs on:
+        https://docs.aws.amazon.com/lambda/latest/dg/configuration-response-streaming.html
+        """
+        environment = self._acquire(function)
+        if environment is None:
+            return None
+        sent: queue.Queue[bytes | StreamEnd] = queue.Queue()
+
+        def run() -> None:
+            failed: bytes | None = error("ServiceException", "The local cloud failed; see its log.")
+            try:
+                chunks = environment.stream(payload, *self._limits_of(function))
+                failed = pumped(chunks, sent, self.stream_bytes)
+            finally:
+                self._release(environment)
+                sent.put(StreamEnd(error=failed or b"", log=environment.tail()))
+
+        threading.Thread(target=run, daemon=True, name="stream").start()
+        return _until_end(sent)
+
+    def _limits_of(self, function: Any) -> tuple[float, Fault | None]:
+        """Return the seconds that a request may take, and the fault that it meets."""
+        called = Called(service="lambda", name=str(function.function_name))
+        fault = self.chaos.strike(called, Fault.CRASH, Fault.HANG)
+        return float(function.timeout or TIMEOUT_S), fault.kind if fault else None
 
     def prepare(self, function: Any) -> None:
         """Install the packages of a version, as the build of its image would have."""
@@ -189,6 +221,33 @@ class Pool:
                 environment.close()
         self.environments[key] = [environment for environment in known if environment.alive]
         return self.environments[key]
+
+
+def pumped(
+    chunks: Generator[bytes, None, bytes | None], sent: "queue.Queue[bytes | StreamEnd]", most: int
+) -> bytes | None:
+    """Pass all chunks on, until they are more than `most` bytes; return the error that they end with, if any."""
+    total = 0
+    while True:
+        try:
+            chunk = next(chunks)
+        except StopIteration as end:
+            failed: bytes | None = end.value
+            return failed if total <= most else _response_too_large(most)
+        total += len(chunk)
+        if total <= most:
+            sent.put(chunk)
+
+
+def _until_end(sent: "queue.Queue[bytes | StreamEnd]") -> Iterator[bytes | StreamEnd]:
+    while isinstance(item := sent.get(), bytes):
+        yield item
+    yield item
+
+
+def _response_too_large(most: int) -> bytes:
+    message = f"Response payload size exceeded maximum allowed payload size ({most} bytes)."
+    return error("Function.ResponseSizeTooLarge", message)
 
 
 def too_large(payload: bytes, is_event: bool) -> bytes | None:

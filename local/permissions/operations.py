@@ -164,6 +164,12 @@ OPERATIONS = (
         path=re.compile(r"/2015-03-31/functions/([^/]+)/invocations"),
         needs=_invoke_function,
     ),
+    # https://docs.aws.amazon.com/lambda/latest/api/API_InvokeWithResponseStream.html: the same permission.
+    Operation(
+        service="lambda",
+        path=re.compile(r"/2021-11-15/functions/([^/]+)/response-streaming-invocations"),
+        needs=_invoke_function,
+    ),
     Operation(
         service="sagemaker",
         path=re.compile(r"/endpoints/([^/]+)/invocations"),

@@ -15,7 +15,13 @@ from typing import Any
 
 import pytest
 
-from local.control.data_plane import AccountLimits, Functions, Invocation, data_plane
+from local.control.data_plane import (
+    AccountLimits,
+    Functions,
+    Invocation,
+    StreamEnd,
+    data_plane,
+)
 from tests.fixtures.local_cloud_client import LocalCloudClient
 from tests.fixtures.synthesis import ACCOUNT, shop
 
@@ -38,6 +44,9 @@ class Hosts:
     real: Functions
     versions: dict[str, str] = field(default_factory=dict)
     is_throttled: bool = False
+
+    def stream(self, function: Any, payload: bytes) -> Iterator[bytes | StreamEnd] | None:
+        return self.real.stream(function, payload)
 
     def invoke(self, function: Any, payload: bytes) -> Invocation:
         if function.function_name != PROBER:

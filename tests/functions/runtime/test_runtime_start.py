@@ -1,7 +1,8 @@
-"""The start of a function by the loop: its handler, the hooks around a snapshot, and its process."""
+"""The start of a function by the loop: in place of AWS's client, with the hooks around a snapshot."""
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,56 +16,40 @@ from snapshot_restore_py import (
     register_before_snapshot,
 )
 
-from functions.runtime.client import RuntimeClient
-from functions.runtime.loop import main
-from images.runtime_api import RuntimeApi
+from functions.runtime.loop import take_over
+from images.runtime_api import End, RuntimeApi
 from tests.fixtures.paths import ROOT
-from tests.functions.runtime.looping import answer_of, send
+from tests.functions.runtime.looping import answer_of, chunks_of, send
 
 
-@pytest.fixture
-def handlers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the name of a module of handlers."""
-    (tmp_path / "handlers_of_test.py").write_text(
-        "def over(event, context):\n    raise SystemExit(7)\n", "utf-8"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    return "handlers_of_test"
+def over(event: object, context: object) -> object:
+    raise SystemExit(7)
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "words"),
-    [
-        ("none_of_ours.handler", "ModuleNotFoundError", "none_of_ours"),
-        ("handlers_of_test.nothing", "AttributeError", "nothing"),
-        ("handler", "ValueError", "Empty module name"),
-    ],
-)
-def test_a_handler_that_cannot_be_imported_fails_the_start(
-    api: RuntimeApi,
-    handlers: str,
-    name: str,
-    kind: str,
-    words: str,
-    capfd: pytest.CaptureFixture[str],
-) -> None:
-    with pytest.raises(SystemExit) as raised:
-        main(name, RuntimeClient(api.address), snap_start=False)
-    assert raised.value.code == 1
-    answer = answer_of(api)
-    document = json.loads(answer.payload)
-    assert (answer.request_id, answer.error, document["errorType"]) == ("", True, kind)
-    assert words in document["errorMessage"]
-    assert json.loads(capfd.readouterr().err)["message"] == document["errorMessage"]
+def environment(api: RuntimeApi, kind: str = "on-demand") -> dict[str, str]:
+    return {
+        "AWS_LAMBDA_RUNTIME_API": api.address,
+        "AWS_LAMBDA_INITIALIZATION_TYPE": kind,
+    }
 
 
-def test_a_start_without_a_snapshot_runs_no_hooks(
-    api: RuntimeApi, handlers: str, order: list[str]
-) -> None:
+def test_a_start_without_a_snapshot_runs_no_hooks(api: RuntimeApi, order: list[str]) -> None:
     send(api, {})
     with pytest.raises(SystemExit) as raised:
-        main(f"{handlers}.over", RuntimeClient(api.address), snap_start=False)
+        take_over(over, environment(api))
     assert (raised.value.code, order) == (7, [])
+
+
+def test_where_there_is_no_runtime_api_nothing_is_taken_over() -> None:
+    take_over(over, {})
+
+
+def test_a_process_ends_with_the_runtime_api() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+    with pytest.raises(SystemExit) as raised:
+        take_over(over, {"AWS_LAMBDA_RUNTIME_API": address})
+    assert "broke off" in str(raised.value.code)
 
 
 class Snapshotting(RuntimeApi):
@@ -117,14 +102,14 @@ def order() -> Iterator[list[str]]:
     ids=["none fails", "before", "after"],
 )
 def test_hooks_run_around_a_snapshot(
-    handlers: str, order: list[str], failing: str, code: int, kind: str, ran: list[str]
+    order: list[str], failing: str, code: int, kind: str, ran: list[str]
 ) -> None:
     order.append(failing)
     api = Snapshotting(order)
     send(api, {})
     try:
         with pytest.raises(SystemExit) as raised:
-            main(f"{handlers}.over", RuntimeClient(api.address), snap_start=True)
+            take_over(over, environment(api, "snap-start"))
         assert (raised.value.code, order) == (code, [failing, *ran])
         if failing:
             answer = answer_of(api)
@@ -135,14 +120,25 @@ def test_hooks_run_around_a_snapshot(
         api.close()
 
 
-def test_it_is_the_entry_point_of_a_process(api: RuntimeApi, tmp_path: Path) -> None:
-    """Show that what a handler prints is in its log before the answer is sent."""
-    (tmp_path / "printing.py").write_text(
-        "def handler(event, context):\n    print('said', event)\n    return event\n", "utf-8"
-    )
+STREAMING = """
+from functions.runtime.loop import take_over
+from functions.runtime.response import Streamed
+
+def handler(event, context):
+    print("said", event)
+    return Streamed(content_type="text/plain", chunks=(c for c in (b"a", b"b"))) if event else event
+
+take_over(handler)
+"""
+
+
+@pytest.mark.parametrize("code", [STREAMING, "raise ValueError('no model')\n"])
+def test_awss_own_client_hands_over_to_the_loop(api: RuntimeApi, tmp_path: Path, code: str) -> None:
+    """Show that what a handler prints is in its log before the answer is sent, and that its start may fail."""
+    (tmp_path / "streaming.py").write_text(code, "utf-8")
     with (tmp_path / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "functions.runtime", "printing.handler"],
+            [sys.executable, "-m", "awslambdaric", "streaming.handler"],
             env={
                 "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}",
                 "AWS_LAMBDA_RUNTIME_API": api.address,
@@ -150,9 +146,14 @@ def test_it_is_the_entry_point_of_a_process(api: RuntimeApi, tmp_path: Path) -> 
             stdout=log,
         )
     try:
-        send(api, {"a": 1})
-        assert answer_of(api).payload == b'{"a": 1}'
-        assert (tmp_path / "log").read_text("utf-8") == "said {'a': 1}\n"
+        if code != STREAMING:
+            assert json.loads(answer_of(api).payload)["errorMessage"] == "no model"
+            return
+        for event in ({}, {"a": 1}):
+            send(api, event)
+        assert answer_of(api).payload == b"{}"
+        assert chunks_of(answer_of(api)) == ([b"a", b"b"], End())
+        assert (tmp_path / "log").read_text("utf-8") == "said {}\nsaid {'a': 1}\n"
     finally:
         process.kill()
         process.wait()

@@ -23,7 +23,7 @@ import pytest
 
 from contracts.names import canary_parameter, release_parameter
 from contracts.tasks import Tier
-from local.control.data_plane import Functions, Invocation, data_plane
+from local.control.data_plane import Functions, Invocation, StreamEnd, data_plane
 from tests.conftest import SEED
 from tests.fixtures.local_cloud_client import LocalCloudClient
 from tests.fixtures.synthesis import (
@@ -82,6 +82,9 @@ class Hosts:
 
     def clock(self) -> float:
         return self.now
+
+    def stream(self, function: Any, payload: bytes) -> Iterator[bytes | StreamEnd] | None:
+        return self.real.stream(function, payload)
 
     def invoke(self, function: Any, payload: bytes) -> Invocation:
         if function.function_name == PROBER:

@@ -1,0 +1,1 @@
+"""Streamed responses of the runtimes, as AWS's event streams."""
