@@ -9,15 +9,15 @@ import logging
 import math
 import sys
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
 from contracts.http_errors import (
@@ -30,8 +30,9 @@ from contracts.http_errors import (
 )
 from contracts.limits import SAGEMAKER_PAYLOAD_BYTES
 from contracts.manifest import BrokenArtefact
-from contracts.prediction import parse_request
+from contracts.prediction import TierAnswer
 from contracts.request_body import read_document
+from contracts.streaming import NDJSON, Delta, line_of, parse_tier_request
 from functions.gpu.metrics import Metrics
 from functions.gpu.request_queue import Batching, RequestQueue
 from functions.inference.engine import Engine
@@ -141,7 +142,12 @@ class Server:
             encoding = request.headers.get("content-encoding")
             document = await read_document(request.stream(), encoding, SAGEMAKER_PAYLOAD_BYTES)
             # Text is generated until the deadline, and what there is of it is sent.
-            prediction = parse_request(document).due(begun, self.timeout_s)
+            prediction = parse_tier_request(document).due(begun, self.timeout_s)
+            if prediction.stream:
+                items = self.queue.stream(engine, prediction, request.is_disconnected)
+                # What fails before there is any text is answered with its status.
+                lines = written(await anext(items), items)
+                return StreamingResponse(lines, media_type=NDJSON)
             answer = await self.queue.predict(engine, prediction, request.is_disconnected)
         except ServingError as error:
             return problem_response(error)
@@ -149,6 +155,22 @@ class Server:
             log.exception("a prediction failed")
             return problem_response(ServingError("the container failed; its log says why"))
         return Response(json.dumps(answer.to_wire()), media_type="application/json")
+
+
+async def written(
+    first: Delta | TierAnswer, items: AsyncGenerator[Delta | TierAnswer, None]
+) -> AsyncIterator[bytes]:
+    """Yield the lines of a stream; its caller, who leaves, closes it, which ends the work."""
+    async with aclosing(items):
+        yield line_of(first)
+        try:
+            async for item in items:
+                yield line_of(item)
+        except ServingError as error:
+            yield line_of(error)
+        except Exception:
+            log.exception("a prediction failed")
+            yield line_of(ServingError("the container failed; its log says why"))
 
 
 def write_line(text: str) -> None:

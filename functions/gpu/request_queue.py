@@ -10,14 +10,16 @@ A request whose caller has left, or waits no longer, is dropped before it runs.
 import asyncio
 import contextlib
 import logging
+import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from contracts.http_errors import DeadlineExceeded, ServingError, TierUnavailable
 from contracts.prediction import PredictRequest, TierAnswer
+from contracts.streaming import Delta
 from functions.gpu.metrics import Run
 from functions.inference.engine import Engine, Prediction
 from functions.inference.token_batches import BATCH_TOKENS
@@ -40,16 +42,30 @@ class Batching:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sink:
+    """The deltas of a request, each put there by the event loop; `closed` is set when nobody takes them any more."""
+
+    deltas: asyncio.Queue[Delta | None]
+    closed: threading.Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Waiting:
-    """A request in the queue: `left` tells whether its caller has gone, `answer` is what it waits for."""
+    """A request in the queue: `left` tells whether its caller has gone, `answer` is what it waits for.
+
+    One that asks for a stream has a sink.
+    """
 
     prediction: Prediction
     left: Callable[[], Awaitable[bool]]
     answer: asyncio.Future[TierAnswer]
     since: float
+    sink: Sink | None = None
 
     async def dropped(self) -> bool:
         """Return whether nobody waits for the answer any more."""
+        if self.sink and self.sink.closed.is_set():
+            return True
         return time.monotonic() > self.prediction.request.deadline or await self.left()
 
     def settle(self, outcome: TierAnswer | Exception) -> None:
@@ -77,8 +93,31 @@ class RequestQueue:
         """Return how many requests wait for the run that goes on, or for the next one."""
         return len(self.queue)
 
-    async def predict(
+    async def stream(
         self, engine: Engine, request: PredictRequest, left: Callable[[], Awaitable[bool]]
+    ) -> AsyncGenerator[Delta | TierAnswer, None]:
+        """Yield the deltas of a request once it is its turn, and last the answer; raise as `predict` does.
+
+        To close it takes the request out of the queue, or ends its run after the next token.
+        """
+        sink = Sink(deltas=asyncio.Queue(), closed=threading.Event())
+        answer = asyncio.create_task(self.predict(engine, request, left, sink))
+        # The deltas were put there before the answer is known.
+        answer.add_done_callback(lambda _: sink.deltas.put_nowait(None))
+        try:
+            while (delta := await sink.deltas.get()) is not None:
+                yield delta
+            yield await answer
+        finally:
+            sink.closed.set()
+            answer.cancel()
+
+    async def predict(
+        self,
+        engine: Engine,
+        request: PredictRequest,
+        left: Callable[[], Awaitable[bool]],
+        sink: Sink | None = None,
     ) -> TierAnswer:
         """Return the answer once it is the request's turn; raise ServingError.
 
@@ -92,7 +131,9 @@ class RequestQueue:
         try:
             prediction = await self._prepared(engine, request)
             answer: asyncio.Future[TierAnswer] = asyncio.get_running_loop().create_future()
-            self.queue.append(Waiting(prediction=prediction, left=left, answer=answer, since=since))
+            self.queue.append(
+                Waiting(prediction=prediction, left=left, answer=answer, since=since, sink=sink)
+            )
             self.arrived.set()
             return await answer
         finally:
@@ -172,7 +213,25 @@ class RequestQueue:
 def _run(engine: Engine, picked: Sequence[Waiting], loop: asyncio.AbstractEventLoop) -> None:
     """Run the requests in the worker's thread; each gets its answer as soon as it is there."""
     try:
+        # One that is streamed is of a model that writes, which runs each request alone.
+        if picked[0].sink:
+            return _write(engine, picked[0], picked[0].sink, loop)
         for place, outcome in engine.predict_together([each.prediction for each in picked]):
             loop.call_soon_threadsafe(picked[place].settle, outcome)
     except Exception:
         log.exception("a run failed")
+
+
+def _write(engine: Engine, one: Waiting, sink: Sink, loop: asyncio.AbstractEventLoop) -> None:
+    """Run a request that is streamed in the worker's thread, until it ends or nobody takes its deltas any more."""
+    try:
+        with contextlib.closing(engine.written(one.prediction)) as items:
+            for item in items:
+                if isinstance(item, TierAnswer):
+                    loop.call_soon_threadsafe(one.settle, item)
+                elif sink.closed.is_set():
+                    return
+                else:
+                    loop.call_soon_threadsafe(sink.deltas.put_nowait, item)
+    except Exception as error:
+        loop.call_soon_threadsafe(one.settle, error)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 from contracts.http_errors import InvalidInput, TooLarge
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
@@ -101,15 +101,11 @@ class Engine:
         Raise TooLarge or InvalidInput, also for a model that writes no text; the rest is raised behind what was written
         by then. To close the generator ends the work.
         """
-        if not isinstance(self.model, WritingModel):
-            raise InvalidInput(
-                f"{self.manifest.model} writes no text, so its answer is not streamed"
-            )
-        return self._streamed(self.model, self.prepare(request))
+        return self.written(self.prepare(replace(request, stream=True)))
 
-    def _streamed(
-        self, model: WritingModel, prediction: Prediction
-    ) -> Generator[Delta | TierAnswer, None, None]:
+    def written(self, prediction: Prediction) -> Generator[Delta | TierAnswer, None, None]:
+        """Yield the deltas and the answer of a prediction whose request asks for a stream; raise as `predict` does."""
+        model = cast(WritingModel, self.model)
         start = time.perf_counter()
         outputs = yield from model.stream(prediction.request)
         yield self._answer(prediction, outputs, start)
@@ -120,6 +116,10 @@ class Engine:
         Raise TooLarge or InvalidInput.
         """
         start = time.perf_counter()
+        if request.stream and not isinstance(self.model, WritingModel):
+            raise InvalidInput(
+                f"{self.manifest.model} writes no text, so its answer is not streamed"
+            )
         if problems := self.model.problems(request):
             first = problems[0]
             raise InvalidInput(f"{first.pointer}: {first.detail}", problems=problems[:MAX_PROBLEMS])
