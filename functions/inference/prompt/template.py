@@ -10,7 +10,7 @@ from contracts.api.chat import MESSAGES
 from contracts.api.text_generation import RETURN_FULL_TEXT
 from contracts.http_errors import InvalidInput, RequestProblem, pointer, shown
 from contracts.manifest import CHAT, CHAT_TEMPLATE, BrokenArtefact, Manifest
-from contracts.prediction import Input, PredictRequest
+from contracts.prediction import PredictRequest
 
 # The forms of a message's content that a template reads: a text, a list of parts, or either.
 TEXT, PARTS, ANY = "text", "parts", "any"
@@ -101,15 +101,22 @@ def chat_problems(
     request: PredictRequest, template: ChatTemplate | None
 ) -> Iterator[RequestProblem]:
     """Yield the problems of a request whose inputs have the right form: chats that the template does not render."""
-    chats: dict[int, Input] = {
-        i: value for i, value in enumerate(request.inputs) if not isinstance(value, str)
-    }
+    chats = {i: value for i, value in enumerate(request.inputs) if not isinstance(value, str)}
     if chats and RETURN_FULL_TEXT.value(request.parameters):
         place = pointer("parameters", RETURN_FULL_TEXT.name)
         yield RequestProblem(pointer=place, detail="has no meaning for a chat")
+    # Several answers to one chat are several inputs, of which it is rendered for the first.
+    before, detail = None, ""
     for i, chat in chats.items():
-        assert not isinstance(chat, str)
-        try:
-            rendered(chat, template)
-        except InvalidInput as error:
-            yield RequestProblem(pointer=pointer("inputs", str(i), MESSAGES), detail=str(error))
+        if chat != before:
+            before, detail = chat, _problem(chat, template)
+        if detail:
+            yield RequestProblem(pointer=pointer("inputs", str(i), MESSAGES), detail=detail)
+
+
+def _problem(chat: Mapping[str, Any], template: ChatTemplate | None) -> str:
+    try:
+        rendered(chat, template)
+    except InvalidInput as error:
+        return str(error)
+    return ""

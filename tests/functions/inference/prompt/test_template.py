@@ -198,7 +198,12 @@ def test_the_messages_of_a_request_are_left_as_they_are() -> None:
 
 def test_each_chat_of_a_request_has_its_problem() -> None:
     strict = template("{% if messages|length > 1 %}{{ raise_exception('one') }}{% endif %}")
-    request = PredictRequest(inputs=("a", {"messages": ASKED}, {"messages": SPOKEN}))
+    spoken = {"messages": SPOKEN}
+    several = PredictRequest(inputs=(spoken, "a", spoken, {"messages": ASKED}, spoken))
+    assert [one.pointer for one in chat_problems(several, strict)] == [
+        f"/inputs/{place}/messages" for place in (0, 2, 4)
+    ]
+    request = PredictRequest(inputs=("a", {"messages": ASKED}, spoken))
     (problem,) = chat_problems(request, strict)
     assert (problem.pointer, "refuses it: one" in problem.detail) == ("/inputs/2/messages", True)
     full = replace(request, parameters={"return_full_text": True})
