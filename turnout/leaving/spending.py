@@ -7,7 +7,7 @@ from typing import Any
 
 from stacks.costs.prices import instance_price, price
 from stacks.costs.tiers import HOURS_PER_MONTH
-from stacks.instances import instances
+from stacks.instances import all_instances
 from turnout.deployed.inventory import Inventory
 
 LEFT_OUT = (
@@ -41,7 +41,7 @@ def costs(found: Inventory, region: str, now: datetime) -> list[Cost]:
 def _instances(found: Inventory, region: str, now: datetime) -> Iterator[Cost]:
     for endpoint in found.endpoints:
         about, hours = endpoint.stack or endpoint.name, _hours(endpoint.since, now)
-        if endpoint.instance not in instances():
+        if endpoint.instance not in all_instances():
             yield Cost(about=about, usd=0.0, computed=f"no price is known of {endpoint.instance}")
             continue
         price_of = instance_price(endpoint.instance, region)

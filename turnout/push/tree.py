@@ -89,6 +89,10 @@ def read_weights(tree: Tree, hashed: Callable[[str, int], None]) -> Weights:
 
     `hashed` is told of each block that had to be read for its file's digest.
     """
+    paths = sorted(chosen(tree))
+    for path in paths:
+        if path.endswith(".safetensors"):
+            check_shard(tree, path)
     return Weights(
         files=tuple(
             SealedFile(
@@ -96,7 +100,7 @@ def read_weights(tree: Tree, hashed: Callable[[str, int], None]) -> Weights:
                 sha256=tree.stated(path) or _sha256(tree, path, hashed),
                 size=tree.sizes[path],
             )
-            for path in sorted(chosen(tree))
+            for path in paths
         ),
         origin=tree.origin,
     )
@@ -118,6 +122,25 @@ def chosen(tree: Tree) -> list[str]:
     if WHOLE not in here:
         raise _missing(tree, f"{WHOLE} or {INDEX}")
     return [*describing, WHOLE]
+
+
+def check_shard(tree: Tree, path: str) -> None:
+    """Raise PushFailed for a shard that is cut short: vLLM would find it out while an instance is paid for.
+
+    https://github.com/huggingface/safetensors#format
+    """
+    with tree.open(path) as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = file.read(length) if length <= MAX_JSON else b""
+    try:
+        tensors = [one for name, one in json.loads(header).items() if name != "__metadata__"]
+        end = 8 + length + max(one["data_offsets"][1] for one in tensors)
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        message = "has no header of safetensors; copy it again"
+        raise PushFailed.about(path, Code.FILE_DAMAGED, message) from error
+    if end != tree.sizes[path]:
+        message = f"has {tree.sizes[path]:,} bytes, and its header names {end:,}; copy it again"
+        raise PushFailed.about(path, Code.FILE_DAMAGED, message)
 
 
 def _indexed(tree: Tree) -> set[str]:

@@ -43,7 +43,10 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     (folder / "model.safetensors.index.json").write_text(text, "utf-8")
     noise = os.urandom(BLOCK - 16)
     for shard, name in enumerate(names):
+        tensor = {"dtype": "U8", "shape": [BLOCKS * BLOCK], "data_offsets": [0, BLOCKS * BLOCK]}
+        header = json.dumps({f"layer.{shard + 1}": tensor}).encode()
         with (folder / name).open("wb") as file:
+            file.write(len(header).to_bytes(8, "little") + header)
             for block in range(BLOCKS):
                 file.write(shard.to_bytes(8, "little") + block.to_bytes(8, "little") + noise)
     yield folder

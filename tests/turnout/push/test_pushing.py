@@ -238,6 +238,27 @@ def test_an_index_that_is_damaged_or_leads_elsewhere_is_refused(folder: Path, in
     assert_problems(caught.value.problems, ("file_damaged", "", "copy it again"))
 
 
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda body: body[:-1], "its header names"),
+        (lambda body: body + b"0", "its header names"),
+        (lambda body: body[:4], "no header"),
+        (lambda body: b"\xff" * len(body), "no header"),
+        (lambda body: (2).to_bytes(8, "little") + b"[]" + body, "no header"),
+    ],
+    ids=["short", "long", "empty", "noise", "list"],
+)
+def test_a_shard_that_is_cut_short_is_found_before_anything_is_sent(
+    folder: Path, spoil: Callable[[bytes], bytes], said: str
+) -> None:
+    shard = folder / next(iter(SHARDS))
+    shard.write_bytes(spoil(shard.read_bytes()))
+    with pytest.raises(PushFailed) as caught:
+        read(folder)
+    assert_problems(caught.value.problems, ("file_damaged", "", said, "copy it again"))
+
+
 @pytest.mark.parametrize("source", ["nowhere", "s3://bucket/model", "hf://org"])
 def test_a_source_that_cannot_be_pushed_is_refused(source: str) -> None:
     with pytest.raises(PushFailed):
