@@ -23,7 +23,7 @@ from functions.router.answering.budget import RetryBudget
 from functions.router.answering.turns import claimed, learnt
 from functions.router.deciding.decision import Plan, decide
 from functions.router.deciding.latency import tokens_of
-from functions.router.deciding.rules import Case
+from functions.router.deciding.rules import Case, longest_expected_ms
 from functions.router.targets.backends import Backend
 from functions.router.targets.drift import Drift, is_withdrawn, unwatched
 from functions.router.targets.failures import LATE, TargetFailed, failed, problem
@@ -144,7 +144,7 @@ class Attempts:
         except TimeoutError:
             if not attempt.all_of_it:
                 # A caller with little time says nothing of the target, but many may.
-                expected_ms = self.case(attempt.request, attempt.route).expected_ms(target)
+                expected_ms = longest_expected_ms(self.case(attempt.request, attempt.route))
                 self.states.give_up(target, attempt.started, longest_s(target, expected_ms))
                 raise TargetFailed(UNSAID, _overdue(attempt.request)) from None
             failure = failed(LATE, target.tier, seconds=target.timeout_s)

@@ -66,6 +66,15 @@ class Case:
         return self.writes and (self.whole_ms(target) or 0.0) > left_ms
 
 
+def longest_expected_ms(case: Case) -> float | None:
+    """Return the longest expected time of the request on any of its targets; None if nothing was measured of them.
+
+    What an instance has not seen of one target is taken to be like that of the other.
+    """
+    expected = (case.expected_ms(target) for target in case.route.targets.values())
+    return max((ms for ms in expected if ms is not None), default=None)
+
+
 Rule = Callable[[Case, Targets], Targets]
 
 

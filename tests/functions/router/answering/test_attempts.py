@@ -194,6 +194,19 @@ def test_callers_with_little_time_find_a_tier_that_hangs_and_the_next_go_elsewhe
     assert (both.ask().reason, both.log["tier"]) == ("cpu_failing", GPU)
 
 
+def test_what_is_expected_of_one_tier_says_how_long_the_other_may_be_silent(
+    stack: ExitStack,
+) -> None:
+    """Of a GPU tier that hangs a new instance knows nothing, but the build has timed the CPU tier."""
+    both = deploy(stack, (ANSWERS,), (HANGS,))
+    route = replace(ROUTE, targets={**ROUTE.targets, CPU: target(CPU, latency_ms=((8, 3.0),))})
+    for _ in range(3):
+        both.clock.ahead += 0.8
+        with pytest.raises(DeadlineExceeded):
+            both.ask(route, within_s=0.05, deadline_ms=50, tier=GPU)
+    assert (both.ask(route, tier=GPU).reason, both.log["tier"]) == ("gpu_failing", CPU)
+
+
 def test_a_request_whose_time_is_over_is_sent_nowhere(stack: ExitStack) -> None:
     both = deploy(stack, (ANSWERS,))
     with pytest.raises(DeadlineExceeded):
