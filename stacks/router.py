@@ -18,7 +18,7 @@ from constructs import Construct
 from contracts.limits import INTEGRATION_TIMEOUT_S, ROUTER_MEMORY_MB, ROUTER_TIMEOUT_S
 from contracts.names import ALIAS, model_stack, prober_function, sampling_function, states_stack
 from contracts.specs import Deployment, ModelSpec
-from contracts.tasks import Tier
+from contracts.tasks import WRITING_TASKS, Task, Tier
 from stacks.function import ImageFunction, add_log, code_function
 from stacks.image_source import Source
 from stacks.limits.throttle import Limits
@@ -167,10 +167,10 @@ class RouterStack(cdk.Stack):
         for model in self.deployment.models if models is None else models:
             for tier in (tier for tier in model.tiers if tier in tiers):
                 name = model_stack(self.deployment.name, model.name, tier)
-                action = "lambda:InvokeFunction" if tier is Tier.CPU else "sagemaker:InvokeEndpoint"
+                actions = _invoking(tier, model.task)
                 with_canary = tier is Tier.CPU and bool(model.cpu and model.cpu.canary_minutes)
                 arns = self._arns(tier, name, "*" if with_canary else ALIAS)
-                caller.add_to_role_policy(iam.PolicyStatement(actions=[action], resources=arns))
+                caller.add_to_role_policy(iam.PolicyStatement(actions=actions, resources=arns))
                 for arn in arns if with_canary or tier is Tier.GPU else ():
                     allow_wildcard(caller, arn, WILDCARDS[tier])
 
@@ -221,3 +221,14 @@ class RouterStack(cdk.Stack):
             )
         )
         return api
+
+
+def _invoking(tier: Tier, task: Task) -> list[str]:
+    """Return the actions by which a tier is invoked; what a GPU tier writes comes as a stream.
+
+    https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazonsagemakerai.html
+    """
+    if tier is Tier.CPU:
+        return ["lambda:InvokeFunction"]
+    streams = ["sagemaker:InvokeEndpointWithResponseStream"] if task in WRITING_TASKS else []
+    return ["sagemaker:InvokeEndpoint", *streams]

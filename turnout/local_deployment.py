@@ -26,7 +26,7 @@ from stacks.limits.refusals import refusal
 from stacks.routes.table import make_routes, read_artefacts
 from turnout.cdk_progress import StackLines
 from turnout.client import ENDPOINT_FILE, Endpoint
-from turnout.deployed.clients import answered, clients_in
+from turnout.deployed.clients import OBJECT_S, answered, clients_in
 from turnout.image.current import current_layouts, functions_of
 from turnout.image.local import Deployed, publish
 from turnout.image.local import run as run_images
@@ -158,7 +158,9 @@ class Laptop:
     def _push_weights(self) -> None:
         """Have the weights of pushed models where their stacks look for them; raise PushFailed."""
         template = self.assembly / f"{weights_stack(self.deployment.name)}.template.json"
-        clients = clients_in(self.deployment.region, local=self.cloud.credentials())
+        clients = clients_in(
+            self.deployment.region, local=self.cloud.credentials(), read_s=OBJECT_S
+        )
         with answered():
             push_again(
                 self.deployment,

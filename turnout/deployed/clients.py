@@ -12,6 +12,10 @@ Clients = Callable[[str], Client]
 CREDENTIALS_STEP = "`aws configure`, or set AWS_PROFILE to a profile that has credentials"
 # Two tries say within seconds that a region is wrong; a deployment that is deleted asks for more than AWS likes.
 FEW, MANY = 2, 10
+READ_S = 20.0
+# To make an object of its parts S3 takes minutes:
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html
+OBJECT_S = 600.0
 # Codes of calls that AWS answers later, beside those with "Throttling" in them.
 BUSY = ("TooManyRequestsException", "RequestLimitExceeded", "SlowDown")
 
@@ -22,14 +26,22 @@ class AwsRefused(TurnoutError):
     code = "aws_refused"
 
 
-def clients_in(region: str, attempts: int = FEW, local: Mapping[str, str] | None = None) -> Clients:
-    """Return a function from a service to its one client; with the environment of a local cloud, to that cloud's."""
+def clients_in(
+    region: str,
+    attempts: int = FEW,
+    local: Mapping[str, str] | None = None,
+    read_s: float = READ_S,
+) -> Clients:
+    """Return a function from a service to its one client, which waits for an answer for `read_s` seconds.
+
+    With the environment of a local cloud, to that cloud's.
+    """
     import boto3
     from botocore.config import Config
 
     config = Config(
         connect_timeout=5,
-        read_timeout=20,
+        read_timeout=read_s,
         retries={"total_max_attempts": attempts, "mode": "standard"},
     )
     if local is None:

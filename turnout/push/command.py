@@ -27,12 +27,12 @@ def push_command(
     that was cut off goes on where it stopped, and what is there already is not sent again. HF_TOKEN is the token for
     models that are not public.
     """
-    from turnout.deployed.clients import MANY, clients_in
+    from turnout.deployed.clients import MANY, OBJECT_S, clients_in
     from turnout.push import pushing
 
     deployment = read_models_toml(config)
     spec, gpu = pushing.model_of(deployment, model)
     tree = pushing.tree_of(source or gpu.source or spec.source, os.environ)
-    clients = clients_in(deployment.region, attempts=MANY)
+    clients = clients_in(deployment.region, attempts=MANY, read_s=OBJECT_S)
     pushed = pushing.push(deployment, spec, tree, out_dir, clients, log)
     emit(as_json, pushed.to_json(), lambda: pushing.show(pushed, out))

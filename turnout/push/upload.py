@@ -172,12 +172,8 @@ class Uploads:
         return str(max(begun, key=lambda one: one["Initiated"])["UploadId"]) if begun else ""
 
     def _begin(self, file: SealedFile, key: str) -> str:
-        begun = self._s3.create_multipart_upload(
-            Bucket=self._bucket,
-            Key=key,
-            ChecksumAlgorithm=SHA256,
-            Metadata={"sha256": file.sha256},
-        )
+        named, of = {"Bucket": self._bucket, "Key": key}, {"sha256": file.sha256}
+        begun = self._s3.create_multipart_upload(**named, ChecksumAlgorithm=SHA256, Metadata=of)
         return str(begun["UploadId"])
 
     def _listed(self, key: str, upload: str) -> dict[int, Part]:
@@ -243,17 +239,20 @@ class Uploads:
 
     def _complete(self, file: SealedFile, key: str, upload: str, parts: list[Part]) -> None:
         """Make an object of the parts, and compare what S3 has with what was read; raise PushFailed."""
-        self._s3.complete_multipart_upload(
-            Bucket=self._bucket,
-            Key=key,
-            UploadId=upload,
-            MultipartUpload={
-                "Parts": [
-                    {"PartNumber": one.number, "ETag": one.etag, "ChecksumSHA256": one.checksum}
-                    for one in parts
-                ]
-            },
-        )
+        from botocore.exceptions import ClientError
+
+        named = [
+            {"PartNumber": one.number, "ETag": one.etag, "ChecksumSHA256": one.checksum}
+            for one in parts
+        ]
+        try:
+            self._s3.complete_multipart_upload(
+                Bucket=self._bucket, Key=key, UploadId=upload, MultipartUpload={"Parts": named}
+            )
+        except ClientError as error:
+            # Of a call that was repeated, the first one may have come through: the object tells.
+            if code_of(error) != "NoSuchUpload":
+                raise
         found = self._s3.head_object(Bucket=self._bucket, Key=key, ChecksumMode="ENABLED")
         # Behind it S3 writes the number of parts.
         stored = str(found.get("ChecksumSHA256", "")).partition("-")[0]

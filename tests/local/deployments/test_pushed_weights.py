@@ -1,25 +1,25 @@
 """A pushed model is deployed once its weights are there, answers through the router, and is proved by its answers."""
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from contracts.manifest import read_manifest
 from contracts.specs import Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Task
 from contracts.weights.pushed import prefix_of
-from stacks.weights.proved import record_path
+from stacks.weights.proved import is_proved
 from tests.fixtures.local_cloud_client import LocalCloudClient
 from tests.fixtures.pushed.model import pushed, saved
 from tests.fixtures.synthesis import KEY, inputs, synthesise
 from tests.local.deployments.in_process import Assembly, InProcess, StackFailed
 from tests.local.vllm.stand_in import install
-from turnout.client import Endpoint, request
+from turnout.client import Endpoint, predict, request
 from turnout.deployed.clients import clients_in
 from turnout.push.errors import PushFailed
 from turnout.push.local import push_again
+from turnout.verify.endpoint import verify_endpoint, wanted
 
 GPU = "shop-chat-gpu"
 
@@ -93,14 +93,10 @@ def test_weights_that_were_not_pushed_fail_before_any_endpoint_with_the_command(
 def test_pushed_weights_are_served_and_unproved_until_their_rows_were_answered(chat: Chat) -> None:
     chat.push()
     chat.cdk.deploy(chat.assembly)
-    runtime = chat.client.client("sagemaker-runtime")
-    answer = runtime.invoke_endpoint(
-        EndpointName=f"{GPU}-g6-xl",
-        InferenceComponentName=f"{GPU}-g6-xl",
-        ContentType="application/json",
-        Body=json.dumps({"model": "chat", "prompt": "is it"}),
-    )
-    assert json.loads(answer["Body"].read())["choices"][0]["text"] == " yes"
+    reply = predict(chat.endpoint, "chat", {"inputs": ["is it"]})
+    assert reply.status == 200, reply.body
+    assert reply.body["outputs"][0]["generated_text"] == " yes"
+    assert (reply.body["tier"], reply.body["proved"]) == ("gpu", False)
     (tier,) = request(chat.endpoint, "GET", "/v1/models/chat").body["tiers"]
     assert (tier["deployed"], tier["proved"], tier["max_tokens"]) == (True, False, 512)
     # Every call that was made with the tier's role was one that it may make.
@@ -108,10 +104,12 @@ def test_pushed_weights_are_served_and_unproved_until_their_rows_were_answered(c
     assert "s3:GetObject" in {one.action for one in made}
     assert [one for one in made if not one.allowed] == []
     # With the record of what the endpoint answered, the next synthesis has the mark lifted.
-    manifest = read_manifest(chat.out / "chat/gpu")
-    record = record_path(chat.out, "chat")
-    record.parent.mkdir()
-    record.write_text(json.dumps({"holds": True, "digest": manifest.digest}), "utf-8")
+    of = wanted(chat.deployment, "chat", chat.out, 1.0)
+    record = verify_endpoint(
+        of, lambda body: predict(chat.endpoint, "chat", body), chat.out, Console(quiet=True)
+    )
+    assert (record["holds"], record["as_the_rows_say"]) == (True, 1.0)
+    assert is_proved(chat.out, of.manifest)
     synthesise(inputs(chat.folder, chat.deployment), chat.folder / "proved.out")
     assert chat.cdk.deploy(Assembly.read(chat.folder / "proved.out")) == ["shop-router"]
     (tier,) = request(chat.endpoint, "GET", "/v1/models/chat").body["tiers"]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from contracts.weights.pushed import prefix_of
 from images.registry.push import Moved
-from turnout.deployed.clients import clients_in
+from turnout.deployed.clients import OBJECT_S, clients_in
 from turnout.push.tree import Folder, read_weights
 from turnout.push.upload import Uploads
 
@@ -33,7 +33,7 @@ def peak() -> int:
 
 tree = Folder(Path(folder))
 weights = read_weights(tree, lambda path, size: None)
-uploads = Uploads(clients_in("us-east-1", local=credentials)("s3"), bucket, told)
+uploads = Uploads(clients_in("us-east-1", local=credentials, read_s=OBJECT_S)("s3"), bucket, told)
 moved = [uploads.run(tree, file, prefix_of(weights.digest) + file.path) for file in weights.files]
 uploads.close()
 found = {
