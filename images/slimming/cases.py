@@ -71,8 +71,10 @@ def cases(task: Task, golden: Iterable[dict[str, Any]], *, chat: bool = False) -
     first = [_with_parameters(row, fixed) for row in rows[:1]]
     wrong = [_with_parameters(document, fixed) for document in WRONG]
     chats = [{"inputs": one, "parameters": fixed} for one in CHATS] if chat else []
+    # Functions of other models refuse the key.
+    streams = [{**one, "stream": stream} for one in first for stream in (True, "wrong")]
     documents = [
-        *(*rows, *_together(rows), *wrong, *chats),
+        *(*rows, *_together(rows), *wrong, *chats, *streams),
         *(*_texts(first), *_parameters(task, first, fixed)),
     ]
     payloads = (json.dumps(document).encode() for document in documents)

@@ -19,7 +19,7 @@ from contracts.problems import Code, Problem
 from images.errors import ImageError
 from images.isolation.kernel import Program, isolated, kernel_problem
 from images.oci.layout import Settings
-from images.runtime_api import RuntimeApi, Work
+from images.runtime_api import End, RuntimeApi, Work
 
 # One vCPU: answers are then computed in one order, and are the same each time.
 MEMORY_MB = "1769"
@@ -86,9 +86,20 @@ def _ask(api: RuntimeApi, process: subprocess.Popen[bytes], number: int, payload
             continue
         if not answer.request_id:
             return Reply(kind="init", payload=answer.payload)
+        if answer.request_id == identity and answer.chunks:
+            return _streamed(answer.chunks)
         if answer.request_id == identity:
             return Reply(kind="error" if answer.error else "response", payload=answer.payload)
     return Reply(kind="ended", payload=b"timed out")
+
+
+def _streamed(chunks: "queue.Queue[bytes | End]") -> Reply:
+    """Return a response that is streamed once it is whole; a connection that is cut ends it."""
+    sent = bytearray()
+    while isinstance(chunk := chunks.get(timeout=TIMEOUT_S), bytes):
+        sent += chunk
+    kind = "cut" if chunk.cut else "error" if chunk.error else "stream"
+    return Reply(kind=kind, payload=bytes(sent) + chunk.error)
 
 
 @contextmanager
@@ -134,9 +145,14 @@ def check_isolation(root: Path, settings: Settings) -> None:
 def without_times(reply: Reply) -> object:
     """Return a reply in a form that compares: what a model's answer has beside the time that it took."""
     try:
-        document = json.loads(reply.payload)
+        if reply.kind != "stream":
+            documents = [json.loads(reply.payload)]
+            timed = documents[0]
+        else:
+            documents = [json.loads(line) for line in reply.payload.splitlines()]
+            timed = documents[-1].get("answer")
     except ValueError:
         return (reply.kind, reply.payload)
-    if isinstance(document, dict):
-        document.pop("elapsed_ms", None)
-    return (reply.kind, json.dumps(document, sort_keys=True))
+    if isinstance(timed, dict):
+        timed.pop("elapsed_ms", None)
+    return (reply.kind, json.dumps(documents, sort_keys=True))

@@ -175,10 +175,12 @@ OPERATIONS = (
         path=re.compile(r"/endpoints/([^/]+)/invocations"),
         needs=_invoke_endpoint("InvokeEndpoint"),
     ),
+    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpointWithResponseStream.html: the
+    # same permission, although the services' reference lists an action of the operation's own.
     Operation(
         service="sagemaker",
         path=re.compile(r"/endpoints/([^/]+)/invocations-response-stream"),
-        needs=_invoke_endpoint("InvokeEndpointWithResponseStream"),
+        needs=_invoke_endpoint("InvokeEndpoint"),
     ),
     Operation(
         service="sagemaker",

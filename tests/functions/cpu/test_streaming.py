@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,9 @@ from tests.functions.runtime.looping import answer_of, chunks_of, send
 REQUEST: dict[str, Any] = {"inputs": ["one", " eight"], "parameters": {"stop": [" seven"]}}
 
 
-@pytest.fixture(scope="module")
-def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RuntimeApi]:
-    """Return the Runtime API of a function that runs, and takes two inputs at most."""
-    api, place = RuntimeApi(), tmp_path_factory.mktemp("function")
+@contextmanager
+def running(api: RuntimeApi, place: Path, **environment: str) -> Iterator[RuntimeApi]:
+    """Run a function that takes two inputs at most."""
     with (place / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "awslambdaric", "functions.cpu.streaming.handler"],
@@ -35,15 +35,24 @@ def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RuntimeApi]:
                 "AWS_LAMBDA_RUNTIME_API": api.address,
                 "TURNOUT_MODEL_DIR": str(writer(place / "model")),
                 "TURNOUT_MAX_INPUTS": "2",
+                **environment,
             },
             stdout=log,
             stderr=log,
         )
-    yield api
-    process.kill()
-    process.wait()
-    api.close()
+    try:
+        yield api
+    finally:
+        process.kill()
+        process.wait()
+        api.close()
     assert "Traceback" not in (place / "log").read_text("utf-8")
+
+
+@pytest.fixture(scope="module")
+def function(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RuntimeApi]:
+    with running(RuntimeApi(), tmp_path_factory.mktemp("function")) as api:
+        yield api
 
 
 def answered(function: RuntimeApi, event: object) -> Answer:
@@ -101,6 +110,25 @@ def test_it_answers_whole_what_asks_for_no_stream(function: RuntimeApi) -> None:
         answer = answered(function, event)
         assert answer.chunks is None
         assert json.loads(answer.payload)["problem"]["code"] == "invalid_input"
+
+
+class Snapshotting(RuntimeApi):
+    """A Runtime API that notes when the snapshot is taken, and whether an invocation was asked for before."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[bool] = []
+
+    def restore(self) -> None:
+        self.found.append(self.ready.is_set())
+
+
+def test_it_is_snapshotted_before_it_asks_for_an_event(tmp_path: Path) -> None:
+    api = Snapshotting()
+    with running(api, tmp_path, AWS_LAMBDA_INITIALIZATION_TYPE="snap-start"):
+        lines = lines_of(answered(api, {**REQUEST, "stream": True}))
+    assert len(lines) == 8
+    assert api.found == [False]
 
 
 def test_no_word_of_an_input_is_in_a_problem_or_the_log(tmp_path: Path) -> None:

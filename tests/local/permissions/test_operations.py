@@ -42,15 +42,20 @@ def pairs(found: object) -> list[tuple[str, str]]:
     ],
 )
 def test_a_function_is_invoked_by_the_name_it_is_called_by(name: str, query: str, arn: str) -> None:
-    asked = request(f"/2015-03-31/functions/{name}/invocations", query)
-    assert pairs(needed(asked, "lambda")) == [("lambda:InvokeFunction", arn)]
+    paths = (
+        "2015-03-31/functions/{}/invocations",
+        "2021-11-15/functions/{}/response-streaming-invocations",
+    )
+    for path in paths:
+        asked = request(f"/{path.format(name)}", query)
+        assert pairs(needed(asked, "lambda")) == [("lambda:InvokeFunction", arn)]
 
 
 @pytest.mark.parametrize(
     ("ending", "action"),
     [
         ("invocations", "InvokeEndpoint"),
-        ("invocations-response-stream", "InvokeEndpointWithResponseStream"),
+        ("invocations-response-stream", "InvokeEndpoint"),
         ("async-invocations", "InvokeEndpointAsync"),
     ],
 )
