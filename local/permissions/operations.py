@@ -139,14 +139,16 @@ def _invoke_function(request: Request, found: re.Match[str]) -> Sequence[Needed]
     return (Needed(action="lambda:InvokeFunction", resource=arn),)
 
 
-def _invoke_endpoint(action: str) -> Callable[[Request, re.Match[str]], Sequence[Needed]]:
+def _invoke_endpoint(*actions: str) -> Callable[[Request, re.Match[str]], Sequence[Needed]]:
     def needs(request: Request, found: re.Match[str]) -> Sequence[Needed]:
         names = [f"endpoint/{found[1]}"]
         if component := request.headers.get(COMPONENT):
             names.append(f"inference-component/{component}")
         # SageMaker writes names in ARNs in lower case.
         arns = [request.arn("sagemaker", name.lower()) for name in names]
-        return [Needed(action=f"sagemaker:{action}", resource=arn) for arn in arns]
+        return [
+            Needed(action=f"sagemaker:{action}", resource=arn) for action in actions for arn in arns
+        ]
 
     return needs
 
@@ -175,12 +177,12 @@ OPERATIONS = (
         path=re.compile(r"/endpoints/([^/]+)/invocations"),
         needs=_invoke_endpoint("InvokeEndpoint"),
     ),
-    # https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpointWithResponseStream.html: the
-    # same permission, although the services' reference lists an action of the operation's own.
+    # Its API reference names the permission of whole answers, the services' reference one of its own: with both, either
+    # may be right. https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpointWithResponseStream.html
     Operation(
         service="sagemaker",
         path=re.compile(r"/endpoints/([^/]+)/invocations-response-stream"),
-        needs=_invoke_endpoint("InvokeEndpoint"),
+        needs=_invoke_endpoint("InvokeEndpoint", "InvokeEndpointWithResponseStream"),
     ),
     Operation(
         service="sagemaker",

@@ -52,26 +52,27 @@ def test_a_function_is_invoked_by_the_name_it_is_called_by(name: str, query: str
 
 
 @pytest.mark.parametrize(
-    ("ending", "action"),
+    ("ending", "actions"),
     [
-        ("invocations", "InvokeEndpoint"),
-        ("invocations-response-stream", "InvokeEndpoint"),
-        ("async-invocations", "InvokeEndpointAsync"),
+        ("invocations", ["InvokeEndpoint"]),
+        ("invocations-response-stream", ["InvokeEndpoint", "InvokeEndpointWithResponseStream"]),
+        ("async-invocations", ["InvokeEndpointAsync"]),
     ],
 )
 def test_an_endpoint_and_its_component_need_the_action_in_lower_case(
-    ending: str, action: str
+    ending: str, actions: list[str]
 ) -> None:
     asked = request(
         f"/endpoints/Shop-GPU/{ending}", X_AMZN_SAGEMAKER_INFERENCE_COMPONENT="Shop-GPU"
     )
     assert pairs(needed(asked, "sagemaker")) == [
-        (f"sagemaker:{action}", f"{SAGEMAKER}:endpoint/shop-gpu"),
-        (f"sagemaker:{action}", f"{SAGEMAKER}:inference-component/shop-gpu"),
+        (f"sagemaker:{action}", f"{SAGEMAKER}:{resource}/shop-gpu")
+        for action in actions
+        for resource in ("endpoint", "inference-component")
     ]
     plain = request(f"/endpoints/Shop-GPU/{ending}")
     assert pairs(needed(plain, "sagemaker")) == [
-        (f"sagemaker:{action}", f"{SAGEMAKER}:endpoint/shop-gpu")
+        (f"sagemaker:{action}", f"{SAGEMAKER}:endpoint/shop-gpu") for action in actions
     ]
 
 
