@@ -51,6 +51,13 @@ ROUTER_TIMEOUT_S = INTEGRATION_TIMEOUT_S - ROUTER_INIT_S
 # The time of a request that names no shorter one: the router answers it before its own time is over.
 REQUEST_S = ROUTER_TIMEOUT_S - 0.5
 ROUTER_MEMORY_MB = 1_024
+
+# A REST API's integration that streams has 15 minutes, as have Lambda's functions; a stream may pause for 5. No quota
+# raises either.
+# https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode.html
+STREAM_INTEGRATION_TIMEOUT_S = 900
+STREAM_ROUTER_TIMEOUT_S = STREAM_INTEGRATION_TIMEOUT_S - 2 * ROUTER_INIT_S
+STREAM_REQUEST_S = STREAM_ROUTER_TIMEOUT_S - 0.5
 CLIENT_TIMEOUT_S = GATEWAY_TIMEOUT_S + 5
 
 # A JSON number made from a float32 is at most 23 characters, and two go to the separator.

@@ -42,6 +42,11 @@ def router_stack(deployment: str) -> str:
     return f"{deployment}-router"
 
 
+def stream_function(deployment: str) -> str:
+    """Return the name of the router's function behind the API that streams. No model's ends like it."""
+    return f"{router_stack(deployment)}-stream"
+
+
 def registry(deployment: str) -> str:
     """Return the path below which a deployment's releases are parameters of Systems Manager."""
     return f"/turnout/{deployment}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from contracts.limits import NEW_ACCOUNT_CONCURRENCY
 from contracts.scaling.awake import Awake
-from contracts.tasks import Server, Task, Tier, Wake
+from contracts.tasks import WRITING_TASKS, Server, Task, Tier, Wake
 
 
 class Objective(StrEnum):
@@ -157,3 +157,8 @@ class Deployment:
     @property
     def has_gpu(self) -> bool:
         return any(model.gpu for model in self.models)
+
+    @property
+    def streams(self) -> bool:
+        """Return True if a model writes text, which callers may read as it is written."""
+        return any(model.task in WRITING_TASKS for model in self.models)

@@ -72,7 +72,7 @@ def router_files(routes: str) -> dict[str, Path | bytes]:
     """Return the files of the router, with the routes of one deployment."""
     assets = ROOT / "node_modules/swagger-ui-dist"
     return {
-        **_packages("router"),
+        **_packages("router", "runtime"),
         **_own("router", LOCK),
         **{f"docs/{asset}": assets / asset for asset in DOCS_ASSETS},
         "routes.json": routes.encode(),

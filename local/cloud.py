@@ -22,7 +22,7 @@ from local.bridge import for_containers, listening
 from local.chaos.running import Chaos, ComponentCopies
 from local.containers import Fleet
 from local.control import components
-from local.control.data_plane import ACCOUNT, DEFAULT_ROUTE, AccountLimits, DataPlane, use
+from local.control.data_plane import ACCOUNT, AccountLimits, DataPlane, use
 from local.control.lambdas import invoke_function
 from local.control.moto_extension import extend
 from local.errors import LocalError
@@ -33,6 +33,7 @@ from local.metrics.alarms import Alarms
 from local.metrics.embedded import Embedded
 from local.permissions.access import Access
 from local.permissions.services import GATEWAY
+from local.rest.functions import stream
 
 __all__ = ["ACCOUNT", "Cloud"]
 
@@ -172,7 +173,11 @@ class Cloud:
 
     def _start_front(self, undo: contextlib.ExitStack) -> None:
         gateway = Gateway(
-            self._check, invoke_function, self.state / "logs", timeout_s=self.gateway_timeout_s
+            self._check,
+            invoke_function,
+            self.state / "logs",
+            stream=stream,
+            timeout_s=self.gateway_timeout_s,
         )
         front = Front(gateway, port=self.https_port, certificate=certificate.issue(self.state))
         try:
@@ -181,12 +186,9 @@ class Cloud:
             raise LocalError(str(error)) from error
         undo.callback(front.stop)
 
-    def _check(self, api_id: str, arn: str) -> None:
-        """Check that the gateway may invoke a function for an API; raise AccessDenied."""
-        # The stage and the route: each is the only one that an API has here.
-        source = (
-            f"arn:aws:execute-api:{self.region}:{ACCOUNT}:{api_id}/{DEFAULT_ROUTE}/{DEFAULT_ROUTE}"
-        )
+    def _check(self, route: str, arn: str) -> None:
+        """Check that the gateway may invoke a function for the route of an API's stage; raise AccessDenied."""
+        source = f"arn:aws:execute-api:{self.region}:{ACCOUNT}:{route}"
         self.access.check_function(arn, GATEWAY, source)
 
     def credentials(self) -> dict[str, str]:

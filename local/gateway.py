@@ -26,11 +26,12 @@ from local.access_log import AccessLog
 from local.control.data_plane import ACCOUNT, DEFAULT_ROUTE, Invocation
 from local.events import HttpAnswer, HttpRequest, answer, event, gateway_error
 from local.permissions.errors import AccessDenied
+from local.rest import gateway as rest
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 ARN = re.compile(r"arn:aws:lambda:[^/]+")
 Invoke = Callable[[str, bytes], Invocation]
-# Raises AccessDenied unless the API of an id may invoke the function of an ARN.
+# Raises AccessDenied unless the API, stage and route of a path may invoke the function of an ARN.
 Check = Callable[[str, str], None]
 
 
@@ -58,23 +59,32 @@ class Bucket:
 
 
 class Gateway:
-    """An ASGI application for every API in moto's records; `invoke` runs a function by its ARN, after a check."""
+    """An ASGI application for every API in moto's records, whose functions are run by their ARNs, after a check."""
 
     def __init__(
-        self, check: Check, invoke: Invoke, logs: Path, *, timeout_s: float = GATEWAY_TIMEOUT_S
+        self,
+        check: Check,
+        invoke: Invoke,
+        logs: Path,
+        *,
+        stream: rest.Stream,
+        timeout_s: float = GATEWAY_TIMEOUT_S,
     ) -> None:
         self.check, self.invoke, self.timeout_s = check, invoke, timeout_s
+        self.stream = stream
         self.log = AccessLog(logs)
         self.buckets: dict[tuple[str, float, float], Bucket] = {}
         self.lock = threading.Lock()
         self.app = Starlette(routes=[Route("/{path:path}", self.receive, methods=METHODS)])
 
     async def receive(self, request: Request) -> Response:
-        api = _api(request.headers.get("host", ""))
+        host, start = request.headers.get("host", ""), time.time()
+        values = _values(request, start)
+        if rest.is_rest(host, values["path"]):
+            return await self._streamed(request, values)
+        api = _api(host)
         if api is None:
             return _response(gateway_error(404, "Not Found"))
-        start = time.time()
-        values = _values(request, start)
         answer = await self._answered(api, request, values)
         latency = round((time.time() - start) * 1e3)
         length = len(answer.body)
@@ -89,6 +99,21 @@ class Gateway:
         )
         return _response(answer)
 
+    async def _streamed(self, request: Request, values: dict[str, Any]) -> Response:
+        """Return the response of a REST API, of which there is no access log."""
+        found = rest.find(request.headers.get("host", ""), request.method, values["path"])
+        if isinstance(found, Response):
+            return found
+        if found.throttle and not self._take(found.place.api_id, *found.throttle):
+            return rest.refusal(429, "Too Many Requests")
+        try:
+            body = await read_body(request.stream(), GATEWAY_BODY_BYTES)
+        except TooLarge:
+            return rest.refusal(413, "Request Too Long")
+        except ClientDisconnect:
+            return _response(HttpAnswer(status=499, headers=[], body=b""))
+        return await rest.respond(found, _received(request, values, body), self.check, self.stream)
+
     async def _answered(self, api: Any, request: Request, values: dict[str, Any]) -> HttpAnswer:
         if not self._within_throttle(api):
             return _error(429, "Too Many Requests", values)
@@ -99,18 +124,7 @@ class Gateway:
         except ClientDisconnect:
             # nginx's status for a client that has gone; nobody reads it.
             return HttpAnswer(status=499, headers=[], body=b"")
-        received = HttpRequest(
-            request_id=values["requestId"],
-            method=request.method,
-            path=values["path"],
-            query=request.scope["query_string"].decode("latin-1"),
-            headers=[
-                (k.decode("latin-1"), v.decode("latin-1")) for k, v in request.scope["headers"]
-            ],
-            body=body,
-            client=values["identity.sourceIp"],
-            host=request.headers.get("host", ""),
-        )
+        received = _received(request, values, body)
         return await run_in_threadpool(self.answer, api, received, values)
 
     def answer(self, api: Any, request: HttpRequest, values: dict[str, Any]) -> HttpAnswer:
@@ -129,7 +143,8 @@ class Gateway:
         if len(payload) > LAMBDA_PAYLOAD_BYTES:
             return _error(413, "Request Entity Too Large", values)
         try:
-            self.check(api.api_id, arn[0])
+            # The stage and the route: each is the only one that an API has here.
+            self.check(f"{api.api_id}/{DEFAULT_ROUTE}/{DEFAULT_ROUTE}", arn[0])
         except AccessDenied as error:
             values["integrationErrorMessage"] = str(error)
             return _error(500, "Internal Server Error", values)
@@ -169,11 +184,13 @@ class Gateway:
             limits = stage.default_route_settings or {}
             rate, burst = limits.get("throttlingRateLimit"), limits.get("throttlingBurstLimit")
             if rate and burst:
-                # The limits are part of the key, so a changed throttle begins with a full bucket.
-                key = api.api_id, float(rate), float(burst)
-                with self.lock:
-                    return self.buckets.setdefault(key, Bucket(key[1], key[2])).take()
+                return self._take(api.api_id, float(rate), float(burst))
         return True
+
+    def _take(self, api_id: str, rate: float, burst: float) -> bool:
+        # The limits are part of the key, so a changed throttle begins with a full bucket.
+        with self.lock:
+            return self.buckets.setdefault((api_id, rate, burst), Bucket(rate, burst)).take()
 
 
 def _api(host: str) -> Any:
@@ -186,6 +203,19 @@ def _api(host: str) -> Any:
     if named:
         return named[0]
     return apis[0] if len(apis) == 1 else None
+
+
+def _received(request: Request, values: dict[str, Any], body: bytes) -> HttpRequest:
+    return HttpRequest(
+        request_id=values["requestId"],
+        method=request.method,
+        path=values["path"],
+        query=request.scope["query_string"].decode("latin-1"),
+        headers=[(k.decode("latin-1"), v.decode("latin-1")) for k, v in request.scope["headers"]],
+        body=body,
+        client=values["identity.sourceIp"],
+        host=request.headers.get("host", ""),
+    )
 
 
 def _values(request: Request, at: float) -> dict[str, Any]:

@@ -89,7 +89,7 @@ class NoProvisionedConcurrency:
 
 
 class ImageFunction(Construct):
-    """A function from an image; callers invoke `alias`."""
+    """A function from an image, with the handler `command` or else the image's own; callers invoke `alias`."""
 
     def __init__(
         self,
@@ -102,6 +102,7 @@ class ImageFunction(Construct):
         timeout_s: int,
         environment: Mapping[str, str],
         snap_start: bool = False,
+        command: str | None = None,
     ) -> None:
         super().__init__(scope, name)
         self.name = function_name
@@ -111,7 +112,7 @@ class ImageFunction(Construct):
             self,
             "Function",
             function_name=function_name,
-            code=function_code(self, image),
+            code=function_code(self, image, command),
             # The candidates are measured and proven on x86-64: on arm64 other kernels run, and answers may differ.
             architecture=lambda_.Architecture.X86_64,
             memory_size=memory_mb,

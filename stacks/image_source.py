@@ -56,20 +56,25 @@ class AwsImage:
 Source = BuildContext | PushedImage | AwsImage
 
 
-def function_code(scope: Construct, source: Source) -> lambda_.DockerImageCode:
-    """Return the code of a function from an image.
+def function_code(
+    scope: Construct, source: Source, command: str | None = None
+) -> lambda_.DockerImageCode:
+    """Return the code of a function from an image, with a handler of its own if `command` names one.
 
     Lambda pulls as the service, by the repository's policy. The CDK's own repository has that policy; to the user's
     Lambda adds it, where whoever deploys may read and set it:
     https://docs.aws.amazon.com/lambda/latest/dg/images-create.html#gettingstarted-images-permissions
     """
+    cmd = [command] if command else None
     if isinstance(source, PushedImage):
-        return lambda_.DockerImageCode.from_ecr(source.find(scope), tag_or_digest=source.digest)
+        return lambda_.DockerImageCode.from_ecr(
+            source.find(scope), tag_or_digest=source.digest, cmd=cmd
+        )
     if isinstance(source, AwsImage):
         raise TypeError("AWS publishes no image of a function of ours")
     # Without a platform, Docker builds for the processor of the laptop.
     return lambda_.DockerImageCode.from_image_asset(
-        str(source.folder), platform=assets.Platform.LINUX_AMD64
+        str(source.folder), platform=assets.Platform.LINUX_AMD64, cmd=cmd
     )
 
 

@@ -15,8 +15,20 @@ from aws_cdk import aws_logs as logs
 from aws_cdk.aws_apigateway import AccessLogFormat
 from constructs import Construct
 
-from contracts.limits import INTEGRATION_TIMEOUT_S, ROUTER_MEMORY_MB, ROUTER_TIMEOUT_S
-from contracts.names import ALIAS, model_stack, prober_function, sampling_function, states_stack
+from contracts.limits import (
+    INTEGRATION_TIMEOUT_S,
+    ROUTER_MEMORY_MB,
+    ROUTER_TIMEOUT_S,
+    STREAM_ROUTER_TIMEOUT_S,
+)
+from contracts.names import (
+    ALIAS,
+    model_stack,
+    prober_function,
+    sampling_function,
+    states_stack,
+    stream_function,
+)
 from contracts.specs import Deployment, ModelSpec
 from contracts.tasks import WRITING_TASKS, Task, Tier
 from stacks.function import ImageFunction, add_log, code_function
@@ -29,6 +41,7 @@ from stacks.permissions import (
     allow_wildcard,
     endpoint_arns,
 )
+from stacks.streams.front import add_rest_api, url_of
 from stacks.weights.access import allow_markers
 
 # One line of JSON a request; what a request does not have is "-". The request's id is in the router's own line as well.
@@ -99,17 +112,51 @@ class RouterStack(cdk.Stack):
             timeout_s=ROUTER_TIMEOUT_S,
             environment={},
         )
-        self.allow_tiers(router.function, *Tier)
-        allow_releases(router.function, deployment.name)
-        if deployment.has_gpu:
-            allow_states(
-                router.function, deployment.name, "dynamodb:BatchGetItem", "dynamodb:UpdateItem"
-            )
+        routers = [router.function]
         self.add_prober(prober, pushed)
-        if sampler:
-            self.add_sampler(sampler, sampled, router.function)
         api = self.add_api(router.alias, throttle)
         cdk.CfnOutput(self, "Url", value=api.api_endpoint, description="Where to send requests")
+        if deployment.streams:
+            routers.append(self.add_stream_front(image, throttle, router.function, api))
+        for function in routers:
+            self.allow_router(function)
+        if sampler:
+            self.add_sampler(sampler, sampled, *routers)
+
+    def add_stream_front(
+        self,
+        image: Source,
+        throttle: Limits,
+        whole: lambda_.Function,
+        api: gateway.HttpApi,
+    ) -> lambda_.Function:
+        """Create an API that streams and, from the same image, the function behind it; return that."""
+        streaming = ImageFunction(
+            self,
+            "StreamRouter",
+            function_name=stream_function(self.deployment.name),
+            image=image,
+            memory_mb=ROUTER_MEMORY_MB,
+            timeout_s=STREAM_ROUTER_TIMEOUT_S,
+            environment={},
+            command="functions.router.stream.handler",
+        )
+        url = url_of(add_rest_api(self, streaming.alias, throttle))
+        # Each names both, so that callers of one find the other.
+        for function in (whole, streaming.function):
+            function.add_environment("TURNOUT_URL", api.api_endpoint)
+            function.add_environment("TURNOUT_STREAM_URL", url)
+        cdk.CfnOutput(self, "StreamUrl", value=url, description="Where streams are answered")
+        return streaming.function
+
+    def allow_router(self, router: lambda_.Function) -> None:
+        """Allow one of the router's functions to invoke all tiers, and to read what it knows of them."""
+        self.allow_tiers(router, *Tier)
+        allow_releases(router, self.deployment.name)
+        if self.deployment.has_gpu:
+            allow_states(
+                router, self.deployment.name, "dynamodb:BatchGetItem", "dynamodb:UpdateItem"
+            )
 
     def add_prober(self, code: Path, pushed: bool) -> None:
         """Create the function behind every CPU stack's probe; stacks find it by name, so nothing is exported.
@@ -130,7 +177,7 @@ class RouterStack(cdk.Stack):
             allow_markers(function, self.deployment.name)
 
     def add_sampler(
-        self, code: Path, sampled: Sequence[ModelSpec], router: lambda_.Function
+        self, code: Path, sampled: Sequence[ModelSpec], *routers: lambda_.Function
     ) -> None:
         """Create the function that compares answers, for events of the router: none is tried again, or kept."""
         name = sampling_function(self.deployment.name)
@@ -154,11 +201,11 @@ class RouterStack(cdk.Stack):
         alias.configure_async_invoke(max_event_age=cdk.Duration.minutes(1), retry_attempts=0)
         self.allow_tiers(function, Tier.GPU, models=sampled)
         allow_states(function, self.deployment.name, "dynamodb:GetItem", "dynamodb:PutItem")
-        router.add_to_role_policy(
-            iam.PolicyStatement(
-                actions=["lambda:InvokeFunction"], resources=[self._function_arn(f"{name}:{ALIAS}")]
+        arn = self._function_arn(f"{name}:{ALIAS}")
+        for router in routers:
+            router.add_to_role_policy(
+                iam.PolicyStatement(actions=["lambda:InvokeFunction"], resources=[arn])
             )
-        )
 
     def allow_tiers(
         self, caller: lambda_.Function, *tiers: Tier, models: Sequence[ModelSpec] | None = None

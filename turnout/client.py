@@ -28,12 +28,14 @@ class Endpoint:
     """An endpoint's URL and a key of it.
 
     A local cloud's has the authority of its certificate, and the environment by which AWS's clients reach that cloud.
+    `stream_url` is where a deployment streams; empty where no model writes.
     """
 
     url: str
     key: str
     ca_file: str | None = None
     aws: Mapping[str, str] | None = None
+    stream_url: str = ""
 
     def save(self, path: Path) -> None:
         """Write it to a file that its owner alone may read, from the first byte on: it holds the key."""

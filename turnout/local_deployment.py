@@ -143,15 +143,18 @@ class Laptop:
         self._push_weights()
         outputs = self.state / "outputs.json"
         app, never = ("--app", str(self.assembly)), ("--require-approval", "never")
-        url = self.cloud.url
+        url, stream_url = self.cloud.url, ""
         try:
             self.cdk("deploy", "--all", *SIDE_BY_SIDE, *never, *app, "--outputs-file", str(outputs))
-            url = json.loads(outputs.read_text("utf-8"))[router_stack(self.deployment.name)]["Url"]
+            of_router = json.loads(outputs.read_text("utf-8"))[router_stack(self.deployment.name)]
+            url, stream_url = of_router["Url"], of_router.get("StreamUrl", "")
         except GpuRefused as error:
             # GPU stacks come last, so that every CPU model serves.
             self.say(f"{error}. Every CPU model is deployed and answers.")
         aws, authority = self.cloud.credentials(), str(self.cloud.ca_file)
-        endpoint = Endpoint(url=url, key=self.key, ca_file=authority, aws=aws)
+        endpoint = Endpoint(
+            url=url, key=self.key, ca_file=authority, aws=aws, stream_url=stream_url
+        )
         endpoint.save(self.state / ENDPOINT_FILE)
         return endpoint
 

@@ -12,6 +12,7 @@ from local.control.custom import CustomResource
 from local.control.function_permission import FunctionPermission
 from local.control.resource_type import class_of
 from local.control.resource_types import EMPTY, TYPES
+from local.control.rest_apis.types import REST_TYPES
 
 Response = responses.CloudFormationResponse
 
@@ -32,7 +33,7 @@ def extend() -> None:
 
 def _add_our_types() -> None:
     """Register our resource types and refuse unknown ones; moto finds models among subclasses of its base class."""
-    ours: dict[str, Any] = {kind.name: class_of(kind) for kind in TYPES}
+    ours: dict[str, Any] = {kind.name: class_of(kind) for kind in (*TYPES, *REST_TYPES)}
     ours |= {FunctionPermission.cloudformation_type(): FunctionPermission, **CODEDEPLOY_TYPES}
     find = parsing.resource_class_from_type
     name_property = parsing.resource_name_property_from_type

@@ -13,6 +13,7 @@ from local.control import (
     lambdas,
     sagemaker,
 )
+from local.control.rest_apis import urls
 from local.control.storage import checksums, model_data
 
 
@@ -26,6 +27,7 @@ def extend() -> None:
     components.extend()
     autoscaling.extend()
     function_permission.extend()
+    urls.extend()
     checksums.extend()
     model_data.extend()
     _complete_log_arns()

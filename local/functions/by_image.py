@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any
 
 from images.isolation.limits import Limits
@@ -12,7 +12,7 @@ from images.oci.reading import Layout
 from images.running.choice import Isolated, Isolating
 from images.running.function import Function
 from images.running.process import Process
-from local.functions.environment import Start, configured
+from local.functions.environment import Start, command_of, configured
 
 ENDPOINT = "AWS_ENDPOINT_URL"
 NAME, ADDRESS = "//localhost:", "//127.0.0.1:"
@@ -64,18 +64,21 @@ class ByImage:
         """Return how a version that has one of these images is started."""
         image = self.images[_digest_of(function)]
         base = self.base(str(function.role))
+        settings = image.settings
+        if own := command_of(function):
+            settings = replace(settings, command=(own,))
         variables = {
             **base,
             # An image need not have /etc/hosts, without which the name has no address.
             ENDPOINT: base[ENDPOINT].replace(NAME, ADDRESS),
-            "_HANDLER": image.settings.command[-1],
+            "_HANDLER": settings.command[-1],
             **configured(function),
         }
 
         def start(address: str, output: IO[bytes]) -> Process:
             of_version = Function(
                 name=str(function.function_name),
-                settings=image.settings,
+                settings=settings,
                 limits=Limits(memory_mb=int(function.memory_size)),
                 timeout_s=int(function.timeout or TIMEOUT_S),
                 variables={**variables, "AWS_LAMBDA_RUNTIME_API": address},

@@ -10,7 +10,7 @@ from typing import IO, Any
 
 from images.running.process import Process
 from local import children
-from local.functions.environment import Start, configured
+from local.functions.environment import Start, command_of, configured
 from local.images import Image
 from local.python_environments import python_for
 
@@ -67,7 +67,8 @@ class ByPython:
 
     def _code(self, function: Any) -> Code:
         # Several functions may share an image and differ in their handler.
-        key = f"{function.code.get('ImageUri') or function.code_sha_256} {function.handler}"
+        named = command_of(function) or function.handler
+        key = f"{function.code.get('ImageUri') or function.code_sha_256} {named}"
         if key not in self.codes:
             of = self._image if "ImageUri" in function.code else self._zip
             root, handler, environment = of(function)
@@ -83,7 +84,7 @@ class ByPython:
             name: value.replace(TASK_ROOT, str(image.path(TASK_ROOT)))
             for name, value in image.environment.items()
         }
-        return image.folder, image.command[0], here
+        return image.folder, command_of(function) or image.command[0], here
 
     def _zip(self, function: Any) -> tuple[Path, str, Mapping[str, str]]:
         root = Path(tempfile.mkdtemp(prefix=f"{function.function_name}-", dir=self.code))

@@ -38,6 +38,11 @@ def nobody(line: str) -> None:
     """Hear a line, and do nothing."""
 
 
+def command_of(function: Any) -> str:
+    """Return the handler that a function has in place of its image's; empty where it has none."""
+    return str(next(iter(function.image_config.cmd), ""))
+
+
 def configured(function: Any) -> dict[str, str]:
     """Return the variables that Lambda gives a function, and those of its configuration."""
     return {

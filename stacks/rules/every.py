@@ -28,6 +28,7 @@ RULES: tuple[Rule, ...] = (
     images.base_pinned,
     images.gpu_visible,
     gateway.integration_timeout,
+    gateway.streams_what_streams,
     gateway.payload_version,
     gateway.invokes_alias,
     gateway.stage_throttle,

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 from contracts.limits import GATEWAY_TIMEOUT_S, LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S
-from stacks.rules.document import Document, number
+from stacks.rules.document import Document, Json, number, within
 from stacks.rules.finding import Finding
 
 FUNCTION, ALIAS = "AWS::Lambda::Function", "AWS::Lambda::Alias"
 VERSION, INTEGRATION = "AWS::Lambda::Version", "AWS::ApiGatewayV2::Integration"
+# Of a REST API: its integration is in its method.
+METHOD = "AWS::ApiGateway::Method"
 LOG_GROUP, EVENTS = "AWS::Logs::LogGroup", "AWS::Lambda::EventInvokeConfig"
 # Lambda's default: https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
 TIMEOUT_S = 3
@@ -28,25 +30,37 @@ def function_timeout(stack: Document) -> Iterator[Finding]:
     """Require that timeouts nest: a function answers before its caller gives up, and is not run for nobody."""
     behind = {
         invoked: number(integration.get("TimeoutInMillis", GATEWAY_TIMEOUT_S * 1000)) / 1000
-        for integration in stack.of(INTEGRATION).values()
-        if (invoked := _invoked(stack, integration.get("IntegrationUri")))
+        for _, integration, uri in integrations(stack)
+        if (invoked := _invoked(stack, uri))
     }
     for name, function in stack.of(FUNCTION).items():
         timeout = number(function.get("Timeout", TIMEOUT_S))
         if name in behind and timeout >= behind[name]:
             message = f"a timeout of {timeout:g} s; its integration's is {behind[name]:g}, set less"
             yield Finding(resource=name, place="Timeout", message=message)
-        # Of ours, only a model and the router are images, and the router waits for a model.
+        # Of ours, only models and the routers are images, and the routers wait for a model.
         elif name not in behind and "ImageUri" in function["Code"] and timeout > MAX_TIER_TIMEOUT_S:
             message = f"a timeout of {timeout:g} s; the router waits {MAX_TIER_TIMEOUT_S}, so lower timeout_s"
             yield Finding(resource=name, place="Timeout", message=message)
 
 
+def integrations(stack: Document) -> Iterator[tuple[str, Json, Any]]:
+    """Yield the name of each integration, its properties and the URI that it invokes, of APIs of both kinds."""
+    for name, integration in stack.of(INTEGRATION).items():
+        yield name, integration, integration.get("IntegrationUri")
+    for name, method in stack.of(METHOD).items():
+        integration = method.get("Integration", {})
+        yield name, integration, integration.get("Uri")
+
+
 def _invoked(stack: Document, uri: Any) -> str | None:
-    """Return the function that is invoked under a URI, itself or by its alias."""
-    if alias := stack.named(uri, ALIAS):
-        uri = stack.of(ALIAS)[alias].get("FunctionName")
-    return stack.named(uri, FUNCTION)
+    """Return the function that is invoked under a URI, itself or by its alias, which may be a part of it."""
+    for value in within(uri):
+        alias = stack.named(value, ALIAS)
+        named = stack.of(ALIAS)[alias].get("FunctionName") if alias else value
+        if function := stack.named(named, FUNCTION):
+            return function
+    return None
 
 
 def function_log(stack: Document) -> Iterator[Finding]:

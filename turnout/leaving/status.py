@@ -30,9 +30,18 @@ class Status:
     now: datetime
 
     @property
+    def outputs(self) -> dict[str, str]:
+        """Return the outputs of the router's stack."""
+        return dict(pair for stack in self.found.stacks for pair in stack.outputs)
+
+    @property
     def url(self) -> str:
-        outputs = (pair for stack in self.found.stacks for pair in stack.outputs)
-        return dict(outputs).get("Url", "")
+        return self.outputs.get("Url", "")
+
+    @property
+    def stream_url(self) -> str:
+        """Return where the deployment streams; empty where no model writes."""
+        return self.outputs.get("StreamUrl", "")
 
     @property
     def total(self) -> float:
@@ -61,6 +70,7 @@ class Status:
             "region": self.deployment.region,
             "account": self.found.account,
             "url": self.url,
+            "stream_url": self.stream_url,
             "stacks": list(self.rows()),
             "usd_this_month": round(self.total, 2),
             "costs": [one.to_json() for one in self.costs],
@@ -92,7 +102,8 @@ def show(status: Status, console: Console) -> None:
     """Print the stacks, the dollars with how they are computed, and the orphans."""
     deployment = status.deployment
     place = f"{deployment.region}, account {status.found.account}"
-    console.print(f"{deployment.name} in {place}{f', at {status.url}' if status.url else ''}\n")
+    urls = ", streams at ".join(filter(None, (status.url, status.stream_url)))
+    console.print(f"{deployment.name} in {place}{f', at {urls}' if urls else ''}\n", soft_wrap=True)
     names = ("stack", "state", "version", "since (UTC)", "this month", "endpoint")
     table = Table(*names, box=None, pad_edge=False)
     for row in status.rows():

@@ -8,8 +8,8 @@ from typing import Any
 from build import api
 from build.plan import is_pushed
 from build.step import Step
-from contracts.limits import LAMBDA_MB_PER_VCPU
-from contracts.names import model_stack, router_stack
+from contracts.limits import LAMBDA_MB_PER_VCPU, STREAM_INTEGRATION_TIMEOUT_S
+from contracts.names import model_stack, router_stack, stream_function
 from contracts.problems import Problem, ProblemsFound
 from contracts.routes import Cascade
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
@@ -107,6 +107,7 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
             "deployment": deployment.name,
             "region": deployment.region,
             "router": router_stack(deployment.name),
+            "streams": _streams(deployment),
             "throttle": {"rate": throttle.rate, "burst": throttle.burst, "warning": warning},
             "tiers": rows,
             "canaries": {
@@ -127,6 +128,19 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
         memories=tuple(memories.values()),
         problems=[*problems, *broken],
     )
+
+
+def _streams(deployment: Deployment) -> dict[str, Any] | None:
+    """Return the front of streams, which a deployment has if a model writes."""
+    if not deployment.streams:
+        return None
+    each = price("rest_request", deployment.region)
+    return {
+        "function": stream_function(deployment.name),
+        "minutes": STREAM_INTEGRATION_TIMEOUT_S // 60,
+        "usd_per_million_requests": round(each.first * 1e6, 2),
+        "price": each.note,
+    }
 
 
 def _cascades(deployment: Deployment, out: Path) -> tuple[dict[str, Cascade], list[Problem]]:

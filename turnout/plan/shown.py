@@ -45,6 +45,13 @@ def show(found: Plan, console: Console) -> None:
         f"second and {throttle['burst']} at once through",
         soft_wrap=True,
     )
+    if streams := plan["streams"]:
+        usd_each = streams["usd_per_million_requests"]
+        console.print(
+            f"streams: function {streams['function']}, REST API with the same throttle, {streams['minutes']} minutes "
+            f"at most, {usd(usd_each)} a million requests ({streams['price']})",
+            soft_wrap=True,
+        )
     if throttle["warning"]:
         console.print(f"[bold yellow]{throttle['warning']}[/]", soft_wrap=True)
     for model, cascade in plan["cascades"].items():

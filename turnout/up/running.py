@@ -61,6 +61,7 @@ def describe(endpoint: Endpoint, deployment: Deployment) -> dict[str, Any]:
         "key": endpoint.key,
         "cacert": endpoint.ca_file,
         "docs": endpoint.url.rstrip("/") + "/docs",
+        **({"stream_url": endpoint.stream_url} if endpoint.stream_url else {}),
         "models": [model.name for model in deployment.models],
     }
 
@@ -69,6 +70,8 @@ def show(endpoint: Endpoint, deployment: Deployment, log: Console) -> None:
     """Print the same for a person, with a line to paste."""
     url = endpoint.url.rstrip("/")
     log.print(f"\n[bold]up[/] at {url}   API docs: {url}/docs\n")
+    if endpoint.stream_url:
+        log.print(f"streams at {endpoint.stream_url}\n", soft_wrap=True)
     log.print(
         curl(endpoint, deployment.models[0].name, "where is my parcel?"),
         soft_wrap=True,

@@ -1,12 +1,14 @@
 """Faults of the API."""
 
-from stacks.rules.document import Document
+from stacks.rules.document import Document, Json
 from stacks.rules.functions import FUNCTION
-from tests.stacks.mutants.mutation import ROUTER, Mutation, first, image_function, model, nag, ours
+from tests.stacks.mutants.mutation import ROUTER, Mutation, first, image_function, model, ours
 
 API, STAGE = "AWS::ApiGatewayV2::Api", "AWS::ApiGatewayV2::Stage"
 INTEGRATION, ROUTE = "AWS::ApiGatewayV2::Integration", "AWS::ApiGatewayV2::Route"
 PERMISSION = "AWS::Lambda::Permission"
+METHOD, REST_STAGE = "AWS::ApiGateway::Method", "AWS::ApiGateway::Stage"
+STREAMS = "https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode.html"
 
 
 def _router(stack: Document) -> str:
@@ -75,7 +77,72 @@ def authorization_misspelt(stack: Document) -> None:
     first(stack, ROUTE)["AuthorizationType"] = "OPEN"
 
 
+def _method(stack: Document) -> Json:
+    """Return the integration of the REST API's first method, to be changed."""
+    integration: Json = first(stack, METHOD)["Integration"]
+    return integration
+
+
+def stream_of_an_hour(stack: Document) -> None:
+    _method(stack)["TimeoutInMillis"] = 3_600_000
+
+
+def stream_that_is_collected(stack: Document) -> None:
+    _method(stack)["ResponseTransferMode"] = "BUFFERED"
+
+
+def stream_by_the_call_that_collects(stack: Document) -> None:
+    parts = _method(stack)["Uri"]["Fn::Join"][1]
+    parts[-1] = "/invocations"
+
+
+def stream_of_the_function(stack: Document) -> None:
+    parts = _method(stack)["Uri"]["Fn::Join"][1]
+    names = stack.of(FUNCTION)
+    function = next(name for name, one in names.items() if "ImageConfig" in one)
+    parts[1] = {"Fn::GetAtt": [function, "Arn"]}
+
+
+def streams_without_throttle(stack: Document) -> None:
+    del first(stack, REST_STAGE)["MethodSettings"]
+
+
 MUTATIONS = (
+    Mutation(
+        spoil=stream_of_an_hour,
+        stack=ROUTER,
+        account="the method is refused when it is created",
+        source=STREAMS,
+        caught_by=(ours("integration_timeout"),),
+    ),
+    Mutation(
+        spoil=stream_that_is_collected,
+        stack=ROUTER,
+        account="the function's prelude is sent as a part of the answer, once all of it is there",
+        source=STREAMS,
+        caught_by=(ours("integration_timeout"), ours("streams_what_streams")),
+    ),
+    Mutation(
+        spoil=stream_by_the_call_that_collects,
+        stack=ROUTER,
+        account="the method is refused, or answers 500 to all callers",
+        source=STREAMS,
+        caught_by=(ours("streams_what_streams"),),
+    ),
+    Mutation(
+        spoil=stream_of_the_function,
+        stack=ROUTER,
+        account="$LATEST is asked, which the API has no permission for: 500 to all callers",
+        source="https://docs.aws.amazon.com/lambda/latest/dg/configuration-aliases.html",
+        caught_by=(ours("invokes_alias"),),
+    ),
+    Mutation(
+        spoil=streams_without_throttle,
+        stack=ROUTER,
+        account="one caller has the whole rate of the account, and runs up its bill",
+        source="https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-request-throttling.html",
+        caught_by=(ours("stage_throttle"),),
+    ),
     Mutation(
         spoil=integration_of_a_minute,
         stack=ROUTER,
@@ -144,7 +211,7 @@ MUTATIONS = (
         stack=ROUTER,
         account="the gateway's own errors leave no trace",
         source="https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html",
-        caught_by=(nag("AwsSolutions-APIG1"),),
+        caught_by=(ours("access_log_name"),),
     ),
     Mutation(
         spoil=protocol_misspelt,

@@ -36,6 +36,12 @@ def created_by(service: str, name: str, **elsewhere: str) -> Operation:
 
 
 OPERATIONS = {
+    "AWS::ApiGateway::RestApi": created_by("apigateway", "CreateRestApi"),
+    "AWS::ApiGateway::Resource": created_by("apigateway", "CreateResource"),
+    "AWS::ApiGateway::Method": created_by("apigateway", "PutMethod", Integration=""),
+    "AWS::ApiGateway::Deployment": created_by("apigateway", "CreateDeployment"),
+    # UpdateStage has the settings of its methods, in patches.
+    "AWS::ApiGateway::Stage": created_by("apigateway", "CreateStage", MethodSettings=""),
     "AWS::ApiGatewayV2::Api": created_by("apigatewayv2", "CreateApi"),
     "AWS::ApiGatewayV2::Integration": created_by("apigatewayv2", "CreateIntegration"),
     "AWS::ApiGatewayV2::Route": created_by("apigatewayv2", "CreateRoute"),

@@ -1,0 +1,1 @@
+"""The emulated REST APIs of API Gateway: their events, and what functions stream through them."""
