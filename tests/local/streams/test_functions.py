@@ -56,7 +56,7 @@ take_over(handler)
 
 @pytest.fixture(scope="module")
 def function(local_cloud: LocalCloudClient) -> str:
-    return local_cloud.function("streams", "handler", code=CODE)
+    return local_cloud.function("streams", "handler", code=CODE, timeout_s=PATIENCE_S)
 
 
 def events_of(
