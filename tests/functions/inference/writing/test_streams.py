@@ -135,7 +135,7 @@ def test_a_stream_stops_at_its_deadline(model: Writer) -> None:
                 time.sleep(0.01)
             return super().run(tokens, cache)
 
-    deadline = time.monotonic() + 0.5
+    deadline = time.monotonic() + 2
     late = replace(model, decoder=Late(model.decoder))
     request = PredictRequest(inputs=("The train", "and"), parameters=TEXTS, deadline=deadline)
     deltas, answer = streamed(late, request)
