@@ -69,6 +69,7 @@ class Proxy:
 
 def events(answer: http.client.HTTPResponse) -> Iterator[bytes]:
     """Yield the events of a stream as vLLM writes them, as they come, and close it where nobody reads on."""
+    begun = 0
     with answer:
         for line in answer:
             data = line.strip().removeprefix(PREFIX)
@@ -76,7 +77,8 @@ def events(answer: http.client.HTTPResponse) -> Iterator[bytes]:
                 yield PREFIX + data + b"\n\n"
             elif line.startswith(PREFIX):
                 document = json.loads(data)
-                chunk = document if "error" in document else chunk_of(document)
+                chunk = document if "error" in document else chunk_of(document, begun)
+                begun += sum(len(one.get("text") or "") for one in chunk.get("choices", ()))
                 yield PREFIX + json.dumps(chunk).encode() + b"\n\n"
 
 

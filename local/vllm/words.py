@@ -34,13 +34,13 @@ def request_of(body: Mapping[str, Any], defaults: Mapping[str, Any]) -> Document
     return asked
 
 
-def chunk_of(document: Document) -> Document:
-    """Return a chunk of llama.cpp's server, or a whole answer, as vLLM writes it."""
+def chunk_of(document: Document, begun: int = 0) -> Document:
+    """Return a chunk of llama.cpp's server, or a whole answer, as vLLM writes it, behind so many characters of text."""
     if timings := document.pop("timings", None):
         document.setdefault("usage", _usage(timings))
     if document.get("object") == "text_completion":
         for choice in document["choices"]:
-            choice["logprobs"] = _logprobs(choice.get("logprobs"))
+            choice["logprobs"] = _logprobs(choice.get("logprobs"), begun)
     return document
 
 
@@ -49,7 +49,7 @@ def _usage(timings: Mapping[str, int]) -> Document:
     return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
 
 
-def _logprobs(found: Mapping[str, Any] | None) -> Document | None:
+def _logprobs(found: Mapping[str, Any] | None, begun: int) -> Document | None:
     """Return log-probabilities in the form of completions; llama.cpp has that of chats for both."""
     if not found:
         return None
@@ -60,9 +60,9 @@ def _logprobs(found: Mapping[str, Any] | None) -> Document | None:
         "top_logprobs": [
             {top["token"]: top["logprob"] for top in one["top_logprobs"]} for one in tokens
         ],
-        "text_offset": _offsets([one["token"] for one in tokens]),
+        "text_offset": _offsets([one["token"] for one in tokens], begun),
     }
 
 
-def _offsets(tokens: list[str]) -> list[int]:
-    return [sum(map(len, tokens[:place])) for place in range(len(tokens))]
+def _offsets(tokens: list[str], begun: int) -> list[int]:
+    return [begun + sum(map(len, tokens[:place])) for place in range(len(tokens))]

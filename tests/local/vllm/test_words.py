@@ -71,6 +71,8 @@ def test_log_probabilities_of_completions_have_their_own_form() -> None:
         "top_logprobs": [{" a": -0.5}, {}],
         "text_offset": [0, 2],
     }
+    behind = {"object": "text_completion", "choices": [{"logprobs": {"content": tokens}}]}
+    assert chunk_of(behind, begun=7)["choices"][0]["logprobs"]["text_offset"] == [7, 9]
     plain = {"object": "text_completion", "choices": [{"text": "a"}]}
     assert chunk_of(plain)["choices"] == [{"text": "a", "logprobs": None}]
     chat = {"object": "chat.completion", "choices": [{"logprobs": {"content": tokens}}]}
