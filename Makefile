@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no
 GATED := tests/contracts tests/functions/router tests/functions/runtime tests/functions/prober tests/functions/observer tests/functions/sampler
 
 .DEFAULT_GOAL := help
-.PHONY: help setup converters models processors sam llamacpp demo demo-two-tiers up fast test prove audit check format lock clean
+.PHONY: help setup converters models processors sam llamacpp demo demo-two-tiers demo-chat up fast test prove audit check format lock clean
 .PHONY: test-gated test-fast test-build test-sam
 
 help:  ## Say what there is to make
@@ -67,7 +67,7 @@ sam: .turnout/sam/ready  ## Install AWS's SAM command line, apart from the rest,
 llamacpp: .turnout/llamacpp/ready  ## Compile llama.cpp's server, which on a laptop stands in for vLLM on a GPU
 
 .turnout/llamacpp/ready: local/vllm/source.txt local/vllm/compiling.txt | setup
-	@echo "compiling llama.cpp's server into .turnout/llamacpp (minutes of two cores) ..."
+	@echo "compiling llama.cpp's server into .turnout/llamacpp (six minutes of two cores) ..."
 	@$(BIN)/python -m scripts.llama_cpp
 
 processors: setup  ## Make the arm64 system in which builds ask their models on an emulated Graviton2
@@ -83,6 +83,11 @@ demo-two-tiers: setup  ## A cascade: a small model, a larger one for what it is 
 	@$(BIN)/python -m examples.train mpnet
 	@$(BIN)/turnout build --config examples/two-tiers/models.toml --out examples/two-tiers/models.out
 	@$(BIN)/python -m examples.two_tiers $(if $(JSON),--json $(JSON))
+
+demo-chat: setup llamacpp  ## A language model on both tiers, streamed to OpenAI's client [JSON=report.json]
+	@$(BIN)/python -m examples.smollm2
+	@$(BIN)/turnout build --config examples/chat/models.toml --out examples/chat/models.out
+	@$(BIN)/python -m examples.chats $(if $(JSON),--json $(JSON))
 
 up: models  ## The same local cloud, kept running until Ctrl-C
 	@$(BIN)/turnout up

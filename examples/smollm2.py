@@ -4,16 +4,15 @@
 chat template.
 """
 
-import json
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
+from contracts.manifest import CHAT_TEMPLATE
 from examples.weights import HERE, SMOLLM2, ensure
 
 TARGET = HERE / "chat/model"
-TEMPLATE = "chat_template.jinja"
 
 
 def write(file: Path, folder: Path) -> None:
@@ -21,26 +20,17 @@ def write(file: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from build.sources.gguf.header import read_header
     from build.sources.gguf.source import unpack
 
     unpack(file, folder)
-    keys = read_header(file).keys
     model = AutoModelForCausalLM.from_pretrained(folder)
     # 4 bits and their scales fit it nearly exactly, in half of the bytes.
     model.to(torch.float16).save_pretrained(folder)
-    (folder / TEMPLATE).write_text(keys["tokenizer.chat_template"], "utf-8")
-    path = folder / "tokenizer_config.json"
-    config = json.loads(path.read_text("utf-8"))
-    tokens = keys["tokenizer.ggml.tokens"]
-    for name in ("bos", "eos"):
-        config[f"{name}_token"] = tokens[int(keys[f"tokenizer.ggml.{name}_token_id"])]
-    path.write_text(json.dumps(config, indent=2) + "\n", "utf-8")
 
 
 def main() -> None:
     ensure(SMOLLM2)
-    if (TARGET / TEMPLATE).is_file():
+    if (TARGET / CHAT_TEMPLATE).is_file():
         print("model: SmolLM2's folder is there")
         return
     print("model: writing SmolLM2 as a Hugging Face folder, half a minute ...", flush=True)

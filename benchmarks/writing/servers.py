@@ -1,4 +1,4 @@
-"""What is measured, each in a process of its own that is asked one request at a time."""
+"""The servers that are measured, each in a process of its own that is asked one request at a time."""
 
 import http.client
 import json
