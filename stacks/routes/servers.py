@@ -7,7 +7,7 @@ from contracts.manifest import Manifest
 from contracts.problems import Code, Problem, ProblemsFound
 from contracts.specs import Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Server, Tier
-from stacks.instances import UnknownInstance, find_instance, instances
+from stacks.instances import all_instances, instances
 from stacks.weights.serving import Serving, serving_of
 
 
@@ -57,10 +57,9 @@ def _unfit(model: ModelSpec, spec: GpuSpec, manifest: Manifest) -> Problem | Non
         command = f"turnout {'push' if vllm else 'build'} {model.name}"
         message = f"{server_of(spec, manifest)} serves from {needs}; run `{command}`"
         return Problem(code=Code.WEIGHTS_NOT_PUSHED, where=f"{where}.server", message=message)
-    try:
-        if not vllm:
-            find_instance(spec.instance)
-    except UnknownInstance:
+    # An instance that is in no table is a problem of the settings.
+    several = spec.instance in all_instances() and spec.instance not in instances()
+    if several and not vllm:
         message = (
             f"our own server uses one GPU, and {spec.instance} has more; take one of {', '.join(instances())}, or "
             f"run `turnout push {model.name}` to have vLLM serve it"
