@@ -2,14 +2,13 @@
 
 import argparse
 import os
-import subprocess
 import sys
 import threading
 from pathlib import Path
 
 import uvicorn
 
-from local.children import free_port
+from local import children
 from local.vllm.app import Proxy, create_app
 from local.vllm.gguf import ConversionFailed, generation_config, gguf_of
 
@@ -21,7 +20,7 @@ def main() -> None:
     for name in ("port", "tokens", "sequences", "threads"):
         parser.add_argument(f"--{name}", type=int, required=True)
     args = parser.parse_args()
-    behind = free_port()
+    behind = children.free_port()
 
     def run() -> None:
         """Convert the weights, run the server until it ends, and end with it: pings then find nothing."""
@@ -32,7 +31,11 @@ def main() -> None:
         else:
             # On a machine with other work, threads that spin while they wait for each other take each other's time.
             environment = {**os.environ, "OMP_WAIT_POLICY": "passive"}
-            subprocess.run(server(args, file, behind), env=environment, check=False)
+            command = server(args, file, behind)
+            # It ends with this process, however this one ends.
+            children.start(
+                command, environment=environment, folder=Path.cwd(), output=sys.stderr.buffer
+            ).wait()
         os._exit(1)
 
     threading.Thread(target=run, daemon=True, name="llama.cpp").start()

@@ -5,11 +5,13 @@ and ends at once where the file of the weights is broken.
 """
 
 import json
+import os
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+(Path(sys.argv[2]).parent / "pid").write_text(str(os.getpid()))
 options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
 file = Path(options["--model"])
 if file.read_bytes() == b"broken":

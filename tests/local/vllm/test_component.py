@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import json
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from functions.router.targets.vllm_stream import Text, documents
 from local import children
 from local.vllm.gguf import ConversionFailed, generation_config, gguf_of
 from local.vllm.process import process_of
+from tests.fixtures.processes import ended
 from tests.local.vllm.stand_in import install
 
 STREAM = {"stream": True, "stream_options": {"continuous_usage_stats": True}}
@@ -112,6 +114,20 @@ def test_a_body_that_is_neither_chat_nor_completion_is_refused(
 def test_a_request_that_the_server_refuses_keeps_its_status(component: Component) -> None:
     status, text = component.ask("POST", "/invocations", {"prompt": "too long"})
     assert (status, json.loads(text)["error"]["code"]) == (400, 400)
+
+
+def test_the_server_ends_with_its_component_even_where_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights/model.gguf").write_bytes(b"weights")
+    component = Component(tmp_path, tmp_path / "weights")
+    deadline = time.monotonic() + 120
+    while not component.is_ready():
+        assert time.monotonic() < deadline, component.log.read_text()
+        time.sleep(0.05)
+    pid = int((tmp_path / "weights/pid").read_text())
+    os.kill(component.process.pid, signal.SIGKILL)
+    component.process.wait()
+    assert ended([pid])
 
 
 def test_weights_that_cannot_be_loaded_end_the_process(tmp_path: Path) -> None:
