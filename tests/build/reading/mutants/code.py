@@ -222,7 +222,7 @@ FAULTS: Mapping[str, Fault] = {
     ),
     "a layer without its bias": fault(POOLED, 'if "linear.bias" in weights:', "if False:", "embedder with a layer"),
     "an end token that ends nothing": fault(
-        f"{TASKS}/generation.py",
+        f"{TASKS}/writing/steps.py",
         "token = sampler.choose(logits)\n        if token in criteria.tokens:",
         "token = sampler.choose(logits)\n        if False:",
         "generator",
@@ -236,7 +236,7 @@ FAULTS: Mapping[str, Fault] = {
         "generator that repeats less",
     ),
     "the beginning of a long prompt in place of its end": fault(
-        f"{TASKS}/generation.py", "ids[len(ids) - max_tokens + lead :]", "ids[lead:max_tokens]", "generator"
+        f"{TASKS}/prompt/tokens.py", "ids[len(ids) - max_tokens + lead :]", "ids[lead:max_tokens]", "generator"
     ),
     "halves of characters": fault(
         f"{TASKS}/detokenizer.py", "len(decoded.rstrip(REPLACEMENT))", "len(decoded)", "generator that repeats less"

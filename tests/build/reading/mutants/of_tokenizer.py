@@ -138,6 +138,9 @@ def words(folder: Path) -> Path:
     return folder
 
 
+# It writes more than the contents, which alone would be a text's own tokens.
+TEMPLATE = "{% for message in messages %}{{ message.content }}, {% endfor %}the train"
+CHATS = [{"messages": [{"role": "user", "content": prompt}]} for prompt in PROMPTS]
 GENERATED = Case(
     task=Task.TEXT_GENERATION, make=gpt2, rows=[{"text": prompt} for prompt in PROMPTS]
 )
@@ -168,6 +171,11 @@ CASES: Mapping[str, Mapping[str, Case]] = {
             task=Task.TEXT_GENERATION,
             make=words,
             rows=[{"text": text} for text in ("but but", ". ?", "! , '")],
+        ),
+        "chat_template": Case(
+            task=Task.TEXT_GENERATION,
+            make=settled(gpt2, CONFIG, chat_template=TEMPLATE),
+            rows=CHATS,
         ),
     },
     TOKENIZER: {
