@@ -89,7 +89,7 @@ REQUESTS: dict[Task, tuple[str, Any, dict[str, Any], set[str], dict[str, Any], s
         {"inputs": [TEXT, {"text": TEXT}]}, "/inputs/1",
     ),
     Task.TOKEN_CLASSIFICATION: (
-        "token-classification", TEXT, {"aggregation": "max"}, {"entities"},
+        "token-classification", TEXT, {"aggregation": "max"}, {"entities", "score"},
         {"inputs": [TEXT], "parameters": {"aggregation": "mean"}}, "/parameters/aggregation",
     ),
     Task.ZERO_SHOT_CLASSIFICATION: (

@@ -131,7 +131,7 @@ def test_the_cpu_image_holds_what_a_function_needs_and_nothing_of_ours_besides(
     cpu: Container,
 ) -> None:
     ours = {path.name for path in (cpu.folder / "functions").iterdir()} - {"__pycache__"}
-    assert ours == {"__init__.py", "cpu", "inference"}
+    assert ours == {"__init__.py", "cpu", "inference", "runtime"}
     assert not list(cpu.folder.glob("boto3*"))
     assert not list(cpu.folder.glob("torch*"))
 
