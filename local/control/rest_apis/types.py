@@ -17,8 +17,19 @@ def _key(*names: str) -> Any:
     return lambda made: {name: made.properties[name] for name in names}
 
 
-def _child(name: str) -> Any:
-    return lambda made: {"RestApiId": made.properties["RestApiId"], name: made.response["id"]}
+def _child(kind: str) -> Type:
+    """Return the type of a part of an API, which has an id of its own."""
+    return Type(
+        name=f"AWS::ApiGateway::{kind}",
+        service="apigateway",
+        create=f"create_{kind.lower()}",
+        delete=f"delete_{kind.lower()}",
+        ref=lambda made: made.response["id"],
+        key=lambda made: {
+            "RestApiId": made.properties["RestApiId"],
+            f"{kind}Id": made.response["id"],
+        },
+    )
 
 
 def _set_binary(made: Made) -> None:
@@ -60,14 +71,7 @@ REST_TYPES: tuple[Type, ...] = (
         attributes={"RootResourceId": lambda made: made.response["rootResourceId"]},
         after=_set_binary,
     ),
-    Type(
-        name="AWS::ApiGateway::Resource",
-        service="apigateway",
-        create="create_resource",
-        delete="delete_resource",
-        ref=lambda made: made.response["id"],
-        key=_child("ResourceId"),
-    ),
+    _child("Resource"),
     Type(
         name="AWS::ApiGateway::Method",
         service="apigateway",
@@ -77,14 +81,7 @@ REST_TYPES: tuple[Type, ...] = (
         key=_key("RestApiId", "ResourceId", "HttpMethod"),
         after=_put_integration,
     ),
-    Type(
-        name="AWS::ApiGateway::Deployment",
-        service="apigateway",
-        create="create_deployment",
-        delete="delete_deployment",
-        ref=lambda made: made.response["id"],
-        key=_child("DeploymentId"),
-    ),
+    _child("Deployment"),
     Type(
         name="AWS::ApiGateway::Stage",
         service="apigateway",
