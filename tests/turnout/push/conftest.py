@@ -3,7 +3,6 @@
 import hashlib
 import json
 import random
-import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,38 +13,23 @@ from contracts.specs import Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Task
 from local.cloud import Cloud
 from tests.fixtures.local_cloud_client import LocalCloudClient
+from tests.fixtures.pushed.model import CONFIG, safetensors
 
 # S3's smallest part that is not the last one.
 PART = 5 << 20
 SHARDS = {"model-00001-of-00002.safetensors": 12 << 20, "model-00002-of-00002.safetensors": 7 << 20}
-CONFIG = {
-    "architectures": ["LlamaForCausalLM"],
-    "model_type": "llama",
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "num_hidden_layers": 2,
-    "vocab_size": 256,
-    "max_position_embeddings": 512,
-    "torch_dtype": "bfloat16",
-}
 INDEX = {
     "metadata": {"total_size": sum(SHARDS.values())},
     "weight_map": {f"layer.{number}": name for number, name in enumerate(SHARDS)},
 }
 
 
-def shard(size: int, seed: int) -> bytes:
-    """Return a safetensors file of one tensor of bytes."""
-    tensor = {"dtype": "U8", "shape": [size], "data_offsets": [0, size]}
-    header = json.dumps({"layer": tensor}).encode()
-    return struct.pack("<Q", len(header)) + header + random.Random(seed).randbytes(size)
-
-
 @pytest.fixture(scope="session")
 def bytes_of_shards() -> dict[str, bytes]:
-    return {name: shard(size, seed) for seed, (name, size) in enumerate(SHARDS.items())}
+    return {
+        name: safetensors(random.Random(seed).randbytes(size))
+        for seed, (name, size) in enumerate(SHARDS.items())
+    }
 
 
 @pytest.fixture

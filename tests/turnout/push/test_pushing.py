@@ -17,7 +17,8 @@ from contracts.tasks import Tier
 from contracts.weights.pushed import Weights, marker_of, prefix_of
 from tests.fixtures.local_cloud_client import LocalCloudClient
 from tests.fixtures.problems import assert_problems
-from tests.turnout.push.conftest import CONFIG, PART, SHARDS, deployment
+from tests.fixtures.pushed.model import CONFIG
+from tests.turnout.push.conftest import PART, SHARDS, deployment
 from turnout.deployed.clients import Clients, clients_in
 from turnout.push.bucket import template_of
 from turnout.push.errors import PushFailed
