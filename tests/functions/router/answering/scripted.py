@@ -6,8 +6,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.functions.scripted_server import ScriptedHandler, serving
 
 GOOD = {"outputs": [{"label": "a"}], "version": "f00dfeed0000", "elapsed_ms": 2}
 
@@ -75,10 +76,7 @@ class Scripted:
 def running(*steps: Step) -> Iterator[Scripted]:
     service = Scripted(list(steps))
 
-    class Handler(BaseHTTPRequestHandler):
-        # Connections are kept, as AWS's are.
-        protocol_version = "HTTP/1.1"
-
+    class Handler(ScriptedHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             service.headers.append(dict(self.headers))
@@ -94,27 +92,8 @@ def running(*steps: Step) -> Iterator[Scripted]:
             self.end_headers()
             self.wfile.write(raw[: len(raw) // 2] if step.cut else raw)
 
-        def log_message(self, format: str, *arguments: object) -> None:
-            return
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: object, client_address: object) -> None:
-            """Ignore a client that has stopped waiting."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    service.address = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with serving(Handler, service.ended) as service.address:
         yield service
-    finally:
-        service.ended.set()
-        server.shutdown()
-        # Of daemons none is waited for.
-        server.socket.close()
-        thread.join()
 
 
 def unserved() -> str:

@@ -11,10 +11,10 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from contracts.tasks import Tier
+from tests.functions.scripted_server import ScriptedHandler, serving
 
 STRING_HEADER = 7
 FRAMING = {"Transfer-Encoding": "chunked", "Connection": "close"}
@@ -88,9 +88,7 @@ class Script:
 def streaming(script: Script) -> Iterator[Script]:
     """Run a server until the end of the block."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(ScriptedHandler):
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             script.seen.append((self.path, body))
@@ -108,23 +106,5 @@ def streaming(script: Script) -> Iterator[Script]:
                     self.wfile.flush()
             self.wfile.write(b"" if script.cut else b"0\r\n\r\n")
 
-        def log_message(self, format: str, *arguments: object) -> None:
-            return
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: object, client_address: object) -> None:
-            """Ignore a client that has gone."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    script.address = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
+    with serving(Handler, script.ended) as script.address:
         yield script
-    finally:
-        script.ended.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
