@@ -14,7 +14,7 @@ from build.tasks.description import TaskDescription
 from contracts.manifest import CHAT
 from contracts.specs import Gate
 from contracts.tasks import Tier
-from functions.inference.session import threads_of
+from functions.inference.runtimes.threads import threads_of
 
 # An input of every build key: raised whenever our own code would build other bytes from the same inputs.
 BUILD_CODE_REVISION = 11

@@ -25,7 +25,8 @@ from build.workspace.quiet import quiet
 from contracts.manifest import Manifest
 from contracts.prediction import PredictRequest
 from contracts.tasks import Tier
-from functions.inference.encoder import Encoder, Forward, encodings_of
+from functions.inference.encoder import Encoder, encodings_of
+from functions.inference.runtimes.open_graph import Forward
 from functions.inference.session import open_session
 from functions.inference.tasks import head_of
 from functions.inference.token_batches import INPUTS, Feeds, feed, open_tokenizer

@@ -47,8 +47,8 @@ from contracts.manifest import MODEL, TOKENIZER
 from contracts.prediction import PredictRequest
 from contracts.problems import Code, Problem
 from contracts.tasks import Tier
-from functions.inference.encoder import Forward
 from functions.inference.prompt.tokens import plain_tokenizer
+from functions.inference.runtimes.open_graph import Forward
 from functions.inference.scoring import Scorer
 from functions.inference.session import open_session
 from functions.inference.token_batches import Feeds

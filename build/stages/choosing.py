@@ -11,7 +11,7 @@ from build.proof.timing import Timing, time_all
 from build.stages.candidates import graph_of
 from build.stages.workspace import Workspace
 from contracts.tasks import Tier
-from functions.inference.session import threads_of
+from functions.inference.runtimes.threads import threads_of
 
 
 def timing_stage(work: Workspace) -> Workspace:

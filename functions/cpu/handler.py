@@ -34,7 +34,7 @@ def load(folder: Path) -> "Engine":
     manifest = check_sizes(folder)
     # A broken artefact is reported before the libraries are imported.
     from functions.inference.engine import DEFAULT_MAX_INPUTS, Engine
-    from functions.inference.session import threads_of
+    from functions.inference.runtimes.threads import threads_of
 
     return Engine.open(
         folder,

@@ -5,13 +5,12 @@ An output is `truncated` if its input had more tokens than the model reads; wind
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-import onnxruntime as ort
 from tokenizers import Encoding, Tokenizer
 
 from contracts.http_errors import DeadlineExceeded, ModelFailed, RequestProblem
@@ -19,7 +18,7 @@ from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
 from contracts.tasks import Tier
 from functions.inference.model import Outputs, Parameters
-from functions.inference.session import bound, open_session, unbound
+from functions.inference.runtimes.open_graph import Forward, Shape, on_onnx_runtime
 from functions.inference.tasks import head_of
 from functions.inference.tasks.conversation import CONVERSATION, with_ending
 from functions.inference.tasks.head import Context, TaskHead
@@ -27,7 +26,6 @@ from functions.inference.token_batches import (
     BATCH_TOKENS,
     INPUTS,
     PASS_TOKENS,
-    Feeds,
     Running,
     Texts,
     batches,
@@ -39,9 +37,6 @@ from functions.inference.token_batches import (
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-# A forward pass: [batch, tokens] inputs by name -> the graph's one output.
-Forward = Callable[[Feeds], "NDArray[np.float32]"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,18 +54,18 @@ class Encoder:
     @classmethod
     def open(cls, folder: Path, manifest: Manifest, *, threads: int, device: str) -> Self:
         """Open an artefact; raise BrokenArtefact if its graph is not the one that the manifest describes."""
-        session = open_session(folder / MODEL, threads=threads, device=device)
-        _check_output(session, head_of(manifest.task), manifest)
-        names = _input_names(session)
         # The container binds on a laptop's processor as well, so that it is the same code. A function does not: to bind
         # takes 0.07 ms (AMD EPYC, 2026-11-26), and there is no other memory that it could spare a copy to.
-        forward = bound(session) if manifest.tier is Tier.GPU else unbound(session)
+        bind = manifest.tier is Tier.GPU
+        graph = on_onnx_runtime(folder / MODEL, threads=threads, device=device, bind=bind)
+        _check_output(graph.shape, head_of(manifest.task), manifest)
+        _check_inputs(graph.input_names)
         return cls.over(
-            forward,
+            graph.forward,
             folder / TOKENIZER,
             manifest,
-            input_names=names,
-            providers=tuple(session.get_providers()),
+            input_names=graph.input_names,
+            providers=graph.providers,
         )
 
     @classmethod
@@ -168,7 +163,7 @@ class Encoder:
             rows = self._rows(
                 self.forward(feed(encodings, self.input_names, self.manifest)), encodings
             )
-        except Exception as error:  # ONNX Runtime's errors have no base class of their own
+        except Exception as error:  # the errors of runtimes have no base class of their own
             places = sorted({place for place, _ in texts})
             if len(places) == 1:
                 work[places[0]].error = error
@@ -248,22 +243,20 @@ def _not_finite() -> ModelFailed:
     return ModelFailed("the model answered with numbers that are not finite")
 
 
-def _check_output(session: ort.InferenceSession, head: TaskHead, manifest: Manifest) -> None:
+def _check_output(shape: Shape, head: TaskHead, manifest: Manifest) -> None:
     """Raise BrokenArtefact unless the output has the task's axes; a size that the graph leaves open is not checked."""
-    shape, width = session.get_outputs()[0].shape, head.output_width(manifest)
+    width = head.output_width(manifest)
     if len(shape) != head.output_rank or (isinstance(shape[-1], int) and shape[-1] != width):
         expected = ["batch", "tokens", width] if head.output_rank == 3 else ["batch", width]
         raise BrokenArtefact(
-            f"{MODEL} returns {shape}, not {expected} as its manifest has it; build the model again"
+            f"{MODEL} returns {list(shape)}, not {expected} as its manifest has it; build the model again"
         )
 
 
-def _input_names(session: ort.InferenceSession) -> tuple[str, ...]:
-    """Return the graph's inputs; raise BrokenArtefact if one cannot be made from a text."""
-    names = tuple(node.name for node in session.get_inputs())
+def _check_inputs(names: Sequence[str]) -> None:
+    """Raise BrokenArtefact if an input of the graph cannot be made from a text."""
     unknown = [name for name in names if name not in INPUTS]
     if unknown:
         raise BrokenArtefact(
             f"{MODEL} takes {', '.join(unknown)}; the inputs that a text gives are {', '.join(INPUTS)}"
         )
-    return names

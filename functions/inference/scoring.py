@@ -30,7 +30,7 @@ from functions.inference.token_batches import INPUTS, Feeds, encode
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from functions.inference.encoder import Forward
+    from functions.inference.runtimes.open_graph import Forward
 
 POSITIONS = "position_ids"
 GRAPH_INPUTS = (*INPUTS, POSITIONS)

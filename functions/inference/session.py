@@ -1,13 +1,10 @@
-"""An ONNX Runtime session for a function that answers one request at a time, and the threads its memory gives it."""
+"""An ONNX Runtime session for a function that answers one request at a time."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnxruntime as ort
-
-from contracts.limits import LAMBDA_MB_PER_VCPU
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,15 +19,6 @@ PROVIDERS: dict[str, list[Any]] = {
     # https://onnxruntime.ai/docs/execution-providers/CUDA-ExecutionProvider.html#use_tf32
     "cuda": [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"],
 }
-
-
-def threads_of(memory_mb: int) -> int:
-    """Return the threads for a function of that memory: Lambda gives one vCPU per 1,769 MB.
-
-    With a part of a second vCPU two spinning threads answer requests that come one by one sooner than one thread, and
-    sooner than two that wait; docs/images.md has the figures.
-    """
-    return max(1, math.ceil(memory_mb / LAMBDA_MB_PER_VCPU))
 
 
 def options(threads: int) -> ort.SessionOptions:
