@@ -101,7 +101,7 @@ check: setup  ## Format, lint, types, import rules
 audit: setup  ## Known advisories of every lock, and pip-audit where it can ask
 	@$(BIN)/python -m scripts.audit
 
-fast: setup  ## The tests that build nothing, in under a minute
+fast: setup  ## The tests that take no time: no model, image or process, in under a minute
 	@$(PYTEST) -m fast
 
 test: check models test-gated test-fast test-build converters sam  ## Everything above and every test
@@ -113,7 +113,7 @@ test-gated: setup
 	@nice $(PYTEST) --cov --cov-report=term $(GATED)
 
 test-fast: setup
-	@nice $(PYTEST) -m fast $(GATED:%=--ignore=%)
+	@nice $(PYTEST) -m "fast or slow" $(GATED:%=--ignore=%)
 
 test-build: setup
 	@nice $(PYTEST) -m build $(GATED:%=--ignore=%)

@@ -25,7 +25,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # Heaviest first, so that two processes end at nearly the same time.
-GROUPS = ("sam", "system", "foreign", "build", "fast")
+GROUPS = ("sam", "system", "foreign", "build", "slow", "fast")
 # The group of tests without a mark, by their folder; in every other folder they are fast.
 FOLDERS = {
     "tests/images/sam/": "sam",
@@ -40,6 +40,14 @@ FOLDERS = {
     "tests/build/reading/": "build",
     "tests/build/recipes/": "build",
     "tests/reference/": "build",
+    "tests/functions/observer/": "slow",
+    "tests/functions/prober/": "slow",
+    "tests/functions/sampler/": "slow",
+    "tests/images/": "slow",
+    "tests/turnout/batch/": "slow",
+    "tests/turnout/image/": "slow",
+    "tests/turnout/push/": "slow",
+    "tests/turnout/sam/": "slow",
 }
 # The modules that take longest, a minute or more with the processes beside them, begin first: one that began last would
 # keep one process busy when the others have ended. `--durations=30` shows whether the order is still true.
@@ -158,11 +166,11 @@ def left_out(items: list[pytest.Item]) -> set[pytest.Item]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark each test with its group, and put the longest first.
 
-    Raise UsageError for a run of the fast tests that has imported torch to collect them, which takes seconds.
+    Raise UsageError for a run of the fast or slow tests that has imported torch to collect them, which takes seconds.
     """
-    if config.option.markexpr == "fast" and "torch" in sys.modules:
+    if config.option.markexpr in ("fast", "fast or slow") and "torch" in sys.modules:
         raise pytest.UsageError(
-            "a module of the fast tests imports torch; import it where it is used"
+            "a module of the fast or slow tests imports torch; import it where it is used"
         )
     if gone := left_out(items):
         config.hook.pytest_deselected(items=list(gone))

@@ -7,6 +7,8 @@ import pytest
 
 from benchmarks.router_start import processor_ms
 
+pytestmark = pytest.mark.slow
+
 
 def test_the_time_of_a_process_is_its_processors_and_not_the_walls(tmp_path: Path) -> None:
     python, routes = Path(sys.executable), tmp_path / "routes.json"

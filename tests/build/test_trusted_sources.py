@@ -16,6 +16,8 @@ from signatures.signing import sign_folder
 from tests.fixtures.models.hub import hub
 from tests.signatures.making import Pair, pair
 
+pytestmark = pytest.mark.slow
+
 FILES = {
     "config.json": "{}",
     "model.safetensors": "weights",

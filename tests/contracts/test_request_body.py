@@ -153,6 +153,7 @@ def test_what_is_not_whole_members_is_refused(body: bytes, things: tuple[str, ..
         inflate(body, MB)
 
 
+@pytest.mark.slow
 def test_a_bomb_is_refused_after_the_limit_and_not_after_its_end() -> None:
     zeros = gzip.compress(bytes(100 * MB), 1)
     assert len(zeros) < MB

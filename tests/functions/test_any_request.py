@@ -36,6 +36,8 @@ from tests.fixtures.models.tiny import Tiny, artefact
 from tests.fixtures.router_app import ASSETS, KEY, PREDICT, ROUTES, Rows, event
 from tests.functions.event_loop import run_coroutine
 
+pytestmark = pytest.mark.slow
+
 GENERATED = 150
 
 

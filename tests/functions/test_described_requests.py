@@ -38,6 +38,8 @@ from tests.fixtures.models.tiny import Tiny, artefact, vectors
 from tests.fixtures.router_app import ASSETS, KEY, Rows, target
 from tests.functions.test_any_request import InProcessTier
 
+pytestmark = pytest.mark.slow
+
 PARTS, OF_PART = 15, 60
 PREDICT = "/v1/models/{model}/predict"
 BEARER = {"Authorization": f"Bearer {KEY}"}

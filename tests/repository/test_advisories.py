@@ -32,6 +32,7 @@ def found(path: Path) -> list[str]:
     return [finding.advisory.id for finding in known_findings(path)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", locks(), ids=str)
 def test_no_lock_has_a_version_with_a_known_advisory_that_is_not_accepted(path: Path) -> None:
     assert [
@@ -46,6 +47,7 @@ def test_what_is_accepted_is_still_there_and_nowhere_else() -> None:
     assert [accepted(path) for path in locks() if path != ACCEPTED_IN] == [[]] * (len(locks()) - 1)
 
 
+@pytest.mark.slow
 def test_every_lock_of_the_checkout_is_looked_at() -> None:
     skipped = {".venv", ".turnout", "node_modules", "models.out", "cdk.out"}
     there = [

@@ -5,6 +5,8 @@ import re
 from collections import Counter
 from functools import cache
 
+import pytest
+
 from contracts.http_errors import ERRORS
 from contracts.problems import Code
 from tests.fixtures.paths import ROOT
@@ -55,6 +57,7 @@ def _code(value: ast.expr) -> str:
     return Code[value.attr] if isinstance(value, ast.Attribute) else str(ast.literal_eval(value))
 
 
+@pytest.mark.slow
 def test_every_error_that_users_see_has_a_code_of_its_own() -> None:
     found = {name: codes(node) for name, node in seen_by_users().items()}
     assert len(found) > 20

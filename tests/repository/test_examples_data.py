@@ -52,6 +52,7 @@ def test_no_text_occurs_twice() -> None:
     assert [text for text, count in counts.items() if count > 1] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HELD_OUT)
 def test_no_held_out_row_is_nearly_a_training_row(name: str) -> None:
     seen = [(row.text, trigrams(row.text)) for row in TRAIN]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.fixtures.paths import ROOT
 
-GROUPS = ("fast", "build", "system", "foreign", "exhaustive")
+GROUPS = ("fast", "slow", "build", "system", "foreign", "exhaustive")
 # Of this process's environment, without what chooses tests, and without plugins, which take as long as these suites.
 PLAIN = {k: v for k, v in os.environ.items() if k not in ("TURNOUT_SEED", "TURNOUT_PROVE")}
 PLAIN["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
@@ -68,7 +68,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copyfile(ROOT / "tests/conftest.py", folder / "conftest.py")
     (folder / "test_suite.py").write_text(SUITE, "utf-8")
     marks = "\n".join(
-        f'  "{mark}",' for mark in ("fast", "build", "system", "foreign", "exhaustive")
+        f'  "{mark}",' for mark in ("fast", "slow", "build", "system", "foreign", "exhaustive")
     )
     (folder / "pyproject.toml").write_text(
         f"[tool.pytest.ini_options]\nmarkers = [\n{marks}\n]\n", "utf-8"
@@ -76,6 +76,7 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_heavy_tests_come_first_and_the_seed_chooses_a_part_of_the_exhaustive(suite: Path) -> None:
     first, second = (collected(suite, TURNOUT_SEED=seed) for seed in ("1", "2"))
     assert [name.split("[")[0] for name in first] == [
@@ -95,6 +96,7 @@ def test_a_test_without_a_mark_is_fast(suite: Path) -> None:
     assert collected(suite, "-m", "fast") == ["test_small"]
 
 
+@pytest.mark.slow
 def test_a_test_with_two_groups_is_refused(suite: Path, tmp_path: Path) -> None:
     shutil.copytree(suite, tmp_path, dirs_exist_ok=True)
     marked = SUITE.replace("@pytest.mark.system", "@pytest.mark.system\n@pytest.mark.build")
@@ -102,6 +104,7 @@ def test_a_test_with_two_groups_is_refused(suite: Path, tmp_path: Path) -> None:
     assert "test_large belongs to system and build; mark it once" in output(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_tests_of_a_module_share_a_process_when_they_are_run_by_make(tmp_path: Path) -> None:
     line = re.search(r"^PYTEST := \S+ -m pytest (.+)$", (ROOT / "Makefile").read_text(), re.M)
     assert line
@@ -119,6 +122,7 @@ def test_the_tests_of_a_module_share_a_process_when_they_are_run_by_make(tmp_pat
     assert {worker for lines in seen for worker in lines} == {"gw0", "gw1"}
 
 
+@pytest.mark.slow
 def test_a_run_of_one_group_does_not_read_the_modules_of_others(
     suite: Path, tmp_path: Path
 ) -> None:
@@ -135,9 +139,10 @@ def test_a_run_of_one_group_does_not_read_the_modules_of_others(
     built.unlink()
     (tmp_path / "torch.py").touch()
     (tmp_path / "test_light.py").write_text("import torch\n\ndef test_light(): pass\n", "utf-8")
-    assert "a module of the fast tests imports torch" in output(tmp_path, "-m", "fast")
+    assert "a module of the fast or slow tests imports torch" in output(tmp_path, "-m", "fast")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "problem"),
     [

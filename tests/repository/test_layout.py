@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import build
 from scripts.figures import CODE, crowded, without_verb
 from tests.fixtures.paths import ROOT
@@ -45,6 +47,7 @@ def test_no_module_is_longer_than_300_lines() -> None:
     assert {name: n for name, n in lengths.items() if n > 300} == {}
 
 
+@pytest.mark.slow
 def test_the_imports_obey_the_design() -> None:
     tool = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run(
@@ -53,6 +56,7 @@ def test_the_imports_obey_the_design() -> None:
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.slow
 def test_no_docstring_begins_with_what_whether_or_how() -> None:
     assert without_verb(ROOT, *CODE, "tests") == []
 

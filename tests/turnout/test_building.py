@@ -80,6 +80,7 @@ def test_event_files_are_not_written_from_evidence_that_was_cut_short(
         evidence_of(path)
 
 
+@pytest.mark.slow
 def test_a_terminal_without_the_characters_is_shown_others(tmp_path: Path) -> None:
     environment = {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii", "LC_ALL": "C"}
 

@@ -20,6 +20,7 @@ from turnout.client import Endpoint, curl, predict
 run = CliRunner().invoke
 
 
+@pytest.mark.slow
 def test_calling_where_nothing_runs_names_the_command_that_starts_it(tmp_path: Path) -> None:
     done = turnout("call", "m", "text", cwd=tmp_path)
     assert done.returncode == 1
@@ -137,6 +138,7 @@ def test_call_takes_any_parameters_and_inputs_that_are_objects(server: str) -> N
     assert sent == expected
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "thing"),
     [
@@ -161,6 +163,7 @@ def test_call_shows_a_problem_and_exits_with_one(server: str) -> None:
     assert done.stdout == "422 Invalid input: no\n  /a: b\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("url", "model", "problem"),
     [

@@ -66,6 +66,7 @@ def test_an_interval_of_a_mean_is_as_wide_as_theory_has_it() -> None:
     assert found.high - found.low == pytest.approx(2 * 1.96 * 2 / 2000**0.5, rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_confidence_that_says_too_much_is_mended_by_the_fit() -> None:
     honest = drawn(3000)
     boasting = replace(honest, confidences=0.9 + honest.confidences / 10)

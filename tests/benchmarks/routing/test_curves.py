@@ -38,6 +38,7 @@ def test_no_order_is_better_than_the_oracles_or_worse_than_its_reverse() -> None
         assert worst - 1e-9 <= apgr(EVEN, draw.permutation(GAIN)) <= best + 1e-9
 
 
+@pytest.mark.slow
 def test_chance_recovers_half_of_the_gap_on_average() -> None:
     draw = np.random.default_rng(5)
     gain = draw.choice([1.0, 0, -1], 3000, p=[0.2, 0.75, 0.05])

@@ -1,6 +1,7 @@
 """Routers see what they may see: the text, the confidence, or everything."""
 
 import numpy as np
+import pytest
 
 from benchmarks.routing.curves import curve
 from benchmarks.routing.routers import ROUTERS, gain_of
@@ -27,6 +28,7 @@ def area(name: str) -> float:
     return curve(ROUTERS[name](texts, found), gain_of(found)).apgr.value
 
 
+@pytest.mark.slow
 def test_a_text_that_tells_is_enough_for_words_and_confidence_that_does_not_is_chance() -> None:
     oracle = area("oracle")
     assert oracle > 0.8

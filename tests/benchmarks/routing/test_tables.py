@@ -21,6 +21,8 @@ from benchmarks.routing.tables import (
 from stacks.scaling.traces import Trace
 from tests.build.cascade.moods import artefacts, rows, write
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory: pytest.TempPathFactory) -> Path:

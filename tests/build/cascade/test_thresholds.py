@@ -70,6 +70,7 @@ def test_the_thresholds_that_pass_are_those_of_mapie(max_loss: float) -> None:
     assert passed
 
 
+@pytest.mark.slow
 def test_the_bound_holds_as_often_as_it_promises() -> None:
     draw = np.random.default_rng(11)
     kept = 0

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import onnx
+import pytest
 from onnx import TensorProto, helper
 
 from build.graph.constant_shapes import fold_constant_shapes
@@ -48,6 +49,7 @@ def test_what_follows_from_the_rank_of_an_input_becomes_a_constant(tmp_path: Pat
     assert {tuple(onnx.numpy_helper.to_array(t).ravel()) for t in model.graph.initializer} == {(2,)}
 
 
+@pytest.mark.slow
 def test_constants_are_added_in_the_same_order_in_every_process(tmp_path: Path) -> None:
     onnx.save(ranks(12), tmp_path / "model.onnx")
     digests = set()

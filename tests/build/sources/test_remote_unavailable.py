@@ -33,6 +33,7 @@ def model(name: str, source: Path | str, rows: Path) -> ModelSpec:
     return ModelSpec(name=name, source=source, task=Task.TEXT_CLASSIFICATION, eval=rows, cpu=CPU)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("source", "advice"),
     [

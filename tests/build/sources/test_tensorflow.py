@@ -198,6 +198,7 @@ def test_a_tflite_file_that_cannot_be_built_is_refused_with_a_reason(
     assert_refused(lite(tmp_path / "model.tflite", **changes), *problem, labels=LABELS)
 
 
+@pytest.mark.slow
 def test_truncated_files_are_refused(tmp_path: Path, installed: Path) -> None:
     content = (saved_model(tmp_path / "model") / "saved_model.pb").read_bytes()
     for keep in range(3, len(content)):
@@ -211,6 +212,7 @@ def test_truncated_files_are_refused(tmp_path: Path, installed: Path) -> None:
         assert_problems([found], ("file_damaged", tmp_path / "model.tflite", "copy it again"))
 
 
+@pytest.mark.slow
 def test_damaged_bytes_raise_unusable_and_nothing_else(tmp_path: Path) -> None:
     random = np.random.default_rng(7)
     read = (

@@ -74,6 +74,7 @@ def run(
     return done.stdout
 
 
+@pytest.mark.slow
 def test_it_cannot_reach_a_server_that_others_on_this_machine_reach(port: int, way: str) -> None:
     assert run(CONNECT, port, way=NONE) == "connected\n"
     assert run(CONNECT, port, way=way) == "refused\n"
@@ -83,6 +84,7 @@ def test_no_kind_of_socket_leaves_the_machine(way: str) -> None:
     assert run(SOCKETS, way=way).split() == ["refused"] * 3
 
 
+@pytest.mark.slow
 def test_what_it_starts_has_no_network_either(port: int, way: str) -> None:
     nested = (
         f"import subprocess, sys; subprocess.run([sys.executable, '-c', {CONNECT!r}, sys.argv[1]])"

@@ -12,6 +12,8 @@ from tests.fixtures.cpu_function import FORBIDDEN, Ran, run
 from tests.fixtures.models.tiny import Tiny, artefact, seal, vectors
 from tests.fixtures.problems import assert_names
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:

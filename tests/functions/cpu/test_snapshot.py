@@ -16,6 +16,8 @@ from tests.fixtures.cpu_function import run
 from tests.fixtures.models.tiny import Tiny, artefact, seal
 from tests.fixtures.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 # What AWS's runtime client does between a start and the first event.
 HOOKS = """
 import json, os, random, sys

@@ -20,6 +20,8 @@ from tests.fixtures.models.writers.counting import writer
 from tests.fixtures.paths import ROOT
 from tests.functions.runtime.looping import answer_of, chunks_of, send
 
+pytestmark = pytest.mark.slow
+
 REQUEST: dict[str, Any] = {"inputs": ["one", " eight"], "parameters": {"stop": [" seven"]}}
 
 

@@ -57,6 +57,7 @@ def test_a_live_caller_behind_four_who_gave_up_waits_for_the_running_prediction_
     assert engine.runs == [[(HELD,)], [("live",)]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("timeout_s", "own"), [(0.2, {}), (20, {"deadline_ms": 200})])
 def test_a_request_that_has_waited_for_its_timeout_or_its_own_deadline_is_dropped(
     model: Path, timeout_s: float, own: dict[str, int]

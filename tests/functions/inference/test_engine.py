@@ -160,6 +160,7 @@ def test_a_batch_of_vectors_over_6_mb_is_refused_before_it_is_computed(tmp_path:
         predict(engine, "one")
 
 
+@pytest.mark.slow
 def test_the_largest_batch_of_vectors_that_is_taken_fits_one_answer(tmp_path: Path) -> None:
     engine = Engine.load(artefact(tmp_path / "cpu", vectors(384)), max_inputs=1000)
     with raises("too_large", "1000 outputs") as caught:

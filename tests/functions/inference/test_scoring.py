@@ -140,6 +140,7 @@ def test_every_invalid_parameter_is_named(engine: Engine) -> None:
         engine.predict(PredictRequest(inputs=({"text": "the train"},)))
 
 
+@pytest.mark.slow
 def test_an_answer_too_large_is_refused_and_not_cut(engine: Engine) -> None:
     wide = replace(engine, max_inputs=10**6)
     assert engine.model.max_outputs({}) == 39315

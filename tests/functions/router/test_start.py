@@ -108,6 +108,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return {**json.loads(last), "lines": [json.loads(line) for line in lines]}
 
 
+@pytest.mark.slow
 def test_the_handler_answers_with_the_routes_of_its_folder(ran: dict[str, Any]) -> None:
     assert [answer["statusCode"] for answer in ran["answers"]] == [200, 401, 200]
     assert [(line["path"], line["status"]) for line in ran["lines"]] == [
@@ -150,6 +151,7 @@ print(state)
 """
 
 
+@pytest.mark.slow
 def test_a_start_reads_the_rows_of_gpu_tiers_where_there_is_a_table(tmp_path: Path) -> None:
     (tmp_path / "routes.json").write_text(replace(ROUTES, states="shop-states").to_json(), "utf-8")
     now = time.time()
@@ -186,6 +188,7 @@ def test_routes_read_back_are_those_that_were_written(tmp_path: Path) -> None:
     assert type(ROUTES).read(path) == ROUTES
 
 
+@pytest.mark.slow
 def test_the_registry_gives_the_rows_of_one_model() -> None:
     from moto import mock_aws
 

@@ -87,6 +87,7 @@ def order() -> Iterator[list[str]]:
         registered[:] = before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("failing", "code", "kind", "ran"),
     [
@@ -132,6 +133,7 @@ take_over(handler)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", [STREAMING, "raise ValueError('no model')\n"])
 def test_awss_own_client_hands_over_to_the_loop(api: RuntimeApi, tmp_path: Path, code: str) -> None:
     """Show that what a handler prints is in its log before the answer is sent, and that its start may fail."""

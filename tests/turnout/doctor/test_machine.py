@@ -66,6 +66,7 @@ def test_an_old_node_and_a_missing_cdk_fail(machine: Machine, tmp_path: Path) ->
     assert {old.level, none.level, missing.level} == {Level.FAILS}
 
 
+@pytest.mark.slow
 def test_a_changed_byte_a_missing_key_and_an_unknown_instance_are_named(
     machine: Machine, tmp_path: Path
 ) -> None:

@@ -75,6 +75,7 @@ def by(found: Comparison) -> dict[tuple[int, int, bool], tuple[float, float]]:
     }
 
 
+@pytest.mark.slow
 def test_what_never_sleeps_costs_all_hours_and_degrades_nothing(compared: Comparison) -> None:
     month = 1.127 * 730
     for least, most in ((1, 1), (1, 2), (2, 2)):

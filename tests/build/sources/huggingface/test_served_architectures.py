@@ -107,6 +107,7 @@ def test_every_name_and_pattern_is_of_an_architecture_that_transformers_has() ->
     assert [p for p in patterns if not fnmatch.filter(known, p.replace("-", "_"))] == []
 
 
+@pytest.mark.slow
 def test_no_architecture_that_some_task_serves_is_told_as_of_another_kind(write: Write) -> None:
     for task, description in TASKS.items():
         for name in served(description):
@@ -188,6 +189,7 @@ def test_all_that_keeps_a_folder_from_being_built_is_told_at_once(write: Write) 
     ]
 
 
+@pytest.mark.slow
 def test_a_refusal_takes_no_library_and_less_than_two_seconds(write: Write) -> None:
     folder = write(model_type="longformer", architectures=["LongformerForSequenceClassification"])
     table = f'source = "{folder}"\ntask = "text-classification"\neval = "rows.jsonl"\ncpu = {{}}'

@@ -39,6 +39,7 @@ from tests.functions.router.answering.scripted import (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
@@ -71,6 +72,7 @@ def test_a_throttled_tier_is_left_alone_until_it_may_be_free(stack: ExitStack) -
     assert both.counts() == (2, 0)
 
 
+@pytest.mark.slow
 def test_while_the_gpu_wakes_the_cpu_answers_and_one_call_a_minute_goes_there(
     stack: ExitStack,
 ) -> None:
@@ -155,6 +157,7 @@ def test_a_request_that_is_not_idempotent_goes_elsewhere_where_nothing_has_run(
     assert both.ask(idempotent=False).target.tier is GPU
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "within_s", "status"),
     [(HANGS, 3, 504), (CUT, 20, 503)],

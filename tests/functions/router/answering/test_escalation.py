@@ -54,6 +54,7 @@ def labels(both: Deployment, **options: Any) -> list[str]:
     return [output["label"] for output in answer.answer.outputs]
 
 
+@pytest.mark.slow
 def test_only_what_is_uncertain_travels_and_comes_back_in_its_place(stack: ExitStack) -> None:
     both = both_tiers(stack)
     answer = both.ask(CASCADED, inputs=TEXTS, parameters={"top_k": 1})
@@ -196,6 +197,7 @@ def test_answers_without_a_confidence_are_kept(stack: ExitStack) -> None:
     assert (both.ask(CASCADED).reason, both.counts()) == ("fits_cpu", (1, 0))
 
 
+@pytest.mark.slow
 def test_the_answer_that_there_is_goes_out_by_the_deadline(stack: ExitStack) -> None:
     both = both_tiers(stack, outputs("large", 0.4), HANGS)
     # The clients are made, as in an instance that runs.

@@ -21,6 +21,8 @@ from tests.functions.router.answering.scripted import (
     TIMES_OUT,
 )
 
+pytestmark = pytest.mark.slow
+
 FAULTS = {
     "answers": ANSWERS,
     "crash": CRASHES,

@@ -10,6 +10,8 @@ from contracts.tasks import Tier
 from tests.functions.router.answering.deployment import CPU, GPU, WAKE_S, deploy
 from tests.functions.router.answering.scripted import ANSWERS, ASLEEP
 
+pytestmark = pytest.mark.slow
+
 EVERY_S = 10
 # Of one answer; each takes milliseconds, and seconds on a busy machine.
 LONGEST_S = 10

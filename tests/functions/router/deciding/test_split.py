@@ -16,6 +16,8 @@ from functions.router.targets.health import Condition
 from tests.fixtures.router_app import INTENTS
 from tests.functions.router.deciding.cases import NOW, case, divided, profiled, request
 
+pytestmark = pytest.mark.slow
+
 CPU, GPU = Tier.CPU, Tier.GPU
 CLIENTS = tuple(f"{os.environ['TURNOUT_SEED']}-{i}" for i in range(4_000))
 # A share outside of these is seen once in two million draws.

@@ -5,6 +5,8 @@ import os
 from dataclasses import replace
 from random import Random
 
+import pytest
+
 from contracts.http_errors import ServingError
 from contracts.prediction import PredictRequest, Prefer
 from contracts.routes import Cascade
@@ -14,6 +16,8 @@ from functions.router.deciding.rules import Case, over_limits
 from functions.router.targets.health import Condition, TargetState
 from tests.fixtures.router_app import INTENTS, VECTORS
 from tests.functions.router.deciding.cases import GPU_ONLY, NOW, case, divided, profiled, request
+
+pytestmark = pytest.mark.slow
 
 CASCADE = Cascade(
     threshold=0.8, parameters={}, rows=500, kept=0.7, lost=0.0, bound=0.01, assurance=0.95

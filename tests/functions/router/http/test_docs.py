@@ -91,6 +91,7 @@ def test_the_examples_of_the_description_are_requests_that_are_answered(call: Ca
         assert answer["statusCode"] == 200
 
 
+@pytest.mark.slow
 def test_the_description_is_valid_openapi(document: dict[str, Any]) -> None:
     openapi_spec_validator.validate(document)
 

@@ -41,6 +41,7 @@ def test_a_tier_is_invoked_once_in_the_words_of_the_contract(tier: Tier, path: s
     assert component == ("the-gpu" if tier is Tier.GPU else None)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tier", list(Tier))
 def test_a_tier_that_hangs_gets_one_attempt(tier: Tier) -> None:
     error = failure(Service(body=GOOD, hangs_s=2.5), tier, timeout_s=1)

@@ -113,6 +113,7 @@ def table() -> Iterator[Any]:
         yield made
 
 
+@pytest.mark.slow
 def test_rows_of_any_number_are_read_from_the_table(table: Any) -> None:
     written = [row(f"copies#{number}", 1.0, desired=number) for number in range(250)]
     for one in written:

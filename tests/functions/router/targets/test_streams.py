@@ -130,6 +130,7 @@ def test_a_stream_that_fails_says_so_behind_what_was_written(
 
 
 @TIERS
+@pytest.mark.slow
 def test_a_stream_that_stands_still_is_late(tier: Tier) -> None:
     script = Script([part(tier, line_of(ITEMS[0])), threading.Event()])
     written, raised = failure(script, tier, timeout_s=1)
