@@ -12,7 +12,8 @@ from stacks.weights.serving import CONTEXT
 from stacks.weights.stack import UPLOAD_DAYS
 from tests.fixtures.paths import ROOT
 from turnout.cli import app
-from turnout.push.upload import IN_FLIGHT, MIB, PART
+from turnout.push.kept import MIB, PART
+from turnout.push.upload import IN_FLIGHT
 
 PAGE = (ROOT / "docs/large-models.md").read_text("utf-8")
 WORDS = {4: "four", 5: "five", 6: "six"}

@@ -29,10 +29,11 @@ def push_command(
     """
     from turnout.deployed.clients import MANY, OBJECT_S, clients_in
     from turnout.push import pushing
+    from turnout.push.kept import KEPT, Kept
 
     deployment = read_models_toml(config)
     spec, gpu = pushing.model_of(deployment, model)
     tree = pushing.tree_of(source or gpu.source or spec.source, os.environ)
     clients = clients_in(deployment.region, attempts=MANY, read_s=OBJECT_S)
-    pushed = pushing.push(deployment, spec, tree, out_dir, clients, log)
+    pushed = pushing.push(deployment, spec, tree, out_dir, clients, log, Kept(KEPT))
     emit(as_json, pushed.to_json(), lambda: pushing.show(pushed, out))

@@ -82,6 +82,9 @@ class Hub:
     def stated(self, path: str) -> str:
         return self._stated[path]
 
+    def identity(self, path: str) -> tuple[str, str]:
+        return f"{self._endpoint} {self.origin} {path}", f"{self.sizes[path]} {self.stated(path)}"
+
     def open(self, path: str) -> Reader:
         return _File(self, path)
 
@@ -167,6 +170,12 @@ class _File:
         if self._answer is not None:
             self._answer.close()
             self._answer = None
+
+    def seek(self, offset: int, /) -> int:
+        if offset != self._offset:
+            self._close()
+            self._offset = offset
+        return offset
 
     def read(self, size: int, /) -> bytes:
         wanted = min(size, self._size - self._offset)

@@ -13,6 +13,7 @@ from contracts.weights.pushed import LIST, Weights
 from turnout.deployed.clients import Clients
 from turnout.push.bucket import have_bucket
 from turnout.push.errors import PushFailed
+from turnout.push.kept import KEPT, Kept
 from turnout.push.pushing import send
 from turnout.push.tree import Folder
 
@@ -40,7 +41,7 @@ def push_again(
         weights = Weights.from_json((out / model.name / Tier.GPU / LIST).read_text("utf-8"))
         tree = Folder(_source(model))
         bucket = have_bucket(deployment, clients, say, lambda *_: template())
-        moved = send(tree, weights, clients("s3"), bucket, Console(quiet=True))
+        moved = send(tree, weights, clients("s3"), bucket, Console(quiet=True), Kept(KEPT))
         say(f"{model.name}: {moved.sent / 1e6:,.1f} MB of weights in {bucket}")
 
 

@@ -20,9 +20,10 @@ from turnout.progress import status
 from turnout.push.bucket import have_bucket
 from turnout.push.errors import PushFailed
 from turnout.push.hub import Hub
+from turnout.push.kept import Kept
 from turnout.push.sealing import read_size, seal
 from turnout.push.tree import Folder, Tree, read_weights
-from turnout.push.upload import PART, Uploads
+from turnout.push.upload import Uploads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,32 +82,37 @@ def push(
     out: Path,
     clients: Clients,
     log: Console,
-    part: int = PART,
+    kept: Kept | None = None,
 ) -> Pushed:
     """Have a model's weights in the deployment's bucket, and its artefact in `out`.
 
     Raise PushFailed, Unsized for a model whose size cannot be computed, and AwsRefused.
     """
     with status(log, f"{spec.name}: digests of its files") as say:
-        weights = read_weights(tree, _told_each_gigabyte(say))
+        weights = read_weights(tree, _told_each_gigabyte(say), kept)
         model = read_size(tree, weights)
         with answered():
             bucket = have_bucket(deployment, clients, say)
     with answered():
-        moved = send(tree, weights, clients("s3"), bucket, log, part)
+        moved = send(tree, weights, clients("s3"), bucket, log, kept)
     manifest = seal(spec, tree, weights, model, out)
     return Pushed(manifest=manifest, weights=weights, bucket=bucket, moved=moved)
 
 
 def send(
-    tree: Tree, weights: Weights, s3: Client, bucket: str, log: Console, part: int = PART
+    tree: Tree,
+    weights: Weights,
+    s3: Client,
+    bucket: str,
+    log: Console,
+    kept: Kept | None = None,
 ) -> Moved:
     """Send what is not there yet, the marker last; return how much was sent. Raise PushFailed."""
     if _has_marker(s3, bucket, weights.digest):
         return Moved(there=weights.size)
     sent = there = 0
     with progress_of(log, {file.path: file.size for file in weights.files}) as shown:
-        uploads = Uploads(s3, bucket, shown.told, part=part)
+        uploads = Uploads(s3, bucket, shown.told, kept)
         try:
             for file in weights.files:
                 moved = uploads.run(tree, file, prefix_of(weights.digest) + file.path)

@@ -1,6 +1,5 @@
 """The files of a model as it was saved, in a folder or on a hub, and those of them that a server loads."""
 
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatch
@@ -14,9 +13,8 @@ from contracts.weights.pushed import Weights
 from turnout.fit.source import INDEX
 from turnout.fit.source import WEIGHTS as WHOLE
 from turnout.push.errors import PushFailed
+from turnout.push.kept import Kept
 
-# Bytes that are in memory at once while a file is hashed.
-BLOCK = 1 << 20
 CONFIG = "config.json"
 # Settings, tokenizer and template. No pickle and no code: neither is uploaded, and neither is run.
 DESCRIBING = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken")
@@ -26,10 +24,14 @@ MAX_JSON = 64 << 20
 
 
 class Reader(Protocol):
-    """A file from its first byte on."""
+    """A file, from its first byte on where it is not sought."""
 
     def read(self, size: int, /) -> bytes:
         """Return that many bytes, fewer at the end alone."""
+        ...
+
+    def seek(self, offset: int, /) -> int:
+        """Go to a byte."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -58,6 +60,10 @@ class Tree(Protocol):
         """Return the SHA-256 that the place itself states of a file, empty where it states none."""
         ...
 
+    def identity(self, path: str) -> tuple[str, str]:
+        """Return where a file lies, and which version of it: while both are the same, so are its bytes."""
+        ...
+
 
 class Folder:
     """A folder on this machine."""
@@ -83,12 +89,28 @@ class Folder:
     def stated(self, path: str) -> str:
         return ""
 
+    def identity(self, path: str) -> tuple[str, str]:
+        place = (self._folder / path).absolute()
+        found = place.stat()
+        # A file that is written has another time of change, also where its own time is set back.
+        version = (
+            found.st_dev,
+            found.st_ino,
+            found.st_size,
+            found.st_mtime_ns,
+            found.st_ctime_ns,
+        )
+        return str(place), " ".join(map(str, version))
 
-def read_weights(tree: Tree, hashed: Callable[[str, int], None]) -> Weights:
+
+def read_weights(
+    tree: Tree, hashed: Callable[[str, int], None], kept: Kept | None = None
+) -> Weights:
     """Return the files to push with their digests; raise PushFailed where a model is not whole.
 
-    `hashed` is told of each block that had to be read for its file's digest.
+    `hashed` is told of each part that had to be read for its file's digest; of parts in `kept` none is.
     """
+    kept = kept or Kept()
     paths = sorted(chosen(tree))
     for path in paths:
         if path.endswith(".safetensors"):
@@ -97,7 +119,7 @@ def read_weights(tree: Tree, hashed: Callable[[str, int], None]) -> Weights:
         files=tuple(
             SealedFile(
                 path=path,
-                sha256=tree.stated(path) or _sha256(tree, path, hashed),
+                sha256=tree.stated(path) or _sha256(tree, path, hashed, kept),
                 size=tree.sizes[path],
             )
             for path in paths
@@ -166,13 +188,16 @@ def read_json(tree: Tree, path: str) -> Any:
         raise PushFailed.about(path, Code.FILE_DAMAGED, message) from error
 
 
-def _sha256(tree: Tree, path: str, hashed: Callable[[str, int], None]) -> str:
-    digest = hashlib.sha256()
-    with tree.open(path) as file:
-        while block := file.read(BLOCK):
-            digest.update(block)
-            hashed(path, len(block))
-    return digest.hexdigest()
+def _sha256(tree: Tree, path: str, hashed: Callable[[str, int], None], kept: Kept) -> str:
+    size = tree.sizes[path]
+    with kept.record(*tree.identity(path), size) as record:
+        if record.end < size or not size:
+            with tree.open(path) as file:
+                file.seek(record.end)
+                while body := file.read(record.part):
+                    record.add(body)
+                    hashed(path, len(body))
+        return record.sha256
 
 
 def _is_one_of(path: str, patterns: tuple[str, ...]) -> bool:

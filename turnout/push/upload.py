@@ -5,10 +5,9 @@ whose bytes are not those of its SHA-256, and the digest of a whole file is comp
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html
 """
 
-import base64
 import hashlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,43 +18,28 @@ from contracts.problems import Code
 from images.registry.push import Moved
 from turnout.deployed.clients import Client, code_of
 from turnout.push.errors import PushFailed
+from turnout.push.kept import Kept, Record, checksum_of
+from turnout.push.parts import Part, Progress, Told, composite, same, sizes_of
 from turnout.push.tree import Reader, Tree
 
 # Parts are in memory while they are sent: the one that is read, and so many others.
-MIB = 1 << 20
-PART = 16 * MIB
 IN_FLIGHT = 4
-# https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
-MAX_PARTS = 10_000
 # Times that a part is sent whose bytes arrive otherwise.
 ATTEMPTS = 3
 DAMAGED = ("BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch")
 SHA256 = "SHA256"
-
-Told = Callable[[str, Moved], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """One part of a file; `checksum` is its SHA-256 in base64, as S3 writes it."""
-
-    number: int
-    size: int
-    checksum: str
-    etag: str = ""
-
-
-def part_size(size: int, least: int = PART) -> int:
-    """Return the bytes of each part of a file: no more parts than S3 takes."""
-    needed = -(-size // MAX_PARTS)
-    return max(least, -(-needed // MIB) * MIB)
+AGAIN = "see that nothing writes to it, and run `turnout push` again"
 
 
 class Uploads:
-    """Uploads into a bucket; `told` is called with a file's path each time that more of it is there."""
+    """Uploads into a bucket; `told` is called with a file's path each time that more of it is there.
 
-    def __init__(self, s3: Client, bucket: str, told: Told, *, part: int = PART) -> None:
-        self._s3, self._bucket, self._told, self._part = s3, bucket, told, part
+    `kept` has the checksums of parts that an earlier push read.
+    """
+
+    def __init__(self, s3: Client, bucket: str, told: Told, kept: Kept | None = None) -> None:
+        self._s3, self._bucket, self._told = s3, bucket, told
+        self._kept = kept or Kept()
         self._pool = ThreadPoolExecutor(IN_FLIGHT, thread_name_prefix="push")
         # A part is read only once there is room for it.
         self._room = threading.BoundedSemaphore(IN_FLIGHT)
@@ -72,10 +56,17 @@ class Uploads:
             moved = Moved(there=file.size)
             self._told(file.path, moved)
             return moved
-        with tree.open(file.path) as reader:
-            if file.size <= self._part:
+        with (
+            tree.open(file.path) as reader,
+            self._kept.record(*tree.identity(file.path), file.size) as record,
+        ):
+            if file.size <= record.part:
                 return self._whole(reader, file, key)
-            return self._in_parts(reader, file, key)
+            moved = self._in_parts(reader, file, key, record)
+            # Of a folder the checksums are the digest of the next push; a hub states its own.
+            if tree.stated(file.path):
+                record.forget()
+            return moved
 
     def _is_there(self, file: SealedFile, key: str) -> bool:
         """Return True for an object that was complete and compared: it has the digest of all its bytes."""
@@ -92,14 +83,15 @@ class Uploads:
 
     def _whole(self, reader: Reader, file: SealedFile, key: str) -> Moved:
         body = reader.read(file.size + 1)
-        _check(file, hashlib.sha256(body).hexdigest(), len(body))
+        if hashlib.sha256(body).hexdigest() != file.sha256:
+            raise _changed(file)
         self._sending(
             file,
             lambda: self._s3.put_object(
                 Bucket=self._bucket,
                 Key=key,
                 Body=body,
-                ChecksumSHA256=_base64(hashlib.sha256(body).digest()),
+                ChecksumSHA256=checksum_of(body),
                 Metadata={"sha256": file.sha256},
             ),
         )
@@ -107,43 +99,62 @@ class Uploads:
         self._told(file.path, moved)
         return moved
 
-    def _in_parts(self, reader: Reader, file: SealedFile, key: str) -> Moved:
+    def _in_parts(self, reader: Reader, file: SealedFile, key: str, record: Record) -> Moved:
+        if record.end >= file.size and record.sha256 != file.sha256:
+            raise _changed(file)
         upload = self._begun(key) or self._begin(file, key)
-        before = self._listed(key, upload)
-        progress = _Progress(file.path, self._told, self._lock)
-        whole, size = hashlib.sha256(), part_size(file.size, self._part)
+        going = _Going(
+            reader=reader,
+            file=file,
+            record=record,
+            key=key,
+            upload=upload,
+            before=self._listed(key, upload),
+            progress=Progress(file.path, self._told, self._lock),
+        )
         parts: list[Future[Part] | Part] = []
-        with self._all_ended(parts):
-            while not progress.failed and (body := self._read(reader, size)):
-                whole.update(body)
-                checksum = _base64(hashlib.sha256(body).digest())
-                part = Part(number=len(parts) + 1, size=len(body), checksum=checksum)
-                there = before.get(part.number)
-                if there and (there.size, there.checksum) == (part.size, checksum):
-                    self._room.release()
-                    parts.append(there)
-                    progress.add(there=part.size)
-                    continue
-                parts.append(self._pool.submit(self._send, file, key, upload, part, body, progress))
-                del body
-            # The end of the file takes no room.
-            if not progress.failed:
-                self._room.release()
-        done = [one if isinstance(one, Part) else one.result() for one in parts]
         try:
-            _check(file, whole.hexdigest(), sum(part.size for part in done))
+            with self._all_ended(parts):
+                for number, size in enumerate(sizes_of(file.size, record.part), start=1):
+                    if going.progress.failed:
+                        break
+                    parts.append(self._begin_part(going, number, size))
+            done = [one if isinstance(one, Part) else one.result() for one in parts]
+            record.changed = record.sha256 != file.sha256
+            if record.changed:
+                raise _changed(file)
         except PushFailed:
-            # What is there is not of this file.
-            self._s3.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
+            if record.changed:
+                # What is there is not of this file.
+                record.forget()
+                self._s3.abort_multipart_upload(Bucket=self._bucket, Key=key, UploadId=upload)
             raise
         self._complete(file, key, upload, done)
-        return progress.moved
+        return going.progress.moved
 
-    def _read(self, reader: Reader, size: int) -> bytes:
-        """Return the next part once there is room for it, which the part keeps until it is sent."""
+    def _begin_part(self, of: "_Going", number: int, size: int) -> "Future[Part] | Part":
+        """Return a part that S3 has, unread where its checksum is known, or one that is sent from here on."""
+        there = same(of.before.get(number), size, of.record.known(number))
+        if there is None:
+            body = self._read(of, number, size)
+            checksum = of.record.known(number)
+            there = same(of.before.get(number), size, checksum)
+            if there is None:
+                part = Part(number=number, size=size, checksum=checksum)
+                return self._pool.submit(self._send, of, part, body)
+            self._room.release()
+        of.progress.add(there=size)
+        return there
+
+    def _read(self, of: "_Going", number: int, size: int) -> bytes:
+        """Return a part once there is room for it, which the part keeps until it is sent; raise PushFailed."""
         self._room.acquire()
         try:
-            return reader.read(size)
+            of.reader.seek((number - 1) * of.record.part)
+            body = of.reader.read(size)
+            if not of.record.is_of(number, body):
+                raise _changed(of.file)
+            return body
         except BaseException:
             self._room.release()
             raise
@@ -192,33 +203,25 @@ class Uploads:
             for one in page.get("Parts", ())
         }
 
-    def _send(
-        self,
-        file: SealedFile,
-        key: str,
-        upload: str,
-        part: Part,
-        body: bytes,
-        progress: "_Progress",
-    ) -> Part:
+    def _send(self, of: "_Going", part: Part, body: bytes) -> Part:
         try:
             answer = self._sending(
-                file,
+                of.file,
                 lambda: self._s3.upload_part(
                     Bucket=self._bucket,
-                    Key=key,
-                    UploadId=upload,
+                    Key=of.key,
+                    UploadId=of.upload,
                     PartNumber=part.number,
                     Body=body,
                     ChecksumSHA256=part.checksum,
                 ),
             )
         except BaseException:
-            progress.failed = True
+            of.progress.failed = True
             raise
         finally:
             self._room.release()
-        progress.add(sent=part.size)
+        of.progress.add(sent=part.size)
         return replace(part, etag=answer["ETag"])
 
     def _sending(self, file: SealedFile, send: Callable[[], Any]) -> Any:
@@ -261,37 +264,22 @@ class Uploads:
             raise _differs(file, "is stored with other bytes than were sent, and was removed again")
 
 
-class _Progress:
-    """The progress of one file, whose parts end in several threads."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Going:
+    """The upload of one file: `before` are the parts that S3 had of it when this push began."""
 
-    def __init__(self, path: str, told: Told, lock: threading.Lock) -> None:
-        self._path, self._told, self._lock = path, told, lock
-        self.moved = Moved()
-        # Set by the thread of a part that could not be sent; no further part is read.
-        self.failed = False
-
-    def add(self, *, sent: int = 0, there: int = 0) -> None:
-        with self._lock:
-            self.moved = Moved(sent=self.moved.sent + sent, there=self.moved.there + there)
-            self._told(self._path, self.moved)
+    reader: Reader
+    file: SealedFile
+    record: Record
+    key: str
+    upload: str
+    before: Mapping[int, Part]
+    progress: Progress
 
 
-def composite(parts: list[Part]) -> str:
-    """Return the checksum that S3 has of an object of these parts: that of their checksums."""
-    digests = b"".join(base64.b64decode(part.checksum) for part in parts)
-    return _base64(hashlib.sha256(digests).digest())
-
-
-def _base64(digest: bytes) -> str:
-    return base64.b64encode(digest).decode()
-
-
-def _check(file: SealedFile, sha256: str, size: int) -> None:
-    """Raise PushFailed unless the bytes that were read are those of the digest."""
-    if (sha256, size) != (file.sha256, file.size):
-        raise _differs(file, "has other bytes than its digest says")
+def _changed(file: SealedFile) -> PushFailed:
+    return _differs(file, "has other bytes than its digest says")
 
 
 def _differs(file: SealedFile, how: str) -> PushFailed:
-    message = f"{how}; see that nothing writes to it, and run `turnout push` again"
-    return PushFailed.about(file.path, Code.WEIGHTS_DIFFER, message)
+    return PushFailed.about(file.path, Code.WEIGHTS_DIFFER, f"{how}; {AGAIN}")

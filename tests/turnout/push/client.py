@@ -1,7 +1,7 @@
-"""`python -m tests.turnout.push.client URL BUCKET FOLDER`: a push in a process of its own, which prints how far it is.
+"""`python -m tests.turnout.push.client URL BUCKET FOLDER KEPT`: a push in a process of its own, and how far it is.
 
-A line for each part that is there, and last one of JSON: the bytes sent, those that were there, and the most memory
-that the process had, in bytes.
+A line for each part that is there, and last one of JSON: the bytes sent, those that were there, those that were read
+of the shards, and the most memory that the process had, in bytes.
 """
 
 import json
@@ -11,11 +11,13 @@ from pathlib import Path
 
 from contracts.weights.pushed import prefix_of
 from images.registry.push import Moved
+from tests.turnout.push.counted import Counted
 from turnout.deployed.clients import OBJECT_S, clients_in
+from turnout.push.kept import Kept
 from turnout.push.tree import Folder, read_weights
 from turnout.push.upload import Uploads
 
-url, bucket, folder = sys.argv[1:]
+url, bucket, folder, records = sys.argv[1:]
 credentials = {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
 
 
@@ -31,15 +33,17 @@ def peak() -> int:
     return int(found[1]) * 1024
 
 
-tree = Folder(Path(folder))
-weights = read_weights(tree, lambda path, size: None)
-uploads = Uploads(clients_in("us-east-1", local=credentials, read_s=OBJECT_S)("s3"), bucket, told)
+tree, kept = Counted(Folder(Path(folder))), Kept(Path(records))
+weights = read_weights(tree, lambda path, size: None, kept)
+s3 = clients_in("us-east-1", local=credentials, read_s=OBJECT_S)("s3")
+uploads = Uploads(s3, bucket, told, kept)
 moved = [uploads.run(tree, file, prefix_of(weights.digest) + file.path) for file in weights.files]
 uploads.close()
 found = {
     "digest": weights.digest,
     "sent": sum(one.sent for one in moved),
     "there": sum(one.there for one in moved),
+    "read": tree.shards,
     "peak": peak(),
 }
 sys.stdout.write(json.dumps(found) + "\n")

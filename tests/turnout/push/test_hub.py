@@ -12,6 +12,7 @@ from tests.turnout.push.conftest import PART, SHARDS
 from tests.turnout.push.hub import COMMIT, TOKEN, Behaviour, hub
 from turnout.push.errors import PushFailed
 from turnout.push.hub import PAUSES, Hub
+from turnout.push.kept import Kept
 from turnout.push.pushing import send
 from turnout.push.tree import Folder, read_weights
 
@@ -48,7 +49,7 @@ def test_a_repository_is_sent_on_shard_by_shard(
     with hub(folder, Behaviour(breaks_after=[3 << 20])) as environment:
         tree = Hub(SOURCE, environment, pause=lambda seconds: None)
         weights = weights_of(tree)
-        send(tree, weights, s3, "from-the-hub", log, PART)
+        send(tree, weights, s3, "from-the-hub", log, Kept(part=PART))
     for name in SHARDS:
         stored = s3.get_object(Bucket="from-the-hub", Key=f"{weights.digest}/{name}")
         assert stored["Body"].read() == (folder / name).read_bytes()
@@ -63,7 +64,7 @@ def test_a_shard_that_comes_otherwise_than_the_hub_states_is_not_stored(
         tree = Hub(SOURCE, environment)
         weights = weights_of(tree)
         with pytest.raises(PushFailed) as caught:
-            send(tree, weights, s3, "from-a-bad-hub", log, PART)
+            send(tree, weights, s3, "from-a-bad-hub", log, Kept(part=PART))
     assert_problems(caught.value.problems, ("weights_differ", "", "other bytes than its digest"))
 
 

@@ -19,7 +19,7 @@ from tests.conftest import PROVE
 from tests.fixtures.local_cloud_client import LocalCloudClient
 from tests.fixtures.paths import ROOT
 from tests.fixtures.pushed.model import saved
-from turnout.push.upload import PART
+from turnout.push.kept import PART
 
 pytestmark = pytest.mark.system
 
@@ -57,7 +57,7 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def client(cloud: LocalCloudClient, folder: Path) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "tests.turnout.push.client"]
     return subprocess.Popen(
-        [*command, cloud.cloud.endpoint_url, BUCKET, str(folder)],
+        [*command, cloud.cloud.endpoint_url, BUCKET, str(folder), str(folder.with_name("kept"))],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -113,9 +113,14 @@ def test_a_push_that_was_killed_goes_on_finds_a_flipped_bit_and_keeps_little_in_
     assert found["there"] >= BLOCKS * BLOCK
     assert found["sent"] >= (SHARDS - 2) * BLOCKS * BLOCK + PART
     assert found["sent"] + found["there"] == total
+    # Nothing that is there is read, but for the headers of the shards.
+    assert found["read"] < found["sent"] + SHARDS * 1000
     assert found["peak"] <= MOST_MEMORY
     for path in sorted(large.glob("*.safetensors")):
         stored = s3.head_object(Bucket=BUCKET, Key=f"{found['digest']}/{path.name}")
         assert stored["ContentLength"] == path.stat().st_size
         assert stored["Metadata"]["sha256"] == file_sha256(path)
-    sys.stderr.write(f"push of {total / 1e9:.1f} GB: {found['peak'] / 1e6:.0f} MB at most\n")
+    sys.stderr.write(
+        f"push of {total / 1e9:.1f} GB: {found['peak'] / 1e6:.0f} MB at most; gone on with, "
+        f"{found['read'] / 1e6:,.0f} MB read for the {found['sent'] / 1e6:,.0f} MB that were missing\n"
+    )

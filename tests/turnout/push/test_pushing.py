@@ -22,6 +22,7 @@ from tests.turnout.push.conftest import PART, SHARDS, deployment
 from turnout.deployed.clients import Clients, clients_in
 from turnout.push.bucket import template_of
 from turnout.push.errors import PushFailed
+from turnout.push.kept import Kept
 from turnout.push.pushing import Pushed, model_of, push, send, tree_of
 from turnout.push.tree import Folder, read_weights
 
@@ -77,7 +78,7 @@ def read(folder: Path) -> tuple[Folder, Weights]:
 
 def pushed_as(name: str, folder: Path, out: Path, clients: Clients, log: Console) -> Pushed:
     of = deployment(name)
-    return push(of, of.models[0], Folder(folder), out, clients, log, PART)
+    return push(of, of.models[0], Folder(folder), out, clients, log, Kept(part=PART))
 
 
 @pytest.mark.system
@@ -121,7 +122,14 @@ def test_a_push_that_was_cut_off_goes_on_behind_the_last_part(
             raise Cut
 
     with pytest.raises(Cut):
-        send(tree, weights, s3_with(cloud, "before-call.s3.UploadPart", cut), bucket, log, PART)
+        send(
+            tree,
+            weights,
+            s3_with(cloud, "before-call.s3.UploadPart", cut),
+            bucket,
+            log,
+            Kept(part=PART),
+        )
     assert marker_of(weights.digest) not in keys_of(cloud, bucket)
     s3 = cloud.client("s3")
     (upload,) = s3.list_multipart_uploads(Bucket=bucket)["Uploads"]
@@ -129,7 +137,7 @@ def test_a_push_that_was_cut_off_goes_on_behind_the_last_part(
     there = sum(part["Size"] for part in parts)
     # The files before it are whole.
     before = sum(file.size for file in weights.files if file.path < next(iter(SHARDS)))
-    moved = send(tree, weights, s3, bucket, log, PART)
+    moved = send(tree, weights, s3, bucket, log, Kept(part=PART))
     assert 0 < there
     assert (moved.there, moved.sent) == (there + before, weights.size - there - before)
     assert "Uploads" not in s3.list_multipart_uploads(Bucket=bucket)
@@ -154,7 +162,7 @@ def test_a_part_with_a_flipped_bit_is_refused_and_sent_again(
 ) -> None:
     tree, weights = read(folder)
     s3 = s3_with(cloud, "request-created.s3.UploadPart", flipped(1))
-    assert send(tree, weights, s3, bucket, log, PART).sent == weights.size
+    assert send(tree, weights, s3, bucket, log, Kept(part=PART)).sent == weights.size
     key = prefix_of(weights.digest) + next(iter(SHARDS))
     found = cloud.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
     assert found == (folder / next(iter(SHARDS))).read_bytes()
@@ -166,7 +174,7 @@ def test_a_line_that_flips_bits_always_ends_the_push_and_names_the_file(
     tree, weights = read(folder)
     s3 = s3_with(cloud, "request-created.s3.UploadPart", flipped(1000))
     with pytest.raises(PushFailed) as caught:
-        send(tree, weights, s3, bucket, log, PART)
+        send(tree, weights, s3, bucket, log, Kept(part=PART))
     shard = next(iter(SHARDS))
     assert_problems(caught.value.problems, ("weights_differ", "", "arrives with other bytes"))
     assert shard in str(caught.value)
@@ -183,7 +191,7 @@ def test_a_file_that_changes_while_it_is_sent_is_not_stored(
     body[-1] ^= 1
     path.write_bytes(bytes(body))
     with pytest.raises(PushFailed) as caught:
-        send(tree, weights, cloud.client("s3"), bucket, log, PART)
+        send(tree, weights, cloud.client("s3"), bucket, log, Kept(part=PART))
     assert_problems(caught.value.problems, ("weights_differ", "", "other bytes than its digest"))
     assert prefix_of(weights.digest) + name not in keys_of(cloud, bucket)
     assert marker_of(weights.digest) not in keys_of(cloud, bucket)
@@ -201,7 +209,7 @@ def test_what_is_stored_otherwise_than_it_was_sent_is_removed(
 
     s3 = s3_with(cloud, "after-call.s3.HeadObject", other)
     with pytest.raises(PushFailed) as caught:
-        send(tree, weights, s3, bucket, log, PART)
+        send(tree, weights, s3, bucket, log, Kept(part=PART))
     assert_problems(caught.value.problems, ("weights_differ", "", "stored with other bytes"))
     assert not any(".safetensors" in key and "index" not in key for key in keys_of(cloud, bucket))
 
