@@ -3,20 +3,21 @@
 An output is `truncated` if its input had more tokens than the model reads; windows cover all of theirs.
 """
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from contracts.http_errors import DeadlineExceeded, ModelFailed, RequestProblem
+from contracts.http_errors import DeadlineExceeded, RequestProblem
 from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
 from contracts.tasks import Tier
+from functions.inference.batching.rows import rows_of
+from functions.inference.batching.side_by_side import ONE_LANE, Lanes, lanes_of
 from functions.inference.model import Outputs, Parameters
 from functions.inference.runtimes.open_graph import Forward, Shape, on_onnx_runtime
 from functions.inference.tasks import head_of
@@ -35,9 +36,6 @@ from functions.inference.token_batches import (
     open_tokenizer,
 )
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoder:
@@ -48,6 +46,7 @@ class Encoder:
     forward: Forward
     input_names: tuple[str, ...]
     head: TaskHead
+    lanes: Lanes = ONE_LANE
     providers: tuple[str, ...] = ()
     pass_tokens: int = PASS_TOKENS
 
@@ -57,7 +56,10 @@ class Encoder:
         # The container binds on a laptop's processor as well, so that it is the same code. A function does not: to bind
         # takes 0.07 ms (AMD EPYC, 2026-11-26), and there is no other memory that it could spare a copy to.
         bind = manifest.tier is Tier.GPU
-        graph = on_onnx_runtime(folder / MODEL, threads=threads, device=device, bind=bind)
+        opened = partial(on_onnx_runtime, folder / MODEL, device=device, bind=bind)
+        start = time.perf_counter()
+        graph = opened(threads=threads)
+        opening_s = time.perf_counter() - start
         _check_output(graph.shape, head_of(manifest.task), manifest)
         _check_inputs(graph.input_names)
         return cls.over(
@@ -66,6 +68,12 @@ class Encoder:
             manifest,
             input_names=graph.input_names,
             providers=graph.providers,
+            lanes=lanes_of(
+                threads if device == "cpu" else 1,
+                lambda: opened(threads=1).forward,
+                opening_s=opening_s,
+                size=manifest.size,
+            ),
         )
 
     @classmethod
@@ -77,8 +85,12 @@ class Encoder:
         *,
         input_names: tuple[str, ...],
         providers: tuple[str, ...] = (),
+        lanes: Lanes = ONE_LANE,
     ) -> Self:
-        """Return an encoder over any forward pass, such as the reference model's, with the tokenizer of that file."""
+        """Return an encoder over any forward pass, such as the reference model's, with the tokenizer of that file.
+
+        Batches are run one after the other unless there are `lanes` for them.
+        """
         head = head_of(manifest.task)
         tokenizer = open_tokenizer(
             tokenizer_json, manifest.max_tokens, truncation=head.truncation, windows=head.windows
@@ -90,6 +102,7 @@ class Encoder:
             input_names=input_names,
             head=head,
             providers=providers,
+            lanes=lanes,
         )
 
     def problems(self, request: PredictRequest) -> list[RequestProblem]:
@@ -123,18 +136,26 @@ class Encoder:
         work = [Running(each) for each in requests]
         texts = [(place, i) for place, one in enumerate(work) for i in range(len(one.encodings))]
         encodings = [work[place].encodings[i] for place, i in texts]
-        together, pass_tokens = self.manifest.batches, self.pass_tokens
-        for batch in batches(encodings, together=together, pass_tokens=pass_tokens):
-            # Of a request that has failed, nothing more is run.
-            picked = [texts[i] for i in batch if work[texts[i][0]].error is None]
-            now = time.monotonic()
-            late = {place for place, _ in picked if now > requests[place].request.deadline}
-            for place in late:
-                work[place].error = DeadlineExceeded("nobody waits for this request any more")
-            self._run(work, [text for text in picked if text[0] not in late])
-            for place in sorted({place for place, _ in picked}):
-                if work[place].done:
-                    yield place, self._outcome(work[place])
+        found = batches(
+            encodings,
+            together=self.manifest.batches,
+            pass_tokens=self.pass_tokens,
+            cores=self.lanes.cores,
+        )
+        lengths = [max(len(encodings[i]) for i in batch) for batch in found]
+        costs = [self.pass_tokens + len(batch) * n for batch, n in zip(found, lengths, strict=True)]
+
+        def run(number: int, forward: Forward) -> list[tuple[int, int, Any]]:
+            return self._run(work, [texts[i] for i in found[number]], forward)
+
+        answered: set[int] = set()
+        for _, results in self.lanes.run(self.forward, costs, run):
+            for place, i, row in results:
+                work[place].add(i, row)
+            ended = {place for place, _, _ in results if work[place].done} - answered
+            for place in sorted(ended):
+                yield place, self._outcome(work[place])
+            answered |= ended
 
     def warmed_up(self) -> Self:
         """Run the largest batch and a small one; return the encoder with what a pass costs, in tokens.
@@ -154,26 +175,39 @@ class Encoder:
         per_token = max((times[0] - times[1]) / max(sizes[0] - sizes[1], 1), 1e-9)
         return replace(self, pass_tokens=max(0, round(times[1] / per_token) - sizes[1]))
 
-    def _run(self, work: Sequence[Running], texts: Sequence[tuple[int, int]]) -> None:
-        """Run one batch, each text by the place of its request and its own; keep every result, or the error."""
+    def _run(
+        self, work: Sequence[Running], texts: Sequence[tuple[int, int]], forward: Forward
+    ) -> list[tuple[int, int, Any]]:
+        """Run one batch, each text by the place of its request and its own; return both, and its result or error.
+
+        Of a request that has failed nothing more is run, nor of one that nobody waits for.
+        """
+        now = time.monotonic()
+        places = {place for place, _ in texts if work[place].error is None}
+        late = {place for place in places if now > work[place].texts.request.deadline}
+        missed = DeadlineExceeded("nobody waits for this request any more")
+        results: list[tuple[int, int, Any]] = [(p, i, missed) for p, i in texts if p in late]
+        picked = [text for text in texts if text[0] in places - late]
+        return [*results, *self._results(work, picked, forward)]
+
+    def _results(
+        self, work: Sequence[Running], texts: Sequence[tuple[int, int]], forward: Forward
+    ) -> list[tuple[int, int, Any]]:
+        """Run the texts, and return the result or the error of each."""
         if not texts:
-            return
+            return []
         encodings = [work[place].encodings[i] for place, i in texts]
         try:
-            rows = self._rows(
-                self.forward(feed(encodings, self.input_names, self.manifest)), encodings
-            )
+            output = forward(feed(encodings, self.input_names, self.manifest))
+            rows = rows_of(output, encodings, self.head, self.manifest)
         except Exception as error:  # the errors of runtimes have no base class of their own
             places = sorted({place for place, _ in texts})
             if len(places) == 1:
-                work[places[0]].error = error
-                return
+                return [(place, i, error) for place, i in texts]
             # One request may be at fault for all, so each is run alone.
-            for place in places:
-                self._run(work, [text for text in texts if text[0] == place])
-            return
-        for (place, i), row in zip(texts, rows, strict=True):
-            work[place].add(i, row)
+            alone = [[text for text in texts if text[0] == place] for place in places]
+            return [each for own in alone for each in self._results(work, own, forward)]
+        return [(place, i, row) for (place, i), row in zip(texts, rows, strict=True)]
 
     def _outcome(self, work: Running) -> Outputs | Exception:
         """Return the outputs of a request whose texts have all run, or its error."""
@@ -201,25 +235,6 @@ class Encoder:
             head.finish(outputs)
         return outputs
 
-    def _rows(self, output: "NDArray[np.float32]", encodings: Sequence[Encoding]) -> list[Any]:
-        """Split the output of one batch into its texts, without padding; a ModelFailed for each that is not finite."""
-        if "mask_id" in self.manifest.details:
-            # A fill-mask graph returns the logits of masked positions only: [masks of all texts, vocabulary].
-            mask = self.manifest.details["mask_id"]
-            counts = [encoding.ids.count(mask) for encoding in encodings]
-            parts = np.split(output, np.cumsum(counts)[:-1])
-            return [part if np.isfinite(part).all() else _not_finite() for part in parts]
-        if self.head.output_rank == 2:
-            rows: list[list[float]] = output.tolist()
-            # The sum of finite numbers is finite, and one check is faster than one for each of them.
-            return [row if math.isfinite(sum(row)) else _not_finite() for row in rows]
-        left = "pad_left" in self.manifest.details
-        trimmed = [
-            row[-len(e) :] if left else row[: len(e)]
-            for row, e in zip(output, encodings, strict=True)
-        ]
-        return [row if np.isfinite(row).all() else _not_finite() for row in trimmed]
-
 
 def encodings_of(
     tokenizer: Tokenizer, head: TaskHead, manifest: Manifest, request: PredictRequest
@@ -237,10 +252,6 @@ def encodings_of(
 def windows_of(encoding: Encoding, head: TaskHead) -> list[Encoding]:
     """Return what is run for a text: all of its windows, or the one truncated text."""
     return [encoding, *encoding.overflowing] if head.windows else [encoding]
-
-
-def _not_finite() -> ModelFailed:
-    return ModelFailed("the model answered with numbers that are not finite")
 
 
 def _check_output(shape: Shape, head: TaskHead, manifest: Manifest) -> None:

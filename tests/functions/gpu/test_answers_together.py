@@ -20,6 +20,7 @@ from build.proof.sealing import seal
 from build.recipes.encoder import FP32_FUSED, INT8
 from contracts.prediction import PredictRequest, TierAnswer
 from contracts.tasks import Tier
+from functions.inference.batching.side_by_side import SideBySide
 from functions.inference.engine import Engine
 from functions.inference.session import bound, open_session, unbound
 from functions.inference.token_batches import BATCH_TOKENS, filled
@@ -117,6 +118,27 @@ def test_a_binding_changes_no_bit_of_an_answer(engines: dict[str, Engine], tmp_p
     feeds = filled(model.input_names, engine.manifest, BATCH_TOKENS)
     assert np.array_equal(bound(session)(feeds), unbound(session)(feeds))
     assert np.array_equal(model.forward(feeds), unbound(session)(feeds))
+
+
+@pytest.mark.parametrize("name", [FP32_FUSED.name, DYNAMIC.name])
+def test_texts_on_a_core_each_change_no_bit_of_an_answer(
+    engines: dict[str, Engine], tmp_path: Path, name: str
+) -> None:
+    folder = next(tmp_path.parent.glob(f"together*/{name}"))
+    engine = Engine.load(folder, threads=2)
+    model: Any = engine.model
+    asked = PredictRequest(inputs=tuple(text * 3 for text in TEXTS), parameters={"top_k": 3})
+    shared = engine.predict(asked)
+    several = SideBySide(
+        2,
+        open_one_thread=lambda: unbound(
+            open_session(folder / "model.onnx", threads=1, device="cpu")
+        ),
+        opening_s=0,
+        room=lambda: True,
+    )
+    alone: Any = replace(model, lanes=several)
+    assert replace(engine, model=alone, batching=alone).predict(asked).outputs == shared.outputs
 
 
 def test_the_warm_up_runs_the_largest_batch_and_finds_what_a_pass_costs(

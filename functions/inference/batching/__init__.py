@@ -1,0 +1,1 @@
+"""Batches of an encoder: which cores run them, and what each text gets of their output."""
