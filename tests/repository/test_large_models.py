@@ -36,7 +36,7 @@ def test_the_table_is_a_models_toml_of_a_model_for_vllm(tmp_path: Path) -> None:
 def test_each_command_and_each_option_is_one_of_the_command_line() -> None:
     commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
     named = re.findall(r"`?turnout (\w+)([^`\n#]*)", PAGE)
-    assert {name for name, _ in named} >= {"fit", "push", "plan", "verify", "up", "down", "sign"}
+    assert {name for name, _ in named} >= {"fit", "push", "plan", "verify", "up", "orphans", "sign"}
     for name, rest in named:
         known = {option for one in commands[name].params for option in one.opts}
         assert set(re.findall(r"--[a-z-]+", rest)) <= known, name

@@ -1,8 +1,8 @@
-"""Files of a deployment: in the CDK's bucket templates and the code of functions, in its own pushed weights."""
+"""Files of a deployment in the CDK's bucket: templates, and the code of functions."""
 
 from dataclasses import dataclass
 
-from contracts.names import asset_prefix, weights_bucket
+from contracts.names import asset_prefix
 from contracts.specs import Deployment
 from turnout.deployed.clients import Client, code_of
 
@@ -21,21 +21,10 @@ class AssetFile:
 
 def find_files(s3: Client, deployment: Deployment, account: str) -> list[AssetFile]:
     """Return every version of the deployment's files, and the markers of deleted ones; none without a bucket."""
-    return _versions(
-        s3,
-        ASSETS.format(account=account, region=deployment.region),
-        asset_prefix(deployment.name),
-    )
-
-
-def find_weights(s3: Client, deployment: Deployment, account: str) -> list[AssetFile]:
-    """Return every file of weights that were pushed; none without their bucket."""
-    return _versions(s3, weights_bucket(deployment.name, account, deployment.region), "")
-
-
-def _versions(s3: Client, bucket: str, prefix: str) -> list[AssetFile]:
     from botocore.exceptions import ClientError
 
+    bucket = ASSETS.format(account=account, region=deployment.region)
+    prefix = asset_prefix(deployment.name)
     pages = s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
     try:
         return [

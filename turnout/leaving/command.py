@@ -9,7 +9,7 @@ import typer
 
 from contracts.errors import TurnoutError
 from turnout.image.command import IMAGES
-from turnout.terminal import CONFIG, AsJson, Config, emit, log, out
+from turnout.terminal import CONFIG, OUT, AsJson, Config, Out, emit, log, out
 
 if TYPE_CHECKING:
     from turnout.deployed.inventory import Inventory
@@ -49,17 +49,18 @@ def status_command(
     deployment: Named = "",
     region: Region = "",
     images: ImagesFolder = IMAGES,
+    out_dir: Out = OUT,
     local: Local = False,
     as_json: AsJson = False,
 ) -> None:
     """Show what runs in AWS: stacks and endpoints with their state, version and dollars of this month. Changes nothing.
 
-    The dollars are computed from the table of prices and from what is there now. Stacks, endpoints and images that
-    models.toml no longer names come last.
+    The dollars are computed from the table of prices and from what is there now. Stacks, endpoints, images and
+    weights that models.toml no longer names come last.
     """
     from turnout.leaving.status import show, status_of
 
-    target, found = _found(config, deployment, region, images, local=local)
+    target, found = _found(config, deployment, region, (images, out_dir), local=local)
     status = status_of(target.deployment, found, datetime.now(UTC))
     emit(as_json, status.to_json(), lambda: show(status, out))
 
@@ -69,6 +70,7 @@ def orphans_command(
     deployment: Named = "",
     region: Region = "",
     images: ImagesFolder = IMAGES,
+    out_dir: Out = OUT,
     delete: Annotated[
         bool, typer.Option("--delete", help="Delete them, after showing the list and asking.")
     ] = False,
@@ -76,14 +78,16 @@ def orphans_command(
     local: Local = False,
     as_json: AsJson = False,
 ) -> None:
-    """List the deployment's stacks, endpoints and images in AWS that models.toml no longer names.
+    """List the deployment's stacks, endpoints, images and pushed weights in AWS that models.toml no longer names.
 
-    They are found by the tag `turnout` and by the tags of images. No `cdk` command deletes what has left models.toml.
+    They are found by the tag `turnout`, by the tags of images and by the digests of weights. No `cdk` command
+    deletes what has left models.toml.
     """
     from turnout.deployed.inventory import busy, orphans
 
-    target, everything = _found(config, deployment, region, images, local=local)
-    found = orphans(everything, target.deployment)
+    target, everything = _found(config, deployment, region, (images, out_dir), local=local)
+    now = datetime.now(UTC)
+    found = orphans(everything, target.deployment, now)
     if not delete or found.empty:
         empty = f"{_place(target, found)}: nothing that models.toml does not name"
         emit(as_json, _document(target, found), lambda: _list(found, empty))
@@ -91,7 +95,7 @@ def orphans_command(
     if names := busy(everything.stacks):
         raise Deploying(f"{', '.join(names)}: AWS is changing them; wait, and run it again")
     problems = _remove(target, found, yes=yes)
-    left = orphans(target.inventory(), target.deployment)
+    left = orphans(target.inventory(), target.deployment, now)
     document = _document(target, found, problems=problems, left=left.to_json())
     said = f"nothing is left of {_place(target, found)} that models.toml does not name"
     _finish(document, problems, left, said, as_json=as_json)
@@ -102,6 +106,7 @@ def down_command(
     deployment: Named = "",
     region: Region = "",
     images: ImagesFolder = IMAGES,
+    out_dir: Out = OUT,
     yes: Yes = False,
     local: Local = False,
     as_json: AsJson = False,
@@ -111,7 +116,7 @@ def down_command(
     Then looks again, and says what is left. After a failure, or an interrupt, run it again: it goes on from there.
     Exits with 1 if anything is left.
     """
-    target, found = _found(config, deployment, region, images, local=local)
+    target, found = _found(config, deployment, region, (images, out_dir), local=local)
     if found.empty:
         said = f"nothing of {_place(target, found)} is there"
         emit(as_json, _document(target, found), lambda: out.print(said, soft_wrap=True))
@@ -124,14 +129,15 @@ def down_command(
 
 
 def _found(
-    config: Path, name: str, region: str, images: Path, *, local: bool
+    config: Path, name: str, region: str, folders: tuple[Path, Path], *, local: bool
 ) -> "tuple[Target, Inventory]":
     """Return what a command is about, and what AWS has of it."""
     from turnout.leaving.target import Target, clients_of, wanted_deployment
 
     deployment = wanted_deployment(config, name, region)
     clients = clients_of(deployment, local=local)
-    target = Target(deployment=deployment, images=images, clients=clients)
+    images, out_dir = folders
+    target = Target(deployment=deployment, images=images, out=out_dir, clients=clients)
     with log.status("asking AWS"):
         return target, target.inventory()
 

@@ -7,11 +7,13 @@ from itertools import groupby
 from typing import TypeVar
 
 from contracts.names import weights_stack
+from contracts.weights.pushed import marker_of
 from turnout.deployed.clients import Client, Clients, code_of, refusal
 from turnout.deployed.endpoints import GpuEndpoint, find_components
 from turnout.deployed.files import AssetFile
 from turnout.deployed.images import EcrImage
 from turnout.deployed.inventory import Inventory
+from turnout.deployed.weights import PushedWeights
 from turnout.leaving.stacks import StackDeletion, growing
 from turnout.progress import Say
 
@@ -44,7 +46,8 @@ class Removal:
         others = [one for one in found.stacks if one not in of_weights]
         self._attempt("stacks", partial(stacks.run, others))
         if not stacks.problems:
-            self._remove_files(found.weights)
+            for weights in found.weights:
+                self._attempt(f"{weights.bucket}/{weights.digest}", partial(self._weights, weights))
             self._attempt("stacks", partial(stacks.run, of_weights))
         self.problems += stacks.problems
         if stacks.problems:
@@ -108,6 +111,18 @@ class Removal:
             ]
             removed += len(some) - len(refused)
         self.say(f"{repository}: {removed} images deleted")
+
+    def _weights(self, weights: PushedWeights) -> None:
+        """Delete weights, their marker first: what is half deleted must not be taken for whole."""
+        s3, marker = self.clients("s3"), marker_of(weights.digest)
+        for files in ([one for one in weights.files if one.key == marker], weights.files):
+            if files:
+                self._files(weights.bucket, files)
+        for one in weights.uploads:
+            try:
+                s3.abort_multipart_upload(Bucket=weights.bucket, Key=one.key, UploadId=one.upload)
+            except s3.exceptions.NoSuchUpload:
+                continue
 
     def _files(self, bucket: str, files: Sequence[AssetFile]) -> None:
         s3 = self.clients("s3")

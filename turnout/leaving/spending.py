@@ -34,8 +34,12 @@ def month_of(now: datetime) -> datetime:
 
 
 def costs(found: Inventory, region: str, now: datetime) -> list[Cost]:
-    """Return what is paid for by time: instances of endpoints, and images."""
-    return [*_instances(found, region, now), *_images(found, region, now)]
+    """Return what is paid for by time: instances of endpoints, images, and weights."""
+    return [
+        *_instances(found, region, now),
+        *_images(found, region, now),
+        *_weights(found, region, now),
+    ]
 
 
 def _instances(found: Inventory, region: str, now: datetime) -> Iterator[Cost]:
@@ -70,4 +74,17 @@ def _images(found: Inventory, region: str, now: datetime) -> Iterator[Cost]:
         about="images",
         usd=price_of.usd(sum(months)),
         computed=f"{times} × ${price_of.first:.2f} ({price_of.note}); layers that they share are counted for each",
+    )
+
+
+def _weights(found: Inventory, region: str, now: datetime) -> Iterator[Cost]:
+    if not found.weights:
+        return
+    months = [one.size / 1e9 * _hours(one.changed, now) / HOURS_PER_MONTH for one in found.weights]
+    size, price_of = sum(one.size for one in found.weights) / 1e9, price("file_gb_month", region)
+    times = f"{len(found.weights)} pushes of {size:,.1f} GB, {sum(months):,.2f} GB-months"
+    yield Cost(
+        about="weights",
+        usd=price_of.usd(sum(months)),
+        computed=f"{times} × ${price_of.first} ({price_of.note})",
     )

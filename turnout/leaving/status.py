@@ -84,7 +84,7 @@ def status_of(deployment: Deployment, found: Inventory, now: datetime) -> Status
     return Status(
         deployment=deployment,
         found=found,
-        orphans=orphans(found, deployment),
+        orphans=orphans(found, deployment, now),
         costs=costs(found, deployment.region, now),
         now=now,
     )

@@ -24,16 +24,17 @@ class NoLocalCloud(TurnoutError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """A deployment, the folder with the record of its pushed images, and clients of where it is looked for."""
+    """A deployment, the folders of its images' record and of its artefacts, and clients of where it is looked for."""
 
     deployment: Deployment
     images: Path
+    out: Path
     clients: Clients
 
     def inventory(self) -> Inventory:
         """Return what is there now; raise AwsRefused."""
         with answered():
-            return take_inventory(self.deployment, self.clients, read_record(self.images))
+            return take_inventory(self.deployment, self.clients, read_record(self.images), self.out)
 
 
 def wanted_deployment(config: Path, name: str, region: str) -> Deployment:

@@ -99,7 +99,7 @@ def test_without_credentials_the_next_step_is_said(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     deployment = Deployment(name="any", region=REGION, models=())
     clients = clients_of(deployment, local=False)
-    target = Target(deployment=deployment, images=tmp_path, clients=clients)
+    target = Target(deployment=deployment, images=tmp_path, out=tmp_path, clients=clients)
     with pytest.raises(AwsRefused, match="Unable to locate credentials.*aws configure"):
         target.inventory()
     with pytest.raises(NoLocalCloud, match="turnout up"):
@@ -142,7 +142,7 @@ def test_a_throttled_call_is_repeated_and_at_last_named(account: Account) -> Non
     deployment = Deployment(name="slow", region=REGION, models=())
 
     def found(clients: Clients) -> Inventory:
-        return take_inventory(deployment, clients, Record())
+        return take_inventory(deployment, clients, Record(), Path("none"))
 
     clients, seen = throttled(account, calls=9, attempts=2)
     removal = Removal(clients, lambda line: None)

@@ -8,13 +8,16 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
+from contracts.weights.pushed import marker_of, prefix_of
 from stacks.instances import find_instance
 from tests.fixtures.paths import ROOT
 from tests.fixtures.synthesis import SHOP
 from turnout.deployed.endpoints import Component, GpuEndpoint
+from turnout.deployed.files import AssetFile
 from turnout.deployed.images import EcrImage
 from turnout.deployed.inventory import Inventory
 from turnout.deployed.stacks import Stack
+from turnout.deployed.weights import PushedWeights
 from turnout.leaving.listing import lines
 from turnout.leaving.status import show, status_of
 
@@ -63,6 +66,22 @@ def image(tag: str, size: int, *stacks: str) -> EcrImage:
     )
 
 
+def weights(digit: str, size: int, *stacks: str) -> PushedWeights:
+    bucket, digest = "shop-weights-123456789012-us-east-1", digit * 64
+    keys = (marker_of(digest), *(f"{prefix_of(digest)}{number}" for number in range(9)))
+    return PushedWeights(
+        bucket=bucket,
+        region="us-east-1",
+        digest=digest,
+        files=tuple(AssetFile(bucket=bucket, key=key, version="null") for key in keys),
+        uploads=(),
+        size=size,
+        changed=DAY,
+        stacks=stacks,
+        wanted=False,
+    )
+
+
 FOUND = Inventory(
     account="123456789012",
     stacks=(
@@ -82,6 +101,10 @@ FOUND = Inventory(
         image("3", 2_400_000_000, "shop-old-gpu"),
         image("4", 40_000_000, "shop-router"),
     ),
+    weights=(
+        weights("1", 16_070_000_000, "shop-intents-gpu"),
+        weights("2", 141_110_000_000),
+    ),
 )
 
 
@@ -96,7 +119,7 @@ def test_the_page_has_what_is_shown() -> None:
     page = (ROOT / "docs/leaving.md").read_text("utf-8")
     assert f"```\n{shown(FOUND)}\n```" in page
     gone = [one for one in lines(status_of(SHOP, FOUND, NOW).orphans)]
-    assert len(gone) == 3
+    assert len(gone) == 4
 
 
 def test_dollars_begin_with_the_month_or_with_the_endpoint() -> None:
@@ -106,6 +129,7 @@ def test_dollars_begin_with_the_month_or_with_the_endpoint() -> None:
     # From 1 November on, although it has run since October.
     assert costs["shop-old-gpu"] == pytest.approx((10 * 24 + 9.5) * price)
     assert costs["images"] == pytest.approx(4.9 * 7 * 24 / 730 * 0.10)
+    assert costs["weights"] == pytest.approx(157.18 * 7 * 24 / 730 * 0.023)
 
 
 def test_an_image_under_two_tags_is_paid_for_once() -> None:
