@@ -194,6 +194,8 @@ def create_app(
             from functions.router.http.openapi import complete
 
             document.update(complete(described(endpoints).openapi()))
+            if servers := router.front.servers:
+                document["servers"] = servers
         return JSONResponse(document)
 
     app = Starlette(

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 import openai
+import openapi_spec_validator
 import pytest
 import uvicorn
 from openai import AsyncOpenAI, OpenAI
@@ -156,6 +157,25 @@ def test_the_front_that_answers_whole_names_the_other_one(tier: WritingTier) -> 
     assert tier.requests == []
     listed = json.loads(call("GET", "/v1/models")["body"])
     assert listed["urls"] == URLS
+
+
+@pytest.mark.parametrize(
+    ("front", "servers"),
+    [
+        (Front(urls=URLS), ["/", "https://a.example", "https://b.example/live"]),
+        (Front(streams=True, urls=URLS), ["/live", "https://a.example", "https://b.example/live"]),
+        (Front(urls={WHOLE: "https://a.example"}), ["/", "https://a.example"]),
+        (Front(), []),
+    ],
+    ids=["whole", "streamed", "a domain alone", "unknown"],
+)
+def test_the_description_names_where_it_is_from_and_each_front(
+    tier: WritingTier, front: Front, servers: list[str]
+) -> None:
+    call = router({Tier.CPU: tier}, routes=ALL, front=front)
+    document = json.loads(call("GET", "/openapi.json", key=None)["body"])
+    assert [one["url"] for one in document.get("servers", [])] == servers
+    openapi_spec_validator.validate(document)
 
 
 def test_options_of_a_stream_are_refused_without_one(client: OpenAI) -> None:
