@@ -10,9 +10,11 @@ from contracts.settings import (
     ANSWERS,
     CPU_KEYS,
     DEPLOYMENT_KEYS,
+    DOMAIN_KEYS,
     GATE_KEYS,
     GENERATED,
     GPU_KEYS,
+    MAX_CERTIFIED_CHARS,
     MODEL_KEYS,
     MODEL_NAME,
     RATIO_FROM_1,
@@ -26,6 +28,7 @@ from contracts.settings import (
 from contracts.specs import (
     CpuSpec,
     Deployment,
+    Domain,
     Gate,
     GpuSpec,
     ModelSpec,
@@ -134,6 +137,28 @@ class _Reader(Tables):
             self.refuse(at, "no tier has a weight", "write a number above 0 for one of them")
         return {Tier(tier): weight for tier, weight in taken.items()}
 
+    def domain(self, at: str, table: Mapping[str, Any], region: str) -> Domain | None:
+        """Take a custom domain; its certificate has to be in the region of the APIs."""
+        before = len(self.problems)
+        taken = self.take(at, table, DOMAIN_KEYS, "name")
+        if "certificate_arn" not in table:
+            self.certifiable(at, table, taken.get("name", ""))
+        if (arn := taken.get("certificate_arn")) and arn.split(":")[3] != region:
+            detail = f"is in {arn.split(':')[3]}, and the deployment in {region}"
+            fix = f"name a certificate in {region}, or remove it: with hosted_zone_id one is made"
+            self.refuse(f"{at}.certificate_arn", detail, fix)
+        return None if len(self.problems) > before else Domain(**taken)
+
+    def certifiable(self, at: str, table: Mapping[str, Any], name: str) -> None:
+        """Check that a certificate can be made: in a zone, for a name that goes into one."""
+        if "hosted_zone_id" not in table:
+            detail = "nothing says where its certificate is made, or which it has"
+            fix = "add hosted_zone_id, or certificate_arn"
+            self.refuse(at, detail, fix, Code.SETTING_MISSING)
+        if len(name) > MAX_CERTIFIED_CHARS:
+            detail = f"{len(name)} characters; a certificate that is made here has {MAX_CERTIFIED_CHARS} at most"
+            self.refuse(f"{at}.name", detail, "choose a shorter one, or add certificate_arn")
+
 
 def _from(base: Path, source: Path | str) -> Path | str:
     """Return a path relative to the file's folder; a remote source stays as it is."""
@@ -151,6 +176,10 @@ def read_models_toml(path: Path) -> Deployment:
     tables = reader.take("", document, {"deployment": TABLE, "models": TABLE})
     top = reader.take("deployment", tables.get("deployment", {}), DEPLOYMENT_KEYS)
     throttle = reader.take("deployment.throttle", top.pop("throttle", {}), THROTTLE_KEYS)
+    region = top.get("region", Deployment().region)
+    domain = (
+        reader.domain("deployment.domain", top.pop("domain"), region) if "domain" in top else None
+    )
     named = tables.get("models", {})
     # A `models` that is no table has its problem already.
     if not named and document.get("models", {}) == {}:
@@ -162,6 +191,7 @@ def read_models_toml(path: Path) -> Deployment:
     return Deployment(
         **top,
         throttle=Throttle(**throttle),
+        domain=domain,
         trusted_keys=trusted,
         models=tuple(model for model in models if model),
     )

@@ -12,6 +12,8 @@ from contracts.tasks import Tier
 MAX_DEPLOYMENT_CHARS = 16
 MAX_MODEL_CHARS = 32
 ALIAS = "live"
+# The path of a custom domain below which the API that streams is. No path of the router begins with it.
+STREAM_BASE = "stream"
 # What the name of a canary's parameter has after that of the release. No tier is called so.
 CANARY = "-canary"
 # A letter first, as CloudFormation wants of a stack's name.

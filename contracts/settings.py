@@ -80,6 +80,26 @@ ORIGINS = Kind(
     lambda v: isinstance(v, list) and (v == ["*"] or _are_origins(v)),
     tuple,
 )
+# Names of more than one part (RFC 1123), the last of which is no number, as it would be of an address.
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,253}}\Z)(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}")
+HOST = Kind(
+    'a host name such as "api.example.org": lower case, other scripts as "xn--…", without https://, port, path or *',
+    lambda v: isinstance(v, str) and bool(_HOST.fullmatch(v)),
+)
+_ZONE = re.compile("Z[A-Z0-9]{1,31}")
+HOSTED_ZONE = Kind(
+    'the id of a hosted zone, such as "Z0123456789ABCDEFGHIJ"',
+    lambda v: isinstance(v, str) and bool(_ZONE.fullmatch(v)),
+)
+_CERTIFICATE = re.compile("arn:aws[a-z-]*:acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9-]+")
+CERTIFICATE = Kind(
+    'the ARN of a certificate, such as "arn:aws:acm:us-east-1:123456789012:certificate/…"',
+    lambda v: isinstance(v, str) and bool(_CERTIFICATE.fullmatch(v)),
+)
+# The first name of a certificate of ACM's, which goes into its common name.
+# https://docs.aws.amazon.com/acm/latest/APIReference/API_RequestCertificate.html
+MAX_CERTIFIED_CHARS = 64
 PATHS = Kind(
     "a list of paths, each once",
     lambda v: isinstance(v, list) and all(map(PATH.accepts, v)) and len(set(v)) == len(v),
@@ -158,6 +178,10 @@ DEPLOYMENT_KEYS = {
     "concurrency": between(2, 1_000_000),
     "throttle": TABLE,
     "cors_origins": ORIGINS,
+    "domain": replace(
+        TABLE, name='a table, such as { name = "api.example.org", hosted_zone_id = "Z…" }'
+    ),
     "trusted_keys": PATHS,
 }
+DOMAIN_KEYS = {"name": HOST, "hosted_zone_id": HOSTED_ZONE, "certificate_arn": CERTIFICATE}
 THROTTLE_KEYS = {"rate": between(1, STAGE_RATE), "burst": between(1, STAGE_BURST)}

@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from contracts.limits import NEW_ACCOUNT_CONCURRENCY
+from contracts.names import STREAM_BASE
 from contracts.scaling.awake import Awake
 from contracts.tasks import WRITING_TASKS, Server, Task, Tier, Wake
 
@@ -138,6 +139,27 @@ class Throttle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Domain:
+    """A host name of the user's in front of both APIs of a deployment.
+
+    In the hosted zone its record is made, and a certificate where none is given; without a zone the user has a
+    certificate, and makes the record.
+    """
+
+    name: str
+    hosted_zone_id: str = ""
+    certificate_arn: str = ""
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.name}"
+
+    @property
+    def stream_url(self) -> str:
+        return f"{self.url}/{STREAM_BASE}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """All of `models.toml`: the models that are deployed together, under one name, behind one URL.
 
@@ -151,6 +173,7 @@ class Deployment:
     concurrency: int = NEW_ACCOUNT_CONCURRENCY
     throttle: Throttle = field(default_factory=Throttle)
     cors_origins: tuple[str, ...] = ()
+    domain: Domain | None = None
     trusted_keys: tuple[Path, ...] = ()
     models: tuple[ModelSpec, ...] = ()
 

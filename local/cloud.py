@@ -179,7 +179,13 @@ class Cloud:
             stream=stream,
             timeout_s=self.gateway_timeout_s,
         )
-        front = Front(gateway, port=self.https_port, certificate=certificate.issue(self.state))
+        certificates = certificate.Certificates(self.state)
+        front = Front(
+            gateway,
+            port=self.https_port,
+            certificate=certificates.front(),
+            by_name=certificates.choose,
+        )
         try:
             self.url = f"https://{certificate.HOST}:{front.start()}"
         except OSError as error:

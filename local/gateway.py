@@ -24,6 +24,7 @@ from contracts.limits import GATEWAY_BODY_BYTES, GATEWAY_TIMEOUT_S, LAMBDA_PAYLO
 from contracts.request_body import read_body
 from local.access_log import AccessLog
 from local.control.data_plane import ACCOUNT, DEFAULT_ROUTE, Invocation
+from local.control.domains.mapping import mapped
 from local.events import HttpAnswer, HttpRequest, answer, event, gateway_error
 from local.permissions.errors import AccessDenied
 from local.rest import gateway as rest
@@ -31,6 +32,8 @@ from local.rest import gateway as rest
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 ARN = re.compile(r"arn:aws:lambda:[^/]+")
 Invoke = Callable[[str, bytes], Invocation]
+# Sets the context of a connection by the name that its client asks for: `ssl.SSLContext.sni_callback`.
+ByName = Callable[[Any, str | None, Any], None]
 # Raises AccessDenied unless the API, stage and route of a path may invoke the function of an ARN.
 Check = Callable[[str, str], None]
 
@@ -82,7 +85,7 @@ class Gateway:
         values = _values(request, start)
         if rest.is_rest(host, values["path"]):
             return await self._streamed(request, values)
-        api = _api(host)
+        api = _api(host, values["path"])
         if api is None:
             return _response(gateway_error(404, "Not Found"))
         answer = await self._answered(api, request, values)
@@ -193,11 +196,13 @@ class Gateway:
             return self.buckets.setdefault((api_id, rate, burst), Bucket(rate, burst)).take()
 
 
-def _api(host: str) -> Any:
-    """Return the API that a host names, or the only one."""
+def _api(host: str, path: str) -> Any:
+    """Return the API that a host names, itself or by a custom domain, or the only one."""
     apis = [
         api for backend in apigatewayv2_backends[ACCOUNT].values() for api in backend.apis.values()
     ]
+    if behind := mapped(host, path):
+        return next((api for api in apis if api.api_id == behind.api_id), None)
     named = [api for api in apis if host.startswith(f"{api.api_id}.")]
     # A local client may use any name of this machine, which is unambiguous with a single API.
     if named:
@@ -250,7 +255,10 @@ def _response(answer: HttpAnswer) -> Response:
 class Front:
     """The gateway's HTTPS server, in a thread."""
 
-    def __init__(self, gateway: Gateway, *, port: int, certificate: Path) -> None:
+    def __init__(
+        self, gateway: Gateway, *, port: int, certificate: Path, by_name: ByName | None = None
+    ) -> None:
+        """Make the server; clients that name another host in TLS get the context of `by_name`, where it has one."""
         config = uvicorn.Config(
             gateway.app,
             ssl_certfile=str(certificate),
@@ -259,6 +267,9 @@ class Front:
             lifespan="off",
             timeout_graceful_shutdown=1,
         )
+        config.load()
+        if by_name and config.ssl:
+            config.ssl.sni_callback = by_name
         self.port, self.server = port, uvicorn.Server(config)
 
     def start(self) -> int:

@@ -31,6 +31,7 @@ from contracts.names import (
 )
 from contracts.specs import Deployment, ModelSpec
 from contracts.tasks import WRITING_TASKS, Task, Tier
+from stacks.domains.domain import Front, add_domain, urls
 from stacks.function import ImageFunction, add_log, code_function
 from stacks.image_source import Source
 from stacks.limits.throttle import Limits
@@ -41,7 +42,7 @@ from stacks.permissions import (
     allow_wildcard,
     endpoint_arns,
 )
-from stacks.streams.front import add_rest_api, url_of
+from stacks.streams.front import add_rest_api, front_of
 from stacks.weights.access import allow_markers
 
 # One line of JSON a request; what a request does not have is "-". The request's id is in the router's own line as well.
@@ -114,23 +115,24 @@ class RouterStack(cdk.Stack):
         )
         routers = [router.function]
         self.add_prober(prober, pushed)
-        api = self.add_api(router.alias, throttle)
-        cdk.CfnOutput(self, "Url", value=api.api_endpoint, description="Where to send requests")
+        whole, streamed = self.add_api(router.alias, throttle), None
+        cdk.CfnOutput(self, "Url", value=whole.url, description="Where to send requests")
         if deployment.streams:
-            routers.append(self.add_stream_front(image, throttle, router.function, api))
+            function, streamed = self.add_stream_front(image, throttle)
+            routers.append(function)
+        if deployment.domain:
+            add_domain(self, deployment.domain, whole, streamed)
+        # Each names all, so that callers of one find the other.
+        for name, url in urls(deployment.domain, whole, streamed).items():
+            for function in routers:
+                function.add_environment(name, url)
         for function in routers:
             self.allow_router(function)
         if sampler:
             self.add_sampler(sampler, sampled, *routers)
 
-    def add_stream_front(
-        self,
-        image: Source,
-        throttle: Limits,
-        whole: lambda_.Function,
-        api: gateway.HttpApi,
-    ) -> lambda_.Function:
-        """Create an API that streams and, from the same image, the function behind it; return that."""
+    def add_stream_front(self, image: Source, throttle: Limits) -> tuple[lambda_.Function, Front]:
+        """Create an API that streams and, from the same image, the function behind it; return both."""
         streaming = ImageFunction(
             self,
             "StreamRouter",
@@ -141,13 +143,10 @@ class RouterStack(cdk.Stack):
             environment={},
             command="functions.router.stream.handler",
         )
-        url = url_of(add_rest_api(self, streaming.alias, throttle))
-        # Each names both, so that callers of one find the other.
-        for function in (whole, streaming.function):
-            function.add_environment("TURNOUT_URL", api.api_endpoint)
-            function.add_environment("TURNOUT_STREAM_URL", url)
-        cdk.CfnOutput(self, "StreamUrl", value=url, description="Where streams are answered")
-        return streaming.function
+        front = front_of(add_rest_api(self, streaming.alias, throttle))
+        said = "Where streams are answered"
+        cdk.CfnOutput(self, "StreamUrl", value=front.url, description=said)
+        return streaming.function, front
 
     def allow_router(self, router: lambda_.Function) -> None:
         """Allow one of the router's functions to invoke all tiers, and to read what it knows of them."""
@@ -236,7 +235,7 @@ class RouterStack(cdk.Stack):
         )
         return arn
 
-    def add_api(self, router: lambda_.IFunction, throttle: Limits) -> gateway.HttpApi:
+    def add_api(self, router: lambda_.IFunction, throttle: Limits) -> Front:
         """Create the API. Every path goes to the router, so that unknown ones get a problem document as well."""
         api = gateway.HttpApi(
             self,
@@ -251,7 +250,7 @@ class RouterStack(cdk.Stack):
         # Each other name takes room in an account's one resource policy for logs, which ends at 5,120 characters.
         # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-logging.html
         log = add_log(self, "AccessLog", f"/aws/vendedlogs/apis/{self.stack_name}")
-        gateway.HttpStage(
+        stage = gateway.HttpStage(
             self,
             "Stage",
             http_api=api,
@@ -267,7 +266,8 @@ class RouterStack(cdk.Stack):
                 reason="the router checks a bearer key on every route but the health check and the documentation",
             )
         )
-        return api
+        served: cdk.CfnElement = stage.node.default_child
+        return Front(api_id=api.api_id, stage=served.ref, url=api.api_endpoint)
 
 
 def _invoking(tier: Tier, task: Task) -> list[str]:

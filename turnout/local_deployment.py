@@ -21,6 +21,7 @@ from images.running.choice import Isolating
 from local import children
 from local.cloud import ACCOUNT, Cloud
 from local.control.data_plane import AccountLimits
+from local.control.domains.given import provide
 from stacks.contents import contents_of
 from stacks.limits.refusals import refusal
 from stacks.routes.table import make_routes, read_artefacts
@@ -141,6 +142,8 @@ class Laptop:
             if deployed:
                 run_images(deployed, self.cloud, self.images)
         self._push_weights()
+        if self.deployment.domain:
+            provide(self.deployment.domain, self.deployment.region)
         outputs = self.state / "outputs.json"
         app, never = ("--app", str(self.assembly)), ("--require-approval", "never")
         url, stream_url = self.cloud.url, ""

@@ -9,6 +9,7 @@ from moto.cloudformation.exceptions import ValidationError
 from local.control import stack_operations
 from local.control.canaries.codedeploy import CODEDEPLOY_TYPES
 from local.control.custom import CustomResource
+from local.control.domains.types import DOMAIN_TYPES
 from local.control.function_permission import FunctionPermission
 from local.control.resource_type import class_of
 from local.control.resource_types import EMPTY, TYPES
@@ -33,7 +34,8 @@ def extend() -> None:
 
 def _add_our_types() -> None:
     """Register our resource types and refuse unknown ones; moto finds models among subclasses of its base class."""
-    ours: dict[str, Any] = {kind.name: class_of(kind) for kind in (*TYPES, *REST_TYPES)}
+    kinds = (*TYPES, *REST_TYPES, *DOMAIN_TYPES)
+    ours: dict[str, Any] = {kind.name: class_of(kind) for kind in kinds}
     ours |= {FunctionPermission.cloudformation_type(): FunctionPermission, **CODEDEPLOY_TYPES}
     find = parsing.resource_class_from_type
     name_property = parsing.resource_name_property_from_type

@@ -13,6 +13,7 @@ from local.control import (
     lambdas,
     sagemaker,
 )
+from local.control.domains import types as domain_types
 from local.control.rest_apis import urls
 from local.control.storage import checksums, model_data
 
@@ -28,6 +29,7 @@ def extend() -> None:
     autoscaling.extend()
     function_permission.extend()
     urls.extend()
+    domain_types.extend()
     checksums.extend()
     model_data.extend()
     _complete_log_arns()

@@ -24,13 +24,19 @@ UNKNOWN_IDENTITY = ("accountId", "apiKey", "caller", "cognitoIdentityId", "user"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """The place of a request in an API: its stage, the resource that takes it, and its path without the stage."""
+    """The place of a request in an API: its stage, the resource that takes it, and its path without the stage.
+
+    `sent` is the path as its caller has it, and `seen` as an event has it: with the base path of a custom domain, as
+    https://github.com/CodeGenieApp/serverless-express/issues/216 has found, and without a stage.
+    """
 
     api_id: str
     stage: str
     resource: str
     resource_id: str
     path: str
+    sent: str
+    seen: str
     binary: tuple[str, ...] = ()
 
 
@@ -42,7 +48,7 @@ def event(request: HttpRequest, place: Place) -> dict[str, Any]:
     body, is_base64 = _body(request.body, headers.get("content-type", [""])[-1], place.binary)
     return {
         "resource": place.resource,
-        "path": place.path,
+        "path": place.seen,
         "httpMethod": request.method,
         "headers": _last(headers),
         "multiValueHeaders": headers or None,
@@ -56,7 +62,7 @@ def event(request: HttpRequest, place: Place) -> dict[str, Any]:
             "httpMethod": request.method,
             "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
             "requestTimeEpoch": int(now * 1000),
-            "path": f"/{place.stage}{place.path}",
+            "path": place.sent,
             "accountId": ACCOUNT,
             "protocol": "HTTP/1.1",
             "stage": place.stage,

@@ -21,6 +21,7 @@ from starlette.responses import Response, StreamingResponse
 
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from local.control.data_plane import ACCOUNT
+from local.control.domains.mapping import mapped
 from local.events import HttpRequest
 from local.permissions.errors import AccessDenied
 from local.rest.events import Began, Place, begun, event
@@ -56,17 +57,20 @@ class Asked:
 
 def is_rest(host: str, path: str) -> bool:
     """Return True for a request to a REST API."""
+    if behind := mapped(host, path):
+        return not behind.api_id or behind.api_id in _apis()
     return bool(PREFIX.fullmatch(path)) or _of_host(host) is not None
 
 
 def find(host: str, method: str, path: str) -> Asked | Response:
     """Return where a request goes, or the gateway's own refusal."""
-    matched = PREFIX.fullmatch(path)
-    api = _apis().get(matched["id"]) if matched else _of_host(host)
-    if api is None:
-        return refusal(403, "Forbidden")
-    stage, _, rest = (matched["path"] if matched else path)[1:].partition("/")
-    if stage not in api.stages:
+    behind, matched = mapped(host, path), PREFIX.fullmatch(path)
+    if behind:
+        api, stage, rest = _apis().get(behind.api_id), behind.stage, behind.path[1:]
+    else:
+        api = _apis().get(matched["id"]) if matched else _of_host(host)
+        stage, _, rest = (matched["path"] if matched else path)[1:].partition("/")
+    if api is None or stage not in api.stages:
         return refusal(403, "Forbidden")
     by_path: dict[str, Any] = {one.get_path(): one for one in api.resources.values()}
     resource = by_path.get(f"/{rest}", by_path.get(GREEDY))
@@ -84,6 +88,8 @@ def find(host: str, method: str, path: str) -> Asked | Response:
             resource=resource.get_path(),
             resource_id=resource.id,
             path=f"/{rest}",
+            sent=path if behind else f"/{stage}/{rest}",
+            seen=path if behind else f"/{rest}",
             binary=tuple(api.binaryMediaTypes),
         ),
         integration=taken.method_integration,

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 
 from contracts.limits import GATEWAY_TIMEOUT_S, STREAM_INTEGRATION_TIMEOUT_S
+from stacks.domains.domain import REGIONAL, TLS_1_2
 from stacks.rules.document import Document, number, text, within
 from stacks.rules.finding import Finding
 from stacks.rules.functions import FUNCTION, INTEGRATION, LOG_GROUP, METHOD, integrations
@@ -11,6 +12,9 @@ from stacks.rules.functions import FUNCTION, INTEGRATION, LOG_GROUP, METHOD, int
 REST_STAGE, STREAM, STREAMED = "AWS::ApiGateway::Stage", "STREAM", "/response-streaming-invocations"
 STAGE, PERMISSION = "AWS::ApiGatewayV2::Stage", "AWS::Lambda::Permission"
 URL, EVENTS = "AWS::Lambda::Url", "events.amazonaws.com"
+DOMAIN, MAPPING = "AWS::ApiGatewayV2::DomainName", "AWS::ApiGatewayV2::ApiMapping"
+APIS = ("AWS::ApiGatewayV2::Api", "AWS::ApiGateway::RestApi")
+CERTIFICATE, RECORD = "AWS::CertificateManager::Certificate", "AWS::Route53::RecordSet"
 THROTTLE = ("ThrottlingRateLimit", "ThrottlingBurstLimit")
 PAYLOADS = ("1.0", "2.0")
 VENDED = "/aws/vendedlogs/"
@@ -120,3 +124,62 @@ def access_log_name(stack: Document) -> Iterator[Finding]:
         if group and not text(stack.of(LOG_GROUP)[group].get("LogGroupName")).startswith(VENDED):
             message = f"an access log outside of {VENDED}; name its group there"
             yield Finding(resource=name, place="AccessLogSettings", message=message)
+
+
+def domain_tls(stack: Document) -> Iterator[Finding]:
+    """Require a regional name with TLS 1.2 at least, which is all that an HTTP API takes.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-custom-domain-names.html
+    """
+    for name, domain in stack.of(DOMAIN).items():
+        for one in domain.get("DomainNameConfigurations", []):
+            for key, wanted in (("EndpointType", REGIONAL), ("SecurityPolicy", TLS_1_2)):
+                if one.get(key) != wanted:
+                    message = f"{key} {one.get(key)}; set {wanted}"
+                    yield Finding(resource=name, place="DomainNameConfigurations", message=message)
+
+
+def domain_mapped(stack: Document) -> Iterator[Finding]:
+    """Require each API behind a domain, and one of them at its root: all other paths are a bare 403.
+
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/rest-api-mappings.html
+    """
+    mappings = stack.of(MAPPING).values()
+    for name in stack.of(DOMAIN):
+        keys = [one.get("ApiMappingKey", "") for one in mappings]
+        if "" not in keys or len(set(keys)) < len(keys):
+            message = "its base paths are not each of one API, with the root among them"
+            yield Finding(resource=name, place="ApiMappingKey", message=message)
+        apis = (api for kind in APIS for api in stack.of(kind))
+        behind = {text(one.get("ApiId")) for one in mappings}
+        for api in apis:
+            if text({"Ref": api}) not in behind:
+                message = "no base path of the domain leads to it; map one"
+                yield Finding(resource=api, place="ApiMapping", message=message)
+
+
+def domain_certificate(stack: Document) -> Iterator[Finding]:
+    """Require that a certificate is validated in a zone: without one, the stack waits for a record that nobody makes.
+
+    https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/aws-resource-certificatemanager-certificate.html
+    """
+    for name, certificate in stack.of(CERTIFICATE).items():
+        options = certificate.get("DomainValidationOptions", [])
+        in_zone = [one for one in options if "HostedZoneId" in one]
+        if certificate.get("ValidationMethod") != "DNS" or not in_zone:
+            message = "nothing validates it; set DNS, and the zone in DomainValidationOptions"
+            yield Finding(resource=name, place="ValidationMethod", message=message)
+
+
+def domain_record(stack: Document) -> Iterator[Finding]:
+    """Require a record of the domain's own name that leads to it: anything else leads callers elsewhere.
+
+    https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/routing-to-api-gateway.html
+    """
+    for domain, properties in stack.of(DOMAIN).items():
+        for name, record in stack.of(RECORD).items():
+            target = record.get("AliasTarget", {}).get("DNSName")
+            leads_here = stack.named(target, DOMAIN) == domain
+            if leads_here != (text(record.get("Name")).rstrip(".") == properties["DomainName"]):
+                message = "a name without its domain, or a domain without its name; set both alike"
+                yield Finding(resource=name, place="AliasTarget", message=message)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from contracts.models_toml import ConfigError, read_models_toml
-from contracts.specs import CpuSpec, Deployment, Gate, GpuSpec, ModelSpec, Throttle
+from contracts.specs import CpuSpec, Deployment, Domain, Gate, GpuSpec, ModelSpec, Throttle
 from contracts.tasks import Server, Task, Tier, Wake
 from tests.fixtures.paths import ROOT
 from tests.fixtures.problems import assert_problems
@@ -39,6 +39,7 @@ def test_every_key_is_taken(tmp_path: Path) -> None:
         concurrency = 400
         throttle = { rate = 5, burst = 9 }
         cors_origins = ["https://app.example.com"]
+        domain = { name = "api.example.org", hosted_zone_id = "Z1" }
         [models.a]
         source = "a"
         task = "text-classification"
@@ -54,6 +55,7 @@ def test_every_key_is_taken(tmp_path: Path) -> None:
         concurrency=400,
         throttle=Throttle(rate=5, burst=9),
         cors_origins=("https://app.example.com",),
+        domain=Domain(name="api.example.org", hosted_zone_id="Z1"),
         models=(
             ModelSpec(
                 name="a",

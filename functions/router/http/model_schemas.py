@@ -106,8 +106,9 @@ MODELS: Schema = {
         "object": {"const": "list"},
         "data": array(MODEL),
         "urls": described(
-            obj({WHOLE: STRING, STREAMED: STRING}),
-            "Of a deployment that streams: where answers come whole, and where they may come as they are written.",
+            obj({WHOLE: STRING, STREAMED: STRING}, optional=(STREAMED,)),
+            "Of a deployment that streams or has a custom domain: where answers come whole, and where they may come as "
+            "they are written.",
         ),
     },
 }

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlencode
 
 from starlette.types import ASGIApp, Message, Scope
 
+from contracts.names import STREAM_BASE
 from functions.runtime.response import Streamed
 
 Event = dict[str, Any]
@@ -78,7 +79,7 @@ class _Run:
 
 def scope_of(event: Event) -> Scope:
     """Return the ASGI scope of an event, which the application finds in it as `aws.event`."""
-    context = event["requestContext"]
+    context, path = event["requestContext"], _path(event["path"])
     query = event.get("multiValueQueryStringParameters") or {}
     headers = [
         (name.lower().encode("latin-1"), value.encode("latin-1"))
@@ -91,8 +92,8 @@ def scope_of(event: Event) -> Scope:
         "http_version": "1.1",
         "method": event["httpMethod"],
         "scheme": "https",
-        "path": unquote(event["path"]),
-        "raw_path": event["path"].encode("utf-8"),
+        "path": unquote(path),
+        "raw_path": path.encode("utf-8"),
         "root_path": "",
         "query_string": urlencode(query, doseq=True).encode("ascii"),
         "headers": headers,
@@ -100,6 +101,15 @@ def scope_of(event: Event) -> Scope:
         "server": (context.get("domainName", ""), 443),
         "aws.event": event,
     }
+
+
+def _path(path: str) -> str:
+    """Return a path without the base path of a custom domain, by which the resource is found, and which an event has.
+
+    https://github.com/CodeGenieApp/serverless-express/issues/216
+    """
+    below = path.removeprefix(f"/{STREAM_BASE}")
+    return below if below.startswith("/") else path
 
 
 def _body(event: Event) -> bytes:

@@ -4,7 +4,7 @@ import gzip
 import json
 import ssl
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx2
@@ -15,10 +15,11 @@ from openai import OpenAI
 from contracts.manifest import MANIFEST, read_manifest, sealed_files
 from contracts.names import router_stack
 from contracts.prediction import PredictRequest
-from contracts.specs import CpuSpec, Deployment, ModelSpec, Throttle
+from contracts.specs import CpuSpec, Deployment, Domain, ModelSpec, Throttle
 from contracts.tasks import Task
 from functions.inference.engine import Engine
 from functions.inference.probe import PROBE, Sample, answers
+from local.control.domains.given import provide
 from tests.fixtures.local_cloud_client import LocalCloudClient
 from tests.fixtures.models.writers.counting import NUMBERS, writer
 from tests.fixtures.synthesis import KEY, inputs, synthesise
@@ -48,16 +49,34 @@ def probed(folder: Path) -> None:
     (folder / MANIFEST).write_text(sealed.to_json(), "utf-8")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployed:
+    """The model in the local cloud, and the command line that has deployed it from a folder."""
+
+    cdk: InProcess
+    folder: Path
+
+    def deploy(self, deployment: Deployment) -> dict[str, str]:
+        """Bring it to a deployment, and return the outputs of the router's stack."""
+        assembly = self.folder / f"cdk.out.{len(list(self.folder.iterdir()))}"
+        synthesise(inputs(self.folder, deployment), assembly)
+        self.cdk.deploy(Assembly.read(assembly))
+        return self.cdk.client.outputs(router_stack("text"))
+
+
 @pytest.fixture(scope="module")
-def urls(local_cloud: LocalCloudClient, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Deploy the model, and return the outputs of the router's stack."""
+def deployed(local_cloud: LocalCloudClient, tmp_path_factory: pytest.TempPathFactory) -> Deployed:
     folder = tmp_path_factory.mktemp("text")
     probed(folder / "models.out/writer/cpu")
     cdk = InProcess(client=local_cloud)
     cdk.bootstrap()
-    synthesise(inputs(folder, DEPLOYMENT), folder / "cdk.out")
-    cdk.deploy(Assembly.read(folder / "cdk.out"))
-    return local_cloud.outputs(router_stack("text"))
+    return Deployed(cdk=cdk, folder=folder)
+
+
+@pytest.fixture(scope="module")
+def urls(deployed: Deployed) -> dict[str, str]:
+    """Deploy the model, and return the outputs of the router's stack."""
+    return deployed.deploy(DEPLOYMENT)
 
 
 @pytest.fixture
@@ -115,3 +134,108 @@ def test_compressed_bodies_arrive_through_either_front(
     for url in urls.values():
         answer = http.post(f"{url}/v1/models/writer/predict", content=body, headers=headers)
         assert (answer.status_code, answer.json()["tier"]) == (200, "cpu")
+
+
+NAME = "api.example.org"
+DOMAIN = Domain(name=NAME, hosted_zone_id="Z0123456789ABCDEFGHIJ")
+
+
+class AsResolved(httpx2.HTTPTransport):
+    """A transport to the local cloud of what is asked at a custom domain, as `curl --connect-to` sends it."""
+
+    def __init__(self, cloud: str, context: ssl.SSLContext) -> None:
+        super().__init__(verify=context)
+        self.port = httpx2.URL(cloud).port
+
+    def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+        """Send a request to this machine, with the name that was asked for in TLS and in Host."""
+        extensions = {**request.extensions, "sni_hostname": request.url.host}
+        here = request.url.copy_with(host="127.0.0.1", port=self.port)
+        return super().handle_request(
+            httpx2.Request(
+                request.method,
+                here,
+                headers=request.headers,
+                stream=request.stream,
+                extensions=extensions,
+            )
+        )
+
+
+@pytest.fixture(scope="module")
+def named(deployed: Deployed, urls: dict[str, str]) -> dict[str, str]:
+    """Put a custom domain in front of what is deployed, in the user's zone; return the outputs."""
+    provide(DOMAIN, deployed.cdk.client.cloud.region)
+    return deployed.deploy(replace(DEPLOYMENT, domain=DOMAIN))
+
+
+@pytest.fixture
+def by_name(named: dict[str, str], local_cloud: LocalCloudClient) -> Iterator[httpx2.Client]:
+    cloud = local_cloud.cloud
+    context = ssl.create_default_context(cafile=str(cloud.ca_file))
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with httpx2.Client(transport=AsResolved(cloud.url, context), headers=headers) as client:
+        yield client
+
+
+def test_a_domain_leads_to_both_fronts_whose_own_urls_stay(
+    urls: dict[str, str],
+    named: dict[str, str],
+    by_name: httpx2.Client,
+    http: httpx2.Client,
+) -> None:
+    fronts = {"DomainUrl": f"https://{NAME}", "DomainStreamUrl": f"https://{NAME}/stream"}
+    assert named == {**urls, **fronts}
+    for url in fronts.values():
+        listed = by_name.get(f"{url}/v1/models").json()
+        assert listed["urls"] == {
+            "whole": fronts["DomainUrl"],
+            "streamed": fronts["DomainStreamUrl"],
+        }
+        whole = at(url, by_name).completions.create(model="writer", prompt="one")
+        assert whole.choices[0].text.startswith(" two three")
+        assert by_name.get(f"{url}/v1/nothing").status_code == 404
+    for url in urls.values():
+        assert http.get(f"{url}/v1/models").json()["urls"]["whole"] == fronts["DomainUrl"]
+
+
+def test_a_stream_comes_through_a_domain(
+    named: dict[str, str], by_name: httpx2.Client, local_cloud: LocalCloudClient
+) -> None:
+    stream = at(named["DomainStreamUrl"], by_name).completions.create(
+        model="writer", prompt="one", stream=True
+    )
+    assert [one.choices[0].text for one in stream][:2] == [" two", " three"]
+    with pytest.raises(openai.BadRequestError, match=named["DomainStreamUrl"]):
+        at(named["DomainUrl"], by_name).completions.create(
+            model="writer", prompt="one", stream=True
+        )
+    line = json.loads(local_cloud.log("text-router-stream").splitlines()[-1])
+    assert (line["path"], line["tier"], line["status"]) == ("/v1/completions", "cpu", 200)
+
+
+def test_a_domain_has_a_record_in_its_zone_and_a_certificate_for_its_name(
+    named: dict[str, str], local_cloud: LocalCloudClient
+) -> None:
+    zone = DOMAIN.hosted_zone_id
+    found = local_cloud.client("route53").list_resource_record_sets(HostedZoneId=zone)
+    aliases = {
+        one["Name"]: one["AliasTarget"]["DNSName"]
+        for one in found["ResourceRecordSets"]
+        if "AliasTarget" in one
+    }
+    ((name, target),) = aliases.items()
+    assert (name, target.rstrip(".").endswith(".amazonaws.com")) == (f"{NAME}.", True)
+    (certificate,) = local_cloud.client("acm").list_certificates()["CertificateSummaryList"]
+    assert (certificate["DomainName"], certificate["Status"]) == (NAME, "ISSUED")
+
+
+def test_a_domain_that_is_given_up_leaves_no_name_record_or_certificate(
+    named: dict[str, str], deployed: Deployed, urls: dict[str, str], local_cloud: LocalCloudClient
+) -> None:
+    assert deployed.deploy(DEPLOYMENT) == urls
+    assert local_cloud.client("apigatewayv2").get_domain_names()["Items"] == []
+    assert local_cloud.client("acm").list_certificates()["CertificateSummaryList"] == []
+    zone = DOMAIN.hosted_zone_id
+    found = local_cloud.client("route53").list_resource_record_sets(HostedZoneId=zone)
+    assert not any("AliasTarget" in one for one in found["ResourceRecordSets"])

@@ -14,7 +14,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from local.certificate import CA_FILE, HOST, issue
+from local.certificate import CA_FILE, HOST, Certificates
 from local.control.data_plane import ACCOUNT
 from local.gateway import Front, Gateway
 from local.permissions.errors import AccessDenied
@@ -115,7 +115,7 @@ def api(tmp_path: Path) -> Iterator[Api]:
     with mock_aws():
         made = Api(tmp_path, Function())
         gateway = Gateway(made.check, lambda arn, body: None, tmp_path, stream=made.function.stream)  # type: ignore[arg-type, return-value]
-        front = Front(gateway, port=0, certificate=issue(tmp_path))
+        front = Front(gateway, port=0, certificate=Certificates(tmp_path).front())
         made.port = front.start()
         yield made
         front.stop()

@@ -12,6 +12,7 @@ from tests.stacks.mutants import (
     of_states,
     of_templates,
 )
+from tests.stacks.mutants.domains import of_domains
 from tests.stacks.mutants.mutation import Mutation
 from tests.stacks.mutants.storage import of_weights
 
@@ -20,6 +21,7 @@ MUTATIONS: dict[str, tuple[Mutation, ...]] = {
     "Functions": of_functions.MUTATIONS,
     "Images": of_images.MUTATIONS,
     "API": of_gateway.MUTATIONS,
+    "Custom domain": of_domains.MUTATIONS,
     "Roles": of_roles.MUTATIONS,
     "Endpoints": of_endpoints.MUTATIONS,
     "Scaling": of_scaling.MUTATIONS,

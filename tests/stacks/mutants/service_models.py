@@ -23,11 +23,12 @@ class Operation:
     """The operation that CloudFormation calls to create a resource.
 
     `elsewhere` has the properties that CloudFormation gives to another operation, by its name; to none that has them in
-    the same form where that is empty.
+    the same form where that is empty. The others are members of a `part` of what it takes, where that is named.
     """
 
     service: str
     name: str
+    part: tuple[str, ...] = ()
     elsewhere: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -43,6 +44,8 @@ OPERATIONS = {
     # UpdateStage has the settings of its methods, in patches.
     "AWS::ApiGateway::Stage": created_by("apigateway", "CreateStage", MethodSettings=""),
     "AWS::ApiGatewayV2::Api": created_by("apigatewayv2", "CreateApi"),
+    "AWS::ApiGatewayV2::ApiMapping": created_by("apigatewayv2", "CreateApiMapping"),
+    "AWS::ApiGatewayV2::DomainName": created_by("apigatewayv2", "CreateDomainName"),
     "AWS::ApiGatewayV2::Integration": created_by("apigatewayv2", "CreateIntegration"),
     "AWS::ApiGatewayV2::Route": created_by("apigatewayv2", "CreateRoute"),
     "AWS::ApiGatewayV2::Stage": created_by("apigatewayv2", "CreateStage"),
@@ -59,12 +62,22 @@ OPERATIONS = {
         "PutScalingPolicy",
         ScalingTargetId="",
     ),
+    # CloudFormation makes the record in the zone, of which RequestCertificate knows nothing.
+    "AWS::CertificateManager::Certificate": created_by(
+        "acm", "RequestCertificate", DomainValidationOptions=""
+    ),
     "AWS::CloudWatch::Alarm": created_by("cloudwatch", "PutMetricAlarm"),
     "AWS::DynamoDB::Table": created_by(
         "dynamodb",
         "CreateTable",
         TimeToLiveSpecification="",
         PointInTimeRecoverySpecification="",
+    ),
+    "AWS::Route53::RecordSet": Operation(
+        service="route53",
+        name="ChangeResourceRecordSets",
+        part=("ChangeBatch", "Changes", "ResourceRecordSet"),
+        elsewhere={"HostedZoneId": "ListResourceRecordSets"},
     ),
     "AWS::S3::Bucket": created_by(
         # All but the name are put by operations of their own, in other forms.
@@ -132,19 +145,24 @@ def differences(stack: Document) -> Iterator[Difference]:
             yield Difference(rule="unknown_type", path=name, detail=detail)
             continue
         for key, value in resource.get("Properties", {}).items():
+            part = () if key in operation.elsewhere else operation.part
             if taken_by := operation.elsewhere.get(key, operation.name):
-                shape = _input(operation.service, taken_by)
+                shape = _input(operation.service, taken_by, part)
                 yield from _members({key: value}, shape, name)
 
 
 @cache
-def _input(service: str, operation: str) -> Shape:
-    return (
+def _input(service: str, operation: str, part: tuple[str, ...]) -> Shape:
+    shape = (
         botocore.session.get_session()
         .get_service_model(service)
         .operation_model(operation)
         .input_shape
     )
+    for name in part:
+        member = shape.members[name]
+        shape = member.member if member.type_name == "list" else member
+    return shape
 
 
 def _check(value: Any, shape: Shape, path: str) -> Iterator[Difference]:

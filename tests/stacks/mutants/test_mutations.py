@@ -92,6 +92,9 @@ def test_the_deployment_of_every_setting_has_every_setting() -> None:
     # No setting of a template: signatures are checked before one is made.
     left_out = {"trusted_keys"}
     assert set(settings.DEPLOYMENT_KEYS) - set(table["deployment"]) == left_out
+    # A certificate that is given makes no resource, one that is not makes one.
+    domain = set(settings.DOMAIN_KEYS) - set(table["deployment"]["domain"])
+    assert domain == {"certificate_arn"}
     assert set(settings.THROTTLE_KEYS) - set(table["deployment"]["throttle"]) == set()
     assert set(settings.MODEL_KEYS) - {key for model in models for key in model} == left_out
     for tier, keys in (

@@ -69,6 +69,23 @@ def test_a_request_is_seen_as_its_caller_sent_it(adapt: Adapt) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("sent", "path"),
+    [
+        ("/stream/v1/models", "/v1/models"),
+        ("/stream/a%20b", "/a b"),
+        ("/v1/models", "/v1/models"),
+        ("/streams/v1", "/streams/v1"),
+        ("/stream", "/stream"),
+        ("/stream/", "/"),
+    ],
+)
+def test_the_base_path_of_a_custom_domain_is_no_part_of_a_path(
+    adapt: Adapt, sent: str, path: str
+) -> None:
+    assert seen(adapt, rest_event("GET", sent))["path"] == path
+
+
 def test_bytes_arrive_as_they_are(adapt: Adapt) -> None:
     event = rest_event("POST", "/", b64encode(b"\xff\x00").decode(), base64=True)
     assert seen(adapt, event)["body"] == "\xff\0"

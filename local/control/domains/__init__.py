@@ -1,0 +1,1 @@
+"""Custom domains of API Gateway, their certificates and records, in templates and in requests."""
