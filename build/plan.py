@@ -106,6 +106,7 @@ def _step(
         rows_digest=file_sha256(spec.eval),
         revision=BUILD_CODE_REVISION,
         gpu_results=() if on_cpu else read_results(out, spec.name),
+        dimensions=spec.dimensions,
     )
     return _with_reason(step, out), []
 

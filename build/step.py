@@ -29,6 +29,7 @@ class Step:
 
     `origin` is the version that a remote source is pinned to. With `edge`, a copy that runs by itself is made as well;
     where that copy alone is missing, the artefact is `sealed` already. `gpu_results` are those of a GPU tier's model.
+    Vectors are proved with fewer `dimensions` as well.
     """
 
     model: str
@@ -45,6 +46,7 @@ class Step:
     rows_digest: str
     revision: int
     gpu_results: tuple[GpuResult, ...] = ()
+    dimensions: tuple[int, ...] = ()
     build_key: str = ""
     why: str = ""
     sealed: bool = False
@@ -108,6 +110,7 @@ class Step:
             "gate": asdict(self.gate),
             "origin": self.origin,
             "eval": self.rows_digest,
+            **({"dimensions": self.dimensions} if self.dimensions else {}),
             # A result of a GPU may have another precision ship.
             **({"gpu_results": list(map(asdict, self.gpu_results))} if self.gpu_results else {}),
         }

@@ -1,5 +1,8 @@
 """Limits that AWS sets, each with its source, and ours derived from them, such as the timeouts that nest."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 # API Gateway HTTP API quotas: payload 10 MB, integration timeout 30 s, neither can be raised.
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html
 GATEWAY_BODY_BYTES = 10 * 1024 * 1024
@@ -62,6 +65,12 @@ CLIENT_TIMEOUT_S = GATEWAY_TIMEOUT_S + 5
 
 # A JSON number made from a float32 is at most 23 characters, and two go to the separator.
 FLOAT_JSON_BYTES = 25
+
+
+def asked_dimensions(parameters: Mapping[str, Any], all_: int, fewer: Sequence[int]) -> int:
+    """Return the dimensions of the vectors that a request asks for; all of them where it asks for no known ones."""
+    asked = parameters.get("dimensions")
+    return next((number for number in fewer if number == asked), all_)
 
 
 def vectors_per_answer(dimensions: int) -> int:

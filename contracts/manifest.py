@@ -24,6 +24,8 @@ CHAT_TEMPLATE, CHAT = "chat_template.jinja", "chat"
 # hold rows of the user's.
 SCHEMA = 2
 VERSION_CHARS = 12
+# The key of `details` that has how many dimensions, fewer than all, the model's vectors may be cut to.
+SHORTER = "shorter_dimensions"
 # The key of `details` that has the digest of weights in the deployment's bucket.
 PUSHED = "weights"
 
@@ -96,6 +98,11 @@ class Manifest:
     def chat(self) -> bool:
         """Return whether the model answers chats."""
         return CHAT in self.details
+
+    @property
+    def shorter_dimensions(self) -> tuple[int, ...]:
+        """Return the numbers of dimensions below all that were proved, and callers may ask for."""
+        return tuple(self.details.get(SHORTER, ()))
 
     @property
     def size(self) -> int:

@@ -71,6 +71,9 @@ class _Reader(Tables):
         if taken.get("edge"):
             self.edge(f"{at}.edge", cpu)
         split = self.split(f"{at}.split", taken)
+        if "dimensions" in taken and taken.get("task") not in (None, Task.FEATURE_EXTRACTION):
+            detail = f"vectors of {Task.FEATURE_EXTRACTION} alone are shortened"
+            self.refuse(f"{at}.dimensions", detail, "remove it")
         if len(self.problems) > before:
             return None
         if gpu and "source" in gpu:
@@ -85,6 +88,7 @@ class _Reader(Tables):
             gate=gate,
             edge=taken.get("edge", False),
             split=split,
+            dimensions=taken.get("dimensions", ()),
             trusted_keys=_all_from(base, taken["trusted_keys"])
             if "trusted_keys" in taken
             else trusted,

@@ -78,7 +78,8 @@ class Route:
 
     `chars_per_token` is that of the rows that the model was built with; 0 where the build has not counted it.
     `split` has the weights by which clients are divided between the tiers; none where the cheapest is wanted. A model
-    that takes chats has a chat template on each of its tiers.
+    that takes chats has a chat template on each of its tiers. Callers may ask for as few dimensions as one of
+    `shorter_dimensions` says.
     """
 
     model: str
@@ -90,6 +91,7 @@ class Route:
     cascade: Cascade | None = None
     split: Mapping[Tier, int] = field(default_factory=dict)
     chat: bool = False
+    shorter_dimensions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +139,7 @@ def _route(document: dict[str, Any]) -> Route:
         cascade=_cascade(document["cascade"]),
         split={Tier(tier): weight for tier, weight in document["split"].items()},
         chat=document["chat"],
+        shorter_dimensions=tuple(document["shorter_dimensions"]),
     )
 
 

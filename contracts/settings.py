@@ -10,7 +10,7 @@ from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
 from contracts.scaling.awake import FORM
 from contracts.specs import Objective
 from contracts.tasks import Server, Task, Tier, Wake
-from contracts.toml.kinds import FLAG, TABLE, Kind, between, is_number, one_of
+from contracts.toml.kinds import FLAG, TABLE, Kind, between, is_int, is_number, one_of
 
 ANSWERS, VECTORS = ("min_accuracy_ratio", "min_agreement"), ("min_cosine_mean", "min_cosine_p5")
 SCORES, GENERATED = ("max_perplexity_ratio",), ("max_perplexity_ratio", "min_token_agreement")
@@ -110,6 +110,11 @@ LABELS = Kind(
     lambda v: NAMES.accepts(v) and len(set(v)) == len(v),
     tuple,
 )
+DIMENSIONS = Kind(
+    "a list of whole numbers from 1 up, each once",
+    lambda v: isinstance(v, list) and all(is_int(n) and n > 0 for n in v) and len(set(v)) == len(v),
+    lambda v: tuple(sorted(v, reverse=True)),
+)
 AWAKE = Kind(f"{FORM}, as text", lambda v: isinstance(v, str))
 POSITIVE = between(1, 10_000_000)
 # An update replaces one copy at a time, and a batch of SageMaker's is at least 5 % of the copies.
@@ -162,6 +167,7 @@ MODEL_KEYS = {
     "tokenizer": PATH,
     "labels": LABELS,
     "inputs": NAMES,
+    "dimensions": DIMENSIONS,
     "pickle": FLAG,
     "cpu": TABLE,
     "gpu": TABLE,

@@ -106,7 +106,8 @@ class ModelSpec:
 
     A source is a local path, or the text of a remote one: hf://org/name@revision, s3://bucket/prefix. By one of the
     `trusted_keys` both the source and the artefacts have to be signed; with none, nothing has to be.
-    `split` has the weights by which clients are divided between the two tiers.
+    `split` has the weights by which clients are divided between the two tiers. Of vectors, callers may ask for as few
+    dimensions as one of `dimensions` says.
     """
 
     name: str
@@ -120,6 +121,7 @@ class ModelSpec:
     split: Mapping[Tier, int] = field(default_factory=dict)
     source_options: SourceOptions = field(default_factory=SourceOptions)
     trusted_keys: tuple[Path, ...] = ()
+    dimensions: tuple[int, ...] = ()
 
     @property
     def tiers(self) -> dict[Tier, CpuSpec | GpuSpec]:

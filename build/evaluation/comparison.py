@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from build.evaluation.agreement import AnswerComparison, AnswerFigures
-from build.evaluation.embedding_similarity import VectorFigures
 from build.evaluation.informative import MIN_ROWS
 from build.evaluation.metrics import AllOutputs, Outputs
 from build.evaluation.perplexity import GenerationFigures, ScoreFigures
 from build.evaluation.regression import NumberFigures
 from build.evaluation.rows import Row
+from build.evaluation.vectors.embedding_similarity import VectorFigures
 
 Figures = AnswerFigures | VectorFigures | ScoreFigures | GenerationFigures | NumberFigures
 

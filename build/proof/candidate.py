@@ -1,6 +1,7 @@
 """A candidate: one artefact of several made from a model, measured so that the build can choose the one to ship."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from build.evaluation.comparison import Figures
@@ -15,7 +16,8 @@ class Candidate:
     """A sealed folder made by a recipe: its figures against the reference, and its cost.
 
     `problems` are those of the gate and of the portability check; it may ship if there are none. `outputs` are those
-    on the rows, `expected_ms` is the mean latency of the user's rows.
+    on the rows, `expected_ms` is the mean latency of the user's rows. `shorter` are the figures of its vectors by the
+    fewer dimensions that they are cut to.
     """
 
     folder: Path
@@ -26,6 +28,7 @@ class Candidate:
     outputs: tuple[Outputs, ...] = ()
     timing: Timing = UNTIMED
     expected_ms: float = 0.0
+    shorter: Mapping[int, Figures] = field(default_factory=dict)
 
     @property
     def divergence(self) -> float:

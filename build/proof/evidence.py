@@ -35,6 +35,7 @@ def provenance(
         "rows_digest": step.rows_digest,
         **({"sample": True} if only_sample_rows(source, step.rows) else {}),
         "gate": figures_of(chosen.figures),
+        **_shorter(chosen),
         "objective": step.objective,
         "machine": processor_name(),
         "processors": list(processors),
@@ -78,6 +79,7 @@ def evidence(
         "rows": len(step.rows),
         "sample": only_sample_rows(step.source, step.rows),
         **figures_of(chosen.figures),
+        **_shorter(chosen),
         "fused": _fused(chosen.folder / MODEL),
         "bytes_original": step.source.weight_bytes,
         "bytes_built": manifest.size,
@@ -115,6 +117,12 @@ def _chars_per_token(rows: Sequence[Row], outputs: Sequence[Outputs]) -> float:
     ]
     tokens = sum(count for _, count in whole)
     return round(sum(chars for chars, _ in whole) / tokens, 4) if tokens else 0.0
+
+
+def _shorter(chosen: Candidate) -> dict[str, Any]:
+    """Return the figures by the fewer dimensions that vectors may be cut to."""
+    figures = {str(number): figures_of(one) for number, one in chosen.shorter.items()}
+    return {"shorter": figures} if figures else {}
 
 
 def _fused(graph: Path) -> str:

@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from build.evaluation.metrics import Outputs
+from build.evaluation.shorter_vectors import of_length_1
 from build.export.exporters import exporter_of
 from build.proof.probe import write_probe
 from build.recipes.recipe import Recipe
 from build.sources.source import GraphSource, Pooling, Source, TransformersSource
 from build.step import Step, toolchain
-from contracts.manifest import MANIFEST, Manifest, SealedFile, sealed_files
+from contracts.manifest import MANIFEST, SHORTER, Manifest, SealedFile, sealed_files
 
 
 def seal(
@@ -41,24 +42,25 @@ def seal(
         # The output for a word without a vector has no embedding, so one row is not enough.
         dimensions=max(len(outputs[0].get("embedding", ())) for outputs in reference),
         batches=recipe.batchable and source.batchable,
-        details=source.details,
+        details={**source.details, **({SHORTER: list(step.dimensions)} if step.dimensions else {})},
         source_digest=source.digest,
         build_key=step.build_key,
         toolchain={**toolchain(source), **exporter_of(prepared)},
         files=_files(folder),
-        **_tokenized_fields(source),
+        **_tokenized_fields(source, step, reference),
     )
     return write_manifest(folder, manifest)
 
 
-def _tokenized_fields(source: Source) -> dict[str, Any]:
+def _tokenized_fields(source: Source, step: Step, reference: Sequence[Outputs]) -> dict[str, Any]:
     """Return the manifest's fields on pooling and padding, which only sources with a tokenizer.json have."""
     if not isinstance(source, TransformersSource | GraphSource):
         return {}
     pooling = source.pooling or Pooling(modes="")
     return {
         "pooling": pooling.modes,
-        "normalize": pooling.normalize,
+        # A bare graph does not say so; the code that serves asks where it shortens a vector.
+        "normalize": pooling.normalize or (bool(step.dimensions) and of_length_1(reference)),
         "pad_token_id": source.pad_token_id,
     }
 

@@ -1,6 +1,7 @@
 """The figures of an artefact as text: the cards, sentences and table cells of its evidence page."""
 
 from collections.abc import Iterator, Mapping
+from itertools import starmap
 from typing import Any
 
 # More labels than this nobody reads in a sentence; the evidence has all of them.
@@ -55,6 +56,7 @@ def sentences(document: Document) -> Iterator[str]:
         yield _word_pairs(document)
     if "cosine_mean" in document:
         yield _cosine(document)
+        yield from starmap(_shorter, document.get("shorter", {}).items())
     if "ratio" in document:
         yield _perplexity_ratio(document)
     if "determination" in document:
@@ -211,6 +213,21 @@ def _cosine(document: Document) -> str:
     return (
         "The mean cosine of the artefact's vectors to the reference's lies between "
         f"{_between(document, 'cosine', '.4f', 'and')} (95 % interval, bootstrap over rows){scores}."
+    )
+
+
+def _shorter(dimensions: str, figures: Document) -> str:
+    """Return the figures of vectors cut to fewer dimensions, both the artefact's and the reference's."""
+    ranked = (
+        f"; the {figures['metric']} with the scores in your rows is {_value(figures, 'metric_original')} for the "
+        f"reference and {_value(figures, 'metric_built')} for the artefact"
+        if "metric" in figures
+        else ""
+    )
+    return (
+        f"Cut to {dimensions} dimensions, the mean cosine of the artefact's vectors to the reference's is "
+        f"{figures['cosine_mean']:.4f} ({_between(figures, 'cosine', '.4f')}), its 5th percentile "
+        f"{figures['cosine_p5']:.4f}{ranked}."
     )
 
 

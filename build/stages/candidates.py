@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from build.evaluation.gpu_results import HALF, half_problem
+from build.evaluation.shorter_vectors import shorter_figures, shorter_problems
 from build.library_errors import MAKING_CANDIDATE, naming_source
 from build.proof.candidate import Candidate
 from build.proof.native_run import run_on_rows
@@ -117,13 +118,15 @@ def _run(work: Workspace, sealed: _Sealed) -> Candidate:
         **sealed.made_from,
     )
     figures = step.comparison.measure(built, work.reference, step.rows)
+    shorter = shorter_figures(step.comparison, built, work.reference, step.rows, sealed.manifest)
     return Candidate(
         folder=sealed.folder,
         recipe=sealed.recipe,
         manifest=sealed.manifest,
         outputs=tuple(map(tuple, built)),
         figures=figures,
-        problems=tuple(figures.problems(step.gate)),
+        problems=(*figures.problems(step.gate), *shorter_problems(shorter, step.gate)),
+        shorter=shorter,
     )
 
 

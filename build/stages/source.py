@@ -8,6 +8,7 @@ from typing import Any
 
 from build.errors import SourceError
 from build.evaluation.agreement import told_by_scores
+from build.evaluation.shorter_vectors import no_shorter
 from build.exported_graphs import export_graphs
 from build.library_errors import RUNNING_REFERENCE, naming_source
 from build.proof.processors import processor_name
@@ -120,9 +121,15 @@ def reading_stage(work: Workspace) -> Workspace:
 def rows_stage(work: Workspace) -> Workspace:
     """Check that the reference's answers on the rows compare something; raise SourceError unless the user goes on.
 
+    So are the dimensions that its vectors are to be cut to: there have to be more.
+
     The rows of the sample are none of the user's, and prove little whatever the answers: the evidence says so.
     """
     step = work.step
+    if not_shorter := no_shorter(step.dimensions, work.reference):
+        message = f"{not_shorter}; remove it"
+        where = f"{step.model}: `dimensions`"
+        raise SourceError([Problem(code=Code.SETTING_INVALID, where=where, message=message)])
     found = step.comparison.uninformative(work.reference, step.rows)
     allowed = (
         step.gate.allow_uninformative_rows

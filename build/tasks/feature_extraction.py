@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from build.evaluation.comparison import NumberComparison
-from build.evaluation.embedding_similarity import (
+from build.evaluation.metrics import Outputs
+from build.evaluation.rows import Labels, Row, RowFormat, request_of, score_field, text_field
+from build.evaluation.vectors.embedding_similarity import (
     compare_embeddings,
     uninformative_vectors,
     vector_figures,
 )
-from build.evaluation.metrics import Outputs
-from build.evaluation.rows import Labels, Row, RowFormat, request_of, score_field, text_field
 from build.tasks import prompts
 from build.tasks.description import (
     Details,

@@ -3,9 +3,9 @@
 from typing import Any
 
 from build.evaluation.comparison import NumberComparison
-from build.evaluation.embedding_similarity import uninformative_vectors
 from build.evaluation.rows import Labels, Row, RowFormat, request_of, score_field, text_field
-from build.evaluation.word_similarity import compare_words
+from build.evaluation.vectors.embedding_similarity import uninformative_vectors
+from build.evaluation.vectors.word_similarity import compare_words
 from build.tasks.description import FamilyName, TaskDescription
 from contracts.tasks import Task
 

@@ -52,7 +52,7 @@ def matches(value: object, schema: Schema) -> bool:
         # The alternatives have different types, so a value that matches one of them matches no other.
         return any(matches(value, one) for one in schema["oneOf"])
     if "enum" in schema:
-        return value in schema["enum"]
+        return type(value) in (str, int) and value in schema["enum"]
     match schema["type"]:
         case "boolean":
             return isinstance(value, bool)
@@ -70,7 +70,7 @@ def matches(value: object, schema: Schema) -> bool:
 def expectation(schema: Schema) -> str:
     """Return the words for the values of a schema, as in "must be a whole number from 1 to 20"."""
     if "enum" in schema:
-        return "one of " + ", ".join(schema["enum"])
+        return "one of " + ", ".join(map(str, schema["enum"]))
     if schema["type"] == "boolean":
         return "true or false"
     noun = "a whole number" if schema["type"] == "integer" else "a number"

@@ -113,6 +113,15 @@ def _route(deployment: str, model: ModelSpec, artefacts: Artefacts, out: Path) -
             target.server is Server.VLLM or artefacts.manifests[model.name, tier].chat
             for tier, target in targets.items()
         ),
+        # Where one tier was built with another setting, what both were proved with.
+        shorter_dimensions=tuple(
+            number
+            for number in manifest.shorter_dimensions
+            if all(
+                number in artefacts.manifests[model.name, tier].shorter_dimensions
+                for tier in targets
+            )
+        ),
     )
 
 

@@ -19,7 +19,7 @@ from build.errors import GateFailed, SourceError
 from build.sources.source import TransformersSource
 from build.workspace.cache import FOLDER
 from build.workspace.progress import hidden
-from contracts.manifest import read_manifest, verify
+from contracts.manifest import verify
 from contracts.prediction import PredictRequest
 from contracts.specs import Deployment, Gate
 from contracts.tasks import Task
@@ -30,7 +30,6 @@ from tests.fixtures.models.tiny_bert import (
     LABELS,
     classifier,
     deployment,
-    encoder,
     texts,
     write_rows,
 )
@@ -68,8 +67,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     labels = [LABELS[(label + (i % 10 == 0)) % 3] for i, label in enumerate(found)]
     rows = [{"text": text, "label": label} for text, label in zip(TEXTS, labels, strict=True)]
     write_rows(folder / "labelled.jsonl", rows)
-    encoder(folder / "encoder")
-    write_rows(folder / "texts.jsonl", [{"text": text} for text in TEXTS])
     return folder
 
 
@@ -116,20 +113,6 @@ def test_full_precision_answers_as_transformers_does(built: Path, home: Path) ->
     assert [output["label"] for output in found] == [output["label"] for output in right]
     scores = [np.array([output["score"] for output in outputs]) for outputs in (found, right)]
     np.testing.assert_allclose(scores[0], scores[1], atol=1e-4)
-
-
-def test_vectors_are_pooled_and_normalised_as_the_folder_says(home: Path, tmp_path: Path) -> None:
-    out = tmp_path / "models.out"
-    run(deployment(home / "encoder", home / "texts.jsonl", Task.FEATURE_EXTRACTION), out)
-    source = read_as(TransformersSource, home / "encoder", Task.FEATURE_EXTRACTION)
-    right = np.array([outputs[0]["embedding"] for outputs in answers(source, REQUESTS)])
-    exact = np.array([output["embedding"] for output in predict(out / "tiny/gpu", *TEXTS)])
-    quantized = np.array([output["embedding"] for output in predict(out / "tiny/cpu", *TEXTS)])
-    np.testing.assert_allclose(np.linalg.norm(exact, axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(exact, right, atol=1e-4)
-    cosine = (quantized * right).sum(axis=1)
-    assert cosine.min() > 0.99
-    assert read_manifest(out / "tiny/cpu").dimensions == 32
 
 
 def test_a_second_build_is_skipped_and_changes_nothing(built: Path, classify: Deployment) -> None:

@@ -13,14 +13,18 @@ from build.sources import remote
 from build.tasks.registry import TASKS
 from build.workspace.publish import write_atomically
 from contracts.problems import Code, Problem, ProblemsFound
-from contracts.settings import MODEL_NAME, REMOTE, SOURCE
+from contracts.settings import DIMENSIONS, MODEL_NAME, REMOTE, SOURCE
 from contracts.specs import Deployment, ModelSpec, SourceOptions
 from contracts.tasks import Task
+from contracts.toml.kinds import is_int
 from turnout.init.names import name_for
 from turnout.init.table import add_table, read_existing, table_text
 
 # The folder, beside models.toml, of the rows that are written.
 ROWS = "eval"
+# The key of config.json for the dimensions that a model was trained to be cut to, as vLLM reads it:
+# https://docs.vllm.ai/en/stable/models/pooling_models.html#matryoshka-embeddings
+TRAINED_FOR = "matryoshka_dimensions"
 OWN_ROWS = "add rows of your own: the gate is measured on these"
 # Asks which of several tasks a source is for.
 Choose = Callable[[object, Sequence[Task]], Task]
@@ -167,7 +171,7 @@ def _write(name: str, model: Model, task: Task, facts: SampleFacts, request: Req
     folder = request.config.parent
     rows = request.rows or folder / ROWS / f"{name}.jsonl"
     sample = "" if request.rows else _sample(model, task, facts)
-    settings = _settings(model.named, task, rows, request)
+    settings = _settings(model, task, rows, request)
     comments = {"source": _revision(request, model.named), "eval": OWN_ROWS * bool(sample)}
     table = table_text(name, settings, comments)
     written = bool(sample) and _write_rows(rows, sample)
@@ -205,14 +209,16 @@ def _write_rows(path: Path, text: str) -> bool:
     return True
 
 
-def _settings(source: Path | str, task: Task, rows: Path, request: Request) -> dict[str, Any]:
+def _settings(model: Model, task: Task, rows: Path, request: Request) -> dict[str, Any]:
     """Return the settings of a table in the order in which they stand; those with a default are left out."""
+    source = model.named
     options, folder = request.options, request.config.parent
     tier = {"max_tokens": request.max_tokens} if request.max_tokens else {}
     optional = {
         "tokenizer": options.tokenizer and _from(folder, options.tokenizer),
         "labels": options.labels,
         "inputs": options.inputs,
+        "dimensions": _dimensions(model.described.config, task),
         "pickle": options.allow_pickle,
     }
     return {
@@ -222,6 +228,14 @@ def _settings(source: Path | str, task: Task, rows: Path, request: Request) -> d
         **{key: value for key, value in optional.items() if value},
         "cpu": tier,
     }
+
+
+def _dimensions(config: Mapping[str, Any], task: Task) -> list[int]:
+    """Return the fewer dimensions that a model says its vectors may be cut to."""
+    listed, width = config.get(TRAINED_FOR), config.get("hidden_size")
+    if task is not Task.FEATURE_EXTRACTION or not DIMENSIONS.accepts(listed) or not is_int(width):
+        return []
+    return [number for number in DIMENSIONS.take(listed) if number < width]
 
 
 def _from(folder: Path, path: Path) -> str:

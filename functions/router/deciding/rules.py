@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from contracts.cascade.confidence import binding
 from contracts.http_errors import InvalidInput, RequestProblem, TooLarge
-from contracts.limits import vectors_per_answer
+from contracts.limits import asked_dimensions, vectors_per_answer
 from contracts.prediction import PredictRequest, Prefer
 from contracts.routes import Cascade, Route, Target
 from contracts.tasks import Server, Task, Tier
@@ -225,7 +225,10 @@ def stands_in(request: PredictRequest, wanted: Target, other: Target) -> bool:
 
 def over_limits(case: Case, target: Target) -> str | None:
     """Return the reason why the target does not take the request; None if it does."""
-    inputs, dimensions = len(case.request.inputs), case.route.dimensions
+    inputs, route = len(case.request.inputs), case.route
+    dimensions = asked_dimensions(
+        case.request.parameters, route.dimensions, route.shorter_dimensions
+    )
     if inputs > target.max_inputs:
         return f"{inputs} inputs are more than its {target.max_inputs}"
     # The router has no tokenizer, so lengths are limited in characters.

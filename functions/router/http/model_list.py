@@ -31,6 +31,7 @@ def describe(route: Route, registry: Registry, answering: Answering) -> dict[str
         "task": route.task,
         "labels": list(route.labels),
         "dimensions": route.dimensions or None,
+        "shorter_dimensions": list(route.shorter_dimensions),
         "cascade": _cascade(route.cascade, answering.attempts.drift(route)),
         "split": route.split or None,
         "chat": route.chat,

@@ -93,6 +93,9 @@ MODEL: Schema = {
         "task": {"enum": [*Task]},
         "labels": array(STRING),
         "dimensions": NULLABLE_INTEGER,
+        "shorter_dimensions": described(
+            array(INTEGER), "Fewer dimensions that a request may ask for."
+        ),
         "cascade": {"anyOf": [CASCADE, {"type": "null"}]},
         "split": {"anyOf": [SPLIT, {"type": "null"}]},
         "chat": described({"type": "boolean"}, "Whether it takes chats."),

@@ -8,7 +8,8 @@ from array import array as packed
 from collections.abc import Mapping
 from typing import Any
 
-from contracts.api.json_schema import choice, integer
+from contracts.api.feature_extraction import DIMENSIONS, dimensions_of
+from contracts.api.json_schema import choice
 from contracts.api.task_api import PROMPT_NAME, Parameter
 from contracts.prediction import TierAnswer
 from contracts.routes import Route
@@ -25,27 +26,25 @@ KEYS = (
         schema=choice("float", "base64"),
         default="float",
     ),
-    Parameter(
-        name="dimensions",
-        description="The dimensions that the model has: vectors are not shortened.",
-        schema=integer(1),
-    ),
+    DIMENSIONS,
     PROMPT_NAME,
     USER,
 )
+# Those that are parameters of ours, by the same names.
+OURS = (DIMENSIONS.name, PROMPT_NAME.name)
 
 
 def translate(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the request of ours."""
-    prompt = {PROMPT_NAME.name: given[PROMPT_NAME.name]} if PROMPT_NAME.name in given else {}
-    return {"inputs": given["input"], "parameters": prompt}
+    parameters = {name: given[name] for name in OURS if name in given}
+    return {"inputs": given["input"], "parameters": parameters}
 
 
 def check(given: Mapping[str, Any], route: Route) -> None:
-    """Raise InvalidInput for other dimensions than the model's."""
-    asked = given.get("dimensions", route.dimensions)
-    if asked != route.dimensions:
-        raise refused("dimensions", f"{route.model} has {route.dimensions}, and is not shortened")
+    """Raise InvalidInput for a number of dimensions that the model was not proved with."""
+    known = dimensions_of(route.dimensions, route.shorter_dimensions)
+    if problem := known.problem(given.get(known.name, route.dimensions)):
+        raise refused(known.name, problem)
 
 
 def answer(given: Mapping[str, Any], route: Route, answer: TierAnswer) -> dict[str, Any]:

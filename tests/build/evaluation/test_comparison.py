@@ -12,8 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from build.evaluation.agreement import AnswerFigures
 from build.evaluation.bootstrap import wilson
 from build.evaluation.comparison import figures_of
-from build.evaluation.embedding_similarity import VectorFigures
 from build.evaluation.rows import Row
+from build.evaluation.vectors.embedding_similarity import VectorFigures
 from build.graph.edit import matmuls
 from build.recipes.block_int8 import BLOCK, pack, quantize_block_wise
 from build.tasks.registry import TASKS

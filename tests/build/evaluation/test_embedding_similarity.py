@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from build import api
-from build.evaluation.embedding_similarity import PairFigures, VectorFigures, cosines
 from build.evaluation.rows import Row, read_rows
 from build.evaluation.spearman import correlations, spearman
+from build.evaluation.vectors.embedding_similarity import PairFigures, VectorFigures, cosines
 from build.sources.source import TransformersSource
 from build.tasks.registry import TASKS
 from contracts.prediction import PredictRequest

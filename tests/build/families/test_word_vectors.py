@@ -10,7 +10,7 @@ import pytest
 from build import api
 from build.errors import SourceError
 from build.evaluation.rows import read_rows
-from build.evaluation.word_similarity import WordFigures
+from build.evaluation.vectors.word_similarity import WordFigures
 from build.tasks.registry import TASKS
 from contracts.manifest import verify
 from contracts.prediction import PredictRequest

@@ -32,6 +32,7 @@ SCHEMAS: dict[str, Schema] = {
     "not empty": {**STRING, "minLength": 1},
     "template": HYPOTHESIS_TEMPLATE.schema,
     "choice": choice("cpu", "gpu"),
+    "choice of numbers": {"enum": [1, 3]},
     "texts": array({**STRING, "minLength": 1}, minItems=1, maxItems=2),
     "labels": array(STRING, uniqueItems=True),
     "word or words": WORDS,

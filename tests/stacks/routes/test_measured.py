@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from contracts.manifest import Manifest
+from contracts.manifest import SHORTER, Manifest
 from contracts.routes import Routes
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Task, Tier, Wake
@@ -102,3 +102,26 @@ def test_the_route_table_carries_them_to_the_router(
     assert route.targets[Tier.CPU].latency_ms == ((8, 4.25), (128, 30.5))
     sleeper = route.targets[Tier.GPU]
     assert (sleeper.wake, sleeper.wake_s) == (Wake.ESCALATION, wake_s)
+
+
+def test_callers_may_ask_for_the_dimensions_that_both_tiers_were_proved_with(
+    tmp_path: Path,
+) -> None:
+    model = ModelSpec(
+        name="vectors",
+        source="s",
+        task=Task.FEATURE_EXTRACTION,
+        eval=tmp_path,
+        cpu=CpuSpec(),
+        gpu=GpuSpec(instance="ml.g6.xlarge"),
+    )
+    cpu = replace(
+        CPU, model="vectors", task=model.task, dimensions=384, details={SHORTER: [256, 64]}
+    )
+    gpu = replace(cpu, tier=Tier.GPU, digest="e" * 64, details={SHORTER: [128, 64]})
+    manifests = {("vectors", Tier.CPU): cpu, ("vectors", Tier.GPU): gpu}
+    table = make_routes(
+        Deployment(models=(model,)), Artefacts(manifests=manifests, cascades={}), {}, tmp_path
+    )
+    assert Routes.from_json(table.to_json()) == table
+    assert table.models["vectors"].shorter_dimensions == (64,)

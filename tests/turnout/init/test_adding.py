@@ -10,7 +10,7 @@ from contracts.models_toml import read_models_toml
 from contracts.specs import SourceOptions
 from contracts.tasks import Task
 from tests.fixtures.models.tiny_bare import bare
-from tests.fixtures.models.tiny_bert import LABELS
+from tests.fixtures.models.tiny_bert import LABELS, encoder
 from tests.fixtures.models.tiny_ngrams import LITTLE
 from tests.fixtures.models.word_files import TINY, as_text
 from tests.fixtures.problems import assert_problems, raises
@@ -31,6 +31,27 @@ def test_a_folder_is_added_with_rows_of_the_sample_that_a_build_takes(
     )
     assert found.rows == tmp_path / "eval/bert.jsonl"
     assert_planned(tmp_path)
+
+
+def test_fewer_dimensions_that_a_model_was_trained_for_are_written_down(tmp_path: Path) -> None:
+    config = encoder(tmp_path / "source") / "config.json"
+    document = json.loads(config.read_text("utf-8"))
+    # As jina-embeddings-v3 has it: the whole length, of 32 here, is among them.
+    config.write_text(json.dumps({**document, "matryoshka_dimensions": [8, 16, 32]}), "utf-8")
+    place = tmp_path / "place"
+    place.mkdir()
+    assert added(place, tmp_path / "source").task is Task.FEATURE_EXTRACTION
+    assert read_models_toml(place / "models.toml").models[0].dimensions == (16, 8)
+    assert_planned(place)
+
+
+@pytest.mark.parametrize("listed", [None, True, "8", [8.5], [0], [32], []])
+def test_what_lists_no_fewer_dimensions_is_left_out(tmp_path: Path, listed: object) -> None:
+    config = encoder(tmp_path / "source") / "config.json"
+    document = json.loads(config.read_text("utf-8"))
+    config.write_text(json.dumps({**document, "matryoshka_dimensions": listed}), "utf-8")
+    added(tmp_path, tmp_path / "source")
+    assert "dimensions" not in (tmp_path / "models.toml").read_text("utf-8")
 
 
 def test_the_models_own_mask_token_is_in_its_rows(masked: Path, tmp_path: Path) -> None:

@@ -147,6 +147,10 @@ SETTINGS: tuple[Setting, ...] = (
         "static_position_embeddings extra_pos_embeddings force_bos_token_to_be_generated",
     ),
     *harmless(
+        "It says what vectors may be cut to; `dimensions` of models.toml decides, where `turnout init` writes it.",
+        "matryoshka_dimensions is_matryoshka",
+    ),
+    *harmless(
         "The ids of labels follow from `id2label`.",
         "_num_labels",
     ),

@@ -91,7 +91,7 @@ WHOLE_MODEL: tuple[Setting, ...] = (
     *harmless("Each model is run in full precision.", "keep_in_fp32_modules"),
     *refused(
         "shortens every vector",
-        "take it out, and cut the vectors where you use them",
+        "take it out, and name its length in `dimensions` of models.toml",
         "truncate_dim",
     ),
 )

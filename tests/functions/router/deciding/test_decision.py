@@ -155,6 +155,9 @@ def test_a_tier_that_sleeps_is_asked_again_by_those_who_may_wake_it(
     assert (plan.primary.tier, plan.trial) == ((GPU, True) if wakes else (CPU, False))
 
 
+WIDE = replace(VECTORS, targets={CPU: target(CPU, max_inputs=2000, max_chars=100_000)})
+
+
 @pytest.mark.parametrize(
     ("route", "predict", "limits"),
     [
@@ -183,14 +186,27 @@ def test_a_tier_that_sleeps_is_asked_again_by_those_who_may_wake_it(
             request(*["hi"] * 782),
             ("sentence-embedding", "cpu: 782 vectors of 384 floats", "6 MB", "646"),
         ),
+        (
+            WIDE,
+            request(*["hi"] * 2000, parameters={"dimensions": 128}),
+            ("sentence-embedding", "cpu: 2000 vectors of 128 floats", "6 MB", "1890"),
+        ),
     ],
-    ids=["inputs", "characters", "pinned", "pinned version", "vectors"],
+    ids=["inputs", "characters", "pinned", "pinned version", "vectors", "shorter vectors"],
 )
 def test_what_no_tier_takes_is_refused_with_every_limit(
     route: Route, predict: PredictRequest, limits: tuple[str, ...]
 ) -> None:
     with raises("too_large", *limits):
         decide(case(predict, route))
+
+
+def test_more_vectors_fit_one_answer_where_they_are_asked_for_shorter() -> None:
+    plan = decide(case(request(*["hi"] * 782, parameters={"dimensions": 128}), VECTORS))
+    assert plan.primary.tier is CPU
+    # What the model was not proved with is refused by its tier, and counts as whole vectors here.
+    with raises("too_large", "782 vectors of 384 floats"):
+        decide(case(request(*["hi"] * 782, parameters={"dimensions": [1]}), VECTORS))
 
 
 def test_a_tier_or_a_version_that_a_model_lacks_is_a_problem_in_the_request() -> None:

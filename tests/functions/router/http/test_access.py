@@ -89,6 +89,7 @@ def test_the_list_of_models_has_openais_shape_and_the_deployed_releases() -> Non
         "task": "text-classification",
         "labels": ["order-status", "refund-status"],
         "dimensions": None,
+        "shorter_dimensions": [],
         "cascade": None,
         "split": None,
         "chat": False,
@@ -110,6 +111,7 @@ def test_the_list_of_models_has_openais_shape_and_the_deployed_releases() -> Non
     }
     assert (tiers[1]["deployed"], tiers[1]["deployed_at"]) == (False, None)
     assert (second["created"], second["dimensions"]) == (0, 384)
+    assert second["shorter_dimensions"] == [128]
     assert json.loads(call("GET", "/v1/models/support-intent")["body"]) == {**first, "tiers": tiers}
 
 

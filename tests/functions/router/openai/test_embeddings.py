@@ -16,7 +16,10 @@ from tests.functions.router.openai.deployment import (
 PATH = "/v1/embeddings"
 
 
-@pytest.mark.parametrize("options", [{}, {"encoding_format": "float"}, {"dimensions": 384}])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"encoding_format": "float"}, {"dimensions": 384}, {"dimensions": 128}],
+)
 def test_the_vectors_arrive_in_the_order_of_the_texts(
     client: OpenAI, options: dict[str, Any]
 ) -> None:
@@ -42,10 +45,21 @@ def test_a_prompt_of_the_model_is_named_by_it(client: OpenAI, tier: Answers) -> 
     assert request.parameters == {"prompt_name": "query"}
 
 
+def test_fewer_dimensions_are_asked_of_the_tier(client: OpenAI, tier: Answers) -> None:
+    client.embeddings.create(model="sentence-embedding", input="a", dimensions=128)
+    ((_, request),) = tier.requests
+    assert request.parameters == {"dimensions": 128}
+
+
 @pytest.mark.parametrize(
     ("keys", "param", "words"),
     [
-        ({"dimensions": 256}, "dimensions", "has 384"),
+        (
+            {"dimensions": 256},
+            "dimensions",
+            "must be 384 or 128; fewer dimensions have to be listed",
+        ),
+        ({"dimensions": 384.0}, "dimensions", "whole number"),
         ({"input": [[1, 2]]}, "input", "token ids"),
         ({"input": ""}, "input/0", "empty"),
         ({"encoding_format": "hex"}, "encoding_format", "float, base64"),

@@ -6,10 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from build.evaluation.embedding_similarity import VectorFigures, pair_cosines, vector_figures
 from build.evaluation.metrics import AllOutputs, Outputs
 from build.evaluation.rows import Row
 from build.evaluation.spearman import correlations
+from build.evaluation.vectors.embedding_similarity import (
+    VectorFigures,
+    pair_cosines,
+    vector_figures,
+)
 
 # A pair's score with its outputs of reference and candidate.
 Pairs = list[tuple[float, Outputs, Outputs]]

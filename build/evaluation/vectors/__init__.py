@@ -1,0 +1,1 @@
+"""The comparison of vectors: of texts, and of words."""
