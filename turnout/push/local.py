@@ -1,6 +1,7 @@
-"""Pushed weights in a local cloud, which starts empty: they are sent from the folder that they were pushed from."""
+"""Pushed weights in a local cloud, which starts empty: they are sent from where they were pushed from."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -13,6 +14,8 @@ from contracts.weights.pushed import LIST, Weights
 from turnout.deployed.clients import Clients
 from turnout.push.bucket import have_bucket
 from turnout.push.errors import PushFailed
+from turnout.push.fetching import FETCHED, are_here, fetch
+from turnout.push.hub import Hub
 from turnout.push.kept import KEPT, Kept
 from turnout.push.pushing import send
 from turnout.push.tree import Folder
@@ -35,11 +38,18 @@ def push_again(
     clients: Clients,
     template: Callable[[], str],
     say: Callable[[str], None],
+    fetched: Path = FETCHED,
+    environment: Mapping[str, str] = os.environ,
 ) -> None:
-    """Have the weights of every pushed model in the bucket; raise PushFailed where they are not on this machine."""
+    """Have the weights of every pushed model in the bucket; raise PushFailed where they cannot be had.
+
+    Of a repository they are in `fetched`, fetched by the settings of the hub in `environment` where they are not.
+    """
     for model in pushed_models(deployment, out):
         weights = Weights.from_json((out / model.name / Tier.GPU / LIST).read_text("utf-8"))
-        tree = Folder(_source(model))
+        if weights.origin and not are_here(weights, fetched / weights.digest):
+            fetch(Hub(weights.origin, environment), weights, fetched / weights.digest, say)
+        tree = Folder(fetched / weights.digest if weights.origin else _source(model))
         bucket = have_bucket(deployment, clients, say, lambda *_: template())
         moved = send(tree, weights, clients("s3"), bucket, Console(quiet=True), Kept(KEPT))
         say(f"{model.name}: {moved.sent / 1e6:,.1f} MB of weights in {bucket}")
@@ -50,7 +60,7 @@ def _source(model: ModelSpec) -> Path:
     if isinstance(source, Path):
         return source
     message = (
-        "its weights went from the hub to S3, and none of them is on this machine; name a folder as its source and "
-        f"run `turnout push {model.name}`"
+        "its weights were pushed from a folder that models.toml does not name; name it as the source, or run "
+        f"`turnout push {model.name}` to push what is named"
     )
     raise PushFailed.about(model.name, Code.NOT_FETCHED, message)

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 LARGE = 1 << 20
 TOKEN = "hf_token"
+LISTINGS = tuple(f"/api/models/org/model/revision/{name}?" for name in ("main", COMMIT))
 
 
 @dataclass(slots=True)
@@ -101,7 +102,7 @@ class HubAnswer(Answer):
             self.empty(*behaviour.before.pop(0))
         elif behaviour.private and token != f"Bearer {TOKEN}":
             self.send_error(401)
-        elif self.path.startswith("/api/models/org/model/revision/main"):
+        elif self.path.startswith(LISTINGS):
             self.answer(json.dumps({"sha": COMMIT, "siblings": self.siblings()}).encode(), 0)
         elif self.path.startswith(files):
             self.resolve(unquote(self.path.removeprefix(files)))
