@@ -33,7 +33,7 @@ class CutUpload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushedWeights:
-    """What lies below one digest, in bytes with the parts of uploads that were cut off; `changed` is when it last did.
+    """All that lies below one digest; `size` has the parts of uploads that were cut off, `changed` is the latest time.
 
     `digest` is empty for what is not of a push. `whole` are weights that have their marker. `stacks` are those that
     serve them, and `wanted` are those of an artefact on this machine.
