@@ -37,9 +37,13 @@ LAMBDA_INIT_S = 10
 
 # SageMaker real-time endpoints take a body of at most 6 MB (`BodyBlob` in the service model).
 SAGEMAKER_PAYLOAD_BYTES = 6 * 1024 * 1024
+# A container has 60 s for a whole response, and 8 minutes for one that it streams.
+# https://docs.aws.amazon.com/sagemaker/latest/dg/hosting-faqs.html
+SAGEMAKER_WHOLE_S, SAGEMAKER_STREAM_S = 60, 8 * 60
 
 # Timeouts nest, so that every caller outlasts the one it calls:
 # tier (at most MAX_TIER_TIMEOUT_S) < the router's wait for it < the router itself < the gateway < `turnout call`.
+# A model that writes may take longer: its callers have the front of streams.
 # A function's start (INIT) comes before its own timeout begins, and within that of its caller: the router's own start,
 # the connection, the start of the tier, its run and the answer together fit into the gateway's time
 # (`stacks/timeouts.py`).
@@ -61,7 +65,18 @@ ROUTER_MEMORY_MB = 1_024
 STREAM_INTEGRATION_TIMEOUT_S = 900
 STREAM_ROUTER_TIMEOUT_S = STREAM_INTEGRATION_TIMEOUT_S - 2 * ROUTER_INIT_S
 STREAM_REQUEST_S = STREAM_ROUTER_TIMEOUT_S - 0.5
+STREAM_IDLE_S = 300
+# After so long without a word the router sends one that means nothing, before the gateway gives up.
+STREAM_QUIET_S = STREAM_IDLE_S - 60
+# The longest times of a model that writes. On the CPU tier they are what the front of streams leaves after the starts
+# of both functions, in whole minutes; ten seconds of SageMaker's are for what is under way when a text has to end.
+MAX_CPU_WRITING_S = (
+    (STREAM_ROUTER_TIMEOUT_S - CONNECT_TIMEOUT_S - LAMBDA_INIT_S - SPARE_S) // 60 * 60
+)
+MAX_GPU_WRITING_S = SAGEMAKER_STREAM_S - 10
 CLIENT_TIMEOUT_S = GATEWAY_TIMEOUT_S + 5
+# Behind the front of streams, that of the longest silence.
+STREAM_CLIENT_TIMEOUT_S = STREAM_IDLE_S + 5
 
 # A JSON number made from a float32 is at most 23 characters, and two go to the separator.
 FLOAT_JSON_BYTES = 25

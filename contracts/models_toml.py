@@ -24,6 +24,7 @@ from contracts.settings import (
     THROTTLE_KEYS,
     UNINFORMATIVE,
     VECTORS,
+    of_task,
 )
 from contracts.specs import (
     CpuSpec,
@@ -65,9 +66,11 @@ class _Reader(Tables):
         if "cpu" not in table and "gpu" not in table:
             fix = 'add cpu = {} or gpu = { instance = "ml.g6.xlarge" }'
             self.refuse(at, "no tier", fix, Code.SETTING_MISSING)
-        cpu = self.take(f"{at}.cpu", taken["cpu"], CPU_KEYS) if "cpu" in taken else None
-        gpu = self.gpu(f"{at}.gpu", taken["gpu"], taken.get("task")) if "gpu" in taken else None
-        gate = self.gate(f"{at}.gate", taken.get("gate", {}), taken.get("task"))
+        task = taken.get("task")
+        keys = of_task(CPU_KEYS, task)
+        cpu = self.take(f"{at}.cpu", taken["cpu"], keys) if "cpu" in taken else None
+        gpu = self.gpu(f"{at}.gpu", taken["gpu"], task) if "gpu" in taken else None
+        gate = self.gate(f"{at}.gate", taken.get("gate", {}), task)
         if taken.get("edge"):
             self.edge(f"{at}.edge", cpu)
         split = self.split(f"{at}.split", taken)
@@ -101,7 +104,7 @@ class _Reader(Tables):
         )
 
     def gpu(self, at: str, table: dict[str, Any], task: Task | None) -> dict[str, Any]:
-        taken = self.take(at, table, GPU_KEYS, "instance")
+        taken = self.take(at, table, of_task(GPU_KEYS, task), "instance")
         if taken.get("server") is Server.VLLM and task is not Task.TEXT_GENERATION:
             detail = f"vLLM serves {Task.TEXT_GENERATION} alone"
             self.refuse(f"{at}.server", detail, f'write server = "{Server.TURNOUT}", or remove it')

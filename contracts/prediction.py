@@ -20,7 +20,7 @@ from contracts.http_errors import (
     from_problem,
     pointer,
 )
-from contracts.limits import GATEWAY_TIMEOUT_S
+from contracts.limits import STREAM_INTEGRATION_TIMEOUT_S
 from contracts.request_body import half_surrogate, value_problems
 from contracts.request_body import read_json as read_json
 from contracts.tasks import Tier
@@ -90,8 +90,8 @@ class PredictRequest:
         return document
 
 
-# The longest deadline: the gateway waits for no answer after that.
-MAX_DEADLINE_MS = GATEWAY_TIMEOUT_S * 1000
+# The longest deadline of any front: no gateway waits for an answer after that.
+MAX_DEADLINE_MS = STREAM_INTEGRATION_TIMEOUT_S * 1000
 
 
 def _is_deadline(value: object) -> bool:

@@ -1,15 +1,24 @@
 """The settings of `models.toml`: the keys of each table, and the kind of value that each takes."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from contracts.limits import LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S, STAGE_BURST, STAGE_RATE
+from contracts.limits import (
+    GATEWAY_TIMEOUT_S,
+    LAMBDA_MEMORY_MB,
+    MAX_CPU_WRITING_S,
+    MAX_GPU_WRITING_S,
+    MAX_TIER_TIMEOUT_S,
+    STAGE_BURST,
+    STAGE_RATE,
+)
 from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
 from contracts.scaling.awake import FORM
 from contracts.specs import Objective
-from contracts.tasks import Server, Task, Tier, Wake
+from contracts.tasks import WRITING_TASKS, Server, Task, Tier, Wake
 from contracts.toml.kinds import FLAG, TABLE, Kind, between, is_int, is_number, one_of
 
 ANSWERS, VECTORS = ("min_accuracy_ratio", "min_agreement"), ("min_cosine_mean", "min_cosine_p5")
@@ -128,7 +137,7 @@ CANARY_MINUTES = (0, 5, 10, 15, 30)
 
 CPU_KEYS = {
     "memory_mb": between(*LAMBDA_MEMORY_MB),
-    "timeout_s": between(1, MAX_TIER_TIMEOUT_S),
+    "timeout_s": between(1, MAX_CPU_WRITING_S),
     "max_inputs": POSITIVE,
     "max_chars": POSITIVE,
     "max_tokens": between(2, 1_000_000),
@@ -145,7 +154,7 @@ GPU_KEYS = {
     "instance": INSTANCE,
     "server": replace(one_of(*Server), take=Server),
     "source": SOURCE,
-    "timeout_s": between(1, MAX_TIER_TIMEOUT_S),
+    "timeout_s": between(1, MAX_GPU_WRITING_S),
     "max_inputs": POSITIVE,
     "max_chars": POSITIVE,
     "max_tokens": between(2, 1_000_000),
@@ -160,6 +169,17 @@ GPU_KEYS = {
     "sample": SHARE,
     "shadow": SHARE,
 }
+
+
+def of_task(keys: Mapping[str, Kind], task: Task | None) -> Mapping[str, Kind]:
+    """Return the keys of a tier's table for a task: without the long times of a model that writes for any other."""
+    if task is None or task in WRITING_TASKS:
+        return keys
+    short = between(1, MAX_TIER_TIMEOUT_S)
+    why = f"the HTTP API waits {GATEWAY_TIMEOUT_S} s, and only models that write have longer"
+    return {**keys, "timeout_s": replace(short, name=f"{short.name}: {why}")}
+
+
 MODEL_KEYS = {
     "source": SOURCE,
     "task": TASK,

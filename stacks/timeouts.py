@@ -6,34 +6,41 @@ from dataclasses import dataclass
 from contracts.limits import (
     CONNECT_TIMEOUT_S,
     INTEGRATION_TIMEOUT_S,
+    MAX_CPU_WRITING_S,
     MAX_TIER_TIMEOUT_S,
     ROUTER_INIT_S,
     ROUTER_MEMORY_MB,
     SPARE_S,
+    STREAM_INTEGRATION_TIMEOUT_S,
 )
 from contracts.names import model_stack, router_stack
 from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, Deployment
-from contracts.tasks import Tier
+from contracts.tasks import WRITING_TASKS, Task, Tier
 from images.made.record import Record
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Starts:
-    """The seconds of INIT of the router and of a tier's function; a GPU's container starts before it is in service."""
+    """The seconds of INIT of the router and of a tier's function; a GPU's container starts before it is in service.
+
+    `gateway_s` are those of the front whose callers have the longest time, `most_s` the tier's longest of all.
+    """
 
     router_s: float = ROUTER_INIT_S
     tier_s: float = 0.0
+    gateway_s: int = INTEGRATION_TIMEOUT_S
+    most_s: int = MAX_TIER_TIMEOUT_S
 
     @property
     def longest_s(self) -> float:
         """Return the seconds that a tier may run: both starts may fall into one request, one after the other."""
-        left = INTEGRATION_TIMEOUT_S - self.router_s - CONNECT_TIMEOUT_S - self.tier_s - SPARE_S
-        return min(left, float(MAX_TIER_TIMEOUT_S))
+        left = self.gateway_s - self.router_s - CONNECT_TIMEOUT_S - self.tier_s - SPARE_S
+        return min(left, float(self.most_s))
 
     def __str__(self) -> str:
         return (
-            f"of the gateway's {INTEGRATION_TIMEOUT_S} s, {self.router_s:.1f} s of the router's start, "
+            f"of the gateway's {self.gateway_s} s, {self.router_s:.1f} s of the router's start, "
             f"{CONNECT_TIMEOUT_S} s to connect, {self.tier_s:.1f} s of the function's start and {SPARE_S} s to answer "
             f"leave {self.longest_s:.1f} s"
         )
@@ -53,7 +60,7 @@ def timeout_problems(deployment: Deployment, record: Record) -> list[Problem]:
         tier_s = measured_s(record, name, model.cpu.memory_mb) if model.cpu else None
         if model.cpu is None or tier_s is None:
             continue
-        starts = Starts(router_s=router_s, tier_s=tier_s)
+        starts = Starts(router_s=router_s, tier_s=tier_s, **_times(model.task))
         if model.cpu.timeout_s > starts.longest_s:
             problems.append(_problem(name, model.cpu, starts))
     return problems
@@ -68,6 +75,12 @@ def measured_s(record: Record, stack: str, memory_mb: int) -> float | None:
         if image and (start.digest, start.memory_mb) == (image.digest, memory_mb)
     ]
     return statistics.median(starts) / 1e3 if starts else None
+
+
+def _times(task: Task) -> dict[str, int]:
+    if task not in WRITING_TASKS:
+        return {}
+    return {"gateway_s": STREAM_INTEGRATION_TIMEOUT_S, "most_s": MAX_CPU_WRITING_S}
 
 
 def _problem(name: str, spec: CpuSpec, starts: Starts) -> Problem:

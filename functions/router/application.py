@@ -13,7 +13,12 @@ from typing import Any
 from botocore.config import Config
 from starlette.applications import Starlette
 
-from contracts.limits import REQUEST_S, STREAM_REQUEST_S
+from contracts.limits import (
+    GATEWAY_TIMEOUT_S,
+    REQUEST_S,
+    STREAM_INTEGRATION_TIMEOUT_S,
+    STREAM_REQUEST_S,
+)
 from contracts.routes import Routes
 from contracts.tasks import Tier
 from functions.router.answering.sampling import Sampling
@@ -78,6 +83,7 @@ def application(*, streams: bool) -> Starlette:
         front=Front(
             streams=streams,
             longest_s=STREAM_REQUEST_S if streams else REQUEST_S,
+            gateway_s=STREAM_INTEGRATION_TIMEOUT_S if streams else GATEWAY_TIMEOUT_S,
             urls={kind: url for kind, url in urls.items() if url},
         ),
         **(shared(routes) if routes.states else {}),

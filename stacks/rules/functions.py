@@ -3,14 +3,21 @@
 from collections.abc import Iterator
 from typing import Any
 
-from contracts.limits import GATEWAY_TIMEOUT_S, LAMBDA_MEMORY_MB, MAX_TIER_TIMEOUT_S
-from stacks.rules.document import Document, Json, number, within
+from contracts.limits import (
+    GATEWAY_TIMEOUT_S,
+    LAMBDA_MEMORY_MB,
+    MAX_CPU_WRITING_S,
+    MAX_TIER_TIMEOUT_S,
+)
+from contracts.tasks import WRITING_TASKS
+from stacks.rules.document import Document, Json, number, text, within
 from stacks.rules.finding import Finding
 
 FUNCTION, ALIAS = "AWS::Lambda::Function", "AWS::Lambda::Alias"
 VERSION, INTEGRATION = "AWS::Lambda::Version", "AWS::ApiGatewayV2::Integration"
 # Of a REST API: its integration is in its method.
 METHOD = "AWS::ApiGateway::Method"
+RELEASE = "AWS::SSM::Parameter"
 LOG_GROUP, EVENTS = "AWS::Logs::LogGroup", "AWS::Lambda::EventInvokeConfig"
 # Lambda's default: https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
 TIMEOUT_S = 3
@@ -39,9 +46,18 @@ def function_timeout(stack: Document) -> Iterator[Finding]:
             message = f"a timeout of {timeout:g} s; its integration's is {behind[name]:g}, set less"
             yield Finding(resource=name, place="Timeout", message=message)
         # Of ours, only models and the routers are images, and the routers wait for a model.
-        elif name not in behind and "ImageUri" in function["Code"] and timeout > MAX_TIER_TIMEOUT_S:
-            message = f"a timeout of {timeout:g} s; the router waits {MAX_TIER_TIMEOUT_S}, so lower timeout_s"
+        elif name not in behind and "ImageUri" in function["Code"] and timeout > _waited(stack):
+            message = (
+                f"a timeout of {timeout:g} s; the router waits {_waited(stack)}, so lower timeout_s"
+            )
             yield Finding(resource=name, place="Timeout", message=message)
+
+
+def _waited(stack: Document) -> int:
+    """Return the seconds that the router waits for a model: longer for one that writes, as the release says."""
+    said = " ".join(text(one.get("Value")) for one in stack.of(RELEASE).values())
+    writes = any(f'"task": "{task}"' in said for task in WRITING_TASKS)
+    return MAX_CPU_WRITING_S if writes else MAX_TIER_TIMEOUT_S
 
 
 def integrations(stack: Document) -> Iterator[tuple[str, Json, Any]]:

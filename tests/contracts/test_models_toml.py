@@ -121,7 +121,7 @@ def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
         ("setting_invalid", "models.Bad_Name.task", "'classification'", *(f'"{t}"' for t in Task)),
         ("setting_unknown", "models.Bad_Name.cpu.memory", "did you mean memory_mb?"),
         ("setting_invalid", "models.Bad_Name.cpu.memory_mb", "99999", "from 128 to 10240"),
-        ("setting_invalid", "models.Bad_Name.cpu.timeout_s", "True", "from 1 to 25"),
+        ("setting_invalid", "models.Bad_Name.cpu.timeout_s", "True", "from 1 to 840"),
         ("setting_invalid", "models.Bad_Name.cpu.quantize", "'int4'", 'one of "int8", "none"'),
         ("setting_invalid", "models.Bad_Name.cpu.canary_minutes", "one of 0, 5, 10, 15, 30"),
         ("setting_missing", "models.b.source", "add source = a path, hf://"),

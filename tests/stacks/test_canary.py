@@ -17,10 +17,12 @@ from tests.fixtures.synthesis import (
     of_settings,
     synthesise,
 )
-from tests.stacks.mutants.mutation import CPU, DEPLOYMENT, MODEL, ROUTER, SETTINGS, SNAPSHOT
+from tests.stacks.mutants.mutation import CPU, DEPLOYMENT, MODEL, ROUTER, SETTINGS, SNAPSHOT, WRITER
 
 FUNCTION = f"arn:aws:lambda:eu-central-1:123456789012:function:{CPU}"
-WITHOUT = f"arn:aws:lambda:eu-central-1:123456789012:function:{SNAPSHOT}:live"
+WITHOUT = {
+    f"arn:aws:lambda:eu-central-1:123456789012:function:{name}:live" for name in (SNAPSHOT, WRITER)
+}
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +60,7 @@ def test_versions_are_invoked_by_number_where_there_is_a_canary(
     stacks: Synthesised, role: str
 ) -> None:
     invoked = allowed(stacks, ROUTER, role)["lambda:InvokeFunction"]
-    assert [arn for arn in invoked if "-cpu:" in arn] == [f"{FUNCTION}:*", WITHOUT]
+    assert {arn for arn in invoked if "-cpu:" in arn} == {f"{FUNCTION}:*", *WITHOUT}
 
 
 def test_the_version_is_probed_told_and_moved_to_in_this_order_and_released_last(

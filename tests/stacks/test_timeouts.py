@@ -8,17 +8,18 @@ from contracts.limits import CONNECT_TIMEOUT_S, INTEGRATION_TIMEOUT_S, ROUTER_ME
 from contracts.specs import CpuSpec, Deployment, ModelSpec
 from contracts.tasks import Task
 from images.made.record import Made, Record, Start
-from stacks.timeouts import timeout_problems
+from stacks.timeouts import Starts, timeout_problems
 from tests.fixtures.problems import assert_problems
 
+TEXTS = Task.TEXT_GENERATION
 FUNCTION, ROUTER = "shop-intents-cpu", "shop-router"
 
 
-def deployment(timeout_s: int) -> Deployment:
+def deployment(timeout_s: int, task: Task = Task.TEXT_CLASSIFICATION) -> Deployment:
     model = ModelSpec(
         name="intents",
         source="s",
-        task=Task.TEXT_CLASSIFICATION,
+        task=task,
         eval=Path(),
         cpu=CpuSpec(timeout_s=timeout_s),
     )
@@ -69,6 +70,16 @@ def test_the_routers_own_start_counts_where_it_is_longer_than_the_usual_one() ->
 def test_starts_of_other_images_or_with_other_memory_say_nothing() -> None:
     assert timeout_problems(deployment(25), Record()) == []
     assert timeout_problems(deployment(25), record([9_000], memory_mb=3_538)) == []
+
+
+def test_a_model_that_writes_has_the_time_of_the_front_of_streams() -> None:
+    assert timeout_problems(deployment(25, TEXTS), record([25_000])) == []
+    assert timeout_problems(deployment(840, TEXTS), record([56_000])) == []
+    assert_problems(
+        timeout_problems(deployment(840, TEXTS), record([60_000])),
+        ("timeout_too_long", FUNCTION, "900 s", "leave 836.0 s", "lower timeout_s to 836"),
+    )
+    assert Starts(gateway_s=900, most_s=840).longest_s == 840
 
 
 @pytest.mark.parametrize("timeout_s", range(1, 26))

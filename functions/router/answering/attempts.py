@@ -27,7 +27,7 @@ from functions.router.deciding.rules import Case, longest_expected_ms
 from functions.router.targets.backends import Backend
 from functions.router.targets.drift import Drift, is_withdrawn, unwatched
 from functions.router.targets.failures import LATE, TargetFailed, failed, problem
-from functions.router.targets.health import Condition, States, longest_s
+from functions.router.targets.health import Condition, States, longest_s, start_of
 
 # Of the time that is left the tier does not get these, in which its answer travels back.
 TRAVEL_MS = 50
@@ -121,7 +121,7 @@ class Attempts:
         """Return an attempt that begins now; raise TargetFailed where the caller's time is over."""
         now = self.clock()
         left_s = request.deadline - now
-        most_s = CONNECT_TIMEOUT_S + target.timeout_s + BACKEND_SLACK_S
+        most_s = CONNECT_TIMEOUT_S + start_of(target) + target.timeout_s + BACKEND_SLACK_S
         if left_s <= 0:
             raise TargetFailed(UNSAID, _overdue(request))
         return Attempt(

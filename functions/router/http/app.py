@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 
 from contracts.http_errors import (
     PROBLEM_JSON,
+    DeadlineExceeded,
     ServingError,
     UnknownModel,
     shown,
@@ -24,8 +25,8 @@ from contracts.limits import GATEWAY_BODY_BYTES
 from contracts.prediction import PredictRequest, parse_request
 from contracts.request_body import read_document
 from contracts.routes import Route, Routes
-from contracts.tasks import Tier
-from functions.router.answering.answers import Answering
+from contracts.tasks import WRITING_TASKS, Tier
+from functions.router.answering.answers import Answer, Answering
 from functions.router.answering.sampling import Sampling
 from functions.router.http import docs_page
 from functions.router.http.cors import Cors
@@ -34,7 +35,9 @@ from functions.router.http.front import Front
 from functions.router.http.head import head, log_stand_in, ours
 from functions.router.http.keys import authorize
 from functions.router.http.middleware import (
+    EVENTS,
     HeadMiddleware,
+    KeepAliveMiddleware,
     RequestMiddleware,
     problem_response,
     with_head,
@@ -79,7 +82,7 @@ class Router:
         prediction = parse_request(await self._document(request))
         due, route = await self._due(request, route, prediction, key, received)
         log_fields = request.scope["turnout"]
-        given = await self.answering.answer(due, route, log_fields)
+        given = await self._answer(due, route, log_fields)
         log_stand_in(given.stands_in, given.degraded, log_fields)
         body = {"outputs": given.answer.outputs, "elapsed_ms": given.answer.elapsed_ms}
         return JSONResponse({"model": route.model, **head(given), **body})
@@ -119,6 +122,8 @@ class Router:
             if operation.chunks and asked.get("stream"):
                 from functions.router.http.event_stream import Asked, event_stream
 
+                request.scope[EVENTS] = True
+
                 wanted = Asked(
                     operation=operation,
                     chunks=operation.chunks,
@@ -128,12 +133,23 @@ class Router:
                     log_fields=log_fields,
                 )
                 return await event_stream(wanted, self.answering.attempts)
-            given = await self.answering.answer(due, route, log_fields)
+            given = await self._answer(due, route, log_fields)
         except ServingError as error:
             request.scope["turnout"]["problem"] = error.code
             return error_response(error, operation.places)
         log_stand_in(given.stands_in, given.degraded, log_fields)
         return JSONResponse({**operation.answer(asked, route, given.answer), **ours(given)})
+
+    async def _answer(
+        self, due: PredictRequest, route: Route, log_fields: dict[str, Any]
+    ) -> Answer:
+        """Return the answer; raise a ServingError, which says where a text would have more time."""
+        try:
+            return await self.answering.answer(due, route, log_fields)
+        except DeadlineExceeded as error:
+            if route.task not in WRITING_TASKS:
+                raise
+            raise self.front.late(error) from error
 
     async def _document(self, request: Request) -> object:
         encoding = request.headers.get("content-encoding")
@@ -146,6 +162,7 @@ class Router:
         # The middleware logs these, whatever becomes of the request after this.
         log_fields: dict[str, Any] = request.scope["turnout"]
         log_fields |= {"model": route.model, "inputs": len(asked.inputs)}
+        self.front.check_deadline(asked.deadline_ms)
         due = asked.due(received, self.front.longest_s)
         if due.version:
             route = await anyio.to_thread.run_sync(with_released, self.registry, route, due.version)
@@ -193,7 +210,8 @@ def create_app(
             # Few requests need the document, and every cold start would pay for FastAPI.
             from functions.router.http.openapi import complete
 
-            document.update(complete(described(endpoints).openapi()))
+            longest_ms = router.front.longest_deadline_ms
+            document.update(complete(described(endpoints).openapi(), longest_ms))
             if servers := router.front.servers:
                 document["servers"] = servers
         return JSONResponse(document)
@@ -213,11 +231,17 @@ def create_app(
                 deployment=routes.deployment,
             ),
             Middleware(HeadMiddleware),
+            *kept_alive(router.front),
         ],
     )
     # A path with a slash too many is not part of the API, and a redirect would repeat the Host of the caller's.
     app.router.redirect_slashes = False
     return app
+
+
+def kept_alive(front: Front) -> list[Middleware]:
+    """Return the middleware of a front whose gateway gives up on a response that pauses, before it begins as well."""
+    return [Middleware(KeepAliveMiddleware, quiet_s=front.quiet_s)] if front.streams else []
 
 
 def endpoints_of(router: Router) -> tuple[Endpoint, ...]:

@@ -1,12 +1,13 @@
 """Middleware around every request: an id, one line of log, CORS, and an answer even if our code fails."""
 
+import asyncio
 import json
 import logging
 import time
 import uuid
 from typing import Any
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -16,6 +17,11 @@ from functions.router.http.metrics import metrics
 
 log = logging.getLogger("turnout.access")
 failures = logging.getLogger("turnout.router")
+# The key of a scope whose request is for server-sent events.
+EVENTS = "turnout.events"
+EVENT_STREAM = "text/event-stream"
+# What means nothing: white space in front of JSON, and a comment between events.
+BLANK, COMMENT = b" ", b":\n\n"
 
 
 class RequestMiddleware:
@@ -39,7 +45,7 @@ class RequestMiddleware:
                 headers = MutableHeaders(raw=message["headers"])
                 headers["X-Request-Id"] = request_id
                 self.cors.add_to(headers, scope)
-            if message.get("more_body"):
+            if message.get("more_body") and message["body"] not in (BLANK, COMMENT):
                 # Of an answer that is sent as it is written.
                 log_fields.setdefault("first_ms", _ms_since(start))
             await send(message)
@@ -67,6 +73,78 @@ def _request_id(scope: Scope) -> str:
     """Return the gateway's id of a request, which its access log has as well; one of our own where no gateway is."""
     context = scope.get("aws.event", {}).get("requestContext", {})
     return str(context.get("requestId") or uuid.uuid4().hex)
+
+
+class KeepAliveMiddleware:
+    """ASGI middleware: a response that is silent for `quiet_s`, before it begins as well, is kept alive.
+
+    Once a first word that means nothing is sent the status is 200, so that a failure is told by the body alone, as the
+    document that it would be, or as an event. A stream gets comments between its events.
+    """
+
+    def __init__(self, app: ASGIApp, quiet_s: float) -> None:
+        self.app, self.quiet_s = app, quiet_s
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        response = _KeptAlive(scope, send, self.quiet_s)
+        speaking = asyncio.create_task(response.speak())
+        try:
+            await self.app(scope, receive, response.send)
+        except Exception:
+            if response.opened:
+                error = ServingError("the router failed; its log says why")
+                await problem_response(error)(scope, receive, response.send)
+            raise
+        finally:
+            speaking.cancel()
+
+
+class _KeptAlive:
+    """One response: `opened` where its status was sent before there was one, in whose place its body tells it."""
+
+    def __init__(self, scope: Scope, send: Send, quiet_s: float) -> None:
+        self.scope, self.pass_on, self.quiet_s = scope, send, quiet_s
+        self.heard = asyncio.Event()
+        self.opened = False
+        # Known once the response begins.
+        self.events: bool | None = None
+
+    async def send(self, message: Message) -> None:
+        """Send a message of the application, or what stands for it in a response that was opened."""
+        self.heard.set()
+        if message["type"] == "http.response.start":
+            kind = Headers(raw=message["headers"]).get("content-type", "")
+            self.events = kind.startswith(EVENT_STREAM)
+            if self.opened:
+                if message["status"] >= 500:
+                    self.scope["turnout"]["unfinished"] = 1
+                return
+        elif self.opened and EVENTS in self.scope and not self.events:
+            message = {**message, "body": b"data: " + message["body"] + b"\n\n"}
+        await self.pass_on(message)
+
+    async def speak(self) -> None:
+        """Send what means nothing after each silence."""
+        while True:
+            self.heard.clear()
+            try:
+                await asyncio.wait_for(self.heard.wait(), self.quiet_s)
+            except TimeoutError:
+                await self._say_nothing()
+
+    async def _say_nothing(self) -> None:
+        if self.events is None and not self.opened:
+            self.opened = True
+            kind = EVENT_STREAM if EVENTS in self.scope else "application/json"
+            headers = [(b"content-type", kind.encode())]
+            await self.pass_on({"type": "http.response.start", "status": 200, "headers": headers})
+        # In a body that has begun, and is no stream, there is no room for it.
+        if self.opened or self.events:
+            body = COMMENT if EVENTS in self.scope else BLANK
+            await self.pass_on({"type": "http.response.body", "body": body, "more_body": True})
 
 
 class HeadMiddleware:

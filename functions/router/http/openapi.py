@@ -12,7 +12,7 @@ from contracts.api.registry import APIS
 from contracts.api.task_api import Form, Parameter, TaskApi
 from contracts.cascade.confidence import CONFIDENCES
 from contracts.http_errors import ERRORS, PROBLEM_JSON, ServingError, problem_document
-from contracts.prediction import MAX_CLIENT_CHARS, MAX_DEADLINE_MS, Prefer
+from contracts.prediction import MAX_CLIENT_CHARS, Prefer
 from contracts.tasks import Task, Tier
 from functions.router.deciding.decision import REASONS
 from functions.router.deciding.escalation import REASONS as ESCALATION_REASONS
@@ -37,12 +37,7 @@ OPTIONS: dict[str, Schema] = {
         "minLength": 1,
         "description": "Pin a version, as answers name it; no other answers.",
     },
-    "deadline_ms": {
-        "type": ["integer", "null"],
-        "minimum": 1,
-        "maximum": MAX_DEADLINE_MS,
-        "description": "The time to answer in, in milliseconds.",
-    },
+    "deadline_ms": {"$ref": "#/components/schemas/Deadline"},
     "prefer": {
         "enum": [*Prefer, None],
         "description": "What counts most where several tiers can answer: time, precision, or price.",
@@ -113,11 +108,16 @@ HEAD: dict[str, Schema] = {
 }
 
 
-def complete(document: Schema) -> Schema:
-    """Return FastAPI's document with the schemas, the examples and the bearer key of our API."""
+def complete(document: Schema, longest_ms: int) -> Schema:
+    """Return FastAPI's document with the schemas, the examples and the bearer key of our API behind one front."""
+    deadline = {"type": ["integer", "null"], "minimum": 1, "maximum": longest_ms}
     schemas = {name: schema for task, api in APIS.items() for name, schema in _schemas(task, api)}
     components = {
-        "schemas": {**schemas, "Problem": PROBLEM},
+        "schemas": {
+            **schemas,
+            "Problem": PROBLEM,
+            "Deadline": described(deadline, "The time to answer in, in milliseconds."),
+        },
         "securitySchemes": {
             "key": {
                 "type": "http",

@@ -12,26 +12,17 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from contracts.http_errors import (
-    DeadlineExceeded,
-    ModelFailed,
-    ServingError,
-    TooLarge,
-    from_problem,
-)
-from contracts.limits import BACKEND_SLACK_S, CONNECT_TIMEOUT_S
+from contracts.limits import BACKEND_SLACK_S, CONNECT_TIMEOUT_S, SAGEMAKER_WHOLE_S
 from contracts.prediction import PredictRequest, TierAnswer
 from contracts.routes import Target
 from contracts.tasks import Server
 from functions.router.targets.failures import (
-    BY_STATUS,
     CLOSED,
-    CRASHED,
     ON_THE_WAY,
     UNKNOWN,
     TargetFailed,
+    document_of,
     failed,
-    meaning_of,
     problem,
 )
 from functions.router.targets.health import Condition
@@ -47,7 +38,7 @@ Sent = TypeVar("Sent")
 MakeClient = Callable[[str, Config], Client]
 # The read timeouts of clients, in seconds, for callers who wait less long than the tier may take. A client is too slow
 # to make for each request's own time, and a thread that nobody waits for any more ends by the next of these.
-STEPS_S = (1, 2, 4, 8, 16)
+STEPS_S = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
 class Backend(Protocol):
@@ -58,8 +49,6 @@ class Backend(Protocol):
     def stream(self, target: Target, request: PredictRequest) -> Written: ...
 
 
-# The statuses by which vLLM says that a request is at fault.
-OF_REQUEST = (400, 413, 422)
 EVENTS = "text/event-stream"
 # Nothing has run where there is no endpoint, or no copy of the model on it.
 NOT_IN_SERVICE = (Condition.MISSING, Condition.ASLEEP)
@@ -104,6 +93,8 @@ class LambdaBackend:
         self.clients, self.own_address = Clients("lambda", make), own_address
 
     def predict(self, target: Target, request: PredictRequest) -> TierAnswer:
+        if _is_long(request):
+            return _last(self.stream(target, replace(request, stream=True)))
         answer = self._invoke(target, request)
         wanted = request.version
         if wanted in (None, answer.version) or not request.idempotent:
@@ -121,9 +112,11 @@ class LambdaBackend:
         )
         # The payload is a stream, whose reading can time out as well.
         body = _call(target, client, lambda: reply["Payload"].read())
-        document = _document(body)
+        document = document_of(body)
         if reply.get("FunctionError"):
-            raise problem(_function_error(document))
+            from functions.router.targets.service_errors import function_error
+
+            raise problem(function_error(document))
         return TierAnswer.from_wire(document)
 
     def stream(self, target: Target, request: PredictRequest) -> Written:
@@ -167,6 +160,8 @@ class SageMakerBackend:
             from functions.router.targets import vllm
 
             return vllm.predict(target, request, partial(self.open, target, request, accept=EVENTS))
+        if _is_long(request):
+            return _last(self.stream(target, replace(request, stream=True)))
         return self._where_it_serves(target, lambda at: self._invoke(at, request))
 
     def stream(self, target: Target, request: PredictRequest) -> Written:
@@ -219,7 +214,23 @@ class SageMakerBackend:
         client = self.clients.of(target, request)
         named = _named(target, request.to_wire(), "application/json")
         reply = _call(target, client, lambda: client.invoke_endpoint(**named))
-        return TierAnswer.from_wire(_document(_call(target, client, lambda: reply["Body"].read())))
+        return TierAnswer.from_wire(
+            document_of(_call(target, client, lambda: reply["Body"].read()))
+        )
+
+
+def _is_long(request: PredictRequest) -> bool:
+    """Return True for a request that may take longer than SageMaker waits for a whole answer.
+
+    A function is asked by a stream as well then: no connection is silent for minutes.
+    """
+    return (request.deadline_ms or 0) > SAGEMAKER_WHOLE_S * 1000
+
+
+def _last(written: Written) -> TierAnswer:
+    """Return the answer that a stream ends with."""
+    with closing(written):
+        return next(item for item in written if isinstance(item, TierAnswer))
 
 
 def _payload(body: Mapping[str, Any]) -> bytes:
@@ -242,57 +253,12 @@ def _call(target: Target, client: Client, send: Callable[[], Any]) -> Any:
     try:
         return send()
     except ClientError as error:
-        raise _client_failure(target, error) from error
+        from functions.router.targets.service_errors import client_failure
+
+        raise client_failure(target, error) from error
     except BotoCoreError as error:
         meaning = ON_THE_WAY.get(type(error).__name__, UNKNOWN)
         if meaning is CLOSED:
             # Lambda freezes the router between requests, so all that it has kept may be closed by now.
             client.close()
         raise failed(meaning, target.tier, seconds=target.timeout_s) from error
-
-
-def _client_failure(target: Target, error: ClientError) -> TargetFailed:
-    said = error.response.get("Error", {})
-    code, message = said.get("Code", ""), said.get("Message", "")
-    if code == "ModelError":
-        return _model_failure(error.response)
-    # Lambda says in a field of its own which limit was reached.
-    reason = str(error.response.get("Reason", ""))
-    shown = "AccessDenied" if code.startswith("AccessDenied") else code or "no code"
-    return failed(meaning_of(code, f"{reason} {message}"), target.tier, code=shown)
-
-
-def _model_failure(response: Any) -> TargetFailed:
-    """Return the failure in a container's own answer, which may not be a problem document of ours."""
-    document = _document(str(response.get("OriginalMessage", "")).encode())
-    if isinstance(document, dict) and str(document.get("type", "")).startswith("urn:turnout:"):
-        return problem(from_problem(document))
-    status = response.get("OriginalStatusCode", "no")
-    if status in OF_REQUEST:
-        from functions.router.targets.vllm_stream import error_of
-
-        if error := error_of(document, status):
-            return problem(error)
-    meaning = BY_STATUS.get(status, CRASHED)
-    return TargetFailed(
-        meaning, meaning.error(f"the gpu tier's container failed (status {status})")
-    )
-
-
-def _function_error(document: object) -> ServingError:
-    """Return the error of a function that crashed or timed out; its own message stays in its log."""
-    kind, message = "", ""
-    if isinstance(document, dict):
-        kind, message = str(document.get("errorType", "")), str(document.get("errorMessage", ""))
-    if kind == "Sandbox.Timedout" or "Task timed out" in message:
-        return DeadlineExceeded("the cpu tier ran out of its time")
-    if kind == "Function.ResponseSizeTooLarge":
-        return TooLarge("the answer would pass the 6 MB of one answer; send fewer inputs")
-    return ModelFailed("the cpu tier's function crashed; its log says why")
-
-
-def _document(body: bytes) -> object:
-    try:
-        return json.loads(body)
-    except (ValueError, RecursionError):
-        return None

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html#API_Invoke_Errors
 https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_runtime_InvokeEndpoint.html
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -246,3 +247,11 @@ def problem(error: ServingError) -> TargetFailed:
     """Return the failure that a tier's own problem is."""
     meaning = PROBLEMS.get(error.code, REFUSED)
     return TargetFailed(replace(meaning, hold_s=error.retry_after_s), error)
+
+
+def document_of(body: bytes) -> object:
+    """Return the document in the body of an answer; None for what is no JSON."""
+    try:
+        return json.loads(body)
+    except (ValueError, RecursionError):
+        return None

@@ -13,7 +13,7 @@ from enum import StrEnum
 from time import monotonic
 from typing import Protocol
 
-from contracts.limits import LAMBDA_INIT_S
+from contracts.limits import LAMBDA_INIT_S, MAX_TIER_TIMEOUT_S
 from contracts.routes import Target
 from contracts.tasks import Tier
 
@@ -170,15 +170,22 @@ def _failing(state: TargetState, now: float) -> TargetState:
     )
 
 
+def start_of(target: Target) -> float:
+    """Return the seconds that a target may take to start for a request; a GPU's container has started before it."""
+    return LAMBDA_INIT_S if target.tier is Tier.CPU else 0
+
+
 def longest_s(target: Target, expected_ms: float | None) -> float:
     """Return the seconds within which a target answers one of its callers, whatever it is doing.
 
     A function may have to start, for as long as Lambda lets it. Then it takes what is expected, many times over where
-    it is busy; where nothing is expected, as long as it may.
+    it is busy; where nothing is expected, as long as it may. A function has no queue, and ends a text by the caller's
+    deadline, so that one which may write for minutes says something long before.
     """
-    start_s = LAMBDA_INIT_S if target.tier is Tier.CPU else 0
+    start_s = start_of(target)
     if expected_ms is None:
-        return start_s + target.timeout_s
+        whole = target.tier is Tier.GPU
+        return start_s + (target.timeout_s if whole else min(target.timeout_s, MAX_TIER_TIMEOUT_S))
     return start_s + min(max(expected_ms / 1e3 * MOST_TIMES, LEAST_RUN_S), target.timeout_s)
 
 

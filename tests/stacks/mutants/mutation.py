@@ -13,6 +13,7 @@ DEPLOYMENT, MODEL = "sixteen-chars-ab", "thirty-two-characters-is-a-name2"
 ROUTER, CPU, GPU = f"{DEPLOYMENT}-router", f"{DEPLOYMENT}-{MODEL}-cpu", f"{DEPLOYMENT}-{MODEL}-gpu"
 STATES = f"{DEPLOYMENT}-states"
 CHAT, WEIGHTS = f"{DEPLOYMENT}-chat-gpu", f"{DEPLOYMENT}-weights"
+WRITER = f"{DEPLOYMENT}-chat-cpu"
 SNAPSHOT, SLEEPER = f"{DEPLOYMENT}-words-cpu", f"{DEPLOYMENT}-labels-gpu"
 
 

@@ -5,6 +5,7 @@ from tests.stacks.mutants.mutation import (
     CPU,
     ROUTER,
     SNAPSHOT,
+    WRITER,
     Mutation,
     first,
     image_function,
@@ -28,6 +29,10 @@ def memory_below_lambda(stack: Document) -> None:
 
 def model_outlasts_router(stack: Document) -> None:
     image_function(stack)["Timeout"] = 60
+
+
+def text_outlasts_router(stack: Document) -> None:
+    image_function(stack)["Timeout"] = 870
 
 
 def router_outlasts_gateway(stack: Document) -> None:
@@ -122,6 +127,13 @@ MUTATIONS = (
         stack=CPU,
         account="the router gives up first, and the model runs on for nobody",
         source="https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-quotas.html",
+        caught_by=(ours("function_timeout"),),
+    ),
+    Mutation(
+        spoil=text_outlasts_router,
+        stack=WRITER,
+        account="with the starts of both functions the front gives up first, and the text is written for nobody",
+        source="https://docs.aws.amazon.com/apigateway/latest/developerguide/response-transfer-mode.html",
         caught_by=(ours("function_timeout"),),
     ),
     Mutation(

@@ -10,7 +10,7 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from functions.router.http.lambda_adapter import adapt_to_lambda
-from functions.router.http.middleware import RequestMiddleware
+from functions.router.http.middleware import KeepAliveMiddleware, RequestMiddleware
 from tests.fixtures.router_app import event
 from tests.functions.event_loop import run_coroutine
 
@@ -26,7 +26,7 @@ def messages_of(app: ASGIApp, kind: str = "http") -> list[Message]:
         messages.append(message)
 
     scope: dict[str, Any] = {"type": kind, "method": "GET", "path": "/x", "headers": []}
-    run_coroutine(RequestMiddleware(app)(scope, receive, send))
+    run_coroutine(RequestMiddleware(KeepAliveMiddleware(app, 0.01))(scope, receive, send))
     return messages
 
 
@@ -59,6 +59,16 @@ def test_a_failure_within_the_answer_starts_no_second_one(caplog: pytest.LogCapt
 
 def test_what_is_not_http_is_passed_on() -> None:
     assert messages_of(another_protocol, "websocket") == [{"type": "websocket.accept"}]
+
+
+def test_a_pause_within_a_body_is_none_to_be_filled() -> None:
+    async def pauses(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.sleep(0.1)
+        await send({"type": "http.response.body", "body": b"whole"})
+
+    _, body = messages_of(pauses)
+    assert body == {"type": "http.response.body", "body": b"whole"}
 
 
 def test_a_thread_without_an_event_loop_is_given_one() -> None:

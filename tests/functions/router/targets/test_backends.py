@@ -1,5 +1,7 @@
 """Tiers invoked through real boto3 clients, at servers on loopback that answer, hang or are not there."""
 
+import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,13 +13,23 @@ from contracts.limits import (
     CONNECT_TIMEOUT_S,
     GATEWAY_TIMEOUT_S,
     INTEGRATION_TIMEOUT_S,
+    LAMBDA_INIT_S,
+    MAX_CPU_WRITING_S,
+    MAX_GPU_WRITING_S,
     MAX_TIER_TIMEOUT_S,
     REQUEST_S,
     ROUTER_INIT_S,
     ROUTER_TIMEOUT_S,
+    SAGEMAKER_STREAM_S,
+    STREAM_CLIENT_TIMEOUT_S,
+    STREAM_IDLE_S,
+    STREAM_INTEGRATION_TIMEOUT_S,
+    STREAM_QUIET_S,
+    STREAM_REQUEST_S,
+    STREAM_ROUTER_TIMEOUT_S,
 )
 from contracts.tasks import Tier
-from functions.router.targets.backends import LambdaBackend
+from functions.router.targets.backends import Clients, LambdaBackend
 from functions.router.targets.failures import UNREACHED, TargetFailed
 from tests.fixtures.fake_aws import ANSWER, GOOD, REQUEST, Service, client, failure, invoke, serving
 from tests.fixtures.problems import assert_names
@@ -56,6 +68,14 @@ def test_timeouts_nest_so_that_every_caller_outlasts_the_one_it_calls() -> None:
     assert ROUTER_INIT_S + ROUTER_TIMEOUT_S <= INTEGRATION_TIMEOUT_S
     # The router says that a tier is late before its own time is over.
     assert CONNECT_TIMEOUT_S + MAX_TIER_TIMEOUT_S < REQUEST_S < ROUTER_TIMEOUT_S
+
+
+def test_timeouts_of_texts_that_are_written_for_minutes_nest_as_well() -> None:
+    waits = CONNECT_TIMEOUT_S + LAMBDA_INIT_S + MAX_CPU_WRITING_S + BACKEND_SLACK_S
+    assert waits < STREAM_REQUEST_S < STREAM_ROUTER_TIMEOUT_S < STREAM_INTEGRATION_TIMEOUT_S
+    assert ROUTER_INIT_S + STREAM_ROUTER_TIMEOUT_S <= STREAM_INTEGRATION_TIMEOUT_S
+    assert MAX_GPU_WRITING_S + BACKEND_SLACK_S < SAGEMAKER_STREAM_S
+    assert STREAM_QUIET_S < STREAM_IDLE_S < STREAM_CLIENT_TIMEOUT_S
 
 
 @pytest.mark.parametrize("tier", list(Tier))
@@ -107,3 +127,19 @@ def test_a_client_is_made_once_and_kept() -> None:
             backend.predict(target(Tier.CPU, timeout_s=timeout_s), REQUEST)
     once = {"total_max_attempts": 1, "mode": "standard"}
     assert made == [("lambda", 2, once), ("lambda", 3, once)]
+
+
+@pytest.mark.parametrize(
+    ("left_s", "waits_s"), [(0.9, 1), (26.5, 32), (100, 128), (500, 512), (800, 841)]
+)
+def test_a_client_of_a_tier_that_writes_for_minutes_waits_as_its_caller_does(
+    left_s: float, waits_s: int
+) -> None:
+    made = []
+
+    def make(service: str, config: Config) -> None:
+        made.append(config.read_timeout)
+
+    due = replace(REQUEST, deadline=time.monotonic() + left_s)
+    Clients("lambda", make).of(target(Tier.CPU, timeout_s=MAX_CPU_WRITING_S), due)
+    assert made == [waits_s]

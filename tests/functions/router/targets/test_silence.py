@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from contracts.limits import LAMBDA_INIT_S
+from contracts.limits import LAMBDA_INIT_S, MAX_TIER_TIMEOUT_S
 from contracts.tasks import Tier
 from functions.router.targets.health import (
     HOLDS_S,
@@ -161,3 +161,10 @@ def test_how_long_a_tier_may_be_silent_is_its_start_and_many_times_what_is_expec
     assert longest_s(gpu, 500.0) == 5.0
     assert longest_s(gpu, 1e6) == gpu.timeout_s
     assert longest_s(TARGET, 20.0) == LAMBDA_INIT_S + LEAST_RUN_S
+
+
+def test_a_function_that_may_write_for_minutes_is_not_silent_for_so_long() -> None:
+    # It has no queue, and what it writes ends by the deadline of its caller.
+    cpu, gpu = (target(tier, timeout_s=400) for tier in Tier)
+    assert longest_s(cpu, None) == LAMBDA_INIT_S + MAX_TIER_TIMEOUT_S
+    assert longest_s(gpu, None) == 400

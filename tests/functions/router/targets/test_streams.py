@@ -14,6 +14,7 @@ from contracts.http_errors import (
     ServingError,
     TierUnavailable,
 )
+from contracts.limits import SAGEMAKER_WHOLE_S
 from contracts.prediction import TierAnswer
 from contracts.routes import Target
 from contracts.streaming import Delta, line_of
@@ -75,6 +76,16 @@ def test_a_tier_is_asked_for_a_stream_and_read_however_it_is_cut(
         assert tuple(opened(script, tier)) == ITEMS
     wanted = {"inputs": ["a text"], "parameters": {"top_k": 1}, "stream": True}
     assert script.seen == [(path, wanted)]
+
+
+@TIERS
+def test_a_whole_answer_that_may_take_minutes_is_read_from_a_stream(tier: Tier) -> None:
+    request = replace(REQUEST, deadline_ms=SAGEMAKER_WHOLE_S * 1000 + 1)
+    with streaming(Script([part(tier, LINES)])) as script:
+        backend = BACKENDS[tier](partial(client, script.address))
+        assert backend.predict(target(tier, timeout_s=400), request) == ANSWER
+    ((_, body),) = script.seen
+    assert body == replace(request, stream=True).to_wire()
 
 
 @TIERS
