@@ -10,10 +10,12 @@ from build.cascade.thresholds import Booleans
 from build.evaluation.agreement import AnswerComparison
 from build.evaluation.metrics import Metric, Outputs
 from build.evaluation.rows import Row
+from build.evaluation.texts import EXACT_MATCH
 from build.tasks.registry import TASKS
 from contracts.cascade.agreement import disagreements
 from contracts.cascade.confidence import CONFIDENCES
 from contracts.manifest import Manifest
+from contracts.tasks import WRITING_TASKS, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +46,8 @@ def compare(
     manifest: Manifest, rows: Sequence[Row], cpu: Sequence[Outputs], gpu: Sequence[Outputs]
 ) -> Answers | None:
     """Return the answers of both tiers to labelled rows; None if those of the CPU tier have no confidence."""
-    comparison = TASKS[manifest.task].comparison
-    assert isinstance(comparison, AnswerComparison)
-    metric = comparison.metric
+    metric = metric_of(manifest.task)
+    assert metric
     confidence = CONFIDENCES[manifest.task].of
     found = [confidence(o, row.request.parameters) for o, row in zip(cpu, rows, strict=True)]
     of_rows = [one for one in found if one is not None]
@@ -60,6 +61,14 @@ def compare(
             [not any(disagreements(manifest.task, a, b)) for a, b in zip(cpu, gpu, strict=True)]
         ),
     )
+
+
+def metric_of(task: Task) -> Metric | None:
+    """Return the metric that tells right answers of a task; None where answers are near or far."""
+    if task in WRITING_TASKS:
+        return EXACT_MATCH
+    comparison = TASKS[task].comparison
+    return comparison.metric if isinstance(comparison, AnswerComparison) else None
 
 
 def is_right(metric: Metric, outputs: Outputs, row: Row) -> bool:

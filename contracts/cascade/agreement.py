@@ -17,6 +17,11 @@ def words_of(answer: str) -> list[str]:
     return re.sub(r"\b(a|an|the)\b", " ", plain).split()
 
 
+def words_written(text: str) -> list[str]:
+    """Return the words of a generated text as those of an answer; all of it where that leaves none."""
+    return words_of(text) or [text.strip()]
+
+
 def _labels(outputs: Outputs) -> tuple[Any, ...]:
     return tuple(output["label"] for output in outputs)
 

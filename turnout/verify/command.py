@@ -90,12 +90,13 @@ def _verify_endpoint(
     """Verify one model where it is deployed."""
     from turnout.calling import call, find_endpoint
     from turnout.verify import endpoint
+    from turnout.verify.record import show
 
     if len(models) != 1:
         raise typer.BadParameter("--tier gpu verifies one model; name it")
     of = endpoint.wanted(read_models_toml(config), models[0], out_dir, at_least)
     to = find_endpoint(*named)
     record = endpoint.verify_endpoint(of, lambda body: call(to, models[0], body), out_dir, log)
-    emit(as_json, record, lambda: endpoint.show(record, out))
+    emit(as_json, record, lambda: show(record, out))
     if not record["holds"]:
         raise typer.Exit(1)

@@ -1,34 +1,36 @@
-"""`turnout verify MODEL --tier gpu`: the user's rows, answered by a deployed endpoint, and the record of it.
+"""`turnout verify MODEL --tier gpu`: the user's rows, answered by a deployed endpoint.
 
 Weights that were pushed have been run by no machine of the user's. That they answer every row, and how often as the
-rows say, is written beside the artefact; the next deployment has the mark lifted.
+rows say, is written beside the artefact (`record.py`); the next deployment has the mark lifted.
 """
 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from build.evaluation.bootstrap import wilson
-from build.evaluation.metrics import equal
+from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row, read_rows
 from build.tasks.registry import TASKS
+from build.workspace.progress import Notify
 from build.workspace.publish import write_json
-from contracts.manifest import Manifest, file_sha256, verify
+from contracts.manifest import Manifest, verify
 from contracts.problems import Code, Problem
 from contracts.specs import Deployment, ModelSpec
-from contracts.tasks import Tier
+from contracts.tasks import WRITING_TASKS, Tier
 from stacks.weights.proved import record_path
 from turnout.client import Reply
 from turnout.verify.errors import VerifyFailed
+from turnout.verify.record import Repeated, record_of
 
 # A tier that wakes says when to come back; one that takes longer than this is not waking.
 PATIENCE_S = 1800.0
 RETRY_S = 5.0
+# Rows of a model that writes that are asked a second time, to see whether its text is the same again.
+REPEATS = 16
 Ask = Callable[[dict[str, Any]], Reply]
 
 
@@ -59,18 +61,38 @@ def wanted(deployment: Deployment, name: str, out: Path, at_least: float) -> Wan
 
 def verify_endpoint(of: Wanted, ask: Ask, out: Path, log: Console) -> dict[str, Any]:
     """Have the endpoint answer every row; return the record, which is written as well. Raise VerifyFailed."""
-    answers: list[dict[str, Any] | None] = []
-    refused: list[str] = []
     with log.status(f"{of.spec.name}: asking its endpoint") as status:
-        for number, row in enumerate(of.rows, start=1):
-            status.update(f"{of.spec.name}: row {number} of {len(of.rows)}")
-            reply = _answered(of, ask, row)
-            answers.append(_output(of, reply))
-            if reply.status != 200:
-                refused.append(f"row {number}: {reply.status} {_code(reply)}")
-    record = _record(of, answers, refused)
+        answers, refused = asked_endpoint(
+            of, ask, lambda text: status.update(f"{of.spec.name}: {text}")
+        )
+        again = {
+            place: _outputs(of, _answered(of, ask, of.rows[place]))
+            for place in (_repeated(answers) if of.spec.task in WRITING_TASKS else ())
+        }
+    repeated = Repeated.of(answers, again)
+    record = record_of(of.spec, of.manifest, of.rows, answers, refused, repeated, of.at_least)
     write_json(record_path(out, of.spec.name), record)
     return record
+
+
+def asked_endpoint(of: Wanted, ask: Ask, notify: Notify) -> tuple[list[Outputs | None], list[str]]:
+    """Return the answer to each row, None without one, and the rows that were refused; raise VerifyFailed."""
+    answers: list[Outputs | None] = []
+    refused: list[str] = []
+    for number, row in enumerate(of.rows, start=1):
+        notify(f"row {number} of {len(of.rows)}")
+        reply = _answered(of, ask, row)
+        answers.append(_outputs(of, reply))
+        if reply.status != 200:
+            refused.append(f"row {number}: {reply.status} {_code(reply)}")
+    return answers, refused
+
+
+def _repeated(answers: Sequence[Outputs | None]) -> list[int]:
+    """Return the places of answered rows to ask again, spread evenly."""
+    places = [i for i, answer in enumerate(answers) if answer is not None]
+    count = min(REPEATS, len(places))
+    return [places[i * len(places) // count] for i in range(count)]
 
 
 def _answered(of: Wanted, ask: Ask, row: Row) -> Reply:
@@ -84,8 +106,8 @@ def _answered(of: Wanted, ask: Ask, row: Row) -> Reply:
     return reply
 
 
-def _output(of: Wanted, reply: Reply) -> dict[str, Any] | None:
-    """Return the output of an answer, None without one; raise VerifyFailed where another version answers."""
+def _outputs(of: Wanted, reply: Reply) -> Outputs | None:
+    """Return the outputs of an answer, None without one; raise VerifyFailed where another version answers."""
     if reply.status != 200:
         return None
     if reply.body["version"] != of.manifest.version:
@@ -94,61 +116,9 @@ def _output(of: Wanted, reply: Reply) -> dict[str, Any] | None:
             "it by `cdk deploy --all` first"
         )
         raise VerifyFailed(of.spec.name, [Problem(code=Code.ARTEFACT_OUTDATED, message=message)])
-    output: dict[str, Any] = reply.body["outputs"][0]
-    return output
+    outputs: Outputs = reply.body["outputs"]
+    return outputs
 
 
 def _code(reply: Reply) -> str:
     return str(reply.body.get("code", "")) if isinstance(reply.body, dict) else ""
-
-
-def _record(
-    of: Wanted, answers: Sequence[dict[str, Any] | None], refused: Sequence[str]
-) -> dict[str, Any]:
-    """Return the record: every row is to be answered, and of those that say how, a share as they say."""
-    compared = [
-        equal(answer["generated_text"].strip(), row.answer.strip())[0]
-        for row, answer in zip(of.rows, answers, strict=True)
-        if row.answer is not None and answer is not None
-    ]
-    share = sum(compared) / len(compared) if compared else None
-    interval = wilson(sum(compared), len(compared)) if compared else None
-    reached = of.at_least == 0 or (share is not None and share >= of.at_least)
-    return {
-        "holds": not refused and bool(answers) and reached,
-        "model": of.spec.name,
-        "version": of.manifest.version,
-        "digest": of.manifest.digest,
-        "rows": len(of.rows),
-        "eval": file_sha256(of.spec.eval),
-        "answered": len(of.rows) - len(refused),
-        "refused": list(refused),
-        "compared": len(compared),
-        "as_the_rows_say": share,
-        "interval": interval,
-        "at_least": of.at_least,
-        "date": datetime.now(UTC).date().isoformat(),
-    }
-
-
-def show(record: dict[str, Any], console: Console) -> None:
-    """Print what was found, and what it changes."""
-
-    def say(text: str) -> None:
-        console.print(text, markup=False, soft_wrap=True)
-
-    say(
-        f"{record['model']} {record['version']}: {record['answered']} of {record['rows']} rows answered"
-    )
-    for line in record["refused"]:
-        say(f"  {line}")
-    if record["compared"]:
-        low, high = record["interval"]
-        say(
-            f"  {record['as_the_rows_say']:.1%} of {record['compared']} as the rows say ({low:.1%} to {high:.1%}), "
-            f"at least {record['at_least']:.1%} wanted"
-        )
-    else:
-        say("  no row says what the answer is, so that nothing was compared")
-    lifted = "the next deployment has it as proved" if record["holds"] else "it stays unproved"
-    say(lifted)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from build.report.page import report, write_report
+from stacks.weights.proved import RECORD
 from tests.build.report.test_cascade import MADE
 from tests.fixtures.evidence import classifier_evidence
 
@@ -134,6 +135,18 @@ def test_truncated_evidence_of_another_tier_is_left_out(tmp_path: Path) -> None:
     assert not [heading for heading in Outline(page).headings if heading.startswith("gpu")]
 
 
+def test_the_record_of_an_endpoint_beside_the_evidence_is_no_part_of_the_page(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "evidence").mkdir()
+    (tmp_path / "evidence/cpu.json").write_text(json.dumps(classifier_evidence()), "utf-8")
+    record = {"holds": True, "model": "chat", "version": "0" * 12, "rows": 4}
+    (tmp_path / "evidence" / RECORD).write_text(json.dumps(record), "utf-8")
+    write_report(tmp_path, 0.98)
+    headings = Outline((tmp_path / "report.html").read_text("utf-8")).headings
+    assert [heading.split(":")[0] for heading in headings if ":" in heading] == ["cpu"]
+
+
 def test_it_says_first_that_no_row_is_the_users_where_all_are_the_samples(page: str) -> None:
     sampled = report([{**classifier_evidence(), "sample": True}], 0.98)
     assert "<p>Agreement on sample rows only" in sampled
@@ -146,6 +159,8 @@ def test_a_calibration_of_these_artefacts_is_linked_with_its_threshold(page: str
     linked = report(evidence, 0.98, MADE)
     assert Outline(linked).addresses == ["cascade.html"]
     assert "kept from a confidence of 0.8000 on, 60.0% of them" in linked
+    # Of weights that were pushed there is no evidence of a build.
+    assert "kept from a confidence of 0.8000 on" in report(evidence[:1], 0.98, MADE)
     assert Outline(page).addresses == []
 
 

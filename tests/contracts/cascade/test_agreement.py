@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from contracts.cascade.agreement import SAID, disagreements
+from contracts.cascade.agreement import SAID, disagreements, words_written
 from contracts.cascade.confidence import CONFIDENCES
 from contracts.tasks import Task
 
@@ -43,3 +43,8 @@ def test_each_task_compares_what_is_said(
 
 def test_every_task_with_a_confidence_is_compared() -> None:
     assert set(SAID) == set(CONFIDENCES)
+
+
+def test_a_text_of_punctuation_alone_is_compared_as_it_is() -> None:
+    assert words_written(" The Train, again! ") == ["train", "again"]
+    assert (words_written(" -> "), words_written(" ")) == (["->"], [""])

@@ -1,6 +1,7 @@
 """Pushed weights are verified where they run: every row is asked of the endpoint, and the record lifts the mark."""
 
 import json
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -9,14 +10,18 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from build.evaluation.rows import read_rows
+from build.tasks.registry import TASKS
 from contracts.specs import Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Task
 from stacks.weights.proved import is_proved, record_path
+from tests.fixtures.paths import ROOT
 from tests.fixtures.problems import assert_problems
 from tests.fixtures.pushed.model import pushed, saved
 from turnout.client import Reply
-from turnout.verify.endpoint import Wanted, show, verify_endpoint, wanted
+from turnout.verify.endpoint import Wanted, verify_endpoint, wanted
 from turnout.verify.errors import VerifyFailed
+from turnout.verify.record import show
 
 ROWS = [
     {"text": "one", "target": "eins"},
@@ -73,16 +78,68 @@ def test_rows_that_are_all_answered_lift_the_mark_of_these_very_weights(
     found = of(deployment, out)
     assert not is_proved(out, found.manifest)
     record = verify_endpoint(found, endpoint(found.manifest.version, asked), out, LOG)
-    assert [body["tier"] for body in asked] == ["gpu"] * 4
+    # Each row, and each a second time.
+    assert [body["inputs"] for body in asked[:4]] == [body["inputs"] for body in asked[4:]]
+    assert [body["tier"] for body in asked] == ["gpu"] * 8
     assert asked[0]["parameters"] == {"max_new_tokens": 16, "do_sample": False}
     assert (record["holds"], record["answered"], record["compared"]) == (True, 4, 4)
-    assert record["as_the_rows_say"] == 0.5
+    assert record["as_the_rows_say"] == record["texts"]["exact"] == 0.5
+    assert record["asked_again"]["same"] == record["asked_again"]["rows"] == 4
     assert json.loads(record_path(out, "chat").read_text("utf-8")) == {
         **record,
         "interval": list(record["interval"]),
     }
     assert is_proved(out, found.manifest)
     assert not is_proved(out, replace(found.manifest, digest="0" * 64))
+
+
+def test_the_report_says_what_is_proved_and_what_is_not(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    found = of(deployment, tmp_path / "out")
+    steady, times = endpoint(found.manifest.version, []), Counter[str]()
+
+    def wavering(document: dict[str, Any]) -> Reply:
+        """Answer "one" otherwise the second time, as of two tokens that are nearly as likely."""
+        reply, given = steady(document), document["inputs"][0]
+        times[given] += 1
+        if given == "one" and times[given] == 2:
+            return replace(reply, body={**reply.body, "outputs": [{"generated_text": "ein"}]})
+        return reply
+
+    record = verify_endpoint(found, wavering, tmp_path / "out", LOG)
+    assert record["asked_again"] == {
+        "rows": 4,
+        "same": 3,
+        "low": pytest.approx(0.301, abs=1e-3),
+        "high": pytest.approx(0.954, abs=1e-3),
+    }
+    shown = Console(record=True, width=400)
+    show(record, shown)
+    page = (ROOT / "docs/large-models.md").read_text("utf-8")
+    documented = page.split("<!-- output: verify -->\n```\n")[1].split("```")[0]
+    assert shown.export_text() == documented.replace("5a460890e811", found.manifest.version)
+
+
+def test_a_classifier_s_rows_are_compared_by_its_own_metric(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    rows = tmp_path / "labels.jsonl"
+    rows.write_text('{"text": "one", "label": "eins"}\n{"text": "two", "label": "zwo"}\n', "utf-8")
+    found = of(deployment, tmp_path / "out")
+    spec = replace(found.spec, task=Task.TEXT_CLASSIFICATION, eval=rows)
+    read, _ = read_rows(rows, TASKS[spec.task].rows, None)
+    steady = endpoint(found.manifest.version, [])
+
+    def labelling(document: dict[str, Any]) -> Reply:
+        label = steady(document).body["outputs"][0]["generated_text"].strip()
+        body = {"version": found.manifest.version, "outputs": [{"label": label, "score": 0.9}]}
+        return Reply(status=200, body=body, ms=1, headers={})
+
+    labelled = replace(found, spec=spec, rows=read)
+    record = verify_endpoint(labelled, labelling, tmp_path / "out", LOG)
+    assert (record["as_the_rows_say"], record["metric"]) == (0.5, "accuracy")
+    assert record["texts"] is record["asked_again"] is None
 
 
 def test_a_share_that_is_not_reached_leaves_it_unproved(
