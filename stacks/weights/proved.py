@@ -19,12 +19,18 @@ def record_path(out: Path, model: str) -> Path:
     return out / model / "evidence" / RECORD
 
 
+def read_record(out: Path, model: str) -> dict[str, Any] | None:
+    """Return the record of what an endpoint answered; None where there is none that can be read."""
+    try:
+        record: Any = json.loads(record_path(out, model).read_text("utf-8"))
+        return record if isinstance(record["holds"], bool) and record["digest"] else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
 def is_proved(out: Path, manifest: Manifest) -> bool:
     """Return whether an artefact is proved: of pushed weights, by a record of these very ones that holds."""
     if manifest.tier is not Tier.GPU or not manifest.pushed:
         return True
-    try:
-        record: Any = json.loads(record_path(out, manifest.model).read_text("utf-8"))
-        return bool(record["holds"] is True and record["digest"] == manifest.digest)
-    except (OSError, ValueError, LookupError, TypeError):
-        return False
+    record = read_record(out, manifest.model)
+    return bool(record and record["holds"] and record["digest"] == manifest.digest)

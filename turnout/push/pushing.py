@@ -21,6 +21,7 @@ from turnout.push.bucket import have_bucket
 from turnout.push.errors import PushFailed
 from turnout.push.hub import Hub
 from turnout.push.kept import Kept
+from turnout.push.recorded import recorded
 from turnout.push.sealing import read_size, seal
 from turnout.push.tree import Folder, Tree, read_weights
 from turnout.push.upload import Uploads
@@ -34,6 +35,8 @@ class Pushed:
     weights: Weights
     bucket: str
     moved: Moved
+    proved: bool
+    recorded: str
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -45,6 +48,8 @@ class Pushed:
             "bytes": self.weights.size,
             "sent": self.moved.sent,
             "there": self.moved.there,
+            "proved": self.proved,
+            "recorded": self.recorded,
         }
 
 
@@ -96,7 +101,15 @@ def push(
     with answered():
         moved = send(tree, weights, clients("s3"), bucket, log, kept)
     manifest = seal(spec, tree, weights, model, out)
-    return Pushed(manifest=manifest, weights=weights, bucket=bucket, moved=moved)
+    proved, said = recorded(out, manifest, spec.eval)
+    return Pushed(
+        manifest=manifest,
+        weights=weights,
+        bucket=bucket,
+        moved=moved,
+        proved=proved,
+        recorded=said,
+    )
 
 
 def send(
@@ -154,7 +167,7 @@ def show(pushed: Pushed, console: Console) -> None:
     found = pushed.to_json()
     console.print(found["weights"], markup=False, soft_wrap=True)
     console.print(
-        f"{found['model']} {found['version']}: {found['files']} files, {bytes_of(pushed.moved)}; not proved on "
-        f"this machine: deploy it by `cdk deploy --all`, then run `turnout verify {found['model']} --tier gpu`",
+        f"{found['model']} {found['version']}: {found['files']} files, {bytes_of(pushed.moved)}; "
+        f"{pushed.recorded}",
         soft_wrap=True,
     )
