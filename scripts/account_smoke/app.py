@@ -16,9 +16,12 @@ NAME, MODELS, UPDATED = "SMOKE_NAME", "SMOKE_MODELS", "SMOKE_UPDATED"
 
 
 def smoke_deployment(written: Deployment, name: str, models: tuple[str, ...]) -> Deployment:
-    """Return the deployment under another name, with some of its models or with all."""
+    """Return the deployment under another name, with some of its models or with all.
+
+    A domain is of one deployment alone, which may be running.
+    """
     chosen = tuple(one for one in written.models if not models or one.name in models)
-    return replace(written, name=name, models=chosen)
+    return replace(written, name=name, domain=None, models=chosen)
 
 
 def updated(deployment: Deployment) -> Deployment:

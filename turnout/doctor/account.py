@@ -6,15 +6,16 @@ Each returns findings about one thing. A call that AWS refuses or that never arr
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from contracts.limits import ENVIRONMENTS_PER_REQUEST
 from contracts.names import model_stack
 from contracts.specs import Deployment
 from stacks.limits.quotas import INSTANCES_PER_MODEL, QUOTAS, endpoint_quota, quota_page
 from stacks.limits.throttle import stage_throttle, throttle_warning
-from turnout.deployed.clients import CREDENTIALS_STEP, Client, Clients, refusal
+from turnout.deployed.clients import CREDENTIALS_STEP, Client, Clients
 from turnout.deployed.stacks import stacks_of, tagged_stacks
+from turnout.doctor.asking import asked
+from turnout.doctor.domain import domain_findings
 from turnout.doctor.finding import Finding, Level
 
 # The qualifier of a bootstrap without one of its own, and the version that our stacks' assets need.
@@ -54,17 +55,6 @@ def account_findings(deployment: Deployment, out: Path, clients: Clients) -> lis
         message=f"account {account.number} as {found['Arn']}, region {deployment.region}",
     )
     return [who, *(finding for check in CHECKS for finding in check(account))]
-
-
-def asked(about: str, call: Callable[[], Any]) -> Any:
-    """Return the answer to a call; a Finding that it is not known where AWS refuses it or cannot be reached."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        return call()
-    except (BotoCoreError, ClientError) as error:
-        message, step = refusal(error)
-    return Finding(level=Level.UNKNOWN, about=about, message=message, next_step=step)
 
 
 def bootstrapped(account: Account) -> list[Finding]:
@@ -190,10 +180,16 @@ def orphans(account: Account) -> list[Finding]:
     ]
 
 
+def custom_domain(account: Account) -> list[Finding]:
+    """Look for the certificate and the hosted zone of the deployment's domain."""
+    return domain_findings(account.deployment.domain, account.clients)
+
+
 CHECKS: Sequence[Callable[[Account], list[Finding]]] = (
     bootstrapped,
     concurrency,
     memory,
     gpu_quotas,
+    custom_domain,
     orphans,
 )

@@ -44,6 +44,13 @@ class Status:
         return self.outputs.get("StreamUrl", "")
 
     @property
+    def domain(self) -> dict[str, str] | None:
+        """Return the URLs of the custom domain, and the target of a record that the user makes; None without one."""
+        names = {"url": "DomainUrl", "stream_url": "DomainStreamUrl", "target": "DomainTarget"}
+        found = {key: self.outputs.get(name, "") for key, name in names.items()}
+        return found if found["url"] else None
+
+    @property
     def total(self) -> float:
         return sum(one.usd for one in self.costs)
 
@@ -71,6 +78,7 @@ class Status:
             "account": self.found.account,
             "url": self.url,
             "stream_url": self.stream_url,
+            "domain": self.domain,
             "stacks": list(self.rows()),
             "usd_this_month": round(self.total, 2),
             "costs": [one.to_json() for one in self.costs],
@@ -98,12 +106,24 @@ def runs(endpoint: GpuEndpoint) -> str:
     )
 
 
-def show(status: Status, console: Console) -> None:
-    """Print the stacks, the dollars with how they are computed, and the orphans."""
-    deployment = status.deployment
-    place = f"{deployment.region}, account {status.found.account}"
-    urls = ", streams at ".join(filter(None, (status.url, status.stream_url)))
-    console.print(f"{deployment.name} in {place}{f', at {urls}' if urls else ''}\n", soft_wrap=True)
+def _header(status: Status) -> Iterator[str]:
+    """Yield where the deployment is, and its URLs."""
+    place = f"{status.deployment.region}, account {status.found.account}"
+    urls = _joined(status.url, status.stream_url)
+    yield f"{status.deployment.name} in {place}{f', at {urls}' if urls else ''}"
+    if domain := status.domain:
+        yield f"by its domain at {_joined(domain['url'], domain['stream_url'])}"
+        if target := domain["target"]:
+            name = domain["url"].removeprefix("https://")
+            yield f"the record that is yours to make: {name} CNAME {target}"
+
+
+def _joined(*urls: str) -> str:
+    """Return the URL of whole answers, and that of streams where there is one."""
+    return ", streams at ".join(filter(None, urls))
+
+
+def _table(status: Status) -> Table:
     names = ("stack", "state", "version", "since (UTC)", "this month", "endpoint")
     table = Table(*names, box=None, pad_edge=False)
     for row in status.rows():
@@ -113,7 +133,15 @@ def show(status: Status, console: Console) -> None:
         since, usd = f"{row['since']:%Y-%m-%d %H:%M}", f"${row['usd_this_month']:,.2f}"
         version = row["version"] or "–"
         table.add_row(row["stack"], row["state"], version, since, usd, row["runs"])
-    console.print(table)
+    return table
+
+
+def show(status: Status, console: Console) -> None:
+    """Print the stacks, the dollars with how they are computed, and the orphans."""
+    for line in _header(status):
+        console.print(line, soft_wrap=True)
+    console.print()
+    console.print(_table(status))
     console.print(f"\n${status.total:,.2f} so far in {status.now:%B %Y}:")
     for cost in status.costs:
         console.print(f"  {cost.about}: ${cost.usd:,.2f} = {cost.computed}", soft_wrap=True)

@@ -25,6 +25,7 @@ from stacks.weights.serving import Serving
 from turnout.image.footprint import Footprint, footprint, lambda_problems
 from turnout.plan.around import Around, around, priced, usd_of
 from turnout.plan.costs import BreakEven, TierCost, break_evens, model_costs, prices_json
+from turnout.plan.domain import domain_json
 from turnout.plan.gpu_memory import GpuMemory, gpu_memory
 from turnout.plan.latency import read_artefact
 from turnout.plan.pushed import NOT_PUSHED, PUSHED, serving_json, servings
@@ -108,6 +109,7 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
             "region": deployment.region,
             "router": router_stack(deployment.name),
             "streams": _streams(deployment),
+            "domain": domain_json(deployment),
             "throttle": {"rate": throttle.rate, "burst": throttle.burst, "warning": warning},
             "tiers": rows,
             "canaries": {

@@ -14,6 +14,7 @@ from stacks.costs.tiers import per_second
 from turnout.image.footprint import gb, shown_init, shown_sizes
 from turnout.plan.around import Around, priced, usd_of
 from turnout.plan.costs import BreakEven, TierCost, total
+from turnout.plan.domain import shown_domain
 from turnout.plan.gpu_memory import shown_memory
 from turnout.plan.latency import Latency
 from turnout.plan.plan import Plan
@@ -52,6 +53,8 @@ def show(found: Plan, console: Console) -> None:
             f"at most, {usd(usd_each)} a million requests ({streams['price']})",
             soft_wrap=True,
         )
+    if plan["domain"]:
+        console.print(shown_domain(plan["domain"]), soft_wrap=True)
     if throttle["warning"]:
         console.print(f"[bold yellow]{throttle['warning']}[/]", soft_wrap=True)
     for model, cascade in plan["cascades"].items():

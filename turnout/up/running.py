@@ -1,19 +1,22 @@
 """The local cloud with everything deployed, until Ctrl-C."""
 
+import shlex
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from rich.console import Console
 
 from build import api
-from contracts.specs import Deployment
+from contracts.specs import Deployment, Domain
 from images.engine.engine import Engine
 from local.chaos.script import Scripted
 from turnout.client import Endpoint, curl
 from turnout.local_deployment import DeployFailed, Laptop
+from turnout.plan.domain import domain_json
 from turnout.progress import steps
 from turnout.sam.cloud import cloud_for_sam
 
@@ -62,8 +65,16 @@ def describe(endpoint: Endpoint, deployment: Deployment) -> dict[str, Any]:
         "cacert": endpoint.ca_file,
         "docs": endpoint.url.rstrip("/") + "/docs",
         **({"stream_url": endpoint.stream_url} if endpoint.stream_url else {}),
+        "domain": domain_json(deployment),
         "models": [model.name for model in deployment.models],
     }
+
+
+def connected(endpoint: Endpoint, domain: Domain) -> str:
+    """Return the line by which curl asks for the custom domain here, whatever leads to it elsewhere."""
+    place = urlsplit(endpoint.url).netloc
+    to = f"--cacert {shlex.quote(endpoint.ca_file or '')} --connect-to {domain.name}:443:{place}"
+    return f"by its domain: curl {to} {domain.url}/health"
 
 
 def show(endpoint: Endpoint, deployment: Deployment, log: Console) -> None:
@@ -72,6 +83,8 @@ def show(endpoint: Endpoint, deployment: Deployment, log: Console) -> None:
     log.print(f"\n[bold]up[/] at {url}   API docs: {url}/docs\n")
     if endpoint.stream_url:
         log.print(f"streams at {endpoint.stream_url}\n", soft_wrap=True)
+    if deployment.domain:
+        log.print(f"{connected(endpoint, deployment.domain)}\n", soft_wrap=True, markup=False)
     log.print(
         curl(endpoint, deployment.models[0].name, "where is my parcel?"),
         soft_wrap=True,

@@ -11,9 +11,10 @@ import pytest
 from botocore.exceptions import NoCredentialsError
 from botocore.stub import Stubber
 
-from contracts.specs import Throttle
+from contracts.specs import Domain, Throttle
 from tests.fixtures.synthesis import INTENTS, SHOP
 from turnout.doctor.account import account_findings
+from turnout.doctor.domain import ZONE
 from turnout.doctor.finding import Finding, Level
 
 IDENTITY = {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/dev", "UserId": "x"}
@@ -192,6 +193,13 @@ def test_stacks_that_models_toml_no_longer_has_are_named_with_the_command(aws: A
     assert found.level is Level.WARNS
     assert "shop-gone-gpu is deployed" in found.message
     assert found.next_step == "turnout orphans --delete"
+
+
+def test_the_domain_of_a_deployment_is_looked_at(aws: Aws) -> None:
+    aws.ready()
+    aws.stub("route53").add_client_error("get_hosted_zone", "NoSuchHostedZone")
+    domain = Domain(name="api.example.org", hosted_zone_id="Z1")
+    assert aws.found(replace(SHOP, domain=domain))[ZONE].level is Level.FAILS
 
 
 def test_memory_that_new_accounts_may_not_have_is_noted(aws: Aws) -> None:

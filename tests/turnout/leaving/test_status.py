@@ -150,6 +150,40 @@ def test_an_instance_without_a_price_is_said_to_have_none() -> None:
     assert "no price is known" in costs["shop-intents-gpu"].computed
 
 
+TARGET = "d-1b2c.execute-api.us-east-1.amazonaws.com"
+
+
+def with_outputs(**outputs: str) -> Inventory:
+    """Return what was found, with more outputs of the router's stack."""
+    stacks = [
+        replace(one, outputs=(*one.outputs, *outputs.items())) if one.name == "shop-router" else one
+        for one in FOUND.stacks
+    ]
+    return replace(FOUND, stacks=tuple(stacks))
+
+
+def test_a_domain_is_named_with_its_urls_and_a_record_that_is_left_to_make() -> None:
+    urls = {"DomainUrl": "https://api.example.org"}
+    header = shown(with_outputs(**urls)).splitlines()[:3]
+    assert header == [
+        "shop in us-east-1, account 123456789012, at https://a1b2c3.execute-api.us-east-1.amazonaws.com",
+        "by its domain at https://api.example.org",
+        "",
+    ]
+    urls |= {"DomainStreamUrl": "https://api.example.org/stream", "DomainTarget": TARGET}
+    found = with_outputs(**urls)
+    assert shown(found).splitlines()[1:3] == [
+        "by its domain at https://api.example.org, streams at https://api.example.org/stream",
+        f"the record that is yours to make: api.example.org CNAME {TARGET}",
+    ]
+    assert status_of(SHOP, found, NOW).to_json()["domain"] == {
+        "url": urls["DomainUrl"],
+        "stream_url": urls["DomainStreamUrl"],
+        "target": TARGET,
+    }
+    assert status_of(SHOP, FOUND, NOW).to_json()["domain"] is None
+
+
 def test_the_document_has_the_same_for_programs() -> None:
     document = status_of(SHOP, FOUND, NOW).to_json()
     by_name = {one["stack"]: one for one in document["stacks"]}
