@@ -1,4 +1,4 @@
-"""What `turnout up` says of an endpoint once it is up."""
+"""The lines in which `turnout up` names an endpoint once it is up."""
 
 import shlex
 from io import StringIO

@@ -1,4 +1,4 @@
-"""What is recorded of a model on its endpoint, told in a sentence: of these weights and rows, or of others."""
+"""The record of a model on its endpoint, told in a sentence: of these weights and rows, or of others."""
 
 from pathlib import Path
 from typing import Any
