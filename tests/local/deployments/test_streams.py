@@ -32,6 +32,8 @@ WRITER = ModelSpec(
     eval=Path("nowhere"),
     cpu=CpuSpec(),
 )
+# Seconds for an answer: functions start anew on a busy machine.
+PATIENCE_S = 60.0
 DEPLOYMENT = Deployment(name="text", throttle=Throttle(rate=100, burst=100), models=(WRITER,))
 
 
@@ -82,7 +84,8 @@ def urls(deployed: Deployed) -> dict[str, str]:
 @pytest.fixture
 def http(local_cloud: LocalCloudClient) -> Iterator[httpx2.Client]:
     context = ssl.create_default_context(cafile=str(local_cloud.cloud.ca_file))
-    with httpx2.Client(verify=context, headers={"Authorization": f"Bearer {KEY}"}) as client:
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with httpx2.Client(verify=context, headers=headers, timeout=PATIENCE_S) as client:
         yield client
 
 
@@ -174,7 +177,8 @@ def by_name(named: dict[str, str], local_cloud: LocalCloudClient) -> Iterator[ht
     cloud = local_cloud.cloud
     context = ssl.create_default_context(cafile=str(cloud.ca_file))
     headers = {"Authorization": f"Bearer {KEY}"}
-    with httpx2.Client(transport=AsResolved(cloud.url, context), headers=headers) as client:
+    transport = AsResolved(cloud.url, context)
+    with httpx2.Client(transport=transport, headers=headers, timeout=PATIENCE_S) as client:
         yield client
 
 
