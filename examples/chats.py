@@ -1,6 +1,6 @@
 """A chat with SmolLM2 on both tiers, by OpenAI's own client: our quantized copy, and vLLM's contract on the GPU tier.
 
-`make demo-chat` runs it once the model is built, and llama.cpp's server compiled, which on a laptop stands in for vLLM.
+`make demo-chat` runs it once the model is built and a server installed that on a laptop stands in for vLLM.
 It deploys both tiers by the real `turnout up` into a local cloud, and streams answers over HTTPS; `make demo-chat
 JSON=report.json` also writes the figures.
 """

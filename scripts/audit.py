@@ -70,7 +70,7 @@ def locks(root: Path = ROOT) -> list[Path]:
     """Return every lock of the checkout: those of Python packages by their name, and npm's."""
     found = [
         path
-        for folder in ("build", "functions", "images", "turnout")
+        for folder in ("build", "functions", "images", "local", "turnout")
         for path in (root / folder).rglob("requirements*.txt")
     ]
     return [root / "requirements.txt", *sorted(found), root / "package-lock.json"]

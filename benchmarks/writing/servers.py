@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from benchmarks.record import ROOT
 from functions.router.targets.vllm_stream import Text, documents
 from local.children import free_port
-from local.vllm.process import LLAMA_CPP
+from local.vllm.process import LLAMA_CPP, server_of
 
 # Threads that spin while they wait would count as work where processor time is taken.
 QUIET = {**os.environ, "OMP_WAIT_POLICY": "passive", "ORT_DISABLE_TELEMETRY": "1"}
@@ -115,9 +115,9 @@ def llama_cpp(file: Path, threads: int) -> Iterator[LlamaCpp]:
     """Start llama.cpp's server on a GGUF file, and end it."""
     port = free_port()
     command = [
-        *(str(LLAMA_CPP / "bin/llama-server"), "--model", str(file), "--port", str(port)),
-        *("--threads", str(threads), "--threads-batch", str(threads), "--parallel", "1"),
-        *("--ctx-size", str(CONTEXT), "--jinja", "--no-webui", "--offline"),
+        *server_of(LLAMA_CPP),
+        *("--model", str(file), "--port", str(port), "--threads", str(threads)),
+        *("--tokens", str(CONTEXT), "--sequences", "1"),
     ]
     process = subprocess.Popen(
         command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=QUIET

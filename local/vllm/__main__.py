@@ -11,11 +11,12 @@ import uvicorn
 from local import children
 from local.vllm.app import Proxy, create_app
 from local.vllm.gguf import ConversionFailed, generation_config, gguf_of
+from local.vllm.process import server_of
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m local.vllm", description=__doc__)
-    parser.add_argument("home", type=Path, help="the folder of llama.cpp's server")
+    parser.add_argument("home", type=Path, help="the environment of llama.cpp's server")
     parser.add_argument("weights", type=Path)
     for name in ("port", "tokens", "sequences", "threads"):
         parser.add_argument(f"--{name}", type=int, required=True)
@@ -51,13 +52,10 @@ def main() -> None:
 def server(args: argparse.Namespace, file: Path, port: int) -> list[str]:
     """Return the command of llama.cpp's server."""
     return [
-        str(args.home / "bin/llama-server"),
-        *("--model", str(file), "--host", "127.0.0.1", "--port", str(port)),
-        # The context is shared by those that are written at once.
-        *("--ctx-size", str(args.tokens * args.sequences), "--parallel", str(args.sequences)),
-        *("--threads", str(args.threads), "--threads-http", str(args.sequences + 2)),
-        # Chats by the template in the file, and tools with it.
-        *("--jinja", "--no-webui", "--offline"),
+        *server_of(args.home),
+        *("--model", str(file), "--port", str(port)),
+        *("--tokens", str(args.tokens), "--sequences", str(args.sequences)),
+        *("--threads", str(args.threads)),
     ]
 
 

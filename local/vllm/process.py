@@ -17,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 REPOSITORY = "vllm"
 LLAMA_CPP, VLLM = ROOT / ".turnout/llamacpp", ROOT / ".turnout/vllm"
 HOMES = (LLAMA_CPP, VLLM)
+GUARDED = Path(__file__).with_name("guarded.py")
+LLAMA_SERVER = Path(__file__).with_name("llama_server.py")
 # As far as a laptop has the memory, whatever fits a GPU.
 MOST_TOKENS, MOST_SEQUENCES = 8192, 4
 
@@ -46,26 +48,43 @@ def process_of(
     sequences = min(int(environment.get("SM_VLLM_MAX_NUM_SEQS", MOST_SEQUENCES)), MOST_SEQUENCES)
     llama_cpp, vllm = homes
     if (vllm / "ready").is_file():
-        return _vllm(vllm, weights, port, tokens, sequences)
+        return _vllm(
+            vllm,
+            weights,
+            port,
+            environment,
+            ("--max-model-len", str(tokens), "--max-num-seqs", str(sequences)),
+        )
     if (llama_cpp / "ready").is_file():
         return _llama_cpp(llama_cpp, weights, port, tokens, sequences)
     raise LocalError(
-        "no server on this machine takes requests as vLLM does; run `make llamacpp`, which compiles llama.cpp's "
-        "server in some minutes"
+        "no server on this machine takes requests as vLLM does; run `make llamacpp`, which installs llama.cpp's "
+        "server in under a minute"
     )
 
 
-def _vllm(home: Path, weights: Path, port: int, tokens: int, sequences: int) -> Process:
+def _vllm(
+    home: Path, weights: Path, port: int, environment: Mapping[str, str], limits: tuple[str, ...]
+) -> Process:
     return Process(
         command=(
+            *(sys.executable, str(GUARDED)),
             # The command `vllm` looks for a distribution of that name.
             *(str(home / "bin/python"), "-m", "vllm.entrypoints.openai.api_server"),
-            *("--model", str(weights), "--host", "127.0.0.1", "--port", str(port)),
-            *("--max-model-len", str(tokens), "--max-num-seqs", str(sequences)),
-            *("--dtype", "bfloat16", "--gpu-memory-utilization", "0.4"),
+            *("--model", str(weights), "--host", "127.0.0.1", "--port", str(port), *limits),
+            *("--served-model-name", environment.get("SM_VLLM_SERVED_MODEL_NAME", "model")),
+            *("--dtype", environment.get("SM_VLLM_DTYPE", "auto")),
+            # Of the machine's memory. To compile the model would take minutes at each start.
+            *("--gpu-memory-utilization", "0.4", "--enforce-eager"),
         ),
+        # The cache of keys and values gets a GB.
         variables={"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"},
     )
+
+
+def server_of(home: Path) -> tuple[str, ...]:
+    """Return the words that start llama.cpp's server of an environment."""
+    return str(home / "bin/python"), str(LLAMA_SERVER)
 
 
 def _llama_cpp(home: Path, weights: Path, port: int, tokens: int, sequences: int) -> Process:

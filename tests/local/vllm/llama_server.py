@@ -1,4 +1,4 @@
-"""A server in place of llama.cpp's, for a machine that has not compiled it: it answers in its words, told by its port.
+"""A server in place of llama.cpp's, which fails where it is told to: it answers in its words, told by its port.
 
 It is started with the options of the real one, writes each request to `requests.jsonl` in the folder of the weights,
 and ends at once where the file of the weights is broken.

@@ -19,9 +19,11 @@ def install(home: Path) -> Path:
     """Write the folder and return it."""
     for name in ("bin", "source"):
         (home / name).mkdir(parents=True)
-    server = home / "bin/llama-server"
-    server.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {SERVER} "$@"\n', "utf-8")
-    server.chmod(0o755)
+    python = home / "bin/python"
+    python.write_text(
+        f'#!/bin/sh\nshift\nexec {shlex.quote(sys.executable)} {SERVER} "$@"\n', "utf-8"
+    )
+    python.chmod(0o755)
     (home / "source/convert_hf_to_gguf.py").write_text(CONVERT, "utf-8")
     (home / "ready").touch()
     return home

@@ -1,11 +1,8 @@
 """A component of vLLM in the local cloud, with a stand-in for llama.cpp's server: its weights, pings and answers."""
 
-import contextlib
-import http.client
 import json
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,40 +10,10 @@ from typing import Any
 import pytest
 
 from functions.router.targets.vllm_stream import Text, documents
-from local import children
 from local.vllm.gguf import ConversionFailed, generation_config, gguf_of
-from local.vllm.process import process_of
 from tests.fixtures.processes import ended
+from tests.local.vllm.component import STREAM, Component, running
 from tests.local.vllm.stand_in import install
-
-STREAM = {"stream": True, "stream_options": {"continuous_usage_stats": True}}
-
-
-class Component:
-    """The process of a component, and a connection to it."""
-
-    def __init__(self, folder: Path, weights: Path) -> None:
-        self.port, self.log = children.free_port(), folder / "log"
-        home = install(folder / "llamacpp")
-        process = process_of(weights, self.port, {}, (home, folder / "none"))
-        variables = {**process.variables, "PATH": os.environ["PATH"]}
-        with self.log.open("wb") as output:
-            self.process = children.start(
-                process.command, environment=variables, folder=weights, output=output
-            )
-
-    def ask(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
-        opened = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        with contextlib.closing(opened) as connection:
-            connection.request(method, path, None if body is None else json.dumps(body))
-            answer = connection.getresponse()
-            return answer.status, answer.read()
-
-    def is_ready(self) -> bool:
-        try:
-            return self.ask("GET", "/ping")[0] == 200
-        except OSError:
-            return False
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +27,9 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def component(weights: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Component]:
-    made = Component(tmp_path_factory.mktemp("running"), weights)
-    deadline = time.monotonic() + 120
-    while not made.is_ready():
-        assert made.process.poll() is None, made.log.read_text()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    yield made
-    children.end(made.process)
+    folder = tmp_path_factory.mktemp("running")
+    with running(folder, weights, install(folder / "llamacpp")) as made:
+        yield made
 
 
 def test_a_whole_answer_is_in_the_words_of_vllm(component: Component, weights: Path) -> None:
@@ -119,28 +81,24 @@ def test_a_request_that_the_server_refuses_keeps_its_status(component: Component
 def test_the_server_ends_with_its_component_even_where_that_is_killed(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights/model.gguf").write_bytes(b"weights")
-    component = Component(tmp_path, tmp_path / "weights")
-    deadline = time.monotonic() + 120
-    while not component.is_ready():
-        assert time.monotonic() < deadline, component.log.read_text()
-        time.sleep(0.05)
-    pid = int((tmp_path / "weights/pid").read_text())
-    os.kill(component.process.pid, signal.SIGKILL)
-    component.process.wait()
+    with running(tmp_path, tmp_path / "weights", install(tmp_path / "llamacpp")) as component:
+        pid = int((tmp_path / "weights/pid").read_text())
+        os.kill(component.process.pid, signal.SIGKILL)
+        component.process.wait()
     assert ended([pid])
 
 
 def test_weights_that_cannot_be_loaded_end_the_process(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights/model.gguf").write_bytes(b"broken")
-    component = Component(tmp_path, tmp_path / "weights")
+    component = Component(tmp_path, tmp_path / "weights", install(tmp_path / "llamacpp"))
     assert component.process.wait(120) == 1
     assert "failed to load the model" in component.log.read_text()
 
 
 def test_weights_that_cannot_be_converted_end_the_process(tmp_path: Path) -> None:
     (tmp_path / "weights").mkdir()
-    component = Component(tmp_path, tmp_path / "weights")
+    component = Component(tmp_path, tmp_path / "weights", install(tmp_path / "llamacpp"))
     assert component.process.wait(120) == 1
     assert "Model is not supported" in component.log.read_text()
 

@@ -1,11 +1,17 @@
 """The process that stands in for AWS's container of vLLM: which one, and its options."""
 
+import os
+import signal
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from local import children
 from local.errors import LocalError
-from local.vllm.process import is_vllm, process_of
+from local.vllm.process import GUARDED, is_vllm, process_of
+from tests.fixtures.processes import ended
 
 
 def installed(folder: Path, *names: str) -> tuple[Path, Path]:
@@ -33,11 +39,38 @@ def test_the_image_is_known_by_its_repository(uri: str, known: bool) -> None:
 
 def test_vllm_itself_comes_before_llama_cpp(tmp_path: Path) -> None:
     homes = installed(tmp_path, "llamacpp", "vllm")
-    process = process_of(Path("/weights"), 8080, {"SM_VLLM_MAX_MODEL_LEN": "1024"}, homes)
-    command = " ".join(process.command)
+    variables = {
+        "SM_VLLM_MAX_MODEL_LEN": "1024",
+        "SM_VLLM_DTYPE": "bfloat16",
+        "SM_VLLM_SERVED_MODEL_NAME": "chat",
+    }
+    process = process_of(Path("/weights"), 8080, variables, homes)
+    _, guarded, *server = process.command
+    assert Path(guarded).name == "guarded.py"
+    command = " ".join(server)
     assert command.startswith(f"{homes[1]}/bin/python -m vllm.entrypoints.openai.api_server")
     assert "--model /weights --host 127.0.0.1 --port 8080 --max-model-len 1024" in command
+    assert " --max-num-seqs 4 --served-model-name chat --dtype bfloat16 " in command
     assert process.variables["HF_HUB_OFFLINE"] == "1"
+
+
+def test_what_a_guarded_command_has_started_ends_with_it(tmp_path: Path) -> None:
+    starts = "import subprocess, sys, time; child = subprocess.Popen(['sleep', '600']); "
+    starts += "open('pid', 'w').write(str(child.pid)); open('there', 'w'); time.sleep(600)"
+    with (tmp_path / "log").open("wb") as log:
+        process = children.start(
+            (sys.executable, str(GUARDED), sys.executable, "-c", starts),
+            environment={"PATH": os.environ["PATH"]},
+            folder=tmp_path,
+            output=log,
+        )
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "there").exists():
+        assert time.monotonic() < deadline, (tmp_path / "log").read_text()
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert ended([int((tmp_path / "pid").read_text())])
 
 
 def test_llama_cpp_gets_no_more_than_a_laptop_has(tmp_path: Path) -> None:
