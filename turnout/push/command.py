@@ -24,8 +24,11 @@ def push_command(
     """Put the weights of a large language model into the deployment's bucket, for AWS's vLLM container.
 
     Of a repository on the Hugging Face Hub each shard is sent on as it comes, and never lies on this machine. A push
-    that was cut off goes on where it stopped, and what is there already is not sent again. HF_TOKEN is the token for
-    models that are not public.
+    that was cut off goes on where it stopped, and what is there already is neither read nor sent again. HF_TOKEN is
+    the token for models that are not public.
+
+    The model has a config.json, a tokenizer, and weights in safetensors: one file, or shards with their index. Then
+    deploy it by `cdk deploy --all`, and have its endpoint answer your rows by `turnout verify MODEL --tier gpu`.
     """
     from turnout.deployed.clients import MANY, OBJECT_S, clients_in
     from turnout.push import pushing
@@ -35,5 +38,11 @@ def push_command(
     spec, gpu = pushing.model_of(deployment, model)
     tree = pushing.tree_of(source or gpu.source or spec.source, os.environ)
     clients = clients_in(deployment.region, attempts=MANY, read_s=OBJECT_S)
-    pushed = pushing.push(deployment, spec, tree, out_dir, clients, log, Kept(KEPT))
+    try:
+        pushed = pushing.push(deployment, spec, tree, out_dir, clients, log, Kept(KEPT))
+    except KeyboardInterrupt:
+        log.print(
+            f"what was sent stays, without its marker: `turnout push {model}` goes on behind it"
+        )
+        raise
     emit(as_json, pushed.to_json(), lambda: pushing.show(pushed, out))

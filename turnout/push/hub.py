@@ -79,6 +79,10 @@ class Hub:
     def origin(self) -> str:
         return f"hf://{self._repository}@{self.commit}"
 
+    @property
+    def named(self) -> str:
+        return self._source
+
     def stated(self, path: str) -> str:
         return self._stated[path]
 

@@ -22,8 +22,8 @@ from turnout.push.errors import PushFailed
 from turnout.push.hub import Hub
 from turnout.push.kept import Kept
 from turnout.push.recorded import recorded
-from turnout.push.sealing import read_size, seal
-from turnout.push.tree import Folder, Tree, read_weights
+from turnout.push.sealing import seal, size_of
+from turnout.push.tree import Folder, Tree, checked, read_weights
 from turnout.push.upload import Uploads
 
 
@@ -93,11 +93,13 @@ def push(
 
     Raise PushFailed, Unsized for a model whose size cannot be computed, and AwsRefused.
     """
-    with status(log, f"{spec.name}: digests of its files") as say:
-        weights = read_weights(tree, _told_each_gigabyte(say), kept)
-        model = read_size(tree, weights)
+    with status(log, f"{spec.name}: its files") as say:
+        # What can be refused at once is, before hundreds of gigabytes are read.
+        paths = checked(tree)
+        model = size_of(tree, paths)
         with answered():
             bucket = have_bucket(deployment, clients, say)
+        weights = read_weights(tree, _told_each_gigabyte(say), kept, paths)
     with answered():
         moved = send(tree, weights, clients("s3"), bucket, log, kept)
     manifest = seal(spec, tree, weights, model, out)

@@ -1,6 +1,6 @@
 """The artefact of pushed weights: their list and the model's settings, sealed, so that synthesis knows the digest."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,16 @@ RECIPE = "pushed"
 
 def read_size(tree: Tree, weights: Weights) -> Model:
     """Return the model's size by its config.json and its weights' bytes; raise Unsized."""
-    return read_model(
-        read_json(tree, CONFIG), stored_bytes(tree, weights), where=tree.origin or CONFIG
-    )
+    return size_of(tree, [file.path for file in weights.files])
 
 
-def stored_bytes(tree: Tree, weights: Weights) -> int:
+def size_of(tree: Tree, paths: Sequence[str]) -> Model:
+    """Return the size of a model in files, of which no digest is needed; raise Unsized."""
+    where = f"{tree.named.rstrip('/')}/{CONFIG}"
+    return read_model(read_json(tree, CONFIG), stored_bytes(tree, paths), where=where)
+
+
+def stored_bytes(tree: Tree, paths: Sequence[str]) -> int:
     """Return the bytes of all tensors: of an index, what it states, else those of the shards without their headers."""
     if INDEX in tree.sizes:
         metadata = read_json(tree, INDEX).get("metadata")
@@ -34,10 +38,10 @@ def stored_bytes(tree: Tree, weights: Weights) -> int:
         if isinstance(total, int) and not isinstance(total, bool) and total > 0:
             return total
     stored = 0
-    for file in weights.files:
-        if file.path.endswith(".safetensors"):
-            with tree.open(file.path) as shard:
-                stored += file.size - 8 - int.from_bytes(shard.read(8), "little")
+    for path in paths:
+        if path.endswith(".safetensors"):
+            with tree.open(path) as shard:
+                stored += tree.sizes[path] - 8 - int.from_bytes(shard.read(8), "little")
     return stored
 
 
@@ -58,7 +62,10 @@ def seal(spec: ModelSpec, tree: Tree, weights: Weights, model: Model, out: Path)
             precision=model.dtype,
             recipe=RECIPE,
             max_tokens=model.shape.context,
-            details={PUSHED: weights.digest, STORED: stored_bytes(tree, weights)},
+            details={
+                PUSHED: weights.digest,
+                STORED: stored_bytes(tree, [file.path for file in weights.files]),
+            },
             provenance=_provenance(weights),
             # Of other weights another release; no tool of ours made these.
             toolchain={},

@@ -1,7 +1,7 @@
 """The files of a model as it was saved, in a folder or on a hub, and those of them that a server loads."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +18,7 @@ from turnout.push.kept import Kept
 CONFIG = "config.json"
 # Settings, tokenizer and template. No pickle and no code: neither is uploaded, and neither is run.
 DESCRIBING = ("*.json", "*.jinja", "*.txt", "*.model", "*.tiktoken")
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "*.tiktoken", "tekken.json")
 # Read into memory whole; the index of the largest models has some megabytes.
 MAX_JSON = 64 << 20
@@ -52,6 +53,11 @@ class Tree(Protocol):
     def origin(self) -> str: ...
 
     @property
+    def named(self) -> str:
+        """Return the place as its user knows it."""
+        ...
+
+    @property
     def sizes(self) -> Mapping[str, int]: ...
 
     def open(self, path: str) -> Reader: ...
@@ -82,6 +88,10 @@ class Folder:
         # A path of this machine says nothing elsewhere.
         return ""
 
+    @property
+    def named(self) -> str:
+        return str(self._folder)
+
     def open(self, path: str) -> Reader:
         # Unbuffered, a read may return less than was asked for.
         return (self._folder / path).open("rb")
@@ -103,18 +113,27 @@ class Folder:
         return str(place), " ".join(map(str, version))
 
 
-def read_weights(
-    tree: Tree, hashed: Callable[[str, int], None], kept: Kept | None = None
-) -> Weights:
-    """Return the files to push with their digests; raise PushFailed where a model is not whole.
-
-    `hashed` is told of each part that had to be read for its file's digest; of parts in `kept` none is.
-    """
-    kept = kept or Kept()
+def checked(tree: Tree) -> list[str]:
+    """Return the files to push, sorted; raise PushFailed where a model is not whole."""
     paths = sorted(chosen(tree))
     for path in paths:
         if path.endswith(".safetensors"):
             check_shard(tree, path)
+    return paths
+
+
+def read_weights(
+    tree: Tree,
+    hashed: Callable[[str, int], None],
+    kept: Kept | None = None,
+    paths: Sequence[str] = (),
+) -> Weights:
+    """Return the files to push with their digests; raise PushFailed where a model is not whole.
+
+    `hashed` is told of each part that had to be read for its file's digest; of parts in `kept` none is. `paths` are
+    those of `checked`, where that was done.
+    """
+    kept = kept or Kept()
     return Weights(
         files=tuple(
             SealedFile(
@@ -122,7 +141,7 @@ def read_weights(
                 sha256=tree.stated(path) or _sha256(tree, path, hashed, kept),
                 size=tree.sizes[path],
             )
-            for path in paths
+            for path in paths or checked(tree)
         ),
         origin=tree.origin,
     )
@@ -139,10 +158,12 @@ def chosen(tree: Tree) -> list[str]:
     if INDEX in here:
         shards = _indexed(tree)
         if gone := sorted(shards - tree.sizes.keys()):
-            raise _missing(tree, ", ".join(gone[:3]))
+            more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
+            message = f"there is no {', '.join(gone[:3])}{more}, which {INDEX} names; copy the model again"
+            raise PushFailed.about(tree.named, Code.FILE_MISSING, message)
         return [*describing, *shards]
     if WHOLE not in here:
-        raise _missing(tree, f"{WHOLE} or {INDEX}")
+        raise _without_weights(tree, here)
     return [*describing, WHOLE]
 
 
@@ -173,7 +194,7 @@ def _indexed(tree: Tree) -> set[str]:
     # A part of a path would leave the folder, here or in the container.
     if not named or not all(isinstance(one, str) and "/" not in one for one in named):
         message = f"{INDEX} has no `weight_map` of files beside it; copy it again"
-        raise PushFailed.about(tree.origin or INDEX, Code.FILE_DAMAGED, message)
+        raise PushFailed.about(tree.named, Code.FILE_DAMAGED, message)
     return named
 
 
@@ -206,4 +227,16 @@ def _is_one_of(path: str, patterns: tuple[str, ...]) -> bool:
 
 def _missing(tree: Tree, name: str) -> PushFailed:
     message = f"there is no {name}; vLLM needs config.json, a tokenizer and safetensors weights"
-    return PushFailed.about(tree.origin or "the folder", Code.FILE_MISSING, message)
+    return PushFailed.about(tree.named, Code.FILE_MISSING, message)
+
+
+def _without_weights(tree: Tree, here: Sequence[str]) -> PushFailed:
+    """Return the error of a place without weights that can be sent, by what it has instead."""
+    save = "save the model again by transformers' `save_pretrained`, which writes safetensors"
+    if shards := sorted(path for path in here if path.endswith(".safetensors")):
+        message = f"there is no {INDEX}, which says what of the model is in {shards[0]}; copy it, or {save}"
+        return PushFailed.about(tree.named, Code.FILE_MISSING, message)
+    if pickles := sorted(path for path in here if _is_one_of(path, PICKLES)):
+        message = f"{pickles[0]} is a pickle, which can run code when it is loaded, and is not sent; {save}"
+        return PushFailed.about(tree.named, Code.PICKLE_REFUSED, message)
+    return _missing(tree, f"{WHOLE} or {INDEX}")

@@ -48,6 +48,10 @@ class Counted:
         return self._tree.origin
 
     @property
+    def named(self) -> str:
+        return self._tree.named
+
+    @property
     def sizes(self) -> Mapping[str, int]:
         return self._tree.sizes
 
