@@ -1,4 +1,4 @@
-"""What cannot be pushed is refused by name before a byte of weights is read, and nothing is written."""
+"""Models that cannot be pushed are refused by name before a byte of weights is read, and nothing is written."""
 
 import json
 from collections.abc import Callable
