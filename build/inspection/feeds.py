@@ -14,8 +14,9 @@ from build.proof.golden import GoldenRow
 from build.sources.gguf.source import folder_of
 from build.sources.source import GgufSource, GraphSource, Source, TransformersSource
 from build.tasks.description import FamilyName
-from contracts.manifest import TOKENIZER
-from functions.inference.decoder import PAST
+from contracts.manifest import CHAT, TOKENIZER, read_manifest
+from functions.inference.decoder import LAST_INDEX, PAST, TOTAL
+from functions.inference.prompt.template import ChatTemplate, encoded
 from functions.inference.prompt.tokens import plain_tokenizer, truncate_prompt
 from functions.inference.session import open_session
 
@@ -33,7 +34,7 @@ def feeds_for(
     if isinstance(source, TransformersSource | GgufSource):
         tokenizer = plain_tokenizer(folder_of(source, pair.exported.parent) / TOKENIZER)
         if family is FamilyName.CAUSAL:
-            return _generator_inputs(tokenizer, source.details, golden, graph)
+            return _generator_inputs(pair, tokenizer, source.details, golden, graph)
         if family is FamilyName.SEQ2SEQ:
             return _encoder_decoder_inputs(pair, pairs, tokenizer, source.details, golden, graph)
     raise LayersNotComparable(
@@ -43,12 +44,14 @@ def feeds_for(
 
 
 def _generator_inputs(
-    tokenizer: Any, details: Mapping[str, Any], golden: Rows, graph: Any
+    pair: GraphPair, tokenizer: Any, details: Mapping[str, Any], golden: Rows, graph: Any
 ) -> Iterator[Feed]:
     """Yield each prompt with the tokens generated after it, for one pass with an empty KV cache."""
+    folder = pair.built.parent
+    template = ChatTemplate.open(folder, read_manifest(folder)) if CHAT in details else None
     for row in golden:
         continuation = list(forced_tokens_of(row.reference) or ())
-        encoding = tokenizer.encode(str(row.request.inputs[0]))
+        encoding = encoded(tokenizer, row.request.inputs[0], template)
         # The prompt is truncated further than for a request, so that the tokens after it fit the context as well.
         ids, _ = truncate_prompt(
             encoding, details["context"] - len(continuation), details["start_token_id"]
@@ -89,12 +92,15 @@ def _encoder_decoder_inputs(
         }
 
 
-def _token_inputs(ids: Sequence[int]) -> dict[str, NDArray[np.int64]]:
+def _token_inputs(ids: Sequence[int]) -> dict[str, NDArray[Any]]:
     tokens = np.array([ids], np.int64)
     return {
         "input_ids": tokens,
         "attention_mask": np.ones_like(tokens),
         "position_ids": np.arange(len(ids), dtype=np.int64)[None],
+        # Of a graph whose attention is fused with its cache.
+        LAST_INDEX: np.array([len(ids) - 1], np.int32),
+        TOTAL: np.array(len(ids), np.int32),
     }
 
 

@@ -26,7 +26,7 @@ from functions.inference.generation_parameters import (
 from functions.inference.logits_processors import TokenHistory
 from functions.inference.marian.pieces import PieceTokenizer
 from functions.inference.model import Outputs, Parameters, Written
-from functions.inference.prompt.template import ChatTemplate, chat_problems, rendered
+from functions.inference.prompt.template import ChatTemplate, chat_problems, encoded
 from functions.inference.prompt.tokens import Prompt, plain_tokenizer, truncate_prompt
 from functions.inference.sampling import Sampler, check_finite, log_sum_exp
 from functions.inference.writing.deltas import deltas
@@ -230,16 +230,13 @@ class Generator(TextModel):
 
         Raise InvalidInput for a chat that the template does not render, and TooLarge for one that does not fit.
         """
+        encoding = encoded(self.tokenizer, text, self.chat)
         if not isinstance(text, str):
-            return self._whole(rendered(text, self.chat), room)
-        ids, truncated = truncate_prompt(
-            self.tokenizer.encode(text), self.config.context - room, self.config.start
-        )
+            return self._whole(encoding.ids or [self.config.start], room)
+        ids, truncated = truncate_prompt(encoding, self.config.context - room, self.config.start)
         return Prompt(ids=ids, fixed={}, tokens=len(ids), truncated=truncated)
 
-    def _whole(self, chat: str, room: int) -> Prompt:
-        # The template writes the special tokens itself.
-        ids = self.tokenizer.encode(chat, add_special_tokens=False).ids or [self.config.start]
+    def _whole(self, ids: list[int], room: int) -> Prompt:
         if len(ids) + room > self.config.context:
             raise TooLarge(
                 f"the chat has {len(ids)} tokens, which with {room} more pass the {self.config.context} that the model "

@@ -10,7 +10,7 @@ from contracts.api.chat import MESSAGES
 from contracts.api.text_generation import RETURN_FULL_TEXT
 from contracts.http_errors import InvalidInput, RequestProblem, pointer, shown
 from contracts.manifest import CHAT, CHAT_TEMPLATE, BrokenArtefact, Manifest
-from contracts.prediction import PredictRequest
+from contracts.prediction import Input, PredictRequest
 
 # The forms of a message's content that a template reads: a text, a list of parts, or either.
 TEXT, PARTS, ANY = "text", "parts", "any"
@@ -95,6 +95,13 @@ def rendered(chat: Mapping[str, Any], template: ChatTemplate | None) -> str:
     if template is None:
         raise InvalidInput("the model has no chat template; send a text")
     return template.render(chat[MESSAGES])
+
+
+def encoded(tokenizer: Any, given: Input, template: ChatTemplate | None) -> Any:
+    """Return the encoding of a text, or of a chat, whose template writes special tokens itself; raise InvalidInput."""
+    if isinstance(given, str):
+        return tokenizer.encode(given)
+    return tokenizer.encode(rendered(given, template), add_special_tokens=False)
 
 
 def chat_problems(

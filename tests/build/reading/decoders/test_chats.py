@@ -5,13 +5,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from build.errors import ReadingDiffers, SourceError
 from build.evaluation.rows import read_rows
+from build.evaluation.teacher_forcing import FORCED_TOKENS
+from build.exported_graphs import GraphPair
+from build.inspection.feeds import feeds_for
+from build.inspection.layers import compare
+from build.proof.golden import GoldenRow
 from build.sources.gguf.source import unpack
 from build.sources.source import GgufSource, TransformersSource
 from build.tasks.text_generation import DESCRIPTION
+from contracts.manifest import MODEL
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.engine import Engine
@@ -67,6 +74,27 @@ def test_a_chat_is_answered_as_in_transformers(found: Read, tmp_path: Path) -> N
     # The library writes half a character that the last token leaves open.
     assert output["generated_text"] == expected["generated_text"].rstrip("\ufffd")
     assert output["tokens"] == expected["tokens"]
+
+
+def test_layers_are_compared_on_a_chat_as_the_model_reads_it(found: Read, tmp_path: Path) -> None:
+    found.check(tmp_path, Change())
+    (exported,) = found.parts.parent.glob("prepared/model.onnx")
+    pair = GraphPair(name="model", exported=exported, built=tmp_path / "sealed" / MODEL)
+    given = [ROWS[0], ROWS[2]["text"]]
+    golden = [
+        GoldenRow(
+            request=PredictRequest(inputs=(one,)), reference=({FORCED_TOKENS: [5, 6]},), built=()
+        )
+        for one in given
+    ]
+    model: Any = Engine.load(tmp_path / "sealed").model
+    feeds = feeds_for(pair, [pair], found.step.source, golden, onnx.load(exported))
+    assert [feed["input_ids"][0].tolist() for feed in feeds] == [
+        [*model.prompt(one, 2).ids, 5, 6] for one in given
+    ]
+    compared = compare([pair], found.step.source, golden)
+    assert (compared.rows, compared.layers != ()) == (2, True)
+    assert all(layer.sqnr_db is None or layer.sqnr_db > 80 for layer in compared.layers)
 
 
 @pytest.mark.parametrize("wrong", ["variables", "content"])
