@@ -28,7 +28,7 @@ from build.families.ngram_graph import use_codebooks
 from build.families.reference import forward_of
 from build.graph.edit import make_model
 from build.reading.outputs import Reference, run_library
-from build.recipes.dynamic_int8 import quantize
+from build.recipes.dynamic_int8 import quantize_by_channel
 from build.recipes.embedding_tables import quantize_tables
 from build.recipes.recipe import PREQUANTIZED, NamedRecipe, WeightFormat
 from build.recipes.weight_only import weight_only
@@ -103,7 +103,7 @@ def _dynamic(graph: Any) -> None:
     """Quantize matrix products and embedding tables to int8, in place."""
     quantize_tables(graph)
     with tempfile.TemporaryDirectory() as scratch:
-        quantized = quantize(make_model(graph), Path(scratch) / MODEL, PRODUCTS)
+        quantized = quantize_by_channel(make_model(graph), Path(scratch) / MODEL, PRODUCTS)
     graph.CopyFrom(quantized.graph)
 
 

@@ -131,9 +131,10 @@ def remove_unused_constants(graph: Any) -> None:
     """Remove the initializers that nothing reads, in place."""
     read = {name for node in graph.node for name in _inputs(node)}
     read |= {output.name for output in graph.output}
-    kept = [tensor for tensor in graph.initializer if tensor.name in read]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)
+    # One by one: to put those that are kept into the list again would copy them.
+    for place in range(len(graph.initializer) - 1, -1, -1):
+        if graph.initializer[place].name not in read:
+            del graph.initializer[place]
 
 
 def prune(graph: Any) -> None:

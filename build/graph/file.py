@@ -37,8 +37,8 @@ def _with_external_data(model: Any, path: Path) -> Any:
 
     The constants are never copied in memory, where a large model leaves no room for a second one.
     """
-    external = _copy_without(model, "graph")
-    external.graph.CopyFrom(_copy_without(model.graph, "initializer"))
+    external = copy_without(model, "graph")
+    external.graph.CopyFrom(copy_without(model.graph, "initializer"))
     with path.open("wb") as file:
         for tensor in model.graph.initializer:
             if _bytes_of(tensor) >= MIN_EXTERNAL_BYTES:
@@ -49,7 +49,7 @@ def _with_external_data(model: Any, path: Path) -> Any:
     return external
 
 
-def _copy_without(message: Any, left_out: str) -> Any:
+def copy_without(message: Any, left_out: str) -> Any:
     """Return a copy of the protobuf message without one of its fields."""
     copy = type(message)()
     for field, value in message.ListFields():

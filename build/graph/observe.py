@@ -47,7 +47,8 @@ def with_observed_outputs(
     # Without a type: ONNX Runtime infers it, and graphs that its optimiser has changed no longer say it.
     outputs.extend(onnx.ValueInfoProto(name=name) for name in names if name not in present)
     try:
-        save(model, scratch)
+        # Beside the graph, where ONNX Runtime maps the constants instead of reading them.
+        save(model, scratch, max_bytes=0)
         session = open_session(scratch, threads=1, device="cpu")
         inputs = [node.name for node in session.get_inputs()]
         yield lambda feed: session.run(list(names), {name: feed[name] for name in inputs})

@@ -3,13 +3,21 @@
 https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import onnx
+from onnx import helper
 
+from build.graph.edit import constants
+from build.graph.file import MIN_EXTERNAL_BYTES, copy_without
 from build.workspace.quiet import quiet
+
+# A product of two activations has no weights to quantize ahead. The default type is for tensors that shape inference
+# does not reach: ONNX Runtime's optimiser leaves no shapes behind.
+OPTIONS = {"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT}
 
 
 def replace_gemms(model: Any) -> None:
@@ -19,27 +27,107 @@ def replace_gemms(model: Any) -> None:
     ONNXModel(model).replace_gemm_with_matmul()
 
 
-def quantize(
-    model: Any, destination: Path, operators: Sequence[str], *, per_channel: bool = True
-) -> Any:
-    """Quantize the constant matrices that nodes of those operators read; write the model and return it.
+def quantize_by_channel(model: Any, destination: Path, operators: Sequence[str]) -> Any:
+    """Quantize the constants that nodes of those operators read, also of three axes; write the model and return it.
 
-    Weights per channel keep 7 bits, which no 16-bit sum saturates with (see `build.recipes.saturation`). One scale per
-    tensor comes with all 8 bits, as ONNX Runtime has it by default.
+    Weights have a scale per channel and keep 7 bits, which no 16-bit sum saturates with (see
+    `build.recipes.saturation`).
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    # A product of two activations has no weights to quantize ahead. The default type is for tensors that shape
-    # inference does not reach: ONNX Runtime's optimiser leaves no shapes behind.
-    options = {"MatMulConstBOnly": True, "DefaultTensorType": onnx.TensorProto.FLOAT}
     with quiet():
         quantize_dynamic(
             model,
             destination,
             op_types_to_quantize=list(operators),
-            per_channel=per_channel,
-            reduce_range=per_channel,
+            per_channel=True,
+            reduce_range=True,
             weight_type=QuantType.QInt8,
-            extra_options=options,
+            extra_options=OPTIONS,
         )
     return onnx.load(destination)
+
+
+def quantize(model: Any, operators: Sequence[str]) -> Any:
+    """Quantize the constant matrices that nodes of those operators read, with one scale each; return the new model.
+
+    Scales come with all 8 bits, as ONNX Runtime has it by default. A Gemm is replaced in place. The quantizer copies a
+    model four times, so it gets one without its weights, and each of these when it quantizes it.
+    """
+    from onnxruntime.quantization import QuantType, onnx_quantizer
+    from onnxruntime.quantization.quant_utils import save_and_reload_model_with_shape_infer
+    from onnxruntime.quantization.quantize import QuantizationMode
+
+    class OneByOne(onnx_quantizer.ONNXQuantizer):  # type: ignore[misc]
+        """The quantizer, which takes a weight from the full model and forgets it again."""
+
+        def quantize_initializer_impl(self, weight: Any, *words: Any, **named: Any) -> Any:
+            return super().quantize_initializer_impl(weights[weight.name], *words, **named)
+
+    replace_gemms(model)
+    weights = constants(model.graph)
+    large = {name: tensor for name, tensor in weights.items() if _is_large(tensor)}
+    with quiet():
+        quantizer = OneByOne(
+            save_and_reload_model_with_shape_infer(_with_inputs_for(model, large)),
+            False,
+            False,
+            QuantizationMode.IntegerOps,
+            False,
+            QuantType.QInt8,
+            QuantType.QUInt8,
+            None,
+            [],
+            [],
+            list(operators),
+            dict(OPTIONS),
+        )
+        _with_names_for(quantizer, model, large)
+        quantizer.quantize_model()
+        quantizer.model.topological_sort()
+    quantized = quantizer.model.model
+    for tensor in quantized.graph.initializer:
+        if tensor.name in large:
+            tensor.CopyFrom(large[tensor.name])
+            # As it is of a tensor that was read from a file of its own, and so in the bytes of sealed graphs.
+            tensor.data_location = onnx.TensorProto.DEFAULT
+    return quantized
+
+
+def _is_large(tensor: Any) -> bool:
+    """Return whether onnx would write the tensor into a file of its own, by the size of the Python object."""
+    return tensor.HasField("raw_data") and sys.getsizeof(tensor.raw_data) >= MIN_EXTERNAL_BYTES
+
+
+def _with_inputs_for(model: Any, large: Mapping[str, Any]) -> Any:
+    """Return a copy of the model with inputs, whose shapes are known, in the place of the large constants."""
+    copy = copy_without(model, "graph")
+    copy.graph.CopyFrom(copy_without(model.graph, "initializer"))
+    for tensor in model.graph.initializer:
+        if tensor.name in large:
+            value = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)
+            copy.graph.input.append(value)
+        else:
+            copy.graph.initializer.append(tensor)
+    return copy
+
+
+def _with_names_for(quantizer: Any, model: Any, large: Mapping[str, Any]) -> None:
+    """Give the quantizer's graph constants without numbers in the place of those inputs."""
+    graph = quantizer.model.model.graph
+    small = {tensor.name: tensor for tensor in graph.initializer}
+    every = [
+        onnx.TensorProto(name=each.name, data_type=each.data_type, dims=each.dims)
+        if each.name in large
+        else small[each.name]
+        for each in model.graph.initializer
+        if each.name in large or each.name in small
+    ]
+    inputs = [value for value in graph.input if value.name not in large]
+    del graph.initializer[:], graph.input[:]
+    graph.initializer.extend(every)
+    graph.input.extend(inputs)
+    for name in large:
+        quantizer.value_infos.pop(name, None)
+        quantizer.tensor_names.pop(name, None)
+    quantizer.generated_value_names = quantizer.model.get_non_initializer_inputs()

@@ -10,7 +10,7 @@ import onnx
 from build.graph.edit import matmuls, remove_unused_constants
 from build.graph.file import save
 from build.recipes.block_int8 import quantize_block_wise
-from build.recipes.dynamic_int8 import quantize, replace_gemms
+from build.recipes.dynamic_int8 import quantize, quantize_by_channel, replace_gemms
 from build.recipes.embedding_tables import quantize_tables
 from build.recipes.half import to_half
 from build.recipes.integer_matmul import fuse_integer_matmuls
@@ -69,9 +69,12 @@ def calibrate(fused: Path, folder: Path, feeds: Sequence[Feeds]) -> None:
     model = onnx.load(fused)
     quantize_tables(model.graph)
     smooth(model, feeds, scratch)
+    save(model, folder / SMOOTHED)
+    # Read again, since a model keeps the memory of the weights that were replaced.
+    del model
+    model = onnx.load(folder / SMOOTHED)
     # Measured on the smoothed activations, as they are what is quantized.
     order = most_sensitive(model, feeds, scratch)
-    save(model, folder / SMOOTHED)
     (folder / SENSITIVE).write_text(json.dumps(order), "utf-8")
 
 
@@ -120,8 +123,10 @@ def _quantize_matmuls(recipe: Int8MatMuls, model: Any, destination: Path) -> Any
     # ONNX's own Attention has no weights, and the quantizer would take it for ONNX Runtime's, which has.
     operators = sorted({"MatMul", *(node.op_type for node in matmuls(model.graph))})
     # ONNX Runtime goes through the channels one by one, in Python; what `requantize` replaces needs none of that.
-    one_by_one = recipe.per_channel and not reaches_all(model.graph, operators)
-    quantized = quantize(model, destination, operators, per_channel=one_by_one)
+    if recipe.per_channel and not reaches_all(model.graph, operators):
+        quantized = quantize_by_channel(model, destination, operators)
+    else:
+        quantized = quantize(model, operators)
     # Weights per channel are limited as well, so that they cannot saturate sums of 16 bits.
     if recipe.per_channel:
         requantize(quantized, model.graph)
