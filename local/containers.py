@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from contracts.limits import SAGEMAKER_PAYLOAD_BYTES
+from contracts.limits import SAGEMAKER_PAYLOAD_BYTES, SAGEMAKER_STREAM_S
 from local import children
 from local.chaos.running import Chaos
 from local.chaos.script import Fault
@@ -209,7 +209,8 @@ class Fleet:
         try:
             reply = container.invoke(body, content_type, streamed=streamed)
         except TimeoutError:
-            return model_error(504, f"no answer in {RESPONSE_S} seconds")
+            limit_s = SAGEMAKER_STREAM_S if streamed else RESPONSE_S
+            return model_error(504, f"no answer in {limit_s} seconds")
         except (OSError, http.client.HTTPException):
             return model_error(500, "the container closed the connection")
         if reply.status != 200:

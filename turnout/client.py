@@ -28,7 +28,8 @@ class Endpoint:
     """An endpoint's URL and a key of it.
 
     A local cloud's has the authority of its certificate, and the environment by which AWS's clients reach that cloud.
-    `stream_url` is where a deployment streams; empty where no model writes.
+    `stream_url` is where a deployment streams; empty where no model writes. For a word of it `timeout_s` are waited:
+    longer than its gateway does, so that the gateway's own answer arrives before.
     """
 
     url: str
@@ -36,6 +37,7 @@ class Endpoint:
     ca_file: str | None = None
     aws: Mapping[str, str] | None = None
     stream_url: str = ""
+    timeout_s: float = CLIENT_TIMEOUT_S
 
     def save(self, path: Path) -> None:
         """Write it to a file that its owner alone may read, from the first byte on: it holds the key."""
@@ -67,15 +69,13 @@ def request(endpoint: Endpoint, method: str, path: str, document: object = None)
     message = urllib.request.Request(url, data=body, headers=headers, method=method)
     start = time.perf_counter()
     try:
-        # Longer than the gateway, so that its own answer arrives before this gives up.
         with urllib.request.urlopen(
-            message, timeout=CLIENT_TIMEOUT_S, context=_tls(endpoint)
+            message, timeout=endpoint.timeout_s, context=_tls(endpoint)
         ) as answer:
             status, raw, found = answer.status, answer.read(), dict(answer.headers)
     except urllib.error.HTTPError as error:  # a problem document is an answer as well
         status, raw, found = error.code, error.read(), dict(error.headers)
-    ms = (time.perf_counter() - start) * 1e3
-    return Reply(status=status, body=_decode(raw), ms=ms, headers=found)
+    return _reply(status, raw, found, start)
 
 
 class Connection:
@@ -113,15 +113,13 @@ class Connection:
         }
         self._kept.request(method, self.url.path.rstrip("/") + path, json.dumps(document), headers)
         answer = self._kept.getresponse()
-        raw, found = answer.read(), dict(answer.headers)
-        ms = (time.perf_counter() - start) * 1e3
-        return Reply(status=answer.status, body=_decode(raw), ms=ms, headers=found)
+        return _reply(answer.status, answer.read(), dict(answer.headers), start)
 
     def _open(self) -> HTTPConnection:
         host, port = str(self.url.hostname), self.url.port
         if tls := _tls(self.endpoint):
-            return HTTPSConnection(host, port, timeout=CLIENT_TIMEOUT_S, context=tls)
-        return HTTPConnection(host, port, timeout=CLIENT_TIMEOUT_S)
+            return HTTPSConnection(host, port, timeout=self.endpoint.timeout_s, context=tls)
+        return HTTPConnection(host, port, timeout=self.endpoint.timeout_s)
 
     def close(self) -> None:
         if self._kept is not None:
@@ -149,6 +147,16 @@ def _tls(endpoint: Endpoint) -> ssl.SSLContext | None:
     if not endpoint.url.startswith("https:"):
         return None
     return ssl.create_default_context(cafile=endpoint.ca_file)
+
+
+def _reply(status: int, raw: bytes, headers: Mapping[str, str], start: float) -> Reply:
+    """Return an answer; a problem that came after minutes of silence has its status in its body alone."""
+    body = _decode(raw)
+    match body:
+        case {"type": str(), "status": int(told), "code": str()}:
+            status = told
+    ms = (time.perf_counter() - start) * 1e3
+    return Reply(status=status, body=body, ms=ms, headers=headers)
 
 
 def _decode(raw: bytes) -> Any:

@@ -19,7 +19,7 @@ from moto.apigateway.models import apigateway_backends
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-from contracts.limits import LAMBDA_PAYLOAD_BYTES
+from contracts.limits import LAMBDA_PAYLOAD_BYTES, STREAM_IDLE_S
 from local.control.data_plane import ACCOUNT
 from local.control.domains.mapping import mapped
 from local.events import HttpRequest
@@ -130,10 +130,13 @@ def refusal(status: int, message: str) -> Response:
 
 
 class Passing:
-    """The chunks of a function, which a thread reads to their end; from here the gateway reads them within its time."""
+    """The chunks of a function, which a thread reads to their end; from here the gateway reads them within its time.
 
-    def __init__(self, sent: Iterator[bytes], until: float) -> None:
-        self.sent, self.until = sent, until
+    One that is silent for `idle_s` has ended its own.
+    """
+
+    def __init__(self, sent: Iterator[bytes], until: float, idle_s: float = STREAM_IDLE_S) -> None:
+        self.sent, self.until, self.idle_s = sent, until, idle_s
         self.waiting: queue.SimpleQueue[object] = queue.SimpleQueue()
         threading.Thread(target=self._read, daemon=True, name="stream").start()
 
@@ -154,7 +157,8 @@ class Passing:
 
     def _next(self) -> object:
         try:
-            chunk = self.waiting.get(timeout=max(self.until - time.monotonic(), 0.001))
+            left_s = max(self.until - time.monotonic(), 0.001)
+            chunk = self.waiting.get(timeout=min(left_s, self.idle_s))
         except queue.Empty:
             raise TimeoutError from None
         if chunk is FAILED:

@@ -3,22 +3,22 @@
 import contextlib
 import http.client
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from contracts.limits import SAGEMAKER_STREAM_S, SAGEMAKER_WHOLE_S
 from local.wsgi import Reply
 
-# SageMaker waits 60 s for a container's response.
-# https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-inference-code.html
-RESPONSE_S = 60
+RESPONSE_S = SAGEMAKER_WHOLE_S
 # The most of a streamed response that is passed on at once.
 PART_BYTES = 64 * 1024
 
 
 @dataclass(slots=True, kw_only=True)
 class Container:
-    """One running container, and the number of requests that it is answering."""
+    """One running container, and the number of requests that it is answering; a stream of it has `stream_s`."""
 
     name: str
     port: int
@@ -26,6 +26,7 @@ class Container:
     log: Path
     restart: Callable[[], "Container"]
     requests: int = 0
+    stream_s: float = SAGEMAKER_STREAM_S
 
     @property
     def alive(self) -> bool:
@@ -43,12 +44,14 @@ class Container:
     def invoke(self, body: bytes, content_type: str, *, streamed: bool = False) -> Reply:
         """Return the response of `POST /invocations`; a good one that is `streamed` has parts, which may break off."""
         with contextlib.ExitStack() as undo:
-            connection = undo.enter_context(self._connection(RESPONSE_S))
+            until = time.monotonic() + self.stream_s
+            limit_s = SAGEMAKER_STREAM_S if streamed else RESPONSE_S
+            connection = undo.enter_context(self._connection(limit_s))
             connection.request("POST", "/invocations", body, {"Content-Type": content_type})
             answer = undo.enter_context(connection.getresponse())
             headers = dict(answer.getheaders())
             if streamed and answer.status == 200:
-                parts = _parts(answer, undo.pop_all())
+                parts = _parts(answer, until, undo.pop_all())
                 return Reply(status=200, headers=headers, body=b"", parts=parts)
             return Reply(status=answer.status, headers=headers, body=answer.read())
 
@@ -60,8 +63,12 @@ class Container:
         return self.log.read_text("utf-8", "replace")[-2000:].strip()
 
 
-def _parts(answer: http.client.HTTPResponse, undo: contextlib.ExitStack) -> Iterator[bytes]:
-    """Yield a body as it comes, in the chunks in which it was sent."""
+def _parts(
+    answer: http.client.HTTPResponse, until: float, undo: contextlib.ExitStack
+) -> Iterator[bytes]:
+    """Yield a body as it comes, in the chunks in which it was sent; raise TimeoutError when its time is over."""
     with undo:
         while part := answer.read1(PART_BYTES):
+            if time.monotonic() > until:
+                raise TimeoutError
             yield part

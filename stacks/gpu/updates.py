@@ -4,6 +4,7 @@ from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_sagemaker as sagemaker
 from constructs import Construct
 
+from contracts.limits import BACKEND_SLACK_S
 from contracts.specs import GpuSpec
 
 # One instance more than serve: each step of an update places new copies before it removes old ones.
@@ -43,9 +44,10 @@ def _add_alarms(
     scope: Construct, suffix: str, *, name: str, variant: str, spec: GpuSpec
 ) -> list[cloudwatch.CfnAlarm]:
     """Add alarms of the endpoint, which has this component alone; they have no names of ours."""
-    # The metric is in microseconds. The router no longer waits for what takes longer than the tier's timeout.
+    # The metric is in microseconds. A text may take all of the tier's timeout; for what takes longer the router no
+    # longer waits.
     # https://docs.aws.amazon.com/sagemaker/latest/dg/monitoring-cloudwatch.html
-    slow = spec.timeout_s * 1_000_000
+    slow = (spec.timeout_s + BACKEND_SLACK_S) * 1_000_000
     measured = (
         ("Errors", "Invocation5XXErrors", {"statistic": "Sum"}, 1),
         ("Latency", "ModelLatency", {"extended_statistic": "p90"}, slow),

@@ -70,12 +70,14 @@ def batch_command(
     from turnout.batch.rows import RowsFile
     from turnout.batch.running import Batch, run
     from turnout.calling import find_endpoint
+    from turnout.fronts import front_of
 
     options = {"tier": tier, "prefer": prefer, "allow_degraded": allow_degraded}
+    endpoint, rows = find_endpoint(url, key, ca_file), RowsFile.check(file)
     batch = Batch(
-        endpoint=find_endpoint(url, key, ca_file),
+        endpoint=front_of(endpoint, model),
         model=model,
-        rows=RowsFile.check(file),
+        rows=rows,
         out=answers or file.with_suffix(".answers.jsonl"),
         options={name: value for name, value in options.items() if value is not None},
         size=size,

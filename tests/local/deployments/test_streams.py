@@ -30,7 +30,7 @@ WRITER = ModelSpec(
     source=Path("nowhere"),
     task=Task.TEXT_GENERATION,
     eval=Path("nowhere"),
-    cpu=CpuSpec(),
+    cpu=CpuSpec(timeout_s=600),
 )
 # Seconds for an answer: functions start anew on a busy machine.
 PATIENCE_S = 60.0
@@ -117,6 +117,20 @@ def test_the_url_of_the_other_front_stays_and_each_names_both(
         assert listed["urls"] == {"whole": urls["Url"], "streamed": urls["StreamUrl"]}
     with pytest.raises(openai.BadRequestError, match=urls["StreamUrl"]):
         at(urls["Url"], http).completions.create(model="writer", prompt="one", stream=True)
+
+
+def test_a_deadline_of_minutes_is_taken_where_there_is_the_time(
+    urls: dict[str, str], http: httpx2.Client
+) -> None:
+    asked = {"inputs": ["one"], "deadline_ms": 300_000}
+    whole, streamed = (
+        http.post(f"{urls[name]}/v1/models/writer/predict", json=asked)
+        for name in ("Url", "StreamUrl")
+    )
+    assert (whole.status_code, whole.json()["code"]) == (422, "invalid_input")
+    assert urls["StreamUrl"] in whole.json()["detail"]
+    assert streamed.status_code == 200
+    assert streamed.json()["outputs"][0]["generated_text"].startswith(" two three")
 
 
 def test_both_fronts_have_the_same_routes_and_keys(

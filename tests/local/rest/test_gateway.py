@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import math
 import ssl
 import threading
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from local.control.data_plane import ACCOUNT
 from local.gateway import Front, Gateway
 from local.permissions.errors import AccessDenied
 from local.rest.events import PRELUDE_BYTES, PRELUDE_END
-from local.rest.gateway import Broken
+from local.rest.gateway import Broken, Passing
 
 FUNCTION = f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:f:live"
 URI = f"arn:aws:apigateway:us-east-1:lambda:path/2021-11-15/functions/{FUNCTION}/"
@@ -240,3 +241,17 @@ def test_an_api_is_found_by_its_own_host_as_well(api: Api) -> None:
     api.function.steps = [PRELUDE + PRELUDE_END + b"{}"]
     assert api.answer("/live", Host=f"{api.id}.execute-api.us-east-1.amazonaws.com") == (201, {})
     assert api.function.events[0]["path"] == "/"
+
+
+def test_a_function_that_is_silent_for_too_long_is_no_longer_waited_for() -> None:
+    never = threading.Event()
+
+    def sent() -> Iterator[bytes]:
+        yield b"a"
+        never.wait(20)
+
+    chunks = Passing(sent(), math.inf, idle_s=0.5).chunks()
+    assert next(chunks) == b"a"
+    with pytest.raises(TimeoutError):
+        next(chunks)
+    never.set()

@@ -143,3 +143,15 @@ def test_an_error_before_a_stream_is_no_stream(cloud: LocalCloudClient) -> None:
     assert (found["Error"]["Code"], found["OriginalStatusCode"]) == ("ModelError", 422)
     with pytest.raises(ClientError, match="not found"):
         called(cloud, "a", component="nothing")
+
+
+def test_a_stream_ends_after_the_time_that_sagemaker_has(cloud: LocalCloudClient) -> None:
+    container = cloud.cloud.containers.containers[COMPONENT]
+    container.stream_s, whole_s = 0.0, container.stream_s
+    try:
+        with events_of(cloud, "a b") as events, pytest.raises(EventStreamError) as caught:
+            list(events)
+    finally:
+        container.stream_s = whole_s
+    assert caught.value.response["Error"]["Code"] == "ModelStreamError"
+    assert "time" in caught.value.response["Error"]["Message"]

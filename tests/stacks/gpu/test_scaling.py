@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from contracts.limits import BACKEND_SLACK_S
 from contracts.scaling.awake import parse_awake
 from contracts.specs import GpuSpec
 from contracts.tasks import Wake
@@ -182,7 +183,7 @@ def test_several_copies_are_replaced_one_by_one_and_taken_back_on_alarms(
     errors, latency = (alarms[name]["Properties"] for name in named)
     assert (errors["MetricName"], errors["Threshold"]) == ("Invocation5XXErrors", 1)
     assert latency["MetricName"] == "ModelLatency"
-    assert latency["Threshold"] == TIERS[stack].spec.timeout_s * 1_000_000
+    assert latency["Threshold"] == (TIERS[stack].spec.timeout_s + BACKEND_SLACK_S) * 1_000_000
     for alarm in (errors, latency):
         assert alarm["Dimensions"] == [
             {"Name": "EndpointName", "Value": NAME},

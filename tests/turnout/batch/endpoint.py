@@ -15,10 +15,14 @@ Said = tuple[int, dict[str, Any], dict[str, str]]
 
 @dataclass(slots=True, kw_only=True)
 class Scripted:
-    """The requests that came, and `before`: what is answered in place of outputs, None for outputs."""
+    """The requests that came, and `before`: what is answered in place of outputs, None for outputs.
+
+    `listed` is what it says of itself.
+    """
 
     before: Callable[[list[Any]], Said | None] = lambda inputs: None
     seen: list[dict[str, Any]] = field(default_factory=list)
+    listed: dict[str, Any] = field(default_factory=dict)
     connections: set[Any] = field(default_factory=set)
     most: int = 0
     now: int = 0
@@ -47,6 +51,8 @@ def answer(inputs: list[Any]) -> dict[str, Any]:
 @contextmanager
 def serving(service: Scripted, slow_s: float = 0.0) -> Iterator[Scripted]:
     def answered(received: Received) -> Answered:
+        if received.body is None:
+            return 200, service.listed, {}
         with service.lock:
             service.seen.append({**received.body, "path": received.path})
             service.connections.add(received.client)
