@@ -30,6 +30,7 @@ def extend() -> None:
     function_permission.extend()
     urls.extend()
     domain_types.extend()
+    domain_types.keep_mapped()
     checksums.extend()
     model_data.extend()
     _complete_log_arns()

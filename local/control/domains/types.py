@@ -4,8 +4,10 @@ import hashlib
 from typing import Any
 
 from moto.acm.models import acm_backends
-from moto.apigateway.models import apigateway_backends
-from moto.apigatewayv2.models import ApiGatewayV2Backend, ApiMapping
+from moto.apigateway.exceptions import BadRequestException as BadRestRequest
+from moto.apigateway.models import APIGatewayBackend, apigateway_backends
+from moto.apigatewayv2.exceptions import BadRequestException
+from moto.apigatewayv2.models import ApiGatewayV2Backend, ApiMapping, apigatewayv2_backends
 from moto.apigatewayv2.responses import ApiGatewayV2Response
 
 from local.control.resource_type import Made, Properties, Type, call
@@ -45,6 +47,39 @@ def extend() -> None:
 
     ApiGatewayV2Backend.create_api_mapping = create_mapping
     ApiGatewayV2Response.update_domain_name = update_name
+
+
+def keep_mapped() -> None:
+    """Refuse to delete an API that a name is mapped to, in API Gateway's words.
+
+    https://github.com/gruntwork-io/cloud-nuke/issues/370
+    https://github.com/amplify-education/serverless-domain-manager/issues/406
+    """
+    delete, delete_rest = ApiGatewayV2Backend.delete_api, APIGatewayBackend.delete_rest_api
+
+    def delete_api(self: Any, api_id: str) -> None:
+        if _is_mapped(self, api_id):
+            raise BadRequestException(
+                f"Deleting API {api_id} failed. Please remove all API mappings for the API from your custom domain "
+                "names."
+            )
+        delete(self, api_id)
+
+    def delete_rest_api(self: Any, function_id: str) -> Any:
+        if _is_mapped(self, function_id):
+            raise BadRestRequest(
+                f"Deleting RestApi {function_id} failed. Please remove all base path mappings related to the RestApi "
+                "in your domains."
+            )
+        return delete_rest(self, function_id)
+
+    ApiGatewayV2Backend.delete_api = delete_api
+    APIGatewayBackend.delete_rest_api = delete_rest_api
+
+
+def _is_mapped(backend: Any, api: str) -> bool:
+    names = apigatewayv2_backends[backend.account_id][backend.region_name]
+    return any(one.api_id == api for one in names.api_mappings.values())
 
 
 def _regional(made: Made) -> str:

@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 from typing import Any
 
+import aws_cdk as cdk
 import boto3
 import pytest
+from aws_cdk import aws_apigatewayv2 as gateway
 from moto import mock_aws
 
 from contracts.specs import Domain
 from local.control.domains.given import provide
 from local.control.domains.mapping import Mapped, is_custom, mapped
 from local.control.moto_extension import extend
+from stacks.domains.domain import Front, add_domain
 from tests.fixtures.local_cloud_client import LocalCloudClient
 
 NAME, ZONE = "api.example.org", "Z0123456789ABCDEFGHIJ"
@@ -56,6 +59,46 @@ def stack(**domain: Any) -> dict[str, Any]:
     configuration = {"EndpointType": "REGIONAL", "SecurityPolicy": "TLS_1_2", **domain}
     properties = {"DomainName": NAME, "DomainNameConfigurations": [configuration]}
     return {"Name": {"Type": "AWS::ApiGatewayV2::DomainName", "Properties": properties}}
+
+
+def test_an_api_that_a_name_leads_to_is_not_deleted(apis: tuple[Any, str, str]) -> None:
+    client, whole, rest = apis
+    rests = boto3.client("apigateway", region_name="us-east-1")
+    made = [
+        client.create_api_mapping(DomainName=NAME, ApiId=api, Stage=stage, ApiMappingKey=key)
+        for api, stage, key in ((whole, "$default", ""), (rest, "live", "stream"))
+    ]
+    with pytest.raises(client.exceptions.BadRequestException, match="remove all API mappings"):
+        client.delete_api(ApiId=whole)
+    with pytest.raises(rests.exceptions.BadRequestException, match="remove all base path mappings"):
+        rests.delete_rest_api(restApiId=rest)
+    for one in made:
+        client.delete_api_mapping(DomainName=NAME, ApiMappingId=one["ApiMappingId"])
+    client.delete_api(ApiId=whole)
+    rests.delete_rest_api(restApiId=rest)
+    assert client.get_apis()["Items"] == rests.get_rest_apis()["items"] == []
+
+
+def test_a_stack_with_a_domain_goes_in_the_order_that_api_gateway_wants(
+    local_cloud: LocalCloudClient,
+) -> None:
+    zone = "Z9876543210ABCDEFGHIJ"
+    provide(Domain(name=f"gone.{NAME}", hosted_zone_id=zone), local_cloud.cloud.region)
+    app = cdk.App()
+    made = cdk.Stack(app, "gone", synthesizer=cdk.LegacyStackSynthesizer())
+    api = gateway.CfnApi(made, "Api", name="gone", protocol_type="HTTP")
+    stage = gateway.CfnStage(made, "Stage", api_id=api.ref, stage_name="$default")
+    front = Front(api_id=api.ref, stage=stage.ref, url="https://a.example")
+    add_domain(made, Domain(name=f"gone.{NAME}", hosted_zone_id=zone), front, None)
+    template = app.synth().get_stack_by_name("gone").template
+    assert local_cloud.deploy("gone", template["Resources"]) == "CREATE_COMPLETE"
+    assert is_custom(f"gone.{NAME}")
+    assert local_cloud.delete("gone") == "DELETE_COMPLETE"
+    assert not is_custom(f"gone.{NAME}")
+    found = local_cloud.client("route53").list_resource_record_sets(HostedZoneId=zone)
+    left = {one["Name"] for one in found["ResourceRecordSets"] if one["Type"] in ("A", "CNAME")}
+    # The record of the validation stays, as on AWS.
+    assert left == {f"_validation.gone.{NAME}."}
 
 
 def test_a_certificate_that_is_none_of_the_name_is_refused(local_cloud: LocalCloudClient) -> None:
