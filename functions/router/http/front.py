@@ -12,6 +12,7 @@ from contracts.limits import (
 )
 
 WHOLE, STREAMED = "whole", "streamed"
+HERE = {"url": ".", "description": "Where this document is"}
 # What is said of each URL in the OpenAPI document.
 SAID = {WHOLE: "Answers come whole", STREAMED: "Answers may come as they are written"}
 
@@ -32,14 +33,9 @@ class Front:
 
     @property
     def servers(self) -> list[dict[str, str]]:
-        """Return the servers of the OpenAPI document: this front by its path, as a page may ask no other host; all."""
-        if not self.urls:
-            return []
-        from urllib.parse import urlsplit
-
-        path = urlsplit(self.urls[STREAMED if self.streams else WHOLE]).path
-        here = {"url": path or "/", "description": "This front"}
-        return [here, *({"url": url, "description": SAID[kind]} for kind, url in self.urls.items())]
+        """Return the servers of the OpenAPI document: the one that it is read from, as a page may ask no other; all."""
+        named = [{"url": url, "description": SAID[kind]} for kind, url in self.urls.items()]
+        return [HERE, *named] if named else []
 
     @property
     def refusal(self) -> str:

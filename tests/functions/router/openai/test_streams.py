@@ -162,9 +162,9 @@ def test_the_front_that_answers_whole_names_the_other_one(tier: WritingTier) -> 
 @pytest.mark.parametrize(
     ("front", "servers"),
     [
-        (Front(urls=URLS), ["/", "https://a.example", "https://b.example/live"]),
-        (Front(streams=True, urls=URLS), ["/live", "https://a.example", "https://b.example/live"]),
-        (Front(urls={WHOLE: "https://a.example"}), ["/", "https://a.example"]),
+        (Front(urls=URLS), [".", "https://a.example", "https://b.example/live"]),
+        (Front(streams=True, urls=URLS), [".", "https://a.example", "https://b.example/live"]),
+        (Front(urls={WHOLE: "https://a.example"}), [".", "https://a.example"]),
         (Front(), []),
     ],
     ids=["whole", "streamed", "a domain alone", "unknown"],
