@@ -1,6 +1,6 @@
 """The calibration of one model: both artefacts run on the rows, and the threshold that keeps the bound."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -14,6 +14,7 @@ from build.cascade.errors import CalibrationFailed
 from build.cascade.reliability import bins_of, calibration_error, isotonic
 from build.cascade.rows import calibration_rows, digests_in, halves, seen_rows, too_few
 from build.cascade.thresholds import Outcome, chosen, grid_of, outcomes
+from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
 from build.proof.native_run import run_on_rows
 from build.report.cascade import write_cascade_page
@@ -26,9 +27,11 @@ from contracts.cascade.confidence import binding
 from contracts.manifest import Manifest, file_sha256
 from contracts.problems import Code, Problem
 from contracts.specs import ModelSpec
-from contracts.tasks import Tier
+from contracts.tasks import WRITING_TASKS, Tier
 
 DIGITS = 6
+# Answers of a deployed tier to rows, in their order.
+Deployed = Callable[[Manifest, Sequence[Row], Notify], Sequence[Outputs]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,22 +49,34 @@ class Asked:
     allow_seen: bool = False
 
 
-def calibrate(spec: ModelSpec, out: Path, asked: Asked, notify: Notify = silent) -> Calibration:
-    """Return the sealed calibration of a model and write it beside its artefacts; raise CalibrationFailed."""
+def calibrate(
+    spec: ModelSpec,
+    out: Path,
+    asked: Asked,
+    notify: Notify = silent,
+    deployed: Deployed | None = None,
+) -> Calibration:
+    """Return the sealed calibration of a model and write it beside its artefacts; raise CalibrationFailed.
+
+    A tier whose weights were pushed is asked where it is `deployed`; all others run on this machine.
+    """
     tiers = cascade_artefacts(spec, out)
     rows, doubts = _rows(spec, asked, tiers[Tier.CPU])
-    outputs = {
-        tier: run_on_rows(
-            out / spec.name / tier,
-            rows,
-            [[{}]] * len(rows),
-            partial(_of_tier, notify, tier),
-        )
-        for tier in tiers
-    }
+    outputs: dict[Tier, Sequence[Outputs]] = {}
+    for tier, manifest in tiers.items():
+        said = partial(_of_tier, notify, tier)
+        if manifest.pushed:
+            outputs[tier] = _deployed(spec, deployed)(manifest, rows, said)
+        else:
+            outputs[tier] = run_on_rows(out / spec.name / tier, rows, [[{}]] * len(rows), said)
     answers = compare(tiers[Tier.CPU], rows, outputs[Tier.CPU], outputs[Tier.GPU])
     if answers is None:
-        message = "its answers have no confidence, since its labels do not exclude each other"
+        why = (
+            "it samples by its own settings"
+            if spec.task in WRITING_TASKS
+            else "its labels do not exclude each other"
+        )
+        message = f"its answers have no confidence, since {why}"
         raise CalibrationFailed(
             spec.name, [Problem(code=Code.TASK_UNSUPPORTED, message=message, where=spec.name)]
         )
@@ -69,8 +84,19 @@ def calibrate(spec: ModelSpec, out: Path, asked: Asked, notify: Notify = silent)
     write_atomically(out / spec.name / FILE, found.to_json())
     write_cascade_page(found, out / spec.name)
     # The page of the artefacts links it.
-    write_report(out / spec.name, spec.gate.min_agreement)
+    gate = spec.gate
+    reached = gate.min_token_agreement if spec.task in WRITING_TASKS else gate.min_agreement
+    write_report(out / spec.name, reached)
     return found
+
+
+def _deployed(spec: ModelSpec, deployed: Deployed | None) -> Deployed:
+    if deployed is not None:
+        return deployed
+    message = "the weights of its GPU tier lie in S3, and this machine cannot run them; its endpoint has to be asked"
+    raise CalibrationFailed(
+        spec.name, [Problem(code=Code.ARTEFACT_MISSING, message=message, where=spec.name)]
+    )
 
 
 def _of_tier(notify: Notify, tier: Tier, text: str) -> None:

@@ -87,7 +87,13 @@ OUTPUT = output(
             "Why the text ends: the model's end token, a string of `stop`, `max_new_tokens`, or the tier's time.",
         ),
         "generated_tokens": described(INTEGER, "With the end token, if there is one."),
-    }
+        "confidence": described(
+            NUMBER,
+            "The geometric mean of the probabilities of these tokens. Not where they were sampled, or cut by the time, "
+            "nor by vLLM.",
+        ),
+    },
+    optional=("confidence",),
 )
 
 API = TaskApi(

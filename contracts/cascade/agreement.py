@@ -37,6 +37,10 @@ def _answers(outputs: Outputs) -> tuple[Any, ...]:
     return tuple(words_of(output["answer"]) for output in outputs)
 
 
+def _texts(outputs: Outputs) -> tuple[Any, ...]:
+    return tuple(words_written(output["generated_text"]) for output in outputs)
+
+
 def _best(outputs: Outputs) -> tuple[Any, ...]:
     """Return the place of the best text: a ranking is one answer, whatever the number of its texts."""
     scores = [output["score"] for output in outputs]
@@ -50,6 +54,8 @@ SAID: Mapping[Task, Said] = {
     Task.QUESTION_ANSWERING: _answers,
     Task.ZERO_SHOT_CLASSIFICATION: _labels,
     Task.TEXT_RANKING: _best,
+    Task.TEXT_GENERATION: _texts,
+    Task.TEXT2TEXT_GENERATION: _texts,
 }
 
 

@@ -4,7 +4,7 @@ The same functions run where a threshold is calibrated and where the router appl
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from contracts.tasks import Task
@@ -19,13 +19,17 @@ class Confidence:
 
     `of` returns one number for each output of a request with some parameters, None where they have none. Answers to
     requests whose values of `bound_to` differ are not of the same kind: what was calibrated for one of them says
-    nothing about the other. `meaning` is for the documentation. With `whole`, all outputs of a request are one answer.
+    nothing about the other; one that gives a value of `defaults` is like one that gives none. `meaning` is for the
+    documentation. With `whole`, all outputs of a request are one answer.
+    Of those that are not `sampled`, no share is compared with the GPU tier's while they are served.
     """
 
     of: Callable[[Outputs, Parameters], tuple[float, ...] | None]
     meaning: str
     bound_to: tuple[str, ...] = ()
     whole: bool = False
+    sampled: bool = True
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 def of_best(outputs: Outputs, parameters: Parameters) -> tuple[float, ...] | None:
@@ -52,6 +56,22 @@ def of_ranking(outputs: Outputs, parameters: Parameters) -> tuple[float, ...] | 
     return (min(ahead, 1.0),) * len(outputs)
 
 
+def of_texts(outputs: Outputs, parameters: Parameters) -> tuple[float, ...] | None:
+    """Return the confidence of each generated text; None where tokens were sampled, or a text was cut by the time."""
+    if any("confidence" not in output for output in outputs):
+        return None
+    return tuple(float(output["confidence"]) for output in outputs)
+
+
+# The sampling function asks in our words alone, and a GPU tier of a model that writes may be vLLM's.
+WRITING = Confidence(
+    of=of_texts,
+    meaning="geometric mean of the probabilities of the generated tokens; none where they are sampled",
+    # Whatever samples leaves the answer without a confidence.
+    bound_to=("max_new_tokens", "repetition_penalty", "stop", "return_full_text"),
+    defaults={"stop": [], "return_full_text": False},
+    sampled=False,
+)
 CONFIDENCES: Mapping[Task, Confidence] = {
     Task.TEXT_CLASSIFICATION: Confidence(
         of=of_best, meaning="score of the label; none for several labels at once, or for numbers"
@@ -75,12 +95,16 @@ CONFIDENCES: Mapping[Task, Confidence] = {
         bound_to=("prompt_name",),
         whole=True,
     ),
+    Task.TEXT_GENERATION: WRITING,
+    Task.TEXT2TEXT_GENERATION: WRITING,
 }
 
 
 def binding(task: Task, parameters: Parameters) -> dict[str, Any]:
     """Return those of a request's parameters that a calibration is bound to; lists of labels without their order."""
-    bound = {name: parameters[name] for name in CONFIDENCES[task].bound_to if name in parameters}
+    confidence = CONFIDENCES[task]
+    given = {name: parameters[name] for name in confidence.bound_to if name in parameters}
+    bound = {k: v for k, v in given.items() if confidence.defaults.get(k) != v}
     return {
         name: sorted(value) if isinstance(value, list | tuple) else value
         for name, value in bound.items()

@@ -65,14 +65,15 @@ class BeamSettings:
 class Beam:
     """A text so far: its tokens behind the prompt, its score, and whether it has ended.
 
-    The score of an ended text is that of its length; of another, the sum of its log-probabilities. `row` is the row of
-    the batch that it continues.
+    The score of an ended text is that of its length; of another, the sum of its log-probabilities, which
+    `log_probability` stays. `row` is the row of the batch that it continues.
     """
 
     tokens: tuple[int, ...] = ()
     score: float = BANNED
     ended: bool = False
     row: int = 0
+    log_probability: float = BANNED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +172,10 @@ class BeamSearch:
             row, token = divmod(place, vocabulary)
             tokens = (*running[row].tokens, token)
             ended = last or token in ends
-            found.append(Beam(tokens=tokens, score=float(flat[place]), ended=ended, row=row))
+            score = float(flat[place])
+            found.append(
+                Beam(tokens=tokens, score=score, ended=ended, row=row, log_probability=score)
+            )
         return tuple(found)
 
     def _scores(self, logits: "NDArray[np.float32]", beam: Beam) -> "Scores":

@@ -17,7 +17,8 @@ def sampled_models(
 
 def compared(model: ModelSpec, cascade: Cascade | None) -> str:
     """Return the answers of a model's CPU tier that a canary is judged by: ALL, those KEPT, or "" for none."""
-    if model.cpu is None or model.gpu is None or model.task not in CONFIDENCES:
+    confidence = CONFIDENCES.get(model.task)
+    if model.cpu is None or model.gpu is None or confidence is None or not confidence.sampled:
         return ""
     if model.gpu.shadow > 0:
         return ALL

@@ -80,7 +80,7 @@ def test_with_smaller_weights_a_model_generates_as_transformers_does(
 
 TEXT = "a great film"
 SPAN = {"question": "a good scene", "context": "very great plot end"}
-WRITTEN = {"generated_text", "finish_reason", "generated_tokens"}
+WRITTEN = {"generated_text", "finish_reason", "generated_tokens", "confidence"}
 LABELLED = {"label", "score", "top"}
 # The model of each task, a valid request, the keys of its answer, and an invalid one with the place of its problem.
 REQUESTS: dict[Task, tuple[str, Any, dict[str, Any], set[str], dict[str, Any], str]] = {

@@ -1,6 +1,8 @@
 """The calibration of a model's cascade, and its figures as a user reads them."""
 
 import json
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,15 @@ from rich.table import Table
 
 from build.cascade.calibrating import Asked, calibrate
 from build.cascade.errors import CalibrationFailed
+from build.evaluation.metrics import Outputs
+from build.evaluation.rows import Row
 from build.report.page import CASCADE_PAGE
+from build.workspace.progress import Notify
 from contracts.cascade.calibration import FILE
+from contracts.manifest import Manifest
 from contracts.problems import Code, Problem
-from contracts.specs import Deployment
+from contracts.specs import Deployment, ModelSpec
+from turnout.verify.endpoint import Ask, Wanted, asked_endpoint
 
 __all__ = ["Asked", "calibrated", "show"]
 # Points of the curve that are shown.
@@ -20,17 +27,44 @@ SHOWN = 12
 
 
 def calibrated(
-    deployment: Deployment, model: str, out: Path, asked: Asked, log: Console
+    deployment: Deployment,
+    model: str,
+    out: Path,
+    asked: Asked,
+    log: Console,
+    find: Callable[[], Ask] | None = None,
 ) -> dict[str, Any]:
-    """Return the calibration of a model as a document, which is written as well; raise CalibrationFailed."""
+    """Return the calibration of a model as a document, which is written as well; raise CalibrationFailed.
+
+    `find` finds what asks the deployed endpoint, where this machine cannot run a tier.
+    """
     specs = {spec.name: spec for spec in deployment.models}
     if model not in specs:
         message = f"no model named {model} in the file; it has {', '.join(specs)}"
         raise CalibrationFailed(model, [Problem(code=Code.MODEL_UNKNOWN, message=message)])
+    deployed = partial(_deployed, specs[model], find) if find else None
     with log.status(f"{model}: running the rows") as status:
-        found = calibrate(specs[model], out, asked, lambda text: status.update(f"{model}: {text}"))
+        found = calibrate(
+            specs[model], out, asked, lambda text: status.update(f"{model}: {text}"), deployed
+        )
     document: dict[str, Any] = json.loads(found.to_json())
     return {**document, "file": str(out / model / FILE), "page": str(out / model / CASCADE_PAGE)}
+
+
+def _deployed(
+    spec: ModelSpec,
+    find: Callable[[], Ask],
+    manifest: Manifest,
+    rows: Sequence[Row],
+    notify: Notify,
+) -> Sequence[Outputs]:
+    """Return the endpoint's answers to the rows; raise CalibrationFailed if it refuses one."""
+    of = Wanted(spec=spec, manifest=manifest, rows=rows, at_least=0.0)
+    answers, refused = asked_endpoint(of, find(), notify)
+    if refused:
+        problems = [Problem(code=Code.ROWS_INVALID, message=line) for line in refused]
+        raise CalibrationFailed(spec.name, problems)
+    return [answer for answer in answers if answer is not None]
 
 
 def show(found: dict[str, Any], console: Console) -> None:

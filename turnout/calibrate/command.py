@@ -1,12 +1,16 @@
 """`turnout calibrate`: its options, and what it prints."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from contracts.models_toml import read_models_toml
-from turnout.terminal import CONFIG, OUT, AsJson, Config, Out, emit, log, out
+from turnout.terminal import CONFIG, OUT, AsJson, CaFile, Config, Key, Out, Url, emit, log, out
+
+if TYPE_CHECKING:
+    from turnout.client import Reply
 
 
 def calibrate_command(
@@ -41,17 +45,22 @@ def calibrate_command(
             help="Use rows that were seen as well; the bound is marked as not valid.",
         ),
     ] = False,
+    url: Url = None,
+    key: Key = None,
+    ca_file: CaFile = None,
     config: Config = CONFIG,
     out_dir: Out = OUT,
     as_json: AsJson = False,
 ) -> None:
     """Choose the confidence from which the CPU tier's answer is kept, with a bound on what that loses.
 
-    Both artefacts run on the rows. Half of them fit the grid of thresholds, the other half tests it: with the
+    Both artefacts run on the rows; weights that `turnout push` sent are asked where they are deployed, at --url or in
+    the local cloud. Half of the rows fit the grid of thresholds, the other half tests it: with the
     probability --assurance at most --max-loss of inputs like these are kept although the CPU tier is wrong and the GPU
     tier right. The result is sealed beside the artefacts and holds for these two alone.
     """
     from turnout.calibrate import calibrating
+    from turnout.calling import call, find_endpoint
 
     deployment = read_models_toml(config)
     asked = calibrating.Asked(
@@ -61,5 +70,10 @@ def calibrate_command(
         training=tuple(training or ()),
         allow_seen=allow_seen,
     )
-    found = calibrating.calibrated(deployment, model, out_dir, asked, log)
+
+    def find() -> "Callable[[dict[str, Any]], Reply]":
+        to = find_endpoint(url, key, ca_file)
+        return lambda body: call(to, model, body)
+
+    found = calibrating.calibrated(deployment, model, out_dir, asked, log, find)
     emit(as_json, found, lambda: calibrating.show(found, out))

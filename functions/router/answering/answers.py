@@ -17,7 +17,14 @@ from functions.router.answering.budget import RetryBudget
 from functions.router.answering.sampling import Sampling
 from functions.router.answering.turns import claimed, learnt
 from functions.router.deciding.decision import Plan
-from functions.router.deciding.escalation import ESCALATED, UNANSWERED, escalation, merged
+from functions.router.deciding.escalation import (
+    ESCALATED,
+    UNANSWERED,
+    Escalation,
+    are_whole,
+    escalation,
+    merged,
+)
 from functions.router.deciding.rules import Case
 from functions.router.deciding.sampling import sample_of
 from functions.router.targets.backends import Backend
@@ -117,6 +124,8 @@ class Answering:
             except TargetFailed as failure:
                 held = self.attempts.condition(failure, found.target)
             else:
+                if not are_whole(second.outputs):
+                    return self._without_gpu(given, request, found, Condition.READY, log_fields)
                 outputs = merged(given.answer.outputs, found.places, second.outputs)
                 log_fields["reason"] = ESCALATED
                 return replace(
@@ -126,6 +135,17 @@ class Answering:
                     escalated=found.places,
                     second=second,
                 )
+        return self._without_gpu(given, request, found, held, log_fields)
+
+    def _without_gpu(
+        self,
+        given: Answer,
+        request: PredictRequest,
+        found: Escalation,
+        held: Condition,
+        log_fields: dict[str, Any],
+    ) -> Answer:
+        """Return the degraded answer of the CPU tier; raise TierUnavailable if the request forbids it."""
         if not request.allow_degraded:
             wait_s = self.attempts.states.of(found.target).wait_s(self.clock(), found.target.wake_s)
             detail = f"the answers to {len(found.places)} inputs are uncertain, and the gpu tier is {held}"

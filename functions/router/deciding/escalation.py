@@ -56,7 +56,7 @@ def escalation(case: Case, plan: Plan, target: Target, outputs: Outputs) -> Esca
 
 def _too_late(case: Case, gpu: Target) -> bool:
     left_ms = (case.request.deadline - case.now) * 1e3
-    return (case.expected_ms(gpu) or 0.0) > left_ms
+    return (case.whole_ms(gpu) or 0.0) > left_ms
 
 
 def _held(case: Case, gpu: Target) -> Condition | None:
@@ -69,6 +69,11 @@ def _held(case: Case, gpu: Target) -> Condition | None:
     ):
         return None
     return state.shown(case.now, gpu.wake_s)
+
+
+def are_whole(outputs: Outputs) -> bool:
+    """Return False if a text was cut by the time: the CPU tier's is all there."""
+    return all(output.get("finish_reason") != "time" for output in outputs)
 
 
 def merged(outputs: Outputs, places: Sequence[int], asked: Outputs) -> tuple[dict[str, Any], ...]:

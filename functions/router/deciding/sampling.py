@@ -25,7 +25,7 @@ def sample_of(
     """Return what is to be compared after an answer of a target; None if nothing is."""
     request, route, outputs = case.request, case.route, answer.outputs
     gpu, confidence = route.targets.get(Tier.GPU), CONFIDENCES.get(route.task)
-    if gpu is None or confidence is None or target.tier is not Tier.CPU:
+    if gpu is None or confidence is None or not confidence.sampled or target.tier is not Tier.CPU:
         return None
     if case.state(gpu).condition is not Condition.READY or over_limits(case, gpu):
         return None

@@ -107,7 +107,11 @@ def test_rows_of_the_gate_and_of_training_are_refused_by_what_they_ask(
     ("changes", "lines", "expected"),
     [
         ({"gpu": None}, rows(awful=600), ["setting_missing"]),
-        ({"gpu": None, "task": Task.TEXT_GENERATION}, [], ["setting_missing", "task_unsupported"]),
+        (
+            {"gpu": None, "task": Task.FEATURE_EXTRACTION},
+            [],
+            ["setting_missing", "task_unsupported"],
+        ),
         ({"name": "gone"}, rows(awful=600), ["artefact_missing", "artefact_missing"]),
         ({}, [{"text": f"awful {number}"} for number in range(600)], ["rows_invalid"]),
         ({}, [{"text": "awful", "label": "unknown"}], ["labels_mismatch"]),

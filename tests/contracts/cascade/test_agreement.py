@@ -26,10 +26,12 @@ ADA = {"start": 0, "end": 3, "label": "PER", "score": 0.9}
         (Task.TEXT_RANKING, [{"score": 0.9}, {"score": 0.2}, {"score": 0.1}],
          [{"score": 0.7}, {"score": 0.2}, {"score": 0.4}], (False,)),
         (Task.TEXT_RANKING, [{"score": 0.9}, {"score": 0.2}], [{"score": 0.1}, {"score": 0.2}], (True,)),
+        (Task.TEXT_GENERATION, [{"generated_text": " The Train."}, {"generated_text": "!"}],
+         [{"generated_text": "train"}, {"generated_text": "?"}], (False, True)),
     ],
     ids=[
         "labels", "zero-shot", "entities", "another end", "no entity", "normalised", "more words",
-        "another order behind the best", "another best",
+        "another order behind the best", "another best", "texts",
     ],
 )  # fmt: skip
 def test_each_task_compares_what_is_said(

@@ -1,6 +1,7 @@
 """A search with several beams finds what transformers finds, whatever its settings, with and without an encoder."""
 
 import json
+import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -100,6 +101,9 @@ def test_the_best_text_is_that_of_transformers(
         output = generate(model, prompt, max_new_tokens=TOKENS).output
         ended = tokens[-1] in model.config.ends
         assert output["generated_tokens"] == len(tokens)
+        length = len(tokens) ** settings.get("length_penalty", 1.0)
+        mean = min(0.0, score * length / len(tokens))
+        assert output["confidence"] == pytest.approx(math.exp(mean), abs=1e-5)
         assert output["finish_reason"] == ("eos_token" if ended else "length")
         # The end is no text, even where it is a token as others are.
         text = model.tokenizer.decode(tokens[:-1] if ended else tokens)

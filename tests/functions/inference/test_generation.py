@@ -113,7 +113,9 @@ def test_a_graph_as_it_was_exported_generates_the_same(
     plain = opened(source, built(source, tmp_path / "gpu", fused=False))
     assert not plain.decoder.in_place
     for prompt in PROMPTS[:3]:
-        assert generate(plain, prompt).output == generate(generator, prompt).output
+        one, other = generate(plain, prompt), generate(generator, prompt)
+        assert one.written == other.written
+        assert one.output["confidence"] == pytest.approx(other.output["confidence"], abs=1e-4)
 
 
 def test_a_seed_gives_the_same_text_again_and_another_one_another(generator: Generator) -> None:
@@ -137,7 +139,7 @@ def test_a_seeded_text_does_not_depend_on_its_neighbours(generator: Generator) -
 
 def test_the_likeliest_of_one_is_the_likeliest(generator: Generator) -> None:
     for prompt in PROMPTS:
-        assert generate(generator, prompt, top_k=1).output == generate(generator, prompt).output
+        assert generate(generator, prompt, top_k=1).written == generate(generator, prompt).written
 
 
 def test_a_text_ends_before_its_stop_string_wherever_the_tokens_meet(generator: Generator) -> None:

@@ -151,8 +151,8 @@ def test_a_model_that_samples_by_default_is_sampled_by_its_own_limits(
     same = generate(plain, PROMPTS[0], temperature=3.0, top_k=50, **seeded).output
     assert generate(model, PROMPTS[0], **seeded).output == same
     one = with_settings(source, tmp_path / "one", do_sample=True, min_p=1.0)
-    likeliest = generate(plain, PROMPTS[0], max_new_tokens=12).output
-    assert generate(opened(one, artefact), PROMPTS[0], max_new_tokens=12).output == likeliest
+    likeliest = generate(plain, PROMPTS[0], max_new_tokens=12).written
+    assert generate(opened(one, artefact), PROMPTS[0], max_new_tokens=12).written == likeliest
 
 
 def test_values_that_change_nothing_leave_the_manifest_as_it_is(

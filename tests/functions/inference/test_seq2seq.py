@@ -90,7 +90,7 @@ def test_a_seed_gives_the_same_text_again_and_another_one_another(model: Seq2Seq
 
 def test_the_likeliest_of_one_is_the_likeliest(model: Seq2Seq) -> None:
     for prompt in PROMPTS:
-        assert generate(model, prompt, top_k=1).output == generate(model, prompt).output
+        assert generate(model, prompt, top_k=1).written == generate(model, prompt).written
 
 
 def test_a_text_ends_before_its_stop_string(model: Seq2Seq) -> None:

@@ -30,6 +30,7 @@ SHADOWED = replace(INTENTS, gpu=replace(GPU, shadow=0.05))
         (replace(WORDS, cpu=CpuSpec(), gpu=replace(GPU, shadow=0.05)), None, False),
         (replace(INTENTS, gpu=None), None, False),
         (replace(SHADOWED, task=Task.TEXT_GENERATION), None, False),
+        (replace(INTENTS, task=Task.TEXT_GENERATION), CASCADE, False),
     ],
     ids=[
         "cascade",
@@ -41,6 +42,7 @@ SHADOWED = replace(INTENTS, gpu=replace(GPU, shadow=0.05))
         "vectors",
         "no GPU tier",
         "generated text",
+        "a cascade of texts",
     ],
 )
 def test_what_is_sampled_has_both_tiers_and_a_reason(

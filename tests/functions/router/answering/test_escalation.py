@@ -218,3 +218,67 @@ def test_a_ranking_travels_as_a_whole(stack: ExitStack) -> None:
     assert labels(both, route=ranked) == ["small"] * 3
     (asked,) = both.gpu.seen
     assert asked["inputs"] == list(TEXTS)
+
+
+WRITER = replace(
+    ROUTE, task=Task.TEXT_GENERATION, cascade=replace(CASCADE, parameters={"max_new_tokens": 8})
+)
+SHORT = {"max_new_tokens": 8, "do_sample": False}
+
+
+def written(name: str, *confidences: float | None, reason: str = "eos_token") -> Step:
+    """Return the step of a tier that writes a text for each input, whose confidence it may not know."""
+    found = [
+        {"generated_text": name, "finish_reason": reason}
+        | ({} if value is None else {"confidence": value})
+        for value in confidences
+    ]
+    return Step(body={"outputs": found, "version": f"{name}-version", "elapsed_ms": 2})
+
+
+def texts_of(both: Deployment, **options: Any) -> tuple[list[str], str]:
+    asked = {"route": WRITER, "inputs": TEXTS, "parameters": SHORT, **options}
+    answer = both.ask(**asked)
+    return [output["generated_text"] for output in answer.answer.outputs], answer.reason
+
+
+def test_texts_travel_by_the_confidence_of_their_tokens(stack: ExitStack) -> None:
+    both = deploy(stack, (written("small", 0.9, 0.5, 0.8),), (written("large", None),))
+    assert texts_of(both) == (["small", "large", "small"], "escalated")
+    (asked,) = both.gpu.seen
+    assert (asked["inputs"], asked["parameters"]) == (["two"], SHORT)
+
+
+@pytest.mark.parametrize(
+    ("confidences", "parameters"),
+    [
+        # Sampled, so that the tier gives no confidence.
+        ((None, None, None), {"max_new_tokens": 8, "temperature": 0.7}),
+        # Cut by the time, in which a second answer would not come either.
+        ((0.9, 0.5, None), SHORT),
+        # Longer texts than those of the rows.
+        ((0.9, 0.5, 0.8), {"max_new_tokens": 9, "do_sample": False}),
+    ],
+)
+def test_texts_of_another_kind_than_the_rows_stay(
+    stack: ExitStack, confidences: tuple[float | None, ...], parameters: dict[str, Any]
+) -> None:
+    both = deploy(stack, (written("small", *confidences),), (written("large", None),))
+    assert texts_of(both, parameters=parameters) == (["small"] * 3, "fits_cpu")
+    assert both.counts() == (1, 0)
+
+
+def test_a_text_that_the_gpu_tier_does_not_end_in_time_replaces_none(stack: ExitStack) -> None:
+    steps = (written("small", 0.9, 0.5, 0.8),), (written("large", None, reason="time"),)
+    both = deploy(stack, *steps)
+    assert texts_of(both) == (["small"] * 3, "gpu_unanswered")
+    both = deploy(stack, *steps)
+    with pytest.raises(TierUnavailable, match="1 inputs are uncertain"):
+        texts_of(both, allow_degraded=False)
+
+
+def test_a_tier_that_is_known_to_write_too_slowly_is_not_asked(stack: ExitStack) -> None:
+    slow = target(GPU, latency_ms=((8, 9_000.0),))
+    route = replace(WRITER, targets={**ROUTE.targets, GPU: slow})
+    both = deploy(stack, (written("small", 0.9, 0.5, 0.8),), (written("large", None),))
+    assert texts_of(both, route=route) == (["small"] * 3, "fits_cpu")

@@ -16,9 +16,9 @@ from contracts.http_errors import (
     TierUnavailable,
 )
 from contracts.prediction import PredictRequest, TierAnswer
-from contracts.routes import Target
+from contracts.routes import Cascade, Route, Target
 from contracts.streaming import Delta
-from contracts.tasks import Tier
+from contracts.tasks import Task, Tier
 from functions.router.answering.attempts import Attempts
 from functions.router.answering.streams import Begun, Reading, begin
 from functions.router.targets.backends import Written
@@ -64,6 +64,7 @@ class Deployment:
     gpu: Writes = field(default_factory=Writes)
     clock: Clock = field(default_factory=Clock)
     log: dict[str, Any] = field(default_factory=dict)
+    route: Route = ROUTE
     attempts: Attempts = field(init=False)
 
     def __post_init__(self) -> None:
@@ -73,7 +74,7 @@ class Deployment:
     async def begin(self, within_s: float = 20, **options: Any) -> Begun:
         request = PredictRequest(**{"inputs": ("a text",), **options})
         due = replace(request, deadline=self.clock() + within_s)
-        return await begin(self.attempts, due, ROUTE, self.log)
+        return await begin(self.attempts, due, self.route, self.log)
 
     def ask(self, **options: Any) -> tuple[Begun, list[Delta | TierAnswer], ServingError | None]:
         """Return a stream, what it has written, and the error that ended it."""
@@ -104,6 +105,20 @@ def test_what_a_tier_writes_comes_with_what_it_was_asked() -> None:
     assert both.log == {"tier": CPU, "reason": "fits_cpu"}
     state = both.attempts.states.of(ROUTE.targets[CPU])
     assert (state.condition, bool(state.token_ms)) == (Condition.READY, True)
+
+
+def test_a_stream_is_not_escalated_since_its_words_are_out_before_it_is_judged() -> None:
+    cascade = Cascade(
+        threshold=0.8, parameters={}, rows=500, kept=0.7, lost=0.0, bound=0.01, assurance=0.95
+    )
+    unsure = replace(ANSWER, outputs=({"generated_text": "ab", "confidence": 0.1},))
+    both = Deployment(
+        cpu=Writes(steps=(*DELTAS, unsure)),
+        route=replace(ROUTE, task=Task.TEXT_GENERATION, cascade=cascade),
+    )
+    begun, written, error = both.ask()
+    assert (tuple(written), error, both.gpu.asked) == ((*DELTAS, unsure), None, [])
+    assert (begun.target.tier, begun.reason) == (CPU, "fits_cpu")
 
 
 def test_a_tier_that_fails_before_it_writes_is_stood_in_for() -> None:

@@ -146,3 +146,9 @@ def test_a_withdrawn_threshold_keeps_nothing() -> None:
     plan = decide(asked)
     late = replace(asked, withdrawn=True)
     assert sample_of(late, plan, ROUTE.targets[CPU], ANSWER, lambda: 0.0) is None
+
+
+def test_texts_are_not_sampled_since_vllm_would_not_take_what_is_sent() -> None:
+    route = replace(ROUTE, task=Task.TEXT_GENERATION)
+    written = tuple({"generated_text": "a", "confidence": 0.9} for _ in TEXTS)
+    assert sampled(route, outputs=written) is None

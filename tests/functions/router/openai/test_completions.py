@@ -1,12 +1,15 @@
 """`client.completions` of OpenAI's own package: what it sends is run, and what it reads is there."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from openai import OpenAI
 
-from tests.fixtures.router_app import Call
-from tests.functions.router.openai.deployment import Answers, post
+from contracts.routes import Cascade
+from contracts.tasks import Tier
+from tests.fixtures.router_app import Call, router
+from tests.functions.router.openai.deployment import ALL, LARGE, Answers, post
 
 PATH = "/v1/completions"
 
@@ -134,3 +137,38 @@ def test_every_problem_is_counted_and_the_first_is_named(call: Call) -> None:
 def test_a_body_that_is_no_object_is_refused(call: Call, document: Any) -> None:
     status, body = post(call, PATH, document)
     assert (status, body["error"]["param"], body["error"]["code"]) == (400, None, "invalid_value")
+
+
+CASCADED = replace(
+    LARGE,
+    cascade=Cascade(
+        threshold=0.8,
+        parameters={"max_new_tokens": 9},
+        rows=500,
+        kept=0.7,
+        lost=0.0,
+        bound=0.01,
+        assurance=0.95,
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("asked", "tiers"),
+    [
+        ({"max_tokens": 9, "temperature": 0}, ["cpu", "gpu"]),
+        # Not of the rows' kind.
+        ({"max_tokens": 10, "temperature": 0}, ["cpu"]),
+        ({"max_tokens": 9, "temperature": 0, "echo": True}, ["cpu"]),
+    ],
+)
+def test_an_uncertain_text_of_the_rows_kind_comes_from_the_gpu_tier(
+    asked: dict[str, Any], tiers: list[str]
+) -> None:
+    small, large = Answers(more={"confidence": 0.5}), Answers(more={"generated_text": "better"})
+    routes = replace(ALL, models={"large": CASCADED})
+    call = router({Tier.CPU: small, Tier.GPU: large}, routes=routes)
+    status, body = post(call, PATH, {"model": "large", "prompt": "a", **asked})
+    assert (status, body["choices"][0]["text"]) == (200, "better" if "gpu" in tiers else "A")
+    assert [one for one, tier in (("cpu", small), ("gpu", large)) if tier.requests] == tiers
+    assert body["turnout"]["reason"] == ("escalated" if "gpu" in tiers else "fits_cpu")
