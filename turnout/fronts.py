@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from http.client import HTTPException
+from typing import Any
 
 from contracts.limits import STREAM_CLIENT_TIMEOUT_S
 from contracts.tasks import WRITING_TASKS
@@ -13,16 +14,20 @@ def front_of(endpoint: Endpoint, model: str) -> Endpoint:
 
     Whatever is not told leaves it as it is: the request itself is answered with the reason.
     """
-    try:
-        listed = request(endpoint, "GET", "/v1/models").body
-    except (OSError, HTTPException, ValueError):
-        return endpoint
-    match listed:
+    match _said(endpoint, "/v1/models"):
         case {"data": [*models], "urls": {"streamed": str(url)}}:
             tasks = [one.get("task") for one in models if one.get("id") == model]
-            if set(tasks) & set(WRITING_TASKS):
-                # A domain of a deployment on a laptop leads elsewhere.
-                return replace(
-                    endpoint, url=endpoint.stream_url or url, timeout_s=STREAM_CLIENT_TIMEOUT_S
-                )
+            # A domain of a deployment on a laptop leads elsewhere.
+            streams = replace(endpoint, url=endpoint.stream_url or url)
+            # Nothing leads to a domain before its record is there.
+            if set(tasks) & set(WRITING_TASKS) and _said(streams, "/health") is not None:
+                return replace(streams, timeout_s=STREAM_CLIENT_TIMEOUT_S)
     return endpoint
+
+
+def _said(endpoint: Endpoint, path: str) -> Any:
+    """Return the body of an answer; None where there is none."""
+    try:
+        return request(endpoint, "GET", path).body
+    except (OSError, HTTPException, ValueError):
+        return None

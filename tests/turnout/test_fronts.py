@@ -21,7 +21,8 @@ MODELS = [
     {"id": "translator", "task": "text2text-generation"},
     {"id": "intents", "task": "text-classification"},
 ]
-URLS = {"whole": "https://a", "streamed": "https://a/live"}
+# Of a deployment whose front of streams is where FRONT is.
+URLS = {"whole": "https://a", "streamed": "FRONT/live"}
 LATE = {"type": "urn:turnout:problem:model-failed", "status": 502, "code": "model_failed"}
 
 
@@ -40,14 +41,16 @@ LATE = {"type": "urn:turnout:problem:model-failed", "status": 502, "code": "mode
 def test_only_what_a_model_writes_goes_to_the_front_of_streams(
     listed: Any, model: str, streams: bool
 ) -> None:
-    with json_server(lambda received: (200, listed, {})) as url:
-        endpoint = Endpoint(url=url, key="k")
-        found = front_of(endpoint, model)
+    with json_server(lambda received: (200, {"status": "ok"}, {})) as front:
+        said = json.dumps(listed).replace("FRONT", front).encode()
+        with json_server(lambda received: (200, said, {})) as url:
+            endpoint = Endpoint(url=url, key="k")
+            found = front_of(endpoint, model)
     if not streams:
         assert found is endpoint
         assert found.timeout_s == CLIENT_TIMEOUT_S
         return
-    assert (found.url, found.key) == (URLS["streamed"], "k")
+    assert (found.url, found.key) == (f"{front}/live", "k")
     assert found.timeout_s == STREAM_CLIENT_TIMEOUT_S
 
 
@@ -55,6 +58,15 @@ def test_a_local_deployment_is_called_on_this_machine_whatever_its_domain() -> N
     with json_server(lambda received: (200, {"data": MODELS, "urls": URLS}, {})) as url:
         endpoint = Endpoint(url=url, key="k", stream_url=f"{url}/live")
         assert front_of(endpoint, "writer").url == f"{url}/live"
+
+
+def test_a_domain_that_nothing_leads_to_yet_is_not_asked() -> None:
+    with json_server(lambda received: (200, {}, {})) as nowhere:
+        pass
+    listed = {"data": MODELS, "urls": {"whole": nowhere, "streamed": f"{nowhere}/stream"}}
+    with json_server(lambda received: (200, listed, {})) as url:
+        endpoint = Endpoint(url=url, key="k")
+        assert front_of(endpoint, "writer") is endpoint
 
 
 def test_an_endpoint_that_does_not_answer_is_left_as_it_is() -> None:
