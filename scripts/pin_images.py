@@ -18,23 +18,13 @@ TARGET = Path(__file__).resolve().parent.parent / "stacks/images.json"
 FRAMEWORK, VERSION, INSTANCE = "vllm-server", "2.6", "ml.g6.xlarge"
 # The CUDA of that version. https://aws.github.io/deep-learning-containers/vllm/changelog/
 CUDA = 13
-REGIONS = (
-    "us-east-1 us-east-2 us-west-1 us-west-2 ca-central-1 sa-east-1 eu-central-1 eu-north-1 eu-west-1 eu-west-2 "
-    "eu-west-3 ap-northeast-1 ap-northeast-2 ap-south-1 ap-southeast-1 ap-southeast-2"
-).split()
 
 
 def main() -> None:
-    uris = {
-        region: image_uris.retrieve(
-            framework=FRAMEWORK,
-            region=region,
-            version=VERSION,
-            image_scope="inference",
-            instance_type=INSTANCE,
-        )
-        for region in REGIONS
-    }
+    """Write the table of all regions that the package has; China and GovCloud are not among them."""
+    config = image_uris.config_for_framework(FRAMEWORK)
+    regions = (config.get("inference") or config)["versions"][VERSION]["registries"]
+    uris = {region: _uri(region) for region in sorted(regions)}
     document = {
         "as_of": datetime.now(UTC).date().isoformat(),
         "source": f"sagemaker-core {importlib.metadata.version('sagemaker-core')}, image_uris",
@@ -43,6 +33,17 @@ def main() -> None:
     }
     TARGET.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
     print(f"{TARGET}: {len(uris)} regions")
+
+
+def _uri(region: str) -> str:
+    uri = image_uris.retrieve(
+        framework=FRAMEWORK,
+        region=region,
+        version=VERSION,
+        image_scope="inference",
+        instance_type=INSTANCE,
+    )
+    return str(uri)
 
 
 if __name__ == "__main__":

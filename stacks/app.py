@@ -11,6 +11,7 @@ from typing import Any
 import aws_cdk as cdk
 from cdk_nag import AwsSolutionsChecks
 
+from contracts.manifest import Manifest
 from contracts.names import (
     asset_prefix,
     image_tag_prefix,
@@ -39,6 +40,7 @@ from stacks.rules.plugin import Rules
 from stacks.settings import aws_problems
 from stacks.states.stack import StatesStack, observed
 from stacks.timeouts import timeout_problems
+from stacks.weights.container import container_of
 from stacks.weights.serving import Serving
 from stacks.weights.stack import add_weights_stack
 
@@ -133,7 +135,8 @@ def add_stacks(
                 compared=compared(model, artefacts.cascades.get(model.name)),
                 deployment=deployment.name,
                 manifest=artefacts.manifests[model.name, tier],
-                image=images.get(name) or llm_image(deployment.region),
+                image=images.get(name)
+                or vllm_image(deployment, artefacts.manifests[model.name, tier]),
                 serving=artefacts.servings.get(model.name) if tier is Tier.GPU else None,
                 env=env,
                 synthesizer=synthesizer(deployment.name),
@@ -156,6 +159,12 @@ def add_stacks(
     for gpu in stacks[Tier.GPU]:
         for other in before_gpus:
             gpu.add_stack_dependency(other)
+
+
+def vllm_image(deployment: Deployment, manifest: Manifest) -> Source:
+    """Return AWS's container of vLLM, the very image that an artefact was pushed for."""
+    sealed = container_of(manifest)
+    return llm_image(deployment.region, sealed.digest if sealed else "")
 
 
 def add_states_stack(

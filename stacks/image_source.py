@@ -41,12 +41,13 @@ class PushedImage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AwsImage:
-    """An image that AWS publishes, in a repository of AWS's own account in each region."""
+    """An image that AWS publishes, in a repository of AWS's own account in each region: by its digest, where known."""
 
     account: str
     region: str
     repository: str
     tag: str
+    digest: str = ""
 
     def find(self, scope: Construct) -> ecr.IRepository:
         """Return the repository, which is nobody's here."""
@@ -89,7 +90,7 @@ def container_image(scope: Construct, source: Source) -> tuple[ecr.IRepository, 
         return repository, repository.repository_uri_for_tag_or_digest(source.digest)
     if isinstance(source, AwsImage):
         repository = source.find(scope)
-        return repository, repository.repository_uri_for_tag_or_digest(source.tag)
+        return repository, repository.repository_uri_for_tag_or_digest(source.digest or source.tag)
     asset = assets.DockerImageAsset(
         scope, "Image", directory=str(source.folder), platform=assets.Platform.LINUX_AMD64
     )

@@ -24,17 +24,23 @@ def _table() -> dict[str, Any]:
     return table
 
 
-def llm_image(region: str) -> AwsImage:
-    """Return AWS's container of vLLM in one of the regions."""
+def llm_image(region: str, digest: str = "") -> AwsImage:
+    """Return AWS's container of vLLM in one of the regions, by a digest if that is known."""
     found = IMAGE.fullmatch(_table()[LLM_SERVER][region])
     assert found
-    return AwsImage(**found.groupdict())
+    return AwsImage(**found.groupdict(), digest=digest)
 
 
 def llm_cuda(uri: str) -> int:
-    """Return the version of CUDA in AWS's container of vLLM; 0 for another image."""
-    image = llm_image(regions()[0])
-    ours = uri.startswith(f"{image.account}.") and uri.endswith(f"/{image.repository}:{image.tag}")
+    """Return the version of CUDA in AWS's container of vLLM; 0 for another image.
+
+    A digest is that of the table's tag: `stacks/weights/container.py` sees to it.
+    """
+    ours = any(
+        uri.startswith(f"{image.account}.")
+        and re.search(rf"/{image.repository}(:{re.escape(image.tag)}|@sha256:[0-9a-f]{{64}})$", uri)
+        for image in map(llm_image, regions())
+    )
     return int(_table()[CUDA][LLM_SERVER]) if ours else 0
 
 

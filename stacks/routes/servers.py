@@ -8,6 +8,7 @@ from contracts.problems import Code, Problem, ProblemsFound
 from contracts.specs import Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Server, Tier
 from stacks.instances import all_instances, instances
+from stacks.weights.container import container_problem
 from stacks.weights.serving import Serving, serving_of
 
 
@@ -39,6 +40,8 @@ def read_servings(
             continue
         if unfit := _unfit(model, model.gpu, manifest):
             problems.append(unfit)
+        elif manifest.pushed and (moved := container_problem(deployment, model.name, manifest)):
+            problems.append(moved)
         elif manifest.pushed:
             try:
                 folder = out / model.name / Tier.GPU

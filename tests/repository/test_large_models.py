@@ -8,6 +8,7 @@ import typer.main
 
 from contracts.models_toml import read_models_toml
 from contracts.tasks import Server
+from stacks.images import regions
 from stacks.weights.serving import CONTEXT
 from stacks.weights.stack import UPLOAD_DAYS
 from tests.fixtures.paths import ROOT
@@ -48,3 +49,4 @@ def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
     )
     assert f"end after {UPLOAD_DAYS} days" in PAGE
     assert f"{CONTEXT:,} by default" in PAGE
+    assert f"in {len(regions())} regions" in PAGE

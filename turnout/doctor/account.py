@@ -15,6 +15,7 @@ from stacks.limits.throttle import stage_throttle, throttle_warning
 from turnout.deployed.clients import CREDENTIALS_STEP, Client, Clients
 from turnout.deployed.stacks import stacks_of, tagged_stacks
 from turnout.doctor.asking import asked
+from turnout.doctor.container import container_findings
 from turnout.doctor.domain import domain_findings
 from turnout.doctor.finding import Finding, Level
 
@@ -185,11 +186,17 @@ def custom_domain(account: Account) -> list[Finding]:
     return domain_findings(account.deployment.domain, account.clients)
 
 
+def containers(account: Account) -> list[Finding]:
+    """Compare vLLM's container with the one that models were pushed for."""
+    return container_findings(account.deployment, account.out, account.clients)
+
+
 CHECKS: Sequence[Callable[[Account], list[Finding]]] = (
     bootstrapped,
     concurrency,
     memory,
     gpu_quotas,
+    containers,
     custom_domain,
     orphans,
 )

@@ -14,10 +14,12 @@ from contracts.specs import Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Task
 from contracts.weights.pushed import Weights, marker_of, prefix_of
 from images.registry.push import Moved
+from stacks.weights.container import Container
 from turnout.deployed.clients import Client, Clients, answered, code_of
 from turnout.image.pushing import bytes_of, progress_of
 from turnout.progress import status
 from turnout.push.bucket import have_bucket
+from turnout.push.container import container_in
 from turnout.push.errors import PushFailed
 from turnout.push.hub import Hub
 from turnout.push.kept import Kept
@@ -29,7 +31,7 @@ from turnout.push.upload import Uploads
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed:
-    """The outcome of a push."""
+    """The outcome of a push; `undigested` says why its container is known by its tag alone, empty where it is not."""
 
     manifest: Manifest
     weights: Weights
@@ -37,6 +39,8 @@ class Pushed:
     moved: Moved
     proved: bool
     recorded: str
+    container: Container
+    undigested: str = ""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -50,6 +54,7 @@ class Pushed:
             "there": self.moved.there,
             "proved": self.proved,
             "recorded": self.recorded,
+            "container": self.container.to_json(),
         }
 
 
@@ -102,7 +107,8 @@ def push(
         weights = read_weights(tree, _told_each_gigabyte(say), kept, paths)
     with answered():
         moved = send(tree, weights, clients("s3"), bucket, log, kept)
-    manifest = seal(spec, tree, weights, model, out)
+    container, undigested = container_in(deployment.region, clients("ecr"))
+    manifest = seal(spec, tree, weights, model, out, container)
     proved, said = recorded(out, manifest, spec.eval)
     return Pushed(
         manifest=manifest,
@@ -111,6 +117,8 @@ def push(
         moved=moved,
         proved=proved,
         recorded=said,
+        container=container,
+        undigested=undigested,
     )
 
 
@@ -166,8 +174,13 @@ def _told_each_gigabyte(say: Callable[[str], None]) -> Callable[[str, int], None
 
 def show(pushed: Pushed, console: Console) -> None:
     """Print where the weights are, and what comes next."""
-    found = pushed.to_json()
+    found, container = pushed.to_json(), pushed.container
     console.print(found["weights"], markup=False, soft_wrap=True)
+    console.print(
+        f"vLLM's container {container.tag}: {container.digest or 'by its tag alone, ' + pushed.undigested}",
+        markup=False,
+        soft_wrap=True,
+    )
     console.print(
         f"{found['model']} {found['version']}: {found['files']} files, {bytes_of(pushed.moved)}; "
         f"{pushed.recorded}",

@@ -10,6 +10,7 @@ from contracts.specs import ModelSpec
 from contracts.tasks import Tier
 from contracts.weights.pushed import LIST, Weights
 from stacks.fit.model import Model, read_model
+from stacks.weights.container import CONTAINER, Container
 from stacks.weights.serving import STORED
 from turnout.fit.source import INDEX
 from turnout.push.tree import CONFIG, Tree, read_json
@@ -45,8 +46,21 @@ def stored_bytes(tree: Tree, paths: Sequence[str]) -> int:
     return stored
 
 
-def seal(spec: ModelSpec, tree: Tree, weights: Weights, model: Model, out: Path) -> Manifest:
+def seal(
+    spec: ModelSpec,
+    tree: Tree,
+    weights: Weights,
+    model: Model,
+    out: Path,
+    container: Container | None = None,
+) -> Manifest:
     """Write the artefact of a model's GPU tier, in the place of an older one; return its manifest."""
+    details: dict[str, Any] = {
+        PUSHED: weights.digest,
+        STORED: stored_bytes(tree, [file.path for file in weights.files]),
+    }
+    if container:
+        details[CONTAINER] = container.to_json()
     with work_folder(out) as work:
         folder = work / Tier.GPU
         folder.mkdir()
@@ -62,10 +76,7 @@ def seal(spec: ModelSpec, tree: Tree, weights: Weights, model: Model, out: Path)
             precision=model.dtype,
             recipe=RECIPE,
             max_tokens=model.shape.context,
-            details={
-                PUSHED: weights.digest,
-                STORED: stored_bytes(tree, [file.path for file in weights.files]),
-            },
+            details=details,
             provenance=_provenance(weights),
             # Of other weights another release; no tool of ours made these.
             toolchain={},
