@@ -50,8 +50,11 @@ MODELS_BY_NAME = {
     ),
     "vectors": vectors(),
 }
-# Only models with several labels to a text have a threshold, only those with prompts a name of one; labels bound top_k.
-OF_SOME_MODELS = ("/parameters/threshold", "/parameters/prompt_name", "/parameters/top_k")
+# Only models with several labels to a text have a threshold, only those with prompts a name of one; labels bound top_k,
+# and a build what vectors may be cut to.
+OF_SOME_MODELS = tuple(
+    f"/parameters/{name}" for name in ("threshold", "prompt_name", "top_k", "dimensions")
+)
 CONFORMS = [
     status_code_conformance,
     content_type_conformance,
