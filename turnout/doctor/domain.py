@@ -1,5 +1,6 @@
-"""Checks of a custom domain: the certificate, the hosted zone, and a record that is in the place of its own."""
+"""Checks of a custom domain: the certificate, the hosted zone, and records that are in the way."""
 
+from functools import partial
 from typing import Any
 
 from contracts.specs import Domain
@@ -7,11 +8,11 @@ from turnout.deployed.clients import Client, Clients
 from turnout.doctor.asking import asked
 from turnout.doctor.finding import Finding, Level
 
-CERTIFICATE, ZONE, RECORD = (
-    "certificate of the domain",
-    "zone of the domain",
-    "record of the domain",
-)
+CERTIFICATE, ZONE = "certificate of the domain", "zone of the domain"
+RECORD, CAA = "record of the domain", "CAA records of the domain"
+# The authorities of ACM's certificates, as CAA records name them.
+# https://docs.aws.amazon.com/acm/latest/userguide/setup-caa.html
+ISSUERS = {"amazon.com", "amazontrust.com", "awstrust.com", "amazonaws.com"}
 # Types of records that an alias of a name cannot stand beside.
 TAKEN = ("A", "AAAA", "CNAME")
 # What the names end in that API Gateway makes up for custom domains.
@@ -79,7 +80,8 @@ def _zone(domain: Domain, route53: Client) -> list[Finding]:
     if domain.name != zone and not domain.name.endswith(f".{zone}"):
         return [_fails(ZONE, f"it is {zone}, which {domain.name} is not in", step)]
     holds = Finding(level=Level.HOLDS, about=ZONE, message=f"{zone} is public, and has the name")
-    return [holds, *_records(domain, route53)]
+    findings = [holds, *_records(domain, route53)]
+    return findings if domain.certificate_arn else [*findings, *_caa(domain, zone, route53)]
 
 
 def _records(domain: Domain, route53: Client) -> list[Finding]:
@@ -108,6 +110,41 @@ def _records(domain: Domain, route53: Client) -> list[Finding]:
             message=f"{domain.name} has a record already ({', '.join(there)}): the deployment is taken back",
             next_step="delete it first, or leave `hosted_zone_id` out and change its value afterwards",
         )
+    ]
+
+
+def _caa(domain: Domain, zone: str, route53: Client) -> list[Finding]:
+    """Return a finding if the nearest CAA records, the name's or a parent's, let no authority of ACM's issue.
+
+    https://www.rfc-editor.org/rfc/rfc8659#section-3
+    """
+    name = domain.name
+    while name == zone or name.endswith(f".{zone}"):
+        found = asked(CAA, partial(_caa_of, name, domain.hosted_zone_id, route53))
+        if isinstance(found, Finding):
+            return [found]
+        if found:
+            issuers = {issuer for tag, issuer in found if tag == "issue"}
+            if not issuers or issuers & ISSUERS:
+                return []
+            named = ", ".join(sorted(filter(None, issuers))) or "nobody"
+            message = f"those of {name} let {named} issue certificates, and not Amazon"
+            return [_fails(CAA, message, f'add `0 issue "amazon.com"` to those of {name}')]
+        name = name.partition(".")[2]
+    return []
+
+
+def _caa_of(name: str, zone: str, route53: Client) -> list[tuple[str, str]]:
+    """Return the tags and issuers of a name's CAA records."""
+    found = route53.list_resource_record_sets(
+        HostedZoneId=zone, StartRecordName=name, StartRecordType="CAA", MaxItems="1"
+    )
+    return [
+        (tag, issuer.strip('"').partition(";")[0].strip())
+        for one in found["ResourceRecordSets"]
+        if one["Name"].rstrip(".") == name and one["Type"] == "CAA"
+        for value in one.get("ResourceRecords", ())
+        for _, tag, issuer in [value["Value"].split(maxsplit=2)]
     ]
 
 

@@ -9,7 +9,7 @@ import pytest
 from botocore.stub import Stubber
 
 from contracts.specs import Domain
-from turnout.doctor.domain import CERTIFICATE, RECORD, ZONE, domain_findings
+from turnout.doctor.domain import CAA, CERTIFICATE, RECORD, ZONE, domain_findings
 from turnout.doctor.finding import Finding, Level
 
 NAME, ID = "api.example.org", "Z0123456789ABCDEFGHIJ"
@@ -66,6 +66,22 @@ def records(stub: Stub, *sets: dict[str, Any]) -> None:
     stub("route53").add_response("list_resource_record_sets", answer, asked)
 
 
+def caa(stub: Stub, name: str, *values: str) -> None:
+    """Have a name's CAA records asked for; Route 53 answers with the next record where there are none."""
+    found = other(f"{name}.", "CAA") if values else other(f"x.{name}.", "A")
+    if values:
+        found["ResourceRecords"] = [{"Value": value} for value in values]
+    answer = {"ResourceRecordSets": [found], "IsTruncated": True, "MaxItems": "1"}
+    asked = {"HostedZoneId": ID, "StartRecordName": name, "StartRecordType": "CAA", "MaxItems": "1"}
+    stub("route53").add_response("list_resource_record_sets", answer, asked)
+
+
+def without_caa(stub: Stub, zone: str = "example.org") -> None:
+    names = (NAME, "example.org", "org")
+    for name in names[: names.index(zone) + 1]:
+        caa(stub, name)
+
+
 def alias(name: str, to: str) -> dict[str, Any]:
     target = {"HostedZoneId": "Z2", "DNSName": to, "EvaluateTargetHealth": False}
     return {"Name": name, "Type": "A", "AliasTarget": target}
@@ -117,14 +133,17 @@ def test_what_may_not_be_asked_is_not_known(stub: Stub) -> None:
     stub("route53").add_client_error("get_hosted_zone", "AccessDenied", "no")
     assert found(stub, MADE)[ZONE].level is Level.UNKNOWN
     zone(stub)
-    stub("route53").add_client_error("list_resource_record_sets", "AccessDenied", "no")
-    assert found(stub, MADE)[RECORD].level is Level.UNKNOWN
+    for _ in range(2):
+        stub("route53").add_client_error("list_resource_record_sets", "AccessDenied", "no")
+    unknown = found(stub, MADE)
+    assert (unknown[RECORD].level, unknown[CAA].level) == (Level.UNKNOWN, Level.UNKNOWN)
 
 
 @pytest.mark.parametrize("name", ["example.org.", "api.example.org.", "org."])
 def test_a_public_zone_that_the_name_is_in_holds(stub: Stub, name: str) -> None:
     zone(stub, name)
     records(stub, other(f"www.{NAME}.", "A"))
+    without_caa(stub, name.rstrip("."))
     assert {about: one.level for about, one in found(stub, MADE).items()} == {ZONE: Level.HOLDS}
 
 
@@ -155,6 +174,7 @@ def test_a_zone_that_is_not_there_fails(stub: Stub) -> None:
 def test_a_record_in_the_place_of_its_own_is_warned_of(stub: Stub) -> None:
     zone(stub)
     records(stub, other(f"{NAME}.", "CNAME"), alias(f"{NAME}.", "d-1.cloudfront.net."))
+    without_caa(stub)
     one = found(stub, MADE)[RECORD]
     assert (one.level, "(CNAME, A)" in one.message) == (Level.WARNS, True)
 
@@ -166,6 +186,40 @@ def test_the_record_that_a_deployment_has_made_is_in_nobodys_place(stub: Stub) -
         other(f"{NAME}.", "TXT"),
         alias(f"{NAME}.", "d-1.execute-api.us-east-1.amazonaws.com."),
     )
+    without_caa(stub)
+    assert set(found(stub, MADE)) == {ZONE}
+
+
+@pytest.mark.parametrize(
+    ("values", "allowed"),
+    [
+        (('0 issue "letsencrypt.org"',), False),
+        (('0 issue ";"',), False),
+        (('0 issue "letsencrypt.org"', '0 issue "amazon.com"'), True),
+        (('0 issue "amazontrust.com; policy=ev"',), True),
+        (('0 iodef "mailto:dns@example.org"',), True),
+        (('0 issuewild ";"',), True),
+    ],
+    ids=["another's", "nobody's", "Amazon's too", "with a parameter", "a report", "wildcards"],
+)
+def test_caa_records_of_a_parent_that_keep_amazon_out_fail(
+    stub: Stub, values: tuple[str, ...], allowed: bool
+) -> None:
+    zone(stub)
+    records(stub)
+    caa(stub, NAME)
+    caa(stub, "example.org", *values)
+    one = found(stub, MADE).get(CAA)
+    assert (one is None) == allowed
+    if one:
+        assert (one.level, "those of example.org let" in one.message) == (Level.FAILS, True)
+        assert '0 issue "amazon.com"' in one.next_step
+
+
+def test_the_nearest_caa_records_decide(stub: Stub) -> None:
+    zone(stub)
+    records(stub)
+    caa(stub, NAME, '0 issue "amazon.com"')
     assert set(found(stub, MADE)) == {ZONE}
 
 
