@@ -8,6 +8,7 @@ https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requestt
 import json
 import time
 import urllib.request
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -97,8 +98,14 @@ def probe(function: str, version: str) -> None:
         )
 
 
-def respond(event: dict[str, Any], physical_id: str, status: str, reason: str) -> None:
-    """Put the outcome to CloudFormation's presigned URL, in a few attempts."""
+def respond(
+    event: dict[str, Any],
+    physical_id: str,
+    status: str,
+    reason: str,
+    sleep: Callable[[float], object] = time.sleep,
+) -> None:
+    """Put the outcome to CloudFormation's presigned URL, in a few attempts; raise OSError if none is taken."""
     body = {
         "Status": status,
         "Reason": reason or "done",
@@ -114,11 +121,13 @@ def respond(event: dict[str, Any], physical_id: str, status: str, reason: str) -
         headers={"Content-Type": ""},
         method="PUT",
     )
-    for attempt in range(1, MAX_ATTEMPTS + 1):
+    attempt = 1
+    while True:
         try:
             with urllib.request.urlopen(request, timeout=10):
                 return
         except OSError:
             if attempt == MAX_ATTEMPTS:
                 raise
-            time.sleep(attempt)
+        sleep(attempt)
+        attempt += 1

@@ -5,11 +5,12 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 from botocore.exceptions import ClientError
 
-from functions.prober.prober import NotReady, handler
+from functions.prober.prober import MAX_ATTEMPTS, NotReady, handler, respond
 from tests.fixtures.fake_aws import Service, put_release, serving
 from tests.fixtures.problems import assert_names
 
@@ -178,3 +179,18 @@ def test_an_answer_that_is_not_taken_is_sent_again(ssm: Any, inbox: Inbox) -> No
     inbox.failures = 1
     handler(inbox.event("Create"), None)
     assert [answer["Status"] for answer in inbox.answers] == ["SUCCESS"]
+
+
+def test_the_last_of_a_few_attempts_still_counts(inbox: Inbox) -> None:
+    inbox.failures = MAX_ATTEMPTS - 1
+    waits: list[float] = []
+    respond(inbox.event("Create"), "Probe", "SUCCESS", "", waits.append)
+    assert (len(inbox.answers), waits) == (1, [1, 2, 3])
+
+
+def test_an_answer_that_is_never_taken_is_an_error_after_a_few_attempts(inbox: Inbox) -> None:
+    inbox.failures = MAX_ATTEMPTS
+    waits: list[float] = []
+    with pytest.raises(HTTPError, match="503"):
+        respond(inbox.event("Create"), "Probe", "SUCCESS", "", waits.append)
+    assert (inbox.answers, inbox.failures, waits) == ([], 0, [1, 2, 3])
