@@ -3,10 +3,8 @@
 https://docs.aws.amazon.com/lambda/latest/dg/lambda-runtime-environment.html
 """
 
-import json
 import math
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,7 +69,9 @@ def handler(event: object, context: object) -> dict[str, Any]:
     except ServingError as error:
         return {"problem": problem_document(error)}
     except Exception as error:
-        log(error, context)
+        from functions.runtime.failures import log
+
+        log(error, request_id(context))
         return {"problem": problem_document(ServingError("the function failed; its log says why"))}
 
 
@@ -89,14 +89,6 @@ def left_s(context: object) -> float:
     return left() / 1e3 - SENDING_S if left else math.inf
 
 
-def log(error: Exception, context: object) -> None:
-    """Log one line of JSON with the stack, without the exception's message, which may quote an input."""
-    import traceback
-
-    line = {
-        "level": "ERROR",
-        "request_id": getattr(context, "aws_request_id", ""),
-        "error": type(error).__name__,
-        "trace": "".join(traceback.format_tb(error.__traceback__)),
-    }
-    sys.stderr.write(json.dumps(line) + "\n")
+def request_id(context: object) -> str:
+    """Return Lambda's id of an invocation; empty where a context has none."""
+    return getattr(context, "aws_request_id", "")

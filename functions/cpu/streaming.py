@@ -9,6 +9,7 @@ from collections.abc import Generator
 from contracts.http_errors import ServingError
 from contracts.streaming import NDJSON, STREAM, line_of, parse_tier_request
 from functions.cpu import handler as whole
+from functions.runtime.failures import log
 from functions.runtime.loop import take_over
 from functions.runtime.response import Streamed
 
@@ -29,7 +30,7 @@ def lines(event: object, context: object) -> Generator[bytes, None, None]:
     except ServingError as error:
         yield line_of(error)
     except Exception as error:
-        whole.log(error, context)
+        log(error, whole.request_id(context))
         yield line_of(ServingError("the function failed; its log says why"))
 
 

@@ -28,14 +28,14 @@ class Failure:
         return json.dumps(members).encode()
 
 
-def log(error: Exception, request_id: str = "") -> None:
+def log(error: Exception, request_id: str | None = None) -> None:
     """Log one line of JSON with the stack; of an invocation without the exception's message, which may quote it."""
     line = {
         "level": "ERROR",
-        "request_id": request_id,
+        "request_id": request_id or "",
         "error": type(error).__name__,
         "trace": "".join(traceback.format_tb(error.__traceback__)),
     }
-    if not request_id:
+    if request_id is None:
         line["message"] = str(error)
     sys.stderr.write(json.dumps(line) + "\n")
