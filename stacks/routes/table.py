@@ -16,7 +16,6 @@ from contracts.names import (
 )
 from contracts.problems import Problem
 from contracts.routes import Cascade, Route, Routes, Target
-from contracts.scaling.copies import START_S, WAKE_S
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Server, Tier
 from signatures.check import artefact_problems
@@ -24,6 +23,7 @@ from stacks.routes.cascades import read_cascades
 from stacks.routes.measured import Measured, measured
 from stacks.routes.sampling import sampled_models
 from stacks.routes.servers import missing, read_servings, server_of
+from stacks.scaling.starts import wake_of
 from stacks.weights.proved import is_proved
 from stacks.weights.serving import Serving, served_tokens
 
@@ -93,6 +93,7 @@ def _route(deployment: str, model: ModelSpec, artefacts: Artefacts, out: Path) -
             artefacts.manifests[model.name, tier],
             known[tier],
             proved=is_proved(out, artefacts.manifests[model.name, tier]),
+            out=out,
         )
         for tier, spec in model.tiers.items()
     }
@@ -145,13 +146,14 @@ def _target(
     known: Measured,
     *,
     proved: bool,
+    out: Path,
 ) -> Target:
     waking: dict[str, Any] = {}
     if isinstance(spec, GpuSpec):
         # One that never sleeps is without a copy while it is deployed, or lost its instance: AWS starts it unasked.
         waking = {
             "wake": spec.wake,
-            "wake_s": WAKE_S + START_S if spec.min_instances == 0 else START_S,
+            "wake_s": round(wake_of(spec, manifest, out).seconds),
             "sleeps": spec.min_instances == 0,
             "sample": spec.sample,
             "shadow": spec.shadow,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from contracts.scaling.awake import Awake
-from contracts.scaling.copies import Copies, Policy
+from contracts.scaling.copies import START_S, Copies, Policy
 from contracts.specs import GpuSpec
 from stacks.scaling.traces import Trace
 
@@ -32,13 +32,14 @@ class Replayed:
         return self.asleep / self.requests if self.requests else 0.0
 
 
-def policy_of(spec: GpuSpec) -> Policy:
-    """Return the scaling of a tier; one copy runs on each instance."""
+def policy_of(spec: GpuSpec, start_s: float = START_S) -> Policy:
+    """Return the scaling of a tier whose copy takes so long to start; one copy runs on each instance."""
     return Policy(
         min_copies=spec.min_instances,
         max_copies=spec.max_instances,
         requests_per_copy=spec.requests_per_copy,
         scale_in_cooldown_s=spec.scale_in_cooldown_s,
+        start_s=start_s,
     )
 
 

@@ -45,7 +45,7 @@ def plan_command(
     if trace:
         from turnout.plan.traces import compare, show_comparison
 
-        compared = compare(deployment, found.costs, trace, request_ms)
+        compared = compare(deployment, found.costs, trace, request_ms, out_dir)
         emit(as_json, compared.to_json(), lambda: show_comparison(compared, out))
         return
     emit(as_json, found.document, lambda: show(found, out))

@@ -20,6 +20,7 @@ from stacks.costs.requests import BYTES_PER_GB
 from stacks.limits.throttle import stage_throttle, throttle_warning
 from stacks.routes.cascades import read_cascades
 from stacks.routes.sampling import compared
+from stacks.scaling.starts import wake_of
 from stacks.weights.proved import is_proved
 from stacks.weights.serving import Serving
 from turnout.image.footprint import Footprint, footprint, lambda_problems
@@ -95,6 +96,7 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
                     "gpu_memory": memory.to_json() if memory else None,
                     "vllm": _vllm(served.get(model.name), spec),
                     "proved": _proved(out, model.name, cost.tier),
+                    "wake": _wake(spec, out / model.name / cost.tier, out),
                 }
             )
     cascades, broken = _cascades(deployment, out)
@@ -166,6 +168,13 @@ def _build(step: Step | None, folder: Path) -> str:
 
 def _vllm(serving: Serving | None, spec: CpuSpec | GpuSpec) -> dict[str, Any] | None:
     return serving_json(serving, spec) if serving and isinstance(spec, GpuSpec) else None
+
+
+def _wake(spec: CpuSpec | GpuSpec, folder: Path, out: Path) -> dict[str, Any] | None:
+    """Return how long a tier that sleeps takes to answer; None for one that does not sleep."""
+    if not isinstance(spec, GpuSpec) or spec.min_instances:
+        return None
+    return wake_of(spec, read_artefact(folder), out).to_json()
 
 
 def _proved(out: Path, model: str, tier: Tier) -> bool | None:

@@ -74,6 +74,12 @@ def _show_gpus(found: Plan, console: Console) -> None:
     for row in found.document["tiers"]:
         if row["vllm"]:
             console.print(shown_serving(row["vllm"], row["model"]), soft_wrap=True)
+        if wake := row["wake"]:
+            minutes = wake["seconds"] / 60
+            console.print(
+                f"{row['model']} gpu may sleep, and answers {minutes:.0f} minutes after the first call: {wake['of']}",
+                soft_wrap=True,
+            )
         if row["proved"] is False:
             console.print(
                 f"[bold yellow]{row['model']} gpu is not proved[/]: no machine of yours has run its weights; run "

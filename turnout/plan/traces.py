@@ -12,12 +12,14 @@ from contracts.errors import TurnoutError
 from contracts.scaling.awake import Awake, parse_awake
 from contracts.scaling.copies import Policy
 from contracts.specs import Deployment, GpuSpec
+from contracts.tasks import Tier
 from stacks.costs.prices import instance_price
 from stacks.costs.tiers import HOURS_PER_MONTH
 from stacks.scaling.replay import Replayed, policy_of, replay
+from stacks.scaling.starts import wake_of
 from stacks.scaling.traces import Trace, read_trace
 from turnout.plan.costs import TierCost
-from turnout.plan.latency import Latency
+from turnout.plan.latency import Latency, read_artefact
 from turnout.terminal import usd
 
 # Compared where models.toml has no schedule of its own.
@@ -81,11 +83,16 @@ class Comparison:
 
 
 def compare(
-    deployment: Deployment, costs: Sequence[TierCost], path: Path, request_ms: float | None
+    deployment: Deployment,
+    costs: Sequence[TierCost],
+    path: Path,
+    request_ms: float | None,
+    out: Path,
 ) -> Comparison:
     """Replay a trace through each choice of every GPU tier.
 
-    A request takes `request_ms` of a GPU, or what was measured of the model's function if that is None. Raise
+    A request takes `request_ms` of a GPU, or what was measured of the model's function if that is None. A copy starts
+    in the time of its artefact in `out`. Raise
     NothingToReplay for a deployment without a GPU tier, or where neither is known; UnreadableTrace.
     """
     tiers = [(model.name, model.gpu) for model in deployment.models if model.gpu]
@@ -102,9 +109,15 @@ def compare(
         choices=[
             choice
             for name, spec in tiers
-            for choice in _choices(name, spec, deployment.region, trace, busy[name])
+            for choice in _choices(
+                name, spec, deployment.region, trace, busy[name], _start_s(name, spec, out)
+            )
         ],
     )
+
+
+def _start_s(model: str, spec: GpuSpec, out: Path) -> float:
+    return wake_of(spec, read_artefact(out / model / Tier.GPU), out).start_s
 
 
 def _measured_ms(model: str, costs: Sequence[TierCost]) -> float:
@@ -117,11 +130,11 @@ def _measured_ms(model: str, costs: Sequence[TierCost]) -> float:
 
 
 def _choices(
-    model: str, spec: GpuSpec, region: str, trace: Trace, busy_s: float
+    model: str, spec: GpuSpec, region: str, trace: Trace, busy_s: float, start_s: float
 ) -> Iterator[Choice]:
     hour = instance_price(spec.instance, region).first
-    own = policy_of(spec), spec.awake if not spec.min_instances else None
-    for policy, awake in alternatives(spec):
+    own = policy_of(spec, start_s), spec.awake if not spec.min_instances else None
+    for policy, awake in alternatives(spec, start_s):
         found = replay(trace, policy, busy_s=busy_s, awake=awake)
         yield Choice(
             model=model,
@@ -134,11 +147,11 @@ def _choices(
         )
 
 
-def alternatives(spec: GpuSpec) -> Iterator[tuple[Policy, Awake | None]]:
+def alternatives(spec: GpuSpec, start_s: float) -> Iterator[tuple[Policy, Awake | None]]:
     """Yield each number of instances at least and at most, and with none at least each schedule; the cheapest first."""
     for most in range(1, max(spec.max_instances, 2) + 1):
         for least in range(most + 1):
-            policy = replace(policy_of(spec), min_copies=least, max_copies=most)
+            policy = replace(policy_of(spec, start_s), min_copies=least, max_copies=most)
             yield policy, None
             if least == 0:
                 yield policy, spec.awake or parse_awake(OFFICE)

@@ -29,6 +29,8 @@ from turnout.verify.record import Repeated, record_of
 # A tier that wakes says when to come back; one that takes longer than this is not waking.
 PATIENCE_S = 1800.0
 RETRY_S = 5.0
+# The wake is measured, so that no more time passes unseen, though the router expects it to take longer.
+LOOK_S = 15.0
 # Rows of a model that writes that are asked a second time, to see whether its text is the same again.
 REPEATS = 16
 Ask = Callable[[dict[str, Any]], Reply]
@@ -43,6 +45,7 @@ class Wanted:
     rows: Sequence[Row]
     at_least: float
     pause: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
 
 
 def wanted(deployment: Deployment, name: str, out: Path, at_least: float) -> Wanted:
@@ -61,18 +64,44 @@ def wanted(deployment: Deployment, name: str, out: Path, at_least: float) -> Wan
 
 def verify_endpoint(of: Wanted, ask: Ask, out: Path, log: Console) -> dict[str, Any]:
     """Have the endpoint answer every row; return the record, which is written as well. Raise VerifyFailed."""
+    waking = Waking(ask, of.clock)
     with log.status(f"{of.spec.name}: asking its endpoint") as status:
         answers, refused = asked_endpoint(
-            of, ask, lambda text: status.update(f"{of.spec.name}: {text}")
+            of, waking, lambda text: status.update(f"{of.spec.name}: {text}")
         )
         again = {
             place: _outputs(of, _answered(of, ask, of.rows[place]))
             for place in (_repeated(answers) if of.spec.task in WRITING_TASKS else ())
         }
     repeated = Repeated.of(answers, again)
-    record = record_of(of.spec, of.manifest, of.rows, answers, refused, repeated, of.at_least)
+    record = {
+        **record_of(of.spec, of.manifest, of.rows, answers, refused, repeated, of.at_least),
+        "instance": of.spec.gpu.instance if of.spec.gpu else "",
+        "woke_s": waking.woke_s,
+    }
     write_json(record_path(out, of.spec.name), record)
     return record
+
+
+class Waking:
+    """An endpoint, and the seconds from its first call, if that found it without a copy, to its first answer."""
+
+    def __init__(self, ask: Ask, clock: Callable[[], float]) -> None:
+        self._ask, self._clock = ask, clock
+        self._called_at: float | None = None
+        self._asleep = False
+        self.woke_s: float | None = None
+
+    def __call__(self, document: dict[str, Any]) -> Reply:
+        if self._called_at is None:
+            self._called_at = self._clock()
+            reply = self._ask(document)
+            self._asleep = reply.status == 503
+            return reply
+        reply = self._ask(document)
+        if self._asleep and reply.status == 200:
+            self.woke_s, self._asleep = round(self._clock() - self._called_at, 1), False
+        return reply
 
 
 def asked_endpoint(of: Wanted, ask: Ask, notify: Notify) -> tuple[list[Outputs | None], list[str]]:
@@ -100,7 +129,7 @@ def _answered(of: Wanted, ask: Ask, row: Row) -> Reply:
     document = {**row.request.to_wire(), "tier": Tier.GPU}
     waited = 0.0
     while (reply := ask(document)).status == 503 and waited < PATIENCE_S:
-        pause = float(reply.headers.get("Retry-After") or RETRY_S)
+        pause = min(float(reply.headers.get("Retry-After") or RETRY_S), LOOK_S)
         of.pause(pause)
         waited += pause
     return reply

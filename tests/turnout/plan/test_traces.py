@@ -61,7 +61,7 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def compared(week: Path) -> Comparison:
-    return compare(with_gpu(min_instances=0), [cost()], week, None)
+    return compare(with_gpu(min_instances=0), [cost()], week, None, Path("none"))
 
 
 def by(found: Comparison) -> dict[tuple[int, int, bool], tuple[float, float]]:
@@ -115,7 +115,13 @@ def test_the_schedule_and_the_instances_of_models_toml_are_among_the_choices(
 ) -> None:
     trace = written(tmp_path / "log", 0, 1800)
     hours = parse_awake("Sat 10:00-12:00 Europe/Berlin")
-    found = compare(with_gpu(min_instances=0, max_instances=3, awake=hours), [cost()], trace, 500.0)
+    found = compare(
+        with_gpu(min_instances=0, max_instances=3, awake=hours),
+        [cost()],
+        trace,
+        500.0,
+        Path("none"),
+    )
     assert max(one.policy.max_copies for one in found.choices) == 3
     (own,) = (one for one in found.choices if one.chosen)
     assert (own.policy.max_copies, own.awake) == (3, hours)
@@ -123,7 +129,9 @@ def test_the_schedule_and_the_instances_of_models_toml_are_among_the_choices(
 
 
 def test_a_short_trace_is_said_to_be_one(tmp_path: Path) -> None:
-    found = compare(with_gpu(), [cost()], written(tmp_path / "log", 0, 60, 3600), None)
+    found = compare(
+        with_gpu(), [cost()], written(tmp_path / "log", 0, 60, 3600), None, Path("none")
+    )
     text = StringIO()
     show_comparison(found, Console(file=text, width=140))
     assert "the trace is shorter than a week" in text.getvalue()
@@ -133,9 +141,9 @@ def test_a_deployment_without_a_gpu_and_a_request_of_unknown_length_are_refused(
     week: Path,
 ) -> None:
     with pytest.raises(NothingToReplay, match="no model has a GPU tier"):
-        compare(replace(EXAMPLE, models=EXAMPLE.models[1:]), [], week, None)
+        compare(replace(EXAMPLE, models=EXAMPLE.models[1:]), [], week, None, Path("none"))
     with pytest.raises(NothingToReplay, match="--request-ms"):
-        compare(with_gpu(), [cost("not built")], week, None)
+        compare(with_gpu(), [cost("not built")], week, None, Path("none"))
 
 
 @pytest.mark.parametrize(
@@ -160,7 +168,7 @@ def test_every_line_that_is_no_request_is_named_at_once(
     path = tmp_path / "trace"
     path.write_text(text, "utf-8")
     with pytest.raises(UnreadableTrace) as caught:
-        compare(with_gpu(), [cost()], path, None)
+        compare(with_gpu(), [cost()], path, None, tmp_path)
     assert said in str(caught.value)
 
 
@@ -169,4 +177,4 @@ def test_a_file_that_is_no_text_or_is_not_there_is_refused(tmp_path: Path) -> No
     path.write_bytes(b"\xff\xfe\x00")
     for one in (path, tmp_path / "missing", tmp_path):
         with pytest.raises(UnreadableTrace, match="cannot be read"):
-            compare(with_gpu(), [cost()], one, None)
+            compare(with_gpu(), [cost()], one, None, tmp_path)

@@ -167,7 +167,22 @@ def test_a_tier_that_wakes_is_waited_for(deployment: Deployment, tmp_path: Path)
     found = replace(of(deployment, tmp_path / "out"), pause=pauses.append)
     ask = endpoint(found.manifest.version, [], sleeps=2)
     assert verify_endpoint(found, ask, tmp_path / "out", LOG)["holds"] is True
-    assert pauses == [30.0, 30.0]
+    assert pauses == [15.0, 15.0]
+
+
+@pytest.mark.parametrize(("sleeps", "woke_s"), [(0, None), (3, 300.0)])
+def test_the_time_that_a_tier_took_to_wake_is_recorded(
+    deployment: Deployment, tmp_path: Path, sleeps: int, woke_s: float | None
+) -> None:
+    now = [1000.0]
+
+    def pause(seconds: float) -> None:
+        now[0] += 100
+
+    found = replace(of(deployment, tmp_path / "out"), pause=pause, clock=lambda: now[0])
+    ask = endpoint(found.manifest.version, [], sleeps=sleeps)
+    record = verify_endpoint(found, ask, tmp_path / "out", LOG)
+    assert (record["woke_s"], record["instance"]) == (woke_s, "ml.g6.xlarge")
 
 
 def test_a_tier_that_does_not_wake_leaves_it_unproved_and_its_rows_named(
