@@ -13,7 +13,7 @@ GATED := tests/contracts tests/functions/router tests/functions/runtime tests/fu
 OVERRIDDEN := $(foreach name,setuptools torch torchaudio torchcodec torchvision triton mpmath networkx sympy,--no-emit-package $(name))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup converters models processors sam llamacpp vllm demo demo-two-tiers demo-chat up fast test prove audit check format lock clean
+.PHONY: help setup converters kernels models processors sam llamacpp vllm demo demo-two-tiers demo-chat up fast test prove audit check format lock clean
 .PHONY: test-gated test-fast test-build test-sam
 
 help:  ## Say what there is to make
@@ -89,6 +89,15 @@ vllm: .turnout/vllm/ready  ## Install vLLM's CPU build, which then stands in for
 	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(.turnout/vllm/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shared.pth
 	@touch $@
 
+kernels: .turnout/kernels/ready  ## Compile the operators in C for x86-64 and arm64, for `kernels = true`
+
+.turnout/kernels/ready: build/kernels/requirements.txt build/kernels/compile.py $(wildcard build/kernels/*.[ch]) | setup
+	@echo "compiling the operators into .turnout/kernels (a compiler of 100 MB, seconds) ..."
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .turnout/kernels/compiler
+	@$(BIN)/uv pip install --quiet --python .turnout/kernels/compiler/bin/python --no-deps --require-hashes --requirements build/kernels/requirements.txt
+	@$(BIN)/python -m build.kernels.compile .turnout/kernels/compiler/bin/python
+	@touch $@
+
 processors: setup  ## Make the arm64 system in which builds ask their models on an emulated Graviton2
 	@$(BIN)/python -m scripts.emulate_arm64
 
@@ -123,7 +132,7 @@ audit: setup  ## Known advisories of every lock, and pip-audit where it can ask
 fast: setup  ## The tests that take no time: no model, image or process, in under a minute
 	@$(PYTEST) -m fast
 
-test: check models test-gated test-fast test-build converters sam llamacpp  ## Everything above and every test
+test: check models test-gated test-fast test-build converters kernels sam llamacpp  ## Everything above and every test
 	@$(PYTEST) --numprocesses $(SYSTEM_WORKERS) -m "sam or system or foreign"
 
 # These need neither the example models nor TensorFlow: with `make --jobs` they run while both are made, and leave the
@@ -141,7 +150,7 @@ test-sam: models sam  ## Run the images by SAM in Docker or Podman, and compare 
 	@$(PYTEST) --numprocesses 0 --junitxml=.turnout/sam.xml -m sam
 	@$(BIN)/python -m scripts.sam .turnout/sam.xml
 
-prove: models converters sam llamacpp  ## Every case of the exhaustive tests as well; the dated result is committed
+prove: models converters kernels sam llamacpp  ## Every case of the exhaustive tests as well; the dated result is committed
 	@TURNOUT_PROVE=1 $(PYTEST) --numprocesses $(SYSTEM_WORKERS) --junitxml=.turnout/prove.xml
 	@$(BIN)/python -m scripts.prove .turnout/prove.xml
 	@$(BIN)/python -m scripts.sam .turnout/prove.xml
@@ -157,6 +166,7 @@ lock:  ## Pin what .venv holds in requirements.txt, and the environments of opti
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group converters --output-file build/sources/tensorflow/requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-deps --group optimum --output-file build/export/optimum/requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group sam --output-file turnout/sam/requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-deps --group kernels --output-file build/kernels/requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-deps --group llamacpp --output-file local/vllm/requirements-llamacpp.txt
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --group vllm --override local/vllm/overrides.txt $(OVERRIDDEN) --output-file local/vllm/requirements-vllm.txt
 

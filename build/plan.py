@@ -13,6 +13,7 @@ from build.edge.contents import FOLDER, outdated_reason
 from build.errors import SourceError
 from build.evaluation.gpu_results import read_results
 from build.evaluation.rows import read_rows
+from build.kernels.libraries import sources_digest
 from build.proof.golden import evidence_path, verify_golden
 from build.sources.readers import inspect
 from build.sources.remote import located
@@ -100,6 +101,7 @@ def _step(
         objective=on_cpu.objective if on_cpu else "latency",
         memory_mb=tier_spec.memory_mb,
         portable=on_cpu is not None and on_cpu.portable,
+        kernels=sources_digest() if on_cpu and on_cpu.kernels else "",
         edge=spec.edge and on_cpu is not None,
         origin=origin,
         gate=spec.gate,

@@ -28,7 +28,8 @@ class Step:
     """One artefact to build: a model on a tier. `why` is the reason to build it, "" for one that is current.
 
     `origin` is the version that a remote source is pinned to. With `edge`, a copy that runs by itself is made as well;
-    where that copy alone is missing, the artefact is `sealed` already. `gpu_results` are those of a GPU tier's model.
+    where that copy alone is missing, the artefact is `sealed` already. `kernels` is the digest of our operators where
+    candidates may have them. `gpu_results` are those of a GPU tier's model.
     Vectors are proved with fewer `dimensions` as well.
     """
 
@@ -47,6 +48,7 @@ class Step:
     revision: int
     gpu_results: tuple[GpuResult, ...] = ()
     dimensions: tuple[int, ...] = ()
+    kernels: str = ""
     build_key: str = ""
     why: str = ""
     sealed: bool = False
@@ -111,6 +113,7 @@ class Step:
             "origin": self.origin,
             "eval": self.rows_digest,
             **({"dimensions": self.dimensions} if self.dimensions else {}),
+            **({"kernels": self.kernels} if self.kernels else {}),
             # A result of a GPU may have another precision ship.
             **({"gpu_results": list(map(asdict, self.gpu_results))} if self.gpu_results else {}),
         }

@@ -7,6 +7,7 @@ part of it (`build/proof/golden.py`).
 
 import hashlib
 import json
+import platform
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from contracts.tasks import Task, Tier
 MANIFEST, MODEL, TOKENIZER = "manifest.json", "model.onnx", "tokenizer.json"
 # The template of a model that answers chats, and the key of the details that has its variables.
 CHAT_TEMPLATE, CHAT = "chat_template.jinja", "chat"
+# The library of operators of its own that an artefact brings for each architecture that it may run on.
+KERNELS = "kernels-{machine}.so"
 # The version of the format: code of another version refuses an artefact instead of misreading it. Folders of version 1
 # hold rows of the user's.
 SCHEMA = 2
@@ -28,6 +31,17 @@ VERSION_CHARS = 12
 SHORTER = "shorter_dimensions"
 # The key of `details` that has the digest of weights in the deployment's bucket.
 PUSHED = "weights"
+
+
+def kernels_of(machine: str) -> str:
+    """Return the name of the library for an architecture, as `platform.machine` names it."""
+    return KERNELS.format(machine=machine)
+
+
+def kernels_in(folder: Path) -> Path | None:
+    """Return the path of a folder's library for the architecture of this machine; None if it has none."""
+    path = folder / kernels_of(platform.machine())
+    return path if path.exists() else None
 
 
 class BrokenArtefact(TurnoutError):

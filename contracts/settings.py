@@ -144,6 +144,7 @@ CPU_KEYS = {
     "quantize": one_of("int8", "none"),
     "objective": one_of(*Objective),
     "portable": FLAG,
+    "kernels": FLAG,
     "snap_start": FLAG,
     "canary_minutes": Kind(
         "one of " + ", ".join(map(str, CANARY_MINUTES)),

@@ -34,6 +34,7 @@ class CpuSpec:
     quantize: str = "int8"
     objective: str = Objective.LATENCY
     portable: bool = True
+    kernels: bool = False
     snap_start: bool = False
     # For so long a new version gets a tenth of the requests before it gets all; 0 for none.
     canary_minutes: int = 0

@@ -12,7 +12,15 @@ from build.families import request_lengths
 from build.families.calibration import calibration_feeds
 from build.families.family import Family, Rows
 from build.reading.outputs import Reference
-from build.recipes.encoder import FP16_FUSED, FP32, FP32_FUSED, INT8, keep, make_calibrated
+from build.recipes.encoder import (
+    FP16_FUSED,
+    FP32,
+    FP32_FUSED,
+    INT8,
+    KERNELS,
+    keep,
+    make_calibrated,
+)
 from build.recipes.encoder import calibrate as calibrate_graph
 from build.recipes.encoder import make as make_graph
 from build.recipes.recipe import PREQUANTIZED, EncoderRecipe, NamedRecipe
@@ -79,4 +87,5 @@ FAMILY = Family(
     make=make,
     calibrate=calibrate,
     requests=request_lengths.requests,
+    kernels=(KERNELS,),
 )

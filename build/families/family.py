@@ -47,6 +47,7 @@ class Family(Generic[S, R]):
     the recipes to try on a tier; its last argument is whether the user allows less than full precision. `make` writes
     the files of one candidate, all that its engine opens, to a new folder. It is made of the graphs of `prepare`; where
     the recipe is calibrated, of what `calibrate` has written to a folder of its own, given those graphs and the rows.
+    `kernels` are further recipes on a CPU tier whose user allows operators of our own.
     `requests` returns the requests that candidates are timed with, by their number of tokens; `unit` is the unit of a
     time, a row or a token.
     """
@@ -57,6 +58,7 @@ class Family(Generic[S, R]):
     make: Callable[[R, S, Path, Rows, Path], None]
     calibrate: Callable[[S, Path, Rows, Path], None] = nothing_to_calibrate
     requests: Callable[[S, Rows, AllOutputs], dict[int, PredictRequest]] = requests_as_given
+    kernels: Sequence[R] = ()
     unit: str = "row"
 
     def make_alone(self, recipe: R, source: S, prepared: Path, rows: Rows, folder: Path) -> None:

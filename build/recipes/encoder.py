@@ -9,9 +9,11 @@ import onnx
 
 from build.graph.edit import matmuls, remove_unused_constants
 from build.graph.file import save
+from build.kernels.libraries import copy_libraries
 from build.recipes.block_int8 import quantize_block_wise
 from build.recipes.dynamic_int8 import quantize, quantize_by_channel, replace_gemms
 from build.recipes.embedding_tables import quantize_tables
+from build.recipes.encoder_layers import fuse_layers
 from build.recipes.half import to_half
 from build.recipes.integer_matmul import fuse_integer_matmuls
 from build.recipes.recipe import EncoderRecipe, Int8MatMuls
@@ -45,6 +47,13 @@ INT8 = (
         matmuls=Int8MatMuls(smoothed=True, block_wise="all"),
     ),
     EncoderRecipe(name="int8 tables", int8_tables=True),
+)
+
+KERNELS = EncoderRecipe(
+    name="int8 smoothed, kernels",
+    int8_tables=True,
+    matmuls=Int8MatMuls(smoothed=True),
+    kernels=True,
 )
 
 
@@ -88,6 +97,10 @@ def make_calibrated(
     recipe_of_matmuls = recipe.matmuls
     assert recipe_of_matmuls
     model = onnx.load(calibrated / SMOOTHED)
+    if recipe.kernels and fuse_layers(model):
+        save(model, destination)
+        copy_libraries(destination.parent)
+        return destination
     if recipe_of_matmuls.block_wise:
         nodes = matmuls(model.graph, ("MatMul",))
         if recipe_of_matmuls.block_wise != "all":

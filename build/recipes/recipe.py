@@ -27,6 +27,8 @@ class EncoderRecipe:
     """One way to make a candidate from an encoder's plain or fused graph.
 
     `int8_tables` quantizes large embedding tables, with one scale per row. `half` computes in float16.
+    `kernels` makes an operator of our own of each layer (see `build.recipes.encoder_layers`), which quantizes each row
+    of its activations by itself, with the weights of `matmuls`; what else there is stays in floats.
     """
 
     name: str
@@ -34,6 +36,7 @@ class EncoderRecipe:
     half: bool = False
     int8_tables: bool = False
     matmuls: Int8MatMuls | None = None
+    kernels: bool = False
 
     @property
     def precision(self) -> str:
@@ -44,7 +47,7 @@ class EncoderRecipe:
     @property
     def batchable(self) -> bool:
         """True if an answer does not depend on the other texts of a batch, which share dynamic ranges."""
-        return self.matmuls is None or self.matmuls.static
+        return self.matmuls is None or self.matmuls.static or self.kernels
 
     @property
     def calibrated(self) -> bool:
@@ -82,6 +85,7 @@ class GeneratorRecipe:
     batchable: ClassVar[bool] = True
     calibrated: ClassVar[bool] = False
     may_saturate: ClassVar[bool] = False
+    kernels: ClassVar[bool] = False
 
     name: str
     weights: WeightFormat = WeightFormat.FLOAT32
@@ -102,6 +106,7 @@ class NamedRecipe:
     batchable: bool = True
     calibrated: bool = False
     may_saturate: bool = False
+    kernels: ClassVar[bool] = False
 
 
 Recipe = EncoderRecipe | GeneratorRecipe | NamedRecipe

@@ -1,6 +1,7 @@
 """The stage that makes the candidates of a tier, and runs each on the rows while the next one is made."""
 
 import re
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from build.proof.candidate import Candidate
 from build.proof.native_run import run_on_rows
 from build.proof.processors import processor_name
 from build.proof.sealing import digest_of_parts, seal
-from build.recipes.recipe import Recipe
+from build.recipes.recipe import PREQUANTIZED, Recipe
 from build.stages.workspace import Workspace
 from build.step import Step
 from build.workspace.background import background
@@ -41,7 +42,7 @@ def candidates_stage(work: Workspace) -> Workspace:
     full, passed_over = "", list(work.passed_over)
     running: list[Future[Candidate]] = []
     with background() as submit:
-        for recipe in work.family.recipes(step.source, step.tier, step.quantize):
+        for recipe in _recipes(work):
             if recipe.precision == HALF and (
                 why := half_problem(step.gpu_results, step.model, full)
             ):
@@ -65,6 +66,15 @@ def candidates_stage(work: Workspace) -> Workspace:
         return replace(work, candidates=found, passed_over=tuple(passed_over))
 
 
+def _recipes(work: Workspace) -> Sequence[Recipe]:
+    step = work.step
+    found = tuple(work.family.recipes(step.source, step.tier, step.quantize))
+    # A graph that is quantized already is served as it is.
+    if step.kernels and step.quantize and found != (PREQUANTIZED,):
+        return (*found, *work.family.kernels)
+    return found
+
+
 def make_parts(work: Workspace, recipe: Recipe) -> tuple[Path, dict[str, Any]]:
     """Return the folder of a candidate's parts, and what they are made from."""
     step = work.step
@@ -72,6 +82,8 @@ def make_parts(work: Workspace, recipe: Recipe) -> tuple[Path, dict[str, Any]]:
     # Without calibration, new rows leave the candidate as it is, and only its outputs are computed again.
     if recipe.calibrated:
         made_from["rows"] = step.rows_digest
+    if recipe.kernels:
+        made_from["kernels"] = step.kernels
     graphs = _calibrated(work) if recipe.calibrated else work.prepared
 
     def make(folder: Path) -> None:

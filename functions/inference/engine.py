@@ -10,7 +10,15 @@ from typing import Any, Self, cast
 
 from contracts.http_errors import InvalidInput, TooLarge
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
-from contracts.manifest import CHAT_TEMPLATE, MODEL, TOKENIZER, BrokenArtefact, Manifest, verify
+from contracts.manifest import (
+    CHAT_TEMPLATE,
+    MODEL,
+    TOKENIZER,
+    BrokenArtefact,
+    Manifest,
+    kernels_in,
+    verify,
+)
 from contracts.prediction import MAX_PROBLEMS, PredictRequest, TierAnswer
 from contracts.streaming import Delta
 from contracts.tasks import Task
@@ -224,8 +232,9 @@ def _open_model(folder: Path, manifest: Manifest, *, threads: int, device: str) 
             from functions.inference.encoder import Encoder
 
             family, needed = Encoder.open, (MODEL, TOKENIZER)
+    library = kernels_in(folder)
     # A file that is not sealed was not hashed, so it may be any other.
-    _check_sealed(manifest, *needed)
+    _check_sealed(manifest, *needed, *((library.name,) if library else ()))
     return family(folder, manifest, threads=threads, device=device)
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import onnxruntime as ort
 
+from contracts.manifest import kernels_in
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -44,7 +46,11 @@ def open_session(model: Path, *, threads: int, device: str) -> ort.InferenceSess
     if device == "cuda":
         # The CUDA libraries are installed as Python packages, where the dynamic loader does not look.
         ort.preload_dlls()
-    return ort.InferenceSession(str(model), options(threads), providers=PROVIDERS[device])
+    chosen = options(threads)
+    if library := kernels_in(model.parent):
+        # The loader would look for a bare name in the system's folders.
+        chosen.register_custom_ops_library(str(library.absolute()))
+    return ort.InferenceSession(str(model), chosen, providers=PROVIDERS[device])
 
 
 def unbound(session: ort.InferenceSession) -> "Callable[[Feeds], NDArray[np.float32]]":

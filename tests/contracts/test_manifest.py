@@ -1,5 +1,6 @@
 """Sealed folders: what was sealed is what is loaded, or nothing is."""
 
+import platform
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from contracts.manifest import (
     Manifest,
     SealedFile,
     check_sizes,
+    kernels_in,
+    kernels_of,
     read_manifest,
     sealed_files,
     verify,
@@ -80,6 +83,14 @@ def test_one_flipped_bit_is_noticed(artefact: Path, name: str) -> None:
     flip(artefact / name)
     with raises("artefact_broken", artefact / name, "sealed"):
         verify(artefact)
+
+
+def test_the_library_of_this_machines_architecture_is_found(tmp_path: Path) -> None:
+    (tmp_path / "kernels-other.so").touch()
+    assert kernels_in(tmp_path) is None
+    library = tmp_path / kernels_of(platform.machine())
+    library.touch()
+    assert kernels_in(tmp_path) == library
 
 
 def test_a_cut_file_and_a_missing_one_are_noticed(artefact: Path) -> None:

@@ -57,7 +57,7 @@ def test_every_lock_of_the_checkout_is_looked_at() -> None:
         if not skipped & set(path.relative_to(ROOT).parts)
     ]
     assert sorted(locks()) == sorted(there)
-    assert all(len(versions(path)) > 2 for path in locks())
+    assert all(versions(path) for path in locks())
 
 
 @pytest.mark.parametrize("advisory", ADVISORIES.values(), ids=str)

@@ -2,6 +2,7 @@
 
 import json
 import math
+import platform
 import re
 import shutil
 import time
@@ -12,7 +13,7 @@ import pytest
 
 from contracts.http_errors import InvalidInput
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
-from contracts.manifest import MANIFEST
+from contracts.manifest import MANIFEST, kernels_of
 from contracts.prediction import PredictRequest, TierAnswer
 from functions.inference.engine import Engine
 from functions.inference.token_batches import batches
@@ -202,6 +203,14 @@ def test_a_graph_that_is_not_what_its_manifest_says_is_refused(tmp_path: Path) -
     folder = artefact(tmp_path / "cpu")
     seal(folder, Tiny(labels=("bad", "good")))
     with raises("artefact_broken", "model.onnx", "['b', 3]", "['batch', 2]"):
+        Engine.load(folder)
+
+
+def test_a_library_that_is_not_sealed_is_refused_before_its_code_runs(tmp_path: Path) -> None:
+    folder = artefact(tmp_path / "cpu")
+    library = folder / kernels_of(platform.machine())
+    library.write_bytes(b"no library")
+    with raises("artefact_broken", "does not seal", library.name):
         Engine.load(folder)
 
 

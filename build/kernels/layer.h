@@ -1,0 +1,50 @@
+/* A layer of a BERT encoder in 8 bits, as operator.c reads it from a session and layer.c computes it. */
+#pragma once
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* y = x W + bias. Weights are bytes in the order [columns / 16, rows / 4, 16, 4], with a scale and a sum for each
+   column; inputs are multiplied by `smooth` before they are quantized. */
+typedef struct {
+    const int8_t *weight;
+    const float *scale, *bias;
+    const int32_t *sum;
+    const float *smooth;
+} Linear;
+
+/* `gain` and `shift` are those of the two normalizations. `hidden`, `inner` and the size of a head are multiples of 16. */
+typedef struct {
+    int64_t heads, hidden, inner;
+    float epsilon;
+    Linear qkv, out, up, down;
+    const float *gain[2], *shift[2];
+} Layer;
+
+/* One run of a layer: x and y are [rows, hidden]. `row` has the row of each token that is no padding, `start` the place
+   of each text's first token in it, and at its end the number of all. Where `scratch` is null, no buffer is. */
+typedef struct {
+    const Layer *layer;
+    const float *x;
+    float *y;
+    int texts, tokens, longest;
+    const int32_t *row, *start;
+    char *scratch;
+    int phase, workers;
+    _Atomic unsigned *slots; /* a bit for each part of the scratch that a worker has */
+    uint8_t *query;
+    int8_t *key;
+    float *query_scale, *key_scale, *value, *context;
+    int32_t *query_zero;
+} Run;
+
+/* The layer for one set of instructions. A phase is the work of so many workers, which may run at the same time. */
+typedef struct {
+    const char *name;
+    size_t (*scratch)(const Run *); /* bytes */
+    void (*prepare)(Run *);
+    int (*workers)(const Run *);
+    void (*work)(const Run *, int worker);
+} Kernel;
+
+enum { PHASES = 3, MAX_WORKERS = 8, MAX_HEAD = 256 };

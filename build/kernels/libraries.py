@@ -1,0 +1,53 @@
+"""The compiled libraries of operators: where they are, and what they were compiled of."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from build.errors import BuildError
+from build.workspace.checkout import ROOT
+from contracts.manifest import file_sha256, kernels_of
+
+SOURCES = Path(__file__).parent
+# `make kernels` makes the libraries, the compiler's environment, and a note of the sources that they were made of.
+FOLDER, NOTE = ROOT / ".turnout/kernels", "libraries.json"
+# The sources and the compiler's version; how it is called is in COMPILER.
+DECIDING, COMPILER = (".c", ".h", ".txt"), "compile.py"
+MACHINES = ("x86_64", "aarch64")
+
+
+def sources_digest() -> str:
+    """Return the SHA-256 of all that decides the libraries' bytes: the sources, and how they are compiled."""
+    files = [path for path in SOURCES.iterdir() if path.suffix in DECIDING or path.name == COMPILER]
+    lines = [f"{path.name} {file_sha256(path)}" for path in sorted(files)]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def write_note(folder: Path) -> None:
+    """Note in the folder what its libraries are and were compiled of."""
+    libraries = {machine: file_sha256(folder / kernels_of(machine)) for machine in MACHINES}
+    note = {"sources": sources_digest(), "libraries": libraries}
+    (folder / NOTE).write_text(json.dumps(note, indent=2) + "\n", "utf-8")
+
+
+def libraries(folder: Path = FOLDER) -> Mapping[str, Path]:
+    """Return the path of each architecture's library; raise BuildError if they are not made of today's sources."""
+    try:
+        note = json.loads((folder / NOTE).read_text("utf-8"))
+    except OSError:
+        note = {}
+    if note.get("sources") != sources_digest():
+        raise BuildError("`kernels` is true, and they are not compiled: run `make kernels`")
+    found = {machine: folder / kernels_of(machine) for machine in MACHINES}
+    changed = [p for m, p in found.items() if file_sha256(p) != note["libraries"][m]]
+    if changed:
+        raise BuildError(f"{changed[0]} is not what was compiled: run `make kernels` again")
+    return found
+
+
+def copy_libraries(folder: Path) -> None:
+    """Copy the libraries of all architectures into a candidate's folder; raise BuildError as `libraries` does."""
+    for path in libraries().values():
+        shutil.copyfile(path, folder / path.name)

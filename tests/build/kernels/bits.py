@@ -1,0 +1,34 @@
+"""Run layers of many shapes by one kernel, and print the digest of each answer."""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tests.build.kernels.layers import Layer, inputs, opened, run
+
+# Heads, the size of one, inner columns, texts, tokens: full and partial tiles of each kernel in every direction.
+SHAPES = (
+    (2, 32, 176, 1, 1),
+    (3, 16, 80, 2, 5),
+    (1, 64, 16, 1, 47),
+    (4, 16, 112, 3, 9),
+    (2, 48, 64, 1, 130),
+)
+
+
+def main() -> None:
+    digests = []
+    for seed, (heads, head, inner, texts, tokens) in enumerate(SHAPES):
+        layer = Layer.drawn(heads=heads, head=head, inner=inner, seed=seed)
+        mask = np.random.default_rng(seed).integers(0, 4, (texts, tokens)) > 0
+        x = inputs(seed, texts, tokens, layer.hidden)
+        y = run(opened(layer.graph(), Path(sys.argv[1])), x, mask)
+        digests.append(hashlib.sha256(y.tobytes()).hexdigest())
+    sys.stdout.write(json.dumps(digests))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""The operator computes a layer as float64 does, to 8 bits, whatever its shape, its padding and its neighbours."""
+
+import platform
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from build.kernels.libraries import libraries
+from tests.build.kernels.layers import Array, Layer, in_process, inputs, opened, run
+
+pytestmark = pytest.mark.foreign
+LAYER = Layer.drawn(heads=3, head=32, inner=208, seed=1)
+# The root mean square of what 8 bits change, as a share of the answer's: twice the largest of 400 drawn layers.
+TOLERANCE = 0.02
+KERNELS = {"x86_64": ("avx512vnni", "avx2", "portable"), "aarch64": ("dotprod", "portable")}
+
+
+@pytest.fixture(scope="module")
+def library() -> Path:
+    return libraries()[platform.machine()]
+
+
+def difference(found: Array, exact: Array) -> float:
+    return float(np.sqrt(((found - exact) ** 2).mean() / (exact**2).mean()))
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    heads=st.integers(1, 5),
+    head=st.sampled_from([16, 32, 48, 64]),
+    inner=st.integers(1, 20).map(lambda n: 16 * n),
+    tokens=st.integers(1, 140),
+    seed=st.integers(0, 1000),
+)
+def test_a_layer_of_any_shape_is_that_of_float64(
+    library: Path, heads: int, head: int, inner: int, tokens: int, seed: int
+) -> None:
+    layer = Layer.drawn(heads=heads, head=head, inner=inner, seed=seed)
+    x = inputs(seed, 1, tokens, layer.hidden)
+    found = run(opened(layer.graph(), library), x)[0]
+    assert difference(found, layer.exact(x[0])) < TOLERANCE
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 15, 16, 17, 511])
+def test_a_text_of_any_length_is_that_of_float64(library: Path, tokens: int) -> None:
+    x = inputs(tokens, 1, tokens, LAYER.hidden)
+    found = run(opened(LAYER.graph(), library), x)[0]
+    assert difference(found, LAYER.exact(x[0])) < TOLERANCE
+
+
+def test_each_part_of_the_layer_counts(library: Path) -> None:
+    """Without any one of its constants the answer is another: the tolerance would show a part that is left out."""
+    x = inputs(5, 1, 20, LAYER.hidden)
+    exact = LAYER.exact(x[0])
+    for name, value in LAYER.constants.items():
+        changed = np.roll(value, 1, axis=-1)
+        found = run(opened(LAYER.graph({name: changed}), library), x)[0]
+        assert difference(found, exact) > TOLERANCE, name
+
+
+def test_every_kernel_and_number_of_threads_gives_the_same_bits(library: Path) -> None:
+    kernels = [k for k in KERNELS[platform.machine()] if runs(k, library)]
+    found = {k: in_process("tests.build.kernels.bits", k, str(library)) for k in kernels}
+    assert len(found) > 1
+    assert len({tuple(digests) for digests in found.values()}) == 1
+    x = inputs(3, 4, 70, LAYER.hidden)
+    one, two = (run(opened(LAYER.graph(), library, threads), x) for threads in (1, 2))
+    assert np.array_equal(one, two)
+
+
+def runs(kernel: str, library: Path) -> bool:
+    """Return whether this processor has the instructions of a kernel."""
+    flags = Path("/proc/cpuinfo").read_text("utf-8").split()
+    needed = {"avx512vnni": "avx512_vnni", "avx2": "avx2", "dotprod": "asimddp"}.get(kernel)
+    return needed is None or needed in flags
+
+
+def test_an_answer_depends_neither_on_padding_nor_on_its_neighbours(library: Path) -> None:
+    session = opened(LAYER.graph(), library)
+    x = inputs(7, 3, 40, LAYER.hidden)
+    mask = np.zeros((3, 40), bool)
+    mask[0, :9], mask[1, 3::2] = (
+        True,
+        True,
+    )  # padding behind, and holes; the third text is all padding
+    padded = np.where(mask[:, :, None], x, np.float32(np.nan))
+    found = run(session, padded, mask)
+    for text in (0, 1):
+        alone = run(session, x[text, mask[text]][None])[0]
+        assert np.array_equal(found[text, mask[text]], alone)
+    assert not found[~mask].any()
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-42, 1e-30, 1e12])
+def test_activations_of_any_size_give_finite_answers(library: Path, value: float) -> None:
+    assert np.isfinite(run(opened(LAYER.graph(), library), spread(value))).all()
+
+
+def test_activations_that_pass_the_range_of_floats_are_survived(library: Path) -> None:
+    session = opened(LAYER.graph(), library)
+    run(session, spread(3e38))
+    x = inputs(4, 1, 6, LAYER.hidden)
+    assert np.array_equal(run(session, x), run(opened(LAYER.graph(), library), x))
+
+
+def spread(value: float) -> Array:
+    """Return a text whose activations are the value, parts of it, and both below 0."""
+    x = np.full((1, 6, LAYER.hidden), value, np.float32)
+    x[:, 1::2] *= -0.25
+    x[:, :, ::3] *= 0.5
+    return x
+
+
+def test_what_is_no_number_stays_with_its_text(library: Path) -> None:
+    session = opened(LAYER.graph(), library)
+    x = inputs(9, 2, 12, LAYER.hidden)
+    broken = x.copy()
+    broken[0, 4, 7], broken[0, 5, 7] = np.nan, np.inf
+    found = run(session, broken)
+    assert not np.isfinite(found[0, 4:6]).all(axis=-1).any()
+    assert np.array_equal(found[1], run(session, x)[1])
+
+
+def test_attention_that_is_sure_and_attention_that_is_even_are_those_of_float64(
+    library: Path,
+) -> None:
+    for factor in (0.0, 10.0):
+        weights = dict(LAYER.constants)
+        weights["qkv.scale"] = weights["qkv.scale"].copy()
+        weights["qkv.scale"][: LAYER.hidden] *= factor
+        layer = Layer(heads=3, hidden=96, inner=208, constants=weights)
+        x = inputs(2, 1, 256, layer.hidden)
+        found = run(opened(layer.graph(), library), x)[0]
+        assert difference(found, layer.exact(x[0])) < 2 * TOLERANCE

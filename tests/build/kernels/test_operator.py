@@ -1,0 +1,124 @@
+"""The operator refuses what it cannot compute, and neither touches other memory nor does what C leaves undefined."""
+
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from build.kernels.compile import CHECKED, compile_for
+from build.kernels.libraries import FOLDER, MACHINES, libraries
+from contracts.manifest import kernels_of
+from tests.build.kernels.layers import Layer, in_process, opened
+
+pytestmark = pytest.mark.foreign
+LAYER = Layer.drawn(heads=2, head=16, inner=48, seed=1)
+ZIG = (str(FOLDER / "compiler/bin/python"), "-m", "ziglang")
+
+
+@pytest.fixture(scope="module")
+def library() -> Path:
+    return libraries()[platform.machine()]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("qkv.weight", np.zeros((1, 2, 16, 4), np.int8)),
+        ("out.scale", np.zeros(31, np.float32)),
+        ("up.bias", np.zeros(0, np.float32)),
+        ("down.sum", np.zeros(33, np.int32)),
+        ("gain.1", np.zeros((32, 2), np.float32)),
+    ],
+)
+def test_a_constant_of_another_size_is_refused(library: Path, name: str, value: Any) -> None:
+    with pytest.raises(Exception, match="another type or size"):
+        opened(LAYER.graph({name: value}), library)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"heads": 0}, {"heads": 3}, {"heads": 4}, {"hidden": -32}, {"inner": 40}, {"inner": 1 << 40}],
+)
+def test_sizes_that_it_does_not_take_are_refused(library: Path, changed: dict[str, int]) -> None:
+    sizes = {"heads": 2, "hidden": 32, "inner": 48, **changed}
+    layer = Layer(**sizes, constants=LAYER.constants)
+    with pytest.raises(Exception, match="no multiples of 16|another type or size"):
+        opened(layer.graph(), library)
+
+
+@pytest.mark.parametrize(
+    ("x", "mask", "why"),
+    [
+        ((1, 4, 48), (1, 4), "x is not"),
+        ((4, 32), (4, 32), "x is not"),
+        ((1, 4, 32), (1, 3), "mask is not"),
+        ((1, 4, 32), (4,), "mask is not"),
+        ((1, 4, 32), (1, 1, 4, 4), "too many axes"),
+        ((1, 65537, 32), (1, 65537), "too many tokens"),
+    ],
+)
+def test_inputs_of_another_shape_are_refused(
+    library: Path, x: tuple[int, ...], mask: tuple[int, ...], why: str
+) -> None:
+    session = opened(LAYER.graph(ranks=False), library)
+    feeds = {"x": np.zeros(x, np.float32), "mask": np.ones(mask, np.int32)}
+    with pytest.raises(Exception, match=why):
+        session.run(None, feeds)
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (3, 0), (0, 0)])
+def test_a_run_without_texts_or_tokens_is_empty(library: Path, shape: tuple[int, int]) -> None:
+    session = opened(LAYER.graph(), library)
+    feeds = {"x": np.zeros((*shape, 32), np.float32), "mask": np.ones(shape, np.int32)}
+    assert session.run(None, feeds)[0].shape == (*shape, 32)
+
+
+def test_a_kernel_that_the_processor_does_not_run_is_refused(library: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.build.kernels.bits", str(library)],
+        env={"TURNOUT_KERNEL": "none"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode
+    assert "does not run TURNOUT_KERNEL" in done.stderr
+
+
+def test_a_graph_without_its_library_is_refused() -> None:
+    import onnxruntime
+
+    with pytest.raises(Exception, match="turnout"):
+        onnxruntime.InferenceSession(LAYER.graph(), providers=["CPUExecutionProvider"])
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compile the library so that arithmetic which C leaves undefined ends the process."""
+    return compile_for(platform.machine(), tmp_path_factory.mktemp("checked"), ZIG, CHECKED)
+
+
+@pytest.mark.parametrize("kernel", ["avx512vnni", "avx2", "portable"])
+def test_runs_of_drawn_shapes_stay_within_their_memory(
+    checked: Path, library: Path, kernel: str
+) -> None:
+    """Inputs and outputs end where no page may be touched, and what C leaves undefined ends the process."""
+    cpu = Path("/proc/cpuinfo").read_text("utf-8")
+    if kernel != "portable" and kernel.replace("avx512vnni", "avx512_vnni") not in cpu.split():
+        pytest.skip(f"this processor has no {kernel}")
+    seed = str(np.random.default_rng().integers(1 << 30))
+    found = in_process("tests.build.kernels.fenced", kernel, str(checked), seed)
+    plain = in_process("tests.build.kernels.fenced", kernel, str(library), seed)
+    assert found["runs"] >= 12, found
+    assert found == plain
+
+
+@pytest.mark.exhaustive(keep=1)
+@pytest.mark.parametrize("machine", MACHINES)
+def test_the_same_sources_make_the_same_bytes(machine: str, tmp_path: Path) -> None:
+    again = compile_for(machine, tmp_path, ZIG)
+    assert again.read_bytes() == (FOLDER / kernels_of(machine)).read_bytes()
