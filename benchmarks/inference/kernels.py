@@ -1,0 +1,159 @@
+"""Our operators beside ONNX Runtime's: the same labels, the time of a text, and how near that is to the INT8 peak.
+
+`make kernels`, then `python -m benchmarks.inference.kernels --model FOLDER` with a classifier of `benchmarks.finetune`.
+"int8 smoothed" and the same with kernels are calibrated on the same rows, and take turns with the peak's matrix product
+on one thread of one process; times are of the processor. The result has the lines of each processor: a further run
+replaces those of its own alone.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.contenders import Item, Setting
+from benchmarks.contenders.peak import MACS, matrix_product
+from benchmarks.contenders.tokens import arrays
+from benchmarks.inference.encoding import LENGTHS, export, macs, work
+from benchmarks.record import RESULTS, Row, machine, publish
+from build.families.calibration import CALIBRATION_ROWS
+from build.recipes.encoder import INT8, KERNELS, calibrate, make_calibrated
+from functions.inference.session import open_session
+
+PLAIN = next(recipe for recipe in INT8 if recipe.name == "int8 smoothed")
+NAME = "kernels"
+# Other programs disturb the rest of the turns more.
+PERCENTILE = 30
+# Runs of a text in a turn, whose fastest counts: the first finds its data out of the caches.
+RUNS = 3
+
+
+def graphs(model: Path, items: Sequence[Item], scratch: Path) -> dict[str, Path]:
+    """Make the candidates of both recipes, and return the paths of their graphs and of the one in full precision."""
+    export(model, scratch)
+    feeds = [arrays(item) for item in items]
+    feeds = feeds[:: -(-len(feeds) // CALIBRATION_ROWS)]
+    calibrate(scratch / "fused.onnx", scratch, feeds)
+    made = {"fp32 fused": scratch / "fused.onnx"}
+    for recipe in (PLAIN, KERNELS):
+        folder = scratch / recipe.name
+        folder.mkdir()
+        made[recipe.name] = make_calibrated(recipe, scratch, folder / "model.onnx", feeds)
+    return made
+
+
+def runner(graph: Path) -> Callable[[Item], Any]:
+    """Return what runs a graph on a text's tokens, on one thread."""
+    session = open_session(graph, threads=1, device="cpu")
+    names = [node.name for node in session.get_inputs()]
+    return lambda item: session.run(None, {name: arrays(item)[name] for name in names})[0]
+
+
+def milliseconds(run: Callable[[], object]) -> float:
+    """Return the processor time of the fastest of some runs."""
+    times = []
+    for _ in range(RUNS):
+        begin = time.thread_time()
+        run()
+        times.append(time.thread_time() - begin)
+    return min(times) * 1e3
+
+
+def labels(run: Callable[[Item], Any], items: Sequence[Item]) -> list[int]:
+    return [int(np.argmax(run(item))) for item in items]
+
+
+def measure(
+    runs: Mapping[str, Callable[[Item], Any]], texts: Mapping[str, Item], turns: int
+) -> tuple[dict[tuple[str, str], float], float]:
+    """Return the time of each graph on each text, and that of the peak's product, in milliseconds."""
+    nowhere = Path()
+    setting = Setting(
+        model=nowhere, artefact=nowhere, scratch=nowhere, items=nowhere, threads=1, clock="cpu"
+    )
+    peak = matrix_product(setting)
+    feeds = peak.prepare(Item(text="", ids=()))
+    times: dict[tuple[str, str], list[float]] = {}
+    of_peak = []
+    for _ in range(turns):
+        of_peak.append(milliseconds(lambda: peak.run(feeds)))
+        for length, item in texts.items():
+            for name, run in runs.items():
+                took = milliseconds(lambda run=run, item=item: run(item))  # type: ignore[misc]
+                times.setdefault((name, length), []).append(took)
+    return {key: _least_disturbed(found) for key, found in times.items()}, _least_disturbed(of_peak)
+
+
+def _least_disturbed(times: Sequence[float]) -> float:
+    return float(np.percentile(times, PERCENTILE))
+
+
+def rows(
+    times: Mapping[tuple[str, str], float],
+    peak_ms: float,
+    texts: Mapping[str, Item],
+    same: Mapping[str, str],
+    config: Mapping[str, int],
+) -> list[Row]:
+    """Return this processor's lines of the table."""
+    here = str(machine()["instructions"])
+    found: list[Row] = []
+    for name, agreement in same.items():
+        row: Row = {"processor": here, "what": name, "same label": agreement}
+        for length, item in texts.items():
+            limit = macs(config, len(item.ids)) / MACS * peak_ms
+            ms, plain = times[name, length], times[PLAIN.name, length]
+            row[length] = f"{ms:.2f} ({ms / plain:.2f}×, {ms / limit:.2f} of the peak's)"
+        found.append(row)
+    return found
+
+
+def of_other_processors(path: Path) -> list[Row]:
+    """Return the lines that other processors have in the last result."""
+    if not path.exists():
+        return []
+    here = machine()["instructions"]
+    kept: list[Row] = json.loads(path.read_text("utf-8"))["rows"]
+    return [row for row in kept if row["processor"] != here]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.inference.kernels", description=__doc__
+    )
+    parser.add_argument("--model", type=Path, required=True, help="a folder with eval.jsonl")
+    parser.add_argument("--turns", type=int, default=40)
+    parser.add_argument("--rows", type=int, help="rows whose labels are compared; all otherwise")
+    args = parser.parse_args()
+    items, workloads = work(args.model)
+    texts = {f"{n} tokens": items[workloads[f"{n} tokens"][0]] for n in LENGTHS}
+    compared = items[: -len(LENGTHS)][: args.rows]
+    with tempfile.TemporaryDirectory() as scratch:
+        runs = {n: runner(p) for n, p in graphs(args.model, items, Path(scratch)).items()}
+        full = labels(runs.pop("fp32 fused"), compared)
+        same = {
+            name: f"{statistics.mean(a == b for a, b in zip(labels(run, compared), full, strict=True)):.2%}"
+            for name, run in runs.items()
+        }
+        times, peak_ms = measure(runs, texts, args.turns)
+    config = json.loads((args.model / "config.json").read_text("utf-8"))
+    here = rows(times, peak_ms, texts, same, config)
+    publish(
+        NAME,
+        [*of_other_processors(RESULTS / f"{NAME}.json"), *here],
+        command="benchmarks.inference.kernels",
+        clock="cpu",
+        turns=args.turns,
+        rows_compared=len(compared),
+        int8_peak_gmacs=round(MACS / peak_ms / 1e6, 1),
+    )
+
+
+if __name__ == "__main__":
+    main()
