@@ -58,7 +58,7 @@ class Family(Generic[S, R]):
     make: Callable[[R, S, Path, Rows, Path], None]
     calibrate: Callable[[S, Path, Rows, Path], None] = nothing_to_calibrate
     requests: Callable[[S, Rows, AllOutputs], dict[int, PredictRequest]] = requests_as_given
-    kernels: Sequence[R] = ()
+    kernels: Sequence[Recipe] = ()
     unit: str = "row"
 
     def make_alone(self, recipe: R, source: S, prepared: Path, rows: Rows, folder: Path) -> None:
