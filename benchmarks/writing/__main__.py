@@ -1,19 +1,21 @@
 """Time to first token and time of each further one: `python -m benchmarks.writing ARTEFACT NAME=FILE ...`.
 
 ARTEFACT is that of a CPU tier; each FILE is a GGUF file of the same weights for llama.cpp's server. All answer the same
-chats greedily, in turns, one request at a time; each figure is the median over the rounds. A text of one token gives
+chats greedily, in turns, one request at a time; each figure is one of all rounds. A text of one token gives
 the time to the first, and a longer one less that the time of the others. Ours is asked through a pipe, and the server
-through HTTP on loopback, as each is asked where it runs. All is processor time, of all threads together: on one thread
-it is what a caller waits where nothing else runs.
+through HTTP on loopback, as each is asked where it runs. Each is told in processor time, of all threads together, and
+as the caller waits: the median, and the least of all rounds, as other work on the machine only ever adds.
 """
 
 import argparse
 import json
 import os
-import statistics
+import time
 from collections import defaultdict
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from benchmarks.record import ROOT, Row, publish
 from benchmarks.writing.servers import Server, llama_cpp, ours, processor_s
@@ -33,11 +35,23 @@ def chats() -> dict[str, Chat]:
     }
 
 
-def measure(server: Server, chat: Chat, tokens: int) -> tuple[float, int]:
-    """Return the seconds of the processor until the end of a text, and its tokens."""
-    computed = processor_s(server.pid)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """One text: its tokens, and the seconds until its end, of the processor and of the clock."""
+
+    processor_s: float
+    elapsed_s: float
+    tokens: int
+
+
+def measure(server: Server, chat: Chat, tokens: int) -> Sample:
+    """Have a text written and return what it took."""
+    computed, begun = processor_s(server.pid), time.perf_counter()
     *_, written = server.write(chat, tokens)
-    return processor_s(server.pid) - computed, written
+    elapsed_s = time.perf_counter() - begun
+    return Sample(
+        processor_s=processor_s(server.pid) - computed, elapsed_s=elapsed_s, tokens=written
+    )
 
 
 def main() -> None:
@@ -67,30 +81,40 @@ def main() -> None:
 
 def by_turns(servers: dict[str, Server], threads: int, rounds: int) -> list[Row]:
     """Return a row of each server and chat, of rounds in which all take turns; the first warms them up."""
-    found: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
+    found: dict[tuple[str, str], list[tuple[Sample, Sample]]] = defaultdict(list)
     for place in range(rounds + 1):
         for prompt, chat in chats().items():
             for name, server in servers.items():
-                one = measure(server, chat, 1)
-                more = measure(server, chat, LONGER)
-                further = more[1] - one[1]
-                assert further > 0, f"{name} ended at once"
+                one, more = measure(server, chat, 1), measure(server, chat, LONGER)
+                assert more.tokens > one.tokens, f"{name} ended at once"
                 if place:
-                    found[name, prompt].append((one[0], (more[0] - one[0]) / further))
+                    found[name, prompt].append((one, more))
     return [
-        _row(threads, name, prompt, samples) for (name, prompt), samples in sorted(found.items())
+        {"threads": threads, "prompt": prompt, "what": name, **figures(samples)}
+        for (name, prompt), samples in sorted(found.items())
     ]
 
 
-def _row(threads: int, name: str, prompt: str, samples: list[tuple[float, float]]) -> Row:
-    first, further = (statistics.median(column) * 1e3 for column in zip(*samples, strict=True))
+def figures(samples: list[tuple[Sample, Sample]]) -> Row:
+    """Return the milliseconds to the first token and of a further one, from pairs of a short and a longer text."""
+    further = [
+        (
+            (more.processor_s - one.processor_s) / (more.tokens - one.tokens),
+            (more.elapsed_s - one.elapsed_s) / (more.tokens - one.tokens),
+        )
+        for one, more in samples
+    ]
+    processor, elapsed = zip(*further, strict=True)
     return {
-        "threads": threads,
-        "prompt": prompt,
-        "what": name,
-        "processor ms to the first token": round(first),
-        "processor ms of a further one": round(further, 1),
+        "processor ms to the first token": _ms(median(one.processor_s for one, _ in samples), 0),
+        "processor ms of a further one": _ms(median(processor), 1),
+        "least ms to the first token": _ms(min(one.elapsed_s for one, _ in samples), 0),
+        "least ms of a further one": _ms(min(elapsed), 1),
     }
+
+
+def _ms(seconds: float, digits: int) -> float:
+    return round(seconds * 1e3, digits or None)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """The process of a component whose image is AWS's container of vLLM: vLLM's own CPU build, or else llama.cpp's server.
 
 The variables of the container are options of vLLM's, https://github.com/aws/deep-learning-containers:
-SM_VLLM_MAX_MODEL_LEN is `--max-model-len`.
+SM_VLLM_MAX_MODEL_LEN is `--max-model-len`, and `true` a bare one.
 """
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,11 @@ LLAMA_CPP, VLLM = ROOT / ".turnout/llamacpp", ROOT / ".turnout/vllm"
 HOMES = (LLAMA_CPP, VLLM)
 GUARDED = Path(__file__).with_name("guarded.py")
 LLAMA_SERVER = Path(__file__).with_name("llama_server.py")
+PREFIX = "SM_VLLM_"
+OF_LAPTOP = (
+    *("MODEL", "HOST", "PORT", "GPU_MEMORY_UTILIZATION", "TENSOR_PARALLEL_SIZE"),
+    *("MAX_MODEL_LEN", "MAX_NUM_SEQS"),
+)
 # As far as a laptop has the memory, whatever fits a GPU.
 MOST_TOKENS, MOST_SEQUENCES = 8192, 4
 
@@ -72,14 +77,22 @@ def _vllm(
             # The command `vllm` looks for a distribution of that name.
             *(str(home / "bin/python"), "-m", "vllm.entrypoints.openai.api_server"),
             *("--model", str(weights), "--host", "127.0.0.1", "--port", str(port), *limits),
-            *("--served-model-name", environment.get("SM_VLLM_SERVED_MODEL_NAME", "model")),
-            *("--dtype", environment.get("SM_VLLM_DTYPE", "auto")),
             # Of the machine's memory. To compile the model would take minutes at each start.
-            *("--gpu-memory-utilization", "0.4", "--enforce-eager"),
+            *("--gpu-memory-utilization", "0.4", "--enforce-eager", *_options(environment)),
         ),
         # The cache of keys and values gets a GB.
         variables={"VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"},
     )
+
+
+def _options(environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield vLLM's options in the variables of a component, but for those that are a laptop's own."""
+    for variable, value in sorted(environment.items()):
+        name = variable.removeprefix(PREFIX)
+        if name not in (variable, *OF_LAPTOP):
+            yield "--" + name.lower().replace("_", "-")
+            if value != "true":
+                yield value
 
 
 def server_of(home: Path) -> tuple[str, ...]:

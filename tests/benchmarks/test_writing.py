@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from benchmarks.writing.__main__ import LONGER, Chat, by_turns, chats, measure
+from benchmarks.writing.__main__ import LONGER, Chat, Sample, by_turns, chats, figures, measure
 from benchmarks.writing.servers import processor_s
 
 
@@ -33,8 +33,21 @@ def test_a_short_and_a_long_chat_are_asked() -> None:
 
 
 def test_the_tokens_of_a_text_are_those_that_its_server_has_counted() -> None:
-    computed, tokens = measure(Pretended(most=7), chats()["question"], 9)
-    assert (computed >= 0, tokens) == (True, 7)
+    found = measure(Pretended(most=7), chats()["question"], 9)
+    assert (found.processor_s >= 0, found.elapsed_s > 0, found.tokens) == (True, True, 7)
+
+
+def test_a_further_token_takes_what_a_longer_text_takes_more() -> None:
+    def pair(first: float, whole: float) -> tuple[Sample, Sample]:
+        one = Sample(processor_s=first, elapsed_s=2 * first, tokens=1)
+        return one, Sample(processor_s=whole, elapsed_s=2 * whole, tokens=11)
+
+    assert figures([pair(0.2, 0.5), pair(0.1, 0.2), pair(0.3, 0.5)]) == {
+        "processor ms to the first token": 200,
+        "processor ms of a further one": 20.0,
+        "least ms to the first token": 200,
+        "least ms of a further one": 20.0,
+    }
 
 
 def test_servers_take_turns_and_the_first_round_warms_up() -> None:

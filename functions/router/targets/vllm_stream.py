@@ -15,8 +15,8 @@ MAX_EVENT_BYTES = 8 * 1024 * 1024
 EOS_TOKEN, STOP_SEQUENCE, TIME = "eos_token", "stop_sequence", "time"
 # The reasons that are not a stop.
 FINISH_REASONS = {"length": "length", "tool_calls": "tool_calls"}
-# vLLM and llama.cpp's server say it in different words.
-TOO_LONG = ("maximum context length", "context size")
+# vLLM says it of prompts and of new tokens, and llama.cpp's server of both.
+TOO_LONG = ("maximum context length", "max_model_len", "context size")
 
 
 def documents(chunks: Iterable[bytes]) -> Iterator[object]:

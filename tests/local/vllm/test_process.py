@@ -43,6 +43,10 @@ def test_vllm_itself_comes_before_llama_cpp(tmp_path: Path) -> None:
         "SM_VLLM_MAX_MODEL_LEN": "1024",
         "SM_VLLM_DTYPE": "bfloat16",
         "SM_VLLM_SERVED_MODEL_NAME": "chat",
+        "SM_VLLM_ENABLE_AUTO_TOOL_CHOICE": "true",
+        "SM_VLLM_TENSOR_PARALLEL_SIZE": "4",
+        "SM_VLLM_GPU_MEMORY_UTILIZATION": "0.92",
+        "HF_HUB_OFFLINE": "1",
     }
     process = process_of(Path("/weights"), 8080, variables, homes)
     _, guarded, *server = process.command
@@ -50,7 +54,11 @@ def test_vllm_itself_comes_before_llama_cpp(tmp_path: Path) -> None:
     command = " ".join(server)
     assert command.startswith(f"{homes[1]}/bin/python -m vllm.entrypoints.openai.api_server")
     assert "--model /weights --host 127.0.0.1 --port 8080 --max-model-len 1024" in command
-    assert " --max-num-seqs 4 --served-model-name chat --dtype bfloat16 " in command
+    assert (
+        " --max-num-seqs 4 --gpu-memory-utilization 0.4 --enforce-eager --dtype bfloat16 "
+        in command
+    )
+    assert command.endswith(" --enable-auto-tool-choice --served-model-name chat")
     assert process.variables["HF_HUB_OFFLINE"] == "1"
 
 
