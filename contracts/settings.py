@@ -151,10 +151,15 @@ CPU_KEYS = {
         lambda v: type(v) is int and v in CANARY_MINUTES,
     ),
 }
+PARSER = Kind(
+    'the name of a tool parser of vLLM, such as "hermes"',
+    lambda v: isinstance(v, str) and re.fullmatch("[a-z0-9_]{1,40}", v) is not None,
+)
 GPU_KEYS = {
     "instance": INSTANCE,
     "server": replace(one_of(*Server), take=Server),
     "source": SOURCE,
+    "tools": PARSER,
     "timeout_s": between(1, MAX_GPU_WRITING_S),
     "max_inputs": POSITIVE,
     "max_chars": POSITIVE,

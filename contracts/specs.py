@@ -64,6 +64,8 @@ class GpuSpec:
     sample: float = 0.01
     shadow: float = 0.0
     source: Path | str | None = None
+    # vLLM's name for the form in which the model calls tools.
+    tools: str | None = None
     timeout_s: int = 25
     max_inputs: int = 512
     max_chars: int = 1_000_000

@@ -35,6 +35,7 @@ class Serving:
     dtype: str
     requests: int
     memory: Memory
+    tools: str | None = None
 
     @property
     def environment(self) -> dict[str, str]:
@@ -49,10 +50,18 @@ class Serving:
             "SM_VLLM_TENSOR_PARALLEL_SIZE": str(self.gpus),
             "SM_VLLM_DTYPE": self.dtype if self.dtype in BYTES else "auto",
             "SM_VLLM_GPU_MEMORY_UTILIZATION": str(UTILIZATION),
+            **self._tools,
             # The container is given every file, and reaches no network.
             "HF_HUB_OFFLINE": "1",
             "VLLM_NO_USAGE_STATS": "1",
         }
+
+    @property
+    def _tools(self) -> dict[str, str]:
+        """Return what vLLM has to know of a model that calls tools: without it, it refuses requests with tools."""
+        if self.tools is None:
+            return {}
+        return {"SM_VLLM_ENABLE_AUTO_TOOL_CHOICE": "true", "SM_VLLM_TOOL_CALL_PARSER": self.tools}
 
 
 def served_tokens(spec: GpuSpec, manifest: Manifest) -> int:
@@ -83,6 +92,7 @@ def serving_of(spec: GpuSpec, manifest: Manifest, folder: Path) -> Serving:
         dtype=model.dtype,
         requests=spec.requests_per_copy,
         memory=memory,
+        tools=spec.tools,
     )
 
 

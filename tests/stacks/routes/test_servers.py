@@ -78,6 +78,14 @@ def test_pushed_weights_are_served_by_all_gpus_of_the_instance_within_the_set_le
     assert longest.max_tokens == 512
 
 
+def test_vllm_is_told_how_the_model_calls_tools(tmp_path: Path) -> None:
+    pushed(SPEC, saved(tmp_path / "saved"), tmp_path / "out")
+    found, problems = read_artefacts(of(max_tokens=128, tools="hermes"), tmp_path / "out")
+    told = found.servings["chat"].environment
+    assert (problems, told["SM_VLLM_ENABLE_AUTO_TOOL_CHOICE"]) == ([], "true")
+    assert told["SM_VLLM_TOOL_CALL_PARSER"] == "hermes"
+
+
 def test_a_model_for_vllm_that_was_not_pushed_names_the_command(tmp_path: Path) -> None:
     _, problems = read_artefacts(of(), tmp_path)
     assert_problems(problems, ("weights_not_pushed", "chat", "`turnout push chat`"))
