@@ -42,6 +42,15 @@ def test_every_stack_has_the_tag_of_its_deployment(stacks: Synthesised) -> None:
     assert tags == [{"turnout": "shop"}] * 5
 
 
+def test_a_deployment_without_a_domain_has_nothing_of_one(stacks: Synthesised) -> None:
+    kinds = ("DomainName", "ApiMapping", "Certificate", "RecordSet")
+    found = {r["Type"] for t in stacks.templates.values() for r in t["Resources"].values()}
+    assert [kind for kind in found if kind.endswith(kinds)] == []
+    # Of one URL alone the router names none.
+    assert list(stacks.templates["shop-router"]["Outputs"]) == ["Url"]
+    assert "TURNOUT_URL" not in json.dumps(stacks.templates)
+
+
 def test_no_stack_exports_or_imports_anything(stacks: Synthesised) -> None:
     text = json.dumps(stacks.templates)
     assert "Fn::ImportValue" not in text

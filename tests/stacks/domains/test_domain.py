@@ -1,31 +1,42 @@
 """A custom domain in the router's stack: what it adds, and that nothing else changes."""
 
 import json
+from collections import Counter
 from pathlib import Path
 
 import aws_cdk as cdk
 import pytest
 from aws_cdk import aws_apigatewayv2 as gateway
 
-from contracts.specs import Domain
+from contracts.specs import CpuSpec, Deployment, Domain, ModelSpec
+from contracts.tasks import Task
 from stacks.domains.domain import Front, add_domain, urls
+from stacks.image_source import PushedImage
+from stacks.limits.throttle import Limits
+from stacks.router import RouterStack
 from stacks.rules.document import Document, Json
-from tests.fixtures.synthesis import of_settings, shop
+from tests.fixtures.synthesis import ACCOUNT
 from tests.stacks.mutants.checkers import by_cfn_lint, by_service_models
-from tests.stacks.mutants.mutation import SETTINGS
 
 NAME, ZONE = "api.example.org", "Z0123456789ABCDEFGHIJ"
 ARN = "arn:aws:acm:us-east-1:123456789012:certificate/1b2c"
 TARGET = {"Fn::GetAtt": ["Domain", "RegionalDomainName"]}
 WHOLE = Front(api_id="a", stage="$default", url="https://a.example")
 STREAMED = Front(api_id="b", stage="live", url="https://b.example/live")
-# The types that a domain adds.
+# What a domain adds to a stack with both APIs.
 ADDED = {
-    "AWS::ApiGatewayV2::DomainName",
-    "AWS::ApiGatewayV2::ApiMapping",
-    "AWS::CertificateManager::Certificate",
-    "AWS::Route53::RecordSet",
+    "AWS::ApiGatewayV2::DomainName": 1,
+    "AWS::ApiGatewayV2::ApiMapping": 2,
+    "AWS::CertificateManager::Certificate": 1,
+    "AWS::Route53::RecordSet": 1,
 }
+WRITER = ModelSpec(
+    name="writer",
+    source=Path("nowhere"),
+    task=Task.TEXT_GENERATION,
+    eval=Path("nowhere"),
+    cpu=CpuSpec(),
+)
 
 
 @pytest.fixture(scope="module")
@@ -50,55 +61,87 @@ def properties(template: Json, kind: str) -> list[Json]:
     return [one["Properties"] for one in template["Resources"].values() if one["Type"] == kind]
 
 
-def test_a_deployment_without_a_domain_has_nothing_of_it() -> None:
-    found = shop()
-    assert not any(found.everywhere(kind) for kind in ADDED)
-    assert [name for name in found.templates["shop-router"]["Outputs"] if name != "Url"] == []
-    variables = [
-        name
-        for function in found.everywhere("AWS::Lambda::Function")
-        for name in function["Properties"].get("Environment", {}).get("Variables", {})
-    ]
-    assert {"TURNOUT_URL", "TURNOUT_STREAM_URL"} & set(variables) == set()
+@pytest.fixture(scope="module")
+def routers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Json]:
+    """Return the router's stack of a deployment that streams, without a domain and with one."""
+    folder: Path = tmp_path_factory.mktemp("routers")
+    (folder / "prober").mkdir()
+    (folder / "prober/prober.py").touch()
+    templates = {}
+    for name, of in (("without", None), ("with", Domain(name=NAME, hosted_zone_id=ZONE))):
+        # An app for each: ids are made of the names of all that a resource is within.
+        app = cdk.App(outdir=str(folder / name))
+        RouterStack(
+            app,
+            "shop-router",
+            deployment=Deployment(name="shop", domain=of, models=(WRITER,)),
+            throttle=Limits(rate=5, burst=9),
+            image=PushedImage(
+                account=ACCOUNT, region="us-east-1", repository="r", digest=f"sha256:{'b' * 64}"
+            ),
+            prober=folder / "prober",
+            env=cdk.Environment(account=ACCOUNT, region="us-east-1"),
+        )
+        templates[name] = app.synth().get_stack_by_name("shop-router").template
+    return templates
 
 
-def test_a_name_is_in_front_of_both_apis_of_a_deployment() -> None:
-    found = of_settings(SETTINGS)
-    (router,) = (
-        stack for stack in found.templates if found.resources(stack, "AWS::Route53::RecordSet")
-    )
-    (http_api,) = found.resources(router, "AWS::ApiGatewayV2::Api")
-    (rest_api,) = found.resources(router, "AWS::ApiGateway::RestApi")
-    (http_stage,) = found.resources(router, "AWS::ApiGatewayV2::Stage")
-    (rest_stage,) = found.resources(router, "AWS::ApiGateway::Stage")
-    mappings = properties(found.templates[router], "AWS::ApiGatewayV2::ApiMapping")
-    name = {"DomainName": {"Ref": "Domain"}}
+def variables(template: Json) -> dict[str, Json]:
+    """Return the variables of each function that has some, by its name."""
+    return {
+        one["FunctionName"]: one["Environment"]["Variables"]
+        for one in properties(template, "AWS::Lambda::Function")
+        if "Environment" in one
+    }
+
+
+def test_a_domain_adds_to_a_stack_and_changes_the_routers_variables_alone(
+    routers: dict[str, Json],
+) -> None:
+    without, found = routers["without"], routers["with"]
+    added = found["Resources"].keys() - without["Resources"].keys()
+    kinds = Counter(found["Resources"][name]["Type"] for name in added)
+    # A function of other variables is another version.
+    versions = kinds.pop("AWS::Lambda::Version")
+    assert (kinds, versions) == (ADDED, 2)
+    assert {one["Type"] for one in without["Resources"].values()} & ADDED.keys() == set()
+    changed = {
+        without["Resources"][name]["Type"]
+        for name, one in without["Resources"].items()
+        if name in found["Resources"] and found["Resources"][name] != one
+    }
+    assert changed == {"AWS::Lambda::Function", "AWS::Lambda::Alias"}
+    # The URLs of API Gateway's own stay outputs, and reachable.
+    more = {"DomainUrl": f"https://{NAME}", "DomainStreamUrl": f"https://{NAME}/stream"}
+    outputs = {name: one["Value"] for name, one in found["Outputs"].items()}
+    assert outputs == {**{n: one["Value"] for n, one in without["Outputs"].items()}, **more}
+    assert "DisableExecuteApiEndpoint" not in properties(found, "AWS::ApiGatewayV2::Api")[0]
+    shown = {"TURNOUT_URL": more["DomainUrl"], "TURNOUT_STREAM_URL": more["DomainStreamUrl"]}
+    assert variables(found) == {"shop-router": shown, "shop-router-stream": shown}
+    assert variables(without)["shop-router"]["TURNOUT_URL"] == outputs["Url"]
+
+
+def test_a_name_is_in_front_of_both_apis_of_a_deployment(routers: dict[str, Json]) -> None:
+    resources = routers["with"]["Resources"]
+    ids = {
+        one["Type"]: name
+        for name, one in resources.items()
+        if one["Type"].endswith(("::Api", "::RestApi", "::Stage"))
+    }
+    mappings = properties(routers["with"], "AWS::ApiGatewayV2::ApiMapping")
     assert mappings == [
-        {"ApiId": {"Ref": http_api}, "Stage": {"Ref": http_stage}, **name},
         {
-            "ApiId": {"Ref": rest_api},
-            "Stage": {"Ref": rest_stage},
+            "ApiId": {"Ref": ids["AWS::ApiGatewayV2::Api"]},
+            "Stage": {"Ref": ids["AWS::ApiGatewayV2::Stage"]},
+            "DomainName": {"Ref": "Domain"},
+        },
+        {
+            "ApiId": {"Ref": ids["AWS::ApiGateway::RestApi"]},
+            "Stage": {"Ref": ids["AWS::ApiGateway::Stage"]},
+            "DomainName": {"Ref": "Domain"},
             "ApiMappingKey": "stream",
-            **name,
         },
     ]
-    outputs = {key: one["Value"] for key, one in found.templates[router]["Outputs"].items()}
-    # The URLs of API Gateway's own stay outputs, and reachable.
-    assert outputs["Url"] == {"Fn::GetAtt": [http_api, "ApiEndpoint"]}
-    assert {"Ref": rest_api} in outputs["StreamUrl"]["Fn::Join"][1]
-    assert (outputs["DomainUrl"], outputs["DomainStreamUrl"]) == (
-        f"https://{NAME}",
-        f"https://{NAME}/stream",
-    )
-    api = found.only(router, "AWS::ApiGatewayV2::Api")["Properties"]
-    assert "DisableExecuteApiEndpoint" not in api
-    variables = [
-        one["Properties"]["Environment"]["Variables"]
-        for one in found.resources(router, "AWS::Lambda::Function").values()
-        if "TURNOUT_URL" in one["Properties"].get("Environment", {}).get("Variables", {})
-    ]
-    shown = {"TURNOUT_URL": f"https://{NAME}", "TURNOUT_STREAM_URL": f"https://{NAME}/stream"}
-    assert variables == [shown, shown]
 
 
 def test_a_certificate_is_made_and_validated_in_the_zone(templates: dict[str, Json]) -> None:
