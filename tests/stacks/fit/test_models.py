@@ -46,9 +46,25 @@ def test_the_weights_of_a_config_are_those_of_the_index_to_the_byte(name: str) -
     assert model(name).computed in (computed, None)
 
 
-def test_ten_models_are_compared_with_their_index_and_with_vllm() -> None:
-    assert len(set(INDEXED)) >= 10
-    assert len(BY_VLLM) >= 10
+def _heads(name: str) -> str:
+    config = MODELS[name]["config"]
+    queries = config["num_attention_heads"]
+    keys = config.get("num_key_value_heads", config.get("num_kv_heads", queries))
+    return "one" if keys == 1 else "as many" if keys == queries else "some"
+
+
+def test_ten_models_of_every_kind_are_compared_with_both_their_index_and_vllm() -> None:
+    both = set(INDEXED) & set(BY_VLLM)
+    assert len(both) >= 10
+    # Heads of keys for all heads of queries: MQA, GQA, MHA.
+    assert {_heads(name) for name in both} == {"one", "some", "as many"}
+    assert {model(name).shape.tied for name in both} == {True, False}
+    kinds = {key for name in both for key, value in MODELS[name]["config"].items() if value}
+    assert kinds >= {"sliding_window", "num_local_experts"}
+    # MLA and layers of two kinds have no index here, a quantized model no figures of vLLM.
+    assert any("kv_lora_rank" in MODELS[name]["config"] for name in BY_VLLM)
+    assert any("layer_types" in MODELS[name]["config"] for name in BY_VLLM)
+    assert any("quantization_config" in MODELS[name]["config"] for name in INDEXED)
 
 
 @pytest.mark.parametrize("name", BY_VLLM)
