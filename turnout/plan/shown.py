@@ -106,6 +106,9 @@ def _images(found: Plan) -> Table:
     limits = (f"unpacked (Lambda: {gb(LAMBDA_IMAGE_BYTES)})", f"INIT (Lambda: {LAMBDA_INIT_S} s)")
     table = Table("image", "compressed", *limits, box=None, pad_edge=False)
     for row, size in zip(found.document["tiers"], found.footprints, strict=True):
+        if row["vllm"]:
+            table.add_row(row["stack"], "AWS's own container of vLLM")
+            continue
         start = "" if row["tier"] == Tier.GPU else shown_init(size)
         table.add_row(row["stack"], *shown_sizes(size), start)
     return table

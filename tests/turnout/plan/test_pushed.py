@@ -44,6 +44,7 @@ def test_a_model_that_was_pushed_is_planned_with_its_memory_its_cost_and_its_mar
     text = shown.export_text()
     assert "chat gpu: vLLM, on each of 4 L40S weights in bfloat16" in text
     assert "chat gpu is not proved" in text
+    assert "chat-gpu  AWS's own container of vLLM" in text
     assert "`turnout verify chat --tier gpu`" in text
 
 
