@@ -1,9 +1,15 @@
 """A pushed model is deployed once its weights are there, answers through the router, and is proved by its answers."""
 
+import json
+import ssl
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import httpx2
+import openai
 import pytest
+from openai import OpenAI
+from openai.types.chat import ChatCompletionChunk, ChatCompletionMessageParam
 from rich.console import Console
 
 from contracts.specs import Deployment, GpuSpec, ModelSpec
@@ -90,9 +96,42 @@ def test_weights_that_were_not_pushed_fail_before_any_endpoint_with_the_command(
     assert chat.client.client("sagemaker").list_endpoints()["Endpoints"] == []
 
 
-def test_pushed_weights_are_served_and_unproved_until_their_rows_were_answered(chat: Chat) -> None:
+@pytest.fixture(scope="module")
+def served(chat: Chat) -> Chat:
+    """Push the weights, and deploy the model."""
     chat.push()
     chat.cdk.deploy(chat.assembly)
+    return chat
+
+
+def test_a_chat_is_read_as_vllm_writes_it_through_the_front_of_streams(served: Chat) -> None:
+    cloud = served.client.cloud
+    url = served.client.outputs("shop-router")["StreamUrl"]
+    http = httpx2.Client(verify=ssl.create_default_context(cafile=str(cloud.ca_file)))
+    with OpenAI(base_url=f"{url}/v1", api_key=KEY, max_retries=0, http_client=http) as client:
+
+        def stream(said: str) -> openai.Stream[ChatCompletionChunk]:
+            asked: list[ChatCompletionMessageParam] = [{"role": "user", "content": said}]
+            return client.chat.completions.create(model="chat", messages=asked, stream=True)
+
+        chunks = list(stream("is it"))
+        assert [one.choices[0].delta.content for one in chunks[1:-1]] == [" ye", "s"]
+        assert chunks[-1].choices[0].finish_reason == "stop"
+        assert (chunks[-1].model_extra or {})["turnout"]["tier"] == "gpu"
+        # What fails behind the first words arrives as an event, and not as an end.
+        written: list[str | None] = []
+        failing = (one.choices[0].delta.content for one in stream("fail"))
+        with pytest.raises(openai.APIError, match="failed"):
+            written.extend(failing)
+        assert written[-2:] == [" ye", "s"]
+    line = json.loads(served.client.log("shop-router-stream").splitlines()[-1])
+    assert (line["tier"], line["problem"], line["unfinished"]) == ("gpu", "model_failed", 1)
+
+
+def test_pushed_weights_are_served_and_unproved_until_their_rows_were_answered(
+    served: Chat,
+) -> None:
+    chat = served
     reply = predict(chat.endpoint, "chat", {"inputs": ["is it"]})
     assert reply.status == 200, reply.body
     assert reply.body["outputs"][0]["generated_text"] == " yes"
