@@ -100,6 +100,7 @@ class KeepAliveMiddleware:
             raise
         finally:
             speaking.cancel()
+            await asyncio.gather(speaking, return_exceptions=True)
 
 
 class _KeptAlive:
@@ -131,7 +132,9 @@ class _KeptAlive:
         while True:
             self.heard.clear()
             try:
-                await asyncio.wait_for(self.heard.wait(), self.quiet_s)
+                # Before Python 3.12 `wait_for` loses a cancellation that comes as what it waits for does.
+                async with asyncio.timeout(self.quiet_s):
+                    await self.heard.wait()
             except TimeoutError:
                 await self._say_nothing()
 

@@ -71,6 +71,22 @@ def test_a_pause_within_a_body_is_none_to_be_filled() -> None:
     assert body == {"type": "http.response.body", "body": b"whole"}
 
 
+def test_an_answer_that_is_over_is_not_kept_alive() -> None:
+    async def answers(scope: Scope, receive: Receive, send: Send) -> None:
+        # Until its silence is being watched.
+        await asyncio.sleep(0.001)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+
+    async def left() -> set[str]:
+        async def nothing(*_: Message) -> Message:
+            return {}
+
+        await KeepAliveMiddleware(answers, 3600)({"type": "http"}, nothing, nothing)
+        return {str(task) for task in asyncio.all_tasks() - {asyncio.current_task()}}
+
+    assert run_coroutine(left()) == set()
+
+
 def test_a_thread_without_an_event_loop_is_given_one() -> None:
     """Run in a new thread, where Python 3.14 raises an error if a program gets the event loop."""
     answers: list[Any] = []
