@@ -78,10 +78,13 @@ def test_an_answer_that_is_over_is_not_kept_alive() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
 
     async def left() -> set[str]:
-        async def nothing(*_: Message) -> Message:
+        async def receive() -> Message:
             return {}
 
-        await KeepAliveMiddleware(answers, 3600)({"type": "http"}, nothing, nothing)
+        async def send(message: Message) -> None:
+            pass
+
+        await KeepAliveMiddleware(answers, 3600)({"type": "http"}, receive, send)
         return {str(task) for task in asyncio.all_tasks() - {asyncio.current_task()}}
 
     assert run_coroutine(left()) == set()
