@@ -33,9 +33,11 @@ API = TaskApi(
 def dimensions_of(all_: int, fewer: Sequence[int]) -> Parameter:
     """Return the parameter of a model with so many dimensions, of which `fewer` were proved as well."""
     known = [all_, *fewer]
+    listed = " or ".join(map(str, known))
     return replace(
         DIMENSIONS,
+        description=f"The dimensions of each vector: {listed}.",
         schema={"enum": known},
-        expected=f"{' or '.join(map(str, known))}; fewer dimensions have to be listed as `dimensions` of the model in "
+        expected=f"{listed}; fewer dimensions have to be listed as `dimensions` of the model in "
         "models.toml, and proved by a build",
     )

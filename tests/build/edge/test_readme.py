@@ -2,6 +2,7 @@
 
 import json
 import shlex
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from build.edge.contents import ARCHIVE
 from build.edge.readme import parameters, readme
 from contracts.api.registry import APIS
 from contracts.api.task_api import input_problems, parameter_problems
-from contracts.manifest import Manifest
+from contracts.manifest import SHORTER, Manifest
 from contracts.prediction import PredictRequest, parse_request
 from contracts.tasks import Task, Tier
 
@@ -94,4 +95,12 @@ def test_a_prompt_name_is_for_cross_encoders_with_prompts_and_for_all_embedders(
         names = [parameter.name for parameter in parameters(cross_encoder)]
         assert names == ["query", "raw_scores", *more]
     embedder = manifest(Task.FEATURE_EXTRACTION)
-    assert [parameter.name for parameter in parameters(embedder)] == ["prompt_name"]
+    assert [parameter.name for parameter in parameters(embedder)] == ["prompt_name", "dimensions"]
+
+
+def test_the_dimensions_of_an_embedder_are_those_that_its_build_has_proved() -> None:
+    embedder = replace(
+        manifest(Task.FEATURE_EXTRACTION), dimensions=384, details={SHORTER: [256, 64]}
+    )
+    line = "  dimensions: The dimensions of each vector: 384 or 256 or 64."
+    assert line in readme(embedder, "run.pyz").splitlines()
