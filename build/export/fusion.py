@@ -18,6 +18,7 @@ from build.graph.edit import sign
 from build.graph.file import save
 from build.graph.finite import check_finite
 from build.graph.optimise import BASIC, optimise
+from build.graph.stand_ins import put_back, with_stand_ins
 from build.sources.source import TokenizedSource
 from build.sources.token_ids import check_tokens
 from build.workspace.build_memory import release_memory
@@ -49,7 +50,9 @@ def plain(source: TokenizedSource, exported: Path, destination: Path) -> Path:
     source.task.graph.add_head(model.graph, source.details)
     state_heads(model.graph)
     check_finite(model.graph, source.path)
-    return _save(model, destination)
+    _save(model, destination)
+    del model
+    return _checked(destination)
 
 
 def fuse(source: TokenizedSource, graph: Path, destination: Path) -> Path:
@@ -67,11 +70,13 @@ def fuse(source: TokenizedSource, graph: Path, destination: Path) -> Path:
             at_opset_23(model)
         else:
             model = _optimise(source, graph, attention=True)
+    _save(model, destination, _operator_counts(model.graph))
+    del model
     try:
-        _save(model, destination, _operator_counts(model.graph))
-        open_session(destination, threads=1, device="cpu")
+        open_session(_checked(destination), threads=1, device="cpu")
     except Exception:  # the checker and ONNX Runtime document no common type for what they raise
         _save(onnx.load(graph), destination, "nothing")
+        _checked(destination)
     return destination
 
 
@@ -90,12 +95,25 @@ def _optimise(source: TokenizedSource, graph: Path, *, attention: bool) -> Any:
         folded = Path(scratch) / graph.name
         # Constants first, such as relative positions. Patterns are written for constants that are not shared.
         optimise(graph, folded, BASIC, without=("ConstantSharing",))
+        release_memory()
+        whole = onnx.load(folded)
+
         # Not by `optimize_model`, which would import torch for it.
-        fused = optimizer.optimize_by_fusion(
-            onnx.load(folded), "bert", source.heads, source.hidden, options
-        ).model
+        def fused(model: Any) -> Any:
+            return optimizer.optimize_by_fusion(
+                model, "bert", source.heads, source.hidden, options
+            ).model
+
+        try:
+            found = fused(with_stand_ins(whole))
+            stands = put_back(found, whole)
+        except Exception:  # of the optimiser, which reads a matrix that no fusion of ours needs
+            stands = False
+        if not stands:
+            found = fused(whole)
+    del whole
     release_memory()
-    return fused
+    return found
 
 
 def _operator_counts(graph: Any) -> str:
@@ -106,9 +124,16 @@ def _operator_counts(graph: Any) -> str:
     return ", ".join(f"{counts[name]} {name}" for name in REPORTED if counts[name]) or "nothing"
 
 
-def _save(model: Any, destination: Path, note: str = "") -> Path:
+def _save(model: Any, destination: Path, note: str = "") -> None:
     sign(model, note)
     save(model, destination)
-    # By its path: a model in memory is serialised for the check, which fails above protobuf's 2 GiB.
-    onnx.checker.check_model(str(destination), full_check=False)
-    return destination
+
+
+def _checked(graph: Path) -> Path:
+    """Check a graph that has been saved, and return its path; the checker reads it anew, so none should be in memory.
+
+    By its path: a model in memory is serialised for the check, which fails above protobuf's 2 GiB.
+    """
+    release_memory()
+    onnx.checker.check_model(str(graph), full_check=False)
+    return graph

@@ -3,8 +3,9 @@
 Machines are shared and their speed drifts, so only times of one build are compared with each other.
 """
 
+import itertools
 import statistics
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,27 +42,39 @@ def time_all(
     notify: Notify = silent,
     *,
     unranked: Collection[int] = (),
+    apart: bool = False,
 ) -> list[Timing]:
     """Return the timing of each artefact, in the order of the folders; `requests` are by their number of tokens.
 
-    Those that are `unranked` are run in fewer rounds.
+    Those that are `unranked` are run in fewer rounds. Artefacts that are kept `apart`, which have no room in memory
+    beside each other, are loaded anew in each round.
     """
     rounds: list[dict[int, list[float]]] = [{tokens: [] for tokens in requests} for _ in folders]
     units = [dict.fromkeys(requests, 1) for _ in folders]
     peaks = [0.0] * len(folders)
     with Workers() as workers:
         # One after the other, so that each loads undisturbed.
-        loads = [workers.load(folder, threads) for folder in folders]
+        loads = [] if apart else [workers.load(folder, threads) for folder in folders]
         for number in counted(range(ROUNDS + 1), notify, "round"):
-            for tokens, request in requests.items():
-                if tokens in unranked and number > ROUNDS_UNRANKED:
-                    continue
-                for i, folder in enumerate(folders):
-                    before = rounds[i][tokens]
-                    message = workers.run(folder, request, repeats=repeats(before))
-                    before.append(statistics.median(message["ms"]))
-                    units[i][tokens], peaks[i] = message["units"], message["peak_mb"]
+            wanted = [n for n in requests if n not in unranked or number <= ROUNDS_UNRANKED]
+            for i, tokens in _turns(len(folders), wanted, apart=apart):
+                if apart and tokens == wanted[0]:
+                    workers.end_all()
+                    load_ms = workers.load(folders[i], threads)
+                    loads += [load_ms] if not number else []
+                before = rounds[i][tokens]
+                message = workers.run(folders[i], requests[tokens], repeats=repeats(before))
+                before.append(statistics.median(message["ms"]))
+                units[i][tokens], peaks[i] = message["units"], message["peak_mb"]
     return [_timing(*one) for one in zip(rounds, units, loads, peaks, strict=True)]
+
+
+def _turns(artefacts: int, lengths: Sequence[int], *, apart: bool) -> Iterator[tuple[int, int]]:
+    """Yield each artefact with each length: side by side, or one artefact after the other."""
+    if apart:
+        yield from itertools.product(range(artefacts), lengths)
+    else:
+        yield from ((i, tokens) for tokens in lengths for i in range(artefacts))
 
 
 def repeats(before: Sequence[float]) -> int:

@@ -4,8 +4,8 @@
 answers each request line with outputs and times. The parent may put an emulator before the interpreter.
 
 Without arguments it starts a copy of itself (fork) for each line `{"folder", "threads"}`, and passes on to a copy each
-request with its number as `worker`. To import what runs an artefact takes longer than to load a small one, and a copy
-has it imported.
+request with its number as `worker`; `{"end"}` ends all copies. To import what runs an artefact takes longer than to
+load a small one, and a copy has it imported.
 """
 
 import json
@@ -97,6 +97,13 @@ class Copy:
         status = os.waitstatus_to_exitcode(os.waitpid(self.process, 0)[1])
         return json.dumps({"ended": status}) + "\n"
 
+    def end(self) -> None:
+        """Close its requests, at whose end it ends, and wait for that."""
+        self.requests.close()
+        self.answers.read()
+        self.answers.close()
+        os.waitpid(self.process, 0)
+
 
 def _serve_as_copy(folder: Path, threads: int, requests: TextIO, answers: TextIO) -> None:
     status = 1
@@ -117,6 +124,10 @@ def serve_all() -> None:
         if "folder" in message:
             copies.append(Copy.start(Path(message["folder"]), message["threads"]))
             found = copies[-1].answer()
+        elif "end" in message:
+            while copies:
+                copies.pop().end()
+            found = "{}\n"
         else:
             found = copies[message["worker"]].answer(line)
         sys.stdout.write(found)

@@ -95,6 +95,12 @@ class Workers(WorkerProcess):
         answer = self.ask(folder=str(folder.resolve()), threads=threads)
         return float(self._running(folder, answer)["load_ms"])
 
+    def end_all(self) -> None:
+        """End the copies, so that their memory is free; the process that has the imports goes on."""
+        if self.folders:
+            self.ask(end=True)
+        self.folders.clear()
+
     def run(self, folder: Path, request: PredictRequest, *, repeats: int) -> dict[str, Any]:
         """Run a request by one of the artefacts, and return as `Worker.run` does."""
         number = self.folders.index(folder)

@@ -10,6 +10,7 @@ from build.proof.processors import all_unavailable
 from build.proof.timing import Timing, time_all
 from build.stages.candidates import graph_of
 from build.stages.workspace import Workspace
+from build.workspace.build_memory import room_for_all
 from contracts.tasks import Tier
 from functions.inference.runtimes.threads import threads_of
 
@@ -28,7 +29,12 @@ def timing_stage(work: Workspace) -> Workspace:
     folders = [candidate.folder for candidate in work.candidates]
     unranked = [tokens for tokens, share in shares.items() if not share]
     timings: list[Timing] = time_all(
-        folders, requests, threads_of(step.memory_mb), work.notify, unranked=unranked
+        folders,
+        requests,
+        threads_of(step.memory_mb),
+        work.notify,
+        unranked=unranked,
+        apart=not room_for_all([candidate.manifest.size for candidate in work.candidates]),
     )
     return replace(
         work,

@@ -22,10 +22,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return artefact(tmp_path_factory.mktemp("artefact") / "cpu")
 
 
-def test_every_artefact_is_timed_at_each_length(folder: Path) -> None:
+@pytest.mark.parametrize("apart", [False, True])
+def test_every_artefact_is_timed_at_each_length(folder: Path, apart: bool) -> None:
     requests = {3: REQUEST, 7: PredictRequest(inputs=("lovely " * 5,))}
     lines: list[str] = []
-    found = time_all([folder, folder], requests, 1, lines.append, unranked=[7])
+    found = time_all([folder, folder], requests, 1, lines.append, unranked=[7], apart=apart)
     assert [list(timing.ms) for timing in found] == [[3, 7], [3, 7]]
     for timing in found:
         assert min(timing.ms.values()) > 0
@@ -49,6 +50,16 @@ def test_each_artefact_has_a_process_which_ends_with_the_others(folder: Path) ->
         processes = descendants(workers.process.pid)
         assert len(processes) == 2
     assert ended(processes, wait_s=0)
+
+
+def test_artefacts_that_are_kept_apart_are_never_in_memory_together(folder: Path) -> None:
+    with Workers() as workers:
+        for name in ("first", "second", "third"):
+            copy = shutil.copytree(folder, folder.parent / name)
+            workers.end_all()
+            workers.load(copy, threads=1)
+            assert workers.run(copy, REQUEST, repeats=1)["units"] == 1
+            assert len(descendants(workers.process.pid)) == 1
 
 
 def test_an_artefact_that_cannot_be_loaded_or_run_is_named(folder: Path, tmp_path: Path) -> None:
