@@ -168,14 +168,13 @@ def call_command(
 ) -> None:
     """Send texts to the endpoint: the one that `turnout up` runs, or any with --url and --key."""
     from turnout import calling
-    from turnout.fronts import front_of
+    from turnout.fronts import find_front
 
     wanted = calling.parameters_of(parameters) | ({"top_k": top_k} if top_k else {})
     document: dict[str, Any] = {"inputs": calling.inputs_of(texts, objects=objects)}
     document |= {"parameters": wanted} if wanted else {}
     document |= {"tier": tier} if tier else {}
-    endpoint = front_of(calling.find_endpoint(url, key, ca_file), model)
-    reply = calling.call(endpoint, model, document)
+    reply = calling.call(find_front(model, url, key, ca_file), model, document)
     emit(as_json, reply.body, lambda: calling.show(reply, texts, out))
     if reply.status != 200:
         raise typer.Exit(1)

@@ -6,7 +6,13 @@ from typing import Any
 
 from contracts.limits import STREAM_CLIENT_TIMEOUT_S
 from contracts.tasks import WRITING_TASKS
+from turnout.calling import find_endpoint
 from turnout.client import Endpoint, request
+
+
+def find_front(model: str, url: str | None, key: str | None, ca_file: str | None) -> Endpoint:
+    """Return the endpoint of `find_endpoint` at the front that a model's requests go to; raise CallError."""
+    return front_of(find_endpoint(url, key, ca_file), model)
 
 
 def front_of(endpoint: Endpoint, model: str) -> Endpoint:

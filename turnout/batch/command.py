@@ -69,15 +69,13 @@ def batch_command(
     """
     from turnout.batch.rows import RowsFile
     from turnout.batch.running import Batch, run
-    from turnout.calling import find_endpoint
-    from turnout.fronts import front_of
+    from turnout.fronts import find_front
 
     options = {"tier": tier, "prefer": prefer, "allow_degraded": allow_degraded}
-    endpoint, rows = find_endpoint(url, key, ca_file), RowsFile.check(file)
     batch = Batch(
-        endpoint=front_of(endpoint, model),
+        rows=RowsFile.check(file),
+        endpoint=find_front(model, url, key, ca_file),
         model=model,
-        rows=rows,
         out=answers or file.with_suffix(".answers.jsonl"),
         options={name: value for name, value in options.items() if value is not None},
         size=size,

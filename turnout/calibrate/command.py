@@ -60,7 +60,8 @@ def calibrate_command(
     tier right. The result is sealed beside the artefacts and holds for these two alone.
     """
     from turnout.calibrate import calibrating
-    from turnout.calling import call, find_endpoint
+    from turnout.calling import call
+    from turnout.fronts import find_front
 
     deployment = read_models_toml(config)
     asked = calibrating.Asked(
@@ -72,7 +73,7 @@ def calibrate_command(
     )
 
     def find() -> "Callable[[dict[str, Any]], Reply]":
-        to = find_endpoint(url, key, ca_file)
+        to = find_front(model, url, key, ca_file)
         return lambda body: call(to, model, body)
 
     found = calibrating.calibrated(deployment, model, out_dir, asked, log, find)

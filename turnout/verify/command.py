@@ -88,14 +88,15 @@ def _verify_endpoint(
     as_json: bool,
 ) -> None:
     """Verify one model where it is deployed."""
-    from turnout.calling import call, find_endpoint
+    from turnout.calling import call
+    from turnout.fronts import find_front
     from turnout.verify import endpoint
     from turnout.verify.record import show
 
     if len(models) != 1:
         raise typer.BadParameter("--tier gpu verifies one model; name it")
     of = endpoint.wanted(read_models_toml(config), models[0], out_dir, at_least)
-    to = find_endpoint(*named)
+    to = find_front(models[0], *named)
     record = endpoint.verify_endpoint(of, lambda body: call(to, models[0], body), out_dir, log)
     emit(as_json, record, lambda: show(record, out))
     if not record["holds"]:
