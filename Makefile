@@ -13,7 +13,7 @@ GATED := tests/contracts tests/functions/router tests/functions/runtime tests/fu
 OVERRIDDEN := $(foreach name,setuptools torch torchaudio torchcodec torchvision triton mpmath networkx sympy,--no-emit-package $(name))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup converters kernels models processors sam llamacpp vllm demo demo-two-tiers demo-chat up fast test prove audit check format lock clean
+.PHONY: help setup converters kernels openvino models processors sam llamacpp vllm demo demo-two-tiers demo-chat up fast test prove audit check format lock clean
 .PHONY: test-gated test-fast test-build test-sam
 
 help:  ## Say what there is to make
@@ -51,6 +51,16 @@ converters: .turnout/converters/ready  ## Install TensorFlow, apart from the res
 	@echo "installing TensorFlow into .turnout/converters (1.5 GB, under a minute) ..."
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .turnout/converters
 	@$(BIN)/uv pip install --quiet --python .turnout/converters/bin/python --require-hashes --requirements build/sources/tensorflow/requirements.txt
+	@touch $@
+
+# Of what OpenVINO wants, numpy is in .venv, and the rest is for telemetry, so that nothing else is installed.
+openvino: .turnout/openvino/ready  ## Install OpenVINO, the second runtime that builds try for encoders
+
+.turnout/openvino/ready: functions/cpu/openvino/requirements.txt | setup
+	@echo "installing OpenVINO into .turnout/openvino (60 MB) ..."
+	@rm -rf .turnout/openvino
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --target .turnout/openvino/packages $(shell grep -oE '^openvino==[0-9.]+' functions/cpu/openvino/requirements.txt)
+	@echo "$(CURDIR)/.turnout/openvino/packages" > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/openvino.pth
 	@touch $@
 
 models: setup  ## Get weights, train the example, build what models.toml says
@@ -132,7 +142,9 @@ audit: setup  ## Known advisories of every lock, and pip-audit where it can ask
 fast: setup  ## The tests that take no time: no model, image or process, in under a minute
 	@$(PYTEST) -m fast
 
+# OpenVINO comes last, so that the example models are the same whether it was there before or not.
 test: check models test-gated test-fast test-build converters kernels sam llamacpp  ## Everything above and every test
+	@$(MAKE) --no-print-directory openvino
 	@$(PYTEST) --numprocesses $(SYSTEM_WORKERS) -m "sam or system or foreign"
 
 # These need neither the example models nor TensorFlow: with `make --jobs` they run while both are made, and leave the

@@ -20,6 +20,7 @@ from build.sources.remote import located
 from build.step import BUILD_CODE_REVISION, Step
 from build.tasks.registry import TASKS
 from build.trusted_sources import source_problems
+from build.workspace.runtimes import MISSING, openvino_version
 from contracts.manifest import (
     BrokenArtefact,
     OutdatedArtefact,
@@ -29,7 +30,7 @@ from contracts.manifest import (
 )
 from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
-from contracts.tasks import Server, Tier
+from contracts.tasks import Runtime, Server, Tier
 
 
 def plan(
@@ -88,7 +89,8 @@ def _step(
     source, of_source = inspect(here, spec.task, tier_spec.max_tokens, spec.source_options)
     known = (source.labels, source.details) if source else (None, None)
     rows, of_rows = read_rows(spec.eval, row_format, *known)
-    problems = [each.within(spec.name) for each in (*_within(out, here), *of_source, *of_rows)]
+    found = (*_within(out, here), *of_source, *of_rows, *_missing_runtime(tier_spec))
+    problems = [each.within(spec.name) for each in found]
     if source is None or problems:
         return None, problems
     on_cpu = tier_spec if isinstance(tier_spec, CpuSpec) else None
@@ -99,6 +101,7 @@ def _step(
         rows=rows,
         quantize=on_cpu is not None and on_cpu.quantize == "int8",
         objective=on_cpu.objective if on_cpu else "latency",
+        runtime=on_cpu.runtime if on_cpu else Runtime.AUTO,
         memory_mb=tier_spec.memory_mb,
         portable=on_cpu is not None and on_cpu.portable,
         kernels=sources_digest() if on_cpu and on_cpu.kernels else "",
@@ -124,6 +127,14 @@ def _within(out: Path, source: Path) -> list[Problem]:
     return [Problem(code=Code.SETTING_INVALID, where=str(source), message=message)]
 
 
+def _missing_runtime(spec: CpuSpec | GpuSpec) -> list[Problem]:
+    """Return a problem where OpenVINO is asked for and is not there."""
+    asked = isinstance(spec, CpuSpec) and spec.runtime is Runtime.OPENVINO
+    if not asked or openvino_version():
+        return []
+    return [Problem(code=Code.SETTING_INVALID, where="cpu.runtime", message=MISSING)]
+
+
 def _with_reason(step: Step, out: Path) -> Step:
     """Return the step with its build key and the reason to build it."""
     build_key = hashlib.sha256(json.dumps(step.decided_by, sort_keys=True).encode()).hexdigest()
@@ -144,6 +155,11 @@ def _artefact_reason(folder: Path, build_key: str) -> str:
         return f"damaged: {error}"
     if manifest.build_key != build_key:
         return "source, rows, settings or tools have changed"
+    if manifest.runtime == Runtime.OPENVINO and openvino_version() not in (
+        "",
+        manifest.toolchain[Runtime.OPENVINO],
+    ):
+        return "OpenVINO has another version"
     # An artefact of the same key may have been built again since its evidence was written.
     if _proven_version(folder) != manifest.version:
         return "its evidence is missing"

@@ -11,9 +11,10 @@ from build.evaluation.rows import Row
 from build.export import exporters
 from build.sources.source import GraphSource, Source, TableSource
 from build.tasks.description import TaskDescription
+from build.workspace.runtimes import openvino_version, runtimes_to_try
 from contracts.manifest import CHAT
 from contracts.specs import Gate
-from contracts.tasks import Tier
+from contracts.tasks import Runtime, Tier
 from functions.inference.runtimes.threads import threads_of
 
 # An input of every build key: raised whenever our own code would build other bytes from the same inputs.
@@ -39,6 +40,7 @@ class Step:
     rows: tuple[Row, ...]
     quantize: bool
     objective: str
+    runtime: Runtime
     memory_mb: int
     portable: bool
     edge: bool
@@ -72,6 +74,19 @@ class Step:
     def name(self) -> str:
         """Return the name that messages and progress have for it."""
         return f"{self.model} {self.tier}"
+
+    @property
+    def runtimes(self) -> tuple[Runtime, ...]:
+        """Return the runtimes that candidates are made for."""
+        if self.tier is Tier.GPU:
+            return (Runtime.ONNX_RUNTIME,)
+        return runtimes_to_try(
+            self.runtime,
+            self.objective,
+            self.source.weight_bytes,
+            edge=self.edge,
+            available=bool(openvino_version()),
+        )
 
     @property
     def made_from(self) -> dict[str, Any]:
@@ -114,6 +129,8 @@ class Step:
             "eval": self.rows_digest,
             **({"dimensions": self.dimensions} if self.dimensions else {}),
             **({"kernels": self.kernels} if self.kernels else {}),
+            # Left out by default: to install OpenVINO leaves what is built as it is, as to install an emulator does.
+            **({"runtime": self.runtime} if self.runtime is not Runtime.AUTO else {}),
             # A result of a GPU may have another precision ship.
             **({"gpu_results": list(map(asdict, self.gpu_results))} if self.gpu_results else {}),
         }

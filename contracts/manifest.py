@@ -15,7 +15,7 @@ from typing import Any, Self, get_args, get_origin, get_type_hints
 
 from contracts.errors import TurnoutError
 from contracts.problems import Code
-from contracts.tasks import Task, Tier
+from contracts.tasks import Runtime, Task, Tier
 
 # Files of an artefact: the manifest, the graph of a model that has one graph, and its tokenizer.
 MANIFEST, MODEL, TOKENIZER = "manifest.json", "model.onnx", "tokenizer.json"
@@ -31,6 +31,8 @@ VERSION_CHARS = 12
 SHORTER = "shorter_dimensions"
 # The key of `details` that has the digest of weights in the deployment's bucket.
 PUSHED = "weights"
+# The key of `details` that has the runtime of the graph, where that is not ONNX Runtime.
+RUNTIME = "runtime"
 
 
 def kernels_of(machine: str) -> str:
@@ -107,6 +109,11 @@ class Manifest:
     def pushed(self) -> str:
         """Return the digest of the weights that `turnout push` put into the deployment's bucket; empty without."""
         return str(self.details.get(PUSHED, ""))
+
+    @property
+    def runtime(self) -> str:
+        """Return the runtime that the graph was made for and proved with."""
+        return str(self.details.get(RUNTIME, Runtime.ONNX_RUNTIME))
 
     @property
     def chat(self) -> bool:

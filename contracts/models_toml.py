@@ -36,7 +36,7 @@ from contracts.specs import (
     SourceOptions,
     Throttle,
 )
-from contracts.tasks import Server, Task, Tier
+from contracts.tasks import ENCODER_TASKS, Runtime, Server, Task, Tier
 from contracts.toml.kinds import FLAG, TABLE
 from contracts.toml.tables import Tables, Unread, parse
 
@@ -67,8 +67,7 @@ class _Reader(Tables):
             fix = 'add cpu = {} or gpu = { instance = "ml.g6.xlarge" }'
             self.refuse(at, "no tier", fix, Code.SETTING_MISSING)
         task = taken.get("task")
-        keys = of_task(CPU_KEYS, task)
-        cpu = self.take(f"{at}.cpu", taken["cpu"], keys) if "cpu" in taken else None
+        cpu = self.cpu(f"{at}.cpu", taken["cpu"], taken) if "cpu" in taken else None
         gpu = self.gpu(f"{at}.gpu", taken["gpu"], task) if "gpu" in taken else None
         gate = self.gate(f"{at}.gate", taken.get("gate", {}), task)
         if taken.get("edge"):
@@ -102,6 +101,17 @@ class _Reader(Tables):
                 allow_pickle=taken.get("pickle", False),
             ),
         )
+
+    def cpu(self, at: str, table: dict[str, Any], model: Mapping[str, Any]) -> dict[str, Any]:
+        taken = self.take(at, table, of_task(CPU_KEYS, model.get("task")))
+        if taken.get("runtime") is Runtime.OPENVINO:
+            others = f'write runtime = "{Runtime.ONNX_RUNTIME}", or remove it'
+            if model.get("task", Task.TEXT_CLASSIFICATION) not in ENCODER_TASKS:
+                detail = f"OpenVINO runs no {model['task']} here"
+                self.refuse(f"{at}.runtime", detail, others)
+            if model.get("edge"):
+                self.refuse(f"{at}.runtime", "an edge copy has ONNX Runtime", others)
+        return taken
 
     def gpu(self, at: str, table: dict[str, Any], task: Task | None) -> dict[str, Any]:
         taken = self.take(at, table, of_task(GPU_KEYS, task), "instance")

@@ -18,7 +18,7 @@ from contracts.limits import (
 from contracts.names import MAX_DEPLOYMENT_CHARS, MAX_MODEL_CHARS, is_name
 from contracts.scaling.awake import FORM
 from contracts.specs import Objective
-from contracts.tasks import WRITING_TASKS, Server, Task, Tier, Wake
+from contracts.tasks import WRITING_TASKS, Runtime, Server, Task, Tier, Wake
 from contracts.toml.kinds import FLAG, TABLE, Kind, between, is_int, is_number, one_of
 
 ANSWERS, VECTORS = ("min_accuracy_ratio", "min_agreement"), ("min_cosine_mean", "min_cosine_p5")
@@ -143,6 +143,7 @@ CPU_KEYS = {
     "max_tokens": between(2, 1_000_000),
     "quantize": one_of("int8", "none"),
     "objective": one_of(*Objective),
+    "runtime": replace(one_of(*Runtime), take=Runtime),
     "portable": FLAG,
     "kernels": FLAG,
     "snap_start": FLAG,

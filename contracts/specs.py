@@ -8,7 +8,7 @@ from pathlib import Path
 from contracts.limits import NEW_ACCOUNT_CONCURRENCY
 from contracts.names import STREAM_BASE
 from contracts.scaling.awake import Awake
-from contracts.tasks import WRITING_TASKS, Server, Task, Tier, Wake
+from contracts.tasks import WRITING_TASKS, Runtime, Server, Task, Tier, Wake
 
 
 class Objective(StrEnum):
@@ -33,6 +33,7 @@ class CpuSpec:
     max_tokens: int | None = None
     quantize: str = "int8"
     objective: str = Objective.LATENCY
+    runtime: Runtime = Runtime.AUTO
     portable: bool = True
     kernels: bool = False
     snap_start: bool = False

@@ -1,4 +1,4 @@
-"""The tasks of models, the tiers they run on, what serves them there, and what wakes one that sleeps."""
+"""The tasks of models, the tiers they run on, what serves and runs them there, and what wakes one that sleeps."""
 
 from enum import StrEnum
 
@@ -23,11 +23,35 @@ class Task(StrEnum):
 WRITING_TASKS = (Task.TEXT_GENERATION, Task.TEXT2TEXT_GENERATION)
 
 
+# The tasks whose models are encoders: they read a whole text at once.
+ENCODER_TASKS = frozenset(Task) - {
+    *WRITING_TASKS,
+    Task.LANGUAGE_MODEL_SCORING,
+    Task.WORD_VECTORS,
+}
+
+
 class Tier(StrEnum):
     """The two kinds of place a model is deployed to."""
 
     CPU = "cpu"
     GPU = "gpu"
+
+
+class Runtime(StrEnum):
+    """The libraries that compute a model's graph on a CPU tier.
+
+    AUTO is a setting and computes nothing: OpenVINO for an encoder that the build finds to answer sooner with it.
+    """
+
+    AUTO = "auto"
+    ONNX_RUNTIME = "onnxruntime"
+    OPENVINO = "openvino"
+
+    @property
+    def spelt(self) -> str:
+        """Return the name as its authors spell it; the value is that of its package."""
+        return {"onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}.get(self, self)
 
 
 class Wake(StrEnum):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from contracts.docs.assets import DOCS_ASSETS
 from contracts.manifest import MANIFEST, read_manifest
-from contracts.tasks import WRITING_TASKS, Tier
+from contracts.tasks import WRITING_TASKS, Runtime, Tier
 from images.base import TABLE, read_table
 from images.blob import link_or_copy
 from images.dockerfile import pinned
@@ -25,6 +25,9 @@ LOCKS = {
     Tier.CPU: (LOCK, "unused.txt"),
     Tier.GPU: (LOCK, LOCK_WITHOUT_CUDA),
 }
+
+# The folder of those for OpenVINO.
+OPENVINO = "cpu/openvino"
 
 RUNTIME = {Tier.CPU: ("runtime",), Tier.GPU: ()}
 # The handler that the Dockerfile of a CPU function names, and that of a model that writes.
@@ -55,14 +58,18 @@ def router_contents(name: str, routes: str) -> Contents:
 def model_files(tier: Tier, artefact: Path) -> dict[str, Path | bytes]:
     """Return the files of a tier with the sealed ones of its artefact; any other that lies beside those is left out.
 
-    The CPU function of a model that writes has a handler which streams.
+    The CPU function of a model that writes has a handler which streams; that of an encoder which runs on OpenVINO has
+    the packages of another lock.
     """
     files: dict[str, Path | bytes] = {
         **_packages("inference", tier, *RUNTIME[tier]),
-        **_own(tier, *LOCKS[tier]),
+        **_own(tier, DOCKERFILE, *LOCKS[tier]),
         **_sealed("model", artefact),
     }
-    if tier is Tier.CPU and read_manifest(artefact).task in WRITING_TASKS:
+    manifest = read_manifest(artefact)
+    if manifest.runtime == Runtime.OPENVINO:
+        files |= _own(OPENVINO, *LOCKS[tier])
+    if tier is Tier.CPU and manifest.task in WRITING_TASKS:
         dockerfile = (ROOT / "functions/cpu" / DOCKERFILE).read_text("utf-8")
         files[DOCKERFILE] = dockerfile.replace(WHOLE_ANSWERS, STREAMS).encode()
     return files
@@ -73,7 +80,7 @@ def router_files(routes: str) -> dict[str, Path | bytes]:
     assets = ROOT / "node_modules/swagger-ui-dist"
     return {
         **_packages("router", "runtime"),
-        **_own("router", LOCK),
+        **_own("router", DOCKERFILE, LOCK),
         **{f"docs/{asset}": assets / asset for asset in DOCS_ASSETS},
         "routes.json": routes.encode(),
     }
@@ -158,7 +165,7 @@ def _python(folder: Path, prefix: str) -> dict[str, Path]:
 
 
 def _own(name: str, *files: str) -> dict[str, Path]:
-    return {file: ROOT / "functions" / name / file for file in ("Dockerfile", *files)}
+    return {file: ROOT / "functions" / name / file for file in files}
 
 
 def _sealed(prefix: str, artefact: Path) -> dict[str, Path]:

@@ -3,18 +3,20 @@
     python -m scripts.find_unused           on the base `debian`; as root, since the kernel's fanotify takes it
 
 A tiny model of every family is built, and its function is started in a whole image and given every case of the proof:
-golden requests, wrong ones, and a start without a model. `functions/cpu/unused.txt` and `images/debian/unused.txt` are
-written anew. Licences, notices and the metadata of packages stay, whatever was opened.
+golden requests, wrong ones, and a start without a model; of the encoders on OpenVINO, one. `functions/cpu/unused.txt`,
+`functions/cpu/openvino/unused.txt` and `images/debian/unused.txt` are written anew. Licences, notices and the metadata
+of packages stay, whatever was opened.
 """
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, NamedTuple
 
 from contracts.manifest import read_manifest
 from contracts.tasks import Tier
@@ -28,8 +30,8 @@ from images.slimming.grouping import patterns_of
 from images.slimming.pieces import Slimming, source_of
 from images.slimming.proof import place_entries
 from images.slimming.tracing import opened_below
-from images.staging import ROOT, model_files
-from tests.fixtures.families import SMALL, Builds, requests_of
+from images.staging import OPENVINO, ROOT, model_files
+from tests.fixtures.families import ON_OPENVINO, SMALL, Builds, requests_of
 
 BASE = "debian"
 WORK = ROOT / ".turnout/images"
@@ -59,23 +61,43 @@ STAYS = (
 )
 
 
+# What OpenVINO imports if it can, and then does without: its converter of models.
+NEEDLESS = "openvino/tools"
+
+
 def main() -> None:
-    """Trace the function of every family, and write both tables."""
+    """Trace the function of every family, and write the tables."""
     with tempfile.TemporaryDirectory(prefix="unused-", dir=WORK) as folder:
         builds = Builds(Path(folder) / "builds")
         builds.folder.mkdir()
-        root = Path(folder) / "root"
-        opened: set[str] = set()
-        for name in SMALL:
-            requests = requests_of(name, Path(folder))
-            opened |= trace(builds[name].artefact, requests, root, Path(folder))
-            print(f"{name}: {len(opened)} files opened so far", file=sys.stderr, flush=True)
-        files, links = set(_files(root)), dict(_links(root))
-        opened |= {link for link, target in links.items() if target in opened}
-        files |= set(links)
-    write(ROOT / "functions/cpu" / UNUSED, unused_below(TASK_ROOT, files, opened))
-    base = [f"{LIBRARIES}/{pattern}" for pattern in unused_below(LIBRARIES, files, opened)]
+        first = traced(SMALL, builds, Path(folder) / "root")
+        second = traced([ON_OPENVINO], builds, Path(folder) / "second")
+    for name, found in (("cpu", first), (OPENVINO, second)):
+        needless = [NEEDLESS] if name == OPENVINO else []
+        patterns = sorted([*unused_below(TASK_ROOT, *found), *needless])
+        write(ROOT / "functions" / name / UNUSED, patterns)
+    used = first.opened | second.opened
+    base = [f"{LIBRARIES}/{pattern}" for pattern in unused_below(LIBRARIES, first.files, used)]
     write(TABLE.with_name("debian") / UNUSED, base)
+
+
+class Traced(NamedTuple):
+    """The files of a whole image, and those that were opened."""
+
+    files: set[str]
+    opened: set[str]
+
+
+def traced(names: Iterable[str], builds: Builds, root: Path) -> Traced:
+    """Trace the functions of small models that have one image but for their artefacts; it is made at `root`."""
+    opened: set[str] = set()
+    for name in names:
+        requests = requests_of(name, builds.folder)
+        opened |= trace(builds[name].artefact, requests, root, builds.folder)
+        print(f"{name}: {len(opened)} files opened so far", file=sys.stderr, flush=True)
+    files, links = set(_files(root)), dict(_links(root))
+    opened |= {link for link, target in links.items() if target in opened}
+    return Traced(files=files | set(links), opened=opened)
 
 
 def trace(artefact: Path, requests: Iterable[dict[str, Any]], root: Path, folder: Path) -> set[str]:
@@ -85,6 +107,8 @@ def trace(artefact: Path, requests: Iterable[dict[str, Any]], root: Path, folder
     settings = contents.settings(runtime.settings)
     if not root.exists():
         unpack_layers([*runtime.base, runtime.dependencies], root)
+        # Left out before the trace, so that what it would import is not opened either.
+        shutil.rmtree(root / TASK_ROOT / NEEDLESS, ignore_errors=True)
     own = [entry for layer in OWN for entry in contents.entries(layer, settings.working_dir)]
     place_entries([*own, *runtime.bytecode(own)], root)
     task = read_manifest(artefact).task

@@ -18,6 +18,8 @@ from build.recipes.encoder import (
     FP32_FUSED,
     INT8,
     KERNELS,
+    OPENVINO_FP32,
+    OPENVINO_INT8,
     keep,
     make_calibrated,
 )
@@ -49,13 +51,14 @@ def reference(
 def recipes(
     source: TokenizedSource, tier: Tier, quantize: bool
 ) -> Sequence[EncoderRecipe | NamedRecipe]:
-    """Return the recipes to try: for a graph that is quantized already, only itself."""
+    """Return the recipes to try, of every runtime: for a graph that is quantized already, only itself."""
     if isinstance(source, GraphSource) and source.quantized:
         return (PREQUANTIZED,)
     # A GPU tier serves full precision, and float16 where that was checked on a GPU.
     if tier is Tier.GPU:
         return (FP32_FUSED, FP16_FUSED)
-    return (FP32, FP32_FUSED, *(INT8 if quantize else ()))
+    int8 = (*INT8, *OPENVINO_INT8) if quantize else ()
+    return (FP32, FP32_FUSED, OPENVINO_FP32, *int8)
 
 
 def calibrate(source: TokenizedSource, prepared: Path, rows: Rows, folder: Path) -> None:

@@ -12,12 +12,13 @@ from build.evaluation.gpu_results import FULL, HALF
 from build.evaluation.shorter_vectors import shorter_figures
 from build.proof.candidate import Candidate
 from build.proof.emulation import places_to_run, run_under, truncated
-from build.proof.processors import Processor, instruction_set
+from build.proof.processors import Processor, instruction_set, limited
 from build.proof.sealing import digest_of_parts
 from build.recipes.recipe import PREQUANTIZED, Recipe
 from build.step import Step
 from build.workspace.cache import Cache
 from build.workspace.progress import Notify, silent
+from contracts.tasks import Runtime
 
 NOT_CHECKED = "not checked"
 UNCHECKED = f"{NOT_CHECKED} on other processors"
@@ -85,7 +86,8 @@ def check_portability(
     results = [_result(instruction_set(), "this machine", len(step.rows), 1.0, "measured here")]
     if candidate.recipe.precision in (FULL, HALF):
         return "", results
-    for processor in processors:
+    on_openvino = candidate.recipe.runtime is Runtime.OPENVINO and step.portable
+    for processor in map(limited, processors) if on_openvino else processors:
         # With `portable = false` it is unavailable like the others, so that the same candidate ships from any machine.
         if processor.native and not processor.unavailable:
             continue

@@ -13,17 +13,24 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from build.workspace.checkout import ROOT
+from functions.inference.runtimes.openvino import INSTRUCTIONS, WITHOUT_VNNI
 
 INSTALL = "apt-get install qemu-user"
 # `make processors` makes an arm64 system just large enough for the worker, and a note of the versions in it.
 ARM64, NOTE = ROOT / ".turnout/processors/arm64", "processor.json"
 PACKAGES = ("numpy", "onnxruntime", "tokenizers")
 GRAVITON2 = "neoverse-n1"
+# The instructions that oneDNN, which OpenVINO computes with, is limited to in place of an emulator, and the flag of a
+# processor that has them, by the name of the processor.
+AVX2, SKYLAKE = "x86-64 with AVX2, without VNNI and AVX-512", "x86-64 with AVX-512, without VNNI"
+LIMITS = dict(
+    zip((AVX2, SKYLAKE), zip(WITHOUT_VNNI, ("avx2", "avx512bw"), strict=True), strict=True)
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +70,29 @@ def processors_to_check(system: Path = ARM64, here: str | None = None) -> tuple[
     )
 
 
+def limited(processor: Processor, flags: Set[str] | None = None) -> Processor:
+    """Return the processor as OpenVINO is run on it: on this one, limited to the other's instructions.
+
+    An emulator would take minutes to open a graph in it. `flags` are this machine's own, by default.
+    """
+    flags = cpu_flags() if flags is None else flags
+    if processor.native:
+        return processor
+    limit, needed = LIMITS.get(processor.name, ("", ""))
+    if not limit:
+        return replace(processor, unavailable="OpenVINO was not tried on it")
+    if needed not in flags:
+        return replace(processor, unavailable=f"this machine has no {limit}")
+    return replace(
+        processor,
+        how=f"this machine, by {INSTRUCTIONS}={limit}",
+        under=(),
+        python=sys.executable,
+        environment={INSTRUCTIONS: limit},
+        unavailable="",
+    )
+
+
 def all_unavailable(processors: tuple[Processor, ...], why: str) -> tuple[Processor, ...]:
     """Return the same processors, all unavailable for that reason."""
     return tuple(replace(processor, unavailable=why) for processor in processors)
@@ -74,7 +104,7 @@ def _avx2() -> Processor:
     if platform.machine() != "x86_64":
         unavailable = "an x86-64 machine is needed"
     return Processor(
-        name="x86-64 with AVX2, without VNNI and AVX-512",
+        name=AVX2,
         how=f"qemu-x86_64 {version} -cpu Haswell",
         under=(path, "-cpu", "Haswell"),
         unavailable=unavailable,
@@ -139,8 +169,7 @@ def _emulator(name: str) -> tuple[str, str]:
 
 def instruction_set() -> str:
     """Return the machine's architecture and its widest instructions for 8-bit products, by their flags in Linux."""
-    cpuinfo = Path("/proc/cpuinfo")
-    flags = set(cpuinfo.read_text("utf-8").split()) if cpuinfo.exists() else set()
+    flags = cpu_flags()
     # From the widest to the narrowest: the first flag that is set decides.
     instructions = (
         ("avx512_vnni", "AVX-512 VNNI"),
@@ -151,6 +180,12 @@ def instruction_set() -> str:
     )
     widest = next((name for flag, name in instructions if flag in flags), "instructions not known")
     return f"{platform.machine().replace('_', '-')} with {widest}"
+
+
+def cpu_flags() -> Set[str]:
+    """Return the words of what Linux says of the machine's processors, its flags among them."""
+    cpuinfo = Path("/proc/cpuinfo")
+    return frozenset(cpuinfo.read_text("utf-8").split()) if cpuinfo.exists() else frozenset()
 
 
 def processor_name() -> str:

@@ -1,12 +1,11 @@
 """The replay of golden rows: an artefact run on them again, and compared with its outputs when it was built."""
 
+import importlib.metadata
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import onnxruntime as ort
 
 from build.evaluation.agreement import AnswerComparison
 from build.evaluation.comparison import Comparison, figures_of
@@ -18,6 +17,7 @@ from build.proof.processors import processor_name
 from build.tasks.registry import TASKS
 from contracts.http_errors import ServingError
 from contracts.manifest import BrokenArtefact, verify
+from contracts.tasks import Runtime
 
 # Two floats within this difference are the same answer, if they were computed by the same instructions.
 MAX_DIFFERENCE = 1e-3
@@ -28,9 +28,9 @@ class Replay:
     """The result for one artefact; `broken` is the problem if it could not be run at all.
 
     `same` of `rows` are answered as when it was built, `apart` is the largest difference of a float, and `differing`
-    are the other rows. On another processor, or with another ONNX Runtime, rounding changes floats of a quantized model
-    more than on the same: there, answers are compared by the metric, and vectors by the gate's default cosine. `now`
-    and `then` are the gate's figures against the reference, today and when it was built.
+    are the other rows. On another processor, or with another version of its `runtime`, rounding changes floats of a
+    quantized model more than on the same: there, answers are compared by the metric, and vectors by the gate's default
+    cosine. `now` and `then` are the gate's figures against the reference, today and when it was built.
     """
 
     name: str
@@ -46,6 +46,7 @@ class Replay:
     built_with: str = ""
     ran_on: str = ""
     ran_with: str = ""
+    runtime: str = Runtime.ONNX_RUNTIME
 
     @property
     def holds(self) -> bool:
@@ -53,7 +54,7 @@ class Replay:
 
     @property
     def other_platform(self) -> bool:
-        """Return whether it was built on another processor, or with another ONNX Runtime, than it ran on."""
+        """Return whether it was built on another processor, or with another version of its runtime, than it ran on."""
         return (self.built_on, self.built_with) != (self.ran_on, self.ran_with)
 
 
@@ -77,16 +78,17 @@ def replay(name: str, folder: Path) -> Replay:
         outputs = [rounded(row) for row in run_on_rows(folder, rows, reference)]
     except (BrokenArtefact, ServingError) as error:
         return Replay(name=name, broken=str(error))
-    except Exception as error:  # ONNX Runtime's errors have no base class of their own
+    except Exception as error:  # the errors of runtimes have no base class of their own
         return Replay(name=name, broken=unloadable_reason(folder, error))
     where = Replay(
         name=name,
         version=manifest.version,
         rows=len(golden),
         built_on=str(manifest.provenance.get("machine", processor_name())),
-        built_with=manifest.toolchain.get("onnxruntime", ""),
+        runtime=manifest.runtime,
+        built_with=manifest.toolchain.get(manifest.runtime, ""),
         ran_on=processor_name(),
-        ran_with=ort.__version__,
+        ran_with=importlib.metadata.version(manifest.runtime),
     )
     comparison = TASKS[manifest.task].comparison_of(manifest.details)
     compared = [

@@ -14,7 +14,9 @@ from build.proof.probe import write_probe
 from build.recipes.recipe import Recipe
 from build.sources.source import GraphSource, Pooling, Source, TransformersSource
 from build.step import Step, toolchain
-from contracts.manifest import MANIFEST, SHORTER, Manifest, SealedFile, sealed_files
+from build.workspace.runtimes import openvino_version
+from contracts.manifest import MANIFEST, RUNTIME, SHORTER, Manifest, SealedFile, sealed_files
+from contracts.tasks import Runtime
 
 
 def seal(
@@ -42,14 +44,26 @@ def seal(
         # The output for a word without a vector has no embedding, so one row is not enough.
         dimensions=max(len(outputs[0].get("embedding", ())) for outputs in reference),
         batches=recipe.batchable and source.batchable,
-        details={**source.details, **({SHORTER: list(step.dimensions)} if step.dimensions else {})},
+        details={**source.details, **_shorter(step), **_runtime(recipe)},
         source_digest=source.digest,
         build_key=step.build_key,
-        toolchain={**toolchain(source), **exporter_of(prepared)},
+        toolchain={**toolchain(source), **exporter_of(prepared), **_openvino(recipe)},
         files=_files(folder),
         **_tokenized_fields(source, step, reference),
     )
     return write_manifest(folder, manifest)
+
+
+def _shorter(step: Step) -> dict[str, list[int]]:
+    return {SHORTER: list(step.dimensions)} if step.dimensions else {}
+
+
+def _runtime(recipe: Recipe) -> dict[str, str]:
+    return {} if recipe.runtime is Runtime.ONNX_RUNTIME else {RUNTIME: recipe.runtime.value}
+
+
+def _openvino(recipe: Recipe) -> dict[str, str]:
+    return {recipe.runtime.value: openvino_version()} if recipe.runtime is Runtime.OPENVINO else {}
 
 
 def _tokenized_fields(source: Source, step: Step, reference: Sequence[Outputs]) -> dict[str, Any]:

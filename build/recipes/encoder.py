@@ -16,11 +16,13 @@ from build.recipes.embedding_tables import quantize_tables
 from build.recipes.encoder_layers import fuse_layers
 from build.recipes.half import to_half
 from build.recipes.integer_matmul import fuse_integer_matmuls
+from build.recipes.openvino.int8 import quantize_for_openvino
 from build.recipes.recipe import EncoderRecipe, Int8MatMuls
 from build.recipes.saturation import reaches_all, requantize
 from build.recipes.sensitivity import most_sensitive
 from build.recipes.smoothquant import smooth
 from build.recipes.static_ranges import fix_ranges
+from contracts.tasks import Runtime
 from functions.inference.token_batches import Feeds
 
 # What calibrated recipes begin with: the smoothed graph, and the outputs of its MatMuls, the most sensitive first.
@@ -47,6 +49,16 @@ INT8 = (
         matmuls=Int8MatMuls(smoothed=True, block_wise="all"),
     ),
     EncoderRecipe(name="int8 tables", int8_tables=True),
+)
+OPENVINO_FP32 = EncoderRecipe(name="fp32 fused, OpenVINO", runtime=Runtime.OPENVINO)
+OPENVINO_INT8 = tuple(
+    EncoderRecipe(
+        name=f"int8 smoothed, static, {f'{count} in float, ' if count else ''}OpenVINO",
+        int8_tables=True,
+        matmuls=Int8MatMuls(smoothed=True, static=True, in_float=count),
+        runtime=Runtime.OPENVINO,
+    )
+    for count in (0, 2, 4)
 )
 
 KERNELS = EncoderRecipe(
@@ -101,17 +113,21 @@ def make_calibrated(
         save(model, destination)
         copy_libraries(destination.parent)
         return destination
+    order = json.loads((calibrated / SENSITIVE).read_text("utf-8"))
+    scratch = destination.with_name(f"{destination.stem}-observed.onnx")
+    if recipe.runtime is Runtime.OPENVINO:
+        in_float = order[: recipe_of_matmuls.in_float]
+        quantize_for_openvino(model, feeds, scratch, in_float=in_float)
+        return _finish(model, destination)
     if recipe_of_matmuls.block_wise:
         nodes = matmuls(model.graph, ("MatMul",))
         if recipe_of_matmuls.block_wise != "all":
-            order = json.loads((calibrated / SENSITIVE).read_text("utf-8"))
             picked = set(order[: recipe_of_matmuls.block_wise])
             nodes = [node for node in nodes if node.output[0] in picked]
         quantize_block_wise(model.graph, nodes)
     quantized = _quantize_matmuls(recipe_of_matmuls, model, destination)
     # Ranges are fixed last, as they are those of the smoothed activations.
     if recipe_of_matmuls.static:
-        scratch = destination.with_name(f"{destination.stem}-observed.onnx")
         fix_ranges(quantized, feeds, scratch)
     return _finish(quantized, destination)
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Literal
 
+from contracts.tasks import Runtime
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Int8MatMuls:
@@ -13,13 +15,14 @@ class Int8MatMuls:
     (see `build.recipes.saturation`). Without it there is one scale per tensor, over the full int8 range.
     `smoothed` moves activation outliers into the weights first (SmoothQuant). `static` fixes activation ranges on the
     user's rows; otherwise they are dynamic: those of each request. `block_wise` is the number of most sensitive MatMuls
-    that are quantized in blocks of 32 instead, or all of them.
+    that are quantized in blocks of 32 instead, or all of them; `in_float` is the number of those that stay as they are.
     """
 
     per_channel: bool = True
     smoothed: bool = False
     static: bool = False
     block_wise: int | Literal["all"] = 0
+    in_float: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +31,8 @@ class EncoderRecipe:
 
     `int8_tables` quantizes large embedding tables, with one scale per row. `half` computes in float16.
     `kernels` makes an operator of our own of each layer (see `build.recipes.encoder_layers`), which quantizes each row
-    of its activations by itself, with the weights of `matmuls`; what else there is stays in floats.
+    of its activations by itself, with the weights of `matmuls`; what else there is stays in floats. The
+    `runtime` computes the graph, and decides by which operators it is quantized.
     """
 
     name: str
@@ -37,6 +41,7 @@ class EncoderRecipe:
     int8_tables: bool = False
     matmuls: Int8MatMuls | None = None
     kernels: bool = False
+    runtime: Runtime = Runtime.ONNX_RUNTIME
 
     @property
     def precision(self) -> str:
@@ -81,6 +86,7 @@ class GeneratorRecipe:
     where the graph allows it.
     """
 
+    runtime: ClassVar[Runtime] = Runtime.ONNX_RUNTIME
     # An answer depends neither on its batch nor on the user's rows, and no sum of 16 bits occurs.
     batchable: ClassVar[bool] = True
     calibrated: ClassVar[bool] = False
@@ -100,6 +106,8 @@ class GeneratorRecipe:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedRecipe:
     """A recipe without switches: its family knows by the name what to do. The properties are those of other recipes."""
+
+    runtime: ClassVar[Runtime] = Runtime.ONNX_RUNTIME
 
     name: str
     precision: str = "fp32"

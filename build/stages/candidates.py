@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from build.evaluation.gate import gate_failed
 from build.evaluation.gpu_results import HALF, half_problem
 from build.evaluation.shorter_vectors import shorter_figures, shorter_problems
 from build.library_errors import MAKING_CANDIDATE, naming_source
@@ -20,6 +21,8 @@ from build.step import Step
 from build.workspace.background import background
 from build.workspace.build_memory import release_memory, room_for_both
 from contracts.manifest import MODEL, Manifest
+from contracts.tasks import Runtime
+from functions.inference.runtimes.openers import opener_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,10 +54,10 @@ def candidates_stage(work: Workspace) -> Workspace:
             work.notify(recipe.name)
             sealed = _sealed(work, recipe)
             # Recipes that differ in tables or blocks make equal graphs of a model that has none.
-            if why := _other_half(step, sealed):
+            if why := _other_half(step, sealed) or _unopened(sealed):
                 passed_over.append({"recipe": recipe.name, "why": why})
                 continue
-            digest = digest_of_parts(sealed.manifest)
+            digest = f"{recipe.runtime} {digest_of_parts(sealed.manifest)}"
             full = full or graph_of(sealed.manifest)
             if digest in made:
                 continue
@@ -62,17 +65,22 @@ def candidates_stage(work: Workspace) -> Workspace:
             running.append(submit(_run, work, sealed))
             if not room_for_both(step.source.weights):
                 running[-1].result()
+        if not running:
+            raise gate_failed(
+                step.name, len(step.rows), {one["recipe"]: [one["why"]] for one in passed_over}
+            )
         found = tuple(each.result() for each in running)
         return replace(work, candidates=found, passed_over=tuple(passed_over))
 
 
 def _recipes(work: Workspace) -> Sequence[Recipe]:
+    """Return the family's recipes for the runtimes that are tried."""
     step = work.step
     found = tuple(work.family.recipes(step.source, step.tier, step.quantize))
     # A graph that is quantized already is served as it is.
     if step.kernels and step.quantize and found != (PREQUANTIZED,):
-        return (*found, *work.family.kernels)
-    return found
+        found = (*found, *work.family.kernels)
+    return [recipe for recipe in found if recipe.runtime in step.runtimes]
 
 
 def make_parts(work: Workspace, recipe: Recipe) -> tuple[Path, dict[str, Any]]:
@@ -145,6 +153,17 @@ def _run(work: Workspace, sealed: _Sealed) -> Candidate:
 def graph_of(manifest: Manifest) -> str:
     """Return the SHA-256 of the graph; empty for a model of several."""
     return next((file.sha256 for file in manifest.files if file.path == MODEL), "")
+
+
+def _unopened(sealed: _Sealed) -> str:
+    """Return the problem of a graph that OpenVINO cannot open; empty if it can, and for ONNX Runtime."""
+    if sealed.recipe.runtime is not Runtime.OPENVINO:
+        return ""
+    try:
+        opener_of(Runtime.OPENVINO)(sealed.folder / MODEL, threads=1, device="cpu", bind=False)
+    except Exception as error:  # OpenVINO raises RuntimeError, with several lines on where it did
+        return f"OpenVINO cannot open it: {str(error).strip().splitlines()[-1]}"
+    return ""
 
 
 def _other_half(step: Step, sealed: _Sealed) -> str:

@@ -19,7 +19,8 @@ from contracts.tasks import Tier
 from functions.inference.batching.rows import rows_of
 from functions.inference.batching.side_by_side import ONE_LANE, Lanes, lanes_of
 from functions.inference.model import Outputs, Parameters
-from functions.inference.runtimes.open_graph import Forward, Shape, on_onnx_runtime
+from functions.inference.runtimes.open_graph import Forward, Shape
+from functions.inference.runtimes.openers import opener_of
 from functions.inference.tasks import head_of
 from functions.inference.tasks.conversation import CONVERSATION, with_ending
 from functions.inference.tasks.head import Context, TaskHead
@@ -56,7 +57,7 @@ class Encoder:
         # The container binds on a laptop's processor as well, so that it is the same code. A function does not: to bind
         # takes 0.07 ms (AMD EPYC, 2026-11-26), and there is no other memory that it could spare a copy to.
         bind = manifest.tier is Tier.GPU
-        opened = partial(on_onnx_runtime, folder / MODEL, device=device, bind=bind)
+        opened = partial(opener_of(manifest.runtime), folder / MODEL, device=device, bind=bind)
         start = time.perf_counter()
         graph = opened(threads=threads)
         opening_s = time.perf_counter() - start
@@ -69,7 +70,7 @@ class Encoder:
             input_names=graph.input_names,
             providers=graph.providers,
             lanes=lanes_of(
-                threads if device == "cpu" else 1,
+                threads if device == "cpu" and graph.side_by_side else 1,
                 lambda: opened(threads=1).forward,
                 opening_s=opening_s,
                 size=manifest.size,

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from contracts.tasks import Runtime
 from turnout.signing.built import EDGE, artefacts
 from turnout.signing.trust import keys_of, signature_of, vouched_for
 
@@ -86,8 +87,9 @@ def _show_details(one: dict[str, Any], console: Console) -> None:
         say(f"\n{one['name']}: {one['broken']}")
     if not one["ran_on"]:
         return
-    ran = f"{one['ran_on']}, ONNX Runtime {one['ran_with']}"
-    built = f"{one['built_on']}, ONNX Runtime {one['built_with']}"
+    runtime = Runtime(one["runtime"]).spelt
+    ran = f"{one['ran_on']}, {runtime} {one['ran_with']}"
+    built = f"{one['built_on']}, {runtime} {one['built_with']}"
     say(f"\n{one['name']}: run on {ran}; built on {'the same' if ran == built else built}")
     for row in one["differing"][:MAX_SHOWN]:
         say(f"  request {row['request']}\n    built {row['built']}\n    now   {row['now']}")

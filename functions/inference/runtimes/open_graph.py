@@ -19,18 +19,19 @@ Shape = tuple[int | str | None, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenGraph:
-    """A graph with one output of that shape, ready to run; several threads may run it at once.
+    """A graph with one output of that shape, ready to run; several threads may call it at once.
 
-    The first of `providers` is the one in use.
+    Their runs take place `side_by_side`, or one after the other. The first of `providers` is the one in use.
     """
 
     forward: Forward
     input_names: tuple[str, ...]
     shape: Shape
     providers: tuple[str, ...]
+    side_by_side: bool = True
 
 
-class Runtime(Protocol):
+class Opener(Protocol):
     """A runtime of encoders: the function that opens a graph on so many threads of a device, "cpu" or "cuda".
 
     With `bind`, tensors are placed in the memory of the device before each run, where the runtime can do so.
@@ -39,17 +40,3 @@ class Runtime(Protocol):
     def __call__(self, model: Path, *, threads: int, device: str, bind: bool) -> OpenGraph:
         """Open a graph."""
         ...
-
-
-def on_onnx_runtime(model: Path, *, threads: int, device: str, bind: bool) -> OpenGraph:
-    """Open an ONNX graph in ONNX Runtime."""
-    # Imported here, so that a function loads the one runtime that it has.
-    from functions.inference.session import bound, open_session, unbound
-
-    session = open_session(model, threads=threads, device=device)
-    return OpenGraph(
-        forward=bound(session) if bind else unbound(session),
-        input_names=tuple(node.name for node in session.get_inputs()),
-        shape=tuple(session.get_outputs()[0].shape),
-        providers=tuple(session.get_providers()),
-    )

@@ -7,18 +7,15 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from build import api
-from build.evaluation.agreement import AnswerFigures
 from build.evaluation.metrics import Outputs
-from build.evaluation.rows import Row
-from build.proof.candidate import Candidate
 from build.proof.emulation import run_under
 from build.proof.portability import NOT_CHECKED, check_portability, first_portable
 from build.proof.processors import (
+    AVX2,
     NOTE,
     PACKAGES,
     Processor,
@@ -28,13 +25,11 @@ from build.proof.processors import (
     versions,
 )
 from build.recipes.encoder import FP32, INT8
-from build.recipes.recipe import PREQUANTIZED, Recipe
+from build.recipes.recipe import PREQUANTIZED
 from build.step import Step
 from build.workspace.cache import Cache
 from build.workspace.checkout import ROOT
-from contracts.manifest import read_manifest
-from contracts.prediction import PredictRequest
-from functions.inference.engine import Engine
+from tests.build.proof.candidates import ROWS, candidate
 from tests.fixtures.models.tiny import artefact
 from tests.fixtures.models.tiny_bert import classifier, deployment, texts, write_rows
 from tests.fixtures.problems import raises
@@ -42,11 +37,7 @@ from turnout.building import notes
 
 HERE = Processor(name="here", how="as it is")
 ANY_OTHER = "a processor of another kind"
-AVX2, GRAVITON2 = (
-    "x86-64 with AVX2, without VNNI and AVX-512",
-    "arm64 with NEON dot products (Graviton2)",
-)
-ROWS = [Row(request=PredictRequest(inputs=(t,))) for t in ("lovely", "awful", "fine fine", "no")]
+GRAVITON2 = "arm64 with NEON dot products (Graviton2)"
 PLAIN = next(recipe for recipe in INT8 if recipe.name == "int8")
 FULL = INT8[0]
 
@@ -62,29 +53,6 @@ def step(tmp_path_factory: pytest.TempPathFactory) -> Step:
     rows = write_rows(home / "rows.jsonl", [{"text": text} for text in texts(4)])
     (cpu, _) = api.plan(deployment(classifier(home / "model"), rows), home / "out")
     return replace(cpu, rows=tuple(ROWS))
-
-
-def candidate(folder: Path, recipe: Recipe, outputs: Any = None) -> Candidate:
-    figures = AnswerFigures(
-        metric="accuracy",
-        reference="original",
-        metric_original=1,
-        metric_built=1,
-        difference_low=0,
-        difference_high=0,
-        agreement=1,
-        agreement_low=0,
-        agreement_high=1,
-    )
-    answered = outputs or [Engine.load(folder).predict(row.request).outputs for row in ROWS]
-    return Candidate(
-        folder=folder,
-        recipe=recipe,
-        manifest=read_manifest(folder),
-        figures=figures,
-        problems=(),
-        outputs=tuple(answered),
-    )
 
 
 def processor(name: str) -> Processor:
