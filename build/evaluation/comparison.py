@@ -1,7 +1,7 @@
 """The figures that compare a candidate with the reference, for each kind of task.
 
-Each class of figures checks itself against the gate in its `problems`; `build/stages.py` calls that for each candidate,
-and `gate.py` has the message of a failed gate.
+Each class of figures checks itself against the gate in its `problems`; `build/stages/candidates.py` calls that for each
+candidate, and `gate.py` has the message of a failed gate.
 """
 
 from collections.abc import Callable, Sequence

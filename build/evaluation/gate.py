@@ -1,7 +1,7 @@
 """The gate: the problem of a metric below its threshold, and the error of a model without a candidate that passes.
 
 Thresholds are in `contracts.specs.Gate`, from the `gate` of models.toml. Each class of figures checks itself in its
-`problems` (`agreement.py`, `embedding_similarity.py`, `perplexity.py`), which `build/stages.py` calls.
+`problems` (`agreement.py`, `embedding_similarity.py`, `perplexity.py`), which `build/stages/candidates.py` calls.
 """
 
 from collections.abc import Mapping, Sequence
