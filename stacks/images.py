@@ -4,9 +4,10 @@ import json
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from stacks.image_source import AwsImage
+if TYPE_CHECKING:
+    from stacks.image_source import AwsImage
 
 IMAGES = Path(__file__).with_name("images.json")
 LLM_SERVER = "vllm-server"
@@ -24,8 +25,11 @@ def _table() -> dict[str, Any]:
     return table
 
 
-def llm_image(region: str, digest: str = "") -> AwsImage:
+def llm_image(region: str, digest: str = "") -> "AwsImage":
     """Return AWS's container of vLLM in one of the regions, by a digest if that is known."""
+    # It loads the CDK, and commands that only plan ask for the regions as well.
+    from stacks.image_source import AwsImage
+
     found = IMAGE.fullmatch(_table()[LLM_SERVER][region])
     assert found
     return AwsImage(**found.groupdict(), digest=digest)
