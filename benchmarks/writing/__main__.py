@@ -66,6 +66,9 @@ def main() -> None:
     for threads in (1, 2):
         with ExitStack() as opened:
             servers: dict[str, Server] = {OURS: opened.enter_context(ours(args.artefact, threads))}
+            if threads > 1:
+                waits = ours(args.artefact, threads, "waits")
+                servers[f"{OURS}, threads that wait"] = opened.enter_context(waits)
             for name, file in files.items():
                 servers[name] = opened.enter_context(llama_cpp(Path(file), threads))
             rows += by_turns(servers, threads, args.rounds)

@@ -92,10 +92,10 @@ class LlamaCpp:
 
 
 @contextmanager
-def ours(artefact: Path, threads: int) -> Iterator[Ours]:
-    """Start the artefact's engine, and end it."""
+def ours(artefact: Path, threads: int, *more: str) -> Iterator[Ours]:
+    """Start the artefact's engine, and end it; `more` are words for its process."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.writing.ours", str(artefact), str(threads)],
+        [sys.executable, "-m", "benchmarks.writing.ours", str(artefact), str(threads), *more],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
