@@ -80,9 +80,12 @@ def priced(costs: Iterable[TierCost], beside: Iterable[Around], region: str) -> 
 
 
 def around(
-    deployment: Deployment, cascades: Mapping[str, Cascade], costs: Iterable[TierCost]
+    deployment: Deployment,
+    cascades: Mapping[str, Cascade],
+    costs: Iterable[TierCost],
+    weights: int = 0,
 ) -> list[Around]:
-    """Return what a deployment has around its tiers, each with its cost."""
+    """Return what a deployment has around its tiers, each with its cost; `weights` are the bytes that lie in S3."""
     latencies = {cost.model: cost.latency for cost in costs if cost.tier is Tier.CPU}
     gpus = sum(1 for model in deployment.models if model.gpu)
     found = [_states(gpus)] if gpus else []
@@ -91,6 +94,9 @@ def around(
         found.append(Around(what=f"alarms: {alarms} metrics", idle={"alarm_metric": alarms}))
     metrics = sum(own_metrics(model, cascades.get(model.name)) for model in deployment.models)
     found.append(Around(what=f"metrics: {metrics}", busy={"metric": metrics}))
+    if weights:
+        size = weights / BYTES_PER_GB
+        found.append(Around(what=f"weights in S3: {size:,.1f} GB", idle={"file_gb_month": size}))
     for model in deployment.models:
         found += _compared(model, cascades.get(model.name), latencies.get(model.name))
     return found

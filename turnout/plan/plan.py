@@ -29,7 +29,7 @@ from turnout.plan.costs import BreakEven, TierCost, break_evens, model_costs, pr
 from turnout.plan.domain import domain_json
 from turnout.plan.gpu_memory import GpuMemory, gpu_memory
 from turnout.plan.latency import read_artefact
-from turnout.plan.pushed import NOT_PUSHED, PUSHED, serving_json, servings
+from turnout.plan.pushed import NOT_PUSHED, PUSHED, pushed_bytes, serving_json, servings
 
 
 class Undeployable(ProblemsFound):
@@ -101,7 +101,7 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
             )
     cascades, broken = _cascades(deployment, out)
     router = _router_image(deployment, record)
-    beside = around(deployment, cascades, costs)
+    beside = around(deployment, cascades, costs, pushed_bytes(deployment, out))
     idle = router + sum(usd_of(one.idle, deployment.region) for one in beside)
     throttle = stage_throttle(deployment, out)
     warning = throttle_warning(deployment, out, deployment.concurrency)

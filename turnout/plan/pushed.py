@@ -26,6 +26,13 @@ def servings(deployment: Deployment, out: Path) -> tuple[dict[str, Serving], lis
     return read_servings(deployment, out, manifests)
 
 
+def pushed_bytes(deployment: Deployment, out: Path) -> int:
+    """Return the bytes of all weights that the deployment has in S3; the same weights lie there once."""
+    found = (read_artefact(out / model.name / Tier.GPU) for model in deployment.models if model.gpu)
+    sizes = {one.pushed: int(one.provenance["size_bytes"]) for one in found if one and one.pushed}
+    return sum(sizes.values())
+
+
 def serving_json(serving: Serving, spec: GpuSpec) -> dict[str, Any]:
     """Return the memory and the splits of a copy, as `turnout fit` has them."""
     return {

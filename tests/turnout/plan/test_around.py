@@ -10,6 +10,7 @@ from contracts.routes import Cascade
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Task, Tier
 from stacks.costs.prices import price
+from stacks.costs.requests import BYTES_PER_GB
 from tests.fixtures.synthesis import of_settings
 from tests.stacks.mutants.mutation import ROUTER, SETTINGS, STATES
 from turnout.plan.around import CODE_MB, Around, alarm_metrics, around, own_metrics, usd_of
@@ -121,3 +122,11 @@ def test_what_was_not_measured_has_no_price() -> None:
     shadows = priced(model(shadow=0.1), latency="not built")["shadows"]
     assert shadows.request is None
     assert shadows.to_json("us-east-1")["usd_per_million_requests"] is None
+
+
+def test_weights_in_s3_are_paid_for_by_the_month() -> None:
+    found = around(Deployment(models=()), {}, [], 140 * BYTES_PER_GB)
+    (weights,) = [one for one in found if one.what == "weights in S3: 140.0 GB"]
+    assert usd_of(weights.idle, "us-east-1") == pytest.approx(140 * 0.023)
+    assert (weights.busy, weights.request) == ({}, {})
+    assert not [one for one in around(Deployment(models=()), {}, []) if "S3" in one.what]

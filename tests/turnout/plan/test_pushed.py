@@ -38,6 +38,8 @@ def test_a_model_that_was_pushed_is_planned_with_its_memory_its_cost_and_its_mar
     assert (row["vllm"]["context"], row["vllm"]["dtype"]) == (512, "bfloat16")
     # 13.12 dollars an hour in us-east-1.
     assert row["idle_usd_per_month"] > 13 * 24 * 28
+    (stored,) = [one for one in found.document["around"] if one["what"].startswith("weights in S3")]
+    assert stored["usd_per_million_requests"] == 0
     assert found.problems == []
     shown = Console(record=True, width=200)
     show(found, shown)
