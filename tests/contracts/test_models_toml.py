@@ -83,6 +83,21 @@ def test_every_key_is_taken(tmp_path: Path) -> None:
     )
 
 
+def test_a_model_that_vllm_serves_names_its_tool_parser(tmp_path: Path) -> None:
+    path = written(
+        tmp_path,
+        """
+        [models.chat]
+        source = "chat"
+        task = "text-generation"
+        eval = "chat.jsonl"
+        gpu = { instance = "ml.g6.xlarge", server = "vllm", tools = "llama3_json" }
+        """,
+    )
+    gpu = read_models_toml(path).models[0].gpu
+    assert gpu == GpuSpec(instance="ml.g6.xlarge", server=Server.VLLM, tools="llama3_json")
+
+
 def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
     path = written(
         tmp_path,
@@ -99,7 +114,7 @@ def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
         cpu = { memory = 100, memory_mb = 99999, timeout_s = true, quantize = "int4", canary_minutes = 7 }
         [models.b]
         task = "feature-extraction"
-        gpu = { instance = "g5.xlarge", server = "vllm", wake = "always" }
+        gpu = { instance = "g5.xlarge", server = "vllm", wake = "always", tools = "?" }
         gate = { max_perplexity_ratio = 1.1, min_cosine_mean = 1.5, allow_uninformative_rows = "yes" }
         [models.c]
         source = "c"
@@ -128,6 +143,7 @@ def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
         ("setting_missing", "models.b.eval", "add eval = a path, as text"),
         ("setting_invalid", "models.b.gpu.instance", "'g5.xlarge'", '"ml.g6.xlarge"'),
         ("setting_invalid", "models.b.gpu.wake", "'always'", '"pinned", "escalation", "never"'),
+        ("setting_invalid", "models.b.gpu.tools", "'?' does not fit", 'such as "hermes"'),
         ("setting_invalid", "models.b.gpu.server", "text-generation alone", '"turnout"'),
         (
             "setting_unknown",
@@ -139,9 +155,9 @@ def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
         ("setting_missing", "models.c", "no tier", "add cpu = {} or gpu ="),
     )
     lines = str(caught.value).splitlines()
-    assert lines[0] == f"{path}: 22 problems"
+    assert lines[0] == f"{path}: 23 problems"
     assert lines[1] == "  deploy: unknown key; did you mean deployment? [setting_unknown]"
-    assert len(lines) == 23
+    assert len(lines) == 24
 
 
 @pytest.mark.parametrize(
