@@ -15,7 +15,7 @@ from build.export.attention_fusion import at_opset_23, fuse_attention, unfused_a
 from build.export.head_shapes import state_heads
 from build.export.pooling import add_pooling
 from build.graph.edit import sign
-from build.graph.file import save
+from build.graph.file import copy_without, save
 from build.graph.finite import check_finite
 from build.graph.optimise import BASIC, optimise
 from build.graph.stand_ins import put_back, with_stand_ins
@@ -104,10 +104,14 @@ def _optimise(source: TokenizedSource, graph: Path, *, attention: bool) -> Any:
                 model, "bert", source.heads, source.hidden, options
             ).model
 
+        lean, digests = with_stand_ins(whole)
         try:
-            found = fused(with_stand_ins(whole))
-            stands = put_back(found, whole)
-        except Exception:  # of the optimiser, which reads a matrix that no fusion of ours needs
+            # Copied, because a graph keeps the memory of all that was in it.
+            found = copy_without(fused(lean), "")
+            del lean
+            release_memory()
+            stands = put_back(found, whole, digests)
+        except Exception:  # of the optimiser, where it reads what no fusion of ours needs
             stands = False
         if not stands:
             found = fused(whole)

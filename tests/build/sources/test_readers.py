@@ -173,13 +173,13 @@ def test_more_weights_than_the_machine_has_memory_for_are_planned_and_not_built(
         api.run(steps, tmp_path / "out")
     assert_problems(
         caught.value.problems,
-        ("memory_short", steps[0].name, "100.00 billion weights", "some 1840 GB"),
+        ("memory_short", steps[0].name, "100.00 billion weights", "some 1400 GB"),
     )
     assert not (tmp_path / "out").exists()
     assert memory_problem(600_000_000, memory=16 * 10**9) == ""
     assert "this machine has 8 GB" in memory_problem(600_000_000, memory=8 * 10**9)
-    # 24 GiB hold an encoder of 1.1 billion parameters.
-    assert memory_problem(1_100_000_000, memory=24 * 2**30, encoder=True) == ""
+    # 16 GiB hold an encoder of 1.1 billion parameters.
+    assert memory_problem(1_100_000_000, memory=16 * 2**30, encoder=True) == ""
     assert memory_problem(1_100_000_000, memory=24 * 2**30) != ""
 
 
