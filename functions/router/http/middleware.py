@@ -90,7 +90,7 @@ class KeepAliveMiddleware:
             await self.app(scope, receive, send)
             return
         response = _KeptAlive(scope, send, self.quiet_s)
-        speaking = asyncio.create_task(response.speak())
+        response.listen()
         try:
             await self.app(scope, receive, response.send)
         except Exception:
@@ -99,8 +99,7 @@ class KeepAliveMiddleware:
                 await problem_response(error)(scope, receive, response.send)
             raise
         finally:
-            speaking.cancel()
-            await asyncio.gather(speaking, return_exceptions=True)
+            response.timer.cancel()
 
 
 class _KeptAlive:
@@ -108,14 +107,18 @@ class _KeptAlive:
 
     def __init__(self, scope: Scope, send: Send, quiet_s: float) -> None:
         self.scope, self.pass_on, self.quiet_s = scope, send, quiet_s
-        self.heard = asyncio.Event()
         self.opened = False
         # Known once the response begins.
         self.events: bool | None = None
 
+    def listen(self) -> None:
+        """Wait for a silence from now on, without a task that would have to end before the answer is over."""
+        self.timer = asyncio.get_running_loop().call_later(self.quiet_s, self._speak)
+
     async def send(self, message: Message) -> None:
         """Send a message of the application, or what stands for it in a response that was opened."""
-        self.heard.set()
+        self.timer.cancel()
+        self.listen()
         if message["type"] == "http.response.start":
             kind = Headers(raw=message["headers"]).get("content-type", "")
             self.events = kind.startswith(EVENT_STREAM)
@@ -127,16 +130,10 @@ class _KeptAlive:
             message = {**message, "body": b"data: " + message["body"] + b"\n\n"}
         await self.pass_on(message)
 
-    async def speak(self) -> None:
-        """Send what means nothing after each silence."""
-        while True:
-            self.heard.clear()
-            try:
-                # Before Python 3.12 `wait_for` loses a cancellation that comes as what it waits for does.
-                async with asyncio.timeout(self.quiet_s):
-                    await self.heard.wait()
-            except TimeoutError:
-                await self._say_nothing()
+    def _speak(self) -> None:
+        # A loop alone keeps no task from being collected.
+        self.speaking = asyncio.ensure_future(self._say_nothing())
+        self.listen()
 
     async def _say_nothing(self) -> None:
         if self.events is None and not self.opened:
