@@ -115,8 +115,8 @@ class Removal:
     def _weights(self, weights: PushedWeights) -> None:
         """Delete weights, their marker first: what is half deleted must not be taken for whole."""
         s3, marker = self.clients("s3"), marker_of(weights.digest)
-        for files in ([one for one in weights.files if one.key == marker], weights.files):
-            if files:
+        for of_marker in (True, False):
+            if files := [one for one in weights.files if (one.key == marker) is of_marker]:
                 self._files(weights.bucket, files)
         for one in weights.uploads:
             try:
