@@ -83,21 +83,6 @@ def test_every_key_is_taken(tmp_path: Path) -> None:
     )
 
 
-def test_a_model_that_vllm_serves_names_its_tool_parser(tmp_path: Path) -> None:
-    path = written(
-        tmp_path,
-        """
-        [models.chat]
-        source = "chat"
-        task = "text-generation"
-        eval = "chat.jsonl"
-        gpu = { instance = "ml.g6.xlarge", server = "vllm", tools = "llama3_json" }
-        """,
-    )
-    gpu = read_models_toml(path).models[0].gpu
-    assert gpu == GpuSpec(instance="ml.g6.xlarge", server=Server.VLLM, tools="llama3_json")
-
-
 def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
     path = written(
         tmp_path,
