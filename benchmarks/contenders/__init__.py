@@ -85,6 +85,8 @@ ENCODERS = (
     Contender(name="Turnout, text to answer", environment="project", opens="ours:request"),
     Contender(name="torch fp32", environment="project", opens="torch_:full"),
     Contender(name="torch bf16", environment="project", opens="torch_:half"),
+    Contender(name="torch INT8, dynamic", environment="project", opens="torch_:dynamic"),
+    Contender(name="torch compiled", environment="project", opens="torch_:compiled"),
     Contender(name="ONNX Runtime fp32", environment="project", opens="onnx_runtime:full"),
     Contender(
         name="ONNX Runtime INT8, dynamic per tensor",
@@ -96,7 +98,19 @@ ENCODERS = (
     ),
     Contender(name="OpenVINO fp32", environment="openvino", opens="openvino_:full"),
     Contender(name="OpenVINO bf16", environment="openvino", opens="openvino_:half"),
-    Contender(name="OpenVINO INT8, NNCF", environment="openvino", opens="openvino_:calibrated"),
+    Contender(
+        name="OpenVINO INT8, NNCF on 300 rows", environment="openvino", opens="openvino_:calibrated"
+    ),
+    Contender(
+        name="OpenVINO INT8, NNCF on 1,000 rows",
+        environment="openvino",
+        opens="openvino_:calibrated_on_more",
+    ),
+    Contender(
+        name="OpenVINO INT8, NNCF with accuracy control",
+        environment="openvino",
+        opens="openvino_:controlled",
+    ),
     Contender(name="CTranslate2 INT8", environment="ctranslate2", opens="ctranslate:encoder"),
     Contender(
         name="sentence-transformers ONNX fp32", environment="sentence", opens="sentence:full"

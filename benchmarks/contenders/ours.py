@@ -7,19 +7,19 @@ from functions.inference.engine import Engine
 
 
 def graph(setting: Setting) -> Opened:
-    """Open the sealed graph in the session that serves it, on prepared tokens."""
-    import onnxruntime
+    """Open the sealed graph in the runtime that serves it, on prepared tokens."""
+    from contracts.manifest import MODEL, read_manifest
+    from functions.inference.runtimes.openers import opener_of
 
-    from functions.inference.session import open_session
-
-    session = open_session(setting.artefact / "model.onnx", threads=setting.threads, device="cpu")
-    names = [node.name for node in session.get_inputs()]
-    output = [session.get_outputs()[0].name]
+    manifest = read_manifest(setting.artefact)
+    opened = opener_of(manifest.runtime)(
+        setting.artefact / MODEL, threads=setting.threads, device="cpu", bind=False
+    )
     return Opened(
-        prepare=lambda item: {name: arrays(item)[name] for name in names},
-        run=lambda feeds: session.run(output, feeds)[0],
+        prepare=lambda item: {name: arrays(item)[name] for name in opened.input_names},
+        run=opened.forward,
         read=largest,
-        version=onnxruntime.__version__,
+        version=f"{manifest.runtime} {manifest.toolchain[manifest.runtime]}",
     )
 
 

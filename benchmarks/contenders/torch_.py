@@ -1,4 +1,4 @@
-"""transformers on torch, eager mode, loaded as in its documentation."""
+"""transformers on torch, loaded as in its documentation: eager, quantized by torch itself, and compiled."""
 
 from typing import Any
 
@@ -19,11 +19,28 @@ def half(setting: Setting) -> Opened:
     return _classifier(setting, torch.bfloat16)
 
 
+def dynamic(setting: Setting) -> Opened:
+    """https://docs.pytorch.org/docs/stable/quantization.html: weights of int8, activations of each request."""
+    from torch.ao.quantization import quantize_dynamic
+
+    model = _loaded(setting, torch.float32)
+    small = quantize_dynamic(model, {torch.nn.Linear}, dtype=torch.qint8)
+    return classifier(small, VERSION)
+
+
+def compiled(setting: Setting) -> Opened:
+    """https://docs.pytorch.org/docs/stable/torch.compiler.html: one graph for all lengths."""
+    return classifier(torch.compile(_loaded(setting, torch.float32), dynamic=True), VERSION)
+
+
 def _classifier(setting: Setting, dtype: Any) -> Opened:
+    return classifier(_loaded(setting, dtype), VERSION)
+
+
+def _loaded(setting: Setting, dtype: Any) -> Any:
     torch.set_num_threads(setting.threads)
     auto = transformers.AutoModelForSequenceClassification
-    model = auto.from_pretrained(setting.model, dtype=dtype, local_files_only=True).eval()
-    return classifier(model, VERSION)
+    return auto.from_pretrained(setting.model, dtype=dtype, local_files_only=True).eval()
 
 
 def classifier(model: Any, version: str) -> Opened:

@@ -1,6 +1,7 @@
 """Table of encoders: a text classifier at fixed numbers of tokens and on the real lengths of its rows."""
 
 import json
+import re
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any
 
 from benchmarks.contenders import ENCODERS, OURS, Item
 from benchmarks.contenders.peak import MACS
+from benchmarks.inference.rounds import Kept
 from benchmarks.inference.taking_turns import Measured, by_threads, cell, facts_of, same
 from benchmarks.record import Row, publish
+from build.proof.processors import instruction_set
 from contracts.tasks import Task
 
 LENGTHS = (8, 32, 128, 256)
@@ -18,6 +21,8 @@ REFERENCE = "torch fp32"
 DEV_ROWS, DEV_SAMPLE = 872, 48
 DEV = "SST-2 dev"
 LIMIT = "limit: INT8 peak"
+# The share of labels from which on a contender is compared with ours.
+COUNTS = 0.995
 
 
 def main(args: Namespace) -> None:
@@ -31,7 +36,17 @@ def main(args: Namespace) -> None:
         rows = _rows(measured, answers, workloads, items, args.model)
         threads = measured.setting.threads
         command = f"benchmarks.inference encoder --threads {threads}"
-        publish(f"inference_{threads}", rows, command=command, run=facts_of(measured))
+        name = f"inference_{threads}_{processor_of(instruction_set())}"
+        publish(name, rows, command=command, run=facts_of(measured))
+
+
+def processor_of(instructions: str) -> str:
+    """Return the part of a result's name that says where it was measured, such as "avx512_vnni".
+
+    Another processor's results stay beside it.
+    """
+    widest = instructions.split(" with ")[-1].split(",")[0]
+    return re.sub(r"[^a-z0-9]+", "_", widest.lower())
 
 
 def work(model: Path) -> tuple[list[Item], dict[str, Sequence[int]]]:
@@ -94,16 +109,28 @@ def _rows(
     kept = measured.kept
     rows: list[Row] = []
     for name in measured.versions:
-        agreement = f"{same(answers[name], answers[REFERENCE]):.2%}" if name in answers else "–"
+        share = same(answers[name], answers[REFERENCE]) if name in answers else None
         cells = {workload: cell(kept, name, workload) for workload in workloads}
-        rows.append({"what": name, "same label": agreement, **cells})
+        rows.append({"what": name, **agreement(share), "readings": least(kept, name), **cells})
     config = json.loads((model / "config.json").read_text("utf-8"))
     limits = {
         workload: sum(macs(config, len(items[i].ids)) for i in chosen) / len(chosen)
         for workload, chosen in workloads.items()
     }
     cells = {w: limit(measured, count / MACS * kept.kernel_ms, w) for w, count in limits.items()}
-    return [*rows, {"what": LIMIT, "same label": "–", **cells}]
+    return [*rows, {"what": LIMIT, **agreement(None), "readings": "–", **cells}]
+
+
+def agreement(share: float | None) -> Row:
+    """Return the share of labels that are the full model's, and whether it is enough to be compared with ours."""
+    if share is None:
+        return {"same label": "–", "counts": "–"}
+    return {"same label": f"{share:.2%}", "counts": "yes" if share >= COUNTS else "no"}
+
+
+def least(kept: Kept, contender: str) -> str:
+    """Return the fewest readings that a contender's cells are medians of."""
+    return str(min(len(values) for (name, _), values in kept.ms.items() if name == contender))
 
 
 def limit(measured: Measured, ms: float, workload: str) -> str:

@@ -14,6 +14,8 @@ DRIFT, MAX_SLOWDOWN = 0.05, 1.5
 # A reading is the median of so many runs in a row that together take about this long.
 READING_MS, MAX_REPEATS = 60.0, 30
 MIN_KEPT = 3
+# After so many times the rounds that were asked for, a machine is too busy for figures.
+MOST_ROUNDS = 10
 
 # Runs a contender on a workload, so many times: milliseconds for each repetition.
 Run = Callable[[str, str, int], list[float]]
@@ -56,13 +58,21 @@ def measure(
     rounds: int,
     report: Callable[[str], None],
 ) -> list[Reading]:
-    """Return readings of every contender on every workload, in rounds whose order rotates by one."""
+    """Return readings of every contender on every workload, in rounds whose order rotates by one.
+
+    Further rounds are made of what too few readings count of. Raise SystemExit if it stays so.
+    """
     repeats = _repeats(contenders, workloads, run)
-    readings = []
-    for number in range(rounds):
+    readings: list[Reading] = []
+    for number in range(rounds * MOST_ROUNDS):
+        wanted = None if number < rounds else too_few(readings, contenders, workloads)
+        if wanted is not None and not wanted:
+            return readings
         for workload in workloads:
             before = kernel()
             for contender in rotated(contenders, number):
+                if wanted is not None and (contender, workload) not in wanted:
+                    continue
                 ms = statistics.median(run(contender, workload, repeats[contender, workload]))
                 after = kernel()
                 readings.append(
@@ -71,8 +81,22 @@ def measure(
                     )
                 )
                 before = after
-        report(f"round {number + 1} of {rounds}")
+        left = "" if wanted is None else f", for {len(wanted)} cells with too few readings"
+        report(f"round {number + 1} of {rounds}{left}")
+    if missing := too_few(readings, contenders, workloads):
+        raise SystemExit(
+            f"the machine is too busy for {len(missing)} cells, such as {min(missing)}"
+        )
     return readings
+
+
+def too_few(
+    readings: Sequence[Reading], contenders: Sequence[str], workloads: Sequence[str]
+) -> set[tuple[str, str]]:
+    """Return the contenders and workloads of which fewer readings count than a figure needs."""
+    found = kept(readings).ms
+    cells = {(contender, workload) for contender in contenders for workload in workloads}
+    return {cell for cell in cells if len(found.get(cell, ())) < MIN_KEPT}
 
 
 def rotated(names: Sequence[str], number: int) -> tuple[str, ...]:

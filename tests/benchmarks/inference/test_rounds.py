@@ -1,13 +1,14 @@
 """Readings that count in the rounds of contenders, and the notes of a table."""
 
+import itertools
 import random
 
 import pytest
 
 from benchmarks.contenders import DECODERS, ENCODERS, OURS, Contender
 from benchmarks.contenders.environments import ENVIRONMENTS, PROJECT
-from benchmarks.inference.encoding import macs
-from benchmarks.inference.rounds import Reading, kept, measure
+from benchmarks.inference.encoding import agreement, macs, processor_of
+from benchmarks.inference.rounds import Reading, kept, measure, too_few
 from benchmarks.inference.taking_turns import cell, same
 from benchmarks.record import ROOT
 
@@ -75,3 +76,38 @@ def test_every_contender_has_an_environment_and_a_function_that_opens_it(
     module, function = contender.opens.split(":")
     code = (ROOT / f"benchmarks/contenders/{module}.py").read_text("utf-8")
     assert f"def {function}(setting: Setting) -> Opened:" in code
+
+
+def test_rounds_go_on_until_every_cell_has_enough_readings() -> None:
+    """The machine is busy during every other reading of the second contender."""
+    speeds = iter([10.0, *[10.0, 10.0, 10.0, 30.0] * 40])
+    lines: list[str] = []
+    found = measure(["a", "b"], ["w"], lambda *_: [60.0], lambda: next(speeds), 2, lines.append)
+    assert too_few(found, ["a", "b"], ["w"]) == set()
+    assert too_few(found[:2], ["a", "b"], ["w"]) == {("a", "w"), ("b", "w")}
+    assert len(lines) > 2
+    assert "cells with too few readings" in lines[-1]
+
+
+def test_a_machine_that_stays_busy_gives_no_table() -> None:
+    speeds = itertools.cycle([10.0, 30.0])
+    with pytest.raises(SystemExit, match="too busy for 1 cells, such as"):
+        measure(["a"], ["w"], lambda *_: [60.0], lambda: next(speeds), 1, lambda _: None)
+
+
+def test_a_contender_counts_from_the_share_of_labels_on_that_the_gate_asks_for() -> None:
+    assert agreement(0.995) == {"same label": "99.50%", "counts": "yes"}
+    assert agreement(0.9949) == {"same label": "99.49%", "counts": "no"}
+    assert agreement(None) == {"same label": "–", "counts": "–"}
+
+
+@pytest.mark.parametrize(
+    ("instructions", "name"),
+    [
+        ("x86-64 with AVX2, without VNNI and AVX-512", "avx2"),
+        ("x86-64 with AVX-512 VNNI", "avx_512_vnni"),
+        ("aarch64 with NEON dot products", "neon_dot_products"),
+    ],
+)
+def test_a_result_is_named_after_its_processor(instructions: str, name: str) -> None:
+    assert processor_of(instructions) == name
