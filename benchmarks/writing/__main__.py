@@ -1,10 +1,11 @@
 """Time to first token and time of each further one: `python -m benchmarks.writing ARTEFACT NAME=FILE ...`.
 
 ARTEFACT is that of a CPU tier; each FILE is a GGUF file of the same weights for llama.cpp's server. All answer the same
-chats greedily, in turns, one request at a time; each figure is one of all rounds. A text of one token gives
+chats greedily, in turns, one request at a time; each figure is the median over the rounds. A text of one token gives
 the time to the first, and a longer one less that the time of the others. Ours is asked through a pipe, and the server
-through HTTP on loopback, as each is asked where it runs. Each is told in processor time, of all threads together, and
-as the caller waits: the median, and the least of all rounds, as other work on the machine only ever adds.
+through HTTP on loopback, as each is asked where it runs. All is processor time, of all threads together: on one thread
+it is what a caller waits where nothing else runs. With `--quiet`, on a machine without other work, it is told as well
+how long a caller waits.
 """
 
 import argparse
@@ -37,9 +38,10 @@ def chats() -> dict[str, Chat]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One text: its tokens, and the seconds until its end, of the processor and of the clock."""
+    """One text: its tokens, the processor's seconds for it, and the caller's until its first piece and its end."""
 
     processor_s: float
+    first_s: float
     elapsed_s: float
     tokens: int
 
@@ -47,10 +49,14 @@ class Sample:
 def measure(server: Server, chat: Chat, tokens: int) -> Sample:
     """Have a text written and return what it took."""
     computed, begun = processor_s(server.pid), time.perf_counter()
-    *_, written = server.write(chat, tokens)
-    elapsed_s = time.perf_counter() - begun
+    first_s, written = 0.0, 0
+    for found in server.write(chat, tokens):
+        first_s, written = first_s or time.perf_counter() - begun, found
     return Sample(
-        processor_s=processor_s(server.pid) - computed, elapsed_s=elapsed_s, tokens=written
+        processor_s=processor_s(server.pid) - computed,
+        first_s=first_s,
+        elapsed_s=time.perf_counter() - begun,
+        tokens=written,
     )
 
 
@@ -59,6 +65,7 @@ def main() -> None:
     parser.add_argument("artefact", type=Path)
     parser.add_argument("files", nargs="+", metavar="NAME=FILE")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--quiet", action="store_true", help="nothing else runs on this machine")
     args = parser.parse_args()
     files = dict(one.split("=", 1) for one in args.files)
     rows: list[Row] = []
@@ -71,7 +78,7 @@ def main() -> None:
                 servers[f"{OURS}, threads that wait"] = opened.enter_context(waits)
             for name, file in files.items():
                 servers[name] = opened.enter_context(llama_cpp(Path(file), threads))
-            rows += by_turns(servers, threads, args.rounds)
+            rows += by_turns(servers, threads, args.rounds, quiet=args.quiet)
     publish(
         "writing",
         rows,
@@ -82,8 +89,13 @@ def main() -> None:
     )
 
 
-def by_turns(servers: dict[str, Server], threads: int, rounds: int) -> list[Row]:
-    """Return a row of each server and chat, of rounds in which all take turns; the first warms them up."""
+def by_turns(
+    servers: dict[str, Server], threads: int, rounds: int, *, quiet: bool = False
+) -> list[Row]:
+    """Return a row of each server and chat, of rounds in which all take turns; the first warms them up.
+
+    On a quiet machine it has the caller's milliseconds as well.
+    """
     found: dict[tuple[str, str], list[tuple[Sample, Sample]]] = defaultdict(list)
     for place in range(rounds + 1):
         for prompt, chat in chats().items():
@@ -93,26 +105,34 @@ def by_turns(servers: dict[str, Server], threads: int, rounds: int) -> list[Row]
                 if place:
                     found[name, prompt].append((one, more))
     return [
-        {"threads": threads, "prompt": prompt, "what": name, **figures(samples)}
+        {
+            "threads": threads,
+            "prompt": prompt,
+            "what": name,
+            **processor_ms(samples),
+            **(elapsed_ms([more for _, more in samples]) if quiet else {}),
+        }
         for (name, prompt), samples in sorted(found.items())
     ]
 
 
-def figures(samples: list[tuple[Sample, Sample]]) -> Row:
+def processor_ms(samples: list[tuple[Sample, Sample]]) -> Row:
     """Return the milliseconds to the first token and of a further one, from pairs of a short and a longer text."""
     further = [
-        (
-            (more.processor_s - one.processor_s) / (more.tokens - one.tokens),
-            (more.elapsed_s - one.elapsed_s) / (more.tokens - one.tokens),
-        )
-        for one, more in samples
+        (more.processor_s - one.processor_s) / (more.tokens - one.tokens) for one, more in samples
     ]
-    processor, elapsed = zip(*further, strict=True)
     return {
         "processor ms to the first token": _ms(median(one.processor_s for one, _ in samples), 0),
-        "processor ms of a further one": _ms(median(processor), 1),
-        "least ms to the first token": _ms(min(one.elapsed_s for one, _ in samples), 0),
-        "least ms of a further one": _ms(min(elapsed), 1),
+        "processor ms of a further one": _ms(median(further), 1),
+    }
+
+
+def elapsed_ms(samples: list[Sample]) -> Row:
+    """Return the milliseconds that a caller waits for the first piece of a text, and for each token behind it."""
+    further = [(one.elapsed_s - one.first_s) / (one.tokens - 1) for one in samples]
+    return {
+        "ms to the first token": _ms(median(one.first_s for one in samples), 0),
+        "ms of a further one": _ms(median(further), 1),
     }
 
 
