@@ -120,6 +120,29 @@ ENCODERS = (
     ),
 )
 
+ALONE = "Turnout, text by text on all threads"
+EMBEDDERS = (
+    Contender(name=OURS, environment="project", opens="embedders:ours"),
+    Contender(
+        name=ALONE,
+        environment="project",
+        opens="embedders:text_by_text",
+    ),
+    Contender(
+        name="sentence-transformers, torch fp32",
+        environment="project",
+        opens="embedders:sentence_transformers",
+    ),
+    Contender(
+        name="OpenVINO fp32, throughput hint", environment="openvino", opens="openvino_:embedder"
+    ),
+    Contender(
+        name="OpenVINO INT8, NNCF, throughput hint",
+        environment="openvino",
+        opens="openvino_:calibrated_embedder",
+    ),
+)
+
 DECODERS = (
     Contender(name=OURS, environment="project", opens="ours:writes"),
     Contender(name="torch fp32", environment="project", opens="torch_:writes"),

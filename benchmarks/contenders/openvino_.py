@@ -5,14 +5,15 @@ On NNCF's own default number of rows, on more of them, and with those products l
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import openvino
 
 from benchmarks.contenders import Item, Opened, Setting
-from benchmarks.contenders.tokens import arrays, largest
+from benchmarks.contenders.embedders import Best
+from benchmarks.contenders.tokens import arrays, largest, padded
 
 # NNCF's own default number of samples, and as many as it gains from; rows that answers are compared on meanwhile.
 DEFAULT_ROWS, MORE_ROWS, VALIDATION_ROWS = 300, 1000, 300
@@ -57,6 +58,45 @@ def _opened(graph: Path, threads: int, precision: str) -> Opened:
         read=largest,
         version=openvino.__version__.split("-")[0],
     )
+
+
+def embedder(setting: Setting) -> Opened:
+    """Open a sentence encoder in full precision for many texts at once, with the hint for throughput."""
+    return _many(setting.scratch / "plain.onnx", setting.threads)
+
+
+def calibrated_embedder(setting: Setting) -> Opened:
+    """Open the same in INT8."""
+    return _many(_quantized(setting, MORE_ROWS), setting.threads)
+
+
+def _many(graph: Path, threads: int) -> Opened:
+    core = openvino.Core()
+    names = [node.any_name for node in core.read_model(graph).inputs]
+    settings = {
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "INFERENCE_NUM_THREADS": str(threads),
+        "INFERENCE_PRECISION_HINT": "f32",
+    }
+    # As many jobs at once as the hint gives.
+    queue = openvino.AsyncInferQueue(core.compile_model(graph, "CPU", settings))
+    found: dict[int, Any] = {}
+
+    def keep(request: Any, numbers: list[int]) -> None:
+        found.update(zip(numbers, request.get_output_tensor(0).data.tolist(), strict=True))
+
+    queue.set_callback(keep)
+
+    def run(items: Sequence[Item], size: int) -> list[list[float]]:
+        order = sorted(range(len(items)), key=lambda i: len(items[i].ids), reverse=True)
+        for first in range(0, len(order), size):
+            numbers = order[first : first + size]
+            feeds = padded([items[i] for i in numbers])
+            queue.start_async({name: feeds[name] for name in names}, userdata=numbers)
+        queue.wait_all()
+        return [found[i] for i in range(len(items))]
+
+    return Opened(run=Best(run), version=openvino.__version__.split("-")[0])
 
 
 def _quantized(setting: Setting, rows: int) -> Path:

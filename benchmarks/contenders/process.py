@@ -43,13 +43,18 @@ class Process(JsonProcess):
         """Wait until it is opened and return its version; raises Failed."""
         return str(self.receive()["version"])
 
-    def time(self, items: Sequence[int], repeats: int) -> list[float]:
-        """Return milliseconds of one pass over the items, for each repetition."""
-        return list(map(float, self.ask(time=list(items), repeats=repeats)["ms"]))
+    def time(self, items: Sequence[int], repeats: int, *, together: bool = False) -> list[float]:
+        """Return milliseconds of one pass over the items, or of one run of all, for each repetition."""
+        answer = self.ask(time=list(items), repeats=repeats, together=together)
+        return list(map(float, answer["ms"]))
 
     def read(self, items: Sequence[int]) -> list[list[int]]:
         """Return its answer to each of the items."""
-        return list(self.ask(read=list(items))["read"])
+        return list(self.ask(read=list(items), together=False)["read"])
+
+    def vectors(self, items: Sequence[int]) -> list[list[float]]:
+        """Return the vector of each of the items, which are run together."""
+        return list(self.ask(read=list(items), together=True)["read"])
 
     def ended(self) -> Exception:
         """Return the error of a process that has ended, with the last line of its log."""

@@ -1,5 +1,6 @@
 """Arrays of an item's tokens, the inputs of encoder graphs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,14 @@ def arrays(item: Item) -> dict[str, Any]:
         "attention_mask": np.ones_like(ids),
         "token_type_ids": np.zeros_like(ids),
     }
+
+
+def padded(items: Sequence[Item]) -> dict[str, Any]:
+    """Return the same of several texts, each padded on the right to the longest with BERT's [PAD]."""
+    longest = max(len(item.ids) for item in items)
+    ids = np.array([[*item.ids, *[0] * (longest - len(item.ids))] for item in items], np.int64)
+    mask = np.array([[i < len(item.ids) for i in range(longest)] for item in items], np.int64)
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
 
 
 def largest(logits: Any) -> list[int]:

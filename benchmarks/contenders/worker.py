@@ -1,7 +1,8 @@
 """One contender in its process: `python -m benchmarks.contenders.worker MODULE:FUNCTION SETTING`.
 
 It reports in a line of JSON that it is ready, and then answers each line: {"time": [item, ...], "repeats": n} with the
-milliseconds of one pass over the items for each repetition, {"read": [item, ...]} with its answer to each.
+milliseconds of one pass over the items for each repetition, {"read": [item, ...]} with its answer to each. With
+"together", they are one run, whose answer is a vector of each.
 """
 
 import importlib
@@ -28,14 +29,17 @@ def main(opens: str, setting: Setting) -> None:
     for line in sys.stdin:
         request = json.loads(line)
         if "time" in request:
-            picked = [items[i] for i in request["time"]]
+            picked: list[Any] = [items[i] for i in request["time"]]
+            picked = [picked] if request["together"] else picked
             _write(output, ms=_timed(opened, picked, request["repeats"], CLOCKS[setting.clock]))
+        elif request["together"]:
+            _write(output, read=opened.run([items[i] for i in request["read"]]))
         else:
             _write(output, read=[_read(opened, items[i]) for i in request["read"]])
 
 
 def _timed(
-    opened: Opened, items: list[Item], repeats: int, clock: Callable[[], float]
+    opened: Opened, items: list[Any], repeats: int, clock: Callable[[], float]
 ) -> list[float]:
     prepared = [opened.prepare(item) for item in items]
     took = []

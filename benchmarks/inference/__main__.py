@@ -1,8 +1,9 @@
 """One model in every runtime that serves it on a CPU: latency, and agreement with the full model.
 
-`setup` installs the contenders; `encoder`, `decoder` and `runtimes` measure and write their results. Each contender has
-a process of its own and they are interleaved (see `benchmarks.inference.rounds`). Beside them stands the limit: the
-model's multiplications at the INT8 peak of the same machine on one large product (`benchmarks.contenders.peak`).
+`setup` installs the contenders; `encoder`, `decoder`, `throughput` and `runtimes` measure and write their results. Each
+contender has a process of its own and they are interleaved (see `benchmarks.inference.rounds`). Beside them stands the
+limit: the model's multiplications at the INT8 peak of the same machine on one large product
+(`benchmarks.contenders.peak`).
 """
 
 import argparse
@@ -11,9 +12,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.contenders.environments import ENVIRONMENTS, set_up
-from benchmarks.inference import decoding, encoding, runtimes
+from benchmarks.inference import decoding, encoding, runtimes, throughput
 
-MEASURE = {"encoder": encoding.main, "decoder": decoding.main, "runtimes": runtimes.main}
+MEASURE = {
+    "encoder": encoding.main,
+    "decoder": decoding.main,
+    "runtimes": runtimes.main,
+    "throughput": throughput.main,
+}
+
+# The paths that a measurement needs besides those of all.
+NEEDS = {"decoder": ("text", "gguf"), "throughput": ("data",)}
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -26,6 +35,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--scratch", type=Path, help="where contenders' graphs are kept")
     parser.add_argument("--text", type=Path, help="prose that prompts are cut from")
     parser.add_argument("--gguf", type=Path, help="the file that llama.cpp reads")
+    parser.add_argument("--data", type=Path, help="the folder of public sets, for throughput")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
@@ -35,7 +45,7 @@ def main(words: Sequence[str] | None = None) -> None:
         if failed := set_up(args.envs, tuple(args.only or ENVIRONMENTS), print):
             raise SystemExit(f"not installed: {', '.join(failed)}")
         return
-    paths = ("model", "artefact", "scratch", *(("text", "gguf") if args.what == "decoder" else ()))
+    paths = ("model", "artefact", "scratch", *NEEDS.get(args.what, ()))
     needed = [name for name in paths if getattr(args, name) is None]
     if needed:
         parser.error(f"{args.what} needs {', '.join('--' + name for name in needed)}")

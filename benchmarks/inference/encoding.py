@@ -28,6 +28,7 @@ COUNTS = 0.995
 def main(args: Namespace) -> None:
     items, workloads = work(args.model)
     export(args.model, args.scratch)
+    export_backbone(args.model, args.scratch)
     answers: Mapping[str, list[list[int]]] = {}
     # The texts of fixed lengths, which come last, are cut from rows and stand for no class.
     read = range(len(items) - len(LENGTHS))[: args.rows]
@@ -73,19 +74,25 @@ def _cut(tokenizer: Any, text: str) -> list[str]:
     return [text[: ends[n - 3]] for n in LENGTHS]  # two of them are special
 
 
-def export(model: Path, scratch: Path) -> None:
-    """Export the graphs that other runtimes start from, and the encoder without its head."""
+def export(model: Path, scratch: Path, task: Task = Task.TEXT_CLASSIFICATION) -> None:
+    """Export the graphs that other runtimes start from."""
     if (scratch / "fused.onnx").exists():
         return
-    import transformers
-
     from build.families.registry import family_of
     from build.sources.readers import inspect
 
-    source, problems = inspect(model, Task.TEXT_CLASSIFICATION, None)
+    source, problems = inspect(model, task, None)
     if source is None:
         raise SystemExit("\n".join(map(str, problems)))
     family_of(source).prepare(source, scratch, print)
+
+
+def export_backbone(model: Path, scratch: Path) -> None:
+    """Save the encoder without its head."""
+    if (scratch / "backbone").exists():
+        return
+    import transformers
+
     backbone = transformers.AutoModel.from_pretrained(model, local_files_only=True)
     backbone.save_pretrained(scratch / "backbone")
     transformers.AutoTokenizer.from_pretrained(model).save_pretrained(scratch / "backbone")

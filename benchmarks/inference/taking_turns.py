@@ -33,7 +33,7 @@ class Measured:
     kept: Kept
     versions: Mapping[str, str]
     missing: Mapping[str, str]
-    answers: Mapping[str, list[list[int]]]
+    answers: Mapping[str, list[list[Any]]]
 
 
 def by_threads(
@@ -42,8 +42,13 @@ def by_threads(
     items: Sequence[Item],
     workloads: Mapping[str, Sequence[int]],
     read: Sequence[int] = (),
+    *,
+    together: bool = False,
 ) -> Iterator[Measured]:
-    """Return the measurements for each number of threads; answers to the items in `read` are collected once, first."""
+    """Return the measurements for each number of threads; answers to the items in `read` are collected once, first.
+
+    With `together`, the items of a workload are one run.
+    """
     path = args.scratch / "items.jsonl"
     lines = [
         json.dumps({"text": i.text, "ids": i.ids, "continuation": i.continuation}) for i in items
@@ -58,7 +63,7 @@ def by_threads(
             threads=threads,
             clock=args.clock,
         )
-        yield _measured(contenders, setting, args, workloads, () if number else read)
+        yield _measured(contenders, setting, args, workloads, () if number else read, together)
 
 
 def _measured(
@@ -67,6 +72,7 @@ def _measured(
     args: Namespace,
     workloads: Mapping[str, Sequence[int]],
     read: Sequence[int],
+    together: bool,
 ) -> Measured:
     with ExitStack() as stack:
         opened, versions, missing = _open(contenders, setting, args.envs, stack)
@@ -74,14 +80,14 @@ def _measured(
             Process(PEAK, setting, args.envs, setting.scratch / "peak.log")
         )
         kernel.ready()
-        answers: dict[str, list[list[int]]] = {}
+        answers: dict[str, list[list[Any]]] = {}
         for name, process in opened.items() if read else ():
             report(f"collecting the answers of {name}")
-            answers[name] = process.read(read)
+            answers[name] = process.vectors(read) if together else process.read(read)
 
         def run(name: str, workload: str, repeats: int) -> list[float]:
             items = workloads[workload]
-            return [ms / len(items) for ms in opened[name].time(items, repeats)]
+            return [ms / len(items) for ms in opened[name].time(items, repeats, together=together)]
 
         def undisturbed() -> float:
             if setting.threads > 1:
