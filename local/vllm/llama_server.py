@@ -25,6 +25,8 @@ def main() -> None:
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = args.threads
     params.n_threads_http = args.sequences + 2
     params.offline, params.ui = True, False
+    # By default the prompts of earlier texts are kept in up to 8 GB.
+    params.cache_ram_mib = 0
     # It serves as long as it is referred to.
     server = xllamacpp.Server(params)
     print(f"llama.cpp serves at {server.listening_address}", flush=True)  # noqa: T201
