@@ -84,7 +84,11 @@ def measure(
         for (callers, way), measured in found.items():
             into = measured if number else Measured()
             # Every way gets the same requests in the same order.
-            asyncio.run(turn(engine, WAYS[way], callers, itertools.cycle(requests), seconds, into))
+            # `asyncio.run` would leave the thread's own loop, which the router uses, unclosed.
+            with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+                runner.run(
+                    turn(engine, WAYS[way], callers, itertools.cycle(requests), seconds, into)
+                )
     return [
         {
             "callers": callers,
