@@ -20,7 +20,10 @@ def half(setting: Setting) -> Opened:
 
 
 def dynamic(setting: Setting) -> Opened:
-    """https://docs.pytorch.org/docs/stable/quantization.html: weights of int8, activations of each request."""
+    """Quantize linear layers to int8, activations by each request.
+
+    https://docs.pytorch.org/docs/stable/quantization.html
+    """
     from torch.ao.quantization import quantize_dynamic
 
     model = _loaded(setting, torch.float32)
@@ -29,7 +32,7 @@ def dynamic(setting: Setting) -> Opened:
 
 
 def compiled(setting: Setting) -> Opened:
-    """https://docs.pytorch.org/docs/stable/torch.compiler.html: one graph for all lengths."""
+    """Compile one graph for all lengths: https://docs.pytorch.org/docs/stable/torch.compiler.html."""
     return classifier(torch.compile(_loaded(setting, torch.float32), dynamic=True), VERSION)
 
 

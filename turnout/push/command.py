@@ -28,7 +28,7 @@ def push_command(
     the token for models that are not public.
 
     The model has a config.json, a tokenizer, and weights in safetensors: one file, or shards with their index. Then
-    deploy it by `cdk deploy --all`, and have its endpoint answer your rows by `turnout verify MODEL --tier gpu`.
+    deploy it by `npx cdk deploy --all`, and have its endpoint answer your rows by `turnout verify MODEL --tier gpu`.
     """
     from turnout.deployed.clients import MANY, OBJECT_S, clients_in
     from turnout.push import pushing

@@ -14,11 +14,11 @@ def recorded(out: Path, manifest: Manifest, rows: Path) -> tuple[bool, str]:
     if record is None:
         return (
             False,
-            f"not proved on this machine: deploy it by `cdk deploy --all`, then run {verify}",
+            f"not proved on this machine: deploy it by `npx cdk deploy --all`, then run {verify}",
         )
     if record["digest"] != manifest.digest:
         of = f"the record of {record['date']} is of version {record['version']}"
-        return False, f"not proved: {of}; deploy it by `cdk deploy --all`, then run {verify}"
+        return False, f"not proved: {of}; deploy it by `npx cdk deploy --all`, then run {verify}"
     found = f"on {record['date']} its endpoint answered {_shares(record)}"
     if not record["holds"]:
         return False, f"not proved: {found}; see to that, then run {verify}"

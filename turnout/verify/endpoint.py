@@ -142,7 +142,7 @@ def _outputs(of: Wanted, reply: Reply) -> Outputs | None:
     if reply.body["version"] != of.manifest.version:
         message = (
             f"its endpoint serves version {reply.body['version']}, and {of.manifest.version} is in the folder; deploy "
-            "it by `cdk deploy --all` first"
+            "it by `npx cdk deploy --all` first"
         )
         raise VerifyFailed(of.spec.name, [Problem(code=Code.ARTEFACT_OUTDATED, message=message)])
     outputs: Outputs = reply.body["outputs"]

@@ -8,7 +8,6 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from onnx import helper, numpy_helper
 
 from build.graph.edit import (
@@ -19,9 +18,9 @@ from build.graph.edit import (
     matmuls,
     remove_unused_constants,
 )
-from build.graph.observe import observe
 from build.recipes.dynamic_int8 import replace_gemms
 from build.recipes.saturation import quantize
+from build.recipes.static_ranges import Range, add_range, ranges_of
 from functions.inference.token_batches import Feeds
 
 
@@ -36,14 +35,7 @@ def quantize_for_openvino(
     replace_gemms(model)
     graph = model.graph
     nodes = [node for node in matmuls(graph) if node.output[0] not in in_float]
-    ranges: dict[str, tuple[float, float]] = {}
-
-    # Every range holds 0, so that an exact 0 stays one.
-    def widen(name: str, value: Floats) -> None:
-        low, high = ranges.get(name, (0.0, 0.0))
-        ranges[name] = min(low, float(value.min())), max(high, float(value.max()))
-
-    observe(model, sorted({node.input[0] for node in nodes}), feeds, scratch, widen)
+    ranges = ranges_of(model, {node.input[0] for node in nodes}, feeds, scratch)
     matrices = {
         node.output[0]: numpy_helper.to_array(constants(graph)[node.input[1]]) for node in nodes
     }
@@ -52,17 +44,16 @@ def quantize_for_openvino(
         read, name = node.input[0], node.output[0]
         # Several products may read the same activations.
         if read not in quantized:
-            quantized[read] = _quantize_activations(graph, node, read, *ranges[read])
+            quantized[read] = _quantize_activations(graph, node, read, ranges[read])
         node.input[0] = quantized[read]
         node.input[1] = _quantize_weights(graph, node, name, matrices[name])
     remove_unused_constants(graph)
 
 
-def _quantize_activations(graph: Any, before: Any, read: str, low: float, high: float) -> str:
+def _quantize_activations(graph: Any, before: Any, read: str, limits: Range) -> str:
     """Insert the nodes that quantize a tensor and give it back; return the name of what they give."""
-    step = max((high - low) / 255, float(np.finfo(np.float32).tiny))
-    scale = add_constant(graph, f"{read}_step", np.array(step, np.float32))
-    zero = add_constant(graph, f"{read}_zero", np.array(round(-low / step), np.uint8))
+    scale, zero = f"{read}_step", f"{read}_zero"
+    add_range(graph, limits, scale, zero)
     integers, floats = f"{read}_integers", f"{read}_floats"
     insert_before(
         graph,

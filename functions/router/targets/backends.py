@@ -49,7 +49,7 @@ class Backend(Protocol):
     def stream(self, target: Target, request: PredictRequest) -> Written: ...
 
 
-EVENTS = "text/event-stream"
+EVENT_STREAM = "text/event-stream"
 # Nothing has run where there is no endpoint, or no copy of the model on it.
 NOT_IN_SERVICE = (Condition.MISSING, Condition.ASLEEP)
 
@@ -159,7 +159,9 @@ class SageMakerBackend:
         if target.server is Server.VLLM:
             from functions.router.targets import vllm
 
-            return vllm.predict(target, request, partial(self.open, target, request, accept=EVENTS))
+            return vllm.predict(
+                target, request, partial(self.open, target, request, accept=EVENT_STREAM)
+            )
         if _is_long(request):
             return _last(self.stream(target, replace(request, stream=True)))
         return self._where_it_serves(target, lambda at: self._invoke(at, request))
@@ -170,7 +172,7 @@ class SageMakerBackend:
             from functions.router.targets import vllm
 
             yield from vllm.stream(
-                target, request, partial(self.open, target, request, accept=EVENTS)
+                target, request, partial(self.open, target, request, accept=EVENT_STREAM)
             )
             return
         from contracts.streaming import NDJSON, read_stream

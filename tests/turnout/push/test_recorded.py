@@ -56,7 +56,7 @@ def test_without_a_record_the_commands_are_named(
 ) -> None:
     proved, said = recorded(tmp_path / "out", manifest, spec.eval)
     assert not proved
-    assert said.startswith("not proved on this machine: deploy it by `cdk deploy --all`")
+    assert said.startswith("not proved on this machine: deploy it by `npx cdk deploy --all`")
     assert "`turnout verify chat --tier gpu`" in said
 
 
