@@ -35,7 +35,6 @@ OPTIONS = (
     # Only where it is written are a product and a sum rounded once, so that all processors give the same bits.
     "-ffp-contract=off",
 )
-CHECKED = ("-fsanitize=undefined", "-fsanitize-trap=undefined")
 
 
 def compile_for(

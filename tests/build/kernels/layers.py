@@ -16,12 +16,16 @@ from onnx import TensorProto, helper, numpy_helper
 from scipy.special import erf
 
 from build.graph.edit import make_model
+from build.proof.processors import cpu_flags
 from build.recipes.encoder_layers import DOMAIN, OPERATOR, packed
 from build.recipes.saturation import quantize
 from functions.inference.session import options
 
 Array = NDArray[Any]
 EPSILON = 1e-12
+# The kernels that a library has, by the machine it is for, and the flag of a processor that runs one.
+KERNELS = {"x86_64": ("avx512vnni", "avx2", "portable"), "aarch64": ("dotprod", "portable")}
+FLAGS = {"avx512vnni": "avx512_vnni", "avx2": "avx2", "dotprod": "asimddp"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +142,11 @@ def run(session: ort.InferenceSession, x: Array, mask: Array | None = None) -> A
 def inputs(seed: int, texts: int, tokens: int, hidden: int) -> Array:
     rng = np.random.default_rng(seed)
     return rng.normal(size=(texts, tokens, hidden)).astype(np.float32)
+
+
+def runs(kernel: str) -> bool:
+    """Return whether this processor has the instructions of a kernel."""
+    return kernel not in FLAGS or FLAGS[kernel] in cpu_flags()
 
 
 def in_process(module: str, kernel: str, *arguments: str) -> Any:

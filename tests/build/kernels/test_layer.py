@@ -9,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from build.kernels.libraries import libraries
-from tests.build.kernels.layers import Array, Layer, in_process, inputs, opened, run
+from tests.build.kernels.layers import KERNELS, Array, Layer, in_process, inputs, opened, run, runs
 
 pytestmark = pytest.mark.foreign
 LAYER = Layer.drawn(heads=3, head=32, inner=208, seed=1)
 # The root mean square of what 8 bits change, as a share of the answer's: twice the largest of 400 drawn layers.
 TOLERANCE = 0.02
-KERNELS = {"x86_64": ("avx512vnni", "avx2", "portable"), "aarch64": ("dotprod", "portable")}
 
 
 @pytest.fixture(scope="module")
@@ -62,20 +61,13 @@ def test_each_part_of_the_layer_counts(library: Path) -> None:
 
 
 def test_every_kernel_and_number_of_threads_gives_the_same_bits(library: Path) -> None:
-    kernels = [k for k in KERNELS[platform.machine()] if runs(k, library)]
+    kernels = [k for k in KERNELS[platform.machine()] if runs(k)]
     found = {k: in_process("tests.build.kernels.bits", k, str(library)) for k in kernels}
     assert len(found) > 1
     assert len({tuple(digests) for digests in found.values()}) == 1
     x = inputs(3, 4, 70, LAYER.hidden)
     one, two = (run(opened(LAYER.graph(), library, threads), x) for threads in (1, 2))
     assert np.array_equal(one, two)
-
-
-def runs(kernel: str, library: Path) -> bool:
-    """Return whether this processor has the instructions of a kernel."""
-    flags = Path("/proc/cpuinfo").read_text("utf-8").split()
-    needed = {"avx512vnni": "avx512_vnni", "avx2": "avx2", "dotprod": "asimddp"}.get(kernel)
-    return needed is None or needed in flags
 
 
 def test_an_answer_depends_neither_on_padding_nor_on_its_neighbours(library: Path) -> None:

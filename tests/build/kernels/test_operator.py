@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from build.kernels.compile import CHECKED, compile_for
+from build.kernels.compile import compile_for
 from build.kernels.libraries import FOLDER, MACHINES, libraries
 from contracts.manifest import kernels_of
-from tests.build.kernels.layers import Layer, in_process, opened
+from tests.build.kernels.layers import KERNELS, Layer, in_process, opened, runs
 
 pytestmark = pytest.mark.foreign
 LAYER = Layer.drawn(heads=2, head=16, inner=48, seed=1)
+CHECKED = ("-fsanitize=undefined", "-fsanitize-trap=undefined")
 ZIG = (str(FOLDER / "compiler/bin/python"), "-m", "ziglang")
 
 
@@ -102,13 +103,12 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return compile_for(platform.machine(), tmp_path_factory.mktemp("checked"), ZIG, CHECKED)
 
 
-@pytest.mark.parametrize("kernel", ["avx512vnni", "avx2", "portable"])
+@pytest.mark.parametrize("kernel", KERNELS.get(platform.machine(), ()))
 def test_runs_of_drawn_shapes_stay_within_their_memory(
     checked: Path, library: Path, kernel: str
 ) -> None:
     """Inputs and outputs end where no page may be touched, and what C leaves undefined ends the process."""
-    cpu = Path("/proc/cpuinfo").read_text("utf-8")
-    if kernel != "portable" and kernel.replace("avx512vnni", "avx512_vnni") not in cpu.split():
+    if not runs(kernel):
         pytest.skip(f"this processor has no {kernel}")
     seed = str(np.random.default_rng().integers(1 << 30))
     found = in_process("tests.build.kernels.fenced", kernel, str(checked), seed)

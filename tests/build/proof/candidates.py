@@ -1,4 +1,4 @@
-"""A candidate of a tiny artefact, and the rows that it was run on."""
+"""A candidate of a tiny artefact, the rows that it was run on, and the name of a processor it may go to."""
 
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from contracts.manifest import read_manifest
 from contracts.prediction import PredictRequest
 from functions.inference.engine import Engine
 
+GRAVITON2 = "arm64 with NEON dot products (Graviton2)"
 ROWS = [Row(request=PredictRequest(inputs=(t,))) for t in ("lovely", "awful", "fine fine", "no")]
 
 

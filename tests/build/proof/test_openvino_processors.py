@@ -14,11 +14,9 @@ from build.workspace.runtimes import openvino_version
 from contracts.manifest import MANIFEST, RUNTIME, read_manifest
 from contracts.tasks import Runtime
 from functions.inference.runtimes.openvino import INSTRUCTIONS
-from tests.build.proof.candidates import ROWS, candidate
+from tests.build.proof.candidates import GRAVITON2, ROWS, candidate
 from tests.fixtures.models.tiny import artefact
 from tests.fixtures.models.tiny_bert import classifier, deployment, texts, write_rows
-
-GRAVITON2 = "arm64 with NEON dot products (Graviton2)"
 
 
 @pytest.mark.parametrize(

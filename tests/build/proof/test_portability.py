@@ -29,7 +29,7 @@ from build.recipes.recipe import PREQUANTIZED
 from build.step import Step
 from build.workspace.cache import Cache
 from build.workspace.checkout import ROOT
-from tests.build.proof.candidates import ROWS, candidate
+from tests.build.proof.candidates import GRAVITON2, ROWS, candidate
 from tests.fixtures.models.tiny import artefact
 from tests.fixtures.models.tiny_bert import classifier, deployment, texts, write_rows
 from tests.fixtures.problems import raises
@@ -37,7 +37,6 @@ from turnout.building import notes
 
 HERE = Processor(name="here", how="as it is")
 ANY_OTHER = "a processor of another kind"
-GRAVITON2 = "arm64 with NEON dot products (Graviton2)"
 PLAIN = next(recipe for recipe in INT8 if recipe.name == "int8")
 FULL = INT8[0]
 

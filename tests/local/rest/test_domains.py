@@ -15,9 +15,9 @@ from local.control.domains.mapping import Mapped, is_custom, mapped
 from local.control.moto_extension import extend
 from stacks.domains.domain import Front, add_domain
 from tests.fixtures.local_cloud_client import LocalCloudClient
+from tests.fixtures.synthesis import CERTIFICATE
 
 NAME, ZONE = "api.example.org", "Z0123456789ABCDEFGHIJ"
-ARN = "arn:aws:acm:us-east-1:123456789012:certificate/1b2c"
 
 
 @pytest.fixture
@@ -103,8 +103,8 @@ def test_a_stack_with_a_domain_goes_in_the_order_that_api_gateway_wants(
 
 def test_a_certificate_that_is_none_of_the_name_is_refused(local_cloud: LocalCloudClient) -> None:
     region = local_cloud.cloud.region
-    provide(Domain(name=f"other.{NAME}", certificate_arn=ARN), region)
-    assert local_cloud.deploy("wrong", stack(CertificateArn=ARN)) == "ROLLBACK_COMPLETE"
+    provide(Domain(name=f"other.{NAME}", certificate_arn=CERTIFICATE), region)
+    assert local_cloud.deploy("wrong", stack(CertificateArn=CERTIFICATE)) == "ROLLBACK_COMPLETE"
     assert local_cloud.client("apigatewayv2").get_domain_names()["Items"] == []
 
 
@@ -112,7 +112,7 @@ def test_a_name_keeps_its_mappings_when_it_gets_another_certificate(
     local_cloud: LocalCloudClient,
 ) -> None:
     region = local_cloud.cloud.region
-    first, second = f"{ARN}-first", f"{ARN}-second"
+    first, second = f"{CERTIFICATE}-first", f"{CERTIFICATE}-second"
     for arn in (first, second):
         provide(Domain(name=NAME, certificate_arn=arn), region)
     api = local_cloud.client("apigatewayv2")
@@ -134,4 +134,6 @@ def test_a_certificate_in_a_zone_that_is_not_there_is_refused(
     resources = {"Made": {"Type": "AWS::CertificateManager::Certificate", "Properties": properties}}
     assert local_cloud.deploy("nowhere", resources) == "ROLLBACK_COMPLETE"
     listed = local_cloud.client("acm").list_certificates()["CertificateSummaryList"]
-    assert NAME not in [one["DomainName"] for one in listed if ARN not in one["CertificateArn"]]
+    assert NAME not in [
+        one["DomainName"] for one in listed if CERTIFICATE not in one["CertificateArn"]
+    ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from examples.chats import QUESTIONS
 from local.vllm.process import VLLM
 from scripts.record_vllm import CASES, VARIABLES, WEIGHTS, ask, running
 from tests.fixtures.processes import descendants, ended
@@ -26,11 +27,6 @@ pytestmark = [
         not WEIGHTS.is_dir(), reason="SmolLM2 is not there: python -m examples.smollm2"
     ),
 ]
-QUESTIONS = (
-    "What is the capital of France?",
-    "Name three instruments of an orchestra.",
-    "Why is the sky blue?",
-)
 TOKENS = 32
 # As long as the context allows: some seconds.
 LONG = 120

@@ -15,11 +15,10 @@ from stacks.image_source import PushedImage
 from stacks.limits.throttle import Limits
 from stacks.router import RouterStack
 from stacks.rules.document import Document, Json
-from tests.fixtures.synthesis import ACCOUNT
+from tests.fixtures.synthesis import ACCOUNT, CERTIFICATE
 from tests.stacks.mutants.checkers import by_cfn_lint, by_service_models
 
 NAME, ZONE = "api.example.org", "Z0123456789ABCDEFGHIJ"
-ARN = "arn:aws:acm:us-east-1:123456789012:certificate/1b2c"
 TARGET = {"Fn::GetAtt": ["Domain", "RegionalDomainName"]}
 WHOLE = Front(api_id="a", stage="$default", url="https://a.example")
 STREAMED = Front(api_id="b", stage="live", url="https://b.example/live")
@@ -46,8 +45,8 @@ def templates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Json]:
     app = cdk.App(outdir=str(folder))
     cases = {
         "made": (Domain(name=NAME, hosted_zone_id=ZONE), STREAMED),
-        "both": (Domain(name=NAME, hosted_zone_id=ZONE, certificate_arn=ARN), STREAMED),
-        "given": (Domain(name=NAME, certificate_arn=ARN), None),
+        "both": (Domain(name=NAME, hosted_zone_id=ZONE, certificate_arn=CERTIFICATE), STREAMED),
+        "given": (Domain(name=NAME, certificate_arn=CERTIFICATE), None),
     }
     for name, (domain, streamed) in cases.items():
         stack = cdk.Stack(app, name, synthesizer=cdk.LegacyStackSynthesizer())
@@ -181,7 +180,7 @@ def test_a_certificate_that_is_given_is_used_and_none_is_made(templates: dict[st
     for name, records in (("both", 1), ("given", 0)):
         template = templates[name]
         (domain,) = properties(template, "AWS::ApiGatewayV2::DomainName")
-        assert domain["DomainNameConfigurations"][0]["CertificateArn"] == ARN
+        assert domain["DomainNameConfigurations"][0]["CertificateArn"] == CERTIFICATE
         assert properties(template, "AWS::CertificateManager::Certificate") == []
         assert len(properties(template, "AWS::Route53::RecordSet")) == records
 

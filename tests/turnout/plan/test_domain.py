@@ -6,9 +6,8 @@ import pytest
 
 from contracts.specs import CpuSpec, Deployment, Domain, ModelSpec
 from contracts.tasks import Task
+from tests.fixtures.synthesis import CERTIFICATE
 from turnout.plan.domain import domain_json, shown_domain
-
-ARN = "arn:aws:acm:us-east-1:123456789012:certificate/1b2c"
 
 
 def deployment(task: Task, **domain: str) -> Deployment:
@@ -31,11 +30,11 @@ def test_a_deployment_without_a_domain_has_none() -> None:
             "and its record, at no charge",
         ),
         (
-            deployment(Task.FILL_MASK, certificate_arn=ARN),
+            deployment(Task.FILL_MASK, certificate_arn=CERTIFICATE),
             "domain: https://api.example.org, with your certificate and a record that you make, at no charge",
         ),
         (
-            deployment(Task.FILL_MASK, certificate_arn=ARN, hosted_zone_id="Z1"),
+            deployment(Task.FILL_MASK, certificate_arn=CERTIFICATE, hosted_zone_id="Z1"),
             "domain: https://api.example.org, with your certificate and its record, at no charge",
         ),
     ],

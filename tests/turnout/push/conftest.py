@@ -60,6 +60,13 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloudClient
 
 
 @pytest.fixture
+def bucket(cloud: LocalCloudClient, request: pytest.FixtureRequest) -> str:
+    name = f"bucket-{abs(hash(request.node.name))}"
+    cloud.client("s3").create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
 def log() -> Console:
     """Return the log of a push, which is no terminal."""
     return Console(quiet=True)

@@ -45,13 +45,6 @@ def clients(cloud: LocalCloudClient) -> Clients:
     return clients_in(REGION, local=cloud.cloud.credentials())
 
 
-@pytest.fixture
-def bucket(cloud: LocalCloudClient, request: pytest.FixtureRequest) -> str:
-    name = f"bucket-{abs(hash(request.node.name))}"
-    cloud.client("s3").create_bucket(Bucket=name)
-    return name
-
-
 def s3_with(cloud: LocalCloudClient, event: str, act: Callable[..., Any]) -> Any:
     """Return a client of the local cloud's S3 on whose way out something is done to each request of an event."""
     client = boto3.client(

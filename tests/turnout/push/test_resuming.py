@@ -30,13 +30,6 @@ def kept(tmp_path: Path) -> Kept:
     return Kept(tmp_path / "kept", PART)
 
 
-@pytest.fixture
-def bucket(cloud: LocalCloudClient, request: pytest.FixtureRequest) -> str:
-    name = f"resumed-{abs(hash(request.node.name))}"
-    cloud.client("s3").create_bucket(Bucket=name)
-    return name
-
-
 def read(tree: Tree, kept: Kept) -> Weights:
     return read_weights(tree, lambda path, size: None, kept)
 

@@ -152,7 +152,7 @@ def test_what_has_not_begun_is_left_when_the_caller_leaves() -> None:
     assert len(begun) < 40
 
 
-def test_one_thread_has_one_lane_and_none_stands_for_all(tmp_path: Path) -> None:
+def test_one_thread_has_one_lane_and_none_stands_for_all() -> None:
     def opened() -> Forward:
         raise AssertionError("nothing was run")
 

@@ -29,16 +29,25 @@ from contracts.routes import Target
 from contracts.streaming import Delta
 from contracts.tasks import Tier
 from functions.router.http.app import create_app
-from functions.router.http.front import STREAMED, WHOLE, Front
+from functions.router.http.front import STREAMED, Front
 from functions.router.http.rest_adapter import adapt_to_rest
 from functions.router.targets.backends import Written
 from tests.fixtures.problems import assert_names
-from tests.fixtures.router_app import ASSETS, KEY, FakeTier, Rows, assert_problem, router, target
+from tests.fixtures.router_app import (
+    ASSETS,
+    KEY,
+    URLS,
+    FakeTier,
+    Rows,
+    assert_problem,
+    log_line,
+    router,
+    target,
+)
 from tests.functions.hurried_loop import HurriedLoop, Wait
 from tests.functions.router.openai.deployment import ALL, WRITER
 from tests.functions.router.openai.writing_tier import rest_event
 
-URLS = {WHOLE: "https://a.example", STREAMED: "https://b.example/live"}
 PREDICT = "/v1/models/writer/predict"
 TEXT = {
     "generated_text": "ONE TWO",
@@ -120,11 +129,6 @@ def deployed() -> Iterator[Deployed]:
             return Gateway(tier=tier, loop=loop, handler=adapt_to_rest(app, loop))
 
         yield made
-
-
-def log_line(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(caplog.messages[-1])
-    return found
 
 
 @pytest.mark.parametrize("minutes", [0.4, 3.9, 4.1, 13.9])

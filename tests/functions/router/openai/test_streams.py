@@ -19,13 +19,12 @@ from openai.types.chat import ChatCompletionMessageParam
 from contracts.http_errors import ModelFailed, TierUnavailable
 from contracts.tasks import Tier
 from functions.router.http.app import create_app
-from functions.router.http.front import STREAMED, WHOLE, Front
-from tests.fixtures.router_app import ASSETS, KEY, FakeTier, Rows, router
+from functions.router.http.front import WHOLE, Front
+from tests.fixtures.router_app import ASSETS, KEY, URLS, FakeTier, Rows, log_line, router
 from tests.functions.event_loop import run_coroutine
 from tests.functions.router.openai.deployment import ALL, post
 from tests.functions.router.openai.writing_tier import StreamingGateway, WritingTier
 
-URLS = {WHOLE: "https://a.example", STREAMED: "https://b.example/live"}
 HELLO: list[ChatCompletionMessageParam] = [{"role": "user", "content": "one two"}]
 OURS = {"version": "f00dfeed0000", "tier": "cpu", "reason": "fits_cpu", "elapsed_ms": 1.5}
 
@@ -213,11 +212,6 @@ def test_a_failure_behind_the_first_word_is_an_event(
     assert (caught.value.code, caught.value.type) == (code, "server_error")
 
 
-def lines(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(caplog.messages[-1])
-    return found
-
-
 def metrics_of(line: dict[str, Any]) -> dict[str, Any]:
     directives = line["_aws"]["CloudWatchMetrics"]
     names = [metric["Name"] for one in directives for metric in one["Metrics"]]
@@ -230,7 +224,7 @@ def test_a_stream_is_logged_with_its_tokens_and_the_time_to_its_first(
     tier.go_on.set()
     with caplog.at_level(logging.INFO, "turnout.access"):
         list(client.completions.create(model="writer", prompt="one two", stream=True))
-    line = lines(caplog)
+    line = log_line(caplog)
     assert (line["tokens"], line["tier"], line["status"]) == (7, "cpu", 200)
     assert "unfinished" not in line
     found = metrics_of(line)
@@ -248,7 +242,7 @@ def test_a_stream_of_another_tier_than_the_wanted_one_is_logged_so(
     asked = {"model": "large", "prompt": "a", "stream": True}
     with http, caplog.at_level(logging.INFO, "turnout.access"):
         raw(http, **asked)
-    line = lines(caplog)
+    line = log_line(caplog)
     assert (line["tier"], line["reason"], line["fallback"]) == ("gpu", "cpu_throttled", 1)
 
 
@@ -259,7 +253,7 @@ def test_a_stream_that_breaks_off_counts_as_an_error(
     stream = client.completions.create(model="writer", prompt="one two", stream=True)
     with caplog.at_level(logging.INFO, "turnout.access"), pytest.raises(openai.APIError):
         list(stream)
-    line = lines(caplog)
+    line = log_line(caplog)
     assert (line["problem"], line["unfinished"], line["status"]) == ("model_failed", 1, 200)
     assert metrics_of(line)["errors"] == 1
 
@@ -274,7 +268,7 @@ def test_a_caller_who_leaves_ends_the_work_where_that_is_known(
             stream.close()
         tier.go_on.set()
         assert tier.closed.wait(20)
-    line = lines(caplog)
+    line = log_line(caplog)
     # Nobody failed.
     assert (line["unfinished"], metrics_of(line)["errors"]) == (1, 0)
 
