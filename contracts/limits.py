@@ -40,6 +40,8 @@ SAGEMAKER_PAYLOAD_BYTES = 6 * 1024 * 1024
 # A container has 60 s for a whole response, and 8 minutes for one that it streams.
 # https://docs.aws.amazon.com/sagemaker/latest/dg/hosting-faqs.html
 SAGEMAKER_WHOLE_S, SAGEMAKER_STREAM_S = 60, 8 * 60
+# Of either, what is under way when a text has to end may take this long.
+SAGEMAKER_SPARE_S = 10
 
 # Timeouts nest, so that every caller outlasts the one it calls:
 # tier (at most MAX_TIER_TIMEOUT_S) < the router's wait for it < the router itself < the gateway < `turnout call`.
@@ -69,11 +71,11 @@ STREAM_IDLE_S = 300
 # After so long without a word the router sends one that means nothing, before the gateway gives up.
 STREAM_QUIET_S = STREAM_IDLE_S - 60
 # The longest times of a model that writes. On the CPU tier they are what the front of streams leaves after the starts
-# of both functions, in whole minutes; ten seconds of SageMaker's are for what is under way when a text has to end.
+# of both functions, in whole minutes.
 MAX_CPU_WRITING_S = (
     (STREAM_ROUTER_TIMEOUT_S - CONNECT_TIMEOUT_S - LAMBDA_INIT_S - SPARE_S) // 60 * 60
 )
-MAX_GPU_WRITING_S = SAGEMAKER_STREAM_S - 10
+MAX_GPU_WRITING_S = SAGEMAKER_STREAM_S - SAGEMAKER_SPARE_S
 CLIENT_TIMEOUT_S = GATEWAY_TIMEOUT_S + 5
 # Behind the front of streams, that of the longest silence.
 STREAM_CLIENT_TIMEOUT_S = STREAM_IDLE_S + 5

@@ -165,9 +165,10 @@ def _shared_out(
 ) -> Iterator[list[int]]:
     """Yield the batches, the large ones in equal parts: two for each core if a part is worth its pass."""
     sizes = [len(batch) * lengths[batch[-1]] for batch in found]
-    most = max(sum(sizes) / (2 * cores), PASSES * pass_tokens)
+    # A text may have no tokens, and a pass may cost none.
+    most = max(sum(sizes) / (2 * cores), PASSES * pass_tokens, 1)
     for batch, size in zip(found, sizes, strict=True):
-        step = math.ceil(len(batch) / math.ceil(size / most))
+        step = math.ceil(len(batch) / max(math.ceil(size / most), 1))
         yield from (batch[i : i + step] for i in range(0, len(batch), step))
 
 

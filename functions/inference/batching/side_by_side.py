@@ -118,11 +118,17 @@ class SideBySide:
     def _opened(self) -> Forward | None:
         """Return the graph of one thread, None while it does not pay or has no room."""
         if self._one_thread is None and self._owed_s <= 0:
+            # A function gets no more memory later.
+            self._owed_s = math.inf
             if not self._room():
-                # A function gets no more memory later.
-                self._owed_s = math.inf
                 return None
-            self._one_thread = self._open()
+            try:
+                self._one_thread = self._open()
+            except Exception:  # the errors of runtimes have no base class of their own
+                import logging
+
+                message = "a graph of one thread cannot be opened, so all threads share each batch"
+                logging.getLogger("turnout.inference").exception(message)
         return self._one_thread
 
 

@@ -18,7 +18,7 @@ from contracts.http_errors import DeadlineExceeded, ServingError, TierUnavailabl
 from contracts.limits import BACKEND_SLACK_S, CONNECT_TIMEOUT_S
 from contracts.prediction import PredictRequest, TierAnswer
 from contracts.routes import Route, Target
-from contracts.tasks import Tier, Wake
+from contracts.tasks import WRITING_TASKS, Task, Tier, Wake
 from functions.router.answering.budget import RetryBudget
 from functions.router.answering.turns import claimed, learnt
 from functions.router.deciding.decision import Plan, decide
@@ -31,6 +31,8 @@ from functions.router.targets.health import Condition, States, longest_s, start_
 
 # Of the time that is left the tier does not get these, in which its answer travels back.
 TRAVEL_MS = 50
+# Nor these where it writes: a text ends by its time only between two steps, and a long prompt is one.
+STEP_MS = 1_000
 # A connection that the other side has closed meanwhile says so at once; later the model may have run.
 CLOSED_EARLY_S = 0.5
 # The time of a caller was over, which by itself says nothing of the target.
@@ -128,7 +130,9 @@ class Attempts:
             target=target,
             route=route,
             request=request,
-            sent=replace(request, deadline_ms=min(_tier_ms(left_s), target.timeout_s * 1000)),
+            sent=replace(
+                request, deadline_ms=min(_tier_ms(left_s, route.task), target.timeout_s * 1000)
+            ),
             started=now,
             until=now + min(left_s, most_s),
             all_of_it=left_s >= target.timeout_s,
@@ -203,10 +207,11 @@ class Attempts:
         return first.error
 
 
-def _tier_ms(left_s: float) -> int:
-    """Return the milliseconds that a tier may take: what is left without the way back."""
+def _tier_ms(left_s: float, task: Task) -> int:
+    """Return the milliseconds that a tier may take: what is left without the last step and the way back."""
     left_ms = left_s * 1e3
-    return max(int(left_ms - min(TRAVEL_MS, left_ms / 4)), 1)
+    spare_ms = STEP_MS if task in WRITING_TASKS else TRAVEL_MS
+    return max(int(left_ms - min(spare_ms, left_ms / 4)), 1)
 
 
 def _overdue(request: PredictRequest) -> DeadlineExceeded:

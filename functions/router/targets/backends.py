@@ -12,7 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from contracts.limits import BACKEND_SLACK_S, CONNECT_TIMEOUT_S, SAGEMAKER_WHOLE_S
+from contracts.limits import (
+    BACKEND_SLACK_S,
+    CONNECT_TIMEOUT_S,
+    SAGEMAKER_SPARE_S,
+    SAGEMAKER_WHOLE_S,
+)
 from contracts.prediction import PredictRequest, TierAnswer
 from contracts.routes import Target
 from contracts.tasks import Server
@@ -25,7 +30,7 @@ from functions.router.targets.failures import (
     failed,
     problem,
 )
-from functions.router.targets.health import Condition
+from functions.router.targets.health import Condition, start_of
 
 if TYPE_CHECKING:
     from contracts.streaming import Delta
@@ -65,8 +70,8 @@ class Clients:
         self.lock = threading.Lock()
 
     def of(self, target: Target, request: PredictRequest) -> Client:
-        """Return a client that never retries, and waits a little longer than the tier's timeout or the caller."""
-        longest_s = target.timeout_s + BACKEND_SLACK_S
+        """Return a client that never retries, and waits a little longer than a start and a run, or as its caller."""
+        longest_s = start_of(target) + target.timeout_s + BACKEND_SLACK_S
         left_s = request.deadline - time.monotonic()
         timeout_s = min(next((step for step in STEPS_S if left_s <= step), longest_s), longest_s)
         with self.lock:
@@ -226,7 +231,7 @@ def _is_long(request: PredictRequest) -> bool:
 
     A function is asked by a stream as well then: no connection is silent for minutes.
     """
-    return (request.deadline_ms or 0) > SAGEMAKER_WHOLE_S * 1000
+    return (request.deadline_ms or 0) > (SAGEMAKER_WHOLE_S - SAGEMAKER_SPARE_S) * 1000
 
 
 def _last(written: Written) -> TierAnswer:

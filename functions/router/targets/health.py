@@ -170,7 +170,7 @@ def _failing(state: TargetState, now: float) -> TargetState:
     )
 
 
-def start_of(target: Target) -> float:
+def start_of(target: Target) -> int:
     """Return the seconds that a target may take to start for a request; a GPU's container has started before it."""
     return LAMBDA_INIT_S if target.tier is Tier.CPU else 0
 

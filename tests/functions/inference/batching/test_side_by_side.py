@@ -126,6 +126,30 @@ def test_a_graph_that_has_no_room_twice_is_opened_once() -> None:
     assert (opening.opened, opening.asked) == (0, 1)
 
 
+def test_a_graph_that_cannot_be_opened_twice_is_tried_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    opened: list[int] = []
+
+    def fails() -> Forward:
+        opened.append(1)
+        raise RuntimeError("out of memory")
+
+    lanes = SideBySide(2, open_one_thread=fails, opening_s=0, room=lambda: True)
+    for _ in range(3):
+        found = dict(lanes.run(shared, [1.0, 1.0], lambda number, forward: forward({})[0]))
+        assert found == {0: "shared", 1: "shared"}
+    assert len(opened) == 1
+    assert "out of memory" in caplog.text
+
+
+@pytest.mark.parametrize("lengths", [[0], [0, 50], [0, 0, 0]])
+def test_texts_without_tokens_are_batched_for_several_cores_as_well(lengths: list[int]) -> None:
+    texts: Any = [range(length) for length in lengths]
+    found = list(batches(texts, together=True, pass_tokens=0, cores=2))
+    assert sorted(itertools.chain.from_iterable(found)) == list(range(len(lengths)))
+
+
 def test_two_batches_run_at_the_same_time() -> None:
     both = threading.Barrier(2)
     several = lanes(Opening())

@@ -80,7 +80,7 @@ def test_a_tier_is_asked_for_a_stream_and_read_however_it_is_cut(
 
 @TIERS
 def test_a_whole_answer_that_may_take_minutes_is_read_from_a_stream(tier: Tier) -> None:
-    request = replace(REQUEST, deadline_ms=SAGEMAKER_WHOLE_S * 1000 + 1)
+    request = replace(REQUEST, deadline_ms=SAGEMAKER_WHOLE_S * 1000)
     with streaming(Script([part(tier, LINES)])) as script:
         backend = BACKENDS[tier](partial(client, script.address))
         assert backend.predict(target(tier, timeout_s=400), request) == ANSWER
