@@ -225,6 +225,7 @@ static OrtStatus *compute(void *kernel, OrtKernelContext *context) {
         return invalid(api, "EncoderLayer: the mask is not [texts, tokens]");
     if (sizes[1] > MOST_TOKENS || (sizes[1] && sizes[0] > MOST_POSITIONS / sizes[1]))
         return invalid(api, "EncoderLayer: there are too many tokens");
+    if (sizes[0] > INT32_MAX / 2 / state->layer.heads) return invalid(api, "EncoderLayer: there are too many texts");
     TRY(KernelContext_GetOutput(api)(context, 0, sizes, 3, &y));
     TRY(GetTensorMutableData(api)((OrtValue *)x, &data[0]));
     TRY(GetTensorMutableData(api)((OrtValue *)mask, &data[1]));
@@ -278,11 +279,22 @@ static const OrtCustomOp operator = {.version = ORT_VERSION,
     .GetStartVersion = one,
     .GetEndVersion = any_later};
 
+static _Atomic(OrtCustomOpDomain *) made;
+static _Atomic(OrtApi) used;
+
+/* ONNX Runtime unloads the library with the last of the sessions that know it. */
+__attribute__((destructor)) static void unload(void) {
+    free(atomic_exchange(&kept, 0));
+    OrtCustomOpDomain *domain = atomic_exchange(&made, 0);
+    if (domain) ReleaseCustomOpDomain(atomic_load(&used))(domain);
+}
+
 /* ONNX Runtime calls this when the library is registered; the domain outlives all sessions that know it. */
 __attribute__((visibility("default"))) OrtStatus *RegisterCustomOps(OrtSessionOptions *options, const OrtApiBase *base);
 OrtStatus *RegisterCustomOps(OrtSessionOptions *options, const OrtApiBase *base) {
-    static _Atomic(OrtCustomOpDomain *) made;
     OrtApi api = base->GetApi(ORT_VERSION);
+    if (!api) return 0; /* an older ONNX Runtime, which has said so: it will not know the operator */
+    atomic_store(&used, api);
     OrtCustomOpDomain *domain = atomic_load(&made), *none = 0;
     if (!domain) {
         TRY(CreateCustomOpDomain(api)("turnout", &domain));

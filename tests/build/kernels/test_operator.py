@@ -1,6 +1,9 @@
 """The operator refuses what it cannot compute, and neither touches other memory nor does what C leaves undefined."""
 
+import gc
+import mmap
 import platform
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +15,7 @@ import pytest
 from build.kernels.compile import compile_for
 from build.kernels.libraries import FOLDER, MACHINES, libraries
 from contracts.manifest import kernels_of
-from tests.build.kernels.layers import KERNELS, Layer, in_process, opened, runs
+from tests.build.kernels.layers import KERNELS, Layer, in_process, opened, run, runs
 
 pytestmark = pytest.mark.foreign
 LAYER = Layer.drawn(heads=2, head=16, inner=48, seed=1)
@@ -95,6 +98,21 @@ def test_a_graph_without_its_library_is_refused() -> None:
 
     with pytest.raises(Exception, match="turnout"):
         onnxruntime.InferenceSession(LAYER.graph(), providers=["CPUExecutionProvider"])
+
+
+def test_a_library_that_is_unloaded_leaves_no_memory_behind(library: Path, tmp_path: Path) -> None:
+    """Each of these runs takes 5 MB, which the library keeps for the next one as long as it is loaded."""
+    own = Path(shutil.copy(library, tmp_path))  # which no other test's session has open
+    graph, x = LAYER.graph(), np.zeros((32, 512, LAYER.hidden), np.float32)
+
+    def cycle() -> int:
+        run(opened(graph, own), x)
+        gc.collect()
+        assert str(own) not in Path("/proc/self/maps").read_text("utf-8")
+        return int(Path("/proc/self/statm").read_text("utf-8").split()[1]) * mmap.PAGESIZE
+
+    first, *_, last = (cycle() for _ in range(24))
+    assert last - first < 60 << 20
 
 
 @pytest.fixture(scope="module")
