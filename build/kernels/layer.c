@@ -24,17 +24,19 @@ INLINE void put_unsigned(uint8_t *to, i32x16 v) {
 
 INLINE f32x16 smoothed(const float *x, const float *smooth) { return smooth ? load(x) * load(smooth) : load(x); }
 
-/* Quantizes a row to 0..255 over its range, which holds 0. */
+/* Quantizes a row to 0..255 over its range, which holds 0. The scale is NaN where an element is, or no range. */
 INLINE void quantize(const float *x, const float *smooth, int n, uint8_t *to, float *scale, int32_t *zero) {
     f32x16 low = all(0), high = all(0);
+    i32x16 no_number = integers(0);
     for (int i = 0; i < n; i += 16) {
         f32x16 v = smoothed(x + i, smooth ? smooth + i : 0);
-        low = smaller(low, v);
-        high = larger(high, v);
+        low = smaller(v, low);
+        high = larger(v, high);
+        no_number |= v != v;
     }
     float bottom = largest_of(-low), range = largest_of(high) + bottom;
-    /* An infinite row has no range: what is made of it is not a number, as it would be of floats. */
-    float inverse = range > 0 && range <= FLT_MAX ? 255.0f / range : 0;
+    if (__builtin_reduce_or(no_number) || range > FLT_MAX) range = NAN;
+    float inverse = range > 0 ? 255.0f / range : 0;
     inverse = inverse <= FLT_MAX ? inverse : 0; /* of a range below 255 / FLT_MAX */
     int32_t z = inverse > 0 ? (int32_t)(bottom * inverse + 0.5f) : 0;
     for (int i = 0; i < n; i += 16) {
@@ -47,11 +49,11 @@ INLINE void quantize(const float *x, const float *smooth, int n, uint8_t *to, fl
     *zero = z - OFFSET;
 }
 
-/* Quantizes a row to -127..127 by its largest magnitude. */
+/* Quantizes a row to -127..127 by its largest magnitude. The scale is not finite where an element is not. */
 INLINE float quantize_signed(const float *x, int n, int8_t *to) {
-    f32x16 most = all(0);
-    for (int i = 0; i < n; i += 16) most = larger(most, magnitude(load(x + i)));
-    float largest = largest_of(most), inverse = 127.0f / largest;
+    i32x16 most = integers(0);
+    for (int i = 0; i < n; i += 16) most = larger_magnitude(load(x + i), most);
+    float largest = BITS(float, __builtin_reduce_max(most)), inverse = 127.0f / largest;
     inverse = inverse <= FLT_MAX ? inverse : 0;
     for (int i = 0; i < n; i += 16) {
         i8x16 bytes = __builtin_convertvector(nearest(load(x + i) * all(inverse)), i8x16);
@@ -257,10 +259,13 @@ static void project(const Run *run, const Own *own, int task) {
 
 /* ---- attention ---- */
 
-/* Lays out the keys of a head as the weights of a Linear; those that fill the last block get no attention. */
+/* Lays out the keys of a head as the weights of a Linear; those that fill the last block get no attention. Where one
+   key is not finite, no score is a number. */
 INLINE void pack_keys(const int8_t *key, const float *scale, int tokens, int head, const Own *own) {
     int keys = up_to(tokens, 16);
+    float flaw = 0;
     memset(own->key, 0, (size_t)keys * head);
+    for (int j = 0; j < tokens; j++) flaw += scale[j] * 0;
     for (int j = 0; j < tokens; j++) {
         int8_t *to = own->key + (size_t)(j / 16) * 16 * head + j % 16 * 4;
         int32_t sum = 0;
@@ -268,12 +273,12 @@ INLINE void pack_keys(const int8_t *key, const float *scale, int tokens, int hea
         for (int i = 0; i < head; i++) sum += key[(size_t)j * head + i];
         own->key_sum[j] = sum;
         own->key_scale[j] = scale[j];
-        own->key_bias[j] = 0;
+        own->key_bias[j] = flaw;
     }
     for (int j = tokens; j < keys; j++) {
         own->key_sum[j] = 0;
         own->key_scale[j] = 0;
-        own->key_bias[j] = -FLT_MAX / 4;
+        own->key_bias[j] = -FLT_MAX / 4 + flaw;
     }
 }
 
@@ -282,9 +287,9 @@ INLINE void pack_values(const float *value, int stride, int tokens, int head, co
     int keys = up_to(tokens, 16);
     memset(own->value, 0, (size_t)keys * head);
     for (int c = 0; c < head; c += 16) {
-        f32x16 most = all(0);
-        for (int j = 0; j < tokens; j++) most = larger(most, magnitude(load(value + (size_t)j * stride + c)));
-        f32x16 inverse = all(127) / most;
+        i32x16 bits = integers(0);
+        for (int j = 0; j < tokens; j++) bits = larger_magnitude(load(value + (size_t)j * stride + c), bits);
+        f32x16 most = BITS(f32x16, bits), inverse = all(127) / most;
         inverse = inverse <= all(FLT_MAX) ? inverse : all(0);
         store(own->value_scale + c, most / all(127));
         i32x16 sum = integers(0);
@@ -301,10 +306,11 @@ INLINE void pack_values(const float *value, int stride, int tokens, int head, co
     }
 }
 
-/* Writes the softmax of a row of scores in bytes, and returns the factor that makes their sum 1. */
+/* Writes the softmax of a row of scores in bytes, and returns the factor that makes their sum 1: infinity if no score
+   is a number. */
 INLINE float softmax(const float *score, int keys, uint8_t *to) {
-    f32x16 most = load(score);
-    for (int i = 16; i < keys; i += 16) most = larger(most, load(score + i));
+    f32x16 most = all(-FLT_MAX);
+    for (int i = 0; i < keys; i += 16) most = larger(load(score + i), most);
     f32x16 top = all(largest_of(most));
     i32x16 sum = integers(0);
     for (int i = 0; i < keys; i += 16) {

@@ -1,7 +1,8 @@
 /* Vectors of 16 lanes, which the compiler makes of the registers that a processor has, and the products of bytes, which
    are all that is written for each processor.
 
-   Every float is computed by the same operations in the same order everywhere, so all processors give the same bits. */
+   Every float is computed by the same operations in the same order everywhere, so all processors give the same bits
+   where all floats are finite: which NaN infinity times 0 is differs from one to the next. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -29,9 +30,14 @@ INLINE void store(float *p, f32x16 v) { memcpy(p, &v, sizeof v); }
 INLINE f32x16 all(float x) { return (f32x16)x; }
 INLINE i32x16 integers(int32_t x) { return (i32x16)x; }
 INLINE f32x16 multiply_add(f32x16 a, f32x16 b, f32x16 c) { return __builtin_elementwise_fma(a, b, c); }
+/* Both return b where a is no number. */
 INLINE f32x16 larger(f32x16 a, f32x16 b) { return a > b ? a : b; }
 INLINE f32x16 smaller(f32x16 a, f32x16 b) { return a < b ? a : b; }
-INLINE f32x16 magnitude(f32x16 v) { return larger(v, -v); }
+/* The bits of magnitudes are in the order of the magnitudes, NaN above all, so that the largest is NaN where one is. */
+INLINE i32x16 larger_magnitude(f32x16 v, i32x16 bits) {
+    i32x16 its = BITS(i32x16, v) & integers(INT32_MAX);
+    return its > bits ? its : bits;
+}
 INLINE f32x16 floats(i32x16 v) { return __builtin_convertvector(v, f32x16); }
 
 /* The sum leaves the nearest integer in the lowest bits: 1.5 * 2**23. */

@@ -106,14 +106,28 @@ def spread(value: float) -> Array:
     return x
 
 
-def test_what_is_no_number_stays_with_its_text(library: Path) -> None:
+@pytest.mark.parametrize("value", [np.nan, -np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("token", [0, 5, 12, 18])
+def test_what_is_no_number_spreads_within_its_text_alone(
+    library: Path, token: int, value: float
+) -> None:
+    """As in floats, each token of a text depends on all of its tokens, and on no other text's."""
     session = opened(LAYER.graph(), library)
-    x = inputs(9, 2, 12, LAYER.hidden)
+    x = inputs(9, 2, 19, LAYER.hidden)
     broken = x.copy()
-    broken[0, 4, 7], broken[0, 5, 7] = np.nan, np.inf
+    broken[0, token, 7] = value
     found = run(session, broken)
-    assert not np.isfinite(found[0, 4:6]).all(axis=-1).any()
+    assert not np.isfinite(found[0]).any()
     assert np.array_equal(found[1], run(session, x)[1])
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_a_query_key_or_value_that_is_no_number_is_not_left_out(library: Path, part: int) -> None:
+    """The bias of one column of queries, keys or values is NaN: so is what the head makes of them."""
+    bias = LAYER.constants["qkv.bias"].copy()
+    bias[part * LAYER.hidden + 40] = np.nan
+    session = opened(LAYER.graph({"qkv.bias": bias}), library)
+    assert not np.isfinite(run(session, inputs(9, 1, 19, LAYER.hidden))).any()
 
 
 def test_attention_that_is_sure_and_attention_that_is_even_are_those_of_float64(
