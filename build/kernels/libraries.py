@@ -36,12 +36,14 @@ def libraries(folder: Path = FOLDER) -> Mapping[str, Path]:
     """Return the path of each architecture's library; raise BuildError if they are not made of today's sources."""
     try:
         note = json.loads((folder / NOTE).read_text("utf-8"))
-    except OSError:
-        note = {}
-    if note.get("sources") != sources_digest():
+        current = note["sources"] == sources_digest()
+    except (OSError, ValueError, LookupError, TypeError):
+        current = False
+    if not current:
         raise BuildError("`kernels` is true, and they are not compiled: run `make kernels`")
     found = {machine: folder / kernels_of(machine) for machine in MACHINES}
-    changed = [p for m, p in found.items() if file_sha256(p) != note["libraries"][m]]
+    noted = note.get("libraries", {})
+    changed = [p for m, p in found.items() if not p.is_file() or file_sha256(p) != noted.get(m)]
     if changed:
         raise BuildError(f"{changed[0]} is not what was compiled: run `make kernels` again")
     return found

@@ -1,5 +1,6 @@
 """Compiled libraries are taken if they are made of today's sources, and no others."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,24 @@ def test_libraries_of_other_sources_are_refused(compiled: Path) -> None:
     note = compiled / NOTE
     note.write_text(note.read_text("utf-8").replace('"sources": "', '"sources": "0'), "utf-8")
     with pytest.raises(BuildError, match="make kernels"):
+        libraries(compiled)
+
+
+@pytest.mark.parametrize("text", ["", '{"sources": "', "[]", '"a"', "{}"])
+def test_a_damaged_note_is_none(compiled: Path, text: str) -> None:
+    (compiled / NOTE).write_text(text, "utf-8")
+    with pytest.raises(BuildError, match="not compiled: run `make kernels`"):
+        libraries(compiled)
+
+
+def test_a_library_that_is_missing_or_not_noted_is_refused(compiled: Path) -> None:
+    note = json.loads((compiled / NOTE).read_text("utf-8"))
+    del note["libraries"]["aarch64"]
+    (compiled / NOTE).write_text(json.dumps(note), "utf-8")
+    with pytest.raises(BuildError, match=f"{kernels_of('aarch64')} is not what was compiled"):
+        libraries(compiled)
+    (compiled / kernels_of("x86_64")).unlink()
+    with pytest.raises(BuildError, match=f"{kernels_of('x86_64')} is not what was compiled"):
         libraries(compiled)
 
 
