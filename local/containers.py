@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from contracts.limits import SAGEMAKER_PAYLOAD_BYTES, SAGEMAKER_STREAM_S
+from contracts.limits import SAGEMAKER_PAYLOAD_BYTES, SAGEMAKER_STREAM_S, SAGEMAKER_WHOLE_S
 from local import children
 from local.chaos.running import Chaos
 from local.chaos.script import Fault
@@ -18,7 +18,7 @@ from local.chaos.services import Called
 from local.errors import LocalError
 from local.images import Image
 from local.python_environments import python_for
-from local.streams.container import RESPONSE_S, Container
+from local.streams.container import Container
 from local.vllm.process import HOMES, is_vllm, process_of
 from local.wsgi import Reply, error, model_error, until_end
 
@@ -202,14 +202,14 @@ class Fleet:
             return error(503, "ServiceUnavailable", "the container has ended and is started again")
         called = Called(service="sagemaker", name=container.name)
         if self.chaos.strike(called, Fault.HANG):
-            self.chaos.hold(RESPONSE_S)
-            return model_error(504, f"no answer in {RESPONSE_S} seconds")
+            self.chaos.hold(SAGEMAKER_WHOLE_S)
+            return model_error(504, f"no answer in {SAGEMAKER_WHOLE_S} seconds")
         if self.chaos.strike(called, Fault.CRASH):
             children.end(container.process)
         try:
             reply = container.invoke(body, content_type, streamed=streamed)
         except TimeoutError:
-            limit_s = SAGEMAKER_STREAM_S if streamed else RESPONSE_S
+            limit_s = SAGEMAKER_STREAM_S if streamed else SAGEMAKER_WHOLE_S
             return model_error(504, f"no answer in {limit_s} seconds")
         except (OSError, http.client.HTTPException):
             return model_error(500, "the container closed the connection")
@@ -255,6 +255,6 @@ def _wait(container: Container, wait_s: float) -> None:
 
 def _drain(container: Container) -> None:
     """Wait until a container that gets no new requests has answered those that it has."""
-    deadline = time.monotonic() + RESPONSE_S
+    deadline = time.monotonic() + SAGEMAKER_WHOLE_S
     while container.alive and container.requests and time.monotonic() < deadline:
         time.sleep(0.01)

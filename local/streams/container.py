@@ -11,7 +11,6 @@ from pathlib import Path
 from contracts.limits import SAGEMAKER_STREAM_S, SAGEMAKER_WHOLE_S
 from local.wsgi import Reply
 
-RESPONSE_S = SAGEMAKER_WHOLE_S
 # The most of a streamed response that is passed on at once.
 PART_BYTES = 64 * 1024
 
@@ -45,7 +44,7 @@ class Container:
         """Return the response of `POST /invocations`; a good one that is `streamed` has parts, which may break off."""
         with contextlib.ExitStack() as undo:
             until = time.monotonic() + self.stream_s
-            limit_s = SAGEMAKER_STREAM_S if streamed else RESPONSE_S
+            limit_s = SAGEMAKER_STREAM_S if streamed else SAGEMAKER_WHOLE_S
             connection = undo.enter_context(self._connection(limit_s))
             connection.request("POST", "/invocations", body, {"Content-Type": content_type})
             answer = undo.enter_context(connection.getresponse())
