@@ -25,6 +25,8 @@ from contracts.errors import RequestProblem as RequestProblem
 from contracts.errors import ServingError as ServingError
 
 PROBLEM_JSON = "application/problem+json"
+# The longest time that a tier's own answer may ask callers to wait, in seconds.
+MAX_RETRY_AFTER_S = 900
 # The caller chooses the keys of a request, so a response must not repeat them at any length.
 MAX_SHOWN_CHARS = 200
 PROBLEM_TYPE = "urn:turnout:problem:"
@@ -147,7 +149,10 @@ ERRORS: dict[str, type[ServingError]] = {
 
 
 def problem_document(error: ServingError) -> dict[str, Any]:
-    """Return the error as an RFC 9457 problem document; `errors` lists the problems of a request."""
+    """Return the error as an RFC 9457 problem document; `errors` lists the problems of a request.
+
+    `retry_after_s` says what the header Retry-After does, which not every answer has room for.
+    """
     document: dict[str, Any] = {
         "type": PROBLEM_TYPE + error.code.replace("_", "-"),
         "title": error.title,
@@ -157,6 +162,8 @@ def problem_document(error: ServingError) -> dict[str, Any]:
     }
     if error.problems:
         document["errors"] = [{"pointer": p.pointer, "detail": p.detail} for p in error.problems]
+    if error.retry_after_s:
+        document["retry_after_s"] = error.retry_after_s
     return document
 
 
@@ -182,4 +189,7 @@ def from_problem(document: Mapping[str, Any]) -> ServingError:
         for p in document.get("errors", ())
         if isinstance(p, Mapping)
     ]
-    return kind(str(document.get("detail", "the tier gave no reason")), problems=problems)
+    told = document.get("retry_after_s")
+    wait_s = told if type(told) is int and 0 < told <= MAX_RETRY_AFTER_S else None
+    detail = str(document.get("detail", "the tier gave no reason"))
+    return kind(detail, problems=problems, retry_after_s=wait_s)

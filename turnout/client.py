@@ -60,6 +60,14 @@ class Reply:
     ms: float
     headers: Mapping[str, str]
 
+    @property
+    def retry_after_s(self) -> float | None:
+        """Return the seconds that it asks to be waited, by its header, or by its body where that was sent before."""
+        told = {name.lower(): value for name, value in self.headers.items()}.get("retry-after")
+        if told is None and isinstance(self.body, dict):
+            told = self.body.get("retry_after_s")
+        return float(str(told)) if str(told).isdecimal() else None
+
 
 def request(endpoint: Endpoint, method: str, path: str, document: object = None) -> Reply:
     """Send one request and read its answer, whatever its status; raise OSError if nothing answers."""

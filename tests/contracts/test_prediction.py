@@ -8,15 +8,7 @@ from typing import Any
 import pytest
 
 from contracts.http_errors import (
-    ERRORS,
     InvalidInput,
-    ModelFailed,
-    RequestProblem,
-    ServingError,
-    TooLarge,
-    from_problem,
-    pointer,
-    problem_document,
 )
 from contracts.limits import LAMBDA_PAYLOAD_BYTES, vectors_per_answer
 from contracts.prediction import OPTIONS, PredictRequest, Prefer, TierAnswer, parse_request
@@ -244,44 +236,6 @@ def test_an_answer_in_other_words_is_a_failure_of_the_model(document: Any) -> No
         TierAnswer.from_wire(document)
 
 
-def test_a_problem_survives_the_wire() -> None:
-    error = InvalidInput("two things", problems=[RequestProblem(pointer="/a", detail="invalid")])
-    with pytest.raises(InvalidInput) as caught:
-        TierAnswer.from_wire({"problem": problem_document(error)})
-    assert problem_document(caught.value) == problem_document(error)
-
-
-def test_a_foreign_problem_becomes_a_failure_of_the_model() -> None:
-    error = from_problem({"type": "https://example.com/other", "errors": ["not ours"]})
-    assert type(error) is ModelFailed
-    assert (error.code, bool(error.detail)) == ("model_failed", True)
-    assert error.problems == ()
-
-
-def test_every_error_has_a_code_and_a_status_of_its_kind() -> None:
-    assert {code: kind.status for code, kind in ERRORS.items()} == {
-        "internal_error": 500,
-        "malformed_request": 400,
-        "unauthorized": 401,
-        "unknown_model": 404,
-        "too_large": 413,
-        "unsupported_encoding": 415,
-        "invalid_input": 422,
-        "model_failed": 502,
-        "tier_unavailable": 503,
-        "probe_failed": 503,
-        "deadline_exceeded": 504,
-    }
-    assert all(issubclass(kind, ServingError) for kind in ERRORS.values())
-    assert problem_document(TooLarge("x")) == {
-        "type": "urn:turnout:problem:too-large",
-        "title": "Too large",
-        "status": 413,
-        "detail": "x",
-        "code": "too_large",
-    }
-
-
 def test_the_largest_batch_of_vectors_fits_one_answer_even_at_its_widest() -> None:
     count = vectors_per_answer(384)
     widest = [-1.2345678911234567e-05] * 384
@@ -293,7 +247,3 @@ def test_the_largest_batch_of_vectors_fits_one_answer_even_at_its_widest() -> No
     size = len(json.dumps(answer.to_wire()))
     assert size < LAMBDA_PAYLOAD_BYTES
     assert 782 > count > 600
-
-
-def test_a_pointer_is_cut_before_it_is_longer_than_any_key_of_ours() -> None:
-    assert pointer("parameters", "k" * 500) == "/parameters/" + "k" * 188 + "…"

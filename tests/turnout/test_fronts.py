@@ -12,7 +12,7 @@ from tests.fixtures.json_server import Answered, Received, json_server
 from tests.turnout.batch.endpoint import Scripted, serving
 from tests.turnout.batch.test_rows import file_of
 from turnout.cli import app
-from turnout.client import Connection, Endpoint, request
+from turnout.client import Connection, Endpoint, Reply, request
 from turnout.fronts import front_of
 
 run = CliRunner().invoke
@@ -97,3 +97,20 @@ def test_a_problem_that_came_after_a_silence_is_one() -> None:
         for reply in (request(endpoint, "POST", "/x", {}), kept.request("POST", "/x", {})):
             assert (reply.status, reply.body) == (502, LATE)
         kept.close()
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "wait_s"),
+    [
+        ({"retry_after_s": 90}, {}, 90),
+        ({"retry_after_s": 90}, {"retry-after": "30"}, 30),
+        ({}, {"Retry-After": "30"}, 30),
+        ({}, {"Retry-After": "Fri, 27 Nov 2026 12:00:00 GMT"}, None),
+        ({"retry_after_s": None}, {}, None),
+        ("busy", {}, None),
+    ],
+)
+def test_a_reply_says_how_long_to_wait(
+    body: object, headers: dict[str, str], wait_s: float | None
+) -> None:
+    assert Reply(status=503, body=body, ms=1, headers=headers).retry_after_s == wait_s

@@ -145,8 +145,7 @@ def _wait(reply: Reply | Exception, waits: int) -> tuple[float, str]:
     wait_s = min(FIRST_WAIT_S * 2**waits, LONGEST_WAIT_S) * random.uniform(0.5, 1.0)
     if not isinstance(reply, Reply):
         return wait_s, f"it does not answer ({reply or type(reply).__name__})"
-    told = {name.lower(): value for name, value in reply.headers.items()}.get("retry-after", "")
-    return max(wait_s, float(told) if told.isdigit() else 0.0), _detail(reply)
+    return max(wait_s, reply.retry_after_s or 0.0), _detail(reply)
 
 
 def _detail(reply: Reply) -> str:

@@ -129,7 +129,7 @@ def _answered(of: Wanted, ask: Ask, row: Row) -> Reply:
     document = {**row.request.to_wire(), "tier": Tier.GPU}
     waited = 0.0
     while (reply := ask(document)).status == 503 and waited < PATIENCE_S:
-        pause = min(float(reply.headers.get("Retry-After") or RETRY_S), LOOK_S)
+        pause = min(reply.retry_after_s or RETRY_S, LOOK_S)
         of.pause(pause)
         waited += pause
     return reply

@@ -16,13 +16,12 @@ from contracts.streaming import Delta
 from functions.router.answering.attempts import Attempts
 from functions.router.answering.streams import Begun, begin
 from functions.router.http.head import log_stand_in, ours
+from functions.router.http.middleware import EVENT_HEADERS, EVENT_STREAM
 from functions.router.openai.chunks import Writer, error_event
 from functions.router.openai.generation import STREAM_OPTIONS
 from functions.router.openai.operation import Chunks, Operation
 
 failures = logging.getLogger("turnout.router")
-# What a proxy in between, such as nginx, would collect is of no use later.
-HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +59,7 @@ class EventStream(StreamingResponse):
     """A stream that has begun; whatever ends it, the tier's part of it ends too."""
 
     def __init__(self, asked: Asked, begun: Begun) -> None:
-        super().__init__(_events(asked, begun), headers=HEADERS, media_type="text/event-stream")
+        super().__init__(_events(asked, begun), headers=EVENT_HEADERS, media_type=EVENT_STREAM)
         self.reading = begun.reading
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

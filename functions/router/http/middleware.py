@@ -20,6 +20,8 @@ failures = logging.getLogger("turnout.router")
 # The key of a scope whose request is for server-sent events.
 EVENTS = "turnout.events"
 EVENT_STREAM = "text/event-stream"
+# What a proxy in between, such as nginx, would collect is of no use later.
+EVENT_HEADERS = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 # What means nothing: white space in front of JSON, and a comment between events.
 BLANK, COMMENT = b" ", b":\n\n"
 
@@ -79,7 +81,8 @@ class KeepAliveMiddleware:
     """ASGI middleware: a response that is silent for `quiet_s`, before it begins as well, is kept alive.
 
     Once a first word that means nothing is sent the status is 200, so that a failure is told by the body alone, as the
-    document that it would be, or as an event. A stream gets comments between its events.
+    document that it would be, or as an event; the line of log has the status that it would have, and `sent_status`.
+    A stream gets comments between its events.
     """
 
     def __init__(self, app: ASGIApp, quiet_s: float) -> None:
@@ -96,7 +99,7 @@ class KeepAliveMiddleware:
         except Exception:
             if response.opened:
                 error = ServingError("the router failed; its log says why")
-                await problem_response(error)(scope, receive, response.send)
+                await _crashed(scope, error)(scope, receive, response.send)
             raise
         finally:
             response.timer.cancel()
@@ -123,8 +126,8 @@ class _KeptAlive:
             kind = Headers(raw=message["headers"]).get("content-type", "")
             self.events = kind.startswith(EVENT_STREAM)
             if self.opened:
-                if message["status"] >= 500:
-                    self.scope["turnout"]["unfinished"] = 1
+                if message["status"] != 200:
+                    self.scope["turnout"] |= {"status": message["status"], "sent_status": 200}
                 return
         elif self.opened and EVENTS in self.scope and not self.events:
             message = {**message, "body": b"data: " + message["body"] + b"\n\n"}
@@ -138,9 +141,11 @@ class _KeptAlive:
     async def _say_nothing(self) -> None:
         if self.events is None and not self.opened:
             self.opened = True
-            kind = EVENT_STREAM if EVENTS in self.scope else "application/json"
-            headers = [(b"content-type", kind.encode())]
-            await self.pass_on({"type": "http.response.start", "status": 200, "headers": headers})
+            events = EVENTS in self.scope
+            headers = MutableHeaders(EVENT_HEADERS if events else {})
+            headers["content-type"] = EVENT_STREAM if events else "application/json"
+            start = {"type": "http.response.start", "status": 200, "headers": headers.raw}
+            await self.pass_on(start)
         # In a body that has begun, and is no stream, there is no room for it.
         if self.opened or self.events:
             body = COMMENT if EVENTS in self.scope else BLANK
@@ -168,6 +173,15 @@ def with_head(allowed: str) -> str:
     """Return a value of Allow that names HEAD wherever it names GET, in a fixed order."""
     methods = {method.strip() for method in allowed.split(",")}
     return ", ".join(sorted(methods | ({"HEAD"} if "GET" in methods else set())))
+
+
+def _crashed(scope: Scope, error: ServingError) -> JSONResponse:
+    """Return the error in the form of the answer that the request is for."""
+    if EVENTS not in scope:
+        return problem_response(error)
+    from functions.router.openai.errors import error_response
+
+    return error_response(error, {})
 
 
 def problem_response(error: ServingError) -> JSONResponse:

@@ -71,6 +71,7 @@ PROBLEM: Schema = {
         "detail": STRING,
         "code": described(STRING, "Stays the same when `detail` is reworded."),
         "errors": array({"type": "object", "properties": {"pointer": STRING, "detail": STRING}}),
+        "retry_after_s": schemas.RETRY_AFTER,
     },
 }
 HEALTH: Schema = {"type": "object", "properties": {"status": {"const": "ok"}}}
@@ -156,10 +157,7 @@ def _operation(operation_id: str) -> Schema:
 
 def _in_dialect(path: str) -> Schema:
     """Return an operation of OpenAI's dialect, whose errors have OpenAI's shape."""
-    request = {
-        "schema": schemas.request(path, OPTIONS),
-        "example": schemas.EXAMPLES[path],
-    }
+    request = {"schema": schemas.request(path, OPTIONS), "example": schemas.EXAMPLES[path]}
     error = {"application/json": {"schema": schemas.ERROR}}
     statuses = sorted({STATUSES.get(e.code, e.status) for e in ERRORS.values()})
     return {

@@ -1,9 +1,8 @@
-"""Errors in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`.
+"""Errors in OpenAI's shape: `{"error": {"message", "type", "param", "code"}}`, with `status` and `retry_after_s` added.
 
 https://platform.openai.com/docs/guides/error-codes
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -33,7 +32,7 @@ def error_response(error: ServingError, names: Mapping[str, str]) -> JSONRespons
     status = _status(error)
     headers = {}
     if error.retry_after_s:
-        headers["Retry-After"] = str(math.ceil(error.retry_after_s))
+        headers["Retry-After"] = str(error.retry_after_s)
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse({"error": document_of(error, names)}, status, headers=headers)
@@ -50,12 +49,15 @@ def document_of(error: ServingError, names: Mapping[str, str]) -> dict[str, Any]
         place = error.problems[0].pointer
         param = _name(place, names)
         detail = detail.replace(f"{place}: ", f"{param}: ", 1)
-    return {
+    document = {
         "message": detail,
         "type": "invalid_request_error" if _status(error) < 500 else "server_error",
         "param": param,
         "code": CODES.get(error.code, error.code),
+        # Where an answer has begun, or is kept alive, its status and its headers are sent before the error is known.
+        "status": _status(error),
     }
+    return document | ({"retry_after_s": error.retry_after_s} if error.retry_after_s else {})
 
 
 def _name(place: str, names: Mapping[str, str]) -> str:

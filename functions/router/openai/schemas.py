@@ -64,6 +64,7 @@ ANSWERS: dict[str, dict[str, Schema]] = {
         "usage": obj(USAGE),
     },
 }
+RETRY_AFTER = described(INTEGER, "Seconds to wait before the next try, as in `Retry-After`.")
 ERROR: Schema = obj(
     {
         "error": obj(
@@ -72,7 +73,12 @@ ERROR: Schema = obj(
                 "type": {"enum": ["invalid_request_error", "server_error"]},
                 "param": {"type": ["string", "null"]},
                 "code": described(STRING, "Stays the same when `message` is reworded."),
-            }
+                "status": described(
+                    INTEGER, "The status, also where another had to be sent before."
+                ),
+                "retry_after_s": RETRY_AFTER,
+            },
+            optional=("retry_after_s",),
         )
     }
 )

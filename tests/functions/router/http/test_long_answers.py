@@ -16,7 +16,13 @@ import openai
 import pytest
 from openai import OpenAI
 
-from contracts.http_errors import DeadlineExceeded, ModelFailed
+from contracts.http_errors import (
+    DeadlineExceeded,
+    ModelFailed,
+    ServingError,
+    TierUnavailable,
+    TooLarge,
+)
 from contracts.limits import (
     MAX_CPU_WRITING_S,
     STREAM_IDLE_S,
@@ -29,7 +35,8 @@ from contracts.routes import Target
 from contracts.streaming import Delta
 from contracts.tasks import Tier
 from functions.router.http.app import create_app
-from functions.router.http.front import STREAMED, Front
+from functions.router.http.front import Front
+from functions.router.http.middleware import EVENT_HEADERS
 from functions.router.http.rest_adapter import adapt_to_rest
 from functions.router.targets.backends import Written
 from tests.fixtures.problems import assert_names
@@ -39,9 +46,7 @@ from tests.fixtures.router_app import (
     URLS,
     FakeTier,
     Rows,
-    assert_problem,
     log_line,
-    router,
     target,
 )
 from tests.functions.hurried_loop import HurriedLoop, Wait
@@ -162,7 +167,46 @@ def test_a_tier_that_never_answers_is_told_of_in_the_body(
     assert pieces[-1][0] < STREAM_REQUEST_S
     line = log_line(caplog)
     assert (line["errors"], line["problem"]) == (1, "deadline_exceeded")
+    assert (line["status"], line["sent_status"]) == (504, 200)
     assert "first_ms" not in line
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "failed"),
+    [(TierUnavailable("asleep", retry_after_s=90), 503, 1), (TooLarge("too many"), 413, 0)],
+)
+@pytest.mark.parametrize("path", [PREDICT, "/v1/completions"])
+def test_what_a_silence_takes_from_the_head_of_a_refusal_is_in_its_body_and_its_line(
+    deployed: Deployed,
+    caplog: pytest.LogCaptureFixture,
+    path: str,
+    error: ServingError,
+    status: int,
+    failed: int,
+) -> None:
+    gateway = deployed(SlowTier(breaks=error))
+    asked = {"inputs": ["a"]} if path == PREDICT else {"model": "writer", "prompt": "one two"}
+    with caplog.at_level(logging.INFO, "turnout.access"):
+        prelude, pieces = gateway.ask(path, asked, minutes=5)
+    line = log_line(caplog)
+    body = json.loads(b"".join(piece for _, piece in pieces))
+    told = body.get("error", body)
+    # OpenAI's API knows no 413.
+    shown = 400 if "error" in body and status == 413 else status
+    assert (prelude["statusCode"], told["status"], told["code"]) == (200, shown, error.code)
+    assert told.get("retry_after_s") == error.retry_after_s
+    assert (line["status"], line["sent_status"], line["errors"]) == (shown, 200, failed)
+    assert prelude["headers"]["x-request-id"] == line["request_id"]
+
+
+def test_an_answer_that_comes_late_has_the_status_that_was_sent(
+    deployed: Deployed, caplog: pytest.LogCaptureFixture
+) -> None:
+    gateway = deployed(SlowTier())
+    with caplog.at_level(logging.INFO, "turnout.access"):
+        gateway.ask(PREDICT, {"inputs": ["one two"]}, minutes=5)
+    line = log_line(caplog)
+    assert (line["status"], "sent_status" in line, line["errors"]) == (200, False, 0)
 
 
 def test_the_deadline_of_a_request_counts_where_it_is_sooner(deployed: Deployed) -> None:
@@ -230,15 +274,22 @@ def test_a_stream_that_pauses_for_minutes_has_comments(deployed: Deployed, words
     gateway = deployed(SlowTier(words=words))
     prelude, pieces = gateway.ask("/v1/completions", STREAM, minutes=9)
     assert prelude["headers"]["content-type"].startswith("text/event-stream")
+    assert prelude["headers"].items() >= {k.lower(): v for k, v in EVENT_HEADERS.items()}.items()
     assert [piece for _, piece in pieces].count(b":\n\n") == 2
     assert texts(prelude, pieces) == ["ONE", " TWO", ""]
 
 
-def test_a_stream_that_fails_after_minutes_of_silence_ends_in_an_error(deployed: Deployed) -> None:
-    gateway = deployed(SlowTier(breaks=ModelFailed("it crashed")))
+@pytest.mark.parametrize(
+    ("breaks", "says"),
+    [(ModelFailed("it crashed"), "it crashed"), (ZeroDivisionError("secret"), "its log says why")],
+)
+def test_a_stream_that_fails_after_minutes_of_silence_ends_in_an_error(
+    deployed: Deployed, breaks: Exception, says: str
+) -> None:
+    gateway = deployed(SlowTier(breaks=breaks))
     prelude, pieces = gateway.ask("/v1/completions", STREAM, minutes=5)
     assert prelude["statusCode"] == 200
-    with pytest.raises(openai.APIError, match="it crashed"):
+    with pytest.raises(openai.APIError, match=says):
         texts(prelude, pieces)
 
 
@@ -247,42 +298,3 @@ def test_a_whole_answer_in_the_dialect_that_fails_late_has_its_error(deployed: D
     _, pieces = gateway.ask("/v1/completions", {**STREAM, "stream": False}, minutes=5)
     body = json.loads(b"".join(piece for _, piece in pieces))
     assert body["error"]["code"] == "model_failed"
-
-
-def test_the_front_that_answers_whole_names_the_other_for_a_longer_deadline() -> None:
-    tier = FakeTier()
-    call = router({Tier.CPU: tier}, routes=ROUTES, front=Front(urls=URLS))
-    asked = {"inputs": ["a"], "deadline_ms": 30_001}
-    answer = call("POST", PREDICT, json.dumps(asked))
-    assert_problem(answer, 422, "invalid-input", "/deadline_ms", "30000", URLS[STREAMED], "15 min")
-    assert tier.requests == []
-    fits = call("POST", PREDICT, json.dumps({**asked, "deadline_ms": 30_000}))
-    assert fits["statusCode"] == 200
-
-
-def test_a_deployment_that_streams_nothing_has_no_longer_deadline() -> None:
-    call = router({Tier.CPU: FakeTier()}, routes=ROUTES)
-    answer = call("POST", PREDICT, json.dumps({"inputs": ["a"], "deadline_ms": 30_001}))
-    assert_problem(answer, 422, "invalid-input", "/deadline_ms", "at most 30000 here")
-    assert "minutes" not in answer["body"]
-
-
-@pytest.mark.parametrize(("model", "named"), [("writer", True), ("support-intent", False)])
-def test_a_text_that_was_not_written_in_time_names_the_front_that_has_more(
-    model: str, named: bool
-) -> None:
-    late = FakeTier(error=DeadlineExceeded("the cpu tier ran out of its time"))
-    call = router({Tier.CPU: late, Tier.GPU: late}, routes=ROUTES, front=Front(urls=URLS))
-    answer = call("POST", f"/v1/models/{model}/predict", json.dumps({"inputs": ["a"]}))
-    assert_problem(answer, 504, "deadline-exceeded", "ran out of its time")
-    assert (URLS[STREAMED] in answer["body"]) is named
-
-
-@pytest.mark.parametrize(
-    ("front", "longest"),
-    [(Front(), 30_000), (Front(streams=True, gateway_s=STREAM_INTEGRATION_TIMEOUT_S), 900_000)],
-)
-def test_each_front_describes_its_own_longest_deadline(front: Front, longest: int) -> None:
-    call = router({}, routes=ROUTES, front=front)
-    document = json.loads(call("GET", "/openapi.json", key=None)["body"])
-    assert document["components"]["schemas"]["Deadline"]["maximum"] == longest
