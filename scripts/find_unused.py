@@ -67,7 +67,7 @@ NEEDLESS = "openvino/tools"
 
 def main() -> None:
     """Trace the function of every family, and write the tables."""
-    with tempfile.TemporaryDirectory(prefix="unused-", dir=WORK) as folder:
+    with run_folder(WORK) as folder:
         builds = Builds(Path(folder) / "builds")
         builds.folder.mkdir()
         first = traced(SMALL, builds, Path(folder) / "root")
@@ -79,6 +79,12 @@ def main() -> None:
     used = first.opened | second.opened
     base = [f"{LIBRARIES}/{pattern}" for pattern in unused_below(LIBRARIES, first.files, used)]
     write(TABLE.with_name("debian") / UNUSED, base)
+
+
+def run_folder(work: Path) -> "tempfile.TemporaryDirectory[str]":
+    """Return a folder for one run below another, which a fresh checkout does not have."""
+    work.mkdir(parents=True, exist_ok=True)
+    return tempfile.TemporaryDirectory(prefix="unused-", dir=work)
 
 
 class Traced(NamedTuple):
