@@ -34,7 +34,8 @@ def find_endpoint(url: str | None, key: str | None, ca_file: str | None) -> Endp
         return Endpoint.load(STATE / ENDPOINT_FILE)
     except FileNotFoundError as error:
         raise CallError(
-            "no local cloud is running here; start one with `turnout up`, or give --url and --key"
+            f"no local cloud of this folder is running ({STATE / ENDPOINT_FILE} is not there); start one here with "
+            "`turnout up`, or give --url and --key"
         ) from error
 
 

@@ -1,5 +1,6 @@
 """`turnout up --chaos FILE` as its user runs it: a process, whose callers meet the faults that it tells of."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -10,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tests.fixtures.paths import ROOT
-from turnout.client import ENDPOINT_FILE, Endpoint, predict
 
 pytestmark = pytest.mark.system
 MODEL = "support-intent"
@@ -42,9 +42,8 @@ def test_a_scripted_fault_is_met_by_callers_and_told_until_the_command_is_ended(
 ) -> None:
     (tmp_path / "models.toml").write_text(SETTINGS, "utf-8")
     (tmp_path / "chaos.toml").write_text(SCRIPT, "utf-8")
-    state = tmp_path / "state"
     words = ["--config", tmp_path / "models.toml", "--out", ROOT / "models.out"]
-    words += ["--chaos", tmp_path / "chaos.toml", "--state", state]
+    words += ["--chaos", tmp_path / "chaos.toml"]
     process = subprocess.Popen(
         [sys.executable, "-m", "turnout", "up", *map(str, words)],
         cwd=tmp_path,
@@ -62,10 +61,16 @@ def test_a_scripted_fault_is_met_by_callers_and_told_until_the_command_is_ended(
             assert process.poll() is None, printed
             assert time.monotonic() < end, printed
             time.sleep(0.05)
-        reply = predict(Endpoint.load(state / ENDPOINT_FILE), MODEL, {"inputs": "where is it?"})
+        # The commands of one folder find each other, wherever the checkout is.
+        called = subprocess.run(
+            [sys.executable, "-m", "turnout", "call", MODEL, "where is it?", "--json"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
         process.send_signal(signal.SIGINT)
         reading.join(LONGEST_S)
-    assert (reply.status, reply.body["code"]) == (503, "tier_unavailable")
+    assert json.loads(called.stdout)["code"] == "tier_unavailable", called.stderr
     assert process.returncode == 0
     told = [line.strip() for line in printed if "begins:" in line]
     assert [line.endswith(f"begins: {MODEL}/cpu throttle") for line in told] == [True]

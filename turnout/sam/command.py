@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from contracts.models_toml import read_models_toml
+from turnout.client import STATE
 from turnout.image.command import IMAGES
 from turnout.terminal import CONFIG, OUT, AsJson, Config, Out, emit, log, out
 
@@ -22,8 +23,8 @@ def sam_command(
         Path, typer.Option(help="The folder to write, in which SAM is run.")
     ] = TARGET,
     state: Annotated[
-        Path | None, typer.Option(help="The folder of the local cloud, as `turnout up` was given.")
-    ] = None,
+        Path, typer.Option(help="The folder of the local cloud, as `turnout up` was given.")
+    ] = STATE,
     as_json: AsJson = False,
 ) -> None:
     """Write what AWS's SAM command line needs to run the deployed images and API on this machine.
@@ -32,11 +33,9 @@ def sam_command(
     and the environment that has the router reach the local cloud, which `turnout up --sam` runs in another terminal.
     Prints the commands that then work: `sam local invoke`, `sam local start-api` and `sam local start-lambda`.
     """
-    from turnout.client import STATE
-    from turnout.local_deployment import ROOT
     from turnout.sam import making
     from turnout.sam.needs import Places
 
-    places = Places(config=config, out=out_dir, images=images, state=state or ROOT / STATE)
+    places = Places(config=config, out=out_dir, images=images, state=state.resolve())
     written = making.write(read_models_toml(config), places, target, log)
     emit(as_json, written, lambda: making.show(written, out))

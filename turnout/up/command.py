@@ -8,6 +8,7 @@ import typer
 
 from contracts.models_toml import read_models_toml
 from images.running.choice import Choice, Isolating
+from turnout.client import STATE
 from turnout.image.command import IMAGES
 from turnout.terminal import CONFIG, OUT, AsJson, Config, Out, emit, log
 
@@ -19,8 +20,8 @@ def up_command(
         int, typer.Option(help="HTTPS port on loopback; 0 takes a free one.", min=0, max=65535)
     ] = 0,
     state: Annotated[
-        Path | None, typer.Option(help="The local cloud's own folder; one for each that runs.")
-    ] = None,
+        Path, typer.Option(help="The local cloud's own folder; one for each that runs.")
+    ] = STATE,
     sam: Annotated[
         bool,
         typer.Option(
@@ -65,7 +66,7 @@ def up_command(
 ) -> None:
     """Run the whole product on this machine: a local cloud, the real `cdk deploy`, an HTTPS endpoint.
 
-    Runs until Ctrl-C and leaves nothing running. `turnout call` in another terminal finds it by itself. With --sam it
+    Runs until Ctrl-C and leaves nothing running. `turnout call` in the same folder finds it by itself. With --sam it
     listens for containers as well: at this machine's address in the network of Docker or Podman, and nowhere else. With
     --images, the functions run from made images, read-only, as an unprivileged user and with their memory and share of
     processors; each copy that starts or ends is printed. With --chaos, tiers and services fail in AWS's own words, and
@@ -73,9 +74,8 @@ def up_command(
     """
     from images.engine.engine import bridge_of, find_engine
     from local.chaos.script import read_script
-    from turnout.client import STATE
     from turnout.image.making import WORK
-    from turnout.local_deployment import ROOT, Files, Laptop, MadeImages
+    from turnout.local_deployment import Files, Laptop, MadeImages
     from turnout.sam.needs import ENGINE_SETTINGS
     from turnout.up.running import up
 
@@ -86,7 +86,7 @@ def up_command(
     laptop = Laptop(
         deployment,
         Files(config=config, out=out_dir),
-        state=state or ROOT / STATE,
+        state=state,
         https_port=port,
         bridge=bridge_of(engine) if engine else None,
         made=MadeImages(folder=images_from, isolating=isolating) if images else None,
