@@ -51,9 +51,11 @@ def _git(*words: str) -> str:
 
 def publish(name: str, rows: Sequence[Row], **facts: Any) -> None:
     """Write `results/<name>.json` and print it."""
+    now = datetime.now(UTC)
     document = {
         "name": name,
-        "date": datetime.now(UTC).date().isoformat(),
+        "date": now.date().isoformat(),
+        "time": now.strftime("%H:%M"),
         "commit": commit(),
         "machine": machine(),
         **facts,

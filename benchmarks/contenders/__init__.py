@@ -80,9 +80,17 @@ class Contender:
 OURS = "Turnout"
 PEAK = Contender(name="INT8 peak", environment="project", opens="peak:matrix_product")
 
+REQUEST = "Turnout, text to answer"
+# What a build has besides what it chose.
+CANDIDATES = (
+    Contender(name="Turnout without kernels", environment="project", opens="candidates:smoothed"),
+    Contender(name="Turnout with kernels", environment="project", opens="candidates:kernels"),
+    Contender(name="Turnout on OpenVINO", environment="openvino", opens="candidates:openvino"),
+)
 ENCODERS = (
     Contender(name=OURS, environment="project", opens="ours:graph"),
-    Contender(name="Turnout, text to answer", environment="project", opens="ours:request"),
+    Contender(name=REQUEST, environment="project", opens="ours:request"),
+    *CANDIDATES,
     Contender(name="torch fp32", environment="project", opens="torch_:full"),
     Contender(name="torch bf16", environment="project", opens="torch_:half"),
     Contender(name="torch INT8, dynamic", environment="project", opens="torch_:dynamic"),

@@ -1,6 +1,7 @@
 """One model in every runtime that serves it on a CPU: latency, and agreement with the full model.
 
-`setup` installs the contenders; `encoder`, `decoder`, `throughput` and `runtimes` measure and write their results. Each
+`setup` installs the contenders; `encoder`, `decoder`, `throughput` and `runtimes` measure and write their results.
+`prepare` does all that `encoder` needs besides quiet: environments, graphs, and the answers that are compared. Each
 contender has a process of its own and they are interleaved (see `benchmarks.inference.rounds`). Beside them stands the
 limit: the model's multiplications at the INT8 peak of the same machine on one large product
 (`benchmarks.contenders.peak`).
@@ -15,6 +16,7 @@ from benchmarks.contenders.environments import ENVIRONMENTS, set_up
 from benchmarks.inference import decoding, encoding, runtimes, throughput
 
 MEASURE = {
+    "prepare": encoding.prepare,
     "encoder": encoding.main,
     "decoder": decoding.main,
     "runtimes": runtimes.main,
@@ -38,6 +40,9 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, help="the folder of public sets, for throughput")
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument(
+        "--minutes", type=float, help="start no further round after them, for each of --threads"
+    )
     parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--rows", type=int, help="rows whose answers are compared; all otherwise")
     args = parser.parse_args(words)
@@ -49,7 +54,7 @@ def main(words: Sequence[str] | None = None) -> None:
     needed = [name for name in paths if getattr(args, name) is None]
     if needed:
         parser.error(f"{args.what} needs {', '.join('--' + name for name in needed)}")
-    if args.clock == "cpu" and args.threads != [1]:
+    if args.what != "prepare" and args.clock == "cpu" and args.threads != [1]:
         parser.error("--clock cpu needs --threads 1: the time of two is not the sum of theirs")
     # Whatever library asks: nothing is fetched.
     os.environ["HF_HUB_OFFLINE"] = "1"

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contenders import ENCODERS, OURS, Item
+from benchmarks.contenders import OURS, Item
 from benchmarks.contenders.peak import MACS
+from benchmarks.inference import preparing
+from benchmarks.inference.claims import COUNTS, LIMIT
 from benchmarks.inference.rounds import Kept
 from benchmarks.inference.taking_turns import Measured, by_threads, cell, facts_of, same
-from benchmarks.record import Row, publish
-from build.proof.processors import instruction_set
+from benchmarks.record import Row, machine, publish
+from contracts.manifest import read_manifest
 from contracts.tasks import Task
 
 LENGTHS = (8, 32, 128, 256)
@@ -20,34 +22,43 @@ REFERENCE = "torch fp32"
 # Rows of SST-2's dev set, which come first; of them every so many, by length, stand for all.
 DEV_ROWS, DEV_SAMPLE = 872, 48
 DEV = "SST-2 dev"
-LIMIT = "limit: INT8 peak"
-# The share of labels from which on a contender is compared with ours.
-COUNTS = 0.995
+
+
+def prepare(args: Namespace) -> None:
+    """Make what the rounds need, and collect the answers."""
+    items, workloads = work(args.model)
+    export(args.model, args.scratch)
+    export_backbone(args.model, args.scratch)
+    # The texts of fixed lengths, which come last, are cut from rows and stand for no class.
+    rows = len(items) - len(LENGTHS)
+    preparing.prepare(args, items, workloads, min(rows, args.rows or rows))
 
 
 def main(args: Namespace) -> None:
     items, workloads = work(args.model)
-    export(args.model, args.scratch)
-    export_backbone(args.model, args.scratch)
-    answers: Mapping[str, list[list[int]]] = {}
-    # The texts of fixed lengths, which come last, are cut from rows and stand for no class.
-    read = range(len(items) - len(LENGTHS))[: args.rows]
-    for measured in by_threads(ENCODERS, args, items, workloads, read):
-        answers = answers or measured.answers
-        rows = _rows(measured, answers, workloads, items, args.model)
+    prepared = preparing.Prepared.read(args.scratch, read_manifest(args.artefact).version)
+    for measured in by_threads(prepared.contenders, args, items, workloads):
         threads = measured.setting.threads
-        command = f"benchmarks.inference encoder --threads {threads}"
-        name = f"inference_{threads}_{processor_of(instruction_set())}"
-        publish(name, rows, command=command, run=facts_of(measured))
+        rows = _rows(measured, prepared.answers, workloads, items, args.model)
+        publish(
+            f"inference_{threads}_{processor_of(machine())}",
+            rows,
+            command=f"benchmarks.inference encoder --threads {threads}",
+            recipe=prepared.recipe,
+            rows_compared=len(prepared.answers[OURS]),
+            not_prepared=dict(prepared.missing),
+            run=facts_of(measured),
+        )
 
 
-def processor_of(instructions: str) -> str:
-    """Return the part of a result's name that says where it was measured, such as "avx512_vnni".
+def processor_of(machine: Mapping[str, Any]) -> str:
+    """Return the part of a result's name that says where it was measured, such as "amd_epyc_avx_512_vnni".
 
     Another processor's results stay beside it.
     """
-    widest = instructions.split(" with ")[-1].split(",")[0]
-    return re.sub(r"[^a-z0-9]+", "_", widest.lower())
+    name = re.sub(r"\(\w+\)|@.*|\b(cpu|processor|\d+-core)\b", " ", machine["cpu"].lower())
+    widest = machine["instructions"].split(" with ")[-1].split(",")[0].lower()
+    return "_".join(re.findall(r"[a-z0-9]+", f"{name} {widest}"))
 
 
 def work(model: Path) -> tuple[list[Item], dict[str, Sequence[int]]]:
@@ -113,11 +124,12 @@ def _rows(
     items: Sequence[Item],
     model: Path,
 ) -> list[Row]:
+    """Return the table, in which every cell has a figure; raise SystemExit otherwise."""
     kept = measured.kept
     rows: list[Row] = []
     for name in measured.versions:
-        share = same(answers[name], answers[REFERENCE]) if name in answers else None
-        cells = {workload: cell(kept, name, workload) for workload in workloads}
+        cells = {workload: full_cell(kept, name, workload) for workload in workloads}
+        share = same(answers[name], answers[REFERENCE])
         rows.append({"what": name, **agreement(share), "readings": least(kept, name), **cells})
     config = json.loads((model / "config.json").read_text("utf-8"))
     limits = {
@@ -125,19 +137,26 @@ def _rows(
         for workload, chosen in workloads.items()
     }
     cells = {w: limit(measured, count / MACS * kept.kernel_ms, w) for w, count in limits.items()}
-    return [*rows, {"what": LIMIT, **agreement(None), "readings": "–", **cells}]
+    # It is no model, and answers nothing.
+    nothing: Row = {"same label": "–", "counts": "–", "readings": "–"}
+    return [*rows, {"what": LIMIT, **nothing, **cells}]
 
 
-def agreement(share: float | None) -> Row:
+def full_cell(kept: Kept, contender: str, workload: str) -> str:
+    """Return a cell; raise SystemExit for one that has too few readings for a figure."""
+    if kept.median(contender, workload) is None:
+        raise SystemExit(f"too few readings of {contender} on {workload}: no table is written")
+    return cell(kept, contender, workload)
+
+
+def agreement(share: float) -> Row:
     """Return the share of labels that are the full model's, and whether it is enough to be compared with ours."""
-    if share is None:
-        return {"same label": "–", "counts": "–"}
     return {"same label": f"{share:.2%}", "counts": "yes" if share >= COUNTS else "no"}
 
 
-def least(kept: Kept, contender: str) -> str:
+def least(kept: Kept, contender: str) -> int:
     """Return the fewest readings that a contender's cells are medians of."""
-    return str(min(len(values) for (name, _), values in kept.ms.items() if name == contender))
+    return min(len(values) for (name, _), values in kept.ms.items() if name == contender)
 
 
 def limit(measured: Measured, ms: float, workload: str) -> str:

@@ -14,6 +14,9 @@ DRIFT, MAX_SLOWDOWN = 0.05, 1.5
 # A reading is the median of so many runs in a row that together take about this long.
 READING_MS, MAX_REPEATS = 60.0, 30
 MIN_KEPT = 3
+TRIAL_RUNS = 3
+# What takes so many times as long as the fastest contender competes with none: few readings of it do.
+SLOW = 5.0
 # After so many times the rounds that were asked for, a machine is too busy for figures.
 MOST_ROUNDS = 10
 
@@ -57,21 +60,27 @@ def measure(
     kernel: Callable[[], float],
     rounds: int,
     report: Callable[[str], None],
+    *,
+    over: Callable[[], bool] = lambda: False,
 ) -> list[Reading]:
     """Return readings of every contender on every workload, in rounds whose order rotates by one.
 
-    Further rounds are made of what too few readings count of. Raise SystemExit if it stays so.
+    There are as many rounds as were asked for, or fewer if it is `over`. Further ones are made of what too few readings
+    count of; a contender that is SLOW has no others. Raise SystemExit if too few count all the same.
     """
-    repeats = _repeats(contenders, workloads, run)
+    trial = _trial(contenders, workloads, run)
+    repeats = {cell: max(1, min(MAX_REPEATS, round(READING_MS / ms))) for cell, ms in trial.items()}
+    fast = _fast(trial)
     readings: list[Reading] = []
     for number in range(rounds * MOST_ROUNDS):
-        wanted = None if number < rounds else too_few(readings, contenders, workloads)
-        if wanted is not None and not wanted:
+        wanted = too_few(readings, contenders, workloads)
+        asked_for = number < rounds and not over()
+        if not asked_for and not wanted:
             return readings
         for workload in workloads:
             before = kernel()
             for contender in rotated(contenders, number):
-                if wanted is not None and (contender, workload) not in wanted:
+                if (contender, workload) not in wanted and not (asked_for and contender in fast):
                     continue
                 ms = statistics.median(run(contender, workload, repeats[contender, workload]))
                 after = kernel()
@@ -81,7 +90,7 @@ def measure(
                     )
                 )
                 before = after
-        left = "" if wanted is None else f", for {len(wanted)} cells with too few readings"
+        left = "" if asked_for else f", for {len(wanted)} cells with too few readings"
         report(f"round {number + 1} of {rounds}{left}")
     if missing := too_few(readings, contenders, workloads):
         raise SystemExit(
@@ -94,7 +103,7 @@ def too_few(
     readings: Sequence[Reading], contenders: Sequence[str], workloads: Sequence[str]
 ) -> set[tuple[str, str]]:
     """Return the contenders and workloads of which fewer readings count than a figure needs."""
-    found = kept(readings).ms
+    found = kept(readings).ms if readings else {}
     cells = {(contender, workload) for contender in contenders for workload in workloads}
     return {cell for cell in cells if len(found.get(cell, ())) < MIN_KEPT}
 
@@ -105,17 +114,20 @@ def rotated(names: Sequence[str], number: int) -> tuple[str, ...]:
     return (*names[turn:], *names[:turn])
 
 
-def _repeats(
+def _trial(
     contenders: Sequence[str], workloads: Sequence[str], run: Run
-) -> Mapping[tuple[str, str], int]:
-    """Return the number of runs per reading; the trial also warms up."""
-    found = {}
-    for contender in contenders:
-        for workload in workloads:
-            # The minimum, because a run that was disturbed would make for too few repeats.
-            ms = min(run(contender, workload, 3))
-            found[contender, workload] = max(1, min(MAX_REPEATS, round(READING_MS / ms)))
-    return found
+) -> Mapping[tuple[str, str], float]:
+    """Return the milliseconds of a run, which also warms up."""
+    # The minimum, because a run that was disturbed would make for too few repeats.
+    return {(c, w): min(run(c, w, TRIAL_RUNS)) for c in contenders for w in workloads}
+
+
+def _fast(trial: Mapping[tuple[str, str], float]) -> set[str]:
+    """Return the contenders that are not SLOW."""
+    total: dict[str, float] = {}
+    for (contender, _), ms in trial.items():
+        total[contender] = total.get(contender, 0.0) + ms
+    return {name for name, ms in total.items() if ms <= SLOW * min(total.values())}
 
 
 def kept(readings: Sequence[Reading]) -> Kept:

@@ -1,10 +1,11 @@
-"""Contenders and the kernel measured in rounds, shared by the three tables of inference."""
+"""Contenders and the kernel measured in rounds, shared by the tables of inference."""
 
 import json
+import math
 import statistics
 import time
 from argparse import Namespace
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ KERNEL_RUNS = 3
 # Threads that wait for more work spin for up to 200 ms (KMP_BLOCKTIME of OpenMP) and keep the other core busy, so that
 # the kernel just behind a contender with several would seem disturbed.
 SPINNING_S = 0.25
+ITEMS = "items.jsonl"
 
 
 def report(line: str) -> None:
@@ -49,21 +51,36 @@ def by_threads(
 
     With `together`, the items of a workload are one run.
     """
-    path = args.scratch / "items.jsonl"
+    write_items(args.scratch, items)
+    for number, threads in enumerate(args.threads):
+        setting = setting_of(args, threads)
+        yield _measured(contenders, setting, args, workloads, () if number else read, together)
+
+
+def write_items(scratch: Path, items: Sequence[Item]) -> None:
+    """Write the items where contenders read them."""
     lines = [
         json.dumps({"text": i.text, "ids": i.ids, "continuation": i.continuation}) for i in items
     ]
-    path.write_text("\n".join(lines) + "\n", "utf-8")
-    for number, threads in enumerate(args.threads):
-        setting = Setting(
-            model=args.model,
-            artefact=args.artefact,
-            scratch=args.scratch,
-            items=path,
-            threads=threads,
-            clock=args.clock,
-        )
-        yield _measured(contenders, setting, args, workloads, () if number else read, together)
+    (scratch / ITEMS).write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def setting_of(args: Namespace, threads: int) -> Setting:
+    """Return the arguments of all contenders."""
+    return Setting(
+        model=args.model,
+        artefact=args.artefact,
+        scratch=args.scratch,
+        items=args.scratch / ITEMS,
+        threads=threads,
+        clock=args.clock,
+    )
+
+
+def over_after(minutes: float | None, clock: Callable[[], float]) -> Callable[[], bool]:
+    """Return what tells whether so many minutes are over, never without a number of them."""
+    end = math.inf if minutes is None else clock() + minutes * 60
+    return lambda: clock() >= end
 
 
 def _measured(
@@ -76,9 +93,7 @@ def _measured(
 ) -> Measured:
     with ExitStack() as stack:
         opened, versions, missing = _open(contenders, setting, args.envs, stack)
-        kernel = stack.enter_context(
-            Process(PEAK, setting, args.envs, setting.scratch / "peak.log")
-        )
+        kernel = stack.enter_context(opened_process(PEAK, setting, args.envs))
         kernel.ready()
         answers: dict[str, list[list[Any]]] = {}
         for name, process in opened.items() if read else ():
@@ -101,10 +116,17 @@ def _measured(
             undisturbed,
             args.rounds,
             report,
+            over=over_after(args.minutes, time.monotonic),
         )
     return Measured(
         setting=setting, kept=kept(readings), versions=versions, missing=missing, answers=answers
     )
+
+
+def opened_process(contender: Contender, setting: Setting, envs: Path) -> Process:
+    """Start a contender's process, whose log is kept in the scratch folder."""
+    log = setting.scratch / f"{contender.opens.replace(':', '-')}.log"
+    return Process(contender, setting, envs, log)
 
 
 def _open(
@@ -114,9 +136,8 @@ def _open(
     versions: dict[str, str] = {}
     missing: dict[str, str] = {}
     for contender in contenders:
-        log = setting.scratch / f"{contender.opens.replace(':', '-')}.log"
         try:
-            process = stack.enter_context(Process(contender, setting, envs, log))
+            process = stack.enter_context(opened_process(contender, setting, envs))
             versions[contender.name] = process.ready()
         except (Failed, FileNotFoundError) as error:
             report(f"left out: {error}")

@@ -7,9 +7,9 @@ import pytest
 
 from benchmarks.contenders import DECODERS, ENCODERS, OURS, Contender
 from benchmarks.contenders.environments import ENVIRONMENTS, PROJECT
-from benchmarks.inference.encoding import agreement, macs, processor_of
+from benchmarks.inference.encoding import agreement, full_cell, macs, processor_of
 from benchmarks.inference.rounds import Reading, kept, measure, too_few
-from benchmarks.inference.taking_turns import cell, same
+from benchmarks.inference.taking_turns import cell, over_after, same
 from benchmarks.record import ROOT
 
 
@@ -98,16 +98,67 @@ def test_a_machine_that_stays_busy_gives_no_table() -> None:
 def test_a_contender_counts_from_the_share_of_labels_on_that_the_gate_asks_for() -> None:
     assert agreement(0.995) == {"same label": "99.50%", "counts": "yes"}
     assert agreement(0.9949) == {"same label": "99.49%", "counts": "no"}
-    assert agreement(None) == {"same label": "–", "counts": "–"}
 
 
 @pytest.mark.parametrize(
-    ("instructions", "name"),
+    ("cpu", "instructions", "name"),
     [
-        ("x86-64 with AVX2, without VNNI and AVX-512", "avx2"),
-        ("x86-64 with AVX-512 VNNI", "avx_512_vnni"),
-        ("aarch64 with NEON dot products", "neon_dot_products"),
+        ("AMD EPYC", "x86-64 with AVX2, without VNNI and AVX-512", "amd_epyc_avx2"),
+        (
+            "AMD EPYC 9654 96-Core Processor",
+            "x86-64 with AVX-512 VNNI",
+            "amd_epyc_9654_avx_512_vnni",
+        ),
+        (
+            "Intel(R) Xeon(R) Platinum 8259CL CPU @ 2.50GHz",
+            "x86-64 with AVX-512 VNNI",
+            "intel_xeon_platinum_8259cl_avx_512_vnni",
+        ),
+        ("", "aarch64 with NEON dot products", "neon_dot_products"),
     ],
 )
-def test_a_result_is_named_after_its_processor(instructions: str, name: str) -> None:
-    assert processor_of(instructions) == name
+def test_a_result_is_named_after_its_processor(cpu: str, instructions: str, name: str) -> None:
+    assert processor_of({"cpu": cpu, "instructions": instructions}) == name
+
+
+def test_a_cell_without_enough_readings_gives_no_table() -> None:
+    found = kept([reading(1.0), reading(1.0)])
+    with pytest.raises(SystemExit, match="too few readings of Turnout on 8 tokens"):
+        full_cell(found, OURS, "8 tokens")
+    assert full_cell(kept([reading(1.0)] * 3), OURS, "8 tokens") == "1.00 (1.00×)"
+
+
+def test_what_is_slow_is_read_until_it_has_a_figure_and_no_longer() -> None:
+    calls: list[str] = []
+
+    def run(contender: str, workload: str, repeats: int) -> list[float]:
+        calls.append(contender)
+        return [{"quick": 10.0, "slow": 60.0}[contender]] * repeats
+
+    found = measure(["quick", "slow"], ["w"], run, lambda: 10.0, 8, lambda _: None)
+    assert [calls.count(name) - 1 for name in ("quick", "slow")] == [8, 3]
+    assert too_few(found, ["quick", "slow"], ["w"]) == set()
+
+
+def test_when_the_time_is_over_only_cells_without_a_figure_are_read() -> None:
+    """The machine is busy during the first two readings of the second contender."""
+    ticks = iter([False, True, True, True, True, True, True])
+    speeds = iter([10.0, 10.0, 30.0, 10.0, 30.0, 10.0, *[10.0] * 40])
+    found = measure(
+        ["a", "b"],
+        ["w"],
+        lambda *_: [60.0],
+        lambda: next(speeds),
+        20,
+        lambda _: None,
+        over=lambda: next(ticks),
+    )
+    assert too_few(found, ["a", "b"], ["w"]) == set()
+    assert len(found) < 20
+
+
+def test_the_time_is_over_after_so_many_minutes() -> None:
+    times = iter([100.0, 219.0, 220.0])
+    over = over_after(2, lambda: next(times))
+    assert [over(), over()] == [False, True]
+    assert not over_after(None, lambda: 0.0)()

@@ -1,0 +1,46 @@
+"""Candidates of a build, whichever of them ships: each in the runtime that it was made for.
+
+`benchmarks.inference.candidates` makes their graphs.
+"""
+
+from pathlib import Path
+
+from benchmarks.contenders import Opened, Setting
+from benchmarks.contenders.tokens import arrays, largest
+
+
+def folder_of(scratch: Path, function: str) -> Path:
+    """Return the folder of the graph that a function of this module opens."""
+    return scratch / "candidates" / function
+
+
+def smoothed(setting: Setting) -> Opened:
+    """Open "int8 smoothed": on ONNX Runtime's own operators alone."""
+    return _opened(setting, "smoothed", "onnxruntime")
+
+
+def kernels(setting: Setting) -> Opened:
+    """Open the one with operators of our own."""
+    return _opened(setting, "kernels", "onnxruntime")
+
+
+def openvino(setting: Setting) -> Opened:
+    """Open the one for OpenVINO, with the settings that a function has."""
+    return _opened(setting, "openvino", "openvino")
+
+
+def _opened(setting: Setting, function: str, runtime: str) -> Opened:
+    # Imported here: the environment of a runtime holds nothing else.
+    from importlib.metadata import version
+
+    from contracts.manifest import MODEL
+    from functions.inference.runtimes.openers import opener_of
+
+    graph = folder_of(setting.scratch, function) / MODEL
+    opened = opener_of(runtime)(graph, threads=setting.threads, device="cpu", bind=False)
+    return Opened(
+        prepare=lambda item: {name: arrays(item)[name] for name in opened.input_names},
+        run=opened.forward,
+        read=largest,
+        version=f"{runtime} {version(runtime)}",
+    )
