@@ -1,4 +1,4 @@
-"""What is prepared for the table of encoders, and for which artefact."""
+"""The preparation of the table of encoders: which contenders take part, and for which artefact."""
 
 import json
 from dataclasses import asdict
