@@ -5,6 +5,7 @@
 
 import json
 import os
+import random
 import ssl
 import time
 import urllib.error
@@ -21,6 +22,7 @@ from contracts.limits import CLIENT_TIMEOUT_S
 # The folder of the local cloud under the project's, and the file in it that holds the endpoint while the cloud is up.
 STATE = Path(".turnout/local")
 ENDPOINT_FILE = "endpoint.json"
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +135,15 @@ class Connection:
         if self._kept is not None:
             self._kept.close()
         self._kept = None
+
+
+def backoff_s(waits: int) -> float:
+    """Return the seconds to wait behind so many waits: longer each time.
+
+    They are drawn, so that senders who were refused together do not come back together.
+    """
+    longest_s = min(FIRST_WAIT_S * 2.0 ** min(waits, 6), LONGEST_WAIT_S)
+    return longest_s * random.uniform(0.5, 1.0)
 
 
 def predict(endpoint: Endpoint, model: str, document: Mapping[str, Any]) -> Reply:

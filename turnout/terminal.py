@@ -36,6 +36,12 @@ CaFile = Annotated[
     str | None, typer.Option("--cacert", help="Certificate authority of the endpoint.")
 ]
 PinnedTier = Annotated[Tier | None, typer.Option(help="Pin a tier; otherwise the router chooses.")]
+Concurrency = Annotated[
+    int,
+    typer.Option(
+        help="Requests at once: what `deployment.concurrency` leaves to others.", min=1, max=64
+    ),
+]
 CONFIG, OUT, KEYS = Path("models.toml"), Path("models.out"), Path("keys.toml")
 
 # Results go to standard output and everything else to standard error, so that a pipe gets results alone.

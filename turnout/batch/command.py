@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from contracts.prediction import Prefer
 from contracts.tasks import Tier
-from turnout.terminal import AsJson, CaFile, Key, PinnedTier, Url, emit, log, out
+from turnout.terminal import AsJson, CaFile, Concurrency, Key, PinnedTier, Url, emit, log, out
 
 # A log has a line so often.
 LINE_EVERY_S = 10.0
@@ -33,12 +33,7 @@ def batch_command(
         ),
     ] = None,
     size: Annotated[int, typer.Option(help="Rows in a request.", min=1, max=1000)] = 8,
-    concurrency: Annotated[
-        int,
-        typer.Option(
-            help="Requests at once: what `deployment.concurrency` leaves to others.", min=1, max=64
-        ),
-    ] = 4,
+    concurrency: Concurrency = 4,
     tier: PinnedTier = None,
     prefer: Annotated[
         Prefer | None, typer.Option(help="What counts most where several tiers can answer.")

@@ -1,6 +1,5 @@
 """Rows to the endpoint, in requests of several: repeated until they are answered, and divided where one is refused."""
 
-import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +9,7 @@ from typing import Any
 
 from turnout.batch.answers_file import BatchError
 from turnout.batch.rows import Row
-from turnout.client import Connection, Endpoint, Reply
+from turnout.client import Connection, Endpoint, Reply, backoff_s
 
 # Refusals that no other request of the batch would escape.
 REFUSED = frozenset({401, 403, 404, 405})
@@ -18,7 +17,6 @@ REFUSED = frozenset({401, 403, 404, 405})
 AT_FAULT = frozenset({400, 413, 415, 422})
 # A tier that crashes or is late by itself does so again: a row that has it do that is given up after these.
 TRIES_OF_A_FAILURE = 3
-FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 Answer = dict[str, Any]
 
 
@@ -141,8 +139,7 @@ def _is_failure(reply: Reply) -> bool:
 
 def _wait(reply: Reply | Exception, waits: int) -> tuple[float, str]:
     """Return the seconds until the next try, and why: as the answer says, or longer each time."""
-    # Apart from each other, so that senders who were refused together do not come back together.
-    wait_s = min(FIRST_WAIT_S * 2**waits, LONGEST_WAIT_S) * random.uniform(0.5, 1.0)
+    wait_s = backoff_s(waits)
     if not isinstance(reply, Reply):
         return wait_s, f"it does not answer ({reply or type(reply).__name__})"
     return max(wait_s, reply.retry_after_s or 0.0), _detail(reply)

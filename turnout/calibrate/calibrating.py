@@ -33,16 +33,17 @@ def calibrated(
     asked: Asked,
     log: Console,
     find: Callable[[], Ask] | None = None,
+    concurrency: int = 1,
 ) -> dict[str, Any]:
     """Return the calibration of a model as a document, which is written as well; raise CalibrationFailed.
 
-    `find` finds what asks the deployed endpoint, where this machine cannot run a tier.
+    `find` finds what asks the deployed endpoint, of so many rows at once, where this machine cannot run a tier.
     """
     specs = {spec.name: spec for spec in deployment.models}
     if model not in specs:
         message = f"no model named {model} in the file; it has {', '.join(specs)}"
         raise CalibrationFailed(model, [Problem(code=Code.MODEL_UNKNOWN, message=message)])
-    deployed = partial(_deployed, specs[model], find) if find else None
+    deployed = partial(_deployed, specs[model], find, concurrency) if find else None
     with log.status(f"{model}: running the rows") as status:
         found = calibrate(
             specs[model], out, asked, lambda text: status.update(f"{model}: {text}"), deployed
@@ -54,12 +55,13 @@ def calibrated(
 def _deployed(
     spec: ModelSpec,
     find: Callable[[], Ask],
+    concurrency: int,
     manifest: Manifest,
     rows: Sequence[Row],
     notify: Notify,
 ) -> Sequence[Outputs]:
     """Return the endpoint's answers to the rows; raise CalibrationFailed if it refuses one."""
-    of = Wanted(spec=spec, manifest=manifest, rows=rows, at_least=0.0)
+    of = Wanted(spec=spec, manifest=manifest, rows=rows, at_least=0.0, concurrency=concurrency)
     answers, refused = asked_endpoint(of, find(), notify)
     if refused:
         problems = [Problem(code=Code.ROWS_INVALID, message=line) for line in refused]

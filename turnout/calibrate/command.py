@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from contracts.models_toml import read_models_toml
-from turnout.terminal import CONFIG, OUT, AsJson, CaFile, Config, Key, Out, Url, emit, log, out
+from turnout.terminal import (
+    CONFIG,
+    OUT,
+    AsJson,
+    CaFile,
+    Concurrency,
+    Config,
+    Key,
+    Out,
+    Url,
+    emit,
+    log,
+    out,
+)
 
 if TYPE_CHECKING:
     from turnout.client import Reply
@@ -45,6 +58,7 @@ def calibrate_command(
             help="Use rows that were seen as well; the bound is marked as not valid.",
         ),
     ] = False,
+    concurrency: Concurrency = 4,
     url: Url = None,
     key: Key = None,
     ca_file: CaFile = None,
@@ -76,5 +90,5 @@ def calibrate_command(
         to = find_front(model, url, key, ca_file)
         return lambda body: call(to, model, body)
 
-    found = calibrating.calibrated(deployment, model, out_dir, asked, log, find)
+    found = calibrating.calibrated(deployment, model, out_dir, asked, log, find, concurrency)
     emit(as_json, found, lambda: calibrating.show(found, out))

@@ -12,6 +12,7 @@ from turnout.terminal import (
     OUT,
     AsJson,
     CaFile,
+    Concurrency,
     Config,
     Key,
     Out,
@@ -52,6 +53,7 @@ def verify_command(
             max=1,
         ),
     ] = 0.0,
+    concurrency: Concurrency = 4,
     url: Url = None,
     key: Key = None,
     ca_file: CaFile = None,
@@ -69,7 +71,9 @@ def verify_command(
     or of the local cloud. What holds is deployed as proved by the next deployment.
     """
     if tier is Tier.GPU:
-        _verify_endpoint(models or [], at_least, (url, key, ca_file), config, out_dir, as_json)
+        _verify_endpoint(
+            models or [], at_least, concurrency, (url, key, ca_file), config, out_dir, as_json
+        )
         return
     from turnout.verify import verifying
 
@@ -82,6 +86,7 @@ def verify_command(
 def _verify_endpoint(
     models: list[str],
     at_least: float,
+    concurrency: int,
     named: tuple[str | None, str | None, str | None],
     config: Path,
     out_dir: Path,
@@ -95,7 +100,7 @@ def _verify_endpoint(
 
     if len(models) != 1:
         raise typer.BadParameter("--tier gpu verifies one model; name it")
-    of = endpoint.wanted(read_models_toml(config), models[0], out_dir, at_least)
+    of = endpoint.wanted(read_models_toml(config), models[0], out_dir, at_least, concurrency)
     to = find_front(models[0], *named)
     record = endpoint.verify_endpoint(of, lambda body: call(to, models[0], body), out_dir, log)
     emit(as_json, record, lambda: show(record, out))

@@ -6,7 +6,9 @@ rows say, is written beside the artefact (`record.py`); the next deployment has 
 
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from contracts.problems import Code, Problem
 from contracts.specs import Deployment, ModelSpec
 from contracts.tasks import WRITING_TASKS, Tier
 from stacks.weights.proved import record_path
-from turnout.client import Reply
+from turnout.client import Reply, backoff_s
 from turnout.verify.errors import VerifyFailed
 from turnout.verify.record import Repeated, record_of
 
@@ -31,6 +33,8 @@ PATIENCE_S = 1800.0
 RETRY_S = 5.0
 # The wake is measured, so that no more time passes unseen, though the router expects it to take longer.
 LOOK_S = 15.0
+# Not now: the stage's throttle, or a tier that wakes or is full.
+BUSY = (429, 503)
 # Rows of a model that writes that are asked a second time, to see whether its text is the same again.
 REPEATS = 16
 Ask = Callable[[dict[str, Any]], Reply]
@@ -38,17 +42,23 @@ Ask = Callable[[dict[str, Any]], Reply]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """A model on its GPU tier, the share of its rows that has to be answered as they say, and how to wait."""
+    """A model on its GPU tier, the share of its rows that has to be answered as they say, and how to ask and wait.
+
+    `concurrency` requests are sent at once, of a row each.
+    """
 
     spec: ModelSpec
     manifest: Manifest
     rows: Sequence[Row]
     at_least: float
+    concurrency: int = 1
     pause: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
 
 
-def wanted(deployment: Deployment, name: str, out: Path, at_least: float) -> Wanted:
+def wanted(
+    deployment: Deployment, name: str, out: Path, at_least: float, concurrency: int = 1
+) -> Wanted:
     """Return a model of the file with its rows; raise VerifyFailed, BrokenArtefact."""
     known = {model.name: model for model in deployment.models}
     if name not in known or known[name].gpu is None:
@@ -59,7 +69,9 @@ def wanted(deployment: Deployment, name: str, out: Path, at_least: float) -> Wan
     if problems:
         raise VerifyFailed(name, problems)
     manifest = verify(out / name / Tier.GPU)
-    return Wanted(spec=spec, manifest=manifest, rows=rows, at_least=at_least)
+    return Wanted(
+        spec=spec, manifest=manifest, rows=rows, at_least=at_least, concurrency=concurrency
+    )
 
 
 def verify_endpoint(of: Wanted, ask: Ask, out: Path, log: Console) -> dict[str, Any]:
@@ -106,15 +118,40 @@ class Waking:
 
 def asked_endpoint(of: Wanted, ask: Ask, notify: Notify) -> tuple[list[Outputs | None], list[str]]:
     """Return the answer to each row, None without one, and the rows that were refused; raise VerifyFailed."""
-    answers: list[Outputs | None] = []
-    refused: list[str] = []
-    for number, row in enumerate(of.rows, start=1):
-        notify(f"row {number} of {len(of.rows)}")
-        reply = _answered(of, ask, row)
-        answers.append(_outputs(of, reply))
-        if reply.status != 200:
-            refused.append(f"row {number}: {reply.status} {_code(reply)}")
-    return answers, refused
+    replies = _replies(of, ask, notify)
+    refused = [
+        f"row {number}: {reply.status} {_code(reply)}"
+        for number, reply in enumerate(replies, start=1)
+        if reply.status != 200
+    ]
+    return [_outputs(of, reply) for reply in replies], refused
+
+
+def _replies(of: Wanted, ask: Ask, notify: Notify) -> list[Reply]:
+    """Return what the endpoint answers to the rows, in their order; raise VerifyFailed.
+
+    The first is asked alone: it wakes the tier, and tells which version answers, and whether it pays to wait for it.
+    """
+    count = len(of.rows)
+    notify(f"row 1 of {count}")
+    first = _answered(of, ask, of.rows[0])
+    _outputs(of, first)
+    replies, is_up = [first], first.status not in BUSY
+    one = partial(_answered, of, ask, patience_s=PATIENCE_S if is_up else 0.0)
+    pool = ThreadPoolExecutor(of.concurrency)
+    try:
+        for reply in pool.map(one, of.rows[1:]):
+            replies.append(reply)
+            notify(f"row {len(replies)} of {count}")
+    finally:
+        pool.shutdown(cancel_futures=True)
+    if of.concurrency == 1 or not is_up:
+        return replies
+    # Others beside it may have taken the time that a row had.
+    return [
+        one(row) if reply.status >= 500 else reply
+        for row, reply in zip(of.rows, replies, strict=True)
+    ]
 
 
 def _repeated(answers: Sequence[Outputs | None]) -> list[int]:
@@ -124,14 +161,15 @@ def _repeated(answers: Sequence[Outputs | None]) -> list[int]:
     return [places[i * len(places) // count] for i in range(count)]
 
 
-def _answered(of: Wanted, ask: Ask, row: Row) -> Reply:
-    """Return what the endpoint answers to a row, once its tier is awake."""
+def _answered(of: Wanted, ask: Ask, row: Row, patience_s: float = PATIENCE_S) -> Reply:
+    """Return what the endpoint answers to a row, once its tier is awake and its stage lets the request through."""
     document = {**row.request.to_wire(), "tier": Tier.GPU}
-    waited = 0.0
-    while (reply := ask(document)).status == 503 and waited < PATIENCE_S:
-        pause = min(reply.retry_after_s or RETRY_S, LOOK_S)
+    waited, waits = 0.0, 0
+    while (reply := ask(document)).status in BUSY and waited < patience_s:
+        throttled = reply.status == 429
+        pause = min(reply.retry_after_s or (backoff_s(waits) if throttled else RETRY_S), LOOK_S)
         of.pause(pause)
-        waited += pause
+        waited, waits = waited + pause, waits + throttled
     return reply
 
 

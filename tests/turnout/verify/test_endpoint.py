@@ -1,6 +1,7 @@
 """Pushed weights are verified where they run: every row is asked of the endpoint, and the record lifts the mark."""
 
 import json
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,14 @@ from tests.fixtures.paths import ROOT
 from tests.fixtures.problems import assert_problems
 from tests.fixtures.pushed.model import pushed, saved
 from turnout.client import Reply
-from turnout.verify.endpoint import Wanted, verify_endpoint, wanted
+from turnout.verify.endpoint import (
+    LOOK_S,
+    PATIENCE_S,
+    Wanted,
+    asked_endpoint,
+    verify_endpoint,
+    wanted,
+)
 from turnout.verify.errors import VerifyFailed
 from turnout.verify.record import show
 
@@ -185,14 +193,79 @@ def test_the_time_that_a_tier_took_to_wake_is_recorded(
     assert (record["woke_s"], record["instance"]) == (woke_s, "ml.g6.xlarge")
 
 
+def test_rows_are_asked_side_by_side_and_reported_in_their_order(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    found = replace(of(deployment, tmp_path / "out"), concurrency=3)
+    steady = endpoint(found.manifest.version, [])
+    # Those behind the first wait for each other, the first of them the longest.
+    together, last = threading.Barrier(3, timeout=60), threading.Event()
+
+    def ask(document: dict[str, Any]) -> Reply:
+        (given,) = document["inputs"]
+        if given in ("two", "three", "four") and not together.broken and not last.is_set():
+            together.wait()
+            if given == "two":
+                assert last.wait(60)
+            if given == "four":
+                last.set()
+        return steady(document)
+
+    told: list[str] = []
+    answers, refused = asked_endpoint(found, ask, told.append)
+    assert [answer and answer[0]["generated_text"] for answer in answers] == [*ANSWERS.values()]
+    assert (refused, told) == ([], [f"row {number} of 4" for number in range(1, 5)])
+
+
+def test_a_throttled_row_waits_as_it_is_told_or_longer_each_time(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    pauses: list[float] = []
+    found = replace(of(deployment, tmp_path / "out"), pause=pauses.append)
+    steady = endpoint(found.manifest.version, [])
+    left = iter([{"Retry-After": "2"}, {}, {}, {}])
+
+    def ask(document: dict[str, Any]) -> Reply:
+        headers = next(left, None)
+        if headers is None:
+            return steady(document)
+        # The gateway's own.
+        return Reply(status=429, body={"message": "Too Many Requests"}, ms=1, headers=headers)
+
+    assert asked_endpoint(found, ask, lambda text: None)[1] == []
+    assert pauses[0] == 2
+    assert 0.5 <= pauses[1] <= 1 <= pauses[2] <= 2 <= pauses[3] <= 4
+
+
+@pytest.mark.parametrize(
+    ("concurrency", "refused"), [(1, ["row 3: 504 deadline_exceeded"]), (4, [])]
+)
+def test_a_row_that_was_late_beside_others_is_asked_again_alone(
+    deployment: Deployment, tmp_path: Path, concurrency: int, refused: list[str]
+) -> None:
+    found = replace(of(deployment, tmp_path / "out"), concurrency=concurrency)
+    steady, late = endpoint(found.manifest.version, []), iter([None])
+
+    def ask(document: dict[str, Any]) -> Reply:
+        if document["inputs"] == ["three"] and next(late, 1) is None:
+            return Reply(status=504, body={"code": "deadline_exceeded"}, ms=1, headers={})
+        return steady(document)
+
+    answers, told = asked_endpoint(found, ask, lambda text: None)
+    assert (told, answers[2] is None) == (refused, bool(refused))
+
+
 def test_a_tier_that_does_not_wake_leaves_it_unproved_and_its_rows_named(
     deployment: Deployment, tmp_path: Path
 ) -> None:
     found = replace(of(deployment, tmp_path / "out"), pause=lambda seconds: None)
-    ask = endpoint(found.manifest.version, [], sleeps=10**6)
+    asked: list[Any] = []
+    ask = endpoint(found.manifest.version, asked, sleeps=10**6)
     record = verify_endpoint(found, ask, tmp_path / "out", LOG)
     assert (record["holds"], record["answered"]) == (False, 0)
     assert record["refused"][0] == "row 1: 503 tier_unavailable"
+    # Only the first is waited for.
+    assert len(asked) == PATIENCE_S / LOOK_S + len(ROWS)
     shown = Console(record=True, width=120)
     show(record, shown)
     assert "it stays unproved" in shown.export_text()
