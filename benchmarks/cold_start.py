@@ -18,7 +18,7 @@ from local.python_environments import python_for
 MODEL = "support-intent"
 
 MINIMAL = """
-import json, sys
+import json, os, platform, sys
 import numpy as np
 import onnxruntime as ort
 from tokenizers import Tokenizer
@@ -28,6 +28,9 @@ tokenizer = Tokenizer.from_file(folder + "/tokenizer.json")
 options = ort.SessionOptions()
 options.intra_op_num_threads = 1
 options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+kernels = os.path.abspath(folder) + "/kernels-" + platform.machine() + ".so"
+if os.path.exists(kernels):
+    options.register_custom_ops_library(kernels)
 session = ort.InferenceSession(folder + "/model.onnx", options, providers=["CPUExecutionProvider"])
 e = tokenizer.encode(text)
 columns = {"input_ids": e.ids, "attention_mask": e.attention_mask, "token_type_ids": e.type_ids}

@@ -17,6 +17,8 @@ import numpy as np
 from benchmarks.record import ROOT, Row, publish, spread
 from benchmarks.serving.asking import Instant
 from benchmarks.serving.router import Call, router_call
+from contracts.manifest import MODEL as MODEL_FILE
+from contracts.manifest import kernels_in
 from contracts.models_toml import read_models_toml
 
 MODEL = "support-intent"
@@ -26,13 +28,12 @@ def contenders(folder: Path) -> tuple[dict[str, Call], Callable[[str], object]]:
     """Return the timed calls by name, each with the preparation of a text before the clock starts."""
     # The handler loads its model when it is imported below.
     os.environ["TURNOUT_MODEL_DIR"] = str(folder)
-    import onnxruntime
     from tokenizers import Tokenizer
 
     from functions.cpu.handler import handler
-    from functions.inference.session import options
+    from functions.inference.session import open_session
 
-    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options(threads=1))
+    session = open_session(folder / MODEL_FILE, threads=1, device="cpu", kernels=kernels_in(folder))
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     names = {node.name for node in session.get_inputs()}

@@ -8,12 +8,16 @@ from functions.inference.engine import Engine
 
 def graph(setting: Setting) -> Opened:
     """Open the sealed graph in the runtime that serves it, on prepared tokens."""
-    from contracts.manifest import MODEL, read_manifest
+    from contracts.manifest import MODEL, kernels_in, read_manifest
     from functions.inference.runtimes.openers import opener_of
 
     manifest = read_manifest(setting.artefact)
     opened = opener_of(manifest.runtime)(
-        setting.artefact / MODEL, threads=setting.threads, device="cpu", bind=False
+        setting.artefact / MODEL,
+        threads=setting.threads,
+        device="cpu",
+        bind=False,
+        kernels=kernels_in(setting.artefact),
     )
     return Opened(
         prepare=lambda item: {name: arrays(item)[name] for name in opened.input_names},

@@ -24,6 +24,7 @@ from benchmarks.inference.encoding import LENGTHS, export, macs, work
 from benchmarks.record import RESULTS, Row, machine, publish
 from build.families.calibration import CALIBRATION_ROWS
 from build.recipes.encoder import INT8, KERNELS, calibrate, make_calibrated
+from contracts.manifest import kernels_in
 from functions.inference.session import open_session
 
 PLAIN = next(recipe for recipe in INT8 if recipe.name == "int8 smoothed")
@@ -50,7 +51,7 @@ def graphs(model: Path, items: Sequence[Item], scratch: Path) -> dict[str, Path]
 
 def runner(graph: Path) -> Callable[[Item], Any]:
     """Return what runs a graph on a text's tokens, on one thread."""
-    session = open_session(graph, threads=1, device="cpu")
+    session = open_session(graph, threads=1, device="cpu", kernels=kernels_in(graph.parent))
     names = [node.name for node in session.get_inputs()]
     return lambda item: session.run(None, {name: arrays(item)[name] for name in names})[0]
 

@@ -25,10 +25,13 @@ def measure(model: Path, threads: int, spins: bool, pause_s: float) -> dict[int,
     import numpy as np
     import onnxruntime as ort
 
+    from contracts.manifest import kernels_in
     from functions.inference.session import options
 
     chosen = options(threads)
     chosen.add_session_config_entry("session.intra_op.allow_spinning", str(int(spins)))
+    if kernels := kernels_in(model.parent):
+        chosen.register_custom_ops_library(str(kernels.absolute()))
     session = ort.InferenceSession(str(model), chosen, providers=["CPUExecutionProvider"])
     names = [given.name for given in session.get_inputs()]
     took: dict[int, list[float]] = {}

@@ -12,16 +12,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from tokenizers import Tokenizer
 
-from functions.inference.session import options
+from contracts.manifest import MODEL, kernels_in
+from functions.inference.session import open_session
 
 
 def main() -> None:
     folder, body, core = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
     os.sched_setaffinity(0, {core})
-    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), options(threads=1))
+    session = open_session(folder / MODEL, threads=1, device="cpu", kernels=kernels_in(folder))
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     tokenizer.no_padding()
     (text,) = json.loads(body.read_text("utf-8"))["inputs"]

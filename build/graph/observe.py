@@ -38,9 +38,12 @@ def observe(
 
 @contextmanager
 def with_observed_outputs(
-    model: Any, names: Sequence[str], scratch: Path
+    model: Any, names: Sequence[str], scratch: Path, *, kernels: Path | None = None
 ) -> Iterator[Callable[[Mapping[str, Any]], list[Any]]]:
-    """Yield a function that runs the model on a feed and returns the values of the named tensors."""
+    """Yield a function that runs the model on a feed and returns the values of the named tensors.
+
+    `kernels` is the library of its own operators, if it has any.
+    """
     outputs = model.graph.output
     own = len(outputs)
     present = {output.name for output in outputs}
@@ -49,7 +52,7 @@ def with_observed_outputs(
     try:
         # Beside the graph, where ONNX Runtime maps the constants instead of reading them.
         save(model, scratch, max_bytes=0)
-        session = open_session(scratch, threads=1, device="cpu")
+        session = open_session(scratch, threads=1, device="cpu", kernels=kernels)
         inputs = [node.name for node in session.get_inputs()]
         yield lambda feed: session.run(list(names), {name: feed[name] for name in inputs})
     finally:

@@ -22,6 +22,7 @@ from build.graph.observe import with_observed_outputs
 from build.inspection.feeds import feeds_for
 from build.proof.golden import GoldenRow
 from build.sources.source import Source
+from contracts.manifest import kernels_in
 
 # The operators that count as layers: each is one step of a model as its paper describes it, with floats as output.
 LAYERS = {
@@ -98,7 +99,7 @@ def compare(pairs: Sequence[GraphPair], source: Source, golden: Sequence[GoldenR
         names = _shared(reference, built)
         unmatched += sum(1 for _ in _layers_of(reference)) - len(names)
         feeds = feeds_for(pair, pairs, source, golden, reference)
-        layers += _measure(pair.name, reference, built, names, feeds)
+        layers += _measure(pair, reference, built, names, feeds)
     worst = sorted(layers, key=lambda layer: math.inf if layer.sqnr_db is None else layer.sqnr_db)
     return Comparison(layers=tuple(worst), unmatched=unmatched, rows=len(golden), reference=forms)
 
@@ -129,7 +130,7 @@ def _shared(reference: Any, built: Any) -> dict[str, str]:
 
 
 def _measure(
-    graph: str,
+    pair: GraphPair,
     reference: Any,
     built: Any,
     names: Mapping[str, str],
@@ -139,8 +140,13 @@ def _measure(
     with ExitStack() as stack:
         place = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         observers = [
-            stack.enter_context(with_observed_outputs(model, list(names), place / f"{side}.onnx"))
-            for side, model in (("reference", reference), ("built", built))
+            stack.enter_context(
+                with_observed_outputs(model, list(names), place / f"{side}.onnx", kernels=kernels)
+            )
+            for side, model, kernels in (
+                ("reference", reference, None),
+                ("built", built, kernels_in(pair.built.parent)),
+            )
         ]
         for feed in feeds:
             for name, one, other in zip(
@@ -150,7 +156,7 @@ def _measure(
                 if one.shape == other.shape:
                     sums[name].add(one, other)
     # A tensor that is zero throughout has no ratio of signal to noise.
-    return [_layer(graph, name, names[name], s) for name, s in sums.items() if s.signal]
+    return [_layer(pair.name, name, names[name], s) for name, s in sums.items() if s.signal]
 
 
 def _layer(graph: str, name: str, operator: str, sums: _Sums) -> Layer:

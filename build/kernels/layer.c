@@ -369,8 +369,10 @@ INLINE void normalize(float *x, const float *residual, int n, const Layer *l, in
         squares = multiply_add(v, v, squares);
     }
     f32x16 factor = all(1.0f / sqrtf(sum_of(squares) / (float)n + l->epsilon));
-    for (int i = 0; i < n; i += 16)
-        store(to + i, multiply_add((load(x + i) - mean) * factor, load(l->gain[which] + i), load(l->shift[which] + i)));
+    for (int i = 0; i < n; i += 16) {
+        f32x16 v = multiply_add((load(x + i) - mean) * factor, load(l->gain[which] + i), load(l->shift[which] + i));
+        store(to + i, one_nan(v));
+    }
 }
 
 static void feed_forward(const Run *run, const Own *own, int task) {

@@ -34,16 +34,23 @@ extern const Kernel kernel_portable;
 #include <cpuid.h>
 extern const Kernel kernel_avx2, kernel_avx512vnni;
 
-/* Asks the processor, and the system, which has to keep the registers. */
-static int has(bool wide) {
-    unsigned a, b, c, d, low, high, needed = bit_AVX512F | bit_AVX512BW | bit_AVX512CD | bit_AVX512DQ | bit_AVX512VL;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) || !(c & bit_FMA)) return 0;
+/* What a kernel is compiled for (compile.py), as bits of CPUID: of leaf 1 in ecx, of leaf 7 in ebx and ecx; and what the
+   system has to keep of a thread, as bits of XCR0: the registers of SSE and AVX, and those of AVX-512. */
+typedef struct { unsigned one_c, seven_b, seven_c, kept; } Features;
+enum { SSE_TO_AVX = bit_SSE3 | bit_SSSE3 | bit_SSE4_1 | bit_SSE4_2 | bit_OSXSAVE | bit_AVX | bit_FMA };
+static const Features of_avx2 = {SSE_TO_AVX, bit_AVX2, 0, 0x06};
+static const Features of_avx512vnni = {SSE_TO_AVX | bit_F16C,
+    bit_AVX2 | bit_AVX512F | bit_AVX512BW | bit_AVX512CD | bit_AVX512DQ | bit_AVX512VL, bit_AVX512VNNI, 0xe6};
+
+static bool has(const Features *needed) {
+    unsigned a, b, c, d, low, high;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || (c & needed->one_c) != needed->one_c) return false;
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    if ((low & 0x06) != 0x06 || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || !(b & bit_AVX2)) return 0;
-    return !wide || ((low & 0xe6) == 0xe6 && (b & needed) == needed && (c & bit_AVX512VNNI));
+    if ((low & needed->kept) != needed->kept || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return false;
+    return (b & needed->seven_b) == needed->seven_b && (c & needed->seven_c) == needed->seven_c;
 }
-static bool has_avx2(void) { return has(false); }
-static bool has_avx512vnni(void) { return has(true); }
+static bool has_avx2(void) { return has(&of_avx2); }
+static bool has_avx512vnni(void) { return has(&of_avx512vnni); }
 #elif defined(__aarch64__)
 #include <sys/auxv.h>
 extern const Kernel kernel_dotprod;

@@ -1,8 +1,8 @@
 /* Vectors of 16 lanes, which the compiler makes of the registers that a processor has, and the products of bytes, which
    are all that is written for each processor.
 
-   Every float is computed by the same operations in the same order everywhere, so all processors give the same bits
-   where all floats are finite: which NaN infinity times 0 is differs from one to the next. */
+   Every float is computed by the same operations in the same order everywhere, so all processors give the same bits.
+   Where one is no number, its sign and payload differ between them: those of an answer are written by `one_nan`. */
 #pragma once
 #include <stddef.h>
 #include <stdint.h>
@@ -38,6 +38,8 @@ INLINE i32x16 larger_magnitude(f32x16 v, i32x16 bits) {
     i32x16 its = BITS(i32x16, v) & integers(INT32_MAX);
     return its > bits ? its : bits;
 }
+/* The NaN that has no sign and no payload in place of any. */
+INLINE f32x16 one_nan(f32x16 v) { return BITS(f32x16, v == v ? BITS(i32x16, v) : integers(0x7fc00000)); }
 INLINE f32x16 floats(i32x16 v) { return __builtin_convertvector(v, f32x16); }
 
 /* The sum leaves the nearest integer in the lowest bits: 1.5 * 2**23. */

@@ -52,12 +52,25 @@ class Encoder:
     pass_tokens: int = PASS_TOKENS
 
     @classmethod
-    def open(cls, folder: Path, manifest: Manifest, *, threads: int, device: str) -> Self:
-        """Open an artefact; raise BrokenArtefact if its graph is not the one that the manifest describes."""
+    def open(
+        cls,
+        folder: Path,
+        manifest: Manifest,
+        *,
+        threads: int,
+        device: str,
+        kernels: Path | None = None,
+    ) -> Self:
+        """Open an artefact; raise BrokenArtefact if its graph is not the one that the manifest describes.
+
+        `kernels` is the checked library of the graph's own operators.
+        """
         # The container binds on a laptop's processor as well, so that it is the same code. A function does not: to bind
         # takes 0.07 ms (AMD EPYC, 2026-11-26), and there is no other memory that it could spare a copy to.
         bind = manifest.tier is Tier.GPU
-        opened = partial(opener_of(manifest.runtime), folder / MODEL, device=device, bind=bind)
+        opened = partial(
+            opener_of(manifest.runtime), folder / MODEL, device=device, bind=bind, kernels=kernels
+        )
         start = time.perf_counter()
         graph = opened(threads=threads)
         opening_s = time.perf_counter() - start

@@ -6,8 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import onnxruntime as ort
 
-from contracts.manifest import kernels_in
-
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -41,15 +39,21 @@ def options(threads: int) -> ort.SessionOptions:
     return options
 
 
-def open_session(model: Path, *, threads: int, device: str) -> ort.InferenceSession:
-    """Open a session on the first of the device's providers that works; ONNX Runtime falls back silently."""
+def open_session(
+    model: Path, *, threads: int, device: str, kernels: Path | None = None
+) -> ort.InferenceSession:
+    """Open a session on the first of the device's providers that works; ONNX Runtime falls back silently.
+
+    `kernels` is the library of the graph's own operators, whose code runs here: the caller has checked its bytes. As
+    long as one session has it, a further one gets the code that was loaded then, whatever lies there by now.
+    """
     if device == "cuda":
         # The CUDA libraries are installed as Python packages, where the dynamic loader does not look.
         ort.preload_dlls()
     chosen = options(threads)
-    if library := kernels_in(model.parent):
+    if kernels:
         # The loader would look for a bare name in the system's folders.
-        chosen.register_custom_ops_library(str(library.absolute()))
+        chosen.register_custom_ops_library(str(kernels.absolute()))
     return ort.InferenceSession(str(model), chosen, providers=PROVIDERS[device])
 
 

@@ -34,9 +34,12 @@ class OpenGraph:
 class Opener(Protocol):
     """A runtime of encoders: the function that opens a graph on so many threads of a device, "cpu" or "cuda".
 
-    With `bind`, tensors are placed in the memory of the device before each run, where the runtime can do so.
+    With `bind`, tensors are placed in the memory of the device before each run, where the runtime can do so. `kernels`
+    is the checked library of operators of our own, which ONNX Runtime alone loads.
     """
 
-    def __call__(self, model: Path, *, threads: int, device: str, bind: bool) -> OpenGraph:
+    def __call__(
+        self, model: Path, *, threads: int, device: str, bind: bool, kernels: Path | None = None
+    ) -> OpenGraph:
         """Open a graph."""
         ...

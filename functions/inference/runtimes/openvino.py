@@ -26,7 +26,9 @@ INSTRUCTIONS, MOST = "ONEDNN_MAX_CPU_ISA", "AVX512_CORE_VNNI"
 WITHOUT_VNNI = ("AVX2", "AVX512_CORE")
 
 
-def on_openvino(model: Path, *, threads: int, device: str, bind: bool) -> OpenGraph:
+def on_openvino(
+    model: Path, *, threads: int, device: str, bind: bool, kernels: Path | None = None
+) -> OpenGraph:
     """Open an ONNX graph in OpenVINO, on a processor whatever the device: there is no memory to bind to.
 
     Raise BrokenArtefact where OpenVINO is not installed.

@@ -144,6 +144,14 @@ def inputs(seed: int, texts: int, tokens: int, hidden: int) -> Array:
     return rng.normal(size=(texts, tokens, hidden)).astype(np.float32)
 
 
+def with_no_numbers(x: Array) -> Array:
+    """Return the texts with an element of each that is no number: infinities and NaN of either sign."""
+    broken = x.copy()
+    for text, place in enumerate(broken):
+        place[text % len(place), text] = (np.inf, np.nan, -np.inf, -np.nan)[text % 4]
+    return broken
+
+
 def runs(kernel: str) -> bool:
     """Return whether this processor has the instructions of a kernel."""
     return kernel not in FLAGS or FLAGS[kernel] in cpu_flags()

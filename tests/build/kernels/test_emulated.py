@@ -12,7 +12,7 @@ import pytest
 from build.kernels.libraries import libraries
 from build.proof.processors import processors_to_check
 from tests.build.kernels.bits import SHAPES
-from tests.build.kernels.layers import Layer, inputs
+from tests.build.kernels.layers import Layer, inputs, with_no_numbers
 
 pytestmark = pytest.mark.foreign
 SCRIPT = Path(__file__).parent / "recorded.py"
@@ -31,10 +31,11 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("recorded")
     for seed, (heads, head, inner, texts, tokens) in enumerate(SHAPES):
         layer = Layer.drawn(heads=heads, head=head, inner=inner, seed=seed)
-        (folder / f"{seed}.onnx").write_bytes(layer.graph())
         mask = np.random.default_rng(seed).integers(0, 4, (texts, tokens)) > 0
         x = inputs(seed, texts, tokens, layer.hidden)
-        np.savez(folder / f"{seed}.npz", x=x, mask=mask.astype(np.int32))
+        for name, each in ((f"{seed}", x), (f"{seed}-no-numbers", with_no_numbers(x))):
+            (folder / f"{name}.onnx").write_bytes(layer.graph())
+            np.savez(folder / f"{name}.npz", x=each, mask=mask.astype(np.int32))
     return folder
 
 
@@ -48,7 +49,7 @@ def test_an_emulated_processor_gives_the_same_bits(recorded: Path, name: str) ->
     there = digests(
         [*processor.under, processor.python], recorded, machine, dict(processor.environment)
     )
-    assert len(here) == len(SHAPES)
+    assert len(here) == 2 * len(SHAPES)
     assert there == here
 
 

@@ -111,13 +111,16 @@ def spread(value: float) -> Array:
 def test_what_is_no_number_spreads_within_its_text_alone(
     library: Path, token: int, value: float
 ) -> None:
-    """As in floats, each token of a text depends on all of its tokens, and on no other text's."""
+    """As in floats, each token of a text depends on all of its tokens, and on no other text's.
+
+    The NaN of an answer is always the same one, since processors make different ones.
+    """
     session = opened(LAYER.graph(), library)
     x = inputs(9, 2, 19, LAYER.hidden)
     broken = x.copy()
     broken[0, token, 7] = value
     found = run(session, broken)
-    assert not np.isfinite(found[0]).any()
+    assert set(found[0].view(np.uint32).flat) == {0x7FC00000}
     assert np.array_equal(found[1], run(session, x)[1])
 
 

@@ -115,6 +115,19 @@ def test_a_library_that_is_unloaded_leaves_no_memory_behind(library: Path, tmp_p
     assert last - first < 60 << 20
 
 
+def test_a_second_graph_gets_the_code_that_was_loaded_for_the_first(
+    library: Path, tmp_path: Path
+) -> None:
+    """Its bytes were checked then, and the file may be another one by now."""
+    own = Path(shutil.copy(library, tmp_path))
+    first = opened(LAYER.graph(), own)
+    own.unlink()
+    own.write_bytes(b"another")
+    second = opened(LAYER.graph(), own)
+    x = np.ones((1, 4, LAYER.hidden), np.float32)
+    assert np.array_equal(run(first, x), run(second, x))
+
+
 @pytest.fixture(scope="module")
 def checked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Compile the library so that arithmetic which C leaves undefined ends the process."""

@@ -12,10 +12,12 @@ from build.export.fusion import fuse, plain
 from build.export.to_onnx import export
 from build.families.reference import feeds_of
 from build.graph.edit import add_constant, constants, producers
+from build.graph.observe import with_observed_outputs
 from build.kernels.libraries import copy_libraries
 from build.recipes.encoder import FP32_FUSED, KERNELS, SMOOTHED, calibrate, make
 from build.recipes.encoder_layers import OPERATOR, fuse_layers, packed
 from build.sources.source import TransformersSource
+from contracts.manifest import kernels_in
 from contracts.prediction import PredictRequest
 from contracts.tasks import Task
 from functions.inference.session import open_session
@@ -202,7 +204,9 @@ def test_a_text_is_answered_alike_whatever_texts_are_beside_it(
     fuse_layers(model)
     onnx.save(model, tmp_path / "model.onnx")
     copy_libraries(tmp_path)
-    session = open_session(tmp_path / "model.onnx", threads=1, device="cpu")
+    session = open_session(
+        tmp_path / "model.onnx", threads=1, device="cpu", kernels=kernels_in(tmp_path)
+    )
     names = [node.name for node in session.get_inputs()]
     widest = max(feed["input_ids"].shape[1] for feed in feeds)
     together = {
@@ -217,7 +221,20 @@ def test_a_text_is_answered_alike_whatever_texts_are_beside_it(
     assert np.allclose(found, np.array(alone), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.foreign
+def test_the_tensors_of_a_graph_with_operators_of_our_own_are_observed(
+    fused: Path, feeds: list[Feeds], tmp_path: Path
+) -> None:
+    made = candidate(KERNELS, fused, fused, tmp_path / "model.onnx", feeds)
+    model, scratch = onnx.load(made), tmp_path / "elsewhere/observed.onnx"
+    scratch.parent.mkdir()
+    (last,) = [n.output[0] for n in model.graph.node if n.op_type == OPERATOR][-1:]
+    with with_observed_outputs(model, [last], scratch, kernels=kernels_in(tmp_path)) as run:
+        (found,) = run(feeds[0])
+    assert found.shape[:2] == feeds[0]["input_ids"].shape
+
+
 def logits(model: Path, feeds: list[Feeds]) -> Any:
-    session = open_session(model, threads=1, device="cpu")
+    session = open_session(model, threads=1, device="cpu", kernels=kernels_in(model.parent))
     names = [node.name for node in session.get_inputs()]
     return np.array([session.run(None, {n: feed[n] for n in names})[0][0] for feed in feeds])

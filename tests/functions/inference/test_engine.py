@@ -13,7 +13,7 @@ import pytest
 
 from contracts.http_errors import InvalidInput
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
-from contracts.manifest import MANIFEST, kernels_of
+from contracts.manifest import MANIFEST, check_sizes, kernels_of
 from contracts.prediction import PredictRequest, TierAnswer
 from functions.inference.engine import Engine
 from functions.inference.token_batches import batches
@@ -212,6 +212,18 @@ def test_a_library_that_is_not_sealed_is_refused_before_its_code_runs(tmp_path: 
     library.write_bytes(b"no library")
     with raises("artefact_broken", "does not seal", library.name):
         Engine.load(folder)
+
+
+def test_a_library_whose_bytes_have_changed_is_refused_where_sizes_alone_are_checked(
+    tmp_path: Path,
+) -> None:
+    folder = artefact(tmp_path / "cpu")
+    library = folder / kernels_of(platform.machine())
+    library.write_bytes(b"no library")
+    seal(folder, Tiny())
+    library.write_bytes(b"no_library")
+    with raises("artefact_broken", library.name, "not the file that was sealed"):
+        Engine.open(folder, check_sizes(folder))
 
 
 def test_a_graph_with_an_unknown_input_is_refused(tmp_path: Path) -> None:
