@@ -32,7 +32,7 @@ from scripts.gpu_check.measuring import (
     row_ms,
     times,
 )
-from scripts.gpu_check.variants import VARIANTS, graph_of, opened, unavailable
+from scripts.gpu_check.variants import VARIANTS, AnotherProvider, graph_of, opened, unavailable
 
 THREADS = os.cpu_count() or 1
 
@@ -45,7 +45,11 @@ def check(
     seconds: float = 2.0,
     lengths: Sequence[int] = LENGTHS,
 ) -> dict[str, Any]:
-    """Return the result of an artefact of an encoder on that device, "cuda" or "cpu"; raise BrokenArtefact."""
+    """Return the result of an artefact of an encoder on that device, "cuda" or "cpu".
+
+    Raise BrokenArtefact, and AnotherProvider or what ONNX Runtime raises if what ships does not run there; another
+    variant that does not run is noted.
+    """
     manifest = verify(artefact)
     if Engine.open(artefact, manifest).batching is None:
         raise SystemExit(f"{manifest.model} takes one request at a time; only encoders are checked")
@@ -58,6 +62,8 @@ def check(
     with tempfile.TemporaryDirectory() as folder:
         for variant in VARIANTS:
             why = unavailable(variant, device)
+            if why and variant.name == FULL:
+                raise AnotherProvider(why)
             if why:
                 found[variant.name] = {"unavailable": why}
                 continue
@@ -66,6 +72,8 @@ def check(
                 engine = opened(variant, graph, artefact, manifest, device, THREADS)
                 now = answers(engine, requests)
             except Exception as error:  # ONNX Runtime's errors have no base class of their own
+                if variant.name == FULL:
+                    raise
                 found[variant.name] = {"unavailable": f"it does not run: {str(error)[:300]}"}
                 continue
             found[variant.name] = {
@@ -113,7 +121,7 @@ def main() -> None:
     words = parser.parse_args()
     try:
         document = check(words.out / words.model / "gpu", words.device)
-    except BrokenArtefact as error:
+    except (BrokenArtefact, AnotherProvider) as error:
         raise SystemExit(str(error)) from error
     print(write(document, words.out))
 

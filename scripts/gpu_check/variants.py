@@ -18,6 +18,10 @@ from functions.inference.token_batches import BATCH_TOKENS
 CUDA, TENSORRT = "CUDAExecutionProvider", "TensorrtExecutionProvider"
 
 
+class AnotherProvider(Exception):
+    """A session that runs on another provider than the one it was asked to."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """One way to run a graph: in float16 if `half`, by a provider with its options; the CPU provider has the rest."""
@@ -55,7 +59,7 @@ def graph_of(variant: Variant, artefact: Path, folder: Path) -> Path:
 def opened(
     variant: Variant, graph: Path, artefact: Path, manifest: Manifest, device: str, threads: int
 ) -> Engine:
-    """Return the artefact's engine with that graph; raise SystemExit if it does not run where it was asked to."""
+    """Return the artefact's engine with that graph; raise AnotherProvider if it runs elsewhere."""
     if device == "cuda":
         ort.preload_dlls()
     session = ort.InferenceSession(
@@ -64,7 +68,8 @@ def opened(
     names = tuple(node.name for node in session.get_inputs())
     first = session.get_providers()[0]
     if device == "cuda" and first != variant.provider:
-        raise SystemExit(
+        # ONNX Runtime falls back without an error, as from TensorRT where its libraries are not there.
+        raise AnotherProvider(
             f"{variant.name}: the session's first provider is {first}, not {variant.provider}"
         )
     model = Encoder.over(

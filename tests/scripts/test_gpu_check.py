@@ -18,6 +18,7 @@ from contracts.prediction import PredictRequest
 from contracts.specs import Deployment
 from functions.inference.engine import Engine
 from scripts.gpu_check.__main__ import check, write
+from scripts.gpu_check.variants import VARIANTS, AnotherProvider, opened
 from tests.fixtures.models.tiny_bert import classifier, deployment, texts, write_rows
 
 pytestmark = pytest.mark.build
@@ -86,6 +87,20 @@ def test_the_result_has_answers_times_and_memory_of_each_precision(
         assert result["precisions"][name] == {
             "unavailable": "the CPU provider has no such precision"
         }
+
+
+def test_a_session_on_another_provider_than_the_one_asked_for_is_no_measurement(
+    home: Path, first: dict[str, Any]
+) -> None:
+    artefact = home / "out/tiny/gpu"
+    with pytest.raises(AnotherProvider, match="has no CUDAExecutionProvider"):
+        check(artefact, "cuda")
+    # ONNX Runtime falls back to the processor, as it does from TensorRT to CUDA. `check` notes it and goes on.
+    with (
+        pytest.warns(UserWarning, match="not in available provider names"),
+        pytest.raises(AnotherProvider, match="first provider is CPUExecutionProvider, not CUDA"),
+    ):
+        opened(VARIANTS[0], artefact / "model.onnx", artefact, verify(artefact), "cuda", 1)
 
 
 def on_a_gpu(result: dict[str, Any], times: tuple[float, float], **changes: Any) -> dict[str, Any]:
