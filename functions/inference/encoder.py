@@ -16,6 +16,7 @@ from contracts.http_errors import DeadlineExceeded, RequestProblem
 from contracts.manifest import MODEL, TOKENIZER, BrokenArtefact, Manifest
 from contracts.prediction import PredictRequest
 from contracts.tasks import Tier
+from functions.inference.batching.division import COSTS, Costs, batches
 from functions.inference.batching.rows import rows_of
 from functions.inference.batching.side_by_side import ONE_LANE, Lanes, lanes_of
 from functions.inference.model import Outputs, Parameters
@@ -27,10 +28,8 @@ from functions.inference.tasks.head import Context, TaskHead
 from functions.inference.token_batches import (
     BATCH_TOKENS,
     INPUTS,
-    PASS_TOKENS,
     Running,
     Texts,
-    batches,
     encode,
     feed,
     filled,
@@ -49,7 +48,7 @@ class Encoder:
     head: TaskHead
     lanes: Lanes = ONE_LANE
     providers: tuple[str, ...] = ()
-    pass_tokens: int = PASS_TOKENS
+    costs: Costs = COSTS
 
     @classmethod
     def open(
@@ -82,6 +81,7 @@ class Encoder:
             manifest,
             input_names=graph.input_names,
             providers=graph.providers,
+            costs=Costs(padded=graph.padded),
             lanes=lanes_of(
                 threads if device == "cpu" and graph.side_by_side else 1,
                 lambda: opened(threads=1).forward,
@@ -100,6 +100,7 @@ class Encoder:
         input_names: tuple[str, ...],
         providers: tuple[str, ...] = (),
         lanes: Lanes = ONE_LANE,
+        costs: Costs = COSTS,
     ) -> Self:
         """Return an encoder over any forward pass, such as the reference model's, with the tokenizer of that file.
 
@@ -117,6 +118,7 @@ class Encoder:
             head=head,
             providers=providers,
             lanes=lanes,
+            costs=costs,
         )
 
     def problems(self, request: PredictRequest) -> list[RequestProblem]:
@@ -153,11 +155,11 @@ class Encoder:
         found = batches(
             encodings,
             together=self.manifest.batches,
-            pass_tokens=self.pass_tokens,
+            costs=self.costs,
             cores=self.lanes.cores,
         )
-        lengths = [max(len(encodings[i]) for i in batch) for batch in found]
-        costs = [self.pass_tokens + len(batch) * n for batch, n in zip(found, lengths, strict=True)]
+        lengths = [len(encoding) for encoding in encodings]
+        costs = [self.costs.of_batch(batch, lengths) for batch in found]
 
         def run(number: int, forward: Forward) -> list[tuple[int, int, Any]]:
             return self._run(work, [texts[i] for i in found[number]], forward)
@@ -187,7 +189,8 @@ class Encoder:
             times.append(time.perf_counter() - start)
         sizes = [feeds["input_ids"].size for feeds in (large, small)]
         per_token = max((times[0] - times[1]) / max(sizes[0] - sizes[1], 1), 1e-9)
-        return replace(self, pass_tokens=max(0, round(times[1] / per_token) - sizes[1]))
+        run = max(0, round(times[1] / per_token) - sizes[1])
+        return replace(self, costs=replace(self.costs, run=run))
 
     def _run(
         self, work: Sequence[Running], texts: Sequence[tuple[int, int]], forward: Forward

@@ -1,11 +1,10 @@
-"""Batches of token ids for encoders: texts are tokenized, truncated, and padded no more than needed.
+"""Token ids for encoders: texts are tokenized, truncated, and padded to the longest of their batch.
 
-Prompts are truncated in `generation.py`, texts for an encoder-decoder in `seq2seq.py`; a text to score is never
-truncated (`scoring.py`).
+Which texts make a batch is decided in `batching/division.py`. Prompts are truncated in `generation.py`, texts for an
+encoder-decoder in `seq2seq.py`; a text to score is never truncated (`scoring.py`).
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +24,6 @@ Feeds = Mapping[str, "NDArray[np.int64]"]
 
 # Padded tokens in one batch of a full-precision model; bounds the memory of a forward pass.
 BATCH_TOKENS = 4096
-# What a forward pass costs besides its tokens, in tokens: 3.7 ms where a token takes 0.33 ms (BERT-base in full
-# precision, AMD EPYC, 2026-11-26). A GPU's pass costs more of its tokens, which the container measures at its start.
-PASS_TOKENS = 12
-# A batch is divided for the sake of other cores down to so many times what a pass costs, 6 % of it then.
-PASSES = 16
 # The most tokens that two neighbouring windows over a long text share.
 MAX_STRIDE = 128
 # The inputs that a graph may have, and the attribute of an encoding that holds each.
@@ -115,61 +109,6 @@ def encode(
             f"an input cannot be cut to what the model reads ({error}); shorten its first part"
         ) from error
     return encodings
-
-
-def batches(
-    encodings: Sequence[Encoding],
-    *,
-    together: bool,
-    pass_tokens: int = PASS_TOKENS,
-    cores: int = 1,
-) -> list[list[int]]:
-    """Return the indices of the texts of each batch.
-
-    Dynamic quantization takes the range of activations over the whole batch, so an answer would depend on its
-    neighbours: such models run text by text (`together` is false). Others run in batches of similar lengths, whose
-    padding costs no more than a pass of its own would, which is that of `pass_tokens`; where so many `cores` may each
-    run one, they are small enough to be shared out.
-    """
-    if not together:
-        return [[i] for i in range(len(encodings))]
-    lengths = [len(encoding) for encoding in encodings]
-    found = list(_of_like_lengths(lengths, BATCH_TOKENS // cores, pass_tokens))
-    return found if cores == 1 else list(_shared_out(found, lengths, cores, pass_tokens))
-
-
-def _of_like_lengths(
-    lengths: Sequence[int], most_tokens: int, pass_tokens: int
-) -> Iterator[list[int]]:
-    """Yield the indices of each batch.
-
-    On the lengths of five data sets the padding and the passes cost 0 to 2.4 % more than in the best batches of all,
-    which dynamic programming finds.
-    """
-    batch: list[int] = []
-    tokens = 0
-    # Sorted by length, so the text that is added is the longest of its batch, to which the others are padded.
-    for i in sorted(range(len(lengths)), key=lengths.__getitem__):
-        tokens += lengths[i]
-        padded = (len(batch) + 1) * lengths[i]
-        if batch and (padded > most_tokens or padded - tokens > pass_tokens):
-            yield batch
-            batch, tokens = [], lengths[i]
-        batch.append(i)
-    if batch:
-        yield batch
-
-
-def _shared_out(
-    found: Sequence[list[int]], lengths: Sequence[int], cores: int, pass_tokens: int
-) -> Iterator[list[int]]:
-    """Yield the batches, the large ones in equal parts: two for each core if a part is worth its pass."""
-    sizes = [len(batch) * lengths[batch[-1]] for batch in found]
-    # A text may have no tokens, and a pass may cost none.
-    most = max(sum(sizes) / (2 * cores), PASSES * pass_tokens, 1)
-    for batch, size in zip(found, sizes, strict=True):
-        step = math.ceil(len(batch) / max(math.ceil(size / most), 1))
-        yield from (batch[i : i + step] for i in range(0, len(batch), step))
 
 
 def feed(encodings: Sequence[Encoding], names: Sequence[str], manifest: Manifest) -> Feeds:

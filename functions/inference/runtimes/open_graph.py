@@ -21,7 +21,8 @@ Shape = tuple[int | str | None, ...]
 class OpenGraph:
     """A graph with one output of that shape, ready to run; several threads may call it at once.
 
-    Their runs take place `side_by_side`, or one after the other. The first of `providers` is the one in use.
+    Their runs take place `side_by_side`, or one after the other. The first of `providers` is the one in use. A place of
+    padding costs as much as `padded` tokens.
     """
 
     forward: Forward
@@ -29,6 +30,7 @@ class OpenGraph:
     shape: Shape
     providers: tuple[str, ...]
     side_by_side: bool = True
+    padded: float = 1.0
 
 
 class Opener(Protocol):

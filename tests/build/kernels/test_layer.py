@@ -86,6 +86,25 @@ def test_an_answer_depends_neither_on_padding_nor_on_its_neighbours(library: Pat
     assert not found[~mask].any()
 
 
+def test_texts_of_any_lengths_are_answered_together_as_each_alone(library: Path) -> None:
+    sessions = [opened(LAYER.graph(), library, threads) for threads in (1, 2)]
+
+    def check(lengths: list[int], seed: int) -> None:
+        x = inputs(seed, len(lengths), max(lengths), LAYER.hidden)
+        mask = np.arange(max(lengths)) < np.array(lengths)[:, None]
+        alone = [run(sessions[0], x[i : i + 1, :length])[0] for i, length in enumerate(lengths)]
+        for session in sessions:
+            found = run(session, x, mask)
+            assert all(
+                np.array_equal(found[i, :length], alone[i]) for i, length in enumerate(lengths)
+            )
+
+    drawn = given(
+        lengths=st.lists(st.integers(1, 90), min_size=1, max_size=9), seed=st.integers(0, 1000)
+    )
+    settings(max_examples=40, deadline=None, derandomize=True, database=None)(drawn(check))()
+
+
 @pytest.mark.parametrize("value", [0.0, 1e-42, 1e-30, 1e12])
 def test_activations_of_any_size_give_finite_answers(library: Path, value: float) -> None:
     assert np.isfinite(run(opened(LAYER.graph(), library), spread(value))).all()

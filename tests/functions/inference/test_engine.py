@@ -7,7 +7,6 @@ import re
 import shutil
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,7 +15,6 @@ from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from contracts.manifest import MANIFEST, check_sizes, kernels_of
 from contracts.prediction import PredictRequest, TierAnswer
 from functions.inference.engine import Engine
-from functions.inference.token_batches import batches
 from tests.fixtures.models.tiny import LABELS, MAX_TOKENS, Tiny, artefact, seal, vectors
 from tests.fixtures.problems import assert_request_problems, raises
 from tests.fixtures.schema_checks import assert_described
@@ -236,16 +234,3 @@ def test_a_graph_with_an_unknown_input_is_refused(tmp_path: Path) -> None:
 def test_labels_stand_in_the_order_of_the_manifest(engine: Engine) -> None:
     (output,) = predict(engine, "unheard of", top_k=3).outputs
     assert tuple(entry["label"] for entry in output["top"]) == LABELS
-
-
-def test_a_text_is_padded_as_long_as_that_costs_less_than_a_pass_of_its_own() -> None:
-    lengths = [9, 3, 40, 3, 4, 10]
-    texts: Any = ["x" * length for length in lengths]
-
-    def packed(pass_tokens: int) -> list[list[int]]:
-        found = batches(texts, together=True, pass_tokens=pass_tokens)
-        return [[lengths[i] for i in batch] for batch in found]
-
-    assert packed(0) == [[3, 3], [4], [9], [10], [40]]
-    assert packed(2) == [[3, 3, 4], [9, 10], [40]]
-    assert packed(1000) == [[3, 3, 4, 9, 10, 40]]

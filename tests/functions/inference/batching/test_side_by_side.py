@@ -1,6 +1,5 @@
 """Batches run on the cores of a machine: one on each where that is faster, with the same answers to the last bit."""
 
-import itertools
 import random
 import threading
 import time
@@ -21,7 +20,6 @@ from functions.inference.batching.side_by_side import (
 )
 from functions.inference.engine import Engine
 from functions.inference.runtimes.open_graph import Forward
-from functions.inference.token_batches import BATCH_TOKENS, PASS_TOKENS, batches
 from tests.fixtures.models.tiny import Tiny, artefact
 from tests.fixtures.problems import raises
 
@@ -143,13 +141,6 @@ def test_a_graph_that_cannot_be_opened_twice_is_tried_once(
     assert "out of memory" in caplog.text
 
 
-@pytest.mark.parametrize("lengths", [[0], [0, 50], [0, 0, 0]])
-def test_texts_without_tokens_are_batched_for_several_cores_as_well(lengths: list[int]) -> None:
-    texts: Any = [range(length) for length in lengths]
-    found = list(batches(texts, together=True, pass_tokens=0, cores=2))
-    assert sorted(itertools.chain.from_iterable(found)) == list(range(len(lengths)))
-
-
 def test_two_batches_run_at_the_same_time() -> None:
     both = threading.Barrier(2)
     several = lanes(Opening())
@@ -227,30 +218,3 @@ def test_a_failed_request_leaves_the_others_of_its_batch(tmp_path: Path) -> None
     assert sorted(place for place, _ in found) == [0, 1, 2]
     failed = [place for place, outcome in found if isinstance(outcome, Exception)]
     assert failed == [1]
-
-
-def costs_of(lengths: list[int], found: list[list[int]]) -> list[int]:
-    return [PASS_TOKENS + len(batch) * max(lengths[i] for i in batch) for batch in found]
-
-
-@pytest.mark.parametrize("seed", range(20))
-def test_batches_for_several_cores_keep_them_busy(seed: int) -> None:
-    chance = random.Random(seed)
-    lengths = [chance.choice((6, 12, 40, 250)) + chance.randint(0, 9) for _ in range(300)]
-    texts: Any = ["x" * length for length in lengths]
-    for cores in (1, 2, 6):
-        found = batches(texts, together=True, cores=cores)
-        assert sorted(itertools.chain(*found)) == list(range(300))
-        costs = costs_of(lengths, found)
-        assert max(costs) <= BATCH_TOKENS / cores + PASS_TOKENS
-        fewest = sum(costs_of(lengths, batches(texts, together=True)))
-        first, _ = shared_first(sorted(costs, reverse=True), cores)
-        if cores > 1:
-            assert first < cores
-            # Smaller batches cost more passes, and no more than a twelfth.
-            assert sum(costs) <= fewest * 13 / 12
-
-
-def test_a_small_batch_is_not_divided() -> None:
-    texts: Any = ["x" * 8] * 4
-    assert batches(texts, together=True, cores=2) == [[0, 1, 2, 3]]
