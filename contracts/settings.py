@@ -217,4 +217,7 @@ DEPLOYMENT_KEYS = {
     "trusted_keys": PATHS,
 }
 DOMAIN_KEYS = {"name": HOST, "hosted_zone_id": HOSTED_ZONE, "certificate_arn": CERTIFICATE}
-THROTTLE_KEYS = {"rate": between(1, STAGE_RATE), "burst": between(1, STAGE_BURST)}
+RATE = Kind(
+    f"a number from 0.001 to {STAGE_RATE}", lambda v: is_number(v) and 0.001 <= v <= STAGE_RATE
+)
+THROTTLE_KEYS = {"rate": RATE, "burst": between(1, STAGE_BURST)}

@@ -12,9 +12,9 @@ from math import ceil, floor
 from pathlib import Path
 
 from contracts.api.text_generation import MAX_NEW_TOKENS
-from contracts.limits import ENVIRONMENTS_PER_REQUEST, STAGE_BURST, STAGE_RATE
+from contracts.limits import ENVIRONMENTS_PER_REQUEST, MAX_TIER_TIMEOUT_S, STAGE_BURST, STAGE_RATE
 from contracts.specs import Deployment
-from contracts.tasks import Tier
+from contracts.tasks import WRITING_TASKS, Tier
 
 # A cold start of the router, which then runs in an environment and waits for nothing yet (docs/performance.md; Lambda
 # has less than a whole processor for it).
@@ -95,4 +95,31 @@ def throttle_warning(deployment: Deployment, out: Path, concurrency: int) -> str
     return (
         f"the API lets {given.rate:g} requests a second and {given.burst} at once through, of which {concurrency} "
         f"functions at once bear {borne.rate:g} and {borne.burst}; beyond them the gateway answers a bare 500"
+    )
+
+
+def long_texts_warning(deployment: Deployment, out: Path) -> str:
+    """Return how few texts of the longest time that a tier is given take all functions; empty if none is so long.
+
+    A throttle that counted with minutes for each request would leave short texts a request in minutes.
+    """
+    times = [
+        (float(spec.timeout_s), model.name, tier)
+        for model in deployment.models
+        if model.task in WRITING_TASKS
+        for tier, spec in model.tiers.items()
+        if spec.timeout_s > MAX_TIER_TIMEOUT_S
+    ]
+    if not times:
+        return ""
+    seconds, name, tier = max(times)
+    given, borne = stage_throttle(deployment, out), bearable(deployment.concurrency, seconds)
+    if given.rate <= borne.rate and given.burst <= borne.burst:
+        return ""
+    each = ENVIRONMENTS_PER_REQUEST if tier is Tier.CPU else 1
+    count = max(1, deployment.concurrency // each)
+    return (
+        f"a text of {name} may take {seconds:g} s, and the throttle counts on short ones: {count} at once hold all "
+        f"{deployment.concurrency} functions for as long, and every other request is a bare 500 of the gateway; raise "
+        f"`concurrency`, lower `timeout_s`, or set throttle = {{ rate = {borne.rate:g}, burst = {borne.burst} }}"
     )

@@ -114,7 +114,7 @@ def test_a_file_full_of_problems_lists_them_all(tmp_path: Path) -> None:
         ("setting_unknown", "deploy", "did you mean deployment?"),
         ("setting_invalid", "deployment.name", "'Shop!'", "a letter first, at most 16"),
         ("setting_invalid", "deployment.region", "3 does not fit", '"us-east-1"'),
-        ("setting_invalid", "deployment.throttle.rate", "0 does not fit", "from 1 to 10000"),
+        ("setting_invalid", "deployment.throttle.rate", "0 does not fit", "from 0.001 to 10000"),
         ("setting_unknown", "deployment.throttle.brust", "did you mean burst?"),
         ("setting_invalid", "models.Bad_Name", "part of a URL and of AWS names", "at most 32"),
         ("setting_invalid", "models.Bad_Name.source", "write a path, hf://", "s3://bucket/prefix"),

@@ -17,7 +17,7 @@ from contracts.tasks import Tier
 from images.made.record import Record, read_record
 from stacks.costs.prices import price
 from stacks.costs.requests import BYTES_PER_GB
-from stacks.limits.throttle import stage_throttle, throttle_warning
+from stacks.limits.throttle import long_texts_warning, stage_throttle, throttle_warning
 from stacks.routes.cascades import read_cascades
 from stacks.routes.sampling import compared
 from stacks.scaling.starts import wake_of
@@ -104,7 +104,10 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
     beside = around(deployment, cascades, costs, pushed_bytes(deployment, out))
     idle = router + sum(usd_of(one.idle, deployment.region) for one in beside)
     throttle = stage_throttle(deployment, out)
-    warning = throttle_warning(deployment, out, deployment.concurrency)
+    warnings = (
+        throttle_warning(deployment, out, deployment.concurrency),
+        long_texts_warning(deployment, out),
+    )
     return Plan(
         document={
             "deployment": deployment.name,
@@ -112,7 +115,11 @@ def plan(deployment: Deployment, out: Path, images: Path) -> Plan:
             "router": router_stack(deployment.name),
             "streams": _streams(deployment),
             "domain": domain_json(deployment),
-            "throttle": {"rate": throttle.rate, "burst": throttle.burst, "warning": warning},
+            "throttle": {
+                "rate": throttle.rate,
+                "burst": throttle.burst,
+                "warning": "; ".join(filter(None, warnings)),
+            },
             "tiers": rows,
             "canaries": {
                 model.name: compared(model, cascades.get(model.name))

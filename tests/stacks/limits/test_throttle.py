@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 
-from contracts.specs import Throttle
+from contracts.settings import THROTTLE_KEYS
+from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec, Throttle
+from contracts.tasks import Task
 from local.gateway import Bucket
 from stacks.limits.throttle import (
     ROUTER_S,
     bearable,
+    long_texts_warning,
     longest_request,
     stage_throttle,
     throttle_warning,
@@ -19,6 +22,14 @@ from stacks.limits.throttle import (
 from tests.fixtures.synthesis import INTENTS, SHOP, WORDS
 
 DERIVED = replace(SHOP, throttle=Throttle())
+WRITER = ModelSpec(
+    name="writer",
+    source=Path("unused"),
+    task=Task.TEXT_GENERATION,
+    eval=Path("unused"),
+    cpu=CpuSpec(timeout_s=840),
+    gpu=GpuSpec(instance="ml.g6.xlarge", timeout_s=470),
+)
 
 
 def most_at_once(concurrency: int, seconds: float) -> int:
@@ -97,3 +108,32 @@ def test_what_is_set_wins_and_is_warned_of_where_it_is_not_borne(tmp_path: Path)
     assert stage_throttle(half, tmp_path).burst == 2
     assert stage_throttle(half, tmp_path).rate == stage_throttle(DERIVED, tmp_path).rate
     assert throttle_warning(DERIVED, tmp_path, 10) == throttle_warning(half, tmp_path, 10) == ""
+
+
+def test_texts_of_minutes_are_warned_of_until_the_throttle_counts_on_them(tmp_path: Path) -> None:
+    evidence(tmp_path, "writer", "new token", {"8": 30.0})
+    long = Deployment(models=(WRITER,))
+    # 64 tokens, where its longest text takes 840 s.
+    assert stage_throttle(long, tmp_path).rate == 1
+    warning = long_texts_warning(long, tmp_path)
+    assert "writer may take 840 s" in warning
+    assert "5 at once hold all 10 functions" in warning
+    borne = bearable(10, 840)
+    assert f"rate = {borne.rate:g}, burst = {borne.burst}" in warning
+    # It can be set.
+    assert THROTTLE_KEYS["rate"].accepts(borne.rate)
+    counted = replace(long, throttle=Throttle(rate=borne.rate, burst=borne.burst))
+    assert long_texts_warning(counted, tmp_path) == ""
+
+
+def test_a_text_on_a_gpu_tier_alone_holds_the_router_s_function(tmp_path: Path) -> None:
+    gpu = Deployment(models=(replace(WRITER, cpu=None),))
+    assert "470 s, and the throttle counts on short ones: 10 at once" in long_texts_warning(
+        gpu, tmp_path
+    )
+
+
+def test_of_models_within_the_time_of_the_http_api_nothing_is_long(tmp_path: Path) -> None:
+    short = replace(WRITER, cpu=CpuSpec(timeout_s=25), gpu=None)
+    for deployment in (DERIVED, Deployment(models=(short,))):
+        assert long_texts_warning(deployment, tmp_path) == ""
