@@ -28,7 +28,7 @@ from local.control.moto_extension import extend
 from local.errors import LocalError
 from local.functions import schedules
 from local.functions.pool import Pool
-from local.gateway import Front, Gateway
+from local.gateway import Gateway, GatewayServer
 from local.metrics.alarms import Alarms
 from local.metrics.embedded import Embedded
 from local.permissions.access import Access
@@ -180,17 +180,17 @@ class Cloud:
             timeout_s=self.gateway_timeout_s,
         )
         certificates = certificate.Certificates(self.state)
-        front = Front(
+        server = GatewayServer(
             gateway,
             port=self.https_port,
             certificate=certificates.front(),
             by_name=certificates.choose,
         )
         try:
-            self.url = f"https://{certificate.HOST}:{front.start()}"
+            self.url = f"https://{certificate.HOST}:{server.start()}"
         except OSError as error:
             raise LocalError(str(error)) from error
-        undo.callback(front.stop)
+        undo.callback(server.stop)
 
     def _check(self, route: str, arn: str) -> None:
         """Check that the gateway may invoke a function for the route of an API's stage; raise AccessDenied."""

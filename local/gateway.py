@@ -252,7 +252,7 @@ def _response(answer: HttpAnswer) -> Response:
     return response
 
 
-class Front:
+class GatewayServer:
     """The gateway's HTTPS server, in a thread."""
 
     def __init__(

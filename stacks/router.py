@@ -31,7 +31,7 @@ from contracts.names import (
 )
 from contracts.specs import Deployment, ModelSpec
 from contracts.tasks import WRITING_TASKS, Task, Tier
-from stacks.domains.domain import Front, add_domain, urls
+from stacks.domains.domain import ApiStage, add_domain, urls
 from stacks.function import ImageFunction, add_log, code_function
 from stacks.image_source import Source
 from stacks.limits.throttle import Limits
@@ -131,7 +131,9 @@ class RouterStack(cdk.Stack):
         if sampler:
             self.add_sampler(sampler, sampled, *routers)
 
-    def add_stream_front(self, image: Source, throttle: Limits) -> tuple[lambda_.Function, Front]:
+    def add_stream_front(
+        self, image: Source, throttle: Limits
+    ) -> tuple[lambda_.Function, ApiStage]:
         """Create an API that streams and, from the same image, the function behind it; return both."""
         streaming = ImageFunction(
             self,
@@ -235,7 +237,7 @@ class RouterStack(cdk.Stack):
         )
         return arn
 
-    def add_api(self, router: lambda_.IFunction, throttle: Limits) -> Front:
+    def add_api(self, router: lambda_.IFunction, throttle: Limits) -> ApiStage:
         """Create the API. Every path goes to the router, so that unknown ones get a problem document as well."""
         api = gateway.HttpApi(
             self,
@@ -267,7 +269,7 @@ class RouterStack(cdk.Stack):
             )
         )
         served: cdk.CfnElement = stage.node.default_child
-        return Front(api_id=api.api_id, stage=served.ref, url=api.api_endpoint)
+        return ApiStage(api_id=api.api_id, stage=served.ref, url=api.api_endpoint)
 
 
 def _invoking(tier: Tier, task: Task) -> list[str]:

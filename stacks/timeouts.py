@@ -17,7 +17,7 @@ from contracts.names import model_stack, router_stack
 from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, Deployment
 from contracts.tasks import WRITING_TASKS, Task, Tier
-from images.made.record import Record
+from images.made.record import ImagesRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ class Starts:
         )
 
 
-def timeout_problems(deployment: Deployment, record: Record) -> list[Problem]:
+def timeout_problems(deployment: Deployment, record: ImagesRecord) -> list[Problem]:
     """Return the problem of each function whose measured start and `timeout_s` do not fit into a request together.
 
     A function that was never started in its image has no start that is known, and is not checked.
@@ -66,7 +66,7 @@ def timeout_problems(deployment: Deployment, record: Record) -> list[Problem]:
     return problems
 
 
-def measured_s(record: Record, stack: str, memory_mb: int) -> float | None:
+def measured_s(record: ImagesRecord, stack: str, memory_mb: int) -> float | None:
     """Return the median INIT of a stack's image with that memory, in seconds; None if it was never measured."""
     image = record.pushed.get(stack) or record.made.get(stack)
     starts = [

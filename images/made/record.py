@@ -70,7 +70,7 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
+class ImagesRecord:
     """The images by the names of their stacks, as they were last made, and as they were last pushed.
 
     `starts` are measured ones, the latest last.
@@ -90,18 +90,18 @@ def row_of(built: Built, inputs: Mapping[str, str], base: str, digest: str) -> M
     return Made(digest=built.digest, base=base, base_digest=digest, inputs=inputs, layers=layers)
 
 
-def read_record(folder: Path) -> Record:
+def read_record(folder: Path) -> ImagesRecord:
     """Return the record in a folder of images, empty where there is none; raise ImageError for one that is damaged."""
     path = folder / FILE
     try:
         document = json.loads(path.read_text("utf-8"))
-        return Record(
+        return ImagesRecord(
             made=_rows(document["made"]),
             pushed=_rows(document["pushed"]),
             starts=tuple(Start(**start) for start in document["starts"]),
         )
     except FileNotFoundError:
-        return Record()
+        return ImagesRecord()
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         message = f"cannot be read ({type(error).__name__}: {error}); remove it, and make the images again"
         problem = Problem(code=Code.FILE_DAMAGED, where=str(path), message=message)
@@ -144,6 +144,6 @@ def _of(start: Start) -> tuple[str, int]:
     return start.digest, start.memory_mb
 
 
-def _write(folder: Path, record: Record) -> None:
+def _write(folder: Path, record: ImagesRecord) -> None:
     document = json.dumps(asdict(record), indent=2, sort_keys=True)
     write_atomically(folder / FILE, f"{document}\n")

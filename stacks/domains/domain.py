@@ -23,7 +23,7 @@ TLS_1_2, REGIONAL = "TLS_1_2", "REGIONAL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Front:
+class ApiStage:
     """An API that callers reach: the stage that serves it, and its URL of API Gateway's own, which never changes."""
 
     api_id: str
@@ -31,7 +31,7 @@ class Front:
     url: str
 
 
-def urls(domain: Domain | None, whole: Front, streamed: Front | None) -> dict[str, str]:
+def urls(domain: Domain | None, whole: ApiStage, streamed: ApiStage | None) -> dict[str, str]:
     """Return the URLs that the router names, as its variables have them; none of a single API without a domain."""
     found = {"TURNOUT_URL": domain.url if domain else whole.url}
     if streamed:
@@ -39,7 +39,9 @@ def urls(domain: Domain | None, whole: Front, streamed: Front | None) -> dict[st
     return found if domain or streamed else {}
 
 
-def add_domain(stack: cdk.Stack, domain: Domain, whole: Front, streamed: Front | None) -> None:
+def add_domain(
+    stack: cdk.Stack, domain: Domain, whole: ApiStage, streamed: ApiStage | None
+) -> None:
     """Create the name in front of the API of whole answers and, below its base path, of the one that streams."""
     name = gateway.CfnDomainName(
         stack,
@@ -79,7 +81,7 @@ def _certificate(stack: cdk.Stack, domain: Domain) -> str:
 
 
 def _map(
-    stack: cdk.Stack, id_: str, name: gateway.CfnDomainName, front: Front, base: str = ""
+    stack: cdk.Stack, id_: str, name: gateway.CfnDomainName, front: ApiStage, base: str = ""
 ) -> None:
     # The reference makes it wait for the name; without a key it takes every path that no other has.
     gateway.CfnApiMapping(

@@ -9,7 +9,7 @@ from aws_cdk import aws_lambda as lambda_
 
 from contracts.limits import STREAM_INTEGRATION_TIMEOUT_S
 from contracts.names import ALIAS
-from stacks.domains.domain import Front
+from stacks.domains.domain import ApiStage
 from stacks.limits.throttle import Limits
 
 # What a gateway takes for text, it does not keep as bytes: `contracts/request_body.py` names this type.
@@ -58,8 +58,8 @@ def add_rest_api(stack: cdk.Stack, router: lambda_.IFunction, throttle: Limits) 
     return api
 
 
-def front_of(api: gateway.RestApi) -> Front:
+def front_of(api: gateway.RestApi) -> ApiStage:
     """Return the front that the API is; its paths begin behind the name of its stage."""
     host = f"{api.rest_api_id}.execute-api.{cdk.Aws.REGION}.{cdk.Aws.URL_SUFFIX}"
     stage = api.deployment_stage.stage_name
-    return Front(api_id=api.rest_api_id, stage=stage, url=f"https://{host}/{ALIAS}")
+    return ApiStage(api_id=api.rest_api_id, stage=stage, url=f"https://{host}/{ALIAS}")

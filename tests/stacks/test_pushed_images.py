@@ -17,7 +17,7 @@ from contracts.problems import Problem
 from contracts.specs import Deployment
 from images.base import TABLE
 from images.image import Contents, Runtime
-from images.made.record import FILE, Record, read_record, record_pushed
+from images.made.record import FILE, ImagesRecord, read_record, record_pushed
 from images.slimming.pieces import Slimming
 from stacks.app import Inputs, image_sources, make_app
 from stacks.errors import StackError
@@ -51,7 +51,7 @@ def make(folder: Path, *names: str) -> None:
     image(wanted, folder / "images.out", folder / "work", log, runtime, unasked)
 
 
-def recorded(folder: Path, host: str = HOST) -> Record:
+def recorded(folder: Path, host: str = HOST) -> ImagesRecord:
     """Record every image that was made as pushed below a prefix of a registry; return the record."""
     images = folder / "images.out"
     made = read_record(images).made

@@ -7,7 +7,7 @@ import pytest
 from contracts.limits import CONNECT_TIMEOUT_S, INTEGRATION_TIMEOUT_S, ROUTER_MEMORY_MB, SPARE_S
 from contracts.specs import CpuSpec, Deployment, ModelSpec
 from contracts.tasks import Task
-from images.made.record import Made, Record, Start
+from images.made.record import ImagesRecord, Made, Start
 from stacks.timeouts import Starts, timeout_problems
 from tests.fixtures.problems import assert_problems
 
@@ -28,7 +28,7 @@ def deployment(timeout_s: int, task: Task = Task.TEXT_CLASSIFICATION) -> Deploym
 
 def record(
     function_ms: list[float], router_ms: float | None = None, memory_mb: int = 1769
-) -> Record:
+) -> ImagesRecord:
     """Return a record of both images with those starts."""
     made = {
         name: Made(digest=name, base="b", base_digest="", inputs={}, layers=())
@@ -37,7 +37,7 @@ def record(
     starts = [Start(digest=FUNCTION, memory_mb=memory_mb, ms=ms) for ms in function_ms]
     if router_ms is not None:
         starts.append(Start(digest=ROUTER, memory_mb=ROUTER_MEMORY_MB, ms=router_ms))
-    return Record(made=made, starts=tuple(starts))
+    return ImagesRecord(made=made, starts=tuple(starts))
 
 
 def test_a_function_that_starts_slowly_is_refused_with_the_arithmetic() -> None:
@@ -68,7 +68,7 @@ def test_the_routers_own_start_counts_where_it_is_longer_than_the_usual_one() ->
 
 
 def test_starts_of_other_images_or_with_other_memory_say_nothing() -> None:
-    assert timeout_problems(deployment(25), Record()) == []
+    assert timeout_problems(deployment(25), ImagesRecord()) == []
     assert timeout_problems(deployment(25), record([9_000], memory_mb=3_538)) == []
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from contracts.names import image_tag_prefix
 from contracts.specs import Deployment
-from images.made.record import Record
+from images.made.record import ImagesRecord
 from images.registry.push import TAG_LENGTH
 from stacks.pushed_images import in_ecr
 from turnout.deployed.clients import Client
@@ -46,7 +46,7 @@ def find_images(
     deployment: Deployment,
     account: str,
     stacks: Sequence[Stack],
-    record: Record,
+    record: ImagesRecord,
 ) -> list[EcrImage]:
     """Return the deployment's images, by clients of ECR and CloudFormation and the record of what was pushed.
 
@@ -102,7 +102,7 @@ def _tagged(ecr: Client, repository: str) -> Iterator[dict[str, Any]]:
 
 
 def repositories(
-    cloudformation: Client, deployment: Deployment, stacks: Sequence[Stack], record: Record
+    cloudformation: Client, deployment: Deployment, stacks: Sequence[Stack], record: ImagesRecord
 ) -> set[str]:
     """Return the user's repositories of the deployment's images.
 

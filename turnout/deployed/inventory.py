@@ -8,7 +8,7 @@ from typing import Any
 
 from contracts.names import weights_stack
 from contracts.specs import Deployment
-from images.made.record import Record
+from images.made.record import ImagesRecord
 from turnout.deployed.clients import Clients
 from turnout.deployed.endpoints import GpuEndpoint, find_endpoints
 from turnout.deployed.files import AssetFile, find_files
@@ -61,7 +61,7 @@ def stack_json(stack: Stack) -> dict[str, Any]:
 
 
 def take_inventory(
-    deployment: Deployment, clients: Clients, record: Record, out: Path
+    deployment: Deployment, clients: Clients, record: ImagesRecord, out: Path
 ) -> Inventory:
     """Return everything of the deployment, whose artefacts are in `out`; raises botocore's errors."""
     account = str(clients("sts").get_caller_identity()["Account"])

@@ -12,7 +12,7 @@ from contracts.manifest import BrokenArtefact, Manifest, read_manifest
 from contracts.problems import Code, Problem
 from contracts.specs import CpuSpec, GpuSpec
 from images.made.inputs import WEIGHTS_PART, inputs_of
-from images.made.record import Made, Record
+from images.made.record import ImagesRecord, Made
 from images.staging import model_contents
 
 
@@ -47,7 +47,7 @@ class Footprint:
 
 
 def footprint(
-    stack: str, spec: CpuSpec | GpuSpec, artefact: Path, record: Record
+    stack: str, spec: CpuSpec | GpuSpec, artefact: Path, record: ImagesRecord
 ) -> Footprint | None:
     """Return the footprint of a tier's image; None while there is no artefact to put into it."""
     try:
@@ -66,7 +66,7 @@ def footprint(
     return _estimated(manifest, record.made)
 
 
-def _init_ms(record: Record, made: Made, spec: CpuSpec | GpuSpec) -> float | None:
+def _init_ms(record: ImagesRecord, made: Made, spec: CpuSpec | GpuSpec) -> float | None:
     """Return the median start of that very image at the memory of its tier."""
     starts = [
         start.ms

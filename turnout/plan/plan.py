@@ -14,7 +14,7 @@ from contracts.problems import Problem, ProblemsFound
 from contracts.routes import Cascade
 from contracts.specs import CpuSpec, Deployment, GpuSpec, ModelSpec
 from contracts.tasks import Tier
-from images.made.record import Record, read_record
+from images.made.record import ImagesRecord, read_record
 from stacks.costs.prices import price
 from stacks.costs.requests import BYTES_PER_GB
 from stacks.limits.throttle import long_texts_warning, stage_throttle, throttle_warning
@@ -201,7 +201,7 @@ def _memories(deployment: Deployment, out: Path) -> dict[str, GpuMemory]:
 
 
 def _footprints(
-    deployment: str, model: ModelSpec, out: Path, record: Record
+    deployment: str, model: ModelSpec, out: Path, record: ImagesRecord
 ) -> dict[Tier, Footprint | None]:
     return {
         tier: footprint(
@@ -216,7 +216,7 @@ def _bytes(found: Mapping[Tier, Footprint | None]) -> dict[Tier, int]:
     return {tier: size.compressed for tier, size in found.items() if size}
 
 
-def _router_image(deployment: Deployment, record: Record) -> float:
+def _router_image(deployment: Deployment, record: ImagesRecord) -> float:
     """Return what the router's image costs a month; nothing else of the router costs while idle."""
     made = record.made.get(router_stack(deployment.name))
     size = made.size / BYTES_PER_GB if made else 0

@@ -34,7 +34,7 @@ def checksum_of(body: bytes) -> str:
     return base64.b64encode(hashlib.sha256(body).digest()).decode()
 
 
-class Record:
+class PartsRecord:
     """The first parts of one version of a file: their checksums, and the hash of all together.
 
     `changed` is set once the file has other bytes than it had.
@@ -129,15 +129,15 @@ class Kept:
         self._folder, self.part = folder, part
 
     @contextmanager
-    def record(self, place: str, version: str, size: int) -> Iterator[Record]:
+    def record(self, place: str, version: str, size: int) -> Iterator[PartsRecord]:
         """Yield the record of a file, which no other push has at the same time."""
         part = part_size(size, self.part)
         lines = self._opened(place) if size > part else None
         if lines is None:
-            yield Record(part)
+            yield PartsRecord(part)
             return
         try:
-            yield Record(part, lines, version)
+            yield PartsRecord(part, lines, version)
         finally:
             # Of a full disk the end of a file tells again.
             with suppress(OSError):

@@ -18,7 +18,7 @@ from contracts.problems import Code
 from images.registry.push import Moved
 from turnout.deployed.clients import Client, code_of
 from turnout.push.errors import PushFailed
-from turnout.push.kept import Kept, Record, checksum_of
+from turnout.push.kept import Kept, PartsRecord, checksum_of
 from turnout.push.parts import Part, Progress, Told, composite, same, sizes_of
 from turnout.push.tree import Reader, Tree
 
@@ -99,7 +99,7 @@ class Uploads:
         self._told(file.path, moved)
         return moved
 
-    def _in_parts(self, reader: Reader, file: SealedFile, key: str, record: Record) -> Moved:
+    def _in_parts(self, reader: Reader, file: SealedFile, key: str, record: PartsRecord) -> Moved:
         if record.end >= file.size and record.sha256 != file.sha256:
             raise _changed(file)
         upload = self._begun(key) or self._begin(file, key)
@@ -270,7 +270,7 @@ class _Going:
 
     reader: Reader
     file: SealedFile
-    record: Record
+    record: PartsRecord
     key: str
     upload: str
     before: Mapping[int, Part]

@@ -20,10 +20,10 @@ from images.oci.layout import Settings
 from images.oci.reading import Layout, read_layout
 from images.running.choice import Choice, Isolating, share_notes
 from images.running.copy import Copy
-from images.running.front import Front
 from images.running.function import Function
 from images.running.probe import event_of, start_problem
 from images.running.rie import emulator
+from images.running.server import FunctionServer
 
 ROUTER = "router"
 # The emulator's lines about itself, beside the function's own.
@@ -105,13 +105,13 @@ def running(wanted: Wanted, log: Console) -> Iterator[Running]:
         for copy in copies:
             undo.callback(copy.end)
             _begin(copy, event_of(tier))
-        front = Front(copies, wanted.port)
-        front.start()
-        undo.callback(front.stop)
+        server = FunctionServer(copies, wanted.port)
+        server.start()
+        undo.callback(server.stop)
         yield Running(
             name=name,
             digest=str(layout.descriptors[0]["digest"]),
-            url=front.url,
+            url=server.url,
             isolation=found.by,
             limits=limits,
             init_ms=tuple(ms for copy in copies if (ms := copy.init_ms) is not None),

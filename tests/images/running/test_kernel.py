@@ -16,10 +16,10 @@ from images.isolation.limits import Limits
 from images.oci.layout import Settings
 from images.oci.reading import Layout
 from images.running.copy import Copy, NotStarted
-from images.running.front import Front
 from images.running.function import Function
 from images.running.kernel import Kernel, limits_problem
 from images.running.probe import event_of, start_problem
+from images.running.server import FunctionServer
 from tests.images.running.functions import (
     FOLDERS,
     check_isolated,
@@ -121,17 +121,17 @@ def test_a_function_that_is_late_or_ends_is_reported_as_lambda_does(
 
 def test_requests_are_spread_over_copies_one_at_a_time(kernel: Kernel, layout: Layout) -> None:
     copies = [Copy(kernel, does_as_told(layout.config)) for _ in range(2)]
-    front = Front(copies)
-    front.start()
+    server = FunctionServer(copies)
+    server.start()
     try:
         for copy in copies:
             copy.invoke(event())
         with ThreadPoolExecutor(6) as pool:
             seen = [
-                document(one) for one in pool.map(post, [front.url] * 6, [event(sleep_s=0.2)] * 6)
+                document(one) for one in pool.map(post, [server.url] * 6, [event(sleep_s=0.2)] * 6)
             ]
     finally:
-        front.stop()
+        server.stop()
         for copy in copies:
             copy.end()
     times = sorted([(one["begun"], 1) for one in seen] + [(one["ended"], -1) for one in seen])

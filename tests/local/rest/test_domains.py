@@ -13,7 +13,7 @@ from contracts.specs import Domain
 from local.control.domains.given import provide
 from local.control.domains.mapping import Mapped, is_custom, mapped
 from local.control.moto_extension import extend
-from stacks.domains.domain import Front, add_domain
+from stacks.domains.domain import ApiStage, add_domain
 from tests.fixtures.local_cloud_client import LocalCloudClient
 from tests.fixtures.synthesis import CERTIFICATE
 
@@ -88,7 +88,7 @@ def test_a_stack_with_a_domain_goes_in_the_order_that_api_gateway_wants(
     made = cdk.Stack(app, "gone", synthesizer=cdk.LegacyStackSynthesizer())
     api = gateway.CfnApi(made, "Api", name="gone", protocol_type="HTTP")
     stage = gateway.CfnStage(made, "Stage", api_id=api.ref, stage_name="$default")
-    front = Front(api_id=api.ref, stage=stage.ref, url="https://a.example")
+    front = ApiStage(api_id=api.ref, stage=stage.ref, url="https://a.example")
     add_domain(made, Domain(name=f"gone.{NAME}", hosted_zone_id=zone), front, None)
     template = app.synth().get_stack_by_name("gone").template
     assert local_cloud.deploy("gone", template["Resources"]) == "CREATE_COMPLETE"

@@ -17,7 +17,7 @@ from moto import mock_aws
 
 from local.certificate import CA_FILE, HOST, Certificates
 from local.control.data_plane import ACCOUNT
-from local.gateway import Front, Gateway
+from local.gateway import Gateway, GatewayServer
 from local.permissions.errors import AccessDenied
 from local.rest.events import PRELUDE_BYTES, PRELUDE_END
 from local.rest.gateway import Broken, Passing
@@ -116,10 +116,10 @@ def api(tmp_path: Path) -> Iterator[Api]:
     with mock_aws():
         made = Api(tmp_path, Function())
         gateway = Gateway(made.check, lambda arn, body: None, tmp_path, stream=made.function.stream)  # type: ignore[arg-type, return-value]
-        front = Front(gateway, port=0, certificate=Certificates(tmp_path).front())
-        made.port = front.start()
+        server = GatewayServer(gateway, port=0, certificate=Certificates(tmp_path).front())
+        made.port = server.start()
         yield made
-        front.stop()
+        server.stop()
 
 
 def test_an_answer_is_passed_on_as_it_comes(api: Api) -> None:

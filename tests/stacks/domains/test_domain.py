@@ -10,7 +10,7 @@ from aws_cdk import aws_apigatewayv2 as gateway
 
 from contracts.specs import CpuSpec, Deployment, Domain, ModelSpec
 from contracts.tasks import Task
-from stacks.domains.domain import Front, add_domain, urls
+from stacks.domains.domain import ApiStage, add_domain, urls
 from stacks.image_source import PushedImage
 from stacks.limits.throttle import Limits
 from stacks.router import RouterStack
@@ -20,8 +20,8 @@ from tests.stacks.mutants.checkers import by_cfn_lint, by_service_models
 
 NAME, ZONE = "api.example.org", "Z0123456789ABCDEFGHIJ"
 TARGET = {"Fn::GetAtt": ["Domain", "RegionalDomainName"]}
-WHOLE = Front(api_id="a", stage="$default", url="https://a.example")
-STREAMED = Front(api_id="b", stage="live", url="https://b.example/live")
+WHOLE = ApiStage(api_id="a", stage="$default", url="https://a.example")
+STREAMED = ApiStage(api_id="b", stage="live", url="https://b.example/live")
 # What a domain adds to a stack with both APIs.
 ADDED = {
     "AWS::ApiGatewayV2::DomainName": 1,

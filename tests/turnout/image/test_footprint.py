@@ -14,7 +14,7 @@ from contracts.specs import CpuSpec
 from images.made.inputs import inputs_of
 from images.made.record import (
     STARTS_KEPT,
-    Record,
+    ImagesRecord,
     Start,
     read_record,
     record_made,
@@ -33,7 +33,7 @@ GB = 10**9
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Record]:
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ImagesRecord]:
     """Return an artefact, and the record of a real image of it."""
     folder = tmp_path_factory.mktemp("made")
     contents = cpu(artefact(folder / "artefact", Tiny(model="intents")))
@@ -43,7 +43,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Record]:
     return folder / "artefact", read_record(folder)
 
 
-def test_an_image_that_was_made_has_its_own_sizes(made: tuple[Path, Record]) -> None:
+def test_an_image_that_was_made_has_its_own_sizes(made: tuple[Path, ImagesRecord]) -> None:
     folder, record = made
     found = footprint(STACK, SPEC, folder, record)
     assert found
@@ -54,7 +54,7 @@ def test_an_image_that_was_made_has_its_own_sizes(made: tuple[Path, Record]) -> 
 
 
 def test_another_model_is_estimated_by_the_layers_that_it_shares(
-    made: tuple[Path, Record], tmp_path: Path
+    made: tuple[Path, ImagesRecord], tmp_path: Path
 ) -> None:
     _, record = made
     folder = artefact(tmp_path / "words", vectors())
@@ -70,7 +70,7 @@ def test_another_model_is_estimated_by_the_layers_that_it_shares(
 
 
 def test_an_image_of_an_older_artefact_is_not_taken_for_the_one_to_come(
-    made: tuple[Path, Record], tmp_path: Path
+    made: tuple[Path, ImagesRecord], tmp_path: Path
 ) -> None:
     newer = artefact(tmp_path / "newer", Tiny(model="intents", labels=("a", "b", "c")))
     found = footprint(STACK, SPEC, newer, made[1])
@@ -80,20 +80,20 @@ def test_an_image_of_an_older_artefact_is_not_taken_for_the_one_to_come(
 
 def test_without_any_image_the_artefact_is_the_least_that_there_will_be(tmp_path: Path) -> None:
     folder = artefact(tmp_path / "one", Tiny())
-    found = footprint(STACK, SPEC, folder, Record())
+    found = footprint(STACK, SPEC, folder, ImagesRecord())
     assert found
     assert (found.known, found.unpacked) == (Known.ARTEFACT, read_manifest(folder).size)
     assert shown_sizes(found) == ("not made", f"more than {found.unpacked / 1e6:.1f} MB")
-    assert footprint(STACK, SPEC, tmp_path / "none", Record()) is None
+    assert footprint(STACK, SPEC, tmp_path / "none", ImagesRecord()) is None
     assert (*shown_sizes(None), shown_init(None)) == ("not built", "not built", "not measured")
 
 
-def with_starts(record: Record, *starts: tuple[str, int, float]) -> Record:
+def with_starts(record: ImagesRecord, *starts: tuple[str, int, float]) -> ImagesRecord:
     found = tuple(Start(digest=digest, memory_mb=mb, ms=ms) for digest, mb, ms in starts)
     return replace(record, starts=found)
 
 
-def test_starts_count_for_that_image_at_that_memory_alone(made: tuple[Path, Record]) -> None:
+def test_starts_count_for_that_image_at_that_memory_alone(made: tuple[Path, ImagesRecord]) -> None:
     folder, record = made
     digest = record.made[STACK].digest
     measured = with_starts(
@@ -116,7 +116,7 @@ def test_starts_count_for_that_image_at_that_memory_alone(made: tuple[Path, Reco
     ],
 )
 def test_a_start_beyond_init_is_marked_and_one_beyond_the_timeout_refused(
-    made: tuple[Path, Record], ms: float, said: str, refused: bool
+    made: tuple[Path, ImagesRecord], ms: float, said: str, refused: bool
 ) -> None:
     folder, record = made
     found = footprint(
@@ -142,7 +142,7 @@ def huge(folder: Path, size: int) -> Path:
 def test_more_than_lambda_takes_is_refused_before_an_image_is_made(
     tmp_path: Path, size: int, refused: bool
 ) -> None:
-    found = footprint(STACK, SPEC, huge(tmp_path / "huge", size), Record())
+    found = footprint(STACK, SPEC, huge(tmp_path / "huge", size), ImagesRecord())
     assert found
     problems = lambda_problems(STACK, SPEC, found)
     expected = [("image_too_large", STACK, "10.0 GB", "artefact alone", "GPU tier")]

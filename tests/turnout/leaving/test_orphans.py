@@ -9,7 +9,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from contracts.specs import Deployment
-from images.made.record import Record
+from images.made.record import ImagesRecord
 from tests.fixtures.synthesis import INTENTS
 from tests.turnout.leaving.conftest import REGION, Account, gpu, table
 from turnout.deployed.clients import MANY, AwsRefused, Clients, clients_in
@@ -142,7 +142,7 @@ def test_a_throttled_call_is_repeated_and_at_last_named(account: Account) -> Non
     deployment = Deployment(name="slow", region=REGION, models=())
 
     def found(clients: Clients) -> Inventory:
-        return take_inventory(deployment, clients, Record(), Path("none"))
+        return take_inventory(deployment, clients, ImagesRecord(), Path("none"))
 
     clients, seen = throttled(account, calls=9, attempts=2)
     removal = Removal(clients, lambda line: None)

@@ -11,7 +11,7 @@ import pytest
 from contracts.models_toml import read_models_toml
 from contracts.names import weights_bucket
 from contracts.weights.pushed import marker_of, prefix_of
-from images.made.record import Record
+from images.made.record import ImagesRecord
 from local.cloud import ACCOUNT
 from tests.fixtures.pushed.model import pushed, saved
 from tests.turnout.leaving.conftest import REGION, Account, table
@@ -82,7 +82,7 @@ def clients_of(account: Account, seen: Callable[..., None] | None = None) -> Cli
 
 def inventory(clients: Clients) -> Inventory:
     deployment = read_models_toml(Path("models.toml"))
-    return take_inventory(deployment, clients, Record(), Path("models.out"))
+    return take_inventory(deployment, clients, ImagesRecord(), Path("models.out"))
 
 
 def test_weights_that_no_stack_serves_and_no_artefact_names_are_listed_and_deleted(

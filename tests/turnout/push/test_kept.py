@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.turnout.push.conftest import sha256
-from turnout.push.kept import MIB, Kept, Record, checksum_of, part_size
+from turnout.push.kept import MIB, Kept, PartsRecord, checksum_of, part_size
 from turnout.push.sha256 import can_resume
 
 PART = MIB
@@ -127,7 +127,7 @@ class FullDisk(io.StringIO):
 
 
 def test_a_full_disk_costs_no_more_than_the_record() -> None:
-    record = Record(PART, FullDisk(), "v1")
+    record = PartsRecord(PART, FullDisk(), "v1")
     for body in PARTS:
         record.add(body)
     assert record.sha256 == sha256(b"".join(PARTS))

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pytest
 
-Record = Callable[..., None]
+RecordFault = Callable[..., None]
 
 
 @pytest.fixture
-def record(request: pytest.FixtureRequest) -> Record:
+def record(request: pytest.FixtureRequest) -> RecordFault:
     """Return a function that adds properties to the test in the report."""
 
     def added(**properties: str) -> None:

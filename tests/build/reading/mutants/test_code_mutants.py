@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.build.reading.mutants.code import FAULTS, SUBJECTS
-from tests.build.reading.mutants.conftest import Record
+from tests.build.reading.mutants.conftest import RecordFault
 from tests.build.reading.mutants.recorded import tried
 from tests.build.reading.read_source import Read, read
 from tests.fixtures.paths import ROOT
@@ -97,7 +97,9 @@ def test_the_code_of_each_fault_is_there_once() -> None:
 
 @pytest.mark.exhaustive(keep=1)
 @pytest.mark.parametrize("name", TRIED)
-def test_a_build_stops_where_the_code_has_a_fault(copy: Copy, record: Record, name: str) -> None:
+def test_a_build_stops_where_the_code_has_a_fault(
+    copy: Copy, record: RecordFault, name: str
+) -> None:
     fault = FAULTS[name]
     copy.prepare(fault.shown_by)
     with fault.within(copy.tree):

@@ -9,7 +9,7 @@ import pytest
 
 from build.errors import BuildError
 from tests.build.reading.mutants.case import Proof, stopped_by, without
-from tests.build.reading.mutants.conftest import Record
+from tests.build.reading.mutants.conftest import RecordFault
 from tests.build.reading.mutants.every import (
     CASES,
     MUTANTS,
@@ -35,7 +35,7 @@ def test_every_case_is_of_an_honoured_setting() -> None:
 @pytest.mark.exhaustive(keep=3)
 @pytest.mark.parametrize(("file", "key"), TRIED)
 def test_a_build_stops_where_a_setting_is_not_seen(
-    tmp_path: Path, record: Record, file: str, key: str
+    tmp_path: Path, record: RecordFault, file: str, key: str
 ) -> None:
     case = CASES[file][key]
     folder = case.make(tmp_path / "source")

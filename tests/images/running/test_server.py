@@ -1,4 +1,4 @@
-"""The front answers what the emulator would cut short or misread, before a copy gets it."""
+"""The server answers what the emulator would cut short or misread, before a copy gets it."""
 
 import http.client
 import json
@@ -9,20 +9,20 @@ import pytest
 
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from images.running.copy import PATH
-from images.running.front import Front
+from images.running.server import FunctionServer
 
 
 @pytest.fixture
-def front() -> Iterator[Front]:
-    """A front without copies: a request that it passed on would not be answered."""
-    front = Front([])
-    front.start()
-    yield front
-    front.stop()
+def server() -> Iterator[FunctionServer]:
+    """A server without copies: a request that it passed on would not be answered."""
+    server = FunctionServer([])
+    server.start()
+    yield server
+    server.stop()
 
 
-def ask(front: Front, path: str, headers: dict[str, str]) -> tuple[int, str]:
-    host = urlsplit(front.url).netloc
+def ask(server: FunctionServer, path: str, headers: dict[str, str]) -> tuple[int, str]:
+    host = urlsplit(server.url).netloc
     connection = http.client.HTTPConnection(host, timeout=5)
     connection.putrequest("POST", path)
     for name, value in headers.items():
@@ -34,9 +34,9 @@ def ask(front: Front, path: str, headers: dict[str, str]) -> tuple[int, str]:
     return response.status, document["errorType"]
 
 
-def test_it_listens_on_loopback_alone(front: Front) -> None:
-    assert front.url.startswith("http://127.0.0.1:")
-    assert front.url.endswith(PATH)
+def test_it_listens_on_loopback_alone(server: FunctionServer) -> None:
+    assert server.url.startswith("http://127.0.0.1:")
+    assert server.url.endswith(PATH)
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,10 @@ def test_it_listens_on_loopback_alone(front: Front) -> None:
     ids=["another path", "no length", "a negative length", "too large"],
 )
 def test_what_no_copy_takes_is_answered_as_lambda_does(
-    front: Front, path: str, headers: dict[str, str], status: int, kind: str
+    server: FunctionServer, path: str, headers: dict[str, str], status: int, kind: str
 ) -> None:
-    assert ask(front, path, headers) == (status, kind)
+    assert ask(server, path, headers) == (status, kind)
 
 
 def test_one_that_never_served_can_be_stopped() -> None:
-    Front([]).stop()
+    FunctionServer([]).stop()

@@ -16,7 +16,7 @@ from images.running.copy import PATH, Answer, Copy, NotStarted
 HOST = "127.0.0.1"
 
 
-class Front:
+class FunctionServer:
     """The server of a function between `start` and `stop`; a request waits until a copy is free."""
 
     def __init__(self, copies: Sequence[Copy], port: int = 0) -> None:
@@ -24,9 +24,9 @@ class Front:
         for copy in copies:
             self._free.put(copy)
         self._server = _Server((HOST, port), _Handler)
-        self._server.front = self
+        self._server.function = self
         self._thread = threading.Thread(
-            target=self._server.serve_forever, daemon=True, name="front"
+            target=self._server.serve_forever, daemon=True, name="function-server"
         )
 
     @property
@@ -61,7 +61,7 @@ def failure(status: int, kind: str, message: str) -> Answer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
-    front: Front
+    function: FunctionServer
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
             message = f"{length} bytes are more than the {LAMBDA_PAYLOAD_BYTES} that Lambda takes"
             self._send(failure(413, "RequestTooLargeException", message))
         else:
-            self._send(self.server.front.answer(self.rfile.read(int(length))))
+            self._send(self.server.function.answer(self.rfile.read(int(length))))
 
     def _send(self, answer: Answer) -> None:
         # A body that was not read would be taken for the next request.
