@@ -36,3 +36,9 @@ def clinc150(data: Path, name: str) -> list[Row]:
     """Return the rows of a part that are in scope; the others have no label that a model could learn."""
     document = json.loads((data / "clinc150" / "data_full.json").read_text("utf-8"))
     return [Row(text=text, label=label) for text, label in document[name]]
+
+
+def xquad(data: Path) -> list[str]:
+    """Return the paragraphs that XQuAD asks about."""
+    document = json.loads((data / "xquad-en" / "xquad.en.json").read_text("utf-8"))
+    return [each["context"] for article in document["data"] for each in article["paragraphs"]]

@@ -33,11 +33,17 @@ def _opened(setting: Setting, function: str, runtime: str) -> Opened:
     # Imported here: the environment of a runtime holds nothing else.
     from importlib.metadata import version
 
-    from contracts.manifest import MODEL
+    from contracts.manifest import MODEL, kernels_in
     from functions.inference.runtimes.openers import opener_of
 
     graph = folder_of(setting.scratch, function) / MODEL
-    opened = opener_of(runtime)(graph, threads=setting.threads, device="cpu", bind=False)
+    opened = opener_of(runtime)(
+        graph,
+        threads=setting.threads,
+        device="cpu",
+        bind=False,
+        kernels=kernels_in(graph.parent),
+    )
     return Opened(
         prepare=lambda item: {name: arrays(item)[name] for name in opened.input_names},
         run=opened.forward,

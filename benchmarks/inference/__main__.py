@@ -1,7 +1,7 @@
 """One model in every runtime that serves it on a CPU: latency, and agreement with the full model.
 
-`setup` installs the contenders; `encoder`, `decoder`, `throughput` and `runtimes` measure and write their results.
-`prepare` does all that `encoder` needs besides quiet: environments, graphs, and the answers that are compared. Each
+`setup` installs the contenders; `encoder`, `cost`, `decoder`, `throughput` and `runtimes` measure and write their
+results. `prepare` does all that `encoder` and `cost` need besides quiet: environments, graphs, and answers. Each
 contender has a process of its own and they are interleaved (see `benchmarks.inference.rounds`). Beside them stands the
 limit: the model's multiplications at the INT8 peak of the same machine on one large product
 (`benchmarks.contenders.peak`).
@@ -13,18 +13,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.contenders.environments import ENVIRONMENTS, set_up
-from benchmarks.inference import decoding, encoding, runtimes, throughput
+from benchmarks.inference import cost, decoding, encoding, runtimes, throughput
 
 MEASURE = {
     "prepare": encoding.prepare,
     "encoder": encoding.main,
+    "cost": cost.main,
     "decoder": decoding.main,
     "runtimes": runtimes.main,
     "throughput": throughput.main,
 }
 
 # The paths that a measurement needs besides those of all.
-NEEDS = {"decoder": ("text", "gguf"), "throughput": ("data",)}
+NEEDS = {"decoder": ("text", "gguf"), "throughput": ("data",), "cost": ("data",)}
 
 
 def main(words: Sequence[str] | None = None) -> None:
@@ -37,7 +38,9 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--scratch", type=Path, help="where contenders' graphs are kept")
     parser.add_argument("--text", type=Path, help="prose that prompts are cut from")
     parser.add_argument("--gguf", type=Path, help="the file that llama.cpp reads")
-    parser.add_argument("--data", type=Path, help="the folder of public sets, for throughput")
+    parser.add_argument(
+        "--data", type=Path, help="the folder of public sets, for throughput and cost"
+    )
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument(

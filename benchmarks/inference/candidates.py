@@ -21,6 +21,11 @@ def opens(candidate: Contender) -> str:
     return RECIPES[candidate.opens.split(":")[1]].name
 
 
+def candidates_in(scratch: Path) -> bool:
+    """Tell whether every candidate was made."""
+    return all((folder_of(scratch, function) / MODEL).exists() for function in RECIPES)
+
+
 def make_candidates(scratch: Path, items: Sequence[Item]) -> None:
     """Make every candidate anew of the exported graph; `items` are the rows that they are calibrated on."""
     shutil.rmtree(scratch / "candidates", ignore_errors=True)

@@ -12,7 +12,7 @@ from benchmarks.contenders.peak import MACS
 from benchmarks.inference import preparing
 from benchmarks.inference.claims import COUNTS, LIMIT
 from benchmarks.inference.rounds import Kept
-from benchmarks.inference.taking_turns import Measured, by_threads, cell, facts_of, same
+from benchmarks.inference.taking_turns import Measured, by_threads, facts_of, figure, same
 from benchmarks.record import Row, machine, publish
 from contracts.manifest import read_manifest
 from contracts.tasks import Task
@@ -20,7 +20,7 @@ from contracts.tasks import Task
 LENGTHS = (8, 32, 128, 256)
 REFERENCE = "torch fp32"
 # Rows of SST-2's dev set, which come first; of them every so many, by length, stand for all.
-DEV_ROWS, DEV_SAMPLE = 872, 48
+DEV_ROWS, DEV_SAMPLE = 872, 24
 DEV = "SST-2 dev"
 
 
@@ -143,10 +143,9 @@ def _rows(
 
 
 def full_cell(kept: Kept, contender: str, workload: str) -> str:
-    """Return a cell; raise SystemExit for one that has too few readings for a figure."""
-    if kept.median(contender, workload) is None:
-        raise SystemExit(f"too few readings of {contender} on {workload}: no table is written")
-    return cell(kept, contender, workload)
+    """Return a cell with the time and its multiple of ours; raise SystemExit for one without a figure."""
+    ms = figure(kept, contender, workload)
+    return f"{ms:.2f} ({ms / figure(kept, OURS, workload):.2f}×)"
 
 
 def agreement(share: float) -> Row:
@@ -161,5 +160,4 @@ def least(kept: Kept, contender: str) -> int:
 
 def limit(measured: Measured, ms: float, workload: str) -> str:
     """Return the time of the multiplications alone at the INT8 peak, and its ratio to our artefact's."""
-    ours = measured.kept.median(OURS, workload)
-    return f"{ms:.2f}" if ours is None else f"{ms:.2f} ({ms / ours:.2f}×)"
+    return f"{ms:.2f} ({ms / figure(measured.kept, OURS, workload):.2f}×)"

@@ -60,7 +60,7 @@ def prepare(
     """
     environments = {each.environment for each in ENCODERS} - {PROJECT}
     set_up(args.envs, tuple(sorted(environments)), report)
-    write_items(args.scratch, items)
+    write_items(args, items)
     report("making our candidates")
     make_candidates(args.scratch, items[:rows])
     manifest = read_manifest(args.artefact)

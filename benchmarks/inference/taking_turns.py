@@ -20,7 +20,6 @@ KERNEL_RUNS = 3
 # Threads that wait for more work spin for up to 200 ms (KMP_BLOCKTIME of OpenMP) and keep the other core busy, so that
 # the kernel just behind a contender with several would seem disturbed.
 SPINNING_S = 0.25
-ITEMS = "items.jsonl"
 
 
 def report(line: str) -> None:
@@ -51,18 +50,24 @@ def by_threads(
 
     With `together`, the items of a workload are one run.
     """
-    write_items(args.scratch, items)
+    write_items(args, items)
     for number, threads in enumerate(args.threads):
         setting = setting_of(args, threads)
         yield _measured(contenders, setting, args, workloads, () if number else read, together)
 
 
-def write_items(scratch: Path, items: Sequence[Item]) -> None:
+def items_of(args: Namespace) -> Path:
+    """Return the path of a measurement's items."""
+    path: Path = args.scratch / f"items-{args.what}.jsonl"
+    return path
+
+
+def write_items(args: Namespace, items: Sequence[Item]) -> None:
     """Write the items where contenders read them."""
     lines = [
         json.dumps({"text": i.text, "ids": i.ids, "continuation": i.continuation}) for i in items
     ]
-    (scratch / ITEMS).write_text("\n".join(lines) + "\n", "utf-8")
+    items_of(args).write_text("\n".join(lines) + "\n", "utf-8")
 
 
 def setting_of(args: Namespace, threads: int) -> Setting:
@@ -71,7 +76,7 @@ def setting_of(args: Namespace, threads: int) -> Setting:
         model=args.model,
         artefact=args.artefact,
         scratch=args.scratch,
-        items=args.scratch / ITEMS,
+        items=items_of(args),
         threads=threads,
         clock=args.clock,
     )
@@ -132,18 +137,25 @@ def opened_process(contender: Contender, setting: Setting, envs: Path) -> Proces
 def _open(
     contenders: Sequence[Contender], setting: Setting, envs: Path, stack: ExitStack
 ) -> tuple[dict[str, Process], dict[str, str], dict[str, str]]:
+    """Start all contenders side by side, and return those that were opened, their versions, and why others were not."""
+    started: dict[str, Process] = {}
     opened: dict[str, Process] = {}
     versions: dict[str, str] = {}
     missing: dict[str, str] = {}
     for contender in contenders:
         try:
             process = stack.enter_context(opened_process(contender, setting, envs))
-            versions[contender.name] = process.ready()
-        except (Failed, FileNotFoundError) as error:
-            report(f"left out: {error}")
+            started[contender.name] = process
+        except FileNotFoundError as error:
             missing[contender.name] = str(error)
-            continue
-        opened[contender.name] = process
+    for name, process in started.items():
+        try:
+            versions[name] = process.ready()
+            opened[name] = process
+        except Failed as error:
+            missing[name] = str(error)
+    for reason in missing.values():
+        report(f"left out: {reason}")
     return opened, versions, missing
 
 
@@ -153,6 +165,14 @@ def cell(kept: Kept, contender: str, workload: str, *, per: int = 1) -> str:
     if ms is None:
         return "–"
     return f"{ms / per:.2f}" if ours is None else f"{ms / per:.2f} ({ms / ours:.2f}×)"
+
+
+def figure(kept: Kept, contender: str, workload: str) -> float:
+    """Return milliseconds; raise SystemExit if too few readings count, so that no table has an empty cell."""
+    ms = kept.median(contender, workload)
+    if ms is None:
+        raise SystemExit(f"too few readings of {contender} on {workload}: no table is written")
+    return ms
 
 
 def same(answers: Sequence[Sequence[int]], reference: Sequence[Sequence[int]]) -> float:

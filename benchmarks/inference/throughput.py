@@ -4,7 +4,6 @@ A run is one request with its tokenisation, but for OpenVINO, which is given tok
 each contender are left out, and named in the result; more rounds bring them in.
 """
 
-import json
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +15,7 @@ from benchmarks.contenders import ALONE, EMBEDDERS, Item
 from benchmarks.inference.encoding import export
 from benchmarks.inference.rounds import Kept
 from benchmarks.inference.taking_turns import by_threads, facts_of
-from benchmarks.public_sets import banking77
+from benchmarks.public_sets import banking77, xquad
 from benchmarks.record import Row, publish
 from contracts.tasks import Task
 from functions.inference.token_batches import encode, open_tokenizer
@@ -66,7 +65,7 @@ def work(model: Path, data: Path) -> tuple[list[Item], dict[str, Sequence[int]]]
         "Banking77": _some([row.text for row in banking77(data, "test")], TEXTS),
         "STS-B": _some(_stsb(data), TEXTS),
     }
-    paragraphs = _some(_paragraphs(data), PARAGRAPHS)
+    paragraphs = _some(xquad(data), PARAGRAPHS)
     sets["mixed with XQuAD"] = [*paragraphs, *(t for s in sets.values() for t in s[:PARAGRAPHS])]
     tokenizer = open_tokenizer(model / "tokenizer.json", MAX_TOKENS)
     items: list[Item] = []
@@ -86,11 +85,6 @@ def _some(texts: Sequence[str], count: int) -> list[str]:
 def _stsb(data: Path) -> list[str]:
     lines = (data / "stsbenchmark" / "sts-test.csv").read_text("utf-8").rstrip("\n").split("\n")
     return [text for line in lines for text in line.split("\t")[5:7]]
-
-
-def _paragraphs(data: Path) -> list[str]:
-    document = json.loads((data / "xquad-en" / "xquad.en.json").read_text("utf-8"))
-    return [each["context"] for article in document["data"] for each in article["paragraphs"]]
 
 
 def _rate(kept: Kept, name: str, workload: str) -> str:

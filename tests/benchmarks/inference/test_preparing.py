@@ -7,12 +7,22 @@ from pathlib import Path
 import pytest
 
 from benchmarks.contenders import CANDIDATES, ENCODERS, OURS
-from benchmarks.inference.candidates import RECIPES, opens
+from benchmarks.contenders.candidates import folder_of
+from benchmarks.inference.candidates import RECIPES, candidates_in, opens
 from benchmarks.inference.preparing import PREPARED, Prepared, contenders_beside
+from contracts.manifest import MODEL
 
 
 def test_every_candidate_opens_the_graph_of_a_recipe() -> None:
     assert [opens(each) for each in CANDIDATES] == [recipe.name for recipe in RECIPES.values()]
+
+
+def test_candidates_are_there_when_every_graph_is(tmp_path: Path) -> None:
+    for function in RECIPES:
+        assert not candidates_in(tmp_path)
+        folder_of(tmp_path, function).mkdir(parents=True)
+        (folder_of(tmp_path, function) / MODEL).touch()
+    assert candidates_in(tmp_path)
 
 
 def test_what_the_build_chose_does_not_run_twice() -> None:
