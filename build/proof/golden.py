@@ -57,7 +57,6 @@ def write_golden(
     artefact: Path, rows: Sequence[Row], reference: Sequence[Outputs], built: Sequence[Outputs]
 ) -> SealedFile:
     """Write rows spread evenly over the user's, so that every part of their file is represented; return their seal."""
-    picked = np.linspace(0, len(rows) - 1, min(MAX_GOLDEN_ROWS, len(rows))).round().astype(int)
     lines = [
         json.dumps(
             {
@@ -67,12 +66,18 @@ def write_golden(
             },
             ensure_ascii=False,
         )
-        for i in dict.fromkeys(picked.tolist())
+        for i in golden_places(len(rows))
     ]
     path = golden_path(artefact)
     write_atomically(path, "\n".join(lines) + "\n")
     (sealed,) = sealed_files(path.parent, [path.name])
     return sealed
+
+
+def golden_places(rows: int) -> list[int]:
+    """Return the places of the golden rows among so many."""
+    picked = np.linspace(0, rows - 1, min(MAX_GOLDEN_ROWS, rows)).round().astype(int)
+    return list(dict.fromkeys(picked.tolist()))
 
 
 def read_golden(artefact: Path) -> list[GoldenRow]:

@@ -12,6 +12,7 @@ from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
 from build.evaluation.teacher_forcing import answer, forced_tokens_of
 from build.workspace.progress import Notify, counted, silent
+from contracts.prediction import TierAnswer
 from functions.inference.engine import Engine
 
 
@@ -31,3 +32,16 @@ def run_on_rows(
             reference,
         )
         return [next(outputs) for _ in counted(rows, notify)]
+
+
+def run_together(folder: Path, rows: Sequence[Row]) -> list[Outputs]:
+    """Return an encoder's outputs of the rows, whose texts run in common batches; raise the first row's error."""
+    engine = Engine.load(folder, max_inputs=max(len(row.request.inputs) for row in rows))
+    outcomes = dict(engine.predict_together([engine.prepare(row.request) for row in rows]))
+    return [_outputs(outcomes[place]) for place in range(len(rows))]
+
+
+def _outputs(outcome: TierAnswer | Exception) -> Outputs:
+    if isinstance(outcome, Exception):
+        raise outcome
+    return list(outcome.outputs)

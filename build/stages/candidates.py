@@ -14,6 +14,7 @@ from build.library_errors import MAKING_CANDIDATE, naming_source
 from build.proof.candidate import Candidate
 from build.proof.native_run import run_on_rows
 from build.proof.processors import processor_name
+from build.proof.replay import problem_together
 from build.proof.sealing import digest_of_parts, seal
 from build.recipes.recipe import PREQUANTIZED, Recipe
 from build.stages.workspace import Workspace
@@ -145,7 +146,11 @@ def _run(work: Workspace, sealed: _Sealed) -> Candidate:
         manifest=sealed.manifest,
         outputs=tuple(map(tuple, built)),
         figures=figures,
-        problems=(*figures.problems(step.gate), *shorter_problems(shorter, step.gate)),
+        problems=(
+            *figures.problems(step.gate),
+            *shorter_problems(shorter, step.gate),
+            *filter(None, [problem_together(sealed.folder, step.comparison, step.rows, built)]),
+        ),
         shorter=shorter,
     )
 

@@ -4,13 +4,16 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+import onnx
 import pytest
 
+from build.kernels.libraries import copy_libraries
 from build.proof.golden import evidence_path, golden_path, read_golden
 from build.proof.replay import replay
-from contracts.manifest import read_manifest
+from contracts.manifest import MODEL, read_manifest
 from tests.fixtures.models.golden import golden, sealed
-from tests.fixtures.models.tiny import Tiny, artefact
+from tests.fixtures.models.tiny import Tiny, artefact, seal
 from tests.fixtures.problems import assert_names, raises
 
 TEXTS = ("awful", "lovely", "fine plot", "fine fine lovely", "nothing of it")
@@ -61,6 +64,31 @@ def test_an_artefact_without_answers_of_its_own_has_to_be_built_again(
     golden_path(folder).write_text(text, "utf-8")
     with raises("artefact_broken", golden_path(folder), "build the model again"):
         read_golden(sealed(folder))
+
+
+@pytest.mark.foreign
+def test_answers_that_depend_on_their_neighbours_are_noticed_with_operators_of_our_own(
+    tmp_path: Path,
+) -> None:
+    folder = artefact(tmp_path / "tiny/cpu")
+    copy_libraries(folder)
+    seal(folder, Tiny())
+    assert replay("tiny cpu", golden(folder, *TEXTS)).holds
+    model = onnx.load(folder / MODEL)
+    # As a range that is taken over the whole batch would, or padding that is attended to.
+    model.graph.node[-1].output[0] = "own"
+    model.graph.node.extend(
+        [
+            onnx.helper.make_node("ReduceMax", ["own", "texts"], ["highest"]),
+            onnx.helper.make_node("Add", ["own", "highest"], ["answer"]),
+        ]
+    )
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([0]), "texts"))
+    onnx.save(model, folder / MODEL)
+    seal(folder, Tiny())
+    found = replay("tiny cpu", golden(folder, *TEXTS))
+    assert_names(found.broken, ("row", "among other texts than alone"))
+    assert not found.holds
 
 
 def test_texts_with_other_ends_of_lines_stay_one_row(tmp_path: Path) -> None:
