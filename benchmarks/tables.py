@@ -32,8 +32,9 @@ def table(result: dict[str, Any]) -> str:
     ]
     where = result["machine"]
     instructions = f" ({where['instructions']})" if "instructions" in where else ""
+    gpu = f"{result['gpu']}, beside " if result.get("gpu") else ""
     source = (
-        f"{where['cpu']}{instructions}, {where['cores']} cores, {result['date']}, commit {result['commit']}; "
+        f"{gpu}{where['cpu']}{instructions}, {where['cores']} cores, {result['date']}, commit {result['commit']}; "
         f"`python -m {result.get('command', 'benchmarks.' + result['name'])}`"
     )
     return "\n".join([*lines, "", source, ""])

@@ -43,6 +43,7 @@ log = logging.getLogger("turnout.gpu")
 # The seconds between two lines of figures: CloudWatch keeps a metric by the minute.
 METRICS_S = 60.0
 BATCHING = Batching()
+LOADING = "the model is being loaded"
 
 
 class Server:
@@ -62,7 +63,7 @@ class Server:
     ) -> None:
         self.load, self.device, self.folder, self.timeout_s = load, device, folder, timeout_s
         self.engine: Engine | None = None
-        self.unavailable: ServingError = TierUnavailable("the model is being loaded")
+        self.unavailable: ServingError = TierUnavailable(LOADING)
         self.worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="inference")
         self.metrics = Metrics(write)
         self.queue = RequestQueue(self.worker, batching, self.metrics.record)

@@ -1,14 +1,16 @@
 """`python -m scripts.gpu_check MODEL`: measure a GPU tier's artefact on this machine's GPU.
 
 Its golden rows are answered in float32 and in float16, in TF32 and by TensorRT where they are there, and compared with
-the CPU's answers; latency and throughput are measured by length and batch, then the gain of batching, and memory. One
-file is written, `gpu_check/MODEL-DATE.json` in the folder of the artefacts. The next `turnout build` reads it: float16
-ships only where such a file of a GPU has no problem with the very graph. `--device cpu` does what needs no GPU.
+the CPU's answers; latency and throughput are measured by length and batch, then the gain of batching, memory, and what
+callers of the container's server see. One file is written, `gpu_check/MODEL-DATE.json` in the folder of the artefacts.
+The next `turnout build` reads it: float16 ships only where such a file of a GPU has no problem with the very graph.
+`--device cpu` does what needs no GPU.
 """
 
 import argparse
 import json
 import os
+import subprocess
 import tempfile
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -17,14 +19,15 @@ from typing import Any
 
 import onnxruntime as ort
 
-from benchmarks.inference.batching import measure
+from benchmarks.inference.batching import CALLERS, measure
 from benchmarks.record import commit, machine
 from build.evaluation.gpu_results import FOLDER, FULL
 from build.proof.golden import read_golden
-from contracts.manifest import BrokenArtefact, Manifest, file_sha256, verify
+from contracts.manifest import BrokenArtefact, file_sha256, verify
 from functions.inference.engine import Engine
 from scripts.gpu_check.measuring import (
     LENGTHS,
+    agreement,
     answers,
     compared,
     device_name,
@@ -32,6 +35,7 @@ from scripts.gpu_check.measuring import (
     row_ms,
     times,
 )
+from scripts.gpu_check.serving import NoServer, served
 from scripts.gpu_check.variants import VARIANTS, AnotherProvider, graph_of, opened, unavailable
 
 THREADS = os.cpu_count() or 1
@@ -44,6 +48,7 @@ def check(
     repeats: int = 20,
     seconds: float = 2.0,
     lengths: Sequence[int] = LENGTHS,
+    callers: Sequence[int] = CALLERS,
 ) -> dict[str, Any]:
     """Return the result of an artefact of an encoder on that device, "cuda" or "cpu".
 
@@ -78,7 +83,7 @@ def check(
                 continue
             found[variant.name] = {
                 "graph": file_sha256(graph),
-                **compared(engine, requests, now, reference),
+                **compared(manifest, requests, now, reference),
                 "row_ms": row_ms(engine, requests, repeats),
                 "times": times(engine, repeats, lengths),
                 "memory_mb": memory_mb(device),
@@ -88,10 +93,11 @@ def check(
                     else {}
                 ),
             }
-    return _document(manifest, device, found)
-
-
-def _document(manifest: Manifest, device: str, precisions: dict[str, Any]) -> dict[str, Any]:
+    try:
+        server, outputs = served(artefact, device, requests, callers, seconds)
+        server.update(agreement(manifest, requests, outputs, reference.outputs))
+    except (NoServer, OSError, subprocess.SubprocessError) as error:
+        server = {"unavailable": str(error)}
     return {
         "model": manifest.model,
         "digest": manifest.digest,
@@ -101,7 +107,8 @@ def _document(manifest: Manifest, device: str, precisions: dict[str, Any]) -> di
         "onnxruntime": ort.__version__,
         "machine": machine(),
         "commit": commit(),
-        "precisions": precisions,
+        "precisions": found,
+        "server": server,
     }
 
 

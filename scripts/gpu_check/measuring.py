@@ -13,6 +13,7 @@ import numpy as np
 
 from build.evaluation.rows import Row
 from build.tasks.registry import TASKS
+from contracts.manifest import Manifest
 from contracts.prediction import PredictRequest
 from contracts.specs import Gate
 from functions.inference.engine import Engine
@@ -44,18 +45,29 @@ def answers(engine: Engine, requests: Sequence[PredictRequest]) -> Answers:
 
 
 def compared(
-    engine: Engine, requests: Sequence[PredictRequest], now: Answers, reference: Answers
+    manifest: Manifest, requests: Sequence[PredictRequest], now: Answers, reference: Answers
 ) -> dict[str, Any]:
-    """Return the figures of answers against the CPU's, and the problems that the default gate has with them."""
-    manifest = engine.manifest
-    comparison = TASKS[manifest.task].comparison_of(manifest.details)
-    rows = [Row(request=request) for request in requests]
-    figures = comparison.measure(now.outputs, reference.outputs, rows)
+    """Return the figures of outputs against the CPU's, and the largest difference of what the graphs returned."""
     pairs = zip(now.returned, reference.returned, strict=True)
     return {
-        "rows": len(requests),
-        figures.similarity_name: round(figures.similarity, 6),
+        **agreement(manifest, requests, now.outputs, reference.outputs),
         "largest_difference": max(float(np.abs(a - b).max()) for a, b in pairs),
+    }
+
+
+def agreement(
+    manifest: Manifest,
+    requests: Sequence[PredictRequest],
+    now: Sequence[list[dict[str, Any]]],
+    reference: Sequence[list[dict[str, Any]]],
+) -> dict[str, Any]:
+    """Return the figures of outputs against the CPU's, and the problems that the default gate has with them."""
+    comparison = TASKS[manifest.task].comparison_of(manifest.details)
+    figures = comparison.measure(now, reference, [Row(request=request) for request in requests])
+    return {
+        "rows": len(requests),
+        "similarity": round(figures.similarity, 6),
+        "similarity_name": figures.similarity_name,
         "problems": list(figures.problems(Gate())),
     }
 

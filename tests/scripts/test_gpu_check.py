@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.tables import table
 from build import api
 from build.evaluation.gpu_results import FOLDER, half_problem, read_results
 from contracts.manifest import verify
@@ -18,6 +19,8 @@ from contracts.prediction import PredictRequest
 from contracts.specs import Deployment
 from functions.inference.engine import Engine
 from scripts.gpu_check.__main__ import check, write
+from scripts.gpu_check.publishing import tables
+from scripts.gpu_check.serving import NoServer, running
 from scripts.gpu_check.variants import VARIANTS, AnotherProvider, opened
 from tests.fixtures.models.tiny_bert import classifier, deployment, texts, write_rows
 
@@ -55,7 +58,7 @@ def first(home: Path, model: Deployment) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def result(home: Path, first: dict[str, Any]) -> dict[str, Any]:
-    return check(home / "out/tiny/gpu", "cpu", repeats=2, seconds=0.05, lengths=(16,))
+    return check(home / "out/tiny/gpu", "cpu", repeats=2, seconds=0.05, lengths=(16,), callers=(2,))
 
 
 def test_float32_ships_without_a_result_and_the_report_says_why(
@@ -87,6 +90,46 @@ def test_the_result_has_answers_times_and_memory_of_each_precision(
         assert result["precisions"][name] == {
             "unavailable": "the CPU provider has no such precision"
         }
+
+
+def test_the_result_has_what_callers_of_the_containers_server_see(result: dict[str, Any]) -> None:
+    server = result["server"]
+    assert (server["rows"], server["problems"]) == (30, [])
+    assert server["ready_s"] > 0
+    (row,) = server["callers"]
+    assert (row["callers"], row["failed"]) == (2, 0)
+    assert min(row["answers a second"], row["p50 ms"], row["p99 ms"]) > 0
+
+
+def test_tables_have_what_was_measured_and_nothing_else(result: dict[str, Any]) -> None:
+    found = tables(result)
+    assert [row["precision"] for row in found["gpu_answers"]] == ["fp32", "fp16"]
+    assert found["gpu_answers"][0]["same answer as on the processor"] == 1.0
+    full, half = result["precisions"]["fp32"]["times"], result["precisions"]["fp16"]["times"]
+    assert [(row["tokens"], row["texts"]) for row in found["gpu_times"]] == [
+        (16, 1),
+        (16, 8),
+        (16, 32),
+    ]
+    assert [row["fp32, ms"] for row in found["gpu_times"]] == [one["ms"] for one in full]
+    assert [row["fp16, texts a second"] for row in found["gpu_times"]] == [
+        one["texts/s"] for one in half
+    ]
+    assert found["gpu_batching"] == result["precisions"]["fp32"]["batching"]
+    assert found["gpu_serving"] == result["server"]["callers"]
+    assert tables({**result, "server": {"unavailable": "why"}})["gpu_serving"] == []
+    # A table names the card as well as the processor beside it.
+    rows = found["gpu_times"]
+    text = table({"name": "n", **result, "gpu": "NVIDIA T4, 580", "rows": rows})
+    assert f"NVIDIA T4, 580, beside {result['machine']['cpu']}" in text
+
+
+def test_a_server_that_cannot_serve_says_why(home: Path, first: dict[str, Any]) -> None:
+    with (
+        pytest.raises(NoServer, match="this is a GPU instance, but .* CPUExecutionProvider"),
+        running(home / "out/tiny/gpu", "cuda"),
+    ):
+        pass
 
 
 def test_a_session_on_another_provider_than_the_one_asked_for_is_no_measurement(
