@@ -84,7 +84,9 @@ def main(args: Namespace) -> None:
     contenders = [
         each for each in contenders_beside(manifest.recipe) if each.name in (OURS, REQUEST, *SIDES)
     ]
-    [measured] = by_threads(contenders, args, items, workloads)
+    [measured] = by_threads(
+        contenders, args, items, workloads, minutes=args.minutes, name="items-cost.jsonl"
+    )
     rows = [
         row
         for name, found in sets.items()

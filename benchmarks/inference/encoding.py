@@ -37,7 +37,7 @@ def prepare(args: Namespace) -> None:
 def main(args: Namespace) -> None:
     items, workloads = work(args.model)
     prepared = preparing.Prepared.read(args.scratch, read_manifest(args.artefact).version)
-    for measured in by_threads(prepared.contenders, args, items, workloads):
+    for measured in by_threads(prepared.contenders, args, items, workloads, minutes=args.minutes):
         threads = measured.setting.threads
         rows = _rows(measured, prepared.answers, workloads, items, args.model)
         publish(

@@ -15,7 +15,7 @@ from benchmarks.contenders import CANDIDATES, ENCODERS, OURS, REQUEST, Contender
 from benchmarks.contenders.environments import PROJECT, set_up
 from benchmarks.contenders.process import Failed
 from benchmarks.inference.candidates import make_candidates, opens
-from benchmarks.inference.taking_turns import opened_process, report, setting_of, write_items
+from benchmarks.inference.taking_turns import ITEMS, opened_process, report, setting_of, write_items
 from contracts.manifest import read_manifest
 
 PREPARED = "prepared.json"
@@ -60,7 +60,7 @@ def prepare(
     """
     environments = {each.environment for each in ENCODERS} - {PROJECT}
     set_up(args.envs, tuple(sorted(environments)), report)
-    write_items(args, items)
+    path = write_items(args.scratch / ITEMS, items)
     report("making our candidates")
     make_candidates(args.scratch, items[:rows])
     manifest = read_manifest(args.artefact)
@@ -69,7 +69,7 @@ def prepare(
     for contender in contenders_beside(manifest.recipe):
         report(f"preparing {contender.name}")
         try:
-            answers[contender.name] = _answers(contender, args, workloads, rows)
+            answers[contender.name] = _answers(contender, args, path, workloads, rows)
         except (Failed, FileNotFoundError) as error:
             report(f"left out: {error}")
             missing[contender.name] = str(error)
@@ -87,17 +87,21 @@ def contenders_beside(recipe: str) -> list[Contender]:
 
 
 def _answers(
-    contender: Contender, args: Namespace, workloads: Mapping[str, Sequence[int]], rows: int
+    contender: Contender,
+    args: Namespace,
+    items: Path,
+    workloads: Mapping[str, Sequence[int]],
+    rows: int,
 ) -> Answers:
     """Return a contender's answers, those of a preparation before if nothing of ours is in it."""
-    path: Path = args.scratch / f"{contender.opens.replace(':', '-')}-{rows}.json"
+    known: Path = args.scratch / f"{contender.opens.replace(':', '-')}-{rows}.json"
     ours = contender.name in (OURS, REQUEST) or contender in CANDIDATES
-    kept: Answers = json.loads(path.read_text("utf-8")) if path.exists() and not ours else []
+    kept: Answers = json.loads(known.read_text("utf-8")) if known.exists() and not ours else []
     for threads in args.threads:
-        with opened_process(contender, setting_of(args, threads), args.envs) as process:
+        with opened_process(contender, setting_of(args, items, threads), args.envs) as process:
             process.ready()
             for workload in workloads.values():
                 process.time(workload, 1)
             kept = kept or process.read(range(rows))
-    path.write_text(json.dumps(kept), "utf-8")
+    known.write_text(json.dumps(kept), "utf-8")
     return kept

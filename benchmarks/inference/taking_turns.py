@@ -20,6 +20,7 @@ KERNEL_RUNS = 3
 # Threads that wait for more work spin for up to 200 ms (KMP_BLOCKTIME of OpenMP) and keep the other core busy, so that
 # the kernel just behind a contender with several would seem disturbed.
 SPINNING_S = 0.25
+ITEMS = "items.jsonl"
 
 
 def report(line: str) -> None:
@@ -45,38 +46,37 @@ def by_threads(
     read: Sequence[int] = (),
     *,
     together: bool = False,
+    minutes: float | None = None,
+    name: str = ITEMS,
 ) -> Iterator[Measured]:
     """Return the measurements for each number of threads; answers to the items in `read` are collected once, first.
 
-    With `together`, the items of a workload are one run.
+    With `together`, the items of a workload are one run. After so many `minutes`, no round begins that is asked for.
+    The items are written to a file of that name in the scratch folder.
     """
-    write_items(args, items)
+    path = write_items(args.scratch / name, items)
     for number, threads in enumerate(args.threads):
-        setting = setting_of(args, threads)
-        yield _measured(contenders, setting, args, workloads, () if number else read, together)
+        setting = setting_of(args, path, threads)
+        collected = () if number else read
+        yield _measured(contenders, setting, args, workloads, collected, together, minutes)
 
 
-def items_of(args: Namespace) -> Path:
-    """Return the path of a measurement's items."""
-    path: Path = args.scratch / f"items-{args.what}.jsonl"
-    return path
-
-
-def write_items(args: Namespace, items: Sequence[Item]) -> None:
-    """Write the items where contenders read them."""
+def write_items(path: Path, items: Sequence[Item]) -> Path:
+    """Write the items where contenders read them, and return the path."""
     lines = [
         json.dumps({"text": i.text, "ids": i.ids, "continuation": i.continuation}) for i in items
     ]
-    items_of(args).write_text("\n".join(lines) + "\n", "utf-8")
+    path.write_text("\n".join(lines) + "\n", "utf-8")
+    return path
 
 
-def setting_of(args: Namespace, threads: int) -> Setting:
+def setting_of(args: Namespace, items: Path, threads: int) -> Setting:
     """Return the arguments of all contenders."""
     return Setting(
         model=args.model,
         artefact=args.artefact,
         scratch=args.scratch,
-        items=items_of(args),
+        items=items,
         threads=threads,
         clock=args.clock,
     )
@@ -95,6 +95,7 @@ def _measured(
     workloads: Mapping[str, Sequence[int]],
     read: Sequence[int],
     together: bool,
+    minutes: float | None,
 ) -> Measured:
     with ExitStack() as stack:
         opened, versions, missing = _open(contenders, setting, args.envs, stack)
@@ -121,7 +122,7 @@ def _measured(
             undisturbed,
             args.rounds,
             report,
-            over=over_after(args.minutes, time.monotonic),
+            over=over_after(minutes, time.monotonic),
         )
     return Measured(
         setting=setting, kept=kept(readings), versions=versions, missing=missing, answers=answers
