@@ -53,12 +53,16 @@ INT8 = (
 OPENVINO_FP32 = EncoderRecipe(name="fp32 fused, OpenVINO", runtime=Runtime.OPENVINO)
 OPENVINO_INT8 = tuple(
     EncoderRecipe(
-        name=f"int8 smoothed, static, {f'{count} in float, ' if count else ''}OpenVINO",
+        name=f"int8 smoothed, static, {left}OpenVINO",
         int8_tables=True,
-        matmuls=Int8MatMuls(smoothed=True, static=True, in_float=count),
+        matmuls=Int8MatMuls(smoothed=True, static=True, in_float=count, attention=attention),
         runtime=Runtime.OPENVINO,
     )
-    for count in (0, 2, 4)
+    for left, count, attention in (
+        ("", 0, True),
+        ("2 in float, ", 2, True),
+        ("4 and attention in float, ", 4, False),
+    )
 )
 
 KERNELS = EncoderRecipe(
@@ -116,8 +120,8 @@ def make_calibrated(
     order = json.loads((calibrated / SENSITIVE).read_text("utf-8"))
     scratch = destination.with_name(f"{destination.stem}-observed.onnx")
     if recipe.runtime is Runtime.OPENVINO:
-        in_float = order[: recipe_of_matmuls.in_float]
-        quantize_for_openvino(model, feeds, scratch, in_float=in_float)
+        in_float, attention = order[: recipe_of_matmuls.in_float], recipe_of_matmuls.attention
+        quantize_for_openvino(model, feeds, scratch, attention=attention, in_float=in_float)
         return _finish(model, destination)
     if recipe_of_matmuls.block_wise:
         nodes = matmuls(model.graph, ("MatMul",))

@@ -16,6 +16,7 @@ class Int8MatMuls:
     `smoothed` moves activation outliers into the weights first (SmoothQuant). `static` fixes activation ranges on the
     user's rows; otherwise they are dynamic: those of each request. `block_wise` is the number of most sensitive MatMuls
     that are quantized in blocks of 32 instead, or all of them; `in_float` is the number of those that stay as they are.
+    `attention` quantizes the products of two activations as well, which only a runtime with fixed ranges gains from.
     """
 
     per_channel: bool = True
@@ -23,6 +24,7 @@ class Int8MatMuls:
     static: bool = False
     block_wise: int | Literal["all"] = 0
     in_float: int = 0
+    attention: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import helper
 
 from build.graph.edit import Floats, add_constant, replace_node
 from build.graph.observe import observe
 from functions.inference.token_batches import Feeds
 
-# The least and the greatest value of a tensor.
+# The least and the greatest value of a tensor, and the step of its integers with the one that is 0.
 Range = tuple[float, float]
+ScaleAndZero = tuple[NDArray[Any], NDArray[Any]]
+TINY = float(np.finfo(np.float32).tiny)
 
 
 def fix_ranges(model: Any, feeds: Sequence[Feeds], scratch: Path) -> None:
@@ -29,7 +32,8 @@ def fix_ranges(model: Any, feeds: Sequence[Feeds], scratch: Path) -> None:
     ranges = ranges_of(model, {node.input[0] for node in nodes}, feeds, scratch)
     for node in nodes:
         quantized, scale, zero_point = node.output
-        add_range(graph, ranges[node.input[0]], scale, zero_point)
+        for name, value in zip((scale, zero_point), spread(ranges[node.input[0]]), strict=True):
+            add_constant(graph, name, value)
         new = helper.make_node(
             "QuantizeLinear", [node.input[0], scale, zero_point], [quantized], name=node.name
         )
@@ -37,26 +41,37 @@ def fix_ranges(model: Any, feeds: Sequence[Feeds], scratch: Path) -> None:
 
 
 def ranges_of(
-    model: Any, names: Collection[str], feeds: Sequence[Feeds], scratch: Path
+    model: Any, names: Collection[str], feeds: Sequence[Feeds], scratch: Path, share: float = 1
 ) -> dict[str, Range]:
-    """Return the least and the greatest value of each of the tensors on the feeds.
+    """Return a range of each of the tensors: at each end, a `share` of the feeds goes no further. By default none does.
 
     Every range holds 0, as with DynamicQuantizeLinear, so that an exact 0 stays one:
     https://onnx.ai/onnx/operators/onnx__DynamicQuantizeLinear.html
     """
-    ranges: dict[str, Range] = {}
+    ends: dict[str, list[Range]] = {}
 
-    def widen(name: str, value: Floats) -> None:
-        low, high = ranges.get(name, (0.0, 0.0))
-        ranges[name] = min(low, float(value.min())), max(high, float(value.max()))
+    def keep(name: str, value: Floats) -> None:
+        low, high = min(0.0, float(value.min())), max(0.0, float(value.max()))
+        ends.setdefault(name, []).append((low, high))
 
-    observe(model, sorted(names), feeds, scratch, widen)
-    return ranges
+    observe(model, sorted(names), feeds, scratch, keep)
+    return {name: _within(found, share) for name, found in ends.items()}
 
 
-def add_range(graph: Any, limits: Range, scale: str, zero_point: str) -> None:
-    """Add the constants, by those names, that spread a range over the 256 values of an unsigned byte."""
+def _within(ends: Sequence[Range], share: float) -> Range:
+    lows, highs = zip(*ends, strict=True)
+    return float(np.quantile(lows, 1 - share)), float(np.quantile(highs, share))
+
+
+def spread(limits: Range) -> ScaleAndZero:
+    """Return what spreads a range over the 256 values of an unsigned byte."""
     low, high = limits
-    step = max((high - low) / 255, float(np.finfo(np.float32).tiny))
-    add_constant(graph, scale, np.array(step, np.float32))
-    add_constant(graph, zero_point, np.array(round(-low / step), np.uint8))
+    step = max((high - low) / 255, TINY)
+    return np.array(step, np.float32), np.array(round(-low / step), np.uint8)
+
+
+def symmetric(limits: Range) -> ScaleAndZero:
+    """Return what spreads a range over the values of a signed byte, as far on both sides of 0."""
+    low, high = limits
+    step = max(-low, high, 127 * TINY) / 127
+    return np.array(step, np.float32), np.array(0, np.int8)

@@ -4,7 +4,7 @@ OpenVINO computes a product in 8 bits where it finds its inputs quantized so; ON
 https://docs.openvino.ai/2026/openvino-workflow/model-optimization-guide/quantizing-models-post-training.html
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,56 +14,93 @@ from build.graph.edit import (
     Floats,
     add_constant,
     constants,
+    consumers,
     insert_before,
     matmuls,
     remove_unused_constants,
 )
 from build.recipes.dynamic_int8 import replace_gemms
+from build.recipes.openvino.attention import Products, expand_attention
 from build.recipes.saturation import quantize
-from build.recipes.static_ranges import Range, add_range, ranges_of
+from build.recipes.static_ranges import Range, ScaleAndZero, ranges_of, spread, symmetric
 from functions.inference.token_batches import Feeds
+
+# The share of the rows that an activation's range holds whole. The rest are clipped: steps of the widest row's range
+# are coarser for all, by which the logits of MiniLM move further away.
+SHARE_OF_ROWS = 0.9
 
 
 def quantize_for_openvino(
-    model: Any, feeds: Sequence[Feeds], scratch: Path, *, in_float: Collection[str] = ()
+    model: Any,
+    feeds: Sequence[Feeds],
+    scratch: Path,
+    *,
+    attention: bool,
+    in_float: Collection[str] = (),
 ) -> None:
     """Quantize the inputs and weights of the matrix products, in place, but for those with an output `in_float`.
 
-    Activations get the range that they have on the feeds, the user's rows; weights are those that cannot saturate
-    (see `build.recipes.saturation`). `scratch` is the path of a temporary file.
+    With `attention`, its two products of activations are quantized as well. Activations get the range that they have on
+    most of the feeds, the user's rows; weights are those that cannot saturate (see `build.recipes.saturation`).
+    `scratch` is the path of a temporary file.
     """
     replace_gemms(model)
     graph = model.graph
+    products = expand_attention(graph) if attention else []
     nodes = [node for node in matmuls(graph) if node.output[0] not in in_float]
-    ranges = ranges_of(model, {node.input[0] for node in nodes}, feeds, scratch)
+    floats = [name for each in products for name in each.floats]
+    read = {node.input[0] for node in nodes}
+    ranges = ranges_of(model, {*read, *floats}, feeds, scratch, share=SHARE_OF_ROWS)
     matrices = {
         node.output[0]: numpy_helper.to_array(constants(graph)[node.input[1]]) for node in nodes
     }
-    quantized: dict[str, str] = {}
+    # Several products may read the same activations.
+    for name in sorted(read):
+        readers = [node for node in nodes if node.input[0] == name]
+        _quantize_activations(graph, readers, name, spread(ranges[name]))
     for node in nodes:
-        read, name = node.input[0], node.output[0]
-        # Several products may read the same activations.
-        if read not in quantized:
-            quantized[read] = _quantize_activations(graph, node, read, ranges[read])
-        node.input[0] = quantized[read]
+        name = node.output[0]
         node.input[1] = _quantize_weights(graph, node, name, matrices[name])
+    _quantize_attention(graph, products, ranges)
     remove_unused_constants(graph)
 
 
-def _quantize_activations(graph: Any, before: Any, read: str, limits: Range) -> str:
-    """Insert the nodes that quantize a tensor and give it back; return the name of what they give."""
-    scale, zero = f"{read}_step", f"{read}_zero"
-    add_range(graph, limits, scale, zero)
-    integers, floats = f"{read}_integers", f"{read}_floats"
+def _quantize_attention(
+    graph: Any, products: Sequence[Products], ranges: Mapping[str, Range]
+) -> None:
+    """Quantize what the products of attention read.
+
+    OpenVINO fuses attention in 8 bits only with signed queries, keys and values, whose zero is 0.
+    """
+    readers = consumers(graph)
+    for each in products:
+        for name in each.floats:
+            _quantize_activations(graph, readers[name], name, symmetric(ranges[name]))
+        # Without VNNI two neighbours are summed in 16 bits, which these cannot saturate: all of a row come to 1.
+        _quantize_activations(graph, readers[each.shares], each.shares, spread((0.0, 1.0)))
+
+
+def _quantize_activations(
+    graph: Any, readers: Sequence[Any], read: str, found: ScaleAndZero
+) -> None:
+    """Insert the nodes that quantize a tensor and give it back, and have the readers read what they give."""
+    scale, zero, integers, floats = (
+        f"{read}_{each}" for each in ("step", "zero", "integers", "floats")
+    )
+    for name, value in zip((scale, zero), found, strict=True):
+        add_constant(graph, name, value)
     insert_before(
         graph,
-        before,
+        readers[0],
         [
             helper.make_node("QuantizeLinear", [read, scale, zero], [integers], name=integers),
             helper.make_node("DequantizeLinear", [integers, scale, zero], [floats], name=floats),
         ],
     )
-    return floats
+    for node in readers:
+        for place, name in enumerate(node.input):
+            if name == read:
+                node.input[place] = floats
 
 
 def _quantize_weights(graph: Any, before: Any, name: str, matrix: Floats) -> str:
