@@ -93,6 +93,31 @@ INLINE f32x16 gelu(f32x16 x) {
     return x * smaller(larger(p, all(0)), all(1));
 }
 
+/* 2 to the x between -126 and 127, to 4e-6: the integer nearest to x goes into the exponent. */
+INLINE f32x16 power_of_2(f32x16 x) {
+    f32x16 rounded = x + all(ROUNDER), f = x - (rounded - all(ROUNDER));
+    f32x16 e = multiply_add(all(0.009570086374878883f), f, all(0.055917900055646896f));
+    e = multiply_add(e, f, all(0.2402474582195282f));
+    e = multiply_add(e, f, all(0.6931217908859253f));
+    e = multiply_add(e, f, all(0.9999992847442627f));
+    return BITS(f32x16, BITS(i32x16, e) + (BITS(i32x16, rounded) << 23));
+}
+
+/* x / (1 + e to the -z) */
+INLINE f32x16 times_sigmoid(f32x16 x, f32x16 z) {
+    return x / (all(1) + power_of_2(smaller(larger(z * all(-1.44269504f), all(-100)), all(100))));
+}
+
+static __attribute__((noinline)) void activate(float *x, int n, Activation activation) {
+    for (int i = 0; i < n; i += 16) {
+        f32x16 v = load(x + i);
+        if (activation == RELU) v = v < 0 ? all(0) : v;
+        else if (activation == SILU) v = times_sigmoid(v, v);
+        else v = times_sigmoid(v, v * multiply_add(v * v, all(0.0713548162726f), all(1.59576912161f)));
+        store(x + i, v);
+    }
+}
+
 INLINE void tile(const Product *p, int row, int column, int rows, int columns, Kind kind) {
     i32x16 sums[ROWS][COLUMNS];
     const uint8_t *a = p->a + (size_t)row * p->depth;
@@ -314,19 +339,23 @@ INLINE float softmax(const float *score, int keys, uint8_t *to) {
     f32x16 top = all(largest_of(most));
     i32x16 sum = integers(0);
     for (int i = 0; i < keys; i += 16) {
-        /* 2 to the x: the integer nearest to x goes into the exponent. Below -20 no byte but 0 is near. */
-        f32x16 x = larger((load(score + i) - top) * all(1.44269504f), all(-20)), rounded = x + all(ROUNDER);
-        f32x16 f = x - (rounded - all(ROUNDER));
-        f32x16 e = multiply_add(all(0.009570086374878883f), f, all(0.055917900055646896f));
-        e = multiply_add(e, f, all(0.2402474582195282f));
-        e = multiply_add(e, f, all(0.6931217908859253f));
-        e = multiply_add(e, f, all(0.9999992847442627f));
-        i32x16 bits = BITS(i32x16, e) + (BITS(i32x16, rounded) << 23);
-        i32x16 integer = nearest(BITS(f32x16, bits) * all(255));
+        /* Below -20 no byte but 0 is near. */
+        f32x16 x = larger((load(score + i) - top) * all(1.44269504f), all(-20));
+        i32x16 integer = nearest(power_of_2(x) * all(255));
         sum += integer;
         put_unsigned(to + i, integer);
     }
     return 1.0f / (float)__builtin_reduce_add(sum);
+}
+
+/* Adds what the graph adds to the scores of one token, which lie as the tokens do that are no padding. */
+INLINE void add_positions(const Run *run, int h, const int32_t *row, int token, int tokens, float *score) {
+    int begin = row[0] / run->padded * run->padded;
+    const float *of = run->positions + ((size_t)h * run->padded + row[token] - begin) * run->padded;
+    if (row[tokens - 1] - row[0] == tokens - 1)
+        for (int j = 0; j < tokens; j++) score[j] += of[row[0] - begin + j];
+    else
+        for (int j = 0; j < tokens; j++) score[j] += of[row[j] - begin];
 }
 
 static void attend(const Run *run, const Own *own, int task) {
@@ -345,6 +374,8 @@ static void attend(const Run *run, const Own *own, int task) {
             .zero = run->query_zero + at + row, .b = own->key, .columns = own->key_scale, .sum = own->key_sum,
             .bias = own->key_bias, .depth = head, .width = keys, .out = own->score, .stride = keys};
         multiply_exact(&scores, rows);
+        for (int r = 0; run->positions && r < rows; r++)
+            add_positions(run, h, run->row + first, row + r, tokens, own->score + (size_t)r * keys);
         for (int r = 0; r < rows; r++)
             own->share[r] = softmax(own->score + (size_t)r * keys, keys, own->weight + (size_t)r * keys);
         Product mean = {.a = own->weight, .scale = own->share, .zero = zero, .b = own->value,
@@ -390,7 +421,11 @@ static void feed_forward(const Run *run, const Own *own, int task) {
         quantize(y, l->up.smooth, hidden, own->bytes + (size_t)r * hidden, own->scale + r, own->zero + r);
     }
     Product up = linear(&l->up, own, hidden, inner, own->wide);
-    multiply_gelu(&up, rows);
+    if (l->activation == GELU) multiply_gelu(&up, rows);
+    else {
+        multiply(&up, rows);
+        activate(own->wide, rows * inner, (Activation)l->activation);
+    }
     for (int r = 0; r < rows; r++)
         quantize(own->wide + (size_t)r * inner, l->down.smooth, inner, own->bytes + (size_t)r * inner, own->scale + r,
             own->zero + r);

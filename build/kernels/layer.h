@@ -13,22 +13,27 @@ typedef struct {
     const float *smooth;
 } Linear;
 
+/* What is between the two products behind attention. */
+typedef enum { GELU, GELU_TANH, RELU, SILU, ACTIVATIONS } Activation;
+
 /* `gain` and `shift` are those of the two normalizations. `hidden`, `inner` and the size of a head are multiples of 16. */
 typedef struct {
-    int64_t heads, hidden, inner;
+    int64_t heads, hidden, inner, activation;
     float epsilon;
     Linear qkv, out, up, down;
     const float *gain[2], *shift[2];
 } Layer;
 
 /* One run of a layer: x and y are [rows, hidden]. `row` has the row of each token that is no padding, `start` the place
-   of each text's first token in it, and at its end the number of all. Where `scratch` is null, no buffer is. */
+   of each text's first token in it, and at its end the number of all. `positions`, if not null, is added to the scores
+   of every text: [heads, padded, padded]. Where `scratch` is null, no buffer is. */
 typedef struct {
     const Layer *layer;
     const float *x;
     float *y;
-    int texts, tokens, longest;
+    int texts, tokens, longest, padded;
     const int32_t *row, *start;
+    const float *positions;
     char *scratch;
     int phase, workers;
     _Atomic unsigned *slots; /* a bit for each part of the scratch that a worker has */

@@ -1,14 +1,15 @@
 /* The operator `EncoderLayer` of the domain `turnout`: reads and checks what ONNX Runtime hands over, and runs a layer on
    the threads of the session. Its inputs are x [texts, tokens, hidden], the mask [texts, tokens], and constants: weight,
-   scale, bias, sum and smooth of each of the four products, then gain and shift of both normalizations. Rows of x where
-   the mask is 0 are neither read nor attended to, and are 0 in the output. */
+   scale, bias, sum and smooth of each of the four products, then gain and shift of both normalizations. Last, and optional,
+   is what is added to the scores of each text, [1, heads, tokens, tokens]. Rows of x where the mask is 0 are neither read
+   nor attended to, and are 0 in the output. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "layer.h"
 #include "ort.h"
 
-enum { X, MASK, PRODUCTS, PARTS = 5, NORMALIZATIONS = PRODUCTS + 4 * PARTS, INPUTS = NORMALIZATIONS + 4 };
+enum { X, MASK, PRODUCTS, PARTS = 5, NORMALIZATIONS = PRODUCTS + 4 * PARTS, POSITIONS = NORMALIZATIONS + 4, INPUTS };
 /* Positions of all texts of a run, and of one: 255 * 127 of each then fit the 32 bits of a sum. */
 enum { MOST_POSITIONS = 1 << 22, MOST_TOKENS = 1 << 16, WIDEST = 1 << 16 };
 
@@ -119,7 +120,9 @@ static OrtStatus *read_layer(OrtApi api, const OrtKernelInfo *info, Layer *l) {
     TRY(KernelInfoGetAttribute_int64(api)(info, "heads", &l->heads));
     TRY(KernelInfoGetAttribute_int64(api)(info, "hidden", &l->hidden));
     TRY(KernelInfoGetAttribute_int64(api)(info, "inner", &l->inner));
+    TRY(KernelInfoGetAttribute_int64(api)(info, "activation", &l->activation));
     TRY(KernelInfoGetAttribute_float(api)(info, "epsilon", &l->epsilon));
+    if (l->activation < 0 || l->activation >= ACTIVATIONS) return invalid(api, "EncoderLayer: its activation is not known");
     bool sizes = l->heads > 0 && l->hidden > 0 && l->hidden <= WIDEST / 4 && l->inner > 0 && l->inner <= WIDEST;
     if (!sizes || l->hidden % l->heads || l->hidden / l->heads % 16 || l->hidden / l->heads > MAX_HEAD || l->inner % 16)
         return invalid(api, "EncoderLayer: its sizes are no multiples of 16, or too large");
@@ -214,6 +217,20 @@ static void list_rows(Run *run, const int32_t *mask, int tokens, int32_t *row, i
     start[run->texts] = run->tokens;
 }
 
+/* Points to what is added to the scores; null where the graph has nothing. */
+static OrtStatus *read_positions(OrtApi api, const OrtKernelContext *context, const Run *run, const float **to) {
+    const OrtValue *value = 0;
+    int type;
+    int64_t sizes[4];
+    size_t rank;
+    TRY(KernelContext_GetInput(api)(context, POSITIONS, &value));
+    if (!value) return 0;
+    TRY(shape_of(api, value, &type, sizes, 4, &rank));
+    if (rank != 4 || sizes[0] != 1 || sizes[1] != run->layer->heads || sizes[2] != run->padded || sizes[3] != run->padded)
+        return invalid(api, "EncoderLayer: what is added to scores is not [1, heads, tokens, tokens]");
+    return GetTensorMutableData(api)((OrtValue *)value, (void **)to);
+}
+
 static OrtStatus *compute(void *kernel, OrtKernelContext *context) {
     const State *state = kernel;
     OrtApi api = state->api;
@@ -242,9 +259,11 @@ static OrtStatus *compute(void *kernel, OrtKernelContext *context) {
     int32_t *row = malloc((positions + sizes[0] + 1) * sizeof *row);
     if (!row) return no_memory(api);
     int32_t *start = row + positions;
-    Run run = {.layer = &state->layer, .x = data[0], .y = data[2], .texts = (int)sizes[0], .row = row, .start = start};
+    Run run = {.layer = &state->layer, .x = data[0], .y = data[2], .texts = (int)sizes[0], .padded = (int)sizes[1],
+        .row = row, .start = start};
     list_rows(&run, data[1], (int)sizes[1], row, start);
-    OrtStatus *status = run.tokens ? run_phases(state, &run, context) : 0;
+    OrtStatus *status = read_positions(api, context, &run, &run.positions);
+    if (!status && run.tokens) status = run_phases(state, &run, context);
     free(row);
     return status;
 }
@@ -262,6 +281,8 @@ static int input_type(const OrtCustomOp *op, size_t i) {
 static size_t inputs(const OrtCustomOp *op) { return (void)op, INPUTS; }
 static int output_type(const OrtCustomOp *op, size_t i) { return (void)op, (void)i, ORT_FLOAT; }
 static size_t outputs(const OrtCustomOp *op) { return (void)op, 1; }
+/* INPUT_OUTPUT_REQUIRED is 0, INPUT_OUTPUT_OPTIONAL 1. */
+static int optional(const OrtCustomOp *op, size_t i) { return (void)op, i == POSITIONS; }
 static int required(const OrtCustomOp *op, size_t i) { return (void)op, (void)i, 0; }
 static int one(const OrtCustomOp *op) { return (void)op, 1; }
 static int any_later(const OrtCustomOp *op) { return (void)op, INT32_MAX; }
@@ -274,7 +295,7 @@ static const OrtCustomOp operator = {.version = ORT_VERSION,
     .GetOutputType = output_type,
     .GetOutputTypeCount = outputs,
     .KernelDestroy = destroy,
-    .GetInputCharacteristic = required,
+    .GetInputCharacteristic = optional,
     .GetOutputCharacteristic = required,
     .GetInputMemoryType = required,
     .GetVariadicInputMinArity = one,

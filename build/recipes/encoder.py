@@ -13,7 +13,7 @@ from build.kernels.libraries import copy_libraries
 from build.recipes.block_int8 import quantize_block_wise
 from build.recipes.dynamic_int8 import quantize, quantize_by_channel, replace_gemms
 from build.recipes.embedding_tables import quantize_tables
-from build.recipes.encoder_layers import fuse_layers
+from build.recipes.encoder_layers.fusing import fuse_layers
 from build.recipes.half import to_half
 from build.recipes.integer_matmul import fuse_integer_matmuls
 from build.recipes.openvino.int8 import quantize_for_openvino

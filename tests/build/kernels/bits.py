@@ -7,7 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.build.kernels.layers import Layer, inputs, opened, run, with_no_numbers
+from build.recipes.encoder_layers.matching import Activation
+from tests.build.kernels.layers import (
+    Layer,
+    inputs,
+    opened,
+    positions_of,
+    run,
+    with_no_numbers,
+)
 
 # Heads, the size of one, inner columns, texts, tokens: full and partial tiles of each kernel in every direction.
 SHAPES = (
@@ -22,12 +30,21 @@ SHAPES = (
 def main() -> None:
     digests = []
     for seed, (heads, head, inner, texts, tokens) in enumerate(SHAPES):
-        layer = Layer.drawn(heads=heads, head=head, inner=inner, seed=seed)
+        # Each activation, the first one twice; positions with masks of all kinds.
+        layer = Layer.drawn(
+            heads=heads,
+            head=head,
+            inner=inner,
+            seed=seed,
+            activation=Activation(seed % len(Activation)),
+            positions=seed > 1,
+        )
+        added = positions_of(seed, heads, tokens) if layer.positions else None
         mask = np.random.default_rng(seed).integers(0, 4, (texts, tokens)) > 0
         x = inputs(seed, texts, tokens, layer.hidden)
         session = opened(layer.graph(), Path(sys.argv[1]))
         for each in (x, with_no_numbers(x)):
-            y = run(session, each, mask)
+            y = run(session, each, mask, added)
             digests.append(hashlib.sha256(y.tobytes()).hexdigest())
     sys.stdout.write(json.dumps(digests))
 

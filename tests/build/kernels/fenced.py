@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from tests.build.kernels.layers import Array, Layer, inputs, opened
+from build.recipes.encoder_layers.matching import Activation
+from tests.build.kernels.layers import Array, Layer, inputs, opened, positions_of
 
 RUNS = 12
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -46,15 +47,23 @@ def main() -> None:
     for _ in range(RUNS):
         heads, head = int(rng.integers(1, 5)), int(rng.choice([16, 32, 48]))
         layer = Layer.drawn(
-            heads=heads, head=head, inner=16 * int(rng.integers(1, 9)), seed=int(rng.integers(99))
+            heads=heads,
+            head=head,
+            inner=16 * int(rng.integers(1, 9)),
+            seed=int(rng.integers(99)),
+            activation=Activation(int(rng.integers(len(Activation)))),
+            positions=bool(rng.integers(2)),
         )
         texts, tokens = int(rng.integers(1, 4)), int(rng.integers(1, 70))
         x = fenced(inputs(int(rng.integers(99)), texts, tokens, layer.hidden))
         mask = fenced((rng.random((texts, tokens)) < rng.random()).astype(np.int32))
         y = Fenced(x.nbytes).array(x.shape, np.float32)
+        given = {"x": x, "mask": mask}
+        if layer.positions:
+            given["positions"] = fenced(positions_of(int(rng.integers(99)), heads, tokens)[None])
         binding = (session := opened(layer.graph(), Path(sys.argv[1]), 2)).io_binding()
-        for name, value, kind in (("x", x, np.float32), ("mask", mask, np.int32)):
-            binding.bind_input(name, "cpu", 0, kind, value.shape, value.ctypes.data)
+        for name, value in given.items():
+            binding.bind_input(name, "cpu", 0, value.dtype, value.shape, value.ctypes.data)
         binding.bind_output("y", "cpu", 0, np.float32, y.shape, y.ctypes.data)
         session.run_with_iobinding(binding)
         digests.append(hashlib.sha256(y.tobytes()).hexdigest())

@@ -5,14 +5,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from build.kernels.libraries import libraries
 from build.proof.processors import processors_to_check
+from build.recipes.encoder_layers.matching import Activation
 from tests.build.kernels.bits import SHAPES
-from tests.build.kernels.layers import Layer, inputs, with_no_numbers
+from tests.build.kernels.layers import Layer, inputs, positions_of, with_no_numbers
 
 pytestmark = pytest.mark.foreign
 SCRIPT = Path(__file__).parent / "recorded.py"
@@ -30,12 +32,22 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write layers of many shapes, and a feed for each."""
     folder = tmp_path_factory.mktemp("recorded")
     for seed, (heads, head, inner, texts, tokens) in enumerate(SHAPES):
-        layer = Layer.drawn(heads=heads, head=head, inner=inner, seed=seed)
+        layer = Layer.drawn(
+            heads=heads,
+            head=head,
+            inner=inner,
+            seed=seed,
+            activation=Activation(seed % len(Activation)),
+            positions=seed > 1,
+        )
+        feeds: dict[str, Any] = {}
+        if layer.positions:
+            feeds["positions"] = positions_of(seed, heads, tokens)[None]
         mask = np.random.default_rng(seed).integers(0, 4, (texts, tokens)) > 0
         x = inputs(seed, texts, tokens, layer.hidden)
         for name, each in ((f"{seed}", x), (f"{seed}-no-numbers", with_no_numbers(x))):
             (folder / f"{name}.onnx").write_bytes(layer.graph())
-            np.savez(folder / f"{name}.npz", x=each, mask=mask.astype(np.int32))
+            np.savez(folder / f"{name}.npz", **feeds, x=each, mask=mask.astype(np.int32))
     return folder
 
 

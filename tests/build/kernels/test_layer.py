@@ -1,6 +1,7 @@
 """The operator computes a layer as float64 does, to 8 bits, whatever its shape, its padding and its neighbours."""
 
 import platform
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from build.kernels.libraries import libraries
-from tests.build.kernels.layers import KERNELS, Array, Layer, in_process, inputs, opened, run, runs
+from build.recipes.encoder_layers.matching import Activation
+from tests.build.kernels.layers import (
+    KERNELS,
+    Array,
+    Layer,
+    in_process,
+    inputs,
+    opened,
+    positions_of,
+    run,
+    runs,
+)
 
 pytestmark = pytest.mark.foreign
 LAYER = Layer.drawn(heads=3, head=32, inner=208, seed=1)
@@ -41,6 +53,38 @@ def test_a_layer_of_any_shape_is_that_of_float64(library: Path) -> None:
         seed=st.integers(0, 1000),
     )
     settings(max_examples=40, deadline=None, derandomize=True, database=None)(drawn(check))()
+
+
+@pytest.mark.parametrize("activation", Activation)
+def test_a_layer_of_any_activation_is_that_of_float64(
+    library: Path, activation: Activation
+) -> None:
+    """Of inputs as far apart as those of a real layer's; each activation is told from the others."""
+    layer = Layer.drawn(heads=3, head=32, inner=208, seed=4, activation=activation)
+    layer.constants["up.scale"][...] *= 2
+    x = inputs(6, 1, 40, layer.hidden)
+    found = run(opened(layer.graph(), library), x)[0]
+    assert difference(found, layer.exact(x[0])) < TOLERANCE
+    for other in set(Activation) - {activation}:
+        nearly = {activation, other} == {Activation.GELU, Activation.GELU_TANH}
+        apart = difference(found, replace(layer, activation=other).exact(x[0])) > TOLERANCE
+        assert apart or nearly
+
+
+@pytest.mark.parametrize("tokens", [1, 5, 16, 47])
+def test_what_is_added_to_scores_counts_as_in_float64(library: Path, tokens: int) -> None:
+    layer = Layer.drawn(heads=3, head=32, inner=48, seed=6, positions=True)
+    session, added = opened(layer.graph(), library), positions_of(1, 3, tokens)
+    x = inputs(8, 2, tokens, layer.hidden)
+    mask = np.ones((2, tokens), bool)
+    mask[1, ::3] = tokens < 3
+    found = run(session, x, mask, added)
+    for text in (0, 1):
+        kept = mask[text]
+        exact = layer.exact(x[text, kept], added[:, kept][:, :, kept])
+        assert difference(found[text, kept], exact) < TOLERANCE
+    if tokens > 1:
+        assert difference(found[0], layer.exact(x[0])) > TOLERANCE
 
 
 @pytest.mark.parametrize("tokens", [1, 2, 15, 16, 17, 511])

@@ -6,8 +6,9 @@ import platform
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -47,11 +48,9 @@ def test_a_constant_of_another_size_is_refused(library: Path, name: str, value: 
     "changed",
     [{"heads": 0}, {"heads": 3}, {"heads": 4}, {"hidden": -32}, {"inner": 40}, {"inner": 1 << 40}],
 )
-def test_sizes_that_it_does_not_take_are_refused(library: Path, changed: dict[str, int]) -> None:
-    sizes = {"heads": 2, "hidden": 32, "inner": 48, **changed}
-    layer = Layer(**sizes, constants=LAYER.constants)
+def test_sizes_that_it_does_not_take_are_refused(library: Path, changed: Any) -> None:
     with pytest.raises(Exception, match="no multiples of 16|another type or size"):
-        opened(layer.graph(), library)
+        opened(replace(LAYER, **changed).graph(), library)
 
 
 @pytest.mark.parametrize(
@@ -72,6 +71,21 @@ def test_inputs_of_another_shape_are_refused(
     feeds = {"x": np.zeros(x, np.float32), "mask": np.ones(mask, np.int32)}
     with pytest.raises(Exception, match=why):
         session.run(None, feeds)
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 2, 4), (2, 2, 4, 4), (1, 3, 4, 4), (1, 2, 4, 5), (1, 2, 1, 4)]
+)
+def test_what_is_added_to_scores_has_to_fit_them(library: Path, shape: tuple[int, ...]) -> None:
+    session = opened(replace(LAYER, positions=True).graph(), library)
+    feeds = {"x": np.zeros((1, 4, 32), np.float32), "mask": np.ones((1, 4), np.int32)}
+    with pytest.raises(Exception, match="heads, tokens, tokens"):
+        session.run(None, {**feeds, "positions": np.zeros(shape, np.float32)})
+
+
+def test_an_activation_that_it_does_not_know_is_refused(library: Path) -> None:
+    with pytest.raises(Exception, match="activation is not known"):
+        opened(replace(LAYER, activation=cast(Any, 4)).graph(), library)
 
 
 @pytest.mark.parametrize("shape", [(0, 5), (3, 0), (0, 0)])

@@ -15,7 +15,7 @@ from build.graph.edit import add_constant, constants, producers
 from build.graph.observe import with_observed_outputs
 from build.kernels.libraries import copy_libraries
 from build.recipes.encoder import FP32_FUSED, KERNELS, SMOOTHED, calibrate, make
-from build.recipes.encoder_layers import OPERATOR, fuse_layers, packed
+from build.recipes.encoder_layers.fusing import OPERATOR, fuse_layers, packed
 from build.sources.source import TransformersSource
 from contracts.manifest import kernels_in
 from contracts.prediction import PredictRequest
@@ -83,7 +83,7 @@ def test_a_graph_without_such_layers_is_left_as_it_is(fused: Path) -> None:
     model = onnx.load(fused)
     for node in model.graph.node:
         if node.op_type == "BiasGelu":
-            node.op_type = "FastGelu"
+            node.op_type = "QuickGelu"
     before = model.SerializeToString()
     assert fuse_layers(model) == 0
     assert model.SerializeToString() == before
