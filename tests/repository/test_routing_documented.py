@@ -42,6 +42,7 @@ def test_every_metric_is_documented_with_its_dimensions() -> None:
     section = TEXT.split("\n## Metrics\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| `(\w+)` \| ([\w, ]+) \|", section, re.MULTILINE)
     fields = {"tier": "cpu", "status": 200, "fallback": 1, "escalated": 1, "first_ms": 9.5}
+    fields |= {"tokens": 7, "confidence": 0.9}
     said = metrics("shop", fields)["_aws"]["CloudWatchMetrics"]
     known = {
         (metric["Name"], ", ".join(dimensions))

@@ -12,7 +12,7 @@ from contracts.cascade.contradictions import ALL
 from contracts.limits import ROUTER_MEMORY_MB
 from contracts.routes import Cascade
 from contracts.specs import Deployment, ModelSpec
-from contracts.tasks import Tier, Wake
+from contracts.tasks import WRITING_TASKS, Tier, Wake
 from stacks.costs.prices import Price, price
 from stacks.costs.requests import (
     BYTES_PER_GB,
@@ -38,7 +38,7 @@ READ_EACH_S = 5
 SAMPLE_MS = 2.1
 # Bytes of a line of the sampling function, with the state of a watch.
 SAMPLER_LINE = 400
-METRICS_OF_TIER = 2
+METRICS_OF_TIER, METRICS_OF_TEXTS = 2, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,8 @@ def own_metrics(model: ModelSpec, cascade: Cascade | None) -> int:
     sampled = bool(on and model.gpu and model.cpu and model.gpu.sample)
     kinds = shadowed + sampled
     canary = bool(model.cpu and model.cpu.canary_minutes)
-    return METRICS_OF_TIER * len(model.tiers) + on + kinds + kinds * canary
+    of_tier = METRICS_OF_TIER + METRICS_OF_TEXTS * (model.task in WRITING_TASKS)
+    return of_tier * len(model.tiers) + on + kinds + kinds * canary
 
 
 def _states(gpus: int) -> Around:

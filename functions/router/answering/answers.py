@@ -15,6 +15,7 @@ from contracts.tasks import Tier
 from functions.router.answering.attempts import Attempts
 from functions.router.answering.budget import RetryBudget
 from functions.router.answering.sampling import Sampling
+from functions.router.answering.texts import log_texts
 from functions.router.answering.turns import claimed, learnt
 from functions.router.deciding.decision import Plan
 from functions.router.deciding.escalation import (
@@ -82,6 +83,8 @@ class Answering:
         plan = await self.attempts.plan(request, route)
         whole = partial(self._whole, request=request, route=route)
         target, reason, answer = await self.attempts.first(plan, request, log_fields, whole)
+        # Before the texts of another tier take the place of some.
+        log_texts(answer.outputs, log_fields)
         given = Answer(
             target=target,
             answer=answer,

@@ -15,6 +15,7 @@ from contracts.routes import Route
 from contracts.streaming import Delta
 from functions.router.answering.attempts import Attempts
 from functions.router.answering.streams import Begun, begin
+from functions.router.answering.texts import log_texts
 from functions.router.http.head import log_stand_in, ours
 from functions.router.http.middleware import EVENT_HEADERS, EVENT_STREAM
 from functions.router.openai.chunks import Writer, error_event
@@ -80,7 +81,7 @@ async def _events(asked: Asked, begun: Begun) -> AsyncIterator[bytes]:
             if isinstance(item, Delta):
                 yield writer.write(item)
                 continue
-            log_fields["tokens"] = sum(output["generated_tokens"] for output in item.outputs)
+            log_texts(item.outputs, log_fields)
             whole = asked.operation.answer(asked.given, asked.route, item)
             for event in writer.end(whole, ours(begun.answer(item))):
                 yield event

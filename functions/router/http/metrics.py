@@ -9,8 +9,9 @@ from typing import Any
 
 NAMESPACE = "Turnout"
 # Each metric is billed for each set of values of its dimensions, in the hours in which it comes: two for each tier of a
-# model. The requests are counted by each of them (`SampleCount`), and the mean of the errors is their share. Those by
-# reason come only with an answer of another tier than the wanted one: where all is well there is none.
+# model, and two more of one that writes. The requests are counted by each of them (`SampleCount`), and the mean of the
+# errors is their share. Those by reason come only with an answer of another tier than the wanted one: where all is well
+# there is none.
 BY_TIER, BY_REASON = ("deployment", "model", "tier"), ("deployment", "model", "reason")
 
 
@@ -23,6 +24,10 @@ def metrics(deployment: str, fields: Mapping[str, Any]) -> dict[str, Any]:
     # A stream that fails has its status sent by then.
     failed = fields["status"] >= 500 or ("unfinished" in fields and "problem" in fields)
     values = {"errors": int(failed)}
+    # Of generated texts.
+    directives += [
+        _directive(BY_TIER, {"Name": name}) for name in ("tokens", "confidence") if name in fields
+    ]
     if "first_ms" in fields:
         directives.append(_directive(BY_TIER, {"Name": "first_ms", "Unit": "Milliseconds"}))
     if "fallback" in fields:

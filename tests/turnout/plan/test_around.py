@@ -86,6 +86,10 @@ def test_the_observer_and_its_rows_cost_a_little_even_while_nobody_calls() -> No
     assert usd_of(states.busy, "us-east-1") == pytest.approx(525_600 * 0.125e-6)
 
 
+def test_a_model_that_writes_has_those_of_its_texts_as_well() -> None:
+    assert own_metrics(replace(model(), task=Task.TEXT_GENERATION), None) == 8
+
+
 @pytest.mark.parametrize(
     ("gpu", "cascade", "alarms", "metrics"),
     [
