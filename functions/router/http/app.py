@@ -70,8 +70,10 @@ class Router:
         return self.routes.models[model]
 
     def authorize(self, request: Request) -> str:
-        """Return the hash of the caller's key; raise Unauthorized."""
-        return authorize(request.headers.get("authorization"), self.routes.key_hashes.values())
+        """Return the hash of the caller's key, and log whose it is; raise Unauthorized."""
+        name = authorize(request.headers.get("authorization"), self.routes.key_hashes)
+        request.scope["turnout"]["key"] = name
+        return self.routes.key_hashes[name]
 
     async def predict(self, request: Request) -> Response:
         """Run a model on one input or a list of inputs."""

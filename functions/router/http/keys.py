@@ -1,14 +1,14 @@
 """Authorization: `Authorization: Bearer <key>`, compared with the SHA-256 of the known keys."""
 
 import hmac
-from collections.abc import Iterable
+from collections.abc import Mapping
 
 from contracts.http_errors import Unauthorized
 from contracts.keys import key_hash
 
 
-def authorize(header: str | None, key_hashes: Iterable[str]) -> str:
-    """Return the hash of the known key that the header carries; raise Unauthorized unless it does."""
+def authorize(header: str | None, key_hashes: Mapping[str, str]) -> str:
+    """Return the name of the known key that the header carries, by the keys' hashes; raise Unauthorized without one."""
     scheme, _, key = (header or "").partition(" ")
     if scheme.lower() != "bearer" or not key.strip():
         raise Unauthorized(
@@ -16,6 +16,7 @@ def authorize(header: str | None, key_hashes: Iterable[str]) -> str:
         )
     hashed = key_hash(key.strip())
     # Every hash is compared, in constant time: the time of an answer says nothing about the keys.
-    if not any([hmac.compare_digest(hashed, known) for known in key_hashes]):
+    names = [name for name, known in key_hashes.items() if hmac.compare_digest(hashed, known)]
+    if not names:
         raise Unauthorized("this key is not known here")
-    return hashed
+    return names[0]

@@ -5,6 +5,7 @@ import logging
 
 import pytest
 
+from contracts.keys import key_hash
 from contracts.tasks import Tier
 from tests.fixtures.router_app import (
     PREDICT,
@@ -13,6 +14,7 @@ from tests.fixtures.router_app import (
     FakeTier,
     Rows,
     assert_problem,
+    log_line,
     router,
 )
 
@@ -53,9 +55,29 @@ def test_without_a_key_nothing_is_answered(
     assert response["headers"]["www-authenticate"] == "Bearer"
 
 
-@pytest.mark.parametrize("key", ["Bearer test-key", "bearer  test-key ", "Bearer another-key"])
-def test_every_key_of_the_deployment_opens(call: Call, key: str) -> None:
-    assert call("POST", PREDICT, '{"inputs": "a"}', key=key)["statusCode"] == 200
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [("Bearer test-key", "ci"), ("bearer  test-key ", "ci"), ("Bearer another-key", "app")],
+)
+def test_every_key_of_the_deployment_opens_and_the_log_names_it(
+    call: Call, caplog: pytest.LogCaptureFixture, key: str, name: str
+) -> None:
+    with caplog.at_level(logging.INFO, "turnout.access"):
+        assert call("POST", PREDICT, '{"inputs": "a"}', key=key)["statusCode"] == 200
+        assert log_line(caplog)["key"] == name
+        assert call("GET", "/v1/models", key=key)["statusCode"] == 200
+    assert json.loads(caplog.messages[-1])["key"] == name
+    # Its name alone.
+    secret = key.split()[-1]
+    assert not any(secret in line or key_hash(secret) in line for line in caplog.messages)
+
+
+def test_of_a_caller_without_a_key_no_name_is_logged(
+    call: Call, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "turnout.access"):
+        call("GET", "/v1/models", key="Bearer other")
+    assert "key" not in json.loads(caplog.messages[-1])
 
 
 def test_the_list_of_models_has_openais_shape_and_the_deployed_releases() -> None:

@@ -13,6 +13,7 @@ from tests.fixtures.problems import assert_request_problems
 from tests.fixtures.router_app import (
     EVENT,
     INTENTS,
+    KEY,
     PREDICT,
     Call,
     FakeTier,
@@ -230,6 +231,8 @@ def test_the_log_has_one_line_with_the_decision_and_no_text_and_no_key(
         "request_id": response["headers"]["x-request-id"],
         "method": "POST",
         "path": PREDICT,
+        # The name of the key.
+        "key": "ci",
         "model": "support-intent",
         "tier": "cpu",
         "reason": "fits_cpu",
@@ -238,6 +241,7 @@ def test_the_log_has_one_line_with_the_decision_and_no_text_and_no_key(
     }
     assert (bad["status"], bad["problem"]) == (422, "invalid_input")
     assert "4111" not in caplog.text
+    assert KEY not in caplog.text
     assert "test-key" not in caplog.text
 
 
