@@ -115,6 +115,26 @@ def test_images_need_an_engine_unless_all_are_pushed(
     assert FILE in damaged.message
 
 
+def test_bases_that_an_engine_takes_by_their_tags_are_named(
+    machine: Machine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = tmp_path / "docker"
+    engine.write_text("#!/bin/sh\necho 27.0\n", "utf-8")
+    engine.chmod(0o755)
+    monkeypatch.setenv("CDK_DOCKER", str(engine))
+    table = tmp_path / "bases.json"
+    row = {"image": "registry.example/python:3.13", "digest": "", "python": "3.13"}
+    packages = {"lock": "packages.json", "python": "3.13"}
+    table.write_text(json.dumps({"python": row, "debian": packages}), "utf-8")
+    moving = found(replace(machine, bases=table))["base images"]
+    assert moving.level is Level.WARNS
+    assert moving.message.startswith("registry.example/python:3.13 by their tags alone")
+    assert moving.next_step.startswith("python -m scripts.renew_bases")
+    pinned = row | {"digest": f"sha256:{'0' * 64}"}
+    table.write_text(json.dumps({"python": pinned, "debian": packages}), "utf-8")
+    assert "base images" not in found(replace(machine, bases=table))
+
+
 def test_the_command_ends_with_1_where_a_deployment_would_fail(tmp_path: Path) -> None:
     (tmp_path / "few.vec").write_text("2 2\none 1 0\ntwo 0 1\n", "utf-8")
     (tmp_path / "rows.jsonl").write_text('{"text": "one"}\n', "utf-8")
