@@ -9,9 +9,6 @@
 #include "layer.h"
 #include "simd.h"
 
-/* Rows whose activations stay in the second-level cache from one product to the next. */
-#define BLOCK_ROWS 16
-
 INLINE int least(int a, int b) { return a < b ? a : b; }
 INLINE int up_to(int n, int of) { return (n + of - 1) / of * of; }
 
@@ -248,7 +245,7 @@ static size_t scratch(const Run *run) {
 static void prepare(Run *run) { take_shared(run); }
 
 static int tasks(const Run *run) {
-    return run->phase == 1 ? run->texts * (int)run->layer->heads : up_to(run->tokens, BLOCK_ROWS) / BLOCK_ROWS;
+    return run->phase == 1 ? run->texts * (int)run->layer->heads : up_to(run->tokens, run->block) / run->block;
 }
 
 static int workers(const Run *run) { return least(tasks(run), MAX_WORKERS); }
@@ -263,7 +260,7 @@ INLINE Product linear(const Linear *l, const Own *own, int depth, int width, flo
 static void project(const Run *run, const Own *own, int task) {
     const Layer *l = run->layer;
     int hidden = (int)l->hidden, heads = (int)l->heads, head = hidden / heads;
-    int first = task * BLOCK_ROWS, rows = least(run->tokens - first, BLOCK_ROWS);
+    int first = task * run->block, rows = least(run->tokens - first, run->block);
     for (int r = 0; r < rows; r++)
         quantize(run->x + (size_t)run->row[first + r] * hidden, l->qkv.smooth, hidden, own->bytes + (size_t)r * hidden,
             own->scale + r, own->zero + r);
@@ -409,7 +406,7 @@ INLINE void normalize(float *x, const float *residual, int n, const Layer *l, in
 static void feed_forward(const Run *run, const Own *own, int task) {
     const Layer *l = run->layer;
     int hidden = (int)l->hidden, inner = (int)l->inner;
-    int first = task * BLOCK_ROWS, rows = least(run->tokens - first, BLOCK_ROWS);
+    int first = task * run->block, rows = least(run->tokens - first, run->block);
     for (int r = 0; r < rows; r++)
         quantize(run->context + (size_t)(first + r) * hidden, l->out.smooth, hidden, own->bytes + (size_t)r * hidden,
             own->scale + r, own->zero + r);
@@ -449,6 +446,7 @@ static void work(const Run *run, int worker) {
     Run copy = *run;
     Own own;
     int slot = take_slot(run->slots);
+    atomic_fetch_or_explicit(run->used, 1u << slot, memory_order_relaxed);
     uintptr_t base = (uintptr_t)run->scratch + take_shared(&copy);
     take_own(run, &own, base + slot * take_own(run, &own, base));
     for (int task = worker; task < tasks(run); task += run->workers) phases[run->phase](run, &own, task);

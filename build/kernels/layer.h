@@ -35,8 +35,9 @@ typedef struct {
     const int32_t *row, *start;
     const float *positions;
     char *scratch;
-    int phase, workers;
+    int phase, workers, block; /* rows of a block, BLOCK_ROWS at most */
     _Atomic unsigned *slots; /* a bit for each part of the scratch that a worker has */
+    _Atomic unsigned *used; /* a bit for each part that one had at any time: as many threads there are at least */
     uint8_t *query;
     int8_t *key;
     float *query_scale, *key_scale, *value, *context;
@@ -52,4 +53,5 @@ typedef struct {
     void (*work)(const Run *, int worker);
 } Kernel;
 
-enum { PHASES = 3, MAX_WORKERS = 8, MAX_HEAD = 256 };
+/* BLOCK_ROWS stay in the second-level cache with their activations from one product to the next. */
+enum { PHASES = 3, MAX_WORKERS = 8, MAX_HEAD = 256, BLOCK_ROWS = 16 };

@@ -23,6 +23,7 @@ typedef struct {
     OrtApi api;
     const Kernel *kernel;
     Layer layer;
+    _Atomic unsigned used; /* as in Run */
 } State;
 
 static OrtStatus *invalid(OrtApi api, const char *why) { return CreateStatus(api)(ORT_INVALID_ARGUMENT, why); }
@@ -184,13 +185,25 @@ static void work(void *job, size_t worker) {
     j->kernel->work(j->run, (int)worker);
 }
 
-static OrtStatus *run_phases(const State *state, Run *run, const OrtKernelContext *context) {
+/* Returns the rows of a block: as many blocks as threads can share evenly, but of 4 rows at least. A session does not say
+   how many threads it has; attention shows it, whose heads are always shared out. */
+static int block_of(int tokens, unsigned used) {
+    int threads = __builtin_popcount(used), blocks = (tokens + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    if (threads < 2) return BLOCK_ROWS;
+    blocks = (blocks + threads - 1) / threads * threads;
+    int rows = (tokens + blocks - 1) / blocks;
+    return rows < 4 ? 4 : rows;
+}
+
+static OrtStatus *run_phases(State *state, Run *run, const OrtKernelContext *context) {
     Scratch *scratch = borrow(state->kernel->scratch(run));
     if (!scratch) return no_memory(state->api);
     run->scratch = (char *)scratch + HEADER;
     state->kernel->prepare(run);
     _Atomic unsigned slots = 0;
     run->slots = &slots;
+    run->used = &state->used;
+    run->block = block_of(run->tokens, atomic_load(&state->used));
     Job job = {.kernel = state->kernel, .run = run};
     OrtStatus *status = 0;
     for (run->phase = 0; run->phase < PHASES && !status; run->phase++) {
@@ -232,7 +245,7 @@ static OrtStatus *read_positions(OrtApi api, const OrtKernelContext *context, co
 }
 
 static OrtStatus *compute(void *kernel, OrtKernelContext *context) {
-    const State *state = kernel;
+    State *state = kernel;
     OrtApi api = state->api;
     const OrtValue *x, *mask;
     OrtValue *y;
