@@ -75,7 +75,7 @@ def agreement(
 def row_ms(engine: Engine, requests: Sequence[PredictRequest], repeats: int) -> float:
     """Return the mean over the requests of the median milliseconds that each takes, asked one by one."""
     return round(
-        statistics.mean(_median_ms(lambda r=r: engine.predict(r), repeats) for r in requests), 4
+        statistics.mean(median_ms(lambda r=r: engine.predict(r), repeats) for r in requests), 4
     )
 
 
@@ -89,13 +89,13 @@ def times(engine: Engine, repeats: int, lengths: Sequence[int] = LENGTHS) -> lis
                 continue
             one = filled(model.input_names, engine.manifest, length)
             feeds = {name: np.repeat(array[:1], size, 0) for name, array in one.items()}
-            ms = _median_ms(lambda feeds=feeds: model.forward(feeds), repeats)
+            ms = median_ms(lambda feeds=feeds: model.forward(feeds), repeats)
             rate = round(size / ms * 1e3, 1)
             found.append({"tokens": length, "batch": size, "ms": round(ms, 4), "texts/s": rate})
     return found
 
 
-def _median_ms(call: Any, repeats: int) -> float:
+def median_ms(call: Any, repeats: int) -> float:
     """Return the median milliseconds of a call; the first two, which take memory and choose kernels, do not count."""
     took = []
     for _ in range(repeats + 2):

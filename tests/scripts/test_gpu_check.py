@@ -5,10 +5,14 @@ result is given another device and other times.
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 
 from benchmarks.tables import table
@@ -19,6 +23,7 @@ from contracts.prediction import PredictRequest
 from contracts.specs import Deployment
 from functions.inference.engine import Engine
 from scripts.gpu_check.__main__ import check, write
+from scripts.gpu_check.larger import Size, larger, measure
 from scripts.gpu_check.publishing import tables
 from scripts.gpu_check.serving import NoServer, running
 from scripts.gpu_check.variants import VARIANTS, AnotherProvider, opened
@@ -122,6 +127,25 @@ def test_tables_have_what_was_measured_and_nothing_else(result: dict[str, Any]) 
     rows = found["gpu_times"]
     text = table({"name": "n", **result, "gpu": "NVIDIA T4, 580", "rows": rows})
     assert f"NVIDIA T4, 580, beside {result['machine']['cpu']}" in text
+
+
+def test_other_sizes_have_the_layers_of_the_artefacts_graph(
+    home: Path, first: dict[str, Any]
+) -> None:
+    template = onnx.load(home / "out/tiny/gpu/model.onnx")
+    before = Counter(node.op_type for node in template.graph.node)
+    size = Size(name="larger", layers=5, hidden=64, heads=4)
+    made = larger(template, size, np.random.default_rng(0))
+    after = Counter(node.op_type for node in made.graph.node)
+    assert after["Attention"] == 5 != before["Attention"]
+    layers = Fraction(5, before["Attention"])
+    for name in ("SkipLayerNormalization", "BiasGelu"):
+        assert after[name] == before[name] * layers > 0
+    heads = {a.i for n in made.graph.node for a in n.attribute if a.name == "num_heads"}
+    assert heads == {4}
+    rows = measure(template, [size], "cpu", repeats=1, lengths=(16,))
+    assert [(row["tokens"], row["texts"]) for row in rows] == [(16, 1), (16, 8), (16, 32)]
+    assert min(float(row[f"{name}, ms"]) for row in rows for name in ("fp32", "fp16")) > 0
 
 
 def test_a_server_that_cannot_serve_says_why(home: Path, first: dict[str, Any]) -> None:
