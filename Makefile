@@ -63,7 +63,7 @@ openvino: .turnout/openvino/ready  ## Install OpenVINO, the second runtime that 
 	@echo "$(CURDIR)/.turnout/openvino/packages" > $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/openvino.pth
 	@touch $@
 
-models: setup  ## Get weights, train the example, build what models.toml says
+models: setup kernels  ## Get weights, train the example, build what models.toml says
 	@$(BIN)/python -m examples.weights
 	@$(BIN)/python -m examples.train
 	@$(BIN)/turnout build
@@ -99,7 +99,7 @@ vllm: .turnout/vllm/ready  ## Install vLLM's CPU build, which then stands in for
 	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' > $$(.turnout/vllm/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/shared.pth
 	@touch $@
 
-kernels: .turnout/kernels/ready  ## Compile the operators in C for x86-64 and arm64, for `kernels = true`
+kernels: .turnout/kernels/ready  ## Compile our operators of encoders for x86-64 and arm64, in C
 
 .turnout/kernels/ready: build/kernels/requirements.txt build/kernels/compile.py $(wildcard build/kernels/*.[ch]) | setup
 	@echo "compiling the operators into .turnout/kernels (a compiler of 100 MB, seconds) ..."
@@ -114,7 +114,7 @@ processors: setup  ## Make the arm64 system in which builds ask their models on 
 demo: models  ## Build the example models, deploy them to a local cloud, call them over HTTPS [JSON=report.json]
 	@$(BIN)/python -m examples.demo $(if $(JSON),--json $(JSON))
 
-demo-two-tiers: setup  ## A cascade: a small model, a larger one for what it is unsure of, and both failing [JSON=report.json]
+demo-two-tiers: setup kernels  ## A cascade: a small model, a larger one for what it is unsure of, and both failing [JSON=report.json]
 	@$(BIN)/python -m examples.weights
 	@$(BIN)/python -m examples.train
 	@$(BIN)/python -m examples.weights mpnet
@@ -143,7 +143,7 @@ fast: setup  ## The tests that take no time: no model, image or process, in unde
 	@$(PYTEST) -m fast
 
 # OpenVINO comes last, so that the example models are the same whether it was there before or not.
-test: check models test-gated test-fast test-build converters kernels sam llamacpp  ## Everything above and every test
+test: check models test-gated test-fast test-build converters sam llamacpp  ## Everything above and every test
 	@$(MAKE) --no-print-directory openvino
 	@$(PYTEST) --numprocesses $(SYSTEM_WORKERS) -m "sam or system or foreign"
 
@@ -162,7 +162,7 @@ test-sam: models sam  ## Run the images by SAM in Docker or Podman, and compare 
 	@$(PYTEST) --numprocesses 0 --junitxml=.turnout/sam.xml -m sam
 	@$(BIN)/python -m scripts.sam .turnout/sam.xml
 
-prove: models converters kernels sam llamacpp  ## Every case of the exhaustive tests as well; the dated result is committed
+prove: models converters sam llamacpp  ## Every case of the exhaustive tests as well; the dated result is committed
 	@TURNOUT_PROVE=1 $(PYTEST) --numprocesses $(SYSTEM_WORKERS) --junitxml=.turnout/prove.xml
 	@$(BIN)/python -m scripts.prove .turnout/prove.xml
 	@$(BIN)/python -m scripts.sam .turnout/prove.xml

@@ -19,7 +19,7 @@ from typing import Any
 from benchmarks.limited.starts import Subject, subject, take_turns
 from benchmarks.naive_images.making import CODE, naive_contents, naive_runtime
 from benchmarks.record import ROOT, Row, publish
-from contracts.manifest import MODEL, TOKENIZER
+from contracts.manifest import MODEL, TOKENIZER, kernels_of
 from contracts.models_toml import read_models_toml
 from contracts.names import model_stack
 from contracts.specs import Deployment
@@ -66,9 +66,9 @@ def contenders(deployment: Deployment, out: Path, source: Path) -> list[Contende
     """Return the images to make of one artefact, and of the model that it was built from."""
     artefact = out / NAME / Tier.CPU
     ours = model_contents(model_stack(deployment.name, NAME, Tier.CPU), Tier.CPU, artefact)
-    quantized = naive_contents(
-        NAIVE / "onnx_runtime", {name: artefact / name for name in (MODEL, TOKENIZER)}
-    )
+    library = kernels_of("x86_64")
+    names = [MODEL, TOKENIZER, *([library] if (artefact / library).exists() else [])]
+    quantized = naive_contents(NAIVE / "onnx_runtime", {name: artefact / name for name in names})
     original = naive_contents(NAIVE / "transformers", {name: source / name for name in ORIGINAL})
     return [
         Contender(

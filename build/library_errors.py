@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from build.errors import BuildError, ExportFailed, SourceError, one_line
+from build.recipes.recipe import PassedOver
 from build.sources.source import Source, Unusable
 from build.workspace.publish import disk_is_full
 from contracts.problems import Code, Problem
@@ -52,11 +53,12 @@ RUNNING_REFERENCE = Stage(
 def naming_source(source: Source, folder: Path, stage: Stage) -> Iterator[None]:
     """Raise ExportFailed, or SourceError if it is the source's fault, for any other error within the block.
 
-    An error of a full disk passes through: `work_folder` knows the disk of `folder`, where the build writes.
+    PassedOver passes through, and so does an error of a full disk: `work_folder` knows the disk of `folder`, where the
+    build writes.
     """
     try:
         yield
-    except BuildError:
+    except (BuildError, PassedOver):
         raise
     except Exception as error:
         # Blaming the source would send the user to the wrong place.

@@ -13,16 +13,17 @@ from build.edge.contents import FOLDER, outdated_reason
 from build.errors import SourceError
 from build.evaluation.gpu_results import read_results
 from build.evaluation.rows import read_rows
-from build.kernels.libraries import sources_digest
+from build.kernels.libraries import are_others, missing, sources_digest
 from build.proof.golden import evidence_path, verify_golden
 from build.sources.readers import inspect
 from build.sources.remote import located
 from build.step import BUILD_CODE_REVISION, Step
 from build.tasks.registry import TASKS
 from build.trusted_sources import source_problems
-from build.workspace.runtimes import MISSING, openvino_version
+from build.workspace.runtimes import LEAST_BYTES, MISSING, openvino_version
 from contracts.manifest import (
     BrokenArtefact,
+    Manifest,
     OutdatedArtefact,
     file_sha256,
     read_manifest,
@@ -89,11 +90,18 @@ def _step(
     source, of_source = inspect(here, spec.task, tier_spec.max_tokens, spec.source_options)
     known = (source.labels, source.details) if source else (None, None)
     rows, of_rows = read_rows(spec.eval, row_format, *known)
-    found = (*_within(out, here), *of_source, *of_rows, *_missing_runtime(tier_spec))
+    found = (
+        *_within(out, here),
+        *of_source,
+        *of_rows,
+        *_missing_runtime(tier_spec),
+        *missing_kernels(tier_spec, absent := missing()),
+    )
     problems = [each.within(spec.name) for each in found]
     if source is None or problems:
         return None, problems
     on_cpu = tier_spec if isinstance(tier_spec, CpuSpec) else None
+    kernels = _wants_kernels(on_cpu, source.weight_bytes, edge=spec.edge)
     step = Step(
         model=spec.name,
         tier=tier,
@@ -104,7 +112,9 @@ def _step(
         runtime=on_cpu.runtime if on_cpu else Runtime.AUTO,
         memory_mb=tier_spec.memory_mb,
         portable=on_cpu is not None and on_cpu.portable,
-        kernels=sources_digest() if on_cpu and on_cpu.kernels else "",
+        kernels=sources_digest() if kernels and not absent else "",
+        asks_kernels=on_cpu.kernels if on_cpu else None,
+        no_kernels=absent if kernels else "",
         edge=spec.edge and on_cpu is not None,
         origin=origin,
         gate=spec.gate,
@@ -135,6 +145,24 @@ def _missing_runtime(spec: CpuSpec | GpuSpec) -> list[Problem]:
     return [Problem(code=Code.SETTING_INVALID, where="cpu.runtime", message=MISSING)]
 
 
+def _wants_kernels(spec: CpuSpec | None, weight_bytes: int, *, edge: bool) -> bool:
+    """Return whether candidates may have our operators.
+
+    By default those of models large enough to gain, without an edge copy, which runs on other systems as well.
+    """
+    if spec is None or spec.kernels is not None:
+        return spec is not None and bool(spec.kernels)
+    return weight_bytes >= LEAST_BYTES and not edge
+
+
+def missing_kernels(spec: CpuSpec | GpuSpec, why: str) -> list[Problem]:
+    """Return a problem where our operators are asked for and are not there; `why` is empty if they are."""
+    asked = isinstance(spec, CpuSpec) and spec.kernels
+    if not asked or not why:
+        return []
+    return [Problem(code=Code.SETTING_INVALID, where="cpu.kernels", message=f"it is true; {why}")]
+
+
 def _with_reason(step: Step, out: Path) -> Step:
     """Return the step with its build key and the reason to build it."""
     build_key = hashlib.sha256(json.dumps(step.decided_by, sort_keys=True).encode()).hexdigest()
@@ -155,11 +183,8 @@ def _artefact_reason(folder: Path, build_key: str) -> str:
         return f"damaged: {error}"
     if manifest.build_key != build_key:
         return "source, rows, settings or tools have changed"
-    if manifest.runtime == Runtime.OPENVINO and openvino_version() not in (
-        "",
-        manifest.toolchain[Runtime.OPENVINO],
-    ):
-        return "OpenVINO has another version"
+    if why := _other_code(manifest):
+        return why
     # An artefact of the same key may have been built again since its evidence was written.
     if _proven_version(folder) != manifest.version:
         return "its evidence is missing"
@@ -168,6 +193,16 @@ def _artefact_reason(folder: Path, build_key: str) -> str:
     except BrokenArtefact as error:
         return f"damaged: {error}"
     return ""
+
+
+def _other_code(manifest: Manifest) -> str:
+    """Return a reason where what computes the graph is here, and is another one; "" without."""
+    if manifest.runtime == Runtime.OPENVINO and openvino_version() not in (
+        "",
+        manifest.toolchain[Runtime.OPENVINO],
+    ):
+        return "OpenVINO has another version"
+    return "its operators were compiled of other sources" if are_others(manifest) else ""
 
 
 def _copy_reason(place: Path, tier: Tier) -> str:

@@ -18,7 +18,7 @@ from contracts.tasks import Runtime, Tier
 from functions.inference.runtimes.threads import threads_of
 
 # An input of every build key: raised whenever our own code would build other bytes from the same inputs.
-BUILD_CODE_REVISION = 11
+BUILD_CODE_REVISION = 12
 
 # Another version of any of these may make other graphs of the same source.
 TOOLS = ("onnx", "onnxruntime", "tokenizers", "torch", "transformers")
@@ -30,7 +30,8 @@ class Step:
 
     `origin` is the version that a remote source is pinned to. With `edge`, a copy that runs by itself is made as well;
     where that copy alone is missing, the artefact is `sealed` already. `kernels` is the digest of our operators where
-    candidates may have them. `gpu_results` are those of a GPU tier's model.
+    candidates may have them; `asks_kernels` whether the user says so, None where nothing is said, and `no_kernels` why
+    they are not there then. `gpu_results` are those of a GPU tier's model.
     Vectors are proved with fewer `dimensions` as well.
     """
 
@@ -51,6 +52,8 @@ class Step:
     gpu_results: tuple[GpuResult, ...] = ()
     dimensions: tuple[int, ...] = ()
     kernels: str = ""
+    asks_kernels: bool | None = None
+    no_kernels: str = ""
     build_key: str = ""
     why: str = ""
     sealed: bool = False
@@ -128,8 +131,9 @@ class Step:
             "origin": self.origin,
             "eval": self.rows_digest,
             **({"dimensions": self.dimensions} if self.dimensions else {}),
-            **({"kernels": self.kernels} if self.kernels else {}),
-            # Left out by default: to install OpenVINO leaves what is built as it is, as to install an emulator does.
+            # By default left out: to compile them leaves what is built as it is, as to install an emulator does.
+            **({} if self.asks_kernels is None else {"kernels": self.kernels}),
+            # Left out by default, for the same reason.
             **({"runtime": self.runtime} if self.runtime is not Runtime.AUTO else {}),
             # A result of a GPU may have another precision ship.
             **({"gpu_results": list(map(asdict, self.gpu_results))} if self.gpu_results else {}),

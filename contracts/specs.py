@@ -35,7 +35,8 @@ class CpuSpec:
     objective: str = Objective.LATENCY
     runtime: Runtime = Runtime.AUTO
     portable: bool = True
-    kernels: bool = False
+    # None: where they are compiled, and the model is large enough to gain by them.
+    kernels: bool | None = None
     snap_start: bool = False
     # For so long a new version gets a tenth of the requests before it gets all; 0 for none.
     canary_minutes: int = 0

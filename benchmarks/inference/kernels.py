@@ -2,8 +2,7 @@
 
 `make kernels`, then `python -m benchmarks.inference.kernels --model FOLDER` with a classifier of `benchmarks.finetune`.
 "int8 smoothed" and the same with kernels are calibrated on the same rows, and take turns with the peak's matrix product
-on one thread of one process; times are of the processor. The result has the lines of each processor: a further run
-replaces those of its own alone.
+on one thread of one process; times are of the processor. Each processor has a result of its own.
 """
 
 import argparse
@@ -20,8 +19,8 @@ import numpy as np
 from benchmarks.contenders import Item, Setting
 from benchmarks.contenders.peak import MACS, matrix_product
 from benchmarks.contenders.tokens import arrays
-from benchmarks.inference.encoding import LENGTHS, export, macs, work
-from benchmarks.record import RESULTS, Row, machine, publish
+from benchmarks.inference.encoding import LENGTHS, export, macs, processor_of, work
+from benchmarks.record import Row, machine, publish
 from build.families.calibration import CALIBRATION_ROWS
 from build.recipes.encoder import INT8, KERNELS, calibrate, make_calibrated
 from contracts.manifest import kernels_in
@@ -102,26 +101,16 @@ def rows(
     same: Mapping[str, str],
     config: Mapping[str, int],
 ) -> list[Row]:
-    """Return this processor's lines of the table."""
-    here = str(machine()["instructions"])
+    """Return the lines of the table."""
     found: list[Row] = []
     for name, agreement in same.items():
-        row: Row = {"processor": here, "what": name, "same label": agreement}
+        row: Row = {"what": name, "same label": agreement}
         for length, item in texts.items():
             limit = macs(config, len(item.ids)) / MACS * peak_ms
             ms, plain = times[name, length], times[PLAIN.name, length]
             row[length] = f"{ms:.2f} ({ms / plain:.2f}×, {ms / limit:.2f} of the peak's)"
         found.append(row)
     return found
-
-
-def of_other_processors(path: Path) -> list[Row]:
-    """Return the lines that other processors have in the last result."""
-    if not path.exists():
-        return []
-    here = machine()["instructions"]
-    kept: list[Row] = json.loads(path.read_text("utf-8"))["rows"]
-    return [row for row in kept if row["processor"] != here]
 
 
 def main() -> None:
@@ -144,10 +133,9 @@ def main() -> None:
         }
         times, peak_ms = measure(runs, texts, args.turns)
     config = json.loads((args.model / "config.json").read_text("utf-8"))
-    here = rows(times, peak_ms, texts, same, config)
     publish(
-        NAME,
-        [*of_other_processors(RESULTS / f"{NAME}.json"), *here],
+        f"{NAME}_{processor_of(machine())}",
+        rows(times, peak_ms, texts, same, config),
         command="benchmarks.inference.kernels",
         clock="cpu",
         turns=args.turns,

@@ -2,13 +2,14 @@
 
 import hashlib
 import json
+import platform
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 from build.errors import BuildError
 from build.workspace.checkout import ROOT
-from contracts.manifest import file_sha256, kernels_of
+from contracts.manifest import Manifest, file_sha256, kernels_of
 
 SOURCES = Path(__file__).parent
 # `make kernels` makes the libraries, the compiler's environment, and a note of the sources that they were made of.
@@ -40,13 +41,32 @@ def libraries(folder: Path = FOLDER) -> Mapping[str, Path]:
     except (OSError, ValueError, LookupError, TypeError):
         current = False
     if not current:
-        raise BuildError("`kernels` is true, and they are not compiled: run `make kernels`")
+        raise BuildError("they are not compiled: run `make kernels`")
     found = {machine: folder / kernels_of(machine) for machine in MACHINES}
     noted = note.get("libraries", {})
     changed = [p for m, p in found.items() if not p.is_file() or file_sha256(p) != noted.get(m)]
     if changed:
         raise BuildError(f"{changed[0]} is not what was compiled: run `make kernels` again")
     return found
+
+
+def missing(folder: Path = FOLDER) -> str:
+    """Return why there are no libraries of today's sources that this machine runs; empty if there are."""
+    if platform.system() != "Linux" or platform.machine() not in MACHINES:
+        return "they are for Linux on x86-64 and arm64"
+    try:
+        libraries(folder)
+    except BuildError as error:
+        return str(error)
+    return ""
+
+
+def are_others(manifest: Manifest, folder: Path = FOLDER) -> bool:
+    """Return whether an artefact has libraries, and today's are there and differ."""
+    sealed = {file.path: file.sha256 for file in manifest.files}
+    if kernels_of(MACHINES[0]) not in sealed or missing(folder):
+        return False
+    return any(sealed.get(p.name) != file_sha256(p) for p in libraries(folder).values())
 
 
 def copy_libraries(folder: Path) -> None:

@@ -14,10 +14,11 @@ from build.recipes.block_int8 import quantize_block_wise
 from build.recipes.dynamic_int8 import quantize, quantize_by_channel, replace_gemms
 from build.recipes.embedding_tables import quantize_tables
 from build.recipes.encoder_layers.fusing import fuse_layers
+from build.recipes.encoder_layers.matching import why_none
 from build.recipes.half import to_half
 from build.recipes.integer_matmul import fuse_integer_matmuls
 from build.recipes.openvino.int8 import quantize_for_openvino
-from build.recipes.recipe import EncoderRecipe, Int8MatMuls
+from build.recipes.recipe import EncoderRecipe, Int8MatMuls, PassedOver
 from build.recipes.saturation import reaches_all, requantize
 from build.recipes.sensitivity import most_sensitive
 from build.recipes.smoothquant import smooth
@@ -108,12 +109,14 @@ def make_calibrated(
 ) -> Path:
     """Write the candidate of a calibrated recipe to `destination`, made of what `calibrate` has written.
 
-    `feeds` are the same rows, on which static ranges are fixed.
+    `feeds` are the same rows, on which static ranges are fixed. Raise PassedOver where the recipe is for other models.
     """
     recipe_of_matmuls = recipe.matmuls
     assert recipe_of_matmuls
     model = onnx.load(calibrated / SMOOTHED)
-    if recipe.kernels and fuse_layers(model):
+    if recipe.kernels:
+        if not fuse_layers(model):
+            raise PassedOver(why_none(model))
         save(model, destination)
         copy_libraries(destination.parent)
         return destination

@@ -7,6 +7,10 @@ from typing import ClassVar, Literal
 from contracts.tasks import Runtime
 
 
+class PassedOver(Exception):
+    """A recipe makes nothing of its own of a model; the message says why, and the other recipes are tried."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Int8MatMuls:
     """Matrix products of int8 weights and uint8 activations (W8A8).

@@ -16,7 +16,7 @@ from build.proof.native_run import run_on_rows
 from build.proof.processors import processor_name
 from build.proof.replay import problem_together
 from build.proof.sealing import digest_of_parts, seal
-from build.recipes.recipe import PREQUANTIZED, Recipe
+from build.recipes.recipe import PREQUANTIZED, PassedOver, Recipe
 from build.stages.workspace import Workspace
 from build.step import Step
 from build.workspace.background import background
@@ -24,6 +24,8 @@ from build.workspace.build_memory import release_memory, room_for_both
 from contracts.manifest import MODEL, Manifest
 from contracts.tasks import Runtime
 from functions.inference.runtimes.openers import opener_of
+
+WITHOUT = "no candidate has operators of our own: {}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +45,7 @@ def candidates_stage(work: Workspace) -> Workspace:
     """
     step = work.step
     made: set[str] = set()
-    full, passed_over = "", list(work.passed_over)
+    full, passed_over, notes = "", list(work.passed_over), [*work.notes, *_absent(work)]
     running: list[Future[Candidate]] = []
     with background() as submit:
         for recipe in _recipes(work):
@@ -54,6 +56,9 @@ def candidates_stage(work: Workspace) -> Workspace:
                 continue
             work.notify(recipe.name)
             sealed = _sealed(work, recipe)
+            if isinstance(sealed, str):
+                notes.append(sealed)
+                continue
             # Recipes that differ in tables or blocks make equal graphs of a model that has none.
             if why := _other_half(step, sealed) or _unopened(sealed):
                 passed_over.append({"recipe": recipe.name, "why": why})
@@ -71,7 +76,7 @@ def candidates_stage(work: Workspace) -> Workspace:
                 step.name, len(step.rows), {one["recipe"]: [one["why"]] for one in passed_over}
             )
         found = tuple(each.result() for each in running)
-        return replace(work, candidates=found, passed_over=tuple(passed_over))
+        return replace(work, candidates=found, passed_over=tuple(passed_over), notes=tuple(notes))
 
 
 def _recipes(work: Workspace) -> Sequence[Recipe]:
@@ -116,8 +121,18 @@ def _calibrated(work: Workspace) -> Path:
     return work.cache.file(calibrate, "calibrated", rows=step.rows_digest, **step.made_from)
 
 
-def _sealed(work: Workspace, recipe: Recipe) -> _Sealed:
-    parts, made_from = make_parts(work, recipe)
+def _absent(work: Workspace) -> list[str]:
+    """Return a note where our operators are not compiled and would have been tried."""
+    why = work.step.no_kernels
+    return [WITHOUT.format(why)] if why and work.step.quantize and work.family.kernels else []
+
+
+def _sealed(work: Workspace, recipe: Recipe) -> _Sealed | str:
+    """Return the candidate of a recipe, or a note on why there is none."""
+    try:
+        parts, made_from = make_parts(work, recipe)
+    except PassedOver as error:
+        return WITHOUT.format(error)
     folder = work.folder / f"{work.step.tier}-{re.sub(r'[^a-z0-9]+', '-', recipe.name)}"
     manifest = seal(folder, work.step, recipe, parts, work.reference, work.prepared)
     return _Sealed(recipe=recipe, folder=folder, manifest=manifest, made_from=made_from)

@@ -1,5 +1,6 @@
 """Sentence embeddings by ONNX Runtime: the model is loaded once, when the function's environment starts."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,11 @@ from tokenizers import Tokenizer
 tokenizer = Tokenizer.from_file("model/tokenizer.json")
 tokenizer.no_padding()
 tokenizer.enable_truncation(256)
-session = ort.InferenceSession("model/model.onnx", providers=["CPUExecutionProvider"])
+options = ort.SessionOptions()
+kernels = Path("model/kernels-x86_64.so").absolute()
+if kernels.exists():
+    options.register_custom_ops_library(str(kernels))
+session = ort.InferenceSession("model/model.onnx", options, providers=["CPUExecutionProvider"])
 names = {given.name for given in session.get_inputs()}
 
 

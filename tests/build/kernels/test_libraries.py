@@ -1,13 +1,25 @@
 """Compiled libraries are taken if they are made of today's sources, and no others."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from build.errors import BuildError
-from build.kernels.libraries import MACHINES, NOTE, libraries, write_note
-from contracts.manifest import kernels_of
+from build.kernels.libraries import MACHINES, NOTE, are_others, libraries, missing, write_note
+from contracts.manifest import Manifest, kernels_of, sealed_files
+from contracts.tasks import Task, Tier
+
+SEALED = Manifest(
+    model="tiny",
+    task=Task.TEXT_CLASSIFICATION,
+    tier=Tier.CPU,
+    precision="int8",
+    recipe="int8",
+    max_tokens=8,
+    toolchain={},
+)
 
 
 @pytest.fixture
@@ -29,6 +41,25 @@ def test_each_architecture_has_its_library(compiled: Path) -> None:
 def test_without_libraries_the_command_is_named(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match="make kernels"):
         libraries(tmp_path)
+    assert missing(tmp_path) == "they are not compiled: run `make kernels`"
+
+
+def test_an_artefact_is_of_other_sources_where_its_libraries_differ(
+    compiled: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """One without libraries, or where none are compiled, is not."""
+    names = [kernels_of(machine) for machine in MACHINES]
+    sealed = replace(SEALED, files=sealed_files(compiled, names))
+    assert missing(compiled) == ""
+    assert not are_others(sealed, compiled)
+    assert not are_others(SEALED, compiled)
+    (compiled / names[1]).write_text("changed", "utf-8")
+    other = replace(SEALED, files=sealed_files(compiled, names))
+    assert not are_others(other, compiled)  # what is there is damaged, and says nothing
+    write_note(compiled)
+    assert are_others(sealed, compiled)
+    assert not are_others(other, compiled)
+    assert not are_others(sealed, tmp_path_factory.mktemp("none"))
 
 
 def test_libraries_of_other_sources_are_refused(compiled: Path) -> None:

@@ -6,13 +6,14 @@ import platform
 import re
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from contracts.http_errors import InvalidInput
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
-from contracts.manifest import MANIFEST, check_sizes, kernels_of
+from contracts.manifest import MANIFEST, check_sizes, kernels_of, read_manifest, sealed_files
 from contracts.prediction import PredictRequest, TierAnswer
 from functions.inference.engine import Engine
 from tests.fixtures.models.tiny import LABELS, MAX_TOKENS, Tiny, artefact, seal, vectors
@@ -222,6 +223,16 @@ def test_a_library_whose_bytes_have_changed_is_refused_where_sizes_alone_are_che
     library.write_bytes(b"no_library")
     with raises("artefact_broken", library.name, "not the file that was sealed"):
         Engine.open(folder, check_sizes(folder))
+
+
+def test_an_artefact_with_operators_for_other_machines_alone_is_refused(tmp_path: Path) -> None:
+    folder = artefact(tmp_path / "cpu")
+    other = folder / kernels_of("other")
+    other.write_bytes(b"no library")
+    manifest = read_manifest(folder)
+    files = (*manifest.files, *sealed_files(folder, [other.name]))
+    with raises("artefact_broken", "x86-64 and arm64", platform.machine(), "kernels = false"):
+        Engine.open(folder, replace(manifest, files=files))
 
 
 def test_a_graph_with_an_unknown_input_is_refused(tmp_path: Path) -> None:
