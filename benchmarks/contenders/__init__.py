@@ -142,6 +142,16 @@ EMBEDDERS = (
         opens="embedders:sentence_transformers",
     ),
     Contender(
+        name="sentence-transformers, ONNX INT8",
+        environment="sentence",
+        opens="sentence_backends:onnx_int8",
+    ),
+    Contender(
+        name="sentence-transformers, OpenVINO INT8",
+        environment="sentence",
+        opens="sentence_backends:openvino_int8",
+    ),
+    Contender(
         name="OpenVINO fp32, throughput hint", environment="openvino", opens="openvino_:embedder"
     ),
     Contender(

@@ -1,4 +1,4 @@
-"""Sentence encoders on many texts at once: ours, text by text as well, and sentence-transformers.
+"""Sentence encoders on many texts at once: ours, text by text as well, and sentence-transformers on torch.
 
 A run is the list of items; the answer is one vector for each. What has a batch size is run with the best of SIZES for
 those items, which its first run finds.
@@ -52,6 +52,12 @@ def sentence_transformers(setting: Setting) -> Opened:
     model = sentence_transformers.SentenceTransformer(
         str(setting.model), device="cpu", local_files_only=True
     )
+    return opened_model(model)
+
+
+def opened_model(model: Any) -> Opened:
+    """Return a SentenceTransformer as a contender, from texts to vectors."""
+    import sentence_transformers
 
     def run(items: Items, size: int) -> list[list[float]]:
         texts = [item.text for item in items]

@@ -28,9 +28,9 @@ ENVIRONMENTS = {
     "openvino": Environment(packages=("openvino==2026.4.1", "nncf==3.4.0")),
     "ctranslate2": Environment(packages=("ctranslate2==4.8.5",), over=(PROJECT,)),
     "sentence": Environment(
-        packages=("sentence-transformers==5.1.2", "pillow==12.0.0"),
-        # Its ONNX backend is optimum's, which has a transformers of its own.
-        over=(OPTIMUM.name, PROJECT),
+        packages=("sentence-transformers==5.1.2", "pillow==12.0.0", "optimum-intel==1.27.0"),
+        # Its ONNX backend is optimum's, which has a transformers of its own, and that of OpenVINO is optimum-intel's.
+        over=(OPTIMUM.name, PROJECT, "openvino"),
         alone=True,
     ),
     "llama": Environment(packages=("llama-cpp-python==0.3.36",)),
@@ -74,12 +74,14 @@ def _make(folder: Path, environment: Environment) -> None:
     pip = [str(folder / "bin/python"), "-m", "pip", "install", "--quiet"]
     _run(*pip, "--disable-pip-version-check", *words, *environment.packages)
     if environment.over:
-        behind = [str(_packages_of(name)) for name in environment.over]
+        behind = [str(_packages_of(name, folder.parent)) for name in environment.over]
         (_packages_in(folder) / "behind.pth").write_text("\n".join(behind) + "\n", "utf-8")
 
 
-def _packages_of(name: str) -> Path:
-    return Path(sysconfig.get_path("purelib")) if name == PROJECT else _packages_in(OPTIMUM.home())
+def _packages_of(name: str, envs: Path) -> Path:
+    if name == PROJECT:
+        return Path(sysconfig.get_path("purelib"))
+    return _packages_in(OPTIMUM.home() if name == OPTIMUM.name else envs / name)
 
 
 def _packages_in(folder: Path) -> Path:

@@ -4,7 +4,6 @@ On NNCF's own default number of rows, on more of them, and with those products l
 (`quantize_with_accuracy_control`).
 """
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import openvino
 
 from benchmarks.contenders import Item, Opened, Setting
 from benchmarks.contenders.embedders import Best
-from benchmarks.contenders.tokens import arrays, largest, padded
+from benchmarks.contenders.tokens import arrays, largest, padded, sample
 
 # NNCF's own default number of samples, and as many as it gains from; rows that answers are compared on meanwhile.
 DEFAULT_ROWS, MORE_ROWS, VALIDATION_ROWS = 300, 1000, 300
@@ -106,7 +105,7 @@ def _quantized(setting: Setting, rows: int) -> Path:
     if small.exists():
         return small
     model = openvino.Core().read_model(setting.scratch / "plain.onnx")
-    picked = _items(setting, rows)
+    picked = sample(setting, rows)
     quantized = nncf.quantize(
         model,
         nncf.Dataset(picked, _feeds_of(model)),
@@ -123,7 +122,7 @@ def _controlled(setting: Setting) -> Path:
     if small.exists():
         return small
     model = openvino.Core().read_model(setting.scratch / "plain.onnx")
-    calibration, validation = _items(setting, MORE_ROWS), _items(setting, VALIDATION_ROWS)
+    calibration, validation = sample(setting, MORE_ROWS), sample(setting, VALIDATION_ROWS)
     feeds = _feeds_of(model)
     whole = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     expected = {item.ids: largest(whole(feeds(item))[0]) for item in validation}
@@ -143,14 +142,6 @@ def _controlled(setting: Setting) -> Path:
         subset_size=len(calibration),
     )
     return _saved(quantized, small)
-
-
-def _items(setting: Setting, rows: int) -> list[Item]:
-    """Return an even sample of the items."""
-    lines = setting.items.read_text("utf-8").splitlines()
-    items = [Item.of(json.loads(line)) for line in lines]
-    rows = min(rows, len(items))
-    return [items[i * len(items) // rows] for i in range(rows)]
 
 
 def _feeds_of(model: Any) -> Callable[[Any], dict[str, Any]]:

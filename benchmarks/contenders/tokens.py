@@ -1,11 +1,12 @@
-"""Arrays of an item's tokens, the inputs of encoder graphs."""
+"""Arrays of an item's tokens, the inputs of encoder graphs, and the items that a contender is calibrated on."""
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from benchmarks.contenders import Item
+from benchmarks.contenders import Item, Setting
 
 
 def arrays(item: Item) -> dict[str, Any]:
@@ -29,3 +30,11 @@ def padded(items: Sequence[Item]) -> dict[str, Any]:
 def largest(logits: Any) -> list[int]:
     """Return the class with the largest logit of the one text in a batch [1, classes]."""
     return [int(np.asarray(logits)[0].argmax())]
+
+
+def sample(setting: Setting, rows: int) -> list[Item]:
+    """Return an even sample of the items."""
+    lines = setting.items.read_text("utf-8").splitlines()
+    items = [Item.of(json.loads(line)) for line in lines]
+    rows = min(rows, len(items))
+    return [items[i * len(items) // rows] for i in range(rows)]
