@@ -116,6 +116,12 @@ class Manifest:
         return str(self.details.get(RUNTIME, Runtime.ONNX_RUNTIME))
 
     @property
+    def has_kernels(self) -> bool:
+        """Return whether it brings libraries of operators, which run on Linux alone."""
+        before, after = KERNELS.split("{machine}")
+        return any(f.path.startswith(before) and f.path.endswith(after) for f in self.files)
+
+    @property
     def chat(self) -> bool:
         """Return whether the model answers chats."""
         return CHAT in self.details

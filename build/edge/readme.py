@@ -19,7 +19,7 @@ PACKAGES = ("onnxruntime", "tokenizers", "numpy")
 MASK = "[MASK]"
 TEXT = """{title}.
 
-Copy this folder to where Python 3.11 or newer is, then:
+Copy this folder to where Python 3.11 or newer is{where}, then:
 
     pip install {packages}
 {commands}
@@ -47,6 +47,8 @@ def readme(manifest: Manifest, program: str) -> str:
         for parameter in parameters(manifest)
     ]
     return TEXT.format(
+        # Its operators are compiled for no other system.
+        where=", on Linux, on x86-64 or arm64" if manifest.has_kernels else "",
         title=f"{title}, licence {licence}" if licence else title,
         packages=" ".join(_packages(manifest)),
         commands="\n".join(f"    python {program} {example}" for example in _examples(manifest)),

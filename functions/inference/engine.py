@@ -14,7 +14,6 @@ from contracts.http_errors import InvalidInput, TooLarge
 from contracts.limits import LAMBDA_PAYLOAD_BYTES
 from contracts.manifest import (
     CHAT_TEMPLATE,
-    KERNELS,
     MODEL,
     TOKENIZER,
     BrokenArtefact,
@@ -249,22 +248,16 @@ def _checked_kernels(folder: Path, manifest: Manifest) -> Path | None:
     """
     library = kernels_in(folder)
     if library is None:
-        _check_needs_none(manifest)
+        if manifest.has_kernels:
+            raise BrokenArtefact(
+                f"its operators are for Linux on x86-64 and arm64, and this machine is {platform.machine()}; "
+                "build the model with `kernels = false`"
+            )
         return None
     _check_sealed(manifest, library.name)
     (sealed,) = (file for file in manifest.files if file.path == library.name)
     verify_file(library, sealed)
     return library
-
-
-def _check_needs_none(manifest: Manifest) -> None:
-    """Raise BrokenArtefact for operators of its own where none are for this machine."""
-    before, after = KERNELS.split("{machine}")
-    if any(file.path.startswith(before) and file.path.endswith(after) for file in manifest.files):
-        raise BrokenArtefact(
-            f"its operators are for Linux on x86-64 and arm64, and this machine is {platform.machine()}; "
-            "build the model with `kernels = false`"
-        )
 
 
 def _check_sealed(manifest: Manifest, *needed: str) -> None:

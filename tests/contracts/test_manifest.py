@@ -85,6 +85,13 @@ def test_one_flipped_bit_is_noticed(artefact: Path, name: str) -> None:
         verify(artefact)
 
 
+def test_a_manifest_with_a_library_of_any_architecture_has_kernels(artefact: Path) -> None:
+    assert not read_manifest(artefact).has_kernels
+    (artefact / kernels_of("other")).touch()
+    sealed = sealed_files(artefact, ["model.onnx", kernels_of("other")])
+    assert replace(read_manifest(artefact), files=sealed).has_kernels
+
+
 def test_the_library_of_this_machines_architecture_is_found(tmp_path: Path) -> None:
     (tmp_path / "kernels-other.so").touch()
     assert kernels_in(tmp_path) is None

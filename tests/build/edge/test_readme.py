@@ -11,7 +11,7 @@ from build.edge.contents import ARCHIVE
 from build.edge.readme import parameters, readme
 from contracts.api.registry import APIS
 from contracts.api.task_api import input_problems, parameter_problems
-from contracts.manifest import SHORTER, Manifest
+from contracts.manifest import SHORTER, Manifest, SealedFile, kernels_of
 from contracts.prediction import PredictRequest, parse_request
 from contracts.tasks import Task, Tier
 
@@ -49,6 +49,15 @@ def test_it_names_the_model_its_licence_and_what_to_install() -> None:
     assert "Python 3.11 or newer" in text
     assert "    pip install onnxruntime==1.28.0 tokenizers==0.23.3 numpy==2.4.6\n" in text
     assert "\n    python run.pyz < lines.txt\n" in text
+
+
+def test_it_names_the_system_that_operators_are_compiled_for() -> None:
+    library = SealedFile(path=kernels_of("x86_64"), sha256="", size=0)
+    plain = manifest(Task.TEXT_CLASSIFICATION)
+    assert "on Linux, on x86-64 or arm64, then:" in readme(
+        replace(plain, files=(library,)), ARCHIVE
+    )
+    assert "Linux" not in readme(plain, ARCHIVE)
 
 
 def test_words_are_looked_up_without_a_tokenizer() -> None:
