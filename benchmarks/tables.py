@@ -33,9 +33,10 @@ def table(result: dict[str, Any]) -> str:
     where = result["machine"]
     instructions = f" ({where['instructions']})" if "instructions" in where else ""
     gpu = f"{result['gpu']}, beside " if result.get("gpu") else ""
+    how = f"; {result['how']}" if "how" in result else ""
     source = (
         f"{gpu}{where['cpu']}{instructions}, {where['cores']} cores, {result['date']}, commit {result['commit']}; "
-        f"`python -m {result.get('command', 'benchmarks.' + result['name'])}`"
+        f"`python -m {result.get('command', 'benchmarks.' + result['name'])}`{how}"
     )
     return "\n".join([*lines, "", source, ""])
 

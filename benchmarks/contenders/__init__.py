@@ -102,7 +102,9 @@ ENCODERS = (
         opens="onnx_runtime:dynamic",
     ),
     Contender(
-        name="the same of the fused graph", environment="project", opens="onnx_runtime:fused"
+        name="ONNX Runtime INT8 of the fused graph",
+        environment="project",
+        opens="onnx_runtime:fused",
     ),
     Contender(name="OpenVINO fp32", environment="openvino", opens="openvino_:full"),
     Contender(name="OpenVINO bf16", environment="openvino", opens="openvino_:half"),

@@ -24,7 +24,7 @@ def claim(results: Sequence[dict[str, Any]]) -> str:
 
 def _item(result: dict[str, Any]) -> str:
     threads, where = result["run"]["threads"], result["machine"]
-    count = "One thread" if threads == 1 else f"{threads} threads"
+    count = {1: "One thread", 2: "Two threads"}.get(threads, f"{threads} threads")
     instructions = where["instructions"].split(" with ", 1)[-1]
     head = f"**{count} of an {where['cpu']} with {instructions}** ({result['date']}):"
     rows = {row["what"]: row for row in result["rows"] if row["what"] != LIMIT}
@@ -35,8 +35,10 @@ def _item(result: dict[str, Any]) -> str:
             f"{head} {kept} keeps {ours['same label']} of the labels, fewer than the {COUNTS:.1%} "
             "that others are held to; no comparison is claimed."
         )
-    others = {name: row for name, row in rows.items() if not name.startswith(OURS) and counts(row)}
-    return f"{head} {kept} is {_standing(ours, others)}."
+    others = {name: row for name, row in rows.items() if not name.startswith(OURS)}
+    compared = {name: row for name, row in others.items() if counts(row)}
+    fewer = [row for row in others.values() if not counts(row)]
+    return f"{head} {kept} is {_standing(ours, compared)}. {_fewer(ours, fewer)}"
 
 
 def _standing(ours: dict[str, Any], others: dict[str, dict[str, Any]]) -> str:
@@ -59,6 +61,24 @@ def _standing(ours: dict[str, Any], others: dict[str, dict[str, Any]]) -> str:
     margin = _span(ahead.values())
     fastest = f"the fastest {compared}, {where}, and the next takes {margin} times as long"
     return "; ".join([fastest, *elsewhere])
+
+
+def _fewer(ours: dict[str, Any], others: Sequence[dict[str, Any]]) -> str:
+    """Return the least share of ours' time that something takes which keeps too few labels."""
+    ratios = {
+        (milliseconds(row[workload]) / milliseconds(ours[workload]), row["what"], workload)
+        for row in others
+        for workload in row
+        if workload not in ABOUT
+    }
+    least = min(ratios, default=(1.0, "", ""))
+    if least[0] >= 1:
+        return "Nothing that keeps fewer is faster either."
+    kept = next(row["same label"] for row in others if row["what"] == least[1])
+    return (
+        f"What keeps fewer takes {least[0]:.2f} times as long at least "
+        f"({least[1]}, {kept}, {_at([least[2]])})."
+    )
 
 
 def counts(row: dict[str, Any]) -> bool:

@@ -15,8 +15,8 @@ from typing import Any
 
 from benchmarks.contenders import OURS, Contender
 from benchmarks.contenders.environments import RUNTIMES, python_of
-from benchmarks.inference.encoding import LENGTHS, work
-from benchmarks.inference.taking_turns import by_threads, cell, facts_of
+from benchmarks.inference.encoding import LENGTHS, full_cell, work
+from benchmarks.inference.taking_turns import by_threads, facts_of
 from benchmarks.record import Row, publish
 
 PINNED = "1.28.0"
@@ -44,7 +44,7 @@ def main(args: Namespace) -> None:
     workloads = {name: every[name] for name in (f"{n} tokens" for n in LENGTHS)}
     contenders = [
         Contender(
-            # `cell` relates every time to that of OURS.
+            # `full_cell` relates every time to that of OURS.
             name=OURS if version == PINNED else version,
             environment=f"onnxruntime-{version}",
             opens="ours:graph",
@@ -54,10 +54,12 @@ def main(args: Namespace) -> None:
     rows: list[Row] = []
     facts: list[dict[str, Any]] = []
     about = {c.environment: _about(c.environment, args.envs, args.artefact) for c in contenders}
-    for measured in by_threads(contenders, args, items, workloads):
+    for measured in by_threads(
+        contenders, args, items, workloads, minutes=args.minutes, name="items-runtimes.jsonl"
+    ):
         for contender in contenders:
             version = contender.environment.split("-")[1]
-            cells = {w: cell(measured.kept, contender.name, w) for w in workloads}
+            cells = {w: full_cell(measured.kept, contender.name, w) for w in workloads}
             rows.append(
                 {
                     "ONNX Runtime": version,

@@ -43,7 +43,8 @@ def test_the_fastest_at_every_length_is_said_to_be_with_what_the_next_takes() ->
     text = said(row("Turnout", (1.0, 3.0, 2.0)), next_one, row("third", (9.0, 9.0, 9.0)))
     assert text == (
         "- **One thread of an A with AVX2** (2026-11-27): Turnout, as “int8”, is the fastest of 3 that keep 99.5% of "
-        "the labels, at every length, and the next takes 1.50 to 2.00 times as long.\n"
+        "the labels, at every length, and the next takes 1.50 to 2.00 times as long. Nothing that keeps fewer is "
+        "faster either.\n"
     )
 
 
@@ -52,19 +53,22 @@ def test_what_keeps_fewer_labels_does_not_count_and_neither_do_other_candidates_
     text = said(
         row("Turnout", (1.0, 1.0, 1.0)),
         row("Turnout with kernels", faster),
-        row("quick", faster, enough=False),
+        row("quick", (0.9, 0.5, 0.9), enough=False),
         row("another", (1.2, 1.2, 1.2)),
     )
     assert "the fastest of 2 that keep 99.5% of the labels, at every length" in text
     assert "the next takes 1.20 times as long" in text
+    assert text.endswith(
+        "What keeps fewer takes 0.50 times as long at least (quick, 98.00%, at 32 tokens).\n"
+    )
 
 
 def test_where_another_is_faster_or_level_it_is_named() -> None:
     text = said(row("Turnout", (1.0, 1.0, 1.0)), row("another", (2.0, 0.9, 1.01)), threads=2)
-    assert text.startswith("- **2 threads of an A")
+    assert text.startswith("- **Two threads of an A")
     assert text.endswith(
         "at 8 tokens, and the next takes 2.00 times as long; another takes 0.90 times as long at 32 tokens; "
-        "another is level on SST-2 dev.\n"
+        "another is level on SST-2 dev. Nothing that keeps fewer is faster either.\n"
     )
 
 
