@@ -15,7 +15,6 @@ from build.proof.processors import Processor, processors_to_check
 from build.sources import remote
 from build.sources.remote import not_fetched
 from build.step import Step
-from build.tasks.description import FamilyName
 from build.workspace.build_memory import memory_problem
 from build.workspace.progress import Progress, hidden
 from contracts.problems import Code, Problem
@@ -81,7 +80,7 @@ def run(
     short = [
         Problem(code=Code.MEMORY_SHORT, where=step.name, message=why)
         for step in todo
-        if (why := memory_problem(step.source.weights, encoder=_is_encoder(step)))
+        if (why := memory_problem(step.source.weights, factor=step.peak_factor))
     ]
     if short:
         raise SourceError(short)
@@ -97,7 +96,3 @@ def run(
         processors_to_check() if processors is None else processors,
         timed=timed,
     )
-
-
-def _is_encoder(step: Step) -> bool:
-    return step.source.task.family is FamilyName.ENCODER

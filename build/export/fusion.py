@@ -15,10 +15,11 @@ from build.export.attention_fusion import at_opset_23, fuse_attention, unfused_a
 from build.export.head_shapes import state_heads
 from build.export.pooling import add_pooling
 from build.graph.edit import sign
-from build.graph.file import copy_without, save
+from build.graph.file import copy_without, load, save_apart
 from build.graph.finite import check_finite
 from build.graph.optimise import BASIC, optimise
 from build.graph.stand_ins import put_back, with_stand_ins
+from build.graph.tensors import read_into_memory
 from build.sources.source import TokenizedSource
 from build.sources.token_ids import check_tokens
 from build.workspace.build_memory import release_memory
@@ -43,7 +44,7 @@ def plain(source: TokenizedSource, exported: Path, destination: Path) -> Path:
 
     Raise SourceError for NaN among its weights, and for token ids that it has no embedding for.
     """
-    model = onnx.load(exported)
+    model = load(exported)
     check_tokens(model.graph, source)
     if source.pooling:
         add_pooling(model.graph, source.pooling, source.folder)
@@ -61,21 +62,26 @@ def fuse(source: TokenizedSource, graph: Path, destination: Path) -> Path:
     Every architecture is optimised as BERT, whose patterns most of them share. If the optimiser leaves attention
     unfused, ours is tried. If the fused graph cannot be loaded, the plain one takes its place.
     """
-    model = _optimise(source, graph, attention=True)
-    if left := unfused_attention_count(model.graph):
-        del model  # a large model leaves no room for two
-        model = _optimise(source, graph, attention=False)
-        fuse_attention(model.graph, source.heads)
-        if unfused_attention_count(model.graph) < left:
-            at_opset_23(model)
-        else:
-            model = _optimise(source, graph, attention=True)
-    _save(model, destination, _operator_counts(model.graph))
-    del model
+    with tempfile.TemporaryDirectory(dir=graph.parent) as scratch:
+        folded = Path(scratch) / graph.name
+        # Constants first, such as relative positions. Patterns are written for constants that are not shared.
+        optimise(graph, folded, BASIC, without=("ConstantSharing",))
+        release_memory()
+        model = _fused(source, folded, attention=True)
+        if left := unfused_attention_count(model.graph):
+            del model  # a large model leaves no room for two
+            model = _fused(source, folded, attention=False)
+            fuse_attention(model.graph, source.heads)
+            if unfused_attention_count(model.graph) < left:
+                at_opset_23(model)
+            else:
+                model = _fused(source, folded, attention=True)
+        _save(model, destination, _operator_counts(model.graph))
+        del model
     try:
         open_session(_checked(destination), threads=1, device="cpu")
     except Exception:  # the checker and ONNX Runtime document no common type for what they raise
-        _save(onnx.load(graph), destination, "nothing")
+        _save(load(graph), destination, "nothing")
         _checked(destination)
     return destination
 
@@ -85,26 +91,23 @@ def fused_operators(graph: Path) -> str:
     return str(onnx.load(graph, load_external_data=False).doc_string)
 
 
-def _optimise(source: TokenizedSource, graph: Path, *, attention: bool) -> Any:
+def _fused(source: TokenizedSource, folded: Path, *, attention: bool) -> Any:
+    """Return the graph with groups of nodes fused; constants that this leaves as they are stay in its file."""
     from onnxruntime.transformers import optimizer
     from onnxruntime.transformers.fusion_options import FusionOptions
 
     options = FusionOptions("bert")
     options.enable_attention = attention
-    with quiet(), tempfile.TemporaryDirectory(dir=graph.parent) as scratch:
-        folded = Path(scratch) / graph.name
-        # Constants first, such as relative positions. Patterns are written for constants that are not shared.
-        optimise(graph, folded, BASIC, without=("ConstantSharing",))
-        release_memory()
-        whole = onnx.load(folded)
 
-        # Not by `optimize_model`, which would import torch for it.
-        def fused(model: Any) -> Any:
-            return optimizer.optimize_by_fusion(
-                model, "bert", source.heads, source.hidden, options
-            ).model
+    # Not by `optimize_model`, which would import torch for it.
+    def fused(model: Any) -> Any:
+        return optimizer.optimize_by_fusion(
+            model, "bert", source.heads, source.hidden, options
+        ).model
 
-        lean, digests = with_stand_ins(whole)
+    whole = load(folded)
+    lean, digests = with_stand_ins(whole)
+    with quiet():
         try:
             # Copied, because a graph keeps the memory of all that was in it.
             found = copy_without(fused(lean), "")
@@ -114,6 +117,7 @@ def _optimise(source: TokenizedSource, graph: Path, *, attention: bool) -> Any:
         except Exception:  # of the optimiser, where it reads what no fusion of ours needs
             stands = False
         if not stands:
+            read_into_memory(whole.graph.initializer)
             found = fused(whole)
     del whole
     release_memory()
@@ -130,7 +134,7 @@ def _operator_counts(graph: Any) -> str:
 
 def _save(model: Any, destination: Path, note: str = "") -> None:
     sign(model, note)
-    save(model, destination)
+    save_apart(model, destination)
 
 
 def _checked(graph: Path) -> Path:

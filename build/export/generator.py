@@ -15,18 +15,20 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from build.errors import ExportFailed
 from build.export import kv_cache
 from build.export.exporters import export_folder, keep_record
 from build.graph.constant_shapes import fold_constant_shapes
 from build.graph.edit import add_constant, constants, producers, prune, replace_node, sign
-from build.graph.file import MAX_BYTES, remove, save
+from build.graph.file import MAX_BYTES, load, remove, save, save_apart
 from build.graph.finite import check_finite
 from build.graph.language_head import language_head
 from build.graph.optimise import EXTENDED, optimise
+from build.graph.tensors import array_of
 from build.sources.huggingface.config import FILE as CONFIG
+from build.workspace.build_memory import release_memory
 from contracts.manifest import MODEL
 from functions.inference.decoder import LOGITS, PAST, PRESENT
 from functions.inference.seq2seq import DECODER, ENCODER
@@ -58,7 +60,7 @@ def prepare_causal(
     """
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
         exported = export(folder, Path(scratch), "text-generation-with-past")
-        model = onnx.load(exported / MODEL)
+        model = load(exported / MODEL)
         check_finite(model.graph, folder)
         with _naming_architecture(folder):
             last_token_logits(model.graph)
@@ -121,12 +123,12 @@ def prepare_seq2seq(
     """
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
         exported = export(folder, Path(scratch), "text2text-generation-with-past")
-        encoder = onnx.load(exported / ENCODER_GRAPH)
-        decoder = onnx.load(exported / DECODER_WITH_CACHE)
+        encoder = load(exported / ENCODER_GRAPH)
+        decoder = load(exported / DECODER_WITH_CACHE)
         with _naming_architecture(folder):
             # torch.onnx makes no such decoder, and an encoder that returns the keys already.
             if (exported / FIRST_DECODER).exists():
-                _move_cross_attention_keys(encoder.graph, onnx.load(exported / FIRST_DECODER).graph)
+                _move_cross_attention_keys(encoder.graph, load(exported / FIRST_DECODER).graph)
             last_token_logits(decoder.graph)
         for graph in (encoder.graph, decoder.graph):
             check_finite(graph, folder)
@@ -155,7 +157,7 @@ def last_token_logits(graph: Any) -> None:
     stays behind it.
     """
     head = language_head(graph, LOGITS)
-    matrix = numpy_helper.to_array(constants(graph)[head.input[1]]).T
+    matrix = array_of(constants(graph)[head.input[1]]).T
     table = next((t.name for t in graph.initializer if _equal(t, matrix)), None)
     if table is None:
         table = add_constant(graph, f"{head.input[1]}_rows", np.ascontiguousarray(matrix))
@@ -175,7 +177,7 @@ def last_token_logits(graph: Any) -> None:
 def _equal(tensor: Any, matrix: Any) -> bool:
     if tuple(tensor.dims) != matrix.shape:
         return False
-    return np.array_equal(numpy_helper.to_array(tensor), matrix)
+    return np.array_equal(array_of(tensor), matrix)
 
 
 def _move_cross_attention_keys(encoder: Any, decoder: Any) -> None:
@@ -194,7 +196,7 @@ def _move_cross_attention_keys(encoder: Any, decoder: Any) -> None:
         if operators != ("Transpose", "Reshape", "MatMul", HIDDEN):
             raise ExportFailed(f"{value.name} is not a projection of what the encoder answers")
         name = value.name.replace(PRESENT, PAST)
-        weight = numpy_helper.to_array(weights[projection.input[1]])
+        weight = array_of(weights[projection.input[1]])
         _append_projection(encoder, hidden, weight, value, name)
 
 
@@ -218,7 +220,7 @@ def _append_projection(graph: Any, hidden: str, weight: Any, value: Any, name: s
 
 def _save(model: Any, destination: Path) -> None:
     sign(model)
-    save(model, destination)
+    save_apart(model, destination)
 
 
 def finish(prepared: Path, destination: Path, *changes: Change, max_bytes: int = MAX_BYTES) -> None:
@@ -232,10 +234,12 @@ def finish(prepared: Path, destination: Path, *changes: Change, max_bytes: int =
 
 def _optimise(path: Path, changes: Sequence[Change], destination: Path, max_bytes: int) -> None:
     with tempfile.TemporaryDirectory(dir=destination.parent) as scratch:
-        changed = Path(scratch) / "changed.onnx"
-        model = onnx.load(path)
+        changed, optimised = (Path(scratch) / f"{name}.onnx" for name in ("changed", "optimised"))
+        model = load(path)
         for change in changes:
             change(model.graph)
-        save(model, changed, max_bytes)
+        save_apart(model, changed)
         del model  # the session that optimises holds all weights as well
-        optimise(changed, destination, EXTENDED)
+        release_memory()
+        optimise(changed, optimised, EXTENDED)
+        save(load(optimised), destination, max_bytes)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from build.graph.edit import add_constant, constants, producers
+from build.graph.tensors import array_of
 
 
 def state_heads(graph: Any) -> None:
@@ -30,7 +31,7 @@ def state_heads(graph: Any) -> None:
 
 
 def _constant_values(graph: Any) -> dict[str, NDArray[Any]]:
-    values = {name: numpy_helper.to_array(tensor) for name, tensor in constants(graph).items()}
+    values = {name: array_of(tensor) for name, tensor in constants(graph).items()}
     for node in graph.node:
         if node.op_type == "Constant" and node.attribute[0].name == "value":
             values[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)

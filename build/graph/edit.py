@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from build.graph.opset import IR_VERSION, OPSET
+from build.graph.tensors import in_memory
 
 # The domain of ONNX Runtime's own operators:
 # https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
@@ -149,5 +150,5 @@ def subgraph_of(model: Any, names: Iterable[str]) -> Any:
     graph = helper.make_graph(model.graph.node, "part", model.graph.input, outputs)
     remove_dead_nodes(graph)
     read = {name for node in graph.node for name in _inputs(node)}
-    graph.initializer.extend(t for t in model.graph.initializer if t.name in read)
+    graph.initializer.extend(in_memory(t) for t in model.graph.initializer if t.name in read)
     return helper.make_model(graph, opset_imports=model.opset_import, ir_version=model.ir_version)

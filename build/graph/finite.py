@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 
 from build.errors import SourceError
 from build.graph.edit import every_constant, every_node
+from build.graph.tensors import array_of
 from contracts.problems import Code
 
 # Unsigned integers of each float's width, and the bits of infinity (IEEE 754). Without its sign, NaN is above that.
@@ -78,8 +79,5 @@ def _is_mask(tensor: Any) -> bool:
 def _chunks(tensor: Any) -> Iterator[NDArray[Any]]:
     """Return the bits of the tensor's numbers, at most `CHUNK` at a time."""
     unsigned = BITS[tensor.data_type][0]
-    if tensor.HasField("raw_data"):
-        bits = np.frombuffer(tensor.raw_data, unsigned)
-    else:
-        bits = numpy_helper.to_array(tensor).reshape(-1).view(unsigned)
+    bits = array_of(tensor).reshape(-1).view(unsigned)
     return (bits[start : start + CHUNK] for start in range(0, len(bits), CHUNK))

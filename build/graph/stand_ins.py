@@ -11,7 +11,8 @@ from typing import Any
 import onnx
 
 from build.graph.edit import constants, consumers
-from build.graph.file import MIN_EXTERNAL_BYTES, copy_without
+from build.graph.file import MIN_EXTERNAL_BYTES, without_constants
+from build.graph.tensors import bytes_of, in_memory, raw_bytes
 
 
 def with_stand_ins(model: Any) -> tuple[Any, Mapping[str, bytes]]:
@@ -21,20 +22,19 @@ def with_stand_ins(model: Any) -> tuple[Any, Mapping[str, bytes]]:
     keys and values together, which are square in most models. Fusion of embeddings reads the tables of tokens, and of
     these only the width, so that a table becomes a row.
     """
-    copy = copy_without(model, "graph")
-    copy.graph.CopyFrom(copy_without(model.graph, "initializer"))
+    copy = without_constants(model)
     readers = consumers(model.graph)
     digests: dict[str, bytes] = {}
     for tensor in model.graph.initializer:
         operators = {node.op_type for node in readers.get(tensor.name, ())}
         if not _is_large_matrix(tensor) or operators not in ({"MatMul"}, {"Gather"}):
-            copy.graph.initializer.append(tensor)
+            copy.graph.initializer.append(in_memory(tensor))
             continue
         rows, columns = tensor.dims
         if rows == columns or (operators == {"Gather"} and rows < columns):
-            copy.graph.initializer.append(tensor)
+            copy.graph.initializer.append(in_memory(tensor))
             continue
-        digest = digests[tensor.name] = hashlib.sha256(tensor.raw_data).digest()
+        digest = digests[tensor.name] = hashlib.sha256(raw_bytes(tensor)).digest()
         dims, data = [rows, columns], digest
         if operators == {"Gather"}:
             dims, data = [1, columns], (digest * columns)[: 4 * columns]
@@ -62,6 +62,5 @@ def _is_large_matrix(tensor: Any) -> bool:
     return (
         tensor.data_type == onnx.TensorProto.FLOAT
         and len(tensor.dims) == 2
-        and tensor.HasField("raw_data")
-        and len(tensor.raw_data) >= MIN_EXTERNAL_BYTES
+        and bytes_of(tensor) >= MIN_EXTERNAL_BYTES
     )

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from build.graph.edit import (
     CONTRIB,
@@ -20,6 +20,7 @@ from build.graph.edit import (
     remove_unused_constants,
     replace_node,
 )
+from build.graph.tensors import array_of
 
 # llama.cpp's block size, so that the weights of a GGUF file keep their blocks.
 BLOCK = 32
@@ -32,7 +33,7 @@ def quantize_block_wise(graph: Any, nodes: Sequence[Any]) -> None:
     """Quantize those MatMuls with a constant matrix block-wise, in place."""
     weights = constants(graph)
     for node in nodes:
-        matrix = numpy_helper.to_array(weights[node.input[1]])
+        matrix = array_of(weights[node.input[1]])
         names = add_packed(graph, node.output[0], pack(matrix))
         replace_with_nbits(graph, node, matrix.shape, names, bits=8)
     remove_unused_constants(graph)

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from onnx import numpy_helper
 
 from build.graph.edit import Floats, int_attribute
+from build.graph.tensors import array_of
 from build.recipes.embedding_tables import ROWS
 from build.recipes.embedding_tables import SCALES as TABLE_SCALES
 from build.recipes.smoothquant import SCALES, SMOOTHED
@@ -23,7 +23,7 @@ Reader = Callable[[Any, Arrays], Any]
 
 def weights(graph: Any) -> dict[str, Floats]:
     """Return matrices [in, out] and embedding tables [rows, width] by the name of the output, without SmoothQuant."""
-    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    arrays = {tensor.name: array_of(tensor) for tensor in graph.initializer}
     found = {}
     for node in graph.node:
         read = READERS.get(node.op_type)

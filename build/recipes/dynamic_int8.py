@@ -3,7 +3,6 @@
 https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import onnx
 from onnx import helper
 
 from build.graph.edit import constants
-from build.graph.file import MIN_EXTERNAL_BYTES, copy_without
+from build.graph.file import MIN_EXTERNAL_BYTES, without_constants
+from build.graph.tensors import in_memory, is_stored, read_into_memory
 from build.workspace.quiet import quiet
 
 # A product of two activations has no weights to quantize ahead. The default type is for tensors that shape inference
@@ -24,6 +24,8 @@ def replace_gemms(model: Any) -> None:
     """Replace each Gemm by a MatMul and an Add, in place, as ONNX Runtime's quantizer does before it quantizes."""
     from onnxruntime.quantization.onnx_model import ONNXModel
 
+    read = {name for node in model.graph.node if node.op_type == "Gemm" for name in node.input}
+    read_into_memory(tensor for tensor in model.graph.initializer if tensor.name in read)
     ONNXModel(model).replace_gemm_with_matmul()
 
 
@@ -35,6 +37,7 @@ def quantize_by_channel(model: Any, destination: Path, operators: Sequence[str])
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
+    read_into_memory(model.graph.initializer)
     with quiet():
         quantize_dynamic(
             model,
@@ -62,7 +65,9 @@ def quantize(model: Any, operators: Sequence[str]) -> Any:
         """The quantizer, which takes a weight from the full model and forgets it again."""
 
         def quantize_initializer_impl(self, weight: Any, *words: Any, **named: Any) -> Any:
-            return super().quantize_initializer_impl(weights[weight.name], *words, **named)
+            return super().quantize_initializer_impl(
+                in_memory(weights[weight.name]), *words, **named
+            )
 
     replace_gemms(model)
     weights = constants(model.graph)
@@ -89,20 +94,17 @@ def quantize(model: Any, operators: Sequence[str]) -> Any:
     for tensor in quantized.graph.initializer:
         if tensor.name in large:
             tensor.CopyFrom(large[tensor.name])
-            # As it is of a tensor that was read from a file of its own, and so in the bytes of sealed graphs.
-            tensor.data_location = onnx.TensorProto.DEFAULT
     return quantized
 
 
 def _is_large(tensor: Any) -> bool:
-    """Return whether onnx would write the tensor into a file of its own, by the size of the Python object."""
-    return tensor.HasField("raw_data") and sys.getsizeof(tensor.raw_data) >= MIN_EXTERNAL_BYTES
+    """Return whether the quantizer does without the tensor until it quantizes it."""
+    return is_stored(tensor) or len(tensor.raw_data) >= MIN_EXTERNAL_BYTES
 
 
 def _with_inputs_for(model: Any, large: Mapping[str, Any]) -> Any:
     """Return a copy of the model with inputs, whose shapes are known, in the place of the large constants."""
-    copy = copy_without(model, "graph")
-    copy.graph.CopyFrom(copy_without(model.graph, "initializer"))
+    copy = without_constants(model)
     for tensor in model.graph.initializer:
         if tensor.name in large:
             value = helper.make_tensor_value_info(tensor.name, tensor.data_type, tensor.dims)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from build.graph.edit import (
     CONTRIB,
@@ -19,6 +19,7 @@ from build.graph.edit import (
     replace_node,
 )
 from build.graph.output import name_nodes
+from build.graph.tensors import array_of
 from build.recipes.block_int8 import quantize_blocks
 
 # Smaller tables, such as those of positions and token types, save too little to be rounded.
@@ -38,7 +39,7 @@ def quantize_tables(graph: Any, min_bytes: int = MIN_BYTES) -> int:
         name = node.input[0]
         table = weights.get(name)
         if table is not None and len(table.dims) == 2 and int_attribute(node, "axis") == 0:
-            array = numpy_helper.to_array(table)
+            array = array_of(table)
             if array.dtype == np.float32 and array.nbytes >= min_bytes:
                 # DistilBERT's graph looks up its words twice: a table is stored once.
                 if name not in quantized:

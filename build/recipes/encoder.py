@@ -5,10 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from build.graph.edit import matmuls, remove_unused_constants
-from build.graph.file import save
+from build.graph.file import load, save, save_apart
 from build.kernels.libraries import copy_libraries
 from build.recipes.block_int8 import quantize_block_wise
 from build.recipes.dynamic_int8 import quantize, quantize_by_channel, replace_gemms
@@ -76,7 +74,7 @@ KERNELS = EncoderRecipe(
 
 def make(recipe: EncoderRecipe, graph: Path, destination: Path) -> Path:
     """Write the candidate of a recipe without calibration to `destination`; `graph` is the plain or the fused one."""
-    model = onnx.load(graph)
+    model = load(graph)
     if recipe.int8_tables:
         quantize_tables(model.graph)
     if recipe.matmuls is not None:
@@ -92,13 +90,13 @@ def calibrate(fused: Path, folder: Path, feeds: Sequence[Feeds]) -> None:
     It is the fused graph with int8 tables and smoothed activations, and its MatMuls by their sensitivity.
     """
     scratch = folder / "observed.onnx"
-    model = onnx.load(fused)
+    model = load(fused)
     quantize_tables(model.graph)
     smooth(model, feeds, scratch)
-    save(model, folder / SMOOTHED)
-    # Read again, since a model keeps the memory of the weights that were replaced.
+    save_apart(model, folder / SMOOTHED)
+    # Loaded again, since a model keeps the memory of the weights that were replaced.
     del model
-    model = onnx.load(folder / SMOOTHED)
+    model = load(folder / SMOOTHED)
     # Measured on the smoothed activations, as they are what is quantized.
     order = most_sensitive(model, feeds, scratch)
     (folder / SENSITIVE).write_text(json.dumps(order), "utf-8")
@@ -113,7 +111,7 @@ def make_calibrated(
     """
     recipe_of_matmuls = recipe.matmuls
     assert recipe_of_matmuls
-    model = onnx.load(calibrated / SMOOTHED)
+    model = load(calibrated / SMOOTHED)
     if recipe.kernels:
         if not fuse_layers(model):
             raise PassedOver(why_none(model))
@@ -141,7 +139,7 @@ def make_calibrated(
 
 def keep(plain: Path, destination: Path) -> Path:
     """Write a graph that is quantized already to `destination`, its integer MatMuls fused and nothing else changed."""
-    return _finish(onnx.load(plain), destination)
+    return _finish(load(plain), destination)
 
 
 def _finish(model: Any, destination: Path) -> Path:

@@ -6,6 +6,8 @@ https://onnxruntime.ai/docs/performance/model-optimizations/float16.html
 
 from typing import Any
 
+from build.graph.tensors import read_into_memory
+
 
 def to_half(model: Any) -> Any:
     """Return the model in float16.
@@ -15,4 +17,5 @@ def to_half(model: Any) -> Any:
     """
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
+    read_into_memory(model.graph.initializer)
     return convert_float_to_float16(model, keep_io_types=True)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
 from build.graph.edit import MATMULS, Floats, constants, matmuls
+from build.graph.tensors import array_of
 
 MAX_WEIGHT = 127
 # 255 * 128 is below 2**15; the 1 that is left over is what rounding two weights may add.
@@ -39,7 +40,7 @@ def requantize(quantized: Any, full: Any) -> int:
     for name in names:
         packed, scales = own[f"{name}_quantized"], own[f"{name}_scale"]
         zeros = own[f"{name}_zero_point"]
-        integers, steps = quantize(numpy_helper.to_array(weights[name]))
+        integers, steps = quantize(array_of(weights[name]))
         packed.CopyFrom(numpy_helper.from_array(integers, packed.name))
         scales.CopyFrom(numpy_helper.from_array(steps, scales.name))
         zero = [0] * len(steps)

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import numpy_helper
 
 from build.graph.edit import Floats, constants, matmuls
 from build.graph.observe import observe
+from build.graph.tensors import array_of
 from functions.inference.token_batches import Feeds
 
 # Tokens that one MatMul is tried on, which bounds the memory that this takes.
@@ -34,9 +34,7 @@ def most_sensitive(model: Any, feeds: Sequence[Feeds], scratch: Path) -> list[st
     observe(model, sorted({node.input[0] for node in nodes}), few, scratch, keep)
     weights = constants(model.graph)
     errors = {
-        node.output[0]: _relative_error(
-            inputs[node.input[0]], numpy_helper.to_array(weights[node.input[1]])
-        )
+        node.output[0]: _relative_error(inputs[node.input[0]], array_of(weights[node.input[1]]))
         for node in nodes
     }
     return sorted(errors, key=lambda name: -errors[name])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from build.graph.edit import (
     Floats,
@@ -21,6 +21,7 @@ from build.graph.edit import (
     remove_unused_constants,
 )
 from build.graph.observe import observe
+from build.graph.tensors import array_of
 from functions.inference.token_batches import Feeds
 
 # The migration strength a. 0.65 to 0.8 did best on MiniLM, by the error of its logits; the paper has 0.5 for models of
@@ -47,7 +48,7 @@ def smooth(model: Any, feeds: Sequence[Feeds], scratch: Path) -> None:
     observe(model, sorted({node.input[0] for node in nodes}), feeds, scratch, keep_maximum)
     weights = constants(graph)
     for node in nodes:
-        matrix = numpy_helper.to_array(weights[node.input[1]])
+        matrix = array_of(weights[node.input[1]])
         _migrate(graph, node, matrix, _scales(maxima[node.input[0]], matrix))
     remove_unused_constants(graph)
 

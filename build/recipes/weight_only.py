@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from build.graph.edit import (
     CONTRIB,
@@ -27,6 +27,7 @@ from build.graph.edit import (
     prune,
     replace_node,
 )
+from build.graph.tensors import array_of
 from build.recipes.block_int8 import (
     BLOCK,
     Packed,
@@ -92,9 +93,9 @@ def _quantize(graph: Any, *, weights: WeightFormat, sensitive_weights: WeightFor
     values = {node.input[2] for node in graph.node if node.op_type == "GroupQueryAttention"}
     for node in list(graph.node):
         if node.op_type == "Gather" and node.input[0] in matrices:
-            _replace_gather(graph, node, numpy_helper.to_array(matrices[node.input[0]]))
+            _replace_gather(graph, node, array_of(matrices[node.input[0]]))
         elif node.op_type in ("MatMul", "Gemm") and node.input[1] in matrices:
-            matrix = numpy_helper.to_array(matrices[node.input[1]])
+            matrix = array_of(matrices[node.input[1]])
             matrix = matrix.T if int_attribute(node, "transB") else matrix
             if node.input[1] in head:
                 packed = _packed_table(graph, node.input[1], matrix.T)

@@ -69,7 +69,7 @@ def candidates_stage(work: Workspace) -> Workspace:
                 continue
             made.add(digest)
             running.append(submit(_run, work, sealed))
-            if not room_for_both(step.source.weights):
+            if not room_for_both(step.source.weights, factor=step.peak_factor):
                 running[-1].result()
         if not running:
             raise gate_failed(

@@ -33,16 +33,17 @@ def add_head(graph: Any, details: Details) -> None:
     """
     if TRUE not in details:
         return
-    from onnx import helper, numpy_helper
+    from onnx import helper
 
     from build.graph.edit import add_constant, constants, insert_before, prune
     from build.graph.language_head import language_head
     from build.graph.output import append_output, name_nodes
+    from build.graph.tensors import array_of
 
     logits = graph.output[0].name
     head = language_head(graph, logits)
     ids = [int(details[key]) for key in (TRUE, FALSE) if key in details]
-    matrix = numpy_helper.to_array(constants(graph)[head.input[1]])
+    matrix = array_of(constants(graph)[head.input[1]])
     add_constant(graph, "rank_rows", np.ascontiguousarray(matrix[:, ids]))
     signs = np.array([[1.0], [-1.0]][: len(ids)], np.float32)
     for name, value in (

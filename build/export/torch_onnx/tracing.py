@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from build.errors import one_line
+from build.export.torch_onnx import deferred
 from build.graph.opset import OPSET
 from functions.inference.session import open_session
 
@@ -38,15 +39,14 @@ def trace(
     as long, and leaves graphs in which ONNX Runtime's optimiser finds fewer of its patterns.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    torch.onnx.export(
+    deferred.export(
         module,
         tuple(example.values()),
-        str(path),
-        input_names=list(example),
-        output_names=list(outputs),
-        dynamic_axes={name: dict(open_axes) for name, open_axes in axes.items()},
-        opset_version=OPSET,
-        dynamo=False,
+        path,
+        inputs=list(example),
+        outputs=outputs,
+        axes=axes,
+        opset=OPSET,
     )
 
 

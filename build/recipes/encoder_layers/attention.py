@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from build.graph.edit import int_attribute
+from build.graph.tensors import in_memory
 from build.recipes.encoder_layers.seen import Product, Seen
 
 MASK = "attention_mask"
@@ -141,7 +142,7 @@ def _computed(model: Any, name: str, mask: NDArray[Any]) -> NDArray[Any]:
     graph.input.extend(model.graph.input)
     graph.node.extend(_ancestors(model.graph, name))
     read = {each for node in graph.node for each in node.input} | {name}
-    graph.initializer.extend(t for t in model.graph.initializer if t.name in read)
+    graph.initializer.extend(in_memory(t) for t in model.graph.initializer if t.name in read)
     graph.output.append(helper.make_empty_tensor_value_info(name))
     session = ort.InferenceSession(small.SerializeToString(), providers=["CPUExecutionProvider"])
     feeds = {given.name: mask.astype(np.int64) for given in model.graph.input}

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from onnx import numpy_helper
 
 from build.graph.edit import Floats
+from build.graph.tensors import array_of
 from build.recipes.smoothquant import SCALES
 
 
@@ -36,7 +36,7 @@ class Seen:
     def array(self, name: str) -> Floats | None:
         """Return a constant; None for what a node makes."""
         tensor = self.constants.get(name)
-        return None if tensor is None else numpy_helper.to_array(tensor)
+        return None if tensor is None else array_of(tensor)
 
     def product(self, node: Any | None, bias: str) -> Product | None:
         """Return the product of a MatMul or Attention with constant weights and bias."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from build.graph.edit import (
     CONTRIB,
@@ -19,6 +19,7 @@ from build.graph.edit import (
     remove_unused_constants,
     replace_node,
 )
+from build.graph.tensors import array_of
 
 # Those that this module knows; any other asks for what BERT's attention has not.
 ATTRIBUTES = {"num_heads", "mask_filter_value", "scale"}
@@ -100,7 +101,7 @@ def _expanded(
 ) -> tuple[list[Any], Products]:
     """Return the nodes that stand for an attention, and what their products read."""
     name, attributes = node.output[0], _attributes(node)
-    weights, added = (numpy_helper.to_array(known[each]) for each in node.input[1:3])
+    weights, added = (array_of(known[each]) for each in node.input[1:3])
     width, heads = len(weights), int(attributes["num_heads"])
     size = width // heads
     split = add_constant(graph, f"{name}_split", np.array([0, 0, heads, size], np.int64))

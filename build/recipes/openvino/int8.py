@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from onnx import helper, numpy_helper
+from onnx import helper
 
 from build.graph.edit import (
     Floats,
@@ -19,6 +19,7 @@ from build.graph.edit import (
     matmuls,
     remove_unused_constants,
 )
+from build.graph.tensors import array_of
 from build.recipes.dynamic_int8 import replace_gemms
 from build.recipes.openvino.attention import Products, expand_attention
 from build.recipes.saturation import quantize
@@ -51,9 +52,7 @@ def quantize_for_openvino(
     floats = [name for each in products for name in each.floats]
     read = {node.input[0] for node in nodes}
     ranges = ranges_of(model, {*read, *floats}, feeds, scratch, share=SHARE_OF_ROWS)
-    matrices = {
-        node.output[0]: numpy_helper.to_array(constants(graph)[node.input[1]]) for node in nodes
-    }
+    matrices = {node.output[0]: array_of(constants(graph)[node.input[1]]) for node in nodes}
     # Several products may read the same activations.
     for name in sorted(read):
         readers = [node for node in nodes if node.input[0] == name]

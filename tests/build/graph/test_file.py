@@ -15,7 +15,7 @@ from build.export.fusion import fuse, fused_operators, plain
 from build.export.generator import finish, kv_cache_fusion, prepare_causal
 from build.export.to_onnx import export
 from build.families.reference import feeds_of
-from build.graph.file import constant_bytes, external_data_of, save
+from build.graph.file import constant_bytes, external_data_of, load, save
 from build.proof.sealing import _files, write_manifest
 from build.recipes.encoder import INT8
 from build.recipes.recipe import WeightFormat
@@ -38,10 +38,10 @@ pytestmark = pytest.mark.build
 REQUEST = PredictRequest(inputs=tuple(texts(6)))
 
 
-def apart(path: Path, destination: Path) -> Path:
-    """Return the same graph with its constants beside it."""
-    save(onnx.load(path), destination, max_bytes=0)
-    assert external_data_of(destination).stat().st_size > 10_000
+def whole(path: Path, destination: Path) -> Path:
+    """Return the same graph with its constants within it."""
+    save(load(path), destination)
+    assert not external_data_of(destination).exists()
     return destination
 
 
@@ -77,14 +77,16 @@ def test_what_one_file_does_not_hold_lies_beside_it(tmp_path: Path) -> None:
 
 def test_an_encoder_is_fused_and_quantized_from_such_graphs(tmp_path: Path) -> None:
     source = read_as(TransformersSource, classifier(tmp_path / "source"), Task.TEXT_CLASSIFICATION)
-    single = plain(source, export(source, tmp_path / "exported"), tmp_path / "single.onnx")
-    split = apart(single, tmp_path / "split.onnx")
+    split = plain(source, export(source, tmp_path / "exported"), tmp_path / "split.onnx")
+    assert external_data_of(split).stat().st_size > 10_000
+    single = whole(split, tmp_path / "single.onnx")
     fused = fuse(source, single, tmp_path / "fused.onnx")
     same = fuse(source, split, tmp_path / "same.onnx")
     assert fused_operators(same) == fused_operators(fused) != "nothing"
     feeds = feeds_of(source, [REQUEST])
     np.testing.assert_allclose(answers(fused, feeds), answers(same, feeds), atol=1e-6)
-    beside = apart(fused, tmp_path / "beside.onnx")
+    beside = fused
+    fused = whole(beside, tmp_path / "within.onnx")
     for recipe in INT8[:4]:
         one = candidate(recipe, single, fused, tmp_path / "one.onnx", feeds)
         other = candidate(recipe, split, beside, tmp_path / "other.onnx", feeds)
@@ -96,10 +98,11 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Return the same llama prepared as it is, and with its graph's constants beside it."""
     folder = tmp_path_factory.mktemp("prepared")
     single, split = folder / "single", folder / "split"
-    single.mkdir()
-    prepare_causal(llama(folder / "llama"), single, 32)
-    shutil.copytree(single, split)
-    apart(single / "model.onnx", split / "model.onnx")
+    split.mkdir()
+    prepare_causal(llama(folder / "llama"), split, 32)
+    assert external_data_of(split / "model.onnx").stat().st_size > 10_000
+    shutil.copytree(split, single, ignore=shutil.ignore_patterns("model.onnx*"))
+    whole(split / "model.onnx", single / "model.onnx")
     return single, split
 
 

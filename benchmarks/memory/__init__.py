@@ -1,0 +1,1 @@
+"""The memory of the CPU function, of builds and of the local cloud."""

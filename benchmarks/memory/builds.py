@@ -1,0 +1,287 @@
+"""The peak memory of a build over the size of the model's weights in full precision, for models of random weights.
+
+`python -m benchmarks.memory.builds NAME...`; the names are those of `MODELS`. Each is built by `turnout build`, and the
+memory of all its processes is read as it runs: what they hold, without the pages of files, which the system may drop,
+and with those that processes share divided among them. In `--folder`, models and builds are kept, so that one that was
+cut off goes on; without, they are removed, as the largest take 40 GB. Candidates are not run on emulated processors,
+which takes hours of the largest.
+"""
+
+import argparse
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmarks.record import RESULTS, ROOT, Row, publish
+
+EVERY_S = 0.2
+EXAMPLE = ROOT / "examples/sentence-embedding"
+SENTENCES = (
+    "1_Pooling",
+    "modules.json",
+    "sentence_bert_config.json",
+    "config_sentence_transformers.json",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "vocab.txt",
+)
+# Of random weights, any answer passes: what is measured is the build.
+VECTORS = "{ min_cosine_mean = 0.1, min_cosine_p5 = 0.1 }"
+TEXT = "{ max_perplexity_ratio = 2.0, min_token_agreement = 0.1, allow_uninformative_rows = true }"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model of random weights: its class in transformers, its sizes, and the number of its rows."""
+
+    kind: str
+    sizes: Mapping[str, Any]
+    rows: int
+
+    @property
+    def writes(self) -> bool:
+        return self.kind == "Llama"
+
+
+def _encoder(width: int, layers: int, rows: int) -> Model:
+    sizes = {
+        "hidden_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": width // 64,
+        "intermediate_size": 4 * width,
+    }
+    return Model(kind="Bert", sizes=sizes, rows=rows)
+
+
+def _decoder(
+    width: int, layers: int, heads: tuple[int, int], inner: int, words: int, **named: Any
+) -> Model:
+    sizes = {
+        "hidden_size": width,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads[0],
+        "num_key_value_heads": heads[1],
+        "intermediate_size": inner,
+        "vocab_size": words,
+        "max_position_embeddings": 512,
+        "tie_word_embeddings": True,
+    }
+    return Model(kind="Llama", sizes=sizes, **named)
+
+
+# Those that write have the sizes of SmolLM2-135M, Qwen2.5-0.5B and Qwen2.5-1.5B.
+MODELS: Mapping[str, Model] = {
+    "encoder-110m": _encoder(768, 12, 30),
+    "encoder-335m": _encoder(1024, 24, 30),
+    "encoder-1.1b": _encoder(1536, 37, 20),
+    "decoder-135m": _decoder(576, 30, (9, 3), 1536, 49_152, rows=10),
+    "decoder-0.5b": _decoder(896, 24, (14, 2), 4864, 151_936, rows=6),
+    "decoder-1.5b": _decoder(1536, 28, (12, 2), 8960, 151_936, rows=4),
+}
+
+MAKE = """
+import json, sys, torch, transformers
+given, folder = json.loads(sys.argv[1]), sys.argv[2]
+torch.manual_seed(0)
+config = getattr(transformers, given["kind"] + "Config")(**given["sizes"])
+class_ = getattr(transformers, {"Bert": "BertModel", "Llama": "LlamaForCausalLM"}[given["kind"]])
+class_(config).save_pretrained(folder)
+"""
+# A byte-level tokenizer as those of most models that write, trained on a few lines.
+TOKENIZER = """
+import json, sys
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+tokenizer = Tokenizer(models.BPE())
+tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+tokenizer.decoder = decoders.ByteLevel()
+trainer = trainers.BpeTrainer(
+    vocab_size=1000,
+    special_tokens=["<pad>", "<s>", "</s>"],
+    initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+    show_progress=False,
+)
+tokenizer.train_from_iterator([json.loads(line)["text"] for line in open(sys.argv[1])], trainer)
+fast = PreTrainedTokenizerFast(
+    tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", model_max_length=512
+)
+fast.save_pretrained(sys.argv[2])
+"""
+
+
+@dataclass(slots=True)
+class Peaks:
+    """The most MB that a build held at once, and in each of its stages."""
+
+    held: float = 0.0
+    stages: dict[str, float] = field(default_factory=dict)
+
+    def see(self, stage: str, held: float) -> None:
+        """Take a reading into account."""
+        self.held = max(self.held, held)
+        self.stages[stage] = round(max(self.stages.get(stage, 0.0), held))
+
+
+def make(model: Model, folder: Path) -> None:
+    """Write the model, its rows and its models.toml to the folder, unless they are there."""
+    if (folder / "models.toml").exists():
+        return
+    place = folder / "model"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    given = json.dumps({"kind": model.kind, "sizes": dict(model.sizes)})
+    _python(MAKE, given, str(place))
+    if model.writes:
+        _python(TOKENIZER, str(EXAMPLE / "eval.jsonl"), str(place))
+    else:
+        for name in SENTENCES:
+            _copy(EXAMPLE / "model" / name, place / name)
+        pooling = place / "1_Pooling/config.json"
+        said = json.loads(pooling.read_text("utf-8"))
+        said["word_embedding_dimension"] = model.sizes["hidden_size"]
+        pooling.write_text(json.dumps(said), "utf-8")
+    lines = (EXAMPLE / "eval.jsonl").read_text("utf-8").splitlines(keepends=True)
+    (folder / "eval.jsonl").write_text("".join(lines[: model.rows]), "utf-8")
+    task, gate = ("text-generation", TEXT) if model.writes else ("feature-extraction", VECTORS)
+    settings = (
+        f'[models.random]\nsource = "model"\ntask = "{task}"\neval = "eval.jsonl"\n'
+        f"cpu = {{ memory_mb = 10240, max_tokens = 256, portable = false }}\ngate = {gate}\n"
+    )
+    (folder / "models.toml").write_text(settings, "utf-8")
+
+
+def _copy(source: Path, destination: Path) -> None:
+    if source.is_dir():
+        shutil.copytree(source, destination)
+    else:
+        shutil.copyfile(source, destination)
+
+
+def _python(program: str, *words: str) -> None:
+    subprocess.run([sys.executable, "-c", program, *words], check=True, capture_output=True)
+
+
+def build(folder: Path, log: Path) -> Peaks:
+    """Run `turnout build` in the folder, and return the memory that it held; raise SystemExit if it fails."""
+    peaks, last = Peaks(), ["start"]
+    command = [sys.executable, "-m", "turnout", "build"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
+    with (
+        log.open("w", encoding="utf-8") as file,
+        subprocess.Popen(
+            command,
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process,
+    ):
+
+        def read() -> None:
+            assert process.stdout
+            for line in process.stdout:
+                file.write(line)
+                file.flush()
+                last[0] = stage_of(line) or last[0]
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        while process.poll() is None:
+            peaks.see(last[0], sum(map(held_mb, tree(process.pid))))
+            time.sleep(EVERY_S)
+        reader.join()
+    if process.returncode:
+        raise SystemExit(f"the build of {folder.name} failed, see {log}")
+    return peaks
+
+
+def stage_of(line: str) -> str:
+    """Return the stage that a line of progress names, without the row that is at work; empty for other lines."""
+    found = re.match(r" *\d+% [^:]+: (.+)", line)
+    return re.sub(r": (row|round) .*|\d+ of \d+ rows ", "", found[1]) if found else ""
+
+
+def tree(root: int) -> list[int]:
+    """Return a process and those that it has started, directly or not."""
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(path.read_text("utf-8").rsplit(")", 1)[1].split()[1])
+        except (OSError, ValueError):
+            continue  # it has ended
+        children.setdefault(parent, []).append(int(path.parent.name))
+    found = [root]
+    for process in found:
+        found += children.get(process, [])
+    return found
+
+
+def held_mb(process: int) -> float:
+    """Return the process's share of memory that is no page of a file, in MB; 0 once it has ended.
+
+    https://docs.kernel.org/filesystems/proc.html
+    """
+    try:
+        text = Path(f"/proc/{process}/smaps_rollup").read_text("utf-8")
+    except OSError:
+        return 0.0
+    return sum(int(n) for n in re.findall(r"^Pss_(?:Anon|Shmem): +(\d+)", text, re.M)) / 1024
+
+
+def measure(name: str, folder: Path) -> Row:
+    """Return the row of one model."""
+    model = MODELS[name]
+    make(model, folder)
+    start = time.monotonic()
+    before = os.times()
+    peaks = build(folder, folder / "build.log")
+    used = os.times()
+    seconds = sum(used[2:4]) - sum(before[2:4])
+    (found,) = (folder / "models.out").glob("*/evidence/cpu.json")
+    evidence = json.loads(found.read_text("utf-8"))
+    weights = evidence["bytes_original"] / 2**20
+    stage = max(peaks.stages, key=lambda one: peaks.stages[one])
+    print(json.dumps(peaks.stages, indent=2, ensure_ascii=False))
+    return {
+        "model": name,
+        "weights, MB": round(weights),
+        "peak, MB": round(peaks.held),
+        "times the weights": round(peaks.held / weights, 2),
+        "highest in": stage,
+        "ships": evidence["recipe"],
+        "MB": round(evidence["bytes_built"] / 2**20),
+        "minutes": round((time.monotonic() - start) / 60, 1),
+        "of the processor": round(seconds / 60, 1),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", choices=[*MODELS, []], default=list(MODELS))
+    parser.add_argument("--folder", type=Path)
+    given = parser.parse_args()
+    path = RESULTS / "build_memory.json"
+    known = json.loads(path.read_text("utf-8"))["rows"] if path.exists() else []
+    rows = {row["model"]: row for row in known}
+    for name in given.names:
+        with tempfile.TemporaryDirectory() as scratch:
+            place = given.folder or Path(scratch)
+            rows[name] = measure(name, place.resolve() / name)
+        found = [rows[each] for each in MODELS if each in rows]
+        publish("build_memory", found, command="benchmarks.memory.builds")
+
+
+if __name__ == "__main__":
+    main()
