@@ -8,6 +8,7 @@ import ctypes
 import gc
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 # The peak memory of a build over the size of its weights in full precision, with a reserve (see
 # `benchmarks/memory/builds.py`). Models that score texts pass through ONNX Runtime's quantizer, which copies them.
@@ -49,4 +50,31 @@ def room_for_all(sizes: Sequence[int], memory: int | None = None) -> bool:
 
 
 def _machine_memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *group_limits())
+
+
+def group_limits(
+    process: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")
+) -> list[int]:
+    """Return the bytes that a process's control groups, such as a container's, may hold, where they have a limit.
+
+    Version 1 has a hierarchy of its own for memory: https://docs.kernel.org/admin-guide/cgroup-v1/memory.html,
+    https://docs.kernel.org/admin-guide/cgroup-v2.html
+    """
+    found = []
+    for line in process.read_text("utf-8").splitlines() if process.exists() else ():
+        number, controllers, group = line.split(":", 2)
+        if "memory" in controllers.split(","):
+            root, name = mounted / "memory", "memory.limit_in_bytes"
+        elif number == "0":
+            root, name = mounted, "memory.max"
+        else:
+            continue
+        # A container sees its own group as the root, whatever its name is outside of it.
+        place = root / group.lstrip("/")
+        for folder in (place, *place.parents):
+            limit = folder / name
+            if folder.is_relative_to(root) and limit.is_file():
+                text = limit.read_text("ascii").strip()
+                found += [int(text)] if text.isdigit() else []
+    return found
