@@ -116,7 +116,8 @@ def _run_on(
 ) -> dict[str, Any]:
     if processor.unavailable:
         return _result(processor.name, f"not asked: {processor.unavailable}", 0, 0.0, NOT_CHECKED)
-    places = places_to_run(processor, candidate.manifest.size, step.rows, candidate.outputs)
+    few = not (processor.blocking and candidate.recipe.may_saturate)
+    places = places_to_run(candidate.manifest.size, step.rows, candidate.outputs, few=few)
     rows = [step.rows[place] for place in places]
     here = [truncated(candidate.outputs[place]) for place in places]
     notify(f"{candidate.recipe.name} under {processor.how}")

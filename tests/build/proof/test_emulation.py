@@ -1,7 +1,5 @@
 """The rows, and the tokens of each, that an artefact is run on under an emulator."""
 
-from dataclasses import replace
-
 from build.evaluation.metrics import Outputs
 from build.evaluation.rows import Row
 from build.evaluation.teacher_forcing import TEACHER_FORCED
@@ -9,7 +7,7 @@ from build.proof.emulation import (
     MAX_BYTE_TOKENS,
     MAX_FORCED_TOKENS,
     MAX_ROWS,
-    MAX_ROWS_INFORMING,
+    MAX_ROWS_EXACT,
     MIN_ROWS,
     MIN_ROWS_GENERATED,
     SINGLE_TOKEN_COST,
@@ -17,11 +15,7 @@ from build.proof.emulation import (
     sample,
     truncated,
 )
-from build.proof.processors import Processor
 from contracts.prediction import PredictRequest
-
-HERE = Processor(name="here", how="as it is")
-INFORMING = replace(HERE, blocking=False)
 
 
 def test_a_sample_is_even_and_as_large_as_requested() -> None:
@@ -35,22 +29,22 @@ def test_the_larger_a_model_the_fewer_rows_and_never_too_few() -> None:
     rows = [Row(request=PredictRequest(inputs=("word " * 80,)))] * 300
     read: list[Outputs] = [[{"label": "fine"}]] * 300
     written: list[Outputs] = [[dict.fromkeys(TEACHER_FORCED, list(range(200)))]] * 300
-    assert len(places_to_run(HERE, 1, rows, read)) == MAX_ROWS
-    assert len(places_to_run(INFORMING, 1, rows, read)) == MAX_ROWS_INFORMING
-    assert len(places_to_run(HERE, 10**9, rows, read)) == MIN_ROWS
-    assert len(places_to_run(HERE, 10**9, rows, written)) == MIN_ROWS_GENERATED
-    assert len(places_to_run(HERE, 40_000_000, rows, written)) == int(
+    assert len(places_to_run(1, rows, read, few=False)) == MAX_ROWS
+    assert len(places_to_run(1, rows, read, few=True)) == MAX_ROWS_EXACT
+    assert len(places_to_run(10**9, rows, read, few=False)) == MIN_ROWS
+    assert len(places_to_run(10**9, rows, written, few=False)) == MIN_ROWS_GENERATED
+    assert len(places_to_run(40_000_000, rows, written, few=False)) == int(
         MAX_BYTE_TOKENS / 40e6 / (100 + SINGLE_TOKEN_COST * MAX_FORCED_TOKENS)
     )
 
 
-def test_a_processor_that_only_informs_is_spared_the_long_rows() -> None:
+def test_where_few_rows_are_enough_the_long_ones_are_spared() -> None:
     texts = ["a word", *["a word " * 200] * 2, *["two words"] * 10]
     rows = [Row(request=PredictRequest(inputs=(text,))) for text in texts]
     read: list[Outputs] = [[{"label": "fine"}]] * len(rows)
-    assert places_to_run(HERE, 1, rows, read) == list(range(len(rows)))
-    assert places_to_run(INFORMING, 1, rows, read) == [0, *range(3, len(rows))]
-    assert places_to_run(INFORMING, 1, rows[1:3], read[1:3]) == [0, 1]
+    assert places_to_run(1, rows, read, few=False) == list(range(len(rows)))
+    assert places_to_run(1, rows, read, few=True) == [0, *range(3, len(rows))]
+    assert places_to_run(1, rows[1:3], read[1:3], few=True) == [0, 1]
 
 
 def test_a_generator_is_run_along_the_first_tokens_alone() -> None:
