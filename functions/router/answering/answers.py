@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -15,7 +15,6 @@ from contracts.tasks import Tier
 from functions.router.answering.attempts import Attempts
 from functions.router.answering.budget import RetryBudget
 from functions.router.answering.sampling import Sampling
-from functions.router.answering.texts import log_texts
 from functions.router.answering.turns import claimed, learnt
 from functions.router.deciding.decision import Plan
 from functions.router.deciding.escalation import (
@@ -171,3 +170,16 @@ class Answering:
         predict = self.attempts.backends[target.tier].predict
         answer = await self.attempts.waited(attempt, lambda: predict(target, attempt.sent))
         return self.attempts.answered(attempt, answer)
+
+
+def log_texts(outputs: Sequence[Mapping[str, Any]], log_fields: dict[str, Any]) -> None:
+    """Log how many tokens a tier has written, and how sure it is of its texts on average, where it says so.
+
+    Both tell that texts have changed, without a second answer.
+    """
+    if not all("generated_tokens" in output for output in outputs):
+        return
+    log_fields["tokens"] = sum(output["generated_tokens"] for output in outputs)
+    told = [output["confidence"] for output in outputs if "confidence" in output]
+    if told:
+        log_fields["confidence"] = round(sum(told) / len(told), 4)

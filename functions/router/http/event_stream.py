@@ -13,9 +13,9 @@ from contracts.errors import ServingError
 from contracts.prediction import PredictRequest
 from contracts.routes import Route
 from contracts.streaming import Delta
+from functions.router.answering.answers import log_texts
 from functions.router.answering.attempts import Attempts
 from functions.router.answering.streams import Begun, begin
-from functions.router.answering.texts import log_texts
 from functions.router.http.head import log_stand_in, ours
 from functions.router.http.middleware import EVENT_HEADERS, EVENT_STREAM
 from functions.router.openai.chunks import Writer, error_event

@@ -10,7 +10,7 @@ import pytest
 from contracts.prediction import PredictRequest, TierAnswer
 from contracts.routes import Target
 from contracts.tasks import Tier
-from functions.router.answering.texts import log_texts
+from functions.router.answering.answers import log_texts
 from tests.fixtures.router_app import FakeTier, log_line, router
 from tests.functions.router.openai.deployment import ALL
 from tests.functions.router.openai.writing_tier import WritingTier
