@@ -47,7 +47,7 @@ def test_a_layer_of_any_shape_is_that_of_float64(library: Path) -> None:
 
     drawn = given(
         heads=st.integers(1, 5),
-        head=st.sampled_from([16, 32, 48, 64]),
+        head=st.sampled_from([16, 32, 48, 64, 80, 96, 256]),
         inner=st.integers(1, 20),
         tokens=st.integers(1, 140),
         seed=st.integers(0, 1000),
