@@ -33,9 +33,9 @@ time.sleep(float(sys.argv[2]))
 IMPORT = """
 import time
 import numpy
-start = time.perf_counter()
+start = time.process_time()
 import onnxruntime
-print((time.perf_counter() - start) * 1e3)
+print((time.process_time() - start) * 1e3)
 """
 
 

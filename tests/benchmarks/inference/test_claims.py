@@ -1,10 +1,12 @@
 """The sentences on ours beside other runtimes say what the results say, and the published ones have no empty cell."""
 
+import json
 from typing import Any
 
 import pytest
 
 from benchmarks.inference.claims import ABOUT, LIMIT, claim, counts, milliseconds
+from benchmarks.record import RESULTS
 from benchmarks.tables import of_processors
 from tests.fixtures.paths import ROOT
 
@@ -92,6 +94,15 @@ def test_every_published_cell_has_a_figure_and_enough_readings(name: str) -> Non
             if each["what"] != LIMIT:
                 assert each["readings"] >= 3
                 assert each["counts"] in ("yes", "no")
+
+
+def test_no_published_table_of_inference_has_an_empty_cell() -> None:
+    results = sorted(RESULTS.glob("inference_*.json"))
+    assert len(results) >= 5
+    for path in results:
+        rows = json.loads(path.read_text("utf-8"))["rows"]
+        cells = [cell for row in rows if row.get("what") != LIMIT for cell in row.values()]
+        assert not {"", "–"} & set(map(str, cells)), path.name
 
 
 def test_each_sentence_of_the_first_page_is_true_of_a_result() -> None:
