@@ -86,6 +86,11 @@ CANDIDATES = (
     Contender(name="Turnout without kernels", environment="project", opens="candidates:smoothed"),
     Contender(name="Turnout with kernels", environment="project", opens="candidates:kernels"),
     Contender(name="Turnout on OpenVINO", environment="openvino", opens="candidates:openvino"),
+    Contender(
+        name="Turnout on OpenVINO, 2 in float",
+        environment="openvino",
+        opens="candidates:openvino_mixed",
+    ),
 )
 ENCODERS = (
     Contender(name=OURS, environment="project", opens="ours:graph"),

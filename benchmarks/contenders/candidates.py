@@ -29,6 +29,11 @@ def openvino(setting: Setting) -> Opened:
     return _opened(setting, "openvino", "openvino")
 
 
+def openvino_mixed(setting: Setting) -> Opened:
+    """Open the same with its two most sensitive products in floats."""
+    return _opened(setting, "openvino_mixed", "openvino")
+
+
 def _opened(setting: Setting, function: str, runtime: str) -> Opened:
     # Imported here: the environment of a runtime holds nothing else.
     from importlib.metadata import version

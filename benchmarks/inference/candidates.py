@@ -13,7 +13,12 @@ from contracts.manifest import MODEL
 
 SMOOTHED = next(recipe for recipe in INT8 if recipe.name == "int8 smoothed")
 # By the function that opens each, in `benchmarks.contenders.candidates`.
-RECIPES = {"smoothed": SMOOTHED, "kernels": KERNELS, "openvino": OPENVINO_INT8[0]}
+RECIPES = {
+    "smoothed": SMOOTHED,
+    "kernels": KERNELS,
+    "openvino": OPENVINO_INT8[0],
+    "openvino_mixed": OPENVINO_INT8[1],
+}
 
 
 def opens(candidate: Contender) -> str:
