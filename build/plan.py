@@ -20,7 +20,7 @@ from build.sources.remote import located
 from build.step import BUILD_CODE_REVISION, Step
 from build.tasks.registry import TASKS
 from build.trusted_sources import source_problems
-from build.workspace.runtimes import LEAST_BYTES, MISSING, openvino_version
+from build.workspace.runtimes import LEAST_BYTES, openvino_problem, openvino_version
 from contracts.manifest import (
     BrokenArtefact,
     Manifest,
@@ -138,11 +138,12 @@ def _within(out: Path, source: Path) -> list[Problem]:
 
 
 def _missing_runtime(spec: CpuSpec | GpuSpec) -> list[Problem]:
-    """Return a problem where OpenVINO is asked for and is not there."""
-    asked = isinstance(spec, CpuSpec) and spec.runtime is Runtime.OPENVINO
-    if not asked or openvino_version():
+    """Return a problem where OpenVINO is asked for and cannot be had."""
+    if not (isinstance(spec, CpuSpec) and spec.runtime is Runtime.OPENVINO):
         return []
-    return [Problem(code=Code.SETTING_INVALID, where="cpu.runtime", message=MISSING)]
+    message = openvino_problem(available=bool(openvino_version()))
+    found = Problem(code=Code.SETTING_INVALID, where="cpu.runtime", message=message)
+    return [found] if message else []
 
 
 def _wants_kernels(spec: CpuSpec | None, weight_bytes: int, *, edge: bool) -> bool:

@@ -11,6 +11,12 @@ from contracts.tasks import Runtime
 # OpenVINO takes more.
 LEAST_BYTES = 8 << 20
 MISSING = "OpenVINO is not installed here; run `make openvino`"
+ELSEWHERE = (
+    "this machine is no x86-64 one, on which alone OpenVINO's answers are checked and its tiers run: build there, or "
+    'write runtime = "onnxruntime"'
+)
+# The architecture of the machines that tiers are deployed to.
+ARCHITECTURE = "x86_64"
 
 
 def openvino_version() -> str:
@@ -18,6 +24,13 @@ def openvino_version() -> str:
     if importlib.util.find_spec("openvino") is None:
         return ""
     return importlib.metadata.version("openvino")
+
+
+def openvino_problem(*, available: bool, machine: str = "") -> str:
+    """Return why OpenVINO cannot be asked for on this machine; empty if it can. `available` is whether it is there."""
+    if (machine or platform.machine()) != ARCHITECTURE:
+        return ELSEWHERE
+    return "" if available else MISSING
 
 
 def runtimes_to_try(
@@ -31,5 +44,5 @@ def runtimes_to_try(
     if setting is not Runtime.AUTO:
         return (setting,)
     pays = objective == Objective.LATENCY and weight_bytes >= LEAST_BYTES
-    tried = available and pays and not edge and platform.machine() == "x86_64"
+    tried = available and pays and not edge and platform.machine() == ARCHITECTURE
     return (Runtime.ONNX_RUNTIME, Runtime.OPENVINO) if tried else (Runtime.ONNX_RUNTIME,)

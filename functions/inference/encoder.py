@@ -83,8 +83,8 @@ class Encoder:
             providers=graph.providers,
             costs=Costs(padded=graph.padded),
             lanes=lanes_of(
-                threads if device == "cpu" and graph.side_by_side else 1,
-                lambda: opened(threads=1).forward,
+                threads if device == "cpu" else 1,
+                lambda cores: opened(threads=1, at_once=cores).forward,
                 opening_s=opening_s,
                 size=manifest.size,
             ),

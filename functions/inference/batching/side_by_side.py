@@ -21,8 +21,8 @@ Result = TypeVar("Result")
 # The share of a pass that threads divide among them, by Amdahl's law: the rest of it takes as long with any number.
 PARALLEL = 0.6
 # Memory that has to be free to open a graph a second time, by the size of its file: 2.8 times were taken at the peak by
-# MiniLM-L6 in 8 bits, 1.9 times in full precision.
-ROOM = 4
+# MiniLM-L6 in 8 bits, 1.9 times in full precision, and on OpenVINO 4.2 and 2.3 times.
+ROOM = 5
 
 
 class Lanes(Protocol):
@@ -133,17 +133,21 @@ class SideBySide:
 
 
 def lanes_of(
-    threads: int, open_one_thread: Callable[[], Forward], *, opening_s: float, size: int
+    threads: int, open_at_once: Callable[[int], Forward], *, opening_s: float, size: int
 ) -> Lanes:
     """Return the cores of a graph that was opened on so many threads; 0 are as many as the machine has.
 
+    `open_at_once` opens it for so many runs at once, each on one thread.
     To open it took `opening_s` seconds, and `size` is that of its files in bytes.
     """
     cores = threads or os.cpu_count() or 1
     if cores == 1:
         return ONE_LANE
     return SideBySide(
-        cores, open_one_thread=open_one_thread, opening_s=opening_s, room=partial(has_room, size)
+        cores,
+        open_one_thread=partial(open_at_once, cores),
+        opening_s=opening_s,
+        room=partial(has_room, size),
     )
 
 

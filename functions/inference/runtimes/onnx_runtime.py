@@ -12,9 +12,15 @@ PADDED = 0.1
 
 
 def on_onnx_runtime(
-    model: Path, *, threads: int, device: str, bind: bool, kernels: Path | None = None
+    model: Path,
+    *,
+    threads: int,
+    device: str,
+    bind: bool,
+    kernels: Path | None = None,
+    at_once: int = 1,
 ) -> OpenGraph:
-    """Open an ONNX graph in ONNX Runtime."""
+    """Open an ONNX graph in ONNX Runtime, which runs on one thread in the thread that calls: any number are at once."""
     session = open_session(model, threads=threads, device=device, kernels=kernels)
     return OpenGraph(
         forward=bound(session) if bind else unbound(session),

@@ -21,15 +21,13 @@ Shape = tuple[int | str | None, ...]
 class OpenGraph:
     """A graph with one output of that shape, ready to run; several threads may call it at once.
 
-    Their runs take place `side_by_side`, or one after the other. The first of `providers` is the one in use. A place of
-    padding costs as much as `padded` tokens.
+    The first of `providers` is the one in use. A place of padding costs as much as `padded` tokens.
     """
 
     forward: Forward
     input_names: tuple[str, ...]
     shape: Shape
     providers: tuple[str, ...]
-    side_by_side: bool = True
     padded: float = 1.0
 
 
@@ -37,11 +35,19 @@ class Opener(Protocol):
     """A runtime of encoders: the function that opens a graph on so many threads of a device, "cpu" or "cuda".
 
     With `bind`, tensors are placed in the memory of the device before each run, where the runtime can do so. `kernels`
-    is the checked library of operators of our own, which ONNX Runtime alone loads.
+    is the checked library of operators of our own, which ONNX Runtime alone loads. So many runs as are to be `at_once`
+    do not wait for each other: each has that many threads.
     """
 
     def __call__(
-        self, model: Path, *, threads: int, device: str, bind: bool, kernels: Path | None = None
+        self,
+        model: Path,
+        *,
+        threads: int,
+        device: str,
+        bind: bool,
+        kernels: Path | None = None,
+        at_once: int = 1,
     ) -> OpenGraph:
         """Open a graph."""
         ...

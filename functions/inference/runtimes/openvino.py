@@ -27,14 +27,20 @@ WITHOUT_VNNI = ("AVX2", "AVX512_CORE")
 
 
 def on_openvino(
-    model: Path, *, threads: int, device: str, bind: bool, kernels: Path | None = None
+    model: Path,
+    *,
+    threads: int,
+    device: str,
+    bind: bool,
+    kernels: Path | None = None,
+    at_once: int = 1,
 ) -> OpenGraph:
     """Open an ONNX graph in OpenVINO, on a processor whatever the device: there is no memory to bind to.
 
     Raise BrokenArtefact where OpenVINO is not installed.
     """
     core = _core()
-    compiled = core.compile_model(str(model), "CPU", settings(threads))
+    compiled = core.compile_model(str(model), "CPU", settings(threads, at_once))
     names = tuple(each.any_name for each in compiled.inputs)
     axes = compiled.output(0).partial_shape
     return OpenGraph(
@@ -42,19 +48,19 @@ def on_openvino(
         input_names=names,
         shape=tuple(axis.get_length() if axis.is_static else None for axis in axes),
         providers=("OpenVINO",),
-        side_by_side=False,
     )
 
 
-def settings(threads: int) -> dict[str, str]:
-    """Return the settings of a graph that answers one request at a time, in the precision that it has.
+def settings(threads: int, at_once: int = 1) -> dict[str, str]:
+    """Return the settings of a graph that is run so often at once, in the precision that it has.
 
+    A stream is what one run takes, and threads are those of all streams; 0 are as many as there are cores.
     https://docs.openvino.ai/2026/openvino-workflow/running-inference/inference-devices-and-modes/cpu-device.html
     """
     return {
         "PERFORMANCE_HINT": "LATENCY",
-        "NUM_STREAMS": "1",
-        "INFERENCE_NUM_THREADS": str(threads),
+        "NUM_STREAMS": str(at_once),
+        "INFERENCE_NUM_THREADS": str(threads * at_once),
         # Lambda says by a quota how much of which core a function has.
         "ENABLE_CPU_PINNING": "NO",
         # By default it computes in bfloat16 where the processor has it.
@@ -81,7 +87,7 @@ def _core() -> Any:
 
 
 class _Requests:
-    """The requests of a compiled graph: one runs at a time, so each thread takes one that nobody else has."""
+    """The requests of a compiled graph: each runs once at a time, so a thread takes one that nobody else has."""
 
     def __init__(self, compiled: Any) -> None:
         self._compiled = compiled

@@ -5,7 +5,13 @@ from typing import Any
 
 import pytest
 
-from build.workspace.runtimes import LEAST_BYTES, runtimes_to_try
+from build.workspace.runtimes import (
+    ELSEWHERE,
+    LEAST_BYTES,
+    MISSING,
+    openvino_problem,
+    runtimes_to_try,
+)
 from contracts.specs import Objective
 from contracts.tasks import Runtime
 
@@ -40,6 +46,25 @@ def test_by_itself_both_are_tried() -> None:
 )
 def test_by_itself_it_is_not_tried_where_it_cannot_ship_or_gain(changes: dict[str, Any]) -> None:
     assert tried(**changes) == (FIRST,)
+
+
+@pytest.mark.parametrize(
+    ("available", "machine", "problem"),
+    [
+        (True, "x86_64", ""),
+        (False, "x86_64", MISSING),
+        (True, "aarch64", ELSEWHERE),
+        (False, "arm64", ELSEWHERE),
+    ],
+)
+def test_it_is_asked_for_where_it_is_installed_and_its_answers_can_be_checked(
+    available: bool, machine: str, problem: str
+) -> None:
+    assert openvino_problem(available=available, machine=machine) == problem
+
+
+def test_this_machine_is_the_one_that_counts() -> None:
+    assert openvino_problem(available=True) == ("" if ON_X86 else ELSEWHERE)
 
 
 @pytest.mark.parametrize("runtime", [FIRST, SECOND])

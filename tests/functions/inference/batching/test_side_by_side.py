@@ -13,6 +13,7 @@ import pytest
 from contracts.prediction import PredictRequest
 from functions.inference.batching.side_by_side import (
     ONE_LANE,
+    Lanes,
     SideBySide,
     has_room,
     lanes_of,
@@ -70,7 +71,7 @@ def lanes(opening: Opening, *, opening_s: float = 0.0, cores: int = 2) -> SideBy
     )
 
 
-def graphs(lanes: SideBySide, *costs: float) -> list[str]:
+def graphs(lanes: Lanes, *costs: float) -> list[str]:
     """Return the graph that each batch was run on, in the order of the batches."""
     found = dict(lanes.run(shared, costs, lambda number, forward: str(forward({})[0])))
     return [found[number] for number in range(len(costs))]
@@ -168,7 +169,7 @@ def test_what_has_not_begun_is_left_when_the_caller_leaves() -> None:
 
 
 def test_one_thread_has_one_lane_and_none_stands_for_all() -> None:
-    def opened() -> Forward:
+    def opened(at_once: int) -> Forward:
         raise AssertionError("nothing was run")
 
     assert lanes_of(1, opened, opening_s=0, size=1) is ONE_LANE
@@ -176,9 +177,20 @@ def test_one_thread_has_one_lane_and_none_stands_for_all() -> None:
     assert lanes_of(0, opened, opening_s=0, size=1).cores >= 1
 
 
-def test_room_is_four_times_the_files(tmp_path: Path) -> None:
+def test_the_graph_is_opened_for_a_run_on_each_core() -> None:
+    asked: list[int] = []
+
+    def opened(at_once: int) -> Forward:
+        asked.append(at_once)
+        return shared
+
+    graphs(lanes_of(3, opened, opening_s=0, size=0), 9, 9, 9)
+    assert asked == [3]
+
+
+def test_room_is_five_times_the_files(tmp_path: Path) -> None:
     memory = tmp_path / "meminfo"
-    memory.write_text("MemTotal: 9000 kB\nMemFree: 1 kB\nMemAvailable: 400 kB\n", "utf-8")
+    memory.write_text("MemTotal: 9000 kB\nMemFree: 1 kB\nMemAvailable: 500 kB\n", "utf-8")
     assert has_room(100 * 1024, memory)
     assert not has_room(100 * 1024 + 1, memory)
     memory.write_text("MemTotal: 9000 kB\n", "utf-8")

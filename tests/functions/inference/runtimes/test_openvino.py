@@ -16,7 +16,7 @@ from contracts.prediction import PredictRequest
 from contracts.tasks import Runtime
 from functions.inference.engine import Engine
 from functions.inference.runtimes.openers import opener_of
-from functions.inference.runtimes.openvino import INSTRUCTIONS, MOST, limited
+from functions.inference.runtimes.openvino import INSTRUCTIONS, MOST, limited, settings
 from tests.fixtures.models.tiny import artefact
 
 TEXTS = ("lovely", "awful fine", "fine fine lovely and something more", "")
@@ -81,11 +81,23 @@ def test_it_answers_as_onnx_runtime_does(tmp_path: Path) -> None:
     assert engines["openvino"].providers == ("OpenVINO",)
 
 
+@pytest.mark.parametrize(
+    ("threads", "at_once", "streams", "of_all"),
+    [(2, 1, "1", "2"), (1, 3, "3", "3"), (0, 1, "1", "0")],
+)
+def test_each_run_at_once_has_its_threads(
+    threads: int, at_once: int, streams: str, of_all: str
+) -> None:
+    found = settings(threads, at_once)
+    assert (found["NUM_STREAMS"], found["INFERENCE_NUM_THREADS"]) == (streams, of_all)
+
+
 @pytest.mark.foreign
 @needs_openvino
-def test_threads_that_run_it_at_once_get_their_own_answers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_threads_that_run_it_at_once_get_their_own_answers(tmp_path: Path, at_once: int) -> None:
     graph = opener_of(Runtime.OPENVINO)(
-        artefact(tmp_path / "cpu") / MODEL, threads=1, device="cpu", bind=False
+        artefact(tmp_path / "cpu") / MODEL, threads=1, device="cpu", bind=False, at_once=at_once
     )
     rows = [np.array([[2, 4 + i % 3, 3]], np.int64) for i in range(60)]
     feeds = [{"input_ids": row, "attention_mask": np.ones_like(row)} for row in rows]
