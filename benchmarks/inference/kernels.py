@@ -2,7 +2,8 @@
 
 `make kernels`, then `python -m benchmarks.inference.kernels --model FOLDER` with a classifier of `benchmarks.finetune`.
 "int8 smoothed" and the same with kernels are calibrated on the same rows, and take turns with the peak's matrix product
-on one thread of one process; times are of the processor. Each processor has a result of its own.
+in one process: on one thread, whose processor time counts, or with `--threads` on more, by the wall, which wants a
+machine that nobody else uses. Each processor has a result of its own for each number of threads.
 """
 
 import argparse
@@ -11,6 +12,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,21 +50,28 @@ def graphs(model: Path, items: Sequence[Item], scratch: Path) -> dict[str, Path]
     return made
 
 
-def runner(graph: Path) -> Callable[[Item], Any]:
-    """Return what runs a graph on a text's tokens, on one thread."""
-    session = open_session(graph, threads=1, device="cpu", kernels=kernels_in(graph.parent))
+def runner(graph: Path, threads: int) -> Callable[[Item], Any]:
+    """Return what runs a graph on a text's tokens, on so many threads."""
+    kernels = kernels_in(graph.parent)
+    session = open_session(graph, threads=threads, device="cpu", kernels=kernels)
     names = [node.name for node in session.get_inputs()]
     return lambda item: session.run(None, {name: arrays(item)[name] for name in names})[0]
 
 
-def milliseconds(run: Callable[[], object]) -> float:
-    """Return the processor time of the fastest of some runs."""
+def milliseconds(run: Callable[[], object], threads: int) -> float:
+    """Return the time of the fastest of some runs: the processor's on one thread, and the wall's on more."""
+    clock = time.thread_time if threads == 1 else time.perf_counter
     times = []
     for _ in range(RUNS):
-        begin = time.thread_time()
+        begin = clock()
         run()
-        times.append(time.thread_time() - begin)
+        times.append(clock() - begin)
     return min(times) * 1e3
+
+
+def name_of(threads: int) -> str:
+    """Return the beginning of a result's name, by which a table has those of one number of threads."""
+    return NAME if threads == 1 else f"threads_{threads}_{NAME}"
 
 
 def labels(run: Callable[[Item], Any], items: Sequence[Item]) -> list[int]:
@@ -70,22 +79,22 @@ def labels(run: Callable[[Item], Any], items: Sequence[Item]) -> list[int]:
 
 
 def measure(
-    runs: Mapping[str, Callable[[Item], Any]], texts: Mapping[str, Item], turns: int
+    runs: Mapping[str, Callable[[Item], Any]], texts: Mapping[str, Item], turns: int, threads: int
 ) -> tuple[dict[tuple[str, str], float], float]:
     """Return the time of each graph on each text, and that of the peak's product, in milliseconds."""
     nowhere = Path()
     setting = Setting(
-        model=nowhere, artefact=nowhere, scratch=nowhere, items=nowhere, threads=1, clock="cpu"
+        model=nowhere, artefact=nowhere, scratch=nowhere, items=nowhere, threads=threads
     )
     peak = matrix_product(setting)
     feeds = peak.prepare(Item(text="", ids=()))
     times: dict[tuple[str, str], list[float]] = {}
     of_peak = []
     for _ in range(turns):
-        of_peak.append(milliseconds(lambda: peak.run(feeds)))
+        of_peak.append(milliseconds(lambda: peak.run(feeds), threads))
         for length, item in texts.items():
             for name, run in runs.items():
-                took = milliseconds(lambda run=run, item=item: run(item))  # type: ignore[misc]
+                took = milliseconds(partial(run, item), threads)
                 times.setdefault((name, length), []).append(took)
     return {key: _least_disturbed(found) for key, found in times.items()}, _least_disturbed(of_peak)
 
@@ -119,25 +128,28 @@ def main() -> None:
     )
     parser.add_argument("--model", type=Path, required=True, help="a folder with eval.jsonl")
     parser.add_argument("--turns", type=int, default=40)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--rows", type=int, help="rows whose labels are compared; all otherwise")
     args = parser.parse_args()
     items, workloads = work(args.model)
     texts = {f"{n} tokens": items[workloads[f"{n} tokens"][0]] for n in LENGTHS}
     compared = items[: -len(LENGTHS)][: args.rows]
     with tempfile.TemporaryDirectory() as scratch:
-        runs = {n: runner(p) for n, p in graphs(args.model, items, Path(scratch)).items()}
+        made = graphs(args.model, items, Path(scratch))
+        runs = {name: runner(path, args.threads) for name, path in made.items()}
         full = labels(runs.pop("fp32 fused"), compared)
         same = {
             name: f"{statistics.mean(a == b for a, b in zip(labels(run, compared), full, strict=True)):.2%}"
             for name, run in runs.items()
         }
-        times, peak_ms = measure(runs, texts, args.turns)
+        times, peak_ms = measure(runs, texts, args.turns, args.threads)
     config = json.loads((args.model / "config.json").read_text("utf-8"))
     publish(
-        f"{NAME}_{processor_of(machine())}",
+        f"{name_of(args.threads)}_{processor_of(machine())}",
         rows(times, peak_ms, texts, same, config),
         command="benchmarks.inference.kernels",
-        clock="cpu",
+        clock="cpu" if args.threads == 1 else "wall",
+        threads=args.threads,
         turns=args.turns,
         rows_compared=len(compared),
         int8_peak_gmacs=round(MACS / peak_ms / 1e6, 1),
