@@ -104,7 +104,7 @@ config = getattr(transformers, given["kind"] + "Config")(**given["sizes"])
 class_ = getattr(transformers, {"Bert": "BertModel", "Llama": "LlamaForCausalLM"}[given["kind"]])
 class_(config).save_pretrained(folder, max_shard_size="100GB")
 """
-# A byte-level tokenizer as those of most models that write, trained on a few lines.
+# A byte-level tokenizer as those of most models that write, trained on a few lines; its other words are in no text.
 TOKENIZER = """
 import json, sys
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -119,6 +119,10 @@ trainer = trainers.BpeTrainer(
     show_progress=False,
 )
 tokenizer.train_from_iterator([json.loads(line)["text"] for line in open(sys.argv[1])], trainer)
+said = json.loads(tokenizer.to_str())
+words = said["model"]["vocab"]
+words.update({f"unused {n}": n for n in range(len(words), int(sys.argv[3]))})
+tokenizer = Tokenizer.from_str(json.dumps(said))
 fast = PreTrainedTokenizerFast(
     tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>", model_max_length=512
 )
@@ -149,7 +153,7 @@ def make(model: Model, folder: Path) -> None:
     given = json.dumps({"kind": model.kind, "sizes": dict(model.sizes)})
     _python(MAKE, given, str(place))
     if model.writes:
-        _python(TOKENIZER, str(EXAMPLE / "eval.jsonl"), str(place))
+        _python(TOKENIZER, str(EXAMPLE / "eval.jsonl"), str(place), str(model.sizes["vocab_size"]))
     else:
         for name in SENTENCES:
             shutil.copy(EXAMPLE / "model" / name, place)
