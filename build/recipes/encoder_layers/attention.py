@@ -79,7 +79,10 @@ def _separate(seen: Seen, node: Any, model: Any) -> Attention | None:
     positions = []
     padding = 0
     for term in _terms(seen, node.input[3]):
-        kind = _kind(model, term, heads)
+        # Of all layers it is computed once: that may take the embeddings of the whole vocabulary.
+        if term not in seen.kinds:
+            seen.kinds[term] = _kind(model, term, heads)
+        kind = seen.kinds[term]
         padding += kind == MASK
         positions += [term] if kind == "positions" else []
         if not kind:

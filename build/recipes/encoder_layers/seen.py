@@ -1,7 +1,7 @@
 """A graph as matching reads it: who makes a tensor, its constants, and products with their bias and smoothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,10 +23,11 @@ class Product:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
-    """A graph's nodes by what they make, and its constants by their names."""
+    """A graph: its nodes by what they make, its constants by their names, and the kinds of what masks add to scores."""
 
     producers: Mapping[str, Any]
     constants: Mapping[str, Any]
+    kinds: dict[str, str] = field(default_factory=dict)
 
     def made_by(self, name: str, operator: str) -> Any | None:
         """Return the node of that operator that makes a tensor."""
