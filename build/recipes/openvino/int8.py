@@ -29,6 +29,9 @@ from functions.inference.token_batches import Feeds
 # The share of the rows that an activation's range holds whole. The rest are clipped: steps of the widest row's range
 # are coarser for all, by which the logits of MiniLM move further away.
 SHARE_OF_ROWS = 0.9
+# Activations that OpenVINO computes by tanh within the product before them. Where that one is in 8 bits, QEMU's Haswell
+# answers otherwise than a real processor that is limited to AVX2.
+BY_TANH = ("Tanh", "FastGelu")
 
 
 def quantize_for_openvino(
@@ -41,14 +44,15 @@ def quantize_for_openvino(
 ) -> None:
     """Quantize the inputs and weights of the matrix products, in place, but for those with an output `in_float`.
 
-    With `attention`, its two products of activations are quantized as well. Activations get the range that they have on
-    most of the feeds, the user's rows; weights are those that cannot saturate (see `build.recipes.saturation`).
-    `scratch` is the path of a temporary file.
+    Those before a tanh stay in floats as well. With `attention`, its two products of activations are quantized too.
+    Activations get the range that they have on most of the feeds, the user's rows; weights are those that cannot
+    saturate (see `build.recipes.saturation`). `scratch` is the path of a temporary file.
     """
     replace_gemms(model)
     graph = model.graph
     products = expand_attention(graph) if attention else []
-    nodes = [node for node in matmuls(graph) if node.output[0] not in in_float]
+    left = {*in_float, *_before_tanh(graph)}
+    nodes = [node for node in matmuls(graph) if node.output[0] not in left]
     floats = [name for each in products for name in each.floats]
     read = {node.input[0] for node in nodes}
     ranges = ranges_of(model, {*read, *floats}, feeds, scratch, share=SHARE_OF_ROWS)
@@ -62,6 +66,13 @@ def quantize_for_openvino(
         node.input[1] = _quantize_weights(graph, node, name, matrices[name])
     _quantize_attention(graph, products, ranges)
     remove_unused_constants(graph)
+
+
+def _before_tanh(graph: Any) -> set[str]:
+    """Return the outputs of products that a tanh follows, with or without a bias between them."""
+    read = {name for node in graph.node if node.op_type in BY_TANH for name in node.input}
+    biased = [node for node in graph.node if node.op_type == "Add" and node.output[0] in read]
+    return read.union(*(node.input for node in biased))
 
 
 def _quantize_attention(

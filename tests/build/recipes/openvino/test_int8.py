@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from build.export.fusion import fuse, plain
 from build.export.to_onnx import export
 from build.families.reference import feeds_of
-from build.graph.edit import constants
+from build.graph.edit import constants, producers
 from build.recipes.encoder import FP32_FUSED, OPENVINO_FP32, OPENVINO_INT8
 from build.recipes.recipe import EncoderRecipe
 from build.recipes.saturation import MAX_PAIR, largest_pair
@@ -31,9 +31,9 @@ from tests.fixtures.models.sources import read_as
 from tests.fixtures.models.tiny_bert import classifier, texts
 
 NONE, TWO, FOUR = OPENVINO_INT8
-# Those of two layers, each with attention, its output and the two of the feed-forward network, the pooler and the head.
-# In 8 bits attention has three, of queries, keys and values, and two of activations, which read four tensors.
-PRODUCTS, MORE, ACTIVATIONS = 10, 4, 8
+# Those of two layers, each with attention, its output and the two of the feed-forward network, and the head. In 8 bits
+# attention has three, of queries, keys and values, and two of activations, which read four tensors.
+PRODUCTS, MORE, ACTIVATIONS = 9, 4, 8
 KINDS = """
 import json, sys
 from functions.inference.runtimes.openvino import limited, settings
@@ -106,6 +106,16 @@ def test_all_products_but_those_in_float_have_weights_that_cannot_saturate(
     # A tensor that is quantized is given back once, and so is each matrix.
     assert count(made, "DequantizeLinear") == len(weights) + count(made, "QuantizeLinear")
     assert [path.name for path in tmp_path.iterdir()] == ["made.onnx"]
+
+
+def test_a_product_before_a_tanh_stays_in_floats(graphs: Graphs, tmp_path: Path) -> None:
+    """The pooler's, by whose bias the tanh comes."""
+    graph = onnx.load(graphs.made(NONE, tmp_path)).graph
+    made = producers(graph)
+    (tanh,) = (node for node in graph.node if node.op_type == "Tanh")
+    (product,) = (made[name] for name in made[tanh.input[0]].input if name in made)
+    assert product.op_type == "MatMul"
+    assert numpy_helper.to_array(constants(graph)[product.input[1]]).dtype == np.float32
 
 
 def test_the_answers_are_nearly_those_of_the_floats(graphs: Graphs, tmp_path: Path) -> None:
