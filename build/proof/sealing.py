@@ -1,6 +1,7 @@
 """The sealing of an artefact's folder: its manifest, its probe, and the digest of what decides its outputs."""
 
 import hashlib
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -27,11 +28,11 @@ def seal(
     reference: Sequence[Outputs],
     prepared: Path = Path(),
 ) -> Manifest:
-    """Copy the parts of an artefact to a new folder and seal it with a manifest, so that it can be loaded.
+    """Put the parts of an artefact into a new folder and seal it with a manifest, so that it can be loaded.
 
     `prepared` is the folder of the graphs that the parts were made of.
     """
-    shutil.copytree(parts, folder)
+    shutil.copytree(parts, folder, copy_function=_link)
     source = step.source
     manifest = Manifest(
         model=step.model,
@@ -52,6 +53,14 @@ def seal(
         **_tokenized_fields(source, step, reference),
     )
     return write_manifest(folder, manifest)
+
+
+def _link(source: str, destination: str) -> None:
+    """Give a file a second name, as a copy of each candidate takes much of a disk; nothing changes a file in place."""
+    try:
+        os.link(source, destination)
+    except OSError:  # of a file system that has no such links
+        shutil.copyfile(source, destination)
 
 
 def _shorter(step: Step) -> dict[str, list[int]]:
