@@ -27,11 +27,10 @@ from typing import Any
 
 from benchmarks.limited.control_group import group
 from benchmarks.record import RESULTS, ROOT, Row, publish
-from build.workspace.build_memory import PEAK_FACTOR
+from build.workspace.build_memory import LIBRARIES, PEAK_FACTOR
 
 EVERY_S = 0.2
-# The libraries of the three processes of a build, before any of them has opened a model.
-LIBRARIES_MB = 1000
+LIBRARIES_MB = round(LIBRARIES / 2**20)
 EXAMPLE = ROOT / "examples/sentence-embedding"
 SENTENCES = (
     "modules.json",
@@ -257,7 +256,7 @@ def measure(name: str, folder: Path) -> Row:
     start = time.monotonic()
     before = os.times()
     weights = (folder / "model/model.safetensors").stat().st_size // 2**20
-    limit = round(PEAK_FACTOR * weights) + LIBRARIES_MB
+    limit = round(PEAK_FACTOR * (weights + 1)) + LIBRARIES_MB + 1  # both are rounded
     peaks = build(folder, folder / "build.log", limit * 2**20)
     used = os.times()
     seconds = sum(used[2:4]) - sum(before[2:4])

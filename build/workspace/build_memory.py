@@ -14,6 +14,8 @@ from pathlib import Path
 # `benchmarks/memory/builds.py`). Models that score texts pass through ONNX Runtime's quantizer, which copies them.
 PEAK_FACTOR, SCORER_PEAK_FACTOR = 3.0, 6.5
 BYTES_PER_WEIGHT = 4
+# The libraries of the processes of a build, before any of them has opened a model.
+LIBRARIES = 1_000_000_000
 
 
 def release_memory() -> None:
@@ -27,7 +29,7 @@ def release_memory() -> None:
 def memory_problem(weights: int, memory: int | None = None, *, factor: float = PEAK_FACTOR) -> str:
     """Return why so many weights cannot be built in `memory` bytes, by default the machine's; empty if they can."""
     available = memory or _machine_memory()
-    needed = weights * BYTES_PER_WEIGHT * factor
+    needed = weights * BYTES_PER_WEIGHT * factor + LIBRARIES
     if needed <= available:
         return ""
     return (
@@ -41,12 +43,13 @@ def room_for_both(weights: int, memory: int | None = None, *, factor: float = PE
 
     0 weights are those of a source that does not count them; there may be no room.
     """
-    return 0 < 2 * weights * BYTES_PER_WEIGHT * factor <= (memory or _machine_memory())
+    peaks = 2 * weights * BYTES_PER_WEIGHT * factor
+    return 0 < peaks <= (memory or _machine_memory()) - LIBRARIES
 
 
 def room_for_all(sizes: Sequence[int], memory: int | None = None) -> bool:
     """Return whether artefacts of those bytes may be loaded side by side, each of which takes up to twice its size."""
-    return 2 * sum(sizes) <= (memory or _machine_memory())
+    return 2 * sum(sizes) <= (memory or _machine_memory()) - LIBRARIES
 
 
 def _machine_memory() -> int:
