@@ -8,6 +8,7 @@ part of it (`build/proof/golden.py`).
 import hashlib
 import json
 import platform
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -40,10 +41,10 @@ def kernels_of(machine: str) -> str:
     return KERNELS.format(machine=machine)
 
 
-def kernels_in(folder: Path) -> Path | None:
-    """Return the path of a folder's library for the architecture of this machine; None if it has none."""
+def kernels_in(folder: Path, system: str = sys.platform) -> Path | None:
+    """Return the path of a folder's library for this machine; None if it has none, as on any system but Linux."""
     path = folder / kernels_of(platform.machine())
-    return path if path.exists() else None
+    return path if system == "linux" and path.exists() else None
 
 
 class BrokenArtefact(TurnoutError):

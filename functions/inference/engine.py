@@ -250,7 +250,8 @@ def _checked_kernels(folder: Path, manifest: Manifest) -> Path | None:
     if library is None:
         if manifest.has_kernels:
             raise BrokenArtefact(
-                f"its operators are for Linux on x86-64 and arm64, and this machine is {platform.machine()}; "
+                "its operators are for Linux on x86-64 and arm64, and this machine is "
+                f"{platform.system()} on {platform.machine()}; "
                 "build the model with `kernels = false`"
             )
         return None
