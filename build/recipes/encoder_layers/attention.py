@@ -21,8 +21,9 @@ from build.recipes.encoder_layers.seen import Product, Seen
 MASK = "attention_mask"
 # Scores that get this added have no share left.
 FAR = -1e4
-# Lengths and masks that the parts of a mask are computed of.
-MASKS = np.array([[1, 1, 1, 0, 0], [1, 0, 1, 1, 1], [1, 1, 1, 1, 1]])
+# Tokens of the texts that the parts of a mask are computed for: a window of attention shows where texts are longer.
+# Where a graph has fewer positions, the next number is taken.
+LENGTHS = (512, 128, 32, 5)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,18 +122,35 @@ def _terms(seen: Seen, name: str) -> Iterator[str]:
 
 def _kind(model: Any, name: str, heads: int) -> str:
     """Return what a part of a mask is: that of padding, "positions" that are the same for all texts, or neither, ""."""
-    try:
-        found, other = _computed(model, name, MASKS), _computed(model, name, np.ones_like(MASKS))
-    except Exception:  # ONNX Runtime documents no common type for what it raises
-        return ""
-    texts, tokens = MASKS.shape
+    for tokens in LENGTHS:
+        masks = _masks(tokens)
+        try:
+            found = _computed(model, name, masks)
+            other = _computed(model, name, np.ones_like(masks))
+        except Exception:  # ONNX Runtime documents no common type for what it raises
+            continue
+        return _kind_of(found, other, masks, heads)
+    return ""
+
+
+def _masks(tokens: int) -> NDArray[Any]:
+    """Return the masks of a text with padding behind, of one with a hole, and of one without padding."""
+    masks = np.ones((3, tokens), int)
+    masks[0, tokens * 3 // 5 :] = 0
+    masks[1, 1] = 0
+    return masks
+
+
+def _kind_of(found: NDArray[Any], other: NDArray[Any], masks: NDArray[Any], heads: int) -> str:
+    """Return the kind of what was computed of those masks, and of as many texts without padding."""
+    texts, tokens = masks.shape
     if found.shape == (1, heads, tokens, tokens):
         return "positions" if np.array_equal(found, other) else ""
     if found.shape not in ((texts, 1, 1, tokens), (texts, 1, tokens, tokens)):
         return ""
     # What padding attends to does not count.
-    rows = np.broadcast_to(found, (texts, 1, tokens, tokens))[:, 0][MASKS == 1]
-    kept = np.repeat(MASKS, MASKS.sum(axis=1), axis=0) == 1
+    rows = np.broadcast_to(found, (texts, 1, tokens, tokens))[:, 0][masks == 1]
+    kept = np.repeat(masks, masks.sum(axis=1), axis=0) == 1
     return MASK if not rows[kept].any() and (rows[~kept] <= FAR).all() else ""
 
 

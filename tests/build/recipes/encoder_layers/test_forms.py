@@ -1,5 +1,6 @@
 """Encoders of every form: whose layers become one operator each and answer as in full precision, and why others not."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,12 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from onnx import helper, numpy_helper
 
 from build.export.fusion import fuse, plain
 from build.export.to_onnx import export
 from build.families.reference import feeds_of
+from build.graph.edit import producers
 from build.kernels.libraries import copy_libraries
 from build.recipes.encoder import SMOOTHED, calibrate
 from build.recipes.encoder_layers.fusing import OPERATOR, fuse_layers
@@ -96,6 +99,66 @@ def test_a_form_that_the_operator_does_not_compute_is_left_as_it_is_and_told_why
     assert fuse_layers(model) == 0
     assert model.SerializeToString() == before
     assert why in why_none(model)
+
+
+@pytest.mark.build
+@pytest.mark.parametrize(("window", "taken"), [(20, False), (600, True)])
+def test_a_window_of_attention_that_short_texts_do_not_show_is_noticed(
+    window: int, taken: bool, tmp_path: Path
+) -> None:
+    """A token attends to those less than a window away, which a mask may hold together with padding."""
+    mpnet = BY_NAME["MPNet"]
+    wide = replace(mpnet, config={**mpnet.config, **HEADS, "max_position_embeddings": 520})
+    _, fused = fused_of(wide, tmp_path)
+    model = onnx.load(fused)
+    assert why_none(model) == ""
+    put_window(model.graph, window)
+    assert (why_none(model) == "") == taken
+
+
+def put_window(graph: Any, window: int) -> None:
+    """Have each mask of padding hide from a token what is a window and more away."""
+    made = {
+        "zero_of_window": np.int64(0),
+        "one_of_window": np.int64(1),
+        "axis_of_window": np.array([1]),
+        "window": np.int64(window),
+        "near": np.float32(0),
+        "far": np.float32(-1e9),
+    }
+    graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(value), name) for name, value in made.items()
+    )
+    node = helper.make_node
+    nodes = [
+        node("Shape", ["attention_mask"], ["shape_of_window"], start=1, end=2),
+        node("Squeeze", ["shape_of_window"], ["tokens_of_window"]),
+        node("Range", ["zero_of_window", "tokens_of_window", "one_of_window"], ["places"]),
+        node("Unsqueeze", ["places", "axis_of_window"], ["column_of_places"]),
+        node("Sub", ["column_of_places", "places"], ["signed"]),
+        node("Abs", ["signed"], ["distances"]),
+        node("Less", ["distances", "window"], ["within"]),
+        node("Where", ["within", "near", "far"], ["hidden_by_window"]),
+    ]
+    [mask] = {n.input[3] for n in graph.node if n.op_type == "Attention"}
+    padding = padding_of(producers(graph), mask)
+    assert padding is not None
+    nodes.append(node("Min", ["padding_alone", "hidden_by_window"], [padding.output[0]]))
+    padding.output[0] = "padding_alone"
+    place = list(graph.node).index(padding) + 1
+    for offset, each in enumerate(nodes):
+        graph.node.insert(place + offset, each)
+
+
+def padding_of(made_by: Mapping[str, Any], name: str) -> Any | None:
+    """Return the node that makes the padding of what is added to scores."""
+    node = made_by.get(name)
+    if node is None or node.op_type not in ("Add", "Expand"):
+        return node if node is not None and node.op_type == "Where" else None
+    # The second input of an Expand is a shape.
+    added = node.input[:1] if node.op_type == "Expand" else node.input
+    found = [padding_of(made_by, each) for each in added]
+    return next((each for each in found if each is not None), None)
 
 
 def padded(feeds: list[Feeds]) -> Feeds:
