@@ -46,7 +46,9 @@ def libraries(folder: Path = FOLDER) -> Mapping[str, Path]:
     noted = note.get("libraries", {})
     changed = [p for m, p in found.items() if not p.is_file() or file_sha256(p) != noted.get(m)]
     if changed:
-        raise BuildError(f"{changed[0]} is not what was compiled: run `make kernels` again")
+        # By its times alone make takes them for current.
+        again = f"remove {folder}, then run `make kernels`"
+        raise BuildError(f"{changed[0]} is not what was compiled: {again}")
     return found
 
 

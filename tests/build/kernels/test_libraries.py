@@ -90,5 +90,7 @@ def test_a_library_that_is_missing_or_not_noted_is_refused(compiled: Path) -> No
 def test_a_changed_library_is_refused(compiled: Path) -> None:
     path = compiled / kernels_of("aarch64")
     path.write_text("changed", "utf-8")
-    with pytest.raises(BuildError, match=f"{path.name} is not what was compiled"):
+    with pytest.raises(BuildError, match=f"{path.name} is not what was compiled") as caught:
         libraries(compiled)
+    # make would find nothing to do.
+    assert f"remove {compiled}, then run `make kernels`" in str(caught.value)
