@@ -149,8 +149,7 @@ def make(model: Model, folder: Path) -> None:
     place = folder / "model"
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
-    given = json.dumps({"kind": model.kind, "sizes": dict(model.sizes)})
-    _python(MAKE, given, str(place))
+    _python(MAKE, json.dumps({"kind": model.kind, "sizes": dict(model.sizes)}), str(place))
     if model.writes:
         _python(TOKENIZER, str(EXAMPLE / "eval.jsonl"), str(place), str(model.sizes["vocab_size"]))
     else:
@@ -182,7 +181,11 @@ def build(folder: Path, log: Path, limit: int) -> Peaks:
 
 
 def _build(folder: Path, log: Path, members: Path) -> Peaks:
+    # A build that was cut off has its first stages behind it.
+    found = folder / "peaks.json"
     peaks, last = Peaks(), ["start"]
+    for stage, held in (json.loads(found.read_text("utf-8")) if found.exists() else {}).items():
+        peaks.see(stage, held)
     join = f'echo $$ > {members}; exec "$@"'
     command = ["sh", "-euc", join, "sh", sys.executable, "-m", "turnout", "build"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1"}
@@ -209,6 +212,7 @@ def _build(folder: Path, log: Path, members: Path) -> Peaks:
         reader.start()
         while process.poll() is None:
             peaks.see(last[0], sum(map(held_mb, tree(process.pid))))
+            found.write_text(json.dumps(peaks.stages), "utf-8")
             time.sleep(EVERY_S)
         reader.join()
     if process.returncode:
@@ -254,16 +258,14 @@ def measure(name: str, folder: Path) -> Row:
     model = MODELS[name]
     make(model, folder)
     start = time.monotonic()
-    before = os.times()
+    before = sum(os.times()[2:4])
     weights = (folder / "model/model.safetensors").stat().st_size // 2**20
     limit = round(PEAK_FACTOR * (weights + 1)) + LIBRARIES_MB + 1  # both are rounded
     peaks = build(folder, folder / "build.log", limit * 2**20)
-    used = os.times()
-    seconds = sum(used[2:4]) - sum(before[2:4])
+    seconds = sum(os.times()[2:4]) - before
     (found,) = (folder / "models.out").glob("*/evidence/cpu.json")
     evidence = json.loads(found.read_text("utf-8"))
     stage = max(peaks.stages, key=lambda one: peaks.stages[one])
-    print(json.dumps(peaks.stages, indent=2, ensure_ascii=False))
     return {
         "model": name,
         "weights, MB": weights,
@@ -284,12 +286,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
     path = RESULTS / "build_memory.json"
-    known = json.loads(path.read_text("utf-8"))["rows"] if path.exists() else []
-    rows = {row["model"]: row for row in known}
     for name in given.names:
         with tempfile.TemporaryDirectory() as scratch:
             place = given.folder or Path(scratch)
-            rows[name] = measure(name, place.resolve() / name)
+            row = measure(name, place.resolve() / name)
+        known = json.loads(path.read_text("utf-8"))["rows"] if path.exists() else []
+        rows = {one["model"]: one for one in (*known, row)}
         found = [rows[each] for each in MODELS if each in rows]
         publish("build_memory", found, command="benchmarks.memory.builds")
 
