@@ -65,6 +65,9 @@ def test_the_bytes_are_those_of_a_graph_quantized_whole(
             extra_options=dict(OPTIONS),
         )
     whole = onnx.load(tmp_path / "whole.onnx")
+    # The library says of constants that lay in a file that they no longer do.
+    for tensor in whole.graph.initializer:
+        tensor.ClearField("data_location")
     made = quantize(model, operators)
     names = [tensor.name for tensor in made.graph.initializer]
     assert "square_quantized" in names

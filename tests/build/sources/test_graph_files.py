@@ -26,7 +26,7 @@ from contracts.prediction import PredictRequest
 from contracts.specs import SourceOptions
 from contracts.tasks import Task
 from functions.inference.engine import Engine
-from tests.fixtures.models.sources import assert_refused, read_as
+from tests.fixtures.models.sources import assert_refused, in_one_file, read_as
 from tests.fixtures.models.tiny_bert import (
     CPU,
     LABELS,
@@ -60,7 +60,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     export(read_as(TransformersSource, classifier(folder / "hf"), CLASSES), folder / "exported")
     (folder / "onnx").mkdir()
-    shutil.copy(folder / "exported/model.onnx", folder / "onnx/model.onnx")
+    in_one_file(folder / "exported/model.onnx", folder / "onnx/model.onnx")
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         shutil.copy(folder / "hf" / name, folder / "onnx" / name)
     model = AutoModelForSequenceClassification.from_pretrained(
@@ -175,7 +175,7 @@ def test_sentence_vectors_of_an_onnx_folder_are_pooled_as_its_modules_say(tmp_pa
     export(source, tmp_path / "exported")
     folder = shutil.copytree(tmp_path / "hf", tmp_path / "onnx")
     (folder / "model.safetensors").unlink()
-    shutil.copy(tmp_path / "exported/model.onnx", folder / "model.onnx")
+    in_one_file(tmp_path / "exported/model.onnx", folder / "model.onnx")
     found = read(folder, Task.FEATURE_EXTRACTION)
     assert (found.kind, found.pooling) == (ONNX, Pooling(modes="mean", normalize=True))
     graph = plain(found, export(found, tmp_path / "again"), tmp_path / "plain.onnx")

@@ -15,7 +15,7 @@ from build.sources.position_tables import position_limit
 from build.sources.source import GraphSource, TransformersSource
 from contracts.specs import SourceOptions
 from contracts.tasks import Task
-from tests.fixtures.models.sources import assert_refused, read_as
+from tests.fixtures.models.sources import assert_refused, in_one_file, read_as
 from tests.fixtures.models.tiny_bare import bare
 from tests.fixtures.models.tiny_bert import LABELS, POSITIONS
 from tests.fixtures.models.tiny_zoo import ZOO, classifier_of
@@ -34,7 +34,7 @@ def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     export(source, home / "exported")
     folder: Path = home / request.param
     folder.mkdir()
-    shutil.copyfile(home / "exported/model.onnx", folder / "model.onnx")
+    in_one_file(home / "exported/model.onnx", folder / "model.onnx")
     shutil.copyfile(source.tokenizer, folder / "tokenizer.json")
     return folder
 
