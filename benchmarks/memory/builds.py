@@ -285,6 +285,8 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*MODELS, []], default=list(MODELS))
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
+    if not (EXAMPLE / "model/modules.json").exists():
+        parser.error("the tokenizer is that of an example; run `python -m examples.weights` first")
     path = RESULTS / "build_memory.json"
     for name in given.names:
         with tempfile.TemporaryDirectory() as scratch:

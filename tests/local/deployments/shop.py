@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from contracts.states.rows import Row, copies_key, wake_key
 from local.control.data_plane import data_plane
 from local.permissions.access import Made
@@ -71,7 +73,10 @@ class Shop:
     def sleep(self, endpoint: Endpoint) -> list[str]:
         """Have the GPU tier sleep and be called by one router, and another know both; return what went wrong."""
         problems = []
-        self.copies(0)
+        try:
+            self.copies(0)
+        except ClientError as error:
+            return [str(error)]  # its stack was not deployed
         self.start_router()
         if predict(endpoint, "intents", {"inputs": "lovely", "tier": "gpu"}).status != 200:
             problems.append("a tier that sleeps is not answered for")
