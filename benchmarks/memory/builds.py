@@ -147,6 +147,8 @@ def make(model: Model, folder: Path) -> None:
     if (folder / "models.toml").exists():
         return
     place = folder / "model"
+    if not (EXAMPLE / "model").exists():
+        raise SystemExit("it takes the tokenizer of an example; run `python -m examples.weights`")
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     _python(MAKE, json.dumps({"kind": model.kind, "sizes": dict(model.sizes)}), str(place))
@@ -160,8 +162,8 @@ def make(model: Model, folder: Path) -> None:
         said = json.loads(pooling.read_text("utf-8"))
         said["word_embedding_dimension"] = model.sizes["hidden_size"]
         pooling.write_text(json.dumps(said), "utf-8")
-    lines = (EXAMPLE / "eval.jsonl").read_text("utf-8").splitlines(keepends=True)
-    (folder / "eval.jsonl").write_text("".join(lines[: model.rows]), "utf-8")
+    rows = (EXAMPLE / "eval.jsonl").read_text("utf-8").splitlines(keepends=True)[: model.rows]
+    (folder / "eval.jsonl").write_text("".join(rows), "utf-8")
     task, gate = ("text-generation", TEXT) if model.writes else ("feature-extraction", VECTORS)
     settings = (
         f'[models.random]\nsource = "model"\ntask = "{task}"\neval = "eval.jsonl"\n'
@@ -265,14 +267,13 @@ def measure(name: str, folder: Path) -> Row:
     seconds = sum(os.times()[2:4]) - before
     (found,) = (folder / "models.out").glob("*/evidence/cpu.json")
     evidence = json.loads(found.read_text("utf-8"))
-    stage = max(peaks.stages, key=lambda one: peaks.stages[one])
     return {
         "model": name,
         "weights, MB": weights,
         "limit, MB": limit,
         "peak, MB": round(peaks.held),
         "times the weights, beside libraries": round((peaks.held - LIBRARIES_MB) / weights, 2),
-        "highest in": stage,
+        "highest in": max(peaks.stages, key=lambda one: peaks.stages[one]),
         "ships": evidence["recipe"],
         "MB": round(evidence["bytes_built"] / 2**20),
         "minutes": round((time.monotonic() - start) / 60, 1),
@@ -285,17 +286,14 @@ def main() -> None:
     parser.add_argument("names", nargs="*", choices=[*MODELS, []], default=list(MODELS))
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
-    if not (EXAMPLE / "model/modules.json").exists():
-        parser.error("the tokenizer is that of an example; run `python -m examples.weights` first")
     path = RESULTS / "build_memory.json"
     for name in given.names:
         with tempfile.TemporaryDirectory() as scratch:
-            place = given.folder or Path(scratch)
-            row = measure(name, place.resolve() / name)
+            row = measure(name, (given.folder or Path(scratch)).resolve() / name)
         known = json.loads(path.read_text("utf-8"))["rows"] if path.exists() else []
         rows = {one["model"]: one for one in (*known, row)}
-        found = [rows[each] for each in MODELS if each in rows]
-        publish("build_memory", found, command="benchmarks.memory.builds")
+        ordered = [rows[each] for each in MODELS if each in rows]
+        publish("build_memory", ordered, command="benchmarks.memory.builds")
 
 
 if __name__ == "__main__":
