@@ -61,7 +61,10 @@ class Shop:
             tier for model in listing.get("data", [listing]) for tier in model.get("tiers", ())
         ]
         problems += [f"not listed: {tier}" for tier in tiers if not tier["deployed"]]
-        problems += self.sleep(endpoint)
+        try:
+            problems += self.sleep(endpoint)
+        except ClientError as error:
+            problems.append(str(error))  # a stack that it needs was not deployed
         try:
             for stack in stacks:
                 self.cdk.destroy(stack)
@@ -73,10 +76,7 @@ class Shop:
     def sleep(self, endpoint: Endpoint) -> list[str]:
         """Have the GPU tier sleep and be called by one router, and another know both; return what went wrong."""
         problems = []
-        try:
-            self.copies(0)
-        except ClientError as error:
-            return [str(error)]  # its stack was not deployed
+        self.copies(0)
         self.start_router()
         if predict(endpoint, "intents", {"inputs": "lovely", "tier": "gpu"}).status != 200:
             problems.append("a tier that sleeps is not answered for")
