@@ -38,20 +38,24 @@ def _opened(setting: Setting, function: str, runtime: str) -> Opened:
     # Imported here: the environment of a runtime holds nothing else.
     from importlib.metadata import version
 
+    return opened(setting, folder_of(setting.scratch, function), runtime, version(runtime))
+
+
+def opened(setting: Setting, folder: Path, runtime: str, version: str) -> Opened:
+    """Open the graph of a folder, with its operators if it has any, in the runtime that serves it, on tokens."""
     from contracts.manifest import MODEL, kernels_in
     from functions.inference.runtimes.openers import opener_of
 
-    graph = folder_of(setting.scratch, function) / MODEL
-    opened = opener_of(runtime)(
-        graph,
+    graph = opener_of(runtime)(
+        folder / MODEL,
         threads=setting.threads,
         device="cpu",
         bind=False,
-        kernels=kernels_in(graph.parent),
+        kernels=kernels_in(folder),
     )
     return Opened(
-        prepare=lambda item: {name: arrays(item)[name] for name in opened.input_names},
-        run=opened.forward,
+        prepare=lambda item: {name: arrays(item)[name] for name in graph.input_names},
+        run=graph.forward,
         read=largest,
-        version=f"{runtime} {version(runtime)}",
+        version=f"{runtime} {version}",
     )

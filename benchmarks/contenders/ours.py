@@ -1,30 +1,18 @@
 """Our artefact: its graph alone, a request from text to answer, and generation."""
 
 from benchmarks.contenders import Item, Opened, Setting
-from benchmarks.contenders.tokens import arrays, largest
+from benchmarks.contenders.candidates import opened
 from contracts.prediction import PredictRequest, TierAnswer
 from functions.inference.engine import Engine
 
 
 def graph(setting: Setting) -> Opened:
     """Open the sealed graph in the runtime that serves it, on prepared tokens."""
-    from contracts.manifest import MODEL, kernels_in, read_manifest
-    from functions.inference.runtimes.openers import opener_of
+    from contracts.manifest import read_manifest
 
     manifest = read_manifest(setting.artefact)
-    opened = opener_of(manifest.runtime)(
-        setting.artefact / MODEL,
-        threads=setting.threads,
-        device="cpu",
-        bind=False,
-        kernels=kernels_in(setting.artefact),
-    )
-    return Opened(
-        prepare=lambda item: {name: arrays(item)[name] for name in opened.input_names},
-        run=opened.forward,
-        read=largest,
-        version=f"{manifest.runtime} {manifest.toolchain[manifest.runtime]}",
-    )
+    version = manifest.toolchain[manifest.runtime]
+    return opened(setting, setting.artefact, manifest.runtime, version)
 
 
 def request(setting: Setting) -> Opened:
