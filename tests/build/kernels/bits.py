@@ -3,7 +3,9 @@
 import hashlib
 import json
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,8 +29,8 @@ SHAPES = (
 )
 
 
-def main() -> None:
-    digests = []
+def cases() -> Iterator[tuple[int, Layer, Any, Any, Any]]:
+    """Yield the number of each shape, its layer, what is added to its scores, its mask and its inputs."""
     for seed, (heads, head, inner, texts, tokens) in enumerate(SHAPES):
         # Each activation, the first one twice; positions with masks of all kinds.
         layer = Layer.drawn(
@@ -41,7 +43,12 @@ def main() -> None:
         )
         added = positions_of(seed, heads, tokens) if layer.positions else None
         mask = np.random.default_rng(seed).integers(0, 4, (texts, tokens)) > 0
-        x = inputs(seed, texts, tokens, layer.hidden)
+        yield seed, layer, added, mask, inputs(seed, texts, tokens, layer.hidden)
+
+
+def main() -> None:
+    digests = []
+    for _, layer, added, mask, x in cases():
         session = opened(layer.graph(), Path(sys.argv[1]))
         for each in (x, with_no_numbers(x)):
             y = run(session, each, mask, added)

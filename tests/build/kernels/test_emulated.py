@@ -12,9 +12,8 @@ import pytest
 
 from build.kernels.libraries import libraries
 from build.proof.processors import processors_to_check
-from build.recipes.encoder_layers.matching import Activation
-from tests.build.kernels.bits import SHAPES
-from tests.build.kernels.layers import Layer, inputs, positions_of, with_no_numbers
+from tests.build.kernels.bits import SHAPES, cases
+from tests.build.kernels.layers import with_no_numbers
 
 pytestmark = pytest.mark.foreign
 SCRIPT = Path(__file__).parent / "recorded.py"
@@ -31,20 +30,8 @@ EMULATED = {
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Write layers of many shapes, and a feed for each."""
     folder = tmp_path_factory.mktemp("recorded")
-    for seed, (heads, head, inner, texts, tokens) in enumerate(SHAPES):
-        layer = Layer.drawn(
-            heads=heads,
-            head=head,
-            inner=inner,
-            seed=seed,
-            activation=Activation(seed % len(Activation)),
-            positions=seed > 1,
-        )
-        feeds: dict[str, Any] = {}
-        if layer.positions:
-            feeds["positions"] = positions_of(seed, heads, tokens)[None]
-        mask = np.random.default_rng(seed).integers(0, 4, (texts, tokens)) > 0
-        x = inputs(seed, texts, tokens, layer.hidden)
+    for seed, layer, added, mask, x in cases():
+        feeds: dict[str, Any] = {} if added is None else {"positions": added[None]}
         for name, each in ((f"{seed}", x), (f"{seed}-no-numbers", with_no_numbers(x))):
             (folder / f"{name}.onnx").write_bytes(layer.graph())
             np.savez(folder / f"{name}.npz", **feeds, x=each, mask=mask.astype(np.int32))
