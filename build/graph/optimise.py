@@ -6,6 +6,9 @@ https://onnxruntime.ai/docs/performance/model-optimizations/graph-optimizations.
 from collections.abc import Sequence
 from pathlib import Path
 
+import onnx
+
+from build.graph.edit import every_node
 from build.graph.file import MIN_EXTERNAL_BYTES, external_data_of
 
 # Session settings that decide where ONNX Runtime writes the constants of a graph it has optimised.
@@ -32,3 +35,17 @@ def optimise(path: Path, destination: Path, level: str, without: Sequence[str] =
     ort.InferenceSession(
         str(path), options, providers=["CPUExecutionProvider"], disabled_optimizers=list(without)
     )
+    _import_used_domains(destination)
+
+
+def _import_used_domains(path: Path) -> None:
+    """Remove the imports of operators that no node uses, in place.
+
+    ONNX Runtime writes every domain it knows, with those of libraries that the process has loaded, so that a graph's
+    bytes would depend on what was done before.
+    """
+    model = onnx.load(path, load_external_data=False)
+    used = {node.domain for node in every_node(model.graph)}
+    for entry in [one for one in model.opset_import if one.domain not in used]:
+        model.opset_import.remove(entry)
+    path.write_bytes(model.SerializeToString())

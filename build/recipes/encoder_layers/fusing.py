@@ -27,9 +27,6 @@ def fuse_layers(model: Any) -> int:
     graph.node.insert(0, cast)
     for layer in found:
         _replace(graph, layer, mask)
-    # Once a process has loaded the library, ONNX Runtime writes its domain into every graph that it optimises.
-    for entry in [one for one in model.opset_import if one.domain == DOMAIN]:
-        model.opset_import.remove(entry)
     model.opset_import.append(helper.make_opsetid(DOMAIN, 1))
     prune(graph)
     remove_unused_constants(graph)

@@ -15,7 +15,7 @@ from build.graph.edit import add_constant, constants, producers
 from build.graph.observe import with_observed_outputs
 from build.kernels.libraries import copy_libraries
 from build.recipes.encoder import FP32_FUSED, KERNELS, SMOOTHED, calibrate, make
-from build.recipes.encoder_layers.fusing import DOMAIN, OPERATOR, fuse_layers, packed
+from build.recipes.encoder_layers.fusing import OPERATOR, fuse_layers, packed
 from build.sources.source import TransformersSource
 from contracts.manifest import kernels_in
 from contracts.prediction import PredictRequest
@@ -77,13 +77,6 @@ def test_each_layer_of_a_graph_becomes_one_operator(
     # Only that of the embeddings is left.
     assert found.count("SkipLayerNormalization") + found.count("EmbedLayerNormalization") <= 1
     assert len(model.graph.initializer) > before
-
-
-def test_a_graph_names_our_domain_once_whatever_its_optimiser_had_loaded(fused: Path) -> None:
-    model = onnx.load(fused)
-    model.opset_import.append(helper.make_opsetid(DOMAIN, 1000))
-    assert fuse_layers(model) == LAYERS
-    assert [one.version for one in model.opset_import if one.domain == DOMAIN] == [1]
 
 
 def test_a_graph_without_such_layers_is_left_as_it_is(fused: Path) -> None:
