@@ -40,4 +40,4 @@ def make_candidates(scratch: Path, items: Sequence[Item]) -> None:
     for function, recipe in RECIPES.items():
         folder = folder_of(scratch, function)
         folder.mkdir(parents=True)
-        make_calibrated(recipe, scratch, folder / MODEL, feeds)
+        make_calibrated(recipe, scratch, folder / MODEL)

@@ -46,7 +46,7 @@ def graphs(model: Path, items: Sequence[Item], scratch: Path) -> dict[str, Path]
     for recipe in (PLAIN, KERNELS):
         folder = scratch / recipe.name
         folder.mkdir()
-        made[recipe.name] = make_calibrated(recipe, scratch, folder / "model.onnx", feeds)
+        made[recipe.name] = make_calibrated(recipe, scratch, folder / "model.onnx")
     return made
 
 

@@ -77,7 +77,7 @@ def make(
     if isinstance(recipe, NamedRecipe):
         keep(graphs / PLAIN, destination)
     elif recipe.calibrated:
-        make_calibrated(recipe, graphs, destination, calibration_feeds(source, rows))
+        make_calibrated(recipe, graphs, destination)
     else:
         make_graph(recipe, graphs / (FUSED if recipe.fused else PLAIN), destination)
     shutil.copyfile(source.tokenizer, folder / TOKENIZER)

@@ -16,8 +16,9 @@ from contracts.prediction import PredictRequest
 # The median of repeats drops a request that the machine's other load delayed; the median of rounds drops a slow minute.
 # A request that takes longer than LONG_MS is its own average, so it is not repeated within a round.
 ROUNDS, REPEATS, LONG_MS = 5, 3, 30
-# Rounds of lengths that no row is near to: they are reported, and decide nothing.
-ROUNDS_UNRANKED = 2
+# Rounds of what is reported and decides nothing: lengths that no row is near to, and artefacts that take FAR times as
+# long as one that may ship.
+ROUNDS_UNRANKED, FAR = 2, 1.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +42,15 @@ def time_all(
     threads: int,
     notify: Notify = silent,
     *,
+    passing: Collection[Path] = (),
     unranked: Collection[int] = (),
     apart: bool = False,
 ) -> list[Timing]:
     """Return the timing of each artefact, in the order of the folders; `requests` are by their number of tokens.
 
-    Those that are `unranked` are run in fewer rounds. Artefacts that are kept `apart`, which have no room in memory
-    beside each other, are loaded anew in each round.
+    Those that are `unranked` are run in fewer rounds, and so are artefacts that are far slower than one of those that
+    are `passing` the gate. Artefacts that are kept `apart`, which have no room in memory beside each other, are loaded
+    anew in each round.
     """
     rounds: list[dict[int, list[float]]] = [{tokens: [] for tokens in requests} for _ in folders]
     units = [dict.fromkeys(requests, 1) for _ in folders]
@@ -55,9 +58,17 @@ def time_all(
     with Workers() as workers:
         # One after the other, so that each loads undisturbed.
         loads = [] if apart else [workers.load(folder, threads) for folder in folders]
+        wanted, left = list(requests), list(range(len(folders)))
         for number in counted(range(ROUNDS + 1), notify, "round"):
-            wanted = [n for n in requests if n not in unranked or number <= ROUNDS_UNRANKED]
-            for i, tokens in _turns(len(folders), wanted, apart=apart):
+            if number == ROUNDS_UNRANKED + 1:
+                wanted = [n for n in requests if n not in unranked]
+                others = [i for i, folder in enumerate(folders) if folder in passing]
+                left = [
+                    i
+                    for i in left
+                    if not far_slower(rounds[i], [rounds[o] for o in others], wanted)
+                ]
+            for i, tokens in _turns(left, wanted, apart=apart):
                 if apart and tokens == wanted[0]:
                     workers.end_all()
                     load_ms = workers.load(folders[i], threads)
@@ -69,12 +80,28 @@ def time_all(
     return [_timing(*one) for one in zip(rounds, units, loads, peaks, strict=True)]
 
 
-def _turns(artefacts: int, lengths: Sequence[int], *, apart: bool) -> Iterator[tuple[int, int]]:
+def far_slower(
+    rounds: Mapping[int, list[float]],
+    others: Sequence[Mapping[int, list[float]]],
+    lengths: Sequence[int],
+) -> bool:
+    """Return whether one of the others took far less time at each of the lengths, in each of its rounds.
+
+    The first round, which warms caches, does not count.
+    """
+    return any(
+        all(min(rounds[n][1:]) > FAR * max(other[n][1:]) for n in lengths) for other in others
+    )
+
+
+def _turns(
+    artefacts: Sequence[int], lengths: Sequence[int], *, apart: bool
+) -> Iterator[tuple[int, int]]:
     """Yield each artefact with each length: side by side, or one artefact after the other."""
     if apart:
-        yield from itertools.product(range(artefacts), lengths)
+        yield from itertools.product(artefacts, lengths)
     else:
-        yield from ((i, tokens) for tokens in lengths for i in range(artefacts))
+        yield from ((i, tokens) for tokens in lengths for i in artefacts)
 
 
 def repeats(before: Sequence[float]) -> int:

@@ -15,17 +15,18 @@ from build.recipes.encoder_layers.fusing import fuse_layers
 from build.recipes.encoder_layers.matching import why_none
 from build.recipes.half import to_half
 from build.recipes.integer_matmul import fuse_integer_matmuls
-from build.recipes.openvino.int8 import quantize_for_openvino
+from build.recipes.openvino.int8 import activations_for_openvino, quantize_for_openvino
 from build.recipes.recipe import EncoderRecipe, Int8MatMuls, PassedOver
 from build.recipes.saturation import reaches_all, requantize
 from build.recipes.sensitivity import most_sensitive
 from build.recipes.smoothquant import smooth
-from build.recipes.static_ranges import fix_ranges
+from build.recipes.static_ranges import fix_ranges, observed_ranges
 from contracts.tasks import Runtime
 from functions.inference.token_batches import Feeds
 
-# What calibrated recipes begin with: the smoothed graph, and the outputs of its MatMuls, the most sensitive first.
-SMOOTHED, SENSITIVE = "smoothed.onnx", "sensitive.json"
+# What calibrated recipes begin with: the smoothed graph, the outputs of its MatMuls, the most sensitive first, and the
+# range of each activation on each of the rows.
+SMOOTHED, SENSITIVE, RANGES = "smoothed.onnx", "sensitive.json", "ranges.json"
 FP32 = EncoderRecipe(name="fp32", fused=False)
 FP32_FUSED = EncoderRecipe(name="fp32 fused")
 FP16_FUSED = EncoderRecipe(name="fp16 fused", half=True)
@@ -87,7 +88,7 @@ def make(recipe: EncoderRecipe, graph: Path, destination: Path) -> Path:
 def calibrate(fused: Path, folder: Path, feeds: Sequence[Feeds]) -> None:
     """Write what all calibrated recipes begin with to the folder; `feeds` are the user's rows.
 
-    It is the fused graph with int8 tables and smoothed activations, and its MatMuls by their sensitivity.
+    It is the fused graph with int8 tables and smoothed activations, and what these were on the rows.
     """
     scratch = folder / "observed.onnx"
     model = load(fused)
@@ -100,14 +101,14 @@ def calibrate(fused: Path, folder: Path, feeds: Sequence[Feeds]) -> None:
     # Measured on the smoothed activations, as they are what is quantized.
     order = most_sensitive(model, feeds, scratch)
     (folder / SENSITIVE).write_text(json.dumps(order), "utf-8")
+    ranges = observed_ranges(model, activations_for_openvino(model), feeds, scratch)
+    (folder / RANGES).write_text(json.dumps(ranges), "utf-8")
 
 
-def make_calibrated(
-    recipe: EncoderRecipe, calibrated: Path, destination: Path, feeds: Sequence[Feeds]
-) -> Path:
+def make_calibrated(recipe: EncoderRecipe, calibrated: Path, destination: Path) -> Path:
     """Write the candidate of a calibrated recipe to `destination`, made of what `calibrate` has written.
 
-    `feeds` are the same rows, on which static ranges are fixed. Raise PassedOver where the recipe is for other models.
+    Raise PassedOver where the recipe is for other models.
     """
     recipe_of_matmuls = recipe.matmuls
     assert recipe_of_matmuls
@@ -118,11 +119,12 @@ def make_calibrated(
         save(model, destination)
         copy_libraries(destination.parent)
         return destination
-    order = json.loads((calibrated / SENSITIVE).read_text("utf-8"))
-    scratch = destination.with_name(f"{destination.stem}-observed.onnx")
+    order, ranges = (
+        json.loads((calibrated / name).read_text("utf-8")) for name in (SENSITIVE, RANGES)
+    )
     if recipe.runtime is Runtime.OPENVINO:
         in_float, attention = order[: recipe_of_matmuls.in_float], recipe_of_matmuls.attention
-        quantize_for_openvino(model, feeds, scratch, attention=attention, in_float=in_float)
+        quantize_for_openvino(model, ranges, attention=attention, in_float=in_float)
         return _finish(model, destination)
     if recipe_of_matmuls.block_wise:
         nodes = matmuls(model.graph, ("MatMul",))
@@ -131,9 +133,8 @@ def make_calibrated(
             nodes = [node for node in nodes if node.output[0] in picked]
         quantize_block_wise(model.graph, nodes)
     quantized = _quantize_matmuls(recipe_of_matmuls, model, destination)
-    # Ranges are fixed last, as they are those of the smoothed activations.
     if recipe_of_matmuls.static:
-        fix_ranges(quantized, feeds, scratch)
+        fix_ranges(quantized, ranges)
     return _finish(quantized, destination)
 
 

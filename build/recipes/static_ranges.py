@@ -4,7 +4,7 @@ It saves the search for each tensor's minimum and maximum at run time, and no an
 batch. Values outside of a range are clipped. The rows are those of `build/families/calibration.py`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,45 +22,42 @@ ScaleAndZero = tuple[NDArray[Any], NDArray[Any]]
 TINY = float(np.finfo(np.float32).tiny)
 
 
-def fix_ranges(model: Any, feeds: Sequence[Feeds], scratch: Path) -> None:
-    """Replace each DynamicQuantizeLinear by a QuantizeLinear with the range on the rows, in place.
+def observed_ranges(
+    model: Any, names: Collection[str], feeds: Sequence[Feeds], scratch: Path
+) -> dict[str, list[Range]]:
+    """Return each tensor's range on each of the feeds. `scratch` is the path of a temporary file.
 
-    `scratch` is the path of a temporary file.
+    Every range holds 0, as with DynamicQuantizeLinear, so that an exact 0 stays one:
+    https://onnx.ai/onnx/operators/onnx__DynamicQuantizeLinear.html
     """
+    found: dict[str, list[Range]] = {}
+
+    def keep(name: str, value: Floats) -> None:
+        low, high = min(0.0, float(value.min())), max(0.0, float(value.max()))
+        found.setdefault(name, []).append((low, high))
+
+    observe(model, sorted(names), feeds, scratch, keep)
+    return found
+
+
+def common_range(ranges: Sequence[Range], share: float = 1) -> Range:
+    """Return one range of several: at each end, a `share` of them goes no further. By default none does."""
+    lows, highs = zip(*ranges, strict=True)
+    return float(np.quantile(lows, 1 - share)), float(np.quantile(highs, share))
+
+
+def fix_ranges(model: Any, ranges: Mapping[str, Sequence[Range]]) -> None:
+    """Replace each DynamicQuantizeLinear by a QuantizeLinear with its input's range on all rows, in place."""
     graph = model.graph
-    nodes = [node for node in graph.node if node.op_type == "DynamicQuantizeLinear"]
-    ranges = ranges_of(model, {node.input[0] for node in nodes}, feeds, scratch)
-    for node in nodes:
+    for node in [node for node in graph.node if node.op_type == "DynamicQuantizeLinear"]:
         quantized, scale, zero_point = node.output
-        for name, value in zip((scale, zero_point), spread(ranges[node.input[0]]), strict=True):
+        found = spread(common_range(ranges[node.input[0]]))
+        for name, value in zip((scale, zero_point), found, strict=True):
             add_constant(graph, name, value)
         new = helper.make_node(
             "QuantizeLinear", [node.input[0], scale, zero_point], [quantized], name=node.name
         )
         replace_node(graph, node, [new])
-
-
-def ranges_of(
-    model: Any, names: Collection[str], feeds: Sequence[Feeds], scratch: Path, share: float = 1
-) -> dict[str, Range]:
-    """Return a range of each of the tensors: at each end, a `share` of the feeds goes no further. By default none does.
-
-    Every range holds 0, as with DynamicQuantizeLinear, so that an exact 0 stays one:
-    https://onnx.ai/onnx/operators/onnx__DynamicQuantizeLinear.html
-    """
-    ends: dict[str, list[Range]] = {}
-
-    def keep(name: str, value: Floats) -> None:
-        low, high = min(0.0, float(value.min())), max(0.0, float(value.max()))
-        ends.setdefault(name, []).append((low, high))
-
-    observe(model, sorted(names), feeds, scratch, keep)
-    return {name: _within(found, share) for name, found in ends.items()}
-
-
-def _within(ends: Sequence[Range], share: float) -> Range:
-    lows, highs = zip(*ends, strict=True)
-    return float(np.quantile(lows, 1 - share)), float(np.quantile(highs, share))
 
 
 def spread(limits: Range) -> ScaleAndZero:

@@ -23,7 +23,6 @@ from build.workspace.background import background
 from build.workspace.build_memory import release_memory, room_for_both
 from contracts.manifest import MODEL, Manifest
 from contracts.tasks import Runtime
-from functions.inference.runtimes.openers import opener_of
 
 WITHOUT = "no candidate has operators of our own: {}"
 
@@ -46,7 +45,7 @@ def candidates_stage(work: Workspace) -> Workspace:
     step = work.step
     made: set[str] = set()
     full, passed_over, notes = "", list(work.passed_over), [*work.notes, *_absent(work)]
-    running: list[Future[Candidate]] = []
+    running: list[tuple[Recipe, Future[Candidate]]] = []
     with background() as submit:
         for recipe in _recipes(work):
             if recipe.precision == HALF and (
@@ -60,7 +59,7 @@ def candidates_stage(work: Workspace) -> Workspace:
                 notes.append(sealed)
                 continue
             # Recipes that differ in tables or blocks make equal graphs of a model that has none.
-            if why := _other_half(step, sealed) or _unopened(sealed):
+            if why := _other_half(step, sealed):
                 passed_over.append({"recipe": recipe.name, "why": why})
                 continue
             digest = f"{recipe.runtime} {digest_of_parts(sealed.manifest)}"
@@ -68,15 +67,28 @@ def candidates_stage(work: Workspace) -> Workspace:
             if digest in made:
                 continue
             made.add(digest)
-            running.append(submit(_run, work, sealed))
+            running.append((recipe, submit(_run, work, sealed)))
             if not room_for_both(step.source.weights, factor=step.peak_factor):
-                running[-1].result()
-        if not running:
-            raise gate_failed(
-                step.name, len(step.rows), {one["recipe"]: [one["why"]] for one in passed_over}
-            )
-        found = tuple(each.result() for each in running)
-        return replace(work, candidates=found, passed_over=tuple(passed_over), notes=tuple(notes))
+                _finished(running[-1:], [])
+        found = _finished(running, passed_over)
+    if not found:
+        raise gate_failed(
+            step.name, len(step.rows), {one["recipe"]: [one["why"]] for one in passed_over}
+        )
+    return replace(work, candidates=found, passed_over=tuple(passed_over), notes=tuple(notes))
+
+
+def _finished(
+    running: Sequence[tuple[Recipe, Future[Candidate]]], passed_over: list[dict[str, str]]
+) -> tuple[Candidate, ...]:
+    """Return the candidates that were run, in their order; those that cannot be are added to the ones passed over."""
+    found = []
+    for recipe, candidate in running:
+        try:
+            found.append(candidate.result())
+        except PassedOver as error:
+            passed_over.append({"recipe": recipe.name, "why": str(error)})
+    return tuple(found)
 
 
 def _recipes(work: Workspace) -> Sequence[Recipe]:
@@ -139,19 +151,29 @@ def _sealed(work: Workspace, recipe: Recipe) -> _Sealed | str:
 
 
 def _run(work: Workspace, sealed: _Sealed) -> Candidate:
-    """Run a sealed candidate on the rows and measure it against the reference."""
+    """Run a sealed candidate on the rows and measure it against the reference.
+
+    Raise PassedOver where OpenVINO cannot open its graph; ONNX Runtime's other candidates go on.
+    """
     step = work.step
 
     def notify(text: str) -> None:
         work.notify(f"{sealed.recipe.name}: {text}")
 
+    def run() -> Any:
+        try:
+            return run_on_rows(sealed.folder, step.rows, work.reference, notify)
+        except (
+            RuntimeError
+        ) as error:  # OpenVINO's for everything, with several lines on where it was
+            if sealed.recipe.runtime is not Runtime.OPENVINO:
+                raise
+            last = str(error).strip().splitlines()[-1:]
+            raise PassedOver(f"OpenVINO cannot open it: {''.join(last)}") from error
+
     # The processor is part of the key, since 8-bit sums and float rounding depend on it.
     built = work.cache.value(
-        lambda: run_on_rows(sealed.folder, step.rows, work.reference, notify),
-        "outputs",
-        rows_run=step.rows_digest,
-        on=processor_name(),
-        **sealed.made_from,
+        run, "outputs", rows_run=step.rows_digest, on=processor_name(), **sealed.made_from
     )
     figures = step.comparison.measure(built, work.reference, step.rows)
     shorter = shorter_figures(step.comparison, built, work.reference, step.rows, sealed.manifest)
@@ -173,17 +195,6 @@ def _run(work: Workspace, sealed: _Sealed) -> Candidate:
 def graph_of(manifest: Manifest) -> str:
     """Return the SHA-256 of the graph; empty for a model of several."""
     return next((file.sha256 for file in manifest.files if file.path == MODEL), "")
-
-
-def _unopened(sealed: _Sealed) -> str:
-    """Return the problem of a graph that OpenVINO cannot open; empty if it can, and for ONNX Runtime."""
-    if sealed.recipe.runtime is not Runtime.OPENVINO:
-        return ""
-    try:
-        opener_of(Runtime.OPENVINO)(sealed.folder / MODEL, threads=1, device="cpu", bind=False)
-    except Exception as error:  # OpenVINO raises RuntimeError, with several lines on where it did
-        return f"OpenVINO cannot open it: {str(error).strip().splitlines()[-1]}"
-    return ""
 
 
 def _other_half(step: Step, sealed: _Sealed) -> str:

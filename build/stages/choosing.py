@@ -33,6 +33,7 @@ def timing_stage(work: Workspace) -> Workspace:
         requests,
         threads_of(step.memory_mb),
         work.notify,
+        passing=[candidate.folder for candidate in work.candidates if not candidate.problems],
         unranked=unranked,
         apart=not room_for_all([candidate.manifest.size for candidate in work.candidates]),
     )

@@ -5,7 +5,6 @@ https://docs.openvino.ai/2026/openvino-workflow/model-optimization-guide/quantiz
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from onnx import helper
@@ -23,8 +22,7 @@ from build.graph.tensors import array_of
 from build.recipes.dynamic_int8 import replace_gemms
 from build.recipes.openvino.attention import Products, expand_attention
 from build.recipes.saturation import quantize
-from build.recipes.static_ranges import Range, ScaleAndZero, ranges_of, spread, symmetric
-from functions.inference.token_batches import Feeds
+from build.recipes.static_ranges import Range, ScaleAndZero, common_range, spread, symmetric
 
 # The share of the rows that an activation's range holds whole. The rest are clipped: steps of the widest row's range
 # are coarser for all, by which the logits of MiniLM move further away.
@@ -34,10 +32,17 @@ SHARE_OF_ROWS = 0.9
 BY_TANH = ("Tanh", "FastGelu")
 
 
+def activations_for_openvino(model: Any) -> set[str]:
+    """Return the activations that may be quantized for OpenVINO; attention is expanded for it, in place."""
+    replace_gemms(model)
+    products = expand_attention(model.graph)
+    read = {node.input[0] for node in matmuls(model.graph)}
+    return read.union(*(each.floats for each in products))
+
+
 def quantize_for_openvino(
     model: Any,
-    feeds: Sequence[Feeds],
-    scratch: Path,
+    ranges: Mapping[str, Sequence[Range]],
     *,
     attention: bool,
     in_float: Collection[str] = (),
@@ -45,26 +50,24 @@ def quantize_for_openvino(
     """Quantize the inputs and weights of the matrix products, in place, but for those with an output `in_float`.
 
     Those before a tanh stay in floats as well. With `attention`, its two products of activations are quantized too.
-    Activations get the range that they have on most of the feeds, the user's rows; weights are those that cannot
-    saturate (see `build.recipes.saturation`). `scratch` is the path of a temporary file.
+    Activations get the range that they have on most rows, of the `ranges` on each; weights are those that cannot
+    saturate (see `build.recipes.saturation`).
     """
     replace_gemms(model)
     graph = model.graph
     products = expand_attention(graph) if attention else []
     left = {*in_float, *_before_tanh(graph)}
     nodes = [node for node in matmuls(graph) if node.output[0] not in left]
-    floats = [name for each in products for name in each.floats]
-    read = {node.input[0] for node in nodes}
-    ranges = ranges_of(model, {*read, *floats}, feeds, scratch, share=SHARE_OF_ROWS)
+    limits = {name: common_range(found, SHARE_OF_ROWS) for name, found in ranges.items()}
     matrices = {node.output[0]: array_of(constants(graph)[node.input[1]]) for node in nodes}
     # Several products may read the same activations.
-    for name in sorted(read):
+    for name in sorted({node.input[0] for node in nodes}):
         readers = [node for node in nodes if node.input[0] == name]
-        _quantize_activations(graph, readers, name, spread(ranges[name]))
+        _quantize_activations(graph, readers, name, spread(limits[name]))
     for node in nodes:
         name = node.output[0]
         node.input[1] = _quantize_weights(graph, node, name, matrices[name])
-    _quantize_attention(graph, products, ranges)
+    _quantize_attention(graph, products, limits)
     remove_unused_constants(graph)
 
 
@@ -76,7 +79,7 @@ def _before_tanh(graph: Any) -> set[str]:
 
 
 def _quantize_attention(
-    graph: Any, products: Sequence[Products], ranges: Mapping[str, Range]
+    graph: Any, products: Sequence[Products], limits: Mapping[str, Range]
 ) -> None:
     """Quantize what the products of attention read.
 
@@ -85,7 +88,7 @@ def _quantize_attention(
     readers = consumers(graph)
     for each in products:
         for name in each.floats:
-            _quantize_activations(graph, readers[name], name, symmetric(ranges[name]))
+            _quantize_activations(graph, readers[name], name, symmetric(limits[name]))
         # Without VNNI two neighbours are summed in 16 bits, which these cannot saturate: all of a row come to 1.
         _quantize_activations(graph, readers[each.shares], each.shares, spread((0.0, 1.0)))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from build.proof.timing import LONG_MS, REPEATS, ROUNDS, repeats, time_all
+from build.proof.timing import FAR, LONG_MS, REPEATS, ROUNDS, far_slower, repeats, time_all
 from build.proof.worker_client import Workers
 from contracts.prediction import PredictRequest
 from tests.fixtures.models.tiny import artefact
@@ -26,7 +26,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_every_artefact_is_timed_at_each_length(folder: Path, apart: bool) -> None:
     requests = {3: REQUEST, 7: PredictRequest(inputs=("lovely " * 5,))}
     lines: list[str] = []
-    found = time_all([folder, folder], requests, 1, lines.append, unranked=[7], apart=apart)
+    found = time_all(
+        [folder, folder], requests, 1, lines.append, passing=[folder], unranked=[7], apart=apart
+    )
     assert [list(timing.ms) for timing in found] == [[3, 7], [3, 7]]
     for timing in found:
         assert min(timing.ms.values()) > 0
@@ -39,6 +41,18 @@ def test_a_request_is_repeated_in_a_round_if_it_was_short_in_the_one_before() ->
     assert repeats([]) == 1  # the first round warms caches
     assert repeats([LONG_MS * 2, LONG_MS / 2]) == REPEATS > 1
     assert repeats([LONG_MS / 2, LONG_MS * 2]) == 1
+
+
+def test_an_artefact_is_far_slower_than_one_that_is_faster_at_every_length_in_every_round() -> None:
+    # The first round does not count, nor does a length that is not asked for.
+    fast = {8: [9.0, 1.0, 1.2], 32: [9.0, 2.0, 1.8], 128: [99.0, 99.0, 99.0]}
+    slow = {8: [0.1, FAR * 1.3, FAR * 1.4], 32: [0.1, FAR * 2.1, FAR * 2.2], 128: [1.0, 1.0, 1.0]}
+    assert far_slower(slow, [fast], [8, 32])
+    assert far_slower(slow, [slow, fast], [8, 32])
+    assert not far_slower(slow, [fast], [8, 32, 128])
+    assert not far_slower({**slow, 8: [0.1, FAR * 1.1, FAR * 1.4]}, [fast], [8, 32])
+    assert not far_slower(fast, [slow, fast], [8, 32])
+    assert not far_slower(slow, [], [8, 32])
 
 
 def test_each_artefact_has_a_process_which_ends_with_the_others(folder: Path) -> None:

@@ -17,4 +17,4 @@ def candidate(
         return make(recipe, fused if recipe.fused else plain, destination)
     with tempfile.TemporaryDirectory() as calibrated:
         calibrate(fused, Path(calibrated), feeds)
-        return make_calibrated(recipe, Path(calibrated), destination, feeds)
+        return make_calibrated(recipe, Path(calibrated), destination)

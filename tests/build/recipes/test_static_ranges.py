@@ -7,7 +7,13 @@ import pytest
 from onnx import TensorProto, helper
 
 from build.graph.edit import make_model
-from build.recipes.static_ranges import Range, ranges_of, spread, symmetric
+from build.recipes.static_ranges import (
+    Range,
+    common_range,
+    observed_ranges,
+    spread,
+    symmetric,
+)
 
 # Rows of one text each; those of the last one are far away from the others'.
 ROWS = [np.array([[low, high]], np.int64) for low, high in [(-1, 1)] * 9 + [(2, 90)]]
@@ -24,7 +30,8 @@ def test_a_range_holds_all_rows_or_so_large_a_share_of_them(
     nodes = [helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT)]
     model = make_model(helper.make_graph(nodes, "graph", inputs, outputs))
     feeds = [{"x": row} for row in ROWS]
-    assert ranges_of(model, ["y"], feeds, tmp_path / "scratch.onnx", share) == {"y": limits}
+    found = observed_ranges(model, ["y"], feeds, tmp_path / "scratch.onnx")
+    assert {name: common_range(each, share) for name, each in found.items()} == {"y": limits}
 
 
 @pytest.mark.parametrize("limits", [(-3.0, 1.0), (0.0, 5.0), (-2.0, 0.0), (0.0, 0.0)])
