@@ -19,7 +19,7 @@ MOST_SHARES = "262144"
 @contextmanager
 def group(controller: str, settings: Mapping[str, str]) -> Iterator[Path]:
     """Yield the file that puts a process into a new group with these settings; the group is removed behind it."""
-    folder = ROOT / controller / f"turnout-{uuid4().hex[:12]}"
+    folder = ROOT / controller / f"benchmark-{uuid4().hex[:12]}"
     if not folder.parent.is_dir():
         sys.exit(f"{folder.parent} is not there: this needs control groups of version 1")
     folder.mkdir()
