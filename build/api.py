@@ -80,7 +80,7 @@ def run(
     short = [
         Problem(code=Code.MEMORY_SHORT, where=step.name, message=why)
         for step in todo
-        if (why := memory_problem(step.source.weights, factor=step.peak_factor))
+        if (why := memory_problem(step.source.weights))
     ]
     if short:
         raise SourceError(short)

@@ -10,8 +10,7 @@ from build.evaluation.gpu_results import GpuResult
 from build.evaluation.rows import Row
 from build.export import exporters
 from build.sources.source import GraphSource, Source, TableSource
-from build.tasks.description import FamilyName, TaskDescription
-from build.workspace.build_memory import PEAK_FACTOR, SCORER_PEAK_FACTOR
+from build.tasks.description import TaskDescription
 from build.workspace.runtimes import openvino_version, runtimes_to_try
 from contracts.manifest import CHAT
 from contracts.specs import Gate
@@ -78,12 +77,6 @@ class Step:
     def name(self) -> str:
         """Return the name that messages and progress have for it."""
         return f"{self.model} {self.tier}"
-
-    @property
-    def peak_factor(self) -> float:
-        """Return the peak memory of the build over the size of the weights in full precision."""
-        scores = self.task.family is FamilyName.SCORER
-        return SCORER_PEAK_FACTOR if scores else PEAK_FACTOR
 
     @property
     def runtimes(self) -> tuple[Runtime, ...]:

@@ -6,8 +6,8 @@ and with those that processes share divided among them. In `--folder`, models an
 cut off goes on; without, they are removed, as the largest take 40 GB. Candidates are not run on emulated processors,
 which takes hours of the largest.
 
-A build takes what memory there is, to time candidates side by side for example. So each runs in a control group with
-3 times its weights and what the libraries take of any model, and is ended by the system where that is not enough.
+A build takes what memory there is. So each runs in a control group with 3 times its weights and what the libraries take
+of any model, and is ended by the system where that is not enough.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from benchmarks.limited.control_group import group
 from benchmarks.record import RESULTS, ROOT, Row, publish
 from build.workspace.build_memory import LIBRARIES, PEAK_FACTOR
 
-EVERY_S = 0.2
+COMMAND, EVERY_S = "benchmarks.memory.builds", 0.2
 LIBRARIES_MB = round(LIBRARIES / 2**20)
 EXAMPLE = ROOT / "examples/sentence-embedding"
 SENTENCES = (
@@ -42,8 +42,11 @@ SENTENCES = (
     "vocab.txt",
 )
 # Of random weights, any answer passes: what is measured is the build.
-VECTORS = "{ min_cosine_mean = 0.1, min_cosine_p5 = 0.1 }"
-TEXT = "{ max_perplexity_ratio = 2.0, min_token_agreement = 0.1, allow_uninformative_rows = true }"
+GATES = {
+    "feature-extraction": "{ min_cosine_mean = 0.1, min_cosine_p5 = 0.1 }",
+    "text-generation": "{ max_perplexity_ratio = 2.0, min_token_agreement = 0.1, allow_uninformative_rows = true }",
+    "language-model-scoring": "{ max_perplexity_ratio = 2.0, allow_uninformative_rows = true }",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,11 +54,12 @@ class Model:
     """A model of random weights: its class in transformers, its sizes, and the number of its rows."""
 
     kind: str
+    task: str
     sizes: Mapping[str, Any]
     rows: int
 
     @property
-    def writes(self) -> bool:
+    def decodes(self) -> bool:
         return self.kind == "Llama"
 
 
@@ -66,11 +70,11 @@ def _encoder(width: int, layers: int, rows: int) -> Model:
         "num_attention_heads": width // 64,
         "intermediate_size": 4 * width,
     }
-    return Model(kind="Bert", sizes=sizes, rows=rows)
+    return Model(kind="Bert", task="feature-extraction", sizes=sizes, rows=rows)
 
 
 def _decoder(
-    width: int, layers: int, heads: tuple[int, int], inner: int, words: int, **named: Any
+    width: int, layers: int, heads: tuple[int, int], inner: int, words: int, rows: int
 ) -> Model:
     sizes = {
         "hidden_size": width,
@@ -82,11 +86,11 @@ def _decoder(
         "max_position_embeddings": 512,
         "tie_word_embeddings": True,
     }
-    return Model(kind="Llama", sizes=sizes, **named)
+    return Model(kind="Llama", task="text-generation", sizes=sizes, rows=rows)
 
 
 # Those that write have the sizes of SmolLM2-135M, Qwen2.5-0.5B and Qwen2.5-1.5B.
-MODELS: Mapping[str, Model] = {
+MODELS: dict[str, Model] = {
     "encoder-110m": _encoder(768, 12, 30),
     "encoder-335m": _encoder(1024, 24, 30),
     "encoder-1.1b": _encoder(1536, 37, 20),
@@ -94,6 +98,7 @@ MODELS: Mapping[str, Model] = {
     "decoder-0.5b": _decoder(896, 24, (14, 2), 4864, 151_936, rows=6),
     "decoder-1.5b": _decoder(1536, 28, (12, 2), 8960, 151_936, rows=4),
 }
+MODELS["scorer-135m"] = replace(MODELS["decoder-135m"], task="language-model-scoring")
 
 MAKE = """
 import json, sys, torch, transformers
@@ -152,7 +157,7 @@ def make(model: Model, folder: Path) -> None:
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     _python(MAKE, json.dumps({"kind": model.kind, "sizes": dict(model.sizes)}), str(place))
-    if model.writes:
+    if model.decodes:
         _python(TOKENIZER, str(EXAMPLE / "eval.jsonl"), str(place), str(model.sizes["vocab_size"]))
     else:
         for name in SENTENCES:
@@ -164,10 +169,9 @@ def make(model: Model, folder: Path) -> None:
         pooling.write_text(json.dumps(said), "utf-8")
     rows = (EXAMPLE / "eval.jsonl").read_text("utf-8").splitlines(keepends=True)[: model.rows]
     (folder / "eval.jsonl").write_text("".join(rows), "utf-8")
-    task, gate = ("text-generation", TEXT) if model.writes else ("feature-extraction", VECTORS)
     settings = (
-        f'[models.random]\nsource = "model"\ntask = "{task}"\neval = "eval.jsonl"\n'
-        f"cpu = {{ memory_mb = 10240, max_tokens = 256, portable = false }}\ngate = {gate}\n"
+        f'[models.random]\nsource = "model"\ntask = "{model.task}"\neval = "eval.jsonl"\ngate = {GATES[model.task]}\n'
+        "cpu = { memory_mb = 10240, max_tokens = 256, portable = false }\n"
     )
     (folder / "models.toml").write_text(settings, "utf-8")
 
@@ -257,9 +261,7 @@ def held_mb(process: int) -> float:
 
 def measure(name: str, folder: Path) -> Row:
     """Return the row of one model."""
-    model = MODELS[name]
-    make(model, folder)
-    start = time.monotonic()
+    make(MODELS[name], folder)
     before = sum(os.times()[2:4])
     weights = (folder / "model/model.safetensors").stat().st_size // 2**20
     limit = round(PEAK_FACTOR * (weights + 1)) + LIBRARIES_MB + 1  # both are rounded
@@ -276,8 +278,7 @@ def measure(name: str, folder: Path) -> Row:
         "highest in": max(peaks.stages, key=lambda one: peaks.stages[one]),
         "ships": evidence["recipe"],
         "MB": round(evidence["bytes_built"] / 2**20),
-        "minutes": round((time.monotonic() - start) / 60, 1),
-        "of the processor": round(seconds / 60, 1),
+        "minutes of the processor": round(seconds / 60, 1),
     }
 
 
@@ -292,8 +293,7 @@ def main() -> None:
             row = measure(name, (given.folder or Path(scratch)).resolve() / name)
         known = json.loads(path.read_text("utf-8"))["rows"] if path.exists() else []
         rows = {one["model"]: one for one in (*known, row)}
-        ordered = [rows[each] for each in MODELS if each in rows]
-        publish("build_memory", ordered, command="benchmarks.memory.builds")
+        publish("build_memory", [rows[each] for each in MODELS if each in rows], command=COMMAND)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ and its log-probabilities are computed here, in float64.
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from build.families.ngram_graph import use_codebooks
 from build.families.reference import forward_of
 from build.graph.edit import make_model
 from build.reading.outputs import Reference, run_library
-from build.recipes.dynamic_int8 import quantize_by_channel
+from build.recipes.dynamic_int8 import quantize
 from build.recipes.embedding_tables import quantize_tables
 from build.recipes.recipe import PREQUANTIZED, NamedRecipe, WeightFormat
 from build.recipes.weight_only import weight_only
@@ -102,8 +101,7 @@ def make(recipe: NamedRecipe, source: Source, prepared: Path, rows: Rows, folder
 def _dynamic(graph: Any) -> None:
     """Quantize matrix products and embedding tables to int8, in place."""
     quantize_tables(graph)
-    with tempfile.TemporaryDirectory() as scratch:
-        quantized = quantize_by_channel(make_model(graph), Path(scratch) / MODEL, PRODUCTS)
+    quantized = quantize(make_model(graph), PRODUCTS, per_channel=True)
     graph.CopyFrom(quantized.graph)
 
 

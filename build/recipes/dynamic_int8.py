@@ -4,7 +4,6 @@ https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import onnx
@@ -12,7 +11,7 @@ from onnx import helper
 
 from build.graph.edit import constants
 from build.graph.file import MIN_EXTERNAL_BYTES, without_constants
-from build.graph.tensors import in_memory, is_stored, read_into_memory
+from build.graph.tensors import in_memory, is_stored, raw_bytes, read_into_memory
 from build.workspace.quiet import quiet
 
 # A product of two activations has no weights to quantize ahead. The default type is for tensors that shape inference
@@ -29,33 +28,13 @@ def replace_gemms(model: Any) -> None:
     ONNXModel(model).replace_gemm_with_matmul()
 
 
-def quantize_by_channel(model: Any, destination: Path, operators: Sequence[str]) -> Any:
-    """Quantize the constants that nodes of those operators read, also of three axes; write the model and return it.
+def quantize(model: Any, operators: Sequence[str], *, per_channel: bool = False) -> Any:
+    """Quantize the constants that nodes of those operators read, with one scale each; return the new model.
 
-    Weights have a scale per channel and keep 7 bits, which no 16-bit sum saturates with (see
-    `build.recipes.saturation`).
-    """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    read_into_memory(model.graph.initializer)
-    with quiet():
-        quantize_dynamic(
-            model,
-            destination,
-            op_types_to_quantize=list(operators),
-            per_channel=True,
-            reduce_range=True,
-            weight_type=QuantType.QInt8,
-            extra_options=OPTIONS,
-        )
-    return onnx.load(destination)
-
-
-def quantize(model: Any, operators: Sequence[str]) -> Any:
-    """Quantize the constant matrices that nodes of those operators read, with one scale each; return the new model.
-
-    Scales come with all 8 bits, as ONNX Runtime has it by default. A Gemm is replaced in place. The quantizer copies a
-    model four times, so it gets one without its weights, and each of these when it quantizes it.
+    They keep all 8 bits, as ONNX Runtime has it by default. With `per_channel` they have a scale for each channel, also
+    those of three axes, and 7 bits, which no 16-bit sum saturates with (see `build.recipes.saturation`). A Gemm is
+    replaced in place. The quantizer copies a model four times, so it gets one without its weights, and each of these
+    when it quantizes it.
     """
     from onnxruntime.quantization import QuantType, onnx_quantizer
     from onnxruntime.quantization.quant_utils import save_and_reload_model_with_shape_infer
@@ -69,14 +48,23 @@ def quantize(model: Any, operators: Sequence[str]) -> Any:
                 in_memory(weights[weight.name]), *words, **named
             )
 
+        def quantize_weight_per_channel_impl(self, name: str, *words: Any, **named: Any) -> Any:
+            (weight,) = (each for each in self.model.initializer() if each.name == name)
+            if name in large:
+                weight.raw_data = bytes(raw_bytes(weights[name]))
+            found = super().quantize_weight_per_channel_impl(name, *words, **named)
+            if name in large:
+                weight.ClearField("raw_data")
+            return found
+
     replace_gemms(model)
     weights = constants(model.graph)
     large = {name: tensor for name, tensor in weights.items() if _is_large(tensor)}
     with quiet():
         quantizer = OneByOne(
             save_and_reload_model_with_shape_infer(_with_inputs_for(model, large)),
-            False,
-            False,
+            per_channel,
+            per_channel,
             QuantizationMode.IntegerOps,
             False,
             QuantType.QInt8,

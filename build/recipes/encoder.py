@@ -9,7 +9,7 @@ from build.graph.edit import matmuls, remove_unused_constants
 from build.graph.file import load, save, save_apart
 from build.kernels.libraries import copy_libraries
 from build.recipes.block_int8 import quantize_block_wise
-from build.recipes.dynamic_int8 import quantize, quantize_by_channel, replace_gemms
+from build.recipes.dynamic_int8 import quantize, replace_gemms
 from build.recipes.embedding_tables import quantize_tables
 from build.recipes.encoder_layers.fusing import fuse_layers
 from build.recipes.encoder_layers.matching import why_none
@@ -79,7 +79,7 @@ def make(recipe: EncoderRecipe, graph: Path, destination: Path) -> Path:
     if recipe.int8_tables:
         quantize_tables(model.graph)
     if recipe.matmuls is not None:
-        model = _quantize_matmuls(recipe.matmuls, model, destination)
+        model = _quantize_matmuls(recipe.matmuls, model)
     if recipe.half:
         model = to_half(model)
     return _finish(model, destination)
@@ -132,7 +132,7 @@ def make_calibrated(recipe: EncoderRecipe, calibrated: Path, destination: Path) 
             picked = set(order[: recipe_of_matmuls.block_wise])
             nodes = [node for node in nodes if node.output[0] in picked]
         quantize_block_wise(model.graph, nodes)
-    quantized = _quantize_matmuls(recipe_of_matmuls, model, destination)
+    quantized = _quantize_matmuls(recipe_of_matmuls, model)
     if recipe_of_matmuls.static:
         fix_ranges(quantized, ranges)
     return _finish(quantized, destination)
@@ -150,7 +150,7 @@ def _finish(model: Any, destination: Path) -> Path:
     return destination
 
 
-def _quantize_matmuls(recipe: Int8MatMuls, model: Any, destination: Path) -> Any:
+def _quantize_matmuls(recipe: Int8MatMuls, model: Any) -> Any:
     """Return the model with its MatMuls quantized, but for those that are quantized in blocks."""
     # Heads are Gemms, which `requantize` would not find among the MatMuls that the quantizer makes of them.
     if recipe.per_channel:
@@ -158,10 +158,8 @@ def _quantize_matmuls(recipe: Int8MatMuls, model: Any, destination: Path) -> Any
     # ONNX's own Attention has no weights, and the quantizer would take it for ONNX Runtime's, which has.
     operators = sorted({"MatMul", *(node.op_type for node in matmuls(model.graph))})
     # ONNX Runtime goes through the channels one by one, in Python; what `requantize` replaces needs none of that.
-    if recipe.per_channel and not reaches_all(model.graph, operators):
-        quantized = quantize_by_channel(model, destination, operators)
-    else:
-        quantized = quantize(model, operators)
+    per_channel = recipe.per_channel and not reaches_all(model.graph, operators)
+    quantized = quantize(model, operators, per_channel=per_channel)
     # Weights per channel are limited as well, so that they cannot saturate sums of 16 bits.
     if recipe.per_channel:
         requantize(quantized, model.graph)

@@ -68,7 +68,7 @@ def candidates_stage(work: Workspace) -> Workspace:
                 continue
             made.add(digest)
             running.append((recipe, submit(_run, work, sealed)))
-            if not room_for_both(step.source.weights, factor=step.peak_factor):
+            if not room_for_both(step.source.weights):
                 _finished(running[-1:], [])
         found = _finished(running, passed_over)
     if not found:

@@ -37,7 +37,7 @@ def export_and_reference_stage(work: Workspace) -> Workspace:
     are not finite.
     """
     step = work.step
-    room = room_for_both(step.source.weights, factor=step.peak_factor)
+    room = room_for_both(step.source.weights)
     if not isinstance(step.source, TransformersSource) or not room:
         work = replace(work, prepared=export_graphs(step, work.cache, work.notify))
         return _with_reference(work, _reference(work, work.notify))

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 # The peak memory of a build over the size of its weights in full precision, with a reserve (see
-# `benchmarks/memory/builds.py`). Models that score texts pass through ONNX Runtime's quantizer, which copies them.
-PEAK_FACTOR, SCORER_PEAK_FACTOR = 3.0, 6.5
+# `benchmarks/memory/builds.py`).
+PEAK_FACTOR = 3.0
 BYTES_PER_WEIGHT = 4
 # The libraries of the processes of a build, before any of them has opened a model.
 LIBRARIES = 1_000_000_000
@@ -26,10 +26,10 @@ def release_memory() -> None:
         trim(0)
 
 
-def memory_problem(weights: int, memory: int | None = None, *, factor: float = PEAK_FACTOR) -> str:
+def memory_problem(weights: int, memory: int | None = None) -> str:
     """Return why so many weights cannot be built in `memory` bytes, by default the machine's; empty if they can."""
     available = memory or _machine_memory()
-    needed = weights * BYTES_PER_WEIGHT * factor + LIBRARIES
+    needed = weights * BYTES_PER_WEIGHT * PEAK_FACTOR + LIBRARIES
     if needed <= available:
         return ""
     return (
@@ -38,12 +38,12 @@ def memory_problem(weights: int, memory: int | None = None, *, factor: float = P
     )
 
 
-def room_for_both(weights: int, memory: int | None = None, *, factor: float = PEAK_FACTOR) -> bool:
+def room_for_both(weights: int, memory: int | None = None) -> bool:
     """Return whether two steps of a build may hold a model of so many weights at once, each at its peak.
 
     0 weights are those of a source that does not count them; there may be no room.
     """
-    peaks = 2 * weights * BYTES_PER_WEIGHT * factor
+    peaks = 2 * weights * BYTES_PER_WEIGHT * PEAK_FACTOR
     return 0 < peaks <= (memory or _machine_memory()) - LIBRARIES
 
 

@@ -21,11 +21,14 @@ def constant(name: str, *shape: int) -> Any:
 
 
 def small() -> Any:
-    """Return a graph with a shared matrix, one that is too small to be left out, a table, a Gemm and attention."""
+    """Return a graph with a shared matrix, one too small to be left out, a table, a Gemm, attention and an LSTM."""
     nodes = [
         helper.make_node("Gather", ["table", "ids"], ["words"], name="words"),
         helper.make_node(
             "Attention", ["words", "qkv", "bias"], ["mixed"], "mix", domain=CONTRIB, num_heads=2
+        ),
+        helper.make_node(
+            "LSTM", ["words", "read", "kept"], ["", "state"], name="recur", hidden_size=24
         ),
         helper.make_node("MatMul", ["mixed", "square"], ["once"], name="once"),
         helper.make_node("MatMul", ["once", "square"], ["twice"], name="twice"),
@@ -37,6 +40,8 @@ def small() -> Any:
         constant("table", 50, 32),
         constant("qkv", 32, 96),
         constant("bias", 96),
+        constant("read", 1, 96, 32),
+        constant("kept", 1, 96, 24),
         constant("square", 32, 32),
         constant("narrow", 32, 4),
         numpy_helper.from_array(np.array(0, np.int64), "first"),
@@ -46,12 +51,14 @@ def small() -> Any:
     ]
     ids = helper.make_tensor_value_info("ids", TensorProto.INT64, ["batch", "tokens"])
     logits = helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 300])
-    return make_model(helper.make_graph(nodes, "small", [ids], [logits], constants))
+    state = helper.make_tensor_value_info("state", TensorProto.FLOAT, [1, "tokens", 24])
+    return make_model(helper.make_graph(nodes, "small", [ids], [logits, state], constants))
 
 
-@pytest.mark.parametrize("operators", [OPERATORS, ["MatMul"]], ids="+".join)
+@pytest.mark.parametrize("operators", [OPERATORS, ["MatMul"], ["MatMul", "LSTM"]], ids="+".join)
+@pytest.mark.parametrize("per_channel", [False, True], ids=["a scale each", "per channel"])
 def test_the_bytes_are_those_of_a_graph_quantized_whole(
-    tmp_path: Path, operators: list[str]
+    tmp_path: Path, operators: list[str], per_channel: bool
 ) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -61,6 +68,8 @@ def test_the_bytes_are_those_of_a_graph_quantized_whole(
             model,
             tmp_path / "whole.onnx",
             op_types_to_quantize=operators,
+            per_channel=per_channel,
+            reduce_range=per_channel,
             weight_type=QuantType.QInt8,
             extra_options=dict(OPTIONS),
         )
@@ -68,9 +77,10 @@ def test_the_bytes_are_those_of_a_graph_quantized_whole(
     # The library says of constants that lay in a file that they no longer do.
     for tensor in whole.graph.initializer:
         tensor.ClearField("data_location")
-    made = quantize(model, operators)
+    made = quantize(model, operators, per_channel=per_channel)
     names = [tensor.name for tensor in made.graph.initializer]
     assert "square_quantized" in names
     assert ("qkv_quantized" in names) == ("Attention" in operators)
+    assert ("read_quantized" in names) == ("LSTM" in operators)
     assert "table" in names
     assert made.SerializeToString(deterministic=True) == whole.SerializeToString(deterministic=True)
