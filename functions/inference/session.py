@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import onnxruntime as ort
 
+from functions.inference.runtimes.threads import available_processors, processors_of
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -34,6 +36,10 @@ def options(threads: int) -> ort.SessionOptions:
     # nothing, so it ends with the run.
     # https://onnxruntime.ai/docs/performance/tune-performance/threading.html
     options.add_session_config_entry("session.force_spinning_stop", "1")
+    if bound := processors_of(threads, available_processors()):
+        # Its numbers begin with 1.
+        numbers = ";".join(str(each + 1) for each in bound)
+        options.add_session_config_entry("session.intra_op_thread_affinities", numbers)
     # Requests differ in length: memory patterns are kept for each shape, so they would grow with each new one.
     options.enable_mem_pattern = False
     return options
