@@ -12,13 +12,17 @@ from functions.inference.runtimes.threads import available_processors, processor
 from tests.fixtures.models.tiny import artefact
 
 AFFINITIES = """
-import os, sys
+import os, sys, time
 from pathlib import Path
 os.sched_setaffinity(0, {int(each) for each in sys.argv[2].split(",")})
 from functions.inference.session import open_session
 before = set(os.listdir("/proc/self/task"))
 session = open_session(Path(sys.argv[1]), threads=2, device="cpu")
 more = set(os.listdir("/proc/self/task")) - before
+for _ in range(100):  # a thread binds itself once it runs
+    if {len(os.sched_getaffinity(int(each))) for each in more} == {1}:
+        break
+    time.sleep(0.1)
 print(sorted(sorted(os.sched_getaffinity(int(each))) for each in [*more, os.getpid()]))
 """
 
