@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.record import Row, publish
 from functions.inference.engine import Engine
-from functions.inference.runtimes.threads import available_processors, processors_of
+from functions.inference.session import available_processors, processors_of
 from functions.inference.token_batches import filled
 
 TOKENS = (8, 32, 128, 256)

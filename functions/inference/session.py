@@ -1,12 +1,11 @@
 """An ONNX Runtime session for a function that answers one request at a time."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import onnxruntime as ort
-
-from functions.inference.runtimes.threads import available_processors, processors_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +42,22 @@ def options(threads: int) -> ort.SessionOptions:
     # Requests differ in length: memory patterns are kept for each shape, so they would grow with each new one.
     options.enable_mem_pattern = False
     return options
+
+
+def available_processors() -> Sequence[int]:
+    """Return the processors that this process may run on, numbered from 0; none where the system does not say."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else ()
+
+
+def processors_of(threads: int, available: Sequence[int]) -> Sequence[int]:
+    """Return the processor of each thread but the one that asks for a run; none where the system places them itself.
+
+    Linux may wake a thread on the processor of the one that then waits for it by spinning, where it gets no time until
+    the scheduler's next tick: 4 ms for a run of 2. With half of the processors to spare it finds another by itself.
+    """
+    if not 1 < threads <= len(available) < 2 * threads:
+        return ()
+    return available[1:threads]
 
 
 def open_session(

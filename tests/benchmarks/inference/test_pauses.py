@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.inference.pauses import FURTHER, TOKENS, measure, opened
-from functions.inference.runtimes.threads import available_processors, processors_of
+from functions.inference.session import available_processors, processors_of
 from tests.fixtures.models.tiny import artefact
 
 

@@ -1,6 +1,9 @@
-"""An encoder on ONNX Runtime: texts are padded further where the layers of its graph leave padding out."""
+"""ONNX Runtime: its threads have processors of their own; texts are padded further where layers leave padding out."""
 
-from collections.abc import Mapping
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +16,26 @@ from contracts.prediction import PredictRequest
 from functions.inference.batching.division import COSTS
 from functions.inference.encoder import Encoder
 from functions.inference.runtimes.onnx_runtime import PADDED
+from functions.inference.session import available_processors, processors_of
 from tests.fixtures.models.tiny import artefact
 
 # 3 to 16 tokens; the padding of them all costs more than a pass, and a tenth of it less.
 TEXTS = tuple("lovely " * count for count in (1, 1, 5, 9, 14))
+
+AFFINITIES = """
+import os, sys, time
+from pathlib import Path
+os.sched_setaffinity(0, {int(each) for each in sys.argv[2].split(",")})
+from functions.inference.session import open_session
+before = set(os.listdir("/proc/self/task"))
+session = open_session(Path(sys.argv[1]), threads=2, device="cpu")
+more = set(os.listdir("/proc/self/task")) - before
+for _ in range(100):  # a thread binds itself once it runs
+    if {len(os.sched_getaffinity(int(each))) for each in more} == {1}:
+        break
+    time.sleep(0.1)
+print(sorted(sorted(os.sched_getaffinity(int(each))) for each in [*more, os.getpid()]))
+"""
 
 
 def opened(folder: Path) -> Encoder:
@@ -49,3 +68,33 @@ def test_texts_are_padded_further_where_layers_leave_padding_out(tmp_path: Path)
     assert len(many) > 1
     assert one == [len(TEXTS)]
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("threads", "available", "expected"),
+    [
+        (1, [0, 1], []),
+        (2, [0, 1], [1]),
+        (2, [4, 6, 7], [6]),
+        (2, [0, 1, 2, 3], []),
+        (4, [0, 1, 2, 3], [1, 2, 3]),
+        (6, [0, 1, 2, 3], []),
+        (2, [], []),
+    ],
+)
+def test_all_threads_but_the_one_that_asks_have_a_processor_each_where_few_are_left(
+    threads: int, available: Sequence[int], expected: Sequence[int]
+) -> None:
+    assert list(processors_of(threads, available)) == expected
+
+
+@pytest.mark.skipif(len(available_processors()) < 2, reason="it takes two processors")
+def test_a_session_binds_its_thread_to_the_second_processor_and_leaves_the_caller(
+    tmp_path: Path,
+) -> None:
+    first, second = available_processors()[:2]
+    model = artefact(tmp_path / "cpu") / "model.onnx"
+    command = [sys.executable, "-c", AFFINITIES, str(model), f"{first},{second}"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=os.getcwd())
+    assert run.stdout.strip() == str(sorted([[first, second], [second]]))
+    assert not run.stderr
