@@ -11,7 +11,7 @@ from benchmarks.contenders import OURS, Item
 from benchmarks.contenders.peak import MACS
 from benchmarks.inference import preparing
 from benchmarks.inference.claims import COUNTS, LIMIT
-from benchmarks.inference.rounds import Kept
+from benchmarks.inference.rounds import PERCENTILE, Kept
 from benchmarks.inference.taking_turns import Measured, by_threads, facts_of, figure, same
 from benchmarks.record import Row, machine, publish
 from contracts.manifest import read_manifest
@@ -22,6 +22,7 @@ REFERENCE = "torch fp32"
 # Rows of SST-2's dev set, which come first; of them every so many, by length, stand for all.
 DEV_ROWS, DEV_SAMPLE = 872, 24
 DEV = "SST-2 dev"
+CLOCKS = {"wall": "wall clock", "cpu": "processor time"}
 
 
 def prepare(args: Namespace) -> None:
@@ -44,6 +45,7 @@ def main(args: Namespace) -> None:
             f"inference_{threads}_{processor_of(machine())}",
             rows,
             command=f"benchmarks.inference encoder --threads {threads}",
+            how=f"{PERCENTILE}th percentile of the readings that count, {CLOCKS[measured.setting.clock]}",
             recipe=prepared.recipe,
             rows_compared=len(prepared.answers[OURS]),
             not_prepared=dict(prepared.missing),

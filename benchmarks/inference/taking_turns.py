@@ -162,7 +162,7 @@ def _open(
 
 def cell(kept: Kept, contender: str, workload: str, *, per: int = 1) -> str:
     """Format milliseconds and their multiple of ours; a dash if too few readings count."""
-    ms, ours = kept.median(contender, workload), kept.median(OURS, workload)
+    ms, ours = kept.typical(contender, workload), kept.typical(OURS, workload)
     if ms is None:
         return "–"
     return f"{ms / per:.2f}" if ours is None else f"{ms / per:.2f} ({ms / ours:.2f}×)"
@@ -170,7 +170,7 @@ def cell(kept: Kept, contender: str, workload: str, *, per: int = 1) -> str:
 
 def figure(kept: Kept, contender: str, workload: str) -> float:
     """Return milliseconds; raise SystemExit if too few readings count, so that no table has an empty cell."""
-    ms = kept.median(contender, workload)
+    ms = kept.typical(contender, workload)
     if ms is None:
         raise SystemExit(f"too few readings of {contender} on {workload}: no table is written")
     return ms

@@ -89,7 +89,7 @@ def _stsb(data: Path) -> list[str]:
 
 def _rate(kept: Kept, name: str, workload: str) -> str:
     """Return texts a second; a dash if too few readings count."""
-    ms = kept.median(name, workload)
+    ms = kept.typical(name, workload)
     return "–" if ms is None else f"{1e3 / ms:.0f}"
 
 

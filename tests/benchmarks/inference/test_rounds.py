@@ -29,13 +29,18 @@ def test_a_reading_is_corrected_for_a_machine_that_was_slower_throughout() -> No
     busy = [reading(9.0, before=25, after=25) for _ in range(6)]
     found = kept([*slower, *busy, *[reading(1.0) for _ in range(4)]])
     assert found.count == 10
-    assert found.median(OURS, "8 tokens") == pytest.approx(1.0)
+    assert found.typical(OURS, "8 tokens") == pytest.approx(1.0)
+
+
+def test_the_figure_of_a_cell_leaves_longer_readings_of_a_busy_machine_out() -> None:
+    found = kept([reading(ms) for ms in (1.0, 1.1, 1.2, 5.0, 9.0, 6.0, 1.3)])
+    assert found.typical(OURS, "8 tokens") == pytest.approx(1.18)
 
 
 def test_fewer_than_three_readings_are_no_figure() -> None:
     found = kept([reading(1.0), reading(1.0), *[reading(5.0, before=20) for _ in range(3)]])
     assert found.count == 2
-    assert found.median(OURS, "8 tokens") is None
+    assert found.typical(OURS, "8 tokens") is None
     assert cell(found, OURS, "8 tokens") == "–"
 
 
