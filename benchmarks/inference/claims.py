@@ -10,7 +10,7 @@ from benchmarks.contenders import OURS
 
 # The share of labels from which on a contender is compared with ours.
 COUNTS = 0.995
-# Medians that differ by less are level.
+# Figures that differ by less are level.
 LEVEL = 0.02
 # Columns of a result that are no workload.
 ABOUT = ("what", "same label", "counts", "readings")

@@ -156,7 +156,7 @@ def agreement(share: float) -> Row:
 
 
 def least(kept: Kept, contender: str) -> int:
-    """Return the fewest readings that a contender's cells are medians of."""
+    """Return the fewest readings that a contender's cells are made of."""
     return min(len(values) for (name, _), values in kept.ms.items() if name == contender)
 
 

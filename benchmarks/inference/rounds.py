@@ -17,7 +17,7 @@ MIN_KEPT = 3
 TRIAL_RUNS = 3
 # What takes so many times as long as the fastest contender competes with none: few readings of it do.
 SLOW = 2.0
-# The figure of a cell: what else a machine does makes readings longer and never shorter, which a median has half of.
+# The figure of a cell: what else a machine does makes readings longer and never shorter, so a median is too long.
 PERCENTILE = 30
 # After so many times the rounds that were asked for, a machine is too busy for figures.
 MOST_ROUNDS = 10
@@ -50,7 +50,7 @@ class Kept:
         return sum(map(len, self.ms.values()))
 
     def typical(self, contender: str, workload: str) -> float | None:
-        """Return the 30th percentile, None if too few readings count."""
+        """Return that percentile of the readings that count, None if they are too few."""
         values = self.ms.get((contender, workload), [])
         if len(values) < MIN_KEPT:
             return None

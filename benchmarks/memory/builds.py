@@ -21,7 +21,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ def _encoder(width: int, layers: int, rows: int) -> Model:
 
 
 def _decoder(
-    width: int, layers: int, heads: tuple[int, int], inner: int, words: int, rows: int
+    width: int, layers: int, heads: tuple[int, int], inner: int, words: int, **named: Any
 ) -> Model:
     sizes = {
         "hidden_size": width,
@@ -86,19 +86,19 @@ def _decoder(
         "max_position_embeddings": 512,
         "tie_word_embeddings": True,
     }
-    return Model(kind="Llama", task="text-generation", sizes=sizes, rows=rows)
+    return Model(kind="Llama", sizes=sizes, **{"task": "text-generation", **named})
 
 
 # Those that write have the sizes of SmolLM2-135M, Qwen2.5-0.5B and Qwen2.5-1.5B.
-MODELS: dict[str, Model] = {
+MODELS: Mapping[str, Model] = {
     "encoder-110m": _encoder(768, 12, 30),
     "encoder-335m": _encoder(1024, 24, 30),
     "encoder-1.1b": _encoder(1536, 37, 20),
     "decoder-135m": _decoder(576, 30, (9, 3), 1536, 49_152, rows=10),
     "decoder-0.5b": _decoder(896, 24, (14, 2), 4864, 151_936, rows=6),
     "decoder-1.5b": _decoder(1536, 28, (12, 2), 8960, 151_936, rows=4),
+    "scorer-135m": _decoder(576, 30, (9, 3), 1536, 49_152, rows=10, task="language-model-scoring"),
 }
-MODELS["scorer-135m"] = replace(MODELS["decoder-135m"], task="language-model-scoring")
 
 MAKE = """
 import json, sys, torch, transformers

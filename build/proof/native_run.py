@@ -19,11 +19,22 @@ from functions.inference.engine import Engine
 def run_on_rows(
     folder: Path, rows: Sequence[Row], reference: Sequence[Outputs], notify: Notify = silent
 ) -> list[Outputs]:
-    """Return the artefact's outputs, row by row; as many rows run at once as there are processors, each on one thread.
+    """Return the artefact's outputs, row by row."""
+    return run_engine(engine_for(folder, rows), rows, reference, notify)
+
+
+def engine_for(folder: Path, rows: Sequence[Row]) -> Engine:
+    """Return the artefact's engine, which takes as many inputs as the largest row has."""
+    return Engine.load(folder, max_inputs=max(len(row.request.inputs) for row in rows))
+
+
+def run_engine(
+    engine: Engine, rows: Sequence[Row], reference: Sequence[Outputs], notify: Notify
+) -> list[Outputs]:
+    """Return the engine's outputs, row by row; as many rows run at once as there are processors, each on one thread.
 
     A generator is run along the tokens of the reference (teacher forcing).
     """
-    engine = Engine.load(folder, max_inputs=max(len(row.request.inputs) for row in rows))
     # ONNX Runtime releases the interpreter's lock while it runs a graph, so threads are enough.
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         outputs = pool.map(
@@ -36,7 +47,7 @@ def run_on_rows(
 
 def run_together(folder: Path, rows: Sequence[Row]) -> list[Outputs]:
     """Return an encoder's outputs of the rows, whose texts run in common batches; raise the first row's error."""
-    engine = Engine.load(folder, max_inputs=max(len(row.request.inputs) for row in rows))
+    engine = engine_for(folder, rows)
     outcomes = dict(engine.predict_together([engine.prepare(row.request) for row in rows]))
     return [_outputs(outcomes[place]) for place in range(len(rows))]
 

@@ -17,8 +17,8 @@ from contracts.prediction import PredictRequest
 # A request that takes longer than LONG_MS is its own average, so it is not repeated within a round.
 ROUNDS, REPEATS, LONG_MS = 5, 3, 30
 # Rounds of what is reported and decides nothing: lengths that no row is near to, and artefacts that take FAR times as
-# long as one that may ship.
-ROUNDS_UNRANKED, FAR = 2, 1.5
+# long as two that may ship, of which one may yet be rejected on another processor.
+ROUNDS_UNRANKED, FAR, AHEAD = 2, 1.5, 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +42,15 @@ def time_all(
     threads: int,
     notify: Notify = silent,
     *,
-    passing: Collection[Path] = (),
+    rivals: Collection[Path] = (),
     unranked: Collection[int] = (),
     apart: bool = False,
 ) -> list[Timing]:
     """Return the timing of each artefact, in the order of the folders; `requests` are by their number of tokens.
 
-    Those that are `unranked` are run in fewer rounds, and so are artefacts that are far slower than one of those that
-    are `passing` the gate. Artefacts that are kept `apart`, which have no room in memory beside each other, are loaded
-    anew in each round.
+    Those that are `unranked` are run in fewer rounds, and so are artefacts that are far slower than two of the
+    `rivals`, of which the fastest ships. Artefacts that are kept `apart`, which have no room in memory beside each
+    other, are loaded anew in each round.
     """
     rounds: list[dict[int, list[float]]] = [{tokens: [] for tokens in requests} for _ in folders]
     units = [dict.fromkeys(requests, 1) for _ in folders]
@@ -62,7 +62,7 @@ def time_all(
         for number in counted(range(ROUNDS + 1), notify, "round"):
             if number == ROUNDS_UNRANKED + 1:
                 wanted = [n for n in requests if n not in unranked]
-                others = [i for i, folder in enumerate(folders) if folder in passing]
+                others = [i for i, folder in enumerate(folders) if folder in rivals]
                 left = [
                     i
                     for i in left
@@ -85,13 +85,16 @@ def far_slower(
     others: Sequence[Mapping[int, list[float]]],
     lengths: Sequence[int],
 ) -> bool:
-    """Return whether one of the others took far less time at each of the lengths, in each of its rounds.
+    """Return whether two of the others took far less time at each of the lengths, in each of their rounds.
 
     The first round, which warms caches, does not count.
     """
-    return any(
-        all(min(rounds[n][1:]) > FAR * max(other[n][1:]) for n in lengths) for other in others
-    )
+    ahead = [
+        other
+        for other in others
+        if all(min(rounds[n][1:]) > FAR * max(other[n][1:]) for n in lengths)
+    ]
+    return len(ahead) >= AHEAD
 
 
 def _turns(

@@ -28,13 +28,15 @@ def replace_gemms(model: Any) -> None:
     ONNXModel(model).replace_gemm_with_matmul()
 
 
-def quantize(model: Any, operators: Sequence[str], *, per_channel: bool = False) -> Any:
+def quantize(
+    model: Any, operators: Sequence[str], *, without: Sequence[str] = (), per_channel: bool = False
+) -> Any:
     """Quantize the constants that nodes of those operators read, with one scale each; return the new model.
 
-    They keep all 8 bits, as ONNX Runtime has it by default. With `per_channel` they have a scale for each channel, also
-    those of three axes, and 7 bits, which no 16-bit sum saturates with (see `build.recipes.saturation`). A Gemm is
-    replaced in place. The quantizer copies a model four times, so it gets one without its weights, and each of these
-    when it quantizes it.
+    Nodes `without`, by their names, are left as they are. Constants keep all 8 bits, as ONNX Runtime has it by default.
+    With `per_channel` they have a scale for each channel, also those of three axes, and 7 bits, which no 16-bit sum
+    saturates with (see `build.recipes.saturation`). A Gemm is replaced in place. The quantizer copies a model four
+    times, so it gets one without its weights, and each of these when it quantizes it.
     """
     from onnxruntime.quantization import QuantType, onnx_quantizer
     from onnxruntime.quantization.quant_utils import save_and_reload_model_with_shape_infer
@@ -71,7 +73,7 @@ def quantize(model: Any, operators: Sequence[str], *, per_channel: bool = False)
             QuantType.QUInt8,
             None,
             [],
-            [],
+            list(without),
             list(operators),
             dict(OPTIONS),
         )

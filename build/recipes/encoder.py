@@ -17,7 +17,7 @@ from build.recipes.half import to_half
 from build.recipes.integer_matmul import fuse_integer_matmuls
 from build.recipes.openvino.int8 import activations_for_openvino, quantize_for_openvino
 from build.recipes.recipe import EncoderRecipe, Int8MatMuls, PassedOver
-from build.recipes.saturation import reaches_all, requantize
+from build.recipes.saturation import requantize
 from build.recipes.sensitivity import most_sensitive
 from build.recipes.smoothquant import smooth
 from build.recipes.static_ranges import fix_ranges, observed_ranges
@@ -157,10 +157,20 @@ def _quantize_matmuls(recipe: Int8MatMuls, model: Any) -> Any:
         replace_gemms(model)
     # ONNX's own Attention has no weights, and the quantizer would take it for ONNX Runtime's, which has.
     operators = sorted({"MatMul", *(node.op_type for node in matmuls(model.graph))})
-    # ONNX Runtime goes through the channels one by one, in Python; what `requantize` replaces needs none of that.
-    per_channel = recipe.per_channel and not reaches_all(model.graph, operators)
-    quantized = quantize(model, operators, per_channel=per_channel)
+    quantized = quantize(model, operators, without=_no_matrices(model.graph, operators))
     # Weights per channel are limited as well, so that they cannot saturate sums of 16 bits.
     if recipe.per_channel:
         requantize(quantized, model.graph)
     return quantized
+
+
+def _no_matrices(graph: Any, operators: Sequence[str]) -> list[str]:
+    """Name the nodes of those operators that multiply by a constant of one axis or three, and return their names.
+
+    ONNX Runtime's quantizer takes them as well, and its kernels refuse what it makes of them.
+    """
+    products = {node.output[0] for node in matmuls(graph)}
+    others = [n for n in graph.node if n.op_type in operators and n.output[0] not in products]
+    for node in others:
+        node.name = node.name or node.output[0]
+    return [node.name for node in others]

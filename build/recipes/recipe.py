@@ -8,7 +8,10 @@ from contracts.tasks import Runtime
 
 
 class PassedOver(Exception):
-    """A recipe makes nothing of its own of a model; the message says why, and the other recipes are tried."""
+    """A recipe makes nothing of its own of a model, or nothing that can be opened; the message says why.
+
+    The other recipes are tried.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

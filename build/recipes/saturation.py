@@ -8,26 +8,18 @@ largest weights of a column seldom stand in the same pair, so the scale of each 
 pairs allow.
 """
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import helper, numpy_helper
 
-from build.graph.edit import MATMULS, Floats, constants, matmuls
+from build.graph.edit import Floats, constants, matmuls
 from build.graph.tensors import array_of
 
 MAX_WEIGHT = 127
 # 255 * 128 is below 2**15; the 1 that is left over is what rounding two weights may add.
 MAX_PAIR = 127
-
-
-def reaches_all(full: Any, operators: Sequence[str]) -> bool:
-    """Return whether `requantize` replaces all constants that nodes of those operators multiply by: all matrices."""
-    sizes = {tensor.name: len(tensor.dims) for tensor in full.initializer}
-    read = [node for node in full.node if node.op_type in operators and node.input[1] in sizes]
-    return all(node.op_type in MATMULS and sizes[node.input[1]] == 2 for node in read)
 
 
 def requantize(quantized: Any, full: Any) -> int:

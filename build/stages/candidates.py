@@ -9,10 +9,11 @@ from typing import Any
 
 from build.evaluation.gate import gate_failed
 from build.evaluation.gpu_results import HALF, half_problem
+from build.evaluation.rows import Row
 from build.evaluation.shorter_vectors import shorter_figures, shorter_problems
 from build.library_errors import MAKING_CANDIDATE, naming_source
 from build.proof.candidate import Candidate
-from build.proof.native_run import run_on_rows
+from build.proof.native_run import engine_for, run_engine
 from build.proof.processors import processor_name
 from build.proof.replay import problem_together
 from build.proof.sealing import digest_of_parts, seal
@@ -23,6 +24,7 @@ from build.workspace.background import background
 from build.workspace.build_memory import release_memory, room_for_both
 from contracts.manifest import MODEL, Manifest
 from contracts.tasks import Runtime
+from functions.inference.engine import Engine
 
 WITHOUT = "no candidate has operators of our own: {}"
 
@@ -151,25 +153,14 @@ def _sealed(work: Workspace, recipe: Recipe) -> _Sealed | str:
 
 
 def _run(work: Workspace, sealed: _Sealed) -> Candidate:
-    """Run a sealed candidate on the rows and measure it against the reference.
-
-    Raise PassedOver where OpenVINO cannot open its graph; ONNX Runtime's other candidates go on.
-    """
+    """Run a sealed candidate on the rows and measure it against the reference; raise PassedOver as `_opened` does."""
     step = work.step
 
     def notify(text: str) -> None:
         work.notify(f"{sealed.recipe.name}: {text}")
 
     def run() -> Any:
-        try:
-            return run_on_rows(sealed.folder, step.rows, work.reference, notify)
-        except (
-            RuntimeError
-        ) as error:  # OpenVINO's for everything, with several lines on where it was
-            if sealed.recipe.runtime is not Runtime.OPENVINO:
-                raise
-            last = str(error).strip().splitlines()[-1:]
-            raise PassedOver(f"OpenVINO cannot open it: {''.join(last)}") from error
+        return run_engine(_opened(sealed, step.rows), step.rows, work.reference, notify)
 
     # The processor is part of the key, since 8-bit sums and float rounding depend on it.
     built = work.cache.value(
@@ -190,6 +181,18 @@ def _run(work: Workspace, sealed: _Sealed) -> Candidate:
         ),
         shorter=shorter,
     )
+
+
+def _opened(sealed: _Sealed, rows: Sequence[Row]) -> Engine:
+    """Return the candidate's engine; raise PassedOver where OpenVINO cannot open its graph."""
+    try:
+        return engine_for(sealed.folder, rows)
+    except RuntimeError as error:
+        if sealed.recipe.runtime is not Runtime.OPENVINO:
+            raise
+        # It has several lines on where it was.
+        last = str(error).strip().splitlines()[-1:]
+        raise PassedOver(f"OpenVINO cannot open it: {''.join(last)}") from error
 
 
 def graph_of(manifest: Manifest) -> str:

@@ -1,6 +1,7 @@
 """The stages that choose what ships on a tier: candidates are timed side by side, and ranked."""
 
 from dataclasses import replace
+from pathlib import Path
 
 from build.evaluation.gate import gate_failed
 from build.proof import ranking
@@ -11,7 +12,7 @@ from build.proof.timing import Timing, time_all
 from build.stages.candidates import graph_of
 from build.stages.workspace import Workspace
 from build.workspace.build_memory import room_for_all
-from contracts.tasks import Tier
+from contracts.tasks import Runtime, Tier
 from functions.inference.runtimes.threads import threads_of
 
 
@@ -33,7 +34,7 @@ def timing_stage(work: Workspace) -> Workspace:
         requests,
         threads_of(step.memory_mb),
         work.notify,
-        passing=[candidate.folder for candidate in work.candidates if not candidate.problems],
+        rivals=_rivals(work),
         unranked=unranked,
         apart=not room_for_all([candidate.manifest.size for candidate in work.candidates]),
     )
@@ -44,6 +45,17 @@ def timing_stage(work: Workspace) -> Workspace:
             for c, t in zip(work.candidates, timings, strict=True)
         ),
     )
+
+
+def _rivals(work: Workspace) -> list[Path]:
+    """Return the folders of the candidates that the fastest is chosen from; none for another objective.
+
+    One of OpenVINO may be the fastest and not pay.
+    """
+    if work.step.objective != "latency":
+        return []
+    of_onnx_runtime = [c for c in work.candidates if c.recipe.runtime is Runtime.ONNX_RUNTIME]
+    return [candidate.folder for candidate in of_onnx_runtime if not candidate.problems]
 
 
 def _timed_on_gpu(work: Workspace, candidate: Candidate) -> Candidate:

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 from build.graph.edit import make_model
 from build.recipes.dynamic_int8 import quantize as quantize_all
 from build.recipes.integer_matmul import fuse_integer_matmuls
-from build.recipes.saturation import largest_pair, quantize, reaches_all, requantize
+from build.recipes.saturation import largest_pair, quantize, requantize
 from functions.inference.session import open_session
 
 RANDOM = np.random.default_rng(5)
@@ -97,7 +97,6 @@ def product(ranges: str, readers: int) -> onnx.ModelProto:
 
 def test_weights_per_channel_are_the_same_whatever_scales_the_graph_had() -> None:
     model = multiplied((16, 8), (8, 4))
-    assert reaches_all(model.graph, ["MatMul"])
     made = []
     for per_channel in (True, False):
         quantized = quantize_all(model, ["MatMul"], per_channel=per_channel)
@@ -106,11 +105,6 @@ def test_weights_per_channel_are_the_same_whatever_scales_the_graph_had() -> Non
         assert quantized.SerializeToString() != before
         made.append(quantized.SerializeToString())
     assert made[0] == made[1]
-
-
-def test_a_constant_that_is_no_matrix_is_left_to_the_quantizer() -> None:
-    assert not reaches_all(multiplied((16, 8), (2, 8, 4)).graph, ["MatMul"])
-    assert reaches_all(multiplied((16, 8), (2, 8, 4)).graph, ["Attention"])
 
 
 def multiplied(*shapes: tuple[int, ...]) -> Any:
