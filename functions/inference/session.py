@@ -60,6 +60,25 @@ def processors_of(threads: int, available: Sequence[int]) -> Sequence[int]:
     return available[1:threads]
 
 
+class BoundSession(ort.InferenceSession):  # type: ignore[misc]
+    """A session whose threads are bound: the one that asks for a run is moved off their processors before."""
+
+    available: Sequence[int]
+
+    def run(self, *given: Any, **named: Any) -> Any:
+        self._move_caller()
+        return super().run(*given, **named)
+
+    def run_with_iobinding(self, *given: Any, **named: Any) -> None:
+        self._move_caller()
+        super().run_with_iobinding(*given, **named)
+
+    def _move_caller(self) -> None:
+        os.sched_setaffinity(0, self.available[:1])
+        # It stays there, while threads that it starts may run anywhere.
+        os.sched_setaffinity(0, self.available)
+
+
 def open_session(
     model: Path, *, threads: int, device: str, kernels: Path | None = None
 ) -> ort.InferenceSession:
@@ -75,7 +94,12 @@ def open_session(
     if kernels:
         # The loader would look for a bare name in the system's folders.
         chosen.register_custom_ops_library(str(kernels.absolute()))
-    return ort.InferenceSession(str(model), chosen, providers=PROVIDERS[device])
+    available = available_processors()
+    if not processors_of(threads, available):
+        return ort.InferenceSession(str(model), chosen, providers=PROVIDERS[device])
+    session = BoundSession(str(model), chosen, providers=PROVIDERS[device])
+    session.available = available
+    return session
 
 
 def unbound(session: ort.InferenceSession) -> "Callable[[Feeds], NDArray[np.float32]]":

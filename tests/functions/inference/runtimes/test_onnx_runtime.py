@@ -34,7 +34,18 @@ for _ in range(100):  # a thread binds itself once it runs
     if {len(os.sched_getaffinity(int(each))) for each in more} == {1}:
         break
     time.sleep(0.1)
-print(sorted(sorted(os.sched_getaffinity(int(each))) for each in [*more, os.getpid()]))
+print(sorted(sorted(os.sched_getaffinity(int(each))) for each in more))
+
+import numpy as np
+feeds = {each.name: np.ones((1, 3), np.int64) for each in session.get_inputs()}
+found, masks = set(), set()
+for _ in range(20):
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})  # the other thread's
+    os.sched_setaffinity(0, session.available)
+    session.run(None, feeds)
+    found.add(int(Path("/proc/self/stat").read_text().rsplit(")", 1)[1].split()[36]))
+    masks.add(tuple(sorted(os.sched_getaffinity(0))))
+print(min(found), masks)
 """
 
 
@@ -89,12 +100,13 @@ def test_all_threads_but_the_one_that_asks_have_a_processor_each_where_few_are_l
 
 
 @pytest.mark.skipif(len(available_processors()) < 2, reason="it takes two processors")
-def test_a_session_binds_its_thread_to_the_second_processor_and_leaves_the_caller(
+def test_a_session_binds_its_thread_to_the_second_processor_and_moves_the_caller_to_the_first(
     tmp_path: Path,
 ) -> None:
     first, second = available_processors()[:2]
     model = artefact(tmp_path / "cpu") / "model.onnx"
     command = [sys.executable, "-c", AFFINITIES, str(model), f"{first},{second}"]
     run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=os.getcwd())
-    assert run.stdout.strip() == str(sorted([[first, second], [second]]))
+    # The system may move the caller on, which may run anywhere, but hardly so often.
+    assert run.stdout.splitlines() == [f"[[{second}]]", f"{first} {{({first}, {second})}}"]
     assert not run.stderr
