@@ -1,11 +1,14 @@
-"""`python -m tests.turnout.push.client URL BUCKET FOLDER KEPT`: a push in a process of its own, and how far it is.
+"""`python -m tests.turnout.push.client URL BUCKET FOLDER KEPT [SHARD]`: a push in a process of its own.
 
 A line for each part that is there, and last one of JSON: the bytes sent, those that were there, those that were read
-of the shards, and the most memory that the process had, in bytes.
+of the shards, and the most memory that the process had, in bytes. It ends itself once a part of that shard is there, as
+by `kill -9`.
 """
 
 import json
+import os
 import re
+import signal
 import sys
 from pathlib import Path
 
@@ -13,17 +16,19 @@ from contracts.weights.pushed import prefix_of
 from images.registry.push import Moved
 from tests.turnout.push.counted import Counted
 from turnout.deployed.clients import OBJECT_S, clients_in
-from turnout.push.kept import Kept
+from turnout.push.kept import PART, Kept
 from turnout.push.tree import Folder, read_weights
 from turnout.push.upload import Uploads
 
-url, bucket, folder, records = sys.argv[1:]
+url, bucket, folder, records, *dies_in = sys.argv[1:]
 credentials = {"AWS_ENDPOINT_URL": url, "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
 
 
 def told(path: str, moved: Moved) -> None:
     sys.stdout.write(f"{path} {moved.sent + moved.there}\n")
     sys.stdout.flush()
+    if path in dies_in and moved.sent + moved.there >= PART:
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def peak() -> int:

@@ -6,6 +6,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -54,10 +55,11 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-def client(cloud: LocalCloudClient, folder: Path) -> "subprocess.Popen[str]":
+def client(cloud: LocalCloudClient, folder: Path, *dies_in: str) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "tests.turnout.push.client"]
+    kept = str(folder.with_name("kept"))
     return subprocess.Popen(
-        [*command, cloud.cloud.endpoint_url, BUCKET, str(folder), str(folder.with_name("kept"))],
+        [*command, cloud.cloud.endpoint_url, BUCKET, str(folder), kept, *dies_in],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -65,16 +67,10 @@ def client(cloud: LocalCloudClient, folder: Path) -> "subprocess.Popen[str]":
 
 
 def killed_midway(cloud: LocalCloudClient, folder: Path) -> None:
-    """Start a push, and kill it within its second shard."""
-    process = client(cloud, folder)
-    assert process.stdout
-    for line in process.stdout:
-        path, there = line.split()
-        if path.startswith("model-00002") and int(there) >= PART:
-            break
-    process.kill()
-    process.stdout.close()
-    process.wait()
+    """Run a push that is killed within its second shard."""
+    process = client(cloud, folder, f"model-00002-of-{SHARDS:05}.safetensors")
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
 
 
 def flip_a_stored_bit() -> None:
