@@ -140,10 +140,11 @@ def test_random_edits_leave_every_model_answering_and_nothing_behind(
         asked = {target: sum(one.target == target for one in answers) for target in stay}
         assert min(asked.values()) >= 2, (said, asked)
         log.info("%s: %.1f s, %s requests", edit.said, took_s, len(answers))
-        # Behind it, every tier that the file names answers with the version that was built of it.
+        # Behind it, every tier that the file names answers with the version that was built of it, if need be once the
+        # router asks it again: on a busy machine a GPU tier that was replaced may count as failing for a while.
         for target in targets_of(tables):
-            answer = user.traffic.ask(target)
-            assert (answer.status, answer.said) == (200, user.folder.version(target)), said
+            last = user.traffic.until(target, user.folder.version(target))
+            assert (last.status, last.said) == (200, user.folder.version(target)), said
     user.down()
     assert left(local_cloud) == before
     assert [process.name for process in cloud.processes()] == ["local cloud"]

@@ -60,6 +60,15 @@ class Traffic:
             assert time.monotonic() < deadline, "a target is not asked any more"
             time.sleep(PAUSE_S)
 
+    def until(self, target: Target, version: str) -> Answer:
+        """Ask until that version answers, and return the last answer, which is another's after the longest time."""
+        deadline = time.monotonic() + LONGEST_S
+        while True:
+            answer = self.ask(target)
+            if answer.said == version or answer.status != 200 or time.monotonic() > deadline:
+                return answer
+            time.sleep(PAUSE_S)
+
     def stop(self) -> list[Answer]:
         """Return all answers, those to requests that were under way as well."""
         self.ended.set()
