@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.inference.rounds import rotated
 from benchmarks.record import Row, publish
 from functions.inference.engine import Engine
 from functions.inference.session import available_processors, processors_of
@@ -52,8 +53,7 @@ def measure(
     for number in tokens:
         took: dict[str, list[list[float]]] = {name: [] for name in engines}
         for turn in range(rounds):
-            names = list(engines)
-            for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            for name in rotated(list(engines), turn):
                 pause()
                 took[name].append([_ms(engines[name], number) for _ in range(1 + FURTHER)])
         row: Row = {"tokens": number}

@@ -22,8 +22,11 @@ PROVIDERS: dict[str, list[Any]] = {
 }
 
 
-def options(threads: int) -> ort.SessionOptions:
-    """Return the session options; the build has optimised the graph already, so loading does no graph work."""
+def options(threads: int, bound: Sequence[int] = ()) -> ort.SessionOptions:
+    """Return the session options; the build has optimised the graph already, so loading does no graph work.
+
+    Threads may be `bound` to processors (`processors_of`), by a `BoundSession`, which moves its caller off them.
+    """
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.intra_op_num_threads = threads
@@ -35,7 +38,7 @@ def options(threads: int) -> ort.SessionOptions:
     # nothing, so it ends with the run.
     # https://onnxruntime.ai/docs/performance/tune-performance/threading.html
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    if bound := processors_of(threads, available_processors()):
+    if bound:
         # Its numbers begin with 1.
         numbers = ";".join(str(each + 1) for each in bound)
         options.add_session_config_entry("session.intra_op_thread_affinities", numbers)
@@ -90,12 +93,13 @@ def open_session(
     if device == "cuda":
         # The CUDA libraries are installed as Python packages, where the dynamic loader does not look.
         ort.preload_dlls()
-    chosen = options(threads)
+    available = available_processors()
+    bound = processors_of(threads, available)
+    chosen = options(threads, bound)
     if kernels:
         # The loader would look for a bare name in the system's folders.
         chosen.register_custom_ops_library(str(kernels.absolute()))
-    available = available_processors()
-    if not processors_of(threads, available):
+    if not bound:
         return ort.InferenceSession(str(model), chosen, providers=PROVIDERS[device])
     session = BoundSession(str(model), chosen, providers=PROVIDERS[device])
     session.available = available
