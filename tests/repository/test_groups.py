@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,37 @@ def test_the_tests_of_a_module_share_a_process_when_they_are_run_by_make(tmp_pat
     assert [len(lines) for lines in seen] == [4, 4, 4]
     assert [len(set(lines)) for lines in seen] == [1, 1, 1]
     assert {worker for lines in seen for worker in lines} == {"gw0", "gw1"}
+
+
+HANGS = """
+import time
+
+def test_first(): pass
+
+def test_waits_for_ever(): time.sleep(120)
+
+def test_last(): pass
+"""
+
+
+@pytest.mark.slow
+def test_a_test_that_hangs_fails_by_its_name_and_those_after_it_run(
+    suite: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(suite, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "test_suite.py").write_text(HANGS, "utf-8")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"]
+    assert settings["ini_options"]["faulthandler_timeout"] > 0
+    after = settings["ini_options"]["faulthandler_exit_on_timeout"]
+    options = ["faulthandler_timeout=1", f"faulthandler_exit_on_timeout={after}"]
+    command = [sys.executable, "-m", "pytest", "-n", "1", *(f"-o{each}" for each in options)]
+    environment = {**PLAIN, "PYTEST_PLUGINS": "xdist.plugin"}
+    done = subprocess.run(
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert "in test_waits_for_ever" in done.stderr
+    assert "crashed while running 'test_suite.py::test_waits_for_ever'" in done.stdout
+    assert "1 failed, 2 passed" in done.stdout
 
 
 @pytest.mark.slow
