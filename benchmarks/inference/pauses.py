@@ -71,14 +71,19 @@ def _ms(run: Run, tokens: int) -> float:
     return (time.perf_counter() - start) * 1e3
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--artefact", type=Path, required=True)
-    artefact = parser.parse_args().artefact
+def require_binding() -> None:
+    """Raise SystemExit where two threads are not bound."""
     if not processors_of(2, available_processors()):
         raise SystemExit(
             "on this machine two threads are not bound: it has one processor, or 4 and more"
         )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--artefact", type=Path, required=True)
+    artefact = parser.parse_args().artefact
+    require_binding()
     engines = {
         "one thread": opened(artefact, 1),
         "two, placed by Linux": opened(artefact, 2, bound=False),
