@@ -18,7 +18,7 @@ from contracts.tasks import Runtime, Tier
 from functions.inference.runtimes.threads import threads_of
 
 # An input of every build key: raised whenever our own code would build other bytes from the same inputs.
-BUILD_CODE_REVISION = 15
+BUILD_CODE_REVISION = 16
 
 # Another version of any of these may make other graphs of the same source.
 TOOLS = ("onnx", "onnxruntime", "tokenizers", "torch", "transformers")

@@ -13,9 +13,13 @@ from build.proof.worker_client import Workers
 from build.workspace.progress import Notify, counted, silent
 from contracts.prediction import PredictRequest
 
-# The median of repeats drops a request that the machine's other load delayed; the median of rounds drops a slow minute.
 # A request that takes longer than LONG_MS is its own average, so it is not repeated within a round.
 ROUNDS, REPEATS, LONG_MS = 5, 3, 30
+# What else a machine does makes a run longer, and never shorter: of all runs of a request, the one that a fifth of them
+# are shorter than was hardly disturbed, where the median is that of the other load.
+UNDISTURBED = 5
+# Shorter requests vary on an idle machine as well.
+LEAST_MS = 1.0
 # Rounds of what is reported and decides nothing: lengths that no row is near to, and artefacts that take FAR times as
 # long as two that may ship, of which one may yet be rejected on another processor.
 ROUNDS_UNRANKED, FAR, AHEAD = 2, 1.5, 2
@@ -23,15 +27,20 @@ ROUNDS_UNRANKED, FAR, AHEAD = 2, 1.5, 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Milliseconds by the number of tokens of a request (medians over rounds), to load, and the peak memory in MB.
+    """Milliseconds by the number of tokens of a request (20th percentile), to load, and the peak memory in MB.
 
-    A generator's are those of one new token; the time to read the prompt is divided among all of them.
+    A generator's are those of one new token; the time to read the prompt is divided among all of them. Half of the
+    runs took `slowdown` times as long or longer.
     """
 
     ms: Mapping[int, float]
     load_ms: float
     peak_mb: float
+    slowdown: float = 1.0
 
+
+# By the number of tokens of a request: of each round, the milliseconds of its runs.
+Rounds = dict[int, list[list[float]]]
 
 UNTIMED = Timing(ms={}, load_ms=0.0, peak_mb=0.0)
 
@@ -52,7 +61,7 @@ def time_all(
     `rivals`, of which the fastest ships. Artefacts that are kept `apart`, which have no room in memory beside each
     other, are loaded anew in each round.
     """
-    rounds: list[dict[int, list[float]]] = [{tokens: [] for tokens in requests} for _ in folders]
+    rounds: list[Rounds] = [{tokens: [] for tokens in requests} for _ in folders]
     units = [dict.fromkeys(requests, 1) for _ in folders]
     peaks = [0.0] * len(folders)
     with Workers() as workers:
@@ -75,16 +84,12 @@ def time_all(
                     loads += [load_ms] if not number else []
                 before = rounds[i][tokens]
                 message = workers.run(folders[i], requests[tokens], repeats=repeats(before))
-                before.append(statistics.median(message["ms"]))
+                before.append(message["ms"])
                 units[i][tokens], peaks[i] = message["units"], message["peak_mb"]
     return [_timing(*one) for one in zip(rounds, units, loads, peaks, strict=True)]
 
 
-def far_slower(
-    rounds: Mapping[int, list[float]],
-    others: Sequence[Mapping[int, list[float]]],
-    lengths: Sequence[int],
-) -> bool:
+def far_slower(rounds: Rounds, others: Sequence[Rounds], lengths: Sequence[int]) -> bool:
     """Return whether two of the others took far less time at each of the lengths, in each of their rounds.
 
     The first round, which warms caches, does not count.
@@ -92,7 +97,7 @@ def far_slower(
     ahead = [
         other
         for other in others
-        if all(min(rounds[n][1:]) > FAR * max(other[n][1:]) for n in lengths)
+        if all(min(map(min, rounds[n][1:])) > FAR * max(map(min, other[n][1:])) for n in lengths)
     ]
     return len(ahead) >= AHEAD
 
@@ -107,17 +112,27 @@ def _turns(
         yield from ((i, tokens) for tokens in lengths for i in artefacts)
 
 
-def repeats(before: Sequence[float]) -> int:
+def repeats(before: Sequence[Sequence[float]]) -> int:
     """Return how often a request is run in a round, by its milliseconds in earlier ones.
 
     The first round warms caches, for which one run is enough.
     """
-    return REPEATS if before and before[-1] < LONG_MS else 1
+    return REPEATS if before and min(before[-1]) < LONG_MS else 1
 
 
-def _timing(
-    rounds: Mapping[int, list[float]], units: Mapping[int, int], load_ms: float, peak_mb: float
-) -> Timing:
-    """Return medians over the rounds; the first of them, which warms caches, does not count."""
-    ms = {n: round(statistics.median(took[1:]) / units[n], 4) for n, took in rounds.items()}
-    return Timing(ms=ms, load_ms=round(load_ms, 1), peak_mb=round(peak_mb, 1))
+def _timing(rounds: Rounds, units: Mapping[int, int], load_ms: float, peak_mb: float) -> Timing:
+    """Return the figures of all runs but those of the first round, which warms caches."""
+    runs = {n: [ms for one in took[1:] for ms in one] for n, took in rounds.items()}
+    least = {n: undisturbed(of_one) for n, of_one in runs.items()}
+    slower = [statistics.median(runs[n]) / ms for n, ms in least.items() if ms >= LEAST_MS]
+    return Timing(
+        ms={n: round(ms / units[n], 4) for n, ms in least.items()},
+        load_ms=round(load_ms, 1),
+        peak_mb=round(peak_mb, 1),
+        slowdown=round(statistics.median(slower), 2) if slower else 1.0,
+    )
+
+
+def undisturbed(runs: Sequence[float]) -> float:
+    """Return the 20th percentile of two runs or more."""
+    return statistics.quantiles(runs, n=UNDISTURBED, method="inclusive")[0]

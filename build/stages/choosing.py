@@ -1,5 +1,7 @@
 """The stages that choose what ships on a tier: candidates are timed side by side, and ranked."""
 
+import statistics
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +16,9 @@ from build.stages.workspace import Workspace
 from build.workspace.build_memory import room_for_all
 from contracts.tasks import Runtime, Tier
 from functions.inference.runtimes.threads import threads_of
+
+# On an idle machine it is less than 1.1.
+BUSY = 1.25
 
 
 def timing_stage(work: Workspace) -> Workspace:
@@ -40,11 +45,23 @@ def timing_stage(work: Workspace) -> Workspace:
     )
     return replace(
         work,
+        notes=(*work.notes, *disturbance(timings)),
         candidates=tuple(
             replace(c, timing=t, expected_ms=ranking.expected_ms(t, shares))
             for c, t in zip(work.candidates, timings, strict=True)
         ),
     )
+
+
+def disturbance(timings: Sequence[Timing]) -> list[str]:
+    """Return a note where the machine had so much else to do that another candidate may be the fastest."""
+    slowdown = statistics.median(timing.slowdown for timing in timings)
+    if slowdown <= BUSY:
+        return []
+    return [
+        "other programs used this machine while the candidates were timed: half of the runs took "
+        f"{slowdown:.1f} times as long as undisturbed ones, or longer; build again when it is idle for times to rely on"
+    ]
 
 
 def _rivals(work: Workspace) -> list[Path]:

@@ -7,8 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from build.proof.timing import FAR, LONG_MS, REPEATS, ROUNDS, far_slower, repeats, time_all
+from build.proof.timing import (
+    FAR,
+    LONG_MS,
+    REPEATS,
+    ROUNDS,
+    Timing,
+    far_slower,
+    repeats,
+    time_all,
+    undisturbed,
+)
 from build.proof.worker_client import Workers
+from build.stages.choosing import disturbance
 from contracts.prediction import PredictRequest
 from tests.fixtures.models.tiny import artefact
 from tests.fixtures.problems import raises
@@ -39,23 +50,45 @@ def test_every_artefact_is_timed_at_each_length(folder: Path, apart: bool) -> No
 
 def test_a_request_is_repeated_in_a_round_if_it_was_short_in_the_one_before() -> None:
     assert repeats([]) == 1  # the first round warms caches
-    assert repeats([LONG_MS * 2, LONG_MS / 2]) == REPEATS > 1
-    assert repeats([LONG_MS / 2, LONG_MS * 2]) == 1
+    assert repeats([[LONG_MS * 2], [LONG_MS * 2, LONG_MS / 2]]) == REPEATS > 1
+    assert repeats([[LONG_MS / 2], [LONG_MS * 2]]) == 1
 
 
 def test_an_artefact_is_far_slower_than_two_that_are_faster_at_every_length_in_every_round() -> (
     None
 ):
     # The first round does not count, nor does a length that is not asked for.
-    fast = {8: [9.0, 1.0, 1.2], 32: [9.0, 2.0, 1.8], 128: [99.0, 99.0, 99.0]}
-    slow = {8: [0.1, FAR * 1.3, FAR * 1.4], 32: [0.1, FAR * 2.1, FAR * 2.2], 128: [1.0, 1.0, 1.0]}
+    # Of a round, the least disturbed run does.
+    fast = {8: [[9.0], [1.0, 9.0], [9.0, 1.2]], 32: [[9.0], [2.0], [1.8]], 128: [[99.0]] * 3}
+    slow = {
+        8: [[0.1], [FAR * 1.3], [FAR * 1.4, 9.0]],
+        32: [[0.1], [FAR * 2.1], [FAR * 2.2]],
+        128: [[1.0]] * 3,
+    }
     assert far_slower(slow, [fast, fast], [8, 32])
     assert far_slower(slow, [fast, slow, fast], [8, 32])
     assert not far_slower(slow, [slow, fast], [8, 32])  # which may be rejected yet
     assert not far_slower(slow, [fast, fast], [8, 32, 128])
-    assert not far_slower({**slow, 8: [0.1, FAR * 1.1, FAR * 1.4]}, [fast, fast], [8, 32])
+    assert not far_slower(
+        {**slow, 8: [[0.1], [FAR * 1.1, 9.0], [FAR * 1.4]]}, [fast, fast], [8, 32]
+    )
     assert not far_slower(fast, [slow, fast, fast], [8, 32])
     assert not far_slower(slow, [], [8, 32])
+
+
+def test_a_time_is_that_of_the_runs_which_other_programs_did_not_delay() -> None:
+    assert undisturbed([2.0, 2.1]) == pytest.approx(2.02)
+    quiet = [2.0, 2.02, 2.04, 2.06, 2.08] * 3
+    delayed = [*quiet[:5], *(ms * 3 for ms in quiet[5:])]
+    assert undisturbed(delayed) == pytest.approx(undisturbed(quiet), rel=0.03)
+
+
+@pytest.mark.parametrize(("slowdowns", "busy"), [([1.1, 1.2, 9.0], False), ([1.1, 1.9, 2.5], True)])
+def test_a_build_on_a_busy_machine_says_so(slowdowns: list[float], busy: bool) -> None:
+    timings = [Timing(ms={8: 2.0}, load_ms=1.0, peak_mb=1.0, slowdown=each) for each in slowdowns]
+    assert [("1.9 times" in note, "when it is idle" in note) for note in disturbance(timings)] == [
+        (True, True)
+    ] * busy
 
 
 def test_each_artefact_has_a_process_which_ends_with_the_others(folder: Path) -> None:
