@@ -85,8 +85,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
     reports = (report for found in terminalreporter.stats.values() for report in found)
     for report in reports:
         if isinstance(report, pytest.TestReport):
-            # What xdist reports of a process that has ended within a test has no group.
-            group = str(dict(report.user_properties).get("group"))
+            group = str(dict(report.user_properties)["group"])
             seconds[group] += report.duration
             tests[group] += report.when == "call"
     for group in GROUPS:

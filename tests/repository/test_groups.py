@@ -30,6 +30,12 @@ def test_small(): pass
 def test_large(): pass
 """
 
+SMALL = """
+def test_small(): pass
+"""
+# Of each test of a suite, among them the one that waits for ever.
+HANGS_S = 5
+
 RECORDED = """
 import os
 import time
@@ -61,6 +67,25 @@ def collected(suite: Path, *words: str, **environment: str) -> list[str]:
     """Return the tests that a run would have, in its order."""
     text = output(suite, *words, **environment)
     return re.findall(r"^test_suite.py::(\S+)", text, re.MULTILINE)
+
+
+def by_make(
+    suite: Path, *words: str, plugins: str = "xdist.plugin"
+) -> subprocess.CompletedProcess[str]:
+    """Run a suite with the flags that make gives pytest."""
+    line = re.search(r"^PYTEST := \S+ -m pytest (.+)$", (ROOT / "Makefile").read_text(), re.M)
+    assert line
+    flags = line[1].replace("$(WORKERS)", "2").split()
+    (suite / "pyproject.toml").write_text("[tool.pytest.ini_options]\n", "utf-8")
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *flags, *words],
+        cwd=suite,
+        # In a place of its own for temporary files it has none of earlier runs to remove, which takes long.
+        env={**PLAIN, "PYTEST_PLUGINS": plugins, "PYTEST_DEBUG_TEMPROOT": str(suite)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -107,16 +132,10 @@ def test_a_test_with_two_groups_is_refused(suite: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_the_tests_of_a_module_share_a_process_when_they_are_run_by_make(tmp_path: Path) -> None:
-    line = re.search(r"^PYTEST := \S+ -m pytest (.+)$", (ROOT / "Makefile").read_text(), re.M)
-    assert line
     for name in ("one", "two", "three"):
         (tmp_path / f"test_{name}.py").write_text(RECORDED.format(name=name), "utf-8")
-    (tmp_path / "pyproject.toml").write_text("[tool.pytest.ini_options]\n", "utf-8")
-    flags = line[1].replace("$(WORKERS)", "2").split()
-    # In a place of its own for temporary files it has none of earlier runs to remove, which takes long.
-    own = {"PYTEST_PLUGINS": "xdist.plugin", "PYTEST_DEBUG_TEMPROOT": str(tmp_path)}
-    command = [sys.executable, "-m", "pytest", *flags]
-    subprocess.run(command, cwd=tmp_path, env={**PLAIN, **own}, check=True)
+    done = by_make(tmp_path)
+    assert not done.returncode, done.stdout
     seen = [path.read_text("utf-8").splitlines() for path in sorted(tmp_path.glob("*.workers"))]
     assert [len(lines) for lines in seen] == [4, 4, 4]
     assert [len(set(lines)) for lines in seen] == [1, 1, 1]
@@ -124,34 +143,29 @@ def test_the_tests_of_a_module_share_a_process_when_they_are_run_by_make(tmp_pat
 
 
 HANGS = """
-import time
+import socket
 
 def test_first(): pass
 
-def test_waits_for_ever(): time.sleep(120)
+def test_waits_for_ever():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.accept()
 
 def test_last(): pass
 """
 
 
 @pytest.mark.slow
-def test_a_test_that_hangs_fails_by_its_name_and_those_after_it_run(
-    suite: Path, tmp_path: Path
-) -> None:
-    shutil.copytree(suite, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "test_suite.py").write_text(HANGS, "utf-8")
+def test_a_test_that_hangs_fails_once_and_all_others_run(tmp_path: Path) -> None:
+    for name in ("one", "two", "three"):
+        (tmp_path / f"test_{name}.py").write_text(HANGS if name == "one" else SMALL, "utf-8")
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["pytest"]
-    assert settings["ini_options"]["faulthandler_timeout"] > 0
-    after = settings["ini_options"]["faulthandler_exit_on_timeout"]
-    options = ["faulthandler_timeout=1", f"faulthandler_exit_on_timeout={after}"]
-    command = [sys.executable, "-m", "pytest", "-n", "1", *(f"-o{each}" for each in options)]
-    environment = {**PLAIN, "PYTEST_PLUGINS": "xdist.plugin"}
-    done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60
-    )
-    assert "in test_waits_for_ever" in done.stderr
-    assert "crashed while running 'test_suite.py::test_waits_for_ever'" in done.stdout
-    assert "1 failed, 2 passed" in done.stdout
+    kept = {name: settings["ini_options"][name] for name in ("timeout", "timeout_method")}
+    assert kept.pop("timeout") > 0
+    options = [f"-otimeout={HANGS_S}", *(f"-o{name}={value}" for name, value in kept.items())]
+    done = by_make(tmp_path, *options, plugins="xdist.plugin,pytest_timeout")
+    assert "1 failed, 4 passed" in done.stdout
+    assert "FAILED test_one.py::test_waits_for_ever - Failed: Timeout" in done.stdout
 
 
 @pytest.mark.slow

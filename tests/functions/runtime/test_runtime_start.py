@@ -34,7 +34,7 @@ def environment(api: RuntimeApi, kind: str = "on-demand") -> dict[str, str]:
 
 
 @pytest.fixture
-def own() -> Iterator[RuntimeApi]:
+def own_api() -> Iterator[RuntimeApi]:
     """Return a Runtime API for a process that is killed: one that has asked for work takes what is sent next."""
     api = RuntimeApi()
     yield api
@@ -143,7 +143,9 @@ take_over(handler)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("code", [STREAMING, "raise ValueError('no model')\n"])
-def test_awss_own_client_hands_over_to_the_loop(own: RuntimeApi, tmp_path: Path, code: str) -> None:
+def test_awss_own_client_hands_over_to_the_loop(
+    own_api: RuntimeApi, tmp_path: Path, code: str
+) -> None:
     """Show that what a handler prints is in its log before the answer is sent, and that its start may fail."""
     (tmp_path / "streaming.py").write_text(code, "utf-8")
     with (tmp_path / "log").open("wb") as log:
@@ -151,18 +153,18 @@ def test_awss_own_client_hands_over_to_the_loop(own: RuntimeApi, tmp_path: Path,
             [sys.executable, "-m", "awslambdaric", "streaming.handler"],
             env={
                 "PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}",
-                "AWS_LAMBDA_RUNTIME_API": own.address,
+                "AWS_LAMBDA_RUNTIME_API": own_api.address,
             },
             stdout=log,
         )
     try:
         if code != STREAMING:
-            assert json.loads(answer_of(own).payload)["errorMessage"] == "no model"
+            assert json.loads(answer_of(own_api).payload)["errorMessage"] == "no model"
             return
         for event in ({}, {"a": 1}):
-            send(own, event)
-        assert answer_of(own).payload == b"{}"
-        assert chunks_of(answer_of(own)) == ([b"a", b"b"], End())
+            send(own_api, event)
+        assert answer_of(own_api).payload == b"{}"
+        assert chunks_of(answer_of(own_api)) == ([b"a", b"b"], End())
         assert (tmp_path / "log").read_text("utf-8") == "said {}\nsaid {'a': 1}\n"
     finally:
         process.kill()
