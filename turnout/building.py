@@ -134,7 +134,7 @@ def cells(one: dict[str, Any]) -> tuple[str, ...]:
 
 
 def notes(one: dict[str, Any]) -> list[str]:
-    """Return what is not proven of what ships, and why something else ships than what is best here."""
+    """Return what is not proven of what ships, or not to be relied on, and why another ships than what is best here."""
     passed = [
         f"{one['recipe']} ships rather than {over['recipe']}: {over['why']}"
         for over in one["passed_over"]

@@ -59,7 +59,8 @@ def evidence(
     """Return the figures of one artefact and of all candidates beside it, with the machine and the date.
 
     `passed_over` are recipes ranked before the one that ships, with the problem on another processor that ruled each
-    out; `unit` is the unit of its times, a row or a token; `notes` are for the user: checks that could not be made.
+    out; `unit` is the unit of its times, a row or a token; `notes` are for the user: checks that could not be
+    made, and times that other programs disturbed.
     `reading` is the check of a candidate in full precision with the model's own library.
     `uninformative` is why the rows compare nothing, where a build goes on all the same.
     """

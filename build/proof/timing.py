@@ -4,6 +4,7 @@ Machines are shared and their speed drifts, so only times of one build are compa
 """
 
 import itertools
+import math
 import statistics
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,13 +14,12 @@ from build.proof.worker_client import Workers
 from build.workspace.progress import Notify, counted, silent
 from contracts.prediction import PredictRequest
 
-# A request that takes longer than LONG_MS is its own average, so it is not repeated within a round.
+# A request that takes longer than LONG_MS is run once a round.
 ROUNDS, REPEATS, LONG_MS = 5, 3, 30
-# What else a machine does makes a run longer, and never shorter: of all runs of a request, the one that a fifth of them
-# are shorter than was hardly disturbed, where the median is that of the other load.
-UNDISTURBED = 5
-# Shorter requests vary on an idle machine as well.
-LEAST_MS = 1.0
+# What else a machine does makes a run longer, and never shorter: the time of a request is not the median of its runs.
+PERCENTILE = 20
+# Shorter times vary on an idle machine as well, and say nothing of its load.
+LEAST_TELLING_MS = 1.0
 # Rounds of what is reported and decides nothing: lengths that no row is near to, and artefacts that take FAR times as
 # long as two that may ship, of which one may yet be rejected on another processor.
 ROUNDS_UNRANKED, FAR, AHEAD = 2, 1.5, 2
@@ -27,10 +27,10 @@ ROUNDS_UNRANKED, FAR, AHEAD = 2, 1.5, 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """Milliseconds by the number of tokens of a request (20th percentile), to load, and the peak memory in MB.
+    """Milliseconds by the number of tokens of a request (PERCENTILE), to load, and the peak memory in MB.
 
-    A generator's are those of one new token; the time to read the prompt is divided among all of them. Half of the
-    runs took `slowdown` times as long or longer.
+    A generator's are those of one new token; the time to read the prompt is divided among all of them. `slowdown` is
+    the median of the runs as a multiple of that time, the median over the lengths.
     """
 
     ms: Mapping[int, float]
@@ -66,7 +66,7 @@ def time_all(
     peaks = [0.0] * len(folders)
     with Workers() as workers:
         # One after the other, so that each loads undisturbed.
-        loads = [] if apart else [workers.load(folder, threads) for folder in folders]
+        loads = [math.inf if apart else workers.load(folder, threads) for folder in folders]
         wanted, left = list(requests), list(range(len(folders)))
         for number in counted(range(ROUNDS + 1), notify, "round"):
             if number == ROUNDS_UNRANKED + 1:
@@ -80,19 +80,18 @@ def time_all(
             for i, tokens in _turns(left, wanted, apart=apart):
                 if apart and tokens == wanted[0]:
                     workers.end_all()
-                    load_ms = workers.load(folders[i], threads)
-                    loads += [load_ms] if not number else []
+                    loads[i] = min(loads[i], workers.load(folders[i], threads))
                 before = rounds[i][tokens]
                 message = workers.run(folders[i], requests[tokens], repeats=repeats(before))
                 before.append(message["ms"])
                 units[i][tokens], peaks[i] = message["units"], message["peak_mb"]
-    return [_timing(*one) for one in zip(rounds, units, loads, peaks, strict=True)]
+    return [timing_of(*one) for one in zip(rounds, units, loads, peaks, strict=True)]
 
 
 def far_slower(rounds: Rounds, others: Sequence[Rounds], lengths: Sequence[int]) -> bool:
     """Return whether two of the others took far less time at each of the lengths, in each of their rounds.
 
-    The first round, which warms caches, does not count.
+    Of a round the shortest run counts. The first round, which warms caches, does not count.
     """
     ahead = [
         other
@@ -120,19 +119,19 @@ def repeats(before: Sequence[Sequence[float]]) -> int:
     return REPEATS if before and min(before[-1]) < LONG_MS else 1
 
 
-def _timing(rounds: Rounds, units: Mapping[int, int], load_ms: float, peak_mb: float) -> Timing:
+def timing_of(rounds: Rounds, units: Mapping[int, int], load_ms: float, peak_mb: float) -> Timing:
     """Return the figures of all runs but those of the first round, which warms caches."""
     runs = {n: [ms for one in took[1:] for ms in one] for n, took in rounds.items()}
-    least = {n: undisturbed(of_one) for n, of_one in runs.items()}
-    slower = [statistics.median(runs[n]) / ms for n, ms in least.items() if ms >= LEAST_MS]
+    times = {n: percentile(of_one) for n, of_one in runs.items()}
+    slower = [statistics.median(runs[n]) / ms for n, ms in times.items() if ms >= LEAST_TELLING_MS]
     return Timing(
-        ms={n: round(ms / units[n], 4) for n, ms in least.items()},
+        ms={n: round(ms / units[n], 4) for n, ms in times.items()},
         load_ms=round(load_ms, 1),
         peak_mb=round(peak_mb, 1),
         slowdown=round(statistics.median(slower), 2) if slower else 1.0,
     )
 
 
-def undisturbed(runs: Sequence[float]) -> float:
-    """Return the 20th percentile of two runs or more."""
-    return statistics.quantiles(runs, n=UNDISTURBED, method="inclusive")[0]
+def percentile(runs: Sequence[float]) -> float:
+    """Return the PERCENTILE of two runs or more."""
+    return statistics.quantiles(runs, n=100, method="inclusive")[PERCENTILE - 1]

@@ -95,7 +95,7 @@ def _tier(document: Document, gate: float) -> str:
     if document["processors"]:
         parts += ["<h2>Processors</h2>", _processors(document["processors"])]
         parts += [f"<p>{_passed_over(document, one)}</p>" for one in document["passed_over"]]
-        parts += [f"<p>{_text(note)}.</p>" for note in document["notes"]]
+    parts += [f"<p>{_text(note)}.</p>" for note in document["notes"]]
     if document["per_class"]:
         parts += ["<h2>Accuracy by label</h2>", _classes(document["per_class"])]
     if document["flips"]:

@@ -17,7 +17,7 @@ from build.workspace.build_memory import room_for_all
 from contracts.tasks import Runtime, Tier
 from functions.inference.runtimes.threads import threads_of
 
-# On an idle machine it is less than 1.1.
+# Of `Timing.slowdown`, which is less than 1.1 on an idle machine.
 BUSY = 1.25
 
 
@@ -45,7 +45,7 @@ def timing_stage(work: Workspace) -> Workspace:
     )
     return replace(
         work,
-        notes=(*work.notes, *disturbance(timings)),
+        notes=(*work.notes, *disturbance(timings, f"{step.model}/{step.tier}")),
         candidates=tuple(
             replace(c, timing=t, expected_ms=ranking.expected_ms(t, shares))
             for c, t in zip(work.candidates, timings, strict=True)
@@ -53,14 +53,15 @@ def timing_stage(work: Workspace) -> Workspace:
     )
 
 
-def disturbance(timings: Sequence[Timing]) -> list[str]:
+def disturbance(timings: Sequence[Timing], artefact: str) -> list[str]:
     """Return a note where the machine had so much else to do that another candidate may be the fastest."""
     slowdown = statistics.median(timing.slowdown for timing in timings)
     if slowdown <= BUSY:
         return []
     return [
         "other programs used this machine while the candidates were timed: half of the runs took "
-        f"{slowdown:.1f} times as long as undisturbed ones, or longer; build again when it is idle for times to rely on"
+        f"{slowdown:.1f} times as long as the fastest fifth, or longer; to have them timed again when it is idle, "
+        f"remove the built folder {artefact} and build"
     ]
 
 

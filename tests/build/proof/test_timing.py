@@ -14,15 +14,16 @@ from build.proof.timing import (
     ROUNDS,
     Timing,
     far_slower,
+    percentile,
     repeats,
     time_all,
-    undisturbed,
+    timing_of,
 )
 from build.proof.worker_client import Workers
 from build.stages.choosing import disturbance
 from contracts.prediction import PredictRequest
 from tests.fixtures.models.tiny import artefact
-from tests.fixtures.problems import raises
+from tests.fixtures.problems import assert_names, raises
 from tests.fixtures.processes import descendants, ended
 
 REQUEST = PredictRequest(inputs=("lovely",))
@@ -77,18 +78,27 @@ def test_an_artefact_is_far_slower_than_two_that_are_faster_at_every_length_in_e
 
 
 def test_a_time_is_that_of_the_runs_which_other_programs_did_not_delay() -> None:
-    assert undisturbed([2.0, 2.1]) == pytest.approx(2.02)
+    assert percentile([2.0, 2.1]) == pytest.approx(2.02)
     quiet = [2.0, 2.02, 2.04, 2.06, 2.08] * 3
     delayed = [*quiet[:5], *(ms * 3 for ms in quiet[5:])]
-    assert undisturbed(delayed) == pytest.approx(undisturbed(quiet), rel=0.03)
+    assert percentile(delayed) == pytest.approx(percentile(quiet), rel=0.03)
+
+
+def test_times_are_those_of_one_unit_and_say_how_much_longer_other_runs_took() -> None:
+    short, long = [[9.0], [0.2, 0.2, 9.0]], [[9.0], [4.0, 4.0, 4.0], [4.0, 8.0, 8.0], [8.0, 8.0]]
+    found = timing_of({3: short, 7: long}, {3: 1, 7: 2}, 1.26, 30.04)
+    # What takes less than a millisecond does not tell of other programs.
+    assert found == Timing(ms={3: 0.2, 7: 2.0}, load_ms=1.3, peak_mb=30.0, slowdown=1.5)
+    assert timing_of({3: short}, {3: 1}, 1.0, 1.0).slowdown == 1.0
 
 
 @pytest.mark.parametrize(("slowdowns", "busy"), [([1.1, 1.2, 9.0], False), ([1.1, 1.9, 2.5], True)])
 def test_a_build_on_a_busy_machine_says_so(slowdowns: list[float], busy: bool) -> None:
     timings = [Timing(ms={8: 2.0}, load_ms=1.0, peak_mb=1.0, slowdown=each) for each in slowdowns]
-    assert [("1.9 times" in note, "when it is idle" in note) for note in disturbance(timings)] == [
-        (True, True)
-    ] * busy
+    notes = disturbance(timings, "sst2/cpu")
+    assert len(notes) == busy
+    for note in notes:
+        assert_names(note, ("1.9 times", "remove the built folder sst2/cpu", "idle"))
 
 
 def test_each_artefact_has_a_process_which_ends_with_the_others(folder: Path) -> None:
