@@ -21,7 +21,7 @@ def ours(setting: Setting) -> Opened:
 
 
 def text_by_text(setting: Setting) -> Opened:
-    """Open the same with all threads on one text after the other."""
+    """Open the same with all threads on one batch after the other."""
     return _ours(setting, side_by_side=False)
 
 

@@ -4,9 +4,11 @@ ONNX Runtime's MatMulInteger of unsigned activations [M, K] and signed weights [
 a constant, packed when the session is opened, and the activations stay in the second-level cache.
 
 It runs as our graphs do, on threads that end their spinning with the run: others would take a processor from the
-contender behind it.
+contender that runs next.
 """
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -33,8 +35,9 @@ def matrix_product(setting: Setting) -> Opened:
         [numpy_helper.from_array(weights, "w")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
-    save(model, path := setting.scratch / "peak.onnx")
-    session = open_session(path, threads=setting.threads, device="cpu")
+    with TemporaryDirectory() as folder:
+        save(model, path := Path(folder) / "model.onnx")
+        session = open_session(path, threads=setting.threads, device="cpu")
     feeds = {"x": rng.integers(0, 256, (M, K), dtype=np.uint8)}
     return Opened(
         prepare=lambda item: feeds,
