@@ -27,7 +27,7 @@ BARE = b'{"message": "Internal Server Error"}'
 CODE = f"""
 import time
 def model(event, context):
-    time.sleep({ANSWER_S})
+    time.sleep(event.get("for_s", {ANSWER_S}))
     outputs = [{{"label": "good", "score": 1.0, "tokens": 1, "truncated": False}}]
     return {{"outputs": outputs, "version": "f00dfeed0000", "elapsed_ms": 1}}
 """
@@ -111,7 +111,8 @@ def test_lambda_refuses_what_an_account_may_not_run_at_once(api: LocalCloudClien
 
     def invoke() -> None:
         try:
-            functions.invoke(FunctionName=f"{MODEL}:live", Payload=b"{}")["Payload"].read()
+            # Long enough for a busy machine to begin all calls before the first has ended.
+            functions.invoke(FunctionName=f"{MODEL}:live", Payload=b'{"for_s": 3}')["Payload"].read()
         except ClientError as error:
             refused.append(error)
 
