@@ -20,7 +20,7 @@ from build.recipes.recipe import EncoderRecipe, Int8MatMuls, PassedOver
 from build.recipes.saturation import requantize
 from build.recipes.sensitivity import most_sensitive
 from build.recipes.smoothquant import smooth
-from build.recipes.static_ranges import fix_ranges, observed_ranges
+from build.recipes.static_ranges import dynamic_nodes, fix_ranges, observed_ranges
 from contracts.tasks import Runtime
 from functions.inference.token_batches import Feeds
 
@@ -101,7 +101,8 @@ def calibrate(fused: Path, folder: Path, feeds: Sequence[Feeds]) -> None:
     # Measured on the smoothed activations, as they are what is quantized.
     order = most_sensitive(model, feeds, scratch)
     (folder / SENSITIVE).write_text(json.dumps(order), "utf-8")
-    ranges = observed_ranges(model, activations_for_openvino(model), feeds, scratch)
+    names = {node.input[0] for node in dynamic_nodes(model.graph)} | activations_for_openvino(model)
+    ranges = observed_ranges(model, names, feeds, scratch)
     (folder / RANGES).write_text(json.dumps(ranges), "utf-8")
 
 

@@ -46,10 +46,15 @@ def common_range(ranges: Sequence[Range], share: float = 1) -> Range:
     return float(np.quantile(lows, 1 - share)), float(np.quantile(highs, share))
 
 
+def dynamic_nodes(graph: Any) -> list[Any]:
+    """Return the nodes that quantize an activation by its range in the request: of a source as well."""
+    return [node for node in graph.node if node.op_type == "DynamicQuantizeLinear"]
+
+
 def fix_ranges(model: Any, ranges: Mapping[str, Sequence[Range]]) -> None:
     """Replace each DynamicQuantizeLinear by a QuantizeLinear with its input's range on all rows, in place."""
     graph = model.graph
-    for node in [node for node in graph.node if node.op_type == "DynamicQuantizeLinear"]:
+    for node in dynamic_nodes(graph):
         quantized, scale, zero_point = node.output
         found = spread(common_range(ranges[node.input[0]]))
         for name, value in zip((scale, zero_point), found, strict=True):
