@@ -108,11 +108,12 @@ def test_bursts_meet_the_stages_429_and_not_the_gateways_500(api: LocalCloudClie
 
 def test_lambda_refuses_what_an_account_may_not_run_at_once(api: LocalCloudClient) -> None:
     functions, refused = api.client("lambda"), list[ClientError]()
+    # Long enough for a busy machine to begin all calls before the first has ended.
+    call = {"FunctionName": f"{MODEL}:live", "Payload": b'{"for_s": 3}'}
 
     def invoke() -> None:
         try:
-            # Long enough for a busy machine to begin all calls before the first has ended.
-            functions.invoke(FunctionName=f"{MODEL}:live", Payload=b'{"for_s": 3}')["Payload"].read()
+            functions.invoke(**call)["Payload"].read()
         except ClientError as error:
             refused.append(error)
 
